@@ -1,0 +1,41 @@
+"""The packet mark: 32 bits that user space and the kernel's rules speak to each other with.
+
+::
+
+     31    28 27        24 23                                   0
+    +--------+------------+--------------------------------------+
+    |  step  |  reserved  |  host index (0 = none)               |
+    +--------+------------+--------------------------------------+
+
+The step says where a first packet is on its way; the host index selects the private host, by a map in the kernel. An index
+instead of an address leaves room for the step, and works for hosts with addresses of any family. The reserved bits are
+zero now; rules compare with `STEP_MASK` and look hosts up by the whole mark, so an operator's own rules should leave the
+mark alone before priority `filter` (0) in the prerouting hook.
+"""
+
+from __future__ import annotations
+
+STEP_MASK = 0xF000_0000
+"""The bits of the mark that hold the step."""
+QUEUED = 0x1000_0000
+"""Set by the kernel: this first packet goes to user space."""
+ADMITTED = 0x2000_0000
+"""Set by user space, together with a host index: translate the flow to that host."""
+REJECTED = 0x4000_0000
+"""Set by user space: refuse, and tell the sender by protocol."""
+HOST_MASK = 0x00FF_FFFF
+"""The bits of the mark that hold the host index."""
+
+
+def admitted(host_index: int) -> int:
+    """The mark that admits a flow to a host.
+
+    Args:
+        host_index: 1 to `HOST_MASK`.
+
+    Raises:
+        ValueError: The index does not fit, so no mark could select that host.
+    """
+    if not 0 < host_index <= HOST_MASK:
+        raise ValueError(f"host index {host_index} is not within 1 and {HOST_MASK}")
+    return ADMITTED | host_index

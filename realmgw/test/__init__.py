@@ -1,0 +1,1 @@
+"""The tests of realmgw: they mirror the rooms one to one."""
