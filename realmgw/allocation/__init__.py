@@ -1,0 +1,1 @@
+"""Who gets which public address, for how long, and whose first packet goes where. Pure: time and chance come from outside."""

@@ -1,0 +1,199 @@
+"""The settings of a gateway as frozen values: what the rest of the program sees of the configuration.
+
+Every field's default is the default of the configuration key of the same name. Addresses and networks are `ipaddress`
+values, durations are seconds, names are absolute, lower case, with the final dot.
+"""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+
+import attrs
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+class Attachment(enum.Enum):
+    """How the addresses of a pool prefix come to this gateway."""
+
+    ROUTED = "routed"
+    """The upstream router has a route for the prefix to us."""
+    ON_LINK = "on-link"
+    """The prefix is part of the WAN link: we answer ARP for it."""
+
+
+@attrs.frozen
+class PoolPrefix:
+    """A piece of the circular pool."""
+
+    network: Network
+    """A prefix without host bits."""
+    attachment: Attachment
+    """How it comes to us."""
+
+
+@attrs.frozen
+class Endpoint:
+    """Where a server listens."""
+
+    address: Address
+    """A single address: wildcards are refused, since answers must leave from the address that was asked."""
+    port: int
+    """1 to 65535."""
+
+
+@attrs.frozen
+class NameServer:
+    """A name server of a zone and, where it is within our zones, its address (the glue and its own A record)."""
+
+    name: str
+    """Its FQDN."""
+    address: Address | None = None
+    """Its address, for a name within our zones."""
+
+
+@attrs.frozen
+class Zone:
+    """A zone that we are authoritative for, forward or reverse."""
+
+    name: str
+    """The apex."""
+    name_servers: tuple[NameServer, ...]
+    """At least one; the first is the SOA's MNAME."""
+    contact: str
+    """The SOA's RNAME."""
+    apex_address: Address | None = None
+    """The A record of the apex itself, if it shall have one."""
+    negative_ttl: int = 5  # seconds
+    """The SOA's MINIMUM and the TTL of negative answers; small, since a name may be added at any time."""
+    ttl: int = 300  # seconds
+    """TTL of SOA, NS and the zone's own address records."""
+
+
+@attrs.frozen
+class DnsFace:
+    """One side of the DNS server."""
+
+    listen: tuple[Endpoint, ...] = ()
+    """UDP and TCP."""
+    tcp_idle_timeout: float = 10.0  # seconds
+    """How long a TCP connection may be silent."""
+    tcp_connections: int = 500
+    """How many TCP connections may be open at once."""
+    tcp_connections_per_client: int = 20
+    """How many of them one client address may have."""
+
+
+@attrs.frozen
+class Dns:
+    """The DNS server."""
+
+    wan: DnsFace = DnsFace()
+    """Serves the zones with reservation."""
+    lan: DnsFace = DnsFace()
+    """Serves the zones with private addresses, without reservation."""
+    udp_size: int = 1232  # octets
+    """The longest UDP answer that we give or say we take (RFC 9715); 512 to 1232."""
+    host_ttl: int = 30  # seconds
+    """TTL of private addresses on the LAN."""
+    service_pool_ttl: int = 10  # seconds
+    """TTL of the service pool's address."""
+
+
+@attrs.frozen
+class Interfaces:
+    """Names of the network interfaces."""
+
+    wan: str
+    """Towards the public Internet."""
+    lan: tuple[str, ...]
+    """Towards the private hosts."""
+
+
+@attrs.frozen
+class Pools:
+    """The public addresses."""
+
+    circular: tuple[PoolPrefix, ...]
+    """Lent to services, one after the other. Prefixes do not overlap."""
+    service: tuple[Address, ...] = ()
+    """Where names with `proxy_required` are answered."""
+    outbound: tuple[Address, Address] | None = None
+    """First and last address that LAN hosts' own flows leave from; None: the first circular prefix."""
+
+
+@attrs.frozen
+class Allocation:
+    """How the pool is shared out."""
+
+    share_load: float = 0.5
+    """Load (waiting addresses / pool size) from which claims of different resolver groups may share an address."""
+    claim_sources: int = 2
+    """How many different senders one claim may let in until its deadline; 1 = strict."""
+    linger: float = 10.0  # seconds
+    """How long an address still belongs to its host after the last claim was used, at a load below 0.5."""
+    linger_loaded: float = 1.0  # seconds
+    """The same at a load of 0.9 or more; in between it falls linearly."""
+    wait_udp: float = 0.9  # seconds
+    """How long a query by UDP may wait for an address."""
+    wait_tcp: float = 1.0  # seconds
+    """The same by TCP."""
+    max_waiting: int = 1000
+    """How many queries may wait at once."""
+    max_groups: int = 65536
+    """How many resolver groups are remembered."""
+
+
+@attrs.frozen
+class Admission:
+    """The first packets."""
+
+    queue: int = 1
+    """NFQUEUE number."""
+    queue_length: int = 4096
+    """How many packets the kernel holds for us."""
+    per_turn: int = 32
+    """How many packets are decided in one turn of the reactor."""
+    stray_threshold: int = 50
+    """So many refused packets of one sender within one second, and the kernel takes over."""
+    stray_timeout: float = 10.0  # seconds
+    """How long the kernel keeps such a sender to `stray_rate`."""
+    stray_rate: int = 50
+    """New flows per second that such a sender may still present to user space."""
+
+
+@attrs.frozen
+class Datapath:
+    """The kernel's rules."""
+
+    table: str = "realmgw"
+    """Name of our nftables table (family inet)."""
+    reject_rate: int = 1000
+    """Refusals told to senders per second; beyond it they are dropped in silence."""
+
+
+@attrs.frozen
+class Settings:
+    """All settings of one gateway."""
+
+    name: str
+    """The gateway's own name."""
+    zones: tuple[Zone, ...]
+    """Forward and reverse zones; at least one forward zone."""
+    interfaces: Interfaces
+    """Its sides."""
+    pools: Pools
+    """Its public addresses."""
+    dns: Dns = Dns()
+    """Its DNS server."""
+    allocation: Allocation = Allocation()
+    """How the pool is shared out."""
+    admission: Admission = Admission()
+    """First packets."""
+    datapath: Datapath = Datapath()
+    """The kernel's rules."""
+    subscribers: tuple[Path, ...] = ()
+    """Folders of subscriber files (`*.yaml`); in a later folder, a file of the same name replaces the earlier one."""

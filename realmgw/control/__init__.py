@@ -1,0 +1,1 @@
+"""What an operator does with a gateway: the commands, and the services in their order."""
