@@ -52,6 +52,12 @@ class Service:
     """After the first packet, what `loose_packet` lets in is bound to that sender."""
     timeout: float = CLAIM_LIFETIME
     """How long, in seconds, a claim waits for its client."""
+    target: int = attrs.field(init=False)
+    """Host index << 24 | protocol << 16 | port: equal for names that lead to the same place."""
+
+    @target.default
+    def _target_of_host(self) -> int:
+        return self.host.index << 24 | self.protocol << 16 | self.port
 
 
 @attrs.frozen(eq=False)

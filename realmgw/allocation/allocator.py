@@ -1,0 +1,252 @@
+"""Allocation: which public address a query is answered with.
+
+The two hot calls are `ask` (a query in, an address out) and `admit` (a packet in, a host out). `expire` ends what is
+over; `wait` lets a query wait for an address. The order in which an address is looked for is that of
+docs/allocation.md:
+
+1. the same question again: the same claim;
+2. an address at which the host is expected already, by the same group, or by any group under pressure: join it;
+3. the address that the host had last: it sticks;
+4. an address whose services do not overlap: share it;
+5. the address that is free longest, 6. the one that lingers longest;
+7. a waiting address to which nobody comes any more;
+8. wait, and 9. refuse.
+
+While queries wait, nothing overtakes them: a new query may ride on an address that its host holds already, if its
+client has time enough to come before the address is handed on, and it does not prolong the hold.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.arrivals import Arrivals
+from realmgw.allocation.group import Group, Groups
+from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.state import Address, ClientNetwork, Reservation, State
+from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
+from realmgw.errors import Reason
+
+if TYPE_CHECKING:
+    from realmgw.config.settings import Allocation, Network
+    from realmgw.subscribers.model import Service
+
+
+class Kind(enum.Enum):
+    """What a new reservation costs the pool; the load policy asks a standing for each."""
+
+    FQDN_NEW = "fqdn_new"
+    """A whole address."""
+    SFQDN_NEW = "sfqdn_new"
+    """A new address that others can share."""
+    SFQDN_REUSE = "sfqdn_reuse"
+    """A share of an address in use."""
+
+
+Permits = Callable[[Kind, float, Group], bool]
+"""The load policy: whether a group may have this kind at this load (0 to 1)."""
+
+
+class Allocator:
+    """The circular pool and all who wait for somebody to come.
+
+    Args:
+        settings: How the pool is shared out.
+        networks: The pool's prefixes.
+        now: The present, in monotonic seconds, as everywhere.
+        permits: The load policy; None permits everything.
+        wake: Called with the time at which `expire` wants to be called, when a query begins to wait.
+    """
+
+    def __init__(
+        self,
+        settings: Allocation,
+        networks: Iterable[Network],
+        *,
+        now: float,
+        permits: Permits | None = None,
+        wake: Callable[[float], None] | None = None,
+    ) -> None:
+        self._ledger = Ledger(settings, networks)
+        self.pool = self._ledger.pool
+        self.counters = self._ledger.counters
+        self.groups = Groups(settings.max_groups)
+        self._settings = settings
+        self._permits = permits
+        self.wake = wake
+        self._queue = WaitingQueue(settings.max_waiting)
+        self._expected = self._ledger.expected
+        self._pending = self._ledger.pending
+        self.admit = Arrivals(self._ledger, self._freed, now=now).admit
+
+    def ask(
+        self,
+        service: Service,
+        resolver: Hashable,
+        question: Hashable,
+        *,
+        now: float,
+        network: ClientNetwork | None = None,
+    ) -> bytes | Reason:
+        """Answer a query for a service, and expect its client from now on.
+
+        Args:
+            service: What is asked for.
+            resolver: The address value that the query came from.
+            question: Equal for a retransmission of the same question, and for nothing else that is pending.
+            now: The present.
+            network: Where the client is, if the asker said so and is believed.
+
+        Returns:
+            The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason is final.
+            Nothing is claimed when a reason is returned.
+        """
+        group = self.groups.of(resolver)
+        if self._queue:
+            self._serve(now)
+        expected = self._expected.get(service.target)
+        if expected is not None:
+            for reservation in expected:
+                if question in reservation.claims:
+                    self.counters.retransmitted += 1
+                    return reservation.address.packed
+        if self._pending.get(service.host.index, 0) >= service.host.max_claims:
+            return self._refuse(Reason.HOST_LIMIT)
+        found = self._find(service, group, expected, now)
+        if isinstance(found, Reason):
+            return self._refuse(found)
+        rides = found.address.claims > 0 and len(self._queue) > 0
+        return self._ledger.claim(found, group, question, network, rides=rides, now=now)
+
+    def wait(
+        self,
+        service: Service,
+        resolver: Hashable,
+        question: Hashable,
+        deliver: Deliver,
+        *,
+        tcp: bool,
+        now: float,
+    ) -> Reason | None:
+        """Let a query wait that was told `Reason.EXHAUSTED`.
+
+        Args:
+            service: As for `ask`.
+            resolver: As for `ask`.
+            question: As for `ask`; a retransmission replaces its twin's `deliver`.
+            deliver: Called exactly once, from within a later call, with the packed address or with a reason.
+            tcp: Whether the query came by TCP.
+            now: The present.
+
+        Returns:
+            None when it waits, `Reason.QUEUE_FULL` when it may not.
+        """
+        patience = self._settings.wait_tcp if tcp else self._settings.wait_udp
+        waiter = Waiter(service, self.groups.of(resolver), question, deliver, now, now + patience)
+        if not self._queue.join(waiter):
+            return self._refuse(Reason.QUEUE_FULL)
+        self.counters.waited += 1
+        if self.wake is not None:
+            self.wake(self._next(now) or now)
+        return None
+
+    def dismiss(self, reason: Reason = Reason.STOPPING) -> None:
+        """Tell every waiting query that there will be no address, and why."""
+        for waiter in self._queue.dismiss():
+            waiter.deliver(reason)
+
+    @property
+    def waiting(self) -> int:
+        """How many queries wait for an address."""
+        return len(self._queue)
+
+    def expire(self, *, now: float) -> float | None:
+        """End what is over: claims, lingering reservations, queries that waited too long.
+
+        Returns:
+            When it wants to be called again, in monotonic seconds; None when nothing is pending.
+        """
+        self._ledger.expire(now=now)
+        self._serve(now)
+        for waiter in self._queue.give_up(now=now):
+            waiter.deliver(self._refuse(Reason.WAITED))
+        return self._next(now)
+
+    def _next(self, now: float) -> float | None:
+        times = [self._ledger.next_end()]
+        if self._queue:
+            times += [self._queue.next_deadline(), self._ledger.dead.next_death()]
+        return max(now, min((time for time in times if time is not None), default=now)) if any(times) else None
+
+    # Looking for an address
+
+    def _find(
+        self, service: Service, group: Group, expected: list[Reservation] | None, now: float
+    ) -> Reservation | Reason:
+        if expected is not None:
+            crowded = self.pool.load >= self._settings.share_load
+            for reservation in expected:
+                if (crowded or reservation.asked_by(group)) and self._may_stay(reservation.address, group, now):
+                    self.counters.joined += 1
+                    return reservation
+        last = self._ledger.last.get(service.target)
+        if last is not None:
+            sticky = self._sticky(last, service, group, now)
+            if sticky is not None:
+                self.counters.sticky += 1
+                return sticky
+        return self._new(service, group, now)
+
+    def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
+        if last.state is State.FREE:
+            return self._ledger.settle(last, service, group)
+        reservation = last.reservations[service.target & KEY]
+        return reservation if not reservation.claims and self._may_stay(last, group, now) else None
+
+    def _may_stay(self, address: Address, group: Group, now: float) -> bool:
+        """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
+        return not self._queue or address.hold >= now + group.patience
+
+    def _new(self, service: Service, group: Group, now: float) -> Reservation | Reason:
+        key = service.target & KEY
+        shared = self.pool.shareable(key)
+        kind = Kind.SFQDN_REUSE if shared is not None else Kind.SFQDN_NEW if key else Kind.FQDN_NEW
+        if self._permits is not None and not self._permits(kind, self.pool.load, group):
+            return Reason.POLICY
+        if shared is not None and self._may_stay(shared, group, now):
+            self.counters.shared += 1
+            return self._ledger.settle(shared, service, group)
+        address = None if self._queue else self._ledger.obtain(now=now)
+        return Reason.EXHAUSTED if address is None else self._ledger.settle(address, service, group)
+
+    def _refuse(self, reason: Reason) -> Reason:
+        self.counters.refused[reason] += 1
+        return reason
+
+    # Those who wait
+
+    def _freed(self, now: float) -> None:
+        if self._queue:
+            self._serve(now)
+
+    def _serve(self, now: float) -> None:
+        """Give addresses to those who wait, as long as there are any."""
+        while (first := self._queue.first(now=now)) is not None:
+            service = first.service
+            room = max(0, service.host.max_claims - self._pending.get(service.host.index, 0))
+            address = self._ledger.obtain(now=now) if room else None
+            if room and address is None:
+                return
+            waiters = self._queue.leave(service.target)
+            if address is not None:
+                self._lend(self._ledger.settle(address, service, first.group), waiters[:room], now)
+            for waiter in waiters[room:]:
+                waiter.deliver(self._refuse(Reason.HOST_LIMIT))
+
+    def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
+        for waiter in waiters:
+            self.counters.served += 1
+            packed = self._ledger.claim(reservation, waiter.group, waiter.question, None, rides=False, now=now)
+            waiter.deliver(packed)

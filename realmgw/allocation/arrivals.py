@@ -1,0 +1,157 @@
+"""First packets: which host each goes to, by the claims, the senders admitted before, and what claims have to spare."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.state import Address, Claim, Reservation, Spare
+from realmgw.errors import Reason
+
+if TYPE_CHECKING:
+    from realmgw.subscribers.model import Service
+
+MEMORY = 1.0  # seconds
+"""For at least so long an admitted flow is admitted again: packets of a burst come before conntrack knows it."""
+SOURCES = 1024
+"""How many admitted senders a reservation remembers."""
+UNLIMITED = 1 << 30
+"""How many further senders a claim lets in whose service has `loose_packet` -1."""
+
+Flow = tuple[bytes, bytes, int, int, int]
+"""Packed source, packed destination, protocol, source port, destination port."""
+
+
+class Arrivals:
+    """Decides on first packets.
+
+    Args:
+        ledger: What stands where.
+        freed: Called with the present when a claim was used, and an address may have become available.
+        now: The present, in monotonic seconds.
+    """
+
+    def __init__(self, ledger: Ledger, freed: Callable[[float], None], *, now: float) -> None:
+        self._ledger = ledger
+        self._addresses = ledger.pool.addresses
+        self._counters = ledger.counters
+        self._freed = freed
+        self._young: dict[Flow, int] = {}
+        self._old: dict[Flow, int] = {}
+        self._turn_at = now + MEMORY
+
+    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+        """Decide on a first packet.
+
+        A flow that was admitted a moment ago is admitted again. Else the most specific reservation at the address
+        decides that has something for this sender: a claim, the memory of having admitted him, or what a used claim
+        has to spare.
+
+        Args:
+            src: Packed address of the sender.
+            dst: Packed address that it was sent to.
+            protocol: IP protocol number.
+            sport: Source port, 0 for protocols without.
+            dport: Destination port, likewise.
+            now: The present.
+
+        Returns:
+            The index of the host to translate to; or minus a `Reason`, and nothing is changed but counters.
+        """
+        if now >= self._turn_at:
+            self._turn(now)
+        flow = (src, dst, protocol, sport, dport)
+        index = self._young.get(flow) or self._old.get(flow)
+        if index is not None:
+            self._counters.by_memory += 1
+            return index
+        address = self._addresses.get(dst)
+        if address is None:
+            return -Reason.NOT_OURS
+        reservations = address.reservations
+        reason = Reason.NO_RESERVATION
+        for key in (protocol << 16 | dport, dport, protocol << 16, 0):
+            reservation = reservations.get(key)
+            if reservation is not None:
+                index = reservation.service.host.index
+                if self._enters(reservation, src, now):
+                    self._young[flow] = index
+                    return index
+                reason = Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
+        return -(Reason.LATE if self._came_late(address, protocol, dport, now) else reason)
+
+    def _enters(self, reservation: Reservation, src: bytes, now: float) -> bool:
+        claim = _matching(reservation, src) if reservation.claims else None
+        if claim is not None:
+            self._use(claim, src, now)
+            return True
+        admitted = reservation.sources.get(src)
+        if admitted is not None and now - admitted <= self._ledger.linger():
+            self._counters.by_source += 1
+        elif reservation.spares and _spare(reservation.spares, src, now):
+            self._counters.by_spare += 1
+        else:
+            return False
+        _remember(reservation.sources, src, now)
+        return True
+
+    def _use(self, claim: Claim, src: bytes, now: float) -> None:
+        reservation = claim.reservation
+        address, service = reservation.address, reservation.service
+        self._counters.by_claim += 1
+        if address.gone_until > now and address.gone_target != service.target:
+            self._counters.uncertain += 1
+        _remember(reservation.sources, src, now)
+        spare = self._spare_of(service)
+        if spare:
+            if reservation.spares is None:
+                reservation.spares = deque()
+            reservation.spares.append(Spare(claim.deadline, spare, claim.network))
+        self._ledger.use(claim, now=now)
+        self._freed(now)
+
+    def _spare_of(self, service: Service) -> int:
+        """How many further senders a used claim lets in, until its deadline."""
+        if service.loose_packet < 0:
+            return UNLIMITED
+        return self._ledger.settings.claim_sources - 1 + (0 if service.autobind else service.loose_packet)
+
+    def _came_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
+        if address.gone_until <= now:
+            return False
+        if address.gone_target & KEY not in (protocol << 16 | dport, dport, protocol << 16, 0):
+            return False
+        self._counters.late += 1
+        return True
+
+    def _turn(self, now: float) -> None:
+        self._old = self._young if now < self._turn_at + MEMORY else {}
+        self._young = {}
+        self._turn_at = now + MEMORY
+
+
+def _matching(reservation: Reservation, src: bytes) -> Claim | None:
+    """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none."""
+    claims = reservation.claims.values()
+    if not reservation.bound:
+        return next(iter(claims))
+    bound = (claim for claim in claims if claim.network is not None and src in claim.network)
+    return next(bound, None) or next((claim for claim in claims if claim.network is None), None)
+
+
+def _spare(spares: deque[Spare], src: bytes, now: float) -> bool:
+    while spares and (spares[0].deadline <= now or not spares[0].left):
+        spares.popleft()
+    for spare in spares:
+        if spare.left and spare.deadline > now and (spare.network is None or src in spare.network):
+            spare.left -= 1
+            return True
+    return False
+
+
+def _remember(sources: dict[bytes, float], src: bytes, now: float) -> None:
+    if len(sources) >= SOURCES and src not in sources:
+        del sources[next(iter(sources))]
+    sources[src] = now

@@ -1,0 +1,48 @@
+"""What happened, as plain integers: the hot path only adds to them, metrics read them."""
+
+from __future__ import annotations
+
+import attrs
+
+from realmgw.errors import Reason
+
+
+def no_reasons() -> list[int]:
+    """A count of zero for every `Reason`, indexed by it."""
+    return [0] * (max(Reason) + 1)
+
+
+@attrs.define
+class Counters:
+    """Totals since the start."""
+
+    retransmitted: int = 0
+    """Questions answered again with their own claim."""
+    joined: int = 0
+    """Claims at an address where the host was expected already."""
+    sticky: int = 0
+    """Claims at the address that the host had last."""
+    shared: int = 0
+    """Reservations at an address beside other services."""
+    reclaimed: int = 0
+    """Addresses taken from claims that were dead by experience."""
+    waited: int = 0
+    """Questions that waited for an address; a retransmission of one counts again."""
+    served: int = 0
+    """Waiting questions that were given one."""
+    by_claim: int = 0
+    """Packets admitted that used up a claim."""
+    by_source: int = 0
+    """Packets admitted since their sender had been before."""
+    by_spare: int = 0
+    """Packets admitted as the further sender of a used claim."""
+    by_memory: int = 0
+    """Packets admitted since their flow had just been."""
+    lapsed: int = 0
+    """Claims that nobody used."""
+    late: int = 0
+    """Packets refused that came after their service had left the address."""
+    uncertain: int = 0
+    """Packets admitted where another service had been a moment before: they may have been meant for that one."""
+    refused: list[int] = attrs.field(factory=no_reasons)
+    """Queries refused, indexed by `Reason`."""

@@ -1,0 +1,252 @@
+"""The ledger of claims: what stands where, who is expected, and when it ends.
+
+Every change of a claim or a reservation is made here, so that the counts agree: claims of an address, of a host, and
+the state of the address. Nothing here decides; `Allocator` and `Arrivals` do.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Hashable, Iterable
+from itertools import count
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.counters import Counters
+from realmgw.allocation.group import Group
+from realmgw.allocation.pool import Pool
+from realmgw.allocation.reclaim import DeadByExperience
+from realmgw.allocation.state import Address, Claim, ClientNetwork, Reservation, State
+
+if TYPE_CHECKING:
+    from realmgw.config.settings import Allocation, Network
+    from realmgw.subscribers.model import Service
+
+KEY = 0xFF_FFFF
+"""The part of `Service.target` that is the service key (protocol << 16 | port)."""
+LATE = 10.0  # seconds
+"""For so long after a service left an address, a packet for it counts as one that came late."""
+ROOM = 0.75
+"""Below this load an exhausted pool counts as recovered."""
+
+
+class Ledger:
+    """The pool with everything that stands on it.
+
+    Args:
+        settings: How the pool is shared out.
+        networks: The pool's prefixes.
+    """
+
+    def __init__(self, settings: Allocation, networks: Iterable[Network]) -> None:
+        self.settings = settings
+        self.pool = Pool(networks)
+        self.counters = Counters()
+        self.dead = DeadByExperience()
+        self.expected: dict[int, list[Reservation]] = {}
+        """By target: the reservations with pending claims."""
+        self.last: dict[int, Address] = {}
+        """By target: the address that it had last, as long as nobody else had it since."""
+        self.pending: dict[int, int] = {}
+        """By host index: how many claims are pending."""
+        self._expiries: dict[float, deque[Claim]] = {}  # by timeout, so that each is in the order of deadlines
+        self._riders: list[tuple[float, int, Claim]] = []  # claims that end before their timeout
+        self._lingers: deque[tuple[float, Reservation]] = deque()
+        self._order = count()
+
+    # Reservations
+
+    def settle(self, address: Address, service: Service, group: Group) -> Reservation:
+        """Make a reservation for a service at an address where nothing overlaps; a claim must follow at once."""
+        if address.former is not None:
+            if address.former != service.target and self.last.get(address.former) is address:
+                del self.last[address.former]
+            address.former = None
+        reservation = Reservation(address, service, group)
+        self.pool.place(reservation, service.target & KEY)
+        self.last[service.target] = address
+        return reservation
+
+    def obtain(self, *, now: float) -> Address | None:
+        """The address to lend next, with nothing on it any more and not WAITING; a claim must follow at once.
+
+        Returns:
+            The one that is free longest, lingers longest, or is dead by experience; None when somebody is expected at
+            every one.
+        """
+        address = self.pool.next() or self._reclaim(now)
+        if address is not None:
+            for reservation in list(address.reservations.values()):
+                self._remove(reservation, now)
+        return address
+
+    def _reclaim(self, now: float) -> Address | None:
+        if not self.dead.watching:
+            self.dead.watch(self.pool.in_state(State.WAITING))
+        address = self.dead.take(now=now)
+        if address is not None:
+            self.counters.reclaimed += 1
+            for reservation in list(address.reservations.values()):
+                for claim in list(reservation.claims.values()):
+                    self._lapse(claim, now)
+        return address
+
+    def _remove(self, reservation: Reservation, now: float) -> None:
+        """Take a reservation without claims from its address."""
+        address, target = reservation.address, reservation.service.target
+        self.pool.remove(reservation, target & KEY)
+        address.gone_target, address.gone_until = target, now + LATE
+        if self.last.get(target) is address:
+            del self.last[target]
+
+    # Claims
+
+    def claim(
+        self,
+        reservation: Reservation,
+        group: Group,
+        question: Hashable,
+        network: ClientNetwork | None,
+        *,
+        rides: bool,
+        now: float,
+    ) -> bytes:
+        """Expect a client at a reservation.
+
+        Args:
+            reservation: Where; its address becomes WAITING.
+            group: Who asked.
+            question: As what; not pending there.
+            network: Where the client is, or None.
+            rides: The claim ends with the present hold of the address instead of the service's timeout.
+            now: The present.
+
+        Returns:
+            The packed address.
+        """
+        address, service = reservation.address, reservation.service
+        deadline = address.hold if rides else now + service.timeout
+        claim = Claim(reservation, group, question, now, deadline, network)
+        self._expect(reservation, group)
+        reservation.claims[question] = claim
+        if network is not None:
+            reservation.bound += 1
+        index = service.host.index
+        self.pending[index] = self.pending.get(index, 0) + 1
+        self._hold(address, group, min(now + group.guard, deadline))
+        if rides:
+            heapq.heappush(self._riders, (deadline, next(self._order), claim))
+        elif (expiry := self._expiries.get(service.timeout)) is not None:
+            expiry.append(claim)
+        else:
+            self._expiries[service.timeout] = deque((claim,))
+        return address.packed
+
+    def _expect(self, reservation: Reservation, group: Group) -> None:
+        if not reservation.claims:
+            reservation.group, reservation.others, reservation.since = group, None, None
+            self.expected.setdefault(reservation.service.target, []).append(reservation)
+        elif group is not reservation.group:
+            reservation.others = (reservation.others or set()) | {group}
+
+    def _hold(self, address: Address, group: Group, until: float) -> None:
+        if not address.claims:
+            self.pool.await_client(address)
+            address.hold = address.standing = 0.0
+        address.claims += 1
+        if until > address.hold:
+            address.hold = until
+            if self.dead.watching:
+                self.dead.held(address)
+        if group.standing > address.standing:
+            address.standing = group.standing
+
+    def use(self, claim: Claim, *, now: float) -> None:
+        """End a claim whose client has come."""
+        group = claim.group
+        group.arrived(now - claim.created)
+        if claim.reservation.others is None or claim.network is not None:
+            group.ok += 1
+        else:
+            group.neutral += 1
+        self._end(claim, now)
+
+    def _lapse(self, claim: Claim, now: float) -> None:
+        """End a claim that nobody came for."""
+        self.counters.lapsed += 1
+        if claim.reservation.others is None or claim.network is not None:
+            claim.group.nok += 1
+        else:
+            claim.group.neutral += 1
+        self._end(claim, now)
+
+    def _end(self, claim: Claim, now: float) -> None:
+        """Take a claim away; its reservation lingers when it was the last, and so its address."""
+        reservation = claim.reservation
+        address, index = reservation.address, reservation.service.host.index
+        claim.pending = False
+        del reservation.claims[claim.question]
+        if claim.network is not None:
+            reservation.bound -= 1
+        left = self.pending[index] - 1
+        if left:
+            self.pending[index] = left
+        else:
+            del self.pending[index]
+        address.claims -= 1
+        if not reservation.claims:
+            self._expect_no_more(reservation, now)
+            if not address.claims:
+                self.pool.linger(address)
+
+    def _expect_no_more(self, reservation: Reservation, now: float) -> None:
+        expected = self.expected[reservation.service.target]
+        expected.remove(reservation)
+        if not expected:
+            del self.expected[reservation.service.target]
+        reservation.since = now
+        self._lingers.append((now, reservation))
+
+    # Time
+
+    def expire(self, *, now: float) -> None:
+        """End the claims whose deadline is over, and what has lingered long enough."""
+        for expiry in self._expiries.values():
+            while expiry and (not expiry[0].pending or expiry[0].deadline <= now):
+                self._lapse_if_pending(expiry.popleft(), now)
+        while self._riders and (not self._riders[0][2].pending or self._riders[0][0] <= now):
+            self._lapse_if_pending(heapq.heappop(self._riders)[2], now)
+        oldest = now - self.linger()
+        while self._lingers and self._lingers[0][0] <= oldest:
+            self._linger_no_more(*self._lingers.popleft(), now)
+        if self.dead.watching and self.pool.load < ROOM:
+            self.dead.rest()
+
+    def _lapse_if_pending(self, claim: Claim, now: float) -> None:
+        if claim.pending:
+            self._lapse(claim, now)
+
+    def _linger_no_more(self, since: float, reservation: Reservation, now: float) -> None:
+        address, target = reservation.address, reservation.service.target
+        if reservation.since != since or address.reservations.get(target & KEY) is not reservation:
+            return
+        was_last = self.last.get(target) is address
+        self._remove(reservation, now)
+        if not address.reservations:
+            self.pool.free(address)
+            if was_last:
+                address.former = target
+                self.last[target] = address
+
+    def linger(self) -> float:
+        """How long, in seconds, an address belongs to its host after its last claim, at the present load."""
+        full, loaded = self.settings.linger, self.settings.linger_loaded
+        crowding = (self.pool.load - 0.5) / 0.4
+        return full if crowding <= 0 else loaded if crowding >= 1 else full - (full - loaded) * crowding
+
+    def next_end(self) -> float | None:
+        """When something ends next, in monotonic seconds, or None; `expire` was called just before."""
+        times = [expiry[0].deadline for expiry in self._expiries.values() if expiry]
+        times += [self._riders[0][0]] if self._riders else []
+        times += [self._lingers[0][0] + self.linger()] if self._lingers else []
+        return min(times) if times else None

@@ -1,0 +1,121 @@
+"""The circular pool: every address of it, in the state that it is in, and which one is to be had next.
+
+An address that was released longest ago is lent first, so that a client who comes late finds nobody else there for as
+long as the pool allows. All operations are O(1).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.state import TRANSITIONS, Address, Reservation, State, overlap
+from realmgw.errors import RealmGatewayError
+
+if TYPE_CHECKING:
+    from realmgw.config.settings import Network
+
+PROBES = 16
+"""How many addresses are looked at for one that a service can share; the ones opened last, which have most room."""
+PARTIAL_PROBE = 64
+"""A service for any port or any protocol shares only with addresses that hold at most so many services."""
+
+
+class Pool:
+    """The addresses by packed value, and in the order in which they can be had.
+
+    Args:
+        networks: Prefixes; every address of them is lent, the first and the last one too.
+    """
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self.addresses = {packed: Address(packed) for network in networks for packed in _each(network)}
+        self.size = len(self.addresses)
+        self.waiting = 0
+        self._free = OrderedDict.fromkeys(self.addresses.values())
+        self._lingering: OrderedDict[Address, None] = OrderedDict()
+        self._shareable: OrderedDict[Address, None] = OrderedDict()
+
+    @property
+    def load(self) -> float:
+        """Waiting addresses / all addresses, 0 to 1; lingering ones can be had and count as free."""
+        return self.waiting / self.size if self.size else 1.0
+
+    def counts(self) -> dict[State, int]:
+        """How many addresses are in each state."""
+        return {
+            State.FREE: len(self._free),
+            State.WAITING: self.waiting,
+            State.LINGERING: len(self._lingering),
+        }
+
+    def in_state(self, state: State) -> list[Address]:
+        """The addresses in a state, in no order; O(pool), for reclaiming and for show."""
+        return [address for address in self.addresses.values() if address.state is state]
+
+    def await_client(self, address: Address) -> None:
+        """Move an address to WAITING, from FREE or LINGERING."""
+        del (self._free if address.state is State.FREE else self._lingering)[address]
+        self._move(address, State.WAITING)
+        self.waiting += 1
+
+    def linger(self, address: Address) -> None:
+        """Move an address from WAITING to LINGERING: from now on others can have it."""
+        self._move(address, State.LINGERING)
+        self.waiting -= 1
+        self._lingering[address] = None
+
+    def free(self, address: Address) -> None:
+        """Move an address from LINGERING to FREE; nothing may stand there any more."""
+        self._move(address, State.FREE)
+        del self._lingering[address]
+        self._free[address] = None
+
+    def next(self) -> Address | None:
+        """The address to lend next: the free one that was released longest ago, else the one that lingers longest."""
+        for addresses in (self._free, self._lingering):
+            if addresses:
+                return next(iter(addresses))
+        return None
+
+    def place(self, reservation: Reservation, key: int) -> None:
+        """Put a reservation under its service key at its address."""
+        address = reservation.address
+        address.reservations[key] = reservation
+        if key:
+            self._shareable[address] = None
+
+    def remove(self, reservation: Reservation, key: int) -> None:
+        """Take a reservation away from its address."""
+        address = reservation.address
+        del address.reservations[key]
+        if not address.reservations:
+            self._shareable.pop(address, None)
+
+    def shareable(self, key: int) -> Address | None:
+        """An address in use whose services do not overlap with this one, if any of the `PROBES` opened last is one."""
+        if not key:
+            return None
+        for address, _ in zip(reversed(self._shareable), range(PROBES), strict=False):
+            if fits(address, key):
+                return address
+        return None
+
+    def _move(self, address: Address, state: State) -> None:
+        if state not in TRANSITIONS[address.state]:
+            raise RealmGatewayError(f"a pool address can not go from {address.state.value} to {state.value}")
+        address.state = state
+
+
+def fits(address: Address, key: int) -> bool:
+    """Whether a service can stand at an address beside what is there; False when that can not be told cheaply."""
+    reservations = address.reservations
+    if key & 0xFFFF and key >> 16:
+        return not any(one in reservations for one in (key, key & 0xFFFF, key & ~0xFFFF, 0))
+    return len(reservations) <= PARTIAL_PROBE and not any(overlap(key, other) for other in reservations)
+
+
+def _each(network: Network) -> Iterable[bytes]:
+    first, length = int(network.network_address), network.max_prefixlen // 8
+    return (number.to_bytes(length, "big") for number in range(first, first + network.num_addresses))

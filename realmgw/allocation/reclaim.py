@@ -1,0 +1,76 @@
+"""Which waiting address nobody comes to any more: all of its claims are dead by experience.
+
+Only an exhausted pool asks this. So nothing is kept up until it does; then the waiting addresses are put in the order
+of their `hold` once, and new claims are followed until the pool has room again. Entries are not removed when an
+address is claimed again or goes on: they are stale then, and passed over when they come up.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from itertools import count
+
+from realmgw.allocation.state import Address, State
+
+
+class DeadByExperience:
+    """The waiting addresses in the order in which they can be reclaimed.
+
+    O(log n) amortized, but for the first question after a time with room, which is O(pool).
+    """
+
+    def __init__(self) -> None:
+        self._holds: list[tuple[float, int, Address]] | None = None
+        self._dead: list[tuple[float, int, float, Address]] = []
+        self._order = count()
+
+    @property
+    def watching(self) -> bool:
+        """Whether claims must be followed: the pool was exhausted lately."""
+        return self._holds is not None
+
+    def watch(self, waiting: Iterable[Address]) -> None:
+        """Begin to follow; all waiting addresses are told once."""
+        self._holds = [(address.hold, next(self._order), address) for address in waiting]
+        heapq.heapify(self._holds)
+
+    def rest(self) -> None:
+        """Stop following: there is room again."""
+        self._holds = None
+        self._dead.clear()
+
+    def held(self, address: Address) -> None:
+        """An address has a new claim, while `watching`."""
+        if self._holds is not None:
+            heapq.heappush(self._holds, (address.hold, next(self._order), address))
+
+    def take(self, *, now: float) -> Address | None:
+        """The dead address of the worst standing, or None when somebody is expected at every one.
+
+        The address is still WAITING: the caller ends its claims.
+        """
+        self._bury(now)
+        while self._dead:
+            _, _, hold, address = heapq.heappop(self._dead)
+            if _current(hold, address):
+                return address
+        return None
+
+    def next_death(self) -> float | None:
+        """When the next address can be reclaimed, in monotonic seconds; None when none is followed."""
+        holds = self._holds or []
+        while holds and not _current(holds[0][0], holds[0][2]):
+            heapq.heappop(holds)
+        return holds[0][0] if holds else None
+
+    def _bury(self, now: float) -> None:
+        holds = self._holds or []
+        while holds and holds[0][0] <= now:
+            hold, order, address = heapq.heappop(holds)
+            if _current(hold, address):
+                heapq.heappush(self._dead, (address.standing, order, hold, address))
+
+
+def _current(hold: float, address: Address) -> bool:
+    return address.state is State.WAITING and address.hold == hold

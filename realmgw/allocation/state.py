@@ -1,0 +1,149 @@
+"""The states of a pool address, and what stands at it: reservations and their claims.
+
+Theory of operation. A claim says: somebody asked for this service and is about to come. The claims of one service of
+one host stand together in a reservation, at one address; services that do not overlap may stand at one address, each
+with its own host. An address is WAITING while any claim is pending at it, LINGERING when none is but its last hosts
+are still remembered there, and FREE when nothing is. Only a WAITING address is out of reach for another host: a
+LINGERING one can be had when there is no free one. These are all the ways::
+
+    FREE ------- first claim ------> WAITING
+    WAITING ---- last claim gone --> LINGERING    (used, or nobody came)
+    LINGERING -- new claim --------> WAITING      (for its own hosts, or passed on to another one)
+    LINGERING -- time is over -----> FREE
+
+An address that is reclaimed goes through all of LINGERING in no time: its claims end first.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from realmgw.allocation.group import Group
+    from realmgw.subscribers.model import Service
+
+
+class State(enum.Enum):
+    """Where a pool address stands."""
+
+    FREE = "free"
+    WAITING = "waiting"
+    LINGERING = "lingering"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.FREE: frozenset({State.WAITING}),
+    State.WAITING: frozenset({State.LINGERING}),
+    State.LINGERING: frozenset({State.WAITING, State.FREE}),
+}
+"""From each state, where an address may go next; `Pool` makes every move."""
+
+
+class ClientNetwork(Protocol):
+    """The network that a claim is bound to, where the asker told it and is believed."""
+
+    def __contains__(self, address: bytes, /) -> bool:
+        """Whether a packed address lies in the network; False for one of another family."""
+        ...
+
+
+@attrs.define(eq=False)
+class Claim:
+    """Somebody asked, and his packet is expected. Compared by identity."""
+
+    reservation: Reservation
+    """What it stands in."""
+    group: Group
+    """Who asked."""
+    question: Hashable
+    """Equal for a retransmission of the same question."""
+    created: float
+    """When it was answered, in monotonic seconds."""
+    deadline: float
+    """When it ends unused."""
+    network: ClientNetwork | None = None
+    """Only packets from there use it; None: any."""
+    pending: bool = True
+    """False once it was used, expired or reclaimed."""
+
+
+@attrs.define(eq=False)
+class Spare:
+    """The further senders that a used claim may still let in. Compared by identity."""
+
+    deadline: float
+    """The claim's own."""
+    left: int
+    """How many more."""
+    network: ClientNetwork | None
+    """The claim's own."""
+
+
+@attrs.define(eq=False)
+class Reservation:
+    """A service of a host at an address. Compared by identity."""
+
+    address: Address
+    """Where it stands."""
+    service: Service
+    """What is reached there."""
+    group: Group
+    """Who asked first since it last began to wait."""
+    others: set[Group] | None = None
+    """Further groups with claims since then: who came can not be told apart, so outcomes are neutral."""
+    claims: dict[Hashable, Claim] = attrs.field(factory=dict)
+    """The pending ones by question, oldest first."""
+    bound: int = 0
+    """How many of them are bound to a network."""
+    sources: dict[bytes, float] = attrs.field(factory=dict)
+    """Packed addresses admitted here, and when last (monotonic seconds)."""
+    spares: deque[Spare] | None = None
+    """What used claims still allow, oldest first."""
+    since: float | None = None
+    """When it began to linger; None while claims are pending."""
+
+    def asked_by(self, group: Group) -> bool:
+        """Whether this group has had a claim here since the reservation last began to wait."""
+        return self.group is group or (self.others is not None and group in self.others)
+
+
+@attrs.define(eq=False)
+class Address:
+    """An address of the pool. Compared by identity."""
+
+    packed: bytes
+    """In network order."""
+    state: State = State.FREE
+    """Moved by `Pool` alone."""
+    reservations: dict[int, Reservation] = attrs.field(factory=dict)
+    """By service key (protocol << 16 | port); no two of them overlap."""
+    claims: int = 0
+    """How many are pending at all its reservations."""
+    hold: float = 0.0
+    """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
+    standing: float = 0.0
+    """The best standing of those who have made claims since it began to wait."""
+    former: int | None = None
+    """While FREE: the target that had it last, and may find it again."""
+    gone_target: int = 0
+    """The target of the last reservation that ended here; 0: none yet."""
+    gone_until: float = 0.0
+    """Until when a packet for that service may be one that came late."""
+
+
+def overlap(one: int, other: int) -> bool:
+    """Whether two service keys (protocol << 16 | port, 0 = any of either) have packets in common.
+
+    >>> overlap(6 << 16 | 80, 17 << 16 | 80), overlap(6 << 16, 80)
+    (False, True)
+    """
+    port, other_port = one & 0xFFFF, other & 0xFFFF
+    protocol, other_protocol = one >> 16, other >> 16
+    return (port == other_port or not port or not other_port) and (
+        protocol == other_protocol or not protocol or not other_protocol
+    )
