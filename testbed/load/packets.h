@@ -1,0 +1,37 @@
+/* First packets from any source address, and what comes back to it. Needs CAP_NET_RAW. */
+#ifndef PACKETS_H
+#define PACKETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "probe.h"
+
+/* The two ends of a flow; addresses and ports in host byte order. */
+struct ends {
+    uint32_t source, destination;
+    uint16_t source_port, destination_port;
+};
+
+/* A socket that sends whole IPv4 packets. */
+int packets_open_sender(void);
+
+/* Both return false when the packet could not be sent. */
+bool packets_send_probe(int fd, const struct ends *ends, const struct probe *probe);
+bool packets_send_syn(int fd, const struct ends *ends);
+
+/* A socket that sees every probe's reply arriving on an interface, whoever owns its destination. */
+int packets_open_receiver(const char *interface);
+
+#define PACKETS_BATCH 64
+
+/* A reply as it arrived. */
+struct reply {
+    struct probe probe;
+    uint32_t source; /* host byte order */
+};
+
+/* Takes up to PACKETS_BATCH replies; returns how many. */
+unsigned packets_receive(int fd, struct reply replies[PACKETS_BATCH]);
+
+#endif

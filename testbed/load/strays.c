@@ -1,0 +1,106 @@
+/* strays - packets that nobody asked for, to the addresses of a pool.
+ *
+ *   strays --sources ADDRESS+N --targets ADDRESS+N [--kind syn|udp] [--port PORT] --rate R [--seconds S]
+ *
+ * Poisson arrivals; sources and targets one after the other, each packet from another port. Prints one line of JSON:
+ * {"sent": packets, "failed": packets that the kernel did not take, "seconds": S}.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "base.h"
+#include "packets.h"
+
+#define FIRST_PORT 1024
+#define PORTS 64000
+#define BURST 256 /* packets sent before the clock is read again */
+
+struct strays {
+    struct address_range sources, targets;
+    bool syn;
+    uint16_t port;
+    double rate;
+    uint64_t duration;
+    uint64_t sent, failed;
+};
+
+static struct strays strays_from(int count, char **arguments)
+{
+    static const struct option known[] = {
+        {"sources", required_argument, NULL, 's'}, {"targets", required_argument, NULL, 't'},
+        {"kind", required_argument, NULL, 'k'},    {"port", required_argument, NULL, 'p'},
+        {"rate", required_argument, NULL, 'r'},    {"seconds", required_argument, NULL, 'd'},
+        {NULL, 0, NULL, 0},
+    };
+    struct strays strays = {.syn = true, .port = 5000, .duration = 10 * SECOND};
+    int name;
+
+    while ((name = getopt_long(count, arguments, "", known, NULL)) >= 0) {
+        switch (name) {
+        case 's': strays.sources = read_range("sources", optarg); break;
+        case 't': strays.targets = read_range("targets", optarg); break;
+        case 'k': strays.syn = !strcmp(optarg, "syn"); break;
+        case 'p': strays.port = (uint16_t)read_number("port", optarg, 1, 65535); break;
+        case 'r': strays.rate = read_number("rate", optarg, 0.01, 1e6); break;
+        case 'd': strays.duration = (uint64_t)(read_number("seconds", optarg, 0.001, 3600) * SECOND); break;
+        default: give_up("see the head of strays.c");
+        }
+    }
+    if (!strays.sources.count || !strays.targets.count || strays.rate <= 0)
+        give_up("--sources, --targets and --rate are wanted");
+    return strays;
+}
+
+static void send_one(int fd, struct strays *strays)
+{
+    uint64_t turn = strays->sent + strays->failed;
+    struct ends ends = {
+        .source = address_of_range(&strays->sources, turn),
+        .destination = address_of_range(&strays->targets, turn),
+        .source_port = (uint16_t)(FIRST_PORT + chance() % PORTS),
+        .destination_port = strays->port,
+    };
+    struct probe nothing = {.mark = 0};
+    bool sent = strays->syn ? packets_send_syn(fd, &ends) : packets_send_probe(fd, &ends, &nothing);
+
+    *(sent ? &strays->sent : &strays->failed) += 1;
+}
+
+static void sleep_until(uint64_t time)
+{
+    struct timespec until = {.tv_sec = (time_t)(time / SECOND), .tv_nsec = (long)(time % SECOND)};
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+int main(int count, char **arguments)
+{
+    struct strays strays = strays_from(count, arguments);
+    int fd = packets_open_sender();
+    uint64_t began = now(), end = began + strays.duration;
+    double next = (double)began;
+
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_TIMERSLACK, 1000);
+    seed_chance(0);
+    while (now() < end) {
+        uint64_t time = now();
+
+        for (unsigned burst = 0; next <= (double)time && burst < BURST; burst++) {
+            send_one(fd, &strays);
+            next += chance_exponential(SECOND / strays.rate);
+        }
+        if (next > (double)time)
+            sleep_until((uint64_t)next < end ? (uint64_t)next : end);
+    }
+    printf("{\"sent\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"seconds\": %.3f}\n", strays.sent, strays.failed,
+           (double)(now() - began) / SECOND);
+    return 0;
+}
