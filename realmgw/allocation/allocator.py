@@ -45,6 +45,8 @@ class Kind(enum.Enum):
     """A share of an address in use."""
 
 
+_FREE = State.FREE  # a member of an enum is slow to get at by name
+
 Permits = Callable[[Kind, float, Group], bool]
 """The load policy: whether a group may have this kind at this load (0 to 1)."""
 
@@ -79,7 +81,7 @@ class Allocator:
         self._queue = WaitingQueue(settings.max_waiting)
         self._expected = self._ledger.expected
         self._pending = self._ledger.pending
-        self.admit = Arrivals(self._ledger, self._freed, now=now).admit
+        self.admit = Arrivals(self._ledger, self._queue, self._serve, now=now).admit
 
     def ask(
         self,
@@ -104,7 +106,7 @@ class Allocator:
             Nothing is claimed when a reason is returned.
         """
         group = self.groups.of(resolver)
-        if self._queue:
+        if self._queue.size:
             self._serve(now)
         expected = self._expected.get(service.target)
         if expected is not None:
@@ -117,7 +119,7 @@ class Allocator:
         found = self._find(service, group, expected, now)
         if isinstance(found, Reason):
             return self._refuse(found)
-        rides = found.address.claims > 0 and len(self._queue) > 0
+        rides = found.address.claims > 0 and self._queue.size > 0
         return self._ledger.claim(found, group, question, network, rides=rides, now=now)
 
     def wait(
@@ -160,7 +162,7 @@ class Allocator:
     @property
     def waiting(self) -> int:
         """How many queries wait for an address."""
-        return len(self._queue)
+        return self._queue.size
 
     def expire(self, *, now: float) -> float | None:
         """End what is over: claims, lingering reservations, queries that waited too long.
@@ -176,7 +178,7 @@ class Allocator:
 
     def _next(self, now: float) -> float | None:
         times = [self._ledger.next_end()]
-        if self._queue:
+        if self._queue.size:
             times += [self._queue.next_deadline(), self._ledger.dead.next_death()]
         return max(now, min((time for time in times if time is not None), default=now)) if any(times) else None
 
@@ -200,14 +202,14 @@ class Allocator:
         return self._new(service, group, now)
 
     def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
-        if last.state is State.FREE:
+        if last.state is _FREE:
             return self._ledger.settle(last, service, group)
         reservation = last.reservations[service.target & KEY]
         return reservation if not reservation.claims and self._may_stay(last, group, now) else None
 
     def _may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
-        return not self._queue or address.hold >= now + group.patience
+        return not self._queue.size or address.hold >= now + group.patience
 
     def _new(self, service: Service, group: Group, now: float) -> Reservation | Reason:
         key = service.target & KEY
@@ -218,7 +220,7 @@ class Allocator:
         if shared is not None and self._may_stay(shared, group, now):
             self.counters.shared += 1
             return self._ledger.settle(shared, service, group)
-        address = None if self._queue else self._ledger.obtain(now=now)
+        address = None if self._queue.size else self._ledger.obtain(now=now)
         return Reason.EXHAUSTED if address is None else self._ledger.settle(address, service, group)
 
     def _refuse(self, reason: Reason) -> Reason:
@@ -226,10 +228,6 @@ class Allocator:
         return reason
 
     # Those who wait
-
-    def _freed(self, now: float) -> None:
-        if self._queue:
-            self._serve(now)
 
     def _serve(self, now: float) -> None:
         """Give addresses to those who wait, as long as there are any."""

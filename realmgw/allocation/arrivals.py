@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.ledger import KEY, Ledger
-from realmgw.allocation.state import Address, Claim, Reservation, Spare
+from realmgw.allocation.state import Address, Claim, Reservation
+from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ MEMORY = 1.0  # seconds
 """For at least so long an admitted flow is admitted again: packets of a burst come before conntrack knows it."""
 SOURCES = 1024
 """How many admitted senders a reservation remembers."""
+KEPT = 64
+"""How many used claims a reservation keeps for what they have to spare, the latest ones."""
 UNLIMITED = 1 << 30
 """How many further senders a claim lets in whose service has `loose_packet` -1."""
 
@@ -29,15 +31,17 @@ class Arrivals:
 
     Args:
         ledger: What stands where.
-        freed: Called with the present when a claim was used, and an address may have become available.
+        queue: The queries that wait for an address.
+        serve: Called with the present when queries wait, and an address may have become available.
         now: The present, in monotonic seconds.
     """
 
-    def __init__(self, ledger: Ledger, freed: Callable[[float], None], *, now: float) -> None:
+    def __init__(self, ledger: Ledger, queue: WaitingQueue, serve: Callable[[float], None], *, now: float) -> None:
         self._ledger = ledger
         self._addresses = ledger.pool.addresses
         self._counters = ledger.counters
-        self._freed = freed
+        self._queue = queue
+        self._serve = serve
         self._young: dict[Flow, int] = {}
         self._old: dict[Flow, int] = {}
         self._turn_at = now + MEMORY
@@ -90,7 +94,7 @@ class Arrivals:
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted <= self._ledger.linger():
             self._counters.by_source += 1
-        elif reservation.spares and _spare(reservation.spares, src, now):
+        elif reservation.used and _spare(reservation.used, src, now):
             self._counters.by_spare += 1
         else:
             return False
@@ -104,13 +108,12 @@ class Arrivals:
         if address.gone_until > now and address.gone_target != service.target:
             self._counters.uncertain += 1
         _remember(reservation.sources, src, now)
-        spare = self._spare_of(service)
-        if spare:
-            if reservation.spares is None:
-                reservation.spares = deque()
-            reservation.spares.append(Spare(claim.deadline, spare, claim.network))
         self._ledger.use(claim, now=now)
-        self._freed(now)
+        claim.spare = self._spare_of(service)
+        if claim.spare:
+            _keep(claim, reservation, now)
+        if self._queue.size:
+            self._serve(now)
 
     def _spare_of(self, service: Service) -> int:
         """How many further senders a used claim lets in, until its deadline."""
@@ -141,12 +144,21 @@ def _matching(reservation: Reservation, src: bytes) -> Claim | None:
     return next(bound, None) or next((claim for claim in claims if claim.network is None), None)
 
 
-def _spare(spares: deque[Spare], src: bytes, now: float) -> bool:
-    while spares and (spares[0].deadline <= now or not spares[0].left):
-        spares.popleft()
-    for spare in spares:
-        if spare.left and spare.deadline > now and (spare.network is None or src in spare.network):
-            spare.left -= 1
+def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
+    """Keep a used claim for what it has to spare; when there are many, forget those that have nothing, then the oldest."""
+    used = reservation.used
+    if used is None:
+        reservation.used = [claim]
+        return
+    if len(used) >= KEPT:
+        used[:] = [other for other in used if other.deadline > now and other.spare][-KEPT // 2 :]
+    used.append(claim)
+
+
+def _spare(used: list[Claim], src: bytes, now: float) -> bool:
+    for claim in used:
+        if claim.spare and claim.deadline > now and (claim.network is None or src in claim.network):
+            claim.spare -= 1
             return True
     return False
 

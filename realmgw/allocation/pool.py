@@ -21,6 +21,9 @@ PROBES = 16
 PARTIAL_PROBE = 64
 """A service for any port or any protocol shares only with addresses that hold at most so many services."""
 
+# Members of an enum are slow to get at by name.
+_FREE, _WAITING, _LINGERING = State.FREE, State.WAITING, State.LINGERING
+
 
 class Pool:
     """The addresses by packed value, and in the order in which they can be had.
@@ -56,28 +59,26 @@ class Pool:
 
     def await_client(self, address: Address) -> None:
         """Move an address to WAITING, from FREE or LINGERING."""
-        del (self._free if address.state is State.FREE else self._lingering)[address]
-        self._move(address, State.WAITING)
+        del (self._lingering if address.state else self._free)[address]
+        _move(address, _WAITING)
         self.waiting += 1
 
     def linger(self, address: Address) -> None:
         """Move an address from WAITING to LINGERING: from now on others can have it."""
-        self._move(address, State.LINGERING)
+        _move(address, _LINGERING)
         self.waiting -= 1
         self._lingering[address] = None
 
     def free(self, address: Address) -> None:
         """Move an address from LINGERING to FREE; nothing may stand there any more."""
-        self._move(address, State.FREE)
+        _move(address, _FREE)
         del self._lingering[address]
         self._free[address] = None
 
     def next(self) -> Address | None:
         """The address to lend next: the free one that was released longest ago, else the one that lingers longest."""
-        for addresses in (self._free, self._lingering):
-            if addresses:
-                return next(iter(addresses))
-        return None
+        addresses = self._free or self._lingering
+        return next(iter(addresses)) if addresses else None
 
     def place(self, reservation: Reservation, key: int) -> None:
         """Put a reservation under its service key at its address."""
@@ -102,11 +103,6 @@ class Pool:
                 return address
         return None
 
-    def _move(self, address: Address, state: State) -> None:
-        if state not in TRANSITIONS[address.state]:
-            raise RealmGatewayError(f"a pool address can not go from {address.state.value} to {state.value}")
-        address.state = state
-
 
 def fits(address: Address, key: int) -> bool:
     """Whether a service can stand at an address beside what is there; False when that can not be told cheaply."""
@@ -114,6 +110,12 @@ def fits(address: Address, key: int) -> bool:
     if key & 0xFFFF and key >> 16:
         return not any(one in reservations for one in (key, key & 0xFFFF, key & ~0xFFFF, 0))
     return len(reservations) <= PARTIAL_PROBE and not any(overlap(key, other) for other in reservations)
+
+
+def _move(address: Address, state: State) -> None:
+    if not TRANSITIONS[address.state][state]:
+        raise RealmGatewayError(f"a pool address can not go from {address.state.name} to {state.name}")
+    address.state = state
 
 
 def _each(network: Network) -> Iterable[bytes]:

@@ -17,7 +17,6 @@ An address that is reclaimed goes through all of LINGERING in no time: its claim
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,20 +27,21 @@ if TYPE_CHECKING:
     from realmgw.subscribers.model import Service
 
 
-class State(enum.Enum):
+class State(enum.IntEnum):
     """Where a pool address stands."""
 
-    FREE = "free"
-    WAITING = "waiting"
-    LINGERING = "lingering"
+    FREE = 0
+    WAITING = 1
+    LINGERING = 2
 
 
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.FREE: frozenset({State.WAITING}),
-    State.WAITING: frozenset({State.LINGERING}),
-    State.LINGERING: frozenset({State.WAITING, State.FREE}),
-}
-"""From each state, where an address may go next; `Pool` makes every move."""
+TRANSITIONS: tuple[tuple[bool, ...], ...] = (
+    # to FREE, WAITING, LINGERING
+    (False, True, False),  # from FREE
+    (False, False, True),  # from WAITING
+    (True, True, False),  # from LINGERING
+)
+"""From each state, whether an address may go to another; `Pool` makes every move."""
 
 
 class ClientNetwork(Protocol):
@@ -70,18 +70,8 @@ class Claim:
     """Only packets from there use it; None: any."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
-
-
-@attrs.define(eq=False)
-class Spare:
-    """The further senders that a used claim may still let in. Compared by identity."""
-
-    deadline: float
-    """The claim's own."""
-    left: int
-    """How many more."""
-    network: ClientNetwork | None
-    """The claim's own."""
+    spare: int = 0
+    """Once it was used: how many further senders it may still let in before its deadline."""
 
 
 @attrs.define(eq=False)
@@ -102,8 +92,8 @@ class Reservation:
     """How many of them are bound to a network."""
     sources: dict[bytes, float] = attrs.field(factory=dict)
     """Packed addresses admitted here, and when last (monotonic seconds)."""
-    spares: deque[Spare] | None = None
-    """What used claims still allow, oldest first."""
+    used: list[Claim] | None = None
+    """The used claims that may still have something to spare, oldest first."""
     since: float | None = None
     """When it began to linger; None while claims are pending."""
 

@@ -50,10 +50,8 @@ class WaitingQueue:
         self._targets: OrderedDict[int, dict[Hashable, Waiter]] = OrderedDict()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._order = count()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
+        self.size = 0
+        """How many queries wait; read only."""
 
     def join(self, waiter: Waiter) -> bool:
         """Let a query wait; a retransmission takes the place of its twin and keeps the twin's times.
@@ -65,11 +63,11 @@ class WaitingQueue:
         if waiters is not None and (twin := waiters.get(waiter.question)) is not None:
             twin.deliver = waiter.deliver
             return True
-        if self._size >= self._limit:
+        if self.size >= self._limit:
             return False
         self._targets.setdefault(waiter.service.target, {})[waiter.question] = waiter
         heapq.heappush(self._deadlines, (waiter.deadline, next(self._order), waiter))
-        self._size += 1
+        self.size += 1
         return True
 
     def first(self, *, now: float) -> Waiter | None:
@@ -86,7 +84,7 @@ class WaitingQueue:
     def leave(self, target: int) -> list[Waiter]:
         """All queries that wait for a target; they wait no more."""
         waiters = list(self._targets.pop(target).values())
-        self._size -= len(waiters)
+        self.size -= len(waiters)
         return waiters
 
     def give_up(self, *, now: float) -> list[Waiter]:
@@ -104,7 +102,7 @@ class WaitingQueue:
         waiters = [waiter for waiters in self._targets.values() for waiter in waiters.values()]
         self._targets.clear()
         self._deadlines.clear()
-        self._size = 0
+        self.size = 0
         return waiters
 
     def next_deadline(self) -> float | None:
@@ -117,6 +115,6 @@ class WaitingQueue:
     def _forget(self, waiter: Waiter) -> None:
         waiters = self._targets[waiter.service.target]
         del waiters[waiter.question]
-        self._size -= 1
+        self.size -= 1
         if not waiters:
             del self._targets[waiter.service.target]
