@@ -1,0 +1,78 @@
+"""Addresses, prefixes, ranges and endpoints as the configuration writes them.
+
+Every function takes a text and raises a ValueError whose message says what to write instead.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network, summarize_address_range
+
+from realmgw.config.settings import Address, Endpoint, Network
+
+DNS_PORT = 53
+
+
+def address(text: str) -> Address:
+    """A single address that a host can have: no wildcard, no multicast."""
+    try:
+        value = ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address: write one like 192.0.2.1 or 2001:db8::1") from None
+    if value.is_unspecified:
+        raise ValueError(f"{text!r} stands for every address: write the one that is meant")
+    if value.is_multicast or (isinstance(value, IPv4Address) and value == IPv4Address("255.255.255.255")):
+        raise ValueError(f"{text!r} is an address of a group of hosts: write that of a single one")
+    return value
+
+
+def ipv4(text: str) -> IPv4Address:
+    """A single IPv4 address that a host can have."""
+    value = address(text)
+    if not isinstance(value, IPv4Address):
+        raise ValueError(f"{text!r} is an IPv6 address: write an IPv4 one")
+    return value
+
+
+def ipv4_range(text: str) -> tuple[IPv4Address, IPv4Address]:
+    """The first and the last address of `a-b`; a single address stands for itself."""
+    first, _, last = (part.strip() for part in text.partition("-"))
+    begin = ipv4(first)
+    end = ipv4(last) if last else begin
+    if end < begin:
+        raise ValueError(f"{text!r} ends before it begins: write {end}-{begin}")
+    return begin, end
+
+
+def prefixes(text: str) -> tuple[IPv4Network, ...]:
+    """The prefixes, as few as possible, that a prefix `192.0.2.0/28`, a range `a-b` or an address stands for."""
+    if "/" not in text:
+        return tuple(summarize_address_range(*ipv4_range(text)))
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no prefix: write one like 192.0.2.0/28, or a range first-last") from None
+    if not isinstance(network, IPv4Network):
+        raise ValueError(f"{text!r} is an IPv6 prefix: write an IPv4 one")
+    if str(network.network_address) != text.partition("/")[0]:
+        raise ValueError(f"{text!r} has bits set beyond its length: write {network}")
+    address(str(network.network_address))
+    return (network,)
+
+
+def endpoint(text: str) -> Endpoint:
+    """Where a server listens: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:53`; by default port 53."""
+    if text.startswith("["):
+        host, separator, port = text[1:].partition("]")
+        port = port.removeprefix(":") if separator and port.startswith(":") else (port or str(DNS_PORT))
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, str(DNS_PORT)
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError(f"{text!r} has no port from 1 to 65535: write address:port, or the address alone for port 53")
+    return Endpoint(address(host), int(port))
+
+
+def overlap(one: Network, other: Network) -> bool:
+    """Whether two prefixes share an address; those of different families do not."""
+    return one.version == other.version and one.overlaps(other)

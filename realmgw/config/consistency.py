@@ -1,0 +1,105 @@
+"""What has to be true of several keys together.
+
+The checks compare the values that were remembered while the file was read, so they work as well when other parts of it
+are wrong, and note a problem at the value that should be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
+
+from realmgw.config.addresses import overlap
+from realmgw.config.document import Node, Problems
+from realmgw.config.names import is_reverse, is_within
+from realmgw.config.schema import Label
+from realmgw.config.settings import Address, Allocation, Endpoint, NameServer
+
+T = TypeVar("T")
+
+MAX_POOL = 2**20
+"""How many addresses the circular pool may have: a state is kept for each."""
+LOOPBACK = IPv4Network("127.0.0.0/8")
+
+
+def check(problems: Problems) -> None:
+    """Notes everything that is wrong between keys, from what was remembered of one main file."""
+    _check_zones(problems)
+    _check_interfaces(problems)
+    _check_listen(problems)
+    _check_pool(problems)
+    _check_allocation(problems)
+
+
+def _all(problems: Problems, label: Label, kind: type[T]) -> Iterator[tuple[T, Node]]:
+    """The remembered values of a label, with their places."""
+    for value, node in problems.remembered.get(label, ()):
+        assert isinstance(value, kind)
+        yield value, node
+
+
+def _check_zones(problems: Problems) -> None:
+    zones = [zone for zone, _ in _all(problems, Label.ZONE, str)]
+    if zones and all(map(is_reverse, zones)):
+        _, node = next(_all(problems, Label.ZONE, str))
+        problems.add(node, "there are only reverse zones: write a forward zone as well")
+    for server, node in _all(problems, Label.NAME_SERVER, NameServer):
+        ours = any(is_within(server.name, zone) for zone in zones)
+        if ours and server.address is None:
+            problems.add(node, f"{server.name} lies within our zones: write its address")
+        if not ours and server.address is not None:  # an address of another zone is not ours to give (RFC 2181 5.4.1)
+            problems.add(node, f"{server.name} lies outside our zones: remove its address, or write a name within them")
+
+
+def _check_interfaces(problems: Problems) -> None:
+    seen = set()
+    for interface, node in _all(problems, Label.INTERFACE, str):
+        if interface in seen:
+            problems.add(node, f"the interface {interface} stands twice: write another, each has one side")
+        seen.add(interface)
+
+
+def _check_listen(problems: Problems) -> None:
+    seen = set()
+    for listen, node in _all(problems, Label.LISTEN, Endpoint):
+        if listen in seen:
+            problems.add(node, f"{listen.address} port {listen.port} stands twice: remove one")
+        seen.add(listen)
+
+
+def _check_pool(problems: Problems) -> None:
+    pool = [(network, node) for networks, node in _all(problems, Label.POOL, tuple) for network in networks]
+    reserved = dict(_reserved(problems))
+    for index, (network, node) in enumerate(pool):
+        other = next(((each, place) for each, place in pool[:index] if overlap(each, network)), None)
+        if other is not None:
+            problems.add(node, f"{network} overlaps {other[0]} of line {other[1].line}: remove one of them")
+        if overlap(network, LOOPBACK):
+            problems.add(node, f"{network} is of no use outside this machine: write public addresses")
+        for address, what in reserved.items():
+            if address in network:
+                problems.add(node, f"{network} contains {address}, {what}: leave it out of the pool")
+    size = sum(network.num_addresses for network, _ in pool)
+    if size > MAX_POOL:
+        problems.add(pool[-1][1], f"the circular pool has {size} addresses: write at most {MAX_POOL}")
+
+
+def _reserved(problems: Problems) -> Iterator[tuple[Address, str]]:
+    """The addresses that the gateway needs for itself, with what for."""
+    for address, _ in _all(problems, Label.APEX_ADDRESS, IPv4Address):
+        yield address, "the address of a zone"
+    for server, _ in _all(problems, Label.NAME_SERVER, NameServer):
+        if server.address is not None:
+            yield server.address, f"the address of {server.name}"
+    for address, _ in _all(problems, Label.SERVICE, IPv4Address):
+        yield address, "an address of the service pool"
+    for listen, _ in _all(problems, Label.LISTEN, Endpoint):
+        yield listen.address, "where the DNS server listens"
+
+
+def _check_allocation(problems: Problems) -> None:
+    linger = next((value for value, _ in _all(problems, Label.LINGER, float)), Allocation().linger)
+    for loaded, node in _all(problems, Label.LINGER_LOADED, float):
+        if loaded > linger:
+            problems.add(node, f"'linger_loaded' is longer than 'linger': write at most {linger:g}")

@@ -1,0 +1,249 @@
+"""YAML text as nodes that know their place, and the list in which problems are gathered.
+
+Only the plain part of YAML is accepted: mappings, sequences and scalars. Tags (they choose types; here the schema
+does that), aliases (a few lines of them stand for gigabytes) and a second document are problems; so is a key that stands
+twice in a mapping. Whether `on` is a boolean and `1` a number is not decided here either: a scalar is its text.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+
+import attrs
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+)
+
+try:
+    from ruamel.yaml.cyaml import CBaseLoader
+except ImportError:  # the C parser is an optional part of ruamel.yaml: without it, the same at a tenth of the speed
+    CBaseLoader = None  # type: ignore[assignment, misc]  # checked before its only use
+
+MAX_DEPTH = 16
+"""How deep collections may be nested; the schemas need half of it."""
+
+
+@attrs.define(eq=False)
+class Scalar:
+    """A single value, not yet interpreted."""
+
+    line: int
+    """Of its first character, counted from 1."""
+    column: int
+    """Of its first character, counted from 1."""
+    text: str
+    """The value as text, without quotes."""
+    plain: bool
+    """It was written without quotes, so that it may be a number, a boolean or nothing (`~`)."""
+
+
+@attrs.define(eq=False)
+class Sequence:
+    """A list of nodes."""
+
+    line: int
+    """Of its first character, counted from 1."""
+    column: int
+    """Of its first character, counted from 1."""
+    items: list[Node] = attrs.Factory(list)
+    """In the order of the text."""
+
+
+@attrs.define(eq=False)
+class Mapping:
+    """Keys with their values."""
+
+    line: int
+    """Of its first character, counted from 1."""
+    column: int
+    """Of its first character, counted from 1."""
+    pairs: dict[str, tuple[Scalar, Node]] = attrs.Factory(dict)
+    """By the text of the key, in the order of the text: the key's node and the value's."""
+
+
+Node = Scalar | Sequence | Mapping
+
+
+@attrs.define(eq=False)
+class Problems:
+    """What is wrong in one file. Everything that reads goes on after a problem, so that all are told at once."""
+
+    source: str
+    """The file, as the operator named it."""
+    found: list[tuple[int, int, str]] = attrs.Factory(list)
+    """Each with its line and column, in the order in which they were found."""
+    remembered: dict[enum.Enum, list[tuple[object, Node]]] = attrs.Factory(dict)
+    """Values that will be compared with each other, each with its place, in the order of the text."""
+
+    def remember(self, label: enum.Enum, value: object, place: Node) -> None:
+        """Keeps a value for such comparisons.
+
+        Args:
+            label: What it is.
+            value: It.
+            place: Where it stands.
+        """
+        self.remembered.setdefault(label, []).append((value, place))
+
+    def add(self, place: Node | None, text: str) -> None:
+        """Notes a problem.
+
+        Args:
+            place: Where it is; None for the file as a whole.
+            text: What is wrong, and what to write instead.
+        """
+        self.at(place.line if place else 1, place.column if place else 1, text)
+
+    def at(self, line: int, column: int, text: str) -> None:
+        """Notes a problem at a place that is no node; lines and columns count from 1."""
+        self.found.append((line, column, text))
+
+    def lines(self) -> tuple[str, ...]:
+        """Each as `file:line:column: what, and what to write instead`, in the order of the file."""
+        return tuple(f"{self.source}:{line}:{column}: {text}" for line, column, text in sorted(self.found))
+
+
+def parse(text: bytes, problems: Problems) -> Node | None:
+    """Reads a YAML document.
+
+    Args:
+        text: The whole file, in UTF-8.
+        problems: Gets what is wrong.
+
+    Returns:
+        The document, without its faulty parts; None when it is empty or no YAML at all, with a problem noted.
+    """
+    try:
+        decoded = text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        _add_at(problems, text[: error.start].decode(), f"byte 0x{text[error.start]:02x} is not UTF-8: save as UTF-8")
+        return None
+    try:
+        root = _Composer(problems).compose(_events(decoded))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        problems.at(mark.line + 1, mark.column + 1, f"this is no YAML: {what}")
+        return None
+    except YAMLError as error:  # of the reader: a character that YAML does not allow
+        position = getattr(error, "position", 0)
+        _add_at(problems, decoded[:position], f"this is no YAML: {getattr(error, 'reason', error)}")
+        return None
+    if root is None and not problems.found:
+        problems.add(None, "the file is empty: write at least one key")
+    return root
+
+
+def _add_at(problems: Problems, before: str, text: str) -> None:
+    """Notes a problem at the end of the text `before`."""
+    problems.at(before.count("\n") + 1, len(before) - before.rfind("\n"), text)
+
+
+def _events(text: str) -> Iterator[Event]:
+    """The parser's events, from the C parser where there is one."""
+    if CBaseLoader is None:
+        yield from YAML(typ="safe", pure=True).parse(text)
+        return
+    loader = CBaseLoader(text)
+    while (event := loader.get_event()) is not None:
+        yield event
+
+
+class _Composer:
+    """Builds the nodes from events.
+
+    ruamel.yaml's own composers are not used: the C one recurses on the C stack, which a file of brackets overflows.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._root: Node | None = None
+        self._open: list[Sequence | Mapping] = []
+        self._innermost: Sequence | Mapping | None = None
+        self._key: Scalar | None = None  # of the innermost mapping, waiting for its value
+
+    def compose(self, events: Iterable[Event]) -> Node | None:
+        """The root; None if there is none, or if the structure is one that cannot be followed (a problem says so)."""
+        documents = 0
+        for event in events:
+            if isinstance(event, ScalarEvent):
+                self._scalar(event)
+            elif isinstance(event, CollectionStartEvent):
+                if not self._begin(event):
+                    return None
+            elif isinstance(event, CollectionEndEvent):
+                self._open.pop()
+                self._innermost = self._open[-1] if self._open else None
+            elif isinstance(event, AliasEvent):
+                self._alias(event)
+            elif isinstance(event, DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._refuse(event, "a second document begins here: only one is read, make it a file of its own")
+                    break
+        return self._root
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        if event.tag is not None:
+            self._refuse_tag(event)
+        mark = event.start_mark
+        self._place(Scalar(mark.line + 1, mark.column + 1, event.value, not event.style))
+
+    def _alias(self, event: AliasEvent) -> None:
+        self._refuse(event, f"the alias *{event.anchor} is not accepted: write the value out")
+        mark = event.start_mark
+        self._place(Scalar(mark.line + 1, mark.column + 1, "", plain=True))  # keys and values must stay in step
+
+    def _begin(self, event: CollectionStartEvent) -> bool:
+        """Opens a collection, unless that is where reading ends."""
+        if len(self._open) >= MAX_DEPTH:
+            self._refuse(event, f"nested more than {MAX_DEPTH} deep: no key of the configuration needs that")
+            return False
+        if type(self._innermost) is Mapping and self._key is None:
+            self._refuse(event, "a collection can not be a key: write a single word, or a text in quotes")
+            return False
+        if event.tag is not None:
+            self._refuse_tag(event)
+        mark = event.start_mark
+        kind = Mapping if isinstance(event, MappingStartEvent) else Sequence
+        node = kind(mark.line + 1, mark.column + 1)
+        self._attach(node)
+        self._open.append(node)
+        self._innermost = node
+        return True
+
+    def _place(self, node: Scalar) -> None:
+        """A scalar is a key where one is due, else a value."""
+        if self._key is None and type(self._innermost) is Mapping:
+            self._key = node
+        else:
+            self._attach(node)
+
+    def _attach(self, node: Node) -> None:
+        parent = self._innermost
+        if parent is None:
+            self._root = node
+        elif isinstance(parent, Sequence):
+            parent.items.append(node)
+        elif self._key is not None:
+            key, self._key = self._key, None
+            if key.text in parent.pairs:
+                first = parent.pairs[key.text][0]
+                self._problems.add(key, f"the key {key.text!r} stands twice, first on line {first.line}: remove one")
+            else:
+                parent.pairs[key.text] = key, node
+
+    def _refuse_tag(self, event: ScalarEvent | CollectionStartEvent) -> None:
+        self._refuse(event, f"the tag {event.tag} is not accepted: the key says what type its value has")
+
+    def _refuse(self, event: Event, text: str) -> None:
+        self._problems.at(event.start_mark.line + 1, event.start_mark.column + 1, text)

@@ -1,0 +1,273 @@
+"""Kinds of values: each turns a node into a typed value, or notes a problem that says what to write instead.
+
+A kind is a function `(node, problems) -> value | None`. None means that a problem was noted: whoever called goes on
+with what is beside it, so that one run tells everything. Kinds are put together by `sequence`, `table` and `Section`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import math
+import re
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as AbstractMapping
+from typing import Generic, TypeVar
+
+import attrs
+
+from realmgw.config import names
+from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
+
+T = TypeVar("T")
+E = TypeVar("E", bound=enum.Enum)
+Kind = Callable[[Node, Problems], T | None]
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_BOOLEANS = {"true": True, "false": False}
+
+
+def remembered(label: enum.Enum, kind: Kind[T]) -> Kind[T]:
+    """The same kind, whose values are remembered with their places, for checks that compare values of several keys."""
+
+    def read(node: Node, problems: Problems) -> T | None:
+        value = kind(node, problems)
+        if value is not None:
+            problems.remember(label, value, node)
+        return value
+
+    return read
+
+
+def parsed(parse: Callable[[str], T]) -> Kind[T]:
+    """A kind of text.
+
+    Args:
+        parse: Makes the value; its ValueError's message is the problem.
+    """
+
+    def read(node: Node, problems: Problems) -> T | None:
+        written = scalar(node, problems)
+        if written is None:
+            return None
+        try:
+            return parse(written)
+        except ValueError as error:
+            problems.add(node, str(error))
+            return None
+
+    return read
+
+
+def scalar(node: Node, problems: Problems) -> str | None:
+    """The text of a scalar; an empty one is a problem."""
+    if not isinstance(node, Scalar):
+        problems.add(node, f"{shape(node)} stands here: write a single value")
+        return None
+    if is_null(node):
+        problems.add(node, "there is no value: write one, or remove the key")
+        return None
+    return node.text
+
+
+def shape(node: Node) -> str:
+    """What a node is, for messages."""
+    if isinstance(node, Scalar):
+        return "nothing" if is_null(node) else f"the single value {node.text!r}"
+    return "a list" if isinstance(node, Sequence) else "a mapping"
+
+
+def is_null(node: Node) -> bool:
+    """Whether nothing was written: no value, `~` or `null`."""
+    return isinstance(node, Scalar) and node.plain and node.text in ("", "~", "null")
+
+
+name = parsed(names.absolute)
+"""A domain name, made absolute and lower case."""
+
+
+def matching(pattern: str, expected: str) -> Kind[str]:
+    """A text.
+
+    Args:
+        pattern: What the whole text must match.
+        expected: The same for humans.
+    """
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(f"{text!r} does not do: write {expected}")
+        return text
+
+    return parsed(parse)
+
+
+def integer(low: int, high: int) -> Kind[int]:
+    """A whole number within two bounds, which both belong to the range."""
+
+    def read(node: Node, problems: Problems) -> int | None:
+        text = scalar(node, problems)
+        if text is None:
+            return None
+        if not _is_plain(node) or _INTEGER.fullmatch(text) is None or len(text) > 20 or not low <= int(text) <= high:
+            problems.add(node, f"{text!r} does not do: write a whole number from {low} to {high}, without quotes")
+            return None
+        return int(text)
+
+    return read
+
+
+def number(low: float, high: float) -> Kind[float]:
+    """A number within two bounds, which both belong to the range."""
+
+    def read(node: Node, problems: Problems) -> float | None:
+        text = scalar(node, problems)
+        if text is None:
+            return None
+        value = float(text) if _is_plain(node) and _NUMBER.fullmatch(text) else math.nan
+        if not low <= value <= high:
+            problems.add(node, f"{text!r} does not do: write a number from {low:g} to {high:g}, without quotes")
+            return None
+        return value
+
+    return read
+
+
+def boolean(node: Node, problems: Problems) -> bool | None:
+    """`true` or `false`, in any case."""
+    text = scalar(node, problems)
+    if text is None:
+        return None
+    value = _BOOLEANS.get(text.lower()) if _is_plain(node) else None
+    if value is None:
+        problems.add(node, f"{text!r} does not do: write true or false")
+    return value
+
+
+def _is_plain(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.plain
+
+
+def choice(members: type[E]) -> Kind[E]:
+    """A member of an enumeration by its value, which is a text."""
+
+    def parse(text: str) -> E:
+        try:
+            return members(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not known: write {_either(member.value for member in members)}") from None
+
+    return parsed(parse)
+
+
+def _either(words: Iterable[str]) -> str:
+    return " or ".join(words)
+
+
+def sequence(item: Kind[T], *, at_least: int = 0) -> Kind[tuple[T, ...]]:
+    """A list.
+
+    Args:
+        item: The kind of its items.
+        at_least: How many items there must be.
+    """
+
+    def read(node: Node, problems: Problems) -> tuple[T, ...] | None:
+        if not isinstance(node, Sequence):
+            problems.add(node, f"{shape(node)} stands here: write a list, [...]")
+            return None
+        if len(node.items) < at_least:
+            problems.add(node, f"the list has {len(node.items)} items: write at least {at_least}")
+            return None
+        values = [item(each, problems) for each in node.items]
+        good = tuple(value for value in values if value is not None)
+        return good if len(good) == len(values) else None
+
+    return read
+
+
+def table(key: Kind[str], value: Kind[T]) -> Kind[dict[str, T]]:
+    """A mapping whose keys the operator chooses, in the order of the text; two that mean the same are a problem."""
+
+    def read(node: Node, problems: Problems) -> dict[str, T] | None:
+        if not isinstance(node, Mapping):
+            problems.add(node, f"{shape(node)} stands here: write a mapping, {{key: value}}")
+            return None
+        values: dict[str, T] = {}
+        complete = True
+        for key_node, value_node in node.pairs.values():
+            the_key, the_value = key(key_node, problems), value(value_node, problems)
+            if the_key is None or the_value is None:
+                complete = False
+            elif the_key in values:
+                problems.add(key_node, f"{key_node.text!r} is the same name as one above: remove one")
+                complete = False
+            else:
+                values[the_key] = the_value
+        return values if complete else None
+
+    return read
+
+
+@attrs.frozen(eq=False)
+class Key(Generic[T]):
+    """A key of a section."""
+
+    kind: Kind[T]
+    """What its value is."""
+    required: bool = False
+    """Whether it must be there; if not, the value that is built has the default."""
+
+
+class Section(Generic[T]):
+    """A kind: a mapping whose keys the schema names.
+
+    Attributes:
+        keys: What may stand in it.
+    """
+
+    def __init__(self, build: Callable[..., T], keys: AbstractMapping[str, Key[object]]) -> None:
+        """Makes a section.
+
+        Args:
+            build: Makes the value from the keys that were there, as keywords.
+            keys: By their names.
+        """
+        self.keys = keys
+        self._build = build
+
+    def __call__(self, node: Node, problems: Problems) -> T | None:
+        """The value, or None after a problem."""
+        values = self.values(node, problems)
+        return None if values is None else self._build(**values)
+
+    def values(self, node: Node, problems: Problems) -> dict[str, object] | None:
+        """The values of those keys that are there; None when any is missing, unknown or wrong."""
+        if not isinstance(node, Mapping):
+            problems.add(node, f"{shape(node)} stands here: write a mapping with {_listed(self.keys)}")
+            return None
+        before = len(problems.found)
+        values = {}
+        for text, (key_node, value_node) in node.pairs.items():
+            key = self.keys.get(text)
+            if key is None:
+                problems.add(key_node, f"the key {text!r} is not known: {suggestion(text, self.keys)}")
+            else:
+                values[text] = key.kind(value_node, problems)
+        for text, key in self.keys.items():
+            if key.required and text not in node.pairs:
+                problems.add(node, f"the key {text!r} is missing: write it")
+        return values if len(problems.found) == before else None
+
+
+def suggestion(text: str, known: Iterable[str]) -> str:
+    """What somebody may have meant, and what he may write."""
+    words = list(known)
+    near = difflib.get_close_matches(text.lower(), words, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"write {_listed(words)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return "one of " + ", ".join(words)

@@ -1,0 +1,54 @@
+"""Domain names as the configuration writes them."""
+
+from __future__ import annotations
+
+import re
+
+MAX_NAME = 255  # octets
+"""The longest name in its wire form (RFC 1035 section 2.3.4)."""
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+def absolute(text: str) -> str:
+    """A name in the form that the rest of the program uses: lower case, with the final dot.
+
+    Labels consist of letters, digits, hyphens and underscores (service names begin with one, RFC 2782); the root is no
+    name that a gateway could serve. Internationalised names are written as A-labels (RFC 5890).
+
+    Args:
+        text: A name, with or without its final dot.
+
+    Raises:
+        ValueError: It is no such name; the message says what to write instead.
+    """
+    name = text.lower()
+    if not name.endswith("."):
+        name += "."
+    labels = name[:-1].split(".")
+    for label in labels:
+        if _LABEL.fullmatch(label) is None:
+            raise ValueError(f"{text!r} is no domain name: {_what_is_wrong(label)}")
+    if len(name) + 1 > MAX_NAME:
+        raise ValueError(f"{text!r} is no domain name: it may have {MAX_NAME - 2} characters, shorten it")
+    return name
+
+
+def _what_is_wrong(label: str) -> str:
+    if not label:
+        return "write labels with single dots between them"
+    if len(label) > 63:
+        return f"the label {label!r} has {len(label)} characters, write at most 63"
+    if not label.isascii():
+        return f"write the label {label!r} in its ASCII form (xn--...)"
+    return f"write the label {label!r} with letters, digits, '-' and '_' only, and no '-' at its ends"
+
+
+def is_within(name: str, zone: str) -> bool:
+    """Whether a name is the zone's apex or below it; both absolute and lower case."""
+    return name == zone or name.endswith("." + zone)
+
+
+def is_reverse(zone: str) -> bool:
+    """Whether a zone maps addresses to names (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
+    return is_within(zone, "in-addr.arpa.") or is_within(zone, "ip6.arpa.")

@@ -1,0 +1,255 @@
+"""The main file's schema: every key, its kind and range, section by section.
+
+A key that is not written has the default of the field of the same name in `settings`. What has to be true of several
+keys together is in `consistency`.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import attrs
+
+from realmgw.config.addresses import endpoint, ipv4, ipv4_range, prefixes
+from realmgw.config.document import Node, Problems
+from realmgw.config.kinds import (
+    Key,
+    Section,
+    choice,
+    integer,
+    is_null,
+    matching,
+    name,
+    number,
+    parsed,
+    remembered,
+    sequence,
+    table,
+)
+from realmgw.config.settings import (
+    Address,
+    Admission,
+    Allocation,
+    Attachment,
+    Datapath,
+    Dns,
+    DnsFace,
+    Interfaces,
+    NameServer,
+    PoolPrefix,
+    Pools,
+    Settings,
+    Zone,
+)
+
+MAX_TTL = 604_800  # seconds
+"""A week: longer ones are of no use in zones whose names come and go."""
+MAX_DURATION = 3600.0  # seconds
+"""The longest time that anything may be told to wait or to remember."""
+
+
+class Label(enum.Enum):
+    """What values are remembered as, for `consistency`. In brackets: their type."""
+
+    ZONE = enum.auto()
+    """An apex (str)."""
+    NAME_SERVER = enum.auto()
+    """A zone's name server (NameServer)."""
+    APEX_ADDRESS = enum.auto()
+    """A zone's own address (IPv4Address)."""
+    INTERFACE = enum.auto()
+    """The name of an interface, of either side (str)."""
+    POOL = enum.auto()
+    """An entry of the circular pool (tuple[IPv4Network, ...])."""
+    SERVICE = enum.auto()
+    """An address of the service pool (IPv4Address)."""
+    LISTEN = enum.auto()
+    """Where the DNS server listens, on either side (Endpoint)."""
+    LINGER = enum.auto()
+    """`allocation.linger` (float)."""
+    LINGER_LOADED = enum.auto()
+    """`allocation.linger_loaded` (float)."""
+
+
+interface = matching(r"[^\s/:]{1,15}", "the name of a network interface, at most 15 characters")
+
+
+@attrs.frozen(eq=False)
+class ZoneText:
+    """A zone as it is written: what is missing is taken from the first zone."""
+
+    name_servers: tuple[NameServer, ...] | None = None
+    """At least one, if any."""
+    contact: str | None = None
+    """The SOA's RNAME."""
+    address: Address | None = None
+    """The apex's A record."""
+    negative_ttl: int = 5  # seconds
+    """As in `settings.Zone`."""
+    ttl: int = 300  # seconds
+    """As in `settings.Zone`."""
+
+
+def _name_servers(node: Node, problems: Problems) -> tuple[NameServer, ...] | None:
+    """A mapping from names to addresses, with nothing for the address of a name outside our zones."""
+    found = table(name, _optional_address)(node, problems)
+    if found is None:
+        return None
+    if not found:
+        problems.add(node, "a zone has at least one name server: write {name: address}")
+        return None
+    servers = tuple(NameServer(key, address) for key, (address,) in found.items())
+    for server in servers:
+        problems.remember(Label.NAME_SERVER, server, node)
+    return servers
+
+
+def _optional_address(node: Node, problems: Problems) -> tuple[Address | None] | None:
+    """An address or nothing, in a tuple, since None would mean a problem."""
+    if is_null(node):
+        return (None,)
+    value = parsed(ipv4)(node, problems)
+    return None if value is None else (value,)
+
+
+def _zone(node: Node, problems: Problems) -> ZoneText | None:
+    """A zone; `name:` with nothing after it takes everything from the first one."""
+    return ZoneText() if is_null(node) else ZONE(node, problems)
+
+
+def _zones(node: Node, problems: Problems) -> tuple[Zone, ...] | None:
+    """All zones, completed from the first one."""
+    texts = table(remembered(Label.ZONE, name), _zone)(node, problems)
+    if texts is None:
+        return None
+    if not texts:
+        problems.add(node, "there is no zone: write {name: {...}}")
+        return None
+    first = next(iter(texts.values()))
+    servers, contact = first.name_servers, first.contact
+    if servers is None or contact is None:
+        return _refused(
+            node, problems, "the first zone lacks 'name_servers' or 'contact': the others take them from it"
+        )
+    return tuple(
+        Zone(apex, text.name_servers or servers, text.contact or contact, text.address, text.negative_ttl, text.ttl)
+        for apex, text in texts.items()
+    )
+
+
+def _pool_piece(addresses: tuple[IPv4Network, ...], attachment: Attachment) -> tuple[PoolPrefix, ...]:
+    return tuple(PoolPrefix(network, attachment) for network in addresses)
+
+
+def _pools(circular: tuple[tuple[PoolPrefix, ...], ...], **rest: object) -> Pools:
+    return Pools(tuple(itertools.chain.from_iterable(circular)), **rest)  # type: ignore[arg-type]  # see POOLS
+
+
+ZONE = Section(
+    ZoneText,
+    {
+        "name_servers": Key(_name_servers),
+        "contact": Key(name),
+        "address": Key(remembered(Label.APEX_ADDRESS, parsed(ipv4))),
+        "negative_ttl": Key(integer(0, MAX_TTL)),
+        "ttl": Key(integer(0, MAX_TTL)),
+    },
+)
+
+INTERFACES = Section(
+    Interfaces,
+    {
+        "wan": Key(remembered(Label.INTERFACE, interface), required=True),
+        "lan": Key(sequence(remembered(Label.INTERFACE, interface), at_least=1), required=True),
+    },
+)
+
+POOL_PIECE = Section(
+    _pool_piece,
+    {
+        "addresses": Key(remembered(Label.POOL, parsed(prefixes)), required=True),
+        "attachment": Key(choice(Attachment), required=True),
+    },
+)
+
+POOLS = Section(
+    _pools,
+    {
+        "circular": Key(sequence(POOL_PIECE, at_least=1), required=True),
+        "service": Key(sequence(remembered(Label.SERVICE, parsed(ipv4)))),
+        "outbound": Key(parsed(ipv4_range)),
+    },
+)
+
+_LIMITS: dict[str, Key[object]] = {
+    "tcp_idle_timeout": Key(number(0.1, MAX_DURATION)),
+    "tcp_connections": Key(integer(1, 100_000)),
+    "tcp_connections_per_client": Key(integer(1, 100_000)),
+}
+_endpoint = remembered(Label.LISTEN, parsed(endpoint))
+WAN_FACE = Section(DnsFace, {"listen": Key(sequence(_endpoint, at_least=1), required=True), **_LIMITS})
+LAN_FACE = Section(DnsFace, {"listen": Key(sequence(_endpoint)), **_LIMITS})
+
+DNS = Section(
+    Dns,
+    {
+        "wan": Key(WAN_FACE, required=True),
+        "lan": Key(LAN_FACE),
+        "udp_size": Key(integer(512, 1232)),
+        "host_ttl": Key(integer(0, MAX_TTL)),
+        "service_pool_ttl": Key(integer(0, MAX_TTL)),
+    },
+)
+
+ALLOCATION = Section(
+    Allocation,
+    {
+        "share_load": Key(number(0.0, 1.0)),
+        "claim_sources": Key(integer(1, 100)),
+        "linger": Key(remembered(Label.LINGER, number(0.0, MAX_DURATION))),
+        "linger_loaded": Key(remembered(Label.LINGER_LOADED, number(0.0, MAX_DURATION))),
+        "wait_udp": Key(number(0.0, 10.0)),
+        "wait_tcp": Key(number(0.0, 10.0)),
+        "max_waiting": Key(integer(0, 1_000_000)),
+        "max_groups": Key(integer(1, 10_000_000)),
+    },
+)
+
+ADMISSION = Section(
+    Admission,
+    {
+        "queue": Key(integer(0, 65535)),
+        "queue_length": Key(integer(1, 1_000_000)),
+        "per_turn": Key(integer(1, 4096)),
+        "stray_threshold": Key(integer(1, 1_000_000)),
+        "stray_timeout": Key(number(1.0, MAX_DURATION)),
+        "stray_rate": Key(integer(1, 1_000_000)),
+    },
+)
+
+DATAPATH = Section(
+    Datapath,
+    {
+        "table": Key(matching(r"[A-Za-z][A-Za-z0-9_]{0,31}", "a letter, then letters, digits and '_', at most 32")),
+        "reject_rate": Key(integer(1, 1_000_000)),
+    },
+)
+
+GATEWAY = Section(
+    Settings,
+    {
+        "name": Key(name, required=True),
+        "zones": Key(_zones, required=True),
+        "interfaces": Key(INTERFACES, required=True),
+        "pools": Key(POOLS, required=True),
+        "dns": Key(DNS, required=True),
+        "allocation": Key(ALLOCATION),
+        "admission": Key(ADMISSION),
+        "datapath": Key(DATAPATH),
+        "subscribers": Key(sequence(parsed(Path))),
+    },
+)
+"""The main file. Paths in it are as they are written."""
