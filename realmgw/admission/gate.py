@@ -1,0 +1,134 @@
+"""The gate: a first packet in, the mark of its verdict out.
+
+A packet is parsed, then the allocator is asked whether somebody behind the gateway waits for it. The order matters: the
+reservation decides first and the record of strays is kept afterwards, so a sender who was a stray and then asks for the
+name properly is let in.
+
+The mark that `decide` returns *is* the verdict: 0 drops the packet in silence, every other mark accepts it with that
+mark, and the kernel's rules then translate it (`marks.ADMITTED`) or refuse it and tell the sender (`marks.REJECTED`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from realmgw.admission.faults import Faults
+from realmgw.admission.packet import parse, source_of
+from realmgw.admission.strays import Strays
+from realmgw.datapath import marks
+from realmgw.errors import Reason
+
+DROP = 0
+"""In the place of a mark: drop the packet and tell nobody."""
+
+SILENT = frozenset(
+    (
+        Reason.TRUNCATED,
+        Reason.BAD_HEADER,
+        Reason.FRAGMENT,
+        Reason.ZERO_PORT,
+        Reason.NOT_INITIAL,
+        Reason.FAULT,
+        Reason.STOPPED,
+    )
+)
+"""Refused without a word. Malformed packets and those that begin nothing: RFC 1122 section 3.2.2 forbids ICMP errors
+about fragments and ICMP errors, and for the rest nobody honest waits. Our own faults, and packets that come while the
+gateway stops: their sender will try again, and by then somebody may be able to decide."""
+
+_VERDICTS = tuple(DROP if reason in SILENT else marks.REJECTED for reason in range(max(Reason) + 1))
+
+
+class Allocator(Protocol):
+    """What the gate needs to know of the allocation."""
+
+    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+        """Match a first packet with the reservations.
+
+        Returns:
+            The index of the host to admit it to, > 0; else minus a `Reason`.
+        """
+
+
+class Gate:
+    """Decides about first packets, and counts.
+
+    Attributes:
+        admitted: How many packets were admitted.
+        refused: How many were refused, indexed by `Reason`.
+        faults: The faults of our own.
+    """
+
+    def __init__(self, allocator: Allocator, strays: Strays, faults: Faults) -> None:
+        """Open the gate.
+
+        Args:
+            allocator: Whom to ask.
+            strays: Is told of every refused sender.
+            faults: Is told of every fault of our own.
+        """
+        self._admit = allocator.admit
+        self._strays = strays
+        self._stopped = False
+        self.faults = faults
+        self.admitted = 0
+        self.refused = [0] * (max(Reason) + 1)
+
+    def start(self) -> None:
+        """Ask the allocator again, after `stop`; a new gate does so from the beginning."""
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Admit nothing any more: whatever comes is dropped, and counted as `Reason.STOPPED`."""
+        self._stopped = True
+
+    def decide(self, payload: bytes, *, now: float) -> int:
+        """Decide about a packet. Never raises: a fault of our own drops the packet and is counted and reported.
+
+        Args:
+            payload: The packet from its IP header on, at least its first `packet.COPY_RANGE` octets.
+            now: Monotonic seconds.
+
+        Returns:
+            The mark to accept the packet with, or `DROP`.
+        """
+        try:
+            if self._stopped:
+                return self._refuse(Reason.STOPPED)
+            packet = parse(payload)
+            if isinstance(packet, Reason):
+                return self._refuse_malformed(packet, payload, now)
+            index = self._admit(*packet, now=now)
+            if index > 0:
+                mark = marks.admitted(index)
+                self.admitted += 1
+                return mark
+            self._strays.refused(packet[0], now=now)
+            return self._refuse(-index)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, this packet and those behind it need a verdict
+            return self._fail(fault, now)
+
+    def _refuse(self, reason: int) -> int:
+        """Count a refusal.
+
+        Raises:
+            IndexError, ValueError: There is no such reason: the allocator broke its promise.
+        """
+        if reason <= 0:
+            raise ValueError("the allocator answered neither with a host nor with a reason")
+        self.refused[reason] += 1
+        return _VERDICTS[reason]
+
+    def _refuse_malformed(self, reason: Reason, payload: bytes, now: float) -> int:
+        """Its sender counts as a stray as well: else malformed packets would be the way around the kernel's limit."""
+        verdict = self._refuse(reason)
+        source = source_of(payload)
+        if source is not None:
+            self._strays.refused(source, now=now)
+        return verdict
+
+    def _fail(self, fault: Exception, now: float) -> int:
+        """Drop the packet that our own fault came with."""
+        self.refused[Reason.FAULT] += 1
+        self.faults.record(fault, now=now)
+        return DROP

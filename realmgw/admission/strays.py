@@ -1,0 +1,92 @@
+"""Who is refused again and again, so that the kernel can keep him to a rate before he reaches user space.
+
+Refused packets are counted per source address within one second. Counting is done in two generations of half a second:
+a source's count is that of the running generation plus that of the one before. So a count never covers more than one
+second, a source that keeps to `threshold` or more per second is found within 1.5 seconds, and forgetting costs nothing:
+the older generation is thrown away as a whole.
+
+Both generations and the memory of who was handed to the kernel are bounded. A flood from more sources than fit
+(spoofed ones) leaves later sources uncounted until the next half second; that is counted in `overflow`, and such
+packets are refused all the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from realmgw.config import settings
+
+GENERATION = 0.5  # seconds
+MAX_SOURCES = 16384
+"""How many sources one generation, and the memory of pushed ones, may hold. A source above the threshold sends
+something every few milliseconds, so it is among the first of a generation even when a flood of others fills it."""
+
+
+class Strays:
+    """A bounded record of refused senders.
+
+    Attributes:
+        pushed: How often a source was handed to the kernel.
+        overflow: How many refused packets were not counted since the record was full.
+    """
+
+    def __init__(
+        self, admission: settings.Admission, push: Callable[[bytes], None], *, max_sources: int = MAX_SOURCES
+    ) -> None:
+        """Begin with an empty record.
+
+        Args:
+            admission: Threshold (packets within one second) and timeout (seconds that the kernel keeps a source).
+            push: Called with the packed address of a source that reached the threshold; must only enqueue, since it
+                runs while a packet waits for its verdict.
+            max_sources: The bound.
+        """
+        self._threshold = admission.stray_threshold
+        self._timeout = admission.stray_timeout
+        self._push = push
+        self._max_sources = max_sources
+        self._current: dict[bytes, int] = {}
+        self._previous: dict[bytes, int] = {}
+        self._generation_end = float("-inf")
+        self._pushed_at: OrderedDict[bytes, float] = OrderedDict()
+        self.pushed = 0
+        self.overflow = 0
+
+    def refused(self, source: bytes, *, now: float) -> None:
+        """Count a refused packet of a source, and push the source when it reaches the threshold.
+
+        Args:
+            source: Its packed address.
+            now: Monotonic seconds.
+        """
+        if now >= self._generation_end:
+            self._turn(now)
+        current = self._current
+        count = current.get(source, 0) + 1
+        if count == 1 and len(current) >= self._max_sources:
+            self.overflow += 1
+            return
+        current[source] = count
+        if count + self._previous.get(source, 0) >= self._threshold:
+            self._pass_on(source, now)
+
+    def _turn(self, now: float) -> None:
+        """Begin a generation; the running one is the previous one, unless it ended long ago."""
+        recent = now < self._generation_end + GENERATION
+        self._previous = self._current if recent else {}
+        self._current = {}
+        self._generation_end = self._generation_end + GENERATION if recent else now + GENERATION
+
+    def _pass_on(self, source: bytes, now: float) -> None:
+        """Push a source, unless the kernel has it still."""
+        pushed_at = self._pushed_at
+        last = pushed_at.get(source)
+        if last is not None and now < last + self._timeout:
+            return
+        if last is None and len(pushed_at) >= self._max_sources:
+            pushed_at.popitem(last=False)  # the kernel has it longest: to push it twice does no harm
+        pushed_at[source] = now
+        pushed_at.move_to_end(source)
+        self.pushed += 1
+        self._push(source)
