@@ -6,12 +6,13 @@ that opens a flow returns which private host answered.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import hashlib
 import random
 import socket
-import struct
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -81,6 +82,7 @@ async def resolve(
     tcp: bool = False,
     attempts: int = RESOLVER_ATTEMPTS,
     timeout: float = RESOLVER_TIMEOUT,
+    source: str | None = None,
 ) -> Answer:
     """Asks a name server, as a resolver does: again, with the same question, when no answer comes.
 
@@ -91,6 +93,7 @@ async def resolve(
         tcp: Whether to ask by TCP.
         attempts: How often to ask at most.
         timeout: How long to wait each time, in seconds.
+        source: The address to ask from; None: the usual one.
 
     Raises:
         dns.exception.DNSException: No answer (a timeout), or none that is an answer to this.
@@ -100,8 +103,8 @@ async def resolve(
     ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
     for attempt in range(1, attempts):
         with contextlib.suppress(dns.exception.Timeout):
-            return Answer(await ask(query, server, timeout=timeout), attempt)
-    return Answer(await ask(query, server, timeout=timeout), attempts)
+            return Answer(await ask(query, server, timeout=timeout, source=source), attempt)
+    return Answer(await ask(query, server, timeout=timeout, source=source), attempts)
 
 
 async def address_of(name: str, **how: object) -> str:
@@ -121,13 +124,14 @@ async def address_of(name: str, **how: object) -> str:
     return answer.addresses[0]
 
 
-async def fetch(address: str, port: int = 80, *, timeout: float = PATIENCE) -> str:
+async def fetch(address: str, port: int = 80, *, timeout: float = PATIENCE, source: str = "") -> str:
     """Fetches the page of whoever is there, by HTTP.
 
     Args:
         address: Where.
         port: Where.
         timeout: In seconds, for all of it.
+        source: The client's address; empty: the usual one.
 
     Returns:
         The private host that answered.
@@ -135,7 +139,7 @@ async def fetch(address: str, port: int = 80, *, timeout: float = PATIENCE) -> s
     Raises:
         OSError: Refused, or no answer (`TimeoutError`).
     """
-    return (await download(address, port, "/", timeout=timeout)).host
+    return (await download(address, port, "/", timeout=timeout, source=source)).host
 
 
 async def download(
@@ -145,6 +149,7 @@ async def download(
     *,
     timeout: float = PATIENCE,
     progress: Callable[[int], object] = bool,
+    source: str = "",
 ) -> Download:
     """Fetches something by HTTP.
 
@@ -154,21 +159,22 @@ async def download(
         path: What, with its query.
         timeout: In seconds, for all of it.
         progress: Called with the number of octets that have come.
+        source: The client's address; empty: the usual one.
 
     Raises:
         OSError: Refused, broken off, or no answer in time (`TimeoutError`).
     """
     try:
-        return await asyncio.wait_for(_download(address, port, path, progress), timeout)
+        return await asyncio.wait_for(_download(address, port, path, progress, source), timeout)
     except asyncio.TimeoutError as error:  # a TimeoutError, thus an OSError, from Python 3.11 on only
         raise TimeoutError(f"no answer from {address} port {port} within {timeout:g} s") from error
     except asyncio.IncompleteReadError as error:
         raise ConnectionError(f"{address} port {port} broke off") from error
 
 
-async def _download(address: str, port: int, path: str, progress: Callable[[int], object]) -> Download:
+async def _download(address: str, port: int, path: str, progress: Callable[[int], object], source: str) -> Download:
     """The same, for as long as it takes."""
-    reader, writer = await asyncio.open_connection(address, port)
+    reader, writer = await asyncio.open_connection(address, port, local_addr=(source, 0) if source else None)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -185,7 +191,9 @@ async def _download(address: str, port: int, path: str, progress: Callable[[int]
         writer.close()
 
 
-async def echo(address: str, port: int = 2000, *, burst: int = 1, timeout: float = PATIENCE) -> list[str]:
+async def echo(
+    address: str, port: int = 2000, *, burst: int = 1, timeout: float = PATIENCE, source: str = ""
+) -> list[str]:
     """Sends UDP datagrams back to back from one socket and waits for their echoes.
 
     Args:
@@ -193,6 +201,7 @@ async def echo(address: str, port: int = 2000, *, burst: int = 1, timeout: float
         port: Where.
         burst: How many datagrams.
         timeout: In seconds, for all of them.
+        source: The client's address; empty: the usual one.
 
     Returns:
         The private host that answered, once for each echo that came in time; fewer than `burst` when some did not come.
@@ -201,7 +210,7 @@ async def echo(address: str, port: int = 2000, *, burst: int = 1, timeout: float
         OSError: Refused (`ConnectionRefusedError` for port unreachable), or not one answer (`TimeoutError`).
     """
     hosts: list[str] = []
-    with _socket(socket.SOCK_DGRAM, 0, address, port) as flow:
+    with _socket(socket.SOCK_DGRAM, 0, (address, port), source) as flow:
         for number in range(burst):
             flow.send(b"%d" % number)
 
@@ -217,12 +226,13 @@ async def echo(address: str, port: int = 2000, *, burst: int = 1, timeout: float
     return hosts
 
 
-async def ping(address: str, *, timeout: float = PATIENCE) -> str:
+async def ping(address: str, *, timeout: float = PATIENCE, source: str = "") -> str:
     """Sends an ICMP echo request.
 
     Args:
         address: Where.
         timeout: In seconds.
+        source: The client's address; empty: the usual one.
 
     Returns:
         The private host that answered.
@@ -230,18 +240,19 @@ async def ping(address: str, *, timeout: float = PATIENCE) -> str:
     Raises:
         OSError: Refused (administratively prohibited: no route to host), or no answer (`TimeoutError`).
     """
-    with _socket(socket.SOCK_DGRAM, icmp.PROTOCOL, address, 0) as flow:
+    with _socket(socket.SOCK_DGRAM, icmp.PROTOCOL, (address, 0), source) as flow:
         flow.send(icmp.echo(0, 1))
         return await _receive(flow, lambda message: icmp.answerer(message) or None, timeout)
 
 
-async def associate(address: str, port: int = 2000, *, timeout: float = PATIENCE) -> str:
+async def associate(address: str, port: int = 2000, *, timeout: float = PATIENCE, source: str = "") -> str:
     """Sets an SCTP association up (RFC 9260 section 5.1) and aborts it again, over a raw socket.
 
     Args:
         address: Where.
         port: Where.
         timeout: In seconds, for each of the two steps.
+        source: The client's address; empty: the usual one.
 
     Returns:
         The private host that answered.
@@ -250,7 +261,7 @@ async def associate(address: str, port: int = 2000, *, timeout: float = PATIENCE
         OSError: Refused (protocol unreachable: `Protocol not available`), or no answer (`TimeoutError`).
     """
     own, tag = random.randrange(32768, 61000), random.randrange(1, 1 << 32)
-    with _socket(socket.SOCK_RAW, sctp.PROTOCOL, address, 0) as flow:
+    with _socket(socket.SOCK_RAW, sctp.PROTOCOL, (address, 0), source) as flow:
 
         def wanted(kind: int) -> Callable[[bytes], sctp.Packet | None]:
             def check(packet: bytes) -> sctp.Packet | None:
@@ -269,21 +280,12 @@ async def associate(address: str, port: int = 2000, *, timeout: float = PATIENCE
         return cookie[4:].decode("ascii", "replace")
 
 
-def reset(connection: socket.socket) -> None:
-    """Closes a TCP connection by RST: its port is free again at once.
-
-    Args:
-        connection: A connected TCP socket.
-    """
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
-def _socket(kind: int, protocol: int, address: str, port: int) -> socket.socket:
+def _socket(kind: int, protocol: int, peer: tuple[str, int], source: str) -> socket.socket:
     """A connected, non-blocking socket: the kernel tells a connected one what ICMP says of its packets."""
     flow = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, protocol)
     try:
-        flow.connect((address, port))
+        flow.bind((source, 0))
+        flow.connect(peer)
     except OSError:
         flow.close()
         raise
@@ -303,3 +305,38 @@ async def _receive(flow: socket.socket, wanted: Callable[[bytes], R | None], tim
         return await asyncio.wait_for(receive(), timeout)
     except asyncio.TimeoutError as error:
         raise TimeoutError(f"no answer from {flow.getpeername()[0]} within {timeout:g} s") from error
+
+
+def _options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m testbed.client", description="Open one flow, and say who answers.")
+    parser.add_argument("protocol", choices=("tcp", "udp", "icmp", "sctp"))
+    parser.add_argument("address", help="where to: an address")
+    parser.add_argument("port", nargs="?", type=int, default=2000)
+    parser.add_argument("--burst", type=int, default=1, help="so many UDP datagrams back to back")
+    parser.add_argument("--source", default="", help="the client's address")
+    parser.add_argument("--timeout", type=float, default=PATIENCE, help="in seconds")
+    return parser.parse_args()
+
+
+async def _open(options: argparse.Namespace) -> list[str]:
+    """Opens the flow that the command line asks for."""
+    where, how = (options.address, options.port), {"timeout": options.timeout, "source": options.source}
+    if options.protocol == "udp":
+        return await echo(*where, burst=options.burst, **how)
+    if options.protocol == "icmp":
+        return [await ping(options.address, **how)]
+    return [await (fetch if options.protocol == "tcp" else associate)(*where, **how)]
+
+
+def main() -> None:
+    """The command line."""
+    try:
+        for host in asyncio.run(_open(_options())):
+            print(f"{host} answered")
+    except OSError as error:
+        sys.exit(f"no flow: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -30,8 +30,6 @@ from ruamel.yaml import YAML
 
 from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-"""Where the project is; its plugin is found from there."""
 ZONE = "gwa.demo."
 """The realm's zone."""
 ON_LINK_POOL = {"addresses": f"{ON_LINK[0]}-{ON_LINK[-1]}", "attachment": "on-link"}
@@ -129,7 +127,7 @@ class Gateway:
 
     @property
     def command(self) -> list[str]:
-        """How it is started, for a shell in the namespace, in the checkout."""
+        """How it is started, in the namespace, with the checkout in PYTHONPATH."""
         return [str(twistd()), "-n", "--pidfile=", "realmgw", "--config", str(self.config)]
 
     @property
@@ -154,7 +152,7 @@ class Gateway:
             TestbedError: It ended, or did not answer in time (then it was killed); the text has the end of its log.
         """
         begin = time.monotonic()
-        self.process = self._testbed.spawn("gwa", [sys.executable, *self.command], log=self.log.name, cwd=CHECKOUT)
+        self.process = self._testbed.spawn("gwa", [sys.executable, *self.command], log=self.log.name)
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() - begin > timeout:
                 self.kill()

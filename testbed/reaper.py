@@ -31,8 +31,6 @@ RESOLVERS = Path("/etc/netns")
 """Where `ip netns exec` looks for a namespace's own resolv.conf; a folder for each namespace."""
 MNT_DETACH = 2
 """umount2(2): the name goes at once, the namespace with its last user."""
-LAST_BREATH = 0.1  # seconds
-"""A builder that was killed may have had a child that was just making a namespace: after so long we look once more."""
 PATIENCE = 1.5  # seconds
 """How long processes that were sent SIGKILL are waited for."""
 
@@ -164,9 +162,6 @@ def _main(builder: int) -> None:
             namespaces.pop(name, None)
             paths.pop(name, None)
     reap(namespaces, paths, {builder})
-    if not Path(f"/proc/{builder}").exists():
-        time.sleep(LAST_BREATH)
-        reap(namespaces, paths)
 
 
 if __name__ == "__main__":

@@ -13,20 +13,18 @@ Every interface lives within a namespace, so several testbeds with different pre
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from pyroute2 import IPRoute, netns
-from pyroute2.ethtool.ioctl import IoctlEthtool
+from testbed import links, reaper
 
-from testbed import reaper
-
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""Where the project is."""
 NAMESPACES = ("router", "public", "gwa", "test_gwa")
 """Their names, without the prefix."""
 
@@ -57,15 +55,6 @@ MAX_HOSTS = 150
 MAX_CLIENTS = 100
 """The clients are 100.64.3.10 to .109."""
 
-QUEUE_LENGTH = 10000
-"""txqueuelen of every interface, in packets: a burst must not be lost before it reaches the gateway."""
-OFFLOADS = (
-    "tx-checksumming",
-    "tcp-segmentation-offload",
-    "generic-segmentation-offload",
-    "generic-receive-offload",
-)
-"""Off on every interface: packets are on the wire as a queue, a raw socket or a capture shall see them."""
 QUIET = {
     "ipv6/conf/all/disable_ipv6": "1",
     "ipv6/conf/default/disable_ipv6": "1",
@@ -75,8 +64,6 @@ QUIET = {
 }
 """Kernel parameters of every namespace, below /proc/sys/net. Without the last one, a second refusal told to the same
 sender within a second would be kept back by the kernel, and a test could not tell that from silence."""
-CLONE_NEWNET = 0x40000000
-"""For setns(2): the file is a network namespace."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -201,15 +188,8 @@ class Testbed:
         Args:
             namespace: One of `NAMESPACES`.
         """
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(self._entrances[namespace])
-            try:
-                yield
-            finally:
-                _enter(before)
-        finally:
-            os.close(before)
+        with links.inside(self._entrances[namespace]):
+            yield
 
     def call(self, namespace: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls a function inside a namespace, in the calling thread, and returns what it returns.
@@ -231,13 +211,19 @@ class Testbed:
             argv: The program and its arguments.
             log: Name of the file in `folder` that gets its output, unless `popen` says otherwise; empty: a name is
                 made.
-            popen: Anything that `subprocess.Popen` takes. Its input is empty unless said here.
+            popen: Anything that `subprocess.Popen` takes. Its input is empty and its environment `environment()` unless
+                said here.
         """
         self._logs += 1
         path = self.folder / (log or f"{self._logs:03}-{Path(argv[0]).name}.log")
         with path.open("ab") as output, self.inside(namespace):
-            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
-            return subprocess.Popen(list(argv), **{**streams, **popen})
+            usual = {
+                "stdin": subprocess.DEVNULL,
+                "stdout": output,
+                "stderr": subprocess.STDOUT,
+                "env": environment(),
+            }
+            return subprocess.Popen(list(argv), **{**usual, **popen})
 
     def run(self, namespace: str, argv: Sequence[str], *, timeout: float = 10.0) -> subprocess.CompletedProcess[str]:
         """Runs a program inside a namespace to its end and returns its output and exit status, whatever that is.
@@ -252,7 +238,13 @@ class Testbed:
         """
         with self.inside(namespace):
             return subprocess.run(
-                list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                env=environment(),
+                check=False,
             )
 
     def _build(self) -> None:
@@ -262,19 +254,10 @@ class Testbed:
         self._connect("router", "gwa", "gwa", "wan0")
         self._connect("router", "public", "public", "eth0")
         self._connect("gwa", "lan0", "test_gwa", "eth0")
-        self._address("router", "gwa", [ROUTER_WAN], WAN_LINK)
-        self._address("router", "public", [ROUTER_PUBLIC], PUBLIC_LINK)
-        self._address("gwa", "wan0", [GATEWAY], WAN_LINK)
-        self._address("gwa", "lan0", [GATEWAY_LAN], LAN)
-        self._address("public", "eth0", self.clients, PUBLIC_LINK)
-        self._address("test_gwa", "eth0", self.hosts, LAN)
-        self._route("router", dict.fromkeys(self._routed, GATEWAY))
-        self._route("router", dict.fromkeys(self._sources, self.clients[0]))
-        self._route("gwa", {"default": ROUTER_WAN})
-        self._route("public", {"default": ROUTER_PUBLIC})
-        self._route("test_gwa", {"default": GATEWAY_LAN})
-        self._set("router", {"ipv4/ip_forward": "1"})
-        self._set("public", {"ipv4/ping_group_range": "0 2147483647"})
+        self._give_addresses()
+        self._add_routes()
+        self.call("router", links.set_parameters, {"ipv4/ip_forward": "1"})
+        self.call("public", links.set_parameters, {"ipv4/ping_group_range": "0 2147483647"})
         if self._resolvers:
             self._resolve_by("public", GATEWAY)
             self._resolve_by("test_gwa", GATEWAY_LAN)
@@ -289,11 +272,14 @@ class Testbed:
                     " and ./testbed/demo --down removes it"
                 )
             self._tell(f"namespace {name}")
-            netns.create(name)
+            try:
+                links.make_namespace(reaper.NAMESPACES / name)
+            except FileExistsError:  # since we looked
+                self._tell(f"forget {name}")
+                raise
             self._entrances[namespace] = os.open(reaper.NAMESPACES / name, os.O_RDONLY | os.O_CLOEXEC)
-            self._set(namespace, QUIET)
-            with self._links(namespace) as links:
-                links.link("set", index=1, state="up")
+            self.call(namespace, links.set_parameters, QUIET)
+            self.call(namespace, links.bring_up, "lo")
 
     def _make_folder(self) -> None:
         """Makes the folder anew: the namespaces are ours by now, so an old one belongs to nobody."""
@@ -301,51 +287,29 @@ class Testbed:
         reaper.reap((), [str(self.folder)])
         self.folder.mkdir(mode=0o700, parents=True)
 
-    @contextlib.contextmanager
-    def _links(self, namespace: str) -> Iterator[IPRoute]:
-        """A netlink socket in a namespace."""
-        with self.inside(namespace):
-            links = IPRoute()
-        try:
-            yield links
-        finally:
-            links.close()
-
     def _connect(self, here: str, interface: str, there: str, peer: str) -> None:
         """A veth pair between two namespaces, up at both ends."""
-        with self._links(here) as links:
-            links.link(
-                "add",
-                kind="veth",
-                ifname=interface,
-                txqlen=QUEUE_LENGTH,
-                peer={"ifname": peer, "txqlen": QUEUE_LENGTH, "net_ns_fd": self.name(there)},
-            )
+        self.call(here, links.connect, interface, peer, self.name(there))
         for namespace, end in ((here, interface), (there, peer)):
-            self.call(namespace, _switch_offloads_off, end)
-            with self._links(namespace) as links:
-                links.link("set", index=links.link_lookup(ifname=end)[0], state="up")
+            self.call(namespace, links.switch_offloads_off, end)
+            self.call(namespace, links.bring_up, end)
 
-    def _address(self, namespace: str, interface: str, addresses: Sequence[str], length: int) -> None:
-        """Gives addresses to an interface."""
-        with self._links(namespace) as links:
-            index = links.link_lookup(ifname=interface)[0]
-            for address in addresses:
-                links.addr("add", index=index, address=address, prefixlen=length)
+    def _give_addresses(self) -> None:
+        """Gives every interface its addresses."""
+        self.call("router", links.add_addresses, "gwa", [ROUTER_WAN], WAN_LINK)
+        self.call("router", links.add_addresses, "public", [ROUTER_PUBLIC], PUBLIC_LINK)
+        self.call("gwa", links.add_addresses, "wan0", [GATEWAY], WAN_LINK)
+        self.call("gwa", links.add_addresses, "lan0", [GATEWAY_LAN], LAN)
+        self.call("public", links.add_addresses, "eth0", self.clients, PUBLIC_LINK)
+        self.call("test_gwa", links.add_addresses, "eth0", self.hosts, LAN)
 
-    def _route(self, namespace: str, routes: Mapping[str, str]) -> None:
-        """Adds routes: network -> next hop."""
-        with self._links(namespace) as links:
-            for network, gateway in routes.items():
-                links.route("add", dst=network, gateway=gateway)
-
-    def _set(self, namespace: str, parameters: Mapping[str, str]) -> None:
-        """Writes kernel parameters; those of a protocol that the kernel lacks are left out."""
-        with self.inside(namespace):
-            for name, value in parameters.items():
-                path = Path("/proc/sys/net", name)
-                if path.exists():
-                    path.write_text(value)
+    def _add_routes(self) -> None:
+        """Tells everybody the way, the router also that to the pool and to the sources."""
+        self.call("router", links.add_routes, dict.fromkeys(self._routed, GATEWAY))
+        self.call("router", links.add_routes, dict.fromkeys(self._sources, self.clients[0]))
+        self.call("gwa", links.add_routes, {"default": ROUTER_WAN})
+        self.call("public", links.add_routes, {"default": ROUTER_PUBLIC})
+        self.call("test_gwa", links.add_routes, {"default": GATEWAY_LAN})
 
     def _resolve_by(self, namespace: str, server: str) -> None:
         """Says which name server `ip netns exec` shall make programs use, by its own convention."""
@@ -378,6 +342,12 @@ def folder_of(prefix: str) -> Path:
     return Path("/run", "-".join(filter(None, ("realmgw-testbed", prefix.strip("-")))))
 
 
+def environment() -> dict[str, str]:
+    """Our environment, with the checkout in PYTHONPATH, so that Python programs find `realmgw` and `testbed`."""
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(CHECKOUT), *filter(None, path)]))}
+
+
 def take_down(prefix: str = "") -> bool:
     """Takes down a testbed that was kept, with every process in it.
 
@@ -403,21 +373,3 @@ def _start_reaper() -> subprocess.Popen[bytes]:
         start_new_session=True,
         cwd="/",
     )
-
-
-def _enter(entrance: int) -> None:
-    """Puts the calling thread into the namespace of an open file (os.setns is there from Python 3.12 on only)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(entrance, CLONE_NEWNET) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"can not enter a network namespace: {os.strerror(error)}")
-
-
-def _switch_offloads_off(interface: str) -> None:
-    """Switches `OFFLOADS` off, on an interface of the namespace that the thread is in."""
-    control = IoctlEthtool(interface)
-    try:
-        for offload in OFFLOADS:
-            control.set_offload_flag(offload, 0)
-    finally:
-        control.close()
