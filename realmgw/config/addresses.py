@@ -60,7 +60,7 @@ def prefixes(text: str) -> tuple[IPv4Network, ...]:
 
 
 def endpoint(text: str) -> Endpoint:
-    """Where a server listens: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:53`; by default port 53."""
+    """Where a server listens: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:53`; else on port 53."""
     if text.startswith("["):
         host, separator, port = text[1:].partition("]")
         port = port.removeprefix(":") if separator and port.startswith(":") else (port or str(DNS_PORT))

@@ -1,7 +1,7 @@
 """YAML text as nodes that know their place, and the list in which problems are gathered.
 
-Only the plain part of YAML is accepted: mappings, sequences and scalars. Tags (they choose types; here the schema
-does that), aliases (a few lines of them stand for gigabytes) and a second document are problems; so is a key that stands
+Only the plain part of YAML is accepted: mappings, sequences and scalars. Tags (they choose types; here the schema does
+that), aliases (a few lines of them stand for gigabytes) and a second document are problems; so is a key that stands
 twice in a mapping. Whether `on` is a boolean and `1` a number is not decided here either: a scalar is its text.
 """
 
@@ -120,7 +120,7 @@ def parse(text: bytes, problems: Problems) -> Node | None:
         problems: Gets what is wrong.
 
     Returns:
-        The document, without its faulty parts; None when it is empty or no YAML at all, with a problem noted.
+        The document, without its faulty parts; None when it is empty, or when it is no YAML and a problem says so.
     """
     try:
         decoded = text.decode("utf-8-sig")
@@ -128,7 +128,7 @@ def parse(text: bytes, problems: Problems) -> Node | None:
         _add_at(problems, text[: error.start].decode(), f"byte 0x{text[error.start]:02x} is not UTF-8: save as UTF-8")
         return None
     try:
-        root = _Composer(problems).compose(_events(decoded))
+        return _Composer(problems).compose(_events(decoded))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
@@ -138,9 +138,6 @@ def parse(text: bytes, problems: Problems) -> Node | None:
         position = getattr(error, "position", 0)
         _add_at(problems, decoded[:position], f"this is no YAML: {getattr(error, 'reason', error)}")
         return None
-    if root is None and not problems.found:
-        problems.add(None, "the file is empty: write at least one key")
-    return root
 
 
 def _add_at(problems: Problems, before: str, text: str) -> None:

@@ -28,8 +28,9 @@ def load(path: Path) -> Settings:
     problems = Problems(str(path))
     root = read(path, MAX_MAIN_FILE, problems)
     settings = None if root is None else GATEWAY(root, problems)
-    if root is not None:
-        consistency.check(problems)
+    consistency.check(problems)
+    if root is None and not problems.found:
+        problems.add(None, f"the file is empty: write {', '.join(key for key in GATEWAY.keys)}")
     if settings is None or problems.found:
         raise ConfigurationError(problems.lines())
     return attrs.evolve(settings, subscribers=tuple(path.parent / folder for folder in settings.subscribers))
@@ -44,7 +45,7 @@ def read(path: Path, limit: int, problems: Problems) -> Node | None:
         problems: Gets what is wrong, the operating system's refusals included.
 
     Returns:
-        The document; None when there is none that could be used.
+        The document; None when it is empty, or when it can not be used and a problem says so.
     """
     try:
         if not path.is_file():

@@ -228,15 +228,19 @@ class Section(Generic[T]):
         keys: What may stand in it.
     """
 
-    def __init__(self, build: Callable[..., T], keys: AbstractMapping[str, Key[object]]) -> None:
+    def __init__(
+        self, build: Callable[..., T], keys: AbstractMapping[str, Key[object]], *, any_case: bool = False
+    ) -> None:
         """Makes a section.
 
         Args:
             build: Makes the value from the keys that were there, as keywords.
             keys: By their names.
+            any_case: Keys may be written in capitals too; the names in `keys` are lower case.
         """
         self.keys = keys
         self._build = build
+        self._any_case = any_case
 
     def __call__(self, node: Node, problems: Problems) -> T | None:
         """The value, or None after a problem."""
@@ -249,16 +253,19 @@ class Section(Generic[T]):
             problems.add(node, f"{shape(node)} stands here: write a mapping with {_listed(self.keys)}")
             return None
         before = len(problems.found)
-        values = {}
+        values: dict[str, object] = {}
         for text, (key_node, value_node) in node.pairs.items():
-            key = self.keys.get(text)
+            word = text.lower() if self._any_case else text
+            key = self.keys.get(word)
             if key is None:
                 problems.add(key_node, f"the key {text!r} is not known: {suggestion(text, self.keys)}")
+            elif word in values:
+                problems.add(key_node, f"the key {text!r} stands twice: remove one")
             else:
-                values[text] = key.kind(value_node, problems)
-        for text, key in self.keys.items():
-            if key.required and text not in node.pairs:
-                problems.add(node, f"the key {text!r} is missing: write it")
+                values[word] = key.kind(value_node, problems)
+        for word, key in self.keys.items():
+            if key.required and word not in values:
+                problems.add(node, f"the key {word!r} is missing: write it")
         return values if len(problems.found) == before else None
 
 

@@ -131,9 +131,8 @@ def _zones(node: Node, problems: Problems) -> tuple[Zone, ...] | None:
     first = next(iter(texts.values()))
     servers, contact = first.name_servers, first.contact
     if servers is None or contact is None:
-        return _refused(
-            node, problems, "the first zone lacks 'name_servers' or 'contact': the others take them from it"
-        )
+        problems.add(node, "the first zone needs both 'name_servers' and 'contact': the others take them from it")
+        return None
     return tuple(
         Zone(apex, text.name_servers or servers, text.contact or contact, text.address, text.negative_ttl, text.ttl)
         for apex, text in texts.items()

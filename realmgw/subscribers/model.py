@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import attrs
 
+from realmgw.subscribers.indices import Indices
+
 ANY = 0
 """As a protocol or a port: every one."""
 CLAIM_LIFETIME = 2.0  # seconds
@@ -68,3 +70,5 @@ class Directory:
     """By name (absolute, lower case)."""
     hosts: dict[int, Host]
     """By index."""
+    indices: Indices = attrs.Factory(Indices)
+    """Which index each host has, and what the next load needs to know to keep it so."""

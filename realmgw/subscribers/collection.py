@@ -1,0 +1,105 @@
+"""From the entries of many files to one directory: what must be true between subscribers, and which objects live on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from functools import partial
+
+import attrs
+
+from realmgw.config.document import Node, Problems
+from realmgw.config.names import is_reverse, is_within
+from realmgw.config.settings import Zone
+from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.schema import Entry, Label
+
+
+class Collection:
+    """Subscribers of several files that do not contradict each other."""
+
+    def __init__(self, zones: Iterable[Zone]) -> None:
+        """Begins without subscribers.
+
+        Args:
+            zones: Every zone of the gateway; services lie within the forward ones.
+        """
+        zones = tuple(zones)
+        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name))
+        self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
+        self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
+        self._entries: list[Entry] = []
+        self._seen: dict[tuple[Label, Hashable], str] = {}
+
+    def add(self, entries: Iterable[Entry], problems: Problems) -> None:
+        """Adds a file's entries, all or none of them: with any problem in the file, it is as if it were not there.
+
+        Args:
+            entries: What was read from the file.
+            problems: What was found and remembered while it was read; gets what contradicts zones or earlier files.
+        """
+        seen = self._check(problems)
+        if not problems.found:
+            self._seen.update(seen)
+            self._entries.extend(entries)
+
+    def _check(self, problems: Problems) -> dict[tuple[Label, Hashable], str]:
+        """Where each of the file's own names and addresses stands."""
+        for value, node in problems.remembered.get(Label.SERVICE, ()):
+            self._check_service(str(value), node, problems)
+        seen: dict[tuple[Label, Hashable], str] = {}
+        for label, value, node in _remembered(problems):
+            place = self._seen.get((label, value)) or seen.get((label, value))
+            if place is not None:
+                problems.add(node, f"{value} stands in {place} too: every {label.name.lower()} belongs to one host")
+            else:
+                seen[label, value] = f"{problems.source}:{node.line}"
+        return seen
+
+    def _check_service(self, name: str, node: Node, problems: Problems) -> None:
+        if not any(is_within(name, zone) for zone in self._forward):
+            problems.add(node, f"{name} lies outside our zones: write a name within {' or '.join(self._forward)}")
+        if name in self._taken:
+            problems.add(node, f"{name} has an address of the gateway itself: write another name")
+
+    def directory(self, previous: Directory) -> Directory:
+        """All of them as a directory.
+
+        Args:
+            previous: Hosts keep the indices they have there; what did not change stays the same object.
+
+        Raises:
+            RealmGatewayError: There are more hosts than indices.
+        """
+        indices = previous.indices.following(entry.name for entry in self._entries)
+        hosts: dict[int, Host] = {}
+        services: dict[str, Service] = {}
+        for entry in self._entries:
+            index = indices.by_name[entry.name]
+            host = hosts[index] = _host(entry, index, previous.hosts.get(index))
+            for incomplete in entry.services or ():
+                service = _service(incomplete, host, previous)
+                services[service.name] = service
+        return Directory(services, hosts, indices)
+
+
+def _remembered(problems: Problems) -> Iterator[tuple[Label, Hashable, Node]]:
+    for label in Label:
+        for value, node in problems.remembered.get(label, ()):
+            assert isinstance(value, Hashable)
+            yield label, value, node
+
+
+def _host(entry: Entry, index: int, former: Host | None) -> Host:
+    host = Host(index, entry.name, entry.address.packed, entry.max_claims, entry.groups)
+    return former if former is not None and _fields(former) == _fields(host) else host
+
+
+def _service(incomplete: partial[Service], host: Host, previous: Directory) -> Service:
+    service = incomplete(host=host)
+    former = previous.services.get(service.name)
+    return former if former is not None and _fields(former) == _fields(service) else service
+
+
+def _fields(value: Host | Service) -> tuple[object, ...]:
+    """Everything that a host or a service says; its host as an object."""
+    return attrs.astuple(value, recurse=False)
