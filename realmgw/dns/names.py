@@ -1,0 +1,158 @@
+"""Names: between presentation form (RFC 1035 section 5.1) and the wire (section 3.1)."""
+
+from __future__ import annotations
+
+import re
+
+from realmgw.errors import MalformedError
+
+MAX_NAME = 255  # octets, with the root's zero (RFC 1035 section 2.3.4)
+MAX_LABEL = 63  # octets
+MAX_STEPS = 255
+"""How many labels and compression pointers together are followed for one name."""
+ROOT = b"\0"
+POINTER = 0xC0
+"""The two highest bits of a length octet: both set make a pointer, one alone is reserved (RFC 1035 section 4.1.4)."""
+
+_ESCAPE = re.compile(rb"\\([0-9]{3}|[^0-9])", re.DOTALL)
+_UNESCAPED_DOT = re.compile(r"((?:[^.\\]|\\.)*)\.", re.DOTALL)
+_SPECIAL = frozenset(b'.\\"();@$')
+
+
+class BadNameError(MalformedError):
+    """This is no name; the text says why."""
+
+
+def to_wire(text: str) -> bytes:
+    r"""The wire name of an absolute name.
+
+    Args:
+        text: Presentation form with the final dot; `\.` and `\DDD` are understood.
+
+    Raises:
+        BadNameError: A label is empty or longer than 63 octets, the name longer than 255, not absolute, or not ASCII.
+    """
+    if text == ".":
+        return ROOT
+    labels = [_octets(label) for label in _split(text)]
+    if not all(0 < len(label) <= MAX_LABEL for label in labels):
+        raise BadNameError(f"{text!r}: a label has 1 to {MAX_LABEL} octets")
+    wire = b"".join([bytes((len(label),)) + label for label in labels]).lower() + ROOT
+    if len(wire) > MAX_NAME:
+        raise BadNameError(f"{text!r}: a name has at most {MAX_NAME} octets")
+    return wire
+
+
+def _split(text: str) -> list[str]:
+    if "\\" not in text:
+        *labels, rest = text.split(".")
+    else:
+        labels = _UNESCAPED_DOT.findall(text)
+        rest = text[sum(len(label) + 1 for label in labels) :]
+    if rest or not labels:
+        raise BadNameError(f"{text!r}: a name ends with a dot")
+    return labels
+
+
+def _octets(label: str) -> bytes:
+    try:
+        octets = label.encode("ascii")
+    except UnicodeEncodeError:
+        raise BadNameError(f"{label!r}: write an international name in its ASCII form (xn--...)") from None
+    return _ESCAPE.sub(_unescape, octets) if b"\\" in octets else octets
+
+
+def _unescape(escape: re.Match[bytes]) -> bytes:
+    what = escape[1]
+    if len(what) == 1:
+        return what
+    if int(what) > 255:
+        raise BadNameError(f"\\{what.decode()}: an octet is at most 255")
+    return bytes((int(what),))
+
+
+def to_text(wire: bytes) -> str:
+    """The presentation form of an uncompressed wire name, with the final dot and whatever needs it escaped."""
+    if wire == ROOT:
+        return "."
+    return "".join([_label_text(wire[start + 1 : end]) + "." for start, end in _spans(wire)])
+
+
+def _label_text(label: bytes) -> str:
+    return "".join([_octet_text(octet) for octet in label])
+
+
+def _octet_text(octet: int) -> str:
+    if octet in _SPECIAL:
+        return "\\" + chr(octet)
+    return chr(octet) if 0x20 < octet < 0x7F else f"\\{octet:03}"
+
+
+def _spans(wire: bytes) -> list[tuple[int, int]]:
+    """Where the labels of an uncompressed name begin (at the length octet) and end."""
+    spans = []
+    at = 0
+    while wire[at]:
+        spans.append((at, at + 1 + wire[at]))
+        at += 1 + wire[at]
+    return spans
+
+
+def ancestors(wire: bytes) -> list[bytes]:
+    """The name itself and all names above it, the root last."""
+    names = [wire]
+    at = 0
+    while wire[at]:
+        at += 1 + wire[at]
+        names.append(wire[at:])
+    return names
+
+
+def read(message: bytes, at: int) -> tuple[bytes, int]:
+    """Reads a name, compressed or not.
+
+    Args:
+        message: The whole message.
+        at: Where the name begins.
+
+    Returns:
+        The uncompressed wire name with its case kept, and where in the message the octets after it begin.
+
+    Raises:
+        BadNameError: The name runs over the end of the message or over 255 octets, has a label form other than length
+            and pointer, a pointer that does not lead backwards to behind the header, or more than `MAX_STEPS` of both.
+    """
+    labels = []
+    total = 1
+    after = 0
+    floor = at
+    for _ in range(MAX_STEPS):
+        length = _octet(message, at)
+        if length >= POINTER:
+            after = after or at + 2
+            floor = at = _target(message, at, floor)
+            continue
+        if length > MAX_LABEL:
+            raise BadNameError("a label form that is not defined (RFC 6891 section 5)")
+        total += length + 1 if length else 0
+        if total > MAX_NAME or at + length >= len(message):
+            raise BadNameError("a name runs over its bounds")
+        labels.append(message[at : at + 1 + length])
+        at += 1 + length
+        if not length:
+            return b"".join(labels), after or at
+    raise BadNameError("too many compression pointers")
+
+
+def _octet(message: bytes, at: int) -> int:
+    if at >= len(message):
+        raise BadNameError("a name runs over the end of the message")
+    return message[at]
+
+
+def _target(message: bytes, at: int, floor: int) -> int:
+    """Where a pointer leads: behind the header, and before everything of this name that was read so far."""
+    target = (message[at] & ~POINTER) << 8 | _octet(message, at + 1)
+    if not 12 <= target < floor:
+        raise BadNameError("a compression pointer does not lead backwards")
+    return target

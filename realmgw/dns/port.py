@@ -1,0 +1,280 @@
+"""The two kinds of sockets: Twisted's DNS protocols for UDP and TCP, with our codec in them."""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's DNS protocols have no types.)
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.names import dns
+from twisted.protocols.policies import TimeoutMixin
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from realmgw.dns.answers import Asker
+from realmgw.dns.counts import Count
+from realmgw.dns.wire import HEADER, Query
+from realmgw.errors import Reason
+
+if TYPE_CHECKING:
+    from realmgw.dns.server import Face
+
+RECEIVE_BUFFER = 2 << 20  # octets
+"""Of each UDP socket: some 2000 queries may come while we are busy."""
+UDP_TURN = 2048  # octets
+"""After so many octets of queries (some 40 of them) first packets and timers get their turn."""
+MAX_DATAGRAM = 4096  # octets
+"""The longest query by UDP that is read whole; what is longer is cut, and found malformed."""
+MAX_QUERY = 4096  # octets
+"""The longest query by TCP."""
+MAX_OUTSTANDING = 100
+"""So many queries of one TCP connection may wait for an address; then it is not read until one of them is answered."""
+TCP_TURN = 32
+"""So many queries of one TCP connection are answered in one turn of the reactor."""
+
+_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3  # linux/in.h; the socket module has no names for them
+
+Address = tuple[Any, ...]
+"""As the socket module has it, and for TCP with the number of the query behind it."""
+
+
+class DnsDatagrams(dns.DNSDatagramProtocol):
+    """A UDP socket. The usual query takes the fast path, which ends in this class's first lines."""
+
+    controller: Face
+
+    def __init__(self, face: Face, clock: IReactorTime) -> None:
+        """Makes a protocol for one UDP socket of a face."""
+        super().__init__(face, clock)
+        self._quick = face.answers.quick
+        self._monotonic = face.monotonic
+        self._sendto: Callable[[bytes, Address], object] = _closed
+
+    def startProtocol(self) -> None:
+        """The socket is bound: enlarges its buffer, bounds a turn's work, and forbids fragments (RFC 9715)."""
+        super().startProtocol()
+        port: Any = self.transport
+        port.maxThroughput = UDP_TURN
+        handle: socket.socket = port.getHandle()
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if handle.family == socket.AF_INET:
+            handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
+        self._sendto = handle.sendto
+
+    def stopProtocol(self) -> None:
+        """The socket is closed: what is answered from now on is not sent."""
+        super().stopProtocol()
+        self._sendto = _closed
+
+    def datagramReceived(self, data: bytes, addr: Address) -> None:
+        """Answers a query. Raises nothing, whatever happens."""
+        try:
+            answer = self._quick(data, addr, now=self._monotonic())
+            if isinstance(answer, bytes):
+                self._sendto(answer, addr)
+            else:
+                self.controller.receive(data, self, self._asker(addr), answer)
+        except OSError:
+            self.controller.events[Count.UNSENT] += 1
+        except Exception:  # noqa: BLE001 - it is counted, logged and answered there
+            self.controller.fault(data, self, self._asker(addr))
+
+    def send(self, answer: bytes, address: Address) -> None:
+        """Sends an answer; if the kernel does not take it, it is lost, which UDP may do anyway."""
+        try:
+            self._sendto(answer, address)
+        except OSError:
+            self.controller.events[Count.UNSENT] += 1
+
+    def expect(self) -> None:
+        """An answer will come later; a socket has nothing to remember of that."""
+
+    def _asker(self, address: Address) -> Asker:
+        return Asker(address, functools.partial(self._deliver, address))
+
+    def _deliver(self, address: Address, query: Query, outcome: bytes | Reason) -> None:
+        """A query's waiting is over. Raises nothing: the allocator calls it."""
+        try:
+            answer = self.controller.answers.settle(query, outcome, tcp=False)
+        except Exception:  # noqa: BLE001 - it is counted and logged there
+            self.controller.report_fault()
+        else:
+            if answer:
+                self.send(answer, address)
+
+
+def _closed(answer: bytes, address: Address) -> object:
+    """Stands for the socket where there is none."""
+    del answer, address
+    raise OSError("the socket is closed")
+
+
+@implementer(IHalfCloseableProtocol)
+class DnsStream(dns.DNSProtocol, TimeoutMixin):
+    """A TCP connection: queries are answered as they come, and each as soon as it can be (RFC 7766 sections 6.2, 7).
+
+    It is not read while the client does not take answers, while too many queries wait for addresses, and after each
+    `TCP_TURN` of queries until the reactor's next turn. Silent is who completes no query.
+    """
+
+    MAX_LENGTH = MAX_QUERY
+    controller: Face
+    transport: Any
+
+    def __init__(self, face: Face, clock: IReactorTime, host: str) -> None:
+        """Makes a protocol for one connection of a face from the client address `host`."""
+        super().__init__(face, clock)
+        self.host = host
+        self.port = 0
+        self.outstanding = 0
+        """How many queries wait for an address."""
+        """How many queries wait for an address."""
+        self._holds: set[str] = set()
+        self._left = TCP_TURN
+        self._queries = 0
+        self._open = False
+        self._ended = False
+
+    def connectionMade(self) -> None:
+        """The client is there; from now on it has to complete a query in time."""
+        super().connectionMade()
+        self._open = True
+        self.port = self.transport.getPeer().port
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        self.setTimeout(self.controller.limits.tcp_idle_timeout)
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted's has no types
+        """The connection is gone; answers that still come for it are dropped."""
+        self._open = False
+        self.setTimeout(None)
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Takes octets, and answers the queries that they complete."""
+        self._left = TCP_TURN
+        super().dataReceived(data)
+
+    def stringReceived(self, data: bytes) -> None:
+        """Answers a query. Raises nothing, whatever happens."""
+        if len(data) < HEADER.size:
+            self.lengthLimitExceeded(len(data))
+            return
+        self.resetTimeout()
+        self.controller.spoke(self)
+        self._answer(data)
+        self._left -= 1
+        if not self._left:
+            self._hold("turn")
+            self.callLater(0, self._release, "turn")
+
+    def _answer(self, data: bytes) -> None:
+        self._queries += 1
+        address = (self.host, self.port, self._queries)
+        asker = Asker(address, self._deliver, tcp=True)
+        try:
+            answer = self.controller.answers.quick(data, address, now=self.controller.monotonic())
+            if isinstance(answer, bytes):
+                self.send(answer)
+            else:
+                self.controller.receive(data, self, asker, answer)
+        except Exception:  # noqa: BLE001 - it is counted, logged and answered there
+            self.controller.fault(data, self, asker)
+
+    def send(self, answer: bytes, address: Address | None = None) -> None:
+        """Sends an answer, if the connection is still there; there is only one address that it can go to."""
+        del address
+        if self._open:
+            self.sendString(answer)
+        else:
+            self.controller.events[Count.UNSENT] += 1
+
+    def expect(self) -> None:
+        """An answer will come later."""
+        self.outstanding += 1
+        if self.outstanding == MAX_OUTSTANDING:
+            self._hold("outstanding")
+
+    def _deliver(self, query: Query, outcome: bytes | Reason) -> None:
+        """A query's waiting is over. Raises nothing, and asks nothing, since it is the allocator that calls it."""
+        self.outstanding -= 1
+        try:
+            self.send(self.controller.answers.settle(query, outcome, tcp=True))
+        except Exception:  # noqa: BLE001 - it is counted and logged there
+            self.controller.report_fault()
+        self.resetTimeout()
+        if "outstanding" in self._holds:
+            self.callLater(0, self._release, "outstanding")
+        self._close_if_done()
+
+    def _hold(self, why: str) -> None:
+        """Stops reading, and leaves alone what was read, until every reason for that is gone."""
+        if not self._holds:
+            super().pauseProducing()
+        self._holds.add(why)
+
+    def _release(self, why: str) -> None:
+        if self._open and why in self._holds:
+            self._holds.remove(why)
+            if not self._holds:
+                super().resumeProducing()
+                self._close_if_done()
+
+    def pauseProducing(self) -> None:
+        """The client does not take its answers: no further query of it is read."""
+        self._hold("writing")
+
+    def resumeProducing(self) -> None:
+        """It has taken them."""
+        self._release("writing")
+
+    def stopProducing(self) -> None:
+        """The connection is gone, and `connectionLost` will say so."""
+
+    def lengthLimitExceeded(self, length: int) -> None:
+        """No query has this length, so the client and we do not agree where messages begin: there is no going on."""
+        del length
+        self.controller.events[Count.TCP_BAD_LENGTH] += 1
+        self.close()
+
+    def timeoutConnection(self) -> None:
+        """Nothing was completed for long: closes, unless it is we who are to speak; a second time aborts."""
+        if self.outstanding and "writing" not in self._holds:
+            self.setTimeout(self.timeOut)
+            return
+        if not self.transport.disconnecting:
+            self.controller.events[Count.TCP_IDLE] += 1
+            self.close()
+        else:
+            self.transport.abortConnection()
+
+    def readConnectionLost(self) -> None:
+        """The client has sent all it wants to; what it asked is still answered."""
+        self._ended = True
+        self._close_if_done()
+
+    def writeConnectionLost(self) -> None:
+        """Only we could do that, and do not."""
+
+    def _close_if_done(self) -> None:
+        if self._ended and not self.outstanding and not self._holds:
+            self.close()
+
+    def close(self) -> None:
+        """Closes once the client has taken its answers, or when the idle timeout says that it will not."""
+        if not self._open:
+            return
+        self._holds.add("closing")
+        self.paused = True
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self.setTimeout(self.controller.limits.tcp_idle_timeout)
+
+    def abort(self) -> None:
+        """Closes at once."""
+        self.transport.abortConnection()

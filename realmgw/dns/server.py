@@ -1,0 +1,197 @@
+"""One side of the DNS server: Twisted's factory dispatches by opcode, our answers are behind it."""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's DNS protocols have no types.)
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import attrs
+from twisted.internet import defer
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
+from twisted.names import server
+from twisted.python.failure import Failure
+
+from realmgw.config import settings
+from realmgw.dns.answers import Answers, Asker
+from realmgw.dns.counts import Count
+from realmgw.dns.port import Address, DnsDatagrams, DnsStream
+from realmgw.dns.wire import BadQueryError, Query, Rcode, decode
+from realmgw.errors import Reason
+
+FAULT_LOG_INTERVAL = 1.0  # seconds
+"""Of our own faults one in so long a time is logged; all of them are counted."""
+STOP_GRACE = 1.0  # seconds
+"""How long clients may take their last answers when the gateway stops."""
+
+
+@attrs.define(eq=False)
+class Received:
+    """A query on its way through Twisted's dispatch by opcode, under the names that it has there."""
+
+    query: Query
+    """The query."""
+    asker: Asker
+    """Who sent it."""
+    opCode: int  # noqa: N815 - Twisted's name
+    """What kind it is."""
+    refused: Reason | None = None
+    """What the allocator said on the fast path, if it was asked there."""
+    rCode: int = 0  # noqa: N815 - Twisted's name
+    """What to answer, where Twisted decides it."""
+    timeReceived: float = 0.0  # noqa: N815 - Twisted's name
+    """Set and not used."""
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """Twisted's `allowQuery` wants one."""
+        return (self.query,)
+
+
+class Face(server.DNSServerFactory):
+    """One side of the DNS server: dispatches what its sockets receive, and keeps count of its TCP connections.
+
+    Queries go to `answers`, every other opcode is NOTIMP; a subclass that can more overrides `handleNotify` or
+    `handleOther`, or keeps askers out by `allowQuery`.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self, answers: Answers, limits: settings.DnsFace, clock: IReactorTime, monotonic: Callable[[], float]
+    ) -> None:
+        """Makes a face without sockets.
+
+        Args:
+            answers: What is answered.
+            limits: Of TCP connections.
+            clock: For timeouts.
+            monotonic: The present, in seconds.
+        """
+        super().__init__()
+        self.answers = answers
+        self.limits = limits
+        self.monotonic = monotonic
+        self.events = answers.counts.events
+        self.streams: dict[DnsStream, None] = {}
+        self._clock = clock
+        self._clients: Counter[str] = Counter()
+        self._next_log = 0.0
+        self._all_closed: defer.Deferred[None] | None = None
+
+    def receive(self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker, refused: Reason | None) -> None:
+        """Answers a query that the fast path left over.
+
+        Args:
+            message: As it came.
+            to: Sends the answer.
+            asker: Who sent it.
+            refused: What `Answers.quick` said, which is None if it did nothing.
+        """
+        try:
+            query = decode(message)
+        except BadQueryError as error:
+            self._unreadable(error, to, asker)
+        else:
+            self.messageReceived(Received(query, asker, query.opcode, refused), to, asker.address)
+
+    def _unreadable(self, error: BadQueryError, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
+        """A response is never answered, or two servers could keep each other busy for ever."""
+        if error.query is None:
+            self.events[Count.RESPONSE] += 1
+        else:
+            to.send(self.answers.error(error.query, error.rcode, tcp=asker.tcp), asker.address)
+
+    def handleQuery(self, message: Received, protocol: DnsDatagrams | DnsStream, address: Address) -> None:
+        """Answers, now or later."""
+        now = self.monotonic()
+        answer = self.answers.answer(message.query, message.asker, now=now, refused=message.refused)
+        if answer is None:
+            protocol.expect()
+        elif answer:
+            protocol.send(answer, address)
+
+    def sendReply(self, protocol: DnsDatagrams | DnsStream, message: Received, address: Address) -> None:
+        """Sends what Twisted decided: an error (NOTIMP from `handleOther` and its like)."""
+        protocol.send(self.answers.error(message.query, Rcode(message.rCode), tcp=message.asker.tcp), address)
+
+    def fault(self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
+        """After an exception that is our fault: counts and logs it, and answers SERVFAIL if that can still be done."""
+        self.report_fault()
+        try:
+            to.send(self.answers.error(decode(message), Rcode.SERVFAIL, tcp=asker.tcp), asker.address)
+        except Exception:  # noqa: BLE001 - it is counted and logged there
+            self.report_fault()
+
+    def report_fault(self) -> None:
+        """Counts the current exception, and logs it unless another one was logged just now."""
+        self.events[Count.FAULT] += 1
+        now = self.monotonic()
+        if now >= self._next_log:
+            self._next_log = now + FAULT_LOG_INTERVAL
+            self._log.failure("fault {count} while answering a query", Failure(), count=self.events[Count.FAULT])
+
+    def buildProtocol(self, addr: IAddress | None) -> DnsStream | None:
+        """Accepts a TCP connection if its client has not too many; room is made by closing the one silent longest."""
+        host = str(getattr(addr, "host", ""))
+        full = len(self.streams) >= self.limits.tcp_connections and not self._evict()
+        if full or self._clients[host] >= self.limits.tcp_connections_per_client:
+            self.events[Count.TCP_REFUSED] += 1
+            return None
+        stream = DnsStream(self, self._clock, host)
+        stream.factory = self
+        return stream
+
+    def _evict(self) -> bool:
+        for stream in self.streams:
+            if not stream.outstanding:
+                self.events[Count.TCP_EVICTED] += 1
+                self.connectionLost(stream)
+                stream.abort()
+                return True
+        return False
+
+    def connectionMade(self, protocol: DnsStream) -> None:
+        """A stream joins; the one that was silent longest stands first."""
+        self.events[Count.TCP_CONNECTIONS] += 1
+        self.streams[protocol] = None
+        self._clients[protocol.host] += 1
+
+    def spoke(self, stream: DnsStream) -> None:
+        """A stream has brought a query."""
+        if stream in self.streams:
+            del self.streams[stream]
+            self.streams[stream] = None
+
+    def connectionLost(self, protocol: DnsStream) -> None:
+        """A stream leaves; nothing happens if it has left already."""
+        if protocol in self.streams:
+            del self.streams[protocol]
+            self._clients[protocol.host] -= 1
+            if not self._clients[protocol.host]:
+                del self._clients[protocol.host]
+            if not self.streams and self._all_closed is not None:
+                self._all_closed.callback(None)
+                self._all_closed = None
+
+    def disconnect(self) -> defer.Deferred[None]:
+        """Closes all connections; those whose clients do not take their last answers in `STOP_GRACE` are aborted.
+
+        Returns:
+            Fires when all are closed.
+        """
+        if not self.streams:
+            return defer.succeed(None)
+        for stream in list(self.streams):
+            stream.close()
+        grace = self._clock.callLater(STOP_GRACE, self._abort)
+        self._all_closed = defer.Deferred()
+        return self._all_closed.addCallback(lambda _: grace.cancel() if grace.active() else None)
+
+    def _abort(self) -> None:
+        for stream in list(self.streams):
+            stream.abort()

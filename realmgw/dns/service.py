@@ -1,0 +1,141 @@
+"""The DNS server as a Twisted service: binds its sockets, and lets go of them."""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's Service has no types.)
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.application import service
+from twisted.internet import defer
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from realmgw.config.settings import DnsFace, Endpoint, Settings
+from realmgw.dns.answers import Allocator, Answers, LanAnswers, WanAnswers
+from realmgw.dns.port import MAX_DATAGRAM, DnsDatagrams
+from realmgw.dns.server import Face
+from realmgw.dns.zones import compile_table
+from realmgw.errors import PlatformError
+from realmgw.subscribers.model import Directory
+
+BACKLOG = 128
+"""How many TCP connections the kernel holds for us before we accept them."""
+
+_ADVICE = {
+    errno.EADDRINUSE: "another program has it: find it with `ss -{flag}lnp 'sport = :{port}'` and stop it, or listen on"
+    " another address (systemd-resolved and dnsmasq like to take port 53)",
+    errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE: start as root or grant the capability",
+    errno.EPERM: "ports below 1024 need CAP_NET_BIND_SERVICE: start as root or grant the capability",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address: add it, or correct `listen`",
+}
+
+
+class DnsService(service.Service):
+    """All faces of the DNS server.
+
+    Attributes:
+        wan: The WAN's face.
+        lan: The LAN's face.
+    """
+
+    name = "dns"
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Directory,
+        allocator: Allocator,
+        clock: Any,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Compiles the zones; nothing is bound yet.
+
+        Args:
+            settings: All settings; zones, service pool and DNS matter here.
+            directory: Whose names are answered.
+            allocator: Where pool addresses come from.
+            clock: The reactor.
+            monotonic: The present, in seconds; the same that the allocator is told.
+
+        Raises:
+            names.BadNameError: A zone, name server or service has no valid name.
+        """
+        self._settings = settings
+        self._clock = clock
+        table = compile_table(settings.zones, directory)
+        service_pool = tuple([address.packed for address in settings.pools.service])
+        wan = WanAnswers(table, settings.dns, allocator, service_pool)
+        self.wan = self._face(wan, settings.dns.wan, monotonic)
+        self.lan = self._face(LanAnswers(table, settings.dns), settings.dns.lan, monotonic)
+        self._ports: list[IListeningPort] = []
+
+    def _face(self, answers: Answers, limits: DnsFace, monotonic: Callable[[], float]) -> Face:
+        return Face(answers, limits, self._clock, monotonic)
+
+    def replace(self, directory: Directory) -> None:
+        """Answers for another directory from the next query on.
+
+        Raises:
+            names.BadNameError: A name in it is not valid; the directory in use stays.
+        """
+        table = compile_table(self._settings.zones, directory)
+        self.wan.answers.replace(table)
+        self.lan.answers.replace(table)
+
+    def startService(self) -> None:
+        """Binds all sockets.
+
+        Raises:
+            PlatformError: One of them can not be bound; none is then.
+        """
+        try:
+            for face in (self.wan, self.lan):
+                for endpoint in face.limits.listen:
+                    self._listen(face, endpoint)
+        except PlatformError:
+            self._unbind()
+            raise
+        super().startService()
+
+    def _listen(self, face: Face, endpoint: Endpoint) -> None:
+        """One socket for each address and transport, so that answers leave from the address that was asked."""
+        address, port = str(endpoint.address), endpoint.port
+        with _explained("UDP", endpoint):
+            datagrams = DnsDatagrams(face, self._clock)
+            self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=MAX_DATAGRAM))
+        with _explained("TCP", endpoint):
+            self._ports.append(self._clock.listenTCP(port, face, backlog=BACKLOG, interface=address))
+
+    def _unbind(self) -> defer.Deferred[None]:
+        ports, self._ports = self._ports, []
+        done = defer.gatherResults([defer.maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        return done.addErrback(lambda failure: self._log.failure("closing a DNS socket", failure)).addCallback(_nothing)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Closes all sockets and connections; fires when they are closed. Queries still waiting get no answer."""
+        super().stopService()
+        parts = [self._unbind(), self.wan.disconnect(), self.lan.disconnect()]
+        return defer.gatherResults(parts).addCallback(_nothing)
+
+
+def _nothing(_: object) -> None:
+    """Ends a Deferred's chain without a result."""
+
+
+@contextlib.contextmanager
+def _explained(transport: str, endpoint: Endpoint) -> Iterator[None]:
+    """Says in one line what to do about a socket that can not be bound."""
+    try:
+        yield
+    except CannotListenError as error:
+        number = error.socketError.errno
+        advice = _ADVICE.get(number, str(error.socketError)).format(flag=transport[0].lower(), port=endpoint.port)
+        where = f"{transport} {endpoint.address} port {endpoint.port}"
+        raise PlatformError(f"DNS can not listen on {where}: {advice}") from error
