@@ -28,7 +28,7 @@
 #define ADMITTED 0x20000000u /* marks, as in realmgw/datapath/marks.py */
 #define REJECTED 0x40000000u
 #define LIFETIME (2 * SECOND) /* of a reservation */
-#define COPIED 64             /* octets of a packet that the kernel hands over: the headers */
+#define COPIED 128            /* octets of a packet that the kernel hands over, as many as realmgw asks for */
 #define TURN 32               /* datagrams or packets of one kind in a row */
 
 struct reservation {

@@ -1,0 +1,244 @@
+"""What a flow costs in the gateway, next to the least that any gateway could spend on it.
+
+The gateway and the floor (load/floor.c) stand side by side, each in a testbed of its own, with the same rules in the
+kernel: the floor takes over the packet queue of a gateway that was killed. They are loaded in turn, in alternating
+order, so that whatever else the machine does falls on all of them alike. docs/benchmark.md tells how to read them.
+
+    ./testbed/bench [--quick] [--write FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from testbed import figures, floor, generator
+from testbed.gateway import ZONE, Gateway, Subscriber
+from testbed.generator import Load, Outcome, Strays
+from testbed.rounds import HEAD, PORTS, Contender, Rounds, Verdict, Way, losses, lost, measure, ratio, rows
+from testbed.topology import Testbed, TestbedError
+
+POOL, POOL_RANGE = "100.64.16.0/20", "100.64.16.0+4096"
+"""The pool, as a prefix and as the generators write it."""
+FIRST_HOST = IPv4Address("10.128.0.1")
+"""Private addresses of the hosts: from here on, all of them answered for by the hosts' namespace."""
+REALM = "10.128.0.0/12"
+"""The network that they are in."""
+FLOOR, MAIN, SMALL, LARGE, LARGE_RANDOM = "floor", "realmgw", "realmgw, 10", "realmgw, 100 000", "the same, all asked"
+"""Whom the tables speak of; the numbers are subscribers."""
+NAMES, FEW, MANY = 1000, 10, 100_000
+"""Subscribers of the main gateway (and of the floor), of the small one and of the large one."""
+FIXED_RATE = 10_000
+"""Flows per second of the open loop."""
+STRAY_RATE = 60_000
+"""Strays per second."""
+STRAY_LIMIT = 10.0  # ms
+"""99 % of the legitimate flows have to come through in less, while the strays come."""
+SIZE_LIMIT = 1.10
+"""How much more a flow may cost with `MANY` subscribers than with `FEW`."""
+
+
+START_TIME = 120.0  # seconds
+"""How long a gateway with many subscribers may take to start."""
+WAYS = (
+    Way("serial", limit=3.0),
+    Way("10 000/s", limit=2.2, rate=FIXED_RATE),
+    Way("saturated", limit=2.0, outstanding=32),
+)
+"""One flow at a time, a fixed rate, and as many as go through."""
+
+
+def subscribers(count: int) -> dict[str, str]:
+    """Name -> private address of so many hosts.
+
+    Args:
+        count: How many.
+    """
+    return {f"s{number}.{ZONE}": str(FIRST_HOST + number) for number in range(count)}
+
+
+@contextlib.contextmanager
+def _testbed(prefix: str) -> Iterator[Testbed]:
+    """A testbed whose hosts are a whole network, and whose raw packets come back."""
+    with Testbed(f"bench-{prefix}-", routed=[POOL], sources=[generator.RAW_SOURCES]) as testbed:
+        _must(testbed, "gwa", "ip", "route", "add", REALM, "via", testbed.hosts[0])
+        _must(testbed, "test_gwa", "ip", "route", "add", "local", REALM, "dev", "lo")
+        generator.start_hosts(testbed)
+        yield testbed
+
+
+def _must(testbed: Testbed, namespace: str, *arguments: str) -> None:
+    done = testbed.run(namespace, arguments)
+    if done.returncode:
+        raise TestbedError(f"{' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def _start_gateway(testbed: Testbed, hosts: Mapping[str, str]) -> Gateway:
+    """Starts a gateway; what it starts from is only the number of its subscribers."""
+    gateway = Gateway(
+        testbed,
+        [Subscriber(name, address) for name, address in hosts.items()],
+        circular=[{"addresses": POOL, "attachment": "routed"}],
+    )
+    gateway.start(timeout=START_TIME)
+    return gateway
+
+
+@contextlib.contextmanager
+def _contenders() -> Iterator[dict[str, Contender]]:
+    """All contenders, running."""
+    with contextlib.ExitStack() as stack:
+        every: dict[str, Contender] = {}
+        for title, prefix, count in ((MAIN, "main", NAMES), (SMALL, "small", FEW), (LARGE, "large", MANY)):
+            testbed = stack.enter_context(_testbed(prefix))
+            hosts = subscribers(count)
+            gateway = _start_gateway(testbed, hosts)
+            asked = NAMES if title == MAIN else FEW
+            names = generator.write_names(testbed.folder / "names", dict(list(hosts.items())[:asked]))
+            every[title] = Contender(title, testbed, gateway.pid, names)
+            if title == LARGE:
+                names = generator.write_names(testbed.folder / "all-names", _shuffled(hosts))
+                every[LARGE_RANDOM] = Contender(LARGE_RANDOM, testbed, gateway.pid, names)
+        every[FLOOR] = _start_floor(stack.enter_context(_testbed("floor")))
+        yield every
+
+
+def _shuffled(hosts: Mapping[str, str]) -> dict[str, str]:
+    """The hosts in an order in which no cache helps, and the same one in every run."""
+    names = sorted(hosts, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return {name: hosts[name] for name in names}
+
+
+def _start_floor(testbed: Testbed) -> Contender:
+    hosts = subscribers(NAMES)
+    _start_gateway(testbed, hosts).kill()
+    process = floor.start(testbed, hosts, POOL_RANGE)
+    return Contender(FLOOR, testbed, process.pid, generator.write_names(testbed.folder / "names", hosts))
+
+
+def judge(results: Rounds) -> list[Verdict]:
+    """The targets of the main table.
+
+    Args:
+        results: What was measured with `MAIN` and `FLOOR`.
+    """
+    verdicts = []
+    for way in WAYS:
+        times = ratio(results, way, MAIN, FLOOR)
+        target = f"{way.title}: at most {way.limit:g} times the floor's CPU per flow"
+        verdicts.append(Verdict(target, f"{times:.2f} times", times <= way.limit))
+    fixed = results[WAYS[1].title, MAIN]
+    verdicts.append(Verdict("10 000/s with a /20 pool: no flow lost", losses(fixed), lost(fixed) == 0))
+    return verdicts
+
+
+def judge_size(results: Rounds) -> list[Verdict]:
+    """The targets of the table about the number of subscribers.
+
+    Args:
+        results: What was measured with `SMALL` and `LARGE`.
+    """
+    verdicts = []
+    for way in WAYS[1:]:
+        times = ratio(results, way, LARGE, SMALL)
+        target = f"{way.title}: with 100 000 subscribers at most {SIZE_LIMIT:g} times the CPU per flow with 10"
+        verdicts.append(Verdict(target, f"{times:.2f} times", times <= SIZE_LIMIT))
+    return verdicts
+
+
+FLOODS = {"200 senders": "100.66.2.0+200", "60 000 senders": "100.66.4.0+60000"}
+"""Where strays come from: few, whom the kernel learns to know, and many, of whom none stands out."""
+
+
+def flood(contender: Contender, seconds: float) -> tuple[list[list[str]], list[Verdict]]:
+    """Legitimate flows while strays come: rows of a table, and the targets.
+
+    Args:
+        contender: The gateway.
+        seconds: How long.
+    """
+    table, verdicts = [], []
+    for title, sources in FLOODS.items():
+        strays = generator.start_strays(
+            contender.testbed, Strays(POOL_RANGE, sources, STRAY_RATE, seconds + 1.0, kind="syn")
+        )
+        load = Load(names=contender.names, rate=500, ports=PORTS, seconds=seconds, warm_seconds=0.5, retries=1)
+        outcome = generator.run_flows(contender.testbed, load, [contender.process])
+        sent = generator.end_of_strays(strays) / (seconds + 1.0)
+        p99 = outcome.total.p99 / 1000
+        table.append(_flood_row(title, sent, outcome))
+        target = f"{STRAY_RATE} strays/s of {title}: legitimate p99 below {STRAY_LIMIT:g} ms"
+        figure = f"{p99:.2f} ms at {sent:.0f}/s"
+        verdicts.append(Verdict(target, figure, p99 < STRAY_LIMIT and sent > 0.95 * STRAY_RATE))
+    return table, verdicts
+
+
+FLOOD_HEAD = ["strays from", "strays/s", "gateway's core", "success", "p50", "p90", "p99", "p99.9", "lost"]
+"""Titles of the table about strays."""
+
+
+def _flood_row(title: str, sent: float, outcome: Outcome) -> list[str]:
+    total = outcome.total
+    return [
+        title,
+        f"{sent:.0f}",
+        f"{outcome.share * 100:.0f} %",
+        figures.percent(outcome.success),
+        *map(figures.milliseconds, (total.p50, total.p90, total.p99, total.p999)),
+        losses([outcome]),
+    ]
+
+
+def report(quick: bool) -> tuple[str, bool]:
+    """Measures everything.
+
+    Args:
+        quick: For a short run, whose figures are less steady.
+
+    Returns:
+        The report in Markdown, and whether all targets were met.
+    """
+    rounds, seconds = (3, 1.0) if quick else (6, 2.0)
+    with _contenders() as every:
+        main = measure(WAYS, [every[FLOOR], every[MAIN]], rounds, seconds)
+        sizes = [every[SMALL], every[LARGE], every[LARGE_RANDOM]]
+        size = measure(WAYS[1:], sizes, rounds, seconds)
+        flood_table, flood_verdicts = flood(every[MAIN], 2 * seconds)
+    verdicts = [*judge(main), *judge_size(size), *flood_verdicts]
+    text = "\n".join(
+        [
+            figures.machine() + f"- rounds: {rounds}, {seconds:g} s each, contenders in alternating order\n",
+            figures.table(HEAD, rows(main, WAYS, [FLOOR, MAIN])),
+            figures.table(HEAD, rows(size, WAYS[1:], [contender.title for contender in sizes])),
+            figures.table(FLOOD_HEAD, flood_table),
+            figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts]),
+        ]
+    )
+    return text, all(verdict.met for verdict in verdicts)
+
+
+def main() -> int:
+    """Runs the benchmark; the exit status is 0 when every target was met."""
+    parser = argparse.ArgumentParser(prog="bench", description="CPU per admitted flow, next to a floor.")
+    parser.add_argument("--quick", action="store_true", help="a shorter run, with less steady figures")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
+    options = parser.parse_args()
+    generator.build()
+    try:
+        text, met = report(options.quick)
+    except TestbedError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    if options.write:
+        figures.write(options.write, text)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Tables of measured figures: for the terminal, and for a document that has a place for them.
+
+A document's place for a table is between two lines, `<!-- figures -->` and `<!-- end of figures -->`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+"""The lines around what `write` replaces."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, aligned so that it reads well as text.
+
+    Args:
+        head: The column's titles.
+        rows: The cells, as many in each row as there are titles.
+    """
+    cells = [list(head), *map(list, rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def milliseconds(microseconds: float) -> str:
+    """A duration as people read it: three digits, in ms or s.
+
+    Args:
+        microseconds: The duration.
+    """
+    value = microseconds / 1000
+    if value >= 1000:
+        return f"{value / 1000:.2f} s"
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
+
+
+def percent(share: float) -> str:
+    """A part of the whole; 100 % only when nothing is missing.
+
+    Args:
+        share: 0 to 1.
+    """
+    return "100 %" if share >= 1 else f"{min(share * 100, 99.99):.2f} %"
+
+
+def met(yes: bool) -> str:
+    """Whether a target was met, for a table's last column.
+
+    Args:
+        yes: Whether.
+    """
+    return "yes" if yes else "**NO**"
+
+
+def machine() -> str:
+    """Where the figures come from: one Markdown list. Without this no figure means anything."""
+    lines = {
+        "machine": f"{os.cpu_count()} x {_processor()}",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}, {_optimised()}",
+        "packages": ", ".join(f"{name} {version(name)}" for name in ("Twisted", "NetfilterQueue")),
+        "commit": _commit(),
+    }
+    return "".join(f"- {name}: {value}\n" for name, value in lines.items())
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _optimised() -> str:
+    """Profile-guided and link-time optimisation make 5 to 15 % of difference."""
+    arguments = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    ways = [way for way, option in (("PGO", "--enable-optimizations"), ("LTO", "--with-lto")) if option in arguments]
+    return "built with " + " and ".join(ways) if ways else "built without PGO and LTO"
+
+
+def _commit() -> str:
+    """The commit that was measured, and whether the checkout had changes."""
+    root = Path(__file__).parent.parent
+    described = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return described.stdout.strip() or "unknown"
+
+
+def write(document: Path, text: str) -> None:
+    """Puts text into a document's place for it.
+
+    Args:
+        document: A file with the two lines.
+        text: What will stand between them.
+    """
+    content = document.read_text()
+    before, found, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not found or not end:
+        sys.exit(f"{document} has no lines {BEGIN} and {END}: add them where the figures shall be")
+    document.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")

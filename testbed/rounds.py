@@ -1,0 +1,175 @@
+"""Rounds of loads: contenders measured in turn, and what their figures say together."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from testbed import figures, generator
+from testbed.generator import Load, Outcome
+from testbed.topology import Testbed
+
+PORTS = 32
+"""The resolver asks from so many ports."""
+WARM_UP = 0.3  # seconds
+"""Before each measurement."""
+
+
+@attrs.frozen
+class Way:
+    """A way to load a gateway."""
+
+    title: str
+    """What the tables call it."""
+    limit: float
+    """How many times the floor's CPU per flow the gateway may spend."""
+    rate: float | None = None
+    """Flows per second; None: a closed loop."""
+    outstanding: int = 1
+    """Flows under way in the closed loop."""
+
+    def load(self, names: Path, seconds: float) -> Load:
+        """The load of one round.
+
+        Args:
+            names: Which names are asked for.
+            seconds: How long to measure.
+        """
+        return Load(
+            names=names,
+            rate=self.rate,
+            outstanding=self.outstanding,
+            ports=PORTS if self.rate or self.outstanding > 1 else 1,
+            seconds=seconds,
+            warm_seconds=WARM_UP,
+        )
+
+
+@attrs.frozen
+class Contender:
+    """Somebody who is measured: a process in a testbed."""
+
+    title: str
+    """What the tables call it."""
+    testbed: Testbed
+    """Where it runs."""
+    process: int
+    """Its number."""
+    names: Path
+    """The names that it is asked for."""
+
+
+@attrs.frozen
+class Verdict:
+    """One target and whether it was met."""
+
+    target: str
+    """What was demanded."""
+    figure: str
+    """What was measured."""
+    met: bool
+    """Whether it suffices."""
+
+
+Rounds = dict[tuple[str, str], list[Outcome]]
+"""Title of the way and of the contender -> what came of each round."""
+
+
+def measure(ways: Sequence[Way], contenders: Sequence[Contender], rounds: int, seconds: float) -> Rounds:
+    """Loads the contenders in turn, in alternating order.
+
+    Args:
+        ways: How.
+        contenders: Whom.
+        rounds: How often.
+        seconds: How long each time.
+    """
+    results: Rounds = {(way.title, contender.title): [] for way in ways for contender in contenders}
+    for number in range(rounds):
+        order = list(contenders) if number % 2 == 0 else list(reversed(contenders))
+        for way in ways:
+            for contender in order:
+                load = way.load(contender.names, seconds)
+                outcome = generator.run_flows(contender.testbed, load, [contender.process])
+                results[way.title, contender.title].append(outcome)
+        print(f"    round {number + 1} of {rounds}", file=sys.stderr)
+    return results
+
+
+def ratio(results: Rounds, way: Way, above: str, below: str) -> float:
+    """How many times the CPU per flow of one contender another one spends: the median of the rounds' ratios.
+
+    What disturbs a round disturbs both, so the ratio of neighbours is steadier than the ratio of two medians.
+
+    Args:
+        results: What was measured.
+        way: Under which load.
+        above: The one.
+        below: The other.
+    """
+    pairs = zip(results[way.title, above], results[way.title, below], strict=True)
+    return statistics.median(one.cpu / other.cpu for one, other in pairs)
+
+
+HEAD = ["load", "who", "CPU us/flow: min", "median", "ratio", "flows/s", "core", "p50", "p90", "p99", "p99.9", "lost"]
+"""Titles of the main table."""
+
+
+def rows(results: Rounds, ways: Sequence[Way], titles: Sequence[str]) -> list[list[str]]:
+    """The main table: for each way, the contenders; ratios are to the first of them.
+
+    Args:
+        results: What was measured.
+        ways: The ways.
+        titles: The contenders.
+    """
+    return [_row(results, way, title, titles[0]) for way in ways for title in titles]
+
+
+def _row(results: Rounds, way: Way, title: str, first: str) -> list[str]:
+    outcomes = results[way.title, title]
+    costs = [outcome.cpu for outcome in outcomes]
+    times = [_middle(outcomes, quantile) for quantile in ("p50", "p90", "p99", "p999")]
+    return [
+        way.title,
+        title,
+        f"{min(costs):.1f}",
+        f"{statistics.median(costs):.1f}",
+        f"{ratio(results, way, title, first):.2f}",
+        f"{statistics.median(outcome.per_second for outcome in outcomes):,.0f}".replace(",", " "),
+        f"{statistics.median(outcome.share for outcome in outcomes) * 100:.0f} %",
+        *map(figures.milliseconds, times),
+        losses(outcomes),
+    ]
+
+
+def _middle(outcomes: Sequence[Outcome], quantile: str) -> float:
+    """The median over the rounds of a quantile of the whole flow's time."""
+    return float(statistics.median(getattr(outcome.total, quantile) for outcome in outcomes))
+
+
+def losses(outcomes: Sequence[Outcome]) -> str:
+    """How many flows were lost, and how, of how many.
+
+    Args:
+        outcomes: Of all rounds.
+    """
+    kinds: Counter[str] = Counter()
+    for outcome in outcomes:
+        kinds.update({**outcome.lost, "skipped": outcome.skipped})
+    kinds_text = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    return f"{kinds_text or '0'} of {sum(outcome.started for outcome in outcomes)}"
+
+
+def lost(outcomes: Sequence[Outcome]) -> int:
+    """How many flows did not come through, those that the generator could not even begin included.
+
+    Args:
+        outcomes: Of all rounds.
+    """
+    return sum(outcome.started - outcome.ok + outcome.skipped for outcome in outcomes)

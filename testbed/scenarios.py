@@ -1,0 +1,208 @@
+"""What share of the clients gets through when three pool addresses serve ten hosts, and how fast.
+
+Each scenario has a testbed and a gateway of its own, so that none profits from what another one taught the gateway.
+Ten private hosts are asked by their full names in random order, by TCP connections; all queries come from one resolver
+address, which repeats them three times, a second apart; the clients have a hundred addresses in turn. docs/scenarios.md
+says how to read the figures.
+
+    ./testbed/scenarios [--quick | --seconds S] [--only TEXT] [--write FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from testbed import figures, generator
+from testbed.gateway import ON_LINK_POOL, ZONE, Gateway, Subscriber
+from testbed.generator import Load, Outcome, Strays
+from testbed.topology import ON_LINK, Testbed, TestbedError
+
+HOSTS = 10
+"""Private hosts."""
+CLIENTS = 100
+"""Client addresses."""
+WARM_FLOWS = 100
+"""Flows before the measurement: what the gateway has to learn of the clients, it has learned by then."""
+SECONDS, QUICK_SECONDS = 45.0, 10.0
+"""How long a scenario is measured."""
+STRAY_SOURCES, STRAY_TARGETS = "100.66.2.0+200", f"{ON_LINK[0]}+{len(ON_LINK)}"
+"""Where strays come from and go to."""
+WAN_DELAY = "40,260"
+"""ms from a WAN client's answer to its first packet: median and 99.9 %, log-normal."""
+
+
+@attrs.frozen
+class Target:
+    """What a scenario must reach. Durations in milliseconds, from the first query to the connection."""
+
+    success: float
+    """The least share of flows that come through, 0 to 1."""
+    p50: float | None = None
+    """The longest median, if there is a limit."""
+    p99: float | None = None
+    """The longest 99th percentile, if there is a limit."""
+
+    def met_by(self, outcome: Outcome) -> bool:
+        """Whether an outcome reaches it; a mis-delivered flow never does."""
+        total = outcome.total
+        return (
+            outcome.success >= self.success
+            and (self.p50 is None or total.p50 / 1000 <= self.p50)
+            and (self.p99 is None or total.p99 / 1000 <= self.p99)
+            and not outcome.misdelivered
+            and not outcome.skipped
+        )
+
+    def __str__(self) -> str:
+        limits = [f">= {self.success * 100:.4g} %"]
+        limits += [f"p50 <= {self.p50:g} ms"] if self.p50 is not None else []
+        limits += [f"p99 <= {self.p99:g} ms"] if self.p99 is not None else []
+        return ", ".join(limits)
+
+
+@attrs.frozen
+class Scenario:
+    """A load on three addresses."""
+
+    title: str
+    """What the table calls it."""
+    rate: float
+    """Flows per second."""
+    target: Target
+    """What must be reached."""
+    original: str
+    """What the original gateway reached: success, p50 / p99."""
+    idle: float = 0.0
+    """Queries per second that nobody follows."""
+    strays: float = 0.0
+    """SYNs per second to pool addresses that nobody asked for."""
+    delay: str | None = None
+    """The clients' delay; None: they come at once."""
+
+
+SCENARIOS = (
+    Scenario("30/s", 30, Target(1.0, 1.2, 1.8), "100 %, 1.2 / 1.8 ms"),
+    Scenario("300/s", 300, Target(1.0, 0.7, 2.0), "100 %, 0.7 / 2.0 ms"),
+    Scenario("30/s + 3/s idle", 30, Target(0.999, p99=100), "81 %, 1.0 / 3.0 s", idle=3),
+    Scenario("30/s + 15/s idle", 30, Target(0.995, p99=350), "41 %, 1.0 / 3.0 s", idle=15),
+    Scenario("30/s + 3/s idle, WAN", 30, Target(0.99, p50=600), "-", idle=3, delay=WAN_DELAY),
+    Scenario("30/s + 15/s idle, WAN", 30, Target(0.99, p50=600), "-", idle=15, delay=WAN_DELAY),
+    Scenario("30/s + 15/s stray SYNs", 30, Target(0.999), "98.8 %, 1.2 / 1.9 ms", strays=15),
+)
+"""Those of the original's measured scenarios that need no challenges."""
+
+
+def run(scenario: Scenario, seconds: float) -> Outcome:
+    """Runs a scenario in a testbed of its own.
+
+    Args:
+        scenario: Which.
+        seconds: How long to measure.
+    """
+    sources = [generator.RAW_SOURCES] if scenario.strays else []
+    with Testbed("scenario-", hosts=HOSTS, clients=CLIENTS, sources=sources) as testbed:
+        generator.start_hosts(testbed)
+        hosts = {f"host{number}.{ZONE}": address for number, address in enumerate(testbed.hosts)}
+        names = generator.write_names(testbed.folder / "names", hosts)
+        subscribers = [Subscriber(name, address) for name, address in hosts.items()]
+        with Gateway(testbed, subscribers, circular=[ON_LINK_POOL]), _strays(scenario, testbed, seconds):
+            return generator.run_flows(testbed, _load(scenario, testbed, names, seconds))
+
+
+@contextlib.contextmanager
+def _strays(scenario: Scenario, testbed: Testbed, seconds: float) -> Iterator[None]:
+    """The scenario's strays, if it has any, as long as the context lasts."""
+    if not scenario.strays:
+        yield
+        return
+    longest = seconds + generator.GRACE
+    process = generator.start_strays(testbed, Strays(STRAY_TARGETS, STRAY_SOURCES, scenario.strays, longest))
+    try:
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _load(scenario: Scenario, testbed: Testbed, names: Path, seconds: float) -> Load:
+    return Load(
+        names=names,
+        via="tcp",
+        rate=scenario.rate,
+        idle=scenario.idle,
+        seconds=seconds,
+        warm_flows=WARM_FLOWS,
+        retries=3,
+        delay=scenario.delay,
+        order="random",
+        clients=f"{testbed.clients[0]}+{CLIENTS}",
+    )
+
+
+def _row(scenario: Scenario, outcome: Outcome) -> list[str]:
+    times = f"{figures.milliseconds(outcome.total.p50)} / {figures.milliseconds(outcome.total.p99)}"
+    return [
+        scenario.title,
+        scenario.original,
+        figures.percent(outcome.success),
+        times,
+        f"{outcome.started - outcome.ok} of {outcome.started}",
+        str(outcome.misdelivered),
+        str(scenario.target),
+        figures.met(scenario.target.met_by(outcome)),
+    ]
+
+
+HEAD = ["scenario", "the original", "success", "p50 / p99", "lost", "mis-delivered", "target", "met"]
+"""Titles of the table."""
+
+
+def report(scenarios: Sequence[Scenario], seconds: float) -> tuple[str, bool]:
+    """Runs scenarios, one after the other.
+
+    Args:
+        scenarios: Which.
+        seconds: How long each is measured.
+
+    Returns:
+        The report in Markdown, and whether all targets were met.
+    """
+    rows, every = [], True
+    for scenario in scenarios:
+        print(f"    {scenario.title} ...", file=sys.stderr)
+        outcome = run(scenario, seconds)
+        every &= scenario.target.met_by(outcome)
+        rows.append(_row(scenario, outcome))
+    heading = figures.machine() + f"- each scenario: {WARM_FLOWS} flows unmeasured, then {seconds:g} s\n"
+    return heading + "\n" + figures.table(HEAD, rows), every
+
+
+def main() -> int:
+    """Runs the scenarios; the exit status is 0 when every target was met."""
+    parser = argparse.ArgumentParser(prog="scenarios", description="Three pool addresses for ten hosts.")
+    parser.add_argument("--quick", action="store_true", help=f"measure {QUICK_SECONDS:g} s each instead of {SECONDS:g}")
+    parser.add_argument("--seconds", type=float, metavar="S", help="measure S seconds each")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only those with this in their title")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
+    options = parser.parse_args()
+    generator.build()
+    try:
+        chosen = [scenario for scenario in SCENARIOS if options.only in scenario.title]
+        text, met = report(chosen, options.seconds or (QUICK_SECONDS if options.quick else SECONDS))
+    except TestbedError as error:
+        print(f"scenarios: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    if options.write:
+        figures.write(options.write, text)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
