@@ -1,1 +1,1 @@
-"""The kernel's side: the nftables ruleset as data, links, addresses and routes, conntrack, and what the kernel can do."""
+"""The kernel's side: the nftables ruleset as data, links, addresses and routes, and what the kernel can do."""

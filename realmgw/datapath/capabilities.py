@@ -1,0 +1,147 @@
+"""What the machine can do, as found by trying, and what to say when it can not do enough. `apply` does the trying."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from realmgw.errors import PlatformError
+
+CAP_NET_BIND_SERVICE = 10
+CAP_NET_ADMIN = 12
+
+
+@attrs.frozen
+class Feature:
+    """Something that a rule of ours needs, with a table small enough to tell it alone."""
+
+    name: str
+    """What it is called in a message."""
+    body: str
+    """What stands within the table that is tried."""
+    remedy: str
+    """What to do where it is missing."""
+
+
+_PREROUTING = "type filter hook prerouting priority mangle"
+_STRAYS = f"chain c {{\n{_PREROUTING}\nip saddr @s drop\n}}\n"
+_REJECT = "meta l4proto tcp reject with tcp reset\nreject with icmp type admin-prohibited"
+_NAT = "type nat hook prerouting priority dstnat"
+
+FEATURES = (
+    Feature(
+        "named counters and limits",
+        "counter c { }\nlimit l { rate 1/second; }\n",
+        "use a kernel with CONFIG_NFT_COUNTER and CONFIG_NFT_LIMIT, and nft 1.0 or later",
+    ),
+    Feature(
+        "dnat to a map of marks",
+        f"map m {{ type mark : ipv4_addr; }}\nchain c {{\n{_NAT}\ndnat ip to meta mark map @m\n}}\n",
+        "use a kernel with CONFIG_NFT_NAT (modprobe nft_nat)",
+    ),
+    Feature(
+        "reject in prerouting",
+        f"chain c {{\n{_PREROUTING}\n{_REJECT}\n}}\n",
+        "use kernel 5.9 or later with CONFIG_NFT_REJECT_INET (modprobe nft_reject_inet)",
+    ),
+    Feature(
+        "fib lookups of sources",
+        f'chain c {{\n{_PREROUTING}\nfib saddr type != unicast drop\nfib saddr oifname "lo" drop\n}}\n',
+        "use a kernel with CONFIG_NFT_FIB_INET (modprobe nft_fib_inet)",
+    ),
+    Feature(
+        "a set with a limit for each element",
+        f"set s {{ type ipv4_addr; size 9; flags dynamic, timeout; timeout 1s; limit rate over 1/second; }}\n{_STRAYS}",
+        "use kernel 5.7 or later and nft 1.0 or later",
+    ),
+    Feature(
+        "conntrack state, status and original address",
+        f"chain c {{\n{_PREROUTING}\nct state new ct status ! dnat ct original ip daddr 192.0.2.1 accept\n}}\n",
+        "use a kernel with CONFIG_NFT_CT (modprobe nft_ct)",
+    ),
+)
+"""What the ruleset needs in any case."""
+
+NATIVE_QUEUE = Feature(
+    "nftables' own queue statement",
+    f"chain c {{\n{_PREROUTING}\nqueue flags bypass to 1\n}}\n",
+    "use a kernel with CONFIG_NFT_QUEUE, or install iptables",
+)
+"""What it can do without, where iptables has the NFQUEUE target."""
+
+
+@attrs.frozen
+class Capabilities:
+    """What was found. Nothing here is assumed: each field was tried."""
+
+    privileges: int
+    """The process's effective capabilities, as bits (CapEff in /proc/self/status)."""
+    missing: tuple[Feature, ...]
+    """Which of `FEATURES` the kernel or nft lacks."""
+    native_queue: bool
+    """nftables' own queue statement."""
+    xtables_queue: bool
+    """The NFQUEUE target by the iptables program; not tried, and False, where the native one is there."""
+    queue_socket: bool
+    """The kernel hands packets to user space at all (nfnetlink_queue)."""
+    lowest_port: int
+    """The lowest port that may be listened at without CAP_NET_BIND_SERVICE."""
+
+    def has(self, capability: int) -> bool:
+        """Whether the process holds that capability (its bit's number)."""
+        return bool(self.privileges >> capability & 1)
+
+
+def problems(found: Capabilities, *, ports: tuple[int, ...] = ()) -> tuple[str, ...]:
+    """What is missing, the most telling first; one line each that says what to do. Empty: all is there.
+
+    Args:
+        found: What was found.
+        ports: The ports that the gateway will listen at.
+    """
+    lines = []
+    if not found.has(CAP_NET_ADMIN):
+        lines.append("CAP_NET_ADMIN is missing: run as root, or with AmbientCapabilities=CAP_NET_ADMIN")
+    low = [port for port in ports if port < found.lowest_port]
+    if low and not found.has(CAP_NET_BIND_SERVICE):
+        lines.append(
+            f"CAP_NET_BIND_SERVICE is missing, and port {low[0]} needs it: run as root, or with "
+            "AmbientCapabilities=CAP_NET_BIND_SERVICE"
+        )
+    lines += [f"nftables: {feature.name} is missing: {feature.remedy}" for feature in found.missing]
+    if not (found.native_queue or found.xtables_queue):
+        lines.append(
+            "packets can not be queued: neither nftables' queue statement (CONFIG_NFT_QUEUE) nor the iptables NFQUEUE "
+            "target works: install iptables, or use a kernel that has one of them"
+        )
+    if not found.queue_socket:
+        lines.append("packets can not be handed to user space: load nfnetlink_queue (modprobe nfnetlink_queue)")
+    return tuple(lines)
+
+
+def require(found: Capabilities, *, ports: tuple[int, ...] = ()) -> None:
+    """Refuse a machine that lacks something.
+
+    Raises:
+        PlatformError: Its text is the first of `problems`.
+    """
+    lines = problems(found, ports=ports)
+    if lines:
+        raise PlatformError(lines[0])
+
+
+def effective(status: str) -> int:
+    """The effective capabilities, from the text of /proc/self/status."""
+    fields: Mapping[str, str] = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(fields.get("CapEff", "0"), 16)
+
+
+def trial(feature: Feature, table: str) -> str:
+    """What nft has to check, without applying it, to tell whether a feature is there.
+
+    Args:
+        feature: The feature.
+        table: A table that does not exist.
+    """
+    return f"table inet {table} {{\n{feature.body}}}\n"

@@ -1,0 +1,215 @@
+"""The edge of the datapath: programs, netlink sockets and /proc, each call one plain question or order. It blocks.
+
+A network namespace belongs to a thread: a socket made here is of the namespace of the thread that asks.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from realmgw.datapath import counters, links, sysctls
+from realmgw.datapath.counters import Count
+from realmgw.datapath.links import Addresses, Kind, Route
+from realmgw.datapath.nft import Libnftables, Nft, refusal
+from realmgw.errors import PlatformError, RealmGatewayError
+
+_PROC_SYS = Path("/proc/sys")
+_PROGRAM_TIMEOUT = 60.0  # seconds
+_READ_SIZE = 65536  # octets
+_MAIN, _LOCAL = 254, 255  # routing tables
+_SCOPE_HOST = 254
+_NETLINK_NETFILTER = 12
+_NFQUEUE_CONFIG = 3 << 8 | 2
+_NFQUEUE_PF_UNBIND = 4
+
+Run = Callable[[Sequence[str], str], str]
+"""Runs a program with that input, returns its output, raises `RealmGatewayError` with its message when it fails."""
+
+
+def run_program(arguments: Sequence[str], text: str = "") -> str:
+    """Run a program to its end.
+
+    Args:
+        arguments: The program and its arguments.
+        text: Its standard input.
+
+    Returns:
+        Its standard output.
+
+    Raises:
+        PlatformError: There is no such program.
+        RealmGatewayError: It failed or took more than a minute; the text is what it wrote.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  # what runs is named in this room, and no shell reads it
+            arguments, input=text, capture_output=True, text=True, timeout=_PROGRAM_TIMEOUT, check=False
+        )
+    except FileNotFoundError as error:
+        raise PlatformError(f"the program {arguments[0]} is missing: install it") from error
+    except subprocess.TimeoutExpired as error:
+        raise RealmGatewayError(f"{' '.join(arguments)} did not end within {_PROGRAM_TIMEOUT:.0f} s") from error
+    if done.returncode:
+        raise RealmGatewayError(f"{' '.join(arguments)}: {done.stderr.strip() or f'exit status {done.returncode}'}")
+    return done.stdout
+
+
+class NftProgram:
+    """The `nft` program, for machines without the library."""
+
+    def run(self, commands: str, *, dry: bool = False) -> str:
+        """See `realmgw.datapath.nft.Nft.run`."""
+        try:
+            return run_program(["nft", *(["--check"] if dry else []), "-f", "-"], commands)
+        except PlatformError:
+            raise
+        except RealmGatewayError as error:
+            raise refusal(str(error).partition("/dev/stdin:")[2] or str(error)) from error
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def open_nft() -> Nft:
+    """The library, or the program where the library is missing.
+
+    Raises:
+        PlatformError: Neither is there.
+    """
+    try:
+        return Libnftables()
+    except PlatformError as error:
+        if shutil.which("nft"):
+            return NftProgram()
+        raise PlatformError(
+            f"neither libnftables nor the nft program can be used ({error}): install nftables"
+        ) from error
+
+
+@contextmanager
+def route_socket() -> Iterator[IPRoute]:
+    """A routing socket whose dumps the kernel filters (a full table has a million routes). Its errors become ours."""
+    try:
+        with IPRoute(strict_check=True) as netlink:
+            yield netlink
+    except NetlinkError as error:
+        raise RealmGatewayError(f"netlink: {error}") from error
+
+
+def addresses(netlink: IPRoute) -> Addresses:
+    """Every interface with its addresses."""
+    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
+    found: dict[str, list[str]] = {name: [] for name in names.values()}
+    for address in netlink.get_addr():
+        # On a point-to-point link IFA_ADDRESS is the other end.
+        own = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
+        if address["index"] in names:
+            found[names[address["index"]]].append(f"{own}/{address['prefixlen']}")
+    return {name: tuple(ip_interface(text) for text in texts) for name, texts in found.items()}
+
+
+def default_leaves_by(netlink: IPRoute, name: str) -> bool:
+    """Whether a default route leaves by the interface of that name."""
+    (index,) = netlink.link_lookup(ifname=name)
+    for route in netlink.get_default_routes(family=socket.AF_INET):
+        hops = route.get_attr("RTA_MULTIPATH") or ()
+        if route.get_attr("RTA_OIF") == index or any(hop["oif"] == index for hop in hops):
+            return True
+    return False
+
+
+def our_routes(netlink: IPRoute) -> Iterator[Route]:
+    """The routes that carry our protocol number; of other types than ours there are none."""
+    for route in netlink.get_routes(family=socket.AF_INET, proto=links.PROTOCOL):
+        if route["type"] in (Kind.LOCAL.value, Kind.UNREACHABLE.value):
+            yield Route(ip_network(f"{route.get_attr('RTA_DST')}/{route['dst_len']}"), Kind(route["type"]))
+
+
+def change_route(netlink: IPRoute, verb: str, route: Route) -> None:
+    """Add or delete a route of ours.
+
+    Args:
+        netlink: The routing socket.
+        verb: `add` or `del`.
+        route: The route.
+
+    Raises:
+        PlatformError: The kernel refused, most likely since somebody else has a route for that prefix.
+    """
+    fields: dict[str, object] = {"dst": str(route.network), "proto": links.PROTOCOL, "type": route.kind.value}
+    if route.kind is Kind.LOCAL:
+        (loopback,) = netlink.link_lookup(ifname="lo")
+        fields |= {"table": _LOCAL, "scope": _SCOPE_HOST, "oif": loopback}
+    else:
+        fields["table"] = _MAIN
+    try:
+        netlink.route(verb, **fields)
+    except NetlinkError as error:
+        raise PlatformError(
+            f"the {route.kind.name.lower()} route for {route.network} was refused ({error.args[1]}): "
+            f"is there another for that prefix (ip route show table all {route.network})?"
+        ) from error
+
+
+def read_sysctl(key: str) -> int | None:
+    """A kernel setting's value, None when the kernel does not have it."""
+    try:
+        return int((_PROC_SYS / key).read_text())
+    except FileNotFoundError:
+        return None
+
+
+def write_sysctl(key: str, value: int) -> str:
+    """Set a kernel setting.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        PlatformError: It can not be set from here.
+    """
+    before = read_sysctl(key)
+    try:
+        (_PROC_SYS / key).write_text(str(value))
+    except OSError as error:
+        name = sysctls.dotted(key)
+        raise PlatformError(
+            f"{name} can not be set ({error.strerror}): set it yourself, sysctl -w {name}={value}"
+        ) from error
+    return f"{sysctls.dotted(key)} set to {value} (was {before})"
+
+
+def read_counters(table: str, sequence: int) -> dict[str, Count]:
+    """The named counters of a table of family inet; empty when there is no such table.
+
+    Raises:
+        InterruptedDumpError: The ruleset changed meanwhile; ask again.
+        RealmGatewayError: The kernel refused.
+    """
+    found: dict[str, Count] = {}
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
+        netlink.send(counters.request(table, sequence))
+        while not counters.parse(netlink.recv(_READ_SIZE), sequence, found):
+            pass
+    return found
+
+
+def queue_socket_works() -> bool:
+    """Whether there is nfnetlink_queue: ask for what it grants without doing anything (PF_UNBIND, since Linux 3.8)."""
+    command = struct.pack("=HHBxH", 8, 1, _NFQUEUE_PF_UNBIND, socket.htons(socket.AF_INET))
+    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0) + command
+    message = struct.pack("=IHHII", 16 + len(body), _NFQUEUE_CONFIG, 0x5, 1, 0) + body
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
+        netlink.send(message)
+        answer = netlink.recv(_READ_SIZE)
+    error: int = struct.unpack_from("=i", answer, 16)[0]
+    return error == 0

@@ -1,0 +1,135 @@
+"""Interfaces, and the routes by which the pool's addresses are ours: by prefix, never one address each.
+
+A routed prefix gets an `unreachable` route: translation comes before routing, so what is admitted never meets it, and
+what is not does not go back to the router that sent it. An on-link prefix gets a `local` route: the kernel answers ARP
+for it, and the ruleset's chain `own_sockets` keeps it away from the gateway's own sockets.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping
+from ipaddress import IPv4Interface, IPv6Interface
+
+import attrs
+
+from realmgw.config.settings import Attachment, Interfaces, Network, PoolPrefix, Pools
+from realmgw.errors import PlatformError
+
+PROTOCOL = 82
+"""The routing protocol number that our routes carry (`ip route show proto 82`): by it we find them again."""
+
+Addresses = Mapping[str, tuple[IPv4Interface | IPv6Interface, ...]]
+"""The machine's interfaces by name, each with its addresses."""
+
+
+class Kind(enum.Enum):
+    """What the kernel does with a packet for the prefix; the values are the kernel's route types."""
+
+    LOCAL = 2
+    """RTN_LOCAL."""
+    UNREACHABLE = 7
+    """RTN_UNREACHABLE."""
+
+
+@attrs.frozen
+class Route:
+    """A route of ours."""
+
+    network: Network
+    """Its destination."""
+    kind: Kind
+    """What becomes of a packet for it."""
+
+
+@attrs.frozen
+class RouteChanges:
+    """How to get from the routes that are there to those that shall be."""
+
+    add: tuple[Route, ...]
+    """To be added first."""
+    delete: tuple[Route, ...]
+    """To be deleted afterwards."""
+
+
+def wanted_routes(prefixes: Collection[PoolPrefix]) -> frozenset[Route]:
+    """The routes that make the prefixes ours."""
+    return frozenset(
+        Route(prefix.network, Kind.LOCAL if prefix.attachment is Attachment.ON_LINK else Kind.UNREACHABLE)
+        for prefix in prefixes
+    )
+
+
+def route_changes(present: Collection[Route], wanted: Collection[Route]) -> RouteChanges:
+    """What to add and what to delete; nothing when both are the same."""
+    have, want = frozenset(present), frozenset(wanted)
+    return RouteChanges(_in_order(want - have), _in_order(have - want))
+
+
+def check_interfaces(interfaces: Interfaces, addresses: Addresses) -> None:
+    """Refuse interfaces that the machine does not have.
+
+    Raises:
+        PlatformError: One is missing; the text names it and those that there are.
+    """
+    for key, name in (("interfaces.wan", interfaces.wan), *(("interfaces.lan", name) for name in interfaces.lan)):
+        if name not in addresses:
+            there = ", ".join(sorted(addresses))
+            raise PlatformError(f"{key}: there is no interface {name} (there are {there}): create it, or name another")
+
+
+def check_pool(pools: Pools, interfaces: Interfaces, addresses: Addresses) -> tuple[str, ...]:
+    """Refuse a pool that takes what the machine itself or a LAN needs.
+
+    Args:
+        pools: The public addresses.
+        interfaces: Names of the interfaces; all of them exist.
+        addresses: What they have.
+
+    Returns:
+        Warnings, one line each: a prefix that looks as if it were attached the other way.
+
+    Raises:
+        PlatformError: A pool prefix holds an address of this machine, or overlaps a LAN.
+    """
+    for prefix in pools.circular:
+        for name, given in addresses.items():
+            for address in given:
+                _check_against(prefix.network, name, address, lan=name in interfaces.lan)
+    links = [address.network for address in addresses[interfaces.wan]]
+    return tuple(
+        doubt for prefix in pools.circular if (doubt := _attachment_doubt(prefix, interfaces.wan, links)) is not None
+    )
+
+
+def _check_against(pool: Network, name: str, address: IPv4Interface | IPv6Interface, *, lan: bool) -> None:
+    if address.version != pool.version:
+        return
+    if address.ip in pool:
+        raise PlatformError(
+            f"pools.circular: {pool} holds {address.ip}, the gateway's own address on {name}: take it out of the pool"
+        )
+    if lan and _overlap(pool, address.network):
+        raise PlatformError(f"pools.circular: {pool} overlaps {address.network}, the network of {name}: take it out")
+
+
+def _attachment_doubt(prefix: PoolPrefix, wan: str, links: list[Network]) -> str | None:
+    network = prefix.network
+    if prefix.attachment is Attachment.ROUTED and any(_overlap(network, link) for link in links):
+        return f"pools.circular: {network} is routed, but part of the network of {wan}: nobody will answer ARP for it"
+    if prefix.attachment is Attachment.ON_LINK and not any(_within(network, link) for link in links):
+        return f"pools.circular: {network} is on-link, but no part of a network of {wan}: who will ask for it there?"
+    return None
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    # overlaps() of ipaddress compares within one family only.
+    return one.version == other.version and one.overlaps(other)
+
+
+def _within(inner: Network, outer: Network) -> bool:
+    return _overlap(inner, outer) and inner.prefixlen >= outer.prefixlen
+
+
+def _in_order(routes: frozenset[Route]) -> tuple[Route, ...]:
+    return tuple(sorted(routes, key=lambda route: (route.network.version, str(route.network), route.kind.value)))

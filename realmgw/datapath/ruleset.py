@@ -1,0 +1,307 @@
+"""The gateway's nftables ruleset as data, and its text: pure, no kernel in sight.
+
+There is one table of ours, family inet, and nothing of ours outside of it (but for the queue step where the kernel
+lacks nftables' own `queue` statement, see `xtables`). It is replaced as a whole in one transaction, so that a packet
+meets either the old rules or the new ones. What the chains are for, in the order in which a packet meets them, is told
+in `docs/datapath.md`.
+
+Addresses come as values; this module and the DNS codec are where they are written out, and here only IPv4 can be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from realmgw.config.settings import Address, Network, Settings
+from realmgw.datapath import marks
+from realmgw.errors import ConfigurationError
+from realmgw.subscribers.model import Host
+
+STRAYS_KEPT = 65536
+"""How many stray senders the kernel remembers at once; further ones are presented to user space as before."""
+ELEMENTS_PER_COMMAND = 1024
+"""How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
+
+COUNTERS: Mapping[str, str] = {
+    "presented": "first packets presented to user space",
+    "admitted": "first packets that user space admitted to a host",
+    "stray_limited": "dropped: a sender refused so often that he is kept to a rate",
+    "not_syn": "dropped: a first TCP segment that is no bare SYN",
+    "spoofed_source": "dropped: from the WAN with a source of ours or of a LAN",
+    "pool_from_inside": "dropped: addressed to the pool, but not from the WAN",
+    "pool_invalid": "dropped: addressed to the pool, and no state that conntrack could have",
+    "not_admitted": "dropped: nobody decided about it (no process at the queue, or the queue full)",
+    "refused_tcp": "refused: told by a TCP reset",
+    "refused_udp": "refused: told port unreachable",
+    "refused_icmp": "refused: told administratively prohibited",
+    "refused_other": "refused: told protocol unreachable",
+    "refused_silently": "refused: not told, beyond reject_rate or an ICMP message that is never answered",
+    "host_unknown": "dropped: admitted to a host that the kernel does not know",
+    "pool_local": "dropped: addressed to the pool, and about to reach a socket of the gateway",
+    "forward_invalid": "dropped: to be forwarded, and no state that conntrack could have",
+    "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor from a LAN to the WAN",
+}
+"""Every named counter of the table, and what it counts; the text is the counter's comment in the kernel, too."""
+
+_TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,23}")
+_INTERFACE_NAME = re.compile(r'[^\s/"*\\]{1,15}')
+
+
+@attrs.frozen
+class Ruleset:
+    """All that the rules depend on, but for the hosts."""
+
+    table: str
+    """Name of the table."""
+    wan: str
+    """Name of the interface towards the public Internet."""
+    lan: tuple[str, ...]
+    """Names of the interfaces towards the private hosts."""
+    pool: tuple[Network, ...]
+    """The circular pool."""
+    outbound: tuple[Address, Address]
+    """First and last address that the LANs' own flows leave from."""
+    queue: int | None
+    """The queue's number, where the kernel has nftables' own queue statement; None: the step is done elsewhere."""
+    stray_rate: int
+    """First packets a second that a stray sender may present to user space."""
+    stray_timeout: float
+    """Seconds for which a stray sender is remembered."""
+    reject_rate: int
+    """Refusals told to senders a second."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse names that nft's grammar would read as something else."""
+        checks = ((_TABLE_NAME, (self.table,)), (_INTERFACE_NAME, (self.wan, *self.lan)))
+        problems = [name for pattern, names in checks for name in names if not pattern.fullmatch(name)]
+        if problems:
+            raise ConfigurationError(
+                tuple(f"the name {name!r} can not be used in a rule: rename it" for name in problems)
+            )
+
+    @classmethod
+    def of(cls, settings: Settings, *, native_queue: bool) -> Ruleset:
+        """The ruleset that the settings ask for.
+
+        Args:
+            settings: The gateway's settings.
+            native_queue: Whether the kernel has nftables' own queue statement.
+
+        Raises:
+            ConfigurationError: There is no pool, an address is not IPv4, or a name can not be written in a rule.
+        """
+        pool = tuple(prefix.network for prefix in settings.pools.circular)
+        if not pool:
+            raise ConfigurationError(("pools.circular is empty: without it no address can be lent",))
+        outbound = settings.pools.outbound or (pool[0][0], pool[0][-1])
+        for value in (*pool, *outbound):
+            if value.version != 4:
+                raise ConfigurationError((f"pools: {value} is not IPv4, and only IPv4 can be translated",))
+        return cls(
+            table=settings.datapath.table,
+            wan=settings.interfaces.wan,
+            lan=settings.interfaces.lan,
+            pool=pool,
+            outbound=outbound,
+            queue=settings.admission.queue if native_queue else None,
+            stray_rate=settings.admission.stray_rate,
+            stray_timeout=settings.admission.stray_timeout,
+            reject_rate=settings.datapath.reject_rate,
+        )
+
+
+def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
+    """The transaction that puts the table in place, whether there was one or not.
+
+    Args:
+        ruleset: What the rules depend on.
+        hosts: Every host that a flow may be translated to.
+
+    Returns:
+        Commands for nft; run at once they are one transaction.
+
+    Raises:
+        ConfigurationError: A host's address is not IPv4.
+    """
+    # Declaring the table first makes the deletion succeed when there was none.
+    lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset)]
+    lines += _commands("add", ruleset.table, "hosts", (f"{key} : {address}" for key, address in _elements(hosts)))
+    return "\n".join(lines) + "\n"
+
+
+def host_changes(table: str, old: Iterable[Host], new: Iterable[Host]) -> str:
+    """The transaction that changes the map of hosts, and nothing else.
+
+    Args:
+        table: Name of the table.
+        old: The hosts that the kernel has.
+        new: The hosts that it shall have.
+
+    Returns:
+        Commands for nft, empty when nothing changes.
+
+    Raises:
+        ConfigurationError: A host's address is not IPv4.
+    """
+    # Compared before they are written out: this runs beside the reactor, and most hosts stay.
+    before = {host.index: host.address for host in old}
+    after = {host.index: host for host in new}
+    gone = [marks.admitted(index) for index, address in before.items() if _address(after.get(index)) != address]
+    came = [host for index, host in after.items() if before.get(index) != host.address]
+    lines = [*_commands("delete", table, "hosts", (f"{mark:#x}" for mark in gone))]
+    lines += _commands("add", table, "hosts", (f"{key} : {address}" for key, address in _elements(came)))
+    return "".join(line + "\n" for line in lines)
+
+
+def stray_additions(table: str, sources: Iterable[bytes]) -> str:
+    """The transaction that tells the kernel of stray senders.
+
+    Args:
+        table: Name of the table.
+        sources: Their addresses, packed; what is not IPv4 is left out, since no rule could match it.
+    """
+    elements = (_dotted(source) for source in sources if len(source) == 4)
+    return "".join(line + "\n" for line in _commands("add", table, "strays", elements))
+
+
+def removal(table: str) -> str:
+    """The transaction that removes the table, whether there is one or not."""
+    return f"table inet {table}\ndelete table inet {table}\n"
+
+
+def _elements(hosts: Iterable[Host]) -> Iterator[tuple[str, str]]:
+    """Key (the whole mark) and value of each host's element in the map."""
+    for host in hosts:
+        if len(host.address) != 4:
+            raise ConfigurationError((f"{host.name}: its address is not IPv4, and only IPv4 can be translated",))
+        yield f"{marks.admitted(host.index):#x}", _dotted(host.address)
+
+
+def _address(host: Host | None) -> bytes | None:
+    return None if host is None else host.address
+
+
+def _dotted(address: bytes) -> str:
+    a, b, c, d = address
+    return f"{a}.{b}.{c}.{d}"
+
+
+def _commands(verb: str, table: str, name: str, elements: Iterable[str]) -> Iterator[str]:
+    every = list(elements)
+    for start in range(0, len(every), ELEMENTS_PER_COMMAND):
+        yield f"{verb} element inet {table} {name} {{ {', '.join(every[start : start + ELEMENTS_PER_COMMAND])} }}"
+
+
+def _table(ruleset: Ruleset) -> Iterator[str]:
+    yield f"table inet {ruleset.table} {{"
+    yield '\tcomment "realmgw: replaced as a whole at every start; do not edit"'
+    yield from _objects(ruleset)
+    for name, lines in _chains(ruleset).items():
+        yield from (f"\tchain {name} {{", *(f"\t\t{line}" for line in lines), "\t}")
+    yield "}"
+
+
+def _objects(ruleset: Ruleset) -> Iterator[str]:
+    """Counters, the limit of told refusals, sets and the map."""
+    for name, comment in COUNTERS.items():
+        yield f'\tcounter {name} {{ comment "{comment}"; }}'
+    rate = ruleset.reject_rate
+    yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
+    pool = ", ".join(str(network) for network in ruleset.pool)
+    yield f"\tset pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}"
+    # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
+    yield (
+        f"\tset strays {{ type ipv4_addr; size {STRAYS_KEPT}; flags dynamic, timeout;"
+        f" timeout {max(1, round(ruleset.stray_timeout * 1000))}ms;"
+        f" limit rate over {ruleset.stray_rate}/second burst {ruleset.stray_rate} packets; }}"
+    )
+    yield "\tmap hosts { type mark : ipv4_addr; }"
+
+
+def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
+    """The chains, in the order in which a packet meets them."""
+    wan, lan = f'"{ruleset.wan}"', "{ " + ", ".join(f'"{name}"' for name in ruleset.lan) + " }"
+    step = f"meta mark & {marks.STEP_MASK:#x}"
+    chains = {
+        "arrivals": [
+            "type filter hook prerouting priority mangle - 10; policy accept;",
+            # What an admitted flow sends before it was answered is new, too, but translated already.
+            f"iifname {wan} ct state new ct status ! dnat ip daddr @pool goto first_packet",
+        ],
+        "first_packet": _first_packet(lan),
+        "settle": [
+            "type filter hook prerouting priority mangle + 10; policy accept;",
+            f"iifname {wan} ct state established,related accept",
+            "ip daddr @pool goto for_pool",
+        ],
+        "for_pool": [
+            f"iifname != {wan} {_drop('pool_from_inside')}",
+            f"ct state invalid {_drop('pool_invalid')}",
+            'ct status dnat accept comment "an admitted flow that was not answered yet"',
+            f"{step} == {marks.REJECTED:#x} goto refuse",
+            f'{step} != {marks.ADMITTED:#x} {_drop("not_admitted")} comment "fail closed"',
+        ],
+        "refuse": ['limit name "refusals_told" goto tell', _drop("refused_silently")],
+        "tell": _tell(),
+        "to_host": [
+            "type nat hook prerouting priority dstnat; policy accept;",
+            f"iifname {wan} ip daddr @pool {step} == {marks.ADMITTED:#x} goto translate",
+        ],
+        "translate": ['counter name "admitted" dnat ip to meta mark map @hosts', _drop("host_unknown")],
+        "own_sockets": [
+            "type filter hook input priority filter; policy accept;",
+            f'ip daddr @pool {_drop("pool_local")} comment "the kernel takes on-link pool addresses for its own"',
+        ],
+        "forwarding": [
+            "type filter hook forward priority filter; policy drop;",
+            "ct state established,related accept",
+            f"ct state invalid {_drop('forward_invalid')}",
+            f'iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
+            f"iifname {lan} oifname {wan} accept",
+            _drop("forward_refused"),
+        ],
+        "outbound": [
+            "type nat hook postrouting priority srcnat; policy accept;",
+            f"iifname {lan} oifname {wan} meta nfproto ipv4 snat ip to {_span(ruleset.outbound)} persistent",
+        ],
+    }
+    if ruleset.queue is not None:
+        chains["present"] = [
+            "type filter hook prerouting priority mangle; policy accept;",
+            f"{step} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}",
+        ]
+    return chains
+
+
+def _first_packet(lan: str) -> list[str]:
+    return [
+        f"ip saddr @strays {_drop('stray_limited')}",
+        f"meta l4proto tcp tcp flags & (fin|syn|rst|ack) != syn {_drop('not_syn')}",
+        # Routing would drop these as martians, but only after they have used up a claim.
+        f"fib saddr type != unicast {_drop('spoofed_source')}",
+        f"fib saddr oifname {lan} {_drop('spoofed_source')}",
+        f'meta mark set {marks.QUEUED:#x} counter name "presented"',
+    ]
+
+
+def _tell() -> list[str]:
+    queries = "{ echo-request, timestamp-request, info-request, address-mask-request }"
+    return [
+        'meta l4proto tcp counter name "refused_tcp" reject with tcp reset',
+        'meta l4proto udp counter name "refused_udp" reject with icmp type port-unreachable',
+        f'icmp type {queries} counter name "refused_icmp" reject with icmp type admin-prohibited',
+        f'meta l4proto icmp {_drop("refused_silently")} comment "RFC 1122 3.2.2: no error about an error"',
+        'counter name "refused_other" reject with icmp type prot-unreachable',
+    ]
+
+
+def _drop(counter: str) -> str:
+    return f'counter name "{counter}" drop'
+
+
+def _span(addresses: tuple[Address, Address]) -> str:
+    first, last = addresses
+    return str(first) if first == last else f"{first}-{last}"

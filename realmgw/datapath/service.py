@@ -1,0 +1,212 @@
+"""The datapath as a service: a thread of its own talks to the kernel, the reactor only hands over.
+
+Starting puts everything in place (`Kernel.apply`). Stopping leaves it there: with nobody at the queue new flows are
+dropped, and established ones go on. Only `purge` removes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from twisted.application import service
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from realmgw.datapath.apply import Applied, Kernel
+from realmgw.datapath.counters import Count, QueueFigures
+from realmgw.errors import RealmGatewayError
+from realmgw.subscribers.model import Host
+
+STRAY_INTERVAL = 0.1  # seconds
+"""How long stray senders are collected before the kernel is told of them, all in one transaction."""
+STRAYS_WAITING = 4096
+"""How many stray senders wait for that at most; the rest is counted, and comes again."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Worker(Protocol):
+    """Where the calls that block are made, one after the other, in one thread."""
+
+    def start(self) -> None:
+        """Begin; calls may have been handed over before."""
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """Make a call there.
+
+        Returns:
+            What it returns, or fails with what it raises.
+        """
+
+    def stop(self) -> None:
+        """End, after the calls handed over so far."""
+
+
+class KernelThread:
+    """One thread for everything that blocks on the kernel.
+
+    Args:
+        reactor: Where the results are delivered.
+    """
+
+    def __init__(self, reactor: IReactorFromThreads) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(minthreads=1, maxthreads=1, name="realmgw-kernel")
+
+    def start(self) -> None:
+        """See `Worker.start`."""
+        self._pool.start()
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """See `Worker.call`."""
+        called: Deferred[_T] = deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+        return called
+
+    def stop(self) -> None:
+        """See `Worker.stop`."""
+        self._pool.stop()
+
+
+class DatapathService(service.Service):
+    """The kernel's side of one gateway.
+
+    Args:
+        kernel: Access to the kernel; it is used in the worker's thread only.
+        hosts: Every host that a flow may be translated to.
+        clock: What batches of stray senders are timed by.
+        worker: Where the calls that block are made. It is started and stopped here.
+
+    Attributes:
+        applied: What the last start found and did; None before it.
+        strays_told: Stray senders that the kernel was told of.
+        strays_lost: Stray senders that were not: too many at once, or the kernel refused.
+    """
+
+    name = "datapath"
+
+    def __init__(self, kernel: Kernel, hosts: Iterable[Host], *, clock: IReactorTime, worker: Worker) -> None:
+        self._kernel = kernel
+        self._hosts = tuple(hosts)
+        self._clock = clock
+        self._worker = worker
+        self._strays: set[bytes] = set()
+        self._timer: IDelayedCall | None = None
+        self._log = Logger()
+        self.applied: Applied | None = None
+        self.strays_told = 0
+        self.strays_lost = 0
+
+    @inlineCallbacks
+    def startService(self) -> Generator[Deferred[Any], Any, None]:
+        """Put everything in place.
+
+        Returns:
+            A Deferred that fires when all of it stands. It fails with `PlatformError` or `RealmGatewayError` as
+            `Kernel.apply` does; then the service is not running, and its thread is gone.
+        """
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
+        self._worker.start()
+        try:
+            self.applied = yield self._worker.call(self._kernel.apply, self._hosts)
+        except BaseException:
+            yield self.stopService()
+            raise
+        for change in self.applied.changes:
+            self._log.info("datapath: {change}", change=change)
+        for warning in self.applied.warnings:
+            self._log.warn("datapath: {warning}", warning=warning)
+
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """Let go of the kernel, and leave everything there.
+
+        Returns:
+            A Deferred that fires when the thread has ended.
+        """
+        if not self.running:
+            return
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        self._strays.clear()
+        yield self._worker.call(self._kernel.close)
+        self._worker.stop()
+
+    @inlineCallbacks
+    def replace_hosts(self, hosts: Iterable[Host]) -> Generator[Deferred[Any], Any, None]:
+        """Change the hosts that flows are translated to; flows that exist stay where they are.
+
+        Args:
+            hosts: All of them, those that stay included.
+
+        Returns:
+            A Deferred that fires when the kernel has them. When it fails, the kernel has those of before.
+        """
+        new = tuple(hosts)
+        yield self._worker.call(self._change_hosts, new)
+
+    def push_stray(self, source: bytes) -> None:
+        """Have the kernel keep a sender to a rate. Cheap: the kernel is told within `STRAY_INTERVAL`.
+
+        Args:
+            source: The sender's address, packed.
+        """
+        if not self.running or len(self._strays) >= STRAYS_WAITING:
+            self.strays_lost += 1
+            return
+        self._strays.add(source)
+        if self._timer is None:
+            self._timer = self._clock.callLater(STRAY_INTERVAL, self._tell_strays)
+
+    @inlineCallbacks
+    def purge(self) -> Generator[Deferred[Any], Any, tuple[str, ...]]:
+        """Remove everything of ours from the kernel; new flows and established ones end here.
+
+        Returns:
+            A Deferred with what was done and what stays, one line each.
+        """
+        done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
+        return done
+
+    def counts(self) -> dict[str, Count]:
+        """See `Kernel.counts`."""
+        return self._kernel.counts()
+
+    def queue_figures(self) -> QueueFigures | None:
+        """See `Kernel.queue_figures`."""
+        return self._kernel.queue_figures()
+
+    def _change_hosts(self, new: tuple[Host, ...]) -> None:
+        """In the worker's thread, so that two changes handed over in a row each see what the one before left."""
+        self._kernel.change_hosts(self._hosts, new)
+        self._hosts = new
+
+    def _tell_strays(self) -> None:
+        """The timer is set again only when the kernel has answered: a slow kernel makes larger batches, not more."""
+        batch, self._strays = self._strays, set()
+        told = self._worker.call(self._kernel.add_strays, batch)
+        told.addCallbacks(self._strays_were_told, self._strays_were_refused, (len(batch),), {}, (len(batch),), {})
+
+    def _strays_were_told(self, _: None, number: int) -> None:
+        self.strays_told += number
+        self._rearm()
+
+    def _strays_were_refused(self, failure: Failure, number: int) -> None:
+        self.strays_lost += number
+        self._rearm()
+        failure.trap(RealmGatewayError)  # type: ignore[no-untyped-call]  # Twisted has no annotation there
+        self._log.warn(
+            "datapath: {number} stray senders not taken: {why}", number=number, why=failure.getErrorMessage()
+        )
+
+    def _rearm(self) -> None:
+        self._timer = None
+        if self.running and self._strays:
+            self._timer = self._clock.callLater(STRAY_INTERVAL, self._tell_strays)

@@ -1,0 +1,106 @@
+"""Which kernel settings the datapath stands on: what is set, what is refused, what is only warned of.
+
+Set is what a gateway can not be without. Refused is what the operator may have set on purpose and what would break us.
+Keys are paths below `/proc/sys` (an interface's name may hold a dot).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from realmgw.errors import PlatformError
+
+RECOMMENDED_FLOWS = 262144
+"""How many entries conntrack should have room for; each takes about 320 octets only when it is used."""
+ENTRIES_PER_BUCKET = 4
+"""More entries than this to a bucket make every lookup slower."""
+
+FORWARDING = "net/ipv4/ip_forward"
+LOOSE = "net/netfilter/nf_conntrack_tcp_loose"
+MAXIMUM = "net/netfilter/nf_conntrack_max"
+BUCKETS = "net/netfilter/nf_conntrack_buckets"
+
+REQUIRED: Mapping[str, int] = {
+    FORWARDING: 1,
+    # Loose, a host's segment without an entry (after a take-over) would begin a flow of its own: the private address
+    # leaves for the WAN, and the tuple is taken when the real entry comes.
+    LOOSE: 0,
+}
+"""What is set if it is not so already, and stays so after a stop and a purge (others may count on it by then)."""
+
+
+@attrs.frozen
+class Review:
+    """What to do about the kernel's settings."""
+
+    changes: tuple[tuple[str, int], ...]
+    """Keys to set, each with its value."""
+    warnings: tuple[str, ...]
+    """What works, but not well; one line each."""
+
+
+def keys(wan: str) -> tuple[str, ...]:
+    """Every key that `review` wants to know, for a WAN interface of that name."""
+    per_interface = (f"net/ipv4/conf/{name}/{leaf}" for name in ("all", wan) for leaf in ("arp_ignore", "rp_filter"))
+    return (*REQUIRED, MAXIMUM, BUCKETS, *per_interface)
+
+
+def review(values: Mapping[str, int], *, wan: str, on_link: bool, default_by_wan: Callable[[], bool]) -> Review:
+    """What has to be set, and what is worth a warning.
+
+    Args:
+        values: The kernel's values; a key is missing where the kernel does not have it.
+        wan: Name of the interface towards the public Internet.
+        on_link: Whether a part of the pool is on-link, so that ARP must be answered for it.
+        default_by_wan: Tells whether a default route leaves by that interface; asked only when it matters.
+
+    Raises:
+        PlatformError: The kernel has no such setting, or one of the operator's would break the gateway.
+    """
+    for key in REQUIRED:
+        if key not in values:
+            raise PlatformError(f"{dotted(key)} does not exist: load the module nf_conntrack (modprobe nf_conntrack)")
+    if on_link:
+        _refuse_silent_arp(values, wan)
+    warnings = (*_reverse_path(values, wan, default_by_wan), *_table_size(values))
+    return Review(tuple((key, value) for key, value in REQUIRED.items() if values[key] != value), warnings)
+
+
+def dotted(key: str) -> str:
+    """The key as the `sysctl` program writes it."""
+    return key.replace(".", "\0").replace("/", ".").replace("\0", "/")
+
+
+def _refuse_silent_arp(values: Mapping[str, int], wan: str) -> None:
+    """The kernel uses the larger of both values; from 1 on it answers only for addresses that an interface has."""
+    for name in ("all", wan):
+        key = f"net/ipv4/conf/{name}/arp_ignore"
+        if values.get(key, 0):
+            raise PlatformError(
+                f"{dotted(key)} is {values[key]}, so nobody answers ARP for the on-link pool: "
+                "set it to 0, or have the prefix routed here"
+            )
+
+
+def _reverse_path(values: Mapping[str, int], wan: str, default_by_wan: Callable[[], bool]) -> tuple[str, ...]:
+    """Strict filtering does no harm to pool addresses, only to senders whose way back is not the WAN interface."""
+    strict = max(values.get(f"net/ipv4/conf/{name}/rp_filter", 0) for name in ("all", wan)) == 1
+    if not strict or default_by_wan():
+        return ()
+    loose = dotted(f"net/ipv4/conf/{wan}/rp_filter")
+    return (f"rp_filter is strict and no default route leaves by {wan}: clients are dropped; set {loose} to 2",)
+
+
+def _table_size(values: Mapping[str, int]) -> tuple[str, ...]:
+    """Only the initial network namespace may set these."""
+    maximum, buckets = values.get(MAXIMUM, RECOMMENDED_FLOWS), values.get(BUCKETS, RECOMMENDED_FLOWS)
+    found = []
+    if 0 < maximum < RECOMMENDED_FLOWS:
+        found.append(f"{dotted(MAXIMUM)} is {maximum}: further flows are dropped; set it to {RECOMMENDED_FLOWS}")
+    if maximum > buckets * ENTRIES_PER_BUCKET:
+        found.append(
+            f"{dotted(BUCKETS)} is {buckets} for {maximum} entries: set it to {maximum // ENTRIES_PER_BUCKET} or more"
+        )
+    return tuple(found)
