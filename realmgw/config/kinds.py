@@ -222,7 +222,7 @@ class Key(Generic[T]):
 
 
 class Section(Generic[T]):
-    """A kind: a mapping whose keys the schema names.
+    """A kind: a mapping whose keys the schema names; when none of them is required, it may be left empty.
 
     Attributes:
         keys: What may stand in it.
@@ -249,6 +249,8 @@ class Section(Generic[T]):
 
     def values(self, node: Node, problems: Problems) -> dict[str, object] | None:
         """The values of those keys that are there; None when any is missing, unknown or wrong."""
+        if is_null(node) and not any(key.required for key in self.keys.values()):
+            return {}
         if not isinstance(node, Mapping):
             problems.add(node, f"{shape(node)} stands here: write a mapping with {_listed(self.keys)}")
             return None

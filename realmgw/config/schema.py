@@ -115,14 +115,9 @@ def _optional_address(node: Node, problems: Problems) -> tuple[Address | None] |
     return None if value is None else (value,)
 
 
-def _zone(node: Node, problems: Problems) -> ZoneText | None:
-    """A zone; `name:` with nothing after it takes everything from the first one."""
-    return ZoneText() if is_null(node) else ZONE(node, problems)
-
-
 def _zones(node: Node, problems: Problems) -> tuple[Zone, ...] | None:
     """All zones, completed from the first one."""
-    texts = table(remembered(Label.ZONE, name), _zone)(node, problems)
+    texts = table(remembered(Label.ZONE, name), ZONE)(node, problems)
     if texts is None:
         return None
     if not texts:

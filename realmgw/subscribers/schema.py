@@ -131,7 +131,7 @@ def _anything(_node: Node, _problems: Problems) -> None:
 
 def _service(node: Node, problems: Problems) -> partial[Service] | None:
     """A service of the plain style; with nothing after its name: every protocol and port."""
-    return partial(Service) if is_null(node) else _with_ports(node, _SERVICE(node, problems), problems)
+    return _with_ports(node, _SERVICE(node, problems), problems)
 
 
 def _sfqdn(node: Node, problems: Problems) -> partial[Service] | None:
