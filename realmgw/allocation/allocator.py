@@ -119,7 +119,7 @@ class Allocator:
         found = self._find(service, group, expected, now)
         if isinstance(found, Reason):
             return self._refuse(found)
-        rides = found.address.claims > 0 and self._queue.size > 0
+        rides = self._queue.size > 0 and self._rides(found.address)
         return self._ledger.claim(found, group, question, network, rides=rides, now=now)
 
     def wait(
@@ -210,6 +210,10 @@ class Allocator:
     def _may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
         return not self._queue.size or address.hold >= now + group.patience
+
+    def _rides(self, address: Address) -> bool:
+        """Whether a claim made while others wait ends with the hold of its address: all do but the first there."""
+        return address.claims > 0
 
     def _new(self, service: Service, group: Group, now: float) -> Reservation | Reason:
         key = service.target & KEY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.ledger import KEY, Ledger
@@ -87,7 +87,7 @@ class Arrivals:
         return -(Reason.LATE if self._came_late(address, protocol, dport, now) else reason)
 
     def _enters(self, reservation: Reservation, src: bytes, now: float) -> bool:
-        claim = _matching(reservation, src) if reservation.claims else None
+        claim = _matching(reservation, src, now) if reservation.claims else None
         if claim is not None:
             self._use(claim, src, now)
             return True
@@ -135,17 +135,27 @@ class Arrivals:
         self._turn_at = now + MEMORY
 
 
-def _matching(reservation: Reservation, src: bytes) -> Claim | None:
-    """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none."""
+def _matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
+    """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
+
+    A claim that is dead by experience is used only when there is no other: the packet hardly belongs to it, and the
+    one that it does belong to would be left behind and hold the address for nobody.
+    """
     claims = reservation.claims.values()
     if not reservation.bound:
-        return next(iter(claims))
-    bound = (claim for claim in claims if claim.network is not None and src in claim.network)
-    return next(bound, None) or next((claim for claim in claims if claim.network is None), None)
+        oldest = next(iter(claims))
+        return oldest if oldest.dead > now or len(claims) == 1 else _oldest(claims, now)
+    bound = [claim for claim in claims if claim.network is not None and src in claim.network]
+    return _oldest(bound or [claim for claim in claims if claim.network is None], now)
+
+
+def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
+    """The first of these, which are in the order of their age, that is not dead; else the first."""
+    return next((claim for claim in claims if claim.dead > now), None) or next(iter(claims), None)
 
 
 def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
-    """Keep a used claim for what it has to spare; when there are many, forget those that have nothing, then the oldest."""
+    """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
     used = reservation.used
     if used is None:
         reservation.used = [claim]

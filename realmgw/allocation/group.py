@@ -8,7 +8,7 @@ the age at which a claim of this group is dead by experience.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import attrs
 
@@ -16,6 +16,8 @@ GUARD_UNKNOWN = 0.5  # seconds
 """The guard of a group with fewer than `GUARD_OBSERVATIONS` arrivals."""
 GUARD_OBSERVATIONS = 50
 """Arrivals from which on a group's own experience counts."""
+EXPERIENCE = 500
+"""Arrivals from which on only those count that leave no doubt about the claim that they belong to."""
 GUARD_LEAST = 0.1  # seconds
 """No claim is dead sooner than this, however fast the clients are."""
 STANDING_INITIAL = 0.45
@@ -35,10 +37,11 @@ class Delays:
     A quantile is answered with its bucket's upper edge, so it errs on the patient side, by a quarter at most.
     """
 
-    __slots__ = ("_counts", "total")
+    __slots__ = ("_counts", "_round", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * _BUCKETS
+        self._round = 0  # a single count, as the longest delays are, survives every other halving
         self.total = 0
 
     def add(self, delay: float) -> None:
@@ -48,7 +51,8 @@ class Delays:
         self._counts[0 if bucket < 0 else bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
         self.total += 1
         if self.total >= _DECAY_AT:
-            self._counts = [count >> 1 for count in self._counts]
+            self._round ^= 1
+            self._counts = [(count + self._round) >> 1 for count in self._counts]
             self.total = sum(self._counts)
 
     def quantile(self, share: float) -> float:
@@ -73,7 +77,7 @@ class Group:
     guard: float = GUARD_UNKNOWN
     """Age, in seconds, at which a claim of this group is dead by experience."""
     patience: float = GUARD_UNKNOWN / 2
-    """99.9th percentile of the delay of its clients, in seconds."""
+    """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
     ok: int = 0
     """Claims that were used."""
     nok: int = 0
@@ -83,6 +87,11 @@ class Group:
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
     _refresh_at: int = 1
+
+    @property
+    def inexperienced(self) -> bool:
+        """Whether so few of its clients were seen that a doubtful observation is better than none."""
+        return self.delays is None or self.delays.total < EXPERIENCE
 
     def arrived(self, delay: float) -> None:
         """Learn that a client came `delay` seconds after the answer."""
@@ -96,8 +105,10 @@ class Group:
     def _refresh(self, delays: Delays) -> None:
         self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total
         if delays.total >= GUARD_OBSERVATIONS:
-            self.patience = delays.quantile(0.999)
-            self.guard = max(GUARD_LEAST, 2 * self.patience)
+            slowest = delays.quantile(0.999)
+            scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
+            self.patience = slowest * (1 + scarce)
+            self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))
         if self.standing < STANDING_LOWEST_BAND:
             self.guard = GUARD_LEAST
 
@@ -111,14 +122,15 @@ class Group:
 
 
 class Groups:
-    """The groups of the resolvers seen lately, bounded in number.
+    """The groups of the resolvers seen lately, bounded in number (`limit`), each made by `make`.
 
     Two generations: a group that is asked for moves to the young one; when that is full the old one is forgotten. So at
     least the `limit / 2` groups that asked last are known, and a look-up costs no more than two of a dictionary.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, make: Callable[[Hashable], Group] = Group) -> None:
         self._half = max(1, limit // 2)
+        self._make = make
         self._young: dict[Hashable, Group] = {}
         self._old: dict[Hashable, Group] = {}
 
@@ -131,7 +143,7 @@ class Groups:
         return group if group is not None else self._recall(resolver)
 
     def _recall(self, resolver: Hashable) -> Group:
-        group = self._old.pop(resolver, None) or Group(resolver)
+        group = self._old.pop(resolver, None) or self._make(resolver)
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         self._young[resolver] = group

@@ -126,15 +126,17 @@ class Ledger:
         """
         address, service = reservation.address, reservation.service
         deadline = address.hold if rides else now + service.timeout
-        claim = Claim(reservation, group, question, now, deadline, network)
+        dead = now + group.guard
+        if dead > deadline:
+            dead = deadline
+        claim = Claim(reservation, group, question, now, deadline, dead, network)
         self._expect(reservation, group)
         reservation.claims[question] = claim
         if network is not None:
             reservation.bound += 1
         index = service.host.index
         self.pending[index] = self.pending.get(index, 0) + 1
-        dead = now + group.guard
-        self._hold(address, group, dead if dead < deadline else deadline)  # noqa: FURB136 - min() takes thrice as long
+        self._hold(address, group, dead)
         if rides:
             heapq.heappush(self._riders, (deadline, next(self._order), claim))
         elif (expiry := self._expiries.get(service.timeout)) is not None:
@@ -163,9 +165,17 @@ class Ledger:
             address.standing = group.standing
 
     def use(self, claim: Claim, *, now: float) -> None:
-        """End a claim whose client has come."""
-        group = claim.group
-        group.arrived(now - claim.created)
+        """End a claim whose client has come.
+
+        Its group learns from it when it was the only claim there. Which of several a packet was meant for nobody can
+        tell; a group that has little experience learns the age of the youngest then: too little at times, but never
+        the age of a claim that nobody will come for, from which the guard would grow without end.
+        """
+        group, claims = claim.group, claim.reservation.claims
+        if len(claims) == 1:
+            group.arrived(now - claim.created)
+        elif group.inexperienced:
+            group.arrived(now - next(reversed(claims.values())).created)
         if claim.reservation.others is None or claim.network is not None:
             group.ok += 1
         else:
@@ -197,8 +207,18 @@ class Ledger:
         address.claims -= 1
         if not reservation.claims:
             self._expect_no_more(reservation, now)
-            if not address.claims:
-                self.pool.linger(address)
+        if not address.claims:
+            self.pool.linger(address)
+        elif claim.dead >= address.hold:
+            self._hold_less(address)
+
+    def _hold_less(self, address: Address) -> None:
+        """Find out until when somebody is expected, after the claim went that was dead last."""
+        address.hold = max(
+            _last_dead(reservation) for reservation in address.reservations.values() if reservation.claims
+        )
+        if self.dead.watching:
+            self.dead.held(address)
 
     def _expect_no_more(self, reservation: Reservation, now: float) -> None:
         expected = self.expected[reservation.service.target]
@@ -251,3 +271,9 @@ class Ledger:
         times += [self._riders[0][0]] if self._riders else []
         times += [self._lingers[0][0] + self.linger()] if self._lingers else []
         return min(times) if times else None
+
+
+def _last_dead(reservation: Reservation) -> float:
+    """When the last claim of a reservation is dead: the latest one, unless groups of different patience ask there."""
+    claims = reservation.claims.values()
+    return next(reversed(claims)).dead if reservation.others is None else max(claim.dead for claim in claims)

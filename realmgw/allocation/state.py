@@ -66,6 +66,8 @@ class Claim:
     """When it was answered, in monotonic seconds."""
     deadline: float
     """When it ends unused."""
+    dead: float
+    """From when on it is dead by experience: clients of its group that come at all have come by then."""
     network: ClientNetwork | None = None
     """Only packets from there use it; None: any."""
     pending: bool = True
