@@ -1,10 +1,18 @@
-"""Fakes for tests, ours and yours: `Memory…` works without a kernel, `Recording…` notes what it is told, `Raising…` fails."""
+"""Fakes for tests, ours and yours.
+
+`Memory…` works without a kernel or network, `Recording…` notes what it is told, `Raising…` fails.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable
 
-from realmgw.errors import Reason
+from realmgw.admission.counters import QueueStatus
+from realmgw.admission.packet import COPY_RANGE
+from realmgw.admission.port import Judge
+from realmgw.config import settings
+from realmgw.errors import PlatformError, Reason
 from realmgw.subscribers.model import Service
 
 
@@ -51,3 +59,175 @@ class MemoryAllocator:
     def finish(self, outcome: bytes | Reason) -> None:
         """Ends the waiting of the question that began to wait first."""
         self.waiting.pop(next(iter(self.waiting)))(outcome)
+
+
+class RecordingAllocator:
+    """An allocator's `admit` that knows its answers beforehand and remembers what it was asked.
+
+    Attributes:
+        hosts: Host index by destination address, protocol and destination port: who is waited for.
+        refusal: The answer to everybody else, a `Reason`.
+        asked: The packets it was asked about, each with the time it was asked at.
+    """
+
+    def __init__(
+        self, hosts: dict[tuple[bytes, int, int], int] | None = None, refusal: int = Reason.NO_RESERVATION
+    ) -> None:
+        """Remember the answers; without `hosts`, everybody is refused."""
+        self.hosts = hosts or {}
+        self.refusal = refusal
+        self.asked: list[tuple[tuple[bytes, bytes, int, int, int], float]] = []
+
+    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+        """See `realmgw.admission.gate.Allocator`."""
+        self.asked.append(((src, dst, protocol, sport, dport), now))
+        return self.hosts.get((dst, protocol, dport), -self.refusal)
+
+
+class RaisingAllocator:
+    """An allocator whose every answer is a fault."""
+
+    def __init__(self, fault: Exception) -> None:
+        """Remember the fault."""
+        self.fault = fault
+
+    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+        """Raise the fault.
+
+        Raises:
+            Exception: The fault.
+        """
+        del src, dst, protocol, sport, dport, now
+        raise self.fault
+
+
+class MemoryQueuedPacket:
+    """A packet in a `MemoryPacketQueue`.
+
+    Attributes:
+        verdicts: What it was given: the mark it was accepted with, or None for a drop. One entry, or the code is wrong.
+    """
+
+    def __init__(self, queue: MemoryPacketQueue, packet: bytes) -> None:
+        """Arrive."""
+        self._queue = queue
+        self._mark = 0
+        self.packet = packet
+        self.verdicts: list[int | None] = []
+
+    def get_payload(self) -> bytes:
+        """See `realmgw.admission.port.QueuedPacket`."""
+        return self.packet[:COPY_RANGE]
+
+    def set_mark(self, mark: int) -> None:
+        """See `realmgw.admission.port.QueuedPacket`.
+
+        Raises:
+            OverflowError: It does not fit 32 bits.
+        """
+        if not 0 <= mark < 1 << 32:
+            raise OverflowError("a mark has 32 bits")
+        self._mark = mark
+
+    def accept(self) -> None:
+        """See `realmgw.admission.port.QueuedPacket`."""
+        self._give(self._mark)
+
+    def drop(self) -> None:
+        """See `realmgw.admission.port.QueuedPacket`."""
+        self._give(None)
+
+    def _give(self, verdict: int | None) -> None:
+        if self.verdicts:
+            raise RuntimeError("Verdict already given for this packet")
+        self.verdicts.append(verdict)
+        self._queue.decided(self, verdict)
+
+
+class MemoryPacketQueue:
+    """A packet queue in memory; the tests of the kernel's run against it, too.
+
+    Attributes:
+        passed: The packets that went on, each with its mark, in the order of their verdicts.
+        packets: Every packet that was queued, for its `verdicts`.
+        faults: What `run` shall raise, one after the other, before it takes anything.
+    """
+
+    def __init__(self, others: set[int] | None = None) -> None:
+        """Bind nothing yet.
+
+        Args:
+            others: Numbers of the queues that somebody has already; queues that share the set see each other.
+        """
+        self._taken = others if others is not None else set()
+        self._number: int | None = None
+        self._length = 0
+        self._judge: Judge | None = None
+        self._undelivered: deque[MemoryQueuedPacket] = deque()
+        self._waiting: list[MemoryQueuedPacket] = []
+        self._lost = 0
+        self._queue_dropped = 0
+        self.overruns = 0
+        self.passed: list[tuple[bytes, int]] = []
+        self.packets: list[MemoryQueuedPacket] = []
+        self.faults: deque[Exception] = deque()
+
+    def bind(self, admission: settings.Admission, judge: Judge) -> None:
+        """See `realmgw.admission.port.PacketQueue`."""
+        if admission.queue in self._taken:
+            raise PlatformError(f"packet queue {admission.queue} is taken by another process")
+        self._taken.add(admission.queue)
+        self._number, self._length, self._judge = admission.queue, admission.queue_length, judge
+        self._queue_dropped = 0
+
+    def arrive(self, packet: bytes) -> None:
+        """A packet comes to the queue's rule: without a listener it goes on as it is."""
+        if self._number is None:
+            self.passed.append((packet, 0))
+        elif len(self._waiting) >= self._length:
+            self._queue_dropped += 1
+        else:
+            queued = MemoryQueuedPacket(self, packet)
+            self.packets.append(queued)
+            self._waiting.append(queued)
+            self._undelivered.append(queued)
+
+    def overrun(self) -> None:
+        """The next message tells that some were lost."""
+        self._lost += 1
+
+    def decided(self, packet: MemoryQueuedPacket, mark: int | None) -> None:
+        """A packet got its verdict."""
+        self._waiting.remove(packet)
+        if mark is not None:
+            self.passed.append((packet.packet, mark))
+
+    def fileno(self) -> int:
+        """See `realmgw.admission.port.PacketQueue`. No descriptor of this process has that number."""
+        return -1 if self._number is None else 1 << 20
+
+    def run(self, limit: int) -> int:
+        """See `realmgw.admission.port.PacketQueue`."""
+        if self.faults:
+            raise self.faults.popleft()
+        taken = 0
+        while taken < limit and (self._lost or self._undelivered):
+            taken += 1
+            if self._lost:
+                self._lost -= 1
+                self.overruns += 1
+            elif self._judge is not None:
+                self._judge(self._undelivered.popleft())
+        return taken
+
+    def status(self) -> QueueStatus | None:
+        """See `realmgw.admission.port.PacketQueue`."""
+        return None if self._number is None else QueueStatus(1, len(self._waiting), self._queue_dropped, 0)
+
+    def close(self) -> None:
+        """See `realmgw.admission.port.PacketQueue`."""
+        if self._number is not None:
+            self._taken.discard(self._number)
+        self._number = self._judge = None
+        self._undelivered.clear()
+        self._waiting.clear()
