@@ -1,0 +1,189 @@
+/* The resolver: asks for names, repeats what is not answered, and sends the clients off with the answers. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "dns.h"
+#include "generator.h"
+
+/* `Connection refused` is news of an earlier datagram, told instead of sending this one. */
+static bool send_datagram(int fd, const void *datagram, size_t length)
+{
+    return send(fd, datagram, length, 0) >= 0 || (errno == ECONNREFUSED && send(fd, datagram, length, 0) >= 0);
+}
+
+static void send_query(struct generator *g, uint32_t slot, uint64_t time)
+{
+    struct flow *flow = &g->flows[slot];
+    uint8_t message[DNS_QUERY_MOST];
+    size_t length =
+        dns_query(message, flow->id, flow->target->name, flow->target->name_length, g->options.edns);
+
+    deadlines_set(&g->queries, slot, time);
+    if (!send_datagram(g->ports[flow->port].fd, message, length))
+        lose(g, slot, LOSS_LOCAL);
+}
+
+/* IDs go up one by one: a server that knows a repeated query by its port and ID must not see an ID again soon. */
+static uint16_t unused_id(struct port *port)
+{
+    while (port->slots[port->next_id] != NOBODY)
+        port->next_id++;
+    return port->next_id++;
+}
+
+void resolver_begin(struct generator *g, bool idle, uint64_t time)
+{
+    uint64_t turn = g->turns++;
+    uint32_t slot;
+    struct flow *flow;
+
+    if (!g->unused_count) {
+        g->results.skipped += g->measuring;
+        return;
+    }
+    slot = g->unused[--g->unused_count];
+    flow = &g->flows[slot];
+    flow->state = ASKING;
+    flow->idle = idle;
+    flow->measured = g->measuring;
+    flow->repeated = 0;
+    flow->began = time;
+    flow->target = &g->targets.all[(g->options.random_names ? chance() : turn) % g->targets.count];
+    flow->port = (uint32_t)(turn % g->options.ports);
+    flow->id = unused_id(&g->ports[flow->port]);
+    g->ports[flow->port].slots[flow->id] = slot;
+    g->under_way += !idle;
+    *(idle ? &g->results.idle_started : &g->results.started) += g->measuring;
+    send_query(g, slot, time);
+}
+
+void resolver_ask_again(struct generator *g, uint32_t slot, uint64_t time)
+{
+    struct flow *flow = &g->flows[slot];
+
+    if (flow->repeated == g->options.retries) {
+        lose(g, slot, LOSS_NO_ANSWER);
+        return;
+    }
+    flow->repeated++;
+    g->results.asked_again += flow->measured;
+    deadlines_clear(&g->queries, slot);
+    send_query(g, slot, time);
+}
+
+static void follow(struct generator *g, uint32_t slot, uint64_t time)
+{
+    struct flow *flow = &g->flows[slot];
+    const struct options *options = &g->options;
+
+    deadlines_clear(&g->queries, slot);
+    g->ports[flow->port].slots[flow->id] = NOBODY;
+    flow->state = PAUSING;
+    if (options->delay_median > 0) {
+        double delay = options->delay_median * exp(options->delay_deviation * chance_normal());
+        alarms_set(&g->pauses, slot, time + (uint64_t)delay);
+    } else {
+        client_send(g, slot, now());
+    }
+}
+
+static void take_address(struct generator *g, uint32_t slot, uint64_t time)
+{
+    const struct flow *flow = &g->flows[slot];
+
+    if (flow->idle) {
+        g->results.idle_answered += flow->measured;
+        release(g, slot);
+        return;
+    }
+    if (flow->measured)
+        histogram_add(&g->results.resolve, time - flow->began);
+    if (g->options.via != VIA_NONE) {
+        follow(g, slot, time);
+        return;
+    }
+    if (flow->measured)
+        histogram_add(&g->results.total, time - flow->began);
+    succeed(g, slot);
+}
+
+static void take_answer(struct generator *g, uint32_t slot, const uint8_t *message, size_t length, uint64_t time)
+{
+    struct flow *flow = &g->flows[slot];
+    unsigned code = 0;
+
+    switch (dns_answer(message, length, flow->target->name, flow->target->name_length, &flow->address, &code)) {
+    case DNS_ADDRESS:
+        take_address(g, slot, time);
+        break;
+    case DNS_NO_DATA:
+        lose(g, slot, LOSS_NO_ADDRESS);
+        break;
+    case DNS_TRUNCATED:
+        lose(g, slot, LOSS_TRUNCATED);
+        break;
+    case DNS_FAILED:
+        if (flow->measured && !flow->idle)
+            g->results.codes[code]++;
+        lose(g, slot, LOSS_FAILED);
+        break;
+    case DNS_MALFORMED:
+        lose(g, slot, LOSS_MALFORMED);
+        break;
+    }
+}
+
+void resolver_read(struct generator *g, uint32_t index)
+{
+    struct port *port = &g->ports[index];
+    uint8_t message[DNS_UDP_SIZE];
+    ssize_t length;
+
+    /* One datagram for an event: epoll, level-triggered, says at once when there are more, and a probe of an empty
+     * socket would cost a call for every flow. */
+    length = recv(port->fd, message, sizeof message, 0);
+    if (length < 12)
+        return;
+    if (port->slots[dns_id(message)] == NOBODY)
+        g->results.strangers++;
+    else
+        take_answer(g, port->slots[dns_id(message)], message, (size_t)length, now());
+}
+
+static void open_port(struct generator *g, uint32_t index)
+{
+    const struct options *options = &g->options;
+    struct port *port = &g->ports[index];
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(options->resolver)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons(options->server_port),
+        .sin_addr.s_addr = htonl(options->server),
+    };
+
+    port->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    port->next_id = (uint16_t)chance();
+    memset(port->slots, 0xFF, sizeof port->slots);
+    enlarge_buffers(port->fd);
+    if (bind(port->fd, (struct sockaddr *)&from, sizeof from))
+        give_up("--resolver: not an address of this host: %m");
+    if (connect(port->fd, (struct sockaddr *)&to, sizeof to))
+        give_up("--server: %m");
+    watch(g, port->fd, EPOLLIN, SUBJECT_PORT, index);
+}
+
+void resolver_open(struct generator *g)
+{
+    g->ports = calloc(g->options.ports, sizeof *g->ports);
+    if (!g->ports)
+        give_up("no memory for %u ports", g->options.ports);
+    for (uint32_t index = 0; index < g->options.ports; index++)
+        open_port(g, index);
+}
