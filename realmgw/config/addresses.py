@@ -5,11 +5,15 @@ Every function takes a text and raises a ValueError whose message says what to w
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network, summarize_address_range
 
 from realmgw.config.settings import Address, Endpoint, Network
 
 DNS_PORT = 53
+
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
+_WITH_PORT = re.compile(r"([^:]*):([^:]*)")
 
 
 def address(text: str) -> Address:
@@ -61,13 +65,9 @@ def prefixes(text: str) -> tuple[IPv4Network, ...]:
 
 def endpoint(text: str) -> Endpoint:
     """Where a server listens: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:53`; else on port 53."""
-    if text.startswith("["):
-        host, separator, port = text[1:].partition("]")
-        port = port.removeprefix(":") if separator and port.startswith(":") else (port or str(DNS_PORT))
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    else:
-        host, port = text, str(DNS_PORT)
+    match = _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text)
+    host, port = match.groups() if match else (text, None)
+    port = str(DNS_PORT) if port is None else port
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f"{text!r} has no port from 1 to 65535: write address:port, or the address alone for port 53")
     return Endpoint(address(host), int(port))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -22,6 +22,7 @@ from ruamel.yaml.events import (
     MappingStartEvent,
     ScalarEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 try:
     from ruamel.yaml.cyaml import CBaseLoader
@@ -134,9 +135,9 @@ def parse(text: bytes, problems: Problems) -> Node | None:
         what = ", ".join(part for part in (error.context, error.problem) if part)
         problems.at(mark.line + 1, mark.column + 1, f"this is no YAML: {what}")
         return None
-    except YAMLError as error:  # of the reader: a character that YAML does not allow
-        position = getattr(error, "position", 0)
-        _add_at(problems, decoded[:position], f"this is no YAML: {getattr(error, 'reason', error)}")
+    except ReaderError as error:  # a character that YAML does not allow; the C parser counts octets
+        before = decoded[: error.position] if CBaseLoader is None else decoded.encode()[: error.position].decode()
+        _add_at(problems, before, f"this is no YAML: {error.reason}")
         return None
 
 

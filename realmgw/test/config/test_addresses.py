@@ -1,0 +1,107 @@
+"""Tests for `realmgw.config.addresses`."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, summarize_address_range
+
+from hypothesis import given, strategies
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.addresses import address, endpoint, ipv4, ipv4_range, overlap, prefixes
+from realmgw.config.settings import Endpoint
+
+NUMBERS = strategies.integers(int(IPv4Address("192.0.2.0")), int(IPv4Address("198.51.100.255")))
+
+
+class AddressTests(SynchronousTestCase):
+    """`address` and `ipv4` read single addresses."""
+
+    def test_reads_both_families(self) -> None:
+        """As `ipaddress` values."""
+        self.assertEqual(address("192.0.2.1"), IPv4Address("192.0.2.1"))
+        self.assertEqual(address("2001:db8::1"), IPv6Address("2001:db8::1"))
+
+    def test_refuses_what_no_host_can_have(self) -> None:
+        """Wildcards, groups, names and lies."""
+        for text in ("0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "192.0.2.256", "192.0.2.1/32", "host"):
+            self.assertRaises(ValueError, address, text)
+
+    def test_refuses_ipv6_where_ipv4_is_wanted(self) -> None:
+        """The message says so."""
+        self.assertIn("write an IPv4 one", str(self.assertRaises(ValueError, ipv4, "2001:db8::1")))
+
+
+class PrefixesTests(SynchronousTestCase):
+    """`prefixes` and `ipv4_range` read pieces of a pool."""
+
+    def test_reads_a_prefix_a_range_and_an_address(self) -> None:
+        """A range becomes as few prefixes as possible."""
+        self.assertEqual(prefixes("192.0.2.0/28"), (IPv4Network("192.0.2.0/28"),))
+        self.assertEqual(prefixes("192.0.2.7"), (IPv4Network("192.0.2.7/32"),))
+        self.assertEqual(
+            prefixes("192.0.2.131 - 192.0.2.133"), (IPv4Network("192.0.2.131/32"), IPv4Network("192.0.2.132/31"))
+        )
+
+    def test_refuses_host_bits_and_says_the_prefix(self) -> None:
+        """A prefix with bits beyond its length is more often a slip than meant."""
+        error = self.assertRaises(ValueError, prefixes, "192.0.2.1/28")
+        self.assertIn("write 192.0.2.0/28", str(error))
+
+    def test_refuses_a_range_that_ends_before_it_begins(self) -> None:
+        """The message has it the right way round."""
+        error = self.assertRaises(ValueError, ipv4_range, "192.0.2.9-192.0.2.3")
+        self.assertIn("write 192.0.2.3-192.0.2.9", str(error))
+
+    def test_refuses_what_is_no_prefix(self) -> None:
+        """Wrong lengths, other families, wildcards, words."""
+        for text in (
+            "192.0.2.0/33",
+            "192.0.2.0/",
+            "2001:db8::/64",
+            "2001:db8::1-2001:db8::2",
+            "0.0.0.0/0",
+            "pool",
+            "-",
+        ):
+            self.assertRaises(ValueError, prefixes, text)
+
+    @given(NUMBERS, NUMBERS)
+    def test_covers_a_range_exactly(self, one: int, other: int) -> None:
+        """No address more and none less, whatever the bounds."""
+        first, last = IPv4Address(min(one, other)), IPv4Address(max(one, other))
+        found = prefixes(f"{first}-{last}")
+        self.assertEqual(found, tuple(summarize_address_range(first, last)))
+        self.assertEqual(sum(network.num_addresses for network in found), int(last) - int(first) + 1)
+
+
+class EndpointTests(SynchronousTestCase):
+    """`endpoint` reads where a server listens."""
+
+    def test_reads_every_form(self) -> None:
+        """Port 53 is the default."""
+        v4, v6 = IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")
+        for text, expected in (
+            ("192.0.2.1", Endpoint(v4, 53)),
+            ("192.0.2.1:5353", Endpoint(v4, 5353)),
+            ("2001:db8::1", Endpoint(v6, 53)),
+            ("[2001:db8::1]", Endpoint(v6, 53)),
+            ("[2001:db8::1]:5353", Endpoint(v6, 5353)),
+        ):
+            self.assertEqual(endpoint(text), expected)
+
+    def test_refuses_wildcards_and_bad_ports(self) -> None:
+        """Answers must leave from the address that was asked, so each is listed."""
+        for text in (
+            "0.0.0.0", "[::]:53", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:", "192.0.2.1:x", "[2001:db8::1]53",
+            "[2001:db8::1]:", "[2001:db8::1", ":53", "",
+        ):  # fmt: skip
+            self.assertRaises(ValueError, endpoint, text)
+
+
+class OverlapTests(SynchronousTestCase):
+    """`overlap` compares prefixes."""
+
+    def test_knows_shared_addresses(self) -> None:
+        """One within the other, or apart."""
+        self.assertTrue(overlap(IPv4Network("192.0.2.0/24"), IPv4Network("192.0.2.128/25")))
+        self.assertFalse(overlap(IPv4Network("192.0.2.0/25"), IPv4Network("192.0.2.128/25")))
