@@ -82,12 +82,19 @@ class OriginalRule:
         return address
 
     def wait(
-        self, _service: Service, _resolver: Hashable, _question: Hashable, _deliver: Deliver, *, tcp: bool, now: float
+        self,
+        _service: Service,
+        _resolver: Hashable,
+        _question: Hashable,
+        _deliver: Deliver,
+        *,
+        tcp: bool,
+        now: float,  # noqa: ARG002 - the interface has it
     ) -> Reason | None:
         """Nobody waits here."""
         return Reason.QUEUE_FULL
 
-    def admit(self, _src: bytes, dst: bytes, _protocol: int, _sport: int, _dport: int, *, now: float) -> int:
+    def admit(self, _src: bytes, dst: bytes, _protocol: int, _sport: int, _dport: int, *, now: float) -> int:  # noqa: ARG002 - the interface has it
         """The packet takes the reservation with it."""
         held = self._held.pop(dst, None)
         if held is None:
@@ -116,10 +123,10 @@ class Patient(Group):
 class WithoutRiding(Allocator):
     """Every new query joins its host's address and prolongs the hold, whoever waits."""
 
-    def _may_stay(self, address: Address, group: Group, now: float) -> bool:
+    def _may_stay(self, address: Address, group: Group, now: float) -> bool:  # noqa: ARG002 - the interface has it
         return True
 
-    def _rides(self, address: Address) -> bool:
+    def _rides(self, address: Address) -> bool:  # noqa: ARG002 - the interface has it
         return False
 
 

@@ -81,6 +81,7 @@ class DatapathService(service.Service):
         hosts: Every host that a flow may be translated to.
         clock: What batches of stray senders are timed by.
         worker: Where the calls that block are made. It is started and stopped here.
+        purging: Whether everything is removed from the kernel when the service stops.
 
     Attributes:
         applied: What the last start found and did; None before it.
@@ -90,11 +91,14 @@ class DatapathService(service.Service):
 
     name = "datapath"
 
-    def __init__(self, kernel: Kernel, hosts: Iterable[Host], *, clock: IReactorTime, worker: Worker) -> None:
+    def __init__(
+        self, kernel: Kernel, hosts: Iterable[Host], *, clock: IReactorTime, worker: Worker, purging: bool = False
+    ) -> None:
         self._kernel = kernel
         self._hosts = tuple(hosts)
         self._clock = clock
         self._worker = worker
+        self._purging = purging
         self._strays: set[bytes] = set()
         self._timer: IDelayedCall | None = None
         self._log = Logger()
@@ -124,7 +128,7 @@ class DatapathService(service.Service):
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
-        """Let go of the kernel, and leave everything there.
+        """Let go of the kernel, and leave everything there, unless the service was made to purge it.
 
         Returns:
             A Deferred that fires when the thread has ended.
@@ -136,6 +140,8 @@ class DatapathService(service.Service):
             self._timer.cancel()
         self._timer = None
         self._strays.clear()
+        if self._purging and self.applied is not None:
+            yield from self._purge_and_tell()
         yield self._worker.call(self._kernel.close)
         self._worker.stop()
 
@@ -174,6 +180,15 @@ class DatapathService(service.Service):
         """
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
         return done
+
+    def _purge_and_tell(self) -> Generator[Deferred[Any], Any, None]:
+        try:
+            done = yield self.purge()
+        except RealmGatewayError as error:
+            self._log.error("datapath: not everything was removed: {error}", error=error)
+            return
+        for line in done:
+            self._log.info("datapath: {line}", line=line)
 
     def counts(self) -> dict[str, Count]:
         """See `Kernel.counts`."""
