@@ -1,0 +1,233 @@
+"""The packet queue in the reactor."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactor
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from realmgw.admission.faults import Faults
+from realmgw.admission.port import QueuePort
+from realmgw.config import settings
+from realmgw.errors import PlatformError
+from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, datagram
+from realmgw.testing import MemoryPacketQueue
+
+ADMISSION = settings.Admission(queue=77, queue_length=100, per_turn=4)
+
+
+class MemoryPacketQueueTests(PacketQueueTestsMixin, SynchronousTestCase):
+    """The queue in memory keeps the contract."""
+
+    def setUp(self) -> None:
+        """One kernel for all queues of a test."""
+        self.taken = set[int]()
+        self.queues = list[MemoryPacketQueue]()
+
+    def make_queue(self) -> MemoryPacketQueue:
+        """See the mixin."""
+        self.queues.append(MemoryPacketQueue(self.taken))
+        return self.queues[-1]
+
+    def arrive(self, *packets: bytes) -> None:
+        """See the mixin; the first queue is the one that was bound."""
+        for packet in packets:
+            self.queues[0].arrive(packet)
+
+    def came_through(self) -> list[tuple[bytes, int]]:
+        """See the mixin."""
+        passed, self.queues[0].passed = self.queues[0].passed, []
+        return [(packet[28:], mark) for packet, mark in passed]
+
+
+class QueuePortTestCase(SynchronousTestCase):
+    """Has a port on a queue in memory."""
+
+    def setUp(self) -> None:
+        """A port that is not started; `self.marks` are the next decisions, an exception among them is raised."""
+        self.queue = MemoryPacketQueue()
+        self.reactor = MemoryReactor()
+        self.clock = Clock()
+        self.faults = Faults(lambda _fault, _count: None)
+        self.marks = list[int | Exception]()
+        self.decided = list[tuple[bytes, float]]()
+        self.port = QueuePort(self.decide, self.queue, self.reactor, self.clock.seconds, self.faults)
+
+    def decide(self, payload: bytes, *, now: float) -> int:
+        """The next decision; accept with mark 1 when none was laid ready."""
+        self.decided.append((payload, now))
+        mark = self.marks.pop(0) if self.marks else 1
+        if isinstance(mark, Exception):
+            raise mark
+        return mark
+
+    def started(self, packets: int = 0) -> None:
+        """Starts the port; so many packets wait."""
+        self.port.start(ADMISSION)
+        for number in range(packets):
+            self.queue.arrive(datagram(b"%d" % number))
+
+    def verdicts(self) -> list[list[int | None]]:
+        """Of every packet that was queued."""
+        return [packet.verdicts for packet in self.queue.packets]
+
+
+class QueuePortTests(QueuePortTestCase):
+    """Turns, verdicts, start and stop."""
+
+    def test_is_a_read_descriptor(self) -> None:
+        """With all that a reactor asks of one."""
+        self.assertTrue(verifyObject(IReadDescriptor, self.port))
+        self.assertEqual(self.port.logPrefix(), "admission")
+
+    def test_is_read_from_start_to_stop(self) -> None:
+        """And the queue is bound as long."""
+        self.assertEqual(self.port.fileno(), -1)
+        self.started()
+        self.assertEqual((self.reactor.getReaders(), self.port.fileno()), ([self.port], self.queue.fileno()))
+        self.port.stop()
+        self.assertEqual((self.reactor.getReaders(), self.port.fileno()), ([], -1))
+
+    def test_is_not_read_when_the_queue_is_taken(self) -> None:
+        """The reactor never sees a port that could not start."""
+        port = QueuePort(self.decide, MemoryPacketQueue({77}), self.reactor, self.clock.seconds, self.faults)
+        self.assertRaises(PlatformError, port.start, ADMISSION)
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_decides_about_so_many_packets_per_turn(self) -> None:
+        """Whatever waits: the others in the reactor have their turn, too."""
+        self.started(packets=10)
+        for decided in (4, 8, 10, 10):
+            self.port.doRead()
+            self.assertEqual(len(self.decided), decided)
+
+    def test_reads_the_clock_once_per_turn(self) -> None:
+        """All packets of a turn have the same time."""
+        self.started(packets=5)
+        self.clock.advance(3.0)
+        self.port.doRead()
+        self.clock.advance(1.0)
+        self.port.doRead()
+        self.assertEqual([now for _, now in self.decided], [3.0] * 4 + [4.0])
+
+    def test_accepts_with_the_mark_and_drops_without(self) -> None:
+        """A mark of 0 is a drop."""
+        self.marks = [0x2000_0001, 0, 0x4000_0000]
+        self.started(packets=3)
+        self.port.doRead()
+        self.assertEqual(self.verdicts(), [[0x2000_0001], [None], [0x4000_0000]])
+
+    def test_counts_overruns_and_goes_on(self) -> None:
+        """ENOBUFS is the loss of some packets, not of the queue."""
+        self.started(packets=2)
+        self.queue.overrun()
+        self.port.doRead()
+        self.assertEqual((self.queue.overruns, len(self.decided), self.faults.count), (1, 2, 0))
+
+    def test_decides_about_what_waits_before_it_stops(self) -> None:
+        """In as many turns as it takes."""
+        self.started(packets=10)
+        self.port.stop()
+        self.assertEqual(self.verdicts(), [[1]] * 10)
+
+    def test_stops_under_a_flood(self) -> None:
+        """It decides about one queue's length; the kernel drops what comes on and on."""
+
+        def refill(payload: bytes, *, now: float) -> int:
+            self.queue.arrive(datagram(b"more"))
+            return self.decide(payload, now=now)
+
+        self.port = QueuePort(refill, self.queue, self.reactor, self.clock.seconds, self.faults)
+        self.started(packets=1)
+        self.port.stop()
+        self.assertEqual(len(self.decided), ADMISSION.queue_length)
+
+    def test_can_be_stopped_without_having_started(self) -> None:
+        """As after another service failed to start."""
+        self.port.stop()
+        self.assertEqual(self.reactor.getReaders(), [])
+
+
+class QueuePortFaultTests(QueuePortTestCase):
+    """What goes wrong neither leaves a packet undecided nor the reactor without its reader."""
+
+    def test_drops_the_packet_when_deciding_raises(self) -> None:
+        """And decides about the next one."""
+        self.marks = [ValueError("broken")]
+        self.started(packets=2)
+        self.port.doRead()
+        self.assertEqual((self.verdicts(), self.faults.count), ([[None], [1]], 1))
+
+    def test_drops_the_packet_when_the_mark_is_impossible(self) -> None:
+        """It has no verdict yet when that shows."""
+        self.marks = [1 << 40]
+        self.started(packets=1)
+        self.port.doRead()
+        self.assertEqual((self.verdicts(), self.faults.count), ([[None]], 1))
+
+    def test_keeps_a_verdict_that_was_given_before_the_fault(self) -> None:
+        """A packet does not get a second one."""
+
+        class AcceptedAndBroken:
+            """Accepting works, and raises."""
+
+            verdicts = 0
+
+            def get_payload(self) -> bytes:
+                return datagram(b"one")
+
+            def set_mark(self, mark: int) -> None:
+                """Nothing to see."""
+
+            def accept(self) -> None:
+                self.verdicts += 1
+                raise OSError("after the verdict")
+
+            def drop(self) -> None:
+                raise RuntimeError("Verdict already given for this packet")
+
+        packet = AcceptedAndBroken()
+        self.port._judge(packet)
+        self.assertEqual((packet.verdicts, self.faults.count), (1, 1))
+
+    def test_does_not_raise_when_the_descriptor_can_not_be_read(self) -> None:
+        """An exception would end all reading; it is counted, and the next turn tries again."""
+        self.started(packets=1)
+        self.queue.faults.append(OSError("bad file descriptor"))
+        self.port.doRead()
+        self.assertEqual((self.decided, self.faults.count), ([], 1))
+        self.port.doRead()
+        self.assertEqual(self.verdicts(), [[1]])
+
+    def test_goes_back_when_the_reactor_took_an_overrun_for_the_end(self) -> None:
+        """Epoll shows a pending ENOBUFS as an error; reading takes it away."""
+        self.started(packets=1)
+        self.reactor.removeReader(self.port)
+        self.port.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((self.reactor.getReaders(), self.port.hangups), ([self.port], 1))
+        self.assertEqual(self.verdicts(), [[1]])
+
+    def test_gives_the_queue_back_when_the_reactor_ends(self) -> None:
+        """With the port still in it."""
+        self.started(packets=1)
+        self.reactor.removeReader(self.port)
+        self.port.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual((self.reactor.getReaders(), self.port.fileno()), ([], -1))
+        self.assertEqual(self.verdicts(), [[]])
+
+    @given(st.lists(st.one_of(st.integers(-1, 1 << 33), st.builds(ValueError), st.builds(RuntimeError)), max_size=12))
+    def test_gives_every_packet_exactly_one_verdict(self, marks: list[int | Exception]) -> None:
+        """Whatever is decided, and whatever is raised instead."""
+        self.setUp()
+        self.marks = list(marks)
+        self.started(packets=len(marks))
+        for _ in range(4):
+            self.port.doRead()
+        good = [mark if isinstance(mark, int) and 0 < mark < 1 << 32 else None for mark in marks]
+        self.assertEqual(self.verdicts(), [[mark] for mark in good])
