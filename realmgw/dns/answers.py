@@ -249,7 +249,7 @@ class WanAnswers(Answers):
             return None
         tail = message[end:]
         if shape[1]:
-            opt = self._opts.get(tail[13:]) if tail[:11] == _A_IN_OPT else None
+            opt = self._opts.get(tail[9:]) if tail[:7] == _A_IN_OPT else None
             if opt is None:
                 return None
         elif tail == _A_IN:
