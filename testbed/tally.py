@@ -23,9 +23,9 @@ class TallyingReporter(reporter.TextReporter):
 
     def done(self) -> None:
         """Prints what `trial` prints, and the skips that count as failures."""
-        super().done()
+        super().done()  # type: ignore[no-untyped-call]
         for test, reason in self._unwelcome_skips():
-            self._writeln("FAILED by being skipped: %s: %s", test.id(), reason)
+            self._writeln("FAILED by being skipped: %s: %s", test.id(), reason)  # type: ignore[no-untyped-call]
 
     def tally(self) -> tuple[int, int, int]:
         """How many tests passed, failed (a `todo` is a failure too) and were skipped."""

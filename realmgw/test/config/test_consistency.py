@@ -1,0 +1,95 @@
+"""Tests for `realmgw.config.consistency`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config import consistency, schema
+from realmgw.config.document import Problems, parse
+from realmgw.test.config.test_schema import MINIMAL
+
+
+class CheckTests(SynchronousTestCase):
+    """`check` compares the values of different keys."""
+
+    def problems(self, *changes: tuple[str, str], more: str = "") -> list[str]:
+        """What is wrong with the minimal file after some changes, without the places."""
+        text = MINIMAL
+        for old, new in changes:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        problems = Problems("f")
+        root = parse((text + more).encode(), problems)
+        assert root is not None
+        schema.GATEWAY(root, problems)
+        consistency.check(problems)
+        return [line.split(": ", 1)[1] for line in problems.lines()]
+
+    def test_finds_nothing_in_a_good_file(self) -> None:
+        """The minimal one."""
+        self.assertEqual(self.problems(), [])
+
+    def test_finds_overlapping_pools(self) -> None:
+        """Told at the later one, with the line of the earlier."""
+        [line] = self.problems(("circular: [", "circular: [{addresses: 198.51.100.8, attachment: on-link}, "))
+        self.assertEqual(line, "198.51.100.0/24 overlaps 198.51.100.8/32 of line 5: remove one of them")
+
+    def test_finds_the_gateways_own_addresses_in_the_pool(self) -> None:
+        """Whatever they are for, each once."""
+        pool = ("198.51.100.0/24", "192.0.2.0/30")
+        [line] = self.problems(pool)
+        self.assertEqual(
+            line, "192.0.2.0/30 contains 192.0.2.1, where the DNS server listens: leave it out of the pool"
+        )
+        [_, line] = self.problems(pool, ("pools: {", "pools: {service: [192.0.2.2], "))
+        self.assertIn("contains 192.0.2.2, an address of the service pool", line)
+        [_, line] = self.problems(pool, ("contact:", "address: 192.0.2.3, contact:"))
+        self.assertIn("contains 192.0.2.3, the address of a zone", line)
+        [_, line] = self.problems(pool, ("ns.example.org: 192.0.2.1", "ns.example.org: 192.0.2.2"))
+        self.assertIn("contains 192.0.2.2, the address of ns.example.org.", line)
+
+    def test_finds_pools_of_no_use(self) -> None:
+        """Loopback addresses, and more than there is room for."""
+        self.assertIn("127.0.0.0/24 is of no use", self.problems(("198.51.100.0/24", "127.0.0.0/24"))[0])
+        self.assertEqual(self.problems(("198.51.100.0/24", "100.64.0.0/12")), [])
+        [line] = self.problems(("198.51.100.0/24", "100.64.0.0/11"))
+        self.assertEqual(line, "the circular pool has 2097152 addresses: write at most 1048576")
+
+    def test_finds_an_interface_with_two_sides(self) -> None:
+        """Or the same one twice."""
+        for wrong in ("[wan0]", "[lan0, lan0]"):
+            [line] = self.problems(("[lan0]", wrong))
+            self.assertIn("stands twice", line)
+
+    def test_finds_an_endpoint_that_stands_twice(self) -> None:
+        """On one face or on two; another port is another endpoint."""
+        twice = "192.0.2.1 port 53 stands twice: remove one"
+        self.assertEqual(self.problems(("[192.0.2.1]", "[192.0.2.1, '192.0.2.1:53']")), [twice])
+        self.assertEqual(self.problems(("[192.0.2.1]}", "[192.0.2.1]}, lan: {listen: [192.0.2.1]}")), [twice])
+        self.assertEqual(self.problems(("[192.0.2.1]", "[192.0.2.1, '192.0.2.1:5353']")), [])
+
+    def test_finds_name_servers_with_the_wrong_address(self) -> None:
+        """Within our zones it is ours to give, elsewhere it is not."""
+        [line] = self.problems(("ns.example.org: 192.0.2.1", "ns.example.org: "))
+        self.assertEqual(line, "ns.example.org. lies within our zones: write its address")
+        [line] = self.problems(("ns.example.org: 192.0.2.1", "ns.example.net: 192.0.2.1"))
+        self.assertIn("ns.example.net. lies outside our zones: remove its address", line)
+
+    def test_finds_that_there_is_no_forward_zone(self) -> None:
+        """A gateway with reverse zones only has no names."""
+        lines = self.problems(
+            ("{example.org: {name", "{2.0.192.in-addr.arpa: {name"), ("ns.example.org: 192.0.2.1", "ns.example.org: ")
+        )
+        self.assertEqual(lines, ["there are only reverse zones: write a forward zone as well"])
+
+    def test_finds_lingering_that_grows_with_the_load(self) -> None:
+        """Compared with the default where only one of the two is written."""
+        for wrong in ("{linger: 5, linger_loaded: 6}", "{linger_loaded: 11}"):
+            [line] = self.problems(more=f"allocation: {wrong}\n")
+            self.assertIn("'linger_loaded' is longer than 'linger'", line)
+        self.assertEqual(self.problems(more="allocation: {linger: 5, linger_loaded: 5}\n"), [])
+
+    def test_finds_these_beside_other_problems(self) -> None:
+        """A typing error elsewhere hides nothing."""
+        lines = self.problems(("[lan0]", "[wan0]"), ("name: gw.example.org", "nam: gw.example.org"))
+        self.assertEqual(len(lines), 3)

@@ -1,0 +1,170 @@
+"""Tests for `realmgw.config.schema`."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config import schema
+from realmgw.config.document import Problems, parse
+from realmgw.config.settings import (
+    Admission,
+    Allocation,
+    Attachment,
+    Datapath,
+    Dns,
+    DnsFace,
+    Endpoint,
+    Interfaces,
+    NameServer,
+    PoolPrefix,
+    Settings,
+)
+
+MINIMAL = """
+name: gw.example.org
+zones: {example.org: {name_servers: {ns.example.org: 192.0.2.1}, contact: admin.example.org}}
+interfaces: {wan: wan0, lan: [lan0]}
+pools: {circular: [{addresses: 198.51.100.0/24, attachment: routed}]}
+dns: {wan: {listen: [192.0.2.1]}}
+"""
+
+
+def settings(text: str) -> Settings:
+    """The settings of a text without problems."""
+    problems = Problems("f")
+    root = parse(text.encode(), problems)
+    assert root is not None
+    found = schema.GATEWAY(root, problems)
+    assert found is not None, problems.lines()
+    return found
+
+
+def refusals(text: str) -> tuple[str, ...]:
+    """The problems of a text."""
+    problems = Problems("f")
+    root = parse(text.encode(), problems)
+    assert root is not None
+    assert schema.GATEWAY(root, problems) is None
+    return problems.lines()
+
+
+class GatewayTests(SynchronousTestCase):
+    """The main file's schema."""
+
+    def test_a_minimal_file_leaves_the_defaults(self) -> None:
+        """What is not written is as the settings have it."""
+        found = settings(MINIMAL)
+        self.assertEqual(found.name, "gw.example.org.")
+        self.assertEqual(found.interfaces, Interfaces("wan0", ("lan0",)))
+        self.assertEqual(found.pools.circular, (PoolPrefix(IPv4Network("198.51.100.0/24"), Attachment.ROUTED),))
+        self.assertEqual(found.dns, Dns(wan=DnsFace(listen=(Endpoint(IPv4Address("192.0.2.1"), 53),))))
+        self.assertEqual(found.allocation, Allocation())
+        self.assertEqual((found.admission, found.datapath, found.subscribers), (Admission(), Datapath(), ()))
+
+    def test_every_field_of_the_settings_has_its_key(self) -> None:
+        """A setting that nobody can write would be none."""
+        for section, values in (
+            (schema.GATEWAY, Settings),
+            (schema.INTERFACES, Interfaces),
+            (schema.WAN_FACE, DnsFace),
+            (schema.LAN_FACE, DnsFace),
+            (schema.DNS, Dns),
+            (schema.ALLOCATION, Allocation),
+            (schema.ADMISSION, Admission),
+            (schema.DATAPATH, Datapath),
+        ):
+            self.assertEqual(set(section.keys), {field.name for field in attrs.fields(values)})
+
+    def test_every_default_is_within_the_range_of_its_key(self) -> None:
+        """Writing a default out changes nothing."""
+        for name, section, default in (
+            ("allocation", schema.ALLOCATION, Allocation()),
+            ("admission", schema.ADMISSION, Admission()),
+            ("datapath", schema.DATAPATH, Datapath()),
+        ):
+            written = ", ".join(f"{key}: {getattr(default, key)}" for key in section.keys)
+            self.assertEqual(settings(f"{MINIMAL}{name}: {{{written}}}\n"), settings(MINIMAL))
+
+    def test_missing_keys_are_all_told(self) -> None:
+        """At the beginning of the mapping that lacks them."""
+        lines = refusals("name: example.org\n")
+        self.assertEqual(
+            lines,
+            tuple(f"f:1:1: the key '{key}' is missing: write it" for key in ("dns", "interfaces", "pools", "zones")),
+        )
+
+    def test_a_range_of_the_pool_becomes_prefixes(self) -> None:
+        """Each with the entry's attachment, in order."""
+        text = MINIMAL.replace("198.51.100.0/24, attachment: routed", "198.51.100.3-198.51.100.4, attachment: on-link")
+        self.assertEqual(
+            settings(text).pools.circular,
+            tuple(PoolPrefix(IPv4Network(f"198.51.100.{host}/32"), Attachment.ON_LINK) for host in (3, 4)),
+        )
+
+    def test_outbound_is_a_range(self) -> None:
+        """Or a single address, which is its first and last."""
+        for written, last in (("203.0.113.1-203.0.113.9", 9), ("203.0.113.1", 1)):
+            found = settings(MINIMAL.replace("pools: {", f"pools: {{outbound: {written}, "))
+            self.assertEqual(found.pools.outbound, (IPv4Address("203.0.113.1"), IPv4Address(f"203.0.113.{last}")))
+
+    def test_paths_stay_as_they_are_written(self) -> None:
+        """Where they start is not this module's business."""
+        self.assertEqual(settings(MINIMAL + "subscribers: [a.d, /b.d]").subscribers, (Path("a.d"), Path("/b.d")))
+
+    def test_bad_values_are_told_at_their_place(self) -> None:
+        """One of each section."""
+        for wrong, place in (
+            ("interfaces: {wan: a-very-long-interface, lan: [lan0]}", "f:4:19: "),
+            ("interfaces: {wan: wan0, lan: []}", "f:4:30: "),
+            ("interfaces: {wan: wan0, lan: [a/b]}", "f:4:31: "),
+        ):
+            [line] = refusals(MINIMAL.replace("interfaces: {wan: wan0, lan: [lan0]}", wrong))
+            self.assertEqual(line[: len(place)], place)
+        for wrong in (
+            "allocation: {share_load: 1.1}",
+            "admission: {queue: 65536}",
+            "datapath: {table: 'a b'}",
+            "subscribers: [~]",
+        ):
+            [line] = refusals(MINIMAL + wrong)
+            self.assertTrue(line.startswith("f:7:"))
+
+
+class ZonesTests(SynchronousTestCase):
+    """The zones."""
+
+    def zones(self, text: str) -> str:
+        """A main file with these zones."""
+        return MINIMAL.replace(MINIMAL.split("zones: ")[1].split("\n", maxsplit=1)[0], text)
+
+    def test_a_zone_takes_from_the_first_what_it_lacks(self) -> None:
+        """Name servers and contact, but no address."""
+        text = self.zones(
+            "{example.org: {name_servers: {ns.example.org: 192.0.2.1, ns.example.net: }, contact: admin.example.org,"
+            " address: 192.0.2.1, ttl: 60}, 2.0.192.in-addr.arpa: {negative_ttl: 9}, 100.51.198.in-addr.arpa: }"
+        )
+        first, second, third = settings(text).zones
+        self.assertEqual(
+            first.name_servers, (NameServer("ns.example.org.", IPv4Address("192.0.2.1")), NameServer("ns.example.net."))
+        )
+        self.assertEqual((first.apex_address, first.ttl, first.negative_ttl), (IPv4Address("192.0.2.1"), 60, 5))
+        self.assertEqual(second.name_servers, first.name_servers)
+        self.assertEqual((second.contact, second.apex_address), ("admin.example.org.", None))
+        self.assertEqual((second.ttl, second.negative_ttl), (300, 9))
+        self.assertEqual((third.name, third.contact), ("100.51.198.in-addr.arpa.", "admin.example.org."))
+
+    def test_the_first_zone_must_be_whole(self) -> None:
+        """There is nothing that it could take from."""
+        for text in ("{example.org: }", "{example.org: {contact: admin.example.org}}"):
+            [line] = refusals(self.zones(text))
+            self.assertIn("the first zone needs both 'name_servers' and 'contact'", line)
+
+    def test_there_must_be_a_zone_and_a_name_server(self) -> None:
+        """Empty mappings are told at their place."""
+        self.assertEqual(refusals(self.zones("{}")), ("f:3:8: there is no zone: write {name: {...}}",))
+        [line] = refusals(self.zones("{example.org: {name_servers: {}, contact: admin.example.org}}"))
+        self.assertIn("f:3:37: a zone has at least one name server", line)
