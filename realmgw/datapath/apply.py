@@ -61,14 +61,19 @@ class Kernel:
         Raises:
             PlatformError: There is no nftables at all.
         """
-        native = self._accepts(capabilities.NATIVE_QUEUE)
-        return Capabilities(
+        found = Capabilities(
             privileges=capabilities.effective(Path("/proc/self/status").read_text()),
+            lowest_port=client.read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0,
+        )
+        if not found.has(capabilities.CAP_NET_ADMIN):
+            return found
+        native = self._accepts(capabilities.NATIVE_QUEUE)
+        return attrs.evolve(
+            found,
             missing=tuple(feature for feature in capabilities.FEATURES if not self._accepts(feature)),
             native_queue=native,
             xtables_queue=not native and self._xtables_works(),
             queue_socket=client.queue_socket_works(),
-            lowest_port=client.read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0,
         )
 
     def apply(self, hosts: Iterable[Host]) -> Applied:

@@ -73,20 +73,23 @@ NATIVE_QUEUE = Feature(
 
 @attrs.frozen
 class Capabilities:
-    """What was found. Nothing here is assumed: each field was tried."""
+    """What was found. Nothing here is assumed: each field was tried, or is what it would be if that failed.
+
+    Without CAP_NET_ADMIN nothing beyond the privileges can be tried.
+    """
 
     privileges: int
     """The process's effective capabilities, as bits (CapEff in /proc/self/status)."""
-    missing: tuple[Feature, ...]
-    """Which of `FEATURES` the kernel or nft lacks."""
-    native_queue: bool
-    """nftables' own queue statement."""
-    xtables_queue: bool
-    """The NFQUEUE target by the iptables program; not tried, and False, where the native one is there."""
-    queue_socket: bool
-    """The kernel hands packets to user space at all (nfnetlink_queue)."""
     lowest_port: int
     """The lowest port that may be listened at without CAP_NET_BIND_SERVICE."""
+    missing: tuple[Feature, ...] = FEATURES
+    """Which of `FEATURES` the kernel or nft lacks."""
+    native_queue: bool = False
+    """nftables' own queue statement."""
+    xtables_queue: bool = False
+    """The NFQUEUE target by the iptables program; not tried, and False, where the native one is there."""
+    queue_socket: bool = False
+    """The kernel hands packets to user space at all (nfnetlink_queue)."""
 
     def has(self, capability: int) -> bool:
         """Whether the process holds that capability (its bit's number)."""
@@ -109,6 +112,8 @@ def problems(found: Capabilities, *, ports: tuple[int, ...] = ()) -> tuple[str, 
             f"CAP_NET_BIND_SERVICE is missing, and port {low[0]} needs it: run as root, or with "
             "AmbientCapabilities=CAP_NET_BIND_SERVICE"
         )
+    if not found.has(CAP_NET_ADMIN):
+        return tuple(lines)  # the rest was not tried
     lines += [f"nftables: {feature.name} is missing: {feature.remedy}" for feature in found.missing]
     if not (found.native_queue or found.xtables_queue):
         lines.append(

@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from realmgw.datapath.apply import Applied, Kernel
@@ -203,25 +202,16 @@ class DatapathService(service.Service):
         self._kernel.change_hosts(self._hosts, new)
         self._hosts = new
 
-    def _tell_strays(self) -> None:
+    @inlineCallbacks
+    def _tell_strays(self) -> Generator[Deferred[Any], Any, None]:
         """The timer is set again only when the kernel has answered: a slow kernel makes larger batches, not more."""
         batch, self._strays = self._strays, set()
-        told = self._worker.call(self._kernel.add_strays, batch)
-        told.addCallbacks(self._strays_were_told, self._strays_were_refused, (len(batch),), {}, (len(batch),), {})
-
-    def _strays_were_told(self, _: None, number: int) -> None:
-        self.strays_told += number
-        self._rearm()
-
-    def _strays_were_refused(self, failure: Failure, number: int) -> None:
-        self.strays_lost += number
-        self._rearm()
-        failure.trap(RealmGatewayError)  # type: ignore[no-untyped-call]  # Twisted has no annotation there
-        self._log.warn(
-            "datapath: {number} stray senders not taken: {why}", number=number, why=failure.getErrorMessage()
-        )
-
-    def _rearm(self) -> None:
-        self._timer = None
-        if self.running and self._strays:
-            self._timer = self._clock.callLater(STRAY_INTERVAL, self._tell_strays)
+        try:
+            yield self._worker.call(self._kernel.add_strays, batch)
+            self.strays_told += len(batch)
+        except RealmGatewayError as error:
+            self.strays_lost += len(batch)
+            self._log.warn("datapath: {number} stray senders not taken: {error}", number=len(batch), error=error)
+        finally:
+            again = self.running and self._strays
+            self._timer = self._clock.callLater(STRAY_INTERVAL, self._tell_strays) if again else None

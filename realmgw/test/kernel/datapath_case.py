@@ -1,0 +1,141 @@
+"""What the kernel tests of the datapath share: a testbed whose gateway has the datapath, and a program at its queue."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config import settings as config
+from realmgw.datapath import marks
+from realmgw.datapath.apply import Kernel
+from realmgw.subscribers.model import Host
+from realmgw.test.kernel import requirements
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.topology import ON_LINK, ROUTED, Testbed
+
+PREFIX = f"d{os.getpid()}-"
+TO_FIRST, TO_SECOND, REFUSED, UNDECIDED = (f"100.64.2.{last}" for last in (1, 2, 5, 6))
+"""What the program at the queue does with a packet depends on the pool address that it is for."""
+TO_NOBODY, TO_FIRST_ON_LINK = "100.64.2.9", "100.64.1.131"
+VERDICTS = {
+    TO_FIRST: marks.admitted(1),
+    TO_SECOND: marks.admitted(2),
+    TO_FIRST_ON_LINK: marks.admitted(1),
+    TO_NOBODY: marks.admitted(77),
+    REFUSED: marks.REJECTED,
+}
+DECIDE = """
+import sys
+from netfilterqueue import NetfilterQueue
+verdicts = dict(word.split("=") for word in sys.argv[1:])
+def decide(packet):
+    destination = ".".join(map(str, packet.get_payload()[16:20]))
+    if destination in verdicts:
+        packet.set_mark(int(verdicts[destination]))
+    packet.accept()
+queue = NetfilterQueue()
+queue.bind(1, decide)
+print("bound", flush=True)
+queue.run()
+"""
+PATIENCE = 5.0  # seconds
+
+
+def settings(*, stray_rate: int, reject_rate: int) -> config.Settings:
+    """The settings of the testbed's gateway."""
+    prefixes = [(f"{address}/32", config.Attachment.ON_LINK) for address in ON_LINK]
+    prefixes.append((ROUTED, config.Attachment.ROUTED))
+    return config.Settings(
+        name="gwa",
+        zones=(),
+        interfaces=config.Interfaces(wan="wan0", lan=("lan0",)),
+        pools=config.Pools(circular=tuple(config.PoolPrefix(ip_network(net), how) for net, how in prefixes)),
+        admission=config.Admission(stray_rate=stray_rate),
+        datapath=config.Datapath(reject_rate=reject_rate),
+    )
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Waits for what the kernel or another process does. Returns whether it came true in time."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+class DatapathTestCase(SynchronousTestCase):
+    """What all of them need: a testbed, and the datapath in its gateway."""
+
+    skip = requirements.missing_for_testbed()
+    reject_rate = 1000
+
+    def setUp(self) -> None:
+        """Builds the testbed and applies the datapath."""
+        self.testbed = Testbed(PREFIX, hosts=2, clients=2)
+        self.testbed.__enter__()
+        self.addCleanup(self.testbed.close)
+        self.hosts = tuple(
+            Host(index=number, name=f"h{number}.example.", address=socket.inet_aton(address), max_claims=1)
+            for number, address in enumerate(self.testbed.hosts, 1)
+        )
+        self.settings = settings(stray_rate=5, reject_rate=self.reject_rate)
+        self.kernel = Kernel(self.settings)
+        self.addCleanup(self.kernel.close)
+        self.applied = self.testbed.call("gwa", self.kernel.apply, self.hosts)
+
+    def decide(self) -> subprocess.Popen[bytes]:
+        """Starts the program at the queue."""
+        words = [f"{address}={mark}" for address, mark in VERDICTS.items()]
+        argv = [sys.executable, "-c", DECIDE, *words]
+        process = self.testbed.spawn("gwa", argv, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stdout.close)
+        self.assertEqual(process.stdout.readline(), b"bound\n")
+        return process
+
+    def packets(self, counter: str) -> int:
+        """What a named counter of the gateway has counted."""
+        return self.testbed.call("gwa", self.kernel.counts)[counter].packets
+
+    def counted(self, counter: str, at_least: int = 1) -> None:
+        """A named counter comes to that."""
+        self.assertTrue(until(lambda: self.packets(counter) >= at_least), f"{counter}: {self.packets(counter)}")
+
+    def make(self, namespace: str, kind: int, address: str = "", port: int = 0, protocol: int = 0) -> socket.socket:
+        """A socket in a namespace, bound to an address there."""
+        with self.testbed.inside(namespace):
+            made = socket.socket(socket.AF_INET, kind, protocol)
+        self.addCleanup(made.close)
+        made.settimeout(PATIENCE)
+        if address or port:
+            made.bind((address, port))
+        return made
+
+    def server(self, namespace: str, address: str, port: int) -> socket.socket:
+        """A listening TCP socket."""
+        made = self.make(namespace, socket.SOCK_STREAM, address, port)
+        made.listen()
+        return made
+
+    def udp(self, namespace: str = "public", address: str = "", port: int = 0) -> socket.socket:
+        """A UDP socket."""
+        return self.make(namespace, socket.SOCK_DGRAM, address, port)
+
+    def nft(self, *arguments: str) -> str:
+        """Runs the nft program in the gateway."""
+        done = self.testbed.run("gwa", ["nft", *arguments])
+        self.assertEqual(done.returncode, 0, done.stderr)  # it warns of tables that iptables has made
+        return done.stdout

@@ -1,0 +1,118 @@
+"""The datapath in a kernel: what is put there, what is found missing, what is left after a purge."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from ipaddress import ip_address, ip_network
+
+import attrs
+
+from realmgw.config import settings as config
+from realmgw.datapath import marks
+from realmgw.datapath.apply import Kernel
+from realmgw.errors import PlatformError
+from realmgw.subscribers.model import Host
+from realmgw.test.kernel.datapath_case import DatapathTestCase
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.topology import ROUTED
+
+
+class PlacedTests(DatapathTestCase):
+    """What is put into the kernel, and what is left of it."""
+
+    def routes(self) -> str:
+        """Our routes in every table."""
+        return self.testbed.run("gwa", ["ip", "route", "show", "table", "all", "proto", "82"]).stdout
+
+    def test_applied_twice_is_the_same_as_once(self) -> None:
+        """A second start finds nothing to change, and the ruleset and routes are as they were."""
+        self.assertTrue(self.applied.changes)
+        before = self.nft("list", "ruleset"), self.routes()
+        again = self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        self.assertEqual(again.changes, ())
+        self.assertEqual((self.nft("list", "ruleset"), self.routes()), before)
+
+    def test_purge_leaves_nothing(self) -> None:
+        """Ruleset, iptables chain and routes are gone; a second purge finds nothing and does not mind."""
+        for _ in range(2):
+            self.testbed.call("gwa", self.kernel.purge)
+            self.assertEqual((self.nft("list", "ruleset"), self.routes()), ("", ""))
+        self.assertNotIn("realmgw", self.testbed.run("gwa", ["iptables-save"]).stdout)
+
+    def test_purge_spares_what_others_have(self) -> None:
+        """A table, a rule in mangle and a route of somebody else stay."""
+        self.nft("add", "table", "inet", "theirs")
+        self.testbed.run("gwa", ["iptables", "-t", "mangle", "-A", "PREROUTING", "-j", "ACCEPT"])
+        self.testbed.run("gwa", ["ip", "route", "add", "unreachable", "203.0.113.0/24"])
+        self.testbed.call("gwa", self.kernel.purge)
+        self.assertIn("table inet theirs", self.nft("list", "ruleset"))
+        saved = self.testbed.run("gwa", ["iptables-save", "-t", "mangle"]).stdout
+        self.assertIn("-A PREROUTING -j ACCEPT", saved)
+        self.assertIn("203.0.113.0/24", self.testbed.run("gwa", ["ip", "route"]).stdout)
+
+    def test_changed_pool_leaves_no_stale_routes(self) -> None:
+        """Prefixes that are gone lose their routes, one whose attachment changed gets the other kind."""
+        pool = config.PoolPrefix(ip_network(ROUTED), config.Attachment.ON_LINK)
+        changed = Kernel(attrs.evolve(self.settings, pools=config.Pools(circular=(pool,))))
+        self.addCleanup(changed.close)
+        applied = self.testbed.call("gwa", changed.apply, self.hosts)
+        self.assertEqual(self.routes().split(), f"local {ROUTED} dev lo table local scope host".split())
+        self.assertTrue(any("on-link" in warning for warning in applied.warnings))
+
+    def test_kernel_settings_are_set(self) -> None:
+        """Forwarding is on and conntrack picks up no flow from its middle."""
+        for key, value in (("ipv4.ip_forward", "1"), ("netfilter.nf_conntrack_tcp_loose", "0")):
+            self.assertEqual(self.testbed.run("gwa", ["sysctl", "-n", f"net.{key}"]).stdout.strip(), value)
+
+    def test_missing_interface_is_named(self) -> None:
+        """A gateway whose WAN interface does not exist is refused, and the rules that were there stay."""
+        before = self.nft("list", "ruleset")
+        gone = Kernel(attrs.evolve(self.settings, interfaces=config.Interfaces(wan="wan9", lan=("lan0",))))
+        self.addCleanup(gone.close)
+        with self.assertRaisesRegex(PlatformError, "there is no interface wan9"):
+            self.testbed.call("gwa", gone.apply, self.hosts)
+        self.assertEqual(self.nft("list", "ruleset"), before)
+
+    def test_foreign_route_in_the_way_is_named(self) -> None:
+        """A route of somebody else for a pool prefix is left alone, and the start refused."""
+        self.testbed.call("gwa", self.kernel.purge)
+        self.testbed.run("gwa", ["ip", "route", "add", "blackhole", ROUTED])
+        with self.assertRaisesRegex(PlatformError, "unreachable route for 100.64.2.0/28 was refused"):
+            self.testbed.call("gwa", self.kernel.apply, self.hosts)
+
+    def test_without_privileges_the_capability_is_named(self) -> None:
+        """A process that may not administer the network is told which capability it needs."""
+        reading, writing = os.pipe()
+        with self.testbed.inside("gwa"):
+            child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups([])
+                os.setuid(65534)
+                Kernel(self.settings).apply(())
+            except BaseException as error:  # noqa: BLE001  # whatever it is, the parent shall see it
+                os.write(writing, f"{type(error).__name__}: {error}".encode())
+            os._exit(0)
+        os.close(writing)
+        os.waitpid(child, 0)
+        said = os.read(reading, 4096).decode()
+        os.close(reading)
+        self.assertRegex(said, r"^PlatformError: CAP_NET_ADMIN is missing: .*AmbientCapabilities")
+
+    def test_a_hundred_thousand_hosts_are_one_transaction(self) -> None:
+        """A large directory is taken, and the counters are read as fast as with a small one."""
+        many = tuple(
+            Host(
+                index=number, name=f"h{number}.example.", address=(0x0A000000 + number).to_bytes(4, "big"), max_claims=1
+            )
+            for number in range(1, 100_001)
+        )
+        self.testbed.call("gwa", self.kernel.apply, many)
+        began = time.perf_counter()
+        self.assertEqual(self.packets("presented"), 0)
+        self.assertLess(time.perf_counter() - began, 0.1)
+        last = self.nft("get", "element", "inet", "realmgw", "hosts", f"{{ {marks.admitted(100_000):#x} }}")
+        self.assertIn(str(ip_address(0x0A000000 + 100_000)), last)
