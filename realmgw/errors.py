@@ -74,7 +74,7 @@ class Reason(enum.IntEnum):
     ZERO_PORT = 40
     """Port 0 in TCP, UDP or SCTP."""
     NOT_INITIAL = 41
-    """A TCP segment that does not open a connection (not a bare SYN)."""
+    """What can not begin a flow: TCP but a bare SYN, SCTP but an INIT, ICMP but a request."""
     REPEATED = 42
     """The same sender was refused so often that it was not looked at again."""
     FAULT = 43
