@@ -1,0 +1,51 @@
+"""The composition root: what `twistd realmgw` is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.application.service import IServiceMaker
+from twisted.plugin import getPlugins
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw import tap
+
+CONF = Path(__file__).parents[2] / "conf" / "realmgw.yaml"
+
+
+class MakeServiceTests(SynchronousTestCase):
+    """From a command line to services."""
+
+    def options(self, *arguments: str) -> tap.Options:
+        """The parsed command line."""
+        options = tap.Options()
+        options.parseOptions(arguments)
+        return options
+
+    def test_twistd_knows_it(self) -> None:
+        """The plugin is found, and leads to this module."""
+        makers = {maker.tapname: maker for maker in getPlugins(IServiceMaker)}
+        self.assertEqual(makers["realmgw"].module, tap.__name__)
+
+    def test_datapath_first_and_dns_last(self) -> None:
+        """Nobody is told an address before the datapath can honour it, and the claims end as they should."""
+        if not CONF.exists():
+            self.skipTest("no checkout: conf/ is not installed")
+        gateway = tap.make_service(self.options("--config", str(CONF)))
+        names = [part.name for part in gateway]  # type: ignore[attr-defined]  # an IServiceCollection
+        self.assertEqual(names, ["datapath", "admission", "allocation", "dns"])
+
+    def test_says_every_problem_of_a_bad_configuration(self) -> None:
+        """The message names the file and the place of each problem, and nothing is started."""
+        bad = Path(self.mktemp())
+        bad.write_text("nam: gwa.demo\n")
+        with self.assertRaises(UsageError) as caught:
+            tap.make_service(self.options("--config", str(bad)))
+        self.assertIn(f"{bad}:1:1: ", str(caught.exception))
+
+    def test_says_when_there_is_no_configuration(self) -> None:
+        """A missing file is a problem of the operator's, not a traceback."""
+        with self.assertRaises(UsageError) as caught:
+            tap.make_service(self.options("--config", "/nonexistent/realmgw.yaml"))
+        self.assertIn("/nonexistent/realmgw.yaml", str(caught.exception))
