@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from testbed import client, host, sctp, topology, visits
-from testbed.gateway import ON_LINK_POOL, Gateway, Subscriber
+from testbed.gateway import ON_LINK_POOL, ORDERLY, Gateway, Subscriber
 from testbed.narration import Narration
 from testbed.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, Testbed, TestbedError
 from testbed.visits import Visit, percentile
@@ -181,7 +181,7 @@ class Demo:
             self.gateway.kill()
             return "by signal 9"
         status = self.gateway.stop()
-        self.tell.claim("it stops in order", status == 0)
+        self.tell.claim("it stops in order", status == ORDERLY)
         return f"exit status {status}"
 
     def find_closed(self) -> None:
@@ -233,12 +233,16 @@ class Demo:
 
     def purge(self) -> None:
         """The gateway takes everything away that it put into the kernel."""
-        self.tell.step("--purge removes everything that the gateway put into the kernel")
+        self.tell.step("A gateway started with --purge leaves nothing in the kernel when it stops")
         self.gateway.stop()
         self.tell.type(*inside("gwa"), "nft", "list", "tables")
-        done = self.tell.type(*gateway_command(self.gateway).split(), "--purge")
-        left = self.tell.type(*inside("gwa"), "nft", "list", "tables")
-        self.tell.claim("no table of ours is left", done.returncode == 0 and "realmgw" not in left.stdout)
+        self.tell.command(gateway_command(self.gateway, "--purge"))
+        self.gateway.start("--purge")
+        self.tell.command(f"kill -TERM {self.gateway.pid}")
+        self.gateway.stop()
+        left = self.testbed.run("gwa", ["nft", "list", "ruleset"])
+        self.tell.type(*inside("gwa"), "nft", "list", "tables")
+        self.tell.claim("no rule of ours is left", left.returncode == 0 and "realmgw" not in left.stdout)
         routes = self.tell.type(*inside("gwa"), "ip", "route", "show", "table", "all", "type", "local")
         self.tell.claim("no pool address is ours any more", not any(each in routes.stdout for each in ON_LINK))
 
@@ -273,9 +277,10 @@ def python_client(*arguments: str) -> list[str]:
     return [*inside("public"), program("python"), "-m", "testbed.client", *arguments]
 
 
-def gateway_command(gateway: Gateway) -> str:
+def gateway_command(gateway: Gateway, *options: str) -> str:
     """The command that starts the gateway by hand."""
-    return f"ip netns exec gwa env PYTHONPATH=. {program('twistd')} -n --pidfile= realmgw --config {gateway.config}"
+    twistd = [program("twistd"), *gateway.command[1:], *options]
+    return " ".join([*inside("gwa"), "env", "PYTHONPATH=.", *twistd])
 
 
 def dig(tell: Narration, namespace: str, server: str, name: str) -> str:

@@ -36,6 +36,8 @@ ON_LINK_POOL = {"addresses": f"{ON_LINK[0]}-{ON_LINK[-1]}", "attachment": "on-li
 """Three addresses of the WAN link."""
 ROUTED_POOL = {"addresses": ROUTED, "attachment": "routed"}
 """Sixteen addresses that the router routes to the gateway."""
+ORDERLY = -signal.SIGTERM
+"""How a stopped twistd ends: by the signal that it was sent, but only after its services have stopped."""
 PROBE = 0.1  # seconds
 """How long one probe of a starting gateway waits for its answer."""
 LAST_WORDS = 15
@@ -128,7 +130,7 @@ class Gateway:
     @property
     def command(self) -> list[str]:
         """How it is started, in the namespace, with the checkout in PYTHONPATH."""
-        return [str(twistd()), "-n", "--pidfile=", "realmgw", "--config", str(self.config)]
+        return [str(twistd()), "--nodaemon", "--pidfile=", "realmgw", "--config", str(self.config)]
 
     @property
     def pid(self) -> int:
@@ -139,10 +141,11 @@ class Gateway:
         """
         return self._running().pid
 
-    def start(self, timeout: float = 10.0) -> float:
+    def start(self, *options: str, timeout: float = 10.0) -> float:
         """Starts it and waits until it answers a DNS query.
 
         Args:
+            options: Further options of its own, such as `--purge`.
             timeout: How long to wait, in seconds.
 
         Returns:
@@ -152,7 +155,8 @@ class Gateway:
             TestbedError: It ended, or did not answer in time (then it was killed); the text has the end of its log.
         """
         begin = time.monotonic()
-        self.process = self._testbed.spawn("gwa", [sys.executable, *self.command], log=self.log.name)
+        argv = [sys.executable, *self.command, *options]
+        self.process = self._testbed.spawn("gwa", argv, log=self.log.name)
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() - begin > timeout:
                 self.kill()
@@ -167,13 +171,13 @@ class Gateway:
             timeout: How long it may take, in seconds.
 
         Returns:
-            Its exit status.
+            Its exit status: `ORDERLY` when all went well.
 
         Raises:
             TestbedError: It did not stop in time, and was killed.
         """
         process = self._running()
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -188,10 +192,6 @@ class Gateway:
         process.kill()
         process.wait()
         self.process = None
-
-    def purge(self) -> subprocess.CompletedProcess[str]:
-        """Runs the gateway's own command that removes every rule and route it made."""
-        return self._testbed.run("gwa", [sys.executable, *self.command, "--purge"])
 
     def answers(self) -> bool:
         """Whether it answers a DNS query of a public client, within `PROBE` seconds."""

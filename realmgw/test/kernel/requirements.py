@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.util
 import os
 
+from realmgw.config.settings import Interfaces, Pools, Settings
+from realmgw.datapath import capabilities
+from realmgw.datapath.apply import Kernel
+from realmgw.errors import PlatformError
+
+SETTINGS = Settings(name="probe.", zones=(), interfaces=Interfaces("wan0", ("lan0",)), pools=Pools(()))
+"""What is tried does not depend on them."""
 CLONE_NEWNET = 0x40000000
 """For unshare(2): a network namespace."""
 
@@ -27,3 +35,40 @@ def _missing_namespaces() -> str | None:
         os._exit(0 if ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0 else 1)
     refused = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return "needs CAP_SYS_ADMIN and CAP_NET_ADMIN (network namespaces)" if refused else None
+
+
+@functools.cache
+def missing_for_gateway() -> str | None:
+    """What is missing to run a gateway in a testbed, or None."""
+    missing = missing_for_testbed()
+    if missing is not None:
+        return missing
+    for module in ("dns", "netfilterqueue"):
+        if importlib.util.find_spec(module) is None:
+            return f"needs the Python package that has {module}"
+    return _missing_of_kernel()
+
+
+def _missing_of_kernel() -> str | None:
+    """The first thing that the gateway itself finds missing, in a namespace of its own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            ctypes.CDLL(None).unshare(CLONE_NEWNET)
+            os.write(writing, "\n".join(_problems()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        first = told.readline().strip()
+    os.waitpid(child, 0)
+    return first or None
+
+
+def _problems() -> tuple[str, ...]:
+    """What the gateway finds missing in the namespace that we are in."""
+    try:
+        return capabilities.problems(Kernel(SETTINGS).probe(), ports=(53,))
+    except PlatformError as error:
+        return (str(error),)

@@ -1,0 +1,362 @@
+"""The whole gateway, started by twistd, between real clients and real hosts in namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.test.kernel import requirements
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed import client, host
+    from testbed.gateway import ON_LINK_POOL, ORDERLY, ROUTED_POOL, Gateway, Service, Subscriber
+    from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError
+
+R = TypeVar("R")
+
+PREFIX = f"e{os.getpid()}-"
+FIRST, SECOND = "192.168.0.100", "192.168.0.101"
+"""The private hosts."""
+TCP, UDP = 6, 17
+ONE_ADDRESS = "100.64.2.1"
+"""The whole pool of the tests in which services share."""
+
+
+def take_down() -> None:
+    """Takes the running testbed down, if there is one."""
+    running, RealmTestCase.running = RealmTestCase.running, None
+    if running is not None:
+        running[1].close()
+
+
+atexit.register(take_down)
+
+
+class RealmTestCase(SynchronousTestCase):
+    """One testbed and one gateway for all tests of a class.
+
+    Trial has no set-up of classes, so the first test makes them; they go when a test of another class begins, or with
+    the process.
+    """
+
+    skip = requirements.missing_for_gateway()
+    circular: ClassVar[Sequence[Mapping[str, str]]] = ()
+    running: ClassVar[tuple[type[RealmTestCase], Testbed, Gateway] | None] = None
+
+    @classmethod
+    def subscribers(cls) -> list[Subscriber]:
+        """Who lives behind the gateway."""
+        return [Subscriber("one.gwa.demo.", FIRST), Subscriber("two.gwa.demo.", SECOND)]
+
+    def setUp(self) -> None:
+        """Builds the testbed and starts the gateway, unless an earlier test of this class did."""
+        if RealmTestCase.running is None or RealmTestCase.running[0] is not type(self):
+            take_down()
+            RealmTestCase.running = (type(self), *self.build())
+        _, self.testbed, self.gateway = RealmTestCase.running
+
+    def build(self) -> tuple[Testbed, Gateway]:
+        """A testbed with a gateway that serves."""
+        testbed = Testbed(PREFIX, hosts=2, clients=5).__enter__()
+        try:
+            host.start(testbed)
+            gateway = Gateway(testbed, self.subscribers(), circular=self.circular or (ON_LINK_POOL, ROUTED_POOL))
+            gateway.start()
+        except BaseException:
+            testbed.close()
+            raise
+        return testbed, gateway
+
+    def public(self, doing: Coroutine[Any, Any, R]) -> R:
+        """What a public client does."""
+        return self.testbed.call("public", asyncio.run, doing)
+
+    def ask(self, name: str) -> str:
+        """The address that a public client is answered."""
+        return self.public(client.address_of(name))
+
+    def unreachables(self) -> int:
+        """How many ICMP destination-unreachable messages the public clients have received."""
+        with self.testbed.inside("public"):
+            lines = Path("/proc/thread-self/net/snmp").read_text().splitlines()
+        fields, values = (line.split() for line in lines if line.startswith("Icmp:"))
+        return int(values[fields.index("InDestUnreachs")])
+
+    def assert_refused(self, number: int, unreachables: int, doing: Coroutine[Any, Any, object]) -> None:
+        """A flow fails with an error, and that was told by so many ICMP messages (none: by TCP RST)."""
+        before = self.unreachables()
+        error = self.assertRaises(OSError, self.public, doing)
+        self.assertEqual((number, unreachables), (error.errno, self.unreachables() - before))
+
+    def download(self, pool: ThreadPoolExecutor, name: str, size: int) -> Future[client.Download]:
+        """A download at a megabyte per second, already under way."""
+        address, begun = self.ask(name), Future[None]()
+
+        def progress(octets: int) -> None:
+            if octets and not begun.done():
+                begun.set_result(None)
+
+        path = f"/download?bytes={size}&rate=1000000"
+        doing = client.download(address, 80, path, timeout=20.0, progress=progress)
+        running = pool.submit(self.public, doing)
+        begun.result(5.0)
+        return running
+
+
+class FlowTests(RealmTestCase):
+    """A name is asked for, and a flow is opened to the answer."""
+
+    def test_carries_tcp(self) -> None:
+        """A TCP connection to the answered address is one to the name's host."""
+        self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
+        self.assertEqual(SECOND, self.public(client.fetch(self.ask("two.gwa.demo"))))
+
+    def test_carries_udp(self) -> None:
+        """Datagrams reach the name's host, and its answers come from the address that was asked."""
+        self.assertEqual([SECOND], self.public(client.echo(self.ask("two.gwa.demo"))))
+
+    def test_carries_icmp(self) -> None:
+        """An echo request is answered by the name's host."""
+        self.assertEqual(SECOND, self.public(client.ping(self.ask("two.gwa.demo"))))
+
+    def test_carries_sctp(self) -> None:
+        """An SCTP association can be set up with the name's host."""
+        self.assertEqual(FIRST, self.public(client.associate(self.ask("one.gwa.demo"))))
+
+    def test_keeps_a_burst(self) -> None:
+        """Three datagrams sent back to back from one socket all arrive, although there was one query."""
+        for _ in range(20):
+            self.assertEqual([FIRST] * 3, self.public(client.echo(self.ask("one.gwa.demo"), burst=3)))
+
+    def test_serves_parallel_connections(self) -> None:
+        """A browser's further connections are let in with the first one."""
+        address = self.ask("one.gwa.demo")
+
+        async def six() -> list[str]:
+            return await asyncio.gather(*(client.fetch(address) for _ in range(6)))
+
+        self.assertEqual([FIRST] * 6, self.public(six()))
+
+    def test_gives_a_retransmission_the_same_address(self) -> None:
+        """A resolver that asks again for a name that it waits for is told the same address."""
+        self.assertEqual(self.ask("two.gwa.demo"), self.ask("two.gwa.demo"))
+
+    def test_leaves_no_private_host_open(self) -> None:
+        """Who routes packets to the private addresses past the gateway's back does not get there."""
+        self.testbed.run("router", ["ip", "route", "replace", "192.168.0.0/24", "via", GATEWAY])
+        self.addCleanup(self.testbed.run, "router", ["ip", "route", "delete", "192.168.0.0/24"])
+        self.assertRaises(OSError, self.public, client.fetch(FIRST, timeout=0.5))
+
+    def test_leaves_no_server_of_its_own_open(self) -> None:
+        """A server of the gateway machine that listens everywhere is not reached at a pool address."""
+        with self.testbed.inside("gwa"):
+            server = socket.create_server(("0.0.0.0", 8080))
+        self.addCleanup(server.close)
+        self.assertRaises(OSError, self.public, client.fetch(ON_LINK[2], 8080, timeout=0.5))
+
+    def test_lets_hosts_out(self) -> None:
+        """A private host's own connection leaves from an address of the pool."""
+        with self.testbed.inside("public"):
+            server = socket.create_server((self.testbed.clients[0], 9000))
+        self.addCleanup(server.close)
+        with self.testbed.inside("test_gwa"):
+            connection = socket.create_connection((self.testbed.clients[0], 9000), timeout=2)
+        self.addCleanup(connection.close)
+        accepted, (address, _) = server.accept()
+        self.addCleanup(accepted.close)
+        self.assertIn(address, ON_LINK)
+
+
+class StrayTests(RealmTestCase):
+    """Nobody was announced, or not this one: the sender is told by his protocol."""
+
+    def setUp(self) -> None:
+        """Strays come from an address that was never admitted."""
+        super().setUp()
+        self.stray = self.testbed.clients[4]
+
+    def test_refuses_tcp(self) -> None:
+        """An unannounced SYN is answered by RST."""
+        self.assert_refused(errno.ECONNREFUSED, 0, client.fetch("100.64.2.9", source=self.stray))
+
+    def test_refuses_udp(self) -> None:
+        """An unannounced datagram is answered by ICMP port unreachable."""
+        self.assert_refused(errno.ECONNREFUSED, 1, client.echo("100.64.2.9", source=self.stray))
+
+    def test_refuses_icmp(self) -> None:
+        """An unannounced echo request is answered by ICMP administratively prohibited."""
+        self.assert_refused(errno.EHOSTUNREACH, 1, client.ping("100.64.2.9", source=self.stray))
+
+    def test_refuses_other_protocols(self) -> None:
+        """An unannounced packet of any other protocol is answered by ICMP protocol unreachable."""
+        self.assert_refused(errno.ENOPROTOOPT, 1, client.associate("100.64.2.9", source=self.stray))
+
+    def test_refuses_on_the_link(self) -> None:
+        """The same holds for the pool addresses of the WAN link."""
+        self.assert_refused(errno.ECONNREFUSED, 0, client.fetch(ON_LINK[1], source=self.stray))
+
+    def test_refuses_a_third_client(self) -> None:
+        """One query lets in one client, and one more in case a stray was first; nobody after them."""
+        address = self.ask("one.gwa.demo")
+        first, second, third = self.testbed.clients[1:4]
+        for source in (first, second):
+            self.assertEqual(FIRST, self.public(client.fetch(address, source=source)))
+        self.assert_refused(errno.ECONNREFUSED, 0, client.fetch(address, source=third))
+
+
+class SharedAddressTests(RealmTestCase):
+    """Full services share an address: here, the pool's only one, which the router routes to us."""
+
+    circular: ClassVar[Sequence[Mapping[str, str]]] = [{"addresses": ONE_ADDRESS, "attachment": "routed"}]
+
+    @classmethod
+    def subscribers(cls) -> list[Subscriber]:
+        """Two hosts with services that do not clash."""
+        return [
+            Subscriber(
+                "one.gwa.demo.", FIRST, (Service("web.gwa.demo.", TCP, 80), Service("log.gwa.demo.", UDP, 2000))
+            ),
+            Subscriber(
+                "two.gwa.demo.", SECOND, (Service("api.gwa.demo.", TCP, 2000), Service("dns.gwa.demo.", UDP, 2001))
+            ),
+        ]
+
+    def test_serves_two_hosts_by_one_address_at_once(self) -> None:
+        """Each service of each host is reached at the same address by its own protocol and port."""
+        for name in ("web", "log", "api", "dns"):
+            self.assertEqual(ONE_ADDRESS, self.ask(f"{name}.gwa.demo"))
+        self.assertEqual(SECOND, self.public(client.fetch(ONE_ADDRESS, 2000)))
+        self.assertEqual(FIRST, self.public(client.fetch(ONE_ADDRESS, 80)))
+        self.assertEqual([SECOND], self.public(client.echo(ONE_ADDRESS, 2001)))
+        self.assertEqual([FIRST], self.public(client.echo(ONE_ADDRESS, 2000)))
+
+    def test_serves_nothing_but_the_service(self) -> None:
+        """What was asked for is reached, and no other port of the host."""
+        self.assertEqual(ONE_ADDRESS, self.ask("web.gwa.demo"))
+        stranger = self.testbed.clients[3]
+        self.assert_refused(errno.ECONNREFUSED, 0, client.fetch(ONE_ADDRESS, 81, source=stranger))
+        self.assertEqual(FIRST, self.public(client.fetch(ONE_ADDRESS, 80)))
+
+
+class TurnTests(RealmTestCase):
+    """Whole addresses, and one of them only."""
+
+    circular: ClassVar[Sequence[Mapping[str, str]]] = [{"addresses": ONE_ADDRESS, "attachment": "routed"}]
+
+    def test_serves_hosts_in_turn(self) -> None:
+        """A whole address passes from host to host, as the queries come."""
+        for name, expected in (("one", FIRST), ("two", SECOND), ("one", FIRST)):
+            self.assertEqual(expected, self.public(client.fetch(self.ask(f"{name}.gwa.demo"))))
+
+
+class NameTests(RealmTestCase):
+    """The DNS server's faces."""
+
+    def test_answers_with_the_pool(self) -> None:
+        """To the public, a name has an address of the pool, lent for this moment."""
+        answer = self.public(client.resolve("one.gwa.demo"))
+        self.assertEqual(("NOERROR", 0, 1), (answer.rcode, answer.ttl, len(answer.addresses)))
+        pool = (*ON_LINK, ROUTED.rpartition(".")[0])
+        self.assertTrue(answer.addresses[0].startswith(pool))
+
+    def test_answers_by_tcp(self) -> None:
+        """The same by TCP."""
+        self.assertEqual(FIRST, self.public(client.fetch(self.public(client.address_of("one.gwa.demo", tcp=True)))))
+
+    def test_keeps_the_case_of_the_question(self) -> None:
+        """Names compare without regard to case; the answer has the asker's."""
+        answer = self.public(client.resolve("oNe.GwA.deMO"))
+        self.assertEqual("oNe.GwA.deMO.", answer.message.answer[0].name.to_text())
+
+    def test_answers_the_realm_with_private_addresses(self) -> None:
+        """On the LAN, a name has its host's own address."""
+        answer = self.testbed.call("test_gwa", asyncio.run, client.resolve("two.gwa.demo", server=GATEWAY_LAN))
+        self.assertEqual([SECOND], answer.addresses)
+
+    def test_denies_what_is_not_there(self) -> None:
+        """An unknown name is NXDOMAIN, a known one without such records NODATA, both with the SOA."""
+        for name, kind, rcode in (("none.gwa.demo", "A", "NXDOMAIN"), ("one.gwa.demo", "AAAA", "NOERROR")):
+            answer = self.public(client.resolve(name, kind=kind))
+            self.assertEqual((rcode, []), (answer.rcode, answer.message.answer))
+            self.assertEqual("gwa.demo.", answer.message.authority[0].name.to_text())
+
+    def test_refuses_foreign_names(self) -> None:
+        """We are nobody's resolver."""
+        self.assertEqual("REFUSED", self.public(client.resolve("www.example.org")).rcode)
+
+
+class LifeTests(RealmTestCase):
+    """The gateway goes and comes back."""
+
+    def setUp(self) -> None:
+        """Each test begins with a gateway that runs."""
+        super().setUp()
+        if self.gateway.process is None:
+            self.gateway.start()
+
+    def test_keeps_flows_when_killed(self) -> None:
+        """After SIGKILL a download goes on to its end, no new flow passes, and a restart serves again."""
+        with ThreadPoolExecutor(1) as pool:
+            running = self.download(pool, "one.gwa.demo", 1_500_000)
+            self.gateway.kill()
+            self.assertRaises(OSError, self.public, client.fetch(ON_LINK[0], timeout=0.5))
+            self.assertFalse(running.done())
+            self.gateway.start()
+            got = running.result(20.0)
+        self.assertEqual(host.checksum(FIRST, 1_500_000), got.checksum)
+        self.assertEqual(SECOND, self.public(client.fetch(self.ask("two.gwa.demo"))))
+
+    def test_keeps_flows_when_stopped(self) -> None:
+        """The same after SIGTERM; and the process says that all went well."""
+        with ThreadPoolExecutor(1) as pool:
+            running = self.download(pool, "two.gwa.demo", 1_500_000)
+            self.assertEqual(ORDERLY, self.gateway.stop())
+            self.assertRaises(OSError, self.public, client.fetch(ON_LINK[0], timeout=0.5))
+            self.assertFalse(running.done())
+            self.gateway.start()
+            got = running.result(20.0)
+        self.assertEqual(host.checksum(SECOND, 1_500_000), got.checksum)
+        self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
+
+    def test_removes_everything_when_purged(self) -> None:
+        """With `--purge` the kernel has no rule and no route of ours after the stop; a start puts all of it back."""
+        self.gateway.stop()
+        self.gateway.start("--purge")
+        self.gateway.stop()
+        self.assertNotIn("realmgw", self.testbed.run("gwa", ["nft", "list", "ruleset"]).stdout)
+        routes = self.testbed.run("gwa", ["ip", "route", "show", "table", "all"]).stdout
+        self.assertNotIn(ON_LINK[0], routes)
+        self.assertNotIn(ROUTED, routes)
+        self.gateway.start()
+        self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
+
+    def test_refuses_to_share_the_queue(self) -> None:
+        """A second gateway beside the first one ends with a line that says what is taken; the first one serves on."""
+        second = self.testbed.run("gwa", self.gateway.command)
+        self.assertEqual(1, second.returncode)
+        self.assertIn("can not start: packet queue 1 is taken", second.stdout + second.stderr)
+        self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
+
+    def test_refuses_to_start_without_its_port(self) -> None:
+        """Where another program has port 53 of our address, the gateway ends with a line that says so."""
+        self.gateway.stop()
+        with self.testbed.inside("gwa"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind((GATEWAY, 53))
+            error = self.assertRaises(TestbedError, self.gateway.start)
+        lines = [line for line in str(error).splitlines() if "can not start" in line]
+        self.assertEqual(1, len(lines), error)
+        self.assertIn(f"{GATEWAY}", lines[0])
+        self.assertIn("53", lines[0])
