@@ -74,7 +74,7 @@ class EncodeTests(SynchronousTestCase):
         """An Extended DNS Error needs an OPT record (RFC 8914)."""
         response = Response(Rcode.SERVFAIL, error=ExtendedError(InfoCode.NOT_READY, "no address"))
         options = dns.message.from_wire(encode(with_opt(), response)).options
-        self.assertEqual(options, (dns.edns.EDEOption(14, "no address"),))
+        self.assertEqual(options, (dns.edns.EDEOption(dns.edns.EDECode.NOT_READY, "no address"),))
         self.assertEqual(dns.message.from_wire(encode(QUERY, response)).edns, -1)
 
     def test_compresses_names_within_records(self) -> None:

@@ -86,7 +86,8 @@ class DecodeTests(SynchronousTestCase):
         """Name, type, class and OPT are the same."""
         theirs, ours = dns.message.from_wire(octets), wire.decode(octets)
         asked = theirs.question[0]
-        self.assertEqual((ours.name, ours.type, ours.cls), (asked.name.to_wire().lower(), asked.rdtype, asked.rdclass))
+        name = asked.name.canonicalize().to_wire()
+        self.assertEqual((ours.name, ours.type, ours.cls), (name, asked.rdtype, asked.rdclass))
         if ours.edns is None:
             self.assertEqual(theirs.edns, -1)
         else:
@@ -99,7 +100,8 @@ class RefusalTests(SynchronousTestCase):
 
     def refused(self, octets: bytes) -> wire.BadQueryError:
         """The error that a message gives."""
-        return self.assertRaises(wire.BadQueryError, wire.decode, octets)
+        error: wire.BadQueryError = self.assertRaises(wire.BadQueryError, wire.decode, octets)
+        return error
 
     def test_is_silent_about_responses_and_less_than_a_header(self) -> None:
         """To answer them could begin a loop, or can not be done."""
