@@ -8,7 +8,7 @@ twice in a mapping. Whether `on` is a boolean and `1` a number is not decided he
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 from ruamel.yaml import YAML
@@ -29,6 +29,8 @@ try:
 except ImportError:  # the C parser is an optional part of ruamel.yaml: without it, the same at a tenth of the speed
     CBaseLoader = None  # type: ignore[assignment, misc]  # checked before its only use
 
+MAX_REREAD = 2**20  # characters
+"""How long a text may be that is read again by the slower parser; a few seconds."""
 MAX_DEPTH = 16
 """How deep collections may be nested; the schemas need half of it."""
 
@@ -128,17 +130,37 @@ def parse(text: bytes, problems: Problems) -> Node | None:
     except UnicodeDecodeError as error:
         _add_at(problems, text[: error.start].decode(), f"byte 0x{text[error.start]:02x} is not UTF-8: save as UTF-8")
         return None
+    for events in _parsers(decoded):
+        attempt = Problems(problems.source)
+        root, readable = _compose(decoded, events, attempt)
+        if readable:
+            break
+    problems.found += attempt.found
+    return root
+
+
+def _parsers(text: str) -> tuple[Callable[[str], Iterator[Event]], ...]:
+    """The parsers to try in turn.
+
+    The C parser is ten times as fast, but refuses some YAML 1.2 that people write, `[192.0.2.1:53]` among it. So what
+    it can not read is read again by the other one, which has the last word, if that does not take long.
+    """
+    if CBaseLoader is None:
+        return (_events,)
+    return (_fast_events, _events) if len(text) <= MAX_REREAD else (_fast_events,)
+
+
+def _compose(text: str, events: Callable[[str], Iterator[Event]], problems: Problems) -> tuple[Node | None, bool]:
+    """The document, and whether the text was YAML for this parser; if not, a problem says why."""
     try:
-        return _Composer(problems).compose(_events(decoded))
+        return _Composer(problems).compose(events(text)), True
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
         problems.at(mark.line + 1, mark.column + 1, f"this is no YAML: {what}")
-        return None
-    except ReaderError as error:  # a character that YAML does not allow; the C parser counts octets
-        before = decoded[: error.position] if CBaseLoader is None else decoded.encode()[: error.position].decode()
-        _add_at(problems, before, f"this is no YAML: {error.reason}")
-        return None
+    except ReaderError as error:  # a character that YAML does not allow
+        _add_at(problems, text[: error.position], f"this is no YAML: {error.reason}")
+    return None, False
 
 
 def _add_at(problems: Problems, before: str, text: str) -> None:
@@ -147,13 +169,19 @@ def _add_at(problems: Problems, before: str, text: str) -> None:
 
 
 def _events(text: str) -> Iterator[Event]:
-    """The parser's events, from the C parser where there is one."""
-    if CBaseLoader is None:
-        yield from YAML(typ="safe", pure=True).parse(text)
-        return
-    loader = CBaseLoader(text)
-    while (event := loader.get_event()) is not None:
-        yield event
+    """The events of the parser in Python."""
+    yield from YAML(typ="safe", pure=True).parse(text)
+
+
+def _fast_events(text: str) -> Iterator[Event]:
+    """The events of the parser in C."""
+    try:
+        loader = CBaseLoader(text)
+        while (event := loader.get_event()) is not None:
+            yield event
+    except ReaderError as error:
+        error.position = len(text.encode()[: error.position].decode(errors="ignore"))  # it counts octets
+        raise
 
 
 class _Composer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -116,6 +118,40 @@ class ParseTests(SynchronousTestCase):
             self.assertIsNone(parse(opening * 300_000, problems))
             [line] = problems.lines()
             self.assertIn(f"nested more than {MAX_DEPTH} deep", line)
+
+    def test_reads_colons_within_words(self) -> None:
+        """Endpoints and IPv6 addresses need no quotes, even in a list on one line."""
+        node = parse(b"[192.0.2.1:53, 2001:db8::1, {a: 2001:db8::2}]", self.problems)
+        self.assertEqual(plain(node), ["192.0.2.1:53", "2001:db8::1", {"a": "2001:db8::2"}])
+        self.assertEqual(self.problems.lines(), ())
+
+    def test_keeps_the_problems_that_were_there(self) -> None:
+        """And adds to them."""
+        self.problems.at(1, 1, "there before")
+        parse(b"a: *x", self.problems)
+        self.assertEqual(len(self.problems.lines()), 2)
+
+
+class LongTextTests(SynchronousTestCase):
+    """What is long is read once, by the C parser."""
+
+    skip = None if find_spec("_ruamel_yaml") else "ruamel.yaml.clib is missing"
+
+    def setUp(self) -> None:
+        """Everything above ten characters is long."""
+        self.patch(document, "MAX_REREAD", 10)
+
+    def test_tells_the_place_of_a_bad_character(self) -> None:
+        """In characters, not in octets."""
+        problems = Problems("f")
+        self.assertIsNone(parse("a: ßßß\nß: \x01\n".encode(), problems))
+        self.assertRegex(problems.lines()[0], r"^f:2:[45]: this is no YAML: ")
+
+    def test_tells_what_the_c_parser_could_not_read(self) -> None:
+        """Its word is the last one."""
+        problems = Problems("f")
+        self.assertIsNone(parse(b"a: [192.0.2.1:53]\n", problems))
+        self.assertRegex(problems.lines()[0], r"^f:1:\d+: this is no YAML: ")
 
 
 class AnyTextTests(SynchronousTestCase):

@@ -1,0 +1,164 @@
+"""Tests for `realmgw.subscribers.schema`."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.document import Problems, parse
+from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.schema import DEFAULT_MAX_CLAIMS, Entry, entries
+
+ESTABLISHED = """
+Ue001.example.org.:
+    ID:
+        FQDN:   ['Ue001.example.org.', 'alias.example.org.']
+        IPV4:   ['192.168.0.1']
+        MSISDN: ['358145000001']
+    GROUP:
+        - IPS_GROUP_PREPAID3
+    CIRCULARPOOL:
+        - {max: 3 }
+    SFQDN:
+        - {fqdn:     'ue001.example.org.', proxy_required: false, carriergrade: false }
+        - {fqdn: 'www.ue001.example.org.', proxy_required: true , carriergrade: true }
+        - {fqdn: 'ssh.ue001.example.org.', protocol: 6, port: 22, loose_packet: -1, autobind: false, timeout: 1.5 }
+    FIREWALL:
+        FIREWALL_ADMIN:
+            - {'priority': 0, 'direction': 'EGRESS', 'udp':{'dport': '53'}, 'target': 'REJECT'}
+"""
+HOST = Host(1, "h.example.org.", bytes(4), 1)
+
+
+class EntriesTestCase(SynchronousTestCase):
+    """Reads texts as subscriber files."""
+
+    def read(self, text: str) -> list[Entry]:
+        """The entries of a text without problems."""
+        problems = Problems("f")
+        root = parse(text.encode(), problems)
+        assert root is not None
+        found = entries(root, problems)
+        self.assertEqual(problems.lines(), ())
+        return found
+
+    def services(self, entry: Entry) -> dict[str, Service]:
+        """The services of an entry, for some host."""
+        found = [service(host=HOST) for service in entry.services or ()]
+        return {service.name: service for service in found}
+
+    def assert_refused(self, text: str, *messages: str) -> None:
+        """The text has these problems and no others."""
+        problems = Problems("f")
+        root = parse(text.encode(), problems)
+        assert root is not None
+        self.assertEqual(entries(root, problems), [])
+        self.assertEqual(len(problems.lines()), len(messages), problems.lines())
+        for line, message in zip(problems.lines(), messages, strict=True):
+            self.assertIn(message, line)
+
+
+class EstablishedStyleTests(EntriesTestCase):
+    """Files as existing collections have them."""
+
+    def test_reads_every_key(self) -> None:
+        """Firewall rules are left for others."""
+        [entry] = self.read(ESTABLISHED)
+        self.assertEqual((entry.name, entry.address), ("ue001.example.org.", IPv4Address("192.168.0.1")))
+        self.assertEqual((entry.max_claims, entry.groups), (3, ("IPS_GROUP_PREPAID3",)))
+        services = self.services(entry)
+        self.assertEqual(list(services), [f"{label}ue001.example.org." for label in ("", "www.", "ssh.")])
+        plain, www, ssh = services.values()
+        self.assertEqual((plain.protocol, plain.port, plain.proxy_required, plain.timeout), (0, 0, False, 2.0))
+        self.assertEqual((plain.loose_packet, plain.autobind, plain.carriergrade), (0, True, False))
+        self.assertEqual((www.proxy_required, www.carriergrade), (True, True))
+        self.assertEqual((ssh.protocol, ssh.port, ssh.loose_packet, ssh.autobind, ssh.timeout), (6, 22, -1, False, 1.5))
+
+    def test_keys_may_be_in_lower_case(self) -> None:
+        """All of them."""
+        [upper], [lower] = self.read(ESTABLISHED), self.read(
+            "ue001.example.org.: {id: {fqdn: [ue001.example.org.], ipv4: [192.168.0.1]}, group: [IPS_GROUP_PREPAID3],"
+            " circularpool: {max: 3}, sfqdn: [{FQDN: www.ue001.example.org, Proxy_Required: TRUE}], firewall: {}}"
+        )  # fmt: skip
+        self.assertEqual((lower.name, lower.address, lower.groups), (upper.name, upper.address, upper.groups))
+        self.assertEqual(lower.max_claims, 3)
+        self.assertEqual([service.proxy_required for service in self.services(lower).values()], [True])
+
+    def test_without_circularpool_the_default_counts(self) -> None:
+        """And without FQDN the key is the name, without SFQDN there are no services."""
+        [entry] = self.read("ue001.example.org.: {ID: {IPV4: [192.168.0.1]}}")
+        self.assertEqual((entry.name, entry.max_claims), ("ue001.example.org.", DEFAULT_MAX_CLAIMS))
+        self.assertEqual((entry.groups, self.services(entry)), ((), {}))
+
+    def test_refuses_other_lists_of_addresses_and_limits(self) -> None:
+        """A host has one of each."""
+        self.assert_refused("a.example.org: {ID: {IPV4: []}}", "f:1:28: the list has 0 items")
+        self.assert_refused("a.example.org: {ID: {IPV4: [192.168.0.1, 192.168.0.2]}}", "a host has one address")
+        self.assert_refused("a.example.org: {ID: {FQDN: [a.example.org]}}", "the key 'ipv4' is missing")
+        self.assert_refused(
+            "a.example.org: {ID: {IPV4: [192.168.0.1]}, CIRCULARPOOL: [{max: 1}, {max: 2}]}", "the list has 2 items"
+        )
+
+    def test_refuses_unknown_keys_with_a_suggestion(self) -> None:
+        """On every level."""
+        self.assert_refused(
+            ESTABLISHED.replace("GROUP:", "GROUPS:", 1).replace("MSISDN", "MSISND").replace("port:", "prot:"),
+            "did you mean 'msisdn'?",
+            "did you mean 'group'?",
+            "the key 'prot' is not known",
+        )
+
+    def test_refuses_bad_services(self) -> None:
+        """Each told at its place."""
+        for service, message in (
+            ("{protocol: 6}", "the key 'fqdn' is missing"),
+            ("{fqdn: a.example.org, protocol: 256}", "write a number from 0 to 255"),
+            ("{fqdn: a.example.org, protocol: quic}", "any, icmp, tcp, udp, sctp"),
+            ("{fqdn: a.example.org, port: 65536}", "from 0 to 65535"),
+            ("{fqdn: a.example.org, protocol: 1, port: 5}", "ICMP has no ports"),
+            ("{fqdn: a.example.org, loose_packet: -2}", "from -1 to"),
+            ("{fqdn: a.example.org, timeout: 0}", "from 0.1 to"),
+        ):
+            self.assert_refused(f"a.example.org: {{ID: {{IPV4: [192.168.0.1]}}, SFQDN: [{service}]}}", message)
+
+
+class PlainStyleTests(EntriesTestCase):
+    """Files as we write them."""
+
+    def test_a_host_is_reached_by_its_own_name(self) -> None:
+        """Unless it says otherwise."""
+        [entry] = self.read("A.example.org: {address: 192.168.0.1}")
+        [service] = self.services(entry).values()
+        self.assertEqual((service.name, service.protocol, service.port), ("a.example.org.", 0, 0))
+        self.assertEqual((entry.max_claims, entry.groups), (DEFAULT_MAX_CLAIMS, ()))
+
+    def test_services_stand_under_their_names(self) -> None:
+        """Protocols by name or number."""
+        [entry] = self.read(
+            "a.example.org: {address: 192.168.0.1, max_claims: 0, groups: [x, y], services: "
+            "{a.example.org: , b.example.org: {protocol: UDP}, c.example.org: {protocol: 132, port: 9}}}"
+        )
+        self.assertEqual((entry.max_claims, entry.groups), (0, ("x", "y")))
+        found = [(service.name, service.protocol, service.port) for service in self.services(entry).values()]
+        self.assertEqual(found, [("a.example.org.", 0, 0), ("b.example.org.", 17, 0), ("c.example.org.", 132, 9)])
+
+    def test_a_host_may_have_no_services(self) -> None:
+        """By an empty mapping."""
+        [entry] = self.read("a.example.org: {address: 192.168.0.1, services: {}}")
+        self.assertEqual(self.services(entry), {})
+
+    def test_tells_every_problem(self) -> None:
+        """Of every host."""
+        self.assert_refused(
+            "a.example.org: {adress: 192.168.0.1}\nb.example.org: {address: 2001:db8::1}\nc c: {address: 192.168.0.1}",
+            "f:1:16: the key 'address' is missing",
+            "f:1:17: the key 'adress' is not known: did you mean 'address'?",
+            "f:2:26: '2001:db8::1' is an IPv6 address",
+            "f:3:1: 'c c' is no domain name",
+        )
+
+    def test_a_file_may_be_empty_but_no_list(self) -> None:
+        """An empty one has no hosts."""
+        self.assertEqual(self.read("---\n"), [])
+        self.assert_refused("[a]", "f:1:1: a list stands here: write a mapping, one key for each host")
