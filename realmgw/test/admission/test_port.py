@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -13,10 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from realmgw.admission.faults import Faults
-from realmgw.admission.port import QueuePort
+from realmgw.admission.port import KernelPacketQueue, QueuePort
 from realmgw.config import settings
 from realmgw.errors import PlatformError
-from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, datagram
+from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, accept, datagram
 from realmgw.testing import MemoryPacketQueue
 
 ADMISSION = settings.Admission(queue=77, queue_length=100, per_turn=4)
@@ -44,6 +46,21 @@ class MemoryPacketQueueTests(PacketQueueTestsMixin, SynchronousTestCase):
         """See the mixin."""
         passed, self.queues[0].passed = self.queues[0].passed, []
         return [(packet[28:], mark) for packet, mark in passed]
+
+
+class KernelPacketQueueTests(SynchronousTestCase):
+    """What needs no kernel; the rest is in `realmgw.test.kernel.test_queue`."""
+
+    def test_names_the_missing_library(self) -> None:
+        """And how to get it."""
+        loaded = sys.modules.pop("netfilterqueue", None)
+        sys.modules["netfilterqueue"] = None  # type: ignore[assignment]  # Python's own way to say "not there"
+        if loaded is not None:
+            self.addCleanup(sys.modules.__setitem__, "netfilterqueue", loaded)
+        self.addCleanup(sys.modules.pop, "netfilterqueue")  # runs first
+        error = self.assertRaises(PlatformError, KernelPacketQueue().bind, ADMISSION, accept)
+        self.assertIn("pip install NetfilterQueue", str(error))
+        self.assertNotIn("\n", str(error))
 
 
 class QueuePortTestCase(SynchronousTestCase):
@@ -195,6 +212,27 @@ class QueuePortFaultTests(QueuePortTestCase):
         packet = AcceptedAndBroken()
         self.port._judge(packet)
         self.assertEqual((packet.verdicts, self.faults.count), (1, 1))
+
+    def test_counts_a_drop_that_fails(self) -> None:
+        """There is nothing else to be done for that packet; the others go on."""
+
+        class Broken:
+            """Nothing works."""
+
+            def get_payload(self) -> bytes:
+                raise OSError("no payload")
+
+            def set_mark(self, mark: int) -> None:
+                raise OSError("no mark")
+
+            def accept(self) -> None:
+                raise OSError("no verdict")
+
+            def drop(self) -> None:
+                raise OSError("no verdict")
+
+        self.port._judge(Broken())
+        self.assertEqual(self.faults.count, 2)
 
     def test_does_not_raise_when_the_descriptor_can_not_be_read(self) -> None:
         """An exception would end all reading; it is counted, and the next turn tries again."""
