@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Hashable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.group import Group, Groups
 from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.pool import PROBES
 from realmgw.allocation.state import Address, ClientNetwork, Reservation, State
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
@@ -81,7 +83,8 @@ class Allocator:
         self._queue = WaitingQueue(settings.max_waiting)
         self._expected = self._ledger.expected
         self._pending = self._ledger.pending
-        self.admit = Arrivals(self._ledger, self._queue, self._serve, now=now).admit
+        self._arrivals = Arrivals(self._ledger, self._queue, self._serve, now=now)
+        self.admit = self._arrivals.admit
 
     def ask(
         self,
@@ -108,12 +111,12 @@ class Allocator:
         group = self.groups.of(resolver)
         if self._queue.size:
             self._serve(now)
+            if self._queue.holds(service.target, question):
+                return self._refuse(Reason.EXHAUSTED)
         expected = self._expected.get(service.target)
-        if expected is not None:
-            for reservation in expected:
-                if question in reservation.claims:
-                    self.counters.retransmitted += 1
-                    return reservation.address.packed
+        if expected is not None and (own := expected.get(group)) is not None and question in own.claims:
+            self.counters.retransmitted += 1
+            return own.address.packed
         if self._pending.get(service.host.index, 0) >= service.host.max_claims:
             return self._refuse(Reason.HOST_LIMIT)
         found = self._find(service, group, expected, now)
@@ -151,7 +154,8 @@ class Allocator:
             return self._refuse(Reason.QUEUE_FULL)
         self.counters.waited += 1
         if self.wake is not None:
-            self.wake(self._next(now) or now)
+            next_end = self._next(now)
+            self.wake(now if next_end is None else next_end)
         return None
 
     def dismiss(self, reason: Reason = Reason.STOPPING) -> None:
@@ -171,28 +175,29 @@ class Allocator:
             When it wants to be called again, in monotonic seconds; None when nothing is pending.
         """
         self._ledger.expire(now=now)
+        self._arrivals.forget(now=now)
         self._serve(now)
         for waiter in self._queue.give_up(now=now):
             waiter.deliver(self._refuse(Reason.WAITED))
         return self._next(now)
 
     def _next(self, now: float) -> float | None:
-        times = [self._ledger.next_end()]
+        ends = [self._ledger.next_end()]
         if self._queue.size:
-            times += [self._queue.next_deadline(), self._ledger.dead.next_death()]
-        return max(now, min((time for time in times if time is not None), default=now)) if any(times) else None
+            ends += [self._queue.next_deadline(), self._ledger.dead.next_death()]
+        times = [end for end in ends if end is not None]
+        return max(now, min(times)) if times else None
 
     # Looking for an address
 
     def _find(
-        self, service: Service, group: Group, expected: list[Reservation] | None, now: float
+        self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
     ) -> Reservation | Reason:
         if expected is not None:
-            crowded = self.pool.load >= self._settings.share_load
-            for reservation in expected:
-                if (crowded or reservation.asked_by(group)) and self._may_stay(reservation.address, group, now):
-                    self.counters.joined += 1
-                    return reservation
+            joined = self._join(expected, group, now)
+            if joined is not None:
+                self.counters.joined += 1
+                return joined
         last = self._ledger.last.get(service.target)
         if last is not None:
             sticky = self._sticky(last, service, group, now)
@@ -200,6 +205,15 @@ class Allocator:
                 self.counters.sticky += 1
                 return sticky
         return self._new(service, group, now)
+
+    def _join(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
+        own = expected.get(group)
+        if own is not None and self._may_stay(own.address, group, now):
+            return own
+        if self.pool.load < self._settings.share_load:
+            return None
+        latest = islice(reversed(expected.values()), PROBES)
+        return next((one for one in latest if self._may_stay(one.address, group, now)), None)
 
     def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
         if last.state is _FREE:
@@ -218,14 +232,20 @@ class Allocator:
     def _new(self, service: Service, group: Group, now: float) -> Reservation | Reason:
         key = service.target & KEY
         shared = self.pool.shareable(key)
-        kind = Kind.SFQDN_REUSE if shared is not None else Kind.SFQDN_NEW if key else Kind.FQDN_NEW
-        if self._permits is not None and not self._permits(kind, self.pool.load, group):
-            return Reason.POLICY
         if shared is not None and self._may_stay(shared, group, now):
+            if not self._permitted(Kind.SFQDN_REUSE, group):
+                return Reason.POLICY
             self.counters.shared += 1
             return self._ledger.settle(shared, service, group)
-        address = None if self._queue.size else self._ledger.obtain(now=now)
+        if self._queue.size:
+            return Reason.EXHAUSTED
+        if self.pool.available and not self._permitted(Kind.SFQDN_NEW if key else Kind.FQDN_NEW, group):
+            return Reason.POLICY
+        address = self._ledger.obtain(now=now)
         return Reason.EXHAUSTED if address is None else self._ledger.settle(address, service, group)
+
+    def _permitted(self, kind: Kind, group: Group) -> bool:
+        return self._permits is None or self._permits(kind, self.pool.load, group)
 
     def _refuse(self, reason: Reason) -> Reason:
         self.counters.refused[reason] += 1
@@ -236,19 +256,28 @@ class Allocator:
     def _serve(self, now: float) -> None:
         """Give addresses to those who wait, as long as there are any."""
         while (first := self._queue.first(now=now)) is not None:
-            service = first.service
-            room = max(0, service.host.max_claims - self._pending.get(service.host.index, 0))
-            address = self._ledger.obtain(now=now) if room else None
-            if room and address is None:
+            host = first.service.host
+            room = max(0, host.max_claims - self._pending.get(host.index, 0))
+            reservation = self._vacancy(first.service, first.group, now) if room else None
+            if room and reservation is None:
                 return
-            waiters = self._queue.leave(service.target)
-            if address is not None:
-                self._lend(self._ledger.settle(address, service, first.group), waiters[:room], now)
+            waiters = self._queue.leave(first.service.target)
+            if reservation is not None:
+                self._lend(reservation, waiters[:room], now)
             for waiter in waiters[room:]:
                 waiter.deliver(self._refuse(Reason.HOST_LIMIT))
 
+    def _vacancy(self, service: Service, group: Group, now: float) -> Reservation | None:
+        """For those who wait: where their host was last, if nobody is expected there, else what is to be had."""
+        last = self._ledger.last.get(service.target)
+        if last is not None and not last.claims:
+            return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
+        address = self._ledger.obtain(now=now)
+        return None if address is None else self._ledger.settle(address, service, group)
+
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
-        for waiter in waiters:
+        for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self.counters.served += 1
-            packed = self._ledger.claim(reservation, waiter.group, waiter.question, None, rides=False, now=now)
-            waiter.deliver(packed)
+            self._ledger.claim(reservation, waiter.group, waiter.question, None, rides=False, now=now)
+        for waiter in waiters:
+            waiter.deliver(reservation.address.packed)

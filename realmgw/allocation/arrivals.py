@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.ledger import KEY, Ledger
-from realmgw.allocation.state import Address, Claim, Reservation
+from realmgw.allocation.state import Address, Claim, Reservation, overlap
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
     from realmgw.subscribers.model import Service
 
 MEMORY = 1.0  # seconds
-"""For at least so long an admitted flow is admitted again: packets of a burst come before conntrack knows it."""
+"""For at least so long, and less than three times, an admitted flow is admitted again where it was: packets of a burst
+come before conntrack knows it."""
 SOURCES = 1024
 """How many admitted senders a reservation remembers."""
+SOURCES_ANY = 64
+"""Beyond so many, those are forgotten whom it would not help any more."""
 KEPT = 64
 """How many used claims a reservation keeps for what they have to spare, the latest ones."""
 UNLIMITED = 1 << 30
@@ -42,16 +46,16 @@ class Arrivals:
         self._counters = ledger.counters
         self._queue = queue
         self._serve = serve
-        self._young: dict[Flow, int] = {}
-        self._old: dict[Flow, int] = {}
+        self._young: dict[Flow, Reservation] = {}
+        self._old: dict[Flow, Reservation] = {}
         self._turn_at = now + MEMORY
 
     def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
         """Decide on a first packet.
 
-        A flow that was admitted a moment ago is admitted again. Else the most specific reservation at the address
-        decides that has something for this sender: a claim, the memory of having admitted him, or what a used claim
-        has to spare.
+        A flow that was admitted a moment ago is admitted again, to the same host. Else the reservation that stands at
+        the address for this service decides whether it has something for this sender: a claim, the memory of having
+        admitted him, or what a used claim has to spare.
 
         Args:
             src: Packed address of the sender.
@@ -67,10 +71,9 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
-        index = self._young.get(flow) or self._old.get(flow)
-        if index is not None:
-            self._counters.by_memory += 1
-            return index
+        known = self._young.get(flow) or self._old.get(flow)
+        if known is not None:
+            return self._again(known, flow, now)
         address = self._addresses.get(dst)
         if address is None:
             return -Reason.NOT_OURS
@@ -79,12 +82,35 @@ class Arrivals:
         for key in (protocol << 16 | dport, dport, protocol << 16, 0):
             reservation = reservations.get(key)
             if reservation is not None:
-                index = reservation.service.host.index
                 if self._enters(reservation, src, now):
-                    self._young[flow] = index
-                    return index
+                    self._young[flow] = reservation
+                    return reservation.service.host.index
                 reason = Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
         return -(Reason.LATE if self._came_late(address, protocol, dport, now) else reason)
+
+    def _again(self, known: Reservation, flow: Flow, now: float) -> int:
+        """Admit a flow that was admitted a moment ago.
+
+        With ports it is the same flow. Without them, two flows of a sender look the same: so when the address has been
+        handed on since, a claim goes before the memory.
+        """
+        src, _, protocol, _, dport = flow
+        reservations = known.address.reservations
+        if not dport and reservations.get(known.service.target & KEY) is not known:
+            for key in (protocol << 16, 0):
+                reservation = reservations.get(key)
+                claim = None if reservation is None or not reservation.claims else _matching(reservation, src, now)
+                if claim is not None:
+                    self._use(claim, src, now)
+                    self._young[flow] = claim.reservation
+                    return claim.reservation.service.host.index
+        self._counters.by_memory += 1
+        return known.service.host.index
+
+    def forget(self, *, now: float) -> None:
+        """Forget the flows that were admitted long enough ago."""
+        if now >= self._turn_at:
+            self._turn(now)
 
     def _enters(self, reservation: Reservation, src: bytes, now: float) -> bool:
         claim = _matching(reservation, src, now) if reservation.claims else None
@@ -98,22 +124,36 @@ class Arrivals:
             self._counters.by_spare += 1
         else:
             return False
-        _remember(reservation.sources, src, now)
+        self._remember(reservation.sources, src, now)
         return True
 
     def _use(self, claim: Claim, src: bytes, now: float) -> None:
         reservation = claim.reservation
         address, service = reservation.address, reservation.service
         self._counters.by_claim += 1
-        if address.gone_until > now and address.gone_target != service.target:
+        if address.gone_until > now and _may_mean(address.gone_target, service):
             self._counters.uncertain += 1
-        _remember(reservation.sources, src, now)
+        self._remember(reservation.sources, src, now)
         self._ledger.use(claim, now=now)
         claim.spare = self._spare_of(service)
         if claim.spare:
             _keep(claim, reservation, now)
         if self._queue.size:
             self._serve(now)
+
+    def _remember(self, sources: dict[bytes, float], src: bytes, now: float) -> None:
+        if len(sources) >= SOURCES_ANY:
+            self._make_room(sources, src, now)
+        sources[src] = now
+
+    def _make_room(self, sources: dict[bytes, float], src: bytes, now: float) -> None:
+        """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""
+        sources.pop(src, None)  # so that it is put last
+        useless = now - self._ledger.settings.linger
+        for known in tuple(takewhile(lambda known: sources[known] < useless, sources)):
+            del sources[known]
+        if len(sources) >= SOURCES:
+            del sources[next(iter(sources))]
 
     def _spare_of(self, service: Service) -> int:
         """How many further senders a used claim lets in, until its deadline."""
@@ -154,12 +194,19 @@ def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
     return next((claim for claim in claims if claim.dead > now), None) or next(iter(claims), None)
 
 
+def _may_mean(gone: int, service: Service) -> bool:
+    """Whether a packet for a service may be meant for the target that had the address before."""
+    return gone != service.target and overlap(gone & KEY, service.target & KEY)
+
+
 def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
     """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
     used = reservation.used
     if used is None:
         reservation.used = [claim]
         return
+    while used and used[0].deadline <= now:
+        del used[0]
     if len(used) >= KEPT:
         used[:] = [other for other in used if other.deadline > now and other.spare][-KEPT // 2 :]
     used.append(claim)
@@ -171,9 +218,3 @@ def _spare(used: list[Claim], src: bytes, now: float) -> bool:
             claim.spare -= 1
             return True
     return False
-
-
-def _remember(sources: dict[bytes, float], src: bytes, now: float) -> None:
-    if len(sources) >= SOURCES and src not in sources:
-        del sources[next(iter(sources))]
-    sources[src] = now

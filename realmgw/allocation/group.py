@@ -27,6 +27,7 @@ STANDING_LOWEST_BAND = 0.05
 
 _BUCKETS = 56
 _FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
+_NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
 _DECAY_AT = 4096
 _REFRESH = 32
 
@@ -46,7 +47,7 @@ class Delays:
 
     def add(self, delay: float) -> None:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
-        mantissa, exponent = math.frexp(delay)
+        mantissa, exponent = math.frexp(delay or _NO_TIME)
         bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
         self._counts[0 if bucket < 0 else bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
         self.total += 1

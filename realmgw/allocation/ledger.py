@@ -7,7 +7,7 @@ the state of the address. Nothing here decides; `Allocator` and `Arrivals` do.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING
@@ -43,15 +43,15 @@ class Ledger:
         self.pool = Pool(networks)
         self.counters = Counters()
         self.dead = DeadByExperience()
-        self.expected: dict[int, list[Reservation]] = {}
-        """By target: the reservations with pending claims."""
+        self.expected: dict[int, dict[Group, Reservation]] = {}
+        """By target, and by the groups that have claims pending for it: where the last of each group was made."""
         self.last: dict[int, Address] = {}
         """By target: the address that it had last, as long as nobody else had it since."""
         self.pending: dict[int, int] = {}
         """By host index: how many claims are pending."""
         self._expiries: dict[float, deque[Claim]] = {}  # by timeout, so that each is in the order of deadlines
         self._riders: list[tuple[float, int, Claim]] = []  # claims that end before their timeout
-        self._lingers: deque[tuple[float, Reservation]] = deque()
+        self._lingers: OrderedDict[Reservation, None] = OrderedDict()  # longest first
         self._order = count()
 
     # Reservations
@@ -95,6 +95,7 @@ class Ledger:
         """Take a reservation without claims from its address."""
         address, target = reservation.address, reservation.service.target
         self.pool.remove(reservation, target & KEY)
+        del self._lingers[reservation]
         address.gone_target, address.gone_until = target, now + LATE
         if self.last.get(target) is address:
             del self.last[target]
@@ -118,14 +119,18 @@ class Ledger:
             group: Who asked.
             question: As what; not pending there.
             network: Where the client is, or None.
-            rides: The claim ends with the present hold of the address instead of the service's timeout.
+            rides: The claim ends with the present hold of the address, if the service's timeout is not over before.
             now: The present.
 
         Returns:
             The packed address.
         """
         address, service = reservation.address, reservation.service
-        deadline = address.hold if rides else now + service.timeout
+        deadline = now + service.timeout
+        if rides and address.hold < deadline:
+            deadline = address.hold
+        else:
+            rides = False
         dead = now + group.guard
         if dead > deadline:
             dead = deadline
@@ -146,11 +151,21 @@ class Ledger:
         return address.packed
 
     def _expect(self, reservation: Reservation, group: Group) -> None:
-        if not reservation.claims:
-            reservation.group, reservation.others, reservation.since = group, None, None
-            self.expected.setdefault(reservation.service.target, []).append(reservation)
+        target, claims, shares = reservation.service.target, reservation.claims, reservation.shares
+        if not claims:
+            reservation.group, reservation.shares = group, None
+            if reservation.since is not None:
+                reservation.since = None
+                del self._lingers[reservation]
+        elif shares is not None:
+            shares[group] = shares.get(group, 0) + 1
         elif group is not reservation.group:
-            reservation.others = (reservation.others or set()) | {group}
+            reservation.shares = {reservation.group: len(claims), group: 1}
+        expected = self.expected.get(target)
+        if expected is None:
+            self.expected[target] = {group: reservation}
+        else:
+            expected[group] = reservation
 
     def _hold(self, address: Address, group: Group, until: float) -> None:
         if not address.claims:
@@ -176,7 +191,7 @@ class Ledger:
             group.arrived(now - claim.created)
         elif group.inexperienced:
             group.arrived(now - next(reversed(claims.values())).created)
-        if claim.reservation.others is None or claim.network is not None:
+        if claim.reservation.shares is None or claim.network is not None:
             group.ok += 1
         else:
             group.neutral += 1
@@ -185,7 +200,7 @@ class Ledger:
     def _lapse(self, claim: Claim, now: float) -> None:
         """End a claim that nobody came for."""
         self.counters.lapsed += 1
-        if claim.reservation.others is None or claim.network is not None:
+        if claim.reservation.shares is None or claim.network is not None:
             claim.group.nok += 1
         else:
             claim.group.neutral += 1
@@ -205,28 +220,38 @@ class Ledger:
         else:
             del self.pending[index]
         address.claims -= 1
+        shares = reservation.shares
+        if shares is not None and shares[claim.group] > 1:
+            shares[claim.group] -= 1
+        elif shares is not None or not reservation.claims:
+            self._expect_no_more(reservation, claim.group)
         if not reservation.claims:
-            self._expect_no_more(reservation, now)
+            reservation.since = now
+            self._lingers[reservation] = None
         if not address.claims:
             self.pool.linger(address)
         elif claim.dead >= address.hold:
-            self._hold_less(address)
+            self._hold_less(address, next(reversed(reservation.claims.values()), None))
 
-    def _hold_less(self, address: Address) -> None:
-        """Find out until when somebody is expected, after the claim went that was dead last."""
+    def _hold_less(self, address: Address, latest: Claim | None) -> None:
+        """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
+        if latest is not None and latest.dead >= address.hold:
+            return
         address.hold = max(
-            _last_dead(reservation) for reservation in address.reservations.values() if reservation.claims
+            claim.dead for reservation in address.reservations.values() for claim in reservation.claims.values()
         )
         if self.dead.watching:
             self.dead.held(address)
 
-    def _expect_no_more(self, reservation: Reservation, now: float) -> None:
-        expected = self.expected[reservation.service.target]
-        expected.remove(reservation)
-        if not expected:
-            del self.expected[reservation.service.target]
-        reservation.since = now
-        self._lingers.append((now, reservation))
+    def _expect_no_more(self, reservation: Reservation, group: Group) -> None:
+        """Note that a group has no claim at a reservation any more."""
+        if reservation.shares is not None:
+            del reservation.shares[group]
+        expected = self.expected.get(reservation.service.target)
+        if expected is not None and expected.get(group) is reservation:
+            del expected[group]
+            if not expected:
+                del self.expected[reservation.service.target]
 
     # Time
 
@@ -237,9 +262,9 @@ class Ledger:
                 self._lapse_if_pending(expiry.popleft(), now)
         while self._riders and (not self._riders[0][2].pending or self._riders[0][0] <= now):
             self._lapse_if_pending(heapq.heappop(self._riders)[2], now)
-        oldest = now - self.linger()
-        while self._lingers and self._lingers[0][0] <= oldest:
-            self._linger_no_more(*self._lingers.popleft(), now)
+        linger = self.linger()
+        while (longest := next(iter(self._lingers), None)) is not None and _end_of(longest, linger) <= now:
+            self._linger_no_more(longest, now)
         if self.dead.watching and self.pool.load < ROOM:
             self.dead.rest()
 
@@ -247,10 +272,8 @@ class Ledger:
         if claim.pending:
             self._lapse(claim, now)
 
-    def _linger_no_more(self, since: float, reservation: Reservation, now: float) -> None:
+    def _linger_no_more(self, reservation: Reservation, now: float) -> None:
         address, target = reservation.address, reservation.service.target
-        if reservation.since != since or address.reservations.get(target & KEY) is not reservation:
-            return
         was_last = self.last.get(target) is address
         self._remove(reservation, now)
         if not address.reservations:
@@ -269,11 +292,10 @@ class Ledger:
         """When something ends next, in monotonic seconds, or None; `expire` was called just before."""
         times = [expiry[0].deadline for expiry in self._expiries.values() if expiry]
         times += [self._riders[0][0]] if self._riders else []
-        times += [self._lingers[0][0] + self.linger()] if self._lingers else []
+        times += [_end_of(next(iter(self._lingers)), self.linger())] if self._lingers else []
         return min(times) if times else None
 
 
-def _last_dead(reservation: Reservation) -> float:
-    """When the last claim of a reservation is dead: the latest one, unless groups of different patience ask there."""
-    claims = reservation.claims.values()
-    return next(reversed(claims)).dead if reservation.others is None else max(claim.dead for claim in claims)
+def _end_of(reservation: Reservation, linger: float) -> float:
+    assert reservation.since is not None, "it lingers"
+    return reservation.since + linger

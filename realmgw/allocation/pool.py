@@ -75,6 +75,11 @@ class Pool:
         del self._lingering[address]
         self._free[address] = None
 
+    @property
+    def available(self) -> bool:
+        """Whether an address can be had at which nobody is expected."""
+        return bool(self._free or self._lingering)
+
     def next(self) -> Address | None:
         """The address to lend next: the free one that was released longest ago, else the one that lingers longest."""
         addresses = self._free or self._lingering

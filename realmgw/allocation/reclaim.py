@@ -2,7 +2,8 @@
 
 Only an exhausted pool asks this. So nothing is kept up until it does; then the waiting addresses are put in the order
 of their `hold` once, and new claims are followed until the pool has room again. Entries are not removed when an
-address is claimed again or goes on: they are stale then, and passed over when they come up.
+address is claimed again or goes on: they are stale then, and passed over when they come up, or thrown out when there
+are more of them than addresses.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from collections.abc import Iterable
 from itertools import count
 
 from realmgw.allocation.state import Address, State
+
+SLACK = 64
+"""So many stale entries are always tolerated."""
 
 
 class DeadByExperience:
@@ -24,6 +28,7 @@ class DeadByExperience:
         self._holds: list[tuple[float, int, Address]] | None = None
         self._dead: list[tuple[float, int, float, Address]] = []
         self._order = count()
+        self._bound = 0
 
     @property
     def watching(self) -> bool:
@@ -31,9 +36,10 @@ class DeadByExperience:
         return self._holds is not None
 
     def watch(self, waiting: Iterable[Address]) -> None:
-        """Begin to follow; all waiting addresses are told once."""
+        """Begin to follow, or begin anew; all waiting addresses are told once."""
         self._holds = [(address.hold, next(self._order), address) for address in waiting]
         heapq.heapify(self._holds)
+        self._bound = 2 * len(self._holds) + SLACK
 
     def rest(self) -> None:
         """Stop following: there is room again."""
@@ -43,6 +49,8 @@ class DeadByExperience:
     def held(self, address: Address) -> None:
         """An address has a new claim, while `watching`."""
         if self._holds is not None:
+            if len(self._holds) >= self._bound:
+                self.watch(dict.fromkeys(address for hold, _, address in self._holds if _current(hold, address)))
             heapq.heappush(self._holds, (address.hold, next(self._order), address))
 
     def take(self, *, now: float) -> Address | None:
@@ -70,6 +78,9 @@ class DeadByExperience:
             hold, order, address = heapq.heappop(holds)
             if _current(hold, address):
                 heapq.heappush(self._dead, (address.standing, order, hold, address))
+        if len(self._dead) > self._bound:
+            self._dead = list({entry[3]: entry for entry in self._dead if _current(entry[2], entry[3])}.values())
+            heapq.heapify(self._dead)
 
 
 def _current(hold: float, address: Address) -> bool:

@@ -86,8 +86,9 @@ class Reservation:
     """What is reached there."""
     group: Group
     """Who asked first since it last began to wait."""
-    others: set[Group] | None = None
-    """Further groups with claims since then: who came can not be told apart, so outcomes are neutral."""
+    shares: dict[Group, int] | None = None
+    """How many pending claims each group has, once a second one has joined since then: from then on nobody can tell
+    whose client came, so outcomes are neutral."""
     claims: dict[Hashable, Claim] = attrs.field(factory=dict)
     """The pending ones by question, oldest first."""
     bound: int = 0
@@ -98,10 +99,6 @@ class Reservation:
     """The used claims that may still have something to spare, oldest first."""
     since: float | None = None
     """When it began to linger; None while claims are pending."""
-
-    def asked_by(self, group: Group) -> bool:
-        """Whether this group has had a claim here since the reservation last began to wait."""
-        return self.group is group or (self.others is not None and group in self.others)
 
 
 @attrs.define(eq=False)

@@ -87,6 +87,10 @@ class WaitingQueue:
         self.size -= len(waiters)
         return waiters
 
+    def holds(self, target: int, question: Hashable) -> bool:
+        """Whether this question waits for this target."""
+        return question in self._targets.get(target, ())
+
     def give_up(self, *, now: float) -> list[Waiter]:
         """The queries whose time is over; they wait no more."""
         over = []
