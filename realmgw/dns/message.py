@@ -113,12 +113,12 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
         udp_size: What our OPT record gives as the longest UDP message that we take.
     """
     opt = _opt(query, response, udp_size)
-    for trimmed in (response, attrs.evolve(response, additional=())):
-        octets = _Writer(query, trimmed).octets(bool(opt)) + opt
-        if len(octets) <= limit:
-            return octets
-    empty = Response(response.rcode, response.authoritative)
-    return _Writer(query, empty, TC).octets(bool(opt)) + opt
+    octets = _Writer(query, response).octets(bool(opt)) + opt
+    if len(octets) > limit and response.additional:
+        octets = _Writer(query, attrs.evolve(response, additional=())).octets(bool(opt)) + opt
+    if len(octets) > limit:
+        octets = _Writer(query, Response(response.rcode, response.authoritative), TC).octets(bool(opt)) + opt
+    return octets
 
 
 def _opt(query: Query, response: Response, udp_size: int) -> bytes:

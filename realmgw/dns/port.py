@@ -37,7 +37,9 @@ MAX_OUTSTANDING = 100
 TCP_TURN = 32
 """So many queries of one TCP connection are answered in one turn of the reactor."""
 
-_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3  # linux/in.h; the socket module has no names for them
+# The socket module has no names for these.
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3  # linux/in.h
 
 Address = tuple[Any, ...]
 """As the socket module has it, and for TCP with the number of the query behind it."""
@@ -46,6 +48,7 @@ Address = tuple[Any, ...]
 class DnsDatagrams(dns.DNSDatagramProtocol):
     """A UDP socket. The usual query takes the fast path, which ends in this class's first lines."""
 
+    noisy = False
     controller: Face
 
     def __init__(self, face: Face, clock: IReactorTime) -> None:
@@ -61,7 +64,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         port: Any = self.transport
         port.maxThroughput = UDP_TURN
         handle: socket.socket = port.getHandle()
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        _enlarge(handle)
         if handle.family == socket.AF_INET:
             handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
         self._sendto = handle.sendto
@@ -106,6 +109,14 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         else:
             if answer:
                 self.send(answer, address)
+
+
+def _enlarge(handle: socket.socket) -> None:
+    """Enlarges a receive buffer beyond net.core.rmem_max if we may (CAP_NET_ADMIN), else up to it."""
+    try:
+        handle.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    except PermissionError:
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
 
 def _closed(answer: bytes, address: Address) -> object:

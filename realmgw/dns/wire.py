@@ -192,14 +192,15 @@ class _Reading:
         return after + 4
 
     def _read_record(self, at: int, in_additional: bool) -> int:
-        _, after = names.read(self.message, at)
+        is_root = self.message[at : at + 1] == names.ROOT
+        after = at + 1 if is_root else names.read(self.message, at)[1]
         kind, cls, ttl, length = _RECORD.unpack_from(self.message, after)
         start = after + _RECORD.size
         end: int = start + length
         if end > len(self.message):
             raise MalformedError("a record runs over the end of the message")
         if kind == Type.OPT:
-            self._read_opt(in_additional and self.message[at : at + 1] == names.ROOT, cls, ttl, self.message[start:end])
+            self._read_opt(in_additional and is_root, cls, ttl, self.message[start:end])
         elif kind == Type.TSIG:
             self.signed = True
         return end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from realmgw.config import settings
-from realmgw.dns.answers import LanAnswers, WanAnswers
+from realmgw.dns.answers import Allocator, LanAnswers, WanAnswers
 from realmgw.dns.zones import ZoneTable, compile_table
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.testing import MemoryAllocator
@@ -44,7 +44,7 @@ def table(*, extra: tuple[str, ...] = ()) -> ZoneTable:
     return compile_table(ZONES, directory(extra=extra))
 
 
-def wan(allocator: MemoryAllocator | None = None) -> WanAnswers:
+def wan(allocator: Allocator | None = None) -> WanAnswers:
     """The WAN's answers."""
     service_pool = tuple(address.packed for address in SERVICE_POOL)
     return WanAnswers(table(), settings.Dns(), allocator or MemoryAllocator(POOL_ADDRESS.packed), service_pool)

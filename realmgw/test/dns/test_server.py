@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from ipaddress import IPv4Network
 from typing import Any
 
 import dns.flags
@@ -14,6 +16,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.allocator import Allocator as PoolAllocator
 from realmgw.config import settings
 from realmgw.dns import port, server
 from realmgw.dns.answers import Answers
@@ -27,6 +30,7 @@ from realmgw.test.dns import realm, transports
 from realmgw.test.dns.transports import MemoryConnection
 from realmgw.testing import MemoryAllocator
 
+CLIENT = bytes((198, 51, 100, 9))
 LIMITS = settings.DnsFace(tcp_idle_timeout=10.0, tcp_connections=4, tcp_connections_per_client=3)
 
 
@@ -159,7 +163,13 @@ class DatagramTests(FaceTestCase):
     def test_prepares_its_socket(self) -> None:
         """A turn of the reactor is bounded; the kernel holds queries for us meanwhile."""
         self.assertEqual(self.port.maxThroughput, port.UDP_TURN)
-        self.assertIn(port.RECEIVE_BUFFER, self.port.options.values())
+        self.assertIn(((socket.SOL_SOCKET, 33), port.RECEIVE_BUFFER), self.port.options.items())
+
+    def test_prepares_its_socket_without_privilege(self) -> None:
+        """The buffer is then as large as the kernel lets everybody make it."""
+        self.port.privileged = False
+        self.protocol.startProtocol()
+        self.assertIn(((socket.SOL_SOCKET, socket.SO_RCVBUF), port.RECEIVE_BUFFER), self.port.options.items())
 
     @given(
         st.binary(max_size=100), st.binary(min_size=2, max_size=2), st.lists(st.integers(0, 2), min_size=4, max_size=4)
@@ -169,6 +179,47 @@ class DatagramTests(FaceTestCase):
         self.receive(body)
         self.receive(b"\0\0" + flags + b"".join(count.to_bytes(2, "big") for count in counts) + query()[12:] + body)
         self.assertEqual(self.events[Count.FAULT], 0)
+
+
+class AllocatorTests(FaceTestCase):
+    """With the real allocator, and one address for two hosts."""
+
+    def setUp(self) -> None:
+        """Somebody is expected at the only address already."""
+        super().setUp()
+        self.pool = PoolAllocator(settings.Allocation(linger=0.0), [IPv4Network("192.0.2.1/32")], now=0.0)
+        self.face = self.make_face(realm.wan(self.pool))
+        self.events = self.face.answers.counts.events
+        self.protocol, self.port = transports.datagrams(self.face, self.clock)
+        self.protocol.datagramReceived(query(id=1), realm.RESOLVER)
+
+    def ids(self) -> list[int]:
+        """The IDs of the answers by UDP."""
+        return [answer.id for answer in self.port.answers()]
+
+    def test_gives_a_retransmission_the_same_answer(self) -> None:
+        """From the same port with the same ID: one claim for both."""
+        self.protocol.datagramReceived(query(id=1), realm.RESOLVER)
+        self.assertEqual(self.ids(), [1, 1])
+        self.assertEqual(self.pool.counters.retransmitted, 1)
+
+    def test_answers_a_waiting_query_when_the_first_client_has_come(self) -> None:
+        """Its first packet makes the address free for the other host; a retransmission meanwhile changes nothing."""
+        for _ in range(2):
+            self.protocol.datagramReceived(query("two.example.org.", id=2), realm.RESOLVER)
+        self.assertEqual(self.ids(), [1])
+        self.assertGreater(self.pool.admit(CLIENT, realm.POOL_ADDRESS.packed, 6, 4000, 80, now=0.2), 0)
+        self.pool.expire(now=0.6)
+        self.assertEqual(self.ids(), [1, 2])
+
+    def test_answers_by_tcp_that_nothing_came_free(self) -> None:
+        """After the time that a query may wait."""
+        stream, connection = self.connect()
+        stream.dataReceived(framed(query("two.example.org.", id=2, use_edns=0)))
+        self.pool.expire(now=0.45)
+        self.pool.dismiss(Reason.STOPPING)
+        (answer,) = connection.answers()
+        self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 14))
 
 
 class StreamTests(FaceTestCase):

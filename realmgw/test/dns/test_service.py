@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import socket
@@ -16,6 +17,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 from twisted.internet import defer, reactor, threads, utils
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SkipTest, TestCase
 
@@ -234,6 +236,15 @@ class ServiceTests(ServiceTestCase):
         self.start()
 
 
+class UnprivilegedReactor:
+    """A reactor that may bind nothing."""
+
+    def listenUDP(self, port: int, protocol: object, interface: str, maxPacketSize: int) -> object:
+        """The kernel says no."""
+        del protocol, maxPacketSize
+        raise CannotListenError(interface, port, PermissionError(errno.EACCES, "Permission denied"))
+
+
 class PlatformTests(ServiceTestCase):
     """A socket that can not be bound: one line that says what to do, and nothing stays bound."""
 
@@ -256,6 +267,13 @@ class PlatformTests(ServiceTestCase):
             self.assertIn("systemd-resolved", said)
             await deferLater(reactor, 0)
         self.start()
+
+    def test_says_which_capability_is_missing(self) -> None:
+        """Port 53 is not for everybody."""
+        service = DnsService(
+            make_settings(53, 53), realm.directory(), self.allocator, UnprivilegedReactor(), time.monotonic
+        )
+        self.assertIn("UDP 127.0.0.1 port 53: ports below 1024 need CAP_NET_BIND_SERVICE", self.refused(service))
 
     async def test_says_that_an_address_is_not_there(self) -> None:
         """An address of no interface."""

@@ -22,12 +22,14 @@ class MemoryDatagramPort:
     Attributes:
         sent: Answers and where they went.
         broken: The kernel takes nothing.
+        privileged: We have CAP_NET_ADMIN.
     """
 
     family = socket.AF_INET
 
     def __init__(self) -> None:
-        """Nothing was sent."""
+        """Nothing was sent; we may do everything."""
+        self.privileged = True
         self.sent: list[tuple[bytes, tuple[Any, ...]]] = []
         self.options: dict[tuple[int, int], int] = {}
         self.broken = False
@@ -38,7 +40,9 @@ class MemoryDatagramPort:
         return self
 
     def setsockopt(self, level: int, option: int, value: int) -> None:
-        """Notes it."""
+        """Notes it; SO_RCVBUFFORCE (33) needs a privilege."""
+        if option == 33 and not self.privileged:
+            raise PermissionError
         self.options[level, option] = value
 
     def sendto(self, octets: bytes, address: tuple[Any, ...]) -> None:
