@@ -222,6 +222,7 @@ class Testbed:
                 "stdout": output,
                 "stderr": subprocess.STDOUT,
                 "env": environment(),
+                "start_new_session": True,  # neither Ctrl-C nor the end of the terminal shall reach a kept testbed
             }
             return subprocess.Popen(list(argv), **{**usual, **popen})
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client, host
+    from testbed import client, host, visits
     from testbed.gateway import ON_LINK_POOL, ORDERLY, ROUTED_POOL, Gateway, Service, Subscriber
     from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError
 
@@ -260,6 +260,12 @@ class TurnTests(RealmTestCase):
         """A whole address passes from host to host, as the queries come."""
         for name, expected in (("one", FIRST), ("two", SECOND), ("one", FIRST)):
             self.assertEqual(expected, self.public(client.fetch(self.ask(f"{name}.gwa.demo"))))
+
+    def test_delivers_none_to_the_wrong_host(self) -> None:
+        """Two hosts share the one address, flow by flow, and each flow reaches its own."""
+        hosts = {"one.gwa.demo": FIRST, "two.gwa.demo": SECOND}
+        done = self.public(visits.visit_many(hosts, 60, 150.0, len))
+        self.assertEqual([], [each for each in done if not each.succeeded])
 
 
 class NameTests(RealmTestCase):

@@ -120,13 +120,17 @@ class TestbedTests(SynchronousTestCase):
         self.assertEqual([], leftovers(PREFIX))
 
     def test_stays_when_kept(self) -> None:
-        """`keep` leaves it running beyond its builder, until `take_down`."""
+        """`keep` leaves it running beyond its builder, and beyond his terminal, until `take_down`."""
         testbed = topology.Testbed(PREFIX)
         testbed.__enter__()
         self.addCleanup(topology.take_down, PREFIX)
+        sleeper = testbed.spawn("public", ["sleep", "60"])
         testbed.keep()
         self.assertTrue(leftovers(PREFIX))
+        self.assertIsNone(sleeper.poll())
+        self.assertEqual(sleeper.pid, os.getsid(sleeper.pid))
         self.assertTrue(topology.take_down(PREFIX))
+        self.assertEqual(-signal.SIGKILL, sleeper.wait(DEADLINE))
         self.assertEqual([], leftovers(PREFIX))
 
 
