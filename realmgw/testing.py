@@ -6,14 +6,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from typing import ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.admission.port import Judge
 from realmgw.config import settings
+from realmgw.datapath.apply import Applied
+from realmgw.datapath.capabilities import Capabilities
+from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.errors import PlatformError, Reason
-from realmgw.subscribers.model import Service
+from realmgw.subscribers.model import Host, Service
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class MemoryAllocator:
@@ -231,3 +240,86 @@ class MemoryPacketQueue:
         self._number = self._judge = None
         self._undelivered.clear()
         self._waiting.clear()
+
+
+class RecordingKernel:
+    """A kernel that notes what it is told (`realmgw.datapath.apply.Kernel` puts it into a real one).
+
+    Attributes:
+        calls: Name and arguments of each call, in order.
+        refusal: If set, each call that changes something raises it.
+    """
+
+    def __init__(self) -> None:
+        """Begins with no calls."""
+        self.calls: list[tuple[object, ...]] = []
+        self.refusal: Exception | None = None
+
+    def apply(self, hosts: Iterable[Host]) -> Applied:
+        """Finds a machine that has everything, and nothing to change."""
+        self._note("apply", hosts)
+        return Applied(found=Capabilities(privileges=0, lowest_port=0, missing=()), changes=(), warnings=())
+
+    def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
+        """Notes it."""
+        self._note("change_hosts", old, new)
+
+    def add_strays(self, sources: Iterable[bytes]) -> None:
+        """Notes it."""
+        self._note("add_strays", sources)
+
+    def purge(self) -> tuple[str, ...]:
+        """Has something to tell."""
+        self._note("purge")
+        return ("purged",)
+
+    def close(self) -> None:
+        """Notes it; never refused."""
+        self.calls.append(("close",))
+
+    def counts(self) -> dict[str, Count]:
+        """One counter, that has counted."""
+        return {"presented": Count(packets=1, octets=60)}
+
+    def queue_figures(self) -> QueueFigures | None:
+        """Nobody listens."""
+        return None
+
+    def _note(self, *call: object) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.calls.append(call)
+
+
+class MemoryWorker:
+    """A worker (`realmgw.datapath.service.Worker`) that makes its calls when it is told to, in this thread.
+
+    Attributes:
+        waiting: The calls that were handed over and not made yet.
+        started: Whether it was started.
+        stopped: Whether it was stopped.
+    """
+
+    def __init__(self) -> None:
+        """Begins with nothing to do."""
+        self.waiting: deque[Callable[[], object]] = deque()
+        self.started = self.stopped = False
+
+    def start(self) -> None:
+        """Notes it."""
+        self.started = True
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """Keeps the call until `work`."""
+        called: Deferred[_T] = Deferred()
+        self.waiting.append(lambda: maybeDeferred(function, *args, **kwargs).chainDeferred(called))
+        return called
+
+    def stop(self) -> None:
+        """Notes it."""
+        self.stopped = True
+
+    def work(self) -> None:
+        """Makes every call that waits, those that come meanwhile included."""
+        while self.waiting:
+            self.waiting.popleft()()

@@ -42,9 +42,9 @@ class QueueFigures:
     waiting: int
     """Packets that wait for a verdict."""
     full: int
-    """Packets that found the queue full; they went on undecided, which the ruleset drops."""
+    """Packets that were dropped because the queue was full."""
     unsent: int
-    """Packets that could not be handed to user space (its socket's buffer was full)."""
+    """Packets that were dropped because the buffer of user space's socket was full."""
     last: int
     """Number of the last packet."""
 

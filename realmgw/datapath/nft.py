@@ -50,7 +50,9 @@ def refusal(message: str) -> RealmGatewayError:
     lines = [line.strip() for line in message.splitlines() if line.strip()] or ["nft failed and did not say why"]
     if any(reason in message for reason in _REFUSED):
         return PlatformError(f"nft: {lines[0]} (CAP_NET_ADMIN is needed: run as root or give it to the service)")
-    return RealmGatewayError(f"nft: {lines[0]}" + (f", in: {lines[1][:120]}" if len(lines) > 1 else ""))
+    # The program writes where the error is before it; what we gave it is in no file that one could look into.
+    sentence = lines[0][max(0, lines[0].find("Error: ")) :]
+    return RealmGatewayError(f"nft: {sentence}" + (f", in: {lines[1][:120]}" if len(lines) > 1 else ""))
 
 
 class Libnftables:

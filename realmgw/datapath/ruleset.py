@@ -33,7 +33,7 @@ COUNTERS: Mapping[str, str] = {
     "spoofed_source": "dropped: from the WAN with a source of ours or of a LAN",
     "pool_from_inside": "dropped: addressed to the pool, but not from the WAN",
     "pool_invalid": "dropped: addressed to the pool, and no state that conntrack could have",
-    "not_admitted": "dropped: nobody decided about it (no process at the queue, or the queue full)",
+    "not_admitted": "dropped: nobody decided about it (no process at the queue)",
     "refused_tcp": "refused: told by a TCP reset",
     "refused_udp": "refused: told port unreachable",
     "refused_icmp": "refused: told administratively prohibited",

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from realmgw.datapath.apply import Applied, Kernel
+from realmgw.datapath.apply import Applied
 from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
@@ -45,6 +45,31 @@ class Worker(Protocol):
 
     def stop(self) -> None:
         """End, after the calls handed over so far."""
+
+
+class KernelSide(Protocol):
+    """What a `realmgw.datapath.apply.Kernel` is to this service; see there."""
+
+    def apply(self, hosts: Iterable[Host]) -> Applied:
+        """See `Kernel.apply`."""
+
+    def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
+        """See `Kernel.change_hosts`."""
+
+    def add_strays(self, sources: Iterable[bytes]) -> None:
+        """See `Kernel.add_strays`."""
+
+    def purge(self) -> tuple[str, ...]:
+        """See `Kernel.purge`."""
+
+    def close(self) -> None:
+        """See `Kernel.close`."""
+
+    def counts(self) -> dict[str, Count]:
+        """See `Kernel.counts`."""
+
+    def queue_figures(self) -> QueueFigures | None:
+        """See `Kernel.queue_figures`."""
 
 
 class KernelThread:
@@ -91,7 +116,7 @@ class DatapathService(service.Service):
     name = "datapath"
 
     def __init__(
-        self, kernel: Kernel, hosts: Iterable[Host], *, clock: IReactorTime, worker: Worker, purging: bool = False
+        self, kernel: KernelSide, hosts: Iterable[Host], *, clock: IReactorTime, worker: Worker, purging: bool = False
     ) -> None:
         self._kernel = kernel
         self._hosts = tuple(hosts)

@@ -16,7 +16,8 @@ def chain_input(chain: str, queue: int) -> str:
 
     Args:
         chain: The chain's name.
-        queue: The queue's number. With nobody at it, or (bypass) no room in it, the packet goes on as it is.
+        queue: The queue's number. With nobody at it the packet goes on as it is (bypass): the ruleset drops it, and
+            counts it. With no room in it the kernel drops it.
     """
     rule = f"-A {chain} -j NFQUEUE --queue-num {queue} --queue-bypass"
     return f"*mangle\n:{chain} - [0:0]\n{rule}\nCOMMIT\n"

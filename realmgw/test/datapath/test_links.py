@@ -1,0 +1,87 @@
+"""Which routes make the pool ours, and which pools are refused."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface, ip_network
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.settings import Attachment, Interfaces, PoolPrefix, Pools
+from realmgw.datapath import links
+from realmgw.datapath.links import Kind, Route
+from realmgw.errors import PlatformError
+
+INTERFACES = Interfaces(wan="wan0", lan=("lan0",))
+ADDRESSES = {
+    "lo": (ip_interface("127.0.0.1/8"), ip_interface("::1/128")),
+    "wan0": (ip_interface("192.0.2.1/24"), ip_interface("2001:db8::1/64")),
+    "lan0": (ip_interface("192.168.0.1/24"),),
+}
+
+
+def pool(*prefixes: tuple[str, Attachment]) -> Pools:
+    """A circular pool of these prefixes."""
+    return Pools(circular=tuple(PoolPrefix(ip_network(network), how) for network, how in prefixes))
+
+
+class RouteTests(SynchronousTestCase):
+    """`wanted_routes` and `route_changes`."""
+
+    def test_kind_follows_the_attachment(self) -> None:
+        """What is routed to us is unreachable behind us, what is on-link is local."""
+        prefixes = pool(("192.0.2.128/29", Attachment.ON_LINK), ("203.0.113.0/24", Attachment.ROUTED)).circular
+        on_link, routed = Route(prefixes[0].network, Kind.LOCAL), Route(prefixes[1].network, Kind.UNREACHABLE)
+        self.assertEqual(links.wanted_routes(prefixes), {on_link, routed})
+
+    def test_nothing_changes_when_all_is_there(self) -> None:
+        """A second start touches no route."""
+        wanted = links.wanted_routes(pool(("192.0.2.128/29", Attachment.ON_LINK)).circular)
+        self.assertEqual(links.route_changes(tuple(wanted), wanted), links.RouteChanges((), ()))
+
+    def test_changed_attachment_replaces_the_route(self) -> None:
+        """The new one is added, the stale one deleted."""
+        network = ip_network("192.0.2.128/29")
+        stale, new = Route(network, Kind.UNREACHABLE), Route(network, Kind.LOCAL)
+        self.assertEqual(links.route_changes([stale], [new]), links.RouteChanges((new,), (stale,)))
+
+
+class CheckTests(SynchronousTestCase):
+    """`check_interfaces` and `check_pool`."""
+
+    def test_missing_interface_is_named_with_its_key_and_those_that_there_are(self) -> None:
+        """The operator sees at once which name to write."""
+        for interfaces, key in (
+            (Interfaces(wan="wan9", lan=("lan0",)), "interfaces.wan: there is no interface wan9"),
+            (Interfaces(wan="wan0", lan=("lan0", "lan9")), "interfaces.lan: there is no interface lan9"),
+        ):
+            with self.assertRaisesRegex(PlatformError, rf"{key} \(there are lan0, lo, wan0\)"):
+                links.check_interfaces(interfaces, ADDRESSES)
+        links.check_interfaces(INTERFACES, ADDRESSES)
+
+    def test_pool_with_an_address_of_the_gateway_is_refused(self) -> None:
+        """Everything new for that address, its own name server's queries included, would be dropped."""
+        with self.assertRaisesRegex(PlatformError, "192.0.2.0/28 holds 192.0.2.1, the gateway's own address on wan0"):
+            links.check_pool(pool(("192.0.2.0/28", Attachment.ON_LINK)), INTERFACES, ADDRESSES)
+
+    def test_pool_that_overlaps_a_lan_is_refused(self) -> None:
+        """The private hosts there could not be reached."""
+        with self.assertRaisesRegex(PlatformError, "192.168.0.64/26 overlaps 192.168.0.0/24, the network of lan0"):
+            links.check_pool(pool(("192.168.0.64/26", Attachment.ROUTED)), INTERFACES, ADDRESSES)
+
+    def test_prefix_that_looks_attached_the_other_way_is_doubted(self) -> None:
+        """It may be right, so it is a warning."""
+        for network, how, doubt in (
+            ("192.0.2.128/29", Attachment.ROUTED, "is routed, but part of the network of wan0"),
+            ("203.0.113.0/24", Attachment.ON_LINK, "is on-link, but no part of a network of wan0"),
+        ):
+            (warning,) = links.check_pool(pool((network, how)), INTERFACES, ADDRESSES)
+            self.assertIn(f"{network} {doubt}", warning)
+
+    def test_pool_as_it_should_be_is_not_doubted(self) -> None:
+        """Neither family is compared with the other."""
+        good = pool(
+            ("192.0.2.128/29", Attachment.ON_LINK),
+            ("203.0.113.0/24", Attachment.ROUTED),
+            ("2001:db8:1::/64", Attachment.ROUTED),
+        )
+        self.assertEqual(links.check_pool(good, INTERFACES, ADDRESSES), ())

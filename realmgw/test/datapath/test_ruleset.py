@@ -1,0 +1,173 @@
+"""The ruleset as text; whether a kernel takes it is asked in realmgw.test.kernel."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config import settings as config
+from realmgw.datapath import marks, ruleset
+from realmgw.datapath.ruleset import Ruleset
+from realmgw.errors import ConfigurationError
+from realmgw.subscribers.model import Host
+
+SETTINGS = config.Settings(
+    name="gwa",
+    zones=(),
+    interfaces=config.Interfaces(wan="wan0", lan=("lan0", "lan1.7")),
+    pools=config.Pools(
+        circular=(
+            config.PoolPrefix(ip_network("192.0.2.128/29"), config.Attachment.ON_LINK),
+            config.PoolPrefix(ip_network("203.0.113.0/24"), config.Attachment.ROUTED),
+        )
+    ),
+)
+
+
+def host(index: int, address: str) -> Host:
+    """A host with that index and address."""
+    return Host(index=index, name=f"h{index}.example.", address=ip_address(address).packed, max_claims=1)
+
+
+def applied(commands: str, before: dict[str, str]) -> dict[str, str]:
+    """What the map of hosts holds after the commands, by a naive reading of them."""
+    held = dict(before)
+    for line in commands.splitlines():
+        verb, inner = line.split()[0], line[line.index("{") + 1 : line.rindex("}")]
+        for element in inner.split(","):
+            key, _, value = (part.strip() for part in element.partition(":"))
+            if verb == "add":
+                assert key not in held, "the kernel refuses a second value for a key"
+                held[key] = value
+            else:
+                del held[key]
+    return held
+
+
+class RulesetTests(SynchronousTestCase):
+    """`Ruleset.of`: what the settings ask for."""
+
+    def test_outbound_flows_leave_from_the_first_prefix_when_nothing_is_said(self) -> None:
+        """Its first and its last address are the range."""
+        made = Ruleset.of(SETTINGS, native_queue=False)
+        self.assertEqual(made.outbound, (ip_address("192.0.2.128"), ip_address("192.0.2.135")))
+
+    def test_outbound_range_is_taken_when_it_is_given(self) -> None:
+        """A single address is written alone, a range with both ends."""
+        one, two = ip_address("198.51.100.1"), ip_address("198.51.100.2")
+        for outbound, written in (((one, one), "198.51.100.1"), ((one, two), "198.51.100.1-198.51.100.2")):
+            made = attrs.evolve(Ruleset.of(SETTINGS, native_queue=False), outbound=outbound)
+            self.assertIn(f"snat ip to {written} persistent", ruleset.replacement(made, ()))
+
+    def test_ipv6_pool_is_refused(self) -> None:
+        """The operator is told that it can not be translated."""
+        prefix = config.PoolPrefix(ip_network("2001:db8::/64"), config.Attachment.ROUTED)
+        with self.assertRaisesRegex(ConfigurationError, "2001:db8::/64 is not IPv4"):
+            Ruleset.of(attrs.evolve(SETTINGS, pools=config.Pools(circular=(prefix,))), native_queue=False)
+
+    def test_empty_pool_is_refused(self) -> None:
+        """Without a pool there is nothing to lend."""
+        with self.assertRaisesRegex(ConfigurationError, "pools.circular is empty"):
+            Ruleset.of(attrs.evolve(SETTINGS, pools=config.Pools(circular=())), native_queue=False)
+
+    def test_name_that_nft_would_misread_is_refused(self) -> None:
+        """No name of a configuration gets into the rules as anything but a name; all bad ones are told at once."""
+        made = Ruleset.of(SETTINGS, native_queue=False)
+        for bad in ('w"an', "wan*", "", "wan 0", "a" * 16):
+            with self.assertRaises(ConfigurationError) as raised:
+                attrs.evolve(made, wan=bad, lan=("lan0", bad), table="a;b")
+            self.assertEqual(len(raised.exception.problems), 3)
+
+
+class ReplacementTests(SynchronousTestCase):
+    """`replacement`: the transaction that puts the table in place."""
+
+    def setUp(self) -> None:
+        self.ruleset = Ruleset.of(SETTINGS, native_queue=False)
+        self.text = ruleset.replacement(self.ruleset, [host(1, "192.168.0.100"), host(2, "192.168.0.101")])
+
+    def test_table_is_declared_deleted_and_made(self) -> None:
+        """The first two commands make the third work whether there was a table or not."""
+        self.assertEqual(
+            self.text.splitlines()[:3], ["table inet realmgw", "delete table inet realmgw", "table inet realmgw {"]
+        )
+
+    def test_hosts_are_selected_by_the_whole_mark(self) -> None:
+        """The map's key is the mark that the verdict sets."""
+        self.assertIn(f"add element inet realmgw hosts {{ {marks.admitted(1):#x} : 192.168.0.100, ", self.text)
+
+    def test_many_hosts_are_several_commands_of_the_same_transaction(self) -> None:
+        """No host is lost at the seams."""
+        count = 2 * ruleset.ELEMENTS_PER_COMMAND + 1
+        text = ruleset.replacement(self.ruleset, (host(index, "192.0.2.1") for index in range(1, count + 1)))
+        lines = [line for line in text.splitlines() if line.startswith("add element")]
+        self.assertEqual(len(lines), 3)
+        self.assertEqual(len(applied("\n".join(lines), {})), count)
+
+    def test_queue_statement_is_there_only_when_the_kernel_has_it(self) -> None:
+        """One unknown statement would have the kernel refuse all of it."""
+        self.assertNotIn("queue flags", self.text)
+        native = Ruleset.of(SETTINGS, native_queue=True)
+        self.assertIn("queue flags bypass to 1\n", ruleset.replacement(native, ()))
+
+    def test_every_drop_and_reject_is_counted_by_a_counter_that_is_declared(self) -> None:
+        """There is no silent end of a packet but the policy behind the last, counting, rule."""
+        used = set(re.findall(r'counter name "(\w+)"', self.text))
+        self.assertEqual(used, set(ruleset.COUNTERS))
+        without_comments = re.sub(r'comment "[^"]*"', "", self.text)
+        ends = [line for line in without_comments.splitlines() if re.search(r"\b(drop|reject)\b", line)]
+        for line in ends:
+            self.assertTrue("counter name" in line or "policy drop" in line, line)
+        self.assertEqual(sum("policy drop" in line for line in ends), 1)
+
+    def test_comments_fit_the_kernel(self) -> None:
+        """A comment has at most 128 octets."""
+        for comment in re.findall(r'comment "([^"]*)"', self.text):
+            self.assertLessEqual(len(comment), 128)
+
+    def test_host_that_is_not_ipv4_is_refused(self) -> None:
+        """The message names it."""
+        with self.assertRaisesRegex(ConfigurationError, "h1.example.: its address is not IPv4"):
+            ruleset.replacement(self.ruleset, [host(1, "2001:db8::1")])
+
+
+class HostChangesTests(SynchronousTestCase):
+    """`host_changes`: from one map to the other."""
+
+    def test_nothing_is_said_when_nothing_changes(self) -> None:
+        """Other objects for the same hosts are no change."""
+        self.assertEqual(ruleset.host_changes("t", [host(1, "192.0.2.1")], [host(1, "192.0.2.1")]), "")
+
+    def test_changed_address_is_deleted_before_it_is_added(self) -> None:
+        """The kernel refuses a second value for a key that is there."""
+        changes = ruleset.host_changes("t", [host(1, "192.0.2.1")], [host(1, "192.0.2.2")])
+        self.assertEqual(
+            changes,
+            "delete element inet t hosts { 0x20000001 }\nadd element inet t hosts { 0x20000001 : 192.0.2.2 }\n",
+        )
+
+    @given(*[st.dictionaries(st.integers(1, 40), st.integers(1, 5)) for _ in range(2)])
+    def test_map_becomes_the_new_one(self, old: dict[int, int], new: dict[int, int]) -> None:
+        """Whatever was there before, what is in the map afterwards is what would be put into an empty one."""
+        old_hosts, new_hosts = ([host(i, f"192.0.2.{a}") for i, a in each.items()] for each in (old, new))
+        before = applied(ruleset.host_changes("t", (), old_hosts), {})
+        after = applied(ruleset.host_changes("t", old_hosts, new_hosts), before)
+        self.assertEqual(after, applied(ruleset.host_changes("t", (), new_hosts), {}))
+
+
+class StrayAdditionsTests(SynchronousTestCase):
+    """`stray_additions`: senders for the kernel's set."""
+
+    def test_sources_are_written_out(self) -> None:
+        """All in one command."""
+        text = ruleset.stray_additions("t", [bytes([192, 0, 2, 1]), bytes([192, 0, 2, 255])])
+        self.assertEqual(text, "add element inet t strays { 192.0.2.1, 192.0.2.255 }\n")
+
+    def test_source_of_another_family_is_left_out(self) -> None:
+        """No rule matches it, and it would have the whole batch refused."""
+        self.assertEqual(ruleset.stray_additions("t", [bytes(16)]), "")

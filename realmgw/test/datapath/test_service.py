@@ -1,0 +1,186 @@
+"""The datapath's service, with a kernel that only notes what it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING, DatapathService, KernelThread
+from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.subscribers.model import Host
+from realmgw.testing import MemoryWorker, RecordingKernel
+
+HOSTS = tuple(
+    Host(index=index, name=f"h{index}.example.", address=bytes([192, 0, 2, index]), max_claims=1) for index in (1, 2)
+)
+STRAY, OTHER = bytes([198, 51, 100, 1]), bytes([198, 51, 100, 2])
+
+
+class DatapathServiceTestCase(SynchronousTestCase):
+    """A service, its clock, its worker and its kernel."""
+
+    def setUp(self) -> None:
+        self.clock, self.worker, self.kernel = Clock(), MemoryWorker(), RecordingKernel()
+        self.service = DatapathService(self.kernel, HOSTS, clock=self.clock, worker=self.worker)
+
+    def start(self) -> None:
+        """Starts it to the end."""
+        started = self.service.startService()
+        self.worker.work()
+        self.successResultOf(started)
+
+
+class KernelThreadTests(TestCase):
+    """`KernelThread`: the worker of a running gateway."""
+
+    @inlineCallbacks
+    def test_calls_are_made_in_one_thread_that_is_not_the_reactors(self) -> Generator[Deferred[Any], Any, None]:
+        """A network namespace, a netlink socket and libnftables belong to a thread."""
+        worker = KernelThread(cast(IReactorFromThreads, reactor))
+        before = worker.call(threading.get_ident)
+        worker.start()
+        threads = [(yield before), (yield worker.call(threading.get_ident)), (yield worker.call(threading.get_ident))]
+        worker.stop()
+        self.assertEqual(len(set(threads)), 1)
+        self.assertNotIn(threading.get_ident(), threads)
+
+
+class StartTests(DatapathServiceTestCase):
+    """Starting and stopping."""
+
+    def test_started_when_the_kernel_has_everything(self) -> None:
+        """Not before: who hands out addresses waits for this."""
+        started = self.service.startService()
+        self.assertNoResult(started)
+        self.worker.work()
+        self.successResultOf(started)
+        self.assertEqual(self.kernel.calls, [("apply", HOSTS)])
+        self.assertIsNotNone(self.service.applied)
+
+    def test_failed_start_is_told_and_leaves_nothing_running(self) -> None:
+        """The error is the kernel's own; the thread has ended."""
+        self.kernel.refusal = PlatformError("there is no interface wan0")
+        started = self.service.startService()
+        self.worker.work()
+        self.assertEqual(str(self.failureResultOf(started, PlatformError).value), "there is no interface wan0")
+        self.assertFalse(self.service.running)
+        self.assertTrue(self.worker.stopped)
+
+    def test_stop_leaves_the_kernel_as_it_is(self) -> None:
+        """Nothing is purged; the thread ends after what was handed over before."""
+        self.start()
+        stopped = self.service.stopService()
+        self.assertFalse(self.worker.stopped)
+        self.worker.work()
+        self.successResultOf(stopped)
+        self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("close",)])
+        self.assertTrue(self.worker.stopped)
+
+    def test_second_stop_does_nothing(self) -> None:
+        """A service that failed to start is stopped by its parent, too."""
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.kernel.calls, [])
+
+    def test_purge_hands_back_what_was_done(self) -> None:
+        """In words, for the operator."""
+        self.start()
+        purged = self.service.purge()
+        self.worker.work()
+        self.assertEqual(self.successResultOf(purged), ("purged",))
+
+
+class HostsTests(DatapathServiceTestCase):
+    """`replace_hosts`."""
+
+    def test_changes_in_a_row_begin_where_the_one_before_ended(self) -> None:
+        """Though both are handed over before the first was made."""
+        self.start()
+        changes = [self.service.replace_hosts(hosts) for hosts in (HOSTS[:1], HOSTS[1:])]
+        self.worker.work()
+        for change in changes:
+            self.successResultOf(change)
+        made = [("change_hosts", HOSTS, HOSTS[:1]), ("change_hosts", HOSTS[:1], HOSTS[1:])]
+        self.assertEqual(self.kernel.calls[1:], made)
+
+    def test_refused_change_is_told_and_the_next_begins_where_it_began(self) -> None:
+        """The kernel has the hosts of before."""
+        self.start()
+        self.kernel.refusal = RealmGatewayError("nft: no")
+        refused = self.service.replace_hosts(HOSTS[:1])
+        self.worker.work()
+        self.failureResultOf(refused, RealmGatewayError)
+        self.kernel.refusal = None
+        self.service.replace_hosts(())
+        self.worker.work()
+        self.assertEqual(self.kernel.calls[-1], ("change_hosts", HOSTS, ()))
+
+
+class StrayTests(DatapathServiceTestCase):
+    """`push_stray`."""
+
+    def told(self) -> list[object]:
+        """The batches that the kernel was told of."""
+        return [call[1] for call in self.kernel.calls if call[0] == "add_strays"]
+
+    def test_strays_of_an_interval_are_one_batch(self) -> None:
+        """Each sender once, and nothing before the interval is over."""
+        self.start()
+        for source in (STRAY, OTHER, STRAY):
+            self.service.push_stray(source)
+        self.clock.advance(STRAY_INTERVAL * 0.9)
+        self.worker.work()
+        self.assertEqual(self.told(), [])
+        self.clock.advance(STRAY_INTERVAL)
+        self.worker.work()
+        self.assertEqual((self.told(), self.service.strays_told), ([{STRAY, OTHER}], 2))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_slow_kernel_makes_larger_batches_not_more(self) -> None:
+        """While it works on one, the next is collected, and told an interval after it has answered."""
+        self.start()
+        self.service.push_stray(STRAY)
+        self.clock.advance(STRAY_INTERVAL)
+        self.service.push_stray(OTHER)
+        self.clock.advance(STRAY_INTERVAL * 10)
+        self.assertEqual(len(self.worker.waiting), 1)
+        self.worker.work()
+        self.clock.advance(STRAY_INTERVAL)
+        self.worker.work()
+        self.assertEqual(self.told(), [{STRAY}, {OTHER}])
+
+    def test_too_many_at_once_are_counted_and_left_out(self) -> None:
+        """A flood from spoofed sources costs a bounded amount of memory."""
+        self.start()
+        for number in range(STRAYS_WAITING + 3):
+            self.service.push_stray(number.to_bytes(4, "big"))
+        self.assertEqual(self.service.strays_lost, 3)
+
+    def test_refused_batch_is_counted_and_the_next_one_told(self) -> None:
+        """A full set in the kernel does not end it."""
+        self.start()
+        self.kernel.refusal = RealmGatewayError("nft: Too many open files in system")
+        self.service.push_stray(STRAY)
+        self.clock.advance(STRAY_INTERVAL)
+        self.worker.work()
+        self.assertEqual((self.service.strays_lost, self.service.strays_told), (1, 0))
+        self.kernel.refusal = None
+        self.service.push_stray(OTHER)
+        self.clock.advance(STRAY_INTERVAL)
+        self.worker.work()
+        self.assertEqual(self.service.strays_told, 1)
+
+    def test_nothing_is_told_after_the_stop(self) -> None:
+        """What waited is forgotten, what comes is counted as lost, and no timer is left."""
+        self.start()
+        self.service.push_stray(STRAY)
+        self.service.stopService()
+        self.worker.work()
+        self.service.push_stray(OTHER)
+        self.assertEqual((self.told(), self.service.strays_lost, self.clock.getDelayedCalls()), ([], 1, []))
