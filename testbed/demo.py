@@ -147,7 +147,8 @@ class Demo:
             ("sctp", errno.ENOPROTOOPT, 1, "ICMP protocol unreachable"),
         ):
             before = self.unreachables()
-            seen = self.tell.type(*python_client(protocol, ON_LINK[0], "2000", "--source", self.stranger))
+            where = [ON_LINK[0]] if protocol == "icmp" else [ON_LINK[0], "2000"]
+            seen = self.tell.type(*python_client(protocol, *where, "--source", self.stranger))
             told = self.unreachables() - before
             refused = f"[Errno {int(error)}]" in seen.stdout and told == unreachables
             self.tell.claim(f"{protocol.upper()} is refused by {how}", refused, f"ICMP errors received: {told}")

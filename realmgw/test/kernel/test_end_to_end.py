@@ -8,6 +8,8 @@ import contextlib
 import errno
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import client, host, visits
     from testbed.gateway import ON_LINK_POOL, ORDERLY, ROUTED_POOL, Gateway, Service, Subscriber
-    from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError
+    from testbed.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError, environment
 
 R = TypeVar("R")
 
@@ -366,3 +368,18 @@ class LifeTests(RealmTestCase):
         self.assertEqual(1, len(lines), error)
         self.assertIn(f"{GATEWAY}", lines[0])
         self.assertIn("53", lines[0])
+
+
+class DocumentationTests(SynchronousTestCase):
+    """docs/testbed.md."""
+
+    skip = requirements.missing_for_gateway()
+
+    def test_runs(self) -> None:
+        """The example for Python does what the page says."""
+        page = (CHECKOUT / "docs" / "testbed.md").read_text()
+        example = page.partition("```python\n")[2].partition("```")[0].replace("mine-", f"{PREFIX}doc-")
+        done = subprocess.run(
+            [sys.executable, "-c", example], capture_output=True, text=True, timeout=30, env=environment(), check=False
+        )
+        self.assertEqual((f"{FIRST}\n", "", 0), (done.stdout, done.stderr, done.returncode))
