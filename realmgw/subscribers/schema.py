@@ -200,7 +200,7 @@ _address = remembered(Label.ADDRESS, parsed(ipv4))
 _max_claims = integer(0, 1_000_000)
 _groups = sequence(parsed(str))
 
-_SERVICE_KEYS: dict[str, Key[object]] = {
+SERVICE_KEYS: dict[str, Key[object]] = {
     "protocol": Key(_protocol),
     "port": Key(integer(0, 65535)),
     "proxy_required": Key(boolean),
@@ -209,8 +209,8 @@ _SERVICE_KEYS: dict[str, Key[object]] = {
     "autobind": Key(boolean),
     "timeout": Key(number(0.1, 3600.0)),
 }
-_SERVICE = Section(_build_service, _SERVICE_KEYS)
-_SFQDN = Section(_build_service, {"fqdn": Key(_service_name, required=True), **_SERVICE_KEYS}, any_case=True)
+_SERVICE = Section(_build_service, SERVICE_KEYS)
+_SFQDN = Section(_build_service, {"fqdn": Key(_service_name, required=True), **SERVICE_KEYS}, any_case=True)
 _CIRCULAR_POOL: Section[int] = Section(lambda **given: given["max"], {"max": Key(_max_claims, True)}, any_case=True)
 _UNREAD: dict[str, Key[object]] = {word: Key(_anything) for word in ("msisdn", "imsi", "ipv6", "username")}
 _ID = Section(

@@ -1,0 +1,127 @@
+"""Tests for what the documents promise: every example is read, every key is explained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw import config, subscribers
+from realmgw.config import consistency
+from realmgw.config.document import Mapping as MappingNode
+from realmgw.config.document import Problems, parse
+from realmgw.config.kinds import Key, Section
+from realmgw.config.schema import GATEWAY, POOL_PIECE, ZONE
+from realmgw.subscribers import schema
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
+from realmgw.test.test_architecture import requirements
+
+
+def keys(section: Section[Any]) -> Iterator[str]:
+    """Every key of a section and of the sections in it."""
+    for name, key in section.keys.items():
+        yield name
+        if isinstance(key.kind, Section):
+            yield from keys(key.kind)
+
+
+class DocumentationTestCase(SynchronousTestCase):
+    """Tests that need the project's documents."""
+
+    skip = NO_CHECKOUT
+
+    def text(self, *place: str) -> str:
+        """A file of the project."""
+        return CHECKOUT.joinpath(*place).read_text()
+
+
+class ExampleTests(DocumentationTestCase):
+    """Configuration that people will copy."""
+
+    def test_the_demo_configuration_has_no_problems(self) -> None:
+        """The main file, and every subscriber file beside it."""
+        settings = config.load(CHECKOUT / "conf" / "realmgw.yaml")
+        directory, problems = subscribers.load(settings.subscribers, settings.zones)
+        self.assertEqual(problems, ())
+        self.assertIn("test.gwa.demo.", directory.services)
+
+    def test_every_yaml_file_of_conf_is_read(self) -> None:
+        """By itself, as the kind of file that it is."""
+        for path in project_files():
+            place = path.relative_to(CHECKOUT)
+            if place.parts[0] == "conf" and path.suffix == ".yaml":
+                self.assertEqual(self.problems(str(place), path.read_text()), ())
+
+    def test_commented_defaults_are_the_defaults(self) -> None:
+        """Taking the comment sign away changes nothing."""
+        text = self.text("conf", "realmgw.yaml")
+        path = Path(self.mktemp())
+        path.write_text(re.sub(r"^( *)# ([a-z_]+: [\w.]+ +#.*)$", r"\1\2", text, flags=re.MULTILINE))
+        self.assertNotEqual(path.read_text(), text)
+        written, default = config.load(path), config.load(CHECKOUT / "conf" / "realmgw.yaml")
+        for part in ("zones", "pools", "dns", "allocation", "admission", "datapath"):
+            self.assertEqual(getattr(written, part), getattr(default, part))
+
+    def test_every_yaml_block_of_the_documents_is_read(self) -> None:
+        """A main file, some sections of one, or subscribers."""
+        blocks = yaml_blocks()
+        self.assertTrue(blocks)
+        for place, text in blocks:
+            self.assertEqual(self.problems(place, text), ())
+
+    def problems(self, place: str, text: str) -> tuple[str, ...]:
+        """What is wrong with an example."""
+        problems = Problems(place)
+        root = parse(text.encode(), problems)
+        assert isinstance(root, MappingNode), place
+        if root.pairs.keys() >= {"name", "zones"}:
+            GATEWAY(root, problems)
+        elif root.pairs.keys() <= GATEWAY.keys.keys():
+            for key, (_, value) in root.pairs.items():
+                GATEWAY.keys[key].kind(value, problems)
+        else:
+            schema.entries(root, problems)
+            return problems.lines()
+        consistency.check(problems)
+        return problems.lines()
+
+
+class ReferenceTests(DocumentationTestCase):
+    """Documents that list things."""
+
+    def assert_explained(self, words: Mapping[str, Key[object]] | list[str], *place: str) -> None:
+        """Every word stands in the first column of some table of the document."""
+        text = self.text(*place)
+        columns = re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE)
+        explained = set(re.findall(r"`([^`]+)`", " ".join(columns)))
+        self.assertEqual(set(words) - explained, set())
+
+    def test_every_key_of_the_main_file_is_explained(self) -> None:
+        """In docs/configuration.md; the faces' own names stand in the text."""
+        everything = {*keys(GATEWAY), *ZONE.keys, *POOL_PIECE.keys} - {"wan", "lan"}
+        self.assert_explained(sorted(everything), "docs", "configuration.md")
+
+    def test_every_key_of_a_service_is_explained(self) -> None:
+        """In docs/configuration.md."""
+        self.assert_explained(schema.SERVICE_KEYS, "docs", "configuration.md")
+
+    def test_every_key_stands_in_the_example_and_the_manual(self) -> None:
+        """Those of the main file."""
+        for place in (("conf", "realmgw.yaml"), ("docs", "man", "realmgw.yaml.5")):
+            text = self.text(*place)
+            missing = [key for key in {*keys(GATEWAY), *ZONE.keys, *POOL_PIECE.keys} if key not in text]
+            self.assertEqual(missing, [])
+
+    def test_every_requirement_has_its_reason(self) -> None:
+        """In docs/dependencies.md."""
+        self.assert_explained(requirements(), "docs", "dependencies.md")
+
+    def test_links_within_the_project_lead_somewhere(self) -> None:
+        """From every document."""
+        for path in project_files():
+            if path.suffix == ".md":
+                for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+                    self.assertTrue((path.parent / target).exists(), f"{path.relative_to(CHECKOUT)}: {target}")
