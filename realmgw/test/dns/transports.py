@@ -1,4 +1,4 @@
-"""Transports in memory, as Twisted's ports and connections look to our protocols."""
+"""Faces for tests, and transports in memory, as Twisted's ports and connections look to our protocols."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from typing import Any, cast
 
 import dns.message
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IUDPTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config import settings
+from realmgw.dns.answers import Answers
 from realmgw.dns.port import DnsDatagrams, DnsStream
 from realmgw.dns.server import Face
+from realmgw.test.dns import realm
+from realmgw.testing import MemoryAllocator
+
+LIMITS = settings.DnsFace(tcp_idle_timeout=10.0, tcp_connections=4, tcp_connections_per_client=3)
 
 
 class MemoryDatagramPort:
@@ -90,6 +98,37 @@ def connect(face: Face, host: str = "198.51.100.53", port: int = 5353) -> tuple[
     return stream, connection
 
 
-def end(stream: DnsStream, why: Exception) -> None:
+def end(stream: DnsStream, why: Exception | None = None) -> None:
     """The connection is gone."""
-    stream.connectionLost(Failure(why))
+    stream.connectionLost(Failure(why or ConnectionDone()))
+
+
+def query(name: str = "one.example.org.", kind: str = "A", **options: Any) -> bytes:
+    """A query."""
+    return bytes(dns.message.make_query(name, kind, **options).to_wire())
+
+
+def framed(*messages: bytes) -> bytes:
+    """Messages with their lengths, as TCP has them."""
+    return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
+
+
+class FaceTestCase(SynchronousTestCase):
+    """A WAN face, its allocator and its clock."""
+
+    def setUp(self) -> None:
+        """Nobody is connected."""
+        self.clock = Clock()
+        self.allocator = MemoryAllocator(realm.POOL_ADDRESS.packed)
+        self.face = self.make_face(realm.wan(self.allocator))
+        self.events = self.face.answers.counts.events
+
+    def make_face(self, answers: Answers) -> Face:
+        """A face with some answers."""
+        return Face(answers, LIMITS, self.clock, self.clock.seconds)
+
+    def connect(self, host: str = "198.51.100.53") -> tuple[DnsStream, MemoryConnection]:
+        """A connection that must be accepted."""
+        connected = connect(self.face, host)
+        assert connected is not None
+        return connected
