@@ -248,12 +248,14 @@ class RecordingKernel:
     Attributes:
         calls: Name and arguments of each call, in order.
         refusal: If set, each call that changes something raises it.
+        counters: What `counts` returns; empty when the table was removed.
     """
 
     def __init__(self) -> None:
         """Begins with no calls."""
         self.calls: list[tuple[object, ...]] = []
         self.refusal: Exception | None = None
+        self.counters = {"presented": Count(packets=1, octets=60)}
 
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """Finds a machine that has everything, and nothing to change."""
@@ -278,8 +280,8 @@ class RecordingKernel:
         self.calls.append(("close",))
 
     def counts(self) -> dict[str, Count]:
-        """One counter, that has counted."""
-        return {"presented": Count(packets=1, octets=60)}
+        """What `counters` says."""
+        return self.counters
 
     def queue_figures(self) -> QueueFigures | None:
         """Nobody listens."""

@@ -46,6 +46,7 @@ COUNTERS: Mapping[str, str] = {
 }
 """Every named counter of the table, and what it counts; the text is the counter's comment in the kernel, too."""
 
+_STEP = f"meta mark & {marks.STEP_MASK:#x}"
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,23}")
 _INTERFACE_NAME = re.compile(r'[^\s/"*\\]{1,15}')
 
@@ -224,8 +225,17 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
 def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
     """The chains, in the order in which a packet meets them."""
     wan, lan = f'"{ruleset.wan}"', "{ " + ", ".join(f'"{name}"' for name in ruleset.lan) + " }"
-    step = f"meta mark & {marks.STEP_MASK:#x}"
-    chains = {
+    chains = {**_before_routing(wan, lan), **_after_routing(wan, lan, _span(ruleset.outbound))}
+    if ruleset.queue is not None:
+        chains["present"] = [
+            "type filter hook prerouting priority mangle; policy accept;",
+            f"{_STEP} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}",
+        ]
+    return chains
+
+
+def _before_routing(wan: str, lan: str) -> dict[str, list[str]]:
+    return {
         "arrivals": [
             "type filter hook prerouting priority mangle - 10; policy accept;",
             # What an admitted flow sends before it was answered is new, too, but translated already.
@@ -241,16 +251,21 @@ def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
             f"iifname != {wan} {_drop('pool_from_inside')}",
             f"ct state invalid {_drop('pool_invalid')}",
             'ct status dnat accept comment "an admitted flow that was not answered yet"',
-            f"{step} == {marks.REJECTED:#x} goto refuse",
-            f'{step} != {marks.ADMITTED:#x} {_drop("not_admitted")} comment "fail closed"',
+            f"{_STEP} == {marks.REJECTED:#x} goto refuse",
+            f'{_STEP} != {marks.ADMITTED:#x} {_drop("not_admitted")} comment "fail closed"',
         ],
         "refuse": ['limit name "refusals_told" goto tell', _drop("refused_silently")],
         "tell": _tell(),
         "to_host": [
             "type nat hook prerouting priority dstnat; policy accept;",
-            f"iifname {wan} ip daddr @pool {step} == {marks.ADMITTED:#x} goto translate",
+            f"iifname {wan} ip daddr @pool {_STEP} == {marks.ADMITTED:#x} goto translate",
         ],
         "translate": ['counter name "admitted" dnat ip to meta mark map @hosts', _drop("host_unknown")],
+    }
+
+
+def _after_routing(wan: str, lan: str, outbound: str) -> dict[str, list[str]]:
+    return {
         "own_sockets": [
             "type filter hook input priority filter; policy accept;",
             f'ip daddr @pool {_drop("pool_local")} comment "the kernel takes on-link pool addresses for its own"',
@@ -265,15 +280,9 @@ def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
         ],
         "outbound": [
             "type nat hook postrouting priority srcnat; policy accept;",
-            f"iifname {lan} oifname {wan} meta nfproto ipv4 snat ip to {_span(ruleset.outbound)} persistent",
+            f"iifname {lan} oifname {wan} meta nfproto ipv4 snat ip to {outbound} persistent",
         ],
     }
-    if ruleset.queue is not None:
-        chains["present"] = [
-            "type filter hook prerouting priority mangle; policy accept;",
-            f"{step} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}",
-        ]
-    return chains
 
 
 def _first_packet(lan: str) -> list[str]:

@@ -1,7 +1,8 @@
 """The datapath as a service: a thread of its own talks to the kernel, the reactor only hands over.
 
 Starting puts everything in place (`Kernel.apply`). Stopping leaves it there: with nobody at the queue new flows are
-dropped, and established ones go on. Only `purge` removes it.
+dropped, and established ones go on. Only `purge` removes it. While running, a table that somebody else removed (a
+restarted firewall that flushes the whole ruleset) is put back: without it the machine is open.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from realmgw.subscribers.model import Host
 
 STRAY_INTERVAL = 0.1  # seconds
 """How long stray senders are collected before the kernel is told of them, all in one transaction."""
+WATCH_INTERVAL = 5.0  # seconds
+"""How often it is looked whether the table is still there."""
 STRAYS_WAITING = 4096
 """How many stray senders wait for that at most; the rest is counted, and comes again."""
 
@@ -111,6 +114,7 @@ class DatapathService(service.Service):
         applied: What the last start found and did; None before it.
         strays_told: Stray senders that the kernel was told of.
         strays_lost: Stray senders that were not: too many at once, or the kernel refused.
+        repairs: How often the table was gone and was put back.
     """
 
     name = "datapath"
@@ -125,10 +129,13 @@ class DatapathService(service.Service):
         self._purging = purging
         self._strays: set[bytes] = set()
         self._timer: IDelayedCall | None = None
+        self._watch: IDelayedCall | None = None
+        self._purged = False
         self._log = Logger()
         self.applied: Applied | None = None
         self.strays_told = 0
         self.strays_lost = 0
+        self.repairs = 0
 
     @inlineCallbacks
     def startService(self) -> Generator[Deferred[Any], Any, None]:
@@ -138,6 +145,7 @@ class DatapathService(service.Service):
             A Deferred that fires when all of it stands. It fails with `PlatformError` or `RealmGatewayError` as
             `Kernel.apply` does; then the service is not running, and its thread is gone.
         """
+        self._purged = False
         super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._worker.start()
         try:
@@ -145,6 +153,7 @@ class DatapathService(service.Service):
         except BaseException:
             yield self.stopService()
             raise
+        self._watch = self._clock.callLater(WATCH_INTERVAL, self._look)
         for change in self.applied.changes:
             self._log.info("datapath: {change}", change=change)
         for warning in self.applied.warnings:
@@ -160,9 +169,10 @@ class DatapathService(service.Service):
         if not self.running:
             return
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        for call in (self._timer, self._watch):
+            if call is not None and call.active():
+                call.cancel()
+        self._timer = self._watch = None
         self._strays.clear()
         if self._purging and self.applied is not None:
             yield from self._purge_and_tell()
@@ -197,11 +207,12 @@ class DatapathService(service.Service):
 
     @inlineCallbacks
     def purge(self) -> Generator[Deferred[Any], Any, tuple[str, ...]]:
-        """Remove everything of ours from the kernel; new flows and established ones end here.
+        """Remove everything of ours from the kernel; new flows and established ones end here. It is not put back.
 
         Returns:
             A Deferred with what was done and what stays, one line each.
         """
+        self._purged = True
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
         return done
 
@@ -226,6 +237,20 @@ class DatapathService(service.Service):
         """In the worker's thread, so that two changes handed over in a row each see what the one before left."""
         self._kernel.change_hosts(self._hosts, new)
         self._hosts = new
+
+    @inlineCallbacks
+    def _look(self) -> Generator[Deferred[Any], Any, None]:
+        """Reading the counters takes a fraction of a millisecond, so it is done here."""
+        try:
+            if not self._purged and not self._kernel.counts():
+                self._log.error("datapath: the table was removed by somebody else; it is put back")
+                yield self._worker.call(lambda: self._kernel.apply(self._hosts))
+                self.repairs += 1
+        except RealmGatewayError as error:
+            self._log.error("datapath: {error}", error=error)
+        finally:
+            if self.running:
+                self._watch = self._clock.callLater(WATCH_INTERVAL, self._look)
 
     @inlineCallbacks
     def _tell_strays(self) -> Generator[Deferred[Any], Any, None]:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING, DatapathService, KernelThread
+from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING, WATCH_INTERVAL, DatapathService, KernelThread
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.testing import MemoryWorker, RecordingKernel
@@ -122,6 +122,53 @@ class HostsTests(DatapathServiceTestCase):
         self.assertEqual(self.kernel.calls[-1], ("change_hosts", HOSTS, ()))
 
 
+class WatchTests(DatapathServiceTestCase):
+    """A table that somebody else removes."""
+
+    def applications(self) -> int:
+        """How often everything was put in place."""
+        return sum(call[0] == "apply" for call in self.kernel.calls)
+
+    def look(self) -> None:
+        """An interval passes."""
+        self.clock.advance(WATCH_INTERVAL)
+        self.worker.work()
+
+    def test_table_that_is_there_is_left_alone(self) -> None:
+        """However often it is looked."""
+        self.start()
+        self.look()
+        self.look()
+        self.assertEqual((self.applications(), self.service.repairs), (1, 0))
+
+    def test_table_that_is_gone_is_put_back(self) -> None:
+        """With the hosts of now, not those of the start."""
+        self.start()
+        self.service.replace_hosts(HOSTS[:1])
+        self.worker.work()
+        self.kernel.counters = {}
+        self.look()
+        self.assertEqual((self.kernel.calls[-1], self.service.repairs), (("apply", HOSTS[:1]), 1))
+
+    def test_failed_repair_is_tried_again(self) -> None:
+        """Until it succeeds."""
+        self.start()
+        self.kernel.counters, self.kernel.refusal = {}, PlatformError("wan0 is gone")
+        self.look()
+        self.kernel.refusal = None
+        self.look()
+        self.assertEqual((self.applications(), self.service.repairs), (2, 1))
+
+    def test_purged_table_stays_away(self) -> None:
+        """It was removed on purpose."""
+        self.start()
+        self.service.purge()
+        self.worker.work()
+        self.kernel.counters = {}
+        self.look()
+        self.assertEqual((self.applications(), self.service.repairs), (1, 0))
+
+
 class StrayTests(DatapathServiceTestCase):
     """`push_stray`."""
 
@@ -140,7 +187,7 @@ class StrayTests(DatapathServiceTestCase):
         self.clock.advance(STRAY_INTERVAL)
         self.worker.work()
         self.assertEqual((self.told(), self.service.strays_told), ([{STRAY, OTHER}], 2))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1, "the watch alone")
 
     def test_slow_kernel_makes_larger_batches_not_more(self) -> None:
         """While it works on one, the next is collected, and told an interval after it has answered."""

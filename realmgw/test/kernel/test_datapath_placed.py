@@ -8,13 +8,16 @@ import time
 from ipaddress import ip_address, ip_network
 
 import attrs
+from twisted.internet.task import Clock
 
 from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.service import WATCH_INTERVAL, DatapathService
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Host
 from realmgw.test.kernel.datapath_case import DatapathTestCase
+from realmgw.testing import MemoryWorker
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.topology import ROUTED
@@ -116,3 +119,23 @@ class PlacedTests(DatapathTestCase):
         self.assertLess(time.perf_counter() - began, 0.1)
         last = self.nft("get", "element", "inet", "realmgw", "hosts", f"{{ {marks.admitted(100_000):#x} }}")
         self.assertIn(str(ip_address(0x0A000000 + 100_000)), last)
+
+
+class ServiceTests(DatapathTestCase):
+    """The service, with a clock of its own and a real kernel."""
+
+    def test_flushed_ruleset_is_put_back(self) -> None:
+        """Another firewall's restart removes every table; ours is back, with its queue step, at the next look."""
+        worker, clock = MemoryWorker(), Clock()
+        service = DatapathService(self.kernel, self.hosts, clock=clock, worker=worker)
+        with self.testbed.inside("gwa"):
+            service.startService()
+            worker.work()
+            before = self.nft("list", "ruleset")
+            self.nft("flush", "ruleset")
+            clock.advance(WATCH_INTERVAL)
+            worker.work()
+            self.assertEqual((self.nft("list", "ruleset"), service.repairs), (before, 1))
+            service.stopService()
+            worker.work()
+        self.assertEqual(self.nft("list", "ruleset"), before)
