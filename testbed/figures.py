@@ -10,7 +10,6 @@ import platform
 import re
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -70,7 +69,7 @@ def machine() -> str:
     lines = {
         "machine": f"{os.cpu_count()} x {_processor()}",
         "kernel": f"{platform.system()} {platform.release()}",
-        "interpreter": f"{platform.python_implementation()} {platform.python_version()}, {_optimised()}",
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}, built by {platform.python_compiler()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in ("Twisted", "NetfilterQueue")),
         "commit": _commit(),
     }
@@ -80,13 +79,6 @@ def machine() -> str:
 def _processor() -> str:
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1] if found else platform.machine()
-
-
-def _optimised() -> str:
-    """Profile-guided and link-time optimisation make 5 to 15 % of difference."""
-    arguments = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    ways = [way for way, option in (("PGO", "--enable-optimizations"), ("LTO", "--with-lto")) if option in arguments]
-    return "built with " + " and ".join(ways) if ways else "built without PGO and LTO"
 
 
 def _commit() -> str:
