@@ -27,7 +27,7 @@ class Host:
     address: bytes
     """Its private address, packed."""
     max_claims: int
-    """How many claims (queries whose client has not come yet) may be pending on this host at once; CIRCULARPOOL `max`."""
+    """How many claims (queries whose client has not come yet) may be pending on it at once; CIRCULARPOOL `max`."""
     groups: tuple[str, ...] = ()
     """Names of the subscriber groups that it belongs to."""
 
@@ -49,7 +49,7 @@ class Service:
     carriergrade: bool = False
     """The host is a realm gateway itself."""
     loose_packet: int = 0
-    """0: the first packet uses the claim. n > 0: so many further packets are let in. -1: the claim stays open until its deadline."""
+    """0: the first packet uses the claim. n > 0: n further packets are let in. -1: the claim stays open to its deadline."""
     autobind: bool = True
     """After the first packet, what `loose_packet` lets in is bound to that sender."""
     timeout: float = CLAIM_LIFETIME
