@@ -278,7 +278,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
 
     def close(self) -> None:
         """Closes once the client has taken its answers, or when the idle timeout says that it will not."""
-        if not self._open:
+        if not self._open or "closing" in self._holds:
             return
         self._holds.add("closing")
         self.paused = True

@@ -204,6 +204,17 @@ class StreamTests(FaceTestCase):
         self.assertEqual(self.ids(), [1, 2])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_survives_a_fault_when_the_waiting_ends(self) -> None:
+        """The allocator, who calls, does not notice; the connection goes on."""
+        self.allocator.refusal = Reason.EXHAUSTED
+        self.stream.dataReceived(framed(query(id=1)))
+        self.face.answers.say = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
+        self.allocator.finish(realm.POOL_ADDRESS.packed)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.allocator.refusal = None
+        self.stream.dataReceived(framed(query(id=2)))
+        self.assertEqual(self.ids(), [2])
+
     def test_drops_what_comes_for_a_closed_connection(self) -> None:
         """It is counted, and nothing else happens."""
         self.allocator.refusal = Reason.EXHAUSTED
@@ -294,6 +305,27 @@ class StreamLimitTests(FaceTestCase):
         self.assertEqual(len(self.allocator.asked), port.MAX_OUTSTANDING)
         self.clock.advance(0)
         self.assertEqual(len(self.allocator.asked), port.MAX_OUTSTANDING + 1)
+
+    def test_does_not_read_on_while_there_is_another_reason_not_to(self) -> None:
+        """The turn is over, but the client takes no answers."""
+        self.stream.dataReceived(framed(*[query(id=number) for number in range(port.TCP_TURN + 1)]))
+        self.stream.pauseProducing()
+        self.clock.advance(0)
+        self.assertEqual(len(self.connection.answers()), port.TCP_TURN)
+        self.stream.resumeProducing()
+        self.assertEqual(len(self.connection.answers()), port.TCP_TURN + 1)
+
+    def test_is_not_read_again_once_it_is_closing(self) -> None:
+        """Whatever the transport says, and however often it is closed."""
+        self.stream.dataReceived(b"\0\0")
+        self.stream.close()
+        self.stream.pauseProducing()
+        self.stream.resumeProducing()
+        self.stream.dataReceived(framed(query()))
+        self.assertEqual(self.connection.answers(), [])
+        end(self.stream)
+        self.stream.close()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_answers_a_client_that_has_sent_all(self) -> None:
         """It shut down its side: what it asked is answered, then we close."""

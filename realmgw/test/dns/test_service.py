@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import attrs
@@ -140,6 +140,29 @@ class ServiceTests(ServiceTestCase):
             self.assertEqual(source, (str(address), self.wan_port))
         answer, _ = await threads.deferToThread(self.ask, query(), self.lan_port)
         self.assertEqual(answer.answer[0][0].address, "192.168.0.1")
+
+    async def test_listens_on_ipv6(self) -> None:
+        """By UDP and TCP."""
+        service = self.make()
+        endpoint = settings.Endpoint(IPv6Address("::1"), self.wan_port)
+        service.wan.limits = attrs.evolve(service.wan.limits, listen=(endpoint,))
+        try:
+            service.startService()
+        except PlatformError as error:
+            raise SkipTest(f"no IPv6 on the loopback interface: {error}") from error
+        self.addCleanup(service.stopService)
+
+        def client() -> tuple[bytes, bytes]:
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
+                udp.settimeout(PATIENCE)
+                udp.sendto(query(id=1), ("::1", self.wan_port))
+                by_udp = udp.recv(512)
+            with socket.create_connection(("::1", self.wan_port), PATIENCE) as tcp:
+                tcp.sendall(framed(query(id=2)))
+                return by_udp, tcp.recv(512)[2:]
+
+        answers = await threads.deferToThread(client)
+        self.assertEqual([dns.message.from_wire(answer).id for answer in answers], [1, 2])
 
     async def test_answers_by_tcp_out_of_order(self) -> None:
         """A waiting query holds up none behind it; the client may have shut down its side already."""
