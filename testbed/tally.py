@@ -44,6 +44,8 @@ def main(result: Path, names: list[str]) -> int:
     outcome = trial.run(suite)
     assert isinstance(outcome, TallyingReporter)
     tally = outcome.tally()
+    if outcome.testsRun == 0:
+        sys.exit(f"there are no tests in {' '.join(names)}")
     result.write_text(" ".join(map(str, tally)) + "\n")
     return 0 if tally[1] == 0 else 1
 
