@@ -249,6 +249,7 @@ class RecordingKernel:
         calls: Name and arguments of each call, in order.
         refusal: If set, each call that changes something raises it.
         counters: What `counts` returns; empty when the table was removed.
+        applied: What `apply` returns: a machine that has everything, nothing to change, nothing to warn of.
     """
 
     def __init__(self) -> None:
@@ -256,11 +257,13 @@ class RecordingKernel:
         self.calls: list[tuple[object, ...]] = []
         self.refusal: Exception | None = None
         self.counters = {"presented": Count(packets=1, octets=60)}
+        found = Capabilities(privileges=0, lowest_port=0, missing=())
+        self.applied = Applied(found=found, changes=(), warnings=())
 
     def apply(self, hosts: Iterable[Host]) -> Applied:
-        """Finds a machine that has everything, and nothing to change."""
+        """Notes it, and returns `applied`."""
         self._note("apply", hosts)
-        return Applied(found=Capabilities(privileges=0, lowest_port=0, missing=()), changes=(), warnings=())
+        return self.applied
 
     def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
         """Notes it."""

@@ -20,7 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from realmgw.datapath import counters, links, sysctls
 from realmgw.datapath.counters import Count
 from realmgw.datapath.links import Addresses, Kind, Route
-from realmgw.datapath.nft import Libnftables, Nft, refusal
+from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
 from realmgw.errors import PlatformError, RealmGatewayError
 
 _PROC_SYS = Path("/proc/sys")
@@ -66,10 +66,13 @@ def run_program(arguments: Sequence[str], text: str = "") -> str:
 class NftProgram:
     """The `nft` program, for machines without the library."""
 
+    def __init__(self, program: str = "nft") -> None:
+        self._program = program
+
     def run(self, commands: str, *, dry: bool = False) -> str:
         """See `realmgw.datapath.nft.Nft.run`."""
         try:
-            return run_program(["nft", *(["--check"] if dry else []), "-f", "-"], commands)
+            return run_program([self._program, *(["--check"] if dry else []), "-f", "-"], commands)
         except PlatformError:
             raise
         except RealmGatewayError as error:
@@ -79,20 +82,22 @@ class NftProgram:
         """Nothing is held."""
 
 
-def open_nft() -> Nft:
+def open_nft(library: str = LIBRARY, program: str = "nft") -> Nft:
     """The library, or the program where the library is missing.
+
+    Args:
+        library: Name of the library.
+        program: Name of the program.
 
     Raises:
         PlatformError: Neither is there.
     """
     try:
-        return Libnftables()
+        return Libnftables(library)
     except PlatformError as error:
-        if shutil.which("nft"):
-            return NftProgram()
-        raise PlatformError(
-            f"neither libnftables nor the nft program can be used ({error}): install nftables"
-        ) from error
+        if shutil.which(program):
+            return NftProgram(program)
+        raise PlatformError(f"no nftables: {error}; or install nftables for its program {program}") from error
 
 
 @contextmanager

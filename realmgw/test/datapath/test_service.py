@@ -6,10 +6,12 @@ import threading
 from collections.abc import Generator
 from typing import Any, cast
 
+import attrs
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING, WATCH_INTERVAL, DatapathService, KernelThread
@@ -63,6 +65,19 @@ class StartTests(DatapathServiceTestCase):
         self.successResultOf(started)
         self.assertEqual(self.kernel.calls, [("apply", HOSTS)])
         self.assertIsNotNone(self.service.applied)
+
+    def test_changes_and_warnings_are_logged(self) -> None:
+        """An operator finds in the log what was set, and what would better be."""
+        self.kernel.applied = attrs.evolve(self.kernel.applied, changes=("a route",), warnings=("a small table",))
+        with capturedLogs() as events:
+            self.start()
+        logged = [(event["log_level"].name, formatEvent(event)) for event in events]
+        self.assertEqual(logged, [("info", "datapath: a route"), ("warn", "datapath: a small table")])
+
+    def test_figures_are_the_kernels(self) -> None:
+        """Counters and queue, read at once."""
+        self.assertEqual(self.service.counts(), self.kernel.counters)
+        self.assertIsNone(self.service.queue_figures())
 
     def test_failed_start_is_told_and_leaves_nothing_running(self) -> None:
         """The error is the kernel's own; the thread has ended."""

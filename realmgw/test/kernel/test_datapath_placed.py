@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.counters import QueueFigures
 from realmgw.datapath.service import WATCH_INTERVAL, DatapathService
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Host
@@ -69,6 +70,21 @@ class PlacedTests(DatapathTestCase):
         """Forwarding is on and conntrack picks up no flow from its middle."""
         for key, value in (("ipv4.ip_forward", "1"), ("netfilter.nf_conntrack_tcp_loose", "0")):
             self.assertEqual(self.testbed.run("gwa", ["sysctl", "-n", f"net.{key}"]).stdout.strip(), value)
+
+    def test_strict_filter_without_a_way_back_is_warned_of(self) -> None:
+        """Only when no default route leaves by the WAN."""
+        self.testbed.run("gwa", ["sysctl", "-w", "net.ipv4.conf.wan0.rp_filter=1"])
+        self.assertEqual(self.testbed.call("gwa", self.kernel.apply, self.hosts).warnings, ())
+        self.testbed.run("gwa", ["ip", "route", "delete", "default"])
+        (warning,) = self.testbed.call("gwa", self.kernel.apply, self.hosts).warnings
+        self.assertIn("rp_filter is strict and no default route leaves by wan0", warning)
+
+    def test_figures_of_the_queue_are_those_of_its_listener(self) -> None:
+        """None while nobody listens."""
+        self.assertIsNone(self.testbed.call("gwa", self.kernel.queue_figures))
+        self.decide()
+        figures = self.testbed.call("gwa", self.kernel.queue_figures)
+        self.assertEqual(figures, QueueFigures(waiting=0, full=0, unsent=0, last=0))
 
     def test_missing_interface_is_named(self) -> None:
         """A gateway whose WAN interface does not exist is refused, and the rules that were there stay."""
