@@ -49,7 +49,7 @@ class Service:
     carriergrade: bool = False
     """The host is a realm gateway itself."""
     loose_packet: int = 0
-    """0: the first packet uses the claim. n > 0: n further ones are let in. -1: the claim stays open to its deadline."""
+    """0: the first packet uses the claim. n > 0: n further ones are let in. -1: the claim stays open till its end."""
     autobind: bool = True
     """After the first packet, what `loose_packet` lets in is bound to that sender."""
     timeout: float = CLAIM_LIFETIME
