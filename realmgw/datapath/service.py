@@ -150,14 +150,14 @@ class DatapathService(service.Service):
         self._worker.start()
         try:
             self.applied = yield self._worker.call(self._kernel.apply, self._hosts)
-        except BaseException:
+        except Exception:
             yield self.stopService()
             raise
         self._watch = self._clock.callLater(WATCH_INTERVAL, self._look)
         for change in self.applied.changes:
             self._log.info("datapath: {change}", change=change)
-        for warning in self.applied.warnings:
-            self._log.warn("datapath: {warning}", warning=warning)
+        for doubt in self.applied.warnings:  # a log event with a key "warning" is taken for Python's own by observers
+            self._log.warn("datapath: {doubt}", doubt=doubt)
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:

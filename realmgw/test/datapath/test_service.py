@@ -98,6 +98,20 @@ class StartTests(DatapathServiceTestCase):
         self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("close",)])
         self.assertTrue(self.worker.stopped)
 
+    def test_stop_purges_when_it_was_told_to(self) -> None:
+        """And ends the thread, whether the kernel let it or not."""
+        for refusal, last in ((None, ("purge",)), (RealmGatewayError("nft: no"), ("apply", HOSTS))):
+            kernel, worker = RecordingKernel(), MemoryWorker()
+            service = DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, purging=True)
+            service.startService()
+            worker.work()
+            kernel.refusal = refusal
+            stopped = service.stopService()
+            worker.work()
+            self.successResultOf(stopped)
+            self.assertEqual(kernel.calls[-2:], [last, ("close",)])
+            self.assertTrue(worker.stopped)
+
     def test_second_stop_does_nothing(self) -> None:
         """A service that failed to start is stopped by its parent, too."""
         self.successResultOf(self.service.stopService())
