@@ -27,7 +27,7 @@ class ConfigurationError(RealmGatewayError):
 
 
 class PlatformError(RealmGatewayError):
-    """This machine lacks something (a capability, a kernel feature, a port); the text is one line that says what to do."""
+    """This machine lacks something (capability, kernel feature, free port); the text is one line that says what to do."""
 
 
 class MalformedError(RealmGatewayError):
