@@ -54,6 +54,8 @@ class Service:
     """IP protocol number, 0 for any."""
     port: int = 0
     """Destination port, 0 for any."""
+    loose_packet: int = 0
+    """How many further packets a claim lets in; -1: any number until its timeout."""
 
 
 @attrs.frozen
