@@ -26,7 +26,7 @@ class DeadByExperience:
 
     def __init__(self) -> None:
         self._holds: list[tuple[float, int, Address]] | None = None
-        self._dead: list[tuple[float, int, float, Address]] = []
+        self._dead: list[tuple[float, float, int, Address]] = []
         self._order = count()
         self._bound = 0
 
@@ -54,13 +54,13 @@ class DeadByExperience:
             heapq.heappush(self._holds, (address.hold, next(self._order), address))
 
     def take(self, *, now: float) -> Address | None:
-        """The dead address of the worst standing, or None when somebody is expected at every one.
+        """The dead address of the worst standing, of these the one that died first; None when all are alive.
 
         The address is still WAITING: the caller ends its claims.
         """
         self._bury(now)
         while self._dead:
-            _, _, hold, address = heapq.heappop(self._dead)
+            _, hold, _, address = heapq.heappop(self._dead)
             if _current(hold, address):
                 return address
         return None
@@ -77,9 +77,9 @@ class DeadByExperience:
         while holds and holds[0][0] <= now:
             hold, order, address = heapq.heappop(holds)
             if _current(hold, address):
-                heapq.heappush(self._dead, (address.standing, order, hold, address))
+                heapq.heappush(self._dead, (address.standing, hold, order, address))
         if len(self._dead) > self._bound:
-            self._dead = list({entry[3]: entry for entry in self._dead if _current(entry[2], entry[3])}.values())
+            self._dead = list({entry[3]: entry for entry in self._dead if _current(entry[1], entry[3])}.values())
             heapq.heapify(self._dead)
 
 
