@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from realmgw.config.settings import DnsFace, Endpoint, Settings
 from realmgw.dns.answers import Allocator, Answers, LanAnswers, WanAnswers
-from realmgw.dns.port import MAX_DATAGRAM, DnsDatagrams
+from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
 from realmgw.dns.zones import compile_table
 from realmgw.errors import PlatformError
@@ -107,9 +107,10 @@ class DnsService(service.Service):
     def _listen(self, face: Face, endpoint: Endpoint) -> None:
         """One socket for each address and transport, so that answers leave from the address that was asked."""
         address, port = str(endpoint.address), endpoint.port
+        longest = self._settings.dns.udp_size + 1  # what is longer than we say we take is cut, and found malformed
         with _explained("UDP", endpoint):
             datagrams = DnsDatagrams(face, self._clock)
-            self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=MAX_DATAGRAM))
+            self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
         with _explained("TCP", endpoint):
             self._ports.append(self._clock.listenTCP(port, face, backlog=BACKLOG, interface=address))
 
