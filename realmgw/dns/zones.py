@@ -144,9 +144,14 @@ def _services(
 ) -> dict[bytes, Service]:
     found = {}
     own = {name for name, sets in static.items() if Type.A in sets or Type.AAAA in sets}
+    inside = set(authorities.by_apex)
     for service in services:
         name = names.to_wire(service.name)
-        if name not in own and authorities.of(name) is not None:
+        if name in own:
+            continue
+        above = name[1 + name[0] :]  # most names stand below one that was looked at already
+        if above in inside or authorities.of(name) is not None:
+            inside.add(name)
             found[name] = service
     return found
 
