@@ -8,13 +8,14 @@ from ipaddress import ip_address, ip_network
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.config import settings as config
 from realmgw.datapath import marks, ruleset
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 
 SETTINGS = config.Settings(
     name="gwa",
@@ -124,6 +125,17 @@ class ReplacementTests(SynchronousTestCase):
         for line in ends:
             self.assertTrue("counter name" in line or "policy drop" in line, line)
         self.assertEqual(sum("policy drop" in line for line in ends), 1)
+
+    def test_every_counter_is_documented(self) -> None:
+        """docs/datapath.md has the same counters."""
+        if NO_CHECKOUT:
+            raise SkipTest(NO_CHECKOUT)
+        text = (CHECKOUT / "docs" / "datapath.md").read_text()
+        table = text.partition("## Counters")[2].partition("## Strays")[0]
+        named = {
+            name for row in re.findall(r"^\| ([^|]*)\|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+        }
+        self.assertEqual(named, set(ruleset.COUNTERS))
 
     def test_comments_fit_the_kernel(self) -> None:
         """A comment has at most 128 octets."""
