@@ -25,7 +25,7 @@ def project_files() -> list[Path]:
     if git is None or not (CHECKOUT / ".git").exists():
         return [path for path in CHECKOUT.rglob("*") if path.is_file() and not _is_made(path)]
     # Root may run the tests in somebody else's checkout, which git mistrusts.
-    command = [git, "-c", "safe.directory=*", "-C", CHECKOUT, "ls-files", "-z"]
+    command = [git, "-c", "safe.directory=*", "-C", str(CHECKOUT), "ls-files", "-z"]
     listing = subprocess.run(command, check=True, capture_output=True, text=True)
     listed = (CHECKOUT / name for name in listing.stdout.split("\0") if name)
     return [path for path in listed if path.is_file()]
