@@ -122,6 +122,8 @@ class Allocator:
         found = self._find(service, group, expected, now)
         if isinstance(found, Reason):
             return self._refuse(found)
+        if found.claims and question in found.claims:  # which looks the same, of another group
+            return found.address.packed
         rides = self._queue.size > 0 and self._rides(found.address)
         return self._ledger.claim(found, group, question, network, rides=rides, now=now)
 
@@ -241,8 +243,7 @@ class Allocator:
             return Reason.EXHAUSTED
         if self.pool.available and not self._permitted(Kind.SFQDN_NEW if key else Kind.FQDN_NEW, group):
             return Reason.POLICY
-        address = self._ledger.obtain(now=now)
-        return Reason.EXHAUSTED if address is None else self._ledger.settle(address, service, group)
+        return self._ledger.obtain(service, group, now=now) or Reason.EXHAUSTED
 
     def _permitted(self, kind: Kind, group: Group) -> bool:
         return self._permits is None or self._permits(kind, self.pool.load, group)
@@ -272,8 +273,7 @@ class Allocator:
         last = self._ledger.last.get(service.target)
         if last is not None and not last.claims:
             return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
-        address = self._ledger.obtain(now=now)
-        return None if address is None else self._ledger.settle(address, service, group)
+        return self._ledger.obtain(service, group, now=now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more

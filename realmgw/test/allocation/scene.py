@@ -111,6 +111,10 @@ class Scene:
         assert self.come(address, source, asked.protocol or TCP, dport, now=now + after) == asked.host.index
         return address
 
+    def learn_patience(self, resolver: str, patience: float) -> None:
+        """Have a resolver's clients be known to come within so many seconds."""
+        self.allocator.groups.of(resolver).patience = patience
+
     def learn(self, asked: Service, resolver: str = RESOLVER, *, visits: int, now: float, after: float) -> float:
         """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""
         for _ in range(visits):

@@ -1,0 +1,619 @@
+"""Tests of the order in which an address is looked for, of waiting, and of riding."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.allocator import Kind
+from realmgw.allocation.group import Group
+from realmgw.allocation.state import State
+from realmgw.errors import Reason
+from realmgw.test.allocation.scene import (
+    CLIENT,
+    NEIGHBOUR,
+    OTHER,
+    RESOLVER,
+    STRAY,
+    TCP,
+    THIRD,
+    UDP,
+    Network,
+    Scene,
+    pool_address,
+    service,
+)
+
+ONE, TWO, THREE, FOUR = (service(index) for index in range(1, 5))
+WEB, MAIL = service(1, TCP, 80), service(2, TCP, 25)
+
+
+class RetransmissionTests(SynchronousTestCase):
+    """Rule 1: the same question again."""
+
+    def test_the_same_question_has_the_same_claim(self) -> None:
+        """A resolver's retransmission gets the same address, and costs no second claim."""
+        scene = Scene()
+        address = scene.get(ONE, question="q", now=0.0)
+        self.assertEqual(scene.get(ONE, question="q", now=1.0), address)
+        self.assertEqual(scene.counters.retransmitted, 1)
+        scene.allocator.expire(now=2.0)
+        self.assertEqual(scene.counters.lapsed, 1)
+
+    def test_a_question_that_was_served_is_a_new_one(self) -> None:
+        """Once its client has come, the same question makes a new claim."""
+        scene = Scene()
+        scene.come(scene.get(ONE, question="q", now=0.0), now=0.1)
+        scene.get(ONE, question="q", now=0.2)
+        self.assertEqual((scene.counters.retransmitted, scene.counters.sticky), (0, 1))
+
+    def test_a_retransmission_is_answered_at_the_hosts_limit(self) -> None:
+        """A host with as many claims as it may have still answers the same question again."""
+        scene = Scene()
+        limited = service(1, max_claims=1)
+        address = scene.get(limited, question="q", now=0.0)
+        self.assertEqual(scene.get(limited, question="q", now=0.1), address)
+
+    def test_the_same_question_of_another_resolver_is_another_one(self) -> None:
+        """Questions of two groups are never one, even if they look the same."""
+        scene = Scene()
+        first = scene.get(ONE, RESOLVER, "q", now=0.0)
+        self.assertNotEqual(scene.get(ONE, OTHER, "q", now=0.0), first)
+
+    def test_two_groups_of_one_question_share_without_confusion(self) -> None:
+        """Under pressure, a question that looks the same as one pending there is answered with its address."""
+        scene = Scene(1)
+        address = scene.get(ONE, RESOLVER, "q", now=0.0)
+        self.assertEqual(scene.get(ONE, OTHER, "q", now=0.0), address)
+        scene.allocator.expire(now=2.0)
+        self.assertEqual(scene.allocator.pool.counts()[State.WAITING], 0)
+
+
+class JoinTests(SynchronousTestCase):
+    """Rule 2: where the host is expected already."""
+
+    def test_claims_of_one_group_share(self) -> None:
+        """A group's questions for one service need one address, however many they are."""
+        scene = Scene()
+        self.assertEqual(len({scene.get(ONE, now=0.01 * number) for number in range(50)}), 1)
+        self.assertEqual((scene.counters.joined, scene.allocator.pool.waiting), (49, 1))
+
+    def test_claims_of_two_groups_do_not_share_below_the_load(self) -> None:
+        """With room in the pool, another group gets an address of its own, so that outcomes can be told apart."""
+        scene = Scene(4)
+        self.assertNotEqual(scene.get(ONE, RESOLVER, now=0.0), scene.get(ONE, OTHER, now=0.0))
+
+    def test_claims_of_two_groups_share_under_pressure(self) -> None:
+        """From half load on, another group joins: a flash crowd on one name is content with half of the pool."""
+        scene = Scene(4)
+        for number in range(50):
+            scene.get(ONE, f"2001:db8::{number:x}", now=0.0)
+        self.assertEqual(scene.allocator.pool.waiting, 2)
+
+    def test_the_load_from_which_groups_share_can_be_configured(self) -> None:
+        """With `share_load` 0, claims of different groups always share."""
+        scene = Scene(4, share_load=0.0)
+        self.assertEqual(scene.get(ONE, RESOLVER, now=0.0), scene.get(ONE, OTHER, now=0.0))
+
+    def test_each_group_comes_back_to_its_own(self) -> None:
+        """With addresses of two groups for one service, each goes on with its own one."""
+        scene = Scene(8)
+        mine, theirs = scene.get(ONE, RESOLVER, now=0.0), scene.get(ONE, OTHER, now=0.0)
+        self.assertEqual([scene.get(ONE, RESOLVER, now=0.1), scene.get(ONE, OTHER, now=0.1)], [mine, theirs])
+
+    def test_names_of_one_place_share(self) -> None:
+        """Two names that lead to the same service of the same host are one target."""
+        scene = Scene()
+        self.assertEqual(scene.get(service(1), now=0.0), scene.get(ONE, now=0.0))
+
+    def test_k_names_hold_k_addresses(self) -> None:
+        """However often and from wherever an attacker asks, he holds one address a name, beside half the pool."""
+        scene = Scene(8)
+        for number in range(240):
+            scene.get((ONE, TWO, THREE)[number % 3], f"2001:db8::{number:x}", now=0.001 * number)
+        self.assertLessEqual(scene.allocator.pool.waiting, 4 + 2)
+
+    def test_an_attackers_reservations_are_found_at_once(self) -> None:
+        """Each group finds its own reservation by itself; nobody looks through those of the others."""
+        scene = Scene(64)
+        for number in range(32):
+            scene.get(service(1, max_claims=1000), f"2001:db8::{number:x}", now=0.0)
+        by_group = scene.allocator._ledger.expected[ONE.target]
+        self.assertEqual([reservation.group for reservation in by_group.values()], list(by_group))
+
+
+class StickyTests(SynchronousTestCase):
+    """Rule 3: the address that the host had last."""
+
+    def test_a_lingering_address_is_taken_again(self) -> None:
+        """A host whose address lingers gets it again: caches that ignore TTL 0 stay right."""
+        scene = Scene()
+        address = scene.visit(ONE, now=0.0, after=0.1)
+        self.assertEqual(scene.get(ONE, OTHER, now=5.0), address)
+        self.assertEqual(scene.counters.sticky, 1)
+
+    def test_a_free_address_is_taken_again(self) -> None:
+        """Also when it is free, though another was released longer ago."""
+        scene = Scene()
+        address = scene.visit(ONE, now=0.0, after=0.1)
+        scene.allocator.expire(now=60.0)
+        self.assertEqual(scene.get(ONE, now=60.0), address)
+
+    def test_what_was_known_there_is_known_still(self) -> None:
+        """The senders that were admitted before are admitted beside the new claim."""
+        scene = Scene(claim_sources=1)
+        address = scene.visit(ONE, now=0.0, after=0.1)
+        scene.ask(ONE, now=5.0, network=Network(NEIGHBOUR))
+        self.assertEqual(scene.come(address, CLIENT, now=5.1), 1)
+
+    def test_an_address_that_is_shared_is_taken_again(self) -> None:
+        """Also where another service is waited for at the same address."""
+        scene = Scene()
+        address = scene.visit(WEB, now=0.0, after=0.1)
+        self.assertEqual(scene.get(MAIL, now=0.2), address)
+        self.assertEqual(scene.get(WEB, OTHER, now=0.3), address)
+        self.assertEqual(scene.counters.sticky, 1)
+
+    def test_an_address_that_others_had_is_not_taken_again(self) -> None:
+        """A host does not come back to an address that has passed on."""
+        scene = Scene(2)
+        first = scene.visit(ONE, now=0.0, after=0.1)
+        for asked in (TWO, THREE):
+            scene.visit(asked, now=0.2, after=0.1)
+        self.assertNotEqual(scene.visit(ONE, now=0.4, after=0.1), first)
+
+
+class ShareTests(SynchronousTestCase):
+    """Rule 4: beside services that do not overlap."""
+
+    def test_services_that_do_not_overlap_share(self) -> None:
+        """Hosts of different services need one address."""
+        scene = Scene()
+        self.assertEqual(len({scene.get(one, now=0.0) for one in (WEB, MAIL, service(3, UDP, 80))}), 1)
+        self.assertEqual(scene.counters.shared, 2)
+
+    def test_services_that_overlap_do_not_share(self) -> None:
+        """Of two hosts with the same service, each needs its own address; so do whole names."""
+        for other in (service(2, TCP, 80), service(2, 0, 80), service(2, TCP, 0), service(2)):
+            scene = Scene()
+            self.assertNotEqual(scene.get(WEB, now=0.0), scene.get(other, now=0.0))
+
+    def test_any_protocol_of_a_port_and_any_port_of_a_protocol_do_not_share(self) -> None:
+        """(0, 80) and (6, 0) have TCP port 80 in common."""
+        scene = Scene()
+        self.assertNotEqual(scene.get(service(1, 0, 80), now=0.0), scene.get(service(2, TCP, 0), now=0.0))
+
+    def test_a_lingering_service_is_not_overlapped(self) -> None:
+        """Who lingers at an address keeps its service there while others share it."""
+        scene = Scene()
+        address = scene.visit(WEB, now=0.0, after=0.1)
+        self.assertEqual(scene.get(MAIL, now=0.2), address)
+        self.assertNotEqual(scene.get(service(3, TCP, 80), now=0.3), address)
+        self.assertEqual(scene.come(address, CLIENT, TCP, 80, now=0.4), 1)
+
+
+class NewTests(SynchronousTestCase):
+    """Rules 5 and 6: free and lingering addresses."""
+
+    def test_the_address_that_is_free_longest_is_taken(self) -> None:
+        """A late client finds nobody else at his address for as long as the pool allows."""
+        scene = Scene(3)
+        addresses = [scene.visit(ONE, now=0.0, after=0.0)]
+        scene.allocator.expire(now=20.0)
+        addresses += [scene.get(asked, now=20.0) for asked in (TWO, THREE, FOUR)]
+        self.assertEqual(addresses, [pool_address(number) for number in (1, 2, 3, 1)])
+
+    def test_a_free_address_goes_before_a_lingering_one(self) -> None:
+        """Nobody loses what lingers while something is free."""
+        scene = Scene(2)
+        address = scene.visit(ONE, now=0.0, after=0.0)
+        self.assertNotEqual(scene.get(TWO, now=0.1), address)
+
+    def test_the_address_that_lingers_longest_is_taken(self) -> None:
+        """Without a free one, the one whose linger began longest ago passes on."""
+        scene = Scene(2)
+        first, second = scene.get(ONE, now=0.0), scene.get(TWO, now=0.0)
+        scene.come(second, now=0.2)
+        scene.come(first, now=0.3)
+        self.assertEqual([scene.get(THREE, now=0.4), scene.get(FOUR, now=0.4)], [second, first])
+
+    def test_who_lingered_there_is_gone(self) -> None:
+        """After an address has passed on, all of its former services are gone from it."""
+        scene = Scene(1)
+        address = scene.visit(WEB, now=0.0, after=0.0)
+        scene.visit(MAIL, now=0.0, after=0.0)
+        self.assertEqual(scene.get(ONE, now=0.1), address)
+        self.assertEqual(len(scene.allocator.pool.addresses[address].reservations), 1)
+
+
+class ReclaimTests(SynchronousTestCase):
+    """Rule 7: addresses to which nobody comes any more."""
+
+    def test_an_unknown_group_is_waited_for_half_a_second(self) -> None:
+        """Before 500 ms nobody else gets the address, then the first who asks."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        self.assertIs(scene.ask(TWO, now=0.499), Reason.EXHAUSTED)
+        self.assertEqual(scene.get(TWO, now=0.5), address)
+        self.assertEqual(scene.counters.reclaimed, 1)
+
+    def test_a_group_with_fast_clients_is_waited_for_less(self) -> None:
+        """A group whose clients come within milliseconds is waited for 100 ms."""
+        scene = Scene(1)
+        now = scene.learn(ONE, visits=60, now=0.0, after=0.001)
+        address = scene.get(ONE, now=now)
+        self.assertIs(scene.ask(TWO, now=now + 0.099), Reason.EXHAUSTED)
+        self.assertEqual(scene.get(TWO, now=now + 0.101), address)
+
+    def test_a_group_with_slow_clients_is_waited_for_longer(self) -> None:
+        """A group whose clients take 0.4 s is waited for more than 0.8 s."""
+        scene = Scene(1)
+        now = scene.learn(ONE, visits=300, now=0.0, after=0.4)
+        scene.get(ONE, now=now)
+        self.assertIs(scene.ask(TWO, now=now + 0.8), Reason.EXHAUSTED)
+
+    def test_nobody_is_waited_for_beyond_the_deadline(self) -> None:
+        """A group whose clients take 1.5 s is waited for 2.0 s all the same."""
+        scene = Scene(1)
+        now = scene.learn(ONE, visits=60, now=0.0, after=1.5)
+        address = scene.get(ONE, now=now)
+        self.assertEqual(scene.get(TWO, now=now + 2.0), address)
+
+    def test_the_worst_standing_loses_its_address_first(self) -> None:
+        """Among several dead ones, that of the worst standing is reclaimed."""
+        scene = Scene(2)
+        scene.allocator.groups.of(OTHER).regard(0.2)
+        scene.get(ONE, RESOLVER, now=0.0)
+        worse = scene.get(TWO, OTHER, now=0.1)
+        self.assertEqual(scene.get(THREE, now=1.0), worse)
+
+    def test_an_address_is_held_until_each_of_its_claims_is_dead(self) -> None:
+        """Sharing alone never moves a host away from clients that are under way."""
+        scene = Scene(1)
+        scene.get(ONE, now=0.0)
+        scene.get(ONE, now=0.4)
+        self.assertIs(scene.ask(TWO, now=0.89), Reason.EXHAUSTED)
+        self.assertEqual(scene.get(TWO, now=0.9), pool_address(1))
+
+    def test_an_address_is_held_for_each_of_its_services(self) -> None:
+        """An address with two services is reclaimed when the claims on both are dead, and then from both."""
+        scene = Scene(1)
+        scene.get(WEB, now=0.0)
+        scene.get(MAIL, OTHER, now=0.3)
+        self.assertIs(scene.ask(THREE, now=0.79), Reason.EXHAUSTED)
+        address = scene.get(THREE, now=0.8)
+        self.assertEqual([scene.come(address, CLIENT, TCP, port, now=0.9) for port in (80, 25)], [3, 3])
+        self.assertEqual([scene.allocator.groups.of(one).nok for one in (RESOLVER, OTHER)], [1, 1])
+
+    def test_nothing_is_reclaimed_while_there_is_room(self) -> None:
+        """Dead by experience or not, a claim lives 2.0 s where nobody needs its address."""
+        scene = Scene(2)
+        address = scene.get(ONE, now=0.0)
+        scene.get(TWO, now=1.9)
+        self.assertEqual(scene.come(address, now=1.95), 1)
+
+
+class LimitTests(SynchronousTestCase):
+    """The most claims that a host may have, and the load policy."""
+
+    def test_a_host_has_a_limit(self) -> None:
+        """A host with as many pending claims as it may have is refused, whatever the pool; others are not."""
+        scene = Scene()
+        limited = service(1, max_claims=2)
+        for resolver in (RESOLVER, OTHER):
+            scene.get(limited, resolver, now=0.0)
+        self.assertIs(scene.ask(limited, THIRD, now=0.1), Reason.HOST_LIMIT)
+        scene.get(TWO, now=0.1)
+        self.assertEqual(scene.counters.refused[Reason.HOST_LIMIT], 1)
+
+    def test_the_limit_is_for_all_services_of_a_host(self) -> None:
+        """Claims on one service of a host count for its other ones."""
+        scene = Scene()
+        scene.get(service(1, TCP, 80, max_claims=1), now=0.0)
+        self.assertIs(scene.ask(service(1, TCP, 25, max_claims=1), now=0.0), Reason.HOST_LIMIT)
+
+    def permits(self, *refused: Kind) -> Scene:
+        """A scene of 4 addresses whose load policy refuses these kinds, and notes what it was asked."""
+        self.asked: list[tuple[Kind, float]] = []
+
+        def permits(kind: Kind, load: float, group: Group) -> bool:
+            self.asked.append((kind, load))
+            return kind not in refused
+
+        return Scene(4, permits=permits)
+
+    def test_the_load_policy_is_asked_by_kind(self) -> None:
+        """A whole address, an address that can be shared, and a share are different kinds; the load is told."""
+        scene = self.permits()
+        for asked in (ONE, WEB, MAIL):
+            scene.get(asked, now=0.0)
+        self.assertEqual(self.asked, [(Kind.FQDN_NEW, 0.0), (Kind.SFQDN_NEW, 0.25), (Kind.SFQDN_REUSE, 0.5)])
+
+    def test_the_load_policy_refuses(self) -> None:
+        """What it does not permit is refused for that reason, and nothing is claimed."""
+        scene = self.permits(Kind.FQDN_NEW, Kind.SFQDN_REUSE)
+        self.assertIs(scene.ask(ONE, now=0.0), Reason.POLICY)
+        scene.get(WEB, now=0.0)
+        self.assertIs(scene.ask(MAIL, now=0.0), Reason.POLICY)
+        self.assertEqual((scene.allocator.pool.waiting, scene.counters.refused[Reason.POLICY]), (1, 2))
+
+    def test_what_costs_nothing_needs_no_permission(self) -> None:
+        """Retransmissions, joined claims and a host's last address are not asked for."""
+        scene = self.permits()
+        scene.get(ONE, question="q", now=0.0)
+        for question in ("q", "r"):
+            scene.come(scene.get(ONE, question=question, now=0.1), now=0.2)
+        scene.get(ONE, now=0.3)
+        self.assertEqual(len(self.asked), 1)
+
+    def test_an_exhausted_pool_needs_no_permission(self) -> None:
+        """To be told to wait, and to get an address to which nobody comes any more, no standing is needed."""
+        scene = self.permits()
+        for asked in (ONE, TWO, THREE, FOUR):
+            scene.get(asked, now=0.0)
+        self.asked.clear()
+        self.assertIs(scene.ask(service(5), now=0.4), Reason.EXHAUSTED)
+        scene.get(service(5), now=0.6)
+        self.assertEqual(self.asked, [])
+
+
+class WaitTests(SynchronousTestCase):
+    """Rules 8 and 9: waiting for an address, and giving up."""
+
+    def setUp(self) -> None:
+        self.scene = Scene(1)
+        self.address = self.scene.get(ONE, now=0.0)
+
+    def test_a_waiting_query_gets_the_address_that_lingers(self) -> None:
+        """When the client came for whom the address was held, it goes to the one who waits."""
+        self.assertIsNone(self.scene.wait(TWO, question="q", now=0.1))
+        self.assertEqual(self.scene.told, [])
+        self.scene.come(self.address, now=0.2)
+        self.assertEqual(self.scene.told, [("q", self.address)])
+        self.assertEqual(self.scene.come(self.address, NEIGHBOUR, now=0.3), 2)
+
+    def test_a_waiting_query_gets_the_address_of_the_dead(self) -> None:
+        """When nobody is expected any more at an address, `expire` gives it to the one who waits, just then."""
+        self.scene.wait(TWO, question="q", now=0.1)
+        self.assertEqual(self.scene.allocator.expire(now=0.1), 0.5)
+        self.scene.allocator.expire(now=0.5)
+        self.assertEqual(self.scene.told, [("q", self.address)])
+
+    def test_a_query_by_udp_waits_900_ms(self) -> None:
+        """After 900 ms a query by UDP is told that it waited in vain; by TCP after a second."""
+        for tcp, patience in ((False, 0.9), (True, 1.0)):
+            scene = Scene(1)
+            scene.learn(ONE, visits=60, now=0.0, after=1.5)
+            scene.get(ONE, now=100.0)
+            scene.wait(TWO, question="q", tcp=tcp, now=100.0)
+            scene.allocator.expire(now=100.0 + patience - 0.01)
+            self.assertEqual(scene.told, [])
+            scene.allocator.expire(now=100.0 + patience)
+            self.assertEqual((scene.told, scene.allocator.waiting), ([("q", Reason.WAITED)], 0))
+
+    def test_a_retransmission_joins_its_waiting_twin(self) -> None:
+        """The same question again waits with the first one, and one answer is given, to the later one."""
+        self.scene.wait(TWO, question="q", now=0.1)
+        self.scene.wait(TWO, question="q", now=0.3)
+        self.assertEqual(self.scene.allocator.waiting, 1)
+        self.scene.come(self.address, now=0.4)
+        self.assertEqual(self.scene.told, [("q", self.address)])
+
+    def test_a_retransmission_does_not_overtake_its_twin(self) -> None:
+        """While a question waits it is not answered beside its twin, though it could ride by now."""
+        scene = Scene(1)
+        scene.get(WEB, now=0.0)
+        scene.wait(TWO, now=0.1)
+        scene.wait(MAIL, OTHER, "q", now=0.3)  # the hold of 0.5 is too short for its client
+        scene.learn_patience(OTHER, 0.01)
+        self.assertIs(scene.ask(MAIL, OTHER, "q", now=0.31), Reason.EXHAUSTED)
+
+    def test_a_host_is_served_for_all_who_wait_for_it(self) -> None:
+        """All queries for one host ride on the address that its first one gets."""
+        for question, asked in enumerate((TWO, THREE, TWO)):
+            self.scene.wait(asked, question=question, now=0.1)
+        self.scene.come(self.address, now=0.2)
+        self.assertEqual(self.scene.told, [(0, self.address), (2, self.address)])
+        self.assertEqual(self.scene.counters.served, 2)
+
+    def test_hosts_are_served_in_the_order_of_their_first(self) -> None:
+        """First come, first served by host."""
+        for question, asked in enumerate((THREE, TWO)):
+            self.scene.wait(asked, question=question, now=0.1)
+        self.scene.come(self.address, now=0.2)
+        self.scene.come(self.address, NEIGHBOUR, now=0.3)
+        self.assertEqual([question for question, _ in self.scene.told], [0, 1])
+
+    def test_the_queue_is_bounded(self) -> None:
+        """As many as may wait do; the next one is refused for that reason."""
+        scene = Scene(1, max_waiting=2)
+        scene.get(ONE, now=0.0)
+        outcomes = [scene.wait(asked, now=0.1) for asked in (TWO, THREE, FOUR)]
+        self.assertEqual(outcomes, [None, None, Reason.QUEUE_FULL])
+        self.assertEqual((scene.allocator.waiting, scene.counters.refused[Reason.QUEUE_FULL]), (2, 1))
+
+    def test_a_hosts_limit_holds_for_those_who_wait(self) -> None:
+        """Of those who wait for one host, as many are served as it may have claims; the others are refused."""
+        limited = service(2, max_claims=2)
+        for question in range(3):
+            self.scene.wait(limited, question=question, now=0.1)
+        self.scene.come(self.address, now=0.2)
+        self.assertEqual(self.scene.told, [(0, self.address), (1, self.address), (2, Reason.HOST_LIMIT)])
+
+    def test_a_host_without_room_takes_no_address(self) -> None:
+        """Who waits for a host that is at its limit by now is refused, and the address goes to the next one."""
+        scene = Scene(2)
+        names, web = service(2, UDP, 53, max_claims=1), service(2, TCP, 80, max_claims=1)
+        first = scene.get(ONE, now=0.0)
+        scene.get(service(3, TCP, 80), now=0.0)
+        scene.wait(web, question="web", now=0.05)
+        scene.get(names, now=0.06)  # rides beside the third host's service
+        scene.wait(FOUR, question="four", now=0.1)
+        scene.come(first, now=0.2)
+        self.assertEqual(scene.told, [("web", Reason.HOST_LIMIT), ("four", first)])
+
+    def test_who_waits_does_not_displace_his_own_host(self) -> None:
+        """A host that waits while its own claims are dead goes on at its address, and knows its senders still."""
+        scene = Scene(2, claim_sources=1)
+        mine = scene.visit(ONE, source=CLIENT, now=0.0, after=0.0)
+        theirs = scene.get(TWO, now=0.0)
+        scene.get(ONE, now=0.1)
+        scene.wait(THREE, question="three", now=0.2)
+        scene.wait(ONE, question="one", now=0.4)
+        scene.allocator.expire(now=0.6)
+        self.assertEqual(scene.told, [("three", theirs), ("one", mine)])
+        self.assertEqual([scene.come(mine, source, now=0.7) for source in (NEIGHBOUR, CLIENT)], [1, 1])
+
+    def test_who_waits_goes_back_to_his_own_host(self) -> None:
+        """Where several addresses can be had, a host that waits takes the one where it was last."""
+        scene = Scene(2)
+        scene.allocator.groups.of(OTHER).regard(0.2)
+        now = scene.learn(ONE, visits=60, now=0.0, after=1.5)  # claims are held for all of their 2 s
+        first, second = scene.get(ONE, now=now), scene.get(TWO, now=now + 0.1)
+        scene.wait(THREE, OTHER, "three", now=now + 1.8)
+        scene.wait(TWO, RESOLVER, "two", now=now + 1.9)  # of better standing
+        scene.allocator.expire(now=now + 2.15)
+        self.assertEqual(scene.told, [("two", second), ("three", first)])
+
+    def test_all_are_told_when_the_gateway_stops(self) -> None:
+        """Each waiting query is dismissed with the reason, once."""
+        for question, asked in enumerate((TWO, THREE)):
+            self.scene.wait(asked, question=question, now=0.1)
+        self.scene.allocator.dismiss()
+        self.scene.allocator.dismiss()
+        self.scene.allocator.expire(now=5.0)
+        self.assertEqual(self.scene.told, [(0, Reason.STOPPING), (1, Reason.STOPPING)])
+
+    def test_the_timer_is_told_when_somebody_begins_to_wait(self) -> None:
+        """`wake` hears when the address is dead that the query waits for."""
+        woken: list[float] = []
+        self.scene.allocator.wake = woken.append
+        self.scene.wait(TWO, now=0.1)
+        self.assertEqual(woken, [0.5])
+
+    def test_who_is_told_may_come_back_at_once(self) -> None:
+        """Whoever asks again from within `deliver` finds all claims made that were promised with his."""
+        answers: list[bytes | Reason] = []
+        allocator = self.scene.allocator
+
+        def deliver(outcome: bytes | Reason) -> None:
+            answers.append(allocator.ask(TWO, RESOLVER, "second", now=0.2))
+
+        for question in ("first", "second"):
+            self.assertIs(allocator.ask(TWO, RESOLVER, question, now=0.1), Reason.EXHAUSTED)
+            allocator.wait(TWO, RESOLVER, question, deliver, tcp=False, now=0.1)
+        self.scene.come(self.address, now=0.2)
+        self.assertEqual((answers, self.scene.counters.retransmitted), ([self.address] * 2, 2))
+
+
+class RideTests(SynchronousTestCase):
+    """New queries while others wait."""
+
+    def setUp(self) -> None:
+        self.scene = Scene(1)
+        self.address = self.scene.get(ONE, now=0.0)  # held until 0.5
+        self.scene.wait(TWO, question="waits", now=0.1)
+
+    def test_a_query_rides_when_its_client_has_time(self) -> None:
+        """A hold that lasts longer than the group's clients take carries a new query."""
+        self.assertEqual(self.scene.get(ONE, now=0.2), self.address)
+        self.assertEqual(self.scene.come(self.address, NEIGHBOUR, now=0.3), 1)
+
+    def test_a_rider_does_not_prolong_the_hold(self) -> None:
+        """The one who waits gets the address when he would have without the rider."""
+        self.scene.get(ONE, now=0.24)
+        self.scene.allocator.expire(now=0.5)
+        self.assertEqual(self.scene.told, [("waits", self.address)])
+
+    def test_a_query_waits_when_its_client_has_no_time(self) -> None:
+        """With less of the hold left than its clients take, a query waits too, behind the others."""
+        self.assertIsNone(self.scene.wait(ONE, question="later", now=0.3))
+        self.scene.allocator.expire(now=0.5)
+        self.assertEqual(self.scene.told, [("waits", self.address)])
+
+    def test_a_busy_host_does_not_capture_its_address(self) -> None:
+        """However often a host is asked for, whoever waits for another one is served at the end of the hold."""
+        for number in range(50):
+            now = 0.1 + 0.01 * number
+            if self.scene.ask(ONE, question=number, now=now) is Reason.EXHAUSTED:
+                self.scene.allocator.wait(ONE, RESOLVER, number, lambda outcome: None, tcp=False, now=now)
+            self.scene.allocator.expire(now=now)
+        self.assertEqual(self.scene.told, [("waits", self.address)])
+
+    def test_a_riders_claim_ends_with_its_own_timeout_at_the_latest(self) -> None:
+        """A service whose claims live shorter than the hold does not get a longer one by riding."""
+        scene, brief = Scene(1), service(1, TCP, 80, timeout=0.05)
+        address = scene.get(MAIL, now=0.0)
+        scene.wait(TWO, now=0.1)
+        self.assertEqual(scene.get(brief, now=0.1), address)
+        scene.allocator.expire(now=0.16)
+        self.assertEqual(scene.come(address, CLIENT, TCP, 80, now=0.16), -Reason.NO_CLAIM)
+
+    def test_a_service_rides_beside_others(self) -> None:
+        """A service that does not overlap rides on another host's address."""
+        scene = Scene(1)
+        address = scene.get(WEB, now=0.0)
+        scene.wait(TWO, question="waits", now=0.1)
+        self.assertEqual(scene.get(MAIL, now=0.2), address)
+        scene.allocator.expire(now=0.5)
+        self.assertEqual(scene.told, [("waits", address)])
+
+    def test_nobody_overtakes_at_an_address_that_comes_free(self) -> None:
+        """An address that died meanwhile goes to those who wait before a new query is looked at."""
+        self.assertIs(self.scene.ask(THREE, now=0.6), Reason.EXHAUSTED)
+        self.assertEqual(self.scene.told, [("waits", self.address)])
+
+
+class TimeTests(SynchronousTestCase):
+    """What `expire` announces, and what is left in the end."""
+
+    def test_nothing_is_announced_while_nothing_is_pending(self) -> None:
+        """An idle pool needs no timer."""
+        self.assertIsNone(Scene().allocator.expire(now=1.0))
+
+    def test_the_earliest_end_is_announced(self) -> None:
+        """Claims, and what lingers, are announced with their ends."""
+        scene = Scene()
+        scene.get(ONE, now=0.5)
+        self.assertEqual(scene.allocator.expire(now=0.6), 2.5)
+        scene.visit(TWO, now=0.6, after=0.0)
+        scene.allocator.expire(now=2.5)
+        self.assertEqual(scene.allocator.expire(now=2.6), 10.6)
+
+    def test_a_time_near_the_clocks_zero_is_a_time(self) -> None:
+        """What ends at the zero of the monotonic clock is announced like anything else."""
+        scene = Scene()
+        scene.get(ONE, now=-2.0)
+        self.assertEqual(scene.allocator.expire(now=-1.0), 0.0)
+
+    def test_everything_is_over_in_the_end(self) -> None:
+        """When nobody asks any more, all addresses come free and nothing is remembered but who had each last."""
+        scene = Scene(8, max_groups=16)
+        for number in range(500):
+            asked = (ONE, WEB, MAIL, service(5, 0, 80), service(6, TCP, 0))[number % 5]
+            answer = scene.ask(asked, f"2001:db8::{number % 50:x}", now=0.01 * number)
+            if isinstance(answer, bytes) and number % 3:
+                scene.come(answer, STRAY, asked.protocol or TCP, asked.port or 80, now=0.01 * number)
+        scene.allocator.expire(now=60.0)
+        scene.allocator.expire(now=80.0)
+        ledger = scene.allocator._ledger
+        self.assertEqual(scene.allocator.pool.counts(), {State.FREE: 8, State.WAITING: 0, State.LINGERING: 0})
+        self.assertEqual((ledger.expected, ledger.pending, ledger._riders, len(ledger._lingers)), ({}, {}, [], 0))
+        self.assertFalse(any(ledger._expiries.values()))
+        self.assertLessEqual(len(ledger.last), 8)
+        self.assertLessEqual(len(scene.allocator.groups), 16)
+        self.assertFalse(ledger.dead.watching)
+
+    def test_spoofed_resolvers_cost_no_memory(self) -> None:
+        """Claims of ever new resolvers leave no more behind than their deadlines."""
+        scene = Scene(4, max_groups=64)
+        for number in range(20_000):
+            scene.ask((ONE, TWO, THREE, FOUR, service(5))[number % 5], f"2001:db8::{number:x}", now=0.001 * number)
+            if number % 50 == 0:
+                scene.allocator.expire(now=0.001 * number)
+        ledger = scene.allocator._ledger
+        pending = sum(ledger.pending.values())
+        self.assertLessEqual(pending, 5 * 100)  # what the hosts' limits allow
+        self.assertLessEqual(sum(map(len, ledger._expiries.values())) + len(ledger._riders), 2 * 2000)
+        self.assertLessEqual(len(ledger.dead._holds or ()) + len(ledger.dead._dead), 2 * (2 * 4 + 64))
+        self.assertLessEqual(sum(map(len, ledger.expected.values())), pending)
+        self.assertLessEqual(len(scene.allocator.groups), 64)
