@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import shutil
 import socket
@@ -21,15 +22,18 @@ from twisted.trial.unittest import SynchronousTestCase
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import generator
 
-MISSING = (
-    None if "generator" in globals() and shutil.which("make") and shutil.which("cc") else "needs testbed, make, cc"
-)
-"""What keeps the programs from being built."""
 PATIENCE = 10.0  # seconds
 """No run here takes nearly so long."""
 
 Said = str | dns.rcode.Rcode | None
 """What a name is answered with: an address, a code, or nothing at all."""
+
+
+def missing() -> str | None:
+    """What keeps the programs from being built, or None."""
+    modules = [name for name in ("testbed", "pyroute2") if importlib.util.find_spec(name) is None]
+    programs = [name for name in ("make", "cc") if shutil.which(name) is None]
+    return "needs " + ", ".join(modules + programs) if modules or programs else None
 
 
 class Answerer:
@@ -83,7 +87,7 @@ def _answer(query: dns.message.Message, said: str | dns.rcode.Rcode) -> bytes:
 class LoadTests(SynchronousTestCase):
     """`flows`, with `echo` as its hosts: every address of the loopback interface is one."""
 
-    skip = MISSING
+    skip = missing()
 
     def setUp(self) -> None:
         """Builds the programs and starts the hosts on a free port."""
