@@ -58,6 +58,16 @@ class RulesetTests(SynchronousTestCase):
         made = Ruleset.of(SETTINGS, native_queue=False)
         self.assertEqual(made.outbound, (ip_address("192.0.2.128"), ip_address("192.0.2.135")))
 
+    def test_outbound_flows_leave_from_a_whole_range(self) -> None:
+        """A range that is kept as several prefixes is one range again for outbound flows; it ends at the first gap."""
+        prefixes = tuple(
+            config.PoolPrefix(ip_network(text), config.Attachment.ROUTED)
+            for text in ("192.0.2.131/32", "192.0.2.132/31", "192.0.2.140/32")
+        )
+        settings = attrs.evolve(SETTINGS, pools=config.Pools(prefixes))
+        made = Ruleset.of(settings, native_queue=False)
+        self.assertEqual(made.outbound, (ip_address("192.0.2.131"), ip_address("192.0.2.133")))
+
     def test_outbound_range_is_taken_when_it_is_given(self) -> None:
         """A single address is written alone, a range with both ends."""
         one, two = ip_address("198.51.100.1"), ip_address("198.51.100.2")
