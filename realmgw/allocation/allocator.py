@@ -33,7 +33,7 @@ from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.config.settings import Allocation, Network
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 
 class Kind(enum.Enum):
@@ -257,16 +257,21 @@ class Allocator:
     def _serve(self, now: float) -> None:
         """Give addresses to those who wait, as long as there are any."""
         while (first := self._queue.first(now=now)) is not None:
-            host = first.service.host
-            room = max(0, host.max_claims - self._pending.get(host.index, 0))
-            reservation = self._vacancy(first.service, first.group, now) if room else None
-            if room and reservation is None:
-                return
-            waiters = self._queue.leave(first.service.target)
+            service, reservation, room = first.service, None, 0
+            if self._room(service.host):
+                reservation = self._vacancy(service, first.group, now)
+                if reservation is None:
+                    return
+                room = self._room(service.host)  # claims of its own may just have been reclaimed
+            waiters = self._queue.leave(service.target)
             if reservation is not None:
                 self._lend(reservation, waiters[:room], now)
             for waiter in waiters[room:]:
                 waiter.deliver(self._refuse(Reason.HOST_LIMIT))
+
+    def _room(self, host: Host) -> int:
+        """How many more claims a host may have."""
+        return max(0, host.max_claims - self._pending.get(host.index, 0))
 
     def _vacancy(self, service: Service, group: Group, now: float) -> Reservation | None:
         """For those who wait: where their host was last, if nobody is expected there, else what is to be had."""
