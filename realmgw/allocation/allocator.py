@@ -256,6 +256,8 @@ class Allocator:
 
     def _serve(self, now: float) -> None:
         """Give addresses to those who wait, as long as there are any."""
+        if not self.pool.available and not self._ledger.dead.due(now=now):
+            return
         while (first := self._queue.first(now=now)) is not None:
             service, reservation, room = first.service, None, 0
             if self._room(service.host):

@@ -53,6 +53,11 @@ class DeadByExperience:
                 self.watch(dict.fromkeys(address for hold, _, address in self._holds if _current(hold, address)))
             heapq.heappush(self._holds, (address.hold, next(self._order), address))
 
+    def due(self, *, now: float) -> bool:
+        """Whether `take` may find one; O(1)."""
+        holds = self._holds
+        return holds is None or bool(self._dead) or (bool(holds) and holds[0][0] <= now)
+
     def take(self, *, now: float) -> Address | None:
         """The dead address of the worst standing, of these the one that died first; None when all are alive.
 

@@ -65,6 +65,15 @@ class DeadByExperienceTests(SynchronousTestCase):
         self.dead.held(one)
         self.assertEqual(self.dead.next_death(), 2.0)
 
+    def test_it_knows_when_a_look_is_worthwhile(self) -> None:
+        """Before the earliest hold is over nothing is due; without knowledge of the addresses anything may be."""
+        self.assertTrue(self.dead.due(now=0.0))
+        self.dead.watch([waiting(1, hold=1.0), waiting(2, hold=1.0)])
+        self.assertFalse(self.dead.due(now=0.9))
+        self.assertTrue(self.dead.due(now=1.0))
+        self.dead.take(now=1.0)
+        self.assertTrue(self.dead.due(now=1.0))
+
     def test_at_rest_nothing_is_followed(self) -> None:
         """After `rest` it knows no address, until it watches again."""
         address = waiting(1, hold=1.0)
