@@ -28,7 +28,7 @@ import dns.message
 import dns.query
 from ruamel.yaml import YAML
 
-from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError
+from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, PATIENCE, ROUTED, Testbed, TestbedError
 
 ZONE = "gwa.demo."
 """The realm's zone."""
@@ -143,7 +143,7 @@ class Gateway:
         """
         return self._running().pid
 
-    def start(self, *options: str, timeout: float = 10.0) -> float:
+    def start(self, *options: str, timeout: float = PATIENCE) -> float:
         """Starts it and waits until it answers a DNS query.
 
         Args:
@@ -166,7 +166,7 @@ class Gateway:
                 raise TestbedError("the gateway did not start:\n" + "\n".join(words))
         return time.monotonic() - begin
 
-    def stop(self, timeout: float = 10.0) -> int:
+    def stop(self, timeout: float = PATIENCE) -> int:
         """Stops it as an init system does, by SIGTERM.
 
         Args:
