@@ -228,7 +228,9 @@ class Testbed:
             }
             return subprocess.Popen(list(argv), **{**usual, **popen})
 
-    def run(self, namespace: str, argv: Sequence[str], *, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, namespace: str, argv: Sequence[str], *, timeout: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a program inside a namespace to its end and returns its output and exit status, whatever that is.
 
         Args:
