@@ -47,6 +47,8 @@ class Kind(enum.Enum):
     """A share of an address in use."""
 
 
+TOLERANCE = 0.01  # seconds
+"""A timer that is no later than this was not held up."""
 _FREE = State.FREE  # a member of an enum is slow to get at by name
 
 Permits = Callable[[Kind, float, Group], bool]
@@ -183,10 +185,23 @@ class Allocator:
             waiter.deliver(self._refuse(Reason.WAITED))
         return self._next(now)
 
+    def heard(self, *, late: float, due: float, now: float) -> None:
+        """The timer was heard; whether packets were looked at all the time, tells how late it is.
+
+        Args:
+            late: By how many seconds it came later than it should.
+            due: When it comes again at the latest. While nobody calls this, nothing is ever held up.
+            now: The present.
+        """
+        dead = self._ledger.dead
+        dead.awake_until = due
+        if late > TOLERANCE:
+            dead.stalled(late, now=now)
+
     def _next(self, now: float) -> float | None:
         ends = [self._ledger.next_end()]
         if self._queue.size:
-            ends += [self._queue.next_deadline(), self._ledger.dead.next_death()]
+            ends += [self._queue.next_deadline(), self._ledger.dead.next_death(now=now)]
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 

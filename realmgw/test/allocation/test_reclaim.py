@@ -53,17 +53,17 @@ class DeadByExperienceTests(SynchronousTestCase):
         address = waiting(1, hold=1.0)
         self.dead.watch([address])
         address.state = State.LINGERING
-        self.assertIsNone(self.dead.next_death())
+        self.assertIsNone(self.dead.next_death(now=0.0))
         self.assertIsNone(self.dead.take(now=1.0))
 
     def test_the_next_death_is_that_of_the_earliest(self) -> None:
         """The next death is the earliest hold that still stands; without any there is none."""
         one = waiting(1, hold=1.0)
         self.dead.watch([one, waiting(2, hold=2.0)])
-        self.assertEqual(self.dead.next_death(), 1.0)
+        self.assertEqual(self.dead.next_death(now=0.0), 1.0)
         one.hold = 3.0
         self.dead.held(one)
-        self.assertEqual(self.dead.next_death(), 2.0)
+        self.assertEqual(self.dead.next_death(now=0.0), 2.0)
 
     def test_it_knows_when_a_look_is_worthwhile(self) -> None:
         """Before the earliest hold is over nothing is due; without knowledge of the addresses anything may be."""
@@ -81,7 +81,7 @@ class DeadByExperienceTests(SynchronousTestCase):
         self.dead.rest()
         self.dead.held(address)
         self.assertFalse(self.dead.watching)
-        self.assertIsNone(self.dead.next_death())
+        self.assertIsNone(self.dead.next_death(now=0.0))
         self.assertIsNone(self.dead.take(now=5.0))
 
     def test_memory_is_bounded_while_holds_change(self) -> None:
@@ -93,7 +93,7 @@ class DeadByExperienceTests(SynchronousTestCase):
             self.dead.held(address)
         self.assertLessEqual(len(self.dead._holds or ()), 2 * 2 + SLACK)
         self.assertIs(self.dead.take(now=0.5), other)
-        self.assertEqual(self.dead.next_death(), 1000.0)
+        self.assertEqual(self.dead.next_death(now=0.0), 1000.0)
 
     def test_memory_is_bounded_while_a_hold_comes_back(self) -> None:
         """An address whose hold falls back to the same time again and again has one entry that counts."""
@@ -114,3 +114,21 @@ class DeadByExperienceTests(SynchronousTestCase):
             self.assertIs(self.dead.take(now=float(number)), bad)
         self.assertLessEqual(len(self.dead._dead), 2 * 2 + SLACK)
         self.assertIs(self.dead.take(now=1000.0), good)
+
+    def test_nobody_is_dead_whose_packet_may_lie_unread(self) -> None:
+        """After a stall, an address dies later: by what is left of the time that it takes to work off what came."""
+        address = waiting(1, hold=1.0)
+        self.dead.watch([address])
+        self.dead.stalled(0.5, now=1.2)
+        self.assertIsNone(self.dead.take(now=1.2))
+        self.assertFalse(self.dead.due(now=1.3))
+        self.assertAlmostEqual(self.dead.next_death(now=1.2) or 0.0, 1.5)
+        self.assertIs(self.dead.take(now=1.36), address)
+
+    def test_nobody_dies_while_the_timer_is_overdue(self) -> None:
+        """When the timer should have been heard of, nobody is taken for dead who was alive when it was due."""
+        self.dead.watch([waiting(1, hold=1.0)])
+        self.dead.awake_until = 0.9
+        self.assertIsNone(self.dead.take(now=1.4))
+        self.dead.awake_until = 1.4
+        self.assertIsNotNone(self.dead.take(now=1.4))
