@@ -51,6 +51,7 @@ class Expected:
 
     @property
     def pending(self) -> bool:
+        """Whether its client is still expected."""
         return self.ended is None
 
 

@@ -108,6 +108,7 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
         repeats=st.integers(1, 2),
     )
     def come(self, number: int, source: bytes, packet: tuple[int, int], sport: int, repeats: int) -> None:
+        """Anybody, from anywhere."""
         protocol, port = packet
         for _ in range(repeats):
             self.admit(bytes((192, 0, 2, number)), source, protocol, sport if port else 0, port)
@@ -124,6 +125,7 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
 
     @rule(step=st.sampled_from((0.0, 0.001, 0.05, 0.1, 0.5, 1.0, 5.0)))
     def pass_time(self, step: float) -> None:
+        """Nothing happens, not even the timer."""
         self.now += step
 
     @rule()
@@ -374,17 +376,8 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
         self.expire()
         ledger = self.allocator._ledger
         assert self.allocator.pool.counts()[State.FREE] == self.size
-        arrivals = self.allocator._arrivals
-        left = [
-            self.queue,
-            ledger.expected,
-            ledger.pending,
-            ledger._riders,
-            ledger._lingers,
-            arrivals._young,
-            arrivals._old,
-        ]
-        assert not any(left)
+        assert not any((self.queue, ledger.expected, ledger.pending, ledger._riders, ledger._lingers))
+        assert not any((self.allocator._arrivals._young, self.allocator._arrivals._old))
         assert not any(ledger._expiries.values())
         assert not ledger.dead.watching
         assert len(ledger.last) <= self.size
