@@ -79,3 +79,40 @@ class Queued:
 def meets(service: Service, protocol: int, port: int) -> bool:
     """Whether a packet is for a service."""
     return service.protocol in (0, protocol) and service.port in (0, port)
+
+
+class Knowledge:
+    """What the model can tell from the lists that it keeps: a part of the state machine."""
+
+    now: float
+    size: int
+    claims: list[Expected]
+    admitted: list[Admitted]
+
+    def remembered(self, address: bytes, source: bytes, flow: tuple[int, int, int]) -> bool:
+        """Whether this flow was admitted there a moment ago."""
+        return any(
+            one.address == address and one.source == source and one.flow == flow and self.now - one.at < 1.0
+            for one in self.admitted
+        )
+
+    def told_now(self, used: list[Expected]) -> bool:
+        """Whether the address went on in the same moment, to one who waited: the other claims are gone then."""
+        return any(claim.made == self.now for claim in self.claims if claim.address == used[0].address)
+
+    def is_for(self, claim: Expected, index: int, flow: tuple[int, int, int]) -> bool:
+        """Whether a claim is for such a packet."""
+        return claim.service.host.index == index and meets(claim.service, flow[0], flow[2])
+
+    def pending_on(self, host: Host) -> list[Expected]:
+        """The claims that are expected on a host."""
+        return [claim for claim in self.claims if claim.pending and claim.service.host is host]
+
+    def held_until(self, address: bytes) -> float | None:
+        """Until when the model knows somebody to be expected at an address."""
+        return max((claim.guard for claim in self.claims if claim.pending and claim.address == address), default=None)
+
+    def is_exhausted(self) -> bool:
+        """Whether somebody is expected at every address."""
+        held = {claim.address for claim in self.claims if claim.pending and claim.guard > self.now}
+        return len(held) == self.size

@@ -22,7 +22,7 @@ from realmgw.allocation.ledger import KEY
 from realmgw.allocation.state import State, overlap
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Service
 from realmgw.test.allocation.books import Books
 from realmgw.test.allocation.naive import (
     LINGER,
@@ -34,17 +34,19 @@ from realmgw.test.allocation.naive import (
     SOURCES,
     Admitted,
     Expected,
+    Knowledge,
     Queued,
     meets,
 )
 from realmgw.test.allocation.scene import Network
 
 
-class AllocatorMachine(Books, RuleBasedStateMachine):
+class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
     """Asks, waits, packets and time, in any order."""
 
     @initialize(size=st.integers(1, 4), share=st.sampled_from((0.0, 0.5, 1.1)), strict=st.booleans())
     def start(self, size: int, share: float, strict: bool) -> None:
+        """An allocator, and a model that knows nothing yet."""
         self.settings = Allocation(
             linger=LINGER, share_load=share, claim_sources=1 if strict else 2, max_waiting=4, max_groups=64
         )
@@ -70,6 +72,7 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
     def ask(
         self, asked: Service, resolver: str, question: int, network: Network | None, tcp: bool, waits: bool
     ) -> None:
+        """A query; what is told to wait may do so."""
         asking = (resolver, question)
         answer = self.allocator.ask(asked, resolver, asking, now=self.now, network=network)
         if isinstance(answer, bytes):
@@ -83,6 +86,7 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
                 self.wait(asked, resolver, asking, tcp)
 
     def wait(self, asked: Service, resolver: str, asking: Hashable, tcp: bool) -> None:
+        """A query waits, or joins its twin."""
         told: list[bytes | Reason] = []
         place = (asked.target, asking)
 
@@ -130,6 +134,7 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
+        """The timer, at any time."""
         for claim in self.claims:
             if claim.deadline <= self.now:
                 self.end(claim)
@@ -149,14 +154,17 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
 
     @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
     def regard(self, resolver: str, standing: float) -> None:
+        """The standing of a group changes."""
         self.allocator.groups.of(resolver).regard(standing)
 
     @rule(resolver=st.sampled_from(RESOLVERS), delay=st.sampled_from((0.001, 0.3)))
     def learn(self, resolver: str, delay: float) -> None:
+        """A group gets experience."""
         for _ in range(60):
             self.allocator.groups.of(resolver).arrived(delay)
 
     def next_is_later(self) -> bool:
+        """Whether the time announced is still to come."""
         return self.promised is None or self.promised > self.now
 
     # What may come of it
@@ -219,6 +227,7 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
             claim.stands = False
 
     def end(self, claim: Expected) -> None:
+        """A claim is over, now."""
         if claim.ended is None:
             claim.ended = self.now
 
@@ -286,15 +295,10 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
                 hosts[one.service.host.index] = "source"
         return hosts
 
-    def remembered(self, address: bytes, source: bytes, flow: tuple[int, int, int]) -> bool:
-        return any(
-            one.address == address and one.source == source and one.flow == flow and self.now - one.at < 1.0
-            for one in self.admitted
-        )
-
     def note_admission(
         self, address: bytes, source: bytes, flow: tuple[int, int, int], index: int, usable: list[Expected]
     ) -> None:
+        """Somebody was let in."""
         used = [claim for claim in usable if not claim.pending and claim.service.host.index == index]
         assert len(used) <= 1 or self.told_now(used), "one packet uses one claim"
         service = next(one.service for one in self.claims if one.address == address and self.is_for(one, index, flow))
@@ -303,25 +307,6 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
             claim.spare = 1 << 20 if loose < 0 else self.settings.claim_sources - 1 + loose
             service = claim.service
         self.admitted.append(Admitted(address, service, source, flow, self.now))
-
-    def told_now(self, used: list[Expected]) -> bool:
-        """Whether the address went on in the same moment, to one who waited: the other claims are gone then."""
-        return any(claim.made == self.now for claim in self.claims if claim.address == used[0].address)
-
-    def is_for(self, claim: Expected, index: int, flow: tuple[int, int, int]) -> bool:
-        return claim.service.host.index == index and meets(claim.service, flow[0], flow[2])
-
-    def pending_on(self, host: Host) -> list[Expected]:
-        return [claim for claim in self.claims if claim.pending and claim.service.host is host]
-
-    def held_until(self, address: bytes) -> float | None:
-        """Until when the model knows somebody to be expected at an address."""
-        return max((claim.guard for claim in self.claims if claim.pending and claim.address == address), default=None)
-
-    def is_exhausted(self) -> bool:
-        """Whether somebody is expected at every address."""
-        held = {claim.address for claim in self.claims if claim.pending and claim.guard > self.now}
-        return len(held) == self.size
 
     def check_promise(self) -> None:
         """Nothing ends before the time that was announced."""
@@ -368,9 +353,7 @@ class AllocatorMachine(Books, RuleBasedStateMachine):
             return
         for _ in range(200):
             self.expire()
-            if self.promised is None:
-                break
-            self.now = self.promised
+            self.now = self.promised or self.now
         assert self.promised is None, "it never ends"
         self.now += 10.0
         self.expire()
@@ -391,5 +374,4 @@ class ModelTests(SynchronousTestCase):
         AllocatorMachine.TestCase.settings = settings(
             max_examples=100, stateful_step_count=50, derandomize=True, database=None, deadline=None
         )
-        case = AllocatorMachine.TestCase("runTest")
-        case.runTest()
+        AllocatorMachine.TestCase("runTest").runTest()

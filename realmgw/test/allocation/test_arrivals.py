@@ -250,6 +250,7 @@ class NetworkTests(SynchronousTestCase):
         self.scene = Scene(1, claim_sources=1)
 
     def claim(self, *networks: Network | None) -> None:
+        """Make a claim bound to each."""
         for network in networks:
             self.assertEqual(self.scene.ask(ONE, now=0.0, network=network), pool_address(1))
 

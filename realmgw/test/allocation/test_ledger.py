@@ -86,6 +86,7 @@ class NeutralTests(SynchronousTestCase):
         self.address = self.scene.get(ONE, RESOLVER, now=0.0)
 
     def outcomes(self, resolver: str) -> tuple[int, int, int]:
+        """A group's ok, nok and neutral."""
         group = self.scene.allocator.groups.of(resolver)
         return group.ok, group.nok, group.neutral
 
@@ -131,6 +132,7 @@ class LingerTests(SynchronousTestCase):
     """How long an address belongs to its host after its last claim."""
 
     def lingers(self, scene: Scene, address: bytes, *, now: float) -> bool:
+        """Whether an address lingers, after the timer."""
         scene.allocator.expire(now=now)
         return scene.allocator.pool.addresses[address].state is State.LINGERING
 
@@ -210,6 +212,7 @@ class HoldTests(SynchronousTestCase):
     """Until when an address is out of reach."""
 
     def hold(self, scene: Scene, number: int = 1) -> float:
+        """The hold of an address."""
         return scene.allocator.pool.addresses[pool_address(number)].hold
 
     def test_it_is_held_for_the_guard_of_the_last_claim(self) -> None:

@@ -142,6 +142,7 @@ class ShareableTests(SynchronousTestCase):
         self.all = list(self.pool.addresses.values())
 
     def place(self, number: int, key: int) -> Reservation:
+        """Put a service at an address."""
         reservation = Reservation(self.all[number], service(1, key >> 16, key & 0xFFFF), Group("203.0.113.1"))
         self.pool.place(reservation, key)
         return reservation
