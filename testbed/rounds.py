@@ -123,10 +123,6 @@ def measure(ways: Sequence[Way], contenders: Sequence[Contender], rounds: int, s
     return results
 
 
-QUANTILES = ["p50", "p90", "p99", "p99.9"]
-"""Titles of the columns with times."""
-
-
 def ratio(results: Rounds, way: Way, above: str, below: str) -> float:
     """How many times the CPU per flow of one contender another one spends: the median of the rounds' ratios.
 
@@ -142,21 +138,9 @@ def ratio(results: Rounds, way: Way, above: str, below: str) -> float:
     return statistics.median(one.cpu / other.cpu for one, other in pairs)
 
 
-HEAD = [
-    "load",
-    "who",
-    "CPU us/flow: min",
-    "median",
-    "ratio",
-    "flows/s",
-    "core",
-    "p50",
-    "p90",
-    "p99",
-    "p99.9",
-    "others",
-    "lost",
-]
+QUANTILES = ("p50", "p90", "p99", "p99.9")
+"""Titles of the columns with times."""
+HEAD = ("load", "who", "us/flow: min", "median", "ratio", "flows/s", "core", *QUANTILES, "others", "lost")
 """Titles of the main table."""
 
 
