@@ -96,13 +96,14 @@ class Gate:
             if self._stopped:
                 return self._refuse(Reason.STOPPED)
             packet = parse(payload)
-            if isinstance(packet, Reason):
+            if not isinstance(packet, tuple):
                 return self._refuse_malformed(packet, payload, now)
             index = self._admit(*packet, now=now)
-            if index > 0:
-                mark = marks.admitted(index)
+            if 0 < index <= marks.HOST_MASK:
                 self.admitted += 1
-                return mark
+                return marks.ADMITTED | index
+            if index > 0:
+                marks.admitted(index)  # raises
             self._strays.refused(packet[0], now=now)
             return self._refuse(-index)
         except Exception as fault:  # noqa: BLE001 - whatever it is, this packet and those behind it need a verdict

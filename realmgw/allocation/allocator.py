@@ -122,7 +122,7 @@ class Allocator:
         if self._pending.get(service.host.index, 0) >= service.host.max_claims:
             return self._refuse(Reason.HOST_LIMIT)
         found = self._find(service, group, expected, now)
-        if isinstance(found, Reason):
+        if not isinstance(found, Reservation):
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
@@ -236,7 +236,9 @@ class Allocator:
         if last.state is _FREE:
             return self._ledger.settle(last, service, group)
         reservation = last.reservations[service.target & KEY]
-        return reservation if not reservation.claims and self._may_stay(last, group, now) else None
+        if reservation.claims or (self._queue.size and not self._may_stay(last, group, now)):
+            return None
+        return reservation
 
     def _may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""

@@ -77,15 +77,15 @@ class Arrivals:
         address = self._addresses.get(dst)
         if address is None:
             return -Reason.NOT_OURS
-        reservations = address.reservations
-        reason = Reason.NO_RESERVATION
-        for key in (protocol << 16 | dport, dport, protocol << 16, 0):
-            reservation = reservations.get(key)
-            if reservation is not None:
-                if self._enters(reservation, src, now):
-                    self._young[flow] = reservation
-                    return reservation.service.host.index
-                reason = Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
+        get = address.reservations.get  # at most one of these: services at one address do not overlap
+        reservation = get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
+        if reservation is None:
+            reason = Reason.NO_RESERVATION
+        elif self._enters(reservation, src, now):
+            self._young[flow] = reservation
+            return reservation.service.host.index
+        else:
+            reason = Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
         return -(Reason.LATE if self._came_late(address, protocol, dport, now) else reason)
 
     def _again(self, known: Reservation, flow: Flow, now: float) -> int:
@@ -133,9 +133,13 @@ class Arrivals:
         self._counters.by_claim += 1
         if address.gone_until > now and _may_mean(address.gone_target, service):
             self._counters.uncertain += 1
-        self._remember(reservation.sources, src, now)
+        if len(reservation.sources) >= SOURCES_ANY:
+            self._make_room(reservation.sources, src, now)
+        reservation.sources[src] = now
         self._ledger.use(claim, now=now)
-        claim.spare = self._spare_of(service)
+        claim.spare = self._ledger.settings.claim_sources - 1
+        if service.loose_packet:
+            claim.spare = _loosely(claim.spare, service)
         if claim.spare:
             _keep(claim, reservation, now)
         if self._queue.size:
@@ -154,12 +158,6 @@ class Arrivals:
             del sources[known]
         if len(sources) >= SOURCES:
             del sources[next(iter(sources))]
-
-    def _spare_of(self, service: Service) -> int:
-        """How many further senders a used claim lets in, until its deadline."""
-        if service.loose_packet < 0:
-            return UNLIMITED
-        return self._ledger.settings.claim_sources - 1 + (0 if service.autobind else service.loose_packet)
 
     def _came_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
         if address.gone_until <= now:
@@ -192,6 +190,13 @@ def _matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
 def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
     """The first of these, which are in the order of their age, that is not dead; else the first."""
     return next((claim for claim in claims if claim.dead > now), None) or next(iter(claims), None)
+
+
+def _loosely(spare: int, service: Service) -> int:
+    """How many further senders a used claim lets in until its deadline, by what its service says."""
+    if service.loose_packet < 0:
+        return UNLIMITED
+    return spare if service.autobind else spare + service.loose_packet
 
 
 def _may_mean(gone: int, service: Service) -> bool:

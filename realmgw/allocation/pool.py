@@ -59,19 +59,25 @@ class Pool:
 
     def await_client(self, address: Address) -> None:
         """Move an address to WAITING, from FREE or LINGERING."""
+        if not TRANSITIONS[address.state][_WAITING]:
+            raise _impossible(address, _WAITING)
         del (self._lingering if address.state else self._free)[address]
-        _move(address, _WAITING)
+        address.state = _WAITING
         self.waiting += 1
 
     def linger(self, address: Address) -> None:
         """Move an address from WAITING to LINGERING: from now on others can have it."""
-        _move(address, _LINGERING)
+        if not TRANSITIONS[address.state][_LINGERING]:
+            raise _impossible(address, _LINGERING)
+        address.state = _LINGERING
         self.waiting -= 1
         self._lingering[address] = None
 
     def free(self, address: Address) -> None:
         """Move an address from LINGERING to FREE; nothing may stand there any more."""
-        _move(address, _FREE)
+        if not TRANSITIONS[address.state][_FREE]:
+            raise _impossible(address, _FREE)
+        address.state = _FREE
         del self._lingering[address]
         self._free[address] = None
 
@@ -117,10 +123,8 @@ def fits(address: Address, key: int) -> bool:
     return len(reservations) <= PARTIAL_PROBE and not any(overlap(key, other) for other in reservations)
 
 
-def _move(address: Address, state: State) -> None:
-    if not TRANSITIONS[address.state][state]:
-        raise RealmGatewayError(f"a pool address can not go from {address.state.name} to {state.name}")
-    address.state = state
+def _impossible(address: Address, state: State) -> RealmGatewayError:
+    return RealmGatewayError(f"a pool address can not go from {address.state.name} to {state.name}")
 
 
 def _each(network: Network) -> Iterable[bytes]:
