@@ -1,0 +1,45 @@
+"""The allocator under traffic that wants more addresses than there are, in simulated time."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from realmgw.test.checkout import NO_CHECKOUT
+
+try:
+    from testbed import simulation
+except ImportError:
+    simulation = None  # type: ignore[assignment]  # the package is installed without its testbed
+
+
+class SimulationTests(SynchronousTestCase):
+    """Some hundred clients of `testbed/simulate`; the same seed is the same traffic."""
+
+    def setUp(self) -> None:
+        """Needs the testbed."""
+        if simulation is None:
+            raise SkipTest(NO_CHECKOUT)
+
+    def test_ours_holds_in_every_case(self) -> None:
+        """Our rules reach what each case asks for, where the original rule loses clients."""
+        for case in simulation.CASES:
+            results = {
+                name: simulation.simulate(case, simulation.RULES[name], 600, seed=7)
+                for name in ("original rule", "riding (ours)")
+            }
+            self.assertTrue(simulation.holds(case, results), (case.title, *map(simulation.cell, results.values())))
+
+    def test_riding_beats_prolonging(self) -> None:
+        """Without the rule on riding, a busy host captures its address where many queries lead to nobody."""
+        case = next(case for case in simulation.CASES if case.addresses == 3 and case.idle_rate == 15 and case.wan)
+        ours, without = (
+            simulation.simulate(case, simulation.RULES[name], 600, seed=7)
+            for name in ("riding (ours)", "guard and waiting")
+        )
+        self.assertLess(ours.percentile(0.99), without.percentile(0.99))
+
+    def test_same_seed_same_result(self) -> None:
+        """Nothing depends on anything but the seed."""
+        case, rule = simulation.CASES[0], simulation.RULES["riding (ours)"]
+        first, second = (simulation.simulate(case, rule, 200, seed=3) for _ in range(2))
+        self.assertEqual(first.served, second.served)
