@@ -14,6 +14,24 @@ from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.schema import Entry, Label
 
 
+class Realm:
+    """The names that a subscriber's services may have."""
+
+    def __init__(self, zones: Iterable[Zone]) -> None:
+        """Of a gateway with these zones; services lie within the forward ones."""
+        zones = tuple(zones)
+        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name))
+        self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
+        self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
+
+    def refusals(self, name: str) -> Iterator[str]:
+        """Why a service can not have a name: what is wrong, and what to write instead."""
+        if not any(is_within(name, zone) for zone in self._forward):
+            yield f"{name} lies outside our zones: write a name within {' or '.join(self._forward)}"
+        if name in self._taken:
+            yield f"{name} has an address of the gateway itself: write another name"
+
+
 class Collection:
     """Subscribers of several files that do not contradict each other."""
 
@@ -23,12 +41,14 @@ class Collection:
         Args:
             zones: Every zone of the gateway; services lie within the forward ones.
         """
-        zones = tuple(zones)
-        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name))
-        self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
-        self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
+        self._realm = Realm(zones)
         self._entries: list[Entry] = []
         self._seen: dict[tuple[Label, Hashable], str] = {}
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that was added, in that order."""
+        return tuple(self._entries)
 
     def add(self, entries: Iterable[Entry], problems: Problems) -> None:
         """Adds a file's entries, all or none of them: with any problem in the file, it is as if it were not there.
@@ -45,7 +65,8 @@ class Collection:
     def _check(self, problems: Problems) -> dict[tuple[Label, Hashable], str]:
         """Where each of the file's own names and addresses stands."""
         for value, node in problems.remembered.get(Label.SERVICE, ()):
-            self._check_service(str(value), node, problems)
+            for refusal in self._realm.refusals(str(value)):
+                problems.add(node, refusal)
         seen: dict[tuple[Label, Hashable], str] = {}
         for label, value, node in _remembered(problems):
             place = self._seen.get((label, value)) or seen.get((label, value))
@@ -55,31 +76,28 @@ class Collection:
                 seen[label, value] = f"{problems.source}:{node.line}"
         return seen
 
-    def _check_service(self, name: str, node: Node, problems: Problems) -> None:
-        if not any(is_within(name, zone) for zone in self._forward):
-            problems.add(node, f"{name} lies outside our zones: write a name within {' or '.join(self._forward)}")
-        if name in self._taken:
-            problems.add(node, f"{name} has an address of the gateway itself: write another name")
 
-    def directory(self, previous: Directory) -> Directory:
-        """All of them as a directory.
+def directory(entries: Iterable[Entry], previous: Directory) -> Directory:
+    """Subscribers that do not contradict each other as a directory.
 
-        Args:
-            previous: Hosts keep the indices they have there; what did not change stays the same object.
+    Args:
+        entries: Their entries; no two with a name or an address in common.
+        previous: Hosts keep the indices they have there; what did not change stays the same object.
 
-        Raises:
-            RealmGatewayError: There are more hosts than indices.
-        """
-        indices = previous.indices.following(entry.name for entry in self._entries)
-        hosts: dict[int, Host] = {}
-        services: dict[str, Service] = {}
-        for entry in self._entries:
-            index = indices.by_name[entry.name]
-            host = hosts[index] = _host(entry, index, previous.hosts.get(index))
-            for incomplete in entry.services or ():
-                service = _service(incomplete, host, previous)
-                services[service.name] = service
-        return Directory(services, hosts, indices)
+    Raises:
+        RealmGatewayError: There are more hosts than indices.
+    """
+    entries = tuple(entries)
+    indices = previous.indices.following(entry.name for entry in entries)
+    hosts: dict[int, Host] = {}
+    services: dict[str, Service] = {}
+    for entry in entries:
+        index = indices.by_name[entry.name]
+        host = hosts[index] = _host(entry, index, previous.hosts.get(index))
+        for incomplete in entry.services or ():
+            service = _service(incomplete, host, previous)
+            services[service.name] = service
+    return Directory(services, hosts, indices)
 
 
 def _remembered(problems: Problems) -> Iterator[tuple[Label, Hashable, Node]]:

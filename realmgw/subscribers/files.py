@@ -10,9 +10,9 @@ from pathlib import Path
 from realmgw.config.document import Problems
 from realmgw.config.files import read
 from realmgw.config.settings import Zone
-from realmgw.subscribers.collection import Collection
+from realmgw.subscribers.collection import Collection, directory
 from realmgw.subscribers.model import Directory
-from realmgw.subscribers.schema import entries
+from realmgw.subscribers.schema import Entry, entries
 
 MAX_FILE = 64 * 2**20  # octets
 """The longest subscriber file."""
@@ -37,6 +37,13 @@ def load(
     Raises:
         RealmGatewayError: There are more hosts than indices.
     """
+    with _collector_at_rest():
+        found, problems = gather(folders, zones)
+        return directory(found, previous or Directory({}, {})), problems
+
+
+def gather(folders: Iterable[Path], zones: Iterable[Zone]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """What `load` makes the directory of: the entries, none of which contradicts another, and every problem."""
     collection = Collection(zones)
     lines: list[str] = []
     with _collector_at_rest():
@@ -45,7 +52,7 @@ def load(
             root = read(path, MAX_FILE, problems)
             collection.add([] if root is None else entries(root, problems), problems)
             lines += problems.lines()
-        return collection.directory(previous or Directory({}, {})), tuple(lines)
+    return collection.entries, tuple(lines)
 
 
 @contextlib.contextmanager
