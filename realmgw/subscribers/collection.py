@@ -93,9 +93,9 @@ def directory(entries: Iterable[Entry], previous: Directory) -> Directory:
     services: dict[str, Service] = {}
     for entry in entries:
         index = indices.by_name[entry.name]
-        host = hosts[index] = _host(entry, index, previous.hosts.get(index))
+        host = hosts[index] = host_of(entry, index, previous.hosts.get(index))
         for incomplete in entry.services or ():
-            service = _service(incomplete, host, previous)
+            service = service_of(incomplete, host, previous)
             services[service.name] = service
     return Directory(services, hosts, indices)
 
@@ -107,12 +107,14 @@ def _remembered(problems: Problems) -> Iterator[tuple[Label, Hashable, Node]]:
             yield label, value, node
 
 
-def _host(entry: Entry, index: int, former: Host | None) -> Host:
+def host_of(entry: Entry, index: int, former: Host | None) -> Host:
+    """The host of an entry; the former one, if it says the same."""
     host = Host(index, entry.name, entry.address.packed, entry.max_claims, entry.groups)
     return former if former is not None and _fields(former) == _fields(host) else host
 
 
-def _service(incomplete: partial[Service], host: Host, previous: Directory) -> Service:
+def service_of(incomplete: partial[Service], host: Host, previous: Directory) -> Service:
+    """A service with its host; the one of the previous directory, if it says the same."""
     service = incomplete(host=host)
     former = previous.services.get(service.name)
     return former if former is not None and _fields(former) == _fields(service) else service

@@ -47,7 +47,7 @@ def gather(folders: Iterable[Path], zones: Iterable[Zone]) -> tuple[tuple[Entry,
     collection = Collection(zones)
     lines: list[str] = []
     with _collector_at_rest():
-        for path in _files(folders, lines):
+        for path in files(folders, lines):
             problems = Problems(str(path))
             root = read(path, MAX_FILE, problems)
             collection.add([] if root is None else entries(root, problems), problems)
@@ -70,8 +70,8 @@ def _collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-def _files(folders: Iterable[Path], lines: list[str]) -> list[Path]:
-    """The files that count, in order."""
+def files(folders: Iterable[Path], lines: list[str]) -> list[Path]:
+    """The files that count, in order; why a folder can not be read is added to `lines`."""
     by_name: dict[str, Path] = {}
     for folder in folders:
         try:
