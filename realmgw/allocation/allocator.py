@@ -19,7 +19,7 @@ client has time enough to come before the address is handed on, and it does not 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -187,6 +187,63 @@ class Allocator:
             ends += [self._queue.next_deadline(), self._ledger.dead.next_death()]
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
+
+    # What changes while the gateway runs
+
+    def regard(self, settings: Allocation) -> None:
+        """From now on, share the pool out by these settings; what is promised stays so."""
+        self._settings = self._ledger.settings = settings
+        self._queue.regard(settings.max_waiting)
+        self.groups.regard(settings.max_groups)
+
+    def extend(self, networks: Iterable[Network], *, now: float) -> None:
+        """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""
+        self._ledger.extend(tuple(networks))
+        self._serve(now)
+
+    def withdraw(self, networks: Iterable[Network], *, now: float) -> int:
+        """Lend the addresses of these prefixes no more. O(their addresses).
+
+        Those where nobody is expected leave the pool now; the others when their claims have ended. If no address is
+        left at all, waiting queries are told `Reason.WITHDRAWN`.
+
+        Returns:
+            How many addresses stay for their claims' sake; `leaving` tells it later.
+        """
+        for address in self.pool.within(networks):
+            self._ledger.retire(address, now=now)
+        if len(self.pool.leaving) == self.pool.size:
+            self.dismiss(Reason.WITHDRAWN)
+        return self.leaving
+
+    @property
+    def leaving(self) -> int:
+        """How many withdrawn addresses stay until their claims have ended."""
+        return len(self.pool.leaving)
+
+    def abandon(self, *, now: float) -> None:
+        """Wait no longer for those who are expected at withdrawn addresses."""
+        for address in tuple(self.pool.leaving):
+            self._ledger.dismiss(address, now=now)
+
+    def forget(self, targets: Collection[int], *, now: float) -> None:
+        """Services lead nowhere any more: end their claims and reservations, and forget whom they let in.
+
+        Queries that wait for them are told `Reason.WITHDRAWN`. O(claims and reservations of the last few seconds).
+
+        Args:
+            targets: `Service.target` of each.
+            now: The present.
+        """
+        if not targets:
+            return
+        self._arrivals.forget_targets(targets)
+        self._ledger.forget(targets, now=now)
+        for target in targets:
+            if self._queue.waits_for(target):
+                for waiter in self._queue.leave(target):
+                    waiter.deliver(self._refuse(Reason.WITHDRAWN))
+        self._serve(now)
 
     # Looking for an address
 

@@ -112,6 +112,12 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
 
+    def forget_targets(self, targets: Collection[int]) -> None:
+        """Forget the flows that were admitted to these targets; O(flows of the last few seconds)."""
+        for flows in (self._young, self._old):
+            for flow in [flow for flow, where in flows.items() if where.service.target in targets]:
+                del flows[flow]
+
     def _enters(self, reservation: Reservation, src: bytes, now: float) -> bool:
         claim = _matching(reservation, src, now) if reservation.claims else None
         if claim is not None:

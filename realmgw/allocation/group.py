@@ -138,6 +138,10 @@ class Groups:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
+    def regard(self, limit: int) -> None:
+        """From now on, remember so many."""
+        self._half = max(1, limit // 2)
+
     def of(self, resolver: Hashable) -> Group:
         """The group of a resolver (any hashable address value); made if it is not known."""
         group = self._young.get(resolver)
