@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from realmgw.config.addresses import overlap
 from realmgw.config.document import Node, Problems
+from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, is_within
-from realmgw.config.schema import Label
 from realmgw.config.settings import Address, Allocation, Endpoint, NameServer
 
 T = TypeVar("T")
