@@ -28,9 +28,7 @@ RECEIVE_BUFFER = 2 << 20  # octets
 """Of each UDP socket: some 2000 queries may come while we are busy."""
 UDP_TURN = 2048  # octets
 """After so many octets of queries (some 40 of them) first packets and timers get their turn."""
-MAX_DATAGRAM = 4096  # octets
-"""The longest query by UDP that is read whole; what is longer is cut, and found malformed."""
-MAX_QUERY = 4096  # octets
+MAX_QUERY = 2048  # octets
 """The longest query by TCP."""
 MAX_OUTSTANDING = 100
 """So many queries of one TCP connection may wait for an address; then it is not read until one of them is answered."""
@@ -143,7 +141,6 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         self.host = host
         self.port = 0
         self.outstanding = 0
-        """How many queries wait for an address."""
         """How many queries wait for an address."""
         self._holds: set[str] = set()
         self._left = TCP_TURN

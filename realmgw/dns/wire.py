@@ -21,7 +21,7 @@ QR, AA, TC, RD, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0020, 0x0010
 OPCODE_SHIFT, OPCODE_MASK = 11, 0xF
 DO = 0x8000
 """The only defined bit of an OPT record's flags (RFC 3225)."""
-MAX_RECORDS = 16
+MAX_RECORDS = 8
 """So many questions and records of one query are looked at: more than any has, and few enough to cost little."""
 MIN_UDP_SIZE = 512  # octets
 """What every asker takes, whatever its OPT says (RFC 6891 section 6.2.3)."""
