@@ -6,7 +6,8 @@ What a node's line and column are in a file, its pointer (RFC 6901) is in a JSON
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from realmgw.config.document import MAX_DEPTH, Mapping, Node, Scalar, Sequence
@@ -20,11 +21,15 @@ def decode(text: bytes | str) -> object:
         MalformedError: It is no JSON; the message says where.
     """
     try:
-        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+        decoded: object = json.loads(
+            text, object_pairs_hook=_members, parse_constant=_refuse_constant, parse_float=_finite
+        )
+        encode(decoded).encode()  # escapes may stand for halves of characters (RFC 8259 section 8.2)
     except RecursionError:
         raise MalformedError("nested too deep") from None
-    except ValueError as error:  # UnicodeDecodeError too
+    except ValueError as error:  # of UTF-8 too, in both directions
         raise MalformedError(f"this is no JSON: {error}") from None
+    return decoded
 
 
 def encode(value: object) -> str:
@@ -43,6 +48,13 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def node(value: object) -> Node:
@@ -94,15 +106,27 @@ def pointer(value: object, number: int) -> str:
     Returns:
         A JSON pointer; empty for the whole value.
     """
-    for count, tokens in enumerate(_walk(value, ()), 1):
+    for count, (tokens, _) in enumerate(_walk(value, ()), 1):
         if count == number:
-            return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
+            return _joined(tokens)
     raise ValueError(f"no node has the number {number}")
 
 
-def _walk(value: object, tokens: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The path of every node, in the order in which they are numbered."""
-    yield tokens
+def find(value: object, wanted: Callable[[str], bool]) -> str | None:
+    """The pointer of the first text, or of the first member by its name, that is wanted; None if there is none."""
+    for tokens, found in _walk(value, ()):
+        if (isinstance(found, str) and wanted(found)) or (tokens and wanted(tokens[-1])):
+            return _joined(tokens)
+    return None
+
+
+def _joined(tokens: tuple[str, ...]) -> str:
+    return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+def _walk(value: object, tokens: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Every node with its path, in the order in which they are numbered."""
+    yield tokens, value
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for token, member in members:
         yield from _walk(member, (*tokens, str(token)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import attrs
 
 from realmgw.subscribers.model import Service
-from realmgw.subscribers.schema import Entry, Label
+from realmgw.subscribers.schema import Entry
 
 
 @attrs.frozen(eq=False)
@@ -81,49 +81,6 @@ def _comparable(entry: Entry) -> tuple[object, ...]:
     said = attrs.asdict(entry, recurse=False)
     services: tuple[partial[Service], ...] | None = said.pop("services")
     return said, None if services is None else [service.keywords for service in services]
-
-
-def union(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """Several repositories as one, in which every name and every address belongs to one host.
-
-    The earlier repository, and within one the earlier subscriber, keeps what two claim; the other is left out as a
-    whole, and a problem says so. Of two policies of one name the earlier one counts.
-
-    Args:
-        snapshots: One of each repository, in the order of their precedence.
-    """
-    entries: dict[str, Entry] = {}
-    policies: dict[str, object] = {}
-    problems: list[str] = []
-    identities: list[str] = []
-    owners: dict[tuple[Label, Hashable], str] = {}
-    for each in snapshots:
-        for name, entry in each.entries.items():
-            claimed = claims(entry)
-            if not owners.keys().isdisjoint(claimed):
-                problems.append(_conflict(name, claimed, owners))
-                continue
-            entries[name] = entry
-            owners.update(dict.fromkeys(claimed, name))
-        policies = {**each.policies, **policies}
-        problems += each.problems
-        identities.append(each.identity)
-    return Snapshot(" ".join(identities), entries, policies, tuple(problems))
-
-
-def _conflict(name: str, claimed: list[tuple[Label, Hashable]], owners: Mapping[tuple[Label, Hashable], str]) -> str:
-    label, value = next(each for each in claimed if each in owners)
-    owner = owners[label, value]
-    return f"{name}: {value} belongs to {owner}, which comes earlier: every {label.name.lower()} belongs to one host"
-
-
-def claims(entry: Entry) -> list[tuple[Label, Hashable]]:
-    """What belongs to one subscriber alone: names and addresses."""
-    return [
-        (Label.HOST, entry.name),
-        (Label.ADDRESS, entry.address),
-        *((Label.SERVICE, name) for name in service_names(entry)),
-    ]
 
 
 def service_names(entry: Entry) -> Iterator[str]:
