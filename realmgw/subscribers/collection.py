@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from functools import partial
 
 import attrs
 
@@ -11,7 +10,7 @@ from realmgw.config.document import Node, Problems
 from realmgw.config.names import is_reverse, is_within
 from realmgw.config.settings import Zone
 from realmgw.subscribers.model import Directory, Host, Service
-from realmgw.subscribers.schema import Entry, Label
+from realmgw.subscribers.schema import Entry, Label, Offer
 
 
 class Realm:
@@ -94,8 +93,8 @@ def directory(entries: Iterable[Entry], previous: Directory) -> Directory:
     for entry in entries:
         index = indices.by_name[entry.name]
         host = hosts[index] = host_of(entry, index, previous.hosts.get(index))
-        for incomplete in entry.services or ():
-            service = service_of(incomplete, host, previous)
+        for offer in entry.services or ():
+            service = service_of(offer, host, previous)
             services[service.name] = service
     return Directory(services, hosts, indices)
 
@@ -109,13 +108,23 @@ def _remembered(problems: Problems) -> Iterator[tuple[Label, Hashable, Node]]:
 
 def host_of(entry: Entry, index: int, former: Host | None) -> Host:
     """The host of an entry; the former one, if it says the same."""
-    host = Host(index, entry.name, entry.address.packed, entry.max_claims, entry.groups)
+    carriergrade = tuple(address.packed for address in entry.carriergrade)
+    host = Host(
+        index,
+        entry.name,
+        entry.address.packed,
+        entry.max_claims,
+        entry.groups,
+        entry.identity,
+        entry.firewall,
+        carriergrade,
+    )
     return former if former is not None and _fields(former) == _fields(host) else host
 
 
-def service_of(incomplete: partial[Service], host: Host, previous: Directory) -> Service:
+def service_of(offer: Offer, host: Host, previous: Directory) -> Service:
     """A service with its host; the one of the previous directory, if it says the same."""
-    service = incomplete(host=host)
+    service = offer.at(host)
     former = previous.services.get(service.name)
     return former if former is not None and _fields(former) == _fields(service) else service
 

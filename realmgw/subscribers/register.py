@@ -17,6 +17,7 @@ from realmgw.subscribers.indices import Indices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.schema import Entry
+from realmgw.subscribers.snapshot import service_names
 
 AT_ONCE = 64
 """So many hosts are looked at between two yields."""
@@ -106,6 +107,7 @@ class Register:
             RealmGatewayError: There are more hosts than indices.
         """
         said = {unit.source: unit for unit in units}
+        touched: list[tuple[Unit | None, Unit | None]]
         touched = [(self._units.get(source), unit) for source, unit in said.items()]
         touched += [(unit, None) for source, unit in self._units.items() if source not in said]
         review = _Review(self, Realm(zones), [(old, new) for old, new in touched if old is not new])
@@ -159,26 +161,39 @@ class Register:
         there = self.directory.services
         built.services.extend(service for service in services if there.get(service.name) is not service)
 
-    def commit(self, changes: Changes) -> None:
-        """Makes changes true. Nothing in here can fail."""
+    def commit(self, changes: Changes) -> Generator[None, None, None]:
+        """Makes changes true. Nothing in here can fail.
+
+        Yields every `AT_ONCE` hosts: up to so many are changed all at once.
+        """
         hosts, services, by_name = self.directory.hosts, self.directory.services, self.directory.indices.by_name
-        for host in changes.removed:
+        for count, host in enumerate(changes.removed, 1):
             del hosts[host.index], by_name[host.name], self._by_host[host.name], self._owners[host.name]
-        for former in (*changes.removed, *(before for before, _ in changes.changed)):
-            if self._by_address.get(former.address) is former:
-                del self._by_address[former.address]
-        for host in (*changes.added, *(after for _, after in changes.changed)):
-            hosts[host.index] = self._by_address[host.address] = host
+            self._forget_address(host)
+            if not count % AT_ONCE:
+                yield
+        for former, _ in changes.changed:
+            self._forget_address(former)
         for name in changes.names_gone:
             del services[name]
-        services.update((service.name, service) for service in changes.services)
+        for count, host in enumerate((*changes.added, *(after for _, after in changes.changed)), 1):
+            hosts[host.index] = self._by_address[host.address] = host
+            if not count % AT_ONCE:
+                yield
+        for count, service in enumerate(changes.services, 1):
+            services[service.name] = service
+            if not count % (8 * AT_ONCE):
+                yield
         by_name.update(changes.indices.by_name)
-        indices = attrs.evolve(changes.indices, by_name=by_name)
-        self.directory = Directory(services, hosts, indices)
+        self.directory = Directory(services, hosts, attrs.evolve(changes.indices, by_name=by_name))
         self._by_host.update(changes.by_host)
         self._owners.update(changes.owners)
         self._units = {source: _without_entries(unit) for source, unit in changes.units.items()}
         self.problems = changes.problems
+
+    def _forget_address(self, host: Host) -> None:
+        if self._by_address.get(host.address) is host:
+            del self._by_address[host.address]
 
     def owner_of_service(self, name: str) -> str | None:
         """The host that a service is one of."""
@@ -255,7 +270,7 @@ class _Review:
         register = self._register
         place = f"{source}: {entry.name}"
         address = entry.address.packed
-        services = [str(service.keywords["name"]) for service in entry.services or ()]
+        services = [offer.name for offer in entry.services or ()]
         claims: list[tuple[object, str, str | None]] = [
             (("host", entry.name), "this host", entry.name if register.source_of(entry.name) else None),
             (address, str(entry.address), register.owner_of_address(address)),

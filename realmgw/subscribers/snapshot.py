@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 
 import attrs
 
-from realmgw.subscribers.model import Service
 from realmgw.subscribers.schema import Entry
 
 
@@ -73,16 +71,10 @@ def following(former: Snapshot, new: Snapshot) -> Snapshot:
 
 
 def _same(former: Entry | None, entry: Entry) -> Entry:
-    return former if former is not None and _comparable(former) == _comparable(entry) else entry
-
-
-def _comparable(entry: Entry) -> tuple[object, ...]:
-    """Everything that an entry says; services are compared by what they will be made of."""
-    said = attrs.asdict(entry, recurse=False)
-    services: tuple[partial[Service], ...] | None = said.pop("services")
-    return said, None if services is None else [service.keywords for service in services]
+    same = former is not None and attrs.astuple(former, recurse=False) == attrs.astuple(entry, recurse=False)
+    return former if former is not None and same else entry
 
 
 def service_names(entry: Entry) -> Iterator[str]:
     """The names under which a subscriber is reached."""
-    return (service.keywords["name"] for service in entry.services or ())
+    return (service.name for service in entry.services or ())
