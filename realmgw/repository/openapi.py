@@ -6,7 +6,7 @@ from typing import Any
 
 from realmgw import __version__
 from realmgw.subscribers.documents import Kind
-from realmgw.subscribers.schema import PROTOCOLS
+from realmgw.subscribers.protocols import PROTOCOLS
 
 _JSON = "application/json"
 _LINES = "application/jsonl"

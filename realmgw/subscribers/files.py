@@ -37,7 +37,7 @@ def load(
     Raises:
         RealmGatewayError: There are more hosts than indices.
     """
-    with _collector_at_rest():
+    with collector_at_rest():
         found, problems = gather(folders, zones)
         return directory(found, previous or Directory({}, {})), problems
 
@@ -46,7 +46,7 @@ def gather(folders: Iterable[Path], zones: Iterable[Zone]) -> tuple[tuple[Entry,
     """What `load` makes the directory of: the entries, none of which contradicts another, and every problem."""
     collection = Collection(zones)
     lines: list[str] = []
-    with _collector_at_rest():
+    with collector_at_rest():
         for path in files(folders, lines):
             problems = Problems(str(path))
             root = read(path, MAX_FILE, problems)
@@ -56,7 +56,7 @@ def gather(folders: Iterable[Path], zones: Iterable[Zone]) -> tuple[tuple[Entry,
 
 
 @contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
+def collector_at_rest() -> Iterator[None]:
     """Without the garbage collector, which would walk through the growing directory again and again.
 
     That is half of the time for a hundred thousand hosts. Nothing here refers to itself in a circle.
