@@ -23,7 +23,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.arrivals import Arrivals
+from realmgw.allocation.arrivals import Arrivals, Flow
+from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
 from realmgw.allocation.group import Group, Groups
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.pool import PROBES
@@ -188,6 +189,21 @@ class Allocator:
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 
+    # What operators want to know
+
+    @property
+    def ledger(self) -> Ledger:
+        """What stands where, to look at."""
+        return self._ledger
+
+    def explain_ask(self, service: Service, resolver: Hashable, *, now: float) -> Explanation:
+        """What `ask` would say to a new question, and why; nothing is changed."""
+        return explain_ask(self, service, resolver, now=now)
+
+    def explain_admit(self, flow: Flow, *, now: float) -> Explanation:
+        """What `admit` would say to a packet, and why; nothing is changed."""
+        return explain_admit(self._ledger, self._arrivals, flow, now=now)
+
     # What changes while the gateway runs
 
     def regard(self, settings: Allocation) -> None:
@@ -251,7 +267,7 @@ class Allocator:
         self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
     ) -> Reservation | Reason:
         if expected is not None:
-            joined = self._join(expected, group, now)
+            joined = self.joinable(expected, group, now)
             if joined is not None:
                 self.counters.joined += 1
                 return joined
@@ -263,22 +279,23 @@ class Allocator:
                 return sticky
         return self._new(service, group, now)
 
-    def _join(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
+    def joinable(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
+        """Where a new claim can join others of its host; nothing is changed."""
         own = expected.get(group)
-        if own is not None and self._may_stay(own.address, group, now):
+        if own is not None and self.may_stay(own.address, group, now):
             return own
         if self.pool.load < self._settings.share_load:
             return None
         latest = islice(reversed(expected.values()), PROBES)
-        return next((one for one in latest if self._may_stay(one.address, group, now)), None)
+        return next((one for one in latest if self.may_stay(one.address, group, now)), None)
 
     def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
         if last.state is _FREE:
             return self._ledger.settle(last, service, group)
         reservation = last.reservations[service.target & KEY]
-        return reservation if not reservation.claims and self._may_stay(last, group, now) else None
+        return reservation if not reservation.claims and self.may_stay(last, group, now) else None
 
-    def _may_stay(self, address: Address, group: Group, now: float) -> bool:
+    def may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
         return not self._queue.size or address.hold >= now + group.patience
 
@@ -289,19 +306,21 @@ class Allocator:
     def _new(self, service: Service, group: Group, now: float) -> Reservation | Reason:
         key = service.target & KEY
         shared = self.pool.shareable(key)
-        if shared is not None and self._may_stay(shared, group, now):
-            if not self._permitted(Kind.SFQDN_REUSE, group):
+        if shared is not None and self.may_stay(shared, group, now):
+            if not self.permitted(key, group, shared=True):
                 return Reason.POLICY
             self.counters.shared += 1
             return self._ledger.settle(shared, service, group)
         if self._queue.size:
             return Reason.EXHAUSTED
-        if self.pool.available and not self._permitted(Kind.SFQDN_NEW if key else Kind.FQDN_NEW, group):
+        if self.pool.available and not self.permitted(key, group, shared=False):
             return Reason.POLICY
         address = self._ledger.obtain(now=now)
         return Reason.EXHAUSTED if address is None else self._ledger.settle(address, service, group)
 
-    def _permitted(self, kind: Kind, group: Group) -> bool:
+    def permitted(self, key: int, group: Group, *, shared: bool) -> bool:
+        """Whether the load policy lets a group have an address for a service key, or a share of one in use."""
+        kind = Kind.SFQDN_REUSE if shared else Kind.SFQDN_NEW if key else Kind.FQDN_NEW
         return self._permits is None or self._permits(kind, self.pool.load, group)
 
     def _refuse(self, reason: Reason) -> Reason:

@@ -169,31 +169,32 @@ def name_changes(
 
 def amending(table: ZoneTable, changes: NameChanges) -> Generator[None, None, None]:
     """Makes changes true in a table, in place, and yields every `AT_ONCE` names. Fewer are changed all at once."""
-    for pieces, names_of, below in (
-        (changes.services_gone, table.services, table.below),
-        (changes.pointers_gone, table.pointers, table.pointers_below),
-    ):
-        for portion in _portions(pieces):
-            for name in portion:
-                if names_of.pop(name, None) is not None:  # type: ignore[attr-defined]  # both are dictionaries
-                    _count(below, table.zones, name, -1)
-            if len(portion) == AT_ONCE:
-                yield
-    for portion in _portions(changes.services):
-        _join(table.services, table.below, table.zones, portion)
-        if len(portion) == AT_ONCE:
-            yield
-    for portion in _portions(changes.pointers):
-        _join(table.pointers, table.pointers_below, table.zones, portion)
-        if len(portion) == AT_ONCE:
+    zones = table.zones
+    yield from _leaving(table.services, table.below, zones, changes.services_gone)
+    yield from _leaving(table.pointers, table.pointers_below, zones, changes.pointers_gone)
+    yield from _joining(table.services, table.below, zones, changes.services)
+    yield from _joining(table.pointers, table.pointers_below, zones, changes.pointers)
+
+
+def _leaving(
+    there: dict[bytes, T], below: dict[bytes, int], zones: Authorities, gone: Iterable[bytes]
+) -> Generator[None, None, None]:
+    for count, name in enumerate(gone, 1):
+        if there.pop(name, None) is not None:
+            _count(below, zones, name, -1)
+        if not count % AT_ONCE:
             yield
 
 
-def _join(into: dict[bytes, T], below: dict[bytes, int], zones: Authorities, items: Iterable[tuple[bytes, T]]) -> None:
-    for name, value in items:
-        if name not in into:
+def _joining(
+    there: dict[bytes, T], below: dict[bytes, int], zones: Authorities, came: Iterable[tuple[bytes, T]]
+) -> Generator[None, None, None]:
+    for count, (name, value) in enumerate(came, 1):
+        if name not in there:
             _count(below, zones, name, 1)
-        into[name] = value
+        there[name] = value
+        if not count % AT_ONCE:
+            yield
 
 
 def _portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -10,6 +10,7 @@ import attrs
 from realmgw.config.document import Problems
 from realmgw.subscribers.files import MAX_FILE, files
 from realmgw.subscribers.pieces import Recall, Unit, nothing_recalled, read
+from realmgw.subscribers.schema import Entry
 
 SETTLED = 0.1  # seconds
 """A file that changed within so long a time before it was read may change again without getting another time stamp."""
@@ -36,10 +37,12 @@ class Folders:
         self._wall = wall
         self._recall = recall
         self._known: dict[Path, _Known] = {}
+        self.parsed = 0
+        """How many pieces had to be parsed, in all."""
 
-    def forget_recall(self) -> None:
-        """What is known from an earlier life is of no use any more: everything has been read once."""
-        self._recall = nothing_recalled
+    def settle(self, recall: Recall = nothing_recalled) -> None:
+        """From now on, know this of pieces: after the start, nothing, since everything has been read once."""
+        self._recall = recall
 
     def units(self, folders: Iterable[Path]) -> Generator[None, None, list[Unit]]:
         """Reads what is new in the folders.
@@ -57,8 +60,20 @@ class Folders:
             known[path] = yield from self._file(path)
             yield
         self._known = known
-        found = [each.unit for each in known.values()]
-        return [*found, Unit("folders", problems=tuple(lines))] if lines else found
+        return [*(each.unit for each in known.values()), *_unreadable(lines)]
+
+    def each(self, folders: Iterable[Path]) -> Iterator[Unit]:
+        """What `units` returns, one after the other and without a break: for the start, when nobody waits."""
+        lines: list[str] = []
+        for path in files(folders, lines):
+            steps = self._file(path)
+            while path not in self._known:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    self._known[path] = end.value
+            yield self._known[path].unit
+        yield from _unreadable(lines)
 
     def _file(self, path: Path) -> Generator[None, None, _Known]:
         former = self._known.get(path)
@@ -70,10 +85,15 @@ class Folders:
         if text is None:
             tokens = former.unit.tokens if former else {}
             return _Known(None, Unit(str(path), tokens, problems=problems.lines()))
-        unit = yield from read(str(path), text, former.unit if former else None, self._recall)
+        unit = yield from read(str(path), text, former.unit if former else None, self._look_up)
         if former is not None and former.unit.tokens == unit.tokens and former.unit.problems == unit.problems:
             unit = former.unit
         return _Known(None if unit.problems else version, unit)
+
+    def _look_up(self, token: bytes) -> list[Entry] | None:
+        found = self._recall(token)
+        self.parsed += found is None
+        return found
 
     def _version(self, path: Path) -> Version | None:
         """None while nobody can tell whether it is written at this very moment."""
@@ -84,6 +104,12 @@ class Folders:
         if self._wall() - status.st_ctime < SETTLED:
             return None
         return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _unreadable(lines: Iterable[str]) -> list[Unit]:
+    """A unit that only says which folders can not be read."""
+    problems = tuple(lines)
+    return [Unit("folders", problems=problems)] if problems else []
 
 
 def _text(path: Path, problems: Problems) -> bytes | None:

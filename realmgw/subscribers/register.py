@@ -8,6 +8,7 @@ and touches nothing; `commit` then amends the directory in place, in a time that
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from ipaddress import ip_address
 
 import attrs
 
@@ -57,8 +58,10 @@ class Changes:
     @property
     def addresses_gone(self) -> frozenset[bytes]:
         """Packed addresses that were a host's and are so no more: their flows have to end."""
-        moved = {before.address for before, after in self.changed if before.address != after.address}
-        return frozenset({host.address for host in self.removed} | moved)
+        gone = {address for host in self.removed for address in addresses_of(host)}
+        for before, after in self.changed:
+            gone.update(address for address in addresses_of(before) if address not in addresses_of(after))
+        return frozenset(gone)
 
 
 class Register:
@@ -177,7 +180,8 @@ class Register:
         for name in changes.names_gone:
             del services[name]
         for count, host in enumerate((*changes.added, *(after for _, after in changes.changed)), 1):
-            hosts[host.index] = self._by_address[host.address] = host
+            hosts[host.index] = host
+            self._by_address.update(dict.fromkeys(addresses_of(host), host))
             if not count % AT_ONCE:
                 yield
         for count, service in enumerate(changes.services, 1):
@@ -192,8 +196,9 @@ class Register:
         self.problems = changes.problems
 
     def _forget_address(self, host: Host) -> None:
-        if self._by_address.get(host.address) is host:
-            del self._by_address[host.address]
+        for address in addresses_of(host):
+            if self._by_address.get(address) is host:
+                del self._by_address[address]
 
     def owner_of_service(self, name: str) -> str | None:
         """The host that a service is one of."""
@@ -204,6 +209,11 @@ class Register:
         """The host that has a packed address."""
         host = self._by_address.get(address)
         return None if host is None else host.name
+
+
+def addresses_of(host: Host) -> tuple[bytes, ...]:
+    """Every private address of a host, packed; flows are translated to the first one."""
+    return (host.address, *host.identity.addresses)
 
 
 def _without_entries(unit: Unit) -> Unit:
@@ -269,11 +279,11 @@ class _Review:
         """What is wrong with an entry beside all others, a line each; what it claims is taken from now on."""
         register = self._register
         place = f"{source}: {entry.name}"
-        address = entry.address.packed
+        addresses = (entry.address.packed, *entry.identity.addresses)
         services = [offer.name for offer in entry.services or ()]
         claims: list[tuple[object, str, str | None]] = [
             (("host", entry.name), "this host", entry.name if register.source_of(entry.name) else None),
-            (address, str(entry.address), register.owner_of_address(address)),
+            *((address, str(ip_address(address)), register.owner_of_address(address)) for address in addresses),
             *((name, name, register.owner_of_service(name)) for name in services),
         ]
         for key, what, owner in claims:

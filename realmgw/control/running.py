@@ -1,0 +1,98 @@
+"""What runs, and how to find out what would be different: the settings, the subscribers, and where both are read."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from realmgw import config
+from realmgw.config.settings import Settings
+from realmgw.subscribers import recall
+from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.register import Changes, Register
+
+BATCH = 2000
+"""At the start so many subscribers are read before they are made into hosts, which takes less memory."""
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False)
+class Written:
+    """What the files and repositories say."""
+
+    settings: Settings
+    """The main file."""
+    changes: Changes
+    """What becomes of the subscribers."""
+
+
+@attrs.define(eq=False)
+class Running:
+    """The running state, but for what changes with every packet."""
+
+    path: Path
+    """The main file."""
+    settings: Settings
+    """In force."""
+    folders: Folders
+    """Where the subscriber files are read."""
+    register: Register = attrs.Factory(Register)
+    """The subscribers in force."""
+    repositories: dict[str, Unit] = attrs.Factory(dict)
+    """What was last heard of each repository, by its name."""
+    problems: tuple[str, ...] = ()
+    """Why the main file as it is written is not in force; empty when it is."""
+
+    def written(self) -> Generator[None, None, Written]:
+        """Reads what is written now, and compares it; nothing is done. Yields every now and then.
+
+        Raises:
+            ConfigurationError: The main file can not be used.
+            RealmGatewayError: There are more hosts than indices.
+        """
+        settings = config.load(self.path)
+        yield
+        units = yield from self.folders.units(settings.subscribers)
+        changes = yield from self.register.changes([*units, *self.repositories.values()], settings.zones)
+        return Written(settings, changes)
+
+    def begin(self) -> tuple[list[bytes], int]:
+        """Reads the subscribers for the first time; takes its time.
+
+        Returns:
+            Lines for `recall.write`, and how many of the subscribers had to be parsed.
+
+        Raises:
+            RealmGatewayError: There are more hosts than indices.
+        """
+        units: list[Unit] = []
+        lines: list[bytes] = []
+        waiting = 0
+        for unit in self.folders.each(self.settings.subscribers):
+            lines += recall.encoded(unit)
+            units.append(unit)
+            waiting += len(unit.entries)
+            if waiting >= BATCH:
+                self._commit(units)
+                waiting = 0
+        self._commit(units)
+        return lines, self.folders.parsed
+
+    def _commit(self, units: Iterable[Unit]) -> None:
+        changes = finish(self.register.changes([*units, *self.repositories.values()], self.settings.zones))
+        finish(self.register.commit(changes))
+
+
+def finish(steps: Generator[None, None, T]) -> T:
+    """Goes through all steps at once, and returns what comes out."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
