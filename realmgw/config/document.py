@@ -25,9 +25,11 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 try:
-    from ruamel.yaml.cyaml import CBaseLoader
+    # Without the loader that ruamel.yaml puts around it, whose parts refer to each other: thousands of them would wait
+    # for the garbage collector.
+    from _ruamel_yaml import CParser
 except ImportError:  # the C parser is an optional part of ruamel.yaml: without it, the same at a tenth of the speed
-    CBaseLoader = None  # type: ignore[assignment, misc]  # checked before its only use
+    CParser = None  # checked before its only use
 
 MAX_REREAD = 2**20  # characters
 """How long a text may be that is read again by the slower parser; a few seconds."""
@@ -170,7 +172,7 @@ def _parsers(text: str) -> tuple[Callable[[str], Iterator[Event]], ...]:
     The C parser is ten times as fast, but refuses some YAML 1.2 that people write, `[192.0.2.1:53]` among it. So what
     it can not read is read again by the other one, which has the last word, if that does not take long.
     """
-    if CBaseLoader is None:
+    if CParser is None:
         return (_events,)
     return (_fast_events, _events) if len(text) <= MAX_REREAD else (_fast_events,)
 
@@ -202,8 +204,8 @@ def _events(text: str) -> Iterator[Event]:
 def _fast_events(text: str) -> Iterator[Event]:
     """The events of the parser in C."""
     try:
-        loader = CBaseLoader(text)
-        while (event := loader.get_event()) is not None:
+        parser = CParser(text)
+        while (event := parser.get_event()) is not None:
             yield event
     except ReaderError as error:
         error.position = len(text.encode()[: error.position].decode(errors="ignore"))  # it counts octets
