@@ -169,6 +169,8 @@ class Leaf(Resource):
         return NOT_DONE_YET
 
     def _checked(self, request: BoundedRequest) -> Reply | Deferred[Reply]:
+        if request.postpath:
+            raise missing(request)
         method = request.method.decode("latin-1")
         method = "GET" if method == "HEAD" else method
         if method not in self.allowed:
@@ -198,8 +200,14 @@ class Missing(Leaf):
     def reply(self, method: str, request: BoundedRequest) -> Reply:
         """A refusal."""
         del method
-        path = request.path.decode("latin-1")
-        raise RefusedError(HTTPStatus.NOT_FOUND, f"there is nothing at {path}: see /openapi.json")
+        raise missing(request)
+
+
+def missing(request: BoundedRequest) -> RefusedError:
+    """The refusal of a path that there is not."""
+    return RefusedError(
+        HTTPStatus.NOT_FOUND, f"there is nothing at {request.path.decode('latin-1')}: see /openapi.json"
+    )
 
 
 def _given_up(failure: Failure) -> None:

@@ -115,9 +115,8 @@ class _Collection(_Stored):
         self._kind = kind
 
     def getChild(self, path: bytes, request: BoundedRequest) -> Resource:
-        if not path or request.postpath:
-            return Missing()
-        return _Document(self.documents, self._kind, path)
+        del request
+        return _Document(self.documents, self._kind, path) if path else Missing()
 
     @inlineCallbacks
     def reply(self, method: str, request: BoundedRequest) -> Any:
