@@ -103,15 +103,15 @@ def read(path: Path, settings: Settings) -> Running:
     running = Running(path, settings, Folders(time.time, memory))
     gc.disable()  # it would walk through the growing directory again and again
     try:
-        lines, parsed = running.begin()
+        text = running.begin()
     finally:
         gc.enable()
     running.folders.settle()
     for problem in running.register.problems:
         _log.warn("subscribers: {problem}", problem=problem)
-    if parsed >= recall.WORTH:
+    if text is not None:
         try:
-            recall.write(kept, lines)
+            recall.write(kept, text)
         except PlatformError as error:
             _log.warn("subscribers: the next start will parse all of them again: {error}", error=error)
     return running

@@ -61,27 +61,29 @@ class Running:
         changes = yield from self.register.changes([*units, *self.repositories.values()], settings.zones)
         return Written(settings, changes)
 
-    def begin(self) -> tuple[list[bytes], int]:
+    def begin(self) -> bytes | None:
         """Reads the subscribers for the first time; takes its time.
 
         Returns:
-            Lines for `recall.write`, and how many of the subscribers had to be parsed.
+            What `recall.write` shall keep for the next start; None if that is there already.
 
         Raises:
             RealmGatewayError: There are more hosts than indices.
         """
         units: list[Unit] = []
-        lines: list[bytes] = []
         waiting = 0
         for unit in self.folders.each(self.settings.subscribers):
-            lines += recall.encoded(unit)
             units.append(unit)
             waiting += len(unit.entries)
             if waiting >= BATCH:
                 self._commit(units)
                 waiting = 0
         self._commit(units)
-        return lines, self.folders.parsed
+        return finish(self.recalled()) if self.folders.parsed else None
+
+    def recalled(self) -> Generator[None, None, bytes | None]:
+        """What `recall.write` shall keep of the present moment; None when that passes before all is put together."""
+        return (yield from recall.written(self.register, self.folders.versions))
 
     def _commit(self, units: Iterable[Unit]) -> None:
         changes = finish(self.register.changes([*units, *self.repositories.values()], self.settings.zones))

@@ -70,14 +70,22 @@ def collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-def files(folders: Iterable[Path], lines: list[str]) -> list[Path]:
-    """The files that count, in order; why a folder can not be read is added to `lines`."""
+def files(folders: Iterable[Path], lines: list[str], unreadable: list[Path] | None = None) -> list[Path]:
+    """The files that count, in order.
+
+    Args:
+        folders: Where they are.
+        lines: Gets why a folder can not be read.
+        unreadable: Gets such folders.
+    """
     by_name: dict[str, Path] = {}
     for folder in folders:
         try:
             found = [path for path in folder.iterdir() if path.suffix == ".yaml" and not path.name.startswith(".")]
         except OSError as error:
             lines.append(f"{folder}:1:1: the folder can not be read: {error.strerror}")
+            if unreadable is not None:
+                unreadable.append(folder)
             continue
         by_name.update((path.name, path) for path in found)
     return [by_name[name] for name in sorted(by_name)]
