@@ -108,6 +108,15 @@ def _who(request: Request) -> str:
     return f"process {pid}, user {uid}, group {gid}"
 
 
+class _Site(Site):
+    """Does not write a line for every request; those that change something are logged with who wanted it."""
+
+    noisy = False
+
+    def log(self, request: Request) -> None:
+        del request
+
+
 class ControlService(Service):
     """Listens for operators while it runs.
 
@@ -121,8 +130,7 @@ class ControlService(Service):
 
     def __init__(self, settings: Control, gateway: Gateway, reactor: Any) -> None:
         self._settings = settings
-        self._site = Site(Commands(gateway))
-        self._site.noisy = False
+        self._site = _Site(Commands(gateway))
         self._reactor = reactor
         self._port: IListeningPort | None = None
 
