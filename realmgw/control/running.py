@@ -11,6 +11,7 @@ import attrs
 from realmgw import config
 from realmgw.config.settings import Settings
 from realmgw.subscribers import recall
+from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.register import Changes, Register
@@ -58,7 +59,7 @@ class Running:
         settings = config.load(self.path)
         yield
         units = yield from self.folders.units(settings.subscribers)
-        changes = yield from self.register.changes([*units, *self.repositories.values()], settings.zones)
+        changes = yield from self.register.changes([*units, *self.repositories.values()], Realm.of(settings))
         return Written(settings, changes)
 
     def begin(self) -> bytes | None:
@@ -86,7 +87,7 @@ class Running:
         return (yield from recall.written(self.register, self.folders.versions))
 
     def _commit(self, units: Iterable[Unit]) -> None:
-        changes = finish(self.register.changes([*units, *self.repositories.values()], self.settings.zones))
+        changes = finish(self.register.changes([*units, *self.repositories.values()], Realm.of(self.settings)))
         finish(self.register.commit(changes))
 
 
@@ -95,6 +96,6 @@ def finish(steps: Generator[None, None, T]) -> T:
     while True:
         try:
             next(steps)
-        except StopIteration as end:
+        except StopIteration as end:  # noqa: PERF203 - the only way to get at what a generator returns
             result: T = end.value
             return result

@@ -8,39 +8,95 @@ import attrs
 
 from realmgw.config.document import Node, Problems
 from realmgw.config.names import is_reverse, is_within
-from realmgw.config.settings import Zone
+from realmgw.config.settings import Address, Network, Settings, Zone
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.schema import Entry, Label, Offer
 
 
 class Realm:
-    """The names that a subscriber's services may have."""
+    """What subscribers may say beside the gateway's own settings.
 
-    def __init__(self, zones: Iterable[Zone]) -> None:
-        """Of a gateway with these zones; services lie within the forward ones."""
+    Args:
+        zones: Every zone; services lie within the forward ones.
+        own: The gateway's own addresses.
+        pool: Prefixes of its circular pool.
+        has_service_pool: Names with `proxy_required` can be answered.
+    """
+
+    def __init__(
+        self,
+        zones: Iterable[Zone],
+        own: Iterable[Address] = (),
+        pool: Iterable[Network] = (),
+        *,
+        has_service_pool: bool = True,
+    ) -> None:
         zones = tuple(zones)
-        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name))
+        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name) and not zone.aliases)
+        self._aliases = tuple(zone.name for zone in zones if zone.aliases)
         self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
         self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
+        self._own = frozenset(own)
+        self._pool = tuple(pool)
+        self._has_service_pool = has_service_pool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Realm:
+        """The realm of a gateway."""
+        dns, pools = settings.dns, settings.pools
+        own = {listen.address for face in (dns.wan, dns.lan, dns.local, dns.update) for listen in face.listen}
+        own.update(pools.service)
+        for zone in settings.zones:
+            own.update(server.address for server in zone.name_servers if server.address is not None)
+            own.update([] if zone.apex_address is None else [zone.apex_address])
+        networks = [prefix.network for prefix in pools.circular]
+        return cls(settings.zones, own, networks, has_service_pool=bool(pools.service))
 
     def refusals(self, name: str) -> Iterator[str]:
         """Why a service can not have a name: what is wrong, and what to write instead."""
-        if not any(is_within(name, zone) for zone in self._forward):
-            yield f"{name} lies outside our zones: write a name within {' or '.join(self._forward)}"
+        if any(is_within(name, zone) for zone in self._aliases):
+            yield f"{name} lies within a zone of one-time aliases: write a name within {self._zones()}"
+        elif not any(is_within(name, zone) for zone in self._forward):
+            yield f"{name} lies outside our zones: write a name within {self._zones()}"
         if name in self._taken:
             yield f"{name} has an address of the gateway itself: write another name"
+
+    def _zones(self) -> str:
+        return " or ".join(self._forward)
+
+    def refusals_of_address(self, entry: Entry) -> Iterator[str]:
+        """Why a subscriber can not have its address.
+
+        One that is reached by no name may have the gateway's own: so existing collections list the gateway itself.
+        """
+        if entry.services and entry.address in self._own:
+            yield f"{entry.address} is the gateway's own address: write the host's"
+        if any(entry.address in network for network in self._pool):
+            yield f"{entry.address} is an address of the circular pool: write the host's private one"
+
+    def refusals_of_offer(self, offer: Offer) -> Iterator[str]:
+        """Why a service can not be offered, beside its name."""
+        if offer.terms.proxy_required and not self._has_service_pool:
+            yield f"{offer.name} needs the service pool, and there is none: write pools.service, or no proxy_required"
+
+    def contradictions(self, entry: Entry) -> Iterator[str]:
+        """Everything that a subscriber can not be, beside other subscribers."""
+        yield from self.refusals_of_address(entry)
+        for offer in entry.services or ():
+            yield from self.refusals(offer.name)
+            yield from self.refusals_of_offer(offer)
 
 
 class Collection:
     """Subscribers of several files that do not contradict each other."""
 
-    def __init__(self, zones: Iterable[Zone]) -> None:
+    def __init__(self, realm: Realm | Iterable[Zone]) -> None:
         """Begins without subscribers.
 
         Args:
-            zones: Every zone of the gateway; services lie within the forward ones.
+            realm: What they may say; or the zones alone.
         """
-        self._realm = Realm(zones)
+        self._realm = realm if isinstance(realm, Realm) else Realm(realm)
         self._entries: list[Entry] = []
         self._seen: dict[tuple[Label, Hashable], str] = {}
 
@@ -56,10 +112,22 @@ class Collection:
             entries: What was read from the file.
             problems: What was found and remembered while it was read; gets what contradicts zones or earlier files.
         """
+        entries = tuple(entries)
         seen = self._check(problems)
+        self._check_entries(entries, problems)
         if not problems.found:
             self._seen.update(seen)
             self._entries.extend(entries)
+
+    def _check_entries(self, entries: Iterable[Entry], problems: Problems) -> None:
+        """What a subscriber's address and its ways of being reached can not be."""
+        places = {(label, value): node for label, value, node in _remembered(problems)}
+        for entry in entries:
+            for refusal in self._realm.refusals_of_address(entry):
+                problems.add(places.get((Label.ADDRESS, entry.address)), refusal)
+            for offer in entry.services or ():
+                for refusal in self._realm.refusals_of_offer(offer):
+                    problems.add(places.get((Label.SERVICE, offer.name)), refusal)
 
     def _check(self, problems: Problems) -> dict[tuple[Label, Hashable], str]:
         """Where each of the file's own names and addresses stands."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from realmgw.config.document import Problems
 from realmgw.config.files import read
 from realmgw.config.settings import Zone
-from realmgw.subscribers.collection import Collection, directory
+from realmgw.subscribers.collection import Collection, Realm, directory
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.schema import Entry, entries
 
@@ -19,7 +19,7 @@ MAX_FILE = 64 * 2**20  # octets
 
 
 def load(
-    folders: Iterable[Path], zones: Iterable[Zone], previous: Directory | None = None
+    folders: Iterable[Path], realm: Realm | Iterable[Zone], previous: Directory | None = None
 ) -> tuple[Directory, tuple[str, ...]]:
     """Reads the subscriber files: every `*.yaml` of the folders, in the order of the files' names.
 
@@ -28,7 +28,7 @@ def load(
 
     Args:
         folders: Where the files are.
-        zones: Every zone of the gateway: services lie within the forward ones.
+        realm: What subscribers may say; or the gateway's zones alone.
         previous: The directory of the load before: hosts keep their indices, what did not change stays the same object.
 
     Returns:
@@ -38,13 +38,13 @@ def load(
         RealmGatewayError: There are more hosts than indices.
     """
     with collector_at_rest():
-        found, problems = gather(folders, zones)
+        found, problems = gather(folders, realm)
         return directory(found, previous or Directory({}, {})), problems
 
 
-def gather(folders: Iterable[Path], zones: Iterable[Zone]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+def gather(folders: Iterable[Path], realm: Realm | Iterable[Zone]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """What `load` makes the directory of: the entries, none of which contradicts another, and every problem."""
-    collection = Collection(zones)
+    collection = Collection(realm)
     lines: list[str] = []
     with collector_at_rest():
         for path in files(folders, lines):

@@ -18,7 +18,6 @@ from realmgw.subscribers.indices import Indices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.schema import Entry
-from realmgw.subscribers.snapshot import service_names
 
 AT_ONCE = 64
 """So many hosts are looked at between two yields."""
@@ -93,7 +92,7 @@ class Register:
         """Which source a host comes from."""
         return self._owners.get(name)
 
-    def changes(self, units: Iterable[Unit], zones: Iterable[Zone]) -> Generator[None, None, Changes]:
+    def changes(self, units: Iterable[Unit], realm: Realm | Iterable[Zone]) -> Generator[None, None, Changes]:
         """Finds out what is different when the sources say this.
 
         A source that contradicts another one, or the zones, is left as it was. Who has a name or an address already
@@ -101,7 +100,7 @@ class Register:
 
         Args:
             units: What every source says, in the order in which they count; unchanged ones as the same object.
-            zones: Every zone of the gateway.
+            realm: What they may say; or the gateway's zones alone.
 
         Returns:
             The changes; nothing is done yet.
@@ -113,7 +112,11 @@ class Register:
         touched: list[tuple[Unit | None, Unit | None]]
         touched = [(self._units.get(source), unit) for source, unit in said.items()]
         touched += [(unit, None) for source, unit in self._units.items() if source not in said]
-        review = _Review(self, Realm(zones), [(old, new) for old, new in touched if old is not new])
+        review = _Review(
+            self,
+            realm if isinstance(realm, Realm) else Realm(realm),
+            [(old, new) for old, new in touched if old is not new],
+        )
         while (yield from review.round()):
             pass
         for source, lines in review.refused.items():
@@ -248,7 +251,7 @@ class _Review:
         self.came: dict[str, tuple[Entry, str]] = {}
 
     def round(self) -> Generator[None, None, bool]:
-        """Go through all that are not refused yet; returns whether one more was refused, and all is to be done again."""
+        """Go through all that are not refused yet; returns whether one more was, so that all is to be done again."""
         believed = [(old, new) for old, new in self._touched if new is None or new.source not in self.refused]
         self.gone, self.came = set(), {}
         for old, new in believed:
@@ -291,8 +294,7 @@ class _Review:
             if other is not None:
                 yield f"{place}: {what} belongs to {other} of {self._where(other)} already: remove one of them"
             taken[key] = entry.name
-        for name in services:
-            yield from (f"{place}: {refusal}" for refusal in self._realm.refusals(name))
+        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
 
     def _where(self, host: str) -> str:
         came = self.came.get(host)
