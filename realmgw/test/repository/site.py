@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
@@ -60,7 +60,7 @@ class SiteTestCase(TestCase):
     tokens = Tokens()
     timeout = 60
 
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> Any:
         """An empty repository on a free port of the loopback interface."""
         folder = Path(self.mktemp())
         folder.mkdir()
@@ -73,14 +73,14 @@ class SiteTestCase(TestCase):
         self.documents = StoreService(self.database, reactor)
         yield self.documents.startService()
         factory = LimitedFactory(RepositorySite(root(self.documents), self.tokens))
-        self.port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.port: Any = cast(Any, reactor).listenTCP(0, factory, interface="127.0.0.1")
         self.url = f"http://127.0.0.1:{self.port.getHost().port}"
 
     @inlineCallbacks
-    def tearDown(self) -> Any:
+    def tearDown(self) -> Any:  # type: ignore[override]  # trial waits for it
         """Stops serving."""
         yield self.port.stopListening()
-        yield self.documents.stopService()
+        self.documents.stopService()
 
     @inlineCallbacks
     def ask(self, method: str, path: str, body: object = None, media: str = JSON, **fields: str) -> Any:

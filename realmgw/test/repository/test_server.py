@@ -138,10 +138,8 @@ class DocumentTests(SiteTestCase):
         """And forgotten while it comes; a document that a patch makes too long as well."""
         got = yield self.ask("PUT", "/v1/policies/p", b" " * 2**20)
         self.assertEqual((got.status, got.value["status"]), (413, 413))
-        many, more = (
-            {f"{'a' * 60}.{'b' * 60}.s{number}.example.org": {} for number in numbers}
-            for numbers in (range(250), range(250, 500))
-        )
+        many = {f"{'a' * 60}.{'b' * 60}.s{number}.example.org": None for number in range(250)}
+        more = {f"{'a' * 60}.{'b' * 60}.t{number}.example.org": dict[str, str]() for number in range(250)}
         put = yield self.ask("PUT", "/v1/subscribers/a.example.org", host(1, services=many))
         self.assertEqual(put.status, 201)
         change = {"services": more}

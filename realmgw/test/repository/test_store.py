@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,33 +75,29 @@ def import_lines(cursor: store.Cursor, body: bytes, *, replacing: bool) -> objec
     return Import(cursor).run(body.splitlines(keepends=True), replacing=replacing)
 
 
-def expected(model: Model, step: tuple[str, object, object]) -> Model | None:
+def expected(model: Model, step: tuple[str, Any, Any]) -> Model | None:
     """The model after a step; None when that is refused."""
     what, name, value = step
-    after = dict(model)
+    after: dict[str, Any] = dict(model)
     if what in ("merge", "replace"):
-        assert isinstance(name, list)
-        given_ = dict(name)
-        after = {**({} if what == "replace" else model), **given_}
+        after = {**({} if what == "replace" else model), **dict(name)}
         after = {each: said for each, said in after.items() if said is not None}
     elif what == "put":
-        after[name] = value  # type: ignore[index, assignment]  # as the strategy makes them
+        after[name] = value
     elif name not in model:
         return None
     elif what == "delete":
-        del after[name]  # type: ignore[arg-type]  # as the strategy makes them
+        del after[name]
     else:
-        changed = {**model[name], **value}  # type: ignore[index, dict-item]  # as the strategy makes them
-        after[name] = {key: said for key, said in changed.items() if said is not None}  # type: ignore[index]  # see above
+        after[name] = {key: said for key, said in {**model[name], **value}.items() if said is not None}
     addresses = [said["address"] for said in after.values()]
     return after if len(set(addresses)) == len(addresses) else None
 
 
-def run(database: Database, step: tuple[str, object, object]) -> None:
+def run(database: Database, step: tuple[str, Any, Any]) -> None:
     """A step on the database."""
     what, name, value = step
     if what in ("merge", "replace"):
-        assert isinstance(name, list)
         body = lines(*(("subscribers", each, said) for each, said in name))
         database.run(import_lines, body, replacing=what == "replace")
     elif what == "put":
@@ -117,7 +113,7 @@ class ModelTests(SynchronousTestCase):
 
     @settings(max_examples=150, deadline=None)
     @given(STEPS)
-    def test_the_store_does_what_the_model_does(self, steps: list[tuple[str, object, object]]) -> None:
+    def test_the_store_does_what_the_model_does(self, steps: list[tuple[str, Any, Any]]) -> None:
         """A refused step changes nothing; what changed since any version leads from its state to the present one."""
         database, model = Database(), Model()
         past = {database.run(store.version): model}
@@ -138,7 +134,7 @@ class ModelTests(SynchronousTestCase):
 
     @settings(max_examples=50, deadline=None)
     @given(STEPS)
-    def test_equal_content_is_no_new_version(self, steps: list[tuple[str, object, object]]) -> None:
+    def test_equal_content_is_no_new_version(self, steps: list[tuple[str, Any, Any]]) -> None:
         """Importing what is there changes nothing."""
         database, model = Database(), Model()
         for step in steps:
