@@ -93,6 +93,7 @@ class Changes:
         """Change something."""
         [change] = self._random.choices(list(self._weights), list(self._weights.values()))
         self.made[change.__name__.strip("_")] += 1
+        self._main.write_text(self._good_main)
         change()
 
     def mend(self) -> None:

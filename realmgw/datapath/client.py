@@ -9,7 +9,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_interface, ip_network
@@ -30,7 +29,6 @@ _READ_SIZE = 65536  # octets
 _MAIN, _LOCAL = 254, 255  # routing tables
 _SCOPE_HOST = 254
 _NETLINK_NETFILTER = 12
-_BREATH = 0.0005  # seconds; between two reads of a long list, for the reactor's thread
 _NFQUEUE_CONFIG = 3 << 8 | 2
 _NFQUEUE_PF_UNBIND = 4
 
@@ -222,17 +220,15 @@ def end_flows(addresses: Iterable[bytes]) -> int:
     Raises:
         RealmGatewayError: The kernel refused; some may have been ended.
     """
-    ended, sequence = 0, 0
+    wanted = frozenset(addresses)
+    pattern = flows.sources(wanted)
+    found: list[flows.Flow] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        for address in addresses:
-            for reply in (False, True):
-                sequence += 1
-                found: list[flows.Flow] = []
-                netlink.send(flows.listing(sequence, address, reply=reply))
-                while not flows.parse(netlink.recv(_READ_SIZE), sequence, found):
-                    time.sleep(_BREATH)
-                ended += sum(_end(netlink, flow) for flow in found if address in flow.sources)
-    return ended
+        for sequence, family in enumerate(flows.families(wanted), 1):
+            netlink.send(flows.listing(sequence, family))
+            while not flows.parse(netlink.recv(_READ_SIZE), sequence, pattern, found):
+                pass
+        return sum(_end(netlink, flow) for flow in found if not wanted.isdisjoint(flow.sources))
 
 
 def _end(netlink: socket.socket, flow: flows.Flow) -> bool:

@@ -7,8 +7,9 @@ it.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -21,11 +22,9 @@ _NESTED = 0x8000
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _NEW, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
-_TUPLE_ORIG, _TUPLE_REPLY, _ID, _FILTER = 1, 2, 12, 25
+_TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
 _TUPLE_IP = 1
 _IP_SRC = {4: 1, 16: 3}
-_FILTER_ORIG_FLAGS, _FILTER_REPLY_FLAGS = 1, 2
-_FILTER_IP_SRC = 1
 _FAMILY = {4: 2, 16: 10}
 ENOENT = 2
 """The flow ended by itself meanwhile."""
@@ -45,24 +44,31 @@ class Flow:
     """The entry's own number, as the kernel wrote it: another flow with that tuple is another entry."""
 
 
-def listing(sequence: int, address: bytes, *, reply: bool) -> bytes:
-    """The message that asks for the flows with a source address; kernels before 5.8 list all flows instead.
+def listing(sequence: int, family: int) -> bytes:
+    """The message that asks for all flows of a family.
+
+    The kernel could choose those of an address, but it would look for them with its softirqs shut off for all of the
+    table, and packets would wait meanwhile; listing all of them is done in small portions.
 
     Args:
         sequence: What the answers shall carry.
-        address: The address, packed.
-        reply: Whether it is the source of the reply direction, else of the original one.
+        family: AF_INET or AF_INET6.
     """
-    source = _attribute(_IP_SRC[len(address)], address)
-    wanted = _attribute(_TUPLE_IP | _NESTED, source)
-    flags = [_FILTER_IP_SRC, 0] if not reply else [0, _FILTER_IP_SRC]
-    chosen = b"".join(
-        _attribute(kind, struct.pack("=I", value))
-        for kind, value in zip((_FILTER_ORIG_FLAGS, _FILTER_REPLY_FLAGS), flags, strict=True)
-    )
-    body = _attribute((_TUPLE_REPLY if reply else _TUPLE_ORIG) | _NESTED, wanted)
-    body += _attribute(_FILTER | _NESTED, chosen)
-    return _message(_GET, _REQUEST | _DUMP, sequence, _FAMILY[len(address)], body)
+    return _message(_GET, _REQUEST | _DUMP, sequence, family, b"")
+
+
+def families(addresses: Iterable[bytes]) -> frozenset[int]:
+    """The families (AF_INET, AF_INET6) that packed addresses are of."""
+    return frozenset(_FAMILY[len(address)] for address in addresses)
+
+
+def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
+    """What is found in a listing where one of these packed addresses is the source of a tuple, and hardly elsewhere.
+
+    Most of a listing is of no interest, and is not parsed.
+    """
+    wanted = (re.escape(_attribute(_IP_SRC[len(address)], address)) for address in addresses)
+    return re.compile(b"|".join(wanted), re.DOTALL)
 
 
 def deletion(sequence: int, flow: Flow) -> bytes:
@@ -71,13 +77,14 @@ def deletion(sequence: int, flow: Flow) -> bytes:
     return _message(_DELETE, _REQUEST | _ACK, sequence, flow.family, body)
 
 
-def parse(received: bytes, sequence: int, into: list[Flow]) -> bool:
+def parse(received: bytes, sequence: int, wanted: re.Pattern[bytes], into: list[Flow]) -> bool:
     """Take in what one read of the socket gave.
 
     Args:
         received: One or more whole netlink messages.
         sequence: What the request carried; answers to others are passed over.
-        into: Flows that were received are added to it.
+        wanted: From `sources`; what it finds nothing in is passed over.
+        into: Flows are added to it: those that are wanted, and some more.
 
     Returns:
         Whether the answer is complete.
@@ -85,6 +92,8 @@ def parse(received: bytes, sequence: int, into: list[Flow]) -> bool:
     Raises:
         RealmGatewayError: The kernel refused; the text tells the error number.
     """
+    if _HEADER.unpack_from(received)[1] == _NEW and wanted.search(received) is None:
+        return False  # what a read gives is flows only, or the end
     for kind, number, body in _messages(received):
         if number != sequence:
             continue
@@ -93,7 +102,7 @@ def parse(received: bytes, sequence: int, into: list[Flow]) -> bool:
             if error:
                 raise RealmGatewayError(f"netlink: the kernel refused to list flows (error {error})")
             return True
-        if kind == _NEW:
+        if kind == _NEW and wanted.search(body) is not None:
             into.append(_flow(body))
     return False
 

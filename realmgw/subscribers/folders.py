@@ -119,7 +119,7 @@ class Folders:
             problems = (*problems, kept)
         if former is not None and former.unit.problems == problems:
             return former.unit
-        return attrs.evolve(unit, entries={} if former else unit.entries, problems=problems)
+        return attrs.evolve(unit, problems=problems)
 
     def _look_up(self, token: bytes) -> list[Entry] | None:
         found = self._memory.recall(token)

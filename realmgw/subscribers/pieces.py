@@ -110,6 +110,7 @@ class _Reading:
         names = self._names.get(token)
         if names is not None:
             for name in names:
+                self._keep(name)
                 self._add(name, token, line)
             return False
         found = self._recall(token)
@@ -118,6 +119,12 @@ class _Reading:
             self._entries[entry.name] = entry
             self._add(entry.name, token, line)
         return parsed
+
+    def _keep(self, name: str) -> None:
+        """What was read before may not have been made into a host yet, since the source was refused."""
+        entry = self._former.entries.get(name) if self._former else None
+        if entry is not None:
+            self._entries[name] = entry
 
     def _parse(self, piece: bytes, line: int) -> list[Entry]:
         problems = Problems(self._source)
