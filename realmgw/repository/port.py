@@ -137,6 +137,12 @@ class LimitedFactory(WrappingFactory):
             return None
         return super().buildProtocol(addr)
 
+    def doStop(self) -> None:
+        """The port is closed: so are the connections, on some of which somebody waits for a change."""
+        super().doStop()  # type: ignore[no-untyped-call]  # Twisted does not say
+        for connection in tuple(self.protocols):
+            cast(Any, connection).transport.abortConnection()
+
 
 class Leaf(Resource):
     """A resource that answers with a `Reply`, now or later.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
@@ -309,7 +309,7 @@ def send(web: Web, lines: Iterable[bytes], progress: Callable[[int], None]) -> A
 
 def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
     for first in lines:
-        yield [line for line, _ in zip(chain([first], lines), range(BATCH), strict=False)]
+        yield [first, *islice(lines, BATCH - 1)]
 
 
 def _shielded(under_way: Deferred[_T]) -> Deferred[_T]:

@@ -133,7 +133,7 @@ def head(line: bytes) -> Head:
     Raises:
         MalformedError: It is none, or of another format.
     """
-    value = pointers.decode(line)
+    value = pointers.decode(line) if line else None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise MalformedError(f"the first line is no head of format {FORMAT}")
     version, since, count = value.get("version"), value.get("since"), value.get("count")

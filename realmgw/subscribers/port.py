@@ -51,15 +51,17 @@ class Web:
     Args:
         settings: Where it is, and how it is trusted; `url` is not None.
         reactor: Twisted's.
+        longest: How many octets an answer with documents may have.
 
     Raises:
         PlatformError: The certificates that its own must be signed by can not be read.
     """
 
-    def __init__(self, settings: Settings, reactor: Any) -> None:
+    def __init__(self, settings: Settings, reactor: Any, *, longest: int = MAX_ANSWER) -> None:
         assert settings.url is not None
         self.url = settings.url
         self._settings = settings
+        self._longest = longest
         self._reactor = reactor
         self._pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]  # Twisted
         self._pool.maxPersistentPerHost = 1
@@ -83,7 +85,7 @@ class Web:
             fields["If-None-Match"] = f'"{version}"'
             if wait >= 1:
                 fields["Prefer"] = f"wait={int(wait)}"
-        return self._exchange("GET", target, fields, patience=wait)
+        return self._exchange("GET", target, fields, patience=wait, limit=self._longest)
 
     @inlineCallbacks
     def send(self, lines: IO[bytes]) -> Any:
@@ -93,7 +95,7 @@ class Web:
             A Deferred that fires with what the repository says came of it (octets), or fails with UnreachableError.
         """
         fields = {"Content-Type": "application/jsonl"}
-        file = yield self._exchange("POST", "/v1/import", fields, FileBodyProducer(lines), limit=MAX_WORDS)  # type: ignore[no-untyped-call]  # Twisted
+        file = yield self._exchange("POST", "/v1/import", fields, FileBodyProducer(lines))  # type: ignore[no-untyped-call]  # Twisted
         with file:
             return file.read()
 
@@ -111,7 +113,7 @@ class Web:
         body: Any = None,
         *,
         patience: float = 0.0,
-        limit: int = MAX_ANSWER,
+        limit: int = MAX_WORDS,
     ) -> Any:
         """A request and its response: a file with the body, or None for 304."""
         try:
@@ -233,7 +235,7 @@ def _why(error: BaseException) -> str:
         return "TLS: " + (
             ", ".join(each[-1] for each in said) if isinstance(said, (list, tuple)) and said else "failed"
         )
-    if isinstance(error, (TimeoutError, TwistedTimeoutError)):
+    if isinstance(error, (TimeoutError, TwistedTimeoutError, CancelledError)):
         return "no answer in time"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 

@@ -68,13 +68,14 @@ class SiteTestCase(TestCase):
         return self.open()
 
     @inlineCallbacks
-    def open(self) -> Any:
-        """Begins to serve the database."""
+    def open(self, port: int = 0) -> Any:
+        """Begins to serve the database, on the given port if it is not 0."""
         self.documents = StoreService(self.database, reactor)
         yield self.documents.startService()
         factory = LimitedFactory(RepositorySite(root(self.documents), self.tokens))
-        self.port: Any = cast(Any, reactor).listenTCP(0, factory, interface="127.0.0.1")
-        self.url = f"http://127.0.0.1:{self.port.getHost().port}"
+        self.port: Any = cast(Any, reactor).listenTCP(port, factory, interface="127.0.0.1")
+        self.number: int = self.port.getHost().port
+        self.url = f"http://127.0.0.1:{self.number}"
 
     @inlineCallbacks
     def tearDown(self) -> Any:  # type: ignore[override]  # trial waits for it
