@@ -27,7 +27,7 @@ class ConfigurationError(RealmGatewayError):
 
 
 class PlatformError(RealmGatewayError):
-    """This machine lacks something (capability, kernel feature, free port); the text is one line that says what to do."""
+    """This machine lacks something (capability, kernel feature, free port); one line that says what to do."""
 
 
 class MalformedError(RealmGatewayError):

@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import errno
 import os
+import shlex
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from testbed import client, host, sctp, topology, visits
+from testbed import host, sctp, topology, visits
 from testbed.gateway import ON_LINK_POOL, ORDERLY, Gateway, Subscriber
 from testbed.narration import Narration
 from testbed.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, Testbed, TestbedError
@@ -27,8 +28,8 @@ NAMES = 20
 """So many private hosts, each with a name of its own."""
 FLOWS, RATE = 200, 100.0
 """The many flows, and how many of them begin in a second."""
-DOWNLOAD, DOWNLOAD_RATE = 2_500_000, 1_000_000
-"""Size in octets and pace in octets per second of a download that outlives its gateway."""
+SHORT, LONG, PACE = 2_000_000, 3_500_000, 1_000_000
+"""Sizes in octets and pace in octets per second of downloads that outlive their gateway."""
 CLAIM_LIFETIME = 2.0  # seconds
 """So long after a query its client may still come: a stray is one that comes later."""
 TEST = "test.gwa.demo"
@@ -54,6 +55,7 @@ class Demo:
             circular=[ON_LINK_POOL],  # three addresses for everything that follows
         )
         self.stranger = testbed.clients[1]
+        self.file = testbed.folder / "download"
 
     def run(self) -> None:
         """All steps."""
@@ -63,8 +65,8 @@ class Demo:
         self.take_turns()
         self.serve_many()
         self.refuse_strays()
-        self.survive("killed")
-        self.survive("stopped")
+        self.survive_kill()
+        self.survive_stop()
         self.purge()
 
     def start(self) -> None:
@@ -160,30 +162,30 @@ class Demo:
         fields, values = (line.split() for line in lines if line.startswith("Icmp:"))
         return int(values[fields.index("InDestUnreachs")])
 
-    def survive(self, how: str) -> None:
-        """The gateway goes while a download runs, and comes back."""
-        verb = "kill -9" if how == "killed" else "kill -TERM"
-        self.tell.step(f"The gateway is {how} while a download runs" + (" (kill -9)" if how == "killed" else ""))
-        with self.downloading() as download:
+    def survive_kill(self) -> None:
+        """The gateway is killed while a download runs, and comes back."""
+        self.tell.step("The gateway is killed (kill -9) while a download runs")
+        with self.downloading(SHORT) as download:
             time.sleep(0.4)
-            self.tell.command(f"{verb} {self.gateway.pid}")
-            status = self.end(how)
-            self.tell.claim("the gateway is gone, the download runs", not download.done(), status)
-            self.find_closed()
-            if how == "stopped":
-                self.restart("a restart while the download still runs")
-            self.finish(download)
-        if how == "killed":
-            self.restart("a restart serves again")
-
-    def end(self, how: str) -> str:
-        """Ends the gateway; says with which status."""
-        if how == "killed":
+            self.tell.command(f"kill -9 {self.gateway.pid}")
             self.gateway.kill()
-            return "by signal 9"
-        status = self.gateway.stop()
-        self.tell.claim("it stops in order", status == ORDERLY)
-        return f"exit status {status}"
+            self.tell.claim("the gateway is gone, the download runs", download.poll() is None)
+            self.find_closed()
+            self.finish(download, SHORT)
+        self.restart("a restart serves again")
+
+    def survive_stop(self) -> None:
+        """The gateway is stopped while a download runs, and is back before its end."""
+        self.tell.step("The gateway is stopped and started again while a download runs")
+        with self.downloading(LONG) as download:
+            time.sleep(0.4)
+            self.tell.command(f"kill -TERM {self.gateway.pid}")
+            status = self.gateway.stop()
+            self.tell.claim("it stops in order", status == ORDERLY, f"exit status {status}")
+            self.find_closed()
+            self.restart("a restart serves again")
+            self.tell.claim("the download still runs", download.poll() is None)
+            self.finish(download, LONG)
 
     def find_closed(self) -> None:
         """Without a gateway there is no answer, and no new flow."""
@@ -200,37 +202,28 @@ class Demo:
         self.tell.claim(claim, self.hosts[TEST] in page.stdout, f"after {took:.1f} s")
 
     @contextlib.contextmanager
-    def downloading(self) -> Iterator[Future[client.Download]]:
-        """A download that is under way."""
-        path = f"/download?bytes={DOWNLOAD}&rate={DOWNLOAD_RATE}"
-        address = self.ask()
-        self.tell.command(f"{' '.join(inside('public'))} curl 'http://{address}{path}' | sha256sum  # meanwhile")
-        begun: Future[int] = Future()
+    def downloading(self, size: int) -> Iterator[subprocess.Popen[bytes]]:
+        """A download that is under way: its first octets have come."""
+        self.file.unlink(missing_ok=True)
+        url = f"http://{self.ask()}/download?bytes={size}&rate={PACE}"
+        argv = [*inside("public"), "curl", "--silent", "--no-buffer", "--output", str(self.file), url]
+        self.tell.command(shlex.join(argv) + " &")
+        with self.testbed.spawn("public", argv, log="curl.log") as download:
+            until = time.monotonic() + 5.0
+            while not (self.file.exists() and self.file.stat().st_size) and time.monotonic() < until:
+                time.sleep(0.02)
+            try:
+                yield download
+            finally:
+                download.kill()
 
-        def progress(size: int) -> None:
-            if not begun.done():
-                begun.set_result(size)
-
-        def run() -> client.Download:
-            with self.testbed.inside("public"):
-                return asyncio.run(client.download(address, 80, path, timeout=15.0, progress=progress))
-
-        with ThreadPoolExecutor(1) as pool:
-            download = pool.submit(run)
-            begun.result(5.0)
-            yield download
-
-    def finish(self, download: Future[client.Download]) -> None:
+    def finish(self, download: subprocess.Popen[bytes], size: int) -> None:
         """The download comes to its end, and is what it should be."""
-        try:
-            got = download.result(15.0)
-        except OSError as error:
-            self.tell.claim("the download finishes", False, str(error))
-            return
-        right = got.checksum == host.checksum(self.hosts[TEST], DOWNLOAD)
-        self.tell.claim(
-            "the download finishes, its checksum is right", right, f"{got.size} octets, {got.checksum[:16]}…"
-        )
+        self.tell.command("wait")
+        status = download.wait(size / PACE + 10.0)
+        got = self.tell.type("sha256sum", str(self.file)).stdout.partition(" ")[0]
+        right = status == 0 and got == host.checksum(self.hosts[TEST], size)
+        self.tell.claim("the download finishes, its checksum is right", right, f"exit status {status}")
 
     def purge(self) -> None:
         """The gateway takes everything away that it put into the kernel."""
@@ -372,7 +365,7 @@ def main(argv: Sequence[str] = tuple(sys.argv[1:])) -> int:
     tell = Narration()
     try:
         show(tell, chosen.keep)
-    except TestbedError as error:
+    except (TestbedError, subprocess.TimeoutExpired) as error:
         tell.claim("the demo can go on", False, str(error))
     except KeyboardInterrupt:
         return 130

@@ -66,10 +66,11 @@ def met(yes: bool) -> str:
 
 def machine() -> str:
     """Where the figures come from: one Markdown list. Without this no figure means anything."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
     lines = {
         "machine": f"{os.cpu_count()} x {_processor()}",
         "kernel": f"{platform.system()} {platform.release()}",
-        "interpreter": f"{platform.python_implementation()} {platform.python_version()}, built by {platform.python_compiler()}",
+        "interpreter": f"{python}, built by {platform.python_compiler()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in ("Twisted", "NetfilterQueue")),
         "commit": _commit(),
     }

@@ -28,7 +28,7 @@ import dns.message
 import dns.query
 from ruamel.yaml import YAML
 
-from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError
+from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, PATIENCE, ROUTED, Testbed, TestbedError
 
 ZONE = "gwa.demo."
 """The realm's zone."""
@@ -54,6 +54,8 @@ class Service:
     """IP protocol number, 0 for any."""
     port: int = 0
     """Destination port, 0 for any."""
+    loose_packet: int = 0
+    """How many further packets a claim lets in; -1: any number until its timeout."""
 
 
 @attrs.frozen
@@ -144,7 +146,7 @@ class Gateway:
         """
         return self._running().pid
 
-    def start(self, *options: str, timeout: float = 10.0) -> float:
+    def start(self, *options: str, timeout: float = PATIENCE) -> float:
         """Starts it and waits until it answers a DNS query.
 
         Args:
@@ -167,7 +169,7 @@ class Gateway:
                 raise TestbedError("the gateway did not start:\n" + "\n".join(words))
         return time.monotonic() - begin
 
-    def stop(self, timeout: float = 10.0) -> int:
+    def stop(self, timeout: float = PATIENCE) -> int:
         """Stops it as an init system does, by SIGTERM.
 
         Args:

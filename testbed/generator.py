@@ -87,6 +87,8 @@ class Outcome:
     """The same per time: 1 is a whole core."""
     own_cpu: float
     """CPU time of the generator per flow, in microseconds."""
+    others: float = 0.0
+    """What processes that have no part in it used of the machine meanwhile, in cores, if that was measured."""
 
     @property
     def success(self) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import attrs
 
-from testbed import figures, generator
+from testbed import figures, generator, quiet
 from testbed.gateway import ON_LINK_POOL, ZONE, Gateway, Subscriber
 from testbed.generator import Load, Outcome, Strays
 from testbed.topology import ON_LINK, Testbed, TestbedError
@@ -107,12 +107,29 @@ def run(scenario: Scenario, seconds: float) -> Outcome:
     """
     sources = [generator.RAW_SOURCES] if scenario.strays else []
     with Testbed("scenario-", hosts=HOSTS, clients=CLIENTS, sources=sources) as testbed:
-        generator.start_hosts(testbed)
+        answering = generator.start_hosts(testbed)
         hosts = {f"host{number}.{ZONE}": address for number, address in enumerate(testbed.hosts)}
         names = generator.write_names(testbed.folder / "names", hosts)
         subscribers = [Subscriber(name, address) for name, address in hosts.items()]
-        with Gateway(testbed, subscribers, circular=[ON_LINK_POOL]), _strays(scenario, testbed, seconds):
-            return generator.run_flows(testbed, _load(scenario, testbed, names, seconds))
+        with Gateway(testbed, subscribers, circular=[ON_LINK_POOL]) as gateway, _strays(scenario, testbed, seconds):
+            with quiet.Watch((gateway.pid, answering.pid)) as watch:
+                outcome = generator.run_flows(testbed, _load(scenario, testbed, names, seconds))
+            return attrs.evolve(outcome, others=watch.others)
+
+
+def run_fairly(scenario: Scenario, seconds: float) -> Outcome:
+    """Runs a scenario, and again when it missed its target while others used the machine.
+
+    Args:
+        scenario: Which.
+        seconds: How long to measure.
+    """
+    outcome = run(scenario, seconds)
+    for _ in range(quiet.TRIES - 1):
+        if scenario.target.met_by(outcome) or outcome.others <= quiet.LIMIT:
+            break
+        outcome = run(scenario, seconds)
+    return outcome
 
 
 @contextlib.contextmanager
@@ -154,12 +171,13 @@ def _row(scenario: Scenario, outcome: Outcome) -> list[str]:
         times,
         f"{outcome.started - outcome.ok} of {outcome.started}",
         str(outcome.misdelivered),
+        f"{outcome.others:.2f}",
         str(scenario.target),
         figures.met(scenario.target.met_by(outcome)),
     ]
 
 
-HEAD = ["scenario", "the original", "success", "p50 / p99", "lost", "mis-delivered", "target", "met"]
+HEAD = ["scenario", "the original", "success", "p50 / p99", "lost", "mis-delivered", "others", "target", "met"]
 """Titles of the table."""
 
 
@@ -176,7 +194,7 @@ def report(scenarios: Sequence[Scenario], seconds: float) -> tuple[str, bool]:
     rows, every = [], True
     for scenario in scenarios:
         print(f"    {scenario.title} ...", file=sys.stderr)
-        outcome = run(scenario, seconds)
+        outcome = run_fairly(scenario, seconds)
         every &= scenario.target.met_by(outcome)
         rows.append(_row(scenario, outcome))
     heading = figures.machine() + f"- each scenario: {WARM_FLOWS} flows unmeasured, then {seconds:g} s\n"

@@ -88,7 +88,7 @@ class OriginalRule:
         _question: Hashable,
         _deliver: Deliver,
         *,
-        tcp: bool,
+        tcp: bool,  # noqa: ARG002 - the interface has it
         now: float,  # noqa: ARG002 - the interface has it
     ) -> Reason | None:
         """Nobody waits here."""

@@ -1,6 +1,6 @@
 """Runs tests as `trial` does, and writes down how many passed, failed and were skipped.
 
-    tally.py RESULT [NAME...]
+    python -m testbed.tally RESULT [NAME...]
 
 RESULT is a file that gets one line, `PASSED FAILED SKIPPED`; NAMEs are what `trial` takes, by default the package
 `realmgw`. `testbed/check` installs everything that the tests need and runs as root; so a test that is skipped for want

@@ -54,6 +54,8 @@ MAX_HOSTS = 150
 """The private hosts are 192.168.0.100 to .249."""
 MAX_CLIENTS = 100
 """The clients are 100.64.3.10 to .109."""
+PATIENCE = 10.0 * float(os.environ.get("TESTBED_PATIENCE", "1"))  # seconds
+"""How long a program may take to start, to end or to stop. TESTBED_PATIENCE makes it longer on a slow machine."""
 
 QUIET = {
     "ipv6/conf/all/disable_ipv6": "1",
@@ -226,7 +228,9 @@ class Testbed:
             }
             return subprocess.Popen(list(argv), **{**usual, **popen})
 
-    def run(self, namespace: str, argv: Sequence[str], *, timeout: float = 10.0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, namespace: str, argv: Sequence[str], *, timeout: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a program inside a namespace to its end and returns its output and exit status, whatever that is.
 
         Args:

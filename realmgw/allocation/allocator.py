@@ -34,7 +34,7 @@ from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.config.settings import Allocation, Network
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 
 class Kind(enum.Enum):
@@ -48,6 +48,8 @@ class Kind(enum.Enum):
     """A share of an address in use."""
 
 
+TOLERANCE = 0.01  # seconds
+"""A timer that is no later than this was not held up."""
 _FREE = State.FREE  # a member of an enum is slow to get at by name
 
 Permits = Callable[[Kind, float, Group], bool]
@@ -123,6 +125,8 @@ class Allocator:
         found = self._find(service, group, expected, now)
         if isinstance(found, Reason):
             return self._refuse(found)
+        if found.claims and question in found.claims:  # which looks the same, of another group
+            return found.address.packed
         rides = self._queue.size > 0 and self._rides(found.address)
         return self._ledger.claim(found, group, question, network, rides=rides, now=now)
 
@@ -182,10 +186,23 @@ class Allocator:
             waiter.deliver(self._refuse(Reason.WAITED))
         return self._next(now)
 
+    def heard(self, *, late: float, due: float, now: float) -> None:
+        """The timer was heard; whether packets were looked at all the time, tells how late it is.
+
+        Args:
+            late: By how many seconds it came later than it should.
+            due: When it comes again at the latest. While nobody calls this, nothing is ever held up.
+            now: The present.
+        """
+        dead = self._ledger.dead
+        dead.awake_until = due
+        if late > TOLERANCE:
+            dead.stalled(late, now=now)
+
     def _next(self, now: float) -> float | None:
         ends = [self._ledger.next_end()]
         if self._queue.size:
-            ends += [self._queue.next_deadline(), self._ledger.dead.next_death()]
+            ends += [self._queue.next_deadline(), self._ledger.dead.next_death(now=now)]
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 
@@ -315,8 +332,7 @@ class Allocator:
             return Reason.EXHAUSTED
         if self.pool.available and not self.permitted(key, group, shared=False):
             return Reason.POLICY
-        address = self._ledger.obtain(now=now)
-        return Reason.EXHAUSTED if address is None else self._ledger.settle(address, service, group)
+        return self._ledger.obtain(service, group, now=now) or Reason.EXHAUSTED
 
     def permitted(self, key: int, group: Group, *, shared: bool) -> bool:
         """Whether the load policy lets a group have an address for a service key, or a share of one in use."""
@@ -331,25 +347,31 @@ class Allocator:
 
     def _serve(self, now: float) -> None:
         """Give addresses to those who wait, as long as there are any."""
+        if not self.pool.available and not self._ledger.dead.due(now=now):
+            return
         while (first := self._queue.first(now=now)) is not None:
-            host = first.service.host
-            room = max(0, host.max_claims - self._pending.get(host.index, 0))
-            reservation = self._vacancy(first.service, first.group, now) if room else None
-            if room and reservation is None:
-                return
-            waiters = self._queue.leave(first.service.target)
+            service, reservation, room = first.service, None, 0
+            if self._room(service.host):
+                reservation = self._vacancy(service, first.group, now)
+                if reservation is None:
+                    return
+                room = self._room(service.host)  # claims of its own may just have been reclaimed
+            waiters = self._queue.leave(service.target)
             if reservation is not None:
                 self._lend(reservation, waiters[:room], now)
             for waiter in waiters[room:]:
                 waiter.deliver(self._refuse(Reason.HOST_LIMIT))
+
+    def _room(self, host: Host) -> int:
+        """How many more claims a host may have."""
+        return max(0, host.max_claims - self._pending.get(host.index, 0))
 
     def _vacancy(self, service: Service, group: Group, now: float) -> Reservation | None:
         """For those who wait: where their host was last, if nobody is expected there, else what is to be had."""
         last = self._ledger.last.get(service.target)
         if last is not None and not last.claims:
             return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
-        address = self._ledger.obtain(now=now)
-        return None if address is None else self._ledger.settle(address, service, group)
+        return self._ledger.obtain(service, group, now=now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more

@@ -219,7 +219,8 @@ def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
 
 def _may_mean(gone: int, service: Service) -> bool:
     """Whether a packet for a service may be meant for the target that had the address before."""
-    return gone != service.target and overlap(gone & KEY, service.target & KEY)
+    key = gone & KEY
+    return gone != service.target and (not key or overlap(key, service.target & KEY))
 
 
 def _keep(claim: Claim, reservation: Reservation, now: float) -> None:

@@ -68,18 +68,22 @@ class Ledger:
         self.last[service.target] = address
         return reservation
 
-    def obtain(self, *, now: float) -> Address | None:
-        """The address to lend next, with nothing on it any more and not WAITING; a claim must follow at once.
+    def obtain(self, service: Service, group: Group, *, now: float) -> Reservation | None:
+        """A reservation for a service at the address to lend next; a claim must follow at once.
 
         Returns:
-            The one that is free longest, lingers longest, or is dead by experience; None when somebody is expected at
-            every one.
+            At the address that is free longest, lingers longest, or is dead by experience; what was there is gone,
+            unless it was for this same service. None when somebody is expected at every address.
         """
         address = self.pool.next() or self._reclaim(now)
-        if address is not None:
-            for reservation in tuple(address.reservations.values()):
-                self._remove(reservation, now)
-        return address
+        if address is None:
+            return None
+        own = address.reservations.get(service.target & KEY)
+        if own is not None and own.service.target == service.target:
+            return own
+        for reservation in tuple(address.reservations.values()):
+            self._remove(reservation, now)
+        return self.settle(address, service, group)
 
     def _reclaim(self, now: float) -> Address | None:
         if not self.dead.watching:

@@ -4,11 +4,15 @@ Only an exhausted pool asks this. So nothing is kept up until it does; then the 
 of their `hold` once, and new claims are followed until the pool has room again. Entries are not removed when an
 address is claimed again or goes on: they are stale then, and passed over when they come up, or thrown out when there
 are more of them than addresses.
+
+Nobody is dead whose packet may lie in the queue unread. When this process was held up (another one had the processor,
+or a turn took long), the time in which it saw no packets does not count; see `DeadByExperience.stalled`.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable
 from itertools import count
 
@@ -26,9 +30,13 @@ class DeadByExperience:
 
     def __init__(self) -> None:
         self._holds: list[tuple[float, int, Address]] | None = None
-        self._dead: list[tuple[float, int, float, Address]] = []
+        self._dead: list[tuple[float, float, int, Address]] = []
         self._order = count()
         self._bound = 0
+        self._stall = 0.0
+        self._stalled_until = -math.inf
+        self.awake_until = math.inf
+        """When the timer is to be heard of next; a later present means that we are held up right now."""
 
     @property
     def watching(self) -> bool:
@@ -53,33 +61,46 @@ class DeadByExperience:
                 self.watch(dict.fromkeys(address for hold, _, address in self._holds if _current(hold, address)))
             heapq.heappush(self._holds, (address.hold, next(self._order), address))
 
+    def stalled(self, length: float, *, now: float) -> None:
+        """No packets were looked at for `length` seconds; those that came then are worked off in as long again."""
+        self._stall, self._stalled_until = length, now
+
+    def _unseen(self, now: float) -> float:
+        """For how many seconds up to now packets have not been looked at, as far as can be told."""
+        return max(self._stalled_until + self._stall - now, now - self.awake_until, 0.0)
+
+    def due(self, *, now: float) -> bool:
+        """Whether `take` may find one; O(1)."""
+        holds = self._holds
+        return holds is None or bool(self._dead) or (bool(holds) and holds[0][0] <= now - self._unseen(now))
+
     def take(self, *, now: float) -> Address | None:
-        """The dead address of the worst standing, or None when somebody is expected at every one.
+        """The dead address of the worst standing, of these the one that died first; None when all are alive.
 
         The address is still WAITING: the caller ends its claims.
         """
-        self._bury(now)
+        self._bury(now - self._unseen(now))
         while self._dead:
-            _, _, hold, address = heapq.heappop(self._dead)
+            _, hold, _, address = heapq.heappop(self._dead)
             if _current(hold, address):
                 return address
         return None
 
-    def next_death(self) -> float | None:
+    def next_death(self, *, now: float) -> float | None:
         """When the next address can be reclaimed, in monotonic seconds; None when none is followed."""
         holds = self._holds or []
         while holds and not _current(holds[0][0], holds[0][2]):
             heapq.heappop(holds)
-        return holds[0][0] if holds else None
+        return holds[0][0] + self._unseen(now) if holds else None
 
-    def _bury(self, now: float) -> None:
+    def _bury(self, seen: float) -> None:
         holds = self._holds or []
-        while holds and holds[0][0] <= now:
+        while holds and holds[0][0] <= seen:
             hold, order, address = heapq.heappop(holds)
             if _current(hold, address):
-                heapq.heappush(self._dead, (address.standing, order, hold, address))
+                heapq.heappush(self._dead, (address.standing, hold, order, address))
         if len(self._dead) > self._bound:
-            self._dead = list({entry[3]: entry for entry in self._dead if _current(entry[2], entry[3])}.values())
+            self._dead = list({entry[3]: entry for entry in self._dead if _current(entry[1], entry[3])}.values())
             heapq.heapify(self._dead)
 
 

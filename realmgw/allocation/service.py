@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.allocator import TOLERANCE, Allocator
 
 TICK = 0.05  # seconds
 """How late a claim may end while nobody waits for its address."""
@@ -53,7 +53,9 @@ class AllocationService(Service):
 
     def _tick(self) -> None:
         now = self._monotonic()
+        late = now - self._due
         self._arm(now, TICK)  # first, so that a fault below does not stop the clock
+        self._allocator.heard(late=late, due=self._due + TOLERANCE, now=now)
         due = self._allocator.expire(now=now)
         if due is not None and self._allocator.waiting:
             self._wake(due)

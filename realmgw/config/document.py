@@ -7,6 +7,7 @@ twice in a mapping. Whether `on` is a boolean and `1` a number is not decided he
 
 from __future__ import annotations
 
+import codecs
 import enum
 from collections.abc import Callable, Iterable, Iterator
 
@@ -152,8 +153,9 @@ def parse(text: bytes, problems: Problems, *, source: str | None = None) -> Node
     Returns:
         The document, without its faulty parts; None when it is empty, or when it is no YAML and a problem says so.
     """
+    text = text.removeprefix(codecs.BOM_UTF8)
     try:
-        decoded = text.decode("utf-8-sig")
+        decoded = text.decode()
     except UnicodeDecodeError as error:
         _add_at(problems, text[: error.start].decode(), f"byte 0x{text[error.start]:02x} is not UTF-8: save as UTF-8")
         return None

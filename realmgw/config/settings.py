@@ -172,7 +172,7 @@ class Pools:
     service: tuple[Address, ...] = ()
     """Where names with `proxy_required` are answered."""
     outbound: tuple[Address, Address] | None = None
-    """First and last address that LAN hosts' own flows leave from; None: the first circular prefix."""
+    """First and last address of LAN hosts' own flows; None: the first circular prefixes, as far as they adjoin."""
 
 
 @attrs.frozen

@@ -25,6 +25,7 @@ from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
 _ATTEMPTS = 5
+_SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 
 @attrs.frozen
@@ -163,8 +164,13 @@ class Kernel:
             RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
         """
         commands = ruleset.stray_additions(self._table, sources)
-        if commands:
-            self.nft.run(commands)
+        try:
+            if commands:
+                self.nft.run(commands)
+        except RealmGatewayError as error:
+            if _SET_FULL not in str(error):
+                raise
+            raise RealmGatewayError(f"the kernel's set of stray senders is full ({ruleset.STRAYS_KEPT})") from error
 
     def purge(self) -> tuple[str, ...]:
         """Remove everything of ours: routes, the queue step, the table. Kernel settings stay, see the docs.

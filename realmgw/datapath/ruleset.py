@@ -97,7 +97,7 @@ class Ruleset:
         pool = tuple(prefix.network for prefix in settings.pools.circular)
         if not pool:
             raise ConfigurationError(("pools.circular is empty: without it no address can be lent",))
-        outbound = settings.pools.outbound or (pool[0][0], pool[0][-1])
+        outbound = settings.pools.outbound or _first_run(pool)
         for value in (*pool, *outbound):
             if value.version != 4:
                 raise ConfigurationError((f"pools: {value} is not IPv4, and only IPv4 can be translated",))
@@ -112,6 +112,16 @@ class Ruleset:
             stray_timeout=settings.admission.stray_timeout,
             reject_rate=settings.datapath.reject_rate,
         )
+
+
+def _first_run(pool: tuple[Network, ...]) -> tuple[Address, Address]:
+    """First and last address of the first prefix and of those that follow on it: a range is kept as prefixes."""
+    first, last = pool[0][0], pool[0][-1]
+    for network in pool[1:]:
+        if int(network[0]) != int(last) + 1:
+            break
+        last = network[-1]
+    return first, last
 
 
 def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:

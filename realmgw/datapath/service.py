@@ -139,6 +139,7 @@ class DatapathService(service.Service):
         self._timer: IDelayedCall | None = None
         self._watch: IDelayedCall | None = None
         self._purged = False
+        self._refused = False
         self._log = Logger()
         self.applied: Applied | None = None
         self.strays_told = 0
@@ -300,9 +301,12 @@ class DatapathService(service.Service):
         try:
             yield self._worker.call(self._kernel.add_strays, batch)
             self.strays_told += len(batch)
+            self._refused = False
         except RealmGatewayError as error:
             self.strays_lost += len(batch)
-            self._log.warn("datapath: {number} stray senders not taken: {error}", number=len(batch), error=error)
+            if not self._refused:  # ten times a second would be a flood of its own
+                self._log.warn("datapath: stray senders are not taken any more: {error}", error=error)
+            self._refused = True
         finally:
             again = self.running and self._strays
             self._timer = self._clock.callLater(STRAY_INTERVAL, self._tell_strays) if again else None

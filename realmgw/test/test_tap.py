@@ -26,7 +26,7 @@ class MakeServiceTests(SynchronousTestCase):
     def test_twistd_knows_it(self) -> None:
         """The plugin is found, and leads to this module."""
         makers = {maker.tapname: maker for maker in getPlugins(IServiceMaker)}
-        self.assertEqual(makers["realmgw"].module, tap.__name__)
+        self.assertEqual(makers["realmgw"].module, tap.__name__)  # type: ignore[attr-defined]  # ServiceMaker has it
 
     def test_datapath_first_and_dns_last(self) -> None:
         """Nobody is told an address before the datapath can honour it, and the claims end as they should."""

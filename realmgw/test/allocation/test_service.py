@@ -52,13 +52,22 @@ class AllocationServiceTests(SynchronousTestCase):
     def test_serves_a_waiting_query_on_time(self) -> None:
         """A query that waits gets the address as soon as the claim on it is dead by experience, not a tick later."""
         self.ask(0, "q")
-        self.clock.advance(0.4)
+        self.clock.pump([TICK] * 8)
         self.assertIs(self.ask(1, "q"), Reason.EXHAUSTED)
         self.wait()
         self.clock.pump([0.001] * 102)
         [(when, outcome)] = self.delivered
         self.assertIsInstance(outcome, bytes)
         self.assertAlmostEqual(when, 0.5, delta=0.0025)
+
+    def test_reclaims_nothing_after_a_stall(self) -> None:
+        """When the timer comes late, packets may wait unread: nobody is taken for dead at once."""
+        self.clock.pump([TICK] * 2)
+        self.ask(0, "q")
+        self.clock.advance(0.8)  # no turn of the reactor in all this time
+        self.assertIs(self.ask(1, "q"), Reason.EXHAUSTED)
+        self.clock.pump([TICK] * 20)
+        self.assertIsInstance(self.ask(1, "q"), bytes)
 
     def test_has_one_timer_however_many_claims_there_are(self) -> None:
         """The number of delayed calls does not grow with the claims."""

@@ -65,6 +65,9 @@ class ParseTests(SynchronousTestCase):
     def test_skips_a_byte_order_mark(self) -> None:
         """Some editors begin UTF-8 with one."""
         self.assertEqual(plain(parse(b"\xef\xbb\xbfa: b", self.problems)), {"a": "b"})
+        self.assertEqual(
+            self.refusal(b"\xef\xbb\xbf\xc3\x9f\xff"), "file.yaml:1:2: byte 0xff is not UTF-8: save as UTF-8"
+        )
 
     def test_refuses_a_key_that_stands_twice_and_keeps_the_first(self) -> None:
         """The second one is told with the line of the first."""

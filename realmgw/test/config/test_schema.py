@@ -184,6 +184,7 @@ class ZonesTests(SynchronousTestCase):
 
     def test_there_must_be_a_zone_and_a_name_server(self) -> None:
         """Empty mappings are told at their place."""
+        self.assertEqual(len(refusals(self.zones("[example.org]"))), 1)
         self.assertEqual(refusals(self.zones("{}")), ("f:3:8: there is no zone: write {name: {...}}",))
         [line] = refusals(self.zones("{example.org: {name_servers: {}, contact: admin.example.org}}"))
         self.assertIn("f:3:37: a zone has at least one name server", line)

@@ -139,7 +139,7 @@ class BatchTests(SynchronousTestCase):
 
 def kinds(batch: bytes) -> list[int]:
     """The types of a batch's messages; fails if lengths or numbers are not in order."""
-    found = []
+    found: list[int] = []
     offset = 0
     while offset < len(batch):
         length, kind, _, sequence = struct.unpack_from("=IHHI", batch, offset)

@@ -8,13 +8,14 @@ from ipaddress import ip_address, ip_network
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.config import settings as config
 from realmgw.datapath import marks, ruleset
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 
 SETTINGS = config.Settings(
     name="gwa",
@@ -56,6 +57,16 @@ class RulesetTests(SynchronousTestCase):
         """Its first and its last address are the range."""
         made = Ruleset.of(SETTINGS, native_queue=False)
         self.assertEqual(made.outbound, (ip_address("192.0.2.128"), ip_address("192.0.2.135")))
+
+    def test_outbound_flows_leave_from_a_whole_range(self) -> None:
+        """A range that is kept as several prefixes is one range again for outbound flows; it ends at the first gap."""
+        prefixes = tuple(
+            config.PoolPrefix(ip_network(text), config.Attachment.ROUTED)
+            for text in ("192.0.2.131/32", "192.0.2.132/31", "192.0.2.140/32")
+        )
+        settings = attrs.evolve(SETTINGS, pools=config.Pools(prefixes))
+        made = Ruleset.of(settings, native_queue=False)
+        self.assertEqual(made.outbound, (ip_address("192.0.2.131"), ip_address("192.0.2.133")))
 
     def test_outbound_range_is_taken_when_it_is_given(self) -> None:
         """A single address is written alone, a range with both ends."""
@@ -124,6 +135,17 @@ class ReplacementTests(SynchronousTestCase):
         for line in ends:
             self.assertTrue("counter name" in line or "policy drop" in line, line)
         self.assertEqual(sum("policy drop" in line for line in ends), 1)
+
+    def test_every_counter_is_documented(self) -> None:
+        """docs/datapath.md has the same counters."""
+        if NO_CHECKOUT:
+            raise SkipTest(NO_CHECKOUT)
+        text = (CHECKOUT / "docs" / "datapath.md").read_text()
+        table = text.partition("## Counters")[2].partition("## Strays")[0]
+        named = {
+            name for row in re.findall(r"^\| ([^|]*)\|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+        }
+        self.assertEqual(named, set(ruleset.COUNTERS))
 
     def test_comments_fit_the_kernel(self) -> None:
         """A comment has at most 128 octets."""

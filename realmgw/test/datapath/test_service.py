@@ -252,6 +252,17 @@ class StrayTests(DatapathServiceTestCase):
         self.worker.work()
         self.assertEqual(self.service.strays_told, 1)
 
+    def test_refusals_in_a_row_are_one_line_in_the_log(self) -> None:
+        """The next one is logged only when a batch was taken in between."""
+        self.start()
+        with capturedLogs() as events:
+            for refused in (True, True, False, True):
+                self.kernel.refusal = RealmGatewayError("nft: no") if refused else None
+                self.service.push_stray(STRAY)
+                self.clock.advance(STRAY_INTERVAL)
+                self.worker.work()
+        self.assertEqual(len(events), 2)
+
     def test_nothing_is_told_after_the_stop(self) -> None:
         """What waited is forgotten, what comes is counted as lost, and no timer is left."""
         self.start()

@@ -13,10 +13,10 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import attrs
-import dns.flags
+import dns.edns
 import dns.message
 import dns.rcode
-from twisted.internet import defer, reactor, threads, utils
+from twisted.internet import reactor, threads, utils
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SkipTest, TestCase
@@ -63,7 +63,7 @@ def make_settings(wan: int, lan: int, **limits: Any) -> settings.Settings:
 
 def query(name: str = "one.example.org.", **options: Any) -> bytes:
     """A query for an address."""
-    return bytes(dns.message.make_query(name, "A", **options).to_wire())
+    return bytes(dns.message.make_query(name, "A", **options).to_wire(max_size=4096))
 
 
 def framed(message: bytes) -> bytes:
@@ -141,6 +141,14 @@ class ServiceTests(ServiceTestCase):
         answer, _ = await threads.deferToThread(self.ask, query(), self.lan_port)
         self.assertEqual(answer.answer[0][0].address, "192.168.0.1")
 
+    async def test_takes_no_longer_query_than_it_says(self) -> None:
+        """By UDP; it is cut, and what is left is malformed."""
+        self.start()
+        for padding, rcode in ((1000, dns.rcode.NOERROR), (1400, dns.rcode.FORMERR)):
+            options: list[dns.edns.Option] = [dns.edns.GenericOption("PADDING", bytes(padding))]
+            answer, _ = await threads.deferToThread(self.ask, query(use_edns=0, options=options, payload=4096))
+            self.assertEqual(answer.rcode(), rcode)
+
     async def test_listens_on_ipv6(self) -> None:
         """By UDP and TCP."""
         service = self.make()
@@ -166,7 +174,7 @@ class ServiceTests(ServiceTestCase):
 
     async def test_answers_by_tcp_out_of_order(self) -> None:
         """A waiting query holds up none behind it; the client may have shut down its side already."""
-        self.start()
+        service = self.start()
         self.allocator.refusal = Reason.EXHAUSTED
 
         def client() -> list[int]:
@@ -176,9 +184,8 @@ class ServiceTests(ServiceTestCase):
                 return [answer.id for answer in connection.answers()]
 
         ids = threads.deferToThread(client)
-        while not self.allocator.waiting:
+        while not service.wan.events[Count.ADDRESSES]:
             await deferLater(reactor, 0.01)
-        await deferLater(reactor, 0.05)
         self.allocator.finish(realm.POOL_ADDRESS.packed)
         self.assertEqual(await ids, [2, 1])
 
@@ -364,8 +371,6 @@ class LoadTests(ServiceTestCase):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             for number in range(500):
                 client.send(query(id=number))
-            done: defer.Deferred[None] = deferLater(reactor, 0)
-            await done
             while service.wan.events[Count.RESERVED] < 500:
                 await deferLater(reactor, 0.01)
             client.setblocking(False)

@@ -14,8 +14,9 @@ from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.counters import QueueFigures
+from realmgw.datapath.ruleset import STRAYS_KEPT
 from realmgw.datapath.service import WATCH_INTERVAL, DatapathService
-from realmgw.errors import PlatformError
+from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.test.kernel.datapath_case import DatapathTestCase
 from realmgw.testing import MemoryWorker
@@ -85,6 +86,14 @@ class PlacedTests(DatapathTestCase):
         self.decide()
         figures = self.testbed.call("gwa", self.kernel.queue_figures)
         self.assertEqual(figures, QueueFigures(waiting=0, full=0, unsent=0, last=0))
+
+    def test_full_set_of_strays_is_told_as_such(self) -> None:
+        """Not in the words of the kernel's error, which are about files; and none of the batch is taken."""
+        for start in range(0, STRAYS_KEPT, 16384):
+            some = [(0x0A000000 + start + number).to_bytes(4, "big") for number in range(16384)]
+            self.testbed.call("gwa", self.kernel.add_strays, some)
+        with self.assertRaisesRegex(RealmGatewayError, "set of stray senders is full"):
+            self.testbed.call("gwa", self.kernel.add_strays, [bytes([192, 0, 2, 1])])
 
     def test_missing_interface_is_named(self) -> None:
         """A gateway whose WAN interface does not exist is refused, and the rules that were there stay."""

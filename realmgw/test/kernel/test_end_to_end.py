@@ -185,6 +185,12 @@ class FlowTests(RealmTestCase):
 class StrayTests(RealmTestCase):
     """Nobody was announced, or not this one: the sender is told by his protocol."""
 
+    @classmethod
+    def subscribers(cls) -> list[Subscriber]:
+        """Who lives behind the gateway."""
+        services = (Service("open.gwa.demo.", TCP, 80, loose_packet=-1),)
+        return [Subscriber("one.gwa.demo.", FIRST), Subscriber("two.gwa.demo.", SECOND, services)]
+
     def setUp(self) -> None:
         """Strays come from an address that was never admitted."""
         super().setUp()
@@ -209,6 +215,12 @@ class StrayTests(RealmTestCase):
     def test_refuses_on_the_link(self) -> None:
         """The same holds for the pool addresses of the WAN link."""
         self.assert_refused(errno.ECONNREFUSED, 0, client.fetch(ON_LINK[1], source=self.stray))
+
+    def test_lets_everybody_in_where_that_is_wanted(self) -> None:
+        """A service with `loose_packet` -1 is open to every client until the claim ends."""
+        address = self.ask("open.gwa.demo")
+        for source in self.testbed.clients[:4]:
+            self.assertEqual(SECOND, self.public(client.fetch(address, source=source)))
 
     def test_refuses_a_third_client(self) -> None:
         """One query lets in one client, and one more in case a stray was first; nobody after them."""

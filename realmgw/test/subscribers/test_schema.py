@@ -130,6 +130,7 @@ class EstablishedStyleTests(EntriesTestCase):
             ("{protocol: 6}", "the key 'fqdn' is missing"),
             ("{fqdn: a.example.org, protocol: 256}", "write a number from 0 to 255"),
             ("{fqdn: a.example.org, protocol: quic}", "any, icmp, tcp, udp, sctp"),
+            ("{fqdn: a.example.org, protocol: [6]}", "a list stands here"),
             ("{fqdn: a.example.org, port: 65536}", "from 0 to 65535"),
             ("{fqdn: a.example.org, protocol: 1, port: 5}", "ICMP has no ports"),
             ("{fqdn: a.example.org, loose_packet: -2}", "from -1 to"),

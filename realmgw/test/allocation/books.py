@@ -1,0 +1,54 @@
+"""What is always true of the allocator's own books, whatever was asked and sent."""
+
+from __future__ import annotations
+
+from hypothesis.stateful import invariant
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.ledger import KEY
+from realmgw.allocation.state import State, overlap
+
+
+class Books:
+    """A part of a state machine that has an allocator with so many addresses."""
+
+    allocator: Allocator
+    size: int
+
+    @invariant()
+    def the_addresses_books_are_right(self) -> None:
+        """States, counts and holds follow from what stands at each address, and nothing overlaps there."""
+        pool, linger = self.allocator.pool, self.allocator._ledger._lingers
+        for address in pool.addresses.values():
+            standing = list(address.reservations.values())
+            claims = [claim for one in standing for claim in one.claims.values()]
+            assert address.claims == len(claims)
+            assert address.state is (State.WAITING if claims else State.LINGERING if standing else State.FREE)
+            if claims:
+                assert address.hold == max(claim.dead for claim in claims), "held too long or too short"
+            for number, one in enumerate(standing):
+                assert (one.since is not None) == (not one.claims) == (one in linger)
+                assert one.bound == sum(claim.network is not None for claim in one.claims.values())
+                for other in standing[:number]:
+                    assert not overlap(one.service.target & KEY, other.service.target & KEY)
+        counts = pool.counts()
+        assert sum(counts.values()) == self.size
+        assert counts == {state: len(pool.in_state(state)) for state in State}
+        assert len(linger) == sum(
+            one.since is not None for address in pool.addresses.values() for one in address.reservations.values()
+        )
+
+    @invariant()
+    def what_is_indexed_stands(self) -> None:
+        """Every entry of the indexes leads to something that is there."""
+        ledger = self.allocator._ledger
+        for target, by_group in ledger.expected.items():
+            assert by_group
+            for group, reservation in by_group.items():
+                assert reservation.service.target == target
+                assert any(claim.group is group for claim in reservation.claims.values())
+        for target, address in ledger.last.items():
+            own = address.reservations.get(target & KEY)
+            assert (own is not None and own.service.target == target) or (
+                address.state is State.FREE and address.former == target
+            )

@@ -1,0 +1,123 @@
+"""What the tests of the allocation are played with: a small pool, hosts, resolvers and clients."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from ipaddress import ip_address, ip_network
+from itertools import count
+
+from realmgw.allocation.allocator import Allocator, Permits
+from realmgw.allocation.state import ClientNetwork
+from realmgw.config.settings import Allocation
+from realmgw.errors import Reason
+from realmgw.subscribers.model import Host, Service
+
+TCP, UDP, ICMP = 6, 17, 1
+RESOLVER, OTHER, THIRD = "203.0.113.1", "203.0.113.2", "203.0.113.3"
+CLIENT, NEIGHBOUR, STRAY = (ip_address(f"198.51.100.{last}").packed for last in (1, 2, 3))
+
+
+def pool_address(number: int) -> bytes:
+    """The pool's address of this number, from 1 on."""
+    return ip_address(f"192.0.2.{number}").packed
+
+
+def host(index: int, max_claims: int = 100) -> Host:
+    """A host; two of one index are not the same one."""
+    return Host(index, f"host{index}.gwa.demo.", ip_address(f"192.168.0.{index}").packed, max_claims)
+
+
+def service(index: int, protocol: int = 0, port: int = 0, *, max_claims: int = 100, **kinds: float) -> Service:
+    """A service of a host of its own."""
+    return Service(f"s{port}.host{index}.gwa.demo.", host(index, max_claims), protocol, port, **kinds)  # type: ignore[arg-type]
+
+
+class Network:
+    """A client network of these addresses."""
+
+    def __init__(self, *addresses: bytes) -> None:
+        self._addresses = addresses
+
+    def __contains__(self, address: bytes, /) -> bool:
+        return address in self._addresses
+
+
+class Scene:
+    """An allocator with a pool of so many addresses, and what it has told those who wait.
+
+    Attributes:
+        allocator: The real one.
+        told: What was delivered to waiting questions, in order: the question, and the address or reason.
+    """
+
+    def __init__(self, addresses: int = 4, *, permits: Permits | None = None, **settings: float) -> None:
+        networks = [ip_network(f"192.0.2.{last}/32") for last in range(1, addresses + 1)]
+        self.allocator = Allocator(Allocation(**settings), networks, now=0.0, permits=permits)  # type: ignore[arg-type]
+        self.counters = self.allocator.counters
+        self.told: list[tuple[Hashable, bytes | Reason]] = []
+        self._questions = count(1)
+
+    def ask(
+        self,
+        asked: Service,
+        resolver: str = RESOLVER,
+        question: Hashable = None,
+        *,
+        now: float,
+        network: ClientNetwork | None = None,
+    ) -> bytes | Reason:
+        """Ask a question, a new one unless it is told."""
+        question = next(self._questions) if question is None else question
+        return self.allocator.ask(asked, resolver, question, now=now, network=network)
+
+    def get(self, asked: Service, resolver: str = RESOLVER, question: Hashable = None, *, now: float) -> bytes:
+        """Ask a question that is answered with an address."""
+        answer = self.ask(asked, resolver, question, now=now)
+        assert isinstance(answer, bytes), answer
+        return answer
+
+    def wait(
+        self, asked: Service, resolver: str = RESOLVER, question: Hashable = None, *, tcp: bool = False, now: float
+    ) -> Reason | None:
+        """Ask a question that is told to wait, and wait."""
+        question = next(self._questions) if question is None else question
+        answer = self.allocator.ask(asked, resolver, question, now=now)
+        assert answer is Reason.EXHAUSTED, answer
+        return self.allocator.wait(
+            asked, resolver, question, lambda outcome: self.told.append((question, outcome)), tcp=tcp, now=now
+        )
+
+    def come(
+        self,
+        address: bytes,
+        source: bytes = CLIENT,
+        protocol: int = TCP,
+        dport: int = 80,
+        *,
+        sport: int = 0,
+        now: float,
+    ) -> int:
+        """Send a first packet, of a new flow unless the source port is told."""
+        if dport and not sport:
+            sport = 1024 + next(self._questions)
+        return self.allocator.admit(source, address, protocol, sport, dport, now=now)
+
+    def visit(
+        self, asked: Service, resolver: str = RESOLVER, source: bytes = CLIENT, *, now: float, after: float
+    ) -> bytes:
+        """Ask, and come some seconds later; the address where that was."""
+        address = self.get(asked, resolver, now=now)
+        dport = asked.port or 80
+        assert self.come(address, source, asked.protocol or TCP, dport, now=now + after) == asked.host.index
+        return address
+
+    def learn_patience(self, resolver: str, patience: float) -> None:
+        """Have a resolver's clients be known to come within so many seconds."""
+        self.allocator.groups.of(resolver).patience = patience
+
+    def learn(self, asked: Service, resolver: str = RESOLVER, *, visits: int, now: float, after: float) -> float:
+        """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""
+        for _ in range(visits):
+            self.visit(asked, resolver, now=now, after=after)
+            now += after
+        return now

@@ -1,0 +1,142 @@
+"""Limits: what a host may hold, what the load policy permits, and when what ends."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.allocator import Kind
+from realmgw.allocation.group import Group
+from realmgw.allocation.state import State
+from realmgw.errors import Reason
+from realmgw.test.allocation.scene import (
+    OTHER,
+    RESOLVER,
+    STRAY,
+    TCP,
+    THIRD,
+    Scene,
+    service,
+)
+
+ONE, TWO, THREE, FOUR = (service(index) for index in range(1, 5))
+WEB, MAIL = service(1, TCP, 80), service(2, TCP, 25)
+
+
+class LimitTests(SynchronousTestCase):
+    """The most claims that a host may have, and the load policy."""
+
+    def test_a_host_has_a_limit(self) -> None:
+        """A host with as many pending claims as it may have is refused, whatever the pool; others are not."""
+        scene = Scene()
+        limited = service(1, max_claims=2)
+        for resolver in (RESOLVER, OTHER):
+            scene.get(limited, resolver, now=0.0)
+        self.assertIs(scene.ask(limited, THIRD, now=0.1), Reason.HOST_LIMIT)
+        scene.get(TWO, now=0.1)
+        self.assertEqual(scene.counters.refused[Reason.HOST_LIMIT], 1)
+
+    def test_the_limit_is_for_all_services_of_a_host(self) -> None:
+        """Claims on one service of a host count for its other ones."""
+        scene = Scene()
+        scene.get(service(1, TCP, 80, max_claims=1), now=0.0)
+        self.assertIs(scene.ask(service(1, TCP, 25, max_claims=1), now=0.0), Reason.HOST_LIMIT)
+
+    def permits(self, *refused: Kind) -> Scene:
+        """A scene of 4 addresses whose load policy refuses these kinds, and notes what it was asked."""
+        self.asked: list[tuple[Kind, float]] = []
+
+        def permits(kind: Kind, load: float, group: Group) -> bool:
+            self.asked.append((kind, load))
+            return kind not in refused
+
+        return Scene(4, permits=permits)
+
+    def test_the_load_policy_is_asked_by_kind(self) -> None:
+        """A whole address, an address that can be shared, and a share are different kinds; the load is told."""
+        scene = self.permits()
+        for asked in (ONE, WEB, MAIL):
+            scene.get(asked, now=0.0)
+        self.assertEqual(self.asked, [(Kind.FQDN_NEW, 0.0), (Kind.SFQDN_NEW, 0.25), (Kind.SFQDN_REUSE, 0.5)])
+
+    def test_the_load_policy_refuses(self) -> None:
+        """What it does not permit is refused for that reason, and nothing is claimed."""
+        scene = self.permits(Kind.FQDN_NEW, Kind.SFQDN_REUSE)
+        self.assertIs(scene.ask(ONE, now=0.0), Reason.POLICY)
+        scene.get(WEB, now=0.0)
+        self.assertIs(scene.ask(MAIL, now=0.0), Reason.POLICY)
+        self.assertEqual((scene.allocator.pool.waiting, scene.counters.refused[Reason.POLICY]), (1, 2))
+
+    def test_what_costs_nothing_needs_no_permission(self) -> None:
+        """Retransmissions, joined claims and a host's last address are not asked for."""
+        scene = self.permits()
+        scene.get(ONE, question="q", now=0.0)
+        for question in ("q", "r"):
+            scene.come(scene.get(ONE, question=question, now=0.1), now=0.2)
+        scene.get(ONE, now=0.3)
+        self.assertEqual(len(self.asked), 1)
+
+    def test_an_exhausted_pool_needs_no_permission(self) -> None:
+        """To be told to wait, and to get an address to which nobody comes any more, no standing is needed."""
+        scene = self.permits()
+        for asked in (ONE, TWO, THREE, FOUR):
+            scene.get(asked, now=0.0)
+        self.asked.clear()
+        self.assertIs(scene.ask(service(5), now=0.4), Reason.EXHAUSTED)
+        scene.get(service(5), now=0.6)
+        self.assertEqual(self.asked, [])
+
+
+class TimeTests(SynchronousTestCase):
+    """What `expire` announces, and what is left in the end."""
+
+    def test_nothing_is_announced_while_nothing_is_pending(self) -> None:
+        """An idle pool needs no timer."""
+        self.assertIsNone(Scene().allocator.expire(now=1.0))
+
+    def test_the_earliest_end_is_announced(self) -> None:
+        """Claims, and what lingers, are announced with their ends."""
+        scene = Scene()
+        scene.get(ONE, now=0.5)
+        self.assertEqual(scene.allocator.expire(now=0.6), 2.5)
+        scene.visit(TWO, now=0.6, after=0.0)
+        scene.allocator.expire(now=2.5)
+        self.assertEqual(scene.allocator.expire(now=2.6), 10.6)
+
+    def test_a_time_near_the_clocks_zero_is_a_time(self) -> None:
+        """What ends at the zero of the monotonic clock is announced like anything else."""
+        scene = Scene()
+        scene.get(ONE, now=-2.0)
+        self.assertEqual(scene.allocator.expire(now=-1.0), 0.0)
+
+    def test_everything_is_over_in_the_end(self) -> None:
+        """When nobody asks any more, all addresses come free and nothing is remembered but who had each last."""
+        scene = Scene(8, max_groups=16)
+        for number in range(500):
+            asked = (ONE, WEB, MAIL, service(5, 0, 80), service(6, TCP, 0))[number % 5]
+            answer = scene.ask(asked, f"2001:db8::{number % 50:x}", now=0.01 * number)
+            if isinstance(answer, bytes) and number % 3:
+                scene.come(answer, STRAY, asked.protocol or TCP, asked.port or 80, now=0.01 * number)
+        scene.allocator.expire(now=60.0)
+        scene.allocator.expire(now=80.0)
+        ledger = scene.allocator._ledger
+        self.assertEqual(scene.allocator.pool.counts(), {State.FREE: 8, State.WAITING: 0, State.LINGERING: 0})
+        self.assertEqual((ledger.expected, ledger.pending, ledger._riders, len(ledger._lingers)), ({}, {}, [], 0))
+        self.assertFalse(any(ledger._expiries.values()))
+        self.assertLessEqual(len(ledger.last), 8)
+        self.assertLessEqual(len(scene.allocator.groups), 16)
+        self.assertFalse(ledger.dead.watching)
+
+    def test_spoofed_resolvers_cost_no_memory(self) -> None:
+        """Claims of ever new resolvers leave no more behind than their deadlines."""
+        scene = Scene(4, max_groups=64)
+        for number in range(20_000):
+            scene.ask((ONE, TWO, THREE, FOUR, service(5))[number % 5], f"2001:db8::{number:x}", now=0.001 * number)
+            if number % 50 == 0:
+                scene.allocator.expire(now=0.001 * number)
+        ledger = scene.allocator._ledger
+        pending = sum(ledger.pending.values())
+        self.assertLessEqual(pending, 5 * 100)  # what the hosts' limits allow
+        self.assertLessEqual(sum(map(len, ledger._expiries.values())) + len(ledger._riders), 2 * 2000)
+        self.assertLessEqual(len(ledger.dead._holds or ()) + len(ledger.dead._dead), 2 * (2 * 4 + 64))
+        self.assertLessEqual(sum(map(len, ledger.expected.values())), pending)
+        self.assertLessEqual(len(scene.allocator.groups), 64)

@@ -1,0 +1,377 @@
+"""The allocator against a naive model, driven at random.
+
+The model knows only what was asked, answered and admitted. It keeps plain lists, looks through all of them each time,
+and says of every answer and every verdict whether the rules allow it; beside it, the allocator's own books are checked
+after each step. What the model does not foresee is which of several allowed addresses is chosen: the tests of the order
+of preference do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from ipaddress import ip_network
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.ledger import KEY
+from realmgw.allocation.state import State, overlap
+from realmgw.config.settings import Allocation
+from realmgw.errors import Reason
+from realmgw.subscribers.model import Service
+from realmgw.test.allocation.books import Books
+from realmgw.test.allocation.naive import (
+    LINGER,
+    MEMORY_AT_MOST,
+    NETWORKS,
+    PACKETS,
+    RESOLVERS,
+    SERVICES,
+    SOURCES,
+    Admitted,
+    Expected,
+    Knowledge,
+    Queued,
+    meets,
+)
+from realmgw.test.allocation.scene import Network
+
+
+class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
+    """Asks, waits, packets and time, in any order."""
+
+    @initialize(size=st.integers(1, 4), share=st.sampled_from((0.0, 0.5, 1.1)), strict=st.booleans())
+    def start(self, size: int, share: float, strict: bool) -> None:
+        """An allocator, and a model that knows nothing yet."""
+        self.settings = Allocation(
+            linger=LINGER, share_load=share, claim_sources=1 if strict else 2, max_waiting=4, max_groups=64
+        )
+        networks = [ip_network(f"192.0.2.{last}/32") for last in range(size)]
+        self.now, self.size = 100.0, size
+        self.allocator = Allocator(self.settings, networks, now=self.now)
+        self.claims: list[Expected] = []
+        self.admitted: list[Admitted] = []
+        self.queue: dict[tuple[int, Hashable], Queued] = {}
+        self.promised: float | None = None
+        self.admitting = False
+
+    # What is done
+
+    @rule(
+        asked=st.sampled_from(SERVICES),
+        resolver=st.sampled_from(RESOLVERS),
+        question=st.integers(0, 3),
+        network=st.sampled_from(NETWORKS),
+        tcp=st.booleans(),
+        waits=st.booleans(),
+    )
+    def ask(
+        self, asked: Service, resolver: str, question: int, network: Network | None, tcp: bool, waits: bool
+    ) -> None:
+        """A query; what is told to wait may do so."""
+        asking = (resolver, question)
+        answer = self.allocator.ask(asked, resolver, asking, now=self.now, network=network)
+        if isinstance(answer, bytes):
+            self.note_answer(answer, asked, resolver, asking, network)
+        elif answer is Reason.HOST_LIMIT:
+            assert len(self.pending_on(asked.host)) >= asked.host.max_claims, "refused below the limit"
+        else:
+            assert answer is Reason.EXHAUSTED, answer
+            assert self.queue or self.is_exhausted(), "refused although an address could be had"
+            if waits:
+                self.wait(asked, resolver, asking, tcp)
+
+    def wait(self, asked: Service, resolver: str, asking: Hashable, tcp: bool) -> None:
+        """A query waits, or joins its twin."""
+        told: list[bytes | Reason] = []
+        place = (asked.target, asking)
+
+        def deliver(outcome: bytes | Reason) -> None:
+            assert not told, "told twice"
+            told.append(outcome)
+            self.hear(place, outcome)
+
+        refused = self.allocator.wait(asked, resolver, asking, deliver, tcp=tcp, now=self.now)
+        if refused is not None:
+            assert refused is Reason.QUEUE_FULL
+            assert len(self.queue) == self.settings.max_waiting
+            assert place not in self.queue
+        elif place not in self.queue:
+            patience = self.settings.wait_tcp if tcp else self.settings.wait_udp
+            self.queue[place] = Queued(asked, resolver, asking, self.now + patience)
+
+    @rule(
+        number=st.integers(0, 3),
+        source=st.sampled_from(SOURCES),
+        packet=st.sampled_from(PACKETS),
+        sport=st.integers(1, 2),
+        repeats=st.integers(1, 2),
+    )
+    def come(self, number: int, source: bytes, packet: tuple[int, int], sport: int, repeats: int) -> None:
+        """Anybody, from anywhere."""
+        protocol, port = packet
+        for _ in range(repeats):
+            self.admit(bytes((192, 0, 2, number)), source, protocol, sport if port else 0, port)
+
+    @rule(data=st.data(), source=st.sampled_from(SOURCES))
+    def come_as_promised(self, data: st.DataObject, source: bytes) -> None:
+        """A client of a claim, as most packets are."""
+        pending = [claim for claim in self.claims if claim.pending]
+        if pending:
+            claim = data.draw(st.sampled_from(pending))
+            port = claim.service.port or 80
+            protocol = claim.service.protocol or 6
+            self.admit(claim.address, source, protocol, 9 if protocol != 1 else 0, port if protocol != 1 else 0)
+
+    @rule(step=st.sampled_from((0.0, 0.001, 0.05, 0.1, 0.5, 1.0, 5.0)))
+    def pass_time(self, step: float) -> None:
+        """Nothing happens, not even the timer."""
+        self.now += step
+
+    @rule()
+    def expire(self) -> None:
+        """The timer, at any time."""
+        for claim in self.claims:
+            if claim.deadline <= self.now:
+                self.end(claim)
+        self.promised = self.allocator.expire(now=self.now)
+        assert all(queued.deadline > self.now for queued in self.queue.values()), "somebody waits for too long"
+        assert self.promised is None or self.promised >= self.now, "the past is over"
+        self.check_promise()
+
+    @rule()
+    def expire_on_time(self) -> None:
+        """As the service does: at the time that was announced."""
+        self.expire()
+        if self.promised is not None:
+            self.now = self.promised
+            self.expire()
+            assert self.next_is_later(), "announced without need"
+
+    @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
+    def regard(self, resolver: str, standing: float) -> None:
+        """The standing of a group changes."""
+        self.allocator.groups.of(resolver).regard(standing)
+
+    @rule(resolver=st.sampled_from(RESOLVERS), delay=st.sampled_from((0.001, 0.3)))
+    def learn(self, resolver: str, delay: float) -> None:
+        """A group gets experience."""
+        for _ in range(60):
+            self.allocator.groups.of(resolver).arrived(delay)
+
+    def next_is_later(self) -> bool:
+        """Whether the time announced is still to come."""
+        return self.promised is None or self.promised > self.now
+
+    # What may come of it
+
+    def note_answer(
+        self, address: bytes, asked: Service, resolver: str, asking: Hashable, network: Network | None
+    ) -> None:
+        """Check an answer to a query, and note the claim that it makes."""
+        group, held = self.allocator.groups.of(resolver), self.held_until(address)
+        for claim in self.claims:
+            same = claim.service.target == asked.target and claim.question == asking
+            if same and claim.pending and claim.address == address:
+                return  # a retransmission
+        assert (asked.target, asking) not in self.queue, "answered beside its waiting twin"
+        assert len(self.pending_on(asked.host)) < asked.host.max_claims, "more claims than the host may have"
+        self.settle(used=False)
+        self.hand_over(address, asked)
+        guard, deadline = self.now + group.guard, self.now + asked.timeout
+        if self.queue:
+            assert held is not None, "an address is given away while others wait"
+            assert held >= self.now + group.patience, "a rider without time"
+            deadline = min(deadline, held)
+        self.claims.append(
+            Expected(address, asked, resolver, asking, network, self.now, min(guard, deadline), deadline)
+        )
+
+    def hear(self, place: tuple[int, Hashable], outcome: bytes | Reason) -> None:
+        """Check what a waiting query is told."""
+        queued = self.queue.pop(place)  # fails when it is told twice
+        if isinstance(outcome, bytes):
+            service, group = queued.service, self.allocator.groups.of(queued.resolver)
+            self.settle(used=self.admitting)
+            self.hand_over(outcome, service)
+            deadline = self.now + service.timeout
+            guard = min(self.now + group.guard, deadline)
+            self.claims.append(
+                Expected(outcome, service, queued.resolver, queued.question, None, self.now, guard, deadline)
+            )
+            assert len(self.pending_on(service.host)) <= service.host.max_claims
+        elif outcome is Reason.WAITED:
+            assert queued.deadline <= self.now, "told too early that it waited"
+        else:
+            assert outcome is Reason.HOST_LIMIT
+            assert len(self.pending_on(queued.service.host)) >= queued.service.host.max_claims, "refused with room"
+
+    def hand_over(self, address: bytes, service: Service) -> None:
+        """What overlapped at the address is gone; nobody may have been expected there any more."""
+        there = [claim for claim in self.claims if claim.address == address and claim.stands]
+        displaced = [
+            claim
+            for claim in there
+            if claim.service.target != service.target and overlap(claim.service.target & KEY, service.target & KEY)
+        ]
+        if any(claim.ended is None or self.now - claim.ended < self.settings.linger_loaded for claim in displaced):
+            for claim in there:
+                assert not claim.pending or claim.guard <= self.now, "taken from somebody who may still come"
+                claim.stands = claim.service.target == service.target
+                self.end(claim)
+        for claim in displaced:  # or they were gone by themselves
+            claim.stands = False
+
+    def end(self, claim: Expected) -> None:
+        """A claim is over, now."""
+        if claim.ended is None:
+            claim.ended = self.now
+
+    def settle(self, *, used: bool) -> None:
+        """End the claims that the allocator does not hold any more: one that was used, and such as were dead."""
+        gone = [claim for claim in self.claims if claim.pending and not self.is_pending(claim)]
+        alive = [claim for claim in gone if claim.guard > self.now]
+        assert len(alive) <= used, "somebody who may still come is not expected any more"
+        for claim in gone:
+            self.end(claim)
+
+    def is_pending(self, claim: Expected) -> bool:
+        """Whether the allocator holds a claim like this one."""
+        address = self.allocator.pool.addresses[claim.address]
+        reservation = address.reservations.get(claim.service.target & KEY)
+        found = None if reservation is None else reservation.claims.get(claim.question)
+        return (
+            found is not None
+            and found.created == claim.made
+            and reservation is not None
+            and (reservation.service.target == claim.service.target)
+        )
+
+    def admit(self, address: bytes, source: bytes, protocol: int, sport: int, port: int) -> None:
+        """Send a packet, and check the verdict."""
+        matching = [
+            claim
+            for claim in self.claims
+            if claim.address == address and claim.stands and meets(claim.service, protocol, port)
+        ]
+        usable = [claim for claim in matching if claim.pending and (claim.network is None or source in claim.network)]
+        flow = (protocol, sport, port)
+        before = self.allowed(address, source, flow, matching)
+        must = {claim.service.host.index for claim in usable}
+        remembered = self.remembered(address, source, flow)
+        self.admitting = True
+        verdict = self.allocator.admit(source, address, protocol, sport, port, now=self.now)
+        self.settle(used=True)
+        self.admitting = False
+        if verdict > 0:
+            assert verdict in before, "let in to a host where nothing was for him"
+            self.note_admission(address, source, flow, verdict, usable)
+        else:
+            assert not must, "a client was refused who was expected"
+            assert not remembered, "a flow of a second ago was refused"
+
+    def allowed(
+        self, address: bytes, source: bytes, flow: tuple[int, int, int], matching: list[Expected]
+    ) -> dict[int, str]:
+        """The hosts that a packet may go to."""
+        hosts = {}
+        for claim in matching:
+            fits = claim.network is None or source in claim.network
+            if claim.pending and fits:
+                hosts[claim.service.host.index] = "claim"
+            elif fits and claim.spare and claim.deadline > self.now:
+                hosts[claim.service.host.index] = "spare"
+        for one in self.admitted:
+            if one.address != address or one.source != source:
+                continue
+            if one.flow == flow and self.now - one.at < MEMORY_AT_MOST:
+                hosts[one.service.host.index] = "memory"
+            standing = any(claim.service.target == one.service.target for claim in matching)
+            if standing and self.now - one.at <= LINGER:
+                hosts[one.service.host.index] = "source"
+        return hosts
+
+    def note_admission(
+        self, address: bytes, source: bytes, flow: tuple[int, int, int], index: int, usable: list[Expected]
+    ) -> None:
+        """Somebody was let in."""
+        used = [claim for claim in usable if not claim.pending and claim.service.host.index == index]
+        assert len(used) <= 1 or self.told_now(used), "one packet uses one claim"
+        service = next(one.service for one in self.claims if one.address == address and self.is_for(one, index, flow))
+        for claim in used[:1]:
+            loose = claim.service.loose_packet
+            claim.spare = 1 << 20 if loose < 0 else self.settings.claim_sources - 1 + loose
+            service = claim.service
+        self.admitted.append(Admitted(address, service, source, flow, self.now))
+
+    def check_promise(self) -> None:
+        """Nothing ends before the time that was announced."""
+        ends = [claim.deadline for claim in self.claims if claim.pending]
+        ends += [queued.deadline for queued in self.queue.values()]
+        if self.queue:
+            holds = [self.held_until(address) for address in self.allocator.pool.addresses]
+            ends += [hold for hold in holds if hold is not None]
+        for end in ends:
+            assert self.promised is not None
+            assert self.promised <= end, ("something ends before the time announced", self.promised, end, ends)
+
+    # What is always true
+
+    @invariant()
+    def the_model_agrees_about_claims(self) -> None:
+        """The claims that are pending are those that the model knows, and each has a deadline."""
+        ledger = self.allocator._ledger
+        real = Counter[tuple[bytes, int, Hashable]]()
+        for address in self.allocator.pool.addresses.values():
+            for reservation in address.reservations.values():
+                for claim in reservation.claims.values():
+                    assert claim.pending
+                    assert claim.dead <= claim.deadline
+                    real[address.packed, reservation.service.target, claim.question] += 1
+        known = Counter((one.address, one.service.target, one.question) for one in self.claims if one.pending)
+        assert real == known, (real, known)
+        assert ledger.pending == dict(Counter(one.service.host.index for one in self.claims if one.pending)), (
+            "claims by host"
+        )
+        listed = [claim for expiry in ledger._expiries.values() for claim in expiry] + [
+            one[2] for one in ledger._riders
+        ]
+        assert sum(claim.pending for claim in listed) == known.total(), "claims without an end"
+
+    @invariant()
+    def who_waits_is_known(self) -> None:
+        """As many wait as the model knows, and only while no address can be had."""
+        assert self.allocator.waiting == len(self.queue)
+
+    def teardown(self) -> None:
+        """In the end everything is over."""
+        if not hasattr(self, "allocator"):
+            return
+        for _ in range(200):
+            self.expire()
+            self.now = self.promised or self.now
+        assert self.promised is None, "it never ends"
+        self.now += 10.0
+        self.expire()
+        ledger = self.allocator._ledger
+        assert self.allocator.pool.counts()[State.FREE] == self.size
+        assert not any((self.queue, ledger.expected, ledger.pending, ledger._riders, ledger._lingers))
+        assert not any((self.allocator._arrivals._young, self.allocator._arrivals._old))
+        assert not any(ledger._expiries.values())
+        assert not ledger.dead.watching
+        assert len(ledger.last) <= self.size
+
+
+class ModelTests(SynchronousTestCase):
+    """The real allocator and the naive one."""
+
+    def test_the_allocator_does_what_its_model_allows(self) -> None:
+        """Whatever is asked and sent, in any order and time, no rule is broken and nothing is left behind."""
+        AllocatorMachine.TestCase.settings = settings(
+            max_examples=100, stateful_step_count=50, derandomize=True, database=None, deadline=None
+        )
+        AllocatorMachine.TestCase("runTest").runTest()

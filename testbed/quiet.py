@@ -1,0 +1,68 @@
+"""How much of the machine others used while something was measured: figures of a busy machine mean little."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+LIMIT = 0.15  # cores
+"""What others may use on average while a figure is taken; with more, it is taken again."""
+TRIES = 4
+"""How often it is taken at most; then the quietest one counts, and is marked."""
+
+_TICK = float(os.sysconf("SC_CLK_TCK"))
+_IDLE = (3, 4)  # columns of /proc/stat: idle, and waiting for a disk
+_GUEST = (8, 9)  # contained in the first two
+
+
+class Watch:
+    """Measures, as a context manager, what others use of the machine meanwhile.
+
+    Attributes:
+        others: On exit: what others used on average, in cores.
+    """
+
+    def __init__(self, processes: Iterable[int]) -> None:
+        """Begins to watch when it is entered.
+
+        Args:
+            processes: Numbers of the processes that take part, besides this one and children that end meanwhile.
+        """
+        self._processes = tuple(processes)
+        self._begin = (0.0, 0.0, 0.0)
+        self.others = 0.0
+
+    def __enter__(self) -> Watch:
+        """Reads the clocks."""
+        self._begin = self._clocks()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Reads them again."""
+        seconds, everybody, ours = (after - before for before, after in zip(self._begin, self._clocks(), strict=True))
+        self.others = max(0.0, everybody - ours) / seconds
+
+    def _clocks(self) -> tuple[float, float, float]:
+        """Seconds: monotonic, used by everybody, used by those who take part."""
+        usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        family = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+        return time.monotonic(), _everybody(), family + sum(map(_of_process, self._processes))
+
+
+def _everybody() -> float:
+    """On all processors, by whomever, what the hypervisor gave to others included."""
+    first = Path("/proc/stat").read_text().partition("\n")[0]
+    columns = [float(word) for word in first.split()[1:]]
+    return sum(ticks for column, ticks in enumerate(columns) if column not in (*_IDLE, *_GUEST)) / _TICK
+
+
+def _of_process(process: int) -> float:
+    """All threads of a process that is alive."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
