@@ -55,8 +55,9 @@ def entry(name: str, address: IPv4Address, *, limit: int = 1000, services: Itera
         services: Flow mappings of further services.
     """
     lines = [f"    - {{{each}}}" for each in (f"fqdn: {name}", *services)]
-    return f"{name}:\n  ID: {{FQDN: [{name}], IPV4: [{address}]}}\n  CIRCULARPOOL: [{{max: {limit}}}]\n  SFQDN:\n" + "".join(
-        f"{line}\n" for line in lines
+    return (
+        f"{name}:\n  ID: {{FQDN: [{name}], IPV4: [{address}]}}\n  CIRCULARPOOL: [{{max: {limit}}}]\n  SFQDN:\n"
+        + "".join(f"{line}\n" for line in lines)
     )
 
 
@@ -142,7 +143,9 @@ class Changes:
         self._main.write_text(self._good_main + f"allocation: {{linger: {linger}}}\n")
 
     def _pool(self) -> None:
-        self._main.write_text(self._good_main.replace(POOL, f"{POOL}, attachment: routed}}, {{addresses: {FURTHER_POOL}"))
+        self._main.write_text(
+            self._good_main.replace(POOL, f"{POOL}, attachment: routed}}, {{addresses: {FURTHER_POOL}")
+        )
 
 
 @attrs.frozen
@@ -373,7 +376,9 @@ def judge_storm(found: Storm) -> list[Verdict]:
         Verdict(f"{sum(found.statuses.values())} reloads, each with its answer", ended, found.statuses["failed"] == 0),
         Verdict(f"{RATE} flows/s meanwhile: none lost", f"{lost} of {found.flows.started}", lost == 0),
         Verdict(f"99 % of the queries in less than {P99_LIMIT:g} ms", _p99(found.flows), _is_quick(found.flows)),
-        Verdict(f"memory from half to end: at most {GROWTH_LIMIT:g} MiB more", f"{growth:+.1f} MiB", growth <= GROWTH_LIMIT),
+        Verdict(
+            f"memory from half to end: at most {GROWTH_LIMIT:g} MiB more", f"{growth:+.1f} MiB", growth <= GROWTH_LIMIT
+        ),
         Verdict("as many open files and threads at the end as at half", files, kept),
         Verdict("slowest reload, for the record", f"{found.slowest * 1000:.0f} ms", True),
         Verdict("longest pause of the reactor, for the record", f"{found.pause * 1000:.1f} ms", True),

@@ -66,7 +66,9 @@ class _Asking:
         self._say(f"claims pending on the host: {pending} of at most {most}")
         if pending >= most:
             return self._refuse(Reason.HOST_LIMIT)
-        self._say(f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait")
+        self._say(
+            f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait"
+        )
         return self._expected() or self._sticky() or self._new()
 
     def _say(self, step: str) -> None:
@@ -121,14 +123,18 @@ class _Asking:
         address = pool.next()
         if address is not None:
             free = address.state is State.FREE
-            return self._give(address, "free for longest" if free else "lingering for longest: nobody is expected there")
+            return self._give(
+                address, "free for longest" if free else "lingering for longest: nobody is expected there"
+            )
         self._say("every address is waited at")
         if any(address.hold <= self._now for address in pool.in_state(State.WAITING)):
             return Explanation((*self._steps, "given: an address that nobody comes to any more"))
         return self._refuse(Reason.EXHAUSTED)
 
 
-def explain_admit(ledger: Ledger, arrivals: Arrivals, flow: tuple[bytes, bytes, int, int, int], *, now: float) -> Explanation:
+def explain_admit(
+    ledger: Ledger, arrivals: Arrivals, flow: tuple[bytes, bytes, int, int, int], *, now: float
+) -> Explanation:
     """What `Allocator.admit` would say to a packet.
 
     Args:
@@ -173,7 +179,10 @@ def _enters(ledger: Ledger, reservation: Reservation, src: bytes, now: float) ->
         return True, f"this sender was admitted {now - admitted:.1f} s ago"
     if reservation.used and spares(reservation.used, src, now) is not None:
         return True, "a used claim has one further sender to spare"
-    return False, f"{len(reservation.claims)} claims are for other networks" if reservation.claims else "no claim is left"
+    return (
+        False,
+        f"{len(reservation.claims)} claims are for other networks" if reservation.claims else "no claim is left",
+    )
 
 
 def dotted(address: bytes) -> str:

@@ -305,7 +305,10 @@ class Ledger:
 
     def forget(self, targets: Collection[int], *, now: float) -> None:
         """End the claims and reservations of these targets, which lead nowhere any more."""
-        pending = [*(claim for expiry in self._expiries.values() for claim in expiry), *(ride[2] for ride in self._riders)]
+        pending = [
+            *(claim for expiry in self._expiries.values() for claim in expiry),
+            *(ride[2] for ride in self._riders),
+        ]
         for claim in pending:
             if claim.pending and claim.reservation.service.target in targets:
                 self._void(claim, now)
