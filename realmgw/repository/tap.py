@@ -99,7 +99,8 @@ def compose(options: Options, reactor: Any) -> RepositoryServer:
             raise ValueError("tokens would cross the network in the clear: write --certificate and --key")
     documents = StoreService(Path(options["database"]), reactor)
     factory = LimitedFactory(RepositorySite(root(documents), tokens))  # type: ignore[no-untyped-call]  # Twisted
-    return RepositoryServer(documents, partial(_listen, reactor, place, factory, tls), reactor)
+    listen = partial(_listen, reactor, place, factory, tls)
+    return RepositoryServer(documents, listen, partial(_give_up, reactor))
 
 
 def where(text: str) -> Path | Endpoint:
@@ -150,38 +151,41 @@ class RepositoryServer(Service):
     Args:
         documents: The database.
         listen: Begins to listen.
-        reactor: Is stopped when the server can not start.
+        failed: Called when the server can not start.
 
     Attributes:
+        documents: The database.
         port: Where it listens; None when it does not.
     """
 
     name = "repository"
 
-    def __init__(self, documents: StoreService, listen: Callable[[], IListeningPort], reactor: Any) -> None:
+    def __init__(
+        self, documents: StoreService, listen: Callable[[], IListeningPort], failed: Callable[[Failure], None]
+    ) -> None:
         self.port: IListeningPort | None = None
-        self._documents = documents
+        self.documents = documents
         self._listen = listen
-        self._reactor = reactor
+        self._failed = failed
 
     def startService(self) -> Deferred[None]:
         """Open the database, then listen.
 
         Returns:
-            Fires when clients are served; when that is not possible, it is logged why, and the reactor stops.
+            Fires when clients are served; when that is not possible, it is told why.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         started: Deferred[None] = self._start()
-        return started.addErrback(self._give_up)
+        return started.addErrback(self._failed)
 
     @inlineCallbacks
     def _start(self) -> Any:
-        yield self._documents.startService()
+        yield self.documents.startService()
         try:
             self.port = self._listen()
         except CannotListenError as error:
             raise PlatformError(f"nothing can listen there: {error}") from error
-        _log.info("the repository is at version {version}", version=self._documents.version)
+        _log.info("the repository is at version {version}", version=self.documents.version)
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -194,16 +198,17 @@ class RepositoryServer(Service):
         port, self.port = self.port, None
         if port is not None:
             yield maybeDeferred(port.stopListening)
-        yield maybeDeferred(self._documents.stopService)
+        yield maybeDeferred(self.documents.stopService)
 
-    def _give_up(self, failure: Failure) -> None:
-        """Say why, and end the process with status 1."""
-        if isinstance(failure.value, PlatformError):
-            _log.critical("the repository can not start: {reason}", reason=failure.getErrorMessage())
-        else:
-            _log.failure("the repository can not start", failure)
-        atexit.register(_exit_failed)
-        self._reactor.callWhenRunning(self._reactor.stop)
+
+def _give_up(reactor: Any, failure: Failure) -> None:
+    """Say why the server can not start, and end the process with status 1."""
+    if isinstance(failure.value, PlatformError):
+        _log.critical("the repository can not start: {reason}", reason=failure.getErrorMessage())
+    else:
+        _log.failure("the repository can not start", failure)
+    atexit.register(_exit_failed)
+    reactor.callWhenRunning(reactor.stop)
 
 
 def _exit_failed() -> None:
