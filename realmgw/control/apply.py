@@ -57,7 +57,7 @@ class Outcome:
 
     status: Status
     """That."""
-    plan: Plan = Plan()
+    plan: Plan = attrs.Factory(Plan)
     """What was to be changed."""
     problems: tuple[str, ...] = ()
     """What is not as it is written, and why; with REFUSED and FAILED, why nothing is."""
@@ -194,8 +194,7 @@ class Reloader:
         try:
             written = yield self._drive(self.running.written())
             planned = self._planned(written)
-            if planned.restart:
-                raise RealmGatewayError(f"only a restart can change {', '.join(planned.restart)}: nothing was changed")
+            _refuse_restart(planned)
             prepared = yield self._drive(
                 self._parts.names.prepare(written.settings, self.running.register.directory, written.changes)
             )
@@ -290,3 +289,8 @@ class Reloader:
         else:
             self.longest = max(self.longest, now - begin)
             self._clock.callLater(0, self._run_slice, steps, done)
+
+
+def _refuse_restart(planned: Plan) -> None:
+    if planned.restart:
+        raise RealmGatewayError(f"only a restart can change {', '.join(planned.restart)}: nothing was changed")

@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "check",
         "check the configuration and the subscriber files",
-        lambda options: local.check(options.config),
+        _check,
     )
     _add_changes(commands)
     _add_views(commands)
@@ -200,6 +200,12 @@ def _print_lines(lines: Iterable[str]) -> int:
     return ExitStatus.OK
 
 
+def _check(options: Options) -> int:
+    lines, problems = local.check(options.config)
+    _print_lines(lines)
+    return ExitStatus.PROBLEMS if problems else ExitStatus.OK
+
+
 def _plan(options: Options) -> int:
     answer = _ask(options, "plan")
     _show(options, answer, shown.plan)
@@ -243,7 +249,7 @@ def _generate(options: Options) -> int:
     numbers = range(options.start, options.start + options.count)
     settings = None if options.output else config.load(options.config)
     folder = options.output or local.own_folder(settings)
-    files = local.generate(options.template, numbers, folder, progress if sys.stderr.isatty() else lambda done: None)
+    files = local.generate(options.template, numbers, folder, progress if sys.stderr.isatty() else lambda _done: None)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     return _written(options, files, "written")

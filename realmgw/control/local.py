@@ -154,35 +154,35 @@ def generate(template: Path, numbers: range, folder: Path, progress: Callable[[i
     return made.write(numbers, folder, progress)
 
 
-def check(path: Path) -> int:
-    """Prints every problem of the main file and the subscriber files, and what was checked; returns the exit status."""
+def check(path: Path) -> tuple[list[str], int]:
+    """Reads what the gateway would read.
+
+    Args:
+        path: The main file.
+
+    Returns:
+        Every problem, what was checked, and the result, in lines; and how many problems there are.
+    """
     try:
         settings = config.load(path)
     except ConfigurationError as error:
-        _print_lines(*error.problems)
-        print("The subscriber files were not checked: that needs the zones of the main file.")
-        return _verdict(len(error.problems))
+        unchecked = "The subscriber files were not checked: that needs the zones of the main file."
+        return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
     directory, problems = subscribers.load(settings.subscribers, settings.zones)
-    _print_lines(*problems)
     folders = ", ".join(map(str, settings.subscribers)) or "no folders"
-    _print_lines(
+    lines = [
+        *problems,
         f"{path}: {', '.join(zone.name for zone in settings.zones)}; {_pool(settings.pools)}",
         f"{folders}: {len(directory.hosts)} hosts, {len(directory.services)} services",
         *filter(None, [config.note(settings)]),
-    )
-    return _verdict(len(problems))
+        _verdict(len(problems)),
+    ]
+    return lines, len(problems)
 
 
 def _pool(pools: Pools) -> str:
     return f"{sum(prefix.network.num_addresses for prefix in pools.circular)} addresses in the circular pool"
 
 
-def _print_lines(*lines: str) -> None:
-    for line in lines:
-        print(line)
-
-
-def _verdict(problems: int) -> int:
-    """Says the result, and returns the exit status that goes with it."""
-    print("No problems." if not problems else "1 problem." if problems == 1 else f"{problems} problems.")
-    return ExitStatus.PROBLEMS if problems else ExitStatus.OK
+def _verdict(problems: int) -> str:
+    return "No problems." if not problems else "1 problem." if problems == 1 else f"{problems} problems."

@@ -93,9 +93,9 @@ class Running:
 
 def finish(steps: Generator[None, None, T]) -> T:
     """Goes through all steps at once, and returns what comes out."""
-    while True:
-        try:
+    try:
+        while True:
             next(steps)
-        except StopIteration as end:  # noqa: PERF203 - the only way to get at what a generator returns
-            result: T = end.value
-            return result
+    except StopIteration as end:
+        result: T = end.value
+        return result

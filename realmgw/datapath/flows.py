@@ -1,4 +1,4 @@
-"""Conntrack's netlink messages: which flows there are of an address, and the end of one. Pure: values to octets and back.
+"""Conntrack's netlink messages: which flows an address has, and the end of one. Pure: values to octets and back.
 
 A flow has two tuples, one for each direction; after translation a private address stands in one of them only. So all
 flows of a host are those with its address as the source of either tuple: what it began itself, and what was admitted to

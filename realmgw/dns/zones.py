@@ -109,12 +109,12 @@ def compile_table(zones: tuple[settings.Zone, ...], directory: Directory) -> Zon
         names.BadNameError: A zone, name server or service has no valid name.
     """
     steps = compiling(zones, directory)
-    while True:
-        try:
+    try:
+        while True:
             next(steps)
-        except StopIteration as end:
-            table: ZoneTable = end.value
-            return table
+    except StopIteration as end:
+        table: ZoneTable = end.value
+        return table
 
 
 def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Generator[None, None, ZoneTable]:
