@@ -13,6 +13,8 @@ from typing import Any
 from realmgw.config.document import MAX_DEPTH, Mapping, Node, Scalar, Sequence
 from realmgw.errors import MalformedError
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
 
 def decode(text: bytes | str) -> object:
     """The value of a JSON text (RFC 8259), strictly: no key twice, no numbers that are none.
@@ -35,7 +37,7 @@ def decode(text: bytes | str) -> object:
 
 def encode(value: object) -> str:
     """The JSON text of a value, always the same for equal values: sorted keys, no spaces, one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _ENCODER.encode(value)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -94,9 +96,9 @@ class _Numbered:
 
 
 def _text(value: object) -> str:
-    if value is None:
-        return "~"
-    return str(value) if type(value) is int else json.dumps(value)
+    if value is True or value is False:
+        return "true" if value else "false"
+    return "~" if value is None else repr(value)
 
 
 def pointer(value: object, number: int) -> str:

@@ -23,6 +23,7 @@ from realmgw.repository.refusals import RefusedError
 from realmgw.repository.service import StoreService
 from realmgw.repository.tokens import Access
 from realmgw.subscribers.documents import MAX_LINE, Head, Kind, canonical, head_line
+from realmgw.subscribers.files import collector_at_rest
 
 MAX_PAGE = 1000
 """How many documents a page may have."""
@@ -240,7 +241,8 @@ class _Import(_Stored):
 
 def _import(cursor: store.Cursor, condition: Condition, lines: Iterator[bytes], *, replacing: bool) -> Imported:
     condition.check(f'"{store.version(cursor)}"')
-    return Import(cursor).run(lines, replacing=replacing)
+    with collector_at_rest():
+        return Import(cursor).run(lines, replacing=replacing)
 
 
 def _stored(status: HTTPStatus, document: store.Stored, *headers: tuple[str, str]) -> Reply:

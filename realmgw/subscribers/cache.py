@@ -76,7 +76,7 @@ class Cache:
         while left > 0 and (piece := file.read(min(_PIECE, left))):
             digest.update(piece)
             left -= len(piece)
-        if left or digest.hexdigest().encode() != words[3]:
+        if left or head != _head(length, digest.hexdigest()):
             raise MalformedError(f"{self.path}: the block before octet {file.tell()} is damaged")
         return length
 
@@ -114,10 +114,14 @@ class Cache:
         while piece := content.read(_PIECE):
             digest.update(piece)
         content.seek(0)
-        file.write(f"realmgw-cache {FORMAT} {length} {digest.hexdigest()}\n".encode())
+        file.write(_head(length, digest.hexdigest()))
         shutil.copyfileobj(content, file, _PIECE)
         file.flush()
         self._sync(file.fileno())
+
+
+def _head(length: int, digest: str) -> bytes:
+    return f"realmgw-cache {FORMAT} {length} {digest}\n".encode()
 
 
 def _lines(file: IO[bytes], end: int) -> Iterator[bytes]:
