@@ -34,7 +34,12 @@ class Change:
 
 def dump(settings: Settings) -> str:
     """The settings as a main file, with every key that has a value; what reads main files makes the same of it."""
-    return "".join(f"{line}\n" for line in _block(plain(settings), 0))
+    return text(plain(settings))
+
+
+def text(value: Mapping[str, Value]) -> str:
+    """A mapping as YAML: a line for each key, down to lists and to mappings in lists, which have one line each."""
+    return "".join(f"{line}\n" for line in _block(value, 0))
 
 
 def differences(old: Settings, new: Settings) -> tuple[Change, ...]:
@@ -59,11 +64,11 @@ def _flat(value: Value, key: str) -> Iterator[tuple[str, str]]:
 
 def plain(settings: Settings) -> dict[str, Value]:
     """The settings as mappings, lists and single values, with the keys of a main file."""
-    return {**_fields(settings), "zones": {_name(zone.name): _zone(zone) for zone in settings.zones}}
+    return {**fields(settings), "zones": {_name(zone.name): _zone(zone) for zone in settings.zones}}
 
 
-def _fields(value: attrs.AttrsInstance) -> dict[str, Value]:
-    """The fields of a value by their names, without those that have none."""
+def fields(value: attrs.AttrsInstance) -> dict[str, Value]:
+    """The fields of a part of the settings by their keys, without those that have no value."""
     found = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
     return {word: _plain(word, each) for word, each in found.items() if each is not None}
 
@@ -81,7 +86,7 @@ def _value(value: Any) -> Value:
     if isinstance(value, Endpoint):
         return _endpoint(value)
     if attrs.has(type(value)):
-        members = _fields(value)
+        members = fields(value)
         return {"addresses": members.pop("network"), **members} if "attachment" in members else members
     if isinstance(value, tuple):
         return [_value(each) for each in value]
@@ -95,7 +100,7 @@ def _value(value: Any) -> Value:
 
 
 def _zone(zone: Zone) -> Value:
-    members = _fields(zone)
+    members = fields(zone)
     del members["name"]
     if "apex_address" in members:
         members["address"] = members.pop("apex_address")
@@ -121,7 +126,7 @@ def _host(address: Address) -> str:
 def _block(value: Mapping[str, Value], depth: int) -> Iterator[str]:
     """A mapping, a line for each key, with what is in it below."""
     for word, member in value.items():
-        head = f"{'  ' * depth}{_text(word)}:"
+        head = f"{'  ' * depth}{_word(word)}:"
         if isinstance(member, dict) and member:
             yield head
             yield from _block(member, depth + 1)
@@ -135,17 +140,17 @@ def _block(value: Mapping[str, Value], depth: int) -> Iterator[str]:
 def _line(value: Value) -> str:
     """A value on one line."""
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_text(word)}: {_line(member)}' for word, member in value.items())}}}"
+        return f"{{{', '.join(f'{_word(word)}: {_line(member)}' for word, member in value.items())}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(_line, value))}]"
     if value is None:
         return "~"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _text(value) if isinstance(value, str) else repr(value)
+    return _word(value) if isinstance(value, str) else repr(value)
 
 
-def _text(text: str) -> str:
+def _word(text: str) -> str:
     """A text, in quotes unless everybody takes it for one without."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
