@@ -68,9 +68,9 @@ def unsealed(format_name: bytes, content: bytes) -> bytes:
     Raises:
         MalformedError: It is of another format, or it is not as it was written.
     """
-    head, _, body = content.partition(b"\n")
+    head, line_end, body = content.partition(b"\n")
     if not head.startswith(b"# %s " % format_name):
         raise MalformedError(f"it is not of the format {format_name.decode()}")
-    if head != sealed(format_name, body).partition(b"\n")[0]:
+    if not line_end or head != sealed(format_name, body).partition(b"\n")[0]:
         raise MalformedError("it is damaged: its checksum is not that of its content")
     return body
