@@ -36,6 +36,7 @@ class Realm:
         self._aliases = tuple(zone.name for zone in zones if zone.aliases)
         self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
         self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
+        self._endings = tuple(f".{zone}" for zone in self._forward)
         self._own = frozenset(own)
         self._pool = tuple(pool)
         self._has_service_pool = has_service_pool
@@ -54,6 +55,8 @@ class Realm:
 
     def refusals(self, name: str) -> Iterator[str]:
         """Why a service can not have a name: what is wrong, and what to write instead."""
+        if name.endswith(self._endings) and name not in self._taken and not self._aliases:
+            return  # of nearly every name, and there are very many
         if any(is_within(name, zone) for zone in self._aliases):
             yield f"{name} lies within a zone of one-time aliases: write a name within {self._zones()}"
         elif not any(is_within(name, zone) for zone in self._forward):
@@ -84,7 +87,8 @@ class Realm:
         yield from self.refusals_of_address(entry)
         for offer in entry.services or ():
             yield from self.refusals(offer.name)
-            yield from self.refusals_of_offer(offer)
+            if offer.terms.proxy_required:
+                yield from self.refusals_of_offer(offer)
 
 
 class Collection:
