@@ -82,17 +82,20 @@ def make_service(options: Options) -> IService:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
-    running = read(Path(options["config"]), loaded.settings)
+    running, recalled = read(Path(options["config"]), loaded.settings)
     running.problems = loaded.problems
-    return compose(running, purge=bool(options["purge"]))
+    return compose(running, recalled, purge=bool(options["purge"]))
 
 
-def read(path: Path, settings: Settings) -> Running:
-    """Read the subscribers, with what an earlier start has kept of them, and keep it for the next one.
+def read(path: Path, settings: Settings) -> tuple[Running, bytes | None]:
+    """Read the subscribers, with what an earlier start has kept of them.
 
     Args:
         path: The main file.
         settings: What it says.
+
+    Returns:
+        The running state, and what shall be kept for the next start; None if that is kept already.
     """
     kept = recall.place(path, settings.state)
     try:
@@ -109,15 +112,10 @@ def read(path: Path, settings: Settings) -> Running:
     running.folders.settle()
     for problem in running.register.problems:
         _log.warn("subscribers: {problem}", problem=problem)
-    if text is not None:
-        try:
-            recall.write(kept, text)
-        except PlatformError as error:
-            _log.warn("subscribers: the next start will parse all of them again: {error}", error=error)
-    return running
+    return running, text
 
 
-def compose(running: Running, *, purge: bool) -> OrderedService:
+def compose(running: Running, recalled: bytes | None, *, purge: bool) -> OrderedService:
     """Put the gateway together.
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
@@ -147,7 +145,16 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         monotonic=monotonic,
         since=monotonic(),
     )
-    gateway = OrderedService(_report(running, keep), _give_up)
+
+    texts = [] if recalled is None else [recalled]  # as large as the subscriber files: let go of once it is written
+
+    def keep_all() -> None:
+        if not running.problems:
+            keep(settings).addErrback(_not_kept)
+        while texts:
+            thread.call(recall.write, recall.place(running.path, settings.state), texts.pop()).addErrback(_not_kept)
+
+    gateway = OrderedService(_report(running, keep_all), _give_up)
     for part in (
         SoleService(settings.datapath.table),
         ControlService(settings.control, Gateway(insight), reactor),
@@ -197,7 +204,7 @@ def _named(counts: list[int]) -> dict[str, int]:
     return {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]}
 
 
-def _report(running: Running, keep: Callable[[Settings], Deferred[None]]) -> Callable[[], None]:
+def _report(running: Running, keep: Callable[[], None]) -> Callable[[], None]:
     def report() -> None:
         # What was loaded stays for good: the collector need not walk through it again and again.
         gc.collect()
@@ -211,14 +218,13 @@ def _report(running: Running, keep: Callable[[Settings], Deferred[None]]) -> Cal
             hosts=len(directory.hosts),
             services=len(directory.services),
         )
-        if not running.problems:
-            keep(running.settings).addErrback(_not_kept)
+        keep()
 
     return report
 
 
 def _not_kept(failure: Failure) -> None:
-    _log.warn("the configuration is not kept as the last good one: {why}", why=failure.getErrorMessage())
+    _log.warn("not kept for the next start: {why}", why=failure.getErrorMessage())
 
 
 def _give_up(failure: Failure) -> None:

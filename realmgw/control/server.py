@@ -142,25 +142,25 @@ class ControlService(Service):
         """
         path = self._settings.socket
         try:
+            group = self._group()
             path.parent.mkdir(parents=True, exist_ok=True)
             self._port = self._reactor.listenUNIX(str(path), self._site, mode=MODE, wantPID=True)
-            self._give_to_group(path)
+            os.chown(path, -1, group)
         except CannotListenError as error:
             raise PlatformError(
-                f"control.socket: {path} can not be had ({error.socketError}): another gateway has it, or stop what has"
+                f"control.socket: {path} can not be had ({error.socketError}): stop what has it, or write another path"
             ) from error
         except OSError as error:
             raise PlatformError(f"control.socket: {path} can not be made: {error.strerror}") from error
         super().startService()
 
-    def _give_to_group(self, path: Path) -> None:
-        group = self._settings.group
-        if group is None:
-            return
+    def _group(self) -> int:
+        """Whose the socket is; -1 for our own group."""
+        name = self._settings.group
         try:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+            return -1 if name is None else grp.getgrnam(name).gr_gid
         except KeyError:
-            raise PlatformError(f"control.group: there is no group {group}: make it, or name another") from None
+            raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
 
     def stopService(self) -> Deferred[None]:
         """Listen no more; fires when the socket is gone."""

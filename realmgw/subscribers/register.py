@@ -231,12 +231,19 @@ class _Built:
     """What `Changes` is put together from."""
 
     removed: list[Host] = attrs.Factory(list)
+    """As in `Changes`."""
     added: list[Host] = attrs.Factory(list)
+    """As in `Changes`."""
     changed: list[tuple[Host, Host]] = attrs.Factory(list)
+    """As in `Changes`."""
     former: list[Service] = attrs.Factory(list)
+    """Services that the hosts had, as they were."""
     services: list[Service] = attrs.Factory(list)
+    """As in `Changes`."""
     by_host: dict[str, tuple[Service, ...]] = attrs.Factory(dict)
+    """As in `Changes`."""
     owners: dict[str, str] = attrs.Factory(dict)
+    """As in `Changes`."""
 
 
 class _Review:

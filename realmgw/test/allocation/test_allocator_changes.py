@@ -173,7 +173,10 @@ class RandomTests(SynchronousTestCase):
         what, allocator = random.random(), scene.allocator
         if what < 0.4:
             asked = random.choice(services)
-            if scene.ask(asked, random.choice((RESOLVER, OTHER)), now=now) is Reason.EXHAUSTED and random.random() < 0.5:
+            if (
+                scene.ask(asked, random.choice((RESOLVER, OTHER)), now=now) is Reason.EXHAUSTED
+                and random.random() < 0.5
+            ):
                 allocator.wait(asked, RESOLVER, object(), lambda _outcome: None, tcp=False, now=now)
         elif what < 0.7:
             scene.come(pool_address(random.randrange(1, 8)), now=now)

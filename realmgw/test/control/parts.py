@@ -118,5 +118,3 @@ def only(outcomes: list[Outcome]) -> Outcome:
     """The only outcome."""
     [outcome] = outcomes
     return outcome
-
-

@@ -42,7 +42,9 @@ class AppliedTests(ReloadTestCase):
         self.gateway.write("a.yaml", b="192.168.0.2", c="192.168.0.3")
         outcome = only(self.gateway.reload())
         self.assertEqual(outcome.status, Status.APPLIED)
-        self.assertEqual(self.calls, [("kernel", ["a.example.org."], ["c.example.org."]), ("names", ["c.example.org."])])
+        self.assertEqual(
+            self.calls, [("kernel", ["a.example.org."], ["c.example.org."]), ("names", ["c.example.org."])]
+        )
         self.assertEqual(self.gateway.names, ["b.example.org.", "c.example.org."])
         self.assertEqual(outcome.flows_ended, 1)
 
@@ -192,7 +194,9 @@ class QueueTests(ReloadTestCase):
         self.gateway.write("a.yaml", b="192.168.0.2")
         told: list[tuple[int, Outcome]] = []
         for number in range(4):
-            self.gateway.reloader.reload("a test").addCallback(lambda outcome, which=number: told.append((which, outcome)))
+            self.gateway.reloader.reload("a test").addCallback(
+                lambda outcome, which=number: told.append((which, outcome))
+            )
         self.gateway.pass_time()
         self.assertEqual(told, [])
         hold, self.gateway.parts.hold = self.gateway.parts.hold, None

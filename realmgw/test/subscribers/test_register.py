@@ -136,7 +136,12 @@ class RandomTests(RegisterTestCase):
         for _ in range(300):
             texts = {
                 source: "".join(
-                    host(f"{source}{number}", 10 * ord(source) % 200 + number, f"s{source}{number}", limit=random.randint(1, 3))
+                    host(
+                        f"{source}{number}",
+                        10 * ord(source) % 200 + number,
+                        f"s{source}{number}",
+                        limit=random.randint(1, 3),
+                    )
                     for number in random.sample(range(9), random.randint(0, 9))
                 )
                 for source in random.sample("abc", 2)
