@@ -42,6 +42,7 @@ from realmgw.dns.service import DnsService
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, Reason
 from realmgw.subscribers import recall
 from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.service import RecallService
 
 GC_THRESHOLDS = 50_000, 20, 100
 """Claims live for seconds: the default of 700 only moves them from generation to generation."""
@@ -82,20 +83,17 @@ def make_service(options: Options) -> IService:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
-    running, recalled = read(Path(options["config"]), loaded.settings)
+    running = read(Path(options["config"]), loaded.settings)
     running.problems = loaded.problems
-    return compose(running, recalled, purge=bool(options["purge"]))
+    return compose(running, purge=bool(options["purge"]))
 
 
-def read(path: Path, settings: Settings) -> tuple[Running, bytes | None]:
+def read(path: Path, settings: Settings) -> Running:
     """Read the subscribers, with what an earlier start has kept of them.
 
     Args:
         path: The main file.
         settings: What it says.
-
-    Returns:
-        The running state, and what shall be kept for the next start; None if that is kept already.
     """
     kept = recall.place(path, settings.state)
     try:
@@ -106,16 +104,16 @@ def read(path: Path, settings: Settings) -> tuple[Running, bytes | None]:
     running = Running(path, settings, Folders(time.time, memory))
     gc.disable()  # it would walk through the growing directory again and again
     try:
-        text = running.begin()
+        running.begin()
     finally:
         gc.enable()
     running.folders.settle()
     for problem in running.register.problems:
         _log.warn("subscribers: {problem}", problem=problem)
-    return running, text
+    return running
 
 
-def compose(running: Running, recalled: bytes | None, *, purge: bool) -> OrderedService:
+def compose(running: Running, *, purge: bool) -> OrderedService:
     """Put the gateway together.
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
@@ -128,11 +126,7 @@ def compose(running: Running, recalled: bytes | None, *, purge: bool) -> Ordered
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault))
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
-
-    def keep(new: Settings) -> Deferred[None]:
-        return thread.call(config.keep, running.path, new)
-
-    parts = Parts(datapath, allocator, dns, lambda new: strays.regard(new.admission), keep)
+    parts = Parts(datapath, allocator, dns, lambda new: strays.regard(new.admission), partial(_keep, running, thread))
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
@@ -145,16 +139,7 @@ def compose(running: Running, recalled: bytes | None, *, purge: bool) -> Ordered
         monotonic=monotonic,
         since=monotonic(),
     )
-
-    texts = [] if recalled is None else [recalled]  # as large as the subscriber files: let go of once it is written
-
-    def keep_all() -> None:
-        if not running.problems:
-            keep(settings).addErrback(_not_kept)
-        while texts:
-            thread.call(recall.write, recall.place(running.path, settings.state), texts.pop()).addErrback(_not_kept)
-
-    gateway = OrderedService(_report(running, keep_all), _give_up)
+    gateway = OrderedService(_report(running, partial(_keep_all, running, thread)), _give_up)
     for part in (
         SoleService(settings.datapath.table),
         ControlService(settings.control, Gateway(insight), reactor),
@@ -163,9 +148,32 @@ def compose(running: Running, recalled: bytes | None, *, purge: bool) -> Ordered
         AllocationService(allocator, reactor, monotonic),
         dns,
         ReloadService(reloader.reload, reactor.callFromThread),
+        _recalling(running, thread, reactor),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
     return gateway
+
+
+def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallService:
+    """Keeps what the gateway knows of subscriber files."""
+    kept = recall.place(running.path, running.settings.state)
+    return RecallService(
+        lambda: running.register.units, running.recalled, lambda text: thread.call(recall.write, kept, text), reactor
+    )
+
+
+def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:
+    """Keep settings as the last good ones; the disk may take its time."""
+    return thread.call(config.keep, running.path, settings)
+
+
+def _keep_all(running: Running, thread: KernelThread) -> None:
+    """Keep what the next start may want: the settings if they are the written ones, and what was made of subscribers."""
+    if not running.problems:
+        _keep(running, thread, running.settings).addErrback(_not_kept)
+    place = recall.place(running.path, running.settings.state)
+    while running.unkept:  # as large as the subscriber files: let go of once it is written
+        thread.call(recall.write, place, running.unkept.pop()).addErrback(_not_kept)
 
 
 def _reactor() -> Any:

@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         "check the configuration and the subscriber files",
         _check,
     )
+    _add_migrate(commands)
     _add_changes(commands)
     _add_views(commands)
     _add_subscribers(commands)
@@ -79,6 +80,16 @@ def parser() -> argparse.ArgumentParser:
     script.add_argument("shell", choices=sorted(completion.SHELLS), help="the shell")
     script.set_defaults(run=lambda options: _print_lines([completion.script(parser(), options.shell)]))
     return top
+
+
+def _add_migrate(commands: Any) -> None:
+    text = "translate a folder of subscribers and policies of an existing deployment"
+    migrate = commands.add_parser("migrate", help=text, description=_sentence(text))
+    migrate.add_argument("folder", type=Path, help="the folder")
+    migrate.add_argument(
+        "--to", type=Path, default=Path(), metavar="FOLDER", help="the main file's folder [%(default)s]"
+    )
+    migrate.set_defaults(run=_migrate)
 
 
 def _add_changes(commands: Any) -> None:
@@ -204,6 +215,11 @@ def _check(options: Options) -> int:
     lines, problems = local.check(options.config)
     _print_lines(lines)
     return ExitStatus.PROBLEMS if problems else ExitStatus.OK
+
+
+def _migrate(options: Options) -> int:
+    notes, files = local.migrate(options.folder, options.to)
+    return _print_lines([*notes, *(f"written: {path}" for path in files)])
 
 
 def _plan(options: Options) -> int:

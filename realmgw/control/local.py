@@ -15,6 +15,7 @@ from realmgw.config.settings import Pools, Settings
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers.generate import Template
+from realmgw.subscribers.migrate import migration, write
 from realmgw.subscribers.schema import entries
 
 
@@ -90,7 +91,7 @@ def add(settings: Settings, wanted: Wanted) -> Path:
     if problems.found:
         raise ConfigurationError(problems.lines())
     _do(path, lambda: _write(path, text))
-    _, lines = subscribers.load(settings.subscribers, settings.zones)
+    _, lines = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
     own = tuple(line for line in lines if line.startswith(f"{path}:"))
     if own:
         _do(path, path.unlink)
@@ -154,6 +155,26 @@ def generate(template: Path, numbers: range, folder: Path, progress: Callable[[i
     return made.write(numbers, folder, progress)
 
 
+def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:
+    """Translates a folder of an existing deployment.
+
+    Args:
+        folder: It.
+        to: Where the files go.
+
+    Returns:
+        What was left out, in lines; and the files.
+
+    Raises:
+        ConfigurationError: Something can not be used; nothing was written.
+        PlatformError: A file is there already, or can not be written.
+    """
+    found = migration(folder)
+    if found.problems:
+        raise ConfigurationError(found.problems)
+    return list(found.notes), list(write(found, to))
+
+
 def check(path: Path) -> tuple[list[str], int]:
     """Reads what the gateway would read.
 
@@ -168,7 +189,7 @@ def check(path: Path) -> tuple[list[str], int]:
     except ConfigurationError as error:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
-    directory, problems = subscribers.load(settings.subscribers, settings.zones)
+    directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
     folders = ", ".join(map(str, settings.subscribers)) or "no folders"
     lines = [
         *problems,

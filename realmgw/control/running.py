@@ -48,6 +48,8 @@ class Running:
     """What was last heard of each repository, by its name."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
+    unkept: list[bytes] = attrs.Factory(list)
+    """What `recall.write` shall keep for the next start, once the gateway runs."""
 
     def written(self) -> Generator[None, None, Written]:
         """Reads what is written now, and compares it; nothing is done. Yields every now and then.
@@ -62,11 +64,8 @@ class Running:
         changes = yield from self.register.changes([*units, *self.repositories.values()], Realm.of(settings))
         return Written(settings, changes)
 
-    def begin(self) -> bytes | None:
+    def begin(self) -> None:
         """Reads the subscribers for the first time; takes its time.
-
-        Returns:
-            What `recall.write` shall keep for the next start; None if that is there already.
 
         Raises:
             RealmGatewayError: There are more hosts than indices.
@@ -80,7 +79,9 @@ class Running:
                 self._commit(units)
                 waiting = 0
         self._commit(units)
-        return finish(self.recalled()) if self.folders.parsed else None
+        text = finish(self.recalled()) if self.folders.parsed else None
+        if text is not None:
+            self.unkept.append(text)
 
     def recalled(self) -> Generator[None, None, bytes | None]:
         """What `recall.write` shall keep of the present moment; None when that passes before all is put together."""

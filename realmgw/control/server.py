@@ -11,7 +11,6 @@ import os
 import socket
 import struct
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.apply import DRAIN, Outcome, Status
-from realmgw.errors import MalformedError, Reason, RealmGatewayError
+from realmgw.errors import MalformedError, RealmGatewayError, Reason
 from realmgw.test.control.parts import TestGateway, only
 
 BOTH = ["a.example.org.", "b.example.org."]
@@ -193,10 +194,12 @@ class QueueTests(ReloadTestCase):
         self.gateway.parts.hold = Deferred()
         self.gateway.write("a.yaml", b="192.168.0.2")
         told: list[tuple[int, Outcome]] = []
+
+        def note(which: int, outcome: Outcome) -> None:
+            told.append((which, outcome))
+
         for number in range(4):
-            self.gateway.reloader.reload("a test").addCallback(
-                lambda outcome, which=number: told.append((which, outcome))
-            )
+            self.gateway.reloader.reload("a test").addCallback(partial(note, number))
         self.gateway.pass_time()
         self.assertEqual(told, [])
         hold, self.gateway.parts.hold = self.gateway.parts.hold, None

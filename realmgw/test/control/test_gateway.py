@@ -68,7 +68,9 @@ class GatewayTestCase(SynchronousTestCase):
 
     def refusal(self, path: str, **given: str) -> ExitStatus:
         """Why a command can not be done."""
-        return self.assertRaises(CommandError, self.gateway.do, path, given).status
+        error = self.assertRaises(CommandError, self.gateway.do, path, given)
+        assert isinstance(error, CommandError)
+        return error.status
 
 
 class CommandTests(GatewayTestCase):

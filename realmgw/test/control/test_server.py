@@ -72,7 +72,7 @@ class ConversationTests(TestCase):
         """With what the gateway said, now or later."""
         self.assertEqual(await self.ask("subscribers/show", name="a b&c"), {"answer": 42})
         self.gateway.answer = Deferred[dict[str, int]]()
-        reactor.callLater(0, self.gateway.answer.callback, {"later": 1})  # type: ignore[attr-defined]  # the reactor
+        reactor.callLater(0, self.gateway.answer.callback, {"later": 1})
         self.assertEqual(await self.ask("reload"), {"later": 1})
         self.assertEqual(self.gateway.asked, [("subscribers/show", {"name": "a b&c"}), ("reload", {})])
 
@@ -111,7 +111,7 @@ class ConversationTests(TestCase):
         """With how to start a gateway."""
         await self.service.stopService()
         found = await self.assertFailure(self.ask("status"), CommandError)
-        self.assertIs(found.status, ExitStatus.NO_GATEWAY)  # type: ignore[attr-defined]  # a CommandError
+        self.assertIs(found.status, ExitStatus.NO_GATEWAY)
         self.assertIn("twistd realmgw", str(found))
 
     def test_second_gateway_at_the_same_socket_is_refused(self) -> None:

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.register`: what follows from a change, and that it comes to the same as a fresh start."""
+"""Tests for `realmgw.subscribers.register`: what follows from a change; that it comes to the same as a fresh start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.subscribers.pieces import Unit, read
 from realmgw.subscribers.register import Changes, Register
 from realmgw.test.subscribers.test_files import ZONES
-
 
 T = TypeVar("T")
 
