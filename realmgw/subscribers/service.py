@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import attrs
+from twisted.application.service import Service
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Cooperator, LoopingCall, SchedulerStopped
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -23,6 +26,13 @@ SETTLE = 0.3  # seconds
 """How long nothing must happen in a folder before it is read: editors and copies take several steps."""
 PATIENCE = 3.0  # seconds
 """How long a folder that does not come to rest is not read."""
+
+RECALL_INTERVAL = 60.0  # seconds
+"""How often it is looked whether what is served has changed, so that it is to be kept for the next start."""
+RECALL_PAUSE = 0.001  # seconds
+"""Between the steps of that."""
+
+T = TypeVar("T")
 
 _log = Logger()
 
@@ -197,3 +207,68 @@ class FileRepository:
             self._number += 1
             self._known = attrs.evolve(new, identity=f"files {self._number}")
         return self._known
+
+
+class RecallService(Service):
+    """Keeps what is served for the next start, every now and then when it has changed.
+
+    Args:
+        units: What every source says (`Register.units`): another object when anything has changed.
+        written: Puts together what is to be kept, step by step (`recall.written`).
+        write: Keeps it.
+        clock: The reactor.
+    """
+
+    name = "recall"
+
+    def __init__(
+        self,
+        units: Callable[[], object],
+        written: Callable[[], Generator[None, None, bytes | None]],
+        write: Callable[[bytes], Deferred[None]],
+        clock: IReactorTime,
+    ) -> None:
+        self._units = units
+        self._written = written
+        self._write = write
+        self._kept: object = None
+        # One step at a time, so that queries and packets do not wait.
+        self._cooperator = Cooperator(lambda: lambda: True, lambda turn: clock.callLater(RECALL_PAUSE, turn))
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = clock
+
+    def startService(self) -> None:
+        """What is served when the gateway starts was kept by the start."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self._kept = self._units()
+        self._loop.start(RECALL_INTERVAL, now=False)
+
+    def stopService(self) -> None:
+        """What has changed since the last time is read again by the next start."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        if self._loop.running:
+            self._loop.stop()
+            self._cooperator.stop()
+
+    @inlineCallbacks
+    def _look(self) -> Generator[Deferred[Any], Any, None]:
+        units = self._units()
+        if units is self._kept:
+            return
+        texts: list[bytes | None] = []
+        try:
+            yield self._cooperator.coiterate(_gathered(self._written(), texts))
+            [text] = texts
+            if text is not None:  # else the next look finds what has changed meanwhile
+                yield self._write(text)
+                self._kept = units
+        except SchedulerStopped:
+            return
+        except PlatformError as error:
+            self._kept = units  # there is nothing to be gained by trying again before something changes
+            _log.warn("subscribers: the next start has to read them again: {error}", error=error)
+
+
+def _gathered(steps: Generator[None, None, T], results: list[T]) -> Generator[None, None, None]:
+    """The steps; what comes out of them is added to the results."""
+    results.append((yield from steps))
