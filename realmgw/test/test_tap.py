@@ -29,7 +29,7 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertEqual(makers["realmgw"].module, tap.__name__)  # type: ignore[attr-defined]  # ServiceMaker has it
 
     def test_services_have_their_order(self) -> None:
-        """Nothing is touched before it is sure that no other gateway runs; nobody is told an address that leads nowhere."""
+        """Nothing is touched while another gateway may run, and nobody is told an address that leads nowhere."""
         if not CONF.exists():
             self.skipTest("no checkout: conf/ is not installed")
         gateway = tap.make_service(self.options("--config", str(CONF)))
