@@ -168,7 +168,7 @@ def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferre
 
 
 def _keep_all(running: Running, thread: KernelThread) -> None:
-    """Keep what the next start may want: the settings if they are the written ones, and what was made of subscribers."""
+    """Keep what the next start may want: the settings if they are the written ones, and the subscribers as read."""
     if not running.problems:
         _keep(running, thread, running.settings).addErrback(_not_kept)
     place = recall.place(running.path, running.settings.state)
