@@ -6,18 +6,22 @@ import atexit
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import attrs
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from realmgw import __version__, config, subscribers
+from realmgw import __version__, config
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
@@ -25,12 +29,20 @@ from realmgw.admission.strays import Strays
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.service import AllocationService
 from realmgw.config.settings import Settings
-from realmgw.control.service import OrderedService
+from realmgw.control.apply import Parts, Reloader
+from realmgw.control.gateway import Gateway, Insight
+from realmgw.control.running import Running
+from realmgw.control.server import ControlService, SoleService
+from realmgw.control.service import OrderedService, ReloadService
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import DatapathService, KernelThread
+from realmgw.dns.counts import Count
+from realmgw.dns.explain import explain_name
 from realmgw.dns.service import DnsService
-from realmgw.errors import ConfigurationError, PlatformError
-from realmgw.subscribers.model import Directory
+from realmgw.errors import ConfigurationError, MalformedError, PlatformError, Reason
+from realmgw.subscribers import recall
+from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.service import RecallService
 
 GC_THRESHOLDS = 50_000, 20, 100
 """Claims live for seconds: the default of 700 only moves them from generation to generation."""
@@ -61,38 +73,107 @@ def make_service(options: Options) -> IService:
         All services in their order; nothing is started, bound or changed yet.
 
     Raises:
-        UsageError: The main file can not be used; the message has every problem.
+        UsageError: Neither the main file nor the last good one can be used; the message has every problem.
     """
     try:
-        settings = config.load(Path(options["config"]))
+        loaded = config.load_or_last_good(Path(options["config"]))
     except ConfigurationError as error:
         raise UsageError(str(error)) from error
-    directory, problems = subscribers.load(settings.subscribers, settings.zones)
-    for problem in problems:
+    if loaded.from_last_good:
+        _log.critical("the configuration can not be used: this is the last good one. Problems:")
+    for problem in loaded.problems:
+        _log.critical("{problem}", problem=problem)
+    running = read(Path(options["config"]), loaded.settings)
+    running.problems = loaded.problems
+    return compose(running, purge=bool(options["purge"]))
+
+
+def read(path: Path, settings: Settings) -> Running:
+    """Read the subscribers, with what an earlier start has kept of them.
+
+    Args:
+        path: The main file.
+        settings: What it says.
+    """
+    kept = recall.place(path, settings.state)
+    try:
+        memory = recall.read(kept)
+    except MalformedError as error:
+        _log.warn("subscribers: {error}; all of them are parsed", error=error)
+        memory = recall.Memory()
+    running = Running(path, settings, Folders(time.time, memory))
+    gc.disable()  # it would walk through the growing directory again and again
+    try:
+        running.begin()
+    finally:
+        gc.enable()
+    running.folders.settle()
+    for problem in running.register.problems:
         _log.warn("subscribers: {problem}", problem=problem)
-    return compose(settings, directory, purge=bool(options["purge"]))
+    return running
 
 
-def compose(settings: Settings, directory: Directory, *, purge: bool) -> OrderedService:
+def compose(running: Running, *, purge: bool) -> OrderedService:
     """Put the gateway together.
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
-    reactor = _reactor()
+    reactor, settings, directory = _reactor(), running.settings, running.register.directory
     networks = [prefix.network for prefix in settings.pools.circular]
     allocator = Allocator(settings.allocation, networks, now=monotonic())
     thread = KernelThread(reactor)
     datapath = DatapathService(Kernel(settings), directory.hosts.values(), clock=reactor, worker=thread, purging=purge)
-    gate = Gate(allocator, Strays(settings.admission, datapath.push_stray), Faults(log_fault))
-    gateway = OrderedService(_report(settings, directory), _give_up)
+    strays = Strays(settings.admission, datapath.push_stray)
+    gate = Gate(allocator, strays, Faults(log_fault))
+    dns = DnsService(settings, directory, allocator, reactor, monotonic)
+    parts = Parts(datapath, allocator, dns, lambda new: strays.regard(new.admission), partial(_keep, running, thread))
+    reloader = Reloader(running, parts, reactor, monotonic)
+    insight = Insight(
+        running=running,
+        allocator=allocator,
+        explain_name=lambda name: explain_name(dns.wan.answers.table, name),
+        counts=partial(_counts, allocator, gate, dns, datapath, reloader),
+        plan=reloader.plan,
+        reload=reloader.reload,
+        purge=datapath.purge,
+        monotonic=monotonic,
+        since=monotonic(),
+    )
+    gateway = OrderedService(_report(running, partial(_keep_all, running, thread)), _give_up)
     for part in (
+        SoleService(settings.datapath.table),
+        ControlService(settings.control, Gateway(insight), reactor),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic),
         AllocationService(allocator, reactor, monotonic),
-        DnsService(settings, directory, allocator, reactor, monotonic),
+        dns,
+        ReloadService(reloader.reload, reactor.callFromThread),
+        _recalling(running, thread, reactor),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
     return gateway
+
+
+def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallService:
+    """Keeps what the gateway knows of subscriber files."""
+    kept = recall.place(running.path, running.settings.state)
+    return RecallService(
+        lambda: running.register.units, running.recalled, lambda text: thread.call(recall.write, kept, text), reactor
+    )
+
+
+def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:
+    """Keep settings as the last good ones; the disk may take its time."""
+    return thread.call(config.keep, running.path, settings)
+
+
+def _keep_all(running: Running, thread: KernelThread) -> None:
+    """Keep what the next start may want: the settings if they are the written ones, and the subscribers as read."""
+    if not running.problems:
+        _keep(running, thread, running.settings).addErrback(_not_kept)
+    place = recall.place(running.path, running.settings.state)
+    while running.unkept:  # as large as the subscriber files: let go of once it is written
+        thread.call(recall.write, place, running.unkept.pop()).addErrback(_not_kept)
 
 
 def _reactor() -> Any:
@@ -102,21 +183,56 @@ def _reactor() -> Any:
     return reactor
 
 
-def _report(settings: Settings, directory: Directory) -> Callable[[], None]:
+def _counts(
+    allocator: Allocator, gate: Gate, dns: DnsService, datapath: DatapathService, reloader: Reloader
+) -> dict[str, Any]:
+    """What was counted, by part; what is 0 is left out."""
+    counted = attrs.asdict(allocator.counters)
+    queries_refused = counted.pop("refused")
+    last = reloader.last
+    return {
+        "allocation": {key: count for key, count in counted.items() if count},
+        "queries_refused": _named(queries_refused),
+        "packets_admitted": gate.admitted,
+        "packets_refused": _named(gate.refused),
+        "dns_wan": {each.name.lower(): count for each in Count if (count := dns.wan.events[each])},
+        "dns_lan": {each.name.lower(): count for each in Count if (count := dns.lan.events[each])},
+        "strays_told": datapath.strays_told,
+        "table_repairs": datapath.repairs,
+        "reloads": {
+            "count": reloader.count,
+            "last": last and last.status.value,
+            "problems": list(last.problems) if last else [],
+            "longest_pause": round(reloader.longest, 6),
+        },
+    }
+
+
+def _named(counts: list[int]) -> dict[str, int]:
+    return {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]}
+
+
+def _report(running: Running, keep: Callable[[], None]) -> Callable[[], None]:
     def report() -> None:
         # What was loaded stays for good: the collector need not walk through it again and again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        directory = running.register.directory
         _log.info(
             "realmgw {version} serves {name}: {hosts} hosts, {services} services",
             version=__version__,
-            name=settings.name,
+            name=running.settings.name,
             hosts=len(directory.hosts),
             services=len(directory.services),
         )
+        keep()
 
     return report
+
+
+def _not_kept(failure: Failure) -> None:
+    _log.warn("not kept for the next start: {why}", why=failure.getErrorMessage())
 
 
 def _give_up(failure: Failure) -> None:

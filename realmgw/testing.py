@@ -18,6 +18,7 @@ from realmgw.config import settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.capabilities import Capabilities
 from realmgw.datapath.counters import Count, QueueFigures
+from realmgw.datapath.ruleset import HostChange
 from realmgw.errors import PlatformError, Reason
 from realmgw.subscribers.model import Host, Service
 
@@ -268,6 +269,15 @@ class RecordingKernel:
     def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
         """Notes it."""
         self._note("change_hosts", old, new)
+
+    def change(self, settings: settings.Settings, hosts: HostChange) -> None:
+        """Notes it: settings, hosts that are gone, and hosts that came."""
+        self._note("change", settings, hosts.gone, hosts.came)
+
+    def end_flows(self, addresses: Iterable[bytes]) -> int:
+        """Notes it; each address had one flow."""
+        self._note("end_flows", addresses)
+        return len(tuple(addresses))
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Notes it."""

@@ -88,6 +88,7 @@ class Gateway:
     Attributes:
         config: Its main configuration file.
         log: The file with its output.
+        control: Its control socket.
         process: The running process, None when there is none.
     """
 
@@ -110,11 +111,13 @@ class Gateway:
         self._testbed = testbed
         self.config = testbed.folder / "realmgw.yaml"
         self.log = testbed.folder / "gateway.log"
+        self.control = testbed.folder / "control.sock"
         self.process: subprocess.Popen[bytes] | None = None
         folder = testbed.folder / "subscribers.d"
         folder.mkdir(exist_ok=True)
         with self.config.open("w") as text:
-            YAML(typ="safe").dump({**configuration(circular), "subscribers": [str(folder)], **(settings or {})}, text)
+            own = {"subscribers": [str(folder)], "control": {"socket": str(self.control)}, "state": str(testbed.folder)}
+            YAML(typ="safe").dump({**configuration(circular), **own, **(settings or {})}, text)
         (folder / "testbed.yaml").write_text("".join(subscriber.text() for subscriber in subscribers))
 
     def __enter__(self) -> Gateway:

@@ -53,6 +53,11 @@ class Strays:
         self.pushed = 0
         self.overflow = 0
 
+    def regard(self, admission: settings.Admission) -> None:
+        """From now on, these are the threshold and the timeout."""
+        self._threshold = admission.stray_threshold
+        self._timeout = admission.stray_timeout
+
     def refused(self, source: bytes, *, now: float) -> None:
         """Count a refused packet of a source, and push the source when it reaches the threshold.
 

@@ -19,11 +19,12 @@ client has time enough to come before the address is handed on, and it does not 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.arrivals import Arrivals
+from realmgw.allocation.arrivals import Arrivals, Flow
+from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
 from realmgw.allocation.group import Group, Groups
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.pool import PROBES
@@ -205,13 +206,85 @@ class Allocator:
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 
+    # What operators want to know
+
+    @property
+    def ledger(self) -> Ledger:
+        """What stands where, to look at."""
+        return self._ledger
+
+    def explain_ask(self, service: Service, resolver: Hashable, *, now: float) -> Explanation:
+        """What `ask` would say to a new question, and why; nothing is changed."""
+        return explain_ask(self, service, resolver, now=now)
+
+    def explain_admit(self, flow: Flow, *, now: float) -> Explanation:
+        """What `admit` would say to a packet, and why; nothing is changed."""
+        return explain_admit(self._ledger, self._arrivals, flow, now=now)
+
+    # What changes while the gateway runs
+
+    def regard(self, settings: Allocation) -> None:
+        """From now on, share the pool out by these settings; what is promised stays so."""
+        self._settings = self._ledger.settings = settings
+        self._queue.regard(settings.max_waiting)
+        self.groups.regard(settings.max_groups)
+
+    def extend(self, networks: Iterable[Network], *, now: float) -> None:
+        """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""
+        self._ledger.extend(tuple(networks))
+        self._serve(now)
+
+    def withdraw(self, networks: Iterable[Network], *, now: float) -> int:
+        """Lend the addresses of these prefixes no more. O(their addresses).
+
+        Those where nobody is expected leave the pool now; the others when their claims have ended. If no address is
+        left at all, waiting queries are told `Reason.WITHDRAWN`.
+
+        Returns:
+            How many addresses stay for their claims' sake; `leaving` tells it later.
+        """
+        for address in self.pool.within(networks):
+            self._ledger.retire(address, now=now)
+        if len(self.pool.leaving) == self.pool.size:
+            self.dismiss(Reason.WITHDRAWN)
+        return self.leaving
+
+    @property
+    def leaving(self) -> int:
+        """How many withdrawn addresses stay until their claims have ended."""
+        return len(self.pool.leaving)
+
+    def abandon(self, *, now: float) -> None:
+        """Wait no longer for those who are expected at withdrawn addresses."""
+        for address in tuple(self.pool.leaving):
+            self._ledger.dismiss(address, now=now)
+
+    def forget(self, targets: Collection[int], *, now: float) -> None:
+        """Services lead nowhere any more: end their claims and reservations, and forget whom they let in.
+
+        Queries that wait for them are told `Reason.WITHDRAWN`. O(claims and reservations of the last few seconds).
+
+        Args:
+            targets: `Service.target` of each.
+            now: The present.
+        """
+        if not targets:
+            return
+        self._arrivals.forget_targets(targets)
+        self._ledger.forget(targets, now=now)
+        for target in targets:
+            if self._queue.waits_for(target):
+                for waiter in self._queue.leave(target):
+                    waiter.deliver(self._refuse(Reason.WITHDRAWN))
+        self._serve(now)
+
     # Looking for an address
 
     def _find(
         self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
     ) -> Reservation | Reason:
         if expected is not None:
-            joined = self._join(expected, group, now)
+            joined = self.joinable(expected, group, now)
             if joined is not None:
                 self.counters.joined += 1
                 return joined
@@ -223,24 +296,25 @@ class Allocator:
                 return sticky
         return self._new(service, group, now)
 
-    def _join(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
+    def joinable(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
+        """Where a new claim can join others of its host; nothing is changed."""
         own = expected.get(group)
-        if own is not None and self._may_stay(own.address, group, now):
+        if own is not None and self.may_stay(own.address, group, now):
             return own
         if self.pool.load < self._settings.share_load:
             return None
         latest = islice(reversed(expected.values()), PROBES)
-        return next((one for one in latest if self._may_stay(one.address, group, now)), None)
+        return next((one for one in latest if self.may_stay(one.address, group, now)), None)
 
     def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
         if last.state is _FREE:
             return self._ledger.settle(last, service, group)
         reservation = last.reservations[service.target & KEY]
-        if reservation.claims or (self._queue.size and not self._may_stay(last, group, now)):
+        if reservation.claims or (self._queue.size and not self.may_stay(last, group, now)):
             return None
         return reservation
 
-    def _may_stay(self, address: Address, group: Group, now: float) -> bool:
+    def may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
         return not self._queue.size or address.hold >= now + group.patience
 
@@ -251,18 +325,20 @@ class Allocator:
     def _new(self, service: Service, group: Group, now: float) -> Reservation | Reason:
         key = service.target & KEY
         shared = self.pool.shareable(key)
-        if shared is not None and self._may_stay(shared, group, now):
-            if not self._permitted(Kind.SFQDN_REUSE, group):
+        if shared is not None and self.may_stay(shared, group, now):
+            if not self.permitted(key, group, shared=True):
                 return Reason.POLICY
             self.counters.shared += 1
             return self._ledger.settle(shared, service, group)
         if self._queue.size:
             return Reason.EXHAUSTED
-        if self.pool.available and not self._permitted(Kind.SFQDN_NEW if key else Kind.FQDN_NEW, group):
+        if self.pool.available and not self.permitted(key, group, shared=False):
             return Reason.POLICY
         return self._ledger.obtain(service, group, now=now) or Reason.EXHAUSTED
 
-    def _permitted(self, kind: Kind, group: Group) -> bool:
+    def permitted(self, key: int, group: Group, *, shared: bool) -> bool:
+        """Whether the load policy lets a group have an address for a service key, or a share of one in use."""
+        kind = Kind.SFQDN_REUSE if shared else Kind.SFQDN_NEW if key else Kind.FQDN_NEW
         return self._permits is None or self._permits(kind, self.pool.load, group)
 
     def _refuse(self, reason: Reason) -> Reason:

@@ -99,7 +99,7 @@ class Arrivals:
         if not dport and reservations.get(known.service.target & KEY) is not known:
             for key in (protocol << 16, 0):
                 reservation = reservations.get(key)
-                claim = None if reservation is None or not reservation.claims else _matching(reservation, src, now)
+                claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
                 if claim is not None:
                     self._use(claim, src, now)
                     self._young[flow] = claim.reservation
@@ -112,15 +112,35 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
 
+    def forget_targets(self, targets: Collection[int]) -> None:
+        """Forget the flows that were admitted to these targets; O(flows of the last few seconds)."""
+        for flows in (self._young, self._old):
+            for flow in [flow for flow, where in flows.items() if where.service.target in targets]:
+                del flows[flow]
+
+    def known(self, flow: Flow, *, now: float) -> Reservation | None:
+        """Where a flow was admitted a moment ago and would be again; nothing is changed."""
+        if now >= self._turn_at + MEMORY:
+            return None
+        known = self._young.get(flow) or (self._old.get(flow) if now < self._turn_at else None)
+        dport = flow[4]
+        if known is not None and not dport:  # without ports, claims of who came after it go first
+            reservations = known.address.reservations
+            if reservations.get(known.service.target & KEY) is not known:
+                others = (reservations.get(flow[2] << 16), reservations.get(0))
+                return known if not any(other is not None and other.claims for other in others) else None
+        return known
+
     def _enters(self, reservation: Reservation, src: bytes, now: float) -> bool:
-        claim = _matching(reservation, src, now) if reservation.claims else None
+        claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None:
             self._use(claim, src, now)
             return True
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted <= self._ledger.linger():
             self._counters.by_source += 1
-        elif reservation.used and _spare(reservation.used, src, now):
+        elif reservation.used and (spare := spares(reservation.used, src, now)) is not None:
+            spare.spare -= 1
             self._counters.by_spare += 1
         else:
             return False
@@ -160,12 +180,15 @@ class Arrivals:
             del sources[next(iter(sources))]
 
     def _came_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
+        late = self.is_late(address, protocol, dport, now)
+        self._counters.late += late
+        return late
+
+    def is_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
+        """Whether a packet may be meant for a service that left its address a moment ago."""
         if address.gone_until <= now:
             return False
-        if address.gone_target & KEY not in (protocol << 16 | dport, dport, protocol << 16, 0):
-            return False
-        self._counters.late += 1
-        return True
+        return address.gone_target & KEY in (protocol << 16 | dport, dport, protocol << 16, 0)
 
     def _turn(self, now: float) -> None:
         self._old = self._young if now < self._turn_at + MEMORY else {}
@@ -173,7 +196,7 @@ class Arrivals:
         self._turn_at = now + MEMORY
 
 
-def _matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
+def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
 
     A claim that is dead by experience is used only when there is no other: the packet hardly belongs to it, and the
@@ -218,9 +241,9 @@ def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
     used.append(claim)
 
 
-def _spare(used: list[Claim], src: bytes, now: float) -> bool:
+def spares(used: list[Claim], src: bytes, now: float) -> Claim | None:
+    """The used claim that lets in a further sender, if there is one."""
     for claim in used:
         if claim.spare and claim.deadline > now and (claim.network is None or src in claim.network):
-            claim.spare -= 1
-            return True
-    return False
+            return claim
+    return None

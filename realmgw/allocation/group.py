@@ -138,6 +138,14 @@ class Groups:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
+    def known(self, resolver: Hashable) -> Group:
+        """The group of a resolver as it is, or would be; nothing is remembered."""
+        return self._young.get(resolver) or self._old.get(resolver) or self._make(resolver)
+
+    def regard(self, limit: int) -> None:
+        """From now on, remember so many."""
+        self._half = max(1, limit // 2)
+
     def of(self, resolver: Hashable) -> Group:
         """The group of a resolver (any hashable address value); made if it is not known."""
         group = self._young.get(resolver)

@@ -7,8 +7,9 @@ the state of the address. Nothing here decides; `Allocator` and `Arrivals` do.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -234,6 +235,8 @@ class Ledger:
             self._lingers[reservation] = None
         if not address.claims:
             self.pool.linger(address)
+            if self.pool.leaving and address in self.pool.leaving:
+                self.retire(address, now=now)
         elif claim.dead >= address.hold:
             self._hold_less(address, next(reversed(reservation.claims.values()), None))
 
@@ -256,6 +259,69 @@ class Ledger:
             del expected[group]
             if not expected:
                 del self.expected[reservation.service.target]
+
+    # What the operator gives and takes away
+
+    def extend(self, networks: Collection[Network]) -> None:
+        """Add the addresses of further prefixes; those that were about to leave stay."""
+        returning = [address for address in self.pool.within(networks) if address in self.pool.leaving]
+        self.pool.extend(networks)
+        for address in returning:
+            self._hold_less(address, None)
+
+    def retire(self, address: Address, *, now: float) -> bool:
+        """Take an address out of the pool: at once, or when the last one who is expected there has come.
+
+        Nobody new is sent there in the meantime.
+
+        Returns:
+            Whether it is out.
+        """
+        if address.claims:
+            address.hold = math.inf  # it can not be reclaimed for somebody else
+        elif address.former is not None and self.last.get(address.former) is address:
+            del self.last[address.former]
+        for reservation in tuple(address.reservations.values()):
+            if reservation.claims:
+                self._hide(reservation)
+            else:
+                self._remove(reservation, now)
+        return self.pool.leave(address)
+
+    def _hide(self, reservation: Reservation) -> None:
+        """Let no further claim find a reservation."""
+        target = reservation.service.target
+        if self.last.get(target) is reservation.address:
+            del self.last[target]
+        left = {group: one for group, one in self.expected.pop(target, {}).items() if one is not reservation}
+        if left:
+            self.expected[target] = left
+
+    def dismiss(self, address: Address, *, now: float) -> None:
+        """End the claims at an address; that nobody came is nobody's fault."""
+        for reservation in tuple(address.reservations.values()):
+            for claim in tuple(reservation.claims.values()):
+                self._void(claim, now)
+
+    def forget(self, targets: Collection[int], *, now: float) -> None:
+        """End the claims and reservations of these targets, which lead nowhere any more."""
+        pending = [
+            *(claim for expiry in self._expiries.values() for claim in expiry),
+            *(ride[2] for ride in self._riders),
+        ]
+        for claim in pending:
+            if claim.pending and claim.reservation.service.target in targets:
+                self._void(claim, now)
+        for reservation in [each for each in self._lingers if each.service.target in targets]:
+            self._linger_no_more(reservation, now)
+        for target in targets:
+            address = self.last.pop(target, None)
+            if address is not None and address.former == target:
+                address.former = None
+
+    def _void(self, claim: Claim, now: float) -> None:
+        claim.group.neutral += 1
+        self._end(claim, now)
 
     # Time
 

@@ -36,6 +36,8 @@ class Pool:
         self.addresses = {packed: Address(packed) for network in networks for packed in _each(network)}
         self.size = len(self.addresses)
         self.waiting = 0
+        self.leaving: set[Address] = set()
+        """WAITING addresses that leave the pool when nobody is expected there any more; read only."""
         self._free = OrderedDict.fromkeys(self.addresses.values())
         self._lingering: OrderedDict[Address, None] = OrderedDict()
         self._shareable: OrderedDict[Address, None] = OrderedDict()
@@ -90,6 +92,39 @@ class Pool:
         """The address to lend next: the free one that was released longest ago, else the one that lingers longest."""
         addresses = self._free or self._lingering
         return next(iter(addresses)) if addresses else None
+
+    def extend(self, networks: Iterable[Network]) -> None:
+        """Add the addresses of further prefixes; those that are there already are not touched, and do not leave."""
+        for network in networks:
+            for packed in _each(network):
+                address = self.addresses.get(packed)
+                if address is None:
+                    address = self.addresses[packed] = Address(packed)
+                    self._free[address] = None
+                    self.size += 1
+                self.leaving.discard(address)
+
+    def within(self, networks: Iterable[Network]) -> list[Address]:
+        """The addresses of the pool that lie in these prefixes."""
+        every = (self.addresses.get(packed) for network in networks for packed in _each(network))
+        return [address for address in every if address is not None]
+
+    def leave(self, address: Address) -> bool:
+        """Take an address out of the pool; nothing may be lent there any more.
+
+        Returns:
+            Whether it is out; a WAITING one is `leaving`, and must be told to leave again when it lingers.
+        """
+        if address.state is _WAITING:
+            self.leaving.add(address)
+            self._shareable.pop(address, None)
+            return False
+        del (self._lingering if address.state else self._free)[address]
+        del self.addresses[address.packed]
+        self._shareable.pop(address, None)
+        self.leaving.discard(address)
+        self.size -= 1
+        return True
 
     def place(self, reservation: Reservation, key: int) -> None:
         """Put a reservation under its service key at its address."""

@@ -87,6 +87,14 @@ class WaitingQueue:
         self.size -= len(waiters)
         return waiters
 
+    def regard(self, limit: int) -> None:
+        """From now on so many queries may wait; those that wait already go on waiting."""
+        self._limit = limit
+
+    def waits_for(self, target: int) -> bool:
+        """Whether any query waits for a target."""
+        return target in self._targets
+
     def holds(self, target: int, question: Hashable) -> bool:
         """Whether this question waits for this target."""
         return question in self._targets.get(target, ())

@@ -2,7 +2,17 @@
 
 Glossary. A *document* is YAML as nodes that know their line and column. A *kind* turns a node into a typed value or
 notes a *problem*. A *section* is a mapping whose keys the schema names, a *table* one whose keys the operator chooses.
-*Settings* are frozen values: what the rest of the program sees. `load` is the way from a file to settings.
+*Settings* are frozen values: what the rest of the program sees. A *layer* is a folder of drop-ins, which are laid over
+the main file. `load` is the way from files to settings, `dump` the way back. The *last good* configuration is the one
+that ran last.
 """
 
 from realmgw.config.files import load as load
+from realmgw.config.last_good import Loaded as Loaded
+from realmgw.config.last_good import keep as keep
+from realmgw.config.last_good import load_or_last_good as load_or_last_good
+from realmgw.config.last_good import state_file as state_file
+from realmgw.config.notes import note as note
+from realmgw.config.writing import Change as Change
+from realmgw.config.writing import differences as differences
+from realmgw.config.writing import dump as dump

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network, summarize_address_range
+from urllib.parse import urlsplit
 
 from realmgw.config.settings import Address, Endpoint, Network
 
@@ -63,14 +64,46 @@ def prefixes(text: str) -> tuple[IPv4Network, ...]:
     return (network,)
 
 
-def endpoint(text: str) -> Endpoint:
-    """Where a server listens: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:53`; else on port 53."""
+def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:
+    """Where a server listens: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:53`.
+
+    Args:
+        text: What was written.
+        default: The port of an address without one.
+    """
     match = _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text)
     host, port = match.groups() if match else (text, None)
-    port = str(DNS_PORT) if port is None else port
+    port = str(default) if port is None else port
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise ValueError(f"{text!r} has no port from 1 to 65535: write address:port, or the address alone for port 53")
+        raise ValueError(
+            f"{text!r} has no port from 1 to 65535: write address:port, or the address alone for port {default}"
+        )
     return Endpoint(address(host), int(port))
+
+
+def network(text: str) -> Network:
+    """A prefix of either family, or an address, which is one by itself."""
+    try:
+        value = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no prefix: write one like 192.0.2.0/28, or an address") from None
+    if str(value.network_address) != str(ip_address(text.partition("/")[0])):
+        raise ValueError(f"{text!r} has bits set beyond its length: write {value}")
+    return value
+
+
+def url(text: str) -> str:
+    """The address of an interface by HTTP, without its final slashes."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text!r} is no such URL: write one like https://policy.example.org/realmgw")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"{text!r} has no port from 0 to 65535: write another") from None
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(f"{text!r} has more than a host and a path: write no user, query or fragment")
+    return text.rstrip("/")
 
 
 def overlap(one: Network, other: Network) -> bool:

@@ -26,9 +26,11 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 try:
-    from ruamel.yaml.cyaml import CBaseLoader
+    # Without the loader that ruamel.yaml puts around it, whose parts refer to each other: thousands of them would wait
+    # for the garbage collector.
+    from _ruamel_yaml import CParser
 except ImportError:  # the C parser is an optional part of ruamel.yaml: without it, the same at a tenth of the speed
-    CBaseLoader = None  # type: ignore[assignment, misc]  # checked before its only use
+    CParser = None  # checked before its only use
 
 MAX_REREAD = 2**20  # characters
 """How long a text may be that is read again by the slower parser; a few seconds."""
@@ -48,6 +50,8 @@ class Scalar:
     """The value as text, without quotes."""
     plain: bool
     """It was written without quotes, so that it may be a number, a boolean or nothing (`~`)."""
+    source: str | None = None
+    """The file that it stands in, here and below; None: the one that is being read."""
 
 
 @attrs.define(eq=False)
@@ -60,6 +64,8 @@ class Sequence:
     """Of its first character, counted from 1."""
     items: list[Node] = attrs.Factory(list)
     """In the order of the text."""
+    source: str | None = None
+    """As in `Scalar`."""
 
 
 @attrs.define(eq=False)
@@ -72,6 +78,8 @@ class Mapping:
     """Of its first character, counted from 1."""
     pairs: dict[str, tuple[Scalar, Node]] = attrs.Factory(dict)
     """By the text of the key, in the order of the text: the key's node and the value's."""
+    source: str | None = None
+    """As in `Scalar`."""
 
 
 Node = Scalar | Sequence | Mapping
@@ -84,7 +92,9 @@ class Problems:
     source: str
     """The file, as the operator named it."""
     found: list[tuple[int, int, str]] = attrs.Factory(list)
-    """Each with its line and column, in the order in which they were found."""
+    """Each with its line and column, in the order in which they were found; those of other files too."""
+    elsewhere: dict[int, str] = attrs.Factory(dict)
+    """Of those in `found` that are of another file, by their position in it: that file."""
     remembered: dict[enum.Enum, list[tuple[object, Node]]] = attrs.Factory(dict)
     """Values that will be compared with each other, each with its place, in the order of the text."""
 
@@ -105,6 +115,8 @@ class Problems:
             place: Where it is; None for the file as a whole.
             text: What is wrong, and what to write instead.
         """
+        if place is not None and place.source is not None:
+            self.elsewhere[len(self.found)] = place.source
         self.at(place.line if place else 1, place.column if place else 1, text)
 
     def at(self, line: int, column: int, text: str) -> None:
@@ -112,16 +124,31 @@ class Problems:
         self.found.append((line, column, text))
 
     def lines(self) -> tuple[str, ...]:
-        """Each as `file:line:column: what, and what to write instead`, in the order of the file."""
-        return tuple(f"{self.source}:{line}:{column}: {text}" for line, column, text in sorted(self.found))
+        """Each as `file:line:column: what, and what to write instead`, in the order of the file; other files last."""
+        placed = [(self.elsewhere.get(index, ""), *found) for index, found in enumerate(self.found)]
+        return tuple(
+            f"{source or self.source}:{line}:{column}: {text}" for source, line, column, text in sorted(placed)
+        )
+
+    def include(self, other: Problems) -> None:
+        """Takes over what was found in another file."""
+        for index, found in enumerate(other.found, len(self.found)):
+            self.elsewhere[index] = other.source
+            self.found.append(found)
 
 
-def parse(text: bytes, problems: Problems) -> Node | None:
+def place(node: Node) -> str:
+    """Where a node of the file that is being read stands, for problems that name a second place."""
+    return f"line {node.line}" if node.source is None else f"{node.source}:{node.line}"
+
+
+def parse(text: bytes, problems: Problems, *, source: str | None = None) -> Node | None:
     """Reads a YAML document.
 
     Args:
         text: The whole file, in UTF-8.
         problems: Gets what is wrong.
+        source: The nodes' `source`.
 
     Returns:
         The document, without its faulty parts; None when it is empty, or when it is no YAML and a problem says so.
@@ -134,7 +161,7 @@ def parse(text: bytes, problems: Problems) -> Node | None:
         return None
     for events in _parsers(decoded):
         attempt = Problems(problems.source)
-        root, readable = _compose(decoded, events, attempt)
+        root, readable = _compose(decoded, events, _Composer(attempt, source))
         if readable:
             break
     problems.found += attempt.found
@@ -147,15 +174,16 @@ def _parsers(text: str) -> tuple[Callable[[str], Iterator[Event]], ...]:
     The C parser is ten times as fast, but refuses some YAML 1.2 that people write, `[192.0.2.1:53]` among it. So what
     it can not read is read again by the other one, which has the last word, if that does not take long.
     """
-    if CBaseLoader is None:
+    if CParser is None:
         return (_events,)
     return (_fast_events, _events) if len(text) <= MAX_REREAD else (_fast_events,)
 
 
-def _compose(text: str, events: Callable[[str], Iterator[Event]], problems: Problems) -> tuple[Node | None, bool]:
+def _compose(text: str, events: Callable[[str], Iterator[Event]], composer: _Composer) -> tuple[Node | None, bool]:
     """The document, and whether the text was YAML for this parser; if not, a problem says why."""
+    problems = composer.problems
     try:
-        return _Composer(problems).compose(events(text)), True
+        return composer.compose(events(text)), True
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
@@ -178,8 +206,8 @@ def _events(text: str) -> Iterator[Event]:
 def _fast_events(text: str) -> Iterator[Event]:
     """The events of the parser in C."""
     try:
-        loader = CBaseLoader(text)
-        while (event := loader.get_event()) is not None:
+        parser = CParser(text)
+        while (event := parser.get_event()) is not None:
             yield event
     except ReaderError as error:
         error.position = len(text.encode()[: error.position].decode(errors="ignore"))  # it counts octets
@@ -192,8 +220,9 @@ class _Composer:
     ruamel.yaml's own composers are not used: the C one recurses on the C stack, which a file of brackets overflows.
     """
 
-    def __init__(self, problems: Problems) -> None:
-        self._problems = problems
+    def __init__(self, problems: Problems, source: str | None) -> None:
+        self.problems = problems
+        self._source = source
         self._root: Node | None = None
         self._open: list[Sequence | Mapping] = []
         self._innermost: Sequence | Mapping | None = None
@@ -224,12 +253,12 @@ class _Composer:
         if event.tag is not None:
             self._refuse_tag(event)
         mark = event.start_mark
-        self._place(Scalar(mark.line + 1, mark.column + 1, event.value, not event.style))
+        self._place(Scalar(mark.line + 1, mark.column + 1, event.value, not event.style, self._source))
 
     def _alias(self, event: AliasEvent) -> None:
         self._refuse(event, f"the alias *{event.anchor} is not accepted: write the value out")
         mark = event.start_mark
-        self._place(Scalar(mark.line + 1, mark.column + 1, "", plain=True))  # keys and values must stay in step
+        self._place(Scalar(mark.line + 1, mark.column + 1, "", True, self._source))  # keys and values must stay in step
 
     def _begin(self, event: CollectionStartEvent) -> bool:
         """Opens a collection, unless that is where reading ends."""
@@ -243,7 +272,7 @@ class _Composer:
             self._refuse_tag(event)
         mark = event.start_mark
         kind = Mapping if isinstance(event, MappingStartEvent) else Sequence
-        node = kind(mark.line + 1, mark.column + 1)
+        node = kind(mark.line + 1, mark.column + 1, source=self._source)
         self._attach(node)
         self._open.append(node)
         self._innermost = node
@@ -266,7 +295,7 @@ class _Composer:
             key, self._key = self._key, None
             if key.text in parent.pairs:
                 first = parent.pairs[key.text][0]
-                self._problems.add(key, f"the key {key.text!r} stands twice, first on line {first.line}: remove one")
+                self.problems.add(key, f"the key {key.text!r} stands twice, first on line {first.line}: remove one")
             else:
                 parent.pairs[key.text] = key, node
 
@@ -274,4 +303,4 @@ class _Composer:
         self._refuse(event, f"the tag {event.tag} is not accepted: the key says what type its value has")
 
     def _refuse(self, event: Event, text: str) -> None:
-        self._problems.at(event.start_mark.line + 1, event.start_mark.column + 1, text)
+        self.problems.at(event.start_mark.line + 1, event.start_mark.column + 1, text)

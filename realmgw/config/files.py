@@ -1,48 +1,135 @@
-"""From files to settings: the only part of this room that touches the file system."""
+"""From files to settings: the only part of this room that reads the file system."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
 
-from realmgw.config import consistency
-from realmgw.config.document import Node, Problems, parse
+from realmgw.config import consistency, layers, policy_schema
+from realmgw.config.document import Mapping, Node, Problems, parse
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Settings
 from realmgw.errors import ConfigurationError
 
 MAX_MAIN_FILE = 2**20  # octets
-"""The longest main file."""
+"""The longest main file, and the longest of every other that is laid over it."""
 
 
 def load(path: Path) -> Settings:
-    """Reads the main file. Subscriber files are read by `realmgw.subscribers.load`.
+    """Reads the main file and its drop-ins. Subscriber files are read by `realmgw.subscribers.load`.
 
     Args:
         path: The file; relative paths in it start at its folder.
 
     Raises:
-        ConfigurationError: It cannot be used; every problem is in it.
+        ConfigurationError: They cannot be used; every problem is in it.
     """
     problems = Problems(str(path))
     root = read(path, MAX_MAIN_FILE, problems)
+    places = _places(path.parent, root)
+    if isinstance(root, Mapping):
+        root = layers.all_of(root, _fragments(places, problems), problems)
     settings = None if root is None else GATEWAY(root, problems)
     consistency.check(problems)
     if root is None and not problems.found:
         problems.add(None, f"the file is empty: write {', '.join(key for key in GATEWAY.keys)}")
     if settings is None or problems.found:
         raise ConfigurationError(problems.lines())
-    return attrs.evolve(settings, subscribers=tuple(path.parent / folder for folder in settings.subscribers))
+    settings = located(settings, path.parent)
+    return attrs.evolve(settings, subscribers=_subscribers(places, settings.subscribers))
 
 
-def read(path: Path, limit: int, problems: Problems) -> Node | None:
+@attrs.frozen
+class _Places:
+    """Where drop-ins are looked for."""
+
+    layers: list[Path]
+    """Folders with folders of drop-ins."""
+    policies: list[Path]
+    """Further folders of policy files."""
+
+
+def _places(folder: Path, root: Node | None) -> _Places:
+    """Taken from the main file alone: a drop-in can not say where drop-ins are."""
+    default: tuple[Path, ...] = attrs.fields(Settings).drop_ins.default or ()
+    if root is None:
+        return _Places([], [])
+    return _Places(
+        [folder / layer for layer in layers.paths(root, "drop_ins", default)],
+        [folder / layer for layer in layers.paths(root, "policies", ())],
+    )
+
+
+def _fragments(places: _Places, problems: Problems) -> Iterator[Node]:
+    """The drop-ins as parts of a main file, in the order in which they are laid over it."""
+    for root in _documents([layer / layers.ZONES for layer in places.layers], problems):
+        yield layers.under("zones", root)
+    folders = [*(layer / layers.POLICIES for layer in places.layers), *places.policies]
+    for root in _documents(folders, problems):
+        policy = policy_schema.fragment(root, problems)
+        if policy is not None:
+            yield layers.under("policy", policy)
+    for root in _documents([layer / layers.FRAGMENTS for layer in places.layers], problems):
+        _refuse_places(root, problems)
+        yield root
+
+
+def _documents(folders: Iterable[Path], problems: Problems) -> Iterator[Node]:
+    """What the files of some folders say, without the empty ones."""
+    for path in layers.files(folders, problems):
+        own = Problems(str(path))
+        root = read(path, MAX_MAIN_FILE, own, source=str(path))
+        problems.include(own)
+        if root is not None:
+            yield root
+
+
+def _refuse_places(root: Node, problems: Problems) -> None:
+    for word in ("drop_ins", "policies"):
+        if isinstance(root, Mapping) and word in root.pairs:
+            problems.add(root.pairs[word][0], f"{word!r} says where files like this one are: write it in the main file")
+
+
+def _subscribers(places: _Places, named: Iterable[Path]) -> tuple[Path, ...]:
+    """The layers' folders of subscribers, where there are some, and then those that are named."""
+    named = list(named)
+    found = [each for layer in places.layers if (each := layer / layers.SUBSCRIBERS).is_dir()]
+    return tuple(dict.fromkeys([*(each for each in found if each not in named), *named]))
+
+
+def located(settings: Settings, folder: Path) -> Settings:
+    """The settings with every path that is relative starting at a folder."""
+    update, repository, control = settings.dns.update, settings.repository, settings.control
+    return attrs.evolve(
+        settings,
+        subscribers=tuple(folder / each for each in settings.subscribers),
+        policies=tuple(folder / each for each in settings.policies),
+        drop_ins=tuple(folder / each for each in settings.drop_ins),
+        state=folder / settings.state,
+        dns=attrs.evolve(settings.dns, update=attrs.evolve(update, key_file=_within(folder, update.key_file))),
+        repository=attrs.evolve(
+            repository,
+            token_file=_within(folder, repository.token_file),
+            ca_file=_within(folder, repository.ca_file),
+        ),
+        control=attrs.evolve(control, socket=folder / control.socket),
+    )
+
+
+def _within(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else folder / path
+
+
+def read(path: Path, limit: int, problems: Problems, *, source: str | None = None) -> Node | None:
     """Reads and parses a YAML file.
 
     Args:
         path: The file.
         limit: How many octets it may have; no more of it is read.
         problems: Gets what is wrong, the operating system's refusals included.
+        source: The nodes' `source`.
 
     Returns:
         The document; None when it is empty, or when it can not be used and a problem says so.
@@ -59,4 +146,4 @@ def read(path: Path, limit: int, problems: Problems) -> Node | None:
     if len(text) > limit:
         problems.add(None, f"has more than {limit} octets: split it")
         return None
-    return parse(text, problems)
+    return parse(text, problems, source=source)

@@ -6,18 +6,18 @@ keys together is in `consistency`.
 
 from __future__ import annotations
 
-import enum
 import itertools
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import attrs
 
-from realmgw.config.addresses import endpoint, ipv4, ipv4_range, prefixes
+from realmgw.config.addresses import endpoint, ipv4, ipv4_range, prefixes, url
 from realmgw.config.document import Node, Problems
 from realmgw.config.kinds import (
     Key,
     Section,
+    boolean,
     choice,
     integer,
     is_null,
@@ -29,49 +29,35 @@ from realmgw.config.kinds import (
     sequence,
     table,
 )
+from realmgw.config.labels import Label
+from realmgw.config.policy_schema import CHALLENGES, POLICY
 from realmgw.config.settings import (
     Address,
     Admission,
     Allocation,
     Attachment,
+    Challenges,
     Datapath,
     Dns,
     DnsFace,
+    Forwarding,
     Interfaces,
     NameServer,
+    PolicyStage,
     PoolPrefix,
     Pools,
     Settings,
+    Timeouts,
+    UnknownHosts,
+    UpdateFace,
     Zone,
 )
+from realmgw.config.surroundings_schema import CONTROL, LOGGING, REPOSITORY, SYNPROXY
 
 MAX_TTL = 604_800  # seconds
 """A week: longer ones are of no use in zones whose names come and go."""
 MAX_DURATION = 3600.0  # seconds
 """The longest time that anything may be told to wait or to remember."""
-
-
-class Label(enum.Enum):
-    """What values are remembered as, for `consistency`. In brackets: their type."""
-
-    ZONE = enum.auto()
-    """An apex (str)."""
-    NAME_SERVER = enum.auto()
-    """A zone's name server (NameServer)."""
-    APEX_ADDRESS = enum.auto()
-    """A zone's own address (IPv4Address)."""
-    INTERFACE = enum.auto()
-    """The name of an interface, of either side (str)."""
-    POOL = enum.auto()
-    """An entry of the circular pool (tuple[IPv4Network, ...])."""
-    SERVICE = enum.auto()
-    """An address of the service pool (IPv4Address)."""
-    LISTEN = enum.auto()
-    """Where the DNS server listens, on either side (Endpoint)."""
-    LINGER = enum.auto()
-    """`allocation.linger` (float)."""
-    LINGER_LOADED = enum.auto()
-    """`allocation.linger_loaded` (float)."""
 
 
 interface = matching(r"[^\s/:]{1,15}", "the name of a network interface, at most 15 characters")
@@ -90,6 +76,10 @@ class ZoneText:
     negative_ttl: int = 5  # seconds
     """As in `settings.Zone`."""
     ttl: int = 300  # seconds
+    """As in `settings.Zone`."""
+    aliases: bool = False
+    """As in `settings.Zone`."""
+    challenges: Challenges | None = None
     """As in `settings.Zone`."""
 
 
@@ -128,10 +118,14 @@ def _zones(node: Node, problems: Problems) -> tuple[Zone, ...] | None:
     if servers is None or contact is None:
         problems.add(node, "the first zone needs both 'name_servers' and 'contact': the others take them from it")
         return None
-    return tuple(
-        Zone(apex, text.name_servers or servers, text.contact or contact, text.address, text.negative_ttl, text.ttl)
-        for apex, text in texts.items()
-    )
+    return tuple(_zone(apex, text, servers, contact) for apex, text in texts.items())
+
+
+def _zone(apex: str, text: ZoneText, servers: tuple[NameServer, ...], contact: str) -> Zone:
+    """A zone with what it takes from the first."""
+    own = {field.name: getattr(text, field.name) for field in attrs.fields(ZoneText)}
+    own.update(name_servers=text.name_servers or servers, contact=text.contact or contact)
+    return Zone(apex, apex_address=own.pop("address"), **own)
 
 
 def _pool_piece(addresses: tuple[IPv4Network, ...], attachment: Attachment) -> tuple[PoolPrefix, ...]:
@@ -150,6 +144,8 @@ ZONE = Section(
         "address": Key(remembered(Label.APEX_ADDRESS, parsed(ipv4))),
         "negative_ttl": Key(integer(0, MAX_TTL)),
         "ttl": Key(integer(0, MAX_TTL)),
+        "aliases": Key(remembered(Label.ALIAS_ZONE, boolean)),
+        "challenges": Key(remembered(Label.CHALLENGES, CHALLENGES)),
     },
 )
 
@@ -187,11 +183,26 @@ _endpoint = remembered(Label.LISTEN, parsed(endpoint))
 WAN_FACE = Section(DnsFace, {"listen": Key(sequence(_endpoint, at_least=1), required=True), **_LIMITS})
 LAN_FACE = Section(DnsFace, {"listen": Key(sequence(_endpoint)), **_LIMITS})
 
+LOCAL_FACE = Section(DnsFace, LAN_FACE.keys)
+UPDATE_FACE = Section(UpdateFace, {"listen": Key(sequence(_endpoint)), "key_file": Key(parsed(Path))})
+_schedule = sequence(number(0.01, 60.0), at_least=1)
+TIMEOUTS = Section(Timeouts, {field.name: Key(_schedule) for field in attrs.fields(Timeouts)}, any_case=True)
+FORWARDING = Section(
+    Forwarding,
+    {
+        "resolvers": Key(sequence(remembered(Label.PEER, parsed(endpoint)))),
+        "timeouts": Key(TIMEOUTS),
+    },
+)
+
 DNS = Section(
     Dns,
     {
         "wan": Key(WAN_FACE, required=True),
         "lan": Key(LAN_FACE),
+        "local": Key(LOCAL_FACE),
+        "update": Key(UPDATE_FACE),
+        "forward": Key(FORWARDING),
         "udp_size": Key(integer(512, 1232)),
         "host_ttl": Key(integer(0, MAX_TTL)),
         "service_pool_ttl": Key(integer(0, MAX_TTL)),
@@ -229,6 +240,10 @@ DATAPATH = Section(
     {
         "table": Key(matching(r"[A-Za-z][A-Za-z0-9_]{0,31}", "a letter, then letters, digits and '_', at most 32")),
         "reject_rate": Key(integer(1, 1_000_000)),
+        "markdnat": Key(boolean),
+        "unknown_hosts": Key(choice(UnknownHosts)),
+        "policy_order": Key(sequence(remembered(Label.STAGE, choice(PolicyStage)))),
+        "network_api": Key(parsed(url)),
     },
 )
 
@@ -243,7 +258,15 @@ GATEWAY = Section(
         "allocation": Key(ALLOCATION),
         "admission": Key(ADMISSION),
         "datapath": Key(DATAPATH),
+        "policy": Key(POLICY),
+        "repository": Key(REPOSITORY),
+        "synproxy": Key(SYNPROXY),
+        "control": Key(CONTROL),
+        "logging": Key(LOGGING),
         "subscribers": Key(sequence(parsed(Path))),
+        "policies": Key(sequence(parsed(Path))),
+        "drop_ins": Key(sequence(parsed(Path))),
+        "state": Key(parsed(Path)),
     },
 )
 """The main file. Paths in it are as they are written."""

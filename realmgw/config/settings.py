@@ -7,13 +7,27 @@ values, durations are seconds, names are absolute, lower case, with the final do
 from __future__ import annotations
 
 import enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import attrs
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from realmgw.config.policy import REFERENCE_BANDS as REFERENCE_BANDS
+from realmgw.config.policy import Challenges as Challenges
+from realmgw.config.policy import Combination as Combination
+from realmgw.config.policy import LoadBand as LoadBand
+from realmgw.config.policy import Policy as Policy
+from realmgw.config.policy import PolicyStage as PolicyStage
+from realmgw.config.policy import ResolverGroup as ResolverGroup
+from realmgw.config.policy import UnknownHosts as UnknownHosts
+from realmgw.config.surroundings import Control as Control
+from realmgw.config.surroundings import Logging as Logging
+from realmgw.config.surroundings import LogLevel as LogLevel
+from realmgw.config.surroundings import Repository as Repository
+from realmgw.config.surroundings import Synproxy as Synproxy
+from realmgw.config.surroundings import Watch as Watch
+from realmgw.config.values import Address as Address
+from realmgw.config.values import Endpoint as Endpoint
+from realmgw.config.values import Network as Network
 
 
 class Attachment(enum.Enum):
@@ -33,16 +47,6 @@ class PoolPrefix:
     """A prefix without host bits."""
     attachment: Attachment
     """How it comes to us."""
-
-
-@attrs.frozen
-class Endpoint:
-    """Where a server listens."""
-
-    address: Address
-    """A single address: wildcards are refused, since answers must leave from the address that was asked."""
-    port: int
-    """1 to 65535."""
 
 
 @attrs.frozen
@@ -71,6 +75,10 @@ class Zone:
     """The SOA's MINIMUM and the TTL of negative answers; small, since a name may be added at any time."""
     ttl: int = 300  # seconds
     """TTL of SOA, NS and the zone's own address records."""
+    aliases: bool = False
+    """One-time aliases are made in it; no subscriber's names are."""
+    challenges: Challenges | None = None
+    """For names of this zone; None: those of the policy."""
 
 
 @attrs.frozen
@@ -88,6 +96,42 @@ class DnsFace:
 
 
 @attrs.frozen
+class UpdateFace:
+    """Where dynamic updates (RFC 2136) come in."""
+
+    listen: tuple[Endpoint, ...] = ()
+    """UDP and TCP."""
+    key_file: Path | None = None
+    """The TSIG keys (RFC 8945) that updates are signed with; None: they are not signed."""
+
+
+@attrs.frozen
+class Timeouts:
+    """How long to wait for a resolver's answer before asking again, by record type; after the last one: SERVFAIL."""
+
+    default: tuple[float, ...] = (0.25, 0.25, 0.25)  # seconds
+    """Of every type that has none of its own."""
+    a: tuple[float, ...] | None = None  # seconds
+    """Of A; None, here and below: as the default."""
+    aaaa: tuple[float, ...] | None = None  # seconds
+    """Of AAAA."""
+    srv: tuple[float, ...] | None = None  # seconds
+    """Of SRV."""
+    naptr: tuple[float, ...] | None = None  # seconds
+    """Of NAPTR."""
+
+
+@attrs.frozen
+class Forwarding:
+    """Where the LAN's questions about other people's names go."""
+
+    resolvers: tuple[Endpoint, ...] = ()
+    """Asked in turn; none: such questions are refused."""
+    timeouts: Timeouts = Timeouts()
+    """How long they have."""
+
+
+@attrs.frozen
 class Dns:
     """The DNS server."""
 
@@ -95,6 +139,12 @@ class Dns:
     """Serves the zones with reservation."""
     lan: DnsFace = DnsFace()
     """Serves the zones with private addresses, without reservation."""
+    local: DnsFace = DnsFace()
+    """Serves the gateway's own processes, as the LAN."""
+    update: UpdateFace = UpdateFace()
+    """Takes dynamic updates, from a DHCP server for example."""
+    forward: Forwarding = Forwarding()
+    """Resolvers for the LAN's other questions."""
     udp_size: int = 1232  # octets
     """The longest UDP answer that we give or say we take (RFC 9715); 512 to 1232."""
     host_ttl: int = 30  # seconds
@@ -173,6 +223,14 @@ class Datapath:
     """Name of our nftables table (family inet)."""
     reject_rate: int = 1000
     """Refusals told to senders per second; beyond it they are dropped in silence."""
+    markdnat: bool = False
+    """Translate with the MARKDNAT target of kmod/ instead of a map of hosts."""
+    unknown_hosts: UnknownHosts = UnknownHosts.ACCEPT
+    """What becomes of outgoing flows of LAN hosts that are no subscribers."""
+    policy_order: tuple[PolicyStage, ...] = tuple(PolicyStage)
+    """The stages of the network policy that are installed, in this order; none stands twice."""
+    network_api: str | None = None
+    """URL of a network controller's interface; None: there is none."""
 
 
 @attrs.frozen
@@ -197,3 +255,19 @@ class Settings:
     """The kernel's rules."""
     subscribers: tuple[Path, ...] = ()
     """Folders of subscriber files (`*.yaml`); in a later folder, a file of the same name replaces the earlier one."""
+    policies: tuple[Path, ...] = ()
+    """Folders of policy files, beside `policies.d` of the layers; they are read with the main file."""
+    drop_ins: tuple[Path, ...] = (Path("/usr/lib/realmgw"), Path())
+    """The layers: folders with `zones.d`, `policies.d`, `subscribers.d` and `realmgw.d`; a later one comes first."""
+    state: Path = Path("/var/lib/realmgw")
+    """Where the gateway keeps what must outlive it."""
+    policy: Policy = Policy()
+    """To whom addresses are given."""
+    repository: Repository = Repository()
+    """A policy database."""
+    synproxy: Synproxy = Synproxy()
+    """A SYN proxy upstream."""
+    control: Control = Control()
+    """How operators reach it."""
+    logging: Logging = Logging()
+    """What is logged."""

@@ -1,19 +1,30 @@
-"""The `realmgw` command. Exit status: 0 all is well, 1 problems were found, 2 the command line was wrong."""
+"""The `realmgw` command: what it can be told, and what it does with that. `ExitStatus` says how it ends.
+
+`check`, `subscribers add`, `remove` and `generate` work on the files; everything else asks the running gateway.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from realmgw import __version__, config, subscribers
-from realmgw.config.settings import Pools, Settings
-from realmgw.errors import ConfigurationError
-from realmgw.subscribers.model import Directory
+from realmgw import __version__, config
+from realmgw.config.settings import Control
+from realmgw.control import completion, local, shown
+from realmgw.control.client import ask
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.errors import ConfigurationError, PlatformError
 
 DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
 """The main file, when the command line names none."""
+
+Options = argparse.Namespace
+Answer = Any
+"""What JSON has."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,68 +34,254 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; by default those of the process.
 
     Returns:
-        The exit status.
+        The exit status, see `ExitStatus`.
 
     Raises:
         SystemExit: The command line was wrong (status 2), or asked for help or the version (0).
     """
-    options = _parser().parse_args(arguments)
-    status: int = options.run(options)
+    options = parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except CommandError as error:
+        return _complain(str(error), error.status)
+    except ConfigurationError as error:
+        return _complain(str(error), ExitStatus.PROBLEMS)
+    except PlatformError as error:
+        return _complain(str(error), ExitStatus.FAILED)
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _complain(text: str, status: ExitStatus) -> int:
+    print(f"realmgw: {text}", file=sys.stderr)
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Everything that the command line can say; completion and the tests of the manual are made from it."""
+    top = argparse.ArgumentParser(
         prog="realmgw", description="Operates a Realm Gateway. The gateway itself is started by `twistd realmgw`."
     )
-    parser.add_argument("--version", action="version", version=f"realmgw {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    check = commands.add_parser(
+    top.add_argument("--version", action="version", version=f"realmgw {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(
+        commands,
         "check",
-        help="check the configuration and the subscriber files",
-        description="Reads what the gateway would read, prints every problem, and changes nothing.",
+        "check the configuration and the subscriber files",
+        _check,
     )
-    check.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="main file [%(default)s]")
-    check.set_defaults(run=lambda options: _check(options.config))
-    return parser
+    _add_migrate(commands)
+    _add_changes(commands)
+    _add_views(commands)
+    _add_subscribers(commands)
+    _add_explain(commands)
+    script = commands.add_parser(
+        "completion", help="print a completion script", description="Prints a script for a shell."
+    )
+    script.add_argument("shell", choices=sorted(completion.SHELLS), help="the shell")
+    script.set_defaults(run=lambda options: _print_lines([completion.script(parser(), options.shell)]))
+    return top
 
 
-def _check(path: Path) -> int:
-    """Prints every problem of the main file and the subscriber files, and what was checked."""
+def _add_migrate(commands: Any) -> None:
+    text = "translate a folder of subscribers and policies of an existing deployment"
+    migrate = commands.add_parser("migrate", help=text, description=_sentence(text))
+    migrate.add_argument("folder", type=Path, help="the folder")
+    migrate.add_argument(
+        "--to", type=Path, default=Path(), metavar="FOLDER", help="the main file's folder [%(default)s]"
+    )
+    migrate.set_defaults(run=_migrate)
+
+
+def _add_changes(commands: Any) -> None:
+    plan = _add(commands, "plan", "show what a reload would change", _plan)
+    plan.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
+    _add(commands, "reload", "make true what is written in the files", _reload)
+    _add(commands, "purge", "remove everything of ours from the kernel; all flows end", _asker("purge", shown.purge))
+
+
+def _add_views(commands: Any) -> None:
+    _add(commands, "status", "show what runs, and what was counted", _asker("status", shown.status))
+    _add(commands, "pool", "show the circular pool by prefix and state", _asker("pool", shown.pool))
+    reservations = _add(
+        commands, "reservations", "show what stands at the addresses now", _asker("reservations", shown.reservations)
+    )
+    reservations.add_argument("--limit", default="1000", metavar="N", help="at most so many [%(default)s]")
+    views = _group(commands, "show", "show the configuration")
+    show = _add(views, "config", "show the configuration as it is written, in one piece", _show_config)
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--running", action="store_true", help="the one that is in force instead")
+    which.add_argument("--diff", action="store_true", help="what is different between the two")
+    show.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
+
+
+def _add_subscribers(commands: Any) -> None:
+    group = _group(commands, "subscribers", "show and change subscribers")
+    listing = _add(group, "list", "list subscribers", _asker("subscribers/list", shown.subscribers))
+    listing.add_argument("--match", default="", metavar="TEXT", help="only names that contain this")
+    listing.add_argument("--limit", default="1000", metavar="N", help="at most so many [%(default)s]")
+    show = _add(group, "show", "show a subscriber", _asker("subscribers/show", shown.subscriber))
+    show.add_argument("name", help="its name, or that of one of its services")
+    add = _add(group, "add", "add a subscriber, in a file of its own", _add_subscriber)
+    add.add_argument("name", help="its name")
+    add.add_argument("--address", required=True, help="its private address")
+    add.add_argument("--max-claims", type=int, metavar="N", help="how many claims may be pending on it")
+    add.add_argument(
+        "--service", action="append", default=[], metavar="NAME[:PROTOCOL[:PORT]]",
+        help="a service; repeat it for more (by default its own name, for everything)",
+    )  # fmt: skip
+    remove = _add(group, "remove", "remove a subscriber that has a file of its own", _remove_subscriber)
+    remove.add_argument("name", help="its name")
+    generate = _add(group, "generate", "make many subscribers from a template", _generate)
+    generate.add_argument("template", type=Path, help="a subscriber file with placeholders")
+    generate.add_argument("--count", type=int, required=True, metavar="N", help="how many")
+    generate.add_argument("--start", type=int, default=1, metavar="N", help="the first one's number [%(default)s]")
+    generate.add_argument("--output", type=Path, metavar="FOLDER", help="where to [the last folder of subscribers]")
+    for each in (add, remove, generate):
+        each.add_argument("--no-reload", action="store_true", help="do not have the running gateway reload")
+
+
+def _add_explain(commands: Any) -> None:
+    group = _group(commands, "explain", "tell what would be decided, and why")
+    name = _add(group, "name", "what a question would be answered", _asker("explain/name", shown.explanation))
+    name.add_argument("name", help="the name that is asked for")
+    name.add_argument("--resolver", required=True, metavar="ADDRESS", help="the address that asks")
+    packet = _add(group, "packet", "what would become of a first packet", _asker("explain/packet", shown.explanation))
+    packet.add_argument("source", help="its source address")
+    packet.add_argument("destination", help="its destination address, of the pool")
+    packet.add_argument("protocol", help="tcp, udp, icmp, sctp, or a number")
+    packet.add_argument("port", nargs="?", default="0", help="its destination port [%(default)s: none]")
+    packet.add_argument("--source-port", default="0", metavar="PORT", help="its source port [%(default)s]")
+
+
+def _group(commands: Any, name: str, text: str) -> Any:
+    group = commands.add_parser(name, help=text, description=_sentence(text))
+    return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _add(commands: Any, name: str, text: str, run: Callable[[Options], int]) -> argparse.ArgumentParser:
+    """A command, with the options that all of them have."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=_sentence(text))
+    command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="main file [%(default)s]")
+    if name != "check":
+        command.add_argument("--socket", type=Path, metavar="FILE", help="control socket [what the main file says]")
+        command.add_argument("--json", action="store_true", help="print the answer as JSON")
+    command.set_defaults(run=run)
+    return command
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+# What the commands do
+
+
+_NO_PARAMETERS = {"config", "socket", "json", "run", "exit_code"}
+
+
+def _ask(options: Options, command: str, **parameters: str) -> Answer:
+    return ask(options.socket or _socket(options.config), command, parameters)
+
+
+def _socket(main_file: Path) -> Path:
+    """Where the gateway of a main file listens; with a broken one, where it does by default."""
     try:
-        settings = config.load(path)
-    except ConfigurationError as error:
-        _print_lines(error.problems)
-        print("The subscriber files were not checked: that needs the zones of the main file.")
-        return _verdict(len(error.problems))
-    directory, problems = subscribers.load(settings.subscribers, settings.zones)
-    _print_lines(problems)
-    _print_lines(_description(path, settings, directory))
-    return _verdict(len(problems))
+        return config.load_or_last_good(main_file).settings.control.socket
+    except ConfigurationError:
+        return Control().socket
 
 
-def _description(path: Path, settings: Settings, directory: Directory) -> tuple[str, ...]:
-    """What was checked, in a few lines."""
-    folders = ", ".join(map(str, settings.subscribers)) or "no folders"
-    return (
-        f"{path}: {', '.join(zone.name for zone in settings.zones)}; {_pool(settings.pools)}",
-        f"{folders}: {len(directory.hosts)} hosts, {len(directory.services)} services",
-    )
+def _asker(command: str, show: Callable[[Answer], Iterable[str]]) -> Callable[[Options], int]:
+    """A command that asks the gateway, and shows what it says."""
+
+    def run(options: Options) -> int:
+        parameters = {key: str(value) for key, value in vars(options).items() if key not in _NO_PARAMETERS}
+        return _show(options, _ask(options, command, **parameters), show)
+
+    return run
 
 
-def _pool(pools: Pools) -> str:
-    return f"{sum(prefix.network.num_addresses for prefix in pools.circular)} addresses in the circular pool"
+def _show(options: Options, answer: Answer, show: Callable[[Answer], Iterable[str]]) -> int:
+    return _print_lines([json.dumps(answer, indent=2)] if options.json else show(answer))
 
 
-def _print_lines(lines: Sequence[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> int:
     for line in lines:
         print(line)
+    return ExitStatus.OK
 
 
-def _verdict(problems: int) -> int:
-    """Says the result, and returns the exit status that goes with it."""
-    print("No problems." if not problems else "1 problem." if problems == 1 else f"{problems} problems.")
-    return 1 if problems else 0
+def _check(options: Options) -> int:
+    lines, problems = local.check(options.config)
+    _print_lines(lines)
+    return ExitStatus.PROBLEMS if problems else ExitStatus.OK
+
+
+def _migrate(options: Options) -> int:
+    notes, files = local.migrate(options.folder, options.to)
+    return _print_lines([*notes, *(f"written: {path}" for path in files)])
+
+
+def _plan(options: Options) -> int:
+    answer = _ask(options, "plan")
+    _show(options, answer, shown.plan)
+    if answer["problems"] or answer["restart"]:
+        return ExitStatus.PROBLEMS
+    return ExitStatus.DIFFERENT if options.exit_code and answer["different"] else ExitStatus.OK
+
+
+def _reload(options: Options) -> int:
+    answer = _ask(options, "reload")
+    _show(options, answer, shown.reload)
+    if answer["status"] == "failed":
+        return ExitStatus.FAILED
+    return ExitStatus.PROBLEMS if answer["problems"] else ExitStatus.OK
+
+
+def _show_config(options: Options) -> int:
+    written = config.load(options.config) if not options.running else None
+    running = str(_ask(options, "config")["config"]) if options.running or options.diff else ""
+    if options.diff and written is not None:
+        lines = shown.difference(running, config.dump(written))
+        _show(options, {"different": bool(lines), "lines": lines}, lambda answer: answer["lines"])
+        return ExitStatus.DIFFERENT if options.exit_code and lines else ExitStatus.OK
+    text = running if written is None else config.dump(written)
+    return _show(options, {"config": text}, lambda answer: [answer["config"].rstrip("\n")])
+
+
+def _add_subscriber(options: Options) -> int:
+    wanted = local.Wanted(options.name, options.address, tuple(options.service), options.max_claims)
+    return _written(options, [local.add(config.load(options.config), wanted)], "written")
+
+
+def _remove_subscriber(options: Options) -> int:
+    return _written(options, [local.remove(config.load(options.config), options.name)], "removed")
+
+
+def _generate(options: Options) -> int:
+    def progress(done: int) -> None:
+        print(f"\r{shown.bar(done, options.count)}", end="", file=sys.stderr, flush=True)
+
+    numbers = range(options.start, options.start + options.count)
+    settings = None if options.output else config.load(options.config)
+    folder = options.output or local.own_folder(settings)
+    files = local.generate(options.template, numbers, folder, progress if sys.stderr.isatty() else lambda _done: None)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    return _written(options, files, "written")
+
+
+def _written(options: Options, files: Sequence[Path], what: str) -> int:
+    """Says which files were changed, and has the gateway reload them if it runs."""
+    answer: dict[str, Answer] = {what: list(map(str, files)), "reload": None}
+    if not options.no_reload:
+        try:
+            answer["reload"] = _ask(options, "reload")
+        except CommandError as error:
+            if error.status is not ExitStatus.NO_GATEWAY:
+                raise
+    _show(options, answer, lambda answer: shown.files(answer, what))
+    return ExitStatus.PROBLEMS if answer["reload"] and answer["reload"]["problems"] else ExitStatus.OK
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -74,3 +75,32 @@ class OrderedService(MultiService):
                 yield maybeDeferred(each.stopService)
             except Exception:  # noqa: BLE001 - the others must still be stopped
                 _log.failure("service {name} did not stop properly", name=each.name)
+
+
+class ReloadService(Service):
+    """Reloads on SIGHUP while it runs.
+
+    Args:
+        reload: Called with who wants it.
+        call: Has the reactor call a function; safe in a signal handler.
+    """
+
+    name = "reload"
+
+    def __init__(self, reload: Callable[[str], object], call: Callable[..., object]) -> None:
+        self._reload = reload
+        self._call = call
+        self._former: Any = None
+
+    def startService(self) -> None:
+        """Begin to listen to the signal."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self._former = signal.signal(signal.SIGHUP, self._received)
+
+    def stopService(self) -> None:
+        """Listen to it no more."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        signal.signal(signal.SIGHUP, self._former)
+
+    def _received(self, _number: int, _frame: object) -> None:
+        self._call(self._reload, "SIGHUP")

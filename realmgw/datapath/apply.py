@@ -20,6 +20,7 @@ from realmgw.datapath.client import Run, open_nft, run_program
 from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.links import Route
 from realmgw.datapath.nft import Nft
+from realmgw.datapath.ruleset import HostChange, Ruleset
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
@@ -55,6 +56,7 @@ class Kernel:
         self._run = run
         self._nft: Nft | None = None
         self._sequence = 0
+        self._native_queue = False
 
     def probe(self) -> Capabilities:
         """Find out what the machine can do; nothing is left behind.
@@ -95,11 +97,55 @@ class Kernel:
             doubts = links.check_pool(settings.pools, settings.interfaces, addresses)
             review = self._review(netlink)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
-            self.nft.run(ruleset.replacement(ruleset.Ruleset.of(settings, native_queue=found.native_queue), hosts))
+            self.nft.run(ruleset.replacement(Ruleset.of(settings, native_queue=found.native_queue), hosts))
+            self._native_queue = found.native_queue
             self._place_queue_step(found)
             changes = [*self._place_routes(netlink, links.wanted_routes(settings.pools.circular))]
         changes += [client.write_sysctl(key, value) for key, value in review.changes]
         return Applied(found, tuple(changes), (*doubts, *review.warnings))
+
+    def change(self, settings: Settings, hosts: HostChange) -> None:
+        """Lead from what was applied to other settings and hosts: the rules in one transaction, then the routes.
+
+        Interfaces, table and queue must be the same.
+
+        Args:
+            settings: From now on.
+            hosts: What becomes of the hosts.
+
+        Raises:
+            RealmGatewayError: Something was refused. What was changed before that was changed back.
+        """
+        old, native = self._settings, self._native_queue
+        before, after = (Ruleset.of(each, native_queue=native) for each in (old, settings))
+        if old.pools == settings.pools:
+            self._run_if_any(ruleset.changes(before, after, hosts))
+        else:
+            self._change_pool(settings, before, after, hosts)
+        self._settings = settings
+
+    def _change_pool(self, settings: Settings, before: Ruleset, after: Ruleset, hosts: HostChange) -> None:
+        with client.route_socket() as netlink:
+            links.check_pool(settings.pools, settings.interfaces, client.addresses(netlink))
+            self._run_if_any(ruleset.changes(before, after, hosts))
+            try:
+                tuple(self._place_routes(netlink, links.wanted_routes(settings.pools.circular)))
+            except RealmGatewayError:
+                self._run_if_any(ruleset.changes(after, before, hosts.undone()))
+                tuple(self._place_routes(netlink, links.wanted_routes(self._settings.pools.circular)))
+                raise
+
+    def _run_if_any(self, commands: str) -> None:
+        if commands:
+            self.nft.run(commands)
+
+    def end_flows(self, addresses: Iterable[bytes]) -> int:
+        """End every flow of these private addresses (packed), and tell how many there were.
+
+        Raises:
+            RealmGatewayError: The kernel refused; some may have been ended.
+        """
+        return client.end_flows(addresses)
 
     def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
         """Change the map of hosts in one transaction, and nothing else.

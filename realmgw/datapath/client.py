@@ -9,7 +9,7 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from realmgw.datapath import counters, links, sysctls
+from realmgw.datapath import counters, flows, links, sysctls
 from realmgw.datapath.counters import Count
 from realmgw.datapath.links import Addresses, Kind, Route
 from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
@@ -206,6 +206,39 @@ def read_counters(table: str, sequence: int) -> dict[str, Count]:
         while not counters.parse(netlink.recv(_READ_SIZE), sequence, found):
             pass
     return found
+
+
+def end_flows(addresses: Iterable[bytes]) -> int:
+    """End every flow of these private addresses, in both directions.
+
+    Args:
+        addresses: Packed.
+
+    Returns:
+        How many were ended.
+
+    Raises:
+        RealmGatewayError: The kernel refused; some may have been ended.
+    """
+    wanted = frozenset(addresses)
+    pattern = flows.sources(wanted)
+    found: list[flows.Flow] = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
+        for sequence, family in enumerate(flows.families(wanted), 1):
+            netlink.send(flows.listing(sequence, family))
+            while not flows.parse(netlink.recv(_READ_SIZE), sequence, pattern, found):
+                pass
+        return sum(_end(netlink, flow) for flow in found if not wanted.isdisjoint(flow.sources))
+
+
+def _end(netlink: socket.socket, flow: flows.Flow) -> bool:
+    """End a flow; returns whether it was still there."""
+    netlink.send(flows.deletion(0, flow))
+    for error in flows.acknowledgements(netlink.recv(_READ_SIZE)):
+        if error not in (0, flows.ENOENT):
+            raise RealmGatewayError(f"netlink: the kernel refused to end a flow (error {error})")
+        return error == 0
+    raise RealmGatewayError("netlink: the end of a flow was not acknowledged")
 
 
 def queue_socket_works() -> bool:

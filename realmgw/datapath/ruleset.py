@@ -158,13 +158,68 @@ def host_changes(table: str, old: Iterable[Host], new: Iterable[Host]) -> str:
         ConfigurationError: A host's address is not IPv4.
     """
     # Compared before they are written out: this runs beside the reactor, and most hosts stay.
-    before = {host.index: host.address for host in old}
+    before = {host.index: host for host in old}
     after = {host.index: host for host in new}
-    gone = [marks.admitted(index) for index, address in before.items() if _address(after.get(index)) != address]
-    came = [host for index, host in after.items() if before.get(index) != host.address]
-    lines = [*_commands("delete", table, "hosts", (f"{mark:#x}" for mark in gone))]
-    lines += _commands("add", table, "hosts", (f"{key} : {address}" for key, address in _elements(came)))
+    gone = [host for index, host in before.items() if _address(after.get(index)) != host.address]
+    came = [host for index, host in after.items() if _address(before.get(index)) != host.address]
+    return "".join(line + "\n" for line in _hosts_changed(table, gone, came))
+
+
+@attrs.frozen(eq=False)
+class HostChange:
+    """What becomes of the hosts that flows can be translated to."""
+
+    before: Mapping[int, Host]
+    """All that the kernel has, by index."""
+    gone: tuple[Host, ...] = ()
+    """Those of them that it shall not have, those whose address changes among them."""
+    came: tuple[Host, ...] = ()
+    """Those that it shall have and has not, likewise."""
+
+    def after(self) -> dict[int, Host]:
+        """All that the kernel shall have; O(hosts)."""
+        left = {host.index for host in self.gone}
+        every = {index: host for index, host in self.before.items() if index not in left}
+        return {**every, **{host.index: host for host in self.came}}
+
+    def undone(self) -> HostChange:
+        """The way back; O(hosts)."""
+        return HostChange(self.after(), gone=self.came, came=self.gone)
+
+
+def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
+    """The transaction that leads from one ruleset and its hosts to another.
+
+    Hosts, the pool and the addresses for outgoing flows are changed in place; anything else replaces the whole table,
+    and its counters begin anew.
+
+    Args:
+        before: What the kernel has.
+        after: What it shall have.
+        hosts: What becomes of the hosts.
+
+    Returns:
+        Commands for nft, empty when nothing changes.
+
+    Raises:
+        ConfigurationError: A host's address is not IPv4.
+    """
+    if attrs.evolve(before, pool=after.pool, outbound=after.outbound) != after:
+        return replacement(after, hosts.after().values())
+    lines = list(_hosts_changed(after.table, hosts.gone, hosts.came))
+    if before.pool != after.pool:
+        lines.append(f"flush set inet {after.table} pool")
+        lines += _commands("add", after.table, "pool", map(str, after.pool))
+    if before.outbound != after.outbound:
+        _, *rules = _chains(after)["outbound"]
+        lines.append(f"flush chain inet {after.table} outbound")
+        lines += (f"add rule inet {after.table} outbound {rule}" for rule in rules)
     return "".join(line + "\n" for line in lines)
+
+
+def _hosts_changed(table: str, gone: Iterable[Host], came: Iterable[Host]) -> Iterator[str]:
+    yield from _commands("delete", table, "hosts", (f"{marks.admitted(host.index):#x}" for host in gone))
+    yield from _commands("add", table, "hosts", (f"{key} : {address}" for key, address in _elements(came)))
 
 
 def stray_additions(table: str, sources: Iterable[bytes]) -> str:

@@ -7,7 +7,7 @@ restarted firewall that flushes the whole ruleset) is put back: without it the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from twisted.application import service
@@ -17,8 +17,10 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.counters import Count, QueueFigures
+from realmgw.datapath.ruleset import HostChange
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 
@@ -58,6 +60,12 @@ class KernelSide(Protocol):
 
     def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
         """See `Kernel.change_hosts`."""
+
+    def change(self, settings: Settings, hosts: HostChange) -> None:
+        """See `Kernel.change`."""
+
+    def end_flows(self, addresses: Iterable[bytes]) -> int:
+        """See `Kernel.end_flows`."""
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """See `Kernel.add_strays`."""
@@ -123,7 +131,7 @@ class DatapathService(service.Service):
         self, kernel: KernelSide, hosts: Iterable[Host], *, clock: IReactorTime, worker: Worker, purging: bool = False
     ) -> None:
         self._kernel = kernel
-        self._hosts = tuple(hosts)
+        self._hosts = {host.index: host for host in hosts}
         self._clock = clock
         self._worker = worker
         self._purging = purging
@@ -150,7 +158,7 @@ class DatapathService(service.Service):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._worker.start()
         try:
-            self.applied = yield self._worker.call(self._kernel.apply, self._hosts)
+            self.applied = yield self._worker.call(self._kernel.apply, tuple(self._hosts.values()))
         except Exception:
             yield self.stopService()
             raise
@@ -193,6 +201,32 @@ class DatapathService(service.Service):
         new = tuple(hosts)
         yield self._worker.call(self._change_hosts, new)
 
+    @inlineCallbacks
+    def change(
+        self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]
+    ) -> Generator[Deferred[Any], Any, None]:
+        """Lead the kernel to other settings and hosts, in one transaction; flows that exist stay where they are.
+
+        Args:
+            settings: From now on. Interfaces, table and queue are the same.
+            gone: Hosts that are no more, those whose address changes among them.
+            came: Hosts that are new, likewise.
+
+        Returns:
+            A Deferred that fires when the kernel has them. When it fails, the kernel has what it had before.
+        """
+        yield self._worker.call(self._change, settings, gone, came)
+
+    @inlineCallbacks
+    def end_flows(self, addresses: Collection[bytes]) -> Generator[Deferred[Any], Any, int]:
+        """End every flow of private addresses (packed) that no host has any more.
+
+        Returns:
+            A Deferred that fires with how many there were, and fails with `RealmGatewayError` if the kernel refused.
+        """
+        ended: int = (yield self._worker.call(self._kernel.end_flows, addresses)) if addresses else 0
+        return ended
+
     def push_stray(self, source: bytes) -> None:
         """Have the kernel keep a sender to a rate. Cheap: the kernel is told within `STRAY_INTERVAL`.
 
@@ -234,10 +268,17 @@ class DatapathService(service.Service):
         """See `Kernel.queue_figures`."""
         return self._kernel.queue_figures()
 
+    def _change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> None:
+        """In the worker's thread, like everything that looks at all hosts."""
+        self._kernel.change(settings, HostChange(self._hosts, gone, came))
+        for host in gone:
+            del self._hosts[host.index]
+        self._hosts.update((host.index, host) for host in came)
+
     def _change_hosts(self, new: tuple[Host, ...]) -> None:
         """In the worker's thread, so that two changes handed over in a row each see what the one before left."""
-        self._kernel.change_hosts(self._hosts, new)
-        self._hosts = new
+        self._kernel.change_hosts(tuple(self._hosts.values()), new)
+        self._hosts = {host.index: host for host in new}
 
     @inlineCallbacks
     def _look(self) -> Generator[Deferred[Any], Any, None]:
@@ -245,7 +286,7 @@ class DatapathService(service.Service):
         try:
             if not self._purged and not self._kernel.counts():
                 self._log.error("datapath: the table was removed by somebody else; it is put back")
-                yield self._worker.call(lambda: self._kernel.apply(self._hosts))
+                yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
                 self.repairs += 1
         except RealmGatewayError as error:
             self._log.error("datapath: {error}", error=error)

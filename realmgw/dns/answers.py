@@ -96,6 +96,11 @@ class Answers(abc.ABC):
         """From the next query on, answers come from another table; what waits for an address goes on waiting."""
         self.table = table
 
+    def regard(self, dns: settings.Dns, service_pool: tuple[bytes, ...]) -> None:
+        """From the next query on, answers have other sizes and TTLs, and another reverse proxy (packed addresses)."""
+        del service_pool
+        self._dns = dns
+
     def answer(self, query: Query, asker: Asker, *, now: float, refused: Reason | None = None) -> bytes | None:
         """Answers a query of opcode QUERY.
 
@@ -180,7 +185,7 @@ class Answers(abc.ABC):
     def _own(self, query: Query) -> RecordSets | None:
         """The records of a name besides the addresses of services; None if there is no such name."""
         sets = self.table.static.get(query.name)
-        if sets is None and (query.name in self.table.services or query.name in self.table.parents):
+        if sets is None and (query.name in self.table.services or query.name in self.table.below):
             return NO_RECORDS
         return sets
 
@@ -233,6 +238,12 @@ class WanAnswers(Answers):
         """See `Answers.replace`."""
         super().replace(table)
         self._services = table.services
+
+    def regard(self, dns: settings.Dns, service_pool: tuple[bytes, ...]) -> None:
+        """See `Answers.regard`."""
+        super().regard(dns, service_pool)
+        self._service_pool = service_pool
+        self._opts = _usual_opts(dns.udp_size)
 
     def quick(self, message: bytes, address: tuple[Any, ...], *, now: float) -> bytes | Reason | None:
         """See `Answers.quick`; here it answers A of a service, asked for with flags and OPT of the usual shape.
@@ -296,7 +307,7 @@ class LanAnswers(Answers):
         if host is not None:
             return {Type.PTR: (Record(query.name, Type.PTR, self._dns.host_ttl, targets=(to_wire(host.name),)),)}
         sets = super()._own(query)
-        return NO_RECORDS if sets is None and query.name in self.table.pointer_parents else sets
+        return NO_RECORDS if sets is None and query.name in self.table.pointers_below else sets
 
 
 def _precluded(query: Query) -> Rcode | None:

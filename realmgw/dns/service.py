@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
+import attrs
 from twisted.application import service
 from twisted.internet import defer
 from twisted.internet.error import CannotListenError
@@ -20,9 +21,10 @@ from realmgw.config.settings import DnsFace, Endpoint, Settings
 from realmgw.dns.answers import Allocator, Answers, LanAnswers, WanAnswers
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
-from realmgw.dns.zones import compile_table
+from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, name_changes
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Directory
+from realmgw.subscribers.register import Changes
 
 BACKLOG = 128
 """How many TCP connections the kernel holds for us before we accept them."""
@@ -34,6 +36,18 @@ _ADVICE = {
     errno.EPERM: "ports below 1024 need CAP_NET_BIND_SERVICE: start as root or grant the capability",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address: add it, or correct `listen`",
 }
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """What a reload will change in the answers."""
+
+    settings: Settings
+    """From then on."""
+    table: ZoneTable
+    """The table, or another one when the zones are different."""
+    names: NameChanges
+    """What changes in it."""
 
 
 class DnsService(service.Service):
@@ -85,7 +99,47 @@ class DnsService(service.Service):
         Raises:
             names.BadNameError: A name in it is not valid; the directory in use stays.
         """
-        table = compile_table(self._settings.zones, directory)
+        self._swap(compile_table(self._settings.zones, directory))
+
+    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Generator[None, None, Prepared]:
+        """Finds out what a reload means for the answers; nothing is done yet. Yields every now and then.
+
+        Args:
+            settings: From now on; where the server listens is the same.
+            directory: The present one; must not be changed before this has come to its end.
+            changes: What becomes of it.
+
+        Returns:
+            What `commit` wants.
+
+        Raises:
+            names.BadNameError: A name is not valid.
+        """
+        table = self.wan.answers.table
+        if settings.zones != self._settings.zones:
+            table = yield from compiling(settings.zones, directory)
+        gone = (*changes.removed, *(before for before, _ in changes.changed))
+        came = (*changes.added, *(after for _, after in changes.changed))
+        names = name_changes(table, changes.names_gone, changes.services, gone, came)
+        return Prepared(settings, table, names)
+
+    def commit(self, prepared: Prepared) -> Generator[None, None, None]:
+        """Answers by what was prepared, from the next query on. Nothing in here can fail.
+
+        Changes of up to `zones.AT_ONCE` names are made all at once; with more, it yields now and then, and for a moment
+        some names are as before.
+        """
+        settings = prepared.settings
+        yield from amending(prepared.table, prepared.names)
+        service_pool = tuple([address.packed for address in settings.pools.service])
+        for face, limits in ((self.wan, settings.dns.wan), (self.lan, settings.dns.lan)):
+            face.answers.regard(settings.dns, service_pool)
+            face.limits = limits
+        self._settings = settings
+        if prepared.table is not self.wan.answers.table:
+            self._swap(prepared.table)
+
+    def _swap(self, table: ZoneTable) -> None:
         self.wan.answers.replace(table)
         self.lan.answers.replace(table)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TypeVar
 
 import attrs
 
@@ -16,6 +18,11 @@ from realmgw.subscribers.model import Directory, Host, Service
 SERIAL, REFRESH, RETRY, EXPIRE = 1, 3600, 900, 1209600
 """Of every SOA. Nobody transfers our zones (a secondary could not reserve an address), so nobody acts on these, and a
 serial that is the same on every gateway of a realm is the right one."""
+
+AT_ONCE = 512
+"""So many names are put into a table, or taken out, between two yields."""
+
+T = TypeVar("T")
 
 _SOA_TIMES = struct.Struct("!IIIII")
 
@@ -72,12 +79,27 @@ class ZoneTable:
     """The zones' own records: of apexes and name servers."""
     services: dict[bytes, Service]
     """The services. One whose name has an address among the zones' own records is not in here."""
-    parents: frozenset[bytes]
-    """Names that have nothing but names below them; they exist all the same (RFC 8020)."""
+    below: dict[bytes, int]
+    """How many names there are below each name that is no apex. A name that has some exists, even if it has nothing
+    itself (RFC 8020)."""
     pointers: dict[bytes, Host]
     """Hosts by the reverse names of their private addresses."""
-    pointer_parents: frozenset[bytes]
-    """What `parents` is, for the reverse names."""
+    pointers_below: dict[bytes, int]
+    """What `below` is, for the reverse names."""
+
+
+@attrs.frozen(eq=False)
+class NameChanges:
+    """What becomes of the names of a table."""
+
+    services_gone: tuple[bytes, ...] = ()
+    """Names of services that are no more."""
+    services: tuple[tuple[bytes, Service], ...] = ()
+    """Services that are new or different."""
+    pointers_gone: tuple[bytes, ...] = ()
+    """Reverse names of addresses that no host has any more."""
+    pointers: tuple[tuple[bytes, Host], ...] = ()
+    """Hosts that are new or different, by their reverse names."""
 
 
 def compile_table(zones: tuple[settings.Zone, ...], directory: Directory) -> ZoneTable:
@@ -86,19 +108,115 @@ def compile_table(zones: tuple[settings.Zone, ...], directory: Directory) -> Zon
     Raises:
         names.BadNameError: A zone, name server or service has no valid name.
     """
+    steps = compiling(zones, directory)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        table: ZoneTable = end.value
+        return table
+
+
+def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Generator[None, None, ZoneTable]:
+    """`compile_table` in steps: yields every `AT_ONCE` names, so that the caller can do something else meanwhile.
+
+    Args:
+        zones: The zones.
+        directory: Must not be changed before this has come to its end.
+    """
     by_apex = {authority.apex: authority for authority in map(_authority, zones)}
     authorities = Authorities(by_apex, max((len(names.ancestors(apex)) - 1 for apex in by_apex), default=0))
-    static = _static(authorities, zones)
-    services = _services(authorities, static, directory.services.values())
-    pointers = _pointers(authorities, directory.hosts.values())
-    return ZoneTable(
-        authorities,
-        static,
-        services,
-        _parents(authorities, (static, services)),
+    table = ZoneTable(authorities, _static(authorities, zones), {}, {}, {}, {})
+    for name in table.static:
+        _count(table.below, authorities, name, 1)
+    yield
+    for services in _portions(directory.services.values()):
+        yield from amending(table, name_changes(table, (), services, (), ()))
+    for hosts in _portions(directory.hosts.values()):
+        yield from amending(table, name_changes(table, (), (), (), hosts))
+    return table
+
+
+def name_changes(
+    table: ZoneTable,
+    names_gone: Iterable[str],
+    services: Iterable[Service],
+    hosts_gone: Iterable[Host],
+    hosts: Iterable[Host],
+) -> NameChanges:
+    """What a change of the directory means for a table, which is not touched.
+
+    Args:
+        table: The table.
+        names_gone: Services that are no more.
+        services: Services that are new or different.
+        hosts_gone: Hosts that are no more, or as they were before they changed.
+        hosts: Hosts that are new or different.
+
+    Raises:
+        names.BadNameError: A service has no valid name.
+    """
+    pointers = tuple(_pointers(table.zones, hosts))
+    there = {name for name, _ in pointers}
+    gone = [reverse_name(host.address) for host in hosts_gone]
+    return NameChanges(
+        tuple(name for name in map(names.to_wire, names_gone) if name in table.services),
+        tuple(_services(table.zones, table.static, services)),
+        tuple(name for name in gone if name not in there and name in table.pointers),
         pointers,
-        _parents(authorities, (pointers,)),
     )
+
+
+def amending(table: ZoneTable, changes: NameChanges) -> Generator[None, None, None]:
+    """Makes changes true in a table, in place, and yields every `AT_ONCE` names. Fewer are changed all at once."""
+    zones = table.zones
+    yield from _leaving(table.services, table.below, zones, changes.services_gone)
+    yield from _leaving(table.pointers, table.pointers_below, zones, changes.pointers_gone)
+    yield from _joining(table.services, table.below, zones, changes.services)
+    yield from _joining(table.pointers, table.pointers_below, zones, changes.pointers)
+
+
+def _leaving(
+    there: dict[bytes, T], below: dict[bytes, int], zones: Authorities, gone: Iterable[bytes]
+) -> Generator[None, None, None]:
+    for count, name in enumerate(gone, 1):
+        if there.pop(name, None) is not None:
+            _count(below, zones, name, -1)
+        if not count % AT_ONCE:
+            yield
+
+
+def _joining(
+    there: dict[bytes, T], below: dict[bytes, int], zones: Authorities, came: Iterable[tuple[bytes, T]]
+) -> Generator[None, None, None]:
+    for count, (name, value) in enumerate(came, 1):
+        if name not in there:
+            _count(below, zones, name, 1)
+        there[name] = value
+        if not count % AT_ONCE:
+            yield
+
+
+def _portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
+    """All of them, at most `AT_ONCE` at a time."""
+    iterator = iter(values)
+    while portion := tuple(islice(iterator, AT_ONCE)):
+        yield portion
+
+
+def _count(below: dict[bytes, int], zones: Authorities, name: bytes, difference: int) -> None:
+    """A name is there, or no more: counts for the names between it and its apex."""
+    apexes = zones.by_apex
+    if name in apexes:
+        return
+    above = name[1 + name[0] :]
+    while above not in apexes:
+        left = below.get(above, 0) + difference
+        if left:
+            below[above] = left
+        else:
+            del below[above]
+        above = above[1 + above[0] :]
 
 
 def _authority(zone: settings.Zone) -> Authority:
@@ -141,8 +259,7 @@ def address_record(owner: bytes, ttl: int, address: bytes) -> Record:
 
 def _services(
     authorities: Authorities, static: Mapping[bytes, RecordSets], services: Iterable[Service]
-) -> dict[bytes, Service]:
-    found = {}
+) -> Iterator[tuple[bytes, Service]]:
     own = {name for name, sets in static.items() if Type.A in sets or Type.AAAA in sets}
     inside = set(authorities.by_apex)
     for service in services:
@@ -152,17 +269,14 @@ def _services(
         above = name[1 + name[0] :]  # most names stand below one that was looked at already
         if above in inside or authorities.of(name) is not None:
             inside.add(name)
-            found[name] = service
-    return found
+            yield name, service
 
 
-def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> dict[bytes, Host]:
-    found = {}
+def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple[bytes, Host]]:
     for host in hosts:
         name = reverse_name(host.address)
         if authorities.of(name) is not None:
-            found[name] = host
-    return found
+            yield name, host
 
 
 def reverse_name(address: bytes) -> bytes:
@@ -171,17 +285,3 @@ def reverse_name(address: bytes) -> bytes:
         return names.to_wire(".".join(str(octet) for octet in reversed(address)) + ".in-addr.arpa.")
     nibbles = [nibble for octet in reversed(address) for nibble in (octet & 0xF, octet >> 4)]
     return names.to_wire(".".join(f"{nibble:x}" for nibble in nibbles) + ".ip6.arpa.")
-
-
-def _parents(authorities: Authorities, tables: Iterable[Mapping[bytes, object]]) -> frozenset[bytes]:
-    """The names between those in the tables and their apexes that are in none of the tables."""
-    found: set[bytes] = set()
-    for table in tables:
-        for name in table:
-            above = name
-            while above not in authorities.by_apex:
-                above = above[1 + above[0] :]
-                if above in found:
-                    break
-                found.add(above)
-    return frozenset(found.difference(*tables, authorities.by_apex))

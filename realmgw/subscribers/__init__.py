@@ -5,4 +5,5 @@ host is reached, with what may be reached by it. An *entry* is a subscriber as a
 hosts and services of one moment; `load` makes it from drop-in folders.
 """
 
+from realmgw.subscribers.collection import Realm as Realm
 from realmgw.subscribers.files import load as load

@@ -3,32 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from functools import partial
 
 import attrs
 
 from realmgw.config.document import Node, Problems
 from realmgw.config.names import is_reverse, is_within
-from realmgw.config.settings import Zone
+from realmgw.config.settings import Address, Network, Settings, Zone
 from realmgw.subscribers.model import Directory, Host, Service
-from realmgw.subscribers.schema import Entry, Label
+from realmgw.subscribers.schema import Entry, Label, Offer
+
+
+class Realm:
+    """What subscribers may say beside the gateway's own settings.
+
+    Args:
+        zones: Every zone; services lie within the forward ones.
+        own: The gateway's own addresses.
+        pool: Prefixes of its circular pool.
+        has_service_pool: Names with `proxy_required` can be answered.
+    """
+
+    def __init__(
+        self,
+        zones: Iterable[Zone],
+        own: Iterable[Address] = (),
+        pool: Iterable[Network] = (),
+        *,
+        has_service_pool: bool = True,
+    ) -> None:
+        zones = tuple(zones)
+        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name) and not zone.aliases)
+        self._aliases = tuple(zone.name for zone in zones if zone.aliases)
+        self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
+        self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
+        self._endings = tuple(f".{zone}" for zone in self._forward)
+        self._own = frozenset(own)
+        self._pool = tuple(pool)
+        self._has_service_pool = has_service_pool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Realm:
+        """The realm of a gateway."""
+        dns, pools = settings.dns, settings.pools
+        own = {listen.address for face in (dns.wan, dns.lan, dns.local, dns.update) for listen in face.listen}
+        own.update(pools.service)
+        for zone in settings.zones:
+            own.update(server.address for server in zone.name_servers if server.address is not None)
+            own.update([] if zone.apex_address is None else [zone.apex_address])
+        networks = [prefix.network for prefix in pools.circular]
+        return cls(settings.zones, own, networks, has_service_pool=bool(pools.service))
+
+    def refusals(self, name: str) -> Iterator[str]:
+        """Why a service can not have a name: what is wrong, and what to write instead."""
+        if name.endswith(self._endings) and name not in self._taken and not self._aliases:
+            return  # of nearly every name, and there are very many
+        if any(is_within(name, zone) for zone in self._aliases):
+            yield f"{name} lies within a zone of one-time aliases: write a name within {self._zones()}"
+        elif not any(is_within(name, zone) for zone in self._forward):
+            yield f"{name} lies outside our zones: write a name within {self._zones()}"
+        if name in self._taken:
+            yield f"{name} has an address of the gateway itself: write another name"
+
+    def _zones(self) -> str:
+        return " or ".join(self._forward)
+
+    def refusals_of_address(self, entry: Entry) -> Iterator[str]:
+        """Why a subscriber can not have its address.
+
+        One that is reached by no name may have the gateway's own: so existing collections list the gateway itself.
+        """
+        if entry.services and entry.address in self._own:
+            yield f"{entry.address} is the gateway's own address: write the host's"
+        if any(entry.address in network for network in self._pool):
+            yield f"{entry.address} is an address of the circular pool: write the host's private one"
+
+    def refusals_of_offer(self, offer: Offer) -> Iterator[str]:
+        """Why a service can not be offered, beside its name."""
+        if offer.terms.proxy_required and not self._has_service_pool:
+            yield f"{offer.name} needs the service pool, and there is none: write pools.service, or no proxy_required"
+
+    def contradictions(self, entry: Entry) -> Iterator[str]:
+        """Everything that a subscriber can not be, beside other subscribers."""
+        yield from self.refusals_of_address(entry)
+        for offer in entry.services or ():
+            yield from self.refusals(offer.name)
+            if offer.terms.proxy_required:
+                yield from self.refusals_of_offer(offer)
 
 
 class Collection:
     """Subscribers of several files that do not contradict each other."""
 
-    def __init__(self, zones: Iterable[Zone]) -> None:
+    def __init__(self, realm: Realm | Iterable[Zone]) -> None:
         """Begins without subscribers.
 
         Args:
-            zones: Every zone of the gateway; services lie within the forward ones.
+            realm: What they may say; or the zones alone.
         """
-        zones = tuple(zones)
-        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name))
-        self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
-        self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
+        self._realm = realm if isinstance(realm, Realm) else Realm(realm)
         self._entries: list[Entry] = []
         self._seen: dict[tuple[Label, Hashable], str] = {}
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that was added, in that order."""
+        return tuple(self._entries)
 
     def add(self, entries: Iterable[Entry], problems: Problems) -> None:
         """Adds a file's entries, all or none of them: with any problem in the file, it is as if it were not there.
@@ -37,15 +116,28 @@ class Collection:
             entries: What was read from the file.
             problems: What was found and remembered while it was read; gets what contradicts zones or earlier files.
         """
+        entries = tuple(entries)
         seen = self._check(problems)
+        self._check_entries(entries, problems)
         if not problems.found:
             self._seen.update(seen)
             self._entries.extend(entries)
 
+    def _check_entries(self, entries: Iterable[Entry], problems: Problems) -> None:
+        """What a subscriber's address and its ways of being reached can not be."""
+        places = {(label, value): node for label, value, node in _remembered(problems)}
+        for entry in entries:
+            for refusal in self._realm.refusals_of_address(entry):
+                problems.add(places.get((Label.ADDRESS, entry.address)), refusal)
+            for offer in entry.services or ():
+                for refusal in self._realm.refusals_of_offer(offer):
+                    problems.add(places.get((Label.SERVICE, offer.name)), refusal)
+
     def _check(self, problems: Problems) -> dict[tuple[Label, Hashable], str]:
         """Where each of the file's own names and addresses stands."""
         for value, node in problems.remembered.get(Label.SERVICE, ()):
-            self._check_service(str(value), node, problems)
+            for refusal in self._realm.refusals(str(value)):
+                problems.add(node, refusal)
         seen: dict[tuple[Label, Hashable], str] = {}
         for label, value, node in _remembered(problems):
             place = self._seen.get((label, value)) or seen.get((label, value))
@@ -55,31 +147,28 @@ class Collection:
                 seen[label, value] = f"{problems.source}:{node.line}"
         return seen
 
-    def _check_service(self, name: str, node: Node, problems: Problems) -> None:
-        if not any(is_within(name, zone) for zone in self._forward):
-            problems.add(node, f"{name} lies outside our zones: write a name within {' or '.join(self._forward)}")
-        if name in self._taken:
-            problems.add(node, f"{name} has an address of the gateway itself: write another name")
 
-    def directory(self, previous: Directory) -> Directory:
-        """All of them as a directory.
+def directory(entries: Iterable[Entry], previous: Directory) -> Directory:
+    """Subscribers that do not contradict each other as a directory.
 
-        Args:
-            previous: Hosts keep the indices they have there; what did not change stays the same object.
+    Args:
+        entries: Their entries; no two with a name or an address in common.
+        previous: Hosts keep the indices they have there; what did not change stays the same object.
 
-        Raises:
-            RealmGatewayError: There are more hosts than indices.
-        """
-        indices = previous.indices.following(entry.name for entry in self._entries)
-        hosts: dict[int, Host] = {}
-        services: dict[str, Service] = {}
-        for entry in self._entries:
-            index = indices.by_name[entry.name]
-            host = hosts[index] = _host(entry, index, previous.hosts.get(index))
-            for incomplete in entry.services or ():
-                service = _service(incomplete, host, previous)
-                services[service.name] = service
-        return Directory(services, hosts, indices)
+    Raises:
+        RealmGatewayError: There are more hosts than indices.
+    """
+    entries = tuple(entries)
+    indices = previous.indices.following(entry.name for entry in entries)
+    hosts: dict[int, Host] = {}
+    services: dict[str, Service] = {}
+    for entry in entries:
+        index = indices.by_name[entry.name]
+        host = hosts[index] = host_of(entry, index, previous.hosts.get(index))
+        for offer in entry.services or ():
+            service = service_of(offer, host, previous)
+            services[service.name] = service
+    return Directory(services, hosts, indices)
 
 
 def _remembered(problems: Problems) -> Iterator[tuple[Label, Hashable, Node]]:
@@ -89,13 +178,25 @@ def _remembered(problems: Problems) -> Iterator[tuple[Label, Hashable, Node]]:
             yield label, value, node
 
 
-def _host(entry: Entry, index: int, former: Host | None) -> Host:
-    host = Host(index, entry.name, entry.address.packed, entry.max_claims, entry.groups)
+def host_of(entry: Entry, index: int, former: Host | None) -> Host:
+    """The host of an entry; the former one, if it says the same."""
+    carriergrade = tuple(address.packed for address in entry.carriergrade)
+    host = Host(
+        index,
+        entry.name,
+        entry.address.packed,
+        entry.max_claims,
+        entry.groups,
+        entry.identity,
+        entry.firewall,
+        carriergrade,
+    )
     return former if former is not None and _fields(former) == _fields(host) else host
 
 
-def _service(incomplete: partial[Service], host: Host, previous: Directory) -> Service:
-    service = incomplete(host=host)
+def service_of(offer: Offer, host: Host, previous: Directory) -> Service:
+    """A service with its host; the one of the previous directory, if it says the same."""
+    service = offer.at(host)
     former = previous.services.get(service.name)
     return former if former is not None and _fields(former) == _fields(service) else service
 

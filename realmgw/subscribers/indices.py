@@ -47,3 +47,26 @@ class Indices:
             raise RealmGatewayError(f"{len(wanted)} hosts are more than there are indices ({last})")
         given = dict(zip(added, [*fresh, *reused], strict=True))
         return Indices({**kept, **given}, self.fresh + len(fresh), tuple(freed[len(reused) :]))
+
+    def amended(self, gone: Iterable[str], came: Iterable[str], *, last: int = LAST_INDEX) -> Indices:
+        """What `following` does, for a few changes among many hosts.
+
+        Args:
+            gone: Hosts that are no more.
+            came: Hosts that are told of, known ones among them; fresh indices are given in their order.
+            last: The highest index.
+
+        Returns:
+            The indices with only those names in `by_name` that were given one now, for `amend`.
+
+        Raises:
+            RealmGatewayError: There are more hosts than indices.
+        """
+        freed = [*self.freed, *(self.by_name[name] for name in gone)]
+        added = [name for name in came if name not in self.by_name]
+        fresh = range(self.fresh, last + 1)[: len(added)]
+        reused = freed[: len(added) - len(fresh)]
+        if len(fresh) + len(reused) < len(added):
+            raise RealmGatewayError(f"{len(added)} more hosts are more than there are indices left ({last} in all)")
+        given = dict(zip(added, [*fresh, *reused], strict=True))
+        return Indices(given, self.fresh + len(fresh), tuple(freed[len(reused) :]))

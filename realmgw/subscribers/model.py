@@ -8,12 +8,29 @@ from __future__ import annotations
 
 import attrs
 
+from realmgw.subscribers.firewall import NO_RULES, Firewall
 from realmgw.subscribers.indices import Indices
 
 ANY = 0
 """As a protocol or a port: every one."""
 CLAIM_LIFETIME = 2.0  # seconds
 """How long an unused reservation of a service lives, unless the service says otherwise."""
+
+
+@attrs.frozen
+class Identity:
+    """What a subscriber is known by, beside its first name and address."""
+
+    fqdns: tuple[str, ...] = ()
+    """Further names; nobody is reached by them unless they are services as well."""
+    addresses: tuple[bytes, ...] = ()
+    """Further addresses that are its own, packed."""
+    msisdns: tuple[str, ...] = ()
+    """Telephone numbers."""
+
+
+NO_MORE = Identity()
+"""The first name and address are all there is."""
 
 
 @attrs.frozen(eq=False)
@@ -30,6 +47,12 @@ class Host:
     """How many claims (queries whose client has not come yet) may be pending on it at once; CIRCULARPOOL `max`."""
     groups: tuple[str, ...] = ()
     """Names of the subscriber groups that it belongs to."""
+    identity: Identity = NO_MORE
+    """What else it is known by."""
+    firewall: Firewall = NO_RULES
+    """Its rules."""
+    carriergrade: tuple[bytes, ...] = ()
+    """If it is a realm gateway itself: where it may say that its hosts are, packed."""
 
 
 @attrs.frozen(eq=False)

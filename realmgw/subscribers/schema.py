@@ -9,7 +9,8 @@ The established style, with keys in capitals or not::
         SFQDN:
             - {fqdn: test.gwa.demo., proxy_required: false}
             - {fqdn: ssh.test.gwa.demo., protocol: 6, port: 22}
-        FIREWALL: {...}             # not read here
+        CARRIERGRADE: [{ipv4: 192.168.0.101}]
+        FIREWALL: {FIREWALL_ADMIN: [...], FIREWALL_USER: [...]}
 
 and the plain style, where a host without `services` is reached by its own name::
 
@@ -25,7 +26,7 @@ and the plain style, where a host without `services` is reached by its own name:
 from __future__ import annotations
 
 import enum
-from functools import partial
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -39,21 +40,22 @@ from realmgw.config.kinds import (
     boolean,
     integer,
     is_null,
+    matching,
     name,
     number,
     parsed,
     remembered,
-    scalar,
     sequence,
     shape,
     table,
 )
-from realmgw.subscribers.model import Service
+from realmgw.subscribers import firewall
+from realmgw.subscribers.firewall import NO_RULES, Firewall
+from realmgw.subscribers.model import ANY, CLAIM_LIFETIME, NO_MORE, Host, Identity, Service
+from realmgw.subscribers.protocols import PROTOCOLS, protocol
 
 DEFAULT_MAX_CLAIMS = 100
 """How many claims may be pending on a host whose file says nothing."""
-PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
-"""Protocols that have a name here; every other one is written as its number."""
 
 
 class Label(enum.Enum):
@@ -67,6 +69,51 @@ class Label(enum.Enum):
     """A service's name (str)."""
 
 
+@attrs.frozen
+class Terms:
+    """What may be reached by a service, and how; as in `model.Service`. Those that say the same are one object."""
+
+    protocol: int = ANY
+    """IP protocol number."""
+    port: int = ANY
+    """Destination port."""
+    proxy_required: bool = False
+    """A reverse proxy answers for it."""
+    carriergrade: bool = False
+    """The host is a realm gateway itself."""
+    loose_packet: int = 0
+    """How many packets one claim lets in beside the first."""
+    autobind: bool = True
+    """They come from the first one's sender."""
+    timeout: float = CLAIM_LIFETIME  # seconds
+    """How long a claim waits."""
+
+
+@attrs.frozen
+class Offer:
+    """A service as it is written: without its host."""
+
+    name: str
+    """Absolute and lower case."""
+    terms: Terms = Terms()
+    """What may be reached by it."""
+
+    def at(self, host: Host) -> Service:
+        """The service of a host."""
+        terms = self.terms
+        return Service(
+            self.name,
+            host,
+            terms.protocol,
+            terms.port,
+            terms.proxy_required,
+            terms.carriergrade,
+            terms.loose_packet,
+            terms.autobind,
+            terms.timeout,
+        )
+
+
 @attrs.frozen(eq=False)
 class Entry:
     """A subscriber as it is written."""
@@ -75,12 +122,18 @@ class Entry:
     """Absolute and lower case; empty if the value does not say it, then it is its key."""
     address: IPv4Address
     """Its private address."""
-    services: tuple[partial[Service], ...] | None
-    """Its services, each without its host; None if the value does not say."""
+    services: tuple[Offer, ...] | None
+    """Its services; None if the value does not say."""
     groups: tuple[str, ...]
     """Names of groups."""
     max_claims: int
     """As in `model.Host`."""
+    identity: Identity = NO_MORE
+    """What else it is known by."""
+    firewall: Firewall = NO_RULES
+    """Its rules."""
+    carriergrade: tuple[IPv4Address, ...] = ()
+    """As in `model.Host`, as addresses."""
 
 
 def entries(root: Node, problems: Problems) -> list[Entry]:
@@ -96,54 +149,43 @@ def entries(root: Node, problems: Problems) -> list[Entry]:
 
 def _entry(key: Node, value: Node, problems: Problems) -> Entry | None:
     key_name = name(key, problems)
-    entry = (_ESTABLISHED if _is_established(value) else _PLAIN)(value, problems)
+    entry = (_ESTABLISHED if _is_established(value) else PLAIN)(value, problems)
     if entry is None or key_name is None:
         return None
     host = entry.name or key_name
     problems.remember(Label.HOST, host, key)
-    services = entry.services
-    if services is None:
+    if entry.services is None:
         problems.remember(Label.SERVICE, host, key)
-        services = (partial(Service, name=host),)
-    return Entry(host, entry.address, services, entry.groups, entry.max_claims)
+        return attrs.evolve(entry, name=host, services=(Offer(host),))
+    return attrs.evolve(entry, name=host)
 
 
 def _is_established(node: Node) -> bool:
     return isinstance(node, Mapping) and any(word.lower() in ("id", "sfqdn") for word in node.pairs)
 
 
-def _protocol(node: Node, problems: Problems) -> int | None:
-    """A protocol by number or by name."""
-    text = scalar(node, problems)
-    if text is None:
-        return None
-    if text.lower() in PROTOCOLS:
-        return PROTOCOLS[text.lower()]
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255):
-        problems.add(node, f"{text!r} is no protocol: write a number from 0 to 255, or {', '.join(PROTOCOLS)}")
-        return None
-    return int(text)
-
-
 def _anything(_node: Node, _problems: Problems) -> None:
-    """What belongs to another room, or to nobody: it is not looked at, and has no value."""
+    """What belongs to nobody here: it is not looked at, and has no value."""
 
 
-def _service(node: Node, problems: Problems) -> partial[Service] | None:
-    """A service of the plain style; with nothing after its name: every protocol and port."""
+_terms = lru_cache(4096)(Terms)
+
+
+def _service(node: Node, problems: Problems) -> Offer | None:
+    """A service of the plain style, whose name stands before it; with nothing there: every protocol and port."""
     return _with_ports(node, _SERVICE(node, problems), problems)
 
 
-def _sfqdn(node: Node, problems: Problems) -> partial[Service] | None:
+def _sfqdn(node: Node, problems: Problems) -> Offer | None:
     """A service of the established style."""
     return _with_ports(node, _SFQDN(node, problems), problems)
 
 
-def _with_ports(node: Node, service: partial[Service] | None, problems: Problems) -> partial[Service] | None:
-    if service is not None and service.keywords.get("protocol") == PROTOCOLS["icmp"] and service.keywords.get("port"):
+def _with_ports(node: Node, offer: Offer | None, problems: Problems) -> Offer | None:
+    if offer is not None and offer.terms.protocol == PROTOCOLS["icmp"] and offer.terms.port:
         problems.add(node, "ICMP has no ports: remove the port, or write another protocol")
         return None
-    return service
+    return offer
 
 
 def _circular_pool(node: Node, problems: Problems) -> int | None:
@@ -156,52 +198,100 @@ def _circular_pool(node: Node, problems: Problems) -> int | None:
     return _CIRCULAR_POOL(node.items[0], problems)
 
 
-def _single_address(node: Node, problems: Problems) -> IPv4Address | None:
-    """A list of one address."""
-    values = sequence(_address, at_least=1)(node, problems)
-    if values is not None and len(values) > 1:
-        problems.add(node, "a host has one address: write the one that its flows shall go to")
-        return None
-    return values[0] if values else None
+def _carriergrade(node: Node, problems: Problems) -> tuple[IPv4Address, ...] | None:
+    """A list of `{ipv4: address}`; one of them may stand without its list."""
+    return _inner(node, problems) if isinstance(node, Sequence) else _inner(_listed(node), problems)
 
 
-def _build_service(fqdn: str = "", **fields: Any) -> partial[Service]:
-    return partial(Service, name=fqdn, **fields)
+def _listed(node: Node) -> Sequence:
+    return Sequence(node.line, node.column, [node])
 
 
-def _build_identity(ipv4: IPv4Address, fqdn: tuple[str, ...] = (), **_unread: None) -> tuple[str, IPv4Address]:
-    return fqdn[0] if fqdn else "", ipv4
+def _texts(node: Node, problems: Problems) -> tuple[str, ...] | None:
+    """A list of texts, or a single one."""
+    return _words(node if isinstance(node, Sequence) else _listed(node), problems)
+
+
+def _build_service(fqdn: str = "", **terms: Any) -> Offer:
+    return Offer(fqdn, _terms(**terms))
+
+
+def _build_identity(
+    ipv4: tuple[IPv4Address, ...], fqdn: tuple[str, ...] = (), msisdn: tuple[str, ...] = (), **_unread: None
+) -> tuple[str, IPv4Address, Identity]:
+    return fqdn[0] if fqdn else "", ipv4[0], _identity(fqdn[1:], ipv4[1:], msisdn)
+
+
+def _identity(fqdns: tuple[str, ...], addresses: tuple[IPv4Address, ...], msisdns: tuple[str, ...]) -> Identity:
+    if not (fqdns or addresses or msisdns):
+        return NO_MORE
+    return Identity(fqdns, tuple(address.packed for address in addresses), msisdns)
 
 
 def _build_established(
-    id: tuple[str, IPv4Address],  # noqa: A002  # the file's own words, here and below
-    group: tuple[str, ...] = (),
+    id: tuple[str, IPv4Address, Identity],  # noqa: A002  # the file's own words, here and below
+    sfqdn: tuple[Offer, ...] = (),
     circularpool: int = DEFAULT_MAX_CLAIMS,
-    sfqdn: tuple[partial[Service], ...] = (),
-    **_unread: None,
+    group: tuple[str, ...] = (),
+    **rest: Any,
 ) -> Entry:
     """In this style a host without SFQDN is reached by no name."""
-    host, address = id
-    return Entry(host, address, sfqdn, group, circularpool)
+    host, address, identity = id
+    return Entry(host, address, sfqdn, _shared(group), circularpool, identity, **rest)
 
 
-def _build_plain(
-    address: IPv4Address,
-    max_claims: int = DEFAULT_MAX_CLAIMS,
-    groups: tuple[str, ...] = (),
-    services: dict[str, partial[Service]] | None = None,
-) -> Entry:
-    named = None if services is None else tuple(partial(service, name=each) for each, service in services.items())
-    return Entry("", address, named, groups, max_claims)
+@attrs.frozen(eq=False)
+class _Plain:
+    """A subscriber of the plain style, key by key."""
+
+    address: IPv4Address
+    """The address."""
+    services: dict[str, Offer] | None = None
+    """By their names."""
+    max_claims: int = DEFAULT_MAX_CLAIMS
+    """As in `Entry`."""
+    groups: tuple[str, ...] = ()
+    """As in `Entry`."""
+    other_names: tuple[str, ...] = ()
+    """As in `Identity`."""
+    other_addresses: tuple[IPv4Address, ...] = ()
+    """As in `Identity`, as addresses."""
+    msisdn: tuple[str, ...] = ()
+    """As in `Identity`."""
+    firewall: Firewall = NO_RULES
+    """As in `Entry`."""
+    carriergrade: tuple[IPv4Address, ...] = ()
+    """As in `Entry`."""
+
+
+def _build_plain(**written: Any) -> Entry:
+    said = _Plain(**written)
+    named = said.services
+    offers = None if named is None else tuple(attrs.evolve(offer, name=each) for each, offer in named.items())
+    identity = _identity(said.other_names, said.other_addresses, said.msisdn)
+    return Entry(
+        "", said.address, offers, _shared(said.groups), said.max_claims, identity, said.firewall, said.carriergrade
+    )
+
+
+@lru_cache(4096)
+def _shared(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """Many subscribers are in the same groups: equal tuples become one."""
+    return groups
 
 
 _service_name = remembered(Label.SERVICE, name)
 _address = remembered(Label.ADDRESS, parsed(ipv4))
 _max_claims = integer(0, 1_000_000)
 _groups = sequence(parsed(str))
+_words = sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits"))
+_CARRIERGRADE: Section[IPv4Address] = Section(
+    lambda **given: given["ipv4"], {"ipv4": Key(parsed(ipv4), True)}, any_case=True
+)
+_inner = sequence(_CARRIERGRADE)
 
 SERVICE_KEYS: dict[str, Key[object]] = {
-    "protocol": Key(_protocol),
+    "protocol": Key(protocol),
     "port": Key(integer(0, 65535)),
     "proxy_required": Key(boolean),
     "carriergrade": Key(boolean),
@@ -212,10 +302,15 @@ SERVICE_KEYS: dict[str, Key[object]] = {
 _SERVICE = Section(_build_service, SERVICE_KEYS)
 _SFQDN = Section(_build_service, {"fqdn": Key(_service_name, required=True), **SERVICE_KEYS}, any_case=True)
 _CIRCULAR_POOL: Section[int] = Section(lambda **given: given["max"], {"max": Key(_max_claims, True)}, any_case=True)
-_UNREAD: dict[str, Key[object]] = {word: Key(_anything) for word in ("msisdn", "imsi", "ipv6", "username")}
+_UNREAD: dict[str, Key[object]] = {word: Key(_anything) for word in ("imsi", "ipv6", "username")}
 _ID = Section(
     _build_identity,
-    {"fqdn": Key(sequence(name)), "ipv4": Key(_single_address, required=True), **_UNREAD},
+    {
+        "fqdn": Key(sequence(name)),
+        "ipv4": Key(sequence(_address, at_least=1), required=True),
+        "msisdn": Key(_texts),
+        **_UNREAD,
+    },
     any_case=True,
 )
 _ESTABLISHED = Section(
@@ -225,17 +320,23 @@ _ESTABLISHED = Section(
         "group": Key(_groups),
         "circularpool": Key(_circular_pool),
         "sfqdn": Key(sequence(_sfqdn)),
-        "firewall": Key(_anything),
-        "carriergrade": Key(_anything),
+        "firewall": Key(firewall.ESTABLISHED),
+        "carriergrade": Key(_carriergrade),
     },
     any_case=True,
 )
-_PLAIN = Section(
+PLAIN = Section(
     _build_plain,
     {
         "address": Key(_address, required=True),
         "max_claims": Key(_max_claims),
         "groups": Key(_groups),
         "services": Key(table(_service_name, _service)),
+        "other_names": Key(sequence(name)),
+        "other_addresses": Key(sequence(_address)),
+        "msisdn": Key(_texts),
+        "firewall": Key(firewall.PLAIN),
+        "carriergrade": Key(sequence(parsed(ipv4))),
     },
 )
+"""The keys of a subscriber in the plain style."""

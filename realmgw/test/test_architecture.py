@@ -18,6 +18,7 @@ from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, PACKAGE, project_files
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
     "control": {"allocation", "datapath", *BASE},
+    "repository": BASE,
     "webproxy": {"allocation", "datapath", *BASE},
     "synproxy": {"allocation", "datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "errors": set[str](),
 }
 """The rooms, and the other rooms that each may import. `tap` may import all of them; nothing imports `tap`."""
-EDGES = {"server", "port", "client", "apply", "service", "tap"}
+EDGES = {"server", "port", "client", "apply", "service", "disk", "tap"}
 """The names of the modules that meet the outside world."""
 WORLD = {
     "asyncio", "datetime", "logging", "multiprocessing", "os", "random", "secrets", "select", "socket", "subprocess",

@@ -14,6 +14,8 @@ from realmgw.config import consistency
 from realmgw.config.document import Mapping as MappingNode
 from realmgw.config.document import Problems, parse
 from realmgw.config.kinds import Key, Section
+from realmgw.config.notes import WITHOUT_EFFECT
+from realmgw.config.policy_schema import LOAD_BAND, POLICY, RESOLVER_GROUP
 from realmgw.config.schema import GATEWAY, POOL_PIECE, ZONE
 from realmgw.subscribers import schema
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
@@ -26,6 +28,10 @@ def keys(section: Section[Any]) -> Iterator[str]:
         yield name
         if isinstance(key.kind, Section):
             yield from keys(key.kind)
+
+
+EVERY_KEY = {*keys(GATEWAY), *ZONE.keys, *POOL_PIECE.keys}
+"""Of the main file, but for those of policies, which have a file of their own."""
 
 
 class DocumentationTestCase(SynchronousTestCase):
@@ -44,9 +50,10 @@ class ExampleTests(DocumentationTestCase):
     def test_the_demo_configuration_has_no_problems(self) -> None:
         """The main file, and every subscriber file beside it."""
         settings = config.load(CHECKOUT / "conf" / "realmgw.yaml")
-        directory, problems = subscribers.load(settings.subscribers, settings.zones)
+        directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
         self.assertEqual(problems, ())
         self.assertIn("test.gwa.demo.", directory.services)
+        self.assertIsNone(config.note(settings))
 
     def test_every_yaml_file_of_conf_is_read(self) -> None:
         """By itself, as the kind of file that it is."""
@@ -62,11 +69,11 @@ class ExampleTests(DocumentationTestCase):
         path.write_text(re.sub(r"^( *)# ([a-z_]+: [\w.]+ +#.*)$", r"\1\2", text, flags=re.MULTILINE))
         self.assertNotEqual(path.read_text(), text)
         written, default = config.load(path), config.load(CHECKOUT / "conf" / "realmgw.yaml")
-        for part in ("zones", "pools", "dns", "allocation", "admission", "datapath"):
+        for part in ("zones", "pools", "dns", "allocation", "admission", "datapath", "policy", "synproxy", "logging"):
             self.assertEqual(getattr(written, part), getattr(default, part))
 
     def test_every_yaml_block_of_the_documents_is_read(self) -> None:
-        """A main file, some sections of one, or subscribers."""
+        """A main file, some sections of one, policies, or subscribers."""
         blocks = yaml_blocks()
         self.assertTrue(blocks)
         for place, text in blocks:
@@ -77,7 +84,9 @@ class ExampleTests(DocumentationTestCase):
         problems = Problems(place)
         root = parse(text.encode(), problems)
         assert isinstance(root, MappingNode), place
-        if root.pairs.keys() >= {"name", "zones"}:
+        if root.pairs.keys() <= POLICY.keys.keys():
+            POLICY(root, problems)
+        elif root.pairs.keys() >= {"name", "zones"}:
             GATEWAY(root, problems)
         elif root.pairs.keys() <= GATEWAY.keys.keys():
             for key, (_, value) in root.pairs.items():
@@ -101,18 +110,29 @@ class ReferenceTests(DocumentationTestCase):
 
     def test_every_key_of_the_main_file_is_explained(self) -> None:
         """In docs/configuration.md; the faces' own names stand in the text."""
-        everything = {*keys(GATEWAY), *ZONE.keys, *POOL_PIECE.keys} - {"wan", "lan"}
+        everything = {*EVERY_KEY, *LOAD_BAND.keys, *RESOLVER_GROUP.keys} - {"wan", "lan"}
         self.assert_explained(sorted(everything), "docs", "configuration.md")
 
-    def test_every_key_of_a_service_is_explained(self) -> None:
-        """In docs/configuration.md."""
+    def test_every_key_of_a_subscriber_is_explained(self) -> None:
+        """In docs/configuration.md: of a host, of a service, and of firewall rules the main ones."""
+        self.assert_explained(schema.PLAIN.keys, "docs", "configuration.md")
         self.assert_explained(schema.SERVICE_KEYS, "docs", "configuration.md")
+        rule = ["priority", "direction", "target", "protocol", "src", "dst", "hashlimit", "comment"]
+        self.assert_explained(rule, "docs", "configuration.md")
+
+    def test_every_key_without_effect_is_named(self) -> None:
+        """In docs/configuration.md, where it says that there are such keys."""
+        text = self.text("docs", "configuration.md")
+        [paragraph] = [part for part in text.split("\n\n") if "and have no effect" in part]
+        for key in WITHOUT_EFFECT:
+            for word in key.split(".") if key.startswith("datapath") else [key]:
+                self.assertIn(f"`{word}`", paragraph)
 
     def test_every_key_stands_in_the_example_and_the_manual(self) -> None:
         """Those of the main file."""
         for place in (("conf", "realmgw.yaml"), ("docs", "man", "realmgw.yaml.5")):
             text = self.text(*place)
-            missing = [key for key in {*keys(GATEWAY), *ZONE.keys, *POOL_PIECE.keys} if key not in text]
+            missing = [key for key in EVERY_KEY if key not in text]
             self.assertEqual(missing, [])
 
     def test_every_requirement_has_its_reason(self) -> None:

@@ -28,13 +28,13 @@ class MakeServiceTests(SynchronousTestCase):
         makers = {maker.tapname: maker for maker in getPlugins(IServiceMaker)}
         self.assertEqual(makers["realmgw"].module, tap.__name__)  # type: ignore[attr-defined]  # ServiceMaker has it
 
-    def test_datapath_first_and_dns_last(self) -> None:
-        """Nobody is told an address before the datapath can honour it, and the claims end as they should."""
+    def test_services_have_their_order(self) -> None:
+        """Nothing is touched while another gateway may run, and nobody is told an address that leads nowhere."""
         if not CONF.exists():
             self.skipTest("no checkout: conf/ is not installed")
         gateway = tap.make_service(self.options("--config", str(CONF)))
         names = [part.name for part in gateway]  # type: ignore[attr-defined]  # an IServiceCollection
-        self.assertEqual(names, ["datapath", "admission", "allocation", "dns"])
+        self.assertEqual(names, ["sole", "control", "datapath", "admission", "allocation", "dns", "reload", "recall"])
 
     def test_says_every_problem_of_a_bad_configuration(self) -> None:
         """The message names the file and the place of each problem, and nothing is started."""

@@ -89,6 +89,48 @@ class CheckTests(SynchronousTestCase):
             self.assertIn("'linger_loaded' is longer than 'linger'", line)
         self.assertEqual(self.problems(more="allocation: {linger: 5, linger_loaded: 5}\n"), [])
 
+    def test_finds_a_name_server_with_two_addresses(self) -> None:
+        """Its address record is one, whichever zone asks for it."""
+        [line] = self.problems(
+            ("zones: {", "zones: {example.net: {name_servers: {ns.example.org: 192.0.2.9}, contact: a.example.net}, ")
+        )
+        self.assertEqual(line, "ns.example.org. has the address 192.0.2.9 elsewhere: write the same one")
+
+    def test_finds_what_stands_twice(self) -> None:
+        """Service addresses, stages, resolvers of groups."""
+        [line] = self.problems(("pools: {", "pools: {service: [192.0.2.2, 192.0.2.2], "))
+        self.assertIn("192.0.2.2 stands twice in the service pool", line)
+        [line] = self.problems(more="datapath: {policy_order: [NAT, NAT]}\n")
+        self.assertIn("the stage NAT stands twice", line)
+        groups = "policy: {groups: [{nodes: [203.0.113.0/24]}, {nodes: [203.0.113.7, '2001:db8::1']}]}\n"
+        [line] = self.problems(more=groups)
+        self.assertEqual(line, "203.0.113.7/32 belongs to a group already, at line 7: remove one of them")
+
+    def test_finds_alias_challenges_without_a_zone_for_aliases(self) -> None:
+        """Of the policy or of a zone; with such a zone all is well."""
+        cname = "policy: {challenges: {cname: true}}\n"
+        [line] = self.problems(more=cname)
+        self.assertIn("there is no zone for one-time aliases", line)
+        [line] = self.problems(("contact:", "challenges: {tcpcname: true}, contact:"))
+        self.assertIn("there is no zone for one-time aliases", line)
+        aliases = ("zones: {example.org: {", "zones: {example.org: {aliases: true, ")
+        self.assertEqual(self.problems(aliases, more=cname), [])
+
+    def test_finds_servers_of_others_at_our_addresses(self) -> None:
+        """Questions would go round in circles."""
+        [line] = self.problems(("dns: {", "dns: {forward: {resolvers: [192.0.2.1]}, "))
+        self.assertEqual(line, "192.0.2.1 port 53 is the gateway itself: write another server's")
+        [line] = self.problems(more="synproxy: {server: 198.51.100.7}\n")
+        self.assertEqual(line, "198.51.100.7 is an address of the circular pool: write another server's")
+
+    def test_finds_files_of_a_repository_that_is_not_there(self) -> None:
+        """And certificates for a connection without any."""
+        [token, ca] = self.problems(more="repository: {token_file: a, ca_file: b}\n")
+        self.assertIn("'token_file' is of no use without 'url'", token)
+        self.assertIn("'ca_file' is of no use without 'url'", ca)
+        [line] = self.problems(more="repository: {url: 'http://192.0.2.9', ca_file: b}\n")
+        self.assertIn("'ca_file' is of no use with http", line)
+
     def test_finds_these_beside_other_problems(self) -> None:
         """A typing error elsewhere hides nothing."""
         lines = self.problems(("[lan0]", "[wan0]"), ("name: gw.example.org", "nam: gw.example.org"))

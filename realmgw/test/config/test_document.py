@@ -179,7 +179,7 @@ class SlowParseTests(ParseTests):
     def setUp(self) -> None:
         """Takes the C parser away."""
         super().setUp()
-        self.patch(document, "CBaseLoader", None)
+        self.patch(document, "CParser", None)
 
 
 class ProblemsTests(SynchronousTestCase):

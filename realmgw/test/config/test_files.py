@@ -86,3 +86,88 @@ class ReadTests(SynchronousTestCase):
         problems = Problems("f")
         self.assertIsNone(read(Path("x" * 300), 10, problems))
         self.assertEqual(problems.lines(), ("f:1:1: can not be read: File name too long",))
+
+
+class DropInTests(SynchronousTestCase):
+    """`load` lays drop-ins over the main file."""
+
+    def setUp(self) -> None:
+        """A main file in a layer of its own, above one of a package."""
+        self.vendor, self.own = Path(self.mktemp()), Path(self.mktemp())
+        self.path = self.write(self.own, "realmgw.yaml", f"{MINIMAL}drop_ins: [{self.vendor.absolute()}, .]\n")
+
+    def write(self, layer: Path, place: str, text: str) -> Path:
+        """A file in a layer."""
+        path = layer / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def refusals(self) -> tuple[str, ...]:
+        """Every problem."""
+        error = self.assertRaises(ConfigurationError, load, self.path)
+        assert isinstance(error, ConfigurationError)
+        return error.problems
+
+    def test_zones_and_policies_have_files_of_their_own(self) -> None:
+        """A zone takes from the main file's first zone what it lacks."""
+        self.write(self.own, "zones.d/a.yaml", "example.net: {ttl: 60}\n")
+        self.write(self.vendor, "policies.d/a.yaml", "max_claims: 7\n")
+        self.write(self.own, "policies.d/b.yaml", "CIRCULARPOOL: {CONTROL_VARIABLES: {PBRA_DNS_POLICY_TCP: true}}\n")
+        settings = load(self.path)
+        self.assertEqual(
+            [(zone.name, zone.ttl) for zone in settings.zones], [("example.org.", 300), ("example.net.", 60)]
+        )
+        self.assertEqual(settings.zones[1].contact, "admin.example.org.")
+        self.assertEqual((settings.policy.max_claims, settings.policy.challenges.tcp), (7, True))
+
+    def test_fragments_are_laid_over_everything_else(self) -> None:
+        """In the order of their names, whichever layer they are in."""
+        self.write(self.own, "realmgw.d/10.yaml", "admission: {queue: 1, per_turn: 5}\n")
+        self.write(self.vendor, "realmgw.d/20.yaml", "admission: {queue: 2}\n")
+        admission = load(self.path).admission
+        self.assertEqual((admission.queue, admission.per_turn), (2, 5))
+
+    def test_an_own_file_replaces_that_of_the_package(self) -> None:
+        """An empty one takes it away."""
+        self.write(self.vendor, "realmgw.d/a.yaml", "admission: {queue: 2, per_turn: 7}\n")
+        own = self.write(self.own, "realmgw.d/a.yaml", "admission: {queue: 3}\n")
+        self.assertEqual((load(self.path).admission.queue, load(self.path).admission.per_turn), (3, 32))
+        own.write_text("")
+        self.assertEqual(load(self.path).admission.queue, 1)
+
+    def test_problems_name_the_file_that_they_are_in(self) -> None:
+        """The main file's first; a contradiction names both."""
+        first = self.write(self.own, "realmgw.d/a.yaml", "admission:\n  queue: x\n")
+        second = self.write(
+            self.own, "realmgw.d/b.yaml", "pools: {circular: [{addresses: 192.0.2.1, attachment: routed}]}\n"
+        )
+        third = self.write(self.own, "zones.d/c.yaml", "[")
+        self.path.write_text(self.path.read_text() + "bogus: 1\n")
+        main, *others = self.refusals()
+        self.assertTrue(main.startswith(f"{self.path}:8:1: the key 'bogus'"))
+        self.assertEqual([line.split(": ")[0] for line in others], [f"{first}:2:10", f"{second}:1:32", f"{third}:1:2"])
+
+    def test_where_drop_ins_are_is_said_in_the_main_file(self) -> None:
+        """A drop-in that would say so is refused."""
+        path = self.write(self.own, "realmgw.d/a.yaml", "drop_ins: []\n")
+        [line] = self.refusals()
+        self.assertTrue(line.startswith(f"{path}:1:1: 'drop_ins' says where files like this one are"))
+        self.path.write_text(f"{MINIMAL}drop_ins: []\n")
+        self.assertEqual(load(self.path).drop_ins, ())
+
+    def test_subscriber_folders_of_the_layers_come_first(self) -> None:
+        """Those that are there; one that is named as well keeps its later place."""
+        (self.vendor / "subscribers.d").mkdir(parents=True)
+        (self.own / "subscribers.d").mkdir()
+        vendor = self.vendor.absolute() / "subscribers.d"
+        self.assertEqual(load(self.path).subscribers, (vendor, self.own / "subscribers.d"))
+        self.path.write_text(self.path.read_text() + "subscribers: [more.d, subscribers.d]\n")
+        self.assertEqual(load(self.path).subscribers, (vendor, self.own / "more.d", self.own / "subscribers.d"))
+
+    def test_the_main_file_may_leave_zones_to_drop_ins(self) -> None:
+        """What is needed may come from anywhere."""
+        [zones] = [line for line in MINIMAL.splitlines() if line.startswith("zones")]
+        self.path.write_text(self.path.read_text().replace(zones, ""))
+        self.write(self.own, "zones.d/a.yaml", zones.removeprefix("zones: "))
+        self.assertEqual(load(self.path).zones[0].name, "example.org.")

@@ -41,8 +41,9 @@ class CompileTests(SynchronousTestCase):
 
     def test_knows_the_names_between(self) -> None:
         """Names that have nothing themselves but stand above others, up to the apex."""
-        self.assertEqual(realm.table().parents, {to_wire("empty.nodes.example.org."), to_wire("nodes.example.org.")})
-        self.assertEqual(realm.table().pointer_parents, {to_wire("0.168.192.in-addr.arpa.")})
+        below = {to_wire("empty.nodes.example.org."), to_wire("nodes.example.org.")}
+        self.assertEqual(set(realm.table().below) - realm.table().services.keys(), below)
+        self.assertEqual(set(realm.table().pointers_below), {to_wire("0.168.192.in-addr.arpa.")})
 
     def test_has_the_records_of_apex_and_name_server(self) -> None:
         """SOA, NS, and addresses where they are ours."""

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Identity, Service
 from realmgw.subscribers.schema import DEFAULT_MAX_CLAIMS, Entry, entries
 
 ESTABLISHED = """
@@ -24,6 +24,9 @@ Ue001.example.org.:
         - {fqdn:     'ue001.example.org.', proxy_required: false, carriergrade: false }
         - {fqdn: 'www.ue001.example.org.', proxy_required: true , carriergrade: true }
         - {fqdn: 'ssh.ue001.example.org.', protocol: 6, port: 22, loose_packet: -1, autobind: false, timeout: 1.5 }
+    CARRIERGRADE:
+        - {ipv4: 192.168.0.11}
+        - {ipv4: 192.168.0.12}
     FIREWALL:
         FIREWALL_ADMIN:
             - {'priority': 0, 'direction': 'EGRESS', 'udp':{'dport': '53'}, 'target': 'REJECT'}
@@ -45,7 +48,7 @@ class EntriesTestCase(SynchronousTestCase):
 
     def services(self, entry: Entry) -> dict[str, Service]:
         """The services of an entry, for some host."""
-        found = [service(host=HOST) for service in entry.services or ()]
+        found = [offer.at(HOST) for offer in entry.services or ()]
         return {service.name: service for service in found}
 
     def assert_refused(self, text: str, *messages: str) -> None:
@@ -63,10 +66,13 @@ class EstablishedStyleTests(EntriesTestCase):
     """Files as existing collections have them."""
 
     def test_reads_every_key(self) -> None:
-        """Firewall rules are left for others."""
+        """What the firewall says is tested where it is read."""
         [entry] = self.read(ESTABLISHED)
         self.assertEqual((entry.name, entry.address), ("ue001.example.org.", IPv4Address("192.168.0.1")))
         self.assertEqual((entry.max_claims, entry.groups), (3, ("IPS_GROUP_PREPAID3",)))
+        self.assertEqual(entry.identity, Identity(("alias.example.org.",), (), ("358145000001",)))
+        self.assertEqual(entry.carriergrade, (IPv4Address("192.168.0.11"), IPv4Address("192.168.0.12")))
+        self.assertEqual([rule.priority for rule in entry.firewall.admin], [0])
         services = self.services(entry)
         self.assertEqual(list(services), [f"{label}ue001.example.org." for label in ("", "www.", "ssh.")])
         plain, www, ssh = services.values()
@@ -91,10 +97,19 @@ class EstablishedStyleTests(EntriesTestCase):
         self.assertEqual((entry.name, entry.max_claims), ("ue001.example.org.", DEFAULT_MAX_CLAIMS))
         self.assertEqual((entry.groups, self.services(entry)), ((), {}))
 
+    def test_a_host_may_have_several_names_addresses_and_numbers(self) -> None:
+        """The first address is where its flows go."""
+        [entry] = self.read(
+            "ue1.example.org.: {ID: {FQDN: [ue1.example.org, b.example.org], IPV4: [192.168.0.1, 192.168.0.2], "
+            "MSISDN: '+358145000001'}, CARRIERGRADE: {ipv4: 192.168.0.3}}"
+        )
+        self.assertEqual((entry.name, entry.address), ("ue1.example.org.", IPv4Address("192.168.0.1")))
+        self.assertEqual(entry.identity, Identity(("b.example.org.",), (bytes([192, 168, 0, 2]),), ("+358145000001",)))
+        self.assertEqual(entry.carriergrade, (IPv4Address("192.168.0.3"),))
+
     def test_refuses_other_lists_of_addresses_and_limits(self) -> None:
         """A host has one of each."""
         self.assert_refused("a.example.org: {ID: {IPV4: []}}", "f:1:28: the list has 0 items")
-        self.assert_refused("a.example.org: {ID: {IPV4: [192.168.0.1, 192.168.0.2]}}", "a host has one address")
         self.assert_refused("a.example.org: {ID: {FQDN: [a.example.org]}}", "the key 'ipv4' is missing")
         self.assert_refused(
             "a.example.org: {ID: {IPV4: [192.168.0.1]}, CIRCULARPOOL: [{max: 1}, {max: 2}]}", "the list has 2 items"
@@ -143,6 +158,25 @@ class PlainStyleTests(EntriesTestCase):
         self.assertEqual((entry.max_claims, entry.groups), (0, ("x", "y")))
         found = [(service.name, service.protocol, service.port) for service in self.services(entry).values()]
         self.assertEqual(found, [("a.example.org.", 0, 0), ("b.example.org.", 17, 0), ("c.example.org.", 132, 9)])
+
+    def test_everything_that_the_established_style_says_has_its_key(self) -> None:
+        """In other words."""
+        [entry] = self.read(
+            "a.example.org: {address: 192.168.0.1, other_names: [b.example.org], other_addresses: [192.168.0.2], "
+            "msisdn: ['358145000001'], carriergrade: [192.168.0.3], "
+            "firewall: {user: [{priority: 1, direction: egress, target: drop}]}}"
+        )
+        self.assertEqual(entry.identity, Identity(("b.example.org.",), (bytes([192, 168, 0, 2]),), ("358145000001",)))
+        self.assertEqual(entry.carriergrade, (IPv4Address("192.168.0.3"),))
+        self.assertEqual(len(entry.firewall.user), 1)
+
+    def test_services_with_the_same_terms_share_them(self) -> None:
+        """There are a hundred thousand subscribers, and they are reached in a few ways."""
+        [a, b] = self.read("a.example.org: {address: 192.168.0.1}\nb.example.org: {address: 192.168.0.2}")
+        assert a.services is not None
+        assert b.services is not None
+        self.assertIs(a.services[0].terms, b.services[0].terms)
+        self.assertIs(a.groups, b.groups)
 
     def test_a_host_may_have_no_services(self) -> None:
         """By an empty mapping."""

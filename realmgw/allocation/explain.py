@@ -1,0 +1,192 @@
+"""The allocation's decisions run dry: each step with its reason, and nothing is counted, claimed or forgotten.
+
+The steps are those of `Allocator.ask` and `Arrivals.admit`, in their order, and they ask the same predicates; that both
+come to the same end is what the tests of this module compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from realmgw.allocation.arrivals import Arrivals, matching, spares
+from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.state import Address, Reservation, State
+from realmgw.errors import Reason
+
+if TYPE_CHECKING:
+    from realmgw.allocation.allocator import Allocator
+    from realmgw.allocation.group import Group
+    from realmgw.subscribers.model import Service
+
+
+@attrs.frozen
+class Explanation:
+    """What would be decided, and why."""
+
+    steps: tuple[str, ...]
+    """What was looked at, in order, each with what was found."""
+    address: bytes | None = None
+    """The packed address that a query would be answered with, where that is certain."""
+    host: int = 0
+    """The index of the host that a packet would be admitted to."""
+    reason: Reason | None = None
+    """Why it would be refused."""
+
+
+def explain_ask(allocator: Allocator, service: Service, resolver: Hashable, *, now: float) -> Explanation:
+    """What `Allocator.ask` would say to a new question.
+
+    Args:
+        allocator: The pool.
+        service: What is asked for.
+        resolver: The address value that the query comes from.
+        now: The present, in monotonic seconds.
+    """
+    return _Asking(allocator, service, allocator.groups.known(resolver), now).explain()
+
+
+class _Asking:
+    """One question, step by step."""
+
+    def __init__(self, allocator: Allocator, service: Service, group: Group, now: float) -> None:
+        self._allocator = allocator
+        self._ledger = allocator.ledger
+        self._service = service
+        self._group = group
+        self._now = now
+        self._steps: list[str] = []
+
+    def explain(self) -> Explanation:
+        service, pool = self._service, self._allocator.pool
+        pending, most = self._ledger.pending.get(service.host.index, 0), service.host.max_claims
+        self._say(f"{service.name} leads to {service.host.name} (host {service.host.index})")
+        self._say(f"claims pending on the host: {pending} of at most {most}")
+        if pending >= most:
+            return self._refuse(Reason.HOST_LIMIT)
+        self._say(
+            f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait"
+        )
+        return self._expected() or self._sticky() or self._new()
+
+    def _say(self, step: str) -> None:
+        self._steps.append(step)
+
+    def _refuse(self, reason: Reason) -> Explanation:
+        return Explanation((*self._steps, f"refused: {reason.name}"), reason=reason)
+
+    def _give(self, address: Address, how: str) -> Explanation:
+        return Explanation((*self._steps, f"given: {dotted(address.packed)}, {how}"), address=address.packed)
+
+    def _expected(self) -> Explanation | None:
+        expected = self._ledger.expected.get(self._service.target)
+        if expected is None:
+            self._say("nobody is expected for this service")
+            return None
+        joined = self._allocator.joinable(expected, self._group, self._now)
+        if joined is None:
+            self._say("clients are expected for it, but this one can not join them")
+            return None
+        return self._give(joined.address, "where a client of the same host is expected already")
+
+    def _sticky(self) -> Explanation | None:
+        last = self._ledger.last.get(self._service.target)
+        if last is None:
+            self._say("the service has no address that it had last")
+            return None
+        reservation = last.reservations.get(self._service.target & KEY)
+        if last.state is State.FREE or (
+            reservation is not None
+            and not reservation.claims
+            and self._allocator.may_stay(last, self._group, self._now)
+        ):
+            return self._give(last, "the address that it had last")
+        self._say(f"the address that it had last, {dotted(last.packed)}, is in use")
+        return None
+
+    def _new(self) -> Explanation:
+        allocator, pool = self._allocator, self._allocator.pool
+        key = self._service.target & KEY
+        shared = pool.shareable(key)
+        if shared is not None and allocator.may_stay(shared, self._group, self._now):
+            if not allocator.permitted(key, self._group, shared=True):
+                return self._refuse(Reason.POLICY)
+            return self._give(shared, "shared with services that it does not overlap with")
+        self._say("no address in use can be shared")
+        if allocator.waiting:
+            self._say("others wait already")
+            return self._refuse(Reason.EXHAUSTED)
+        if pool.available and not allocator.permitted(key, self._group, shared=False):
+            return self._refuse(Reason.POLICY)
+        address = pool.next()
+        if address is not None:
+            free = address.state is State.FREE
+            return self._give(
+                address, "free for longest" if free else "lingering for longest: nobody is expected there"
+            )
+        self._say("every address is waited at")
+        if any(address.hold <= self._now for address in pool.in_state(State.WAITING)):
+            return Explanation((*self._steps, "given: an address that nobody comes to any more"))
+        return self._refuse(Reason.EXHAUSTED)
+
+
+def explain_admit(
+    ledger: Ledger, arrivals: Arrivals, flow: tuple[bytes, bytes, int, int, int], *, now: float
+) -> Explanation:
+    """What `Allocator.admit` would say to a packet.
+
+    Args:
+        ledger: What stands where.
+        arrivals: Who decides.
+        flow: Packed source and destination, protocol, source and destination port (0 for protocols without).
+        now: The present.
+    """
+    src, dst, protocol, _, dport = flow
+    known = arrivals.known(flow, now=now)
+    if known is not None:
+        host = known.service.host
+        return Explanation((f"this flow was admitted a moment ago: admitted to {host.name} again",), host=host.index)
+    address = ledger.pool.addresses.get(dst)
+    if address is None:
+        return Explanation((f"{dotted(dst)} is no address of the pool", "refused: NOT_OURS"), reason=Reason.NOT_OURS)
+    steps = [f"{dotted(dst)} is {address.state.name}, with {len(address.reservations)} reservations"]
+    reason = Reason.NO_RESERVATION
+    for key in (protocol << 16 | dport, dport, protocol << 16, 0):
+        reservation = address.reservations.get(key)
+        if reservation is None:
+            steps.append(f"protocol {key >> 16}, port {key & 0xFFFF}: nothing is reserved")
+            continue
+        enters, why = _enters(ledger, reservation, src, now)
+        host = reservation.service.host
+        steps.append(f"protocol {key >> 16}, port {key & 0xFFFF}: reserved for {reservation.service.name}; {why}")
+        if enters:
+            return Explanation((*steps, f"admitted to {host.name}"), host=host.index)
+        reason = Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
+    if arrivals.is_late(address, protocol, dport, now):
+        steps.append("a service left this address a moment ago")
+        reason = Reason.LATE
+    return Explanation((*steps, f"refused: {reason.name}"), reason=reason)
+
+
+def _enters(ledger: Ledger, reservation: Reservation, src: bytes, now: float) -> tuple[bool, str]:
+    claim = matching(reservation, src, now) if reservation.claims else None
+    if claim is not None:
+        return True, f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, would be used"
+    admitted = reservation.sources.get(src)
+    if admitted is not None and now - admitted <= ledger.linger():
+        return True, f"this sender was admitted {now - admitted:.1f} s ago"
+    if reservation.used and spares(reservation.used, src, now) is not None:
+        return True, "a used claim has one further sender to spare"
+    return (
+        False,
+        f"{len(reservation.claims)} claims are for other networks" if reservation.claims else "no claim is left",
+    )
+
+
+def dotted(address: bytes) -> str:
+    """A packed address for humans."""
+    if len(address) == 4:
+        return ".".join(map(str, address))
+    return ":".join(f"{address[at] << 8 | address[at + 1]:x}" for at in range(0, 16, 2))

@@ -1,0 +1,44 @@
+"""What values are remembered as while a main file is read."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Label(enum.Enum):
+    """What values are remembered as, for `consistency`. In brackets: their type."""
+
+    ZONE = enum.auto()
+    """An apex (str)."""
+    ALIAS_ZONE = enum.auto()
+    """Whether a zone is for one-time aliases (bool)."""
+    CHALLENGES = enum.auto()
+    """Challenges of a zone or of the policy (Challenges)."""
+    NAME_SERVER = enum.auto()
+    """A zone's name server (NameServer)."""
+    APEX_ADDRESS = enum.auto()
+    """A zone's own address (IPv4Address)."""
+    INTERFACE = enum.auto()
+    """The name of an interface, of either side (str)."""
+    POOL = enum.auto()
+    """An entry of the circular pool (tuple[IPv4Network, ...])."""
+    SERVICE = enum.auto()
+    """An address of the service pool (IPv4Address)."""
+    LISTEN = enum.auto()
+    """Where the DNS server listens, on either side (Endpoint)."""
+    LINGER = enum.auto()
+    """`allocation.linger` (float)."""
+    LINGER_LOADED = enum.auto()
+    """`allocation.linger_loaded` (float)."""
+    RESOLVER = enum.auto()
+    """An entry of a group of resolvers (Network)."""
+    STAGE = enum.auto()
+    """A stage of the network policy (PolicyStage)."""
+    URL = enum.auto()
+    """`repository.url` (str)."""
+    CA_FILE = enum.auto()
+    """`repository.ca_file` (Path)."""
+    TOKEN_FILE = enum.auto()
+    """`repository.token_file` (Path)."""
+    PEER = enum.auto()
+    """An address that is somebody else's: a resolver, the SYN proxy (Endpoint)."""

@@ -1,0 +1,110 @@
+"""The last good configuration: what the gateway falls back on when it must start while the present one is broken."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import attrs
+
+from realmgw.config import disk, layers
+from realmgw.config.document import Node, Problems, parse
+from realmgw.config.files import MAX_MAIN_FILE, load, located, read
+from realmgw.config.schema import GATEWAY
+from realmgw.config.settings import Settings
+from realmgw.config.writing import dump
+from realmgw.errors import ConfigurationError, MalformedError
+
+FORMAT = b"realmgw-settings-1"
+"""Of the file."""
+DEFAULT_STATE: Path = attrs.fields(Settings).state.default or Path()
+"""Where state is kept when nothing says otherwise."""
+
+
+@attrs.frozen
+class Loaded:
+    """The configuration that a gateway can start with."""
+
+    settings: Settings
+    """What counts."""
+    problems: tuple[str, ...] = ()
+    """Why the present configuration does not count; empty when it does."""
+    from_last_good: bool = False
+    """These settings are those of the last good configuration, not of the present one. Whoever starts with them says
+    so, loudly."""
+
+
+def state_file(path: Path, state: Path, name: str) -> Path:
+    """Where a gateway keeps something, apart from other gateways that share the folder.
+
+    Args:
+        path: Its main file, which tells it from others.
+        state: The folder.
+        name: What is kept.
+    """
+    identity = hashlib.blake2b(bytes(path.absolute()), digest_size=6).hexdigest()
+    return state / f"{name}-{identity}"
+
+
+def keep(path: Path, settings: Settings) -> None:
+    """Keeps the settings as the last good ones; to be called when the gateway runs with them.
+
+    Args:
+        path: The main file that they are of.
+        settings: As `load` returned them.
+
+    Raises:
+        PlatformError: They can not be written; what was kept before is as it was.
+    """
+    absolute = located(settings, Path().absolute())  # the next start may be in another folder
+    disk.write(_file(path, settings.state), disk.sealed(FORMAT, dump(absolute).encode()))
+
+
+def load_or_last_good(path: Path, state: Path | None = None) -> Loaded:
+    """Reads the main file and its drop-ins, or, where they can not be used, the last good ones.
+
+    Args:
+        path: The main file.
+        state: Where state is kept; by default where the main file says, or else `DEFAULT_STATE`.
+
+    Raises:
+        ConfigurationError: Neither can be used; every problem of both is in it.
+    """
+    try:
+        return Loaded(load(path))
+    except ConfigurationError as error:
+        kept = _file(path, state or _state(path))
+        settings, problem = _kept(kept)
+        if settings is None:
+            raise ConfigurationError((*error.problems, problem)) from None
+        return Loaded(settings, error.problems, from_last_good=True)
+
+
+def _file(path: Path, state: Path) -> Path:
+    return state_file(path, state, "last-good").with_suffix(layers.SUFFIX)
+
+
+def _state(path: Path) -> Path:
+    """What a main file says of the state's place, even if the rest of it can not be used."""
+    ignored = Problems(str(path))
+    root = read(path, MAX_MAIN_FILE, ignored)
+    said = None if root is None else layers.single(root, "state")
+    return path.parent / (said or DEFAULT_STATE)
+
+
+def _kept(kept: Path) -> tuple[Settings | None, str]:
+    """The settings of a file of the last good ones; or why there are none."""
+    try:
+        body = disk.unsealed(FORMAT, kept.read_bytes())
+    except FileNotFoundError:
+        return None, f"{kept}:1:1: there is no last good configuration yet"
+    except OSError as error:
+        return None, f"{kept}:1:1: the last good configuration can not be read: {error.strerror}"
+    except MalformedError as error:
+        return None, f"{kept}:1:1: the last good configuration can not be used: {error}"
+    problems = Problems(str(kept))
+    root: Node | None = parse(body, problems)
+    settings = None if root is None else GATEWAY(root, problems)
+    if settings is None:
+        return None, f"{kept}:1:1: the last good configuration is of another version: {problems.lines()[0]}"
+    return settings, ""

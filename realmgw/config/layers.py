@@ -1,0 +1,113 @@
+"""Drop-ins: files whose keys are laid over those of the main file.
+
+In each layer there may be folders: `zones.d` (files of zones), `policies.d` (files of policies) and `realmgw.d` (files
+of any keys of the main file). All files of one kind are taken in the order of their names. A file in a later layer
+replaces those of its name in earlier ones; an empty one, or a link to /dev/null, only takes them away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
+from realmgw.config.kinds import is_null, shape
+
+ZONES, POLICIES, SUBSCRIBERS, FRAGMENTS = "zones.d", "policies.d", "subscribers.d", "realmgw.d"
+"""The folders of a layer."""
+SUFFIX = ".yaml"
+"""Of every file that counts."""
+
+
+def files(folders: Iterable[Path], problems: Problems) -> list[Path]:
+    """The files of some folders that count, in their order; a folder that is not there has none.
+
+    Args:
+        folders: Those of later layers last.
+        problems: Gets what the operating system refuses.
+    """
+    by_name: dict[str, Path] = {}
+    for folder in folders:
+        by_name.update((path.name, path) for path in _content(folder, problems) if _counts(path))
+    return [by_name[name] for name in sorted(by_name) if not _is_mask(by_name[name])]
+
+
+def _content(folder: Path, problems: Problems) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        problems.add(None, f"the folder {folder} can not be read: {error.strerror}")
+        return []
+
+
+def _counts(path: Path) -> bool:
+    return path.suffix == SUFFIX and not path.name.startswith(".")
+
+
+def _is_mask(path: Path) -> bool:
+    """Whether a file is a link to /dev/null."""
+    return path.is_symlink() and path.is_char_device()
+
+
+def paths(root: Node, key: str, default: Iterable[Path]) -> list[Path]:
+    """A list of paths of the main file that is needed before the rest of it is understood.
+
+    What is wrong with it is told later, by the schema.
+    """
+    node = root.pairs.get(key, (None, None))[1] if isinstance(root, Mapping) else None
+    if node is None:
+        return list(default)
+    items = node.items if isinstance(node, Sequence) else []
+    return [Path(item.text) for item in items if isinstance(item, Scalar) and not is_null(item)]
+
+
+def single(root: Node, key: str) -> Path | None:
+    """A path of the main file, in the same way; None when there is none."""
+    node = root.pairs.get(key, (None, None))[1] if isinstance(root, Mapping) else None
+    return Path(node.text) if isinstance(node, Scalar) and not is_null(node) else None
+
+
+def under(key: str, node: Node) -> Mapping:
+    """A document that has a node as its only value."""
+    word = Scalar(node.line, node.column, key, True, node.source)
+    return Mapping(node.line, node.column, {key: (word, node)}, node.source)
+
+
+def merged(base: Node, over: Node, problems: Problems) -> Node:
+    """The document with another one laid over it.
+
+    Mappings are merged key by key, at every depth. A single value or a list takes the place of what was there; so does
+    a mapping that takes the place of something else. A mapping whose value is left empty changes nothing.
+
+    Args:
+        base: Is not changed.
+        over: Has precedence.
+        problems: Gets what can not be laid over a document.
+    """
+    if is_null(over):
+        return base
+    if not isinstance(over, Mapping):
+        problems.add(over, f"{shape(over)} stands here: write a mapping, {{key: value}}")
+        return base
+    return _laid_over(base, over)
+
+
+def _laid_over(base: Node | None, over: Node) -> Node:
+    if not isinstance(over, Mapping):
+        return over if base is None or not is_null(over) else base
+    if not isinstance(base, Mapping):
+        return over
+    pairs = dict(base.pairs)
+    for word, (key, value) in over.pairs.items():
+        former = pairs.get(word)
+        pairs[word] = key, _laid_over(former[1] if former else None, value)
+    return Mapping(base.line, base.column, pairs, base.source)
+
+
+def all_of(root: Node, fragments: Iterator[Node], problems: Problems) -> Node:
+    """A document with many laid over it, one after the other."""
+    for fragment in fragments:
+        root = merged(root, fragment, problems)
+    return root

@@ -1,0 +1,133 @@
+"""The schema of policies: a section of the main file, and the policy files of existing deployments.
+
+Existing policy files have the keys CIRCULARPOOL, IPSET and IPTABLES. The first says what our section `policy` says, in
+other words; the others are lists of rules for iptables and sets for ipset, which this gateway does not need: its rules
+are its own. They are read and left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from realmgw.config.addresses import network
+from realmgw.config.document import Mapping, Node, Problems, Scalar
+from realmgw.config.kinds import Key, Section, boolean, choice, integer, number, parsed, remembered, sequence, shape
+from realmgw.config.labels import Label
+from realmgw.config.policy import Challenges, Combination, LoadBand, Policy, ResolverGroup
+
+ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
+"""The keys of existing policy files."""
+_CHALLENGES = {
+    "PBRA_DNS_POLICY_TCPCNAME": "tcpcname",
+    "PBRA_DNS_POLICY_TCP": "tcp",
+    "PBRA_DNS_POLICY_CNAME": "cname",
+    "PBRA_DNS_LOG_UNTRUSTED": "log_untrusted",
+}
+"""What they call the challenges."""
+
+_reputation = number(0.0, 1.0)
+_load = number(0.0, 100.0)
+
+CHALLENGES = Section(Challenges, {field.name: Key(boolean) for field in attrs.fields(Challenges)})
+
+LOAD_BAND = Section(
+    LoadBand,
+    {
+        "threshold_min": Key(_load, required=True),
+        "threshold_max": Key(_load, required=True),
+        "fqdn_new": Key(_reputation, required=True),
+        "sfqdn_new": Key(_reputation, required=True),
+        "sfqdn_reuse": Key(_reputation, required=True),
+        "math": Key(choice(Combination)),
+    },
+)
+
+RESOLVER_GROUP = Section(
+    ResolverGroup,
+    {
+        "nodes": Key(sequence(remembered(Label.RESOLVER, parsed(network)), at_least=1), required=True),
+        "initial_reputation": Key(_reputation),
+        "sla": Key(boolean),
+    },
+)
+
+
+def load_band(node: Node, problems: Problems) -> LoadBand | None:
+    """A band of the load policy; it ends where it begins or above."""
+    band = LOAD_BAND(node, problems)
+    if band is not None and band.threshold_max < band.threshold_min:
+        problems.add(node, "'threshold_max' is below 'threshold_min': write them the other way round")
+        return None
+    return band
+
+
+POLICY = Section(
+    Policy,
+    {
+        "max_claims": Key(integer(1, 2**31 - 1)),
+        "system_load": Key(sequence(load_band, at_least=1)),
+        "challenges": Key(remembered(Label.CHALLENGES, CHALLENGES)),
+        "groups": Key(sequence(RESOLVER_GROUP)),
+    },
+)
+
+
+def fragment(root: Node, problems: Problems) -> Mapping | None:
+    """What a policy file says, in the words of the section `policy`.
+
+    Args:
+        root: The file, with the keys of that section or in the established style.
+        problems: Gets what is wrong with its style; the values are checked later.
+    """
+    if not isinstance(root, Mapping):
+        problems.add(root, f"{shape(root)} stands here: write a mapping with {', '.join(POLICY.keys)}")
+        return None
+    if not any(word in root.pairs for word in ESTABLISHED):
+        return root
+    said = Mapping(root.line, root.column, source=root.source)
+    for word, (key, value) in root.pairs.items():
+        if word == "CIRCULARPOOL":
+            _add_circular_pool(said, value, problems)
+        elif word not in ESTABLISHED:
+            problems.add(key, f"the key {word!r} is not known: write one of {', '.join(ESTABLISHED)}")
+    return said
+
+
+def _add_circular_pool(said: Mapping, node: Node, problems: Problems) -> None:
+    for word, key, value in _members(node, problems):
+        if word == "max":
+            said.pairs["max_claims"] = key, value
+        elif word == "DNS_GROUP_POLICY":
+            said.pairs["groups"] = key, value
+        elif word == "CONTROL_VARIABLES":
+            _add_control_variables(said, value, problems)
+        else:
+            _refuse(key, ("max", "DNS_GROUP_POLICY", "CONTROL_VARIABLES"), problems)
+
+
+def _add_control_variables(said: Mapping, node: Node, problems: Problems) -> None:
+    challenges = Mapping(node.line, node.column, source=node.source)
+    for word, key, value in _members(node, problems):
+        if word == "SYSTEM_LOAD":
+            said.pairs["system_load"] = key, value
+        elif word in _CHALLENGES:
+            challenges.pairs[_CHALLENGES[word]] = key, value
+        else:
+            _refuse(key, ("SYSTEM_LOAD", *_CHALLENGES), problems)
+    if challenges.pairs:
+        key, _ = next(iter(challenges.pairs.values()))
+        said.pairs["challenges"] = key, challenges
+
+
+def _members(node: Node, problems: Problems) -> Iterable[tuple[str, Scalar, Node]]:
+    if not isinstance(node, Mapping):
+        problems.add(node, f"{shape(node)} stands here: write a mapping, {{key: value}}")
+        return
+    for word, (key, value) in node.pairs.items():
+        yield word, key, value
+
+
+def _refuse(key: Scalar, known: Iterable[str], problems: Problems) -> None:
+    problems.add(key, f"the key {key.text!r} is not known: write one of {', '.join(known)}")

@@ -1,0 +1,72 @@
+"""The main file's schema for what is around a gateway: a repository, a SYN proxy, its operators and its log."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from realmgw.config.addresses import endpoint, url
+from realmgw.config.kinds import (
+    Key,
+    Section,
+    boolean,
+    choice,
+    integer,
+    matching,
+    number,
+    parsed,
+    remembered,
+    table,
+)
+from realmgw.config.labels import Label
+from realmgw.config.surroundings import Control, Logging, LogLevel, Repository, Synproxy, Watch
+
+SYNPROXY_PORT = 12345
+"""Where SYN proxies take orders."""
+
+_part = matching(r"[a-z]+(\.[a-z_]+)*", "the name of a room or of a module, like dns or dns.server")
+
+
+def _logging(levels: dict[str, LogLevel] | None = None, **rest: LogLevel) -> Logging:
+    return Logging(levels=tuple((levels or {}).items()), **rest)
+
+
+REPOSITORY = Section(
+    Repository,
+    {
+        "url": Key(remembered(Label.URL, parsed(url))),
+        "token_file": Key(remembered(Label.TOKEN_FILE, parsed(Path))),
+        "ca_file": Key(remembered(Label.CA_FILE, parsed(Path))),
+        "watch": Key(choice(Watch)),
+        "interval": Key(number(0.1, 86_400.0)),
+        "timeout": Key(number(0.1, 300.0)),
+        "cache": Key(boolean),
+    },
+)
+
+SYNPROXY = Section(
+    Synproxy,
+    {
+        "server": Key(remembered(Label.PEER, parsed(partial(endpoint, default=SYNPROXY_PORT)))),
+        "reconnect": Key(number(0.1, 3600.0)),
+        "mss": Key(integer(88, 65_495)),
+        "sack": Key(boolean),
+        "window_scale": Key(integer(0, 14)),
+    },
+)
+
+CONTROL = Section(
+    Control,
+    {
+        "socket": Key(parsed(Path)),
+        "group": Key(matching(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", "the name of a group of users")),
+    },
+)
+
+LOGGING = Section(
+    _logging,
+    {
+        "level": Key(choice(LogLevel)),
+        "levels": Key(table(_part, choice(LogLevel))),
+    },
+)

@@ -1,0 +1,273 @@
+"""What the commands do: the running gateway as operators see it. Results are plain values, for JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from heapq import nsmallest
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+import attrs
+
+from realmgw import __version__, config
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.explain import Explanation, dotted
+from realmgw.allocation.state import Address, State
+from realmgw.config.settings import Network
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked, number
+from realmgw.control.plan import Plan
+from realmgw.control.running import Running
+from realmgw.errors import Reason
+from realmgw.subscribers.model import Host, Service
+
+LIMIT = 1000
+"""So many entries a list has, unless more are asked for."""
+MOST = 1_000_000
+"""More are never told."""
+PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
+"""Protocols that can be written by name."""
+
+Value = Any
+"""What JSON has."""
+
+
+class NameFound(Protocol):
+    """What `realmgw.dns.explain.NameExplanation` is."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """See there."""
+
+    @property
+    def service(self) -> Service | None:
+        """See there."""
+
+
+@attrs.frozen(eq=False)
+class Insight:
+    """How the command layer looks into the parts, and what it can have them do."""
+
+    running: Running
+    """What runs."""
+    allocator: Allocator
+    """The pool."""
+    explain_name: Callable[[str], NameFound]
+    """What the DNS server makes of a name. Raises `MalformedError` if it is none."""
+    counts: Callable[[], dict[str, Value]]
+    """What was counted, by part."""
+    plan: Callable[[], Any]
+    """A Deferred of a `Plan`."""
+    reload: Callable[[str], Any]
+    """A Deferred of an `Outcome`; told who wants it."""
+    purge: Callable[[], Any]
+    """A Deferred of what was done, in lines."""
+    monotonic: Callable[[], float]
+    """The present, in seconds."""
+    since: float
+    """When the gateway was made, by that clock."""
+
+
+class Gateway:
+    """Does what the commands say.
+
+    Args:
+        insight: Into the parts.
+    """
+
+    def __init__(self, insight: Insight) -> None:
+        self._insight = insight
+        self._does: Mapping[str, Callable[..., Any]] = {
+            "status": self.status,
+            "plan": self.plan,
+            "reload": self.reload,
+            "subscribers/list": self.subscribers,
+            "subscribers/show": self.subscriber,
+            "pool": self.pool,
+            "reservations": self.reservations,
+            "explain/name": self.explain_name,
+            "explain/packet": self.explain_packet,
+            "config": self.config,
+            "purge": self.purge,
+        }
+
+    def do(self, path: str, given: Mapping[str, str]) -> Any:
+        """Do a command.
+
+        Args:
+            path: Its name.
+            given: Its parameters.
+
+        Returns:
+            A value for JSON, or a Deferred of one.
+
+        Raises:
+            CommandError: It can not be done.
+        """
+        command = COMMANDS.get(path)
+        if command is None:
+            raise CommandError(ExitStatus.NOT_FOUND, f"there is no command {path}")
+        return self._does[path](**checked(command, given))
+
+    def status(self) -> Value:
+        """What runs."""
+        insight = self._insight
+        running = insight.running
+        directory = running.register.directory
+        return {
+            "version": __version__,
+            "name": running.settings.name,
+            "config": str(running.path),
+            "uptime": round(insight.monotonic() - insight.since, 3),
+            "hosts": len(directory.hosts),
+            "services": len(directory.services),
+            "problems": [*running.problems, *running.register.problems],
+            "pool": self._states(),
+            **insight.counts(),
+        }
+
+    def plan(self) -> Any:
+        """What a reload would change."""
+        return self._insight.plan().addCallback(described)
+
+    def reload(self) -> Any:
+        """Make true what is written."""
+        return self._insight.reload("the control interface").addCallback(self._reloaded)
+
+    def _reloaded(self, outcome: Any) -> Value:
+        return {
+            "status": outcome.status.value,
+            "seconds": round(outcome.seconds, 3),
+            "flows_ended": outcome.flows_ended,
+            "problems": list(outcome.problems),
+            "plan": described(outcome.plan),
+        }
+
+    def subscribers(self, match: str = "", limit: str = str(LIMIT)) -> Value:
+        """Hosts by name."""
+        hosts = self._insight.running.register.directory.hosts
+        wanted = match.lower()
+        found = [host for host in hosts.values() if wanted in host.name]
+        first = nsmallest(number(limit, "limit", MOST), found, key=lambda host: host.name)
+        return {"total": len(found), "subscribers": [_brief(host) for host in first]}
+
+    def subscriber(self, name: str) -> Value:
+        """One host, by its own name or by that of a service."""
+        register = self._insight.running.register
+        absolute = name.lower() if name.endswith(".") else name.lower() + "."
+        service = register.directory.services.get(absolute)
+        index = register.directory.indices.by_name.get(absolute)
+        if index is None and service is None:
+            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {absolute}")
+        host = register.directory.hosts[index] if index is not None else service.host if service else None
+        assert host is not None
+        services = [_service(each) for each in register.services_of(host.name)]
+        pending = self._insight.allocator.ledger.pending.get(host.index, 0)
+        return {**_brief(host), "source": register.source_of(host.name), "max_claims": host.max_claims,
+                "groups": list(host.groups), "claims_pending": pending, "services": services}  # fmt: skip
+
+    def pool(self) -> Value:
+        """The pool by prefix and by state."""
+        prefixes = self._insight.running.settings.pools.circular
+        addresses = self._insight.allocator.pool.addresses
+        by_prefix = {str(prefix.network): _states_within(prefix.network, addresses) for prefix in prefixes}
+        return {**self._states(), "linger": self._insight.allocator.ledger.linger(), "prefixes": by_prefix}
+
+    def _states(self) -> dict[str, Value]:
+        allocator = self._insight.allocator
+        states = {state.name.lower(): count for state, count in allocator.pool.counts().items()}
+        load = round(allocator.pool.load, 4)
+        return {"size": allocator.pool.size, "load": load, **states, "leaving": allocator.leaving,
+                "queries_waiting": allocator.waiting}  # fmt: skip
+
+    def reservations(self, limit: str = str(LIMIT)) -> Value:
+        """What stands at the addresses."""
+        now, most = self._insight.monotonic(), number(limit, "limit", MOST)
+        every = [address for address in self._insight.allocator.pool.addresses.values() if address.reservations]
+        rows = [row for address in every[:most] for row in _rows(address, now)]
+        return {"addresses": len(every), "reservations": rows[:most]}
+
+    def explain_name(self, name: str, resolver: str) -> Value:
+        """A question, dry."""
+        found = self._insight.explain_name(name)
+        if found.service is None:
+            return {"steps": list(found.steps), "answer": None}
+        now = self._insight.monotonic()
+        asked = self._insight.allocator.explain_ask(found.service, _address(resolver, "resolver"), now=now)
+        answer = None if asked.address is None else dotted(asked.address)
+        return {"steps": [*found.steps, *asked.steps], "answer": answer, **_reason(asked)}
+
+    def explain_packet(
+        self, source: str, destination: str, protocol: str, port: str = "0", source_port: str = "0"
+    ) -> Value:
+        """A first packet, dry."""
+        kind = PROTOCOLS.get(protocol.lower())
+        flow = (
+            ip_address(_address(source, "source")).packed,
+            ip_address(_address(destination, "destination")).packed,
+            number(protocol, "protocol", 255) if kind is None else kind,
+            number(source_port, "source_port", 65535),
+            number(port, "port", 65535),
+        )
+        asked = self._insight.allocator.explain_admit(flow, now=self._insight.monotonic())
+        host = self._insight.running.register.directory.hosts.get(asked.host)
+        return {"steps": list(asked.steps), "host": host and _brief(host), **_reason(asked)}
+
+    def config(self) -> Value:
+        """The settings in force."""
+        return {"config": config.dump(self._insight.running.settings)}
+
+    def purge(self) -> Any:
+        """Remove everything of ours from the kernel."""
+        return self._insight.purge().addCallback(lambda lines: {"done": list(lines)})
+
+
+def described(plan: Plan) -> Value:
+    """A plan as plain values."""
+    value = attrs.asdict(plan)
+    for key in ("prefixes_added", "prefixes_removed"):
+        value[key] = [str(network) for network in value[key]]
+    return {**value, "restart": list(plan.restart), "different": bool(plan), "lines": list(plan.lines()),
+            "summary": plan.summary()}  # fmt: skip
+
+
+def _brief(host: Host) -> dict[str, Value]:
+    return {"name": host.name, "address": dotted(host.address), "index": host.index}
+
+
+def _service(service: Service) -> dict[str, Value]:
+    fields = ("name", "protocol", "port", "proxy_required", "carriergrade", "loose_packet", "autobind", "timeout")
+    return {field: getattr(service, field) for field in fields}
+
+
+def _states_within(network: Network, addresses: Mapping[bytes, Address]) -> dict[str, int]:
+    found = Counter(each.state.name.lower() for packed in network if (each := addresses.get(packed.packed)) is not None)
+    return {state.name.lower(): found[state.name.lower()] for state in State}
+
+
+def _rows(address: Address, now: float) -> Iterator[dict[str, Value]]:
+    for reservation in address.reservations.values():
+        yield {
+            "address": dotted(address.packed),
+            "state": address.state.name.lower(),
+            "service": reservation.service.name,
+            "host": reservation.service.host.name,
+            "claims": [
+                {"resolver": str(claim.group.resolver), "age": round(now - claim.created, 3)}
+                for claim in reservation.claims.values()
+            ],
+            "lingers": None if reservation.since is None else round(now - reservation.since, 3),
+            "sources": len(reservation.sources),
+        }
+
+
+def _address(text: str, name: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise CommandError(ExitStatus.USAGE, f"{name}: {text!r} is no address") from None
+
+
+def _reason(explanation: Explanation) -> dict[str, Value]:
+    reason: Reason | None = explanation.reason
+    return {"reason": reason.name if reason else None}

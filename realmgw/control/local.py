@@ -1,0 +1,209 @@
+"""What the `realmgw` command does with files, whether a gateway runs or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from realmgw import config, subscribers
+from realmgw.config import names
+from realmgw.config.document import Problems, parse
+from realmgw.config.settings import Pools, Settings
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.subscribers.generate import Template
+from realmgw.subscribers.migrate import migration, write
+from realmgw.subscribers.schema import entries
+
+
+@attrs.frozen
+class Wanted:
+    """A subscriber to be added, as the command line says it."""
+
+    name: str
+    """Its name."""
+    address: str
+    """Its private address."""
+    services: tuple[str, ...] = ()
+    """Each `name[:protocol[:port]]`; none: it is reached by its own name."""
+    max_claims: int | None = None
+    """How many claims may be pending on it."""
+
+    def text(self) -> str:
+        """Its file."""
+        said: dict[str, object] = {"address": self.address}
+        if self.max_claims is not None:
+            said["max_claims"] = self.max_claims
+        if self.services:
+            said["services"] = dict(map(_service, self.services))
+        return f"{json.dumps(self.name)}:\n" + "".join(f"  {key}: {json.dumps(each)}\n" for key, each in said.items())
+
+
+def _service(text: str) -> tuple[str, dict[str, object]]:
+    name, *rest = text.split(":")
+    if len(rest) > 2 or not all(part.isalnum() for part in rest):
+        raise CommandError(ExitStatus.USAGE, f"{text!r} is no service: write name, name:tcp or name:tcp:80")
+    values = [int(part) if part.isdigit() else part for part in rest]
+    return name, dict(zip(("protocol", "port"), values, strict=False))
+
+
+def own_folder(settings: Settings | None) -> Path:
+    """Where operators' subscriber files go: the last folder.
+
+    Raises:
+        CommandError: The configuration names none.
+    """
+    if settings is None or not settings.subscribers:
+        raise CommandError(
+            ExitStatus.PROBLEMS, "the main file names no folder of subscribers: write `subscribers: [...]`"
+        )
+    return settings.subscribers[-1]
+
+
+def _file(settings: Settings, name: str) -> Path:
+    try:
+        return own_folder(settings) / f"{names.absolute(name).removesuffix('.')}.yaml"
+    except ValueError as error:
+        raise CommandError(ExitStatus.USAGE, str(error)) from None
+
+
+def add(settings: Settings, wanted: Wanted) -> Path:
+    """Adds a subscriber, in a file of its own.
+
+    Returns:
+        The file.
+
+    Raises:
+        CommandError: There is such a file already.
+        ConfigurationError: It contradicts another subscriber, the zones, or the schema; nothing was written.
+        PlatformError: The file can not be written.
+    """
+    path, text = _file(settings, wanted.name), wanted.text()
+    if path.exists():
+        raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: change it, or remove it first")
+    problems = Problems(str(path))
+    root = parse(text.encode(), problems)
+    if root is not None:
+        entries(root, problems)
+    if problems.found:
+        raise ConfigurationError(problems.lines())
+    _do(path, lambda: _write(path, text))
+    _, lines = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
+    own = tuple(line for line in lines if line.startswith(f"{path}:"))
+    if own:
+        _do(path, path.unlink)
+        raise ConfigurationError(own)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def remove(settings: Settings, name: str) -> Path:
+    """Removes a subscriber that has a file of its own.
+
+    Returns:
+        The file.
+
+    Raises:
+        CommandError: There is no such file; a subscriber among others in a file is removed with an editor.
+        PlatformError: The file can not be removed.
+    """
+    path = _file(settings, name)
+    if not path.exists():
+        raise CommandError(
+            ExitStatus.NOT_FOUND,
+            f"there is no file {path}: `realmgw subscribers show {name}` tells where it comes from",
+        )
+    _do(path, path.unlink)
+    return path
+
+
+def _do(path: Path, doing: Callable[[], object]) -> None:
+    try:
+        doing()
+    except OSError as error:
+        raise PlatformError(f"{path}: {error.strerror}") from error
+
+
+def generate(template: Path, numbers: range, folder: Path, progress: Callable[[int], None]) -> list[Path]:
+    """Writes many subscribers.
+
+    Args:
+        template: A subscriber file with placeholders.
+        numbers: What is put into these.
+        folder: Where the files go.
+        progress: Called with how many were written so far.
+
+    Raises:
+        CommandError: No subscriber is wanted.
+        ConfigurationError: The template has problems; nothing was written.
+        PlatformError: A file can not be read or written.
+    """
+    if not numbers:
+        raise CommandError(ExitStatus.USAGE, "--count: write a number from 1 on")
+    try:
+        made = Template(template.read_text(), str(template))
+    except OSError as error:
+        raise PlatformError(f"{template}: {error.strerror}") from error
+    made.check(numbers)
+    return made.write(numbers, folder, progress)
+
+
+def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:
+    """Translates a folder of an existing deployment.
+
+    Args:
+        folder: It.
+        to: Where the files go.
+
+    Returns:
+        What was left out, in lines; and the files.
+
+    Raises:
+        ConfigurationError: Something can not be used; nothing was written.
+        PlatformError: A file is there already, or can not be written.
+    """
+    found = migration(folder)
+    if found.problems:
+        raise ConfigurationError(found.problems)
+    return list(found.notes), list(write(found, to))
+
+
+def check(path: Path) -> tuple[list[str], int]:
+    """Reads what the gateway would read.
+
+    Args:
+        path: The main file.
+
+    Returns:
+        Every problem, what was checked, and the result, in lines; and how many problems there are.
+    """
+    try:
+        settings = config.load(path)
+    except ConfigurationError as error:
+        unchecked = "The subscriber files were not checked: that needs the zones of the main file."
+        return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
+    directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
+    folders = ", ".join(map(str, settings.subscribers)) or "no folders"
+    lines = [
+        *problems,
+        f"{path}: {', '.join(zone.name for zone in settings.zones)}; {_pool(settings.pools)}",
+        f"{folders}: {len(directory.hosts)} hosts, {len(directory.services)} services",
+        *filter(None, [config.note(settings)]),
+        _verdict(len(problems)),
+    ]
+    return lines, len(problems)
+
+
+def _pool(pools: Pools) -> str:
+    return f"{sum(prefix.network.num_addresses for prefix in pools.circular)} addresses in the circular pool"
+
+
+def _verdict(problems: int) -> str:
+    return "No problems." if not problems else "1 problem." if problems == 1 else f"{problems} problems."

@@ -1,0 +1,148 @@
+"""What a reload would change, as a value: nothing is done here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from realmgw.config.notes import WITHOUT_EFFECT
+from realmgw.config.settings import Network, Settings
+from realmgw.config.writing import Change, differences
+from realmgw.subscribers.register import Changes
+
+CHANGEABLE = (
+    "zones",
+    "pools",
+    "dns.udp_size",
+    "dns.host_ttl",
+    "dns.service_pool_ttl",
+    *(f"dns.{face}.{key}" for face in ("wan", "lan") for key in ("tcp_idle_timeout", "tcp_connections",
+                                                                 "tcp_connections_per_client")),
+    "allocation",
+    "admission.stray_threshold",
+    "admission.stray_timeout",
+    "admission.stray_rate",
+    "datapath.reject_rate",
+    "subscribers",
+    "drop_ins",
+    *WITHOUT_EFFECT,
+)  # fmt: skip
+"""The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""
+NAMED = 20
+"""So many hosts or services of a kind are named, the others counted."""
+
+
+@attrs.frozen
+class Plan:
+    """What a reload would change."""
+
+    keys: tuple[Change, ...] = ()
+    """Settings that are different."""
+    prefixes_added: tuple[Network, ...] = ()
+    """Of the circular pool."""
+    prefixes_removed: tuple[Network, ...] = ()
+    """Of the circular pool."""
+    hosts_added: tuple[str, ...] = ()
+    """Names of hosts."""
+    hosts_changed: tuple[str, ...] = ()
+    """Names of hosts that have another address, limit or group."""
+    hosts_removed: tuple[str, ...] = ()
+    """Names of hosts: these lose their claims, and the flows that they have."""
+    services_changed: tuple[str, ...] = ()
+    """Names of services that are new or different."""
+    services_removed: tuple[str, ...] = ()
+    """Names of services that are no more."""
+    problems: tuple[str, ...] = ()
+    """What is not as it is written, and why: the rest would be changed nevertheless."""
+
+    @property
+    def restart(self) -> tuple[str, ...]:
+        """The keys for whose sake a reload is refused."""
+        return tuple(change.key for change in self.keys if needs_restart(change.key))
+
+    def __bool__(self) -> bool:
+        """Whether anything would be different."""
+        return any((self.keys, self.hosts_added, self.hosts_changed, self.hosts_removed, self.services_changed,
+                    self.services_removed))  # fmt: skip
+
+    def lines(self) -> Iterator[str]:
+        """For humans: `+` for what would come, `-` for what would go, `~` for what would be different."""
+        for change in self.keys:
+            hint = " (needs a restart)" if needs_restart(change.key) else ""
+            yield f"~ {change.key}: {change.old or 'not there'} -> {change.new or 'not there'}{hint}"
+        for sign, what, values in (
+            ("+", "pool prefix", tuple(map(str, self.prefixes_added))),
+            ("-", "pool prefix", tuple(map(str, self.prefixes_removed))),
+            ("+", "host", self.hosts_added),
+            ("~", "host", self.hosts_changed),
+            ("-", "host", self.hosts_removed),
+            ("~", "service", self.services_changed),
+            ("-", "service", self.services_removed),
+        ):
+            yield from (f"{sign} {what} {value}" for value in values[:NAMED])
+            if len(values) > NAMED:
+                yield f"{sign} {what}s: {len(values) - NAMED} more"
+
+    def summary(self) -> str:
+        """In one line."""
+        parts = [
+            (len(self.keys), "settings"),
+            (len(self.prefixes_added) + len(self.prefixes_removed), "pool prefixes"),
+            (len(self.hosts_added), "hosts added"),
+            (len(self.hosts_changed), "hosts changed"),
+            (len(self.hosts_removed), "hosts removed"),
+            (len(self.services_changed), "services new or different"),
+            (len(self.services_removed), "services removed"),
+        ]
+        return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing is different"
+
+
+def plan(before: Settings, after: Settings, changes: Changes, problems: Iterable[str] = ()) -> Plan:
+    """Compare the running state with the one that is written.
+
+    Args:
+        before: The running settings.
+        after: Those that are written.
+        changes: What becomes of the subscribers.
+        problems: What is wrong besides what `changes` tells.
+    """
+    old, new = ([prefix.network for prefix in settings.pools.circular] for settings in (before, after))
+    return Plan(
+        keys=differences(before, after),
+        prefixes_added=tuple(network for network in new if network not in old),
+        prefixes_removed=tuple(network for network in old if network not in new),
+        hosts_added=tuple(host.name for host in changes.added),
+        hosts_changed=tuple(host.name for _, host in changes.changed),
+        hosts_removed=tuple(host.name for host in changes.removed),
+        services_changed=tuple(service.name for service in changes.services),
+        services_removed=changes.names_gone,
+        problems=(*problems, *changes.problems),
+    )
+
+
+def needs_restart(key: str) -> bool:
+    """Whether a setting, by its dotted key, can not be changed while the gateway runs."""
+    return not any(key == each or key.startswith(f"{each}.") for each in CHANGEABLE)
+
+
+def beyond(networks: Iterable[Network], others: Iterable[Network]) -> tuple[Network, ...]:
+    """What of some prefixes lies in none of the others, as prefixes.
+
+    >>> from ipaddress import ip_network
+    >>> beyond([ip_network("192.0.2.0/30")], [ip_network("192.0.2.1/32"), ip_network("198.51.100.0/24")])
+    (IPv4Network('192.0.2.2/31'), IPv4Network('192.0.2.0/32'))
+    """
+    left = list(networks)
+    for other in others:
+        left = [part for network in left for part in _without(network, other)]
+    return tuple(left)
+
+
+def _without(network: Any, other: Any) -> Iterable[Network]:
+    """A prefix without another one; of the same family they lie within each other or apart."""
+    if network.version != other.version or not network.overlaps(other):
+        return (network,)
+    within: Iterable[Network] = () if network.subnet_of(other) else network.address_exclude(other)
+    return within

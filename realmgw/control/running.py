@@ -1,0 +1,102 @@
+"""What runs, and how to find out what would be different: the settings, the subscribers, and where both are read."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from realmgw import config
+from realmgw.config.settings import Settings
+from realmgw.subscribers import recall
+from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.register import Changes, Register
+
+BATCH = 2000
+"""At the start so many subscribers are read before they are made into hosts, which takes less memory."""
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False)
+class Written:
+    """What the files and repositories say."""
+
+    settings: Settings
+    """The main file."""
+    changes: Changes
+    """What becomes of the subscribers."""
+
+
+@attrs.define(eq=False)
+class Running:
+    """The running state, but for what changes with every packet."""
+
+    path: Path
+    """The main file."""
+    settings: Settings
+    """In force."""
+    folders: Folders
+    """Where the subscriber files are read."""
+    register: Register = attrs.Factory(Register)
+    """The subscribers in force."""
+    repositories: dict[str, Unit] = attrs.Factory(dict)
+    """What was last heard of each repository, by its name."""
+    problems: tuple[str, ...] = ()
+    """Why the main file as it is written is not in force; empty when it is."""
+    unkept: list[bytes] = attrs.Factory(list)
+    """What `recall.write` shall keep for the next start, once the gateway runs."""
+
+    def written(self) -> Generator[None, None, Written]:
+        """Reads what is written now, and compares it; nothing is done. Yields every now and then.
+
+        Raises:
+            ConfigurationError: The main file can not be used.
+            RealmGatewayError: There are more hosts than indices.
+        """
+        settings = config.load(self.path)
+        yield
+        units = yield from self.folders.units(settings.subscribers)
+        changes = yield from self.register.changes([*units, *self.repositories.values()], Realm.of(settings))
+        return Written(settings, changes)
+
+    def begin(self) -> None:
+        """Reads the subscribers for the first time; takes its time.
+
+        Raises:
+            RealmGatewayError: There are more hosts than indices.
+        """
+        units: list[Unit] = []
+        waiting = 0
+        for unit in self.folders.each(self.settings.subscribers):
+            units.append(unit)
+            waiting += len(unit.entries)
+            if waiting >= BATCH:
+                self._commit(units)
+                waiting = 0
+        self._commit(units)
+        text = finish(self.recalled()) if self.folders.parsed else None
+        if text is not None:
+            self.unkept.append(text)
+
+    def recalled(self) -> Generator[None, None, bytes | None]:
+        """What `recall.write` shall keep of the present moment; None when that passes before all is put together."""
+        return (yield from recall.written(self.register, self.folders.versions))
+
+    def _commit(self, units: Iterable[Unit]) -> None:
+        changes = finish(self.register.changes([*units, *self.repositories.values()], Realm.of(self.settings)))
+        finish(self.register.commit(changes))
+
+
+def finish(steps: Generator[None, None, T]) -> T:
+    """Goes through all steps at once, and returns what comes out."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result

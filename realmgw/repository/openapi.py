@@ -1,0 +1,288 @@
+"""The OpenAPI 3.1 document of the repository."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realmgw import __version__
+from realmgw.subscribers.documents import Kind
+from realmgw.subscribers.protocols import PROTOCOLS
+
+_JSON = "application/json"
+_LINES = "application/jsonl"
+
+
+def description() -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, Any] = {
+        "/openapi.json": {"get": _operation("description", "This document.", {"200": _json("It", {"type": "object"})})},
+        "/v1/export": _export(),
+        "/v1/import": _import(),
+    }
+    for kind in Kind:
+        paths[f"/v1/{kind.value}"] = _collection(kind)
+        paths[f"/v1/{kind.value}/{{name}}"] = _document(kind)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "realmgw policy repository",
+            "version": __version__,
+            "description": "Subscribers and policies of Realm Gateways. Every error is a problem document (RFC 9457).",
+        },
+        "security": [{"bearer": []}, {}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(),
+            "parameters": _parameters(),
+            "responses": {"problem": _problem()},
+        },
+    }
+
+
+def _collection(kind: Kind) -> dict[str, Any]:
+    return {
+        "get": _operation(
+            f"list_{kind.value}",
+            "A page of documents, in the order of their names. The tag is that of all documents together.",
+            {"200": _json("A page", _reference(f"page_of_{kind.value}"), _tag()), "304": _unchanged()},
+            parameters=["limit", "after", "if_none_match", "prefer", "wait"],
+            problems="400 401",
+        )
+    }
+
+
+def _document(kind: Kind) -> dict[str, Any]:
+    value = _reference(_singular(kind))
+    present = _json("The document", value, _tag())
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+        "description": "The host's name, with or without the final dot."
+        if kind is Kind.SUBSCRIBER
+        else "The policy's name: letters, digits, '.', '_' and '-'.",
+    }
+    singular = _singular(kind)
+    return {
+        "parameters": [name],
+        "get": _operation(
+            f"get_{singular}",
+            "A document.",
+            {"200": present, "304": _unchanged()},
+            parameters=["if_none_match"],
+            problems="400 401 404",
+        ),
+        "put": _operation(
+            f"put_{singular}",
+            "Keeps a document. To write over another one, say which by If-Match.",
+            {"200": present, "201": _json("The document, which is new", value, _tag())},
+            parameters=["if_match", "if_none_match"],
+            body={_JSON: {"schema": value}},
+            problems="400 401 403 409 412 413 415 422 428",
+        ),
+        "patch": _operation(
+            f"patch_{singular}",
+            "Changes a document by a merge patch (RFC 7396).",
+            {"200": present},
+            parameters=["if_match"],
+            body={"application/merge-patch+json": {"schema": {}}},
+            problems="400 401 403 404 409 412 413 415 422 428",
+        ),
+        "delete": _operation(
+            f"delete_{singular}",
+            "Removes a document.",
+            {"204": {"description": "It is removed"}},
+            parameters=["if_match"],
+            problems="400 401 403 404 412 428",
+        ),
+    }
+
+
+def _export() -> dict[str, Any]:
+    lines = {"description": "A head, and documents", "headers": _tag(), "content": {_LINES: {"schema": _TEXT}}}
+    return {
+        "get": _operation(
+            "export",
+            "All documents as JSON lines: a head, then the documents. With `since`, what changed after that version,"
+            " if it is remembered, with the value null for what was deleted; the head says which of both it is.",
+            {"200": lines, "304": _unchanged()},
+            parameters=["since", "if_none_match", "prefer", "wait"],
+            problems="400 401",
+        )
+    }
+
+
+def _import() -> dict[str, Any]:
+    return {
+        "post": _operation(
+            "import",
+            "Keeps many documents, all or none. A first line may be a head; the value null removes one. To"
+            " replace everything needs If-Match with the tag of everything, or *.",
+            {"200": _json("What came of it", _reference("imported"), _tag())},
+            parameters=["mode", "if_match"],
+            body={_LINES: {"schema": _TEXT}},
+            problems="400 401 403 409 412 413 415 422 428",
+        )
+    }
+
+
+def _operation(
+    name: str,
+    summary: str,
+    responses: dict[str, Any],
+    *,
+    parameters: list[str] | None = None,
+    body: dict[str, Any] | None = None,
+    problems: str = "",
+) -> dict[str, Any]:
+    problem = {"$ref": "#/components/responses/problem"}
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "responses": {**responses, **dict.fromkeys(problems.split(), problem), "503": problem},
+    }
+    if parameters:
+        operation["parameters"] = [{"$ref": f"#/components/parameters/{each}"} for each in parameters]
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": body}
+    return operation
+
+
+def _json(text: str, schema: dict[str, Any], headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"description": text, "content": {_JSON: {"schema": schema}}, **({"headers": headers} if headers else {})}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _singular(kind: Kind) -> str:
+    return kind.name.lower()
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+
+
+def _tag() -> dict[str, Any]:
+    return {"ETag": {"description": "Stands for this content.", "schema": _TEXT}}
+
+
+def _unchanged() -> dict[str, Any]:
+    return {"description": "It is what If-None-Match says.", "headers": _tag()}
+
+
+def _problem() -> dict[str, Any]:
+    return {"description": "What is wrong", "content": {"application/problem+json": {"schema": _reference("problem")}}}
+
+
+def _parameters() -> dict[str, Any]:
+    def parameter(name: str, place: str, text: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+        return {"name": name, "in": place, "description": text, "schema": schema or _TEXT}
+
+    waiting = {"type": "integer", "minimum": 1, "maximum": 300}
+    return {
+        "limit": parameter(
+            "limit", "query", "How many documents at most.", {"type": "integer", "minimum": 1, "maximum": 1000}
+        ),
+        "after": parameter("after", "query", "The name after which the page begins."),
+        "since": parameter("since", "query", "A version: the value of an ETag of everything, without the quotes."),
+        "mode": parameter(
+            "mode", "query", "Whether documents that are not mentioned stay.", {"enum": ["merge", "replace"]}
+        ),
+        "wait": parameter("wait", "query", "The same as Prefer: wait=, in seconds.", waiting),
+        "prefer": parameter("Prefer", "header", "wait=N: with If-None-Match, wait for a change, up to N seconds."),
+        "if_match": parameter("If-Match", "header", "The tag of what shall be changed, or *."),
+        "if_none_match": parameter("If-None-Match", "header", "The tag of what is known, or *."),
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    pages = {
+        f"page_of_{kind.value}": _object(
+            {
+                "version": {**_TEXT, "description": "Of all documents together."},
+                "next": {"type": ["string", "null"], "description": "Where the next page is, if there may be one."},
+                "items": {
+                    "type": "array",
+                    "items": _object({"name": _TEXT, "etag": _TEXT, "value": _reference(_singular(kind))}),
+                },
+            }
+        )
+        for kind in Kind
+    }
+    number = {"type": "integer", "minimum": 0}
+    return {
+        **pages,
+        "subscriber": {"anyOf": [_reference("plain_subscriber"), _reference("established_subscriber")]},
+        "plain_subscriber": _plain(),
+        "established_subscriber": _established(),
+        "service": _service({}),
+        "policy": {"type": "object", "description": "A policy."},
+        "imported": _object({"version": _TEXT, "changed": number, "unchanged": number, "deleted": number}),
+        "problem": _object(
+            {
+                "type": _TEXT,
+                "title": _TEXT,
+                "status": {"type": "integer"},
+                "detail": _TEXT,
+                "errors": {"type": "array", "items": _object({"pointer": _TEXT, "detail": _TEXT})},
+            },
+            optional=("errors",),
+        ),
+    }
+
+
+def _object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _plain() -> dict[str, Any]:
+    return {
+        "description": "A host as in the plain style of subscriber files.",
+        "type": "object",
+        "required": ["address"],
+        "properties": {
+            "address": {"type": "string", "format": "ipv4"},
+            "max_claims": {"type": "integer", "minimum": 0},
+            "groups": {"type": "array", "items": _TEXT},
+            "services": {"type": "object", "additionalProperties": _reference("service")},
+        },
+    }
+
+
+def _established() -> dict[str, Any]:
+    return {
+        "description": "A host as in the established style of subscriber files; its keys may be in lower case.",
+        "type": "object",
+        "properties": {
+            "ID": {
+                "type": "object",
+                "properties": {name: {"type": "array", "items": _TEXT} for name in ("FQDN", "IPV4", "MSISDN")},
+            },
+            "GROUP": {"type": "array", "items": _TEXT},
+            "CIRCULARPOOL": {"type": ["array", "object"]},
+            "SFQDN": {"type": "array", "items": _service({"fqdn": _TEXT})},
+            "FIREWALL": {},
+        },
+    }
+
+
+def _service(more: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": ["object", "null"],
+        "properties": {
+            **more,
+            "protocol": {
+                "anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"enum": sorted(PROTOCOLS)}],
+            },
+            "port": {"type": "integer", "minimum": 0, "maximum": 65535},
+            "proxy_required": {"type": "boolean"},
+            "carriergrade": {"type": "boolean"},
+            "loose_packet": {"type": "integer", "minimum": -1},
+            "autobind": {"type": "boolean"},
+            "timeout": {"type": "number", "minimum": 0.1, "maximum": 3600},
+        },
+    }

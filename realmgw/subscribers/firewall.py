@@ -1,0 +1,259 @@
+"""A subscriber's firewall: its rules as values, and their schema.
+
+The rules are those of existing collections of subscribers, whose words are those of iptables::
+
+    FIREWALL_ADMIN:
+        - {priority: 0, direction: EGRESS, protocol: 17, udp: {dport: 53}, target: REJECT, comment: {comment: DNS}}
+
+A rule has a place (`priority`), a direction, what it matches - addresses, protocol, and *parts*: a part is an extension
+of iptables with its options - and a target. What it does when it matches is the business of another room.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping as AbstractMapping
+from functools import lru_cache
+from typing import Any
+
+import attrs
+
+from realmgw.config.addresses import network
+from realmgw.config.document import Mapping, Node, Problems, Sequence
+from realmgw.config.kinds import Key, Section, integer, is_null, parsed, scalar, sequence, shape, suggestion
+from realmgw.config.settings import Network
+from realmgw.subscribers.protocols import protocol
+
+MAX_TEXT = 255
+"""The longest value of an option, in characters."""
+
+
+class Direction(enum.Enum):
+    """Which way a packet goes, as the host sees it."""
+
+    EGRESS = "EGRESS"
+    """From the host."""
+    INGRESS = "INGRESS"
+    """To the host."""
+
+
+class Target(enum.Enum):
+    """What becomes of a packet that a rule matches."""
+
+    ACCEPT = "ACCEPT"
+    """It passes."""
+    DROP = "DROP"
+    """It does not."""
+    REJECT = "REJECT"
+    """It does not, and its sender is told."""
+
+
+Options = tuple[tuple[str, tuple[str, ...]], ...]
+"""Options of an extension with their values, in the order of the text; `!` before a value turns its sense around."""
+
+
+@attrs.frozen
+class Rule:
+    """A rule of a subscriber's firewall. Rules of one list are tried by priority, then in their order."""
+
+    priority: int
+    """Lower ones come first."""
+    direction: Direction
+    """Which packets it looks at."""
+    target: Target
+    """What becomes of those that it matches."""
+    protocol: int | None = None
+    """IP protocol number; None: any."""
+    src: Network | None = None
+    """Where the packet comes from; None: anywhere."""
+    dst: Network | None = None
+    """Where it goes; None: anywhere."""
+    parts: tuple[tuple[str, Options], ...] = ()
+    """What else it matches: extensions with their options; all must agree."""
+    target_options: Options = ()
+    """Of the target: how a refusal is told."""
+    comment: str = ""
+    """For humans."""
+
+
+@attrs.frozen
+class Firewall:
+    """A subscriber's own rules, in the order in which they are tried. The operator's come first."""
+
+    admin: tuple[Rule, ...] = ()
+    """The operator's."""
+    user: tuple[Rule, ...] = ()
+    """The subscriber's."""
+
+
+NO_RULES = Firewall()
+"""Of most subscribers."""
+
+_PORTS = re.compile(r"[0-9]{0,5}(:[0-9]{0,5})?|[a-z][a-z0-9-]*")
+_RATE = re.compile(r"[0-9]+(/(s|sec|second|m|min|minute|h|hour|d|day))?")
+_COUNT = re.compile(r"[0-9]+")
+_ANYTHING = re.compile(r"[^\0\n]+")
+_PORT_OPTIONS = dict.fromkeys(
+    ("sport", "dport", "source-port", "destination-port", "sports", "dports", "ports"), _PORTS
+)
+_KNOWN: dict[str, AbstractMapping[str, re.Pattern[str]]] = {
+    "tcp": {**_PORT_OPTIONS, "tcp-flags": _ANYTHING, "syn": _ANYTHING, "tcp-option": _COUNT},
+    "udp": _PORT_OPTIONS,
+    "sctp": {**_PORT_OPTIONS, "chunk-types": _ANYTHING},
+    "icmp": {"icmp-type": re.compile(r"[0-9]{1,3}(/[0-9]{1,3})?|[a-z][a-z-]*")},
+    "multiport": {word: re.compile(r"[0-9]+([,:][0-9]+)*") for word in ("sports", "dports", "ports")},
+    "hashlimit": {
+        **{f"hashlimit-{word}": _RATE for word in ("above", "upto")},
+        **{f"hashlimit-{word}": _COUNT for word in ("burst", "srcmask", "dstmask")},
+        **{f"hashlimit-htable-{word}": _COUNT for word in ("size", "max", "expire", "gcinterval")},
+        "hashlimit-mode": re.compile(r"(srcip|srcport|dstip|dstport)(,(srcip|srcport|dstip|dstport))*"),
+        "hashlimit-name": re.compile(r"[^\s/]{1,15}"),
+    },
+    "limit": {"limit": _RATE, "limit-burst": _COUNT},
+    "comment": {"comment": _ANYTHING},
+    "conntrack": dict.fromkeys(("ctstate", "ctproto", "ctstatus", "ctdir", "ctexpire"), _ANYTHING),
+    "state": {"state": _ANYTHING},
+    "string": dict.fromkeys(("algo", "string", "hex-string", "from", "to", "icase"), _ANYTHING),
+    "mark": {"mark": re.compile(r"(0x)?[0-9a-fA-F]+(/(0x)?[0-9a-fA-F]+)?")},
+    "set": {"match-set": _ANYTHING},
+    "mac": {"mac-source": re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")},
+    "iprange": dict.fromkeys(("src-range", "dst-range"), _ANYTHING),
+    "time": dict.fromkeys(("datestart", "datestop", "timestart", "timestop", "weekdays", "monthdays"), _ANYTHING),
+    "length": {"length": _PORTS},
+    "connlimit": {f"connlimit-{word}": _COUNT for word in ("upto", "above", "mask", "saddr", "daddr")},
+    "dscp": dict.fromkeys(("dscp", "dscp-class"), _ANYTHING),
+    "ttl": {f"ttl-{word}": _COUNT for word in ("eq", "gt", "lt")},
+    "tos": {"tos": _ANYTHING},
+    "pkttype": {"pkt-type": re.compile(r"unicast|broadcast|multicast")},
+}
+"""The extensions that a rule may have, each with its options and what their values look like."""
+_TARGET_OPTIONS = {"reject-with": re.compile(r"[a-z][a-z0-9-]*")}
+_OF_PROTOCOL = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1}
+"""Extensions that make sense with one protocol only."""
+
+
+def _options(known: AbstractMapping[str, re.Pattern[str]]) -> Any:
+    """A kind: the options of an extension."""
+
+    def read(node: Node, problems: Problems) -> Options | None:
+        if not isinstance(node, Mapping):
+            problems.add(node, f"{shape(node)} stands here: write a mapping with {', '.join(known)}")
+            return None
+        found = []
+        before = len(problems.found)
+        for word, (key, value) in node.pairs.items():
+            if word not in known:
+                problems.add(key, f"the option {word!r} is not known: {suggestion(word, known)}")
+                continue
+            found.append((word, _values(value, known[word], problems)))
+        return tuple(found) if len(problems.found) == before else None
+
+    return read
+
+
+def _values(node: Node, pattern: re.Pattern[str], problems: Problems) -> tuple[str, ...]:
+    """The values of an option: one, several, or none where its being there says everything."""
+    items = node.items if isinstance(node, Sequence) else [] if is_null(node) else [node]
+    texts = [(each, scalar(each, problems)) for each in items]
+    for each, text in texts:
+        if text is not None and (len(text) > MAX_TEXT or (text != "!" and pattern.fullmatch(text) is None)):
+            problems.add(each, f"{text!r} does not do here: write what iptables takes for this option")
+    return tuple(text for _, text in texts if text is not None)
+
+
+def _target(node: Node, problems: Problems) -> tuple[Target, Options] | None:
+    """A target by its name, or `{name: {option: value}}`."""
+    if isinstance(node, Mapping) and len(node.pairs) == 1:
+        [(key, value)] = node.pairs.values()
+        target = _target_name(key, problems)
+        options: Options | None = () if is_null(value) else _options(_TARGET_OPTIONS)(value, problems)
+        return None if target is None or options is None else (target, options)
+    target = _target_name(node, problems)
+    return None if target is None else (target, ())
+
+
+def _choice(words: type[Direction] | type[Target]) -> Any:
+    """A kind: a word of an enumeration, in any case."""
+
+    def parse(text: str) -> Direction | Target:
+        try:
+            return words(text.upper())
+        except ValueError:
+            known = " or ".join(member.value for member in words)
+            raise ValueError(f"{text!r} is not known: write {known}") from None
+
+    return parsed(parse)
+
+
+_target_name = _choice(Target)
+
+
+def _build_rule(priority: int, direction: Direction, target: tuple[Target, Options], **rest: Any) -> Rule:
+    given = {word: rest.pop(word) for word in ("protocol", "src", "dst") if word in rest}
+    remarks = [values for word, values in rest.pop("comment", ()) if word == "comment"]
+    return Rule(
+        priority,
+        direction,
+        target[0],
+        parts=tuple(rest.items()),
+        target_options=target[1],
+        comment=" ".join(remarks[0]) if remarks else "",
+        **given,
+    )
+
+
+RULE = Section(
+    _build_rule,
+    {
+        "priority": Key(integer(0, 65_535), required=True),
+        "direction": Key(_choice(Direction), required=True),
+        "target": Key(_target, required=True),
+        "protocol": Key(protocol),
+        "src": Key(parsed(network)),
+        "dst": Key(parsed(network)),
+        **{part: Key(_options(options)) for part, options in _KNOWN.items()},
+    },
+)
+
+
+def _rule(node: Node, problems: Problems) -> Rule | None:
+    """A rule whose parts go with its protocol; where it names none, with that of its parts."""
+    rule = RULE(node, problems)
+    if rule is None:
+        return None
+    for part, _ in rule.parts:
+        needed = _OF_PROTOCOL.get(part)
+        if needed is not None and rule.protocol is None:
+            rule = attrs.evolve(rule, protocol=needed)
+        elif needed not in (None, rule.protocol):
+            problems.add(node, f"{part!r} is of protocol {needed}: write 'protocol: {needed}', or leave {part!r} out")
+            return None
+    return rule
+
+
+@lru_cache(4096)
+def _shared(admin: tuple[Rule, ...], user: tuple[Rule, ...]) -> Firewall:
+    """Subscribers have a few different firewalls among them: those that say the same are one object."""
+    return Firewall(_ordered(admin), _ordered(user))
+
+
+def _ordered(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    return tuple(sorted(rules, key=lambda rule: rule.priority))
+
+
+def firewall(admin: tuple[Rule, ...] = (), user: tuple[Rule, ...] = ()) -> Firewall:
+    """The firewall with these rules, ordered by priority."""
+    return _shared(admin, user)
+
+
+def _established(firewall_admin: tuple[Rule, ...] = (), firewall_user: tuple[Rule, ...] = ()) -> Firewall:
+    return firewall(firewall_admin, firewall_user)
+
+
+_rules = sequence(_rule)
+
+PLAIN = Section(firewall, {"admin": Key(_rules), "user": Key(_rules)})
+"""As we write it."""
+ESTABLISHED = Section(_established, {"firewall_admin": Key(_rules), "firewall_user": Key(_rules)}, any_case=True)
+"""As existing collections have it."""

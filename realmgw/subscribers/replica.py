@@ -1,0 +1,93 @@
+"""What is known here of a repository elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from realmgw.errors import MalformedError
+from realmgw.subscribers import documents
+from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.documents import Document, Fault, Kind
+from realmgw.subscribers.schema import Entry
+from realmgw.subscribers.snapshot import NOTHING, Snapshot, following, service_names
+
+
+@attrs.frozen(eq=False)
+class Replica:
+    """The state of a repository as it was last told."""
+
+    place: str
+    """The repository's URL, for messages."""
+    realm: Realm = attrs.field(repr=False)
+    """The names that services may have."""
+    snapshot: Snapshot = NOTHING
+    """What there is; its identity is the repository's version."""
+    refused: Mapping[tuple[Kind, str], tuple[str, ...]] = attrs.Factory(dict)
+    """Documents that can not be used, each with its problems."""
+
+    def amended(self, lines: Iterable[bytes]) -> Replica:
+        """The state after documents for exchange; a document that can not be used is a problem of its own.
+
+        Args:
+            lines: Everything, or what changed since this state.
+
+        Raises:
+            MalformedError: They are no such lines, or lead from another version.
+        """
+        head, stream = documents.lines(lines)
+        if head.since is None:
+            new = _Amendment(self.place, self.realm)
+        elif head.since == self.snapshot.identity:
+            new = _Amendment(self.place, self.realm, self)
+        else:
+            raise MalformedError(f"{self.place} tells what changed since {head.since}, which was not asked")
+        for each in stream:
+            new.take(each)
+        snapshot = new.snapshot(head.version)
+        return attrs.evolve(
+            self,
+            snapshot=following(self.snapshot, snapshot) if head.since is None else snapshot,
+            refused=new.refused,
+        )
+
+
+class _Amendment:
+    """A new state while it is put together."""
+
+    def __init__(self, place: str, realm: Realm, former: Replica | None = None) -> None:
+        self._place = place
+        self._realm = realm
+        self._entries: dict[str, Entry] = dict(former.snapshot.entries) if former else {}
+        self._policies: dict[str, object] = dict(former.snapshot.policies) if former else {}
+        self.refused: dict[tuple[Kind, str], tuple[str, ...]] = dict(former.refused) if former else {}
+
+    def take(self, document: Document) -> None:
+        kind, name, value = document.kind, document.name, document.value
+        self.refused.pop((kind, name), None)
+        (self._entries if kind is Kind.SUBSCRIBER else self._policies).pop(name, None)
+        if value is None:
+            return
+        if kind is Kind.SUBSCRIBER:
+            entry, faults = documents.subscriber(name, value)
+            if entry is not None:
+                faults = tuple(self._beyond(entry))
+            if entry is not None and not faults:
+                self._entries[name] = entry
+        else:
+            faults = documents.policy(value)
+            if not faults:
+                self._policies[name] = value
+        if faults:
+            place = f"{self._place}/v1/{kind.value}/{name}"
+            self.refused[kind, name] = tuple(f"{place}: {fault.pointer or '/'}: {fault.text}" for fault in faults)
+
+    def _beyond(self, entry: Entry) -> Iterator[Fault]:
+        """What is wrong with the names of services in this gateway's zones."""
+        for name in service_names(entry):
+            yield from (Fault("", refusal) for refusal in self._realm.refusals(name))
+
+    def snapshot(self, version: str) -> Snapshot:
+        problems = tuple(line for lines in self.refused.values() for line in lines)
+        return Snapshot(version, self._entries, self._policies, problems)

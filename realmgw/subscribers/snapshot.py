@@ -1,0 +1,80 @@
+"""What a repository says at one moment, as a value, and what is different between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from realmgw.subscribers.schema import Entry
+
+
+@attrs.frozen(eq=False)
+class Snapshot:
+    """The subscribers and policies of a repository at one moment. What it holds is never changed.
+
+    Of two snapshots of one repository, what did not change is the same object in both.
+    """
+
+    identity: str
+    """Equal only for equal content, within one repository: a version, a hash."""
+    entries: Mapping[str, Entry] = attrs.Factory(dict)
+    """Subscribers by the names of their hosts, each checked by itself, in the order in which they count."""
+    policies: Mapping[str, object] = attrs.Factory(dict)
+    """Policies by their names: JSON values."""
+    problems: tuple[str, ...] = ()
+    """What is not in here, and why; each `place: what, and what to write instead`."""
+
+
+NOTHING = Snapshot("")
+"""What is known before anything was read."""
+
+
+@attrs.frozen(eq=False)
+class Difference:
+    """What leads from one snapshot to another. Names of hosts."""
+
+    added: frozenset[str]
+    """In the new one only."""
+    changed: frozenset[str]
+    """In both, with something different."""
+    removed: frozenset[str]
+    """In the old one only."""
+    policies: frozenset[str]
+    """Names of the policies that were added, changed or removed."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.added or self.changed or self.removed or self.policies)
+
+
+def difference(old: Snapshot, new: Snapshot) -> Difference:
+    """What changed, by comparing objects: a few milliseconds for a hundred thousand subscribers.
+
+    Args:
+        old: The earlier one.
+        new: The later one, in which what did not change is the same object; else it counts as changed.
+    """
+    before, after = old.entries, new.entries
+    return Difference(
+        frozenset(after.keys() - before.keys()),
+        frozenset(name for name, entry in after.items() if name in before and before[name] is not entry),
+        frozenset(before.keys() - after.keys()),
+        frozenset(name for name in {*old.policies, *new.policies} if old.policies.get(name) != new.policies.get(name)),
+    )
+
+
+def following(former: Snapshot, new: Snapshot) -> Snapshot:
+    """The new snapshot, with the former's objects for what says the same: after everything was read again."""
+    kept = {name: _same(former.entries.get(name), entry) for name, entry in new.entries.items()}
+    return attrs.evolve(new, entries=kept)
+
+
+def _same(former: Entry | None, entry: Entry) -> Entry:
+    same = former is not None and attrs.astuple(former, recurse=False) == attrs.astuple(entry, recurse=False)
+    return former if former is not None and same else entry
+
+
+def service_names(entry: Entry) -> Iterator[str]:
+    """The names under which a subscriber is reached."""
+    return (service.name for service in entry.services or ())

@@ -1,0 +1,91 @@
+"""Tests for `realmgw.allocation.explain`: whatever happened before, the dry run says what the real one then does."""
+
+from __future__ import annotations
+
+import copy
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.explain import dotted
+from realmgw.errors import Reason
+from realmgw.test.allocation.scene import OTHER, RESOLVER, TCP, UDP, Scene, pool_address, service
+
+SERVICES = [
+    *(service(index) for index in range(1, 5)),
+    *(service(index, TCP, 80, loose_packet=index) for index in (5, 6)),
+    service(7, UDP, 53),
+    service(8, TCP, max_claims=1),
+]
+SOURCES = [bytes((198, 51, 100, last)) for last in range(1, 5)]
+
+
+class AgreementTests(SynchronousTestCase):
+    """The dry run and the real one."""
+
+    def history(self, seed: int) -> tuple[Scene, Random, float]:
+        """A gateway that has seen this and that."""
+        scene, random, now = Scene(3), Random(seed), 0.0
+        for _ in range(random.randrange(40)):
+            now += random.choice((0.0, 0.01, 0.3, 1.1))
+            if random.random() < 0.5:
+                scene.ask(random.choice(SERVICES), random.choice((RESOLVER, OTHER)), now=now)
+            elif random.random() < 0.8:
+                scene.come(*self.packet(random), sport=random.randrange(1000, 1003), now=now)
+            else:
+                scene.allocator.expire(now=now)
+        return scene, random, now
+
+    def packet(self, random: Random) -> tuple[bytes, bytes, int, int]:
+        """Destination, source, protocol and port."""
+        return (
+            pool_address(random.randrange(1, 5)),
+            random.choice(SOURCES),
+            random.choice((TCP, UDP)),
+            random.choice((80, 53, 22)),
+        )
+
+    def test_of_packets(self) -> None:
+        """The same host, or the same reason."""
+        outcomes = set()
+        for seed in range(400):
+            scene, random, now = self.history(seed)
+            dst, src, protocol, dport = self.packet(random)
+            sport = random.randrange(1000, 1003)
+            said = scene.allocator.explain_admit((src, dst, protocol, sport, dport), now=now)
+            done = scene.allocator.admit(src, dst, protocol, sport, dport, now=now)
+            self.assertEqual(said.host or -(said.reason or 0), done, f"seed {seed}: {said.steps}")
+            outcomes.add(done)
+        self.assertLessEqual({-Reason.NOT_OURS, -Reason.NO_RESERVATION, -Reason.NO_CLAIM, -Reason.LATE}, outcomes)
+        self.assertTrue(any(outcome > 0 for outcome in outcomes))
+
+    def test_of_questions(self) -> None:
+        """The same address, or the same reason."""
+        outcomes = set()
+        for seed in range(400):
+            scene, random, now = self.history(seed)
+            asked, resolver = random.choice(SERVICES), random.choice((RESOLVER, OTHER))
+            said = scene.allocator.explain_ask(asked, resolver, now=now)
+            done = scene.ask(asked, resolver, now=now)
+            if said.address is None and said.reason is None:
+                self.assertIsInstance(done, bytes, f"seed {seed}: {said.steps}")
+            else:
+                self.assertEqual(said.address or said.reason, done, f"seed {seed}: {said.steps}")
+            outcomes.add(type(done) if isinstance(done, bytes) else done)
+        self.assertLessEqual({bytes, Reason.EXHAUSTED, Reason.HOST_LIMIT}, outcomes)
+
+    def test_changes_nothing(self) -> None:
+        """Neither counters nor groups nor claims."""
+        scene, random, now = self.history(7)
+        before = copy.deepcopy((scene.counters, len(scene.allocator.groups), scene.allocator.ledger.pending))
+        for asked in SERVICES:
+            scene.allocator.explain_ask(asked, "203.0.113.77", now=now)
+        dst, src, protocol, dport = self.packet(random)
+        scene.allocator.explain_admit((src, dst, protocol, 1, dport), now=now)
+        after = (scene.counters, len(scene.allocator.groups), scene.allocator.ledger.pending)
+        self.assertEqual(after, before)
+
+    def test_addresses_are_written_for_humans(self) -> None:
+        """Of both families."""
+        self.assertEqual(dotted(b"\xc0\0\2\1"), "192.0.2.1")
+        self.assertEqual(dotted(b"\x20\1\x0d\xb8" + bytes(11) + b"\1"), "2001:db8:0:0:0:0:0:1")

@@ -1,0 +1,37 @@
+"""Tests for `realmgw.config.notes`."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.notes import WITHOUT_EFFECT, note
+from realmgw.config.settings import Settings
+from realmgw.test.config.test_schema import MINIMAL
+from realmgw.test.config.test_schema import settings as read
+
+
+class NoteTests(SynchronousTestCase):
+    """`note` names the keys that have no effect yet."""
+
+    def test_there_is_none_as_long_as_nobody_writes_them(self) -> None:
+        """Even if a default is written out."""
+        self.assertIsNone(note(read(MINIMAL)))
+        self.assertIsNone(note(read(MINIMAL + "synproxy: {mss: 1460}\nadmission: {queue: 9}\n")))
+
+    def test_names_what_is_written_in_one_line(self) -> None:
+        """With zones by their names."""
+        text = MINIMAL.replace("dns: {", "dns: {forward: {resolvers: [203.0.113.53]}, ")
+        text = text.replace("contact:", "aliases: true, contact:") + "synproxy: {server: 203.0.113.9}\n"
+        self.assertEqual(
+            note(read(text)),
+            "Read and checked, but without effect in this version: dns.forward, synproxy, zones.example.org.",
+        )
+
+    def test_every_key_that_it_knows_is_one_of_the_settings(self) -> None:
+        """Else it would never be named."""
+        for key in WITHOUT_EFFECT:
+            where: object = Settings("a.", (), read(MINIMAL).interfaces, read(MINIMAL).pools)
+            for word in key.split("."):
+                where = getattr(where, word, attrs.NOTHING)
+                self.assertIsNot(where, attrs.NOTHING, key)

@@ -1,0 +1,49 @@
+"""Tests for `realmgw.config.surroundings_schema`."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.settings import Control, Endpoint, Logging, LogLevel, Repository, Synproxy, Watch
+from realmgw.test.config.test_schema import MINIMAL, refusals
+from realmgw.test.config.test_schema import settings as read
+
+
+class SurroundingsTests(SynchronousTestCase):
+    """A repository, a SYN proxy, the control socket, the log."""
+
+    def test_reads_every_section(self) -> None:
+        """A SYN proxy has a port of its own by default; a URL loses its last slash."""
+        found = read(
+            MINIMAL
+            + "repository: {url: 'https://policy.example.org/', token_file: t, watch: interval, interval: 5}\n"
+            + "synproxy: {server: 203.0.113.9, sack: false}\n"
+            + "control: {socket: s, group: adm}\n"
+            + "logging: {level: warn, levels: {dns: debug, dns.server: error}}\n"
+        )
+        self.assertEqual(
+            found.repository, Repository("https://policy.example.org", Path("t"), watch=Watch.INTERVAL, interval=5.0)
+        )
+        self.assertEqual(found.synproxy, Synproxy(Endpoint(IPv4Address("203.0.113.9"), 12345), sack=False))
+        self.assertEqual(found.control, Control(Path("s"), "adm"))
+        self.assertEqual(
+            found.logging, Logging(LogLevel.WARN, (("dns", LogLevel.DEBUG), ("dns.server", LogLevel.ERROR)))
+        )
+
+    def test_refuses_what_can_not_be(self) -> None:
+        """Each told at its place."""
+        for wrong, message in (
+            ("repository: {url: ftp://policy.example.org}", "is no such URL"),
+            ("repository: {url: 'https://policy.example.org:99999'}", "has no port"),
+            ("repository: {url: 'https://a:b@policy.example.org'}", "write no user"),
+            ("synproxy: {window_scale: 15}", "from 0 to 14"),
+            ("control: {group: 'a b'}", "the name of a group of users"),
+            ("logging: {level: loud}", "write debug or info"),
+            ("logging: {levels: {DNS: info}}", "the name of a room"),
+        ):
+            [line] = refusals(f"{MINIMAL}{wrong}\n")
+            self.assertIn(message, line)
+            self.assertTrue(line.startswith("f:7:"))

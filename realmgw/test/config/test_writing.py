@@ -1,0 +1,200 @@
+"""Tests for `realmgw.config.writing`."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from pathlib import Path
+from typing import Any
+
+import attrs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config import schema
+from realmgw.config.document import Problems, parse
+from realmgw.config.settings import (
+    Address,
+    Admission,
+    Allocation,
+    Attachment,
+    Challenges,
+    Combination,
+    Control,
+    Datapath,
+    Dns,
+    DnsFace,
+    Endpoint,
+    Forwarding,
+    Interfaces,
+    LoadBand,
+    Logging,
+    LogLevel,
+    NameServer,
+    Policy,
+    PolicyStage,
+    PoolPrefix,
+    Pools,
+    Repository,
+    ResolverGroup,
+    Settings,
+    Synproxy,
+    Timeouts,
+    UnknownHosts,
+    UpdateFace,
+    Watch,
+    Zone,
+)
+from realmgw.config.writing import Change, differences, dump
+from realmgw.test.config.test_schema import MINIMAL
+from realmgw.test.config.test_schema import settings as read
+
+_labels = st.from_regex(r"[a-z0-9_]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
+_names = st.lists(_labels, min_size=1, max_size=4).map(lambda labels: ".".join(labels) + ".")
+_ipv4 = st.integers(0x01000000, 0xDFFFFFFF).map(IPv4Address)
+_addresses: st.SearchStrategy[Address] = st.one_of(_ipv4, st.integers(1, 2**120 - 1).map(IPv6Address))
+_endpoints = st.builds(Endpoint, _addresses, st.integers(1, 65535))
+_texts = st.text(min_size=1, max_size=12)
+_paths = _texts.filter(lambda text: "\0" not in text).map(Path)
+_booleans = st.booleans()
+_shares = st.floats(0.0, 1.0)
+_schedules = st.lists(st.floats(0.01, 60.0), min_size=1, max_size=3).map(tuple)
+_networks = _ipv4.map(lambda address: IPv4Network((int(address) & ~0xFF, 24)))
+
+
+def _tuples(items: st.SearchStrategy[Any], min_size: int = 0) -> st.SearchStrategy[Any]:
+    return st.lists(items, min_size=min_size, max_size=3).map(tuple)
+
+
+_faces = st.builds(
+    DnsFace, _tuples(_endpoints, min_size=1), st.floats(0.1, 3600.0), st.integers(1, 100_000), st.integers(1, 100_000)
+)
+_challenges = st.builds(Challenges, _booleans, _booleans, _booleans, _booleans)
+_zones = st.builds(
+    Zone,
+    _names,
+    st.lists(st.builds(NameServer, _names, st.none() | _ipv4), min_size=1, max_size=3, unique_by=lambda each: each.name)
+    .map(tuple),
+    _names,
+    st.none() | _ipv4,
+    st.integers(0, 604_800),
+    st.integers(0, 604_800),
+    _booleans,
+    st.none() | _challenges,
+)  # fmt: skip
+_dns = st.builds(
+    Dns,
+    wan=_faces,
+    lan=_faces,
+    local=_faces,
+    update=st.builds(UpdateFace, _tuples(_endpoints), st.none() | _paths),
+    forward=st.builds(
+        Forwarding,
+        _tuples(_endpoints),
+        st.builds(Timeouts, _schedules, *[st.none() | _schedules for _ in attrs.fields(Timeouts)[1:]]),
+    ),
+    udp_size=st.integers(512, 1232),
+)
+_bands = st.floats(0.0, 50.0).flatmap(
+    lambda low: st.builds(
+        LoadBand, st.just(low), st.floats(low, 100.0), _shares, _shares, _shares, st.sampled_from(Combination)
+    )
+)
+_policies = st.builds(
+    Policy,
+    st.none() | st.integers(1, 2**31 - 1),
+    _tuples(_bands, min_size=1),
+    _challenges,
+    _tuples(st.builds(ResolverGroup, _tuples(_networks, min_size=1), _shares, _booleans)),
+)
+_urls = st.sampled_from(["https://policy.example.org/a", "http://192.0.2.1:8082", "https://[2001:db8::1]:1/x%20y"])
+_gateways = st.builds(
+    Settings,
+    name=_names,
+    zones=st.lists(_zones, min_size=1, max_size=3, unique_by=lambda zone: zone.name).map(tuple),
+    interfaces=st.builds(Interfaces, st.sampled_from(["wan0", "no", "1", "~x"]), _tuples(st.just("lan0"), min_size=1)),
+    pools=st.builds(
+        Pools,
+        _tuples(st.builds(PoolPrefix, _networks, st.sampled_from(Attachment)), min_size=1),
+        _tuples(_ipv4),
+        st.none() | st.tuples(_ipv4, _ipv4).map(lambda pair: (min(pair), max(pair))),
+    ),
+    dns=_dns,
+    allocation=st.builds(Allocation, share_load=_shares, linger=st.floats(0.0, 3600.0)),
+    admission=st.builds(Admission, queue=st.integers(0, 65535)),
+    datapath=st.builds(
+        Datapath,
+        markdnat=_booleans,
+        unknown_hosts=st.sampled_from(UnknownHosts),
+        policy_order=_tuples(st.sampled_from(PolicyStage)),
+        network_api=st.none() | _urls,
+    ),
+    subscribers=_tuples(_paths),
+    policies=_tuples(_paths),
+    drop_ins=_tuples(_paths),
+    state=_paths,
+    policy=_policies,
+    repository=st.builds(
+        Repository, st.none() | _urls, st.none() | _paths, st.none() | _paths, st.sampled_from(Watch), cache=_booleans
+    ),
+    synproxy=st.builds(Synproxy, st.none() | _endpoints, sack=_booleans, window_scale=st.integers(0, 14)),
+    control=st.builds(Control, _paths, st.none() | st.just("operators")),
+    logging=st.builds(
+        Logging,
+        st.sampled_from(LogLevel),
+        st.dictionaries(st.sampled_from(["dns", "dns.server"]), st.sampled_from(LogLevel)).map(
+            lambda levels: tuple(levels.items())
+        ),
+    ),
+)
+
+
+class DumpTests(SynchronousTestCase):
+    """`dump` writes main files."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(_gateways)
+    def test_what_is_written_is_read_as_the_same(self, gateway: Settings) -> None:
+        """Whatever the settings are."""
+        problems = Problems("f")
+        root = parse(dump(gateway).encode(), problems)
+        assert root is not None, problems.lines()
+        self.assertEqual(schema.GATEWAY(root, problems), gateway, problems.lines())
+
+    def test_texts_that_look_like_something_else_are_quoted(self) -> None:
+        """For the sake of other readers of YAML; an address is none of them."""
+        written = dump(read(MINIMAL.replace("wan0", "'no'")))
+        self.assertIn('wan: "no"\n', written)
+        self.assertIn("ns.example.org: 192.0.2.1\n", written)
+
+
+class DifferencesTests(SynchronousTestCase):
+    """`differences` tells which keys have another value."""
+
+    def test_there_are_none_between_equal_settings(self) -> None:
+        """Even if they were read twice."""
+        self.assertEqual(differences(read(MINIMAL), read(MINIMAL)), ())
+
+    def test_tells_keys_by_their_path(self) -> None:
+        """With both values on one line; lists as a whole."""
+        old = read(MINIMAL)
+        new = read(MINIMAL.replace("[192.0.2.1]}", "[192.0.2.1, 192.0.2.2], tcp_connections: 9}"))
+        self.assertEqual(
+            differences(old, new),
+            (
+                Change("dns.wan.listen", '["192.0.2.1:53"]', '["192.0.2.1:53", "192.0.2.2:53"]'),
+                Change("dns.wan.tcp_connections", "500", "9"),
+            ),
+        )
+
+    def test_tells_keys_that_come_and_go(self) -> None:
+        """None stands for the side where the key is not."""
+        old = read(MINIMAL.replace("contact: admin.example.org", "contact: admin.example.org, address: 192.0.2.1"))
+        new = read(MINIMAL + "synproxy: {server: 192.0.2.9}\n")
+        self.assertEqual(
+            differences(old, new),
+            (
+                Change("synproxy.server", None, '"192.0.2.9:12345"'),
+                Change("zones.example.org.address", "192.0.2.1", None),
+            ),
+        )

@@ -1,0 +1,120 @@
+"""A gateway for tests: files, a pool, and a kernel that notes what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+
+from realmgw import config
+from realmgw.allocation.allocator import Allocator
+from realmgw.config.settings import Settings
+from realmgw.control.apply import Outcome, Parts, Reloader
+from realmgw.control.running import Running
+from realmgw.errors import MalformedError
+from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.model import Directory, Host
+from realmgw.subscribers.register import Changes
+from realmgw.test.config.test_schema import MINIMAL
+
+
+class RecordingParts:
+    """The kernel's side and the DNS server of a reload.
+
+    Attributes:
+        calls: What was done, in order.
+        refusal: What the kernel says to the next change.
+        bad_name: What the DNS server says to the next names.
+        hold: If set, the kernel answers when this fires.
+    """
+
+    def __init__(self) -> None:
+        """Begins with no calls."""
+        self.calls: list[tuple[object, ...]] = []
+        self.refusal: Exception | None = None
+        self.bad_name: MalformedError | None = None
+        self.hold: Deferred[None] | None = None
+
+    def change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> Deferred[None]:
+        """Notes it."""
+        if self.refusal is not None:
+            return fail(self.refusal)
+        self.calls.append(("kernel", [host.name for host in gone], [host.name for host in came]))
+        return self.hold or succeed(None)
+
+    def end_flows(self, addresses: Collection[bytes]) -> Deferred[int]:
+        """Each address had one flow."""
+        return succeed(len(addresses))
+
+    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Generator[None, None, Changes]:
+        """Names are good unless `bad_name` says otherwise."""
+        if self.bad_name is not None:
+            raise self.bad_name
+        yield
+        return changes
+
+    def commit(self, prepared: Changes) -> Generator[None, None, None]:
+        """Notes it."""
+        self.calls.append(("names", sorted(service.name for service in prepared.services)))
+        yield from ()
+
+
+class TestGateway:
+    """Files in a folder, and what is made of them.
+
+    Attributes:
+        parts: What notes what it is told.
+        kept: Settings that were kept as the last good ones.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Writes a main file and two subscribers, and reads them."""
+        (folder / "subscribers.d").mkdir(parents=True)
+        self.folder, self.path = folder, folder / "realmgw.yaml"
+        self.path.write_text(MINIMAL + "subscribers: [subscribers.d]\n")
+        self.write("a.yaml", a="192.168.0.1", b="192.168.0.2")
+        self.clock, self.parts, self.kept = Clock(), RecordingParts(), list[Settings]()
+        settings = config.load(self.path)
+        self.running = Running(self.path, settings, Folders(lambda: 1e12))
+        self.running.begin()
+        networks = [prefix.network for prefix in settings.pools.circular]
+        self.allocator = Allocator(settings.allocation, networks, now=0.0)
+        parts = Parts(self.parts, self.allocator, self.parts, lambda _new: None, self._keep)
+        self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
+
+    def _keep(self, settings: Settings) -> Deferred[None]:
+        self.kept.append(settings)
+        return succeed(None)
+
+    def write(self, name: str, **hosts: str) -> None:
+        """Writes a subscriber file: labels of hosts and their addresses."""
+        lines = (f"{label}.example.org: {{address: {address}}}\n" for label, address in hosts.items())
+        (self.folder / "subscribers.d" / name).write_text("".join(lines))
+
+    def reload(self) -> list[Outcome]:
+        """Reloads, and lets time pass until nothing is left to do; returns the outcome, once there is one."""
+        found: list[Outcome] = []
+        self.reloader.reload("a test").addCallback(found.append)
+        self.pass_time()
+        return found
+
+    def pass_time(self, seconds: float = 0.0) -> None:
+        """Lets the clock go on until everything that is due is done."""
+        self.clock.advance(seconds)
+        for _ in range(1000):
+            if not any(call.getTime() <= self.clock.seconds() for call in self.clock.getDelayedCalls()):
+                break
+            self.clock.advance(0)
+
+    @property
+    def names(self) -> list[str]:
+        """Every host that is in force."""
+        return sorted(self.running.register.directory.indices.by_name)
+
+
+def only(outcomes: list[Outcome]) -> Outcome:
+    """The only outcome."""
+    [outcome] = outcomes
+    return outcome

@@ -1,0 +1,230 @@
+"""Tests for `realmgw.control.apply`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.control.apply import DRAIN, Outcome, Status
+from realmgw.errors import MalformedError, RealmGatewayError, Reason
+from realmgw.test.control.parts import TestGateway, only
+
+BOTH = ["a.example.org.", "b.example.org."]
+
+
+class ReloadTestCase(SynchronousTestCase):
+    """A gateway with two subscribers."""
+
+    def setUp(self) -> None:
+        """Makes it."""
+        self.gateway = TestGateway(Path(self.mktemp()))
+        self.calls = self.gateway.parts.calls
+
+    def service(self, label: str = "a"):  # type: ignore[no-untyped-def]  # a Service
+        """The service of a host."""
+        return self.gateway.running.register.directory.services[f"{label}.example.org."]
+
+
+class AppliedTests(ReloadTestCase):
+    """What is written comes true."""
+
+    def test_nothing_is_done_when_nothing_is_different(self) -> None:
+        """Neither the kernel nor the disk is touched."""
+        outcome = only(self.gateway.reload())
+        self.assertEqual((outcome.status, outcome.problems), (Status.UNCHANGED, ()))
+        self.assertEqual(self.calls, [("names", [])])
+        self.assertEqual(self.gateway.kept, [])
+
+    def test_kernel_first_and_names_afterwards(self) -> None:
+        """Nobody is told an address that leads nowhere."""
+        self.gateway.write("a.yaml", b="192.168.0.2", c="192.168.0.3")
+        outcome = only(self.gateway.reload())
+        self.assertEqual(outcome.status, Status.APPLIED)
+        self.assertEqual(
+            self.calls, [("kernel", ["a.example.org."], ["c.example.org."]), ("names", ["c.example.org."])]
+        )
+        self.assertEqual(self.gateway.names, ["b.example.org.", "c.example.org."])
+        self.assertEqual(outcome.flows_ended, 1)
+
+    def test_hosts_keep_their_indices(self) -> None:
+        """Marks of flows under way go on leading to them; a new host gets an index that nobody had."""
+        before = dict(self.gateway.running.register.directory.indices.by_name)
+        self.gateway.write("a.yaml", b="192.168.0.2", c="192.168.0.1")
+        self.gateway.reload()
+        after = self.gateway.running.register.directory.indices.by_name
+        self.assertEqual(after["b.example.org."], before["b.example.org."])
+        self.assertNotIn(after["c.example.org."], before.values())
+
+    def test_claims_of_those_who_stay_survive(self) -> None:
+        """And those of a host that is gone do not."""
+        allocator = self.gateway.allocator
+        kept = allocator.ask(self.service("b"), "192.0.2.53", 1, now=0.0)
+        lost = allocator.ask(self.service("a"), "192.0.2.53", 2, now=0.0)
+        assert isinstance(kept, bytes)
+        assert isinstance(lost, bytes)
+        index = self.service("b").host.index
+        self.gateway.write("a.yaml", b="192.168.0.2")
+        self.gateway.reload()
+        self.assertEqual(allocator.admit(b"\xc0\0\2\1", kept, 6, 1000, 80, now=0.1), index)
+        self.assertLess(allocator.admit(b"\xc0\0\2\1", lost, 6, 1001, 80, now=0.1), 0)
+
+    def test_settings_are_kept_as_the_last_good_ones(self) -> None:
+        """When they are different, and in force."""
+        self.gateway.path.write_text(self.gateway.path.read_text() + "allocation: {linger: 3}\n")
+        self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
+        self.assertEqual([each.allocation.linger for each in self.gateway.kept], [3.0])
+        self.assertEqual(self.gateway.running.settings.allocation.linger, 3.0)
+
+    def test_bad_subscriber_file_changes_nothing_but_is_told(self) -> None:
+        """What it said before stays, and the rest is applied."""
+        (self.gateway.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {\n")
+        self.gateway.write("b.yaml", c="192.168.0.3")
+        outcome = only(self.gateway.reload())
+        self.assertEqual(outcome.status, Status.APPLIED)
+        self.assertIn("a.yaml:", outcome.problems[0])
+        self.assertEqual(self.gateway.names, [*BOTH, "c.example.org."])
+
+    def test_refused_file_counts_once_what_stood_against_it_is_gone(self) -> None:
+        """Although it was not written again."""
+        self.gateway.write("b.yaml", c="192.168.0.1")
+        self.assertIn("belongs to a.example.org.", only(self.gateway.reload()).problems[0])
+        self.assertEqual(self.gateway.names, BOTH)
+        self.gateway.write("a.yaml", b="192.168.0.2")
+        self.assertEqual(only(self.gateway.reload()).problems, ())
+        self.assertEqual(self.gateway.names, ["b.example.org.", "c.example.org."])
+
+
+class RefusedTests(ReloadTestCase):
+    """All is as it was."""
+
+    def test_bad_main_file(self) -> None:
+        """Its problems are told, and stay told by the status."""
+        self.gateway.path.write_text("name: a..b\n")
+        self.gateway.write("a.yaml")
+        outcome = only(self.gateway.reload())
+        self.assertEqual(outcome.status, Status.REFUSED)
+        self.assertTrue(all(str(self.gateway.path) in problem for problem in outcome.problems))
+        self.assertEqual(self.gateway.running.problems, outcome.problems)
+        self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
+
+    def test_key_that_wants_a_restart(self) -> None:
+        """Refuses all of it, and is named."""
+        self.gateway.path.write_text(self.gateway.path.read_text() + "admission: {queue: 9}\n")
+        self.gateway.write("a.yaml")
+        outcome = only(self.gateway.reload())
+        self.assertEqual(outcome.status, Status.REFUSED)
+        self.assertIn("admission.queue", outcome.problems[0])
+        self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
+
+    def test_bad_name(self) -> None:
+        """That only the DNS server knows to be one."""
+        self.gateway.parts.bad_name = MalformedError("no name")
+        self.gateway.write("a.yaml")
+        self.assertEqual(only(self.gateway.reload()).problems, ("no name",))
+        self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
+
+    def test_kernel_that_says_no(self) -> None:
+        """Addresses that were to leave the pool stay in it."""
+        self.gateway.parts.refusal = RealmGatewayError("nft: no")
+        self.gateway.write("a.yaml")
+        size = self.gateway.allocator.pool.size
+        text = self.gateway.path.read_text()
+        self.gateway.path.write_text(text.replace("198.51.100.0/24", "198.51.100.0/25"))
+        outcome = only(self.gateway.reload())
+        self.assertEqual((outcome.status, outcome.problems), (Status.FAILED, ("nft: no",)))
+        self.assertEqual(self.gateway.names, BOTH)
+        self.assertEqual(self.gateway.allocator.pool.size, size)
+
+    def test_fault_of_our_own_is_logged_and_told(self) -> None:
+        """And the next reload is done as ever."""
+        self.gateway.parts.refusal = ZeroDivisionError("oops")
+        self.gateway.write("a.yaml", b="192.168.0.2")
+        self.assertIn("oops", only(self.gateway.reload()).problems[0])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.gateway.parts.refusal = None
+        self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
+
+
+class PoolTests(ReloadTestCase):
+    """Prefixes come and go."""
+
+    def write_pool(self, prefix: str) -> None:
+        """Another circular pool."""
+        self.gateway.path.write_text(self.gateway.path.read_text().replace("198.51.100.0/24", prefix))
+
+    def test_addresses_where_nobody_is_expected_leave_at_once(self) -> None:
+        """And others come."""
+        self.write_pool("198.51.100.128/25")
+        self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
+        self.assertEqual(self.gateway.allocator.pool.size, 128)
+        self.assertNotIn(b"\xc6\x33\x64\x01", self.gateway.allocator.pool.addresses)
+
+    def test_waits_for_those_who_were_told_an_address(self) -> None:
+        """They are let in before the kernel forgets it; nobody new is sent there."""
+        allocator = self.gateway.allocator
+        told = allocator.ask(self.service(), "192.0.2.53", 1, now=0.0)
+        assert isinstance(told, bytes)
+        self.write_pool("203.0.113.0/24")
+        found = self.gateway.reload()
+        self.assertEqual((found, self.calls), ([], []))
+        self.assertNotEqual(allocator.ask(self.service(), "192.0.2.53", 2, now=0.0), told)
+        self.assertEqual(allocator.admit(b"\xc0\0\2\1", told, 6, 1000, 80, now=0.01), self.service().host.index)
+        self.gateway.pass_time(0.1)
+        self.assertEqual(only(found).status, Status.APPLIED)
+        self.assertEqual(self.gateway.allocator.pool.size, 256)
+
+    def test_waits_no_longer_than_it_may(self) -> None:
+        """Who does not come is not waited for."""
+        self.gateway.allocator.ask(self.service(), "192.0.2.53", 1, now=0.0)
+        self.write_pool("203.0.113.0/24")
+        found = self.gateway.reload()
+        self.gateway.pass_time(DRAIN + 0.1)
+        self.assertEqual(only(found).status, Status.APPLIED)
+        self.assertNotIn(b"\xc6\x33\x64\x01", self.gateway.allocator.pool.addresses)
+
+
+class QueueTests(ReloadTestCase):
+    """One at a time."""
+
+    def test_those_asked_for_meanwhile_are_one_more(self) -> None:
+        """Each is told what became of it."""
+        self.gateway.parts.hold = Deferred()
+        self.gateway.write("a.yaml", b="192.168.0.2")
+        told: list[tuple[int, Outcome]] = []
+
+        def note(which: int, outcome: Outcome) -> None:
+            told.append((which, outcome))
+
+        for number in range(4):
+            self.gateway.reloader.reload("a test").addCallback(partial(note, number))
+        self.gateway.pass_time()
+        self.assertEqual(told, [])
+        hold, self.gateway.parts.hold = self.gateway.parts.hold, None
+        hold.callback(None)
+        self.gateway.pass_time()
+        statuses = [(which, outcome.status) for which, outcome in told]
+        self.assertEqual(statuses, [(0, Status.APPLIED), *((number, Status.UNCHANGED) for number in (1, 2, 3))])
+        self.assertEqual(self.gateway.reloader.count, 2)
+
+    def test_plan_changes_nothing(self) -> None:
+        """It tells the same as the reload that follows."""
+        self.gateway.write("a.yaml", b="192.168.0.2", c="192.168.0.3")
+        planned = self.gateway.reloader.plan()
+        self.gateway.pass_time()
+        self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
+        self.assertEqual(self.successResultOf(planned), only(self.gateway.reload()).plan)
+
+
+class WaitingTests(ReloadTestCase):
+    """Queries that wait for an address."""
+
+    def test_are_told_when_their_host_is_gone(self) -> None:
+        """With the reason."""
+        told: list[bytes | Reason] = []
+        self.gateway.allocator.wait(self.service(), "192.0.2.53", 1, told.append, tcp=False, now=0.0)
+        self.gateway.write("a.yaml", b="192.168.0.2")
+        self.gateway.reload()
+        self.assertEqual(told, [Reason.WITHDRAWN])

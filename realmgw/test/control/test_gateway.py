@@ -1,0 +1,160 @@
+"""Tests for `realmgw.control.gateway` and the commands' table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.defer import succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.control import shown
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
+from realmgw.control.gateway import Gateway, Insight
+from realmgw.subscribers.model import Service
+from realmgw.test.control.parts import TestGateway
+
+
+@attrs.frozen
+class Found:
+    """What the DNS server makes of a name."""
+
+    steps: tuple[str, ...]
+    """Steps."""
+    service: Service | None
+    """The service."""
+
+
+COUNTS = {
+    "allocation": {}, "queries_refused": {}, "packets_admitted": 3, "packets_refused": {"late": 1}, "dns_wan": {},
+    "dns_lan": {}, "reloads": {"count": 0, "problems": []},
+}  # fmt: skip
+
+
+def gateway_of(made: TestGateway) -> Gateway:
+    """The command layer of a gateway."""
+    services = made.running.register.directory.services
+    insight = Insight(
+        running=made.running,
+        allocator=made.allocator,
+        explain_name=lambda name: Found((f"{name}: looked up",), services.get(name)),
+        counts=lambda: COUNTS,
+        plan=made.reloader.plan,
+        reload=made.reloader.reload,
+        purge=lambda: succeed(("table removed",)),
+        monotonic=made.clock.seconds,
+        since=0.0,
+    )
+    return Gateway(insight)
+
+
+class GatewayTestCase(SynchronousTestCase):
+    """A gateway with two subscribers."""
+
+    def setUp(self) -> None:
+        """Makes it."""
+        self.made = TestGateway(Path(self.mktemp()))
+        self.gateway = gateway_of(self.made)
+
+    def do(self, path: str, **given: str) -> Any:
+        """What a command comes to, as it arrives by JSON."""
+        value = self.gateway.do(path, given)
+        if hasattr(value, "addCallback"):
+            self.made.pass_time()
+            value = self.successResultOf(value)
+        return json.loads(json.dumps(value))
+
+    def refusal(self, path: str, **given: str) -> ExitStatus:
+        """Why a command can not be done."""
+        error = self.assertRaises(CommandError, self.gateway.do, path, given)
+        assert isinstance(error, CommandError)
+        return error.status
+
+
+class CommandTests(GatewayTestCase):
+    """Every command."""
+
+    def test_every_command_of_the_table_is_done(self) -> None:
+        """With the parameters that the table names."""
+        given = {"name": "a.example.org.", "resolver": "192.0.2.53", "source": "192.0.2.9",
+                 "destination": "198.51.100.1", "protocol": "tcp"}  # fmt: skip
+        for path, command in COMMANDS.items():
+            names = [parameter.name for parameter in command.parameters if parameter.required]
+            self.do(path, **{name: given[name] for name in names})
+
+    def test_status_says_what_runs(self) -> None:
+        """And what was counted."""
+        answer = self.do("status")
+        self.assertEqual((answer["hosts"], answer["pool"]["size"], answer["problems"]), (2, 256, []))
+        self.assertIn("packets refused: late 1", list(shown.status(answer)))
+
+    def test_subscribers_are_listed_by_name(self) -> None:
+        """Those that match, at most so many."""
+        answer = self.do("subscribers/list", match="example", limit="1")
+        self.assertEqual((answer["total"], answer["subscribers"][0]["name"]), (2, "a.example.org."))
+        self.assertEqual(list(shown.subscribers(answer))[-1], "1 more")
+
+    def test_a_subscriber_is_found_by_a_service(self) -> None:
+        """With or without the final dot, in any case; with where it comes from."""
+        answer = self.do("subscribers/show", name="A.example.org")
+        self.assertEqual(answer["address"], "192.168.0.1")
+        self.assertTrue(answer["source"].endswith("a.yaml"))
+        self.assertTrue(list(shown.subscriber(answer)))
+
+    def test_pool_and_reservations_tell_what_stands(self) -> None:
+        """By prefix and by address."""
+        service = self.made.running.register.directory.services["a.example.org."]
+        self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0)
+        self.assertEqual(self.do("pool")["prefixes"]["198.51.100.0/24"]["waiting"], 1)
+        [row] = self.do("reservations")["reservations"]
+        self.assertEqual((row["service"], row["claims"][0]["resolver"]), ("a.example.org.", "192.0.2.53"))
+        self.assertTrue(list(shown.pool(self.do("pool"))) and list(shown.reservations(self.do("reservations"))))
+
+    def test_explains_a_name(self) -> None:
+        """First what the DNS server finds, then what the allocator would say."""
+        answer = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53")
+        self.assertEqual((answer["answer"], answer["reason"]), ("198.51.100.0", None))
+        self.assertTrue(next(shown.explanation(answer)).startswith("1. "))
+        self.assertIsNone(self.do("explain/name", name="z.example.org.", resolver="192.0.2.53")["answer"])
+
+    def test_explains_a_packet(self) -> None:
+        """With the host, or the reason."""
+        where = {"source": "192.0.2.9", "destination": "198.51.100.0", "protocol": "tcp", "port": "80"}
+        self.assertEqual(self.do("explain/packet", **where)["reason"], "NO_RESERVATION")
+        service = self.made.running.register.directory.services["a.example.org."]
+        self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0)
+        self.assertEqual(self.do("explain/packet", **where)["host"]["name"], "a.example.org.")
+
+    def test_reloads_and_plans(self) -> None:
+        """In the same words."""
+        self.made.write("a.yaml", b="192.168.0.2")
+        planned = self.do("plan")
+        self.assertEqual(planned["hosts_removed"], ["a.example.org."])
+        self.assertIn("- host a.example.org.", list(shown.plan(planned)))
+        answer = self.do("reload")
+        self.assertEqual((answer["status"], answer["plan"]), ("applied", planned))
+        self.assertIn("applied", list(shown.reload(answer))[-1])
+
+
+class RefusalTests(GatewayTestCase):
+    """What can not be done."""
+
+    def test_parameters_are_checked(self) -> None:
+        """Missing, unknown and malformed ones are told."""
+        cases: tuple[tuple[str, dict[str, str]], ...] = (
+            ("explain/name", {"name": "a.example.org."}),
+            ("status", {"colour": "red"}),
+            ("reservations", {"limit": "-1"}),
+            ("explain/name", {"name": "a.example.org.", "resolver": "me"}),
+            ("explain/packet", {"source": "x", "destination": "192.0.2.1", "protocol": "6"}),
+            ("explain/packet", {"source": "192.0.2.1", "destination": "192.0.2.1", "protocol": "300"}),
+        )
+        for path, given in cases:
+            self.assertIs(self.refusal(path, **given), ExitStatus.USAGE, given)
+
+    def test_what_is_not_there_is_told(self) -> None:
+        """Commands and subscribers."""
+        self.assertIs(self.refusal("dance"), ExitStatus.NOT_FOUND)
+        self.assertIs(self.refusal("subscribers/show", name="z.example.org"), ExitStatus.NOT_FOUND)

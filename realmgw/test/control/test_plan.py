@@ -1,0 +1,122 @@
+"""Tests for `realmgw.control.plan`."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, ip_network
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.settings import (
+    Allocation,
+    Attachment,
+    Dns,
+    Interfaces,
+    NameServer,
+    PoolPrefix,
+    Pools,
+    Settings,
+    Zone,
+)
+from realmgw.control.plan import CHANGEABLE, NAMED, Plan, beyond, needs_restart, plan
+from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.register import Changes
+
+ZONE = Zone("example.org.", (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),), "admin.example.org.")
+SETTINGS = Settings(
+    name="gw.example.org.",
+    zones=(ZONE,),
+    interfaces=Interfaces("wan0", ("lan0",)),
+    pools=Pools((PoolPrefix(ip_network("198.51.100.0/28"), Attachment.ROUTED),)),
+)
+CHANGES: dict[str, tuple[Settings, tuple[str, ...], bool]] = {
+    "nothing": (SETTINGS, (), False),
+    "the name": (attrs.evolve(SETTINGS, name="gv.example.org."), ("name",), True),
+    "an interface": (attrs.evolve(SETTINGS, interfaces=Interfaces("wan1", ("lan0",))), ("interfaces.wan",), True),
+    "a zone's ttl": (attrs.evolve(SETTINGS, zones=(attrs.evolve(ZONE, ttl=60),)), ("zones.example.org.ttl",), False),
+    "the linger": (attrs.evolve(SETTINGS, allocation=Allocation(linger=5.0)), ("allocation.linger",), False),
+    "a ttl": (attrs.evolve(SETTINGS, dns=Dns(host_ttl=5)), ("dns.host_ttl",), False),
+    "the queue": (
+        attrs.evolve(SETTINGS, admission=attrs.evolve(SETTINGS.admission, queue=2)),
+        ("admission.queue",),
+        True,
+    ),
+}
+"""What is changed: the settings, the keys that are told, and whether that wants a restart."""
+
+
+class SettingsTests(SynchronousTestCase):
+    """What of the settings is different."""
+
+    def test_names_the_keys_that_differ(self) -> None:
+        """By their place in the configuration, and whether they want a restart."""
+        for title, (after, keys, restart) in CHANGES.items():
+            found = plan(SETTINGS, after, Changes())
+            self.assertEqual(tuple(change.key for change in found.keys), keys, title)
+            self.assertEqual(found.restart, keys if restart else (), title)
+            self.assertEqual(bool(found), bool(keys), title)
+
+    def test_everything_that_is_not_known_wants_a_restart(self) -> None:
+        """And no key is taken for another that it begins like."""
+        self.assertTrue(needs_restart("something.new"))
+        self.assertTrue(needs_restart("dns.host_ttl_of_another_kind"))
+        self.assertFalse(needs_restart("allocation.linger"))
+
+    def test_every_changeable_key_is_one(self) -> None:
+        """A key that was renamed would silently want a restart."""
+        for key in CHANGEABLE:
+            value: object = SETTINGS
+            for word in key.split("."):
+                self.assertIn(word, [field.name for field in attrs.fields(type(value))], key)  # type: ignore[arg-type]
+                value = getattr(value, word)
+
+    def test_tells_prefixes(self) -> None:
+        """Those that come and those that go."""
+        pools = Pools((PoolPrefix(ip_network("203.0.113.0/28"), Attachment.ROUTED),))
+        found = plan(SETTINGS, attrs.evolve(SETTINGS, pools=pools), Changes())
+        self.assertEqual(found.prefixes_added, (ip_network("203.0.113.0/28"),))
+        self.assertEqual(found.prefixes_removed, (ip_network("198.51.100.0/28"),))
+
+
+class SubscriberTests(SynchronousTestCase):
+    """What of the subscribers is different."""
+
+    def test_names_hosts_and_services(self) -> None:
+        """With a sign before each."""
+        new, old = Host(1, "new.example.org.", b"\xc0\xa8\0\1", 1), Host(2, "old.example.org.", b"\xc0\xa8\0\2", 1)
+        before, after = Host(3, "x.example.org.", b"\xc0\xa8\0\3", 1), Host(3, "x.example.org.", b"\xc0\xa8\0\3", 2)
+        changes = Changes(
+            removed=(old,),
+            added=(new,),
+            changed=((before, after),),
+            names_gone=("www.old.example.org.",),
+            services=(Service("www.new.example.org.", new),),
+            problems=("a.yaml:1:1: bad",),
+        )
+        found = plan(SETTINGS, SETTINGS, changes)
+        lines = ["+ host new.example.org.", "~ host x.example.org.", "- host old.example.org.",
+                 "~ service www.new.example.org.", "- service www.old.example.org."]  # fmt: skip
+        self.assertEqual(list(found.lines()), lines)
+        self.assertEqual(found.problems, ("a.yaml:1:1: bad",))
+
+    def test_counts_what_is_too_much_to_name(self) -> None:
+        """A hundred thousand lines help nobody."""
+        found = Plan(hosts_added=tuple(f"h{number}." for number in range(NAMED + 5)))
+        self.assertEqual(list(found.lines())[-1], "+ hosts: 5 more")
+        self.assertEqual(found.summary(), f"{NAMED + 5} hosts added")
+
+
+class BeyondTests(SynchronousTestCase):
+    """Prefixes without other prefixes."""
+
+    def test_is_exact(self) -> None:
+        """Address by address, whatever contains what."""
+        cases = (
+            (["192.0.2.0/24"], ["192.0.2.0/25", "192.0.2.128/25"]),
+            (["192.0.2.0/25"], ["192.0.2.0/24"]),
+            (["192.0.2.0/28", "198.51.100.0/28"], ["192.0.2.4/30", "192.0.2.9/32", "2001:db8::/64"]),
+        )
+        for ours, theirs in cases:
+            mine, others = [ip_network(text) for text in ours], [ip_network(text) for text in theirs]
+            expected = {each for network in mine for each in network if not any(each in other for other in others)}
+            self.assertEqual({each for network in beyond(mine, others) for each in network}, expected)

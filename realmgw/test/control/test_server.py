@@ -1,0 +1,141 @@
+"""Tests for `realmgw.control.server`, and of `realmgw.control.client` against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from realmgw.config.settings import Control
+from realmgw.control.client import ask
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.gateway import Gateway
+from realmgw.control.server import ControlService, SoleService
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+
+
+class RecordingGateway(Gateway):
+    """Does what it is told to do.
+
+    Attributes:
+        asked: What it was asked for.
+        answer: What it says, or raises.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.answer: object = {"answer": 42}
+
+    def do(self, path: str, given: Any) -> Any:
+        """Notes it."""
+        self.asked.append((path, dict(given)))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class ConversationTests(TestCase):
+    """The command's client and the gateway's server, by a socket."""
+
+    def setUp(self) -> None:
+        """Listens."""
+        folder = Path(
+            tempfile.mkdtemp(prefix="realmgw-")
+        )  # a socket's path has at most 107 octets, and trial's are longer
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = folder / "control.sock"
+        self.gateway = RecordingGateway()
+        self.service = ControlService(Control(socket=self.path), self.gateway, reactor)
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+
+    def ask(self, command: str, **parameters: str) -> Deferred[Any]:
+        """Asks, in a thread."""
+        return deferToThread(ask, self.path, command, parameters, timeout=5.0)
+
+    async def refusal(self, error: Exception) -> CommandError:
+        """What the client raises when the gateway raises an error."""
+        self.gateway.answer = error
+        found = await self.assertFailure(self.ask("status"), CommandError)
+        assert isinstance(found, CommandError)
+        return found
+
+    async def test_answers(self) -> None:
+        """With what the gateway said, now or later."""
+        self.assertEqual(await self.ask("subscribers/show", name="a b&c"), {"answer": 42})
+        self.gateway.answer = Deferred[dict[str, int]]()
+        reactor.callLater(0, self.gateway.answer.callback, {"later": 1})
+        self.assertEqual(await self.ask("reload"), {"later": 1})
+        self.assertEqual(self.gateway.asked, [("subscribers/show", {"name": "a b&c"}), ("reload", {})])
+
+    async def test_errors_end_the_command_as_they_should(self) -> None:
+        """Each by whose fault it is; faults of our own are logged."""
+        for error, status in (
+            (CommandError(ExitStatus.USAGE, "no"), ExitStatus.USAGE),
+            (CommandError(ExitStatus.NOT_FOUND, "no"), ExitStatus.NOT_FOUND),
+            (ConfigurationError(("f:1:1: bad",)), ExitStatus.PROBLEMS),
+            (RealmGatewayError("no"), ExitStatus.FAILED),
+            (ZeroDivisionError("no"), ExitStatus.FAILED),
+        ):
+            found = await self.refusal(error)
+            self.assertEqual((found.status, str(found)), (status, str(error)))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_a_change_wants_a_post(self) -> None:
+        """So that nothing is changed by a look."""
+
+        def get() -> tuple[int, Any]:
+            from realmgw.control.client import _UnixConnection  # noqa: PLC0415 - for this test only
+
+            connection = _UnixConnection(self.path, 5.0)
+            connection.request("GET", "/v1/reload")
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+        status, problem = await deferToThread(get)
+        self.assertEqual((status, problem["status"], self.gateway.asked), (400, 400, []))
+
+    def test_only_the_owner_and_the_group_may_speak(self) -> None:
+        """By the socket's permissions."""
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o660)
+
+    async def test_nobody_there_is_told_in_one_line(self) -> None:
+        """With how to start a gateway."""
+        await self.service.stopService()
+        found = await self.assertFailure(self.ask("status"), CommandError)
+        self.assertIs(found.status, ExitStatus.NO_GATEWAY)
+        self.assertIn("twistd realmgw", str(found))
+
+    def test_second_gateway_at_the_same_socket_is_refused(self) -> None:
+        """With one line that says what to do."""
+        second = ControlService(Control(socket=self.path), self.gateway, reactor)
+        self.assertIn("control.socket", str(self.assertRaises(PlatformError, second.startService)))
+
+    def test_missing_group_is_refused(self) -> None:
+        """With one line that says what to do."""
+        other = ControlService(Control(self.path.with_name("other"), "nobody-has-this-group"), self.gateway, reactor)
+        self.assertIn("control.group", str(self.assertRaises(PlatformError, other.startService)))
+
+
+class SoleTests(SynchronousTestCase):
+    """One gateway for a table."""
+
+    def test_second_one_is_refused_and_told_who_the_first_one_is(self) -> None:
+        """Until that has stopped; one with another table is not in the way."""
+        table = f"test{os.getpid()}"
+        first, second, other = (SoleService(name) for name in (table, table, f"{table}b"))
+        first.startService()
+        other.startService()
+        self.assertIn(f"process {os.getpid()}", str(self.assertRaises(PlatformError, second.startService)))
+        first.stopService()
+        second.startService()
+        for each in (second, other):
+            each.stopService()

@@ -1,0 +1,96 @@
+"""Tests for `realmgw.datapath.flows`."""
+
+from __future__ import annotations
+
+import struct
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.datapath import flows
+from realmgw.errors import RealmGatewayError
+
+CLIENT, POOL, HOST = b"\xc6\x33\x64\x01", b"\xc0\0\2\1", b"\xc0\xa8\0\1"
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """An attribute, padded."""
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def nested(kind: int, *attributes: bytes) -> bytes:
+    """Attributes in one."""
+    return attribute(kind | 0x8000, b"".join(attributes))
+
+
+def message(kind: int, sequence: int, body: bytes) -> bytes:
+    """A netlink message."""
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, sequence, 0) + body
+
+
+def tuple_of(source: bytes, destination: bytes) -> bytes:
+    """A direction of a UDP flow."""
+    protocol = nested(2, attribute(1, b"\x11"), attribute(2, b"\x03\xe8"), attribute(3, b"\0\x35"))
+    return nested(1, attribute(1, source), attribute(2, destination)) + protocol
+
+
+def entry(sequence: int, private: bytes, identity: bytes = b"\0\0\0\7") -> bytes:
+    """A flow that was admitted to a private address, as the kernel lists it."""
+    body = struct.pack("!BBH", 2, 0, 0)
+    body += nested(1, tuple_of(CLIENT, POOL)) + nested(2, tuple_of(private, CLIENT)) + attribute(12, identity)
+    return message(1 << 8, sequence, body)
+
+
+DONE = message(3, 1, struct.pack("=i", 0))
+
+
+class ListingTests(SynchronousTestCase):
+    """Which flows an address has."""
+
+    def take(self, *received: bytes, wanted: bytes = HOST) -> tuple[list[flows.Flow], bool]:
+        """What is found in some reads, and whether the answer is complete."""
+        found: list[flows.Flow] = []
+        complete = [flows.parse(each, 1, flows.sources([wanted]), found) for each in received]
+        return found, complete[-1]
+
+    def test_finds_flows_by_the_source_of_either_direction(self) -> None:
+        """What was admitted to a host has its address in the reply direction only."""
+        found, complete = self.take(entry(1, b"\xc0\xa8\0\2") + entry(1, HOST), DONE)
+        self.assertTrue(complete)
+        self.assertEqual([flow.sources for flow in found], [frozenset((CLIENT, HOST))])
+
+    def test_passes_over_answers_to_others(self) -> None:
+        """And what has nothing of interest."""
+        self.assertEqual(self.take(entry(9, HOST), entry(1, POOL)), ([], False))
+
+    def test_tells_a_refusal(self) -> None:
+        """With its number."""
+        refusal = message(2, 1, struct.pack("=i", -1) + bytes(16))
+        error = self.assertRaises(RealmGatewayError, self.take, refusal)
+        self.assertIn("error 1", str(error))
+
+    def test_a_message_that_ends_too_soon_is_refused(self) -> None:
+        """It is not read beyond what there is."""
+        self.assertRaises(RealmGatewayError, self.take, entry(1, HOST)[:-8])
+
+    def test_asks_for_each_family_once(self) -> None:
+        """Whatever addresses there are."""
+        self.assertEqual(flows.families([HOST, POOL, bytes(16)]), {2, 10})
+        self.assertEqual(flows.listing(5, 2)[16], 2)
+
+
+class DeletionTests(SynchronousTestCase):
+    """The end of a flow."""
+
+    def test_names_the_flow_as_the_kernel_did(self) -> None:
+        """By its original tuple and its own number, so that another flow with that tuple lives on."""
+        found: list[flows.Flow] = []
+        flows.parse(entry(1, HOST), 1, flows.sources([HOST]), found)
+        told = flows.deletion(3, found[0])
+        self.assertEqual(told[4:6], struct.pack("=H", 1 << 8 | 2))
+        self.assertIn(tuple_of(CLIENT, POOL), told)
+        self.assertIn(attribute(12, b"\0\0\0\7"), told)
+
+    def test_reads_acknowledgements(self) -> None:
+        """0 is success."""
+        received = b"".join(message(2, 0, struct.pack("=i", -error) + bytes(16)) for error in (0, flows.ENOENT))
+        self.assertEqual(list(flows.acknowledgements(received)), [0, flows.ENOENT])

@@ -1,0 +1,70 @@
+"""Subscribers as values, for property tests."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from hypothesis import strategies as st
+
+from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
+from realmgw.subscribers.model import Identity
+from realmgw.subscribers.schema import Entry, Offer, Terms
+
+NAMES = st.integers(0, 999).map(lambda number: f"_h-{number}.example.org.")
+ADDRESSES = st.integers(0xC0A80001, 0xC0A8FFFE).map(IPv4Address)
+_PROTOCOLS = st.sampled_from([0, 6, 17, 41, 132])
+
+
+def _tuples(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(items, max_size=3).map(tuple)
+
+
+TERMS = st.builds(
+    Terms,
+    _PROTOCOLS,
+    st.integers(0, 65535),
+    st.booleans(),
+    st.booleans(),
+    st.integers(-1, 9),
+    st.booleans(),
+    st.floats(0.1, 3600.0),
+)
+_PARTS = _tuples(
+    st.sampled_from(
+        [
+            ("hashlimit", (("hashlimit-above", ("5/sec",)), ("hashlimit-name", ("a",)))),
+            ("string", (("string", ("a: 'b' \\ \u00fc",)),)),
+            ("set", (("match-set", ("x", "src")),)),
+        ]
+    )
+).map(lambda parts: tuple(dict(parts).items()))
+RULES = st.builds(
+    Rule,
+    st.integers(0, 65535),
+    st.sampled_from(Direction),
+    st.sampled_from(Target),
+    st.none() | _PROTOCOLS,
+    st.none() | ADDRESSES.map(IPv4Network),
+    st.none() | ADDRESSES.map(IPv4Network),
+    _PARTS,
+    st.sampled_from([(), (("reject-with", ("tcp-reset",)),)]),
+    st.sampled_from(["", "x", "a: 'b' # \"c\"", "\u00fc", "~"]),
+)
+IDENTITIES = st.builds(
+    Identity,
+    _tuples(NAMES),
+    _tuples(ADDRESSES.map(lambda address: address.packed)),
+    _tuples(st.integers(100, 10**9).map(lambda number: f"+{number}")),
+)
+ENTRIES = st.builds(
+    Entry,
+    NAMES,
+    ADDRESSES,
+    st.lists(st.builds(Offer, NAMES, TERMS), max_size=4, unique_by=lambda offer: offer.name).map(tuple),
+    _tuples(st.sampled_from(["PREPAID", "a b", "no", "1", "x: y", "- z"])),
+    st.integers(0, 1000),
+    IDENTITIES,
+    st.builds(firewall, _tuples(RULES), _tuples(RULES)),
+    _tuples(ADDRESSES),
+)

@@ -1,0 +1,171 @@
+"""Tests for `realmgw.subscribers.register`: what follows from a change; that it comes to the same as a fresh start."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from random import Random
+from typing import TypeVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.subscribers.pieces import Unit, read
+from realmgw.subscribers.register import Changes, Register
+from realmgw.test.subscribers.test_files import ZONES
+
+T = TypeVar("T")
+
+
+def finish(steps: Generator[None, None, T]) -> T:
+    """Goes through all steps, and returns what comes out."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def host(label: str, last: int, *services: str, limit: int = 9) -> str:
+    """A subscriber's text."""
+    names = ", ".join(f"{each}.example.org: {{protocol: tcp, port: 80}}" for each in services)
+    return f"{label}.example.org: {{address: 192.168.0.{last}, max_claims: {limit}, services: {{{names}}}}}\n"
+
+
+class RegisterTestCase(SynchronousTestCase):
+    """A register, and the sources that it is told of."""
+
+    def setUp(self) -> None:
+        """Nothing is known yet."""
+        self.register = Register()
+        self.said: dict[str, Unit] = {}
+
+    def say(self, **texts: str | None) -> Changes:
+        """Sources say something else, or are no more; the changes, which come true."""
+        for source, text in texts.items():
+            former = self.said.pop(source, None)
+            if text is not None:
+                self.said[source] = finish(read(source, text.encode(), former))
+        changes = finish(self.register.changes([self.said[source] for source in sorted(self.said)], ZONES))
+        finish(self.register.commit(changes))
+        return changes
+
+    def state(self) -> dict[str, tuple[object, ...]]:
+        """Everything that is in force, without indices."""
+        directory = self.register.directory
+        return {
+            name: (service.host.name, service.host.address, service.host.max_claims, service.port)
+            for name, service in directory.services.items()
+        }
+
+
+class ChangesTests(RegisterTestCase):
+    """What is told."""
+
+    def test_tells_hosts_that_come_change_and_go(self) -> None:
+        """Each once, with the services of the new directory."""
+        self.say(a=host("a", 1, "x") + host("b", 2, "y"))
+        changes = self.say(a=host("b", 2, "y", limit=5) + host("c", 3, "z"))
+        self.assertEqual([each.name for each in changes.added], ["c.example.org."])
+        self.assertEqual([each.name for each in changes.removed], ["a.example.org."])
+        self.assertEqual([(old.max_claims, new.max_claims) for old, new in changes.changed], [(9, 5)])
+        self.assertEqual(changes.names_gone, ("x.example.org.",))
+        self.assertEqual(changes.addresses_gone, {bytes([192, 168, 0, 1])})
+
+    def test_what_is_written_differently_but_says_the_same_is_no_change(self) -> None:
+        """Comments, order, and the file that it stands in."""
+        self.say(a=host("a", 1, "x") + host("b", 2, "y"))
+        before = dict(self.register.directory.services)
+        self.assertFalse(self.say(a="# turned around\n" + host("b", 2, "y"), b=host("a", 1, "x")))
+        for name, service in self.register.directory.services.items():
+            self.assertIs(before[name], service)
+
+    def test_target_that_still_leads_somewhere_is_not_gone(self) -> None:
+        """A service that was only renamed keeps its claims."""
+        self.say(a=host("a", 1, "x"))
+        changes = self.say(a=host("a", 1, "w"))
+        self.assertEqual((changes.names_gone, changes.targets_gone), (("x.example.org.",), frozenset()))
+
+    def test_nothing_is_done_before_the_commit(self) -> None:
+        """And the same sources tell the same again."""
+        self.say(a=host("a", 1, "x"))
+        self.said["a"] = finish(read("a", host("b", 2, "y").encode(), self.said["a"]))
+        for _ in range(2):
+            changes = finish(self.register.changes(self.said.values(), ZONES))
+            self.assertEqual([each.name for each in changes.added], ["b.example.org."])
+            self.assertEqual(list(self.state()), ["x.example.org."])
+
+
+class RefusalTests(RegisterTestCase):
+    """Sources that can not be believed."""
+
+    def test_who_has_it_keeps_it(self) -> None:
+        """A name or an address of another host; the refused source says what it said before."""
+        self.say(a=host("a", 1, "x"), b=host("b", 2, "y"))
+        for text in (host("b", 1, "y"), host("b", 2, "x"), host("a", 3, "z")):
+            changes = self.say(b=text)
+            self.assertFalse(changes)
+            self.assertIn("b: ", changes.problems[0])
+
+    def test_names_outside_the_zones_are_refused(self) -> None:
+        """With what to write instead."""
+        changes = self.say(a="a.example.net: {address: 192.168.0.1}\n")
+        self.assertIn("lies outside our zones", changes.problems[0])
+
+    def test_a_refused_source_takes_nothing_away(self) -> None:
+        """What it would have given up is not given to others."""
+        self.say(a=host("a", 1, "x"), b=host("b", 2, "y"))
+        changes = self.say(a=host("c", 9, "x") + host("d", 2, "w"), b=host("b", 3, "x"))
+        self.assertFalse(changes)
+        self.assertEqual(len({problem.partition(":")[0] for problem in changes.problems}), 2)
+
+    def test_two_sources_may_change_places(self) -> None:
+        """What both give up is free for either."""
+        self.say(a=host("a", 1, "x"), b=host("b", 2, "y"))
+        changes = self.say(a=host("a", 2, "y"), b=host("b", 1, "x"))
+        self.assertEqual(changes.problems, ())
+        self.assertEqual(self.state()["x.example.org."][0], "b.example.org.")
+
+
+class RandomTests(RegisterTestCase):
+    """Whatever was there before."""
+
+    def test_comes_to_the_same_as_a_fresh_start(self) -> None:
+        """With the same texts, when none of them is refused; and indices never change hands."""
+        random, owners = Random(1), dict[int, str]()
+        for _ in range(300):
+            texts = {
+                source: "".join(
+                    host(
+                        f"{source}{number}",
+                        10 * ord(source) % 200 + number,
+                        f"s{source}{number}",
+                        limit=random.randint(1, 3),
+                    )
+                    for number in random.sample(range(9), random.randint(0, 9))
+                )
+                for source in random.sample("abc", 2)
+            }
+            changes = self.say(**texts)
+            self.assertEqual(changes.problems, ())
+            fresh = Register()
+            units = [self._again(name) for name in sorted(self.said)]
+            finish(fresh.commit(finish(fresh.changes(units, ZONES))))
+            mine, self.register = self.register, fresh
+            expected = self.state()
+            self.register = mine
+            self.assertEqual(self.state(), expected)
+            for index, each in mine.directory.hosts.items():
+                self.assertEqual(owners.setdefault(index, each.name), each.name)
+
+    def setUp(self) -> None:
+        """Nothing was said yet."""
+        super().setUp()
+        self.kept: dict[str, str] = {}
+
+    def say(self, **texts: str | None) -> Changes:
+        """Remembers the texts, too."""
+        self.kept.update((name, text or "") for name, text in texts.items())
+        return super().say(**texts)
+
+    def _again(self, name: str) -> Unit:
+        return finish(read(name, self.kept[name].encode(), None))
