@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 import os
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -71,8 +71,8 @@ class Contender:
     def pin(self, pinned: bool) -> None:
         """Keeps its threads to the machine's last core, or lets them run anywhere.
 
-        A process that sleeps between flows is woken now on one core and now on another, and finds cold caches there: its
-        CPU time per flow has two values then, far apart. One that never sleeps needs whatever core is free.
+        A process that sleeps between flows is woken now on one core and now on another, and finds cold caches there:
+        its CPU time per flow has two values then, far apart. One that never sleeps needs whatever core is free.
 
         Args:
             pinned: Which of the two.
