@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import hashlib
 import itertools
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
@@ -50,8 +49,8 @@ SIZE_LIMIT = 1.10
 START_TIME = 120.0  # seconds
 """How long a gateway with many subscribers may take to start."""
 WAYS = (
-    Way("serial", limit=3.0),
-    Way("10 000/s", limit=2.2, rate=FIXED_RATE),
+    Way("serial", limit=3.0, pinned=True),
+    Way("10 000/s", limit=2.2, rate=FIXED_RATE, pinned=True),
     Way("saturated", limit=2.0, outstanding=32),
 )
 """One flow at a time, a fixed rate, and as many as go through."""
@@ -92,20 +91,6 @@ def _start_gateway(testbed: Testbed, hosts: Mapping[str, str]) -> Gateway:
     return gateway
 
 
-def _keep_to_last_core(process: int) -> int:
-    """Pins all threads of a contender to the machine's last core: a wake-up on the other one finds cold caches.
-
-    Args:
-        process: Its number.
-
-    Returns:
-        The same.
-    """
-    for thread in os.listdir(f"/proc/{process}/task"):
-        os.sched_setaffinity(int(thread), {max(os.sched_getaffinity(0))})
-    return process
-
-
 @contextlib.contextmanager
 def _gateway(title: str, count: int, asked: int) -> Iterator[Contender]:
     """A gateway with so many subscribers, of whom the first so many are asked for."""
@@ -113,7 +98,7 @@ def _gateway(title: str, count: int, asked: int) -> Iterator[Contender]:
         hosts = subscribers(count)
         gateway = _start_gateway(testbed, hosts)
         names = generator.write_names(testbed.folder / "names", dict(itertools.islice(hosts.items(), asked)))
-        yield Contender(title, testbed, _keep_to_last_core(gateway.pid), hosts_process, names)
+        yield Contender(title, testbed, gateway.pid, hosts_process, names)
 
 
 def _asked_for_all(contender: Contender) -> Contender:
@@ -132,7 +117,7 @@ def _floor() -> Iterator[Contender]:
         _start_gateway(testbed, hosts).kill()
         process = floor.start(testbed, hosts, POOL_RANGE)
         names = generator.write_names(testbed.folder / "names", hosts)
-        yield Contender(FLOOR, testbed, _keep_to_last_core(process.pid), hosts_process, names)
+        yield Contender(FLOOR, testbed, process.pid, hosts_process, names)
 
 
 def judge(results: Rounds) -> list[Verdict]:
@@ -177,6 +162,7 @@ def flood(contender: Contender, seconds: float) -> tuple[list[list[str]], list[V
         seconds: How long.
     """
     table, verdicts = [], []
+    contender.pin(False)
     for title, sources in FLOODS.items():
         rate, outcome = _flooded(contender, sources, seconds)
         for _ in range(quiet.TRIES - 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 from collections import Counter
@@ -32,6 +33,8 @@ class Way:
     """Flows per second; None: a closed loop."""
     outstanding: int = 1
     """Flows under way in the closed loop."""
+    pinned: bool = False
+    """Whether the contender keeps to the last core; see `Contender.pin`."""
 
     def load(self, names: Path, seconds: float) -> Load:
         """The load of one round.
@@ -64,6 +67,19 @@ class Contender:
     """Number of the process that answers for the private hosts."""
     names: Path
     """The names that it is asked for."""
+
+    def pin(self, pinned: bool) -> None:
+        """Keeps its threads to the machine's last core, or lets them run anywhere.
+
+        A process that sleeps between flows is woken now on one core and now on another, and finds cold caches there:
+        its CPU time per flow has two values then, far apart. One that never sleeps needs whatever core is free.
+
+        Args:
+            pinned: Which of the two.
+        """
+        cores = os.sched_getaffinity(0)
+        for thread in os.listdir(f"/proc/{self.process}/task"):
+            os.sched_setaffinity(int(thread), {max(cores)} if pinned else cores)
 
     def run(self, load: Load) -> Outcome:
         """Runs a load on it, and notes what others used of the machine meanwhile.
@@ -118,6 +134,7 @@ def measure(ways: Sequence[Way], contenders: Sequence[Contender], rounds: int, s
         for way in ways:
             for contender in order:
                 load = way.load(contender.names, seconds)
+                contender.pin(way.pinned)
                 results[way.title, contender.title].append(contender.run_quietly(load))
         print(f"    round {number + 1} of {rounds}", file=sys.stderr)
     return results
