@@ -282,6 +282,10 @@ class RecordingKernel:
         """Notes it; never refused."""
         self.calls.append(("close",))
 
+    def stands(self) -> bool:
+        """While there are `counters`."""
+        return bool(self.counters)
+
     def counts(self) -> dict[str, Count]:
         """What `counters` says."""
         return self.counters

@@ -35,6 +35,7 @@ from realmgw.config.settings import (
     Allocation,
     Attachment,
     Datapath,
+    Dnat,
     Dns,
     DnsFace,
     Interfaces,
@@ -229,6 +230,7 @@ DATAPATH = Section(
     {
         "table": Key(matching(r"[A-Za-z][A-Za-z0-9_]{0,31}", "a letter, then letters, digits and '_', at most 32")),
         "reject_rate": Key(integer(1, 1_000_000)),
+        "dnat": Key(choice(Dnat)),
     },
 )
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from realmgw.config.settings import Address, Network, Settings
-from realmgw.datapath import marks
+from realmgw.config.settings import Address, Dnat, Network, Settings
+from realmgw.datapath import markrule, marks, translation
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
 
@@ -40,6 +40,7 @@ COUNTERS: Mapping[str, str] = {
     "refused_other": "refused: told protocol unreachable",
     "refused_silently": "refused: not told, beyond reject_rate or an ICMP message that is never answered",
     "host_unknown": "dropped: admitted to a host that the kernel does not know",
+    "untranslated": "dropped: admitted, and the rule that translates is not there",
     "pool_local": "dropped: addressed to the pool, and about to reach a socket of the gateway",
     "forward_invalid": "dropped: to be forwarded, and no state that conntrack could have",
     "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor from a LAN to the WAN",
@@ -73,6 +74,8 @@ class Ruleset:
     """Seconds for which a stray sender is remembered."""
     reject_rate: int
     """Refusals told to senders a second."""
+    dnat: Dnat = Dnat.MAP
+    """How a flow is sent to its host; not AUTO."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -84,12 +87,13 @@ class Ruleset:
             )
 
     @classmethod
-    def of(cls, settings: Settings, *, native_queue: bool) -> Ruleset:
+    def of(cls, settings: Settings, *, native_queue: bool, dnat: Dnat = Dnat.MAP) -> Ruleset:
         """The ruleset that the settings ask for.
 
         Args:
             settings: The gateway's settings.
             native_queue: Whether the kernel has nftables' own queue statement.
+            dnat: How a flow is sent to its host; not AUTO.
 
         Raises:
             ConfigurationError: There is no pool, an address is not IPv4, or a name can not be written in a rule.
@@ -111,6 +115,7 @@ class Ruleset:
             stray_rate=settings.admission.stray_rate,
             stray_timeout=settings.admission.stray_timeout,
             reject_rate=settings.datapath.reject_rate,
+            dnat=dnat,
         )
 
 
@@ -139,17 +144,21 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
     """
     # Declaring the table first makes the deletion succeed when there was none.
     lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset)]
-    lines += _commands("add", ruleset.table, "hosts", (f"{key} : {address}" for key, address in _elements(hosts)))
+    lines += _commands("add", ruleset.table, "hosts", _elements(hosts, ruleset.dnat))
+    lines += _no_mark_table(ruleset.table)
+    if ruleset.dnat is Dnat.MARK:
+        lines += _mark_table(ruleset)
     return "\n".join(lines) + "\n"
 
 
-def host_changes(table: str, old: Iterable[Host], new: Iterable[Host]) -> str:
+def host_changes(table: str, old: Iterable[Host], new: Iterable[Host], *, dnat: Dnat = Dnat.MAP) -> str:
     """The transaction that changes the map of hosts, and nothing else.
 
     Args:
         table: Name of the table.
         old: The hosts that the kernel has.
         new: The hosts that it shall have.
+        dnat: How flows are sent to them.
 
     Returns:
         Commands for nft, empty when nothing changes.
@@ -163,7 +172,7 @@ def host_changes(table: str, old: Iterable[Host], new: Iterable[Host]) -> str:
     gone = [marks.admitted(index) for index, address in before.items() if _address(after.get(index)) != address]
     came = [host for index, host in after.items() if before.get(index) != host.address]
     lines = [*_commands("delete", table, "hosts", (f"{mark:#x}" for mark in gone))]
-    lines += _commands("add", table, "hosts", (f"{key} : {address}" for key, address in _elements(came)))
+    lines += _commands("add", table, "hosts", _elements(came, dnat))
     return "".join(line + "\n" for line in lines)
 
 
@@ -179,16 +188,19 @@ def stray_additions(table: str, sources: Iterable[bytes]) -> str:
 
 
 def removal(table: str) -> str:
-    """The transaction that removes the table, whether there is one or not."""
-    return f"table inet {table}\ndelete table inet {table}\n"
+    """The transaction that removes the tables, whether there are any or not."""
+    return "".join(
+        f"{line}\n" for line in (f"table inet {table}", f"delete table inet {table}", *_no_mark_table(table))
+    )
 
 
-def _elements(hosts: Iterable[Host]) -> Iterator[tuple[str, str]]:
-    """Key (the whole mark) and value of each host's element in the map."""
+def _elements(hosts: Iterable[Host], dnat: Dnat) -> Iterator[str]:
+    """Each host's element in the map: the whole mark, and what it stands for."""
     for host in hosts:
         if len(host.address) != 4:
             raise ConfigurationError((f"{host.name}: its address is not IPv4, and only IPv4 can be translated",))
-        yield f"{marks.admitted(host.index):#x}", _dotted(host.address)
+        value = _dotted(host.address) if dnat is Dnat.MAP else f"{marks.addressed(host.address):#x}"
+        yield f"{marks.admitted(host.index):#x} : {value}"
 
 
 def _address(host: Host | None) -> bytes | None:
@@ -215,27 +227,57 @@ def _table(ruleset: Ruleset) -> Iterator[str]:
     yield "}"
 
 
+def _no_mark_table(table: str) -> tuple[str, str]:
+    """The commands after which there is no table for the rule by netlink, whether there was one or not."""
+    return f"table ip {translation.mark_table(table)}", f"delete table ip {translation.mark_table(table)}"
+
+
+def _mark_table(ruleset: Ruleset) -> Iterator[str]:
+    """What leads to the rule by netlink, with all of the checks; the chain of the rule itself is empty at first."""
+    yield f"table ip {translation.mark_table(ruleset.table)} {{"
+    yield _pool(ruleset)
+    yield f"\tchain {markrule.HOSTS_CHAIN} {{\n\t}}"
+    yield "\tchain to_host {\n\t\ttype nat hook prerouting priority dstnat; policy accept;"
+    yield f"\t\t{_admitted(_quoted(ruleset.wan))} goto {markrule.HOSTS_CHAIN}\n\t}}\n}}"
+
+
+def _pool(ruleset: Ruleset) -> str:
+    pool = ", ".join(str(network) for network in ruleset.pool)
+    return f"\tset pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _admitted(wan: str) -> str:
+    return f"iifname {wan} ip daddr @pool {_STEP} == {marks.ADMITTED:#x}"
+
+
 def _objects(ruleset: Ruleset) -> Iterator[str]:
     """Counters, the limit of told refusals, sets and the map."""
     for name, comment in COUNTERS.items():
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     rate = ruleset.reject_rate
     yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
-    pool = ", ".join(str(network) for network in ruleset.pool)
-    yield f"\tset pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}"
+    yield _pool(ruleset)
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     yield (
         f"\tset strays {{ type ipv4_addr; size {STRAYS_KEPT}; flags dynamic, timeout;"
         f" timeout {max(1, round(ruleset.stray_timeout * 1000))}ms;"
         f" limit rate over {ruleset.stray_rate}/second burst {ruleset.stray_rate} packets; }}"
     )
-    yield "\tmap hosts { type mark : ipv4_addr; }"
+    yield f"\tmap hosts {{ type mark : {'ipv4_addr' if ruleset.dnat is Dnat.MAP else 'mark'}; }}"
 
 
 def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
     """The chains, in the order in which a packet meets them."""
-    wan, lan = f'"{ruleset.wan}"', "{ " + ", ".join(f'"{name}"' for name in ruleset.lan) + " }"
-    chains = {**_before_routing(wan, lan), **_after_routing(wan, lan, _span(ruleset.outbound))}
+    wan, lan = _quoted(ruleset.wan), "{ " + ", ".join(map(_quoted, ruleset.lan)) + " }"
+    chains = {
+        **_before_routing(wan, lan),
+        **_translation(wan, ruleset.dnat),
+        **_after_routing(wan, lan, _span(ruleset.outbound)),
+    }
     if ruleset.queue is not None:
         chains["present"] = [
             "type filter hook prerouting priority mangle; policy accept;",
@@ -266,11 +308,29 @@ def _before_routing(wan: str, lan: str) -> dict[str, list[str]]:
         ],
         "refuse": ['limit name "refusals_told" goto tell', _drop("refused_silently")],
         "tell": _tell(),
+    }
+
+
+def _translation(wan: str, dnat: Dnat) -> dict[str, list[str]]:
+    """To the host that the mark stands for. Of nat chains the later ones see only what none before has translated."""
+    if dnat is Dnat.MAP:
+        return {
+            "to_host": ["type nat hook prerouting priority dstnat; policy accept;", f"{_admitted(wan)} goto translate"],
+            "translate": ['counter name "admitted" dnat ip to meta mark map @hosts', _drop("host_unknown")],
+        }
+    return {
         "to_host": [
-            "type nat hook prerouting priority dstnat; policy accept;",
-            f"iifname {wan} ip daddr @pool {_STEP} == {marks.ADMITTED:#x} goto translate",
+            "type nat hook prerouting priority dstnat - 10; policy accept;",
+            f"{_admitted(wan)} goto address_in_mark",
         ],
-        "translate": ['counter name "admitted" dnat ip to meta mark map @hosts', _drop("host_unknown")],
+        "address_in_mark": [
+            'meta mark set meta mark map @hosts counter name "admitted" accept',
+            _drop("host_unknown"),
+        ],
+        "not_translated": [
+            "type nat hook prerouting priority dstnat + 10; policy accept;",
+            f'{_admitted(wan)} {_drop("untranslated")} comment "the rule at dstnat is not there: fail closed"',
+        ],
     }
 
 

@@ -86,7 +86,8 @@ class GatewayTests(SynchronousTestCase):
             ("admission", schema.ADMISSION, Admission()),
             ("datapath", schema.DATAPATH, Datapath()),
         ):
-            written = ", ".join(f"{key}: {getattr(default, key)}" for key in section.keys)
+            values = {key: getattr(default, key) for key in section.keys}
+            written = ", ".join(f"{key}: {getattr(value, 'value', value)}" for key, value in values.items())
             self.assertEqual(settings(f"{MINIMAL}{name}: {{{written}}}\n"), settings(MINIMAL))
 
     def test_missing_keys_are_all_told(self) -> None:
