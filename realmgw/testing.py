@@ -18,7 +18,7 @@ from realmgw.config import settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.capabilities import Capabilities
 from realmgw.datapath.counters import Count, QueueFigures
-from realmgw.datapath.ruleset import HostChange
+from realmgw.datapath.hosts import HostChange
 from realmgw.errors import PlatformError, Reason
 from realmgw.subscribers.model import Host, Service
 
@@ -291,6 +291,10 @@ class RecordingKernel:
     def close(self) -> None:
         """Notes it; never refused."""
         self.calls.append(("close",))
+
+    def stands(self) -> bool:
+        """While there are `counters`."""
+        return bool(self.counters)
 
     def counts(self) -> dict[str, Count]:
         """What `counters` says."""

@@ -8,7 +8,6 @@ from realmgw.config.settings import Settings, Zone
 from realmgw.config.writing import differences
 
 WITHOUT_EFFECT = (
-    "datapath.markdnat",
     "datapath.network_api",
     "datapath.policy_order",
     "datapath.unknown_hosts",

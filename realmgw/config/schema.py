@@ -38,6 +38,7 @@ from realmgw.config.settings import (
     Attachment,
     Challenges,
     Datapath,
+    Dnat,
     Dns,
     DnsFace,
     Forwarding,
@@ -240,7 +241,7 @@ DATAPATH = Section(
     {
         "table": Key(matching(r"[A-Za-z][A-Za-z0-9_]{0,31}", "a letter, then letters, digits and '_', at most 32")),
         "reject_rate": Key(integer(1, 1_000_000)),
-        "markdnat": Key(boolean),
+        "dnat": Key(choice(Dnat)),
         "unknown_hosts": Key(choice(UnknownHosts)),
         "policy_order": Key(sequence(remembered(Label.STAGE, choice(PolicyStage)))),
         "network_api": Key(parsed(url)),

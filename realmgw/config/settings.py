@@ -39,6 +39,19 @@ class Attachment(enum.Enum):
     """The prefix is part of the WAN link: we answer ARP for it."""
 
 
+class Dnat(enum.Enum):
+    """How the kernel sends a flow to the host that its mark stands for."""
+
+    MAP = "map"
+    """nftables' own `dnat to meta mark map`."""
+    MARK = "mark"
+    """A rule that takes the address from the mark, which `nft` can not write; the kernel is told by netlink."""
+    MARKDNAT = "markdnat"
+    """The MARKDNAT target of iptables, a kernel module of ours."""
+    AUTO = "auto"
+    """The first of these that works."""
+
+
 @attrs.frozen
 class PoolPrefix:
     """A piece of the circular pool."""
@@ -223,8 +236,8 @@ class Datapath:
     """Name of our nftables table (family inet)."""
     reject_rate: int = 1000
     """Refusals told to senders per second; beyond it they are dropped in silence."""
-    markdnat: bool = False
-    """Translate with the MARKDNAT target of kmod/ instead of a map of hosts."""
+    dnat: Dnat = Dnat.MAP
+    """How a flow is sent to its host."""
     unknown_hosts: UnknownHosts = UnknownHosts.ACCEPT
     """What becomes of outgoing flows of LAN hosts that are no subscribers."""
     policy_order: tuple[PolicyStage, ...] = tuple(PolicyStage)

@@ -6,25 +6,31 @@ for `counts` and `queue_figures`, which any thread may call.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import attrs
 from pyroute2 import IPRoute
 
-from realmgw.config.settings import Attachment, Settings
-from realmgw.datapath import capabilities, client, counters, links, ruleset, sysctls, xtables
+from realmgw.config.settings import Attachment, Dnat, Settings
+from realmgw.datapath import capabilities, client, counters, links, markrule, ruleset, sysctls, translation, xtables
 from realmgw.datapath.capabilities import Capabilities, Feature
+from realmgw.datapath.chains import Chains
 from realmgw.datapath.client import Run, open_nft, run_program
 from realmgw.datapath.counters import Count, QueueFigures
+from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.links import Route
+from realmgw.datapath.markrule import MarkRule
 from realmgw.datapath.nft import Nft
-from realmgw.datapath.ruleset import HostChange, Ruleset
+from realmgw.datapath.ruleset import Ruleset
+from realmgw.datapath.xtables import Chain
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
 _ATTEMPTS = 5
+_MANGLE, _NAT = "mangle", "nat"
+_TRIAL = IPv4Network("192.0.2.0/24")
 _SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 
@@ -53,10 +59,13 @@ class Kernel:
         self._settings = settings
         self._table = settings.datapath.table
         self._open_nft = open_nft
-        self._run = run
+        self._chains = Chains(run, lambda: self.nft)
         self._nft: Nft | None = None
         self._sequence = 0
         self._native_queue = False
+        # What the last `apply` chose.
+        self._dnat = Dnat.MAP
+        self._first_octet: int | None = None
 
     def probe(self) -> Capabilities:
         """Find out what the machine can do; nothing is left behind.
@@ -75,8 +84,9 @@ class Kernel:
             found,
             missing=tuple(feature for feature in capabilities.FEATURES if not self._accepts(feature)),
             native_queue=native,
-            xtables_queue=not native and self._xtables_works(),
+            xtables_queue=not native and self._chains.works(self._queue_chain(f"{self._table}_probe")),
             queue_socket=client.queue_socket_works(),
+            dnat=self._try_ways(),
         )
 
     def apply(self, hosts: Iterable[Host]) -> Applied:
@@ -85,21 +95,21 @@ class Kernel:
         Raises:
             PlatformError: Something is missing or in the way; the text says what to do. The rules that were there
                 before are still there, or the new ones when a route or a setting was refused: both are closed.
+            ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: nft or the kernel refused the ruleset; the old one is still there.
         """
-        settings = self._settings
+        settings, hosts = self._settings, tuple(hosts)
         faces = (*settings.dns.wan.listen, *settings.dns.lan.listen)
         found = self.probe()
-        capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces))
+        capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
         with client.route_socket() as netlink:
             addresses = client.addresses(netlink)
             links.check_interfaces(settings.interfaces, addresses)
             doubts = links.check_pool(settings.pools, settings.interfaces, addresses)
             review = self._review(netlink)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
-            self.nft.run(ruleset.replacement(Ruleset.of(settings, native_queue=found.native_queue), hosts))
+            self._place_rules(found, hosts)
             self._native_queue = found.native_queue
-            self._place_queue_step(found)
             changes = [*self._place_routes(netlink, links.wanted_routes(settings.pools.circular))]
         changes += [client.write_sysctl(key, value) for key, value in review.changes]
         return Applied(found, tuple(changes), (*doubts, *review.warnings))
@@ -116,13 +126,23 @@ class Kernel:
         Raises:
             RealmGatewayError: Something was refused. What was changed before that was changed back.
         """
-        old, native = self._settings, self._native_queue
-        before, after = (Ruleset.of(each, native_queue=native) for each in (old, settings))
+        old, native, dnat = self._settings, self._native_queue, self._dnat
+        if dnat is not Dnat.MAP:
+            self._check_way(settings, hosts)
+        before, after = (Ruleset.of(each, native_queue=native, dnat=dnat) for each in (old, settings))
         if old.pools == settings.pools:
             self._run_if_any(ruleset.changes(before, after, hosts))
         else:
             self._change_pool(settings, before, after, hosts)
         self._settings = settings
+
+    def _check_way(self, settings: Settings, hosts: HostChange) -> None:
+        """Refuse what only the map of hosts can follow while flows go on."""
+        octet = translation.first_octet(hosts.after().values(), self._dnat)
+        if octet != self._first_octet or settings.pools != self._settings.pools:
+            raise PlatformError(
+                f"with datapath: dnat: {self._dnat.value}, another pool or hosts of another network need a restart"
+            )
 
     def _change_pool(self, settings: Settings, before: Ruleset, after: Ruleset, hosts: HostChange) -> None:
         with client.route_socket() as netlink:
@@ -151,11 +171,17 @@ class Kernel:
         """Change the map of hosts in one transaction, and nothing else.
 
         Raises:
+            ConfigurationError: A host can not be translated to; the map is as it was.
             RealmGatewayError: It was refused; the map is as it was.
         """
-        commands = ruleset.host_changes(self._table, old, new)
-        if commands:
-            self.nft.run(commands)
+        new = tuple(new)
+        first_octet = translation.first_octet(new, self._dnat)
+        commands = ruleset.host_changes(self._table, old, new, dnat=self._dnat)
+        if first_octet == self._first_octet:
+            if commands:
+                self.nft.run(commands)
+            return
+        self._move_hosts(commands, first_octet)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Tell the kernel of stray senders (packed addresses); who is known already keeps his time.
@@ -183,8 +209,8 @@ class Kernel:
         """
         with client.route_socket() as netlink:
             done = [*self._place_routes(netlink, frozenset())]
-        if self._remove_queue_step():
-            done.append(f"iptables chain {self._table} removed from mangle")
+        gone = (table for table in (_MANGLE, _NAT) if self._chains.remove(table, self._table))
+        done += [f"iptables chain {self._table} removed from {table}" for table in gone]
         self.nft.run(ruleset.removal(self._table))
         done.append(f"nftables table inet {self._table} removed")
         if client.read_sysctl(sysctls.FORWARDING):
@@ -196,6 +222,14 @@ class Kernel:
         if self._nft is not None:
             self._nft.close()
             self._nft = None
+
+    def stands(self) -> bool:
+        """Whether the table is there, and with it what translates.
+
+        Raises:
+            RealmGatewayError: The kernel, or iptables, does not tell.
+        """
+        return bool(self.counts()) and self._translates()
 
     def counts(self) -> dict[str, Count]:
         """The named counters (`ruleset.COUNTERS`), in a fraction of a millisecond; empty when there is no table.
@@ -248,6 +282,32 @@ class Kernel:
             default_by_wan=lambda: client.default_leaves_by(netlink, wan),
         )
 
+    def _place_rules(self, found: Capabilities, hosts: tuple[Host, ...]) -> None:
+        dnat = found.dnat or Dnat.MAP
+        rules = ruleset.Ruleset.of(self._settings, native_queue=found.native_queue, dnat=dnat)
+        first_octet = translation.first_octet(hosts, dnat)
+        commands = ruleset.replacement(rules, hosts)
+        self._dnat, self._first_octet = dnat, first_octet
+        self._clear_translation()
+        self.nft.run(commands)
+        self._place_queue_step(native=found.native_queue)
+        self._place_translation()
+
+    def _move_hosts(self, commands: str, first_octet: int | None) -> None:
+        """Nothing may be sent to the end of one address behind the beginning of another: first, there is no rule."""
+        before = self._first_octet
+        self._change_first_octet(None)
+        try:
+            self.nft.run(commands)
+            before = first_octet
+        finally:
+            self._change_first_octet(before)
+
+    def _change_first_octet(self, octet: int | None) -> None:
+        self._first_octet = octet
+        self._clear_translation()
+        self._place_translation()
+
     def _place_routes(self, netlink: IPRoute, wanted: frozenset[Route]) -> Iterator[str]:
         changes = links.route_changes(tuple(client.our_routes(netlink)), wanted)
         for route in changes.add:
@@ -257,58 +317,62 @@ class Kernel:
             client.change_route(netlink, "del", route)
             yield f"route deleted: {route.kind.name.lower()} {route.network}"
 
-    def _place_queue_step(self, found: Capabilities) -> None:
-        if found.native_queue:
-            self._remove_queue_step()  # of an earlier run on a kernel without the statement
-            return
-        self._fill_xtables_chain(self._table)
-        if not self._iptables_agrees(xtables.jump("-C", self._table)):
-            self._iptables(xtables.jump("-I", self._table))
+    def _try_ways(self) -> Dnat | None:
+        """The first of the ways to translate that works."""
+        return next((way for way in capabilities.ways(self._settings.datapath.dnat) if self._way_works(way)), None)
 
-    def _remove_queue_step(self) -> bool:
-        """Whether there was one. What iptables itself left in nftables for us goes, too, when nobody else uses it."""
-        if not shutil.which("iptables"):
+    def _way_works(self, way: Dnat) -> bool:
+        if way is Dnat.MAP:
+            return self._accepts(capabilities.MAP_OF_HOSTS)
+        if not self._accepts(capabilities.MAP_OF_MARKS):
             return False
-        if not xtables.has_chain(self._iptables(xtables.listing()), self._table):
-            return False
-        while self._iptables_agrees(xtables.jump("-C", self._table)):
-            self._iptables(xtables.jump("-D", self._table))
-        self._remove_xtables_chain(self._table)
-        self._tidy_mangle()
-        return True
-
-    def _tidy_mangle(self) -> None:
-        """The nftables variant of iptables leaves an empty builtin chain and an empty table behind."""
-        if xtables.has_rules(self._iptables(xtables.listing())):
-            return
-        if self._iptables_agrees(xtables.builtin_removal()) and "chain" not in self.nft.run("list table ip mangle\n"):
-            self.nft.run("delete table ip mangle\n")
-
-    def _xtables_works(self) -> bool:
-        chain = f"{self._table}_probe"
+        if way is Dnat.MARKDNAT:
+            return self._chains.works(xtables.dnat_chain(f"{self._table}_probe", "lo", [_TRIAL], 192))
         try:
-            self._fill_xtables_chain(chain)
-            self._remove_xtables_chain(chain)
-        except RealmGatewayError:
-            return False
-        return True
-
-    def _fill_xtables_chain(self, chain: str) -> None:
-        text = xtables.chain_input(chain, self._settings.admission.queue)
-        self._run(["iptables-restore", "-w", "10", "--noflush"], text)
-
-    def _remove_xtables_chain(self, chain: str) -> None:
-        for arguments in xtables.chain_removal(chain):
-            self._iptables(arguments)
-
-    def _iptables(self, arguments: Sequence[str]) -> str:
-        return self._run(["iptables", *arguments], "")
-
-    def _iptables_agrees(self, arguments: Sequence[str]) -> bool:
-        try:
-            self._iptables(arguments)
+            client.put_mark_rules(markrule.trial(table=f"{self._table}_probe"))
         except PlatformError:
-            raise
-        except RealmGatewayError:
             return False
         return True
+
+    def _place_queue_step(self, *, native: bool) -> None:
+        if native:
+            self._chains.remove(_MANGLE, self._table)  # of an earlier run on a kernel without the statement
+        else:
+            self._chains.place(self._queue_chain(self._table))
+
+    def _queue_chain(self, name: str) -> Chain:
+        return xtables.queue_chain(name, self._settings.admission.queue)
+
+    def _translation_chain(self) -> Chain | None:
+        """The chain of MARKDNAT as it should be now; None if there should be none."""
+        if self._dnat is not Dnat.MARKDNAT or self._first_octet is None:
+            return None
+        pool = (prefix.network for prefix in self._settings.pools.circular)
+        return xtables.dnat_chain(self._table, self._settings.interfaces.wan, pool, self._first_octet)
+
+    def _clear_translation(self) -> None:
+        """Before a table, or hosts, that another rule of the last step would send astray; until it is placed, drops."""
+        chain = self._translation_chain()
+        if chain is None or not self._chains.stands(chain):
+            self._chains.remove(_NAT, self._table)
+
+    def _place_translation(self) -> None:
+        """The last step of the translation, where it is not in the table: it stood empty, and was closed, until now."""
+        if self._dnat is Dnat.MARK:
+            client.put_mark_rules(markrule.fill(self._mark_rule(), table=translation.mark_table(self._table)))
+        chain = self._translation_chain()
+        if chain is not None and not self._chains.stands(chain):
+            self._chains.place(chain)
+
+    def _mark_rule(self) -> MarkRule | None:
+        if self._first_octet is None:
+            return None
+        return markrule.indexed(IPv4Network((self._first_octet << 24, 8)))
+
+    def _translates(self) -> bool:
+        """Whether the last step of the translation is there, where it is not in the table."""
+        if self._dnat is Dnat.MARK:
+            wanted = 0 if self._first_octet is None else 1
+            return client.count_mark_rules(translation.mark_table(self._table)) == wanted
+        chain = self._translation_chain()
+        return chain is None or self._chains.stands(chain)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from realmgw.config.settings import Dnat
 from realmgw.errors import PlatformError
 
 CAP_NET_BIND_SERVICE = 10
@@ -34,11 +35,6 @@ FEATURES = (
         "named counters and limits",
         "counter c { }\nlimit l { rate 1/second; }\n",
         "use a kernel with CONFIG_NFT_COUNTER and CONFIG_NFT_LIMIT, and nft 1.0 or later",
-    ),
-    Feature(
-        "dnat to a map of marks",
-        f"map m {{ type mark : ipv4_addr; }}\nchain c {{\n{_NAT}\ndnat ip to meta mark map @m\n}}\n",
-        "use a kernel with CONFIG_NFT_NAT (modprobe nft_nat)",
     ),
     Feature(
         "reject in prerouting",
@@ -70,6 +66,37 @@ NATIVE_QUEUE = Feature(
 )
 """What it can do without, where iptables has the NFQUEUE target."""
 
+MAP_OF_HOSTS = Feature(
+    "dnat to a map of marks",
+    f"map m {{ type mark : ipv4_addr; }}\nchain c {{\n{_NAT}\ndnat ip to meta mark map @m\n}}\n",
+    "use a kernel with CONFIG_NFT_NAT (modprobe nft_nat)",
+)
+"""What `Dnat.MAP` needs."""
+MAP_OF_MARKS = Feature(
+    "a map from marks to marks",
+    f"map n {{ type mark : mark; }}\nchain c {{\n{_NAT}\nmeta mark set meta mark map @n accept\n}}\n",
+    "use nft 1.0 or later",
+)
+"""What `Dnat.MARK` and `Dnat.MARKDNAT` need, besides the rule that translates."""
+
+_DNAT_MISSING = {
+    Dnat.MAP: f"nftables: {MAP_OF_HOSTS.name} is missing: {MAP_OF_HOSTS.remedy}, or datapath.dnat: auto",
+    Dnat.MARK: (
+        "datapath.dnat: mark does not work, the kernel refuses the rule: load nft_nat and nft_chain_nat (modprobe), or "
+        "use datapath.dnat: map"
+    ),
+    Dnat.MARKDNAT: (
+        "datapath.dnat: markdnat does not work, iptables has no target MARKDNAT here: build and install module and "
+        "library by kmod/README.md, or use datapath.dnat: map"
+    ),
+    Dnat.AUTO: "flows can not be translated, by map, mark or markdnat: load nft_nat (modprobe nft_nat)",
+}
+
+
+def ways(dnat: Dnat) -> tuple[Dnat, ...]:
+    """The ways to translate that a setting allows, the best first."""
+    return (Dnat.MAP, Dnat.MARK, Dnat.MARKDNAT) if dnat is Dnat.AUTO else (dnat,)
+
 
 @attrs.frozen
 class Capabilities:
@@ -90,18 +117,21 @@ class Capabilities:
     """The NFQUEUE target by the iptables program; not tried, and False, where the native one is there."""
     queue_socket: bool = False
     """The kernel hands packets to user space at all (nfnetlink_queue)."""
+    dnat: Dnat | None = None
+    """How flows can be translated: the first of the ways that the settings allow which works; the rest is not tried."""
 
     def has(self, capability: int) -> bool:
         """Whether the process holds that capability (its bit's number)."""
         return bool(self.privileges >> capability & 1)
 
 
-def problems(found: Capabilities, *, ports: tuple[int, ...] = ()) -> tuple[str, ...]:
+def problems(found: Capabilities, *, ports: tuple[int, ...] = (), dnat: Dnat = Dnat.MAP) -> tuple[str, ...]:
     """What is missing, the most telling first; one line each that says what to do. Empty: all is there.
 
     Args:
         found: What was found.
         ports: The ports that the gateway will listen at.
+        dnat: How the settings want flows to be translated.
     """
     lines = []
     if not found.has(CAP_NET_ADMIN):
@@ -115,6 +145,8 @@ def problems(found: Capabilities, *, ports: tuple[int, ...] = ()) -> tuple[str, 
     if not found.has(CAP_NET_ADMIN):
         return tuple(lines)  # the rest was not tried
     lines += [f"nftables: {feature.name} is missing: {feature.remedy}" for feature in found.missing]
+    if found.dnat is None:
+        lines.append(_DNAT_MISSING[dnat])
     if not (found.native_queue or found.xtables_queue):
         lines.append(
             "packets can not be queued: neither nftables' queue statement (CONFIG_NFT_QUEUE) nor the iptables NFQUEUE "
@@ -125,13 +157,13 @@ def problems(found: Capabilities, *, ports: tuple[int, ...] = ()) -> tuple[str, 
     return tuple(lines)
 
 
-def require(found: Capabilities, *, ports: tuple[int, ...] = ()) -> None:
+def require(found: Capabilities, *, ports: tuple[int, ...] = (), dnat: Dnat = Dnat.MAP) -> None:
     """Refuse a machine that lacks something.
 
     Raises:
         PlatformError: Its text is the first of `problems`.
     """
-    lines = problems(found, ports=ports)
+    lines = problems(found, ports=ports, dnat=dnat)
     if lines:
         raise PlatformError(lines[0])
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from realmgw.datapath import counters, flows, links, sysctls
+from realmgw.datapath import counters, flows, links, markrule, sysctls
 from realmgw.datapath.counters import Count
 from realmgw.datapath.links import Addresses, Kind, Route
 from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
@@ -29,6 +29,7 @@ _READ_SIZE = 65536  # octets
 _MAIN, _LOCAL = 254, 255  # routing tables
 _SCOPE_HOST = 254
 _NETLINK_NETFILTER = 12
+_NETLINK_TIMEOUT = 5.0  # seconds
 _NFQUEUE_CONFIG = 3 << 8 | 2
 _NFQUEUE_PF_UNBIND = 4
 
@@ -239,6 +240,42 @@ def _end(netlink: socket.socket, flow: flows.Flow) -> bool:
             raise RealmGatewayError(f"netlink: the kernel refused to end a flow (error {error})")
         return error == 0
     raise RealmGatewayError("netlink: the end of a flow was not acknowledged")
+
+
+@contextmanager
+def netfilter_socket() -> Iterator[socket.socket]:
+    """A channel for `markrule`; the kernel answers at once or never."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
+        netlink.bind((0, 0))
+        netlink.settimeout(_NETLINK_TIMEOUT)
+        yield netlink
+
+
+def put_mark_rules(batch: bytes) -> None:
+    """Have the kernel do a batch of `markrule`.
+
+    Raises:
+        PlatformError: It refused, and nothing was changed; or it does not answer.
+    """
+    try:
+        with netfilter_socket() as netlink:
+            markrule.put(batch, netlink)
+    except OSError as error:
+        raise PlatformError(f"netlink: the rule that takes an address from the mark: {error}") from error
+
+
+def count_mark_rules(table: str) -> int:
+    """How many rules a table of family ip has in `markrule.HOSTS_CHAIN`; none when there is no such table.
+
+    Raises:
+        PlatformError: The kernel does not tell.
+    """
+    try:
+        with netfilter_socket() as netlink:
+            netlink.send(markrule.listing(table=table))
+            return markrule.rules_in(netlink)
+    except OSError as error:
+        raise PlatformError(f"netlink: the rules that take an address from the mark: {error}") from error
 
 
 def queue_socket_works() -> bool:

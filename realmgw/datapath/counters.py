@@ -7,7 +7,7 @@ libnftables is no use for reading counters: to list them it first reads every el
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -23,6 +23,29 @@ _NEWOBJ, _GETOBJ = 10 << 8 | 18, 10 << 8 | 19
 _OBJ_TABLE, _OBJ_NAME, _OBJ_TYPE, _OBJ_DATA = 1, 2, 3, 4
 _TYPE_COUNTER = 1
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
+
+
+COUNTERS: Mapping[str, str] = {
+    "presented": "first packets presented to user space",
+    "admitted": "first packets that user space admitted to a host",
+    "stray_limited": "dropped: a sender refused so often that he is kept to a rate",
+    "not_syn": "dropped: a first TCP segment that is no bare SYN",
+    "spoofed_source": "dropped: from the WAN with a source of ours or of a LAN",
+    "pool_from_inside": "dropped: addressed to the pool, but not from the WAN",
+    "pool_invalid": "dropped: addressed to the pool, and no state that conntrack could have",
+    "not_admitted": "dropped: nobody decided about it (no process at the queue)",
+    "refused_tcp": "refused: told by a TCP reset",
+    "refused_udp": "refused: told port unreachable",
+    "refused_icmp": "refused: told administratively prohibited",
+    "refused_other": "refused: told protocol unreachable",
+    "refused_silently": "refused: not told, beyond reject_rate or an ICMP message that is never answered",
+    "host_unknown": "dropped: admitted to a host that the kernel does not know",
+    "untranslated": "dropped: admitted, and the rule that translates is not there",
+    "pool_local": "dropped: addressed to the pool, and about to reach a socket of the gateway",
+    "forward_invalid": "dropped: to be forwarded, and no state that conntrack could have",
+    "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor from a LAN to the WAN",
+}
+"""Every named counter of the table, and what it counts; the text is the counter's comment in the kernel, too."""
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 import attrs
 
-from realmgw.config.settings import Attachment, Interfaces, Network, PoolPrefix, Pools
+from realmgw.config.settings import Address, Attachment, Interfaces, Network, PoolPrefix, Pools
 from realmgw.errors import PlatformError
 
 PROTOCOL = 82
@@ -64,6 +64,19 @@ def route_changes(present: Collection[Route], wanted: Collection[Route]) -> Rout
     """What to add and what to delete; nothing when both are the same."""
     have, want = frozenset(present), frozenset(wanted)
     return RouteChanges(_in_order(want - have), _in_order(have - want))
+
+
+def first_run(pool: tuple[Network, ...]) -> tuple[Address, Address]:
+    """First and last address of the first prefix (there is one) and of those that follow on it.
+
+    A range is kept as prefixes; outgoing flows leave from all of it.
+    """
+    first, last = pool[0][0], pool[0][-1]
+    for network in pool[1:]:
+        if int(network[0]) != int(last) + 1:
+            break
+        last = network[-1]
+    return first, last
 
 
 def check_interfaces(interfaces: Interfaces, addresses: Addresses) -> None:

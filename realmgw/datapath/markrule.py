@@ -33,6 +33,8 @@ TABLE = "realmgw_mark"
 """The rule's own table, family ip."""
 CHAIN = "prerouting"
 """Its only chain."""
+HOSTS_CHAIN = "by_mark"
+"""A chain, without a hook, that others made and lead to; `fill` puts the rule there."""
 PRIORITY = -100
 """Of the chain: nftables' `dstnat`."""
 
@@ -40,8 +42,10 @@ _ALL = 0xFFFF_FFFF
 
 # Netlink and nfnetlink.
 _NLMSG_ERROR = 2
+_NLMSG_DONE = 3
 _NLM_F_REQUEST = 0x001
 _NLM_F_ACK = 0x004
+_NLM_F_DUMP = 0x300
 _NLM_F_CREATE = 0x400
 _NLM_F_APPEND = 0x800
 _NLA_F_NESTED = 0x8000
@@ -55,7 +59,7 @@ _ERROR = struct.Struct("=IHHIIiIHHII")
 """A header, an error number (0 or negative), and the header of the message it is about."""
 
 # nf_tables: messages.
-_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = 0, 2, 3, 6
+_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _GETRULE, _DELRULE = 0, 2, 3, 6, 7, 8
 # nf_tables: attributes.
 _TABLE_NAME = 1
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_TYPE = 1, 3, 4, 7
@@ -156,9 +160,63 @@ def install(rules: Sequence[MarkRule], *, table: str = TABLE) -> bytes:
             *_removal(table),
             _message(_NEWTABLE, _NLM_F_CREATE, _text(_TABLE_NAME, table)),
             _message(_NEWCHAIN, _NLM_F_CREATE, _chain(table)),
-            *(_message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, _rule(table, rule)) for rule in rules),
+            *(_message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, _rule(table, CHAIN, rule)) for rule in rules),
         ]
     )
+
+
+def trial(*, table: str) -> bytes:
+    """The batch that has the kernel check whether it takes such a rule, and changes nothing: it has no end.
+
+    Args:
+        table: A table that does not exist.
+    """
+    rule = indexed(IPv4Network("192.0.2.0/24"))
+    made = (
+        _message(_NEWTABLE, _NLM_F_CREATE, _text(_TABLE_NAME, table)),
+        _message(_NEWCHAIN, _NLM_F_CREATE, _chain(table)),
+        _message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, _rule(table, CHAIN, rule)),
+    )
+    return _batch(made, ended=False)
+
+
+def fill(rule: MarkRule | None, *, table: str) -> bytes:
+    """The batch after which the chain `HOSTS_CHAIN` of a table holds this rule and nothing else, or nothing at all.
+
+    Args:
+        rule: The rule, or None.
+        table: A table, family ip, that has such a chain.
+    """
+    messages = [_message(_DELRULE, 0, _rules_of(table, HOSTS_CHAIN))]
+    if rule is not None:
+        messages.append(_message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, _rule(table, HOSTS_CHAIN, rule)))
+    return _batch(messages)
+
+
+def listing(*, table: str) -> bytes:
+    """The message that asks for the rules of the chain `HOSTS_CHAIN` of a table; `rules_in` reads the answers."""
+    kind, flags, body = _message(_GETRULE, _NLM_F_REQUEST | _NLM_F_DUMP, _rules_of(table, HOSTS_CHAIN))
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
+
+
+def rules_in(channel: Channel) -> int:
+    """How many rules there are, by the answers to `listing`; none when there is no such table.
+
+    Raises:
+        PlatformError: The kernel refused to tell.
+    """
+    found = 0
+    while True:
+        datagram = channel.recv(65536)
+        offset = 0
+        while offset < len(datagram):
+            length, kind, _, _, _ = _HEADER.unpack_from(datagram, offset)
+            if kind == _NLMSG_DONE:
+                return found
+            if kind == _NLMSG_ERROR:
+                raise PlatformError("the kernel does not list its rules")
+            found += 1
+            offset += max(length + 3 & ~3, _HEADER.size)
 
 
 def remove(*, table: str = TABLE) -> bytes:
@@ -197,14 +255,14 @@ def put(batch: bytes, channel: Channel) -> None:
             awaited.discard(sequence)
 
 
-def _batch(messages: Iterable[tuple[int, int, bytes]]) -> bytes:
-    """Messages between the two that make them one transaction; each asks for an answer."""
+def _batch(messages: Iterable[tuple[int, int, bytes]], *, ended: bool = True) -> bytes:
+    """Messages between the two that make them one transaction; each asks for an answer; undone without the end."""
     frame = struct.pack("!BBH", 0, 0, _NFNL_SUBSYS_NFTABLES)
     inner = [(kind, flags | _NLM_F_REQUEST | _NLM_F_ACK, body) for kind, flags, body in messages]
     whole = [
         (_NFNL_MSG_BATCH_BEGIN, _NLM_F_REQUEST, frame),
         *inner,
-        (_NFNL_MSG_BATCH_END, _NLM_F_REQUEST, frame),
+        *([(_NFNL_MSG_BATCH_END, _NLM_F_REQUEST, frame)] if ended else []),
     ]
     return b"".join(
         _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
@@ -253,7 +311,7 @@ def _chain(table: str) -> bytes:
     return _text(_CHAIN_TABLE, table) + _text(_CHAIN_NAME, CHAIN) + _nest(_CHAIN_HOOK, hook) + _text(_CHAIN_TYPE, "nat")
 
 
-def _rule(table: str, rule: MarkRule) -> bytes:
+def _rule(table: str, chain: str, rule: MarkRule) -> bytes:
     """The attributes of one rule; its expressions are those in the module's docstring."""
     expressions = [
         _load_mark(),
@@ -264,7 +322,12 @@ def _rule(table: str, rule: MarkRule) -> bytes:
         _to_network_order(),
         _translate(),
     ]
-    return _text(_RULE_TABLE, table) + _text(_RULE_CHAIN, CHAIN) + _nest(_RULE_EXPRESSIONS, b"".join(expressions))
+    return _rules_of(table, chain) + _nest(_RULE_EXPRESSIONS, b"".join(expressions))
+
+
+def _rules_of(table: str, chain: str) -> bytes:
+    """The attributes that name a rule's chain; without more of them, all of its rules."""
+    return _text(_RULE_TABLE, table) + _text(_RULE_CHAIN, chain)
 
 
 def _load_mark() -> bytes:

@@ -27,6 +27,18 @@ HOST_MASK = 0x00FF_FFFF
 """The bits of the mark that hold the host index."""
 
 
+def addressed(address: bytes) -> int:
+    """The mark with the end of a host's address in the place of its index, for the rules that take it from there.
+
+    Only the kernel sets it, on its last steps before the translation (`Dnat.MARK` and `Dnat.MARKDNAT` in
+    `realmgw.config.settings`).
+
+    Args:
+        address: 4 octets, network order; the first one is not in the mark.
+    """
+    return ADMITTED | int.from_bytes(address[1:], "big")
+
+
 def admitted(host_index: int) -> int:
     """The mark that admits a flow to a host.
 

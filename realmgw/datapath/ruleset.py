@@ -11,12 +11,15 @@ Addresses come as values; this module and the DNS codec are where they are writt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import attrs
 
-from realmgw.config.settings import Address, Network, Settings
-from realmgw.datapath import marks
+from realmgw.config.settings import Address, Dnat, Network, Settings
+from realmgw.datapath import markrule, marks, translation
+from realmgw.datapath.counters import COUNTERS as COUNTERS
+from realmgw.datapath.hosts import HostChange
+from realmgw.datapath.links import first_run
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
 
@@ -24,27 +27,6 @@ STRAYS_KEPT = 65536
 """How many stray senders the kernel remembers at once; further ones are presented to user space as before."""
 ELEMENTS_PER_COMMAND = 1024
 """How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
-
-COUNTERS: Mapping[str, str] = {
-    "presented": "first packets presented to user space",
-    "admitted": "first packets that user space admitted to a host",
-    "stray_limited": "dropped: a sender refused so often that he is kept to a rate",
-    "not_syn": "dropped: a first TCP segment that is no bare SYN",
-    "spoofed_source": "dropped: from the WAN with a source of ours or of a LAN",
-    "pool_from_inside": "dropped: addressed to the pool, but not from the WAN",
-    "pool_invalid": "dropped: addressed to the pool, and no state that conntrack could have",
-    "not_admitted": "dropped: nobody decided about it (no process at the queue)",
-    "refused_tcp": "refused: told by a TCP reset",
-    "refused_udp": "refused: told port unreachable",
-    "refused_icmp": "refused: told administratively prohibited",
-    "refused_other": "refused: told protocol unreachable",
-    "refused_silently": "refused: not told, beyond reject_rate or an ICMP message that is never answered",
-    "host_unknown": "dropped: admitted to a host that the kernel does not know",
-    "pool_local": "dropped: addressed to the pool, and about to reach a socket of the gateway",
-    "forward_invalid": "dropped: to be forwarded, and no state that conntrack could have",
-    "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor from a LAN to the WAN",
-}
-"""Every named counter of the table, and what it counts; the text is the counter's comment in the kernel, too."""
 
 _STEP = f"meta mark & {marks.STEP_MASK:#x}"
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,23}")
@@ -73,6 +55,8 @@ class Ruleset:
     """Seconds for which a stray sender is remembered."""
     reject_rate: int
     """Refusals told to senders a second."""
+    dnat: Dnat = Dnat.MAP
+    """How a flow is sent to its host; not AUTO."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -84,12 +68,13 @@ class Ruleset:
             )
 
     @classmethod
-    def of(cls, settings: Settings, *, native_queue: bool) -> Ruleset:
+    def of(cls, settings: Settings, *, native_queue: bool, dnat: Dnat = Dnat.MAP) -> Ruleset:
         """The ruleset that the settings ask for.
 
         Args:
             settings: The gateway's settings.
             native_queue: Whether the kernel has nftables' own queue statement.
+            dnat: How a flow is sent to its host; not AUTO.
 
         Raises:
             ConfigurationError: There is no pool, an address is not IPv4, or a name can not be written in a rule.
@@ -97,7 +82,7 @@ class Ruleset:
         pool = tuple(prefix.network for prefix in settings.pools.circular)
         if not pool:
             raise ConfigurationError(("pools.circular is empty: without it no address can be lent",))
-        outbound = settings.pools.outbound or _first_run(pool)
+        outbound = settings.pools.outbound or first_run(pool)
         for value in (*pool, *outbound):
             if value.version != 4:
                 raise ConfigurationError((f"pools: {value} is not IPv4, and only IPv4 can be translated",))
@@ -111,17 +96,8 @@ class Ruleset:
             stray_rate=settings.admission.stray_rate,
             stray_timeout=settings.admission.stray_timeout,
             reject_rate=settings.datapath.reject_rate,
+            dnat=dnat,
         )
-
-
-def _first_run(pool: tuple[Network, ...]) -> tuple[Address, Address]:
-    """First and last address of the first prefix and of those that follow on it: a range is kept as prefixes."""
-    first, last = pool[0][0], pool[0][-1]
-    for network in pool[1:]:
-        if int(network[0]) != int(last) + 1:
-            break
-        last = network[-1]
-    return first, last
 
 
 def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
@@ -139,17 +115,21 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
     """
     # Declaring the table first makes the deletion succeed when there was none.
     lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset)]
-    lines += _commands("add", ruleset.table, "hosts", (f"{key} : {address}" for key, address in _elements(hosts)))
+    lines += _commands("add", ruleset.table, "hosts", _elements(hosts, ruleset.dnat))
+    lines += _no_mark_table(ruleset.table)
+    if ruleset.dnat is Dnat.MARK:
+        lines += _mark_table(ruleset)
     return "\n".join(lines) + "\n"
 
 
-def host_changes(table: str, old: Iterable[Host], new: Iterable[Host]) -> str:
+def host_changes(table: str, old: Iterable[Host], new: Iterable[Host], *, dnat: Dnat = Dnat.MAP) -> str:
     """The transaction that changes the map of hosts, and nothing else.
 
     Args:
         table: Name of the table.
         old: The hosts that the kernel has.
         new: The hosts that it shall have.
+        dnat: How flows are sent to them.
 
     Returns:
         Commands for nft, empty when nothing changes.
@@ -162,29 +142,7 @@ def host_changes(table: str, old: Iterable[Host], new: Iterable[Host]) -> str:
     after = {host.index: host for host in new}
     gone = [host for index, host in before.items() if _address(after.get(index)) != host.address]
     came = [host for index, host in after.items() if _address(before.get(index)) != host.address]
-    return "".join(line + "\n" for line in _hosts_changed(table, gone, came))
-
-
-@attrs.frozen(eq=False)
-class HostChange:
-    """What becomes of the hosts that flows can be translated to."""
-
-    before: Mapping[int, Host]
-    """All that the kernel has, by index."""
-    gone: tuple[Host, ...] = ()
-    """Those of them that it shall not have, those whose address changes among them."""
-    came: tuple[Host, ...] = ()
-    """Those that it shall have and has not, likewise."""
-
-    def after(self) -> dict[int, Host]:
-        """All that the kernel shall have; O(hosts)."""
-        left = {host.index for host in self.gone}
-        every = {index: host for index, host in self.before.items() if index not in left}
-        return {**every, **{host.index: host for host in self.came}}
-
-    def undone(self) -> HostChange:
-        """The way back; O(hosts)."""
-        return HostChange(self.after(), gone=self.came, came=self.gone)
+    return "".join(line + "\n" for line in _hosts_changed(table, gone, came, dnat))
 
 
 def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
@@ -206,7 +164,7 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     """
     if attrs.evolve(before, pool=after.pool, outbound=after.outbound) != after:
         return replacement(after, hosts.after().values())
-    lines = list(_hosts_changed(after.table, hosts.gone, hosts.came))
+    lines = list(_hosts_changed(after.table, hosts.gone, hosts.came, after.dnat))
     if before.pool != after.pool:
         lines.append(f"flush set inet {after.table} pool")
         lines += _commands("add", after.table, "pool", map(str, after.pool))
@@ -217,9 +175,9 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def _hosts_changed(table: str, gone: Iterable[Host], came: Iterable[Host]) -> Iterator[str]:
+def _hosts_changed(table: str, gone: Iterable[Host], came: Iterable[Host], dnat: Dnat) -> Iterator[str]:
     yield from _commands("delete", table, "hosts", (f"{marks.admitted(host.index):#x}" for host in gone))
-    yield from _commands("add", table, "hosts", (f"{key} : {address}" for key, address in _elements(came)))
+    yield from _commands("add", table, "hosts", _elements(came, dnat))
 
 
 def stray_additions(table: str, sources: Iterable[bytes]) -> str:
@@ -234,16 +192,19 @@ def stray_additions(table: str, sources: Iterable[bytes]) -> str:
 
 
 def removal(table: str) -> str:
-    """The transaction that removes the table, whether there is one or not."""
-    return f"table inet {table}\ndelete table inet {table}\n"
+    """The transaction that removes the tables, whether there are any or not."""
+    return "".join(
+        f"{line}\n" for line in (f"table inet {table}", f"delete table inet {table}", *_no_mark_table(table))
+    )
 
 
-def _elements(hosts: Iterable[Host]) -> Iterator[tuple[str, str]]:
-    """Key (the whole mark) and value of each host's element in the map."""
+def _elements(hosts: Iterable[Host], dnat: Dnat) -> Iterator[str]:
+    """Each host's element in the map: the whole mark, and what it stands for."""
     for host in hosts:
         if len(host.address) != 4:
             raise ConfigurationError((f"{host.name}: its address is not IPv4, and only IPv4 can be translated",))
-        yield f"{marks.admitted(host.index):#x}", _dotted(host.address)
+        value = _dotted(host.address) if dnat is Dnat.MAP else f"{marks.addressed(host.address):#x}"
+        yield f"{marks.admitted(host.index):#x} : {value}"
 
 
 def _address(host: Host | None) -> bytes | None:
@@ -270,27 +231,57 @@ def _table(ruleset: Ruleset) -> Iterator[str]:
     yield "}"
 
 
+def _no_mark_table(table: str) -> tuple[str, str]:
+    """The commands after which there is no table for the rule by netlink, whether there was one or not."""
+    return f"table ip {translation.mark_table(table)}", f"delete table ip {translation.mark_table(table)}"
+
+
+def _mark_table(ruleset: Ruleset) -> Iterator[str]:
+    """What leads to the rule by netlink, with all of the checks; the chain of the rule itself is empty at first."""
+    yield f"table ip {translation.mark_table(ruleset.table)} {{"
+    yield _pool(ruleset)
+    yield f"\tchain {markrule.HOSTS_CHAIN} {{\n\t}}"
+    yield "\tchain to_host {\n\t\ttype nat hook prerouting priority dstnat; policy accept;"
+    yield f"\t\t{_admitted(_quoted(ruleset.wan))} goto {markrule.HOSTS_CHAIN}\n\t}}\n}}"
+
+
+def _pool(ruleset: Ruleset) -> str:
+    pool = ", ".join(str(network) for network in ruleset.pool)
+    return f"\tset pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _admitted(wan: str) -> str:
+    return f"iifname {wan} ip daddr @pool {_STEP} == {marks.ADMITTED:#x}"
+
+
 def _objects(ruleset: Ruleset) -> Iterator[str]:
     """Counters, the limit of told refusals, sets and the map."""
     for name, comment in COUNTERS.items():
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     rate = ruleset.reject_rate
     yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
-    pool = ", ".join(str(network) for network in ruleset.pool)
-    yield f"\tset pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}"
+    yield _pool(ruleset)
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     yield (
         f"\tset strays {{ type ipv4_addr; size {STRAYS_KEPT}; flags dynamic, timeout;"
         f" timeout {max(1, round(ruleset.stray_timeout * 1000))}ms;"
         f" limit rate over {ruleset.stray_rate}/second burst {ruleset.stray_rate} packets; }}"
     )
-    yield "\tmap hosts { type mark : ipv4_addr; }"
+    yield f"\tmap hosts {{ type mark : {'ipv4_addr' if ruleset.dnat is Dnat.MAP else 'mark'}; }}"
 
 
 def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
     """The chains, in the order in which a packet meets them."""
-    wan, lan = f'"{ruleset.wan}"', "{ " + ", ".join(f'"{name}"' for name in ruleset.lan) + " }"
-    chains = {**_before_routing(wan, lan), **_after_routing(wan, lan, _span(ruleset.outbound))}
+    wan, lan = _quoted(ruleset.wan), "{ " + ", ".join(map(_quoted, ruleset.lan)) + " }"
+    chains = {
+        **_before_routing(wan, lan),
+        **_translation(wan, ruleset.dnat),
+        **_after_routing(wan, lan, _span(ruleset.outbound)),
+    }
     if ruleset.queue is not None:
         chains["present"] = [
             "type filter hook prerouting priority mangle; policy accept;",
@@ -321,11 +312,29 @@ def _before_routing(wan: str, lan: str) -> dict[str, list[str]]:
         ],
         "refuse": ['limit name "refusals_told" goto tell', _drop("refused_silently")],
         "tell": _tell(),
+    }
+
+
+def _translation(wan: str, dnat: Dnat) -> dict[str, list[str]]:
+    """To the host that the mark stands for. Of nat chains the later ones see only what none before has translated."""
+    if dnat is Dnat.MAP:
+        return {
+            "to_host": ["type nat hook prerouting priority dstnat; policy accept;", f"{_admitted(wan)} goto translate"],
+            "translate": ['counter name "admitted" dnat ip to meta mark map @hosts', _drop("host_unknown")],
+        }
+    return {
         "to_host": [
-            "type nat hook prerouting priority dstnat; policy accept;",
-            f"iifname {wan} ip daddr @pool {_STEP} == {marks.ADMITTED:#x} goto translate",
+            "type nat hook prerouting priority dstnat - 10; policy accept;",
+            f"{_admitted(wan)} goto address_in_mark",
         ],
-        "translate": ['counter name "admitted" dnat ip to meta mark map @hosts', _drop("host_unknown")],
+        "address_in_mark": [
+            'meta mark set meta mark map @hosts counter name "admitted" accept',
+            _drop("host_unknown"),
+        ],
+        "not_translated": [
+            "type nat hook prerouting priority dstnat + 10; policy accept;",
+            f'{_admitted(wan)} {_drop("untranslated")} comment "the rule at dstnat is not there: fail closed"',
+        ],
     }
 
 

@@ -20,14 +20,14 @@ from twisted.python.threadpool import ThreadPool
 from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.counters import Count, QueueFigures
-from realmgw.datapath.ruleset import HostChange
+from realmgw.datapath.hosts import HostChange
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 
 STRAY_INTERVAL = 0.1  # seconds
 """How long stray senders are collected before the kernel is told of them, all in one transaction."""
 WATCH_INTERVAL = 5.0  # seconds
-"""How often it is looked whether the table is still there."""
+"""How often it is looked whether the rules are still there."""
 STRAYS_WAITING = 4096
 """How many stray senders wait for that at most; the rest is counted, and comes again."""
 
@@ -75,6 +75,9 @@ class KernelSide(Protocol):
 
     def close(self) -> None:
         """See `Kernel.close`."""
+
+    def stands(self) -> bool:
+        """See `Kernel.stands`."""
 
     def counts(self) -> dict[str, Count]:
         """See `Kernel.counts`."""
@@ -282,10 +285,10 @@ class DatapathService(service.Service):
 
     @inlineCallbacks
     def _look(self) -> Generator[Deferred[Any], Any, None]:
-        """Reading the counters takes a fraction of a millisecond, so it is done here."""
         try:
-            if not self._purged and not self._kernel.counts():
-                self._log.error("datapath: the table was removed by somebody else; it is put back")
+            standing = self._purged or (yield self._worker.call(self._kernel.stands))
+            if not standing and self.running and not self._purged:
+                self._log.error("datapath: the rules were removed by somebody else; they are put back")
                 yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
                 self.repairs += 1
         except RealmGatewayError as error:

@@ -1,60 +1,130 @@
-"""The queue step where the kernel lacks nftables' own `queue` statement: one rule of the iptables program.
+"""Rules of the iptables program, where nftables does not have what they do: the queue step, and MARKDNAT.
 
-The rule sits in a chain of ours, reached from mangle/PREROUTING (priority -150, between our chains at -160 and -140)
-only by packets that carry the mark `QUEUED`. Without it the ruleset drops these: it fails closed.
+Each of the two sits in a chain of ours, named as our table, in one of iptables' tables, reached from PREROUTING by the
+mark: the queue step in mangle (priority -150, between our chains at -160 and -140) by QUEUED, MARKDNAT in nat (-100,
+between those at -110 and -90) by ADMITTED. Where one of them is missing the ruleset drops these packets: it fails
+closed.
+
+Rules are written as `iptables -S` lists them, so that the two can be compared.
 """
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
+
+import attrs
+
+from realmgw.config.settings import Network
 from realmgw.datapath import marks
 
-_TABLE = ("-w", "10", "-t", "mangle")
+_WAIT = ("-w", "10")
 
 
-def chain_input(chain: str, queue: int) -> str:
-    """What `iptables-restore -w 10 --noflush` has to read to make the chain, or to fill it anew, in one step.
+@attrs.frozen
+class Chain:
+    """A chain of ours as it should be."""
+
+    table: str
+    """Name of the table of iptables."""
+    name: str
+    """The chain's name."""
+    match: str
+    """What a packet in PREROUTING must match to get there."""
+    rules: tuple[str, ...]
+    """Its rules, each without the `-A NAME` before it."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The jump and the rules, as `iptables -S` lists them."""
+        return (f"-A PREROUTING {self.match} -j {self.name}", *(f"-A {self.name} {rule}" for rule in self.rules))
+
+
+def queue_chain(name: str, queue: int) -> Chain:
+    """The queue step.
 
     Args:
-        chain: The chain's name.
+        name: The chain's name.
         queue: The queue's number. With nobody at it the packet goes on as it is (bypass): the ruleset drops it, and
             counts it. With no room in it the kernel drops it.
     """
-    rule = f"-A {chain} -j NFQUEUE --queue-num {queue} --queue-bypass"
-    return f"*mangle\n:{chain} - [0:0]\n{rule}\nCOMMIT\n"
+    match = f"-m mark --mark {marks.QUEUED:#x}/{marks.STEP_MASK:#x}"
+    return Chain("mangle", name, match, (f"-j NFQUEUE --queue-num {queue} --queue-bypass",))
 
 
-def jump(verb: str, chain: str) -> tuple[str, ...]:
-    """The arguments of `iptables` for the jump to the chain.
+def dnat_chain(name: str, wan: str, pool: Iterable[Network], first_octet: int) -> Chain:
+    """The translation to the address in the mark.
 
     Args:
-        verb: `-C` asks whether it is there, `-I` puts it first, `-D` deletes it.
-        chain: The chain's name.
+        name: The chain's name.
+        wan: Name of the interface towards the public Internet.
+        pool: The circular pool.
+        first_octet: What the address of every host begins with; the mark holds the rest (`marks.addressed`).
     """
-    # First: an operator's rule further down may set marks for purposes of its own, or accept.
-    match = f"{marks.QUEUED:#x}/{marks.STEP_MASK:#x}"
-    return (*_TABLE, verb, "PREROUTING", "-m", "mark", "--mark", match, "-j", chain)
+    # The whole first octet of the mark: the reserved bits would be bits of the address.
+    match = f"-i {wan} -m mark --mark {marks.ADMITTED:#x}/0xff000000"
+    target = f"-j MARKDNAT --set-xmark {first_octet << 24:#x}/0xff000000"
+    return Chain("nat", name, match, tuple(f"-d {network} {target}" for network in pool))
 
 
-def chain_removal(chain: str) -> tuple[tuple[str, ...], ...]:
-    """The arguments of `iptables`, call by call, that empty and delete the chain."""
-    return ((*_TABLE, "-F", chain), (*_TABLE, "-X", chain))
+def chain_input(chain: Chain) -> str:
+    """What `iptables-restore -w 10 --noflush` has to read to make the chain, or to fill it anew, in one step."""
+    rules = "".join(f"-A {chain.name} {rule}\n" for rule in chain.rules)
+    return f"*{chain.table}\n:{chain.name} - [0:0]\n{rules}COMMIT\n"
 
 
-def listing() -> tuple[str, ...]:
-    """The arguments of `iptables` that list the table."""
-    return (*_TABLE, "-S")
+def jump(chain: Chain) -> tuple[str, ...]:
+    """The arguments of `iptables` that make the jump to the chain.
+
+    First: an operator's rule further down may set marks for purposes of its own, or accept.
+    """
+    return (*_WAIT, "-t", chain.table, "-I", "PREROUTING", *chain.match.split(), "-j", chain.name)
 
 
-def builtin_removal() -> tuple[str, ...]:
+def removal(listed: str, table: str, name: str) -> tuple[tuple[str, ...], ...]:
+    """The arguments of `iptables`, call by call, that take a chain away, with every jump to it.
+
+    Args:
+        listed: What `listing` gave.
+        table: Name of the table.
+        name: The chain's name.
+    """
+    jumps = [shlex.split(line)[1:] for line in _jumps(listed, name)]
+    start = (*_WAIT, "-t", table)
+    return (*((*start, "-D", *rest) for rest in jumps), (*start, "-F", name), (*start, "-X", name))
+
+
+def listing(table: str) -> tuple[str, ...]:
+    """The arguments of `iptables` that list a table."""
+    return (*_WAIT, "-t", table, "-S")
+
+
+def builtin_removal(table: str) -> tuple[str, ...]:
     """The arguments that delete the builtin chain PREROUTING; only the nftables variant of iptables has made one."""
-    return (*_TABLE, "-X", "PREROUTING")
+    return (*_WAIT, "-t", table, "-X", "PREROUTING")
 
 
-def has_chain(listed: str, chain: str) -> bool:
-    """Whether the listing of the table holds the chain."""
-    return f"-N {chain}" in listed.splitlines()
+def has_chain(listed: str, name: str) -> bool:
+    """Whether the listing of a table holds a chain of that name."""
+    return f"-N {name}" in listed.splitlines()
+
+
+def has_jump(listed: str, chain: Chain) -> bool:
+    """Whether the listing of the chain's table holds one jump to it, and that is as it should be."""
+    return _jumps(listed, chain.name) == [chain.lines[0]]
+
+
+def stands(listed: str, chain: Chain) -> bool:
+    """Whether the listing of the chain's table holds the jump and the rules as they should be, and no others."""
+    ours = [line for line in listed.splitlines() if line.startswith(f"-A {chain.name} ")]
+    return has_jump(listed, chain) and ours == [*chain.lines[1:]]
 
 
 def has_rules(listed: str) -> bool:
     """Whether the listing holds anything but builtin chains that accept."""
     return any(not (line.startswith("-P ") and line.endswith(" ACCEPT")) for line in listed.splitlines() if line)
+
+
+def _jumps(listed: str, name: str) -> list[str]:
+    lines = listed.splitlines()
+    return [line for line in lines if line.startswith("-A PREROUTING ") and line.endswith(f" -j {name}")]

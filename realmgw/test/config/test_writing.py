@@ -22,6 +22,7 @@ from realmgw.config.settings import (
     Combination,
     Control,
     Datapath,
+    Dnat,
     Dns,
     DnsFace,
     Endpoint,
@@ -124,7 +125,7 @@ _gateways = st.builds(
     admission=st.builds(Admission, queue=st.integers(0, 65535)),
     datapath=st.builds(
         Datapath,
-        markdnat=_booleans,
+        dnat=st.sampled_from(Dnat),
         unknown_hosts=st.sampled_from(UnknownHosts),
         policy_order=_tuples(st.sampled_from(PolicyStage)),
         network_api=st.none() | _urls,

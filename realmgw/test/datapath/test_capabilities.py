@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.settings import Dnat
 from realmgw.datapath import capabilities
 from realmgw.datapath.capabilities import CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, FEATURES, Capabilities
 from realmgw.errors import PlatformError
@@ -16,6 +17,7 @@ ALL = Capabilities(
     native_queue=True,
     xtables_queue=False,
     queue_socket=True,
+    dnat=Dnat.MAP,
 )
 
 
@@ -44,6 +46,23 @@ class ProblemsTests(SynchronousTestCase):
             self.assertNotIn("\n", said)
             with self.assertRaisesRegex(PlatformError, line):
                 capabilities.require(found, ports=(5353, 53))
+
+    def test_each_way_to_translate_that_is_missing_has_its_line(self) -> None:
+        """It names what was asked for, and what to do."""
+        for asked, line in (
+            (Dnat.MAP, "modprobe nft_nat"),
+            (Dnat.MARK, "datapath.dnat: mark does not work"),
+            (Dnat.MARKDNAT, "datapath.dnat: markdnat does not work.*kmod/README.md"),
+            (Dnat.AUTO, "by map, mark or markdnat"),
+        ):
+            with self.assertRaisesRegex(PlatformError, line):
+                capabilities.require(attrs.evolve(ALL, dnat=None), dnat=asked)
+
+    def test_only_auto_looks_for_another_way(self) -> None:
+        """What was asked for by name is what is used, or nothing."""
+        self.assertEqual((Dnat.MAP, Dnat.MARK, Dnat.MARKDNAT), capabilities.ways(Dnat.AUTO))
+        for dnat in (Dnat.MAP, Dnat.MARK, Dnat.MARKDNAT):
+            self.assertEqual((dnat,), capabilities.ways(dnat))
 
     def test_port_that_anybody_may_take_needs_no_capability(self) -> None:
         """net.ipv4.ip_unprivileged_port_start decides."""

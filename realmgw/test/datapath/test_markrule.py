@@ -173,6 +173,31 @@ def answer(sequence: int, error: int = 0) -> bytes:
     return struct.pack("=IHHIIiIHHII", 36, 2, 0x100, sequence, 0, -error, 40, 0xA00, 5, sequence, 0)
 
 
+class ChainTests(SynchronousTestCase):
+    """`trial`, `fill`, `listing` and `rules_in`."""
+
+    def test_trial_has_no_end(self) -> None:
+        """So the kernel undoes it."""
+        self.assertEqual([0x10, 0, 3, 6], [kind & 0xFF for kind in kinds(markrule.trial(table="t"))])
+
+    def test_fill_empties_first(self) -> None:
+        """In the same transaction; without a rule the chain stays empty."""
+        self.assertEqual(
+            [0x10, 8, 6, 0x11], [kind & 0xFF for kind in kinds(markrule.fill(markrule.indexed(LAN), table="t"))]
+        )
+        self.assertEqual([0x10, 8, 0x11], [kind & 0xFF for kind in kinds(markrule.fill(None, table="t"))])
+
+    def test_rules_are_counted_to_the_end_of_the_answers(self) -> None:
+        """They come in one datagram or in several."""
+        rule, done = struct.pack("=IHHII", 16, 0xA06, 2, 1, 0), struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0)
+        self.assertEqual(3, markrule.rules_in(RecordedChannel(rule + rule, rule + done)))
+        self.assertEqual(0, markrule.rules_in(RecordedChannel(done)))
+
+    def test_refused_listing_is_told(self) -> None:
+        """For want of the capability, say."""
+        self.assertRaises(PlatformError, markrule.rules_in, RecordedChannel(answer(1, 1)))
+
+
 class PutTests(SynchronousTestCase):
     """`put`."""
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.config import settings as config
+from realmgw.config.settings import Dnat
 from realmgw.datapath import marks, ruleset
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import ConfigurationError
@@ -128,13 +129,39 @@ class ReplacementTests(SynchronousTestCase):
 
     def test_every_drop_and_reject_is_counted_by_a_counter_that_is_declared(self) -> None:
         """There is no silent end of a packet but the policy behind the last, counting, rule."""
+        for dnat in (Dnat.MARK, Dnat.MARKDNAT):
+            text = ruleset.replacement(attrs.evolve(self.ruleset, dnat=dnat), ())
+            self.assertEqual(set(re.findall(r'counter name "(\w+)"', text)), set(ruleset.COUNTERS))
+            self.check_ends(text)
         used = set(re.findall(r'counter name "(\w+)"', self.text))
-        self.assertEqual(used, set(ruleset.COUNTERS))
-        without_comments = re.sub(r'comment "[^"]*"', "", self.text)
+        self.assertEqual(used, set(ruleset.COUNTERS) - {"untranslated"})
+        self.check_ends(self.text)
+
+    def check_ends(self, text: str) -> None:
+        """Every statement that ends a packet is behind a counter, or is the policy."""
+        without_comments = re.sub(r'comment "[^"]*"', "", text)
         ends = [line for line in without_comments.splitlines() if re.search(r"\b(drop|reject)\b", line)]
         for line in ends:
             self.assertTrue("counter name" in line or "policy drop" in line, line)
         self.assertEqual(sum("policy drop" in line for line in ends), 1)
+
+    def test_mark_holds_the_address_where_the_last_rule_takes_it_from_there(self) -> None:
+        """The map then gives a mark with the end of the address; what is not in it is dropped as before."""
+        for dnat in (Dnat.MARK, Dnat.MARKDNAT):
+            text = ruleset.replacement(attrs.evolve(self.ruleset, dnat=dnat), [host(1, "192.168.0.100")])
+            self.assertIn("{ 0x20000001 : 0x20a80064 }", text)
+            self.assertIn("map hosts { type mark : mark; }", text)
+            self.assertNotIn("dnat ip to", text)
+
+    def test_table_of_the_last_rule_is_made_or_removed_in_the_same_transaction(self) -> None:
+        """It leads to the rule only what is admitted, from the WAN, and for the pool."""
+        made = ruleset.replacement(attrs.evolve(self.ruleset, dnat=Dnat.MARK), ()).partition("table ip realmgw_mark {")[
+            2
+        ]
+        self.assertIn('iifname "wan0" ip daddr @pool meta mark & 0xf0000000 == 0x20000000 goto by_mark', made)
+        for text in (self.text, ruleset.removal("realmgw")):
+            self.assertIn("table ip realmgw_mark\ndelete table ip realmgw_mark\n", text)
+            self.assertNotIn("table ip realmgw_mark {", text)
 
     def test_every_counter_is_documented(self) -> None:
         """docs/datapath.md has the same counters."""
@@ -172,6 +199,11 @@ class HostChangesTests(SynchronousTestCase):
             changes,
             "delete element inet t hosts { 0x20000001 }\nadd element inet t hosts { 0x20000001 : 192.0.2.2 }\n",
         )
+
+    def test_moved_host_has_another_mark(self) -> None:
+        """The same in the other ways: it is the value that has the address."""
+        changes = ruleset.host_changes("t", [host(1, "192.0.2.1")], [host(1, "192.0.2.2")], dnat=Dnat.MARK)
+        self.assertIn("add element inet t hosts { 0x20000001 : 0x20000202 }\n", changes)
 
     @given(*[st.dictionaries(st.integers(1, 40), st.integers(1, 5)) for _ in range(2)])
     def test_map_becomes_the_new_one(self, old: dict[int, int], new: dict[int, int]) -> None:

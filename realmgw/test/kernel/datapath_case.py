@@ -50,7 +50,7 @@ queue.run()
 PATIENCE = 5.0  # seconds
 
 
-def settings(*, stray_rate: int, reject_rate: int) -> config.Settings:
+def settings(*, stray_rate: int, reject_rate: int, dnat: config.Dnat) -> config.Settings:
     """The settings of the testbed's gateway."""
     prefixes = [(f"{address}/32", config.Attachment.ON_LINK) for address in ON_LINK]
     prefixes.append((ROUTED, config.Attachment.ROUTED))
@@ -60,7 +60,7 @@ def settings(*, stray_rate: int, reject_rate: int) -> config.Settings:
         interfaces=config.Interfaces(wan="wan0", lan=("lan0",)),
         pools=config.Pools(circular=tuple(config.PoolPrefix(ip_network(net), how) for net, how in prefixes)),
         admission=config.Admission(stray_rate=stray_rate),
-        datapath=config.Datapath(reject_rate=reject_rate),
+        datapath=config.Datapath(reject_rate=reject_rate, dnat=dnat),
     )
 
 
@@ -79,6 +79,7 @@ class DatapathTestCase(SynchronousTestCase):
 
     skip = requirements.missing_for_testbed()
     reject_rate = 1000
+    dnat = config.Dnat.MAP
 
     def setUp(self) -> None:
         """Builds the testbed and applies the datapath."""
@@ -89,7 +90,7 @@ class DatapathTestCase(SynchronousTestCase):
             Host(index=number, name=f"h{number}.example.", address=socket.inet_aton(address), max_claims=1)
             for number, address in enumerate(self.testbed.hosts, 1)
         )
-        self.settings = settings(stray_rate=5, reject_rate=self.reject_rate)
+        self.settings = settings(stray_rate=5, reject_rate=self.reject_rate, dnat=self.dnat)
         self.kernel = Kernel(self.settings)
         self.addCleanup(self.kernel.close)
         self.applied = self.testbed.call("gwa", self.kernel.apply, self.hosts)
@@ -139,3 +140,7 @@ class DatapathTestCase(SynchronousTestCase):
         done = self.testbed.run("gwa", ["nft", *arguments])
         self.assertEqual(done.returncode, 0, done.stderr)  # it warns of tables that iptables has made
         return done.stdout
+
+    def tables(self) -> list[str]:
+        """Every table of nftables, in any order."""
+        return sorted(self.nft("list", "ruleset").split("\n}\n"))

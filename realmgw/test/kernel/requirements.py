@@ -6,8 +6,11 @@ import ctypes
 import functools
 import importlib.util
 import os
+from collections.abc import Callable
 
-from realmgw.config.settings import Interfaces, Pools, Settings
+import attrs
+
+from realmgw.config.settings import Datapath, Dnat, Interfaces, Pools, Settings
 from realmgw.datapath import capabilities
 from realmgw.datapath.apply import Kernel
 from realmgw.errors import PlatformError
@@ -38,6 +41,17 @@ def _missing_namespaces() -> str | None:
 
 
 @functools.cache
+def missing_for_dnat(dnat: Dnat) -> str | None:
+    """What is missing to translate in that way in a testbed, or None."""
+    missing = missing_for_testbed()
+    if missing is not None:
+        return missing
+    asked = attrs.evolve(SETTINGS, datapath=Datapath(dnat=dnat))
+    problem = _first_told(lambda: _problems(asked))
+    return problem and f"not on this kernel: {problem}"
+
+
+@functools.cache
 def missing_for_gateway() -> str | None:
     """What is missing to run a gateway in a testbed, or None."""
     missing = missing_for_testbed()
@@ -50,13 +64,18 @@ def missing_for_gateway() -> str | None:
 
 
 def _missing_of_kernel() -> str | None:
-    """The first thing that the gateway itself finds missing, in a namespace of its own."""
+    """The first thing that the gateway itself finds missing."""
+    return _first_told(lambda: _problems(SETTINGS))
+
+
+def _first_told(problems: Callable[[], tuple[str, ...]]) -> str | None:
+    """The first of the problems that are found in a namespace of its own."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             ctypes.CDLL(None).unshare(CLONE_NEWNET)
-            os.write(writing, "\n".join(_problems()).encode())
+            os.write(writing, "\n".join(problems()).encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -66,9 +85,9 @@ def _missing_of_kernel() -> str | None:
     return first or None
 
 
-def _problems() -> tuple[str, ...]:
+def _problems(settings: Settings) -> tuple[str, ...]:
     """What the gateway finds missing in the namespace that we are in."""
     try:
-        return capabilities.problems(Kernel(SETTINGS).probe(), ports=(53,))
+        return capabilities.problems(Kernel(settings).probe(), ports=(53,), dnat=settings.datapath.dnat)
     except PlatformError as error:
         return (str(error),)

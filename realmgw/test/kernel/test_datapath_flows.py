@@ -130,7 +130,7 @@ class AdmittedTests(DatapathTestCase):
     def test_mark_is_seen_where_the_chains_look(self) -> None:
         """The queue step is between our chains, and what its verdict sets is seen by the next ones."""
         queued, admitted = f"meta mark {marks.QUEUED:#x}", f"meta mark {marks.admitted(1):#x}"
-        watch = {-159: queued, -149: admitted, -139: admitted, -101: admitted}
+        watch = {-159: queued, -149: admitted, -139: admitted, -111: admitted}
         for priority, match in watch.items():
             chain = f"chain at{-priority} {{ type filter hook prerouting priority {priority}; {match} counter; }}"
             self.nft(f"table inet watch {{ {chain} }}".replace("; }", ";\n}\n"))

@@ -68,7 +68,7 @@ class NftContract(_Case):
 
     def test_features_of_the_ruleset_are_accepted_one_by_one(self) -> None:
         """Each trial is good nft; a kernel that runs these tests has all that the datapath needs."""
-        for feature in capabilities.FEATURES:
+        for feature in (*capabilities.FEATURES, capabilities.MAP_OF_HOSTS, capabilities.MAP_OF_MARKS):
             self.nft.run(capabilities.trial(feature, "t"), dry=True)
         self.assertEqual(self.nft.run("list ruleset\n"), "")
 

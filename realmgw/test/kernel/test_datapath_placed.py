@@ -35,10 +35,10 @@ class PlacedTests(DatapathTestCase):
     def test_applied_twice_is_the_same_as_once(self) -> None:
         """A second start finds nothing to change, and the ruleset and routes are as they were."""
         self.assertTrue(self.applied.changes)
-        before = self.nft("list", "ruleset"), self.routes()
+        before = self.tables(), self.routes()
         again = self.testbed.call("gwa", self.kernel.apply, self.hosts)
         self.assertEqual(again.changes, ())
-        self.assertEqual((self.nft("list", "ruleset"), self.routes()), before)
+        self.assertEqual((self.tables(), self.routes()), before)
 
     def test_purge_leaves_nothing(self) -> None:
         """Ruleset, iptables chain and routes are gone; a second purge finds nothing and does not mind."""
@@ -156,11 +156,11 @@ class ServiceTests(DatapathTestCase):
         with self.testbed.inside("gwa"):
             service.startService()
             worker.work()
-            before = self.nft("list", "ruleset")
+            before = self.tables()
             self.nft("flush", "ruleset")
             clock.advance(WATCH_INTERVAL)
             worker.work()
-            self.assertEqual((self.nft("list", "ruleset"), service.repairs), (before, 1))
+            self.assertEqual((self.tables(), service.repairs), (before, 1))
             service.stopService()
             worker.work()
-        self.assertEqual(self.nft("list", "ruleset"), before)
+        self.assertEqual(self.tables(), before)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.settings import Dnat
 from realmgw.test.kernel import requirements
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class RealmTestCase(SynchronousTestCase):
 
     skip = requirements.missing_for_gateway()
     circular: ClassVar[Sequence[Mapping[str, str]]] = ()
+    dnat: ClassVar[Dnat] = Dnat.MAP
     running: ClassVar[tuple[type[RealmTestCase], Testbed, Gateway] | None] = None
 
     @classmethod
@@ -75,7 +77,8 @@ class RealmTestCase(SynchronousTestCase):
         testbed = Testbed(PREFIX, hosts=2, clients=5).__enter__()
         try:
             host.start(testbed)
-            gateway = Gateway(testbed, self.subscribers(), circular=self.circular or (ON_LINK_POOL, ROUTED_POOL))
+            pool, datapath = self.circular or (ON_LINK_POOL, ROUTED_POOL), {"dnat": self.dnat.value}
+            gateway = Gateway(testbed, self.subscribers(), circular=pool, settings={"datapath": datapath})
             gateway.start()
         except BaseException:
             testbed.close()

@@ -1,0 +1,119 @@
+"""Chains of ours in the tables of iptables: made, looked for and taken away by its programs. It blocks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+
+from realmgw.datapath import xtables
+from realmgw.datapath.client import Run
+from realmgw.datapath.nft import Nft
+from realmgw.datapath.xtables import Chain
+from realmgw.errors import PlatformError, RealmGatewayError
+
+_FOREIGN = "is incompatible, use 'nft' tool"
+"""What the nftables variant of iptables says of a table that has more than it knows of."""
+
+
+class Chains:
+    """Access to iptables. Making it touches nothing.
+
+    Args:
+        run: What runs programs.
+        nft: Access to nftables, for what the nftables variant of iptables leaves behind there.
+    """
+
+    def __init__(self, run: Run, nft: Callable[[], Nft]) -> None:
+        self._run = run
+        self._nft = nft
+
+    def works(self, chain: Chain) -> bool:
+        """Try whether the chain can be made, without the jump to it; nothing is left behind.
+
+        Args:
+            chain: A chain of a name that does not exist.
+        """
+        try:
+            self._fill(chain)
+            self.remove(chain.table, chain.name)
+        except RealmGatewayError:
+            return False
+        return True
+
+    def place(self, chain: Chain) -> None:
+        """Make the chain, or fill it anew in one step; then see to it that there is one jump to it.
+
+        Raises:
+            PlatformError: There is no iptables.
+            RealmGatewayError: It was refused; the chain is as it was, or stands without a jump to it.
+        """
+        self._fill(chain)
+        listed = self._listed(chain.table)
+        if not xtables.has_jump(listed, chain):
+            for arguments in xtables.removal(listed, chain.table, chain.name)[:-2]:
+                self._iptables(arguments)
+            self._iptables(xtables.jump(chain))
+
+    def stands(self, chain: Chain) -> bool:
+        """Whether the chain and the jump to it are as they should be.
+
+        Raises:
+            RealmGatewayError: iptables does not tell.
+        """
+        return xtables.stands(self._listed(chain.table), chain)
+
+    def remove(self, table: str, name: str) -> bool:
+        """Take a chain away, with every jump to it, and what iptables itself has made for it in nftables.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            RealmGatewayError: It was refused.
+        """
+        if not shutil.which("iptables"):
+            return False
+        try:
+            listed = self._listed(table)
+        except RealmGatewayError as error:
+            if _FOREIGN not in str(error):
+                raise
+            return False  # somebody's own nftables table of that name: iptables can not have made a chain there
+        if not xtables.has_chain(listed, name):
+            return False
+        for arguments in xtables.removal(listed, table, name):
+            self._iptables(arguments)
+        self._tidy(table)
+        return True
+
+    def _tidy(self, table: str) -> None:
+        """The nftables variant of iptables leaves an empty builtin chain and an empty table behind."""
+        if xtables.has_rules(self._listed(table)):
+            return
+        self._agrees(xtables.builtin_removal(table))
+        nft = self._nft()
+        if f"table ip {table}\n" in nft.run("list tables\n") and _is_empty(nft.run(f"list table ip {table}\n")):
+            nft.run(f"delete table ip {table}\n")
+
+    def _fill(self, chain: Chain) -> None:
+        self._run(["iptables-restore", "-w", "10", "--noflush"], xtables.chain_input(chain))
+
+    def _listed(self, table: str) -> str:
+        return self._iptables(xtables.listing(table))
+
+    def _iptables(self, arguments: Sequence[str]) -> str:
+        return self._run(["iptables", *arguments], "")
+
+    def _agrees(self, arguments: Sequence[str]) -> bool:
+        try:
+            self._iptables(arguments)
+        except PlatformError:
+            raise
+        except RealmGatewayError:
+            return False
+        return True
+
+
+def _is_empty(listed: str) -> bool:
+    """Whether nft's listing of a table holds nothing."""
+    return "".join(listed.partition("{")[2].split()) == "}"
