@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from realmgw.control.apply import Parts, Reloader
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.running import Running
 from realmgw.control.server import ControlService, SoleService
-from realmgw.control.service import OrderedService, ReloadService
+from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.counts import Count
@@ -41,6 +42,7 @@ from realmgw.dns.explain import explain_name
 from realmgw.dns.service import DnsService
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, Reason
 from realmgw.subscribers import recall
+from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.service import RecallService
 
@@ -149,6 +151,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         dns,
         ReloadService(reloader.reload, reactor.callFromThread),
         _recalling(running, thread, reactor),
+        *_repositories(running, reloader, reactor),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
     return gateway
@@ -160,6 +163,16 @@ def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallSe
     return RecallService(
         lambda: running.register.units, running.recalled, lambda text: thread.call(recall.write, kept, text), reactor
     )
+
+
+def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[RepositoryService]:
+    """What listens to the policy database, if there is one."""
+    settings = running.settings
+    url = settings.repository.url
+    if url is None:
+        return []
+    make = partial(rest_repository, settings.repository, settings.zones, settings.state, reactor, random.random)
+    return [RepositoryService(make, partial(reloader.tell, url))]
 
 
 def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:

@@ -24,7 +24,9 @@ from realmgw.control.plan import Plan, beyond, plan
 from realmgw.control.running import Running, Written
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Directory, Host
+from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.register import Changes
+from realmgw.subscribers.snapshot import Snapshot
 
 SLICE = 0.002  # seconds
 """For so long a reload works before the reactor may do something else."""
@@ -146,6 +148,17 @@ class Reloader:
             self._log.info("reload asked for by {cause}", cause=cause)
             self._begin()
         return asked
+
+    def tell(self, repository: str, snapshot: Snapshot) -> Deferred[Outcome]:
+        """A repository says something else: reload.
+
+        Args:
+            repository: Its name, as messages have it.
+            snapshot: All that it says; what did not change is the same object as before.
+        """
+        said = snapshot.entries
+        self.running.repositories[repository] = Unit(repository, said, said, snapshot.problems)
+        return self.reload(repository)
 
     def plan(self) -> Deferred[Plan]:
         """Find out what a reload would change.

@@ -90,13 +90,18 @@ def add(settings: Settings, wanted: Wanted) -> Path:
         entries(root, problems)
     if problems.found:
         raise ConfigurationError(problems.lines())
+    before = _problems(settings)
     _do(path, lambda: _write(path, text))
-    _, lines = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
-    own = tuple(line for line in lines if line.startswith(f"{path}:"))
-    if own:
+    new = tuple(line for line in _problems(settings) if line not in before)
+    if new:
         _do(path, path.unlink)
-        raise ConfigurationError(own)
+        raise ConfigurationError(new)
     return path
+
+
+def _problems(settings: Settings) -> tuple[str, ...]:
+    """Those of all subscriber files: who is told of a contradiction depends on the order of the files."""
+    return subscribers.load(settings.subscribers, subscribers.Realm.of(settings))[1]
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from realmgw.subscribers.service import Repository
+from realmgw.subscribers.snapshot import Snapshot
 
 _log = Logger()
 
@@ -104,3 +107,43 @@ class ReloadService(Service):
 
     def _received(self, _number: int, _frame: object) -> None:
         self._call(self._reload, "SIGHUP")
+
+
+class RepositoryService(Service):
+    """Listens to a repository while it runs.
+
+    Args:
+        make: Makes the repository. May raise `PlatformError`, with one line that says what to do.
+        tell: Called with each snapshot.
+    """
+
+    name = "repository"
+
+    def __init__(self, make: Callable[[], Repository], tell: Callable[[Snapshot], object]) -> None:
+        self._make = make
+        self._tell = tell
+        self._repository: Repository | None = None
+
+    def startService(self) -> None:
+        """Ask for all that there is, and for what changes; the gateway need not wait for it."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self._repository = self._make()
+        self._repository.snapshot().addCallback(self._begin).addErrback(_log_fault)
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        if self.running and self._repository is not None:
+            self._tell(snapshot)
+            self._repository.watch(self._changed)
+
+    def _changed(self, snapshot: Snapshot) -> None:
+        self._tell(snapshot)
+
+    def stopService(self) -> Deferred[None]:
+        """Listen no more; fires when all is at rest."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        repository, self._repository = self._repository, None
+        return succeed(None) if repository is None else repository.unwatch()
+
+
+def _log_fault(failure: Failure) -> None:
+    _log.failure("fault while listening to a repository", failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -10,6 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
+from realmgw.subscribers.schema import Entry, Offer
+from realmgw.subscribers.snapshot import Snapshot
 from realmgw.test.control.parts import TestGateway, only
 
 BOTH = ["a.example.org.", "b.example.org."]
@@ -216,6 +219,46 @@ class QueueTests(ReloadTestCase):
         self.gateway.pass_time()
         self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
         self.assertEqual(self.successResultOf(planned), only(self.gateway.reload()).plan)
+
+
+class RepositoryTests(ReloadTestCase):
+    """Subscribers that a repository tells of."""
+
+    def setUp(self) -> None:
+        """It has said nothing yet."""
+        super().setUp()
+        self.entries: dict[str, Entry] = {}
+
+    def tell(self, *labels: str, problems: tuple[str, ...] = ()) -> Outcome:
+        """It says these, and what became of that."""
+        self.entries = {name: entry for name, entry in self.entries.items() if name[0] in labels}
+        for label in labels:
+            name = f"{label}.example.org."
+            if name not in self.entries:
+                address = IPv4Address(f"192.168.1.{ord(label)}")
+                self.entries[name] = Entry(name, address, (Offer(name),), (), 5)
+        found: list[Outcome] = []
+        told = self.gateway.reloader.tell(
+            "https://db.example.org", Snapshot("1", dict(self.entries), problems=problems)
+        )
+        told.addCallback(found.append)
+        self.gateway.pass_time()
+        return only(found)
+
+    def test_come_and_go_beside_those_of_files(self) -> None:
+        """What it does not say any more is gone."""
+        self.assertEqual(self.tell("x", "y").plan.hosts_added, ("x.example.org.", "y.example.org."))
+        outcome = self.tell("y", "z")
+        self.assertEqual(
+            (outcome.plan.hosts_removed, outcome.plan.hosts_added), (("x.example.org.",), ("z.example.org.",))
+        )
+        self.assertEqual(self.gateway.names, [*BOTH, "y.example.org.", "z.example.org."])
+        self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
+
+    def test_its_problems_are_told(self) -> None:
+        """With what it says nevertheless."""
+        outcome = self.tell("x", problems=("https://db.example.org: one document is bad",))
+        self.assertEqual((outcome.status, len(outcome.problems)), (Status.APPLIED, 1))
 
 
 class WaitingTests(ReloadTestCase):

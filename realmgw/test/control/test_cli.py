@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw import __version__
+from realmgw import __version__, config, subscribers
 from realmgw.control.cli import main
 from realmgw.test.config.test_schema import MINIMAL
 
@@ -82,3 +82,76 @@ class CommandLineTests(CliTestCase):
             status, lines = self.run_command(*arguments)
             self.assertEqual(status, 2)
             self.assertTrue(lines[0].startswith("usage: realmgw"))
+
+
+class FileTests(CliTestCase):
+    """Commands that change files."""
+
+    def test_adds_and_removes_a_subscriber(self) -> None:
+        """In a file of its own, without a gateway."""
+        arguments = ("--config", str(self.path), "--no-reload")
+        path = self.folder / "subscribers.d" / "a.example.org.yaml"
+        added = self.run_command(
+            "subscribers",
+            "add",
+            "a.example.org",
+            "--address",
+            "192.168.0.1",
+            "--service",
+            "w.example.org:tcp:80",
+            *arguments,
+        )
+        self.assertEqual(added, (0, [f"written: {path}"]))
+        settings = config.load(self.path)
+        directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
+        self.assertEqual((problems, directory.services["w.example.org."].port), ((), 80))
+        self.assertEqual(
+            self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
+        )
+        self.assertEqual(self.run_command("subscribers", "remove", "a.example.org", *arguments)[0], 4)
+
+    def test_adds_nothing_that_has_a_problem(self) -> None:
+        """And says it as `check` would."""
+        (self.folder / "subscribers.d" / "b.yaml").write_text("b.example.org: {address: 192.168.0.1}\n")
+        for name, address in (
+            ("a.example.org", "192.168.0.1"),
+            ("a.example.net", "192.168.0.2"),
+            ("c.example.org", "x"),
+        ):
+            status, lines = self.run_command(
+                "subscribers", "add", name, "--address", address, "--config", str(self.path)
+            )
+            self.assertEqual((status, len(lines)), (1, 1), lines)
+        self.assertEqual([path.name for path in (self.folder / "subscribers.d").iterdir()], ["b.yaml"])
+
+    def test_generates_from_a_template(self) -> None:
+        """Into the folder that it is told."""
+        template = self.folder / "template"
+        template.write_text("REPLACE_UENAME3.example.org: {address: REPLACE_IPV4_192.168.0.0}\n")
+        output = self.folder / "made"
+        status, _ = self.run_command(
+            "subscribers", "generate", str(template), "--count", "3", "--output", str(output), "--no-reload"
+        )
+        text = "".join(path.read_text() for path in output.iterdir())
+        self.assertEqual((status, text.count("192.168.0."), "ue003" in text), (0, 3, True))
+
+
+class AskingTests(CliTestCase):
+    """Commands that want a running gateway."""
+
+    def test_say_that_none_runs(self) -> None:
+        """And end with 3."""
+        where = ("--config", str(self.path), "--socket", str(self.folder / "none.sock"))
+        for words in (
+            ("status",),
+            ("reload",),
+            ("plan",),
+            ("explain", "name", "a.example.org", "--resolver", "192.0.2.1"),
+        ):
+            status, lines = self.run_command(*words, *where)
+            self.assertEqual((status, len(lines)), (3, 1), lines)
+
+    def test_written_configuration_is_shown_without_one(self) -> None:
+        """With every key that has a value."""
+        status, lines = self.run_command("show", "config", "--config", str(self.path))
+        self.assertEqual((status, lines[0]), (0, "name: gw.example.org."))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.service import OrderedService
+from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.errors import PlatformError
+from realmgw.subscribers.snapshot import Snapshot
 
 
 class Part(Service):
@@ -110,3 +112,68 @@ class OrderedServiceTests(SynchronousTestCase):
         self.parts[0].starting.callback(None)
         self.successResultOf(done)
         self.assertEqual(self.events, ["start one", "stop one"])
+
+
+class QuietRepository:
+    """A repository that says what it is told to.
+
+    Attributes:
+        asked: Fires when it has read what there is.
+        changed: Who is told of changes; None: nobody.
+    """
+
+    def __init__(self) -> None:
+        self.asked: Deferred[Snapshot] = Deferred()
+        self.changed: Callable[[Snapshot], object] | None = None
+
+    def snapshot(self) -> Deferred[Snapshot]:
+        """Later."""
+        return self.asked
+
+    def watch(self, changed: Callable[[Snapshot], object]) -> None:
+        """Notes it."""
+        self.changed = changed
+
+    def unwatch(self) -> Deferred[None]:
+        """Notes it."""
+        self.changed = None
+        return succeed(None)
+
+
+class RepositoryServiceTests(SynchronousTestCase):
+    """A repository that is listened to."""
+
+    def setUp(self) -> None:
+        """Begins to listen."""
+        self.repository, self.told = QuietRepository(), list[Snapshot]()
+        self.service = RepositoryService(lambda: self.repository, self.told.append)
+        self.service.startService()
+
+    def test_tells_what_there_is_and_what_changes(self) -> None:
+        """In that order."""
+        self.assertIsNone(self.repository.changed)
+        first, second = Snapshot("1"), Snapshot("2")
+        self.repository.asked.callback(first)
+        assert self.repository.changed is not None
+        self.repository.changed(second)
+        self.assertEqual(self.told, [first, second])
+
+    def test_tells_nothing_after_the_stop(self) -> None:
+        """Neither what was asked for before."""
+        self.successResultOf(self.service.stopService())
+        self.repository.asked.callback(Snapshot("1"))
+        self.assertEqual((self.told, self.repository.changed), ([], None))
+
+
+class ReloadServiceTests(SynchronousTestCase):
+    """SIGHUP."""
+
+    def test_a_signal_is_a_reload_while_it_runs(self) -> None:
+        """And afterwards what it was before."""
+        causes: list[str] = []
+        before = signal.getsignal(signal.SIGHUP)
+        service = ReloadService(causes.append, lambda function, *arguments: function(*arguments))
+        service.startService()
+        signal.raise_signal(signal.SIGHUP)
+        service.stopService()
+        self.assertEqual((causes, signal.getsignal(signal.SIGHUP)), (["SIGHUP"], before))
