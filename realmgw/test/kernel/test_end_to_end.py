@@ -366,11 +366,11 @@ class LifeTests(RealmTestCase):
         self.gateway.start()
         self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
 
-    def test_refuses_to_share_the_queue(self) -> None:
+    def test_refuses_to_run_beside_another(self) -> None:
         """A second gateway beside the first one ends with a line that says what is taken; the first one serves on."""
         second = self.testbed.run("gwa", self.gateway.command)
         self.assertEqual(1, second.returncode)
-        self.assertIn("can not start: packet queue 1 is taken", second.stdout + second.stderr)
+        self.assertIn("can not start: another gateway has the table realmgw", second.stdout + second.stderr)
         self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
 
     def test_refuses_to_start_without_its_port(self) -> None:
