@@ -18,6 +18,11 @@ APT_PACKAGES=(
     pkg-config bind9-dnsutils curl procps ethtool
 )
 
+# What ./testbed/kmod-check needs besides: Debian's kernels are booted under qemu, and a module is built for them.
+KMOD_PACKAGES=(
+    qemu-system-x86 busybox-static cpio kmod libxtables-dev libelf-dev xz-utils debian-archive-keyring
+)
+
 # say TEXT...: one line of progress for the person who watches.
 say() { printf '==> %s\n' "$*"; }
 

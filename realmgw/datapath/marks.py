@@ -8,9 +8,10 @@
     +--------+------------+--------------------------------------+
 
 The step says where a first packet is on its way; the host index selects the private host, by a map in the kernel. An
-index instead of an address leaves room for the step, and works for hosts with addresses of any family. The reserved
-bits are zero now; rules compare with `STEP_MASK` and look hosts up by the whole mark, so an operator's own rules should
-leave the mark alone before priority `filter` (0) in the prerouting hook.
+index instead of an address leaves room for the step, and works for hosts with addresses of any family. With
+`datapath.dnat: mark` or `markdnat` the kernel itself puts the end of the host's address in the index's place, right
+before the translation. The reserved bits are zero now; rules compare with `STEP_MASK` and look hosts up by the whole
+mark, so an operator's own rules should leave the mark alone before priority `filter` (0) in the prerouting hook.
 """
 
 from __future__ import annotations
