@@ -49,8 +49,8 @@ SIZE_LIMIT = 1.10
 START_TIME = 120.0  # seconds
 """How long a gateway with many subscribers may take to start."""
 WAYS = (
-    Way("serial", limit=3.0, pinned=True),
-    Way("10 000/s", limit=2.2, rate=FIXED_RATE, pinned=True),
+    Way("serial", limit=3.0, apart=True),
+    Way("10 000/s", limit=2.2, rate=FIXED_RATE, apart=True),
     Way("saturated", limit=2.0, outstanding=32),
 )
 """One flow at a time, a fixed rate, and as many as go through."""
@@ -162,7 +162,7 @@ def flood(contender: Contender, seconds: float) -> tuple[list[list[str]], list[V
         seconds: How long.
     """
     table, verdicts = [], []
-    contender.pin(False)
+    contender.set_apart(False)
     for title, sources in FLOODS.items():
         rate, outcome = _flooded(contender, sources, seconds)
         for _ in range(quiet.TRIES - 1):

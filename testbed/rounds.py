@@ -19,6 +19,7 @@ PORTS = 32
 """The resolver asks from so many ports."""
 WARM_UP = 0.3  # seconds
 """Before each measurement."""
+_CORES = os.sched_getaffinity(0)
 
 
 @attrs.frozen
@@ -33,8 +34,8 @@ class Way:
     """Flows per second; None: a closed loop."""
     outstanding: int = 1
     """Flows under way in the closed loop."""
-    pinned: bool = False
-    """Whether the contender keeps to the last core; see `Contender.pin`."""
+    apart: bool = False
+    """Whether the contender has a core of its own; see `Contender.set_apart`."""
 
     def load(self, names: Path, seconds: float) -> Load:
         """The load of one round.
@@ -68,18 +69,20 @@ class Contender:
     names: Path
     """The names that it is asked for."""
 
-    def pin(self, pinned: bool) -> None:
-        """Keeps its threads to the machine's last core, or lets them run anywhere.
+    def set_apart(self, apart: bool) -> None:
+        """Gives it the machine's last core, and the others to who loads it; or lets all of them run anywhere.
 
-        A process that sleeps between flows is woken now on one core and now on another, and finds cold caches there:
-        its CPU time per flow has two values then, far apart. One that never sleeps needs whatever core is free.
+        A process that sleeps between flows finds the caches as others left them on the core where it is woken: its CPU
+        time per flow has two values then, far apart. One that never sleeps needs whatever core is free.
 
         Args:
-            pinned: Which of the two.
+            apart: Which of the two. The generator is a child of this process, and begins where this process may run.
         """
-        cores = os.sched_getaffinity(0)
-        for thread in os.listdir(f"/proc/{self.process}/task"):
-            os.sched_setaffinity(int(thread), {max(cores)} if pinned else cores)
+        cores = _CORES
+        own, others = ({max(cores)}, cores - {max(cores)} or cores) if apart else (cores, cores)
+        _keep_to(own, self.process)
+        _keep_to(others, self.hosts)
+        os.sched_setaffinity(0, others)
 
     def run(self, load: Load) -> Outcome:
         """Runs a load on it, and notes what others used of the machine meanwhile.
@@ -115,6 +118,12 @@ class Verdict:
     """Whether it suffices."""
 
 
+def _keep_to(cores: set[int], process: int) -> None:
+    """Lets all threads of a process run on these cores only."""
+    for thread in os.listdir(f"/proc/{process}/task"):
+        os.sched_setaffinity(int(thread), cores)
+
+
 Rounds = dict[tuple[str, str], list[Outcome]]
 """Title of the way and of the contender -> what came of each round."""
 
@@ -134,7 +143,7 @@ def measure(ways: Sequence[Way], contenders: Sequence[Contender], rounds: int, s
         for way in ways:
             for contender in order:
                 load = way.load(contender.names, seconds)
-                contender.pin(way.pinned)
+                contender.set_apart(way.apart)
                 results[way.title, contender.title].append(contender.run_quietly(load))
         print(f"    round {number + 1} of {rounds}", file=sys.stderr)
     return results

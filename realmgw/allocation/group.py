@@ -87,6 +87,8 @@ class Group:
     """Claims whose outcome could not be told apart from another group's."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
+    learns_at: float = 0.0
+    """From when on, in monotonic seconds, it learns from arrivals again."""
     _refresh_at: int = 1
 
     @property

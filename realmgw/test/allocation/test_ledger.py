@@ -286,3 +286,15 @@ class LearningTests(SynchronousTestCase):
         delays = scene.allocator.groups.of(RESOLVER).delays
         assert delays is not None
         self.assertLess(delays.quantile(1.0), 0.02)
+
+    def test_it_learns_from_one_in_a_millisecond_once_it_is_experienced(self) -> None:
+        """A thousand lessons a second are enough, however many clients come; the first ones all count."""
+        scene = Scene()
+        now = scene.learn(ONE, visits=600, now=0.0, after=0.001)
+        delays = scene.allocator.groups.of(RESOLVER).delays
+        assert delays is not None
+        before = delays.total
+        for visit in range(20):
+            begun = now + 1.0 + visit * 0.0005
+            scene.come(scene.get(ONE, now=begun), now=begun + 0.0001)
+        self.assertTrue(before + 7 <= delays.total <= before + 10, delays.total - before)
