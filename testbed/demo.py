@@ -119,7 +119,7 @@ class Demo:
             right &= f"This is {self.hosts[name]}." in page.stdout
         self.tell.claim("each name's own host answered", right)
         shared = [f"{address}: {', then '.join(hosts)}" for address, hosts in served.items() if len(hosts) > 1]
-        self.tell.claim("an address served two hosts in turn", bool(shared), "; ".join(shared))
+        self.tell.claim("an address served two hosts in turn", right and bool(shared), "; ".join(shared))
 
     def serve_many(self) -> None:
         """Many flows to many names through few addresses."""
