@@ -75,9 +75,7 @@ class Reason(enum.IntEnum):
     """Port 0 in TCP, UDP or SCTP."""
     NOT_INITIAL = 41
     """What can not begin a flow: TCP but a bare SYN, SCTP but an INIT, ICMP but a request."""
-    REPEATED = 42
-    """The same sender was refused so often that it was not looked at again."""
-    FAULT = 43
+    FAULT = 42
     """Our own fault while deciding; the packet was refused, the fault logged."""
-    STOPPED = 44
+    STOPPED = 43
     """The gateway is stopping: nothing new is admitted."""
