@@ -83,6 +83,7 @@ def measure(main: Path) -> None:
     """Puts a gateway together; prints the seconds, the kB that it takes, and how many subscribers it has."""
     begin = time.perf_counter()
     from realmgw import config, tap  # noqa: PLC0415 - the time that this takes counts
+    from realmgw.control.running import finish  # noqa: PLC0415
     from realmgw.subscribers import recall  # noqa: PLC0415
 
     before = resident()
@@ -90,8 +91,9 @@ def measure(main: Path) -> None:
     tap.compose(running, purge=False)
     seconds = time.perf_counter() - begin
     gc.collect()
-    while running.unkept:  # a gateway writes it once it runs
-        recall.write(recall.place(main, running.settings.state), running.unkept.pop())
+    kept = finish(running.recalled()) if running.folders.parsed else None  # a gateway does it once it runs
+    if kept is not None:
+        recall.write(recall.place(main, running.settings.state), kept)
     print(seconds, resident() - before, len(running.register.directory.hosts))
 
 

@@ -48,8 +48,6 @@ class Running:
     """What was last heard of each repository, by its name."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
-    unkept: list[bytes] = attrs.Factory(list)
-    """What `recall.write` shall keep for the next start, once the gateway runs."""
 
     def written(self) -> Generator[None, None, Written]:
         """Reads what is written now, and compares it; nothing is done. Yields every now and then.
@@ -79,9 +77,6 @@ class Running:
                 self._commit(units)
                 waiting = 0
         self._commit(units)
-        text = finish(self.recalled()) if self.folders.parsed else None
-        if text is not None:
-            self.unkept.append(text)
 
     def recalled(self) -> Generator[None, None, bytes | None]:
         """What `recall.write` shall keep of the present moment; None when that passes before all is put together."""

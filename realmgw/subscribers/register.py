@@ -80,6 +80,11 @@ class Register:
         self._by_address: dict[bytes, Host] = {}
 
     @property
+    def owners(self) -> Mapping[str, str]:
+        """Which source each host comes from, by its name."""
+        return self._owners
+
+    @property
     def units(self) -> Mapping[str, Unit]:
         """What every source says, by its name."""
         return self._units
@@ -287,6 +292,27 @@ class _Review:
 
     def _contradictions(self, entry: Entry, source: str, taken: dict[object, str]) -> Iterator[str]:
         """What is wrong with an entry beside all others, a line each; what it claims is taken from now on."""
+        if not self._is_alone(entry, taken):
+            yield from self._collisions(entry, source, taken)
+        place = f"{source}: {entry.name}"
+        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
+
+    def _is_alone(self, entry: Entry, taken: dict[object, str]) -> bool:
+        """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""
+        register = self._register
+        names = [offer.name for offer in entry.services or ()]
+        addresses = (entry.address.packed, *entry.identity.addresses)
+        claims: dict[object, str] = dict.fromkeys((("host", entry.name), *addresses, *names), entry.name)
+        if len(claims) <= len(addresses) + len(names) or not taken.keys().isdisjoint(claims):
+            return False
+        if entry.name in register.owners or not register.directory.services.keys().isdisjoint(names):
+            return False
+        if any(register.owner_of_address(address) is not None for address in addresses):
+            return False
+        taken.update(claims)
+        return True
+
+    def _collisions(self, entry: Entry, source: str, taken: dict[object, str]) -> Iterator[str]:
         register = self._register
         place = f"{source}: {entry.name}"
         addresses = (entry.address.packed, *entry.identity.addresses)
@@ -301,7 +327,6 @@ class _Review:
             if other is not None:
                 yield f"{place}: {what} belongs to {other} of {self._where(other)} already: remove one of them"
             taken[key] = entry.name
-        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
 
     def _where(self, host: str) -> str:
         came = self.came.get(host)
