@@ -9,13 +9,16 @@ from pathlib import Path
 import attrs
 
 from realmgw import config, subscribers
-from realmgw.config import names
+from realmgw.config import addresses, names
 from realmgw.config.document import Problems, parse
 from realmgw.config.settings import Pools, Settings
+from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.subscribers.client import send_all
 from realmgw.subscribers.generate import Template
 from realmgw.subscribers.migrate import migration, write
+from realmgw.subscribers.port import UnreachableError
 from realmgw.subscribers.schema import entries
 
 
@@ -150,14 +153,81 @@ def generate(template: Path, numbers: range, folder: Path, progress: Callable[[i
         ConfigurationError: The template has problems; nothing was written.
         PlatformError: A file can not be read or written.
     """
+    return _template(template, numbers).write(numbers, folder, progress)
+
+
+def _template(path: Path, numbers: range) -> Template:
+    """A template that is good for these numbers; raises as `generate` does."""
     if not numbers:
         raise CommandError(ExitStatus.USAGE, "--count: write a number from 1 on")
     try:
-        made = Template(template.read_text(), str(template))
+        template = Template(path.read_text(), str(path))
     except OSError as error:
-        raise PlatformError(f"{template}: {error.strerror}") from error
-    made.check(numbers)
-    return made.write(numbers, folder, progress)
+        raise PlatformError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError((f"{path}:1:1: byte {error.start} is not UTF-8: save it as UTF-8",)) from error
+    template.check(numbers)
+    return template
+
+
+def send(
+    template: Path, numbers: range, repository: Repository, progress: Callable[[int, int], None]
+) -> dict[str, object]:
+    """Gives many subscribers to a policy repository.
+
+    Args:
+        template: A subscriber file with placeholders.
+        numbers: What is put into these.
+        repository: Which one; `url` is not None.
+        progress: Called with how many were sent so far, and how many there are in all.
+
+    Returns:
+        What came of it: `sent` to which URL, and how many are `changed` and `unchanged`.
+
+    Raises:
+        CommandError: No subscriber is wanted; or the repository can not be reached, or refuses what it is given: then
+            the text says how many it has already.
+        ConfigurationError: The template has problems; nothing was sent.
+        PlatformError: A file can not be read.
+    """
+    made = _template(template, numbers)
+    count, done = len(numbers) * made.subscribers, [0]
+
+    def sent(so_far: int) -> None:
+        done[0] = so_far
+        progress(so_far, count)
+
+    try:
+        result = send_all(repository, made.lines(numbers), sent)
+    except UnreachableError as error:
+        raise CommandError(ExitStatus.FAILED, f"{error} (it has {done[0]} of {count} subscribers)") from error
+    return {"sent": repository.url, "changed": result.changed, "unchanged": result.unchanged}
+
+
+def repository(settings: Repository, url: str, token_file: Path | None, ca_file: Path | None) -> Repository:
+    """The repository that a command line means.
+
+    Args:
+        settings: That of the main file.
+        url: What the command line says; empty: the main file's, with its token and certificates.
+        token_file: What the command line says.
+        ca_file: The same.
+
+    Raises:
+        CommandError: There is none, or that is no URL.
+    """
+    if url:
+        try:
+            is_same = addresses.url(url) == settings.url
+            settings = attrs.evolve(settings if is_same else Repository(), url=addresses.url(url))
+        except ValueError as error:
+            raise CommandError(ExitStatus.USAGE, f"--repository: {error}") from None
+    if settings.url is None:
+        raise CommandError(ExitStatus.USAGE, "--repository: the main file names none: write its URL behind the option")
+    if ca_file is not None and settings.url.startswith("http:"):
+        raise CommandError(ExitStatus.USAGE, "--ca-file is of no use with http: write https in the URL, or remove it")
+    token, authorities = token_file or settings.token_file, ca_file or settings.ca_file
+    return attrs.evolve(settings, token_file=token, ca_file=authorities)
 
 
 def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:

@@ -307,6 +307,38 @@ def send(web: Web, lines: Iterable[bytes], progress: Callable[[int], None]) -> A
     return sent
 
 
+def send_all(settings: Settings, lines: Iterable[bytes], progress: Callable[[int], None]) -> Sent:
+    """`send`, for a command: runs the reactor until it is done, which a process can do once only.
+
+    Args:
+        settings: Where the repository is, and how it is trusted; `url` is not None.
+        lines: As for `send`.
+        progress: As for `send`.
+
+    Raises:
+        PlatformError: A file that the settings name can not be used; nothing was sent.
+        UnreachableError: The repository can not be reached, or refuses a batch; earlier batches stay.
+    """
+    from twisted.internet import reactor  # noqa: PLC0415 - importing it any sooner would install the default one
+
+    loop: Any = reactor
+    web = Web(settings, loop)
+    ends: list[Any] = []
+
+    def begin() -> None:
+        done: Deferred[Any] = send(web, lines, progress)
+        done.addBoth(ends.append).addBoth(lambda _: web.close()).addBoth(lambda _: loop.stop())
+
+    loop.callWhenRunning(begin)
+    loop.run()
+    if not ends:
+        raise UnreachableError(f"{web.url}: interrupted")
+    if isinstance(ends[0], Failure):
+        ends[0].raiseException()
+    sent: Sent = ends[0]
+    return sent
+
+
 def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
     for first in lines:
         yield [first, *islice(lines, BATCH - 1)]

@@ -95,7 +95,7 @@ def _pieces(text: bytes) -> Generator[tuple[int, bytes], None, None]:
         yield lines, text[begin:]
 
 
-def _alone(piece: bytes) -> Entry | None:
+def alone(piece: bytes) -> Entry | None:
     """The only subscriber of a piece without problems; None if it is another piece."""
     problems = Problems("")
     root = parse(piece, problems)
@@ -148,7 +148,7 @@ class _Reading:
         found = [] if root is None else entries(root, problems)
         self._problems += [(line + at, column, text) for at, column, text in problems.found]
         if root is not None and len(found) == 1 and not problems.found:
-            self._shapes.learn(piece, root, found[0], _alone)
+            self._shapes.learn(piece, root, found[0], alone)
         return found
 
     def _add(self, name: str, token: Hashable, line: int) -> None:

@@ -11,6 +11,7 @@ from realmgw.subscribers import documents
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.documents import Document, Fault, Kind
 from realmgw.subscribers.schema import Entry
+from realmgw.subscribers.shapes import Shapes
 from realmgw.subscribers.snapshot import NOTHING, Snapshot, following, service_names
 
 
@@ -59,6 +60,7 @@ class _Amendment:
     def __init__(self, place: str, realm: Realm, former: Replica | None = None) -> None:
         self._place = place
         self._realm = realm
+        self._shapes = Shapes()
         self._entries: dict[str, Entry] = dict(former.snapshot.entries) if former else {}
         self._policies: dict[str, object] = dict(former.snapshot.policies) if former else {}
         self.refused: dict[tuple[Kind, str], tuple[str, ...]] = dict(former.refused) if former else {}
@@ -70,7 +72,7 @@ class _Amendment:
         if value is None:
             return
         if kind is Kind.SUBSCRIBER:
-            entry, faults = documents.subscriber(name, value)
+            entry, faults = documents.subscriber(name, value, self._shapes)
             if entry is not None:
                 faults = tuple(self._beyond(entry))
             if entry is not None and not faults:

@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config import pointers
+from realmgw.config.document import Mapping, Problems, parse
+from realmgw.subscribers.documents import subscriber
 from realmgw.subscribers.pieces import Unit, nothing_recalled, read
 from realmgw.subscribers.shapes import FREQUENT, MAX_SHAPES, MAX_VARIANTS, Shapes
 from realmgw.subscribers.writing import written
@@ -73,10 +76,6 @@ def renamed(text: str, number: int) -> str:
     return re.sub(r"\b(ue|web|other|h)1", rf"\g<1>{number}", text.replace("192.168.0.1", f"192.168.3.{number % 250}"))
 
 
-def _is_alike(entry: Any, other: Any) -> bool:
-    return attrs.astuple(entry, recurse=False) == attrs.astuple(other, recurse=False)
-
-
 REPLACEMENTS = st.sampled_from(
     [
         "ue7.example.org.", "UE7.Example.ORG", "-a.example.org", "a..example.org", "a_.example.org.", "7.", "7", "0",
@@ -104,6 +103,38 @@ def variations(draw: st.DrawFn) -> list[str]:
             varied = varied[:at] + draw(SIGNS) + varied[at + draw(st.integers(0, 2)) :]
         made.append(varied)
     return made
+
+
+def documents(texts: list[str]) -> list[tuple[str, object]]:
+    """Files as documents of a repository."""
+    roots = [parse(text.encode(), Problems("")) for text in texts]
+    pairs = [pair for root in roots if isinstance(root, Mapping) for pair in root.pairs.items()]
+    return [(name.lower().rstrip(".") + ".", pointers.value(value)) for name, (_, value) in pairs]
+
+
+class DocumentTests(SynchronousTestCase):
+    """Documents of a repository, which are read by their shape where there are many."""
+
+    def test_say_the_same_as_by_the_full_reading(self) -> None:
+        """And most are read the quick way."""
+        for text in TEXTS:
+            shapes = Shapes()
+            for name, value in documents([renamed(text, number) for number in range(1, 3 * FREQUENT)]):
+                self.assertEqual(_told(subscriber(name, value, shapes)), _told(subscriber(name, value)))
+            self.assertGreaterEqual(shapes.taken, 3 * FREQUENT - 9, text)
+
+    @settings(max_examples=200, deadline=None)
+    @given(variations())
+    def test_say_the_same_whatever_is_in_them(self, texts: list[str]) -> None:
+        """Faults are told by the same words and pointers."""
+        shapes = Shapes()
+        for name, value in documents([*texts, *texts]):
+            self.assertEqual(_told(subscriber(name, value, shapes)), _told(subscriber(name, value)))
+
+
+def _told(found: tuple[Any, Any]) -> Any:
+    entry, faults = found
+    return None if entry is None else attrs.astuple(entry, recurse=False), faults
 
 
 class ShapesTests(SynchronousTestCase):
@@ -134,6 +165,14 @@ class ShapesTests(SynchronousTestCase):
         for entry in (*entries, *entries):
             text = written([entry])
             self.assertEqual(said(text, shapes), said(text, Shapes()))
+
+    def test_leaves_a_name_that_stands_twice_to_the_full_reading(self) -> None:
+        """Which tells where."""
+        shapes = Shapes()
+        for number in range(1, 9):
+            said(renamed(PLAIN, number), shapes)
+        [problem] = said(renamed(PLAIN, 9).replace("any.web", "SSH.web"), shapes)[2]
+        self.assertTrue(problem.startswith("f.yaml:10:5: "), problem)
 
     def test_takes_ports_and_limits_from_the_piece(self) -> None:
         """Every subscriber may have others."""
