@@ -176,7 +176,7 @@ def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[Re
     url = settings.repository.url
     if url is None:
         return []
-    make = partial(rest_repository, settings.repository, settings.zones, settings.state, reactor, random.random)
+    make = partial(rest_repository, settings.repository, settings.state, reactor, random.random)
     return [RepositoryService(make, partial(reloader.tell, url))]
 
 

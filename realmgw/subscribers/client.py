@@ -17,11 +17,10 @@ from twisted.python.failure import Failure
 
 from realmgw.config import pointers
 from realmgw.config.settings import Repository as Settings
-from realmgw.config.settings import Watch, Zone
+from realmgw.config.settings import Watch
 from realmgw.errors import MalformedError, RealmGatewayError
 from realmgw.subscribers.backoff import Backoff
 from realmgw.subscribers.cache import Cache
-from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.documents import head
 from realmgw.subscribers.files import collector_at_rest
 from realmgw.subscribers.port import UnreachableError, Web
@@ -74,15 +73,12 @@ class RestRepository:
         fault: Why the last question had no good answer; empty when it had one.
     """
 
-    def __init__(
-        self, source: Source, settings: Settings, realm: Realm, cache: Cache | None, surroundings: Surroundings
-    ) -> None:
+    def __init__(self, source: Source, settings: Settings, cache: Cache | None, surroundings: Surroundings) -> None:
         """Knows nothing yet.
 
         Args:
             source: The repository.
             settings: How changes become known.
-            realm: The names that services may have.
             cache: The last good state on the disk; None: there is none.
             surroundings: Time, chance and threads.
         """
@@ -94,7 +90,7 @@ class RestRepository:
         self._clock = surroundings.clock
         self._in_thread = surroundings.in_thread
         self._backoff = Backoff(max(settings.interval, 1.0), surroundings.random)
-        self._replica = Replica(source.url, realm)
+        self._replica = Replica(source.url)
         self._is_new = True  # the cache was not read yet
         self._is_doubtful = False  # an answer could not be used: everything has to be asked for
         self._lock = DeferredLock()
@@ -250,14 +246,11 @@ class Surroundings:
     """Gives numbers from 0 to below 1."""
 
 
-def rest_repository(
-    settings: Settings, zones: Iterable[Zone], state: Path, reactor: Any, random: Callable[[], float]
-) -> RestRepository:
+def rest_repository(settings: Settings, state: Path, reactor: Any, random: Callable[[], float]) -> RestRepository:
     """The repository of a configuration, whose `url` is not None.
 
     Args:
         settings: Where and how.
-        zones: Every zone of the gateway.
         state: The folder for what must outlive the gateway.
         reactor: Twisted's.
         random: Gives numbers from 0 to below 1.
@@ -270,9 +263,7 @@ def rest_repository(
         return deferToThreadPool(reactor, reactor.getThreadPool(), function, *args)
 
     cache = Cache(state / CACHE, os.fsync) if settings.cache else None
-    return RestRepository(
-        Web(settings, reactor), settings, Realm(zones), cache, Surroundings(reactor, in_thread, random)
-    )
+    return RestRepository(Web(settings, reactor), settings, cache, Surroundings(reactor, in_thread, random))
 
 
 @attrs.frozen

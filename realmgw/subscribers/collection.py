@@ -42,6 +42,15 @@ class Realm:
         self._ranges = tuple((int(each[0]), int(each[-1])) for each in self._pool if each.version == 4)
         self._own_numbers = frozenset(int(each) for each in self._own if each.version == 4)
         self._has_service_pool = has_service_pool
+        self._said = (self._forward, self._aliases, frozenset(self._taken), self._own, self._pool, has_service_pool)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both refuse the same."""
+        return isinstance(other, Realm) and self._said == other._said
+
+    def __hash__(self) -> int:
+        """Equal for equal ones."""
+        return hash(self._said)
 
     @classmethod
     def of(cls, settings: Settings) -> Realm:

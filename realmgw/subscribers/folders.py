@@ -21,6 +21,9 @@ from realmgw.subscribers.shapes import Shapes
 SETTLED = 0.1  # seconds
 """A file that changed within so long a time before it was read may change again without getting another time stamp."""
 
+SHORT = 2**16  # octets
+"""Of a file with a few subscribers."""
+
 Version = tuple[int, int, int, int]
 """A file's inode, size, and times of change."""
 
@@ -159,7 +162,9 @@ class _Listing:
 def _text(path: Path, problems: Problems) -> bytes | None:
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_FILE + 1)
+            text = file.read(SHORT)
+            if len(text) == SHORT:  # room for the longest one is not made for each of many short ones
+                text += file.read(MAX_FILE + 1 - SHORT)
     except OSError as error:
         problems.add(None, f"can not be read: {error.strerror}")
         return None

@@ -43,6 +43,14 @@ class Unit:
     it is the mapping of tokens itself: an entry is equal to nothing else, so it can be its own token."""
     problems: tuple[str, ...] = ()
     """What is wrong: then the rest of the unit is what the source said before, or nothing."""
+    lines: Mapping[str, int] = attrs.Factory(dict)
+    """The lines, counted from 1, where the hosts in `entries` stand, if the source is a file that was read.
+    `Register.commit` empties it too."""
+
+    def place(self, name: str) -> str:
+        """Where a host stands, for messages; of a file that was not read now, the name has to do."""
+        line = self.lines.get(name)
+        return f"{self.source}: {name}" if line is None else f"{self.source}:{line}:1: {name}"
 
 
 Recall = Callable[[bytes], "list[Entry] | None"]
@@ -116,6 +124,7 @@ class _Reading:
             self._names.setdefault(token, []).append(name)
         self._tokens: dict[str, Hashable] = {}
         self._entries: dict[str, Entry] = {}
+        self._lines: dict[str, int] = {}
         self._problems: list[tuple[int, int, str]] = []
 
     def take(self, piece: bytes, line: int) -> bool:
@@ -125,6 +134,7 @@ class _Reading:
         if names is not None:
             for name in names:
                 self._keep(name)
+                self._lines[name] = line + 1
                 self._add(name, token, line)
             return False
         found = self._recall(token)
@@ -133,6 +143,7 @@ class _Reading:
         parsed = found is None
         for entry in self._parse(piece, line) if found is None else found:
             self._entries[entry.name] = entry
+            self._lines[entry.name] = line + 1
             self._add(entry.name, token, line)
         return parsed
 
@@ -159,7 +170,7 @@ class _Reading:
     def unit(self) -> Unit:
         """What the file says."""
         if not self._problems:
-            return Unit(self._source, self._tokens, self._entries)
+            return Unit(self._source, self._tokens, self._entries, lines=self._lines)
         problems = Problems(self._source)
         problems.found = self._problems
         tokens = self._former.tokens if self._former else {}
