@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
 
 from realmgw import config, subscribers
 from realmgw.config import addresses, names
-from realmgw.config.document import Problems, parse
 from realmgw.config.settings import Pools, Settings
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.control.running import Running, finish
+from realmgw.datapath.client import addresses as addresses_of
+from realmgw.datapath.client import route_socket
+from realmgw.datapath.links import check_interfaces, check_pool
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.subscribers import pieces
 from realmgw.subscribers.client import send_all
+from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.files import collector_at_rest
+from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.generate import Template
 from realmgw.subscribers.migrate import migration, write
+from realmgw.subscribers.model import Directory
 from realmgw.subscribers.port import UnreachableError
-from realmgw.subscribers.schema import entries
+from realmgw.subscribers.register import Register
 
 
 @attrs.frozen
@@ -87,24 +96,30 @@ def add(settings: Settings, wanted: Wanted) -> Path:
     path, text = _file(settings, wanted.name), wanted.text()
     if path.exists():
         raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: change it, or remove it first")
-    problems = Problems(str(path))
-    root = parse(text.encode(), problems)
-    if root is not None:
-        entries(root, problems)
-    if problems.found:
-        raise ConfigurationError(problems.lines())
-    before = _problems(settings)
+    problems = _problems_beside(settings, path, text)
+    if problems:
+        raise ConfigurationError(problems)
     _do(path, lambda: _write(path, text))
-    new = tuple(line for line in _problems(settings) if line not in before)
-    if new:
-        _do(path, path.unlink)
-        raise ConfigurationError(new)
     return path
 
 
-def _problems(settings: Settings) -> tuple[str, ...]:
-    """Those of all subscriber files: who is told of a contradiction depends on the order of the files."""
-    return subscribers.load(settings.subscribers, subscribers.Realm.of(settings))[1]
+def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ...]:
+    """What is wrong with a new file beside those that there are, one of the same name in an earlier folder excepted."""
+    new = finish(pieces.read(str(path), text.encode(), None))
+    if new.problems:
+        return new.problems
+    register = _read(settings)
+    others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
+    changes = finish(register.changes([*others, new], Realm.of(settings)))
+    return changes.units[new.source].problems
+
+
+def _read(settings: Settings) -> Register:
+    """All subscriber files, as a gateway takes them that never ran before."""
+    running = Running(Path(), settings, Folders(lambda: math.inf))
+    with collector_at_rest():
+        running.begin()
+    return running.register
 
 
 def _write(path: Path, text: str) -> None:
@@ -264,7 +279,8 @@ def check(path: Path) -> tuple[list[str], int]:
     except ConfigurationError as error:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
-    directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
+    directory, problems = _subscribers(settings)
+    problems = (*_of_this_machine(path, settings), *problems)
     folders = ", ".join(map(str, settings.subscribers)) or "no folders"
     lines = [
         *problems,
@@ -274,6 +290,28 @@ def check(path: Path) -> tuple[list[str], int]:
         _verdict(len(problems)),
     ]
     return lines, len(problems)
+
+
+def _subscribers(settings: Settings) -> tuple[Directory, tuple[str, ...]]:
+    """The subscribers, and every problem with its place; these take longer to find than that there are any."""
+    register = _read(settings)
+    if not register.problems:
+        return register.directory, ()
+    return subscribers.load(settings.subscribers, Realm.of(settings))
+
+
+def _of_this_machine(path: Path, settings: Settings) -> Iterator[str]:
+    """What of the pool contradicts the machine's own addresses, if it is the one that the configuration is for."""
+    try:
+        with route_socket() as netlink:
+            there = addresses_of(netlink)
+        check_interfaces(settings.interfaces, there)
+    except RealmGatewayError:
+        return
+    try:
+        check_pool(settings.pools, settings.interfaces, there)
+    except PlatformError as error:
+        yield f"{path}:1:1: {error}"
 
 
 def _pool(pools: Pools) -> str:
