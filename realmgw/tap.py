@@ -108,6 +108,7 @@ def read(path: Path, settings: Settings) -> Running:
     try:
         running.begin()
     finally:
+        gc.freeze()  # what was read stays
         gc.enable()
     running.folders.settle()
     for problem in running.register.problems:
@@ -141,7 +142,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         monotonic=monotonic,
         since=monotonic(),
     )
-    gateway = OrderedService(_report(running, partial(_keep_all, running, thread)), _give_up)
+    gateway = OrderedService(_report(running, partial(_keep_first, running, thread)), _give_up)
     for part in (
         SoleService(settings.datapath.table),
         ControlService(settings.control, Gateway(insight), reactor),
@@ -161,7 +162,11 @@ def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallSe
     """Keeps what the gateway knows of subscriber files."""
     kept = recall.place(running.path, running.settings.state)
     return RecallService(
-        lambda: running.register.units, running.recalled, lambda text: thread.call(recall.write, kept, text), reactor
+        lambda: running.register.units,
+        running.recalled,
+        lambda text: thread.call(recall.write, kept, text),
+        reactor,
+        is_kept=not running.folders.parsed,
     )
 
 
@@ -171,7 +176,7 @@ def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[Re
     url = settings.repository.url
     if url is None:
         return []
-    make = partial(rest_repository, settings.repository, settings.zones, settings.state, reactor, random.random)
+    make = partial(rest_repository, settings.repository, settings.state, reactor, random.random)
     return [RepositoryService(make, partial(reloader.tell, url))]
 
 
@@ -180,13 +185,10 @@ def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferre
     return thread.call(config.keep, running.path, settings)
 
 
-def _keep_all(running: Running, thread: KernelThread) -> None:
-    """Keep what the next start may want: the settings if they are the written ones, and the subscribers as read."""
+def _keep_first(running: Running, thread: KernelThread) -> None:
+    """Keep the settings that came to run, if they are the written ones: the next start may want them."""
     if not running.problems:
         _keep(running, thread, running.settings).addErrback(_not_kept)
-    place = recall.place(running.path, running.settings.state)
-    while running.unkept:  # as large as the subscriber files: let go of once it is written
-        thread.call(recall.write, place, running.unkept.pop()).addErrback(_not_kept)
 
 
 def _reactor() -> Any:

@@ -248,6 +248,7 @@ class RecordingKernel:
 
     Attributes:
         calls: Name and arguments of each call, in order.
+        befores: The hosts that each `change` was told to begin with.
         refusal: If set, each call that changes something raises it.
         counters: What `counts` returns; empty when the table was removed.
         applied: What `apply` returns: a machine that has everything, nothing to change, nothing to warn of.
@@ -256,6 +257,7 @@ class RecordingKernel:
     def __init__(self) -> None:
         """Begins with no calls."""
         self.calls: list[tuple[object, ...]] = []
+        self.befores: list[tuple[Host, ...]] = []
         self.refusal: Exception | None = None
         self.counters = {"presented": Count(packets=1, octets=60)}
         found = Capabilities(privileges=0, lowest_port=0, missing=())
@@ -266,12 +268,9 @@ class RecordingKernel:
         self._note("apply", hosts)
         return self.applied
 
-    def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
-        """Notes it."""
-        self._note("change_hosts", old, new)
-
     def change(self, settings: settings.Settings, hosts: HostChange) -> None:
-        """Notes it: settings, hosts that are gone, and hosts that came."""
+        """Notes it: settings, hosts that are gone, and hosts that came; those of before in `befores`."""
+        self.befores.append(tuple(hosts.before.values()))
         self._note("change", settings, hosts.gone, hosts.came)
 
     def end_flows(self, addresses: Iterable[bytes]) -> int:

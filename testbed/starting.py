@@ -1,10 +1,10 @@
 """How long a gateway with many subscribers takes to start, and how much memory they take.
 
-    python -m testbed.starting [--count N]
+    python -m testbed.starting [--count N] [--per-file N]
 
 Makes subscribers of seven names each with firewall rules, in files, and puts a gateway together with them twice, each
 time in a process of its own: with nothing known, and with what the first one has kept. The kernel is not touched. The
-exit status tells whether the second start was within the targets.
+exit status tells whether both were within the targets.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ REPLACE_UENAME6.example.org.:
 """  # noqa: E501 - as such templates are written
 
 
-def make(folder: Path, count: int) -> Path:
+def make(folder: Path, count: int, per_file: int = PER_FILE) -> Path:
     """Writes a gateway's files; returns the main one."""
     template = Template(TEMPLATE, "template")
     subscribers = folder / "subscribers.d"
     subscribers.mkdir()
-    for begin in range(1, count + 1, PER_FILE):
-        numbers = range(begin, min(begin + PER_FILE, count + 1))
+    for begin in range(1, count + 1, per_file):
+        numbers = range(begin, min(begin + per_file, count + 1))
         (subscribers / f"{begin:07}.yaml").write_text("".join(map(template.render, numbers)))
     main = folder / "realmgw.yaml"
     main.write_text(MAIN)
@@ -83,6 +83,7 @@ def measure(main: Path) -> None:
     """Puts a gateway together; prints the seconds, the kB that it takes, and how many subscribers it has."""
     begin = time.perf_counter()
     from realmgw import config, tap  # noqa: PLC0415 - the time that this takes counts
+    from realmgw.control.running import finish  # noqa: PLC0415
     from realmgw.subscribers import recall  # noqa: PLC0415
 
     before = resident()
@@ -90,8 +91,9 @@ def measure(main: Path) -> None:
     tap.compose(running, purge=False)
     seconds = time.perf_counter() - begin
     gc.collect()
-    while running.unkept:  # a gateway writes it once it runs
-        recall.write(recall.place(main, running.settings.state), running.unkept.pop())
+    kept = finish(running.recalled()) if running.folders.parsed else None  # a gateway does it once it runs
+    if kept is not None:
+        recall.write(recall.place(main, running.settings.state), kept)
     print(seconds, resident() - before, len(running.register.directory.hosts))
 
 
@@ -106,17 +108,20 @@ def run() -> int:
     """Runs a command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m testbed.starting", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="how many subscribers [%(default)s]")
+    parser.add_argument("--per-file", type=int, default=PER_FILE, help="how many in a file [%(default)s]")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         measure(options.measure)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        main = make(Path(folder), options.count)
+        main = make(Path(folder), options.count, options.per_file)
+        is_good = True
         for which in ("first start, nothing known", "later start"):
             seconds, memory = figures(main)
             print(f"{which}: {seconds:.1f} s, {memory:.1f} kB for each of {options.count} subscribers")
-    return 0 if seconds < MAX_SECONDS and memory < MAX_MEMORY else 1
+            is_good = is_good and seconds < MAX_SECONDS and memory < MAX_MEMORY
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from realmgw.control.plan import Plan, beyond, plan
 from realmgw.control.running import Running, Written
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Directory, Host
-from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.register import Changes
 from realmgw.subscribers.snapshot import Snapshot
 
@@ -156,8 +155,7 @@ class Reloader:
             repository: Its name, as messages have it.
             snapshot: All that it says; what did not change is the same object as before.
         """
-        said = snapshot.entries
-        self.running.repositories[repository] = Unit(repository, said, said, snapshot.problems)
+        self.running.repositories[repository] = snapshot
         return self.reload(repository)
 
     def plan(self) -> Deferred[Plan]:

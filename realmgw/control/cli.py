@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from realmgw import __version__, config
 from realmgw.config.settings import Control
+from realmgw.config.surroundings import Repository
 from realmgw.control import completion, local, shown
 from realmgw.control.client import ask
 from realmgw.control.commands import CommandError, ExitStatus
@@ -135,7 +137,15 @@ def _add_subscribers(commands: Any) -> None:
     generate.add_argument("template", type=Path, help="a subscriber file with placeholders")
     generate.add_argument("--count", type=int, required=True, metavar="N", help="how many")
     generate.add_argument("--start", type=int, default=1, metavar="N", help="the first one's number [%(default)s]")
-    generate.add_argument("--output", type=Path, metavar="FOLDER", help="where to [the last folder of subscribers]")
+    where = generate.add_mutually_exclusive_group()
+    where.add_argument("--output", type=Path, metavar="FOLDER", help="where to [the last folder of subscribers]")
+    where.add_argument(
+        "--repository", nargs="?", const="", metavar="URL", help="to a policy repository instead [the main file's]"
+    )
+    generate.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="with the repository's token [the main file's]"
+    )
+    generate.add_argument("--ca-file", type=Path, metavar="FILE", help="who signs its certificate [the main file's]")
     for each in (add, remove, generate):
         each.add_argument("--no-reload", action="store_true", help="do not have the running gateway reload")
 
@@ -259,16 +269,42 @@ def _remove_subscriber(options: Options) -> int:
 
 
 def _generate(options: Options) -> int:
-    def progress(done: int) -> None:
-        print(f"\r{shown.bar(done, options.count)}", end="", file=sys.stderr, flush=True)
-
     numbers = range(options.start, options.start + options.count)
+    if options.repository is not None:
+        return _send(options, numbers)
+    if options.token_file or options.ca_file:
+        raise CommandError(ExitStatus.USAGE, "--token-file and --ca-file are of no use without --repository")
     settings = None if options.output else config.load(options.config)
     folder = options.output or local.own_folder(settings)
-    files = local.generate(options.template, numbers, folder, progress if sys.stderr.isatty() else lambda _done: None)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    with _bar() as bar:
+        files = local.generate(options.template, numbers, folder, lambda done: bar(done, options.count))
     return _written(options, files, "written")
+
+
+def _send(options: Options, numbers: range) -> int:
+    """Has the repository take them; gateways hear of it there."""
+    is_written = options.config.exists() or not options.repository
+    known = config.load(options.config).repository if is_written else Repository()
+    repository = local.repository(known, options.repository, options.token_file, options.ca_file)
+    with _bar() as bar:
+        answer = local.send(options.template, numbers, repository, bar)
+    return _show(options, answer, shown.sent)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, if somebody looks."""
+    is_seen = sys.stderr.isatty()
+
+    def progress(done: int, count: int) -> None:
+        if is_seen:
+            print(f"\r{shown.bar(done, count)}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield progress
+    finally:
+        if is_seen:
+            print(file=sys.stderr)
 
 
 def _written(options: Options, files: Sequence[Path], what: str) -> int:

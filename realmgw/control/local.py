@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
 
 from realmgw import config, subscribers
-from realmgw.config import names
-from realmgw.config.document import Problems, parse
+from realmgw.config import addresses, names
 from realmgw.config.settings import Pools, Settings
+from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.control.running import Running, finish
+from realmgw.datapath.client import addresses as addresses_of
+from realmgw.datapath.client import route_socket
+from realmgw.datapath.links import check_interfaces, check_pool
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.subscribers import pieces
+from realmgw.subscribers.client import send_all
+from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.files import collector_at_rest
+from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.generate import Template
 from realmgw.subscribers.migrate import migration, write
-from realmgw.subscribers.schema import entries
+from realmgw.subscribers.model import Directory
+from realmgw.subscribers.port import UnreachableError
+from realmgw.subscribers.register import Register
 
 
 @attrs.frozen
@@ -84,24 +96,30 @@ def add(settings: Settings, wanted: Wanted) -> Path:
     path, text = _file(settings, wanted.name), wanted.text()
     if path.exists():
         raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: change it, or remove it first")
-    problems = Problems(str(path))
-    root = parse(text.encode(), problems)
-    if root is not None:
-        entries(root, problems)
-    if problems.found:
-        raise ConfigurationError(problems.lines())
-    before = _problems(settings)
+    problems = _problems_beside(settings, path, text)
+    if problems:
+        raise ConfigurationError(problems)
     _do(path, lambda: _write(path, text))
-    new = tuple(line for line in _problems(settings) if line not in before)
-    if new:
-        _do(path, path.unlink)
-        raise ConfigurationError(new)
     return path
 
 
-def _problems(settings: Settings) -> tuple[str, ...]:
-    """Those of all subscriber files: who is told of a contradiction depends on the order of the files."""
-    return subscribers.load(settings.subscribers, subscribers.Realm.of(settings))[1]
+def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ...]:
+    """What is wrong with a new file beside those that there are, one of the same name in an earlier folder excepted."""
+    new = finish(pieces.read(str(path), text.encode(), None))
+    if new.problems:
+        return new.problems
+    register = _read(settings)
+    others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
+    changes = finish(register.changes([*others, new], Realm.of(settings)))
+    return changes.units[new.source].problems
+
+
+def _read(settings: Settings) -> Register:
+    """All subscriber files, as a gateway takes them that never ran before."""
+    running = Running(Path(), settings, Folders(lambda: math.inf))
+    with collector_at_rest():
+        running.begin()
+    return running.register
 
 
 def _write(path: Path, text: str) -> None:
@@ -150,14 +168,81 @@ def generate(template: Path, numbers: range, folder: Path, progress: Callable[[i
         ConfigurationError: The template has problems; nothing was written.
         PlatformError: A file can not be read or written.
     """
+    return _template(template, numbers).write(numbers, folder, progress)
+
+
+def _template(path: Path, numbers: range) -> Template:
+    """A template that is good for these numbers; raises as `generate` does."""
     if not numbers:
         raise CommandError(ExitStatus.USAGE, "--count: write a number from 1 on")
     try:
-        made = Template(template.read_text(), str(template))
+        template = Template(path.read_text(), str(path))
     except OSError as error:
-        raise PlatformError(f"{template}: {error.strerror}") from error
-    made.check(numbers)
-    return made.write(numbers, folder, progress)
+        raise PlatformError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError((f"{path}:1:1: byte {error.start} is not UTF-8: save it as UTF-8",)) from error
+    template.check(numbers)
+    return template
+
+
+def send(
+    template: Path, numbers: range, repository: Repository, progress: Callable[[int, int], None]
+) -> dict[str, object]:
+    """Gives many subscribers to a policy repository.
+
+    Args:
+        template: A subscriber file with placeholders.
+        numbers: What is put into these.
+        repository: Which one; `url` is not None.
+        progress: Called with how many were sent so far, and how many there are in all.
+
+    Returns:
+        What came of it: `sent` to which URL, and how many are `changed` and `unchanged`.
+
+    Raises:
+        CommandError: No subscriber is wanted; or the repository can not be reached, or refuses what it is given: then
+            the text says how many it has already.
+        ConfigurationError: The template has problems; nothing was sent.
+        PlatformError: A file can not be read.
+    """
+    made = _template(template, numbers)
+    count, done = len(numbers) * made.subscribers, [0]
+
+    def sent(so_far: int) -> None:
+        done[0] = so_far
+        progress(so_far, count)
+
+    try:
+        result = send_all(repository, made.lines(numbers), sent)
+    except UnreachableError as error:
+        raise CommandError(ExitStatus.FAILED, f"{error} (it has {done[0]} of {count} subscribers)") from error
+    return {"sent": repository.url, "changed": result.changed, "unchanged": result.unchanged}
+
+
+def repository(settings: Repository, url: str, token_file: Path | None, ca_file: Path | None) -> Repository:
+    """The repository that a command line means.
+
+    Args:
+        settings: That of the main file.
+        url: What the command line says; empty: the main file's, with its token and certificates.
+        token_file: What the command line says.
+        ca_file: The same.
+
+    Raises:
+        CommandError: There is none, or that is no URL.
+    """
+    if url:
+        try:
+            is_same = addresses.url(url) == settings.url
+            settings = attrs.evolve(settings if is_same else Repository(), url=addresses.url(url))
+        except ValueError as error:
+            raise CommandError(ExitStatus.USAGE, f"--repository: {error}") from None
+    if settings.url is None:
+        raise CommandError(ExitStatus.USAGE, "--repository: the main file names none: write its URL behind the option")
+    if ca_file is not None and settings.url.startswith("http:"):
+        raise CommandError(ExitStatus.USAGE, "--ca-file is of no use with http: write https in the URL, or remove it")
+    token, authorities = token_file or settings.token_file, ca_file or settings.ca_file
+    return attrs.evolve(settings, token_file=token, ca_file=authorities)
 
 
 def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:
@@ -194,7 +279,8 @@ def check(path: Path) -> tuple[list[str], int]:
     except ConfigurationError as error:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
-    directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
+    directory, problems = _subscribers(settings)
+    problems = (*_of_this_machine(path, settings), *problems)
     folders = ", ".join(map(str, settings.subscribers)) or "no folders"
     lines = [
         *problems,
@@ -204,6 +290,28 @@ def check(path: Path) -> tuple[list[str], int]:
         _verdict(len(problems)),
     ]
     return lines, len(problems)
+
+
+def _subscribers(settings: Settings) -> tuple[Directory, tuple[str, ...]]:
+    """The subscribers, and every problem with its place; these take longer to find than that there are any."""
+    register = _read(settings)
+    if not register.problems:
+        return register.directory, ()
+    return subscribers.load(settings.subscribers, Realm.of(settings))
+
+
+def _of_this_machine(path: Path, settings: Settings) -> Iterator[str]:
+    """What of the pool contradicts the machine's own addresses, if it is the one that the configuration is for."""
+    try:
+        with route_socket() as netlink:
+            there = addresses_of(netlink)
+        check_interfaces(settings.interfaces, there)
+    except RealmGatewayError:
+        return
+    try:
+        check_pool(settings.pools, settings.interfaces, there)
+    except PlatformError as error:
+        yield f"{path}:1:1: {error}"
 
 
 def _pool(pools: Pools) -> str:

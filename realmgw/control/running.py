@@ -15,6 +15,8 @@ from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.register import Changes, Register
+from realmgw.subscribers.selection import Selection, selecting
+from realmgw.subscribers.snapshot import Snapshot
 
 BATCH = 2000
 """At the start so many subscribers are read before they are made into hosts, which takes less memory."""
@@ -44,12 +46,12 @@ class Running:
     """Where the subscriber files are read."""
     register: Register = attrs.Factory(Register)
     """The subscribers in force."""
-    repositories: dict[str, Unit] = attrs.Factory(dict)
+    repositories: dict[str, Snapshot] = attrs.Factory(dict)
     """What was last heard of each repository, by its name."""
+    selected: dict[str, Selection] = attrs.Factory(dict)
+    """What of that can be used, by the repository's name."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
-    unkept: list[bytes] = attrs.Factory(list)
-    """What `recall.write` shall keep for the next start, once the gateway runs."""
 
     def written(self) -> Generator[None, None, Written]:
         """Reads what is written now, and compares it; nothing is done. Yields every now and then.
@@ -61,7 +63,11 @@ class Running:
         settings = config.load(self.path)
         yield
         units = yield from self.folders.units(settings.subscribers)
-        changes = yield from self.register.changes([*units, *self.repositories.values()], Realm.of(settings))
+        realm = Realm.of(settings)
+        for name, snapshot in tuple(self.repositories.items()):
+            self.selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
+            units.append(self.selected[name].unit)
+        changes = yield from self.register.changes(units, realm)
         return Written(settings, changes)
 
     def begin(self) -> None:
@@ -75,20 +81,17 @@ class Running:
         for unit in self.folders.each(self.settings.subscribers):
             units.append(unit)
             waiting += len(unit.entries)
-            if waiting >= BATCH:
+            if waiting >= max(BATCH, len(units) // 8):  # a commit takes its time for each unit, too
                 self._commit(units)
                 waiting = 0
         self._commit(units)
-        text = finish(self.recalled()) if self.folders.parsed else None
-        if text is not None:
-            self.unkept.append(text)
 
     def recalled(self) -> Generator[None, None, bytes | None]:
         """What `recall.write` shall keep of the present moment; None when that passes before all is put together."""
         return (yield from recall.written(self.register, self.folders.versions))
 
     def _commit(self, units: Iterable[Unit]) -> None:
-        changes = finish(self.register.changes([*units, *self.repositories.values()], Realm.of(self.settings)))
+        changes = finish(self.register.changes(units, Realm.of(self.settings)))
         finish(self.register.commit(changes))
 
 

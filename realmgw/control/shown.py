@@ -100,6 +100,12 @@ def files(answer: Answer, what: str) -> Iterator[str]:
         yield from reload(answer["reload"])
 
 
+def sent(answer: Answer) -> Iterator[str]:
+    """What came of subscribers that were given to a repository."""
+    new, old = answer["changed"], answer["unchanged"]
+    yield f"sent to {answer['sent']}: {new} are new or different, {old} were there already"
+
+
 def difference(before: str, after: str) -> list[str]:
     """What is different between the running and the written configuration, as `diff` shows it."""
     pair = (before.splitlines(), after.splitlines())

@@ -106,7 +106,7 @@ class Kernel:
             addresses = client.addresses(netlink)
             links.check_interfaces(settings.interfaces, addresses)
             doubts = links.check_pool(settings.pools, settings.interfaces, addresses)
-            review = self._review(netlink)
+            review = self._review(netlink, settings)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self._place_rules(found, hosts)
             self._native_queue = found.native_queue
@@ -124,36 +124,55 @@ class Kernel:
             hosts: What becomes of the hosts.
 
         Raises:
+            PlatformError: The pool takes what the machine itself needs, or nobody would answer ARP for it; nothing was
+                changed.
+            ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: Something was refused. What was changed before that was changed back.
         """
-        old, native, dnat = self._settings, self._native_queue, self._dnat
-        if dnat is not Dnat.MAP:
-            self._check_way(settings, hosts)
-        before, after = (Ruleset.of(each, native_queue=native, dnat=dnat) for each in (old, settings))
-        if old.pools == settings.pools:
-            self._run_if_any(ruleset.changes(before, after, hosts))
-        else:
-            self._change_pool(settings, before, after, hosts)
-        self._settings = settings
-
-    def _check_way(self, settings: Settings, hosts: HostChange) -> None:
-        """Refuse what only the map of hosts can follow while flows go on."""
-        octet = translation.first_octet(hosts.after().values(), self._dnat)
-        if octet != self._first_octet or settings.pools != self._settings.pools:
-            raise PlatformError(
-                f"with datapath: dnat: {self._dnat.value}, another pool or hosts of another network need a restart"
-            )
-
-    def _change_pool(self, settings: Settings, before: Ruleset, after: Ruleset, hosts: HostChange) -> None:
+        native, dnat, pools = self._native_queue, self._dnat, self._settings.pools
+        before, after = (Ruleset.of(each, native_queue=native, dnat=dnat) for each in (self._settings, settings))
+        octet = translation.first_octet(hosts.after().values(), dnat) if dnat is not Dnat.MAP else None
+        there = ruleset.changes(before, after, hosts)
+        if pools == settings.pools:
+            is_closed = octet != self._first_octet or ruleset.is_replaced(before, after)
+            self._run(settings, there, octet, closed=is_closed)
+            return
         with client.route_socket() as netlink:
             links.check_pool(settings.pools, settings.interfaces, client.addresses(netlink))
-            self._run_if_any(ruleset.changes(before, after, hosts))
-            try:
-                tuple(self._place_routes(netlink, links.wanted_routes(settings.pools.circular)))
-            except RealmGatewayError:
-                self._run_if_any(ruleset.changes(after, before, hosts.undone()))
-                tuple(self._place_routes(netlink, links.wanted_routes(self._settings.pools.circular)))
-                raise
+            self._review(netlink, settings)
+            back = ruleset.changes(after, before, hosts.undone())
+            self._change_pool(settings, netlink, (there, octet), (back, self._first_octet))
+
+    def _change_pool(
+        self, settings: Settings, netlink: IPRoute, there: tuple[str, int | None], back: tuple[str, int | None]
+    ) -> None:
+        """Rules and routes; when a route is refused, all is put back."""
+        former = self._settings
+        self._run(settings, *there, closed=True)
+        try:
+            tuple(self._place_routes(netlink, links.wanted_routes(settings.pools.circular)))
+        except RealmGatewayError:
+            self._run(former, *back, closed=True)
+            tuple(self._place_routes(netlink, links.wanted_routes(former.pools.circular)))
+            raise
+
+    def _run(self, settings: Settings, commands: str, octet: int | None, *, closed: bool) -> None:
+        """Change the table, and the last step of the translation where it is not in it; all or nothing.
+
+        `closed`: nothing may be sent to the end of one address behind the beginning of another, nor by the rule of
+        another pool. So there is no last step meanwhile: first packets are dropped, and sent again.
+        """
+        if self._dnat is Dnat.MAP or not closed:
+            self._run_if_any(commands)
+            self._settings = settings
+            return
+        left = self._first_octet
+        self._change_first_octet(None)
+        try:
+            self._run_if_any(commands)
+            self._settings, left = settings, octet
+        finally:
+            self._change_first_octet(left)
 
     def _run_if_any(self, commands: str) -> None:
         if commands:
@@ -166,22 +185,6 @@ class Kernel:
             RealmGatewayError: The kernel refused; some may have been ended.
         """
         return client.end_flows(addresses)
-
-    def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
-        """Change the map of hosts in one transaction, and nothing else.
-
-        Raises:
-            ConfigurationError: A host can not be translated to; the map is as it was.
-            RealmGatewayError: It was refused; the map is as it was.
-        """
-        new = tuple(new)
-        first_octet = translation.first_octet(new, self._dnat)
-        commands = ruleset.host_changes(self._table, old, new, dnat=self._dnat)
-        if first_octet == self._first_octet:
-            if commands:
-                self.nft.run(commands)
-            return
-        self._move_hosts(commands, first_octet)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Tell the kernel of stray senders (packed addresses); who is known already keeps his time.
@@ -272,13 +275,13 @@ class Kernel:
             return False
         return True
 
-    def _review(self, netlink: IPRoute) -> sysctls.Review:
-        wan = self._settings.interfaces.wan
+    def _review(self, netlink: IPRoute, settings: Settings) -> sysctls.Review:
+        wan = settings.interfaces.wan
         read = {key: client.read_sysctl(key) for key in sysctls.keys(wan)}
         return sysctls.review(
             {key: value for key, value in read.items() if value is not None},
             wan=wan,
-            on_link=any(prefix.attachment is Attachment.ON_LINK for prefix in self._settings.pools.circular),
+            on_link=any(prefix.attachment is Attachment.ON_LINK for prefix in settings.pools.circular),
             default_by_wan=lambda: client.default_leaves_by(netlink, wan),
         )
 
@@ -292,16 +295,6 @@ class Kernel:
         self.nft.run(commands)
         self._place_queue_step(native=found.native_queue)
         self._place_translation()
-
-    def _move_hosts(self, commands: str, first_octet: int | None) -> None:
-        """Nothing may be sent to the end of one address behind the beginning of another: first, there is no rule."""
-        before = self._first_octet
-        self._change_first_octet(None)
-        try:
-            self.nft.run(commands)
-            before = first_octet
-        finally:
-            self._change_first_octet(before)
 
     def _change_first_octet(self, octet: int | None) -> None:
         self._first_octet = octet

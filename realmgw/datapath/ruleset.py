@@ -122,34 +122,11 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def host_changes(table: str, old: Iterable[Host], new: Iterable[Host], *, dnat: Dnat = Dnat.MAP) -> str:
-    """The transaction that changes the map of hosts, and nothing else.
-
-    Args:
-        table: Name of the table.
-        old: The hosts that the kernel has.
-        new: The hosts that it shall have.
-        dnat: How flows are sent to them.
-
-    Returns:
-        Commands for nft, empty when nothing changes.
-
-    Raises:
-        ConfigurationError: A host's address is not IPv4.
-    """
-    # Compared before they are written out: this runs beside the reactor, and most hosts stay.
-    before = {host.index: host for host in old}
-    after = {host.index: host for host in new}
-    gone = [host for index, host in before.items() if _address(after.get(index)) != host.address]
-    came = [host for index, host in after.items() if _address(before.get(index)) != host.address]
-    return "".join(line + "\n" for line in _hosts_changed(table, gone, came, dnat))
-
-
 def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     """The transaction that leads from one ruleset and its hosts to another.
 
     Hosts, the pool and the addresses for outgoing flows are changed in place; anything else replaces the whole table,
-    and its counters begin anew.
+    and its counters begin anew (see `is_replaced`).
 
     Args:
         before: What the kernel has.
@@ -162,7 +139,7 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     Raises:
         ConfigurationError: A host's address is not IPv4.
     """
-    if attrs.evolve(before, pool=after.pool, outbound=after.outbound) != after:
+    if is_replaced(before, after):
         return replacement(after, hosts.after().values())
     lines = list(_hosts_changed(after.table, hosts.gone, hosts.came, after.dnat))
     if before.pool != after.pool:
@@ -173,6 +150,12 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
         lines.append(f"flush chain inet {after.table} outbound")
         lines += (f"add rule inet {after.table} outbound {rule}" for rule in rules)
     return "".join(line + "\n" for line in lines)
+
+
+def is_replaced(before: Ruleset, after: Ruleset) -> bool:
+    """Whether `changes` replaces the tables: where the pool stands in two of them, another pool does so too."""
+    in_two = after.dnat is Dnat.MARK
+    return attrs.evolve(before, pool=before.pool if in_two else after.pool, outbound=after.outbound) != after
 
 
 def _hosts_changed(table: str, gone: Iterable[Host], came: Iterable[Host], dnat: Dnat) -> Iterator[str]:
@@ -205,10 +188,6 @@ def _elements(hosts: Iterable[Host], dnat: Dnat) -> Iterator[str]:
             raise ConfigurationError((f"{host.name}: its address is not IPv4, and only IPv4 can be translated",))
         value = _dotted(host.address) if dnat is Dnat.MAP else f"{marks.addressed(host.address):#x}"
         yield f"{marks.admitted(host.index):#x} : {value}"
-
-
-def _address(host: Host | None) -> bytes | None:
-    return None if host is None else host.address
 
 
 def _dotted(address: bytes) -> str:

@@ -58,9 +58,6 @@ class KernelSide(Protocol):
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """See `Kernel.apply`."""
 
-    def change_hosts(self, old: Iterable[Host], new: Iterable[Host]) -> None:
-        """See `Kernel.change_hosts`."""
-
     def change(self, settings: Settings, hosts: HostChange) -> None:
         """See `Kernel.change`."""
 
@@ -192,19 +189,6 @@ class DatapathService(service.Service):
         self._worker.stop()
 
     @inlineCallbacks
-    def replace_hosts(self, hosts: Iterable[Host]) -> Generator[Deferred[Any], Any, None]:
-        """Change the hosts that flows are translated to; flows that exist stay where they are.
-
-        Args:
-            hosts: All of them, those that stay included.
-
-        Returns:
-            A Deferred that fires when the kernel has them. When it fails, the kernel has those of before.
-        """
-        new = tuple(hosts)
-        yield self._worker.call(self._change_hosts, new)
-
-    @inlineCallbacks
     def change(
         self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]
     ) -> Generator[Deferred[Any], Any, None]:
@@ -277,11 +261,6 @@ class DatapathService(service.Service):
         for host in gone:
             del self._hosts[host.index]
         self._hosts.update((host.index, host) for host in came)
-
-    def _change_hosts(self, new: tuple[Host, ...]) -> None:
-        """In the worker's thread, so that two changes handed over in a row each see what the one before left."""
-        self._kernel.change_hosts(tuple(self._hosts.values()), new)
-        self._hosts = {host.index: host for host in new}
 
     @inlineCallbacks
     def _look(self) -> Generator[Deferred[Any], Any, None]:

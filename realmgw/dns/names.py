@@ -45,6 +45,22 @@ def to_wire(text: str) -> bytes:
     return wire
 
 
+def below(wire: bytes, label: str) -> bytes:
+    """The wire name of a label below a name.
+
+    Args:
+        wire: The name above it, lower case.
+        label: The label, with nothing escaped in it.
+
+    Raises:
+        BadNameError: The label is empty, longer than 63 octets, escaped or not ASCII, or the name longer than 255.
+    """
+    length = _LENGTHS.get(len(label))
+    if length is None or "\\" in label or not label.isascii() or len(label) + len(wire) >= MAX_NAME:
+        raise BadNameError(f"{label!r} can not be a label below {to_text(wire)!r}")
+    return length + label.encode().lower() + wire
+
+
 def _split(text: str) -> list[bytes]:
     """The labels of an absolute name; fast for one without escapes, since there may be a million of them."""
     try:

@@ -262,8 +262,14 @@ def _services(
 ) -> Iterator[tuple[bytes, Service]]:
     own = {name for name, sets in static.items() if Type.A in sets or Type.AAAA in sets}
     inside = set(authorities.by_apex)
+    parent, wire = "", b""  # most names stand next to those beside or above them
     for service in services:
-        name = names.to_wire(service.name)
+        label, _, rest = service.name.partition(".")
+        if rest != parent or not rest:
+            name = names.to_wire(service.name)
+            parent, wire = (rest, name[1 + name[0] :]) if "\\" not in label else ("", b"")
+        else:
+            name = names.below(wire, label)
         if name in own:
             continue
         above = name[1 + name[0] :]  # most names stand below one that was looked at already

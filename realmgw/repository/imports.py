@@ -10,6 +10,7 @@ from realmgw.errors import MalformedError
 from realmgw.repository.refusals import MAX_FAULTS, RefusedError, invalid, taken
 from realmgw.repository.store import UPSERT, Cursor, begin_version, checked, claims_of, version
 from realmgw.subscribers.documents import Document, Fault, Kind, document, head
+from realmgw.subscribers.shapes import Shapes
 
 BATCH = 1000
 """How many documents are given to the database at once."""
@@ -54,6 +55,7 @@ class Import:
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
+        self._shapes = Shapes()
         self._faults: list[Fault] = []
         self._number: int | None = None  # of the new version, once there is something to write
         self._changed = self._unchanged = self._deleted = 0
@@ -107,7 +109,7 @@ class Import:
         """The document's text, None if it shall be removed; its claims wait until everything was read."""
         if read.value is None:
             return None
-        text, entry = checked(read.kind, read.name, read.value)
+        text, entry = checked(read.kind, read.name, read.value, self._shapes)
         if entry is not None:
             rows = [(what, read.name, index) for what in claims_of(entry)]
             self._cursor.executemany("INSERT INTO wanted VALUES (?, ?, ?)", rows)

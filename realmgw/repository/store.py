@@ -21,6 +21,7 @@ from realmgw.repository.merge import merged
 from realmgw.repository.refusals import RefusedError, invalid, taken
 from realmgw.subscribers.documents import MAX_VALUE, Fault, Head, Kind, document_line, policy, subscriber
 from realmgw.subscribers.schema import Entry
+from realmgw.subscribers.shapes import Shapes
 from realmgw.subscribers.snapshot import service_names
 
 RETAINED = 10_000
@@ -227,13 +228,19 @@ def _checked(cursor: Cursor, kind: Kind, name: str, value: object) -> str:
     return text
 
 
-def checked(kind: Kind, name: str, value: object) -> tuple[str, Entry | None]:
+def checked(kind: Kind, name: str, value: object, shapes: Shapes | None = None) -> tuple[str, Entry | None]:
     """The text of a document, and what a subscriber is.
+
+    Args:
+        kind: Which one it is.
+        name: Its name.
+        value: The document.
+        shapes: As for `documents.subscriber`.
 
     Raises:
         RefusedError: It is not acceptable.
     """
-    entry, faults = subscriber(name, value) if kind is Kind.SUBSCRIBER else (None, policy(value))
+    entry, faults = subscriber(name, value, shapes) if kind is Kind.SUBSCRIBER else (None, policy(value))
     text = pointers.encode(value)
     if len(text.encode()) > MAX_VALUE:
         faults = (Fault("", f"longer than {MAX_VALUE} octets"),)

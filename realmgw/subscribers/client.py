@@ -17,11 +17,10 @@ from twisted.python.failure import Failure
 
 from realmgw.config import pointers
 from realmgw.config.settings import Repository as Settings
-from realmgw.config.settings import Watch, Zone
+from realmgw.config.settings import Watch
 from realmgw.errors import MalformedError, RealmGatewayError
 from realmgw.subscribers.backoff import Backoff
 from realmgw.subscribers.cache import Cache
-from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.documents import head
 from realmgw.subscribers.files import collector_at_rest
 from realmgw.subscribers.port import UnreachableError, Web
@@ -74,15 +73,12 @@ class RestRepository:
         fault: Why the last question had no good answer; empty when it had one.
     """
 
-    def __init__(
-        self, source: Source, settings: Settings, realm: Realm, cache: Cache | None, surroundings: Surroundings
-    ) -> None:
+    def __init__(self, source: Source, settings: Settings, cache: Cache | None, surroundings: Surroundings) -> None:
         """Knows nothing yet.
 
         Args:
             source: The repository.
             settings: How changes become known.
-            realm: The names that services may have.
             cache: The last good state on the disk; None: there is none.
             surroundings: Time, chance and threads.
         """
@@ -94,7 +90,7 @@ class RestRepository:
         self._clock = surroundings.clock
         self._in_thread = surroundings.in_thread
         self._backoff = Backoff(max(settings.interval, 1.0), surroundings.random)
-        self._replica = Replica(source.url, realm)
+        self._replica = Replica(source.url)
         self._is_new = True  # the cache was not read yet
         self._is_doubtful = False  # an answer could not be used: everything has to be asked for
         self._lock = DeferredLock()
@@ -250,14 +246,11 @@ class Surroundings:
     """Gives numbers from 0 to below 1."""
 
 
-def rest_repository(
-    settings: Settings, zones: Iterable[Zone], state: Path, reactor: Any, random: Callable[[], float]
-) -> RestRepository:
+def rest_repository(settings: Settings, state: Path, reactor: Any, random: Callable[[], float]) -> RestRepository:
     """The repository of a configuration, whose `url` is not None.
 
     Args:
         settings: Where and how.
-        zones: Every zone of the gateway.
         state: The folder for what must outlive the gateway.
         reactor: Twisted's.
         random: Gives numbers from 0 to below 1.
@@ -270,9 +263,7 @@ def rest_repository(
         return deferToThreadPool(reactor, reactor.getThreadPool(), function, *args)
 
     cache = Cache(state / CACHE, os.fsync) if settings.cache else None
-    return RestRepository(
-        Web(settings, reactor), settings, Realm(zones), cache, Surroundings(reactor, in_thread, random)
-    )
+    return RestRepository(Web(settings, reactor), settings, cache, Surroundings(reactor, in_thread, random))
 
 
 @attrs.frozen
@@ -304,6 +295,38 @@ def send(web: Web, lines: Iterable[bytes], progress: Callable[[int], None]) -> A
             raise UnreachableError(f"{web.url}: this is no answer of a repository")
         sent = Sent(sent.changed + answer["changed"], sent.unchanged + answer["unchanged"])
         progress(sent.changed + sent.unchanged)
+    return sent
+
+
+def send_all(settings: Settings, lines: Iterable[bytes], progress: Callable[[int], None]) -> Sent:
+    """`send`, for a command: runs the reactor until it is done, which a process can do once only.
+
+    Args:
+        settings: Where the repository is, and how it is trusted; `url` is not None.
+        lines: As for `send`.
+        progress: As for `send`.
+
+    Raises:
+        PlatformError: A file that the settings name can not be used; nothing was sent.
+        UnreachableError: The repository can not be reached, or refuses a batch; earlier batches stay.
+    """
+    from twisted.internet import reactor  # noqa: PLC0415 - importing it any sooner would install the default one
+
+    loop: Any = reactor
+    web = Web(settings, loop)
+    ends: list[Any] = []
+
+    def begin() -> None:
+        done: Deferred[Any] = send(web, lines, progress)
+        done.addBoth(ends.append).addBoth(lambda _: web.close()).addBoth(lambda _: loop.stop())
+
+    loop.callWhenRunning(begin)
+    loop.run()
+    if not ends:
+        raise UnreachableError(f"{web.url}: interrupted")
+    if isinstance(ends[0], Failure):
+        ends[0].raiseException()
+    sent: Sent = ends[0]
     return sent
 
 

@@ -39,7 +39,18 @@ class Realm:
         self._endings = tuple(f".{zone}" for zone in self._forward)
         self._own = frozenset(own)
         self._pool = tuple(pool)
+        self._ranges = tuple((int(each[0]), int(each[-1])) for each in self._pool if each.version == 4)
+        self._own_numbers = frozenset(int(each) for each in self._own if each.version == 4)
         self._has_service_pool = has_service_pool
+        self._said = (self._forward, self._aliases, frozenset(self._taken), self._own, self._pool, has_service_pool)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both refuse the same."""
+        return isinstance(other, Realm) and self._said == other._said
+
+    def __hash__(self) -> int:
+        """Equal for equal ones."""
+        return hash(self._said)
 
     @classmethod
     def of(cls, settings: Settings) -> Realm:
@@ -84,11 +95,28 @@ class Realm:
 
     def contradictions(self, entry: Entry) -> Iterator[str]:
         """Everything that a subscriber can not be, beside other subscribers."""
+        if self._is_usual(entry):
+            return
         yield from self.refusals_of_address(entry)
         for offer in entry.services or ():
             yield from self.refusals(offer.name)
             if offer.terms.proxy_required:
                 yield from self.refusals_of_offer(offer)
+
+    def _is_usual(self, entry: Entry) -> bool:
+        """Whether there is nothing to be said of a subscriber, found out quickly: there are very many."""
+        number = int(entry.address)
+        if self._aliases or number in self._own_numbers:
+            return False
+        for first, last in self._ranges:
+            if first <= number <= last:
+                return False
+        endings, taken, is_served = self._endings, self._taken, self._has_service_pool
+        for offer in entry.services or ():
+            name = offer.name
+            if not name.endswith(endings) or name in taken or (offer.terms.proxy_required and not is_served):
+                return False
+        return True
 
 
 class Collection:

@@ -11,16 +11,19 @@ they are what changed after version S, and a document that was deleted has the v
 from __future__ import annotations
 
 import enum
+import json
 import re
 from collections.abc import Iterable, Iterator
 
 import attrs
 
 from realmgw.config import names, pointers
-from realmgw.config.document import Problems
+from realmgw.config.document import Problems, parse
 from realmgw.config.policy_schema import POLICY, fragment
 from realmgw.errors import MalformedError
+from realmgw.subscribers.pieces import alone
 from realmgw.subscribers.schema import Entry, entries
+from realmgw.subscribers.shapes import Shapes
 
 FORMAT = 1
 """Of the lines."""
@@ -29,6 +32,7 @@ MAX_VALUE = 63 * 2**10  # octets
 MAX_LINE = 64 * 2**10  # octets
 """The longest line: a document with its kind and name."""
 
+_FLOW = json.JSONEncoder(ensure_ascii=False)
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -89,16 +93,21 @@ def canonical(kind: Kind, name: str) -> str:
     return name
 
 
-def subscriber(name: str, value: object) -> tuple[Entry | None, tuple[Fault, ...]]:
+def subscriber(name: str, value: object, shapes: Shapes | None = None) -> tuple[Entry | None, tuple[Fault, ...]]:
     """Reads a subscriber document.
 
     Args:
         name: Its canonical name.
         value: The document.
+        shapes: What other documents look like, where there are many; gets this one.
 
     Returns:
         The entry, or None and everything that is wrong.
     """
+    piece = b"" if shapes is None else _piece(name, value)
+    alike = None if shapes is None else shapes.read(piece)
+    if alike is not None and alike.name == name:
+        return alike, ()
     try:
         root = pointers.node({name: value})
     except MalformedError as error:
@@ -111,7 +120,19 @@ def subscriber(name: str, value: object) -> tuple[Entry | None, tuple[Fault, ...
     [entry] = found
     if entry.name != name:
         return None, (Fault("", f"this is {entry.name}, not {name}: write {name} as its first FQDN, or keep it there"),)
+    if shapes is not None:
+        written = parse(piece, problems)
+        if written is not None and not problems.found:
+            shapes.learn(piece, written, entry, alone)
     return entry, ()
+
+
+def _piece(name: str, value: object) -> bytes:
+    """A document as a piece of a file: what JSON makes of it, YAML makes as well."""
+    try:
+        return f'"{name}": {_FLOW.encode(value)}\n'.encode()
+    except (RecursionError, UnicodeEncodeError):
+        return b""  # of no shape: the full reading tells what is wrong
 
 
 def policy(value: object) -> tuple[Fault, ...]:

@@ -16,9 +16,13 @@ from realmgw.subscribers.files import MAX_FILE, files
 from realmgw.subscribers.pieces import Unit, read
 from realmgw.subscribers.recall import Memory
 from realmgw.subscribers.schema import Entry
+from realmgw.subscribers.shapes import Shapes
 
 SETTLED = 0.1  # seconds
 """A file that changed within so long a time before it was read may change again without getting another time stamp."""
+
+SHORT = 2**16  # octets
+"""Of a file with a few subscribers."""
 
 Version = tuple[int, int, int, int]
 """A file's inode, size, and times of change."""
@@ -40,18 +44,19 @@ class Folders:
         memory: What is known from an earlier life of the program.
 
     Attributes:
-        parsed: How many pieces had to be parsed, in all.
+        parsed: How many pieces were new, in all.
     """
 
     def __init__(self, wall: Callable[[], float], memory: Memory | None = None) -> None:
         self._wall = wall
         self._memory = memory or Memory()
+        self._shapes = Shapes()
         self._known: dict[Path, _Known] = {}
         self.parsed = 0
 
     def settle(self) -> None:
         """Forgets the earlier life: after the start, everything has been read once."""
-        self._memory = Memory()
+        self._memory, self._shapes = Memory(), Shapes()
 
     @property
     def versions(self) -> dict[str, Version]:
@@ -102,7 +107,7 @@ class Folders:
         text = _text(path, problems)
         if text is None:
             return _Known(None, self._as_before(path, former, problems.lines()))
-        unit = yield from read(str(path), text, former.unit if former else None, self._look_up)
+        unit = yield from read(str(path), text, former.unit if former else None, self._look_up, self._shapes)
         if unit.problems:
             return _Known(None, self._as_before(path, former, unit.problems))
         if former is not None and former.unit.tokens == unit.tokens and not former.unit.problems:
@@ -157,7 +162,9 @@ class _Listing:
 def _text(path: Path, problems: Problems) -> bytes | None:
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_FILE + 1)
+            text = file.read(SHORT)
+            if len(text) == SHORT:  # room for the longest one is not made for each of many short ones
+                text += file.read(MAX_FILE + 1 - SHORT)
     except OSError as error:
         problems.add(None, f"can not be read: {error.strerror}")
         return None

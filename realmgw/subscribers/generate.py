@@ -99,6 +99,13 @@ class Template:
             for each in pieces:
                 yield _render(each, number).encode()
 
+    @property
+    def subscribers(self) -> int:
+        """How many there are for each number, of a template that `check` has accepted."""
+        root = parse(self._text.encode(), Problems(self._source))
+        assert isinstance(root, Mapping), "checked"
+        return len(root.pairs)
+
     def write(self, numbers: range, folder: Path, progress: Progress, *, per_file: int = PER_FILE) -> list[Path]:
         """Writes the renderings, which `check` has accepted, to new files.
 

@@ -17,6 +17,7 @@ import attrs
 from realmgw import __version__
 from realmgw.config.document import Problems, parse
 from realmgw.subscribers.schema import Entry, entries
+from realmgw.subscribers.shapes import Shapes
 
 TOKEN = 12  # octets
 """Of a token: two different pieces have the same one once in a universe."""
@@ -24,8 +25,9 @@ PIECES_AT_ONCE = 64
 """So many pieces are passed over between two yields; one that has to be parsed counts like that many."""
 
 _ALIKE = f"realmgw {__version__} 1\n".encode()  # another schema may make something else of the same text
-_BEGIN = re.compile(rb"^[^\s#\]}]", re.MULTILINE)
-_WHOLE = re.compile(rb"^(?:---|%|\?|[\[{\]}&*!|>@`-])", re.MULTILINE)
+# Both in a text with a line end before it: what begins with a fixed octet is found several times as fast.
+_BEGIN = re.compile(rb"\n[^\s#\]}]")
+_WHOLE = re.compile(rb"\n(?:---|%|\?|[\[{\]}&*!|>@`-])")
 
 
 @attrs.frozen(eq=False)
@@ -41,6 +43,14 @@ class Unit:
     it is the mapping of tokens itself: an entry is equal to nothing else, so it can be its own token."""
     problems: tuple[str, ...] = ()
     """What is wrong: then the rest of the unit is what the source said before, or nothing."""
+    lines: Mapping[str, int] = attrs.Factory(dict)
+    """The lines, counted from 1, where the hosts in `entries` stand, if the source is a file that was read.
+    `Register.commit` empties it too."""
+
+    def place(self, name: str) -> str:
+        """Where a host stands, for messages; of a file that was not read now, the name has to do."""
+        line = self.lines.get(name)
+        return f"{self.source}: {name}" if line is None else f"{self.source}:{line}:1: {name}"
 
 
 Recall = Callable[[bytes], "list[Entry] | None"]
@@ -52,7 +62,7 @@ def nothing_recalled(_token: bytes) -> None:
 
 
 def read(
-    source: str, text: bytes, former: Unit | None, recall: Recall = nothing_recalled
+    source: str, text: bytes, former: Unit | None, recall: Recall = nothing_recalled, shapes: Shapes | None = None
 ) -> Generator[None, None, Unit]:
     """Reads a subscriber file.
 
@@ -61,11 +71,12 @@ def read(
         text: All of it.
         former: What it said before.
         recall: What is known of pieces.
+        shapes: What pieces of other files look like; gets those of this one.
 
     Returns:
         What it says now; with any problem in it, what it said before, and the problems.
     """
-    reading = _Reading(source, former, recall)
+    reading = _Reading(source, former, recall, shapes or Shapes())
     for count, (line, piece) in enumerate(_pieces(text)):
         if reading.take(piece, line) or not count % PIECES_AT_ONCE:
             yield
@@ -74,34 +85,46 @@ def read(
 
 def _pieces(text: bytes) -> Generator[tuple[int, bytes], None, None]:
     """The pieces, each with the number of lines before it. What can not be split by lines is one piece."""
-    if _WHOLE.search(text):
+    after_end = b"\n" + text
+    if _WHOLE.search(after_end):
         yield 0, text
         return
     lines, begin = 0, None
-    for match in _BEGIN.finditer(text):
+    for match in _BEGIN.finditer(after_end):
+        start = match.start()  # in the text itself
         if begin is None:
-            lines = text.count(b"\n", 0, match.start())
+            lines = text.count(b"\n", 0, start)
         else:
-            piece = text[begin : match.start()]
+            piece = text[begin:start]
             yield lines, piece
             lines += piece.count(b"\n")
-        begin = match.start()
+        begin = start
     if begin is not None:
         yield lines, text[begin:]
+
+
+def alone(piece: bytes) -> Entry | None:
+    """The only subscriber of a piece without problems; None if it is another piece."""
+    problems = Problems("")
+    root = parse(piece, problems)
+    found = [] if root is None else entries(root, problems)
+    return found[0] if len(found) == 1 and not problems.found else None
 
 
 class _Reading:
     """One pass over the pieces of one file."""
 
-    def __init__(self, source: str, former: Unit | None, recall: Recall) -> None:
+    def __init__(self, source: str, former: Unit | None, recall: Recall, shapes: Shapes) -> None:
         self._source = source
         self._former = former
         self._recall = recall
+        self._shapes = shapes
         self._names: dict[Hashable, list[str]] = {}
         for name, token in former.tokens.items() if former else ():
             self._names.setdefault(token, []).append(name)
         self._tokens: dict[str, Hashable] = {}
         self._entries: dict[str, Entry] = {}
+        self._lines: dict[str, int] = {}
         self._problems: list[tuple[int, int, str]] = []
 
     def take(self, piece: bytes, line: int) -> bool:
@@ -111,12 +134,16 @@ class _Reading:
         if names is not None:
             for name in names:
                 self._keep(name)
+                self._lines[name] = line + 1
                 self._add(name, token, line)
             return False
         found = self._recall(token)
+        if found is None and (alike := self._shapes.read(piece)) is not None:
+            found = [alike]
         parsed = found is None
         for entry in self._parse(piece, line) if found is None else found:
             self._entries[entry.name] = entry
+            self._lines[entry.name] = line + 1
             self._add(entry.name, token, line)
         return parsed
 
@@ -131,6 +158,8 @@ class _Reading:
         root = parse(piece, problems)
         found = [] if root is None else entries(root, problems)
         self._problems += [(line + at, column, text) for at, column, text in problems.found]
+        if root is not None and len(found) == 1 and not problems.found:
+            self._shapes.learn(piece, root, found[0], alone)
         return found
 
     def _add(self, name: str, token: Hashable, line: int) -> None:
@@ -141,7 +170,7 @@ class _Reading:
     def unit(self) -> Unit:
         """What the file says."""
         if not self._problems:
-            return Unit(self._source, self._tokens, self._entries)
+            return Unit(self._source, self._tokens, self._entries, lines=self._lines)
         problems = Problems(self._source)
         problems.found = self._problems
         tokens = self._former.tokens if self._former else {}

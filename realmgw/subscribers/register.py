@@ -8,7 +8,7 @@ and touches nothing; `commit` then amends the directory in place, in a time that
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 import attrs
 
@@ -17,7 +17,7 @@ from realmgw.subscribers.collection import Realm, host_of, service_of
 from realmgw.subscribers.indices import Indices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.pieces import Unit
-from realmgw.subscribers.schema import Entry
+from realmgw.subscribers.schema import Entry, Offer, Terms
 
 AT_ONCE = 64
 """So many hosts are looked at between two yields."""
@@ -49,6 +49,11 @@ class Changes:
     """The services of every host that is new, different, or told by another source, by its name."""
     owners: Mapping[str, str] = attrs.Factory(dict)
     """The sources of these hosts."""
+    realm: Realm | None = None
+    """What subscribers may say from now on."""
+    beyond: Mapping[str, tuple[str, ...]] = attrs.Factory(dict)
+    """Hosts that nobody wrote differently, and that contradict the realm since that has changed: they stay, and what is
+    wrong is told among the problems."""
 
     def __bool__(self) -> bool:
         """Whether anything that matters to other rooms is different."""
@@ -78,6 +83,13 @@ class Register:
         self._by_host: dict[str, tuple[Service, ...]] = {}
         self._owners: dict[str, str] = {}
         self._by_address: dict[bytes, Host] = {}
+        self._realm: Realm | None = None
+        self._beyond: Mapping[str, tuple[str, ...]] = {}
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """Which source each host comes from, by its name."""
+        return self._owners
 
     @property
     def units(self) -> Mapping[str, Unit]:
@@ -95,8 +107,9 @@ class Register:
     def changes(self, units: Iterable[Unit], realm: Realm | Iterable[Zone]) -> Generator[None, None, Changes]:
         """Finds out what is different when the sources say this.
 
-        A source that contradicts another one, or the zones, is left as it was. Who has a name or an address already
-        keeps it; among those who are new, the earlier source does.
+        A source that contradicts another one, or the realm, is left as it was. Who has a name or an address already
+        keeps it; among those who are new, the earlier source does. When the realm is another one than before, hosts
+        that contradict it stay as they are as well, and are told.
 
         Args:
             units: What every source says, in the order in which they count; unchanged ones as the same object.
@@ -112,17 +125,32 @@ class Register:
         touched: list[tuple[Unit | None, Unit | None]]
         touched = [(self._units.get(source), unit) for source, unit in said.items()]
         touched += [(unit, None) for source, unit in self._units.items() if source not in said]
-        review = _Review(
-            self,
-            realm if isinstance(realm, Realm) else Realm(realm),
-            [(old, new) for old, new in touched if old is not new],
-        )
+        realm = realm if isinstance(realm, Realm) else Realm(realm)
+        review = _Review(self, realm, [(old, new) for old, new in touched if old is not new])
         while (yield from review.round()):
             pass
         for source, lines in review.refused.items():
             former = self._units.get(source, Unit(source))
             said[source] = attrs.evolve(former, entries={}, problems=tuple(lines))
-        return (yield from self._build(review, said))
+        changes = yield from self._build(review, said)
+        beyond = yield from self._beyond_now(review, realm)
+        told = (line for each in beyond.values() for line in each)
+        return attrs.evolve(changes, realm=realm, beyond=beyond, problems=(*changes.problems, *told))
+
+    def _beyond_now(self, review: _Review, realm: Realm) -> Generator[None, None, dict[str, tuple[str, ...]]]:
+        """What is wrong with hosts that nobody wrote differently; looked for when the realm is another one."""
+        left = review.gone | review.came.keys()
+        if self._realm is None or realm == self._realm:
+            return {name: lines for name, lines in self._beyond.items() if name not in left}
+        found: dict[str, tuple[str, ...]] = {}
+        for count, host in enumerate(tuple(self.directory.hosts.values())):
+            if host.name not in left:
+                lines = tuple(realm.contradictions(_entry_of(host, self._by_host[host.name])))
+                if lines:
+                    found[host.name] = tuple(f"{self._owners[host.name]}: {host.name}: {line}" for line in lines)
+            if not count % AT_ONCE:
+                yield
+        return found
 
     def _build(self, review: _Review, said: dict[str, Unit]) -> Generator[None, None, Changes]:
         """Hosts and services of what came, and what is left of what went."""
@@ -197,6 +225,7 @@ class Register:
         self._owners.update(changes.owners)
         self._units = {source: _without_entries(unit) for source, unit in changes.units.items()}
         self.problems = changes.problems
+        self._realm, self._beyond = changes.realm, changes.beyond
 
     def _forget_address(self, host: Host) -> None:
         for address in addresses_of(host):
@@ -214,6 +243,12 @@ class Register:
         return None if host is None else host.name
 
 
+def _entry_of(host: Host, services: Iterable[Service]) -> Entry:
+    """What the realm has to know of a host."""
+    offers = tuple(Offer(each.name, Terms(proxy_required=each.proxy_required)) for each in services)
+    return Entry(host.name, IPv4Address(host.address), offers, host.groups, host.max_claims)
+
+
 def addresses_of(host: Host) -> tuple[bytes, ...]:
     """Every private address of a host, packed; flows are translated to the first one."""
     return (host.address, *host.identity.addresses)
@@ -223,6 +258,8 @@ def _without_entries(unit: Unit) -> Unit:
     """Entries were made into hosts by now; kept, they would take more memory than these."""
     if isinstance(unit.entries, dict) and unit.entries is not unit.tokens:
         unit.entries.clear()
+    if isinstance(unit.lines, dict):
+        unit.lines.clear()
     return unit
 
 
@@ -278,17 +315,36 @@ class _Review:
         for count, (name, token) in enumerate(new.tokens.items()):
             if there.get(name) != token:
                 entry = new.entries[name]
-                lines = list(self._contradictions(entry, new.source, taken))
+                lines = list(self._contradictions(entry, new.place(name), taken))
                 if lines:
                     self.refused.setdefault(new.source, []).extend(lines)
                 self.came[name] = entry, new.source
             if not count % AT_ONCE:
                 yield
 
-    def _contradictions(self, entry: Entry, source: str, taken: dict[object, str]) -> Iterator[str]:
+    def _contradictions(self, entry: Entry, place: str, taken: dict[object, str]) -> Iterator[str]:
         """What is wrong with an entry beside all others, a line each; what it claims is taken from now on."""
+        if not self._is_alone(entry, taken):
+            yield from self._collisions(entry, place, taken)
+        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
+
+    def _is_alone(self, entry: Entry, taken: dict[object, str]) -> bool:
+        """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""
         register = self._register
-        place = f"{source}: {entry.name}"
+        names = [offer.name for offer in entry.services or ()]
+        addresses = (entry.address.packed, *entry.identity.addresses)
+        claims: dict[object, str] = dict.fromkeys((("host", entry.name), *addresses, *names), entry.name)
+        if len(claims) <= len(addresses) + len(names) or not taken.keys().isdisjoint(claims):
+            return False
+        if entry.name in register.owners or not register.directory.services.keys().isdisjoint(names):
+            return False
+        if any(register.owner_of_address(address) is not None for address in addresses):
+            return False
+        taken.update(claims)
+        return True
+
+    def _collisions(self, entry: Entry, place: str, taken: dict[object, str]) -> Iterator[str]:
+        register = self._register
         addresses = (entry.address.packed, *entry.identity.addresses)
         services = [offer.name for offer in entry.services or ()]
         claims: list[tuple[object, str, str | None]] = [
@@ -301,7 +357,6 @@ class _Review:
             if other is not None:
                 yield f"{place}: {what} belongs to {other} of {self._where(other)} already: remove one of them"
             taken[key] = entry.name
-        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
 
     def _where(self, host: str) -> str:
         came = self.came.get(host)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from realmgw.errors import MalformedError
 from realmgw.subscribers import documents
-from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.documents import Document, Fault, Kind
+from realmgw.subscribers.documents import Document, Kind
 from realmgw.subscribers.schema import Entry
-from realmgw.subscribers.snapshot import NOTHING, Snapshot, following, service_names
+from realmgw.subscribers.shapes import Shapes
+from realmgw.subscribers.snapshot import NOTHING, Snapshot, following
 
 
 @attrs.frozen(eq=False)
 class Replica:
-    """The state of a repository as it was last told."""
+    """The state of a repository as it was last told. Which of it a gateway can use is for its `Realm` to say."""
 
     place: str
     """The repository's URL, for messages."""
-    realm: Realm = attrs.field(repr=False)
-    """The names that services may have."""
     snapshot: Snapshot = NOTHING
     """What there is; its identity is the repository's version."""
     refused: Mapping[tuple[Kind, str], tuple[str, ...]] = attrs.Factory(dict)
@@ -38,9 +36,9 @@ class Replica:
         """
         head, stream = documents.lines(lines)
         if head.since is None:
-            new = _Amendment(self.place, self.realm)
+            new = _Amendment(self.place)
         elif head.since == self.snapshot.identity:
-            new = _Amendment(self.place, self.realm, self)
+            new = _Amendment(self.place, self)
         else:
             raise MalformedError(f"{self.place} tells what changed since {head.since}, which was not asked")
         for each in stream:
@@ -56,9 +54,9 @@ class Replica:
 class _Amendment:
     """A new state while it is put together."""
 
-    def __init__(self, place: str, realm: Realm, former: Replica | None = None) -> None:
+    def __init__(self, place: str, former: Replica | None = None) -> None:
         self._place = place
-        self._realm = realm
+        self._shapes = Shapes()
         self._entries: dict[str, Entry] = dict(former.snapshot.entries) if former else {}
         self._policies: dict[str, object] = dict(former.snapshot.policies) if former else {}
         self.refused: dict[tuple[Kind, str], tuple[str, ...]] = dict(former.refused) if former else {}
@@ -70,24 +68,28 @@ class _Amendment:
         if value is None:
             return
         if kind is Kind.SUBSCRIBER:
-            entry, faults = documents.subscriber(name, value)
+            entry, faults = documents.subscriber(name, value, self._shapes)
             if entry is not None:
-                faults = tuple(self._beyond(entry))
-            if entry is not None and not faults:
                 self._entries[name] = entry
         else:
             faults = documents.policy(value)
             if not faults:
                 self._policies[name] = value
         if faults:
-            place = f"{self._place}/v1/{kind.value}/{name}"
+            place = place_of(self._place, kind, name)
             self.refused[kind, name] = tuple(f"{place}: {fault.pointer or '/'}: {fault.text}" for fault in faults)
-
-    def _beyond(self, entry: Entry) -> Iterator[Fault]:
-        """What is wrong with the names of services in this gateway's zones."""
-        for name in service_names(entry):
-            yield from (Fault("", refusal) for refusal in self._realm.refusals(name))
 
     def snapshot(self, version: str) -> Snapshot:
         problems = tuple(line for lines in self.refused.values() for line in lines)
         return Snapshot(version, self._entries, self._policies, problems)
+
+
+def place_of(repository: str, kind: Kind, name: str) -> str:
+    """Where a document is, for messages.
+
+    Args:
+        repository: Its repository's URL.
+        kind: What it is.
+        name: Its name.
+    """
+    return f"{repository}/v1/{kind.value}/{name}"

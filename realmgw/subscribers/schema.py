@@ -56,6 +56,8 @@ from realmgw.subscribers.protocols import PROTOCOLS, protocol
 
 DEFAULT_MAX_CLAIMS = 100
 """How many claims may be pending on a host whose file says nothing."""
+MOST_CLAIMS = 1_000_000
+"""The most that a file may say."""
 
 
 class Label(enum.Enum):
@@ -282,7 +284,7 @@ def _shared(groups: tuple[str, ...]) -> tuple[str, ...]:
 
 _service_name = remembered(Label.SERVICE, name)
 _address = remembered(Label.ADDRESS, parsed(ipv4))
-_max_claims = integer(0, 1_000_000)
+_max_claims = integer(0, MOST_CLAIMS)
 _groups = sequence(parsed(str))
 _words = sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits"))
 _CARRIERGRADE: Section[IPv4Address] = Section(

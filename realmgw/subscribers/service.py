@@ -217,6 +217,7 @@ class RecallService(Service):
         written: Puts together what is to be kept, step by step (`recall.written`).
         write: Keeps it.
         clock: The reactor.
+        is_kept: What is served when the gateway starts was kept by an earlier one; if not, it is kept at once.
     """
 
     name = "recall"
@@ -227,7 +228,10 @@ class RecallService(Service):
         written: Callable[[], Generator[None, None, bytes | None]],
         write: Callable[[bytes], Deferred[None]],
         clock: IReactorTime,
+        *,
+        is_kept: bool,
     ) -> None:
+        self._is_kept = is_kept
         self._units = units
         self._written = written
         self._write = write
@@ -238,10 +242,10 @@ class RecallService(Service):
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """What is served when the gateway starts was kept by the start."""
+        """Looks for the first time."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self._kept = self._units()
-        self._loop.start(RECALL_INTERVAL, now=False)
+        self._kept = self._units() if self._is_kept else None
+        self._loop.start(RECALL_INTERVAL, now=True)
 
     def stopService(self) -> None:
         """What has changed since the last time is read again by the next start."""

@@ -260,6 +260,41 @@ class RepositoryTests(ReloadTestCase):
         outcome = self.tell("x", problems=("https://db.example.org: one document is bad",))
         self.assertEqual((outcome.status, len(outcome.problems)), (Status.APPLIED, 1))
 
+    def test_a_subscriber_outside_the_zones_is_left_out_by_itself(self) -> None:
+        """Until the gateway has its zone: no restart is needed for it, nor does the repository have to say it again."""
+        self.entries["x.example.net."] = Entry(
+            "x.example.net.", IPv4Address("192.168.1.9"), (Offer("x.example.net."),), (), 5
+        )
+        outcome = self.tell("x")
+        [problem] = outcome.problems
+        self.assertTrue(
+            problem.startswith("https://db.example.org/v1/subscribers/x.example.net.: /: x.example.net. lies outside")
+        )
+        self.assertEqual(outcome.plan.hosts_added, ("x.example.org.",))
+        text = self.gateway.path.read_text()
+        self.gateway.path.write_text(text.replace("admin.example.org}}", "admin.example.org}, example.net: }"))
+        outcome = only(self.gateway.reload())
+        self.assertEqual((outcome.problems, outcome.plan.hosts_added), ((), ("x.example.net.",)))
+        self.gateway.path.write_text(text)
+        outcome = only(self.gateway.reload())
+        self.assertEqual((len(outcome.problems), outcome.plan.hosts_removed), (1, ()))
+
+
+class ZoneTests(ReloadTestCase):
+    """Zones that change."""
+
+    def test_names_of_unchanged_files_outside_new_zones_are_told(self) -> None:
+        """They stay what they are, without an answer; the status says so until somebody puts it right."""
+        text = self.gateway.path.read_text()
+        self.gateway.path.write_text(text.replace("example.org:", "example.net:"))
+        outcome = only(self.gateway.reload())
+        self.assertEqual((outcome.status, len(outcome.problems)), (Status.APPLIED, 2), outcome.problems)
+        self.assertIn("a.example.org. lies outside our zones", outcome.problems[0])
+        self.assertEqual(self.gateway.running.register.problems, outcome.problems)
+        self.assertEqual(len(only(self.gateway.reload()).problems), 2)
+        self.gateway.path.write_text(text)
+        self.assertEqual(only(self.gateway.reload()).problems, ())
+
 
 class WaitingTests(ReloadTestCase):
     """Queries that wait for an address."""

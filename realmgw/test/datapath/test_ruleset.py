@@ -17,6 +17,7 @@ from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
+from realmgw.test.datapath.moves import change
 
 SETTINGS = config.Settings(
     name="gwa",
@@ -186,15 +187,24 @@ class ReplacementTests(SynchronousTestCase):
 
 
 class HostChangesTests(SynchronousTestCase):
-    """`host_changes`: from one map to the other."""
+    """`changes`, when only hosts are others: from one map to the other."""
+
+    def setUp(self) -> None:
+        """Some rules, which stay."""
+        self.ruleset = Ruleset.of(SETTINGS, native_queue=False)
+
+    def changes(self, old: list[Host], new: list[Host], dnat: Dnat = Dnat.MAP) -> str:
+        """The transaction."""
+        rules = attrs.evolve(self.ruleset, table="t", dnat=dnat)
+        return ruleset.changes(rules, rules, change(old, new))
 
     def test_nothing_is_said_when_nothing_changes(self) -> None:
         """Other objects for the same hosts are no change."""
-        self.assertEqual(ruleset.host_changes("t", [host(1, "192.0.2.1")], [host(1, "192.0.2.1")]), "")
+        self.assertEqual(self.changes([host(1, "192.0.2.1")], [host(1, "192.0.2.1")]), "")
 
     def test_changed_address_is_deleted_before_it_is_added(self) -> None:
         """The kernel refuses a second value for a key that is there."""
-        changes = ruleset.host_changes("t", [host(1, "192.0.2.1")], [host(1, "192.0.2.2")])
+        changes = self.changes([host(1, "192.0.2.1")], [host(1, "192.0.2.2")])
         self.assertEqual(
             changes,
             "delete element inet t hosts { 0x20000001 }\nadd element inet t hosts { 0x20000001 : 192.0.2.2 }\n",
@@ -202,16 +212,16 @@ class HostChangesTests(SynchronousTestCase):
 
     def test_moved_host_has_another_mark(self) -> None:
         """The same in the other ways: it is the value that has the address."""
-        changes = ruleset.host_changes("t", [host(1, "192.0.2.1")], [host(1, "192.0.2.2")], dnat=Dnat.MARK)
+        changes = self.changes([host(1, "192.0.2.1")], [host(1, "192.0.2.2")], Dnat.MARK)
         self.assertIn("add element inet t hosts { 0x20000001 : 0x20000202 }\n", changes)
 
     @given(*[st.dictionaries(st.integers(1, 40), st.integers(1, 5)) for _ in range(2)])
     def test_map_becomes_the_new_one(self, old: dict[int, int], new: dict[int, int]) -> None:
         """Whatever was there before, what is in the map afterwards is what would be put into an empty one."""
         old_hosts, new_hosts = ([host(i, f"192.0.2.{a}") for i, a in each.items()] for each in (old, new))
-        before = applied(ruleset.host_changes("t", (), old_hosts), {})
-        after = applied(ruleset.host_changes("t", old_hosts, new_hosts), before)
-        self.assertEqual(after, applied(ruleset.host_changes("t", (), new_hosts), {}))
+        before = applied(self.changes([], old_hosts), {})
+        after = applied(self.changes(old_hosts, new_hosts), before)
+        self.assertEqual(after, applied(self.changes([], new_hosts), {}))
 
 
 class StrayAdditionsTests(SynchronousTestCase):

@@ -17,8 +17,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING, WATCH_INTERVAL, DatapathService, KernelThread
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
+from realmgw.test.config.test_schema import MINIMAL, settings
 from realmgw.testing import MemoryWorker, RecordingKernel
 
+SETTINGS = settings(MINIMAL)
 HOSTS = tuple(
     Host(index=index, name=f"h{index}.example.", address=bytes([192, 0, 2, index]), max_claims=1) for index in (1, 2)
 )
@@ -126,29 +128,29 @@ class StartTests(DatapathServiceTestCase):
 
 
 class HostsTests(DatapathServiceTestCase):
-    """`replace_hosts`."""
+    """`change`, when only hosts are others."""
 
     def test_changes_in_a_row_begin_where_the_one_before_ended(self) -> None:
         """Though both are handed over before the first was made."""
         self.start()
-        changes = [self.service.replace_hosts(hosts) for hosts in (HOSTS[:1], HOSTS[1:])]
+        changes = [self.service.change(SETTINGS, *moves) for moves in ((HOSTS[1:], ()), (HOSTS[:1], HOSTS[1:]))]
         self.worker.work()
         for change in changes:
             self.successResultOf(change)
-        made = [("change_hosts", HOSTS, HOSTS[:1]), ("change_hosts", HOSTS[:1], HOSTS[1:])]
-        self.assertEqual(self.kernel.calls[1:], made)
+        self.assertEqual(self.kernel.befores, [HOSTS, HOSTS[:1]])
+        self.assertEqual(self.kernel.calls[-1], ("change", SETTINGS, HOSTS[:1], HOSTS[1:]))
 
     def test_refused_change_is_told_and_the_next_begins_where_it_began(self) -> None:
         """The kernel has the hosts of before."""
         self.start()
         self.kernel.refusal = RealmGatewayError("nft: no")
-        refused = self.service.replace_hosts(HOSTS[:1])
+        refused = self.service.change(SETTINGS, HOSTS[1:], ())
         self.worker.work()
         self.failureResultOf(refused, RealmGatewayError)
         self.kernel.refusal = None
-        self.service.replace_hosts(())
+        self.service.change(SETTINGS, HOSTS, ())
         self.worker.work()
-        self.assertEqual(self.kernel.calls[-1], ("change_hosts", HOSTS, ()))
+        self.assertEqual(self.kernel.befores[-1], HOSTS)
 
 
 class WatchTests(DatapathServiceTestCase):
@@ -173,7 +175,7 @@ class WatchTests(DatapathServiceTestCase):
     def test_table_that_is_gone_is_put_back(self) -> None:
         """With the hosts of now, not those of the start."""
         self.start()
-        self.service.replace_hosts(HOSTS[:1])
+        self.service.change(SETTINGS, HOSTS[1:], ())
         self.worker.work()
         self.kernel.counters = {}
         self.look()

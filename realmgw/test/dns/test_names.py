@@ -53,6 +53,20 @@ class TextTests(SynchronousTestCase):
             self.assertEqual(dns.name.from_text(text).to_wire(), name)
 
 
+class BelowTests(SynchronousTestCase):
+    """A label below a name that is known in its wire form."""
+
+    def test_is_the_wire_name_of_the_whole(self) -> None:
+        """In lower case."""
+        self.assertEqual(names.below(names.to_wire("example.org."), "WWW"), names.to_wire("www.example.org."))
+
+    def test_refuses_what_is_no_label_there(self) -> None:
+        """As `to_wire` does for the whole name."""
+        for label in ("", "a" * 64, "a\\.b", "\u00fc", "a" * 60):
+            with self.assertRaises(names.BadNameError):
+                names.below(names.to_wire("b." * 100), label)
+
+
 class AncestorsTests(SynchronousTestCase):
     """`ancestors`."""
 

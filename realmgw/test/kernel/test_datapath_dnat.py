@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+from ipaddress import IPv4Address
 
 import attrs
 from twisted.internet.task import Clock
@@ -13,6 +14,7 @@ from realmgw.config.settings import Dnat
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import WATCH_INTERVAL, DatapathService
 from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.test.datapath.moves import change
 from realmgw.test.kernel import requirements, test_datapath_flows
 from realmgw.test.kernel.datapath_case import TO_FIRST, DatapathTestCase
 from realmgw.testing import MemoryWorker
@@ -102,10 +104,38 @@ class MapTests(DnatTestCase):
         there = self.hosts
         far = (attrs.evolve(self.hosts[0], address=socket.inet_aton("10.168.0.100")),)
         for hosts, expected in (((), False), (far, False), (self.hosts, True)):
-            self.testbed.call("gwa", self.kernel.change_hosts, there, hosts)
+            self.testbed.call("gwa", self.kernel.change, self.settings, change(there, hosts))
             there = hosts
             self.assertTrue(self.testbed.call("gwa", self.kernel.stands))
             self.assertEqual(self.reaches(), expected, hosts)
+
+    def test_another_pool_and_other_rates_are_followed(self) -> None:
+        """A smaller pool and other limits, there and back: flows come by the rule of the moment."""
+        self.decide()
+        pools = self.settings.pools
+        first = tuple(each for each in pools.circular if IPv4Address(TO_FIRST) in each.network)
+        smaller = attrs.evolve(pools, circular=first)
+        other = attrs.evolve(
+            self.settings, pools=smaller, datapath=attrs.evolve(self.settings.datapath, reject_rate=77)
+        )
+        before = self.everything()
+        for settings in (other, self.settings):
+            self.testbed.call("gwa", self.kernel.change, settings, change(self.hosts, self.hosts))
+            self.assertTrue(self.testbed.call("gwa", self.kernel.stands))
+            self.assertTrue(self.reaches())
+        self.assertEqual(self.everything(), before)
+
+    def test_on_link_pool_without_arp_is_refused_by_a_reload_too(self) -> None:
+        """The kernel's setting may have changed since the start; all is as it was then."""
+        on_link = self.settings.pools
+        routed = attrs.evolve(on_link, circular=on_link.circular[-1:])
+        without = attrs.evolve(self.settings, pools=routed)
+        self.testbed.call("gwa", self.kernel.change, without, change(self.hosts, self.hosts))
+        before = self.everything()
+        self.testbed.run("gwa", ["sysctl", "-q", "-w", "net.ipv4.conf.wan0.arp_ignore=1"])
+        with self.assertRaisesRegex(PlatformError, r"net.ipv4.conf.wan0.arp_ignore is 1, so nobody answers ARP"):
+            self.testbed.call("gwa", self.kernel.change, self.settings, change(self.hosts, self.hosts))
+        self.assertEqual(self.everything(), before)
 
     def test_start_without_hosts_is_closed_and_whole(self) -> None:
         """Nobody is reached, and the watch finds nothing amiss."""
@@ -170,7 +200,7 @@ class LastStepCase(DnatTestCase):
         before = self.everything()
         for refused in (
             lambda: self.kernel.apply((*self.hosts, far)),
-            lambda: self.kernel.change_hosts(self.hosts, (*self.hosts, far)),
+            lambda: self.kernel.change(self.settings, change(self.hosts, (*self.hosts, far))),
         ):
             with self.assertRaisesRegex(ConfigurationError, r"^far.example.: its address 10.0.0.1 is outside 192"):
                 self.testbed.call("gwa", refused)

@@ -10,6 +10,7 @@ import attrs
 from twisted.trial.unittest import SkipTest
 
 from realmgw.datapath import marks
+from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import (
     REFUSED,
     TO_FIRST,
@@ -113,7 +114,7 @@ class AdmittedTests(DatapathTestCase):
 
     def test_host_that_was_taken_away_is_not_reached(self) -> None:
         """A mark whose host is not in the map any more is dropped and counted."""
-        self.testbed.call("gwa", self.kernel.change_hosts, self.hosts, self.hosts[1:])
+        self.testbed.call("gwa", self.kernel.change, self.settings, change(self.hosts, self.hosts[1:]))
         self.udp().sendto(b"", (TO_FIRST, 53))
         self.udp().sendto(b"", (TO_NOBODY, 53))
         self.counted("host_unknown", 2)
@@ -121,7 +122,7 @@ class AdmittedTests(DatapathTestCase):
     def test_host_that_came_is_reached(self) -> None:
         """A host that is added to the map, and one whose address changed, are reached at once."""
         moved = (attrs.evolve(self.hosts[0], address=self.hosts[1].address), attrs.evolve(self.hosts[1], index=77))
-        self.testbed.call("gwa", self.kernel.change_hosts, self.hosts, moved)
+        self.testbed.call("gwa", self.kernel.change, self.settings, change(self.hosts, moved))
         server = self.udp("test_gwa", self.testbed.hosts[1], 53)
         for pool in (TO_FIRST, TO_NOBODY):
             self.udp().sendto(pool.encode(), (pool, 53))

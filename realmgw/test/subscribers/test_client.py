@@ -11,7 +11,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
-from realmgw.config.settings import NameServer, Repository, Watch, Zone
+from realmgw.config.settings import Repository, Watch
 from realmgw.errors import PlatformError
 from realmgw.repository.port import LimitedFactory, RepositorySite
 from realmgw.repository.server import root
@@ -22,8 +22,6 @@ from realmgw.subscribers.port import UnreachableError, Web
 from realmgw.subscribers.snapshot import Snapshot, difference
 from realmgw.test.repository.site import LINES, READ_TOKEN, WRITE_TOKEN, SiteTestCase, host, lines
 from realmgw.test.subscribers.authority import Authority
-
-ZONES = (Zone("example.org.", (NameServer("ns.example.net."),), "admin.example.org."),)
 
 
 def names(snapshot: Snapshot) -> list[str]:
@@ -55,7 +53,7 @@ class ClientTestCase(SiteTestCase):
     def gateway(self, **more: Any) -> RestRepository:
         """A gateway's repository, as after a start."""
         settings = attrs.evolve(self.settings, **more)
-        made = rest_repository(settings, ZONES, self.state, reactor, lambda: 0.0)
+        made = rest_repository(settings, self.state, reactor, lambda: 0.0)
         self.made.append(made)
         return made
 
@@ -96,15 +94,6 @@ class SnapshotTests(ClientTestCase):
         self.assertEqual((found.added, found.removed), ({"c.example.org."}, {"b.example.org."}))
         self.assertEqual(found.changed, {"a.example.org."})
         self.assertEqual((repository.counts.asked, repository.counts.changed), (3, 2))
-
-    @inlineCallbacks
-    def test_a_service_outside_the_zones_disables_its_subscriber_only(self) -> Any:
-        """The repository does not know this gateway's zones."""
-        yield self.add("c.example.com", host(3))
-        got = yield self.gateway().snapshot()
-        self.assertEqual(names(got), ["a", "b"])
-        [problem] = got.problems
-        self.assertTrue(problem.startswith(f"{self.url}/v1/subscribers/c.example.com.: /: c.example.com. lies outside"))
 
     @inlineCallbacks
     def test_the_last_good_state_outlives_gateway_and_repository(self) -> Any:

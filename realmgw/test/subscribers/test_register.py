@@ -6,8 +6,10 @@ from collections.abc import Generator
 from random import Random
 from typing import TypeVar
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.pieces import Unit, read
 from realmgw.subscribers.register import Changes, Register
 from realmgw.test.subscribers.test_files import ZONES
@@ -38,6 +40,13 @@ class RegisterTestCase(SynchronousTestCase):
         """Nothing is known yet."""
         self.register = Register()
         self.said: dict[str, Unit] = {}
+
+    def look(self, *zones: str) -> Changes:
+        """The sources say what they said, and the gateway has other zones."""
+        realm = Realm(attrs.evolve(ZONES[0], name=zone) for zone in zones)
+        changes = finish(self.register.changes([self.said[source] for source in sorted(self.said)], realm))
+        finish(self.register.commit(changes))
+        return changes
 
     def say(self, **texts: str | None) -> Changes:
         """Sources say something else, or are no more; the changes, which come true."""
@@ -104,12 +113,24 @@ class RefusalTests(RegisterTestCase):
         for text in (host("b", 1, "y"), host("b", 2, "x"), host("a", 3, "z")):
             changes = self.say(b=text)
             self.assertFalse(changes)
-            self.assertIn("b: ", changes.problems[0])
+            self.assertTrue(changes.problems[0].startswith(f"b:1:1: {text.partition(':')[0]}.: "), changes.problems)
 
     def test_names_outside_the_zones_are_refused(self) -> None:
         """With what to write instead."""
         changes = self.say(a="a.example.net: {address: 192.168.0.1}\n")
         self.assertIn("lies outside our zones", changes.problems[0])
+
+    def test_hosts_outside_other_zones_stay_and_are_told(self) -> None:
+        """Until they are written differently, or the zones come back; who comes then is refused."""
+        self.say(a=host("a", 1, "x"), b=host("b", 2, "y"))
+        changes = self.look("example.net.")
+        self.assertEqual([problem.partition(": ")[0] for problem in changes.problems], ["a", "b"])
+        self.assertIn("lies outside our zones: write a name within example.net.", changes.problems[0])
+        self.assertFalse(changes)
+        self.assertEqual(len(self.look("example.net.").problems), 2)
+        self.said["b"] = finish(read("b", b"b.example.net: {address: 192.168.0.2}\n", self.said["b"]))
+        self.assertEqual([line.partition(": ")[0] for line in self.look("example.net.").problems], ["a"])
+        self.assertEqual(self.look("example.net.", "example.org.").problems, ())
 
     def test_a_refused_source_takes_nothing_away(self) -> None:
         """What it would have given up is not given to others."""
@@ -161,6 +182,13 @@ class RandomTests(RegisterTestCase):
         """Nothing was said yet."""
         super().setUp()
         self.kept: dict[str, str] = {}
+
+    def look(self, *zones: str) -> Changes:
+        """The sources say what they said, and the gateway has other zones."""
+        realm = Realm(attrs.evolve(ZONES[0], name=zone) for zone in zones)
+        changes = finish(self.register.changes([self.said[source] for source in sorted(self.said)], realm))
+        finish(self.register.commit(changes))
+        return changes
 
     def say(self, **texts: str | None) -> Changes:
         """Remembers the texts, too."""

@@ -22,9 +22,14 @@ class RecallServiceTests(SynchronousTestCase):
         self.text: bytes | None = b"text"
         self.written: list[bytes] = []
         self.answer: Deferred[None] = succeed(None)
-        self.service = RecallService(lambda: self.units, self.steps, self.write, self.clock)
-        self.service.startService()
-        self.addCleanup(self.service.stopService)
+        self.service = self.started(is_kept=True)
+
+    def started(self, *, is_kept: bool) -> RecallService:
+        """Another one."""
+        service = RecallService(lambda: self.units, self.steps, self.write, self.clock, is_kept=is_kept)
+        service.startService()
+        self.addCleanup(service.stopService)
+        return service
 
     def steps(self) -> Generator[None, None, bytes | None]:
         """Three of them."""
@@ -46,6 +51,15 @@ class RecallServiceTests(SynchronousTestCase):
         """What was there at the start was kept then."""
         self.wait()
         self.assertEqual(self.written, [])
+
+    def test_what_the_start_had_to_read_is_written_at_once(self) -> None:
+        """In steps too: the gateway runs already."""
+        self.started(is_kept=False)
+        self.assertEqual(self.written, [])
+        self.clock.pump([RECALL_PAUSE] * 9)
+        self.assertEqual(self.written, [b"text"])
+        self.wait()
+        self.assertEqual(self.written, [b"text"])
 
     def test_what_has_changed_is_written_once(self) -> None:
         """In steps, with other things between them."""
