@@ -200,7 +200,7 @@ class Allocator:
             dead.stalled(late, now=now)
 
     def _next(self, now: float) -> float | None:
-        ends = [self._ledger.next_end()]
+        ends = [self._ledger.next_end(now=now)]
         if self._queue.size:
             ends += [self._queue.next_deadline(), self._ledger.dead.next_death(now=now)]
         times = [end for end in ends if end is not None]

@@ -144,6 +144,9 @@ class Arrivals:
             self._counters.by_spare += 1
         else:
             return False
+        address = reservation.address
+        if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
+            self._counters.uncertain += 1
         self._remember(reservation.sources, src, now)
         return True
 

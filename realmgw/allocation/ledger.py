@@ -321,11 +321,16 @@ class Ledger:
     # Time
 
     def expire(self, *, now: float) -> None:
-        """End the claims whose deadline is over, and what has lingered long enough."""
+        """End the claims whose deadline is over, and what has lingered long enough.
+
+        After a stall, a claim whose client's packet may still lie in the queue is not over: else its address would be
+        handed on, and the packet delivered to somebody else.
+        """
+        seen = now - self.dead.unseen(now=now)
         for expiry in self._expiries.values():
-            while expiry and (not expiry[0].pending or expiry[0].deadline <= now):
+            while expiry and (not expiry[0].pending or expiry[0].deadline <= seen):
                 self._lapse_if_pending(expiry.popleft(), now)
-        while self._riders and (not self._riders[0][2].pending or self._riders[0][0] <= now):
+        while self._riders and (not self._riders[0][2].pending or self._riders[0][0] <= seen):
             self._lapse_if_pending(heapq.heappop(self._riders)[2], now)
         linger = self.linger()
         while (longest := next(iter(self._lingers), None)) is not None and _end_of(longest, linger) <= now:
@@ -353,10 +358,11 @@ class Ledger:
         crowding = (self.pool.load - 0.5) / 0.4
         return full if crowding <= 0 else loaded if crowding >= 1 else full - (full - loaded) * crowding
 
-    def next_end(self) -> float | None:
+    def next_end(self, *, now: float) -> float | None:
         """When something ends next, in monotonic seconds, or None; `expire` was called just before."""
-        times = [expiry[0].deadline for expiry in self._expiries.values() if expiry]
-        times += [self._riders[0][0]] if self._riders else []
+        unseen = self.dead.unseen(now=now)
+        times = [expiry[0].deadline + unseen for expiry in self._expiries.values() if expiry]
+        times += [self._riders[0][0] + unseen] if self._riders else []
         times += [_end_of(next(iter(self._lingers)), self.linger())] if self._lingers else []
         return min(times) if times else None
 

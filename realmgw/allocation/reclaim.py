@@ -33,8 +33,8 @@ class DeadByExperience:
         self._dead: list[tuple[float, float, int, Address]] = []
         self._order = count()
         self._bound = 0
-        self._stall = 0.0
-        self._stalled_until = -math.inf
+        self._forgiven = 0.0
+        self._forgiven_until = -math.inf
         self.awake_until = math.inf
         """When the timer is to be heard of next; a later present means that we are held up right now."""
 
@@ -62,24 +62,34 @@ class DeadByExperience:
             heapq.heappush(self._holds, (address.hold, next(self._order), address))
 
     def stalled(self, length: float, *, now: float) -> None:
-        """No packets were looked at for `length` seconds; those that came then are worked off in as long again."""
-        self._stall, self._stalled_until = length, now
+        """No packets were looked at for `length` seconds up to now, and those that came then have to be worked off.
 
-    def _unseen(self, now: float) -> float:
-        """For how many seconds up to now packets have not been looked at, as far as can be told."""
-        return max(self._stalled_until + self._stall - now, now - self.awake_until, 0.0)
+        For as long again, nobody is older than he was when it began. A further stall in that time is added: turns are
+        long when there is much to work off.
+        """
+        left = max(self._forgiven_until - now, 0.0)
+        self._forgiven = length + (self._forgiven if left else 0.0)
+        self._forgiven_until = now + left + length
+
+    def unseen(self, *, now: float) -> float:
+        """For how many seconds up to now packets have not been looked at, as far as can be told; O(1).
+
+        Whatever ends because nobody came, ends only when it was over by the time before that.
+        """
+        overdue = now - self.awake_until if now > self.awake_until else 0.0
+        return overdue + (self._forgiven if now - overdue < self._forgiven_until else 0.0)
 
     def due(self, *, now: float) -> bool:
         """Whether `take` may find one; O(1)."""
         holds = self._holds
-        return holds is None or bool(self._dead) or (bool(holds) and holds[0][0] <= now - self._unseen(now))
+        return holds is None or bool(self._dead) or (bool(holds) and holds[0][0] <= now - self.unseen(now=now))
 
     def take(self, *, now: float) -> Address | None:
         """The dead address of the worst standing, of these the one that died first; None when all are alive.
 
         The address is still WAITING: the caller ends its claims.
         """
-        self._bury(now - self._unseen(now))
+        self._bury(now - self.unseen(now=now))
         while self._dead:
             _, hold, _, address = heapq.heappop(self._dead)
             if _current(hold, address):
@@ -91,7 +101,7 @@ class DeadByExperience:
         holds = self._holds or []
         while holds and not _current(holds[0][0], holds[0][2]):
             heapq.heappop(holds)
-        return holds[0][0] + self._unseen(now) if holds else None
+        return holds[0][0] + self.unseen(now=now) if holds else None
 
     def _bury(self, seen: float) -> None:
         holds = self._holds or []

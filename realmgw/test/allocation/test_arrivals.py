@@ -363,6 +363,15 @@ class LateTests(SynchronousTestCase):
         scene.visit(TWO, now=0.6, after=0.1)
         self.assertEqual(scene.counters.uncertain, 1)
 
+    def test_what_is_let_in_without_a_claim_is_no_more_certain(self) -> None:
+        """A known sender's further flow, and who comes on what a claim has to spare, are counted likewise."""
+        scene = Scene(1)
+        scene.get(ONE, now=0.0)
+        address = scene.visit(TWO, now=0.6, after=0.1)
+        self.assertEqual([scene.come(address, source, now=0.8) for source in (CLIENT, NEIGHBOUR)], [2, 2])
+        self.assertEqual((scene.counters.by_source, scene.counters.by_spare), (1, 1))
+        self.assertEqual(scene.counters.uncertain, 3)
+
     def test_a_service_that_the_other_never_had_is_certain(self) -> None:
         """A packet to port 443 was not meant for a service at port 80."""
         scene = Scene(1)

@@ -116,14 +116,35 @@ class DeadByExperienceTests(SynchronousTestCase):
         self.assertIs(self.dead.take(now=1000.0), good)
 
     def test_nobody_is_dead_whose_packet_may_lie_unread(self) -> None:
-        """After a stall, an address dies later: by what is left of the time that it takes to work off what came."""
+        """A stall does not count: who was alive when it began has as much time after it as he would have had."""
         address = waiting(1, hold=1.0)
         self.dead.watch([address])
         self.dead.stalled(0.5, now=1.2)
         self.assertIsNone(self.dead.take(now=1.2))
-        self.assertFalse(self.dead.due(now=1.3))
+        self.assertFalse(self.dead.due(now=1.49))
         self.assertAlmostEqual(self.dead.next_death(now=1.2) or 0.0, 1.5)
-        self.assertIs(self.dead.take(now=1.36), address)
+        self.assertIs(self.dead.take(now=1.5), address)
+
+    def test_stall_is_forgiven_for_as_long_as_it_was(self) -> None:
+        """After that, what it left behind has been worked off."""
+        self.dead.stalled(0.5, now=1.2)
+        self.assertEqual([self.dead.unseen(now=now) for now in (1.2, 1.69, 1.71)], [0.5, 0.5, 0.0])
+
+    def test_short_stall_does_not_undo_a_long_one(self) -> None:
+        """While a long stall is worked off, turns are long: both are forgiven, and the end comes all the same."""
+        self.dead.stalled(0.5, now=1.2)
+        self.dead.stalled(0.02, now=1.3)
+        self.assertAlmostEqual(self.dead.unseen(now=1.3), 0.52)
+        self.assertAlmostEqual(self.dead.unseen(now=1.71), 0.52)
+        self.assertEqual(self.dead.unseen(now=1.73), 0.0)
+
+    def test_steady_overload_adds_nothing_up(self) -> None:
+        """A timer that is always late by as much is forgiven that much, however long it goes on."""
+        now = 0.0
+        for _ in range(1000):
+            now += 0.05 + 0.2
+            self.dead.stalled(0.2, now=now)
+            self.assertAlmostEqual(self.dead.unseen(now=now), 0.2)
 
     def test_nobody_dies_while_the_timer_is_overdue(self) -> None:
         """When the timer should have been heard of, nobody is taken for dead who was alive when it was due."""
@@ -132,3 +153,9 @@ class DeadByExperienceTests(SynchronousTestCase):
         self.assertIsNone(self.dead.take(now=1.4))
         self.dead.awake_until = 1.4
         self.assertIsNotNone(self.dead.take(now=1.4))
+
+    def test_overdue_timer_adds_to_a_stall(self) -> None:
+        """What is being forgiven goes on being so while the timer is overdue again."""
+        self.dead.stalled(0.5, now=1.2)
+        self.dead.awake_until = 1.3
+        self.assertAlmostEqual(self.dead.unseen(now=1.8), 1.0)

@@ -41,6 +41,11 @@ class AllocationServiceTests(SynchronousTestCase):
             now=self.clock.seconds(),
         )
 
+    def come(self, address: bytes, number: int) -> int:
+        """Send a first packet of a client of its own now; the host that it goes to."""
+        source = bytes((198, 51, 100, number))
+        return self.allocator.admit(source, address, 6, 1024, 80, now=self.clock.seconds())
+
     def test_ends_a_claim_within_a_tick(self) -> None:
         """A claim that nobody uses is gone at its deadline, a tick later at most."""
         self.ask(0, "q")
@@ -68,6 +73,33 @@ class AllocationServiceTests(SynchronousTestCase):
         self.assertIs(self.ask(1, "q"), Reason.EXHAUSTED)
         self.clock.pump([TICK] * 20)
         self.assertIsInstance(self.ask(1, "q"), bytes)
+
+    def test_hands_no_address_on_whose_packets_lie_unread(self) -> None:
+        """A stall ends no claim, be it a rider's or one that is over: its packet goes to its host, not to the next."""
+        for stall, rides in ((0.8, True), (2.5, False)):
+            with self.subTest(stall=stall):
+                self.setUp()
+                self.clock.pump([TICK] * 2)
+                address = self.ask(0, "first")
+                assert isinstance(address, bytes)
+                if rides:
+                    self.wait()
+                    self.assertEqual(self.ask(0, "rider"), address)
+                    self.assertEqual(self.come(address, 1), 1)
+                self.clock.advance(stall)
+                self.clock.pump([0.001] * 5)
+                if not rides:
+                    self.assertIs(self.ask(1, "q"), Reason.EXHAUSTED)
+                self.assertEqual(self.come(address, 2), 1)
+                self.assertEqual(self.allocator.counters.lapsed, 0)
+
+    def test_waits_no_longer_than_the_stall_asks_for(self) -> None:
+        """As long as the stall was, packets are worked off; then whoever did not come is late, and nothing is kept."""
+        self.clock.pump([TICK] * 2)
+        self.ask(0, "q")
+        self.clock.advance(2.5)
+        self.clock.pump([TICK] * 52)
+        self.assertEqual(self.allocator.counters.lapsed, 1)
 
     def test_has_one_timer_however_many_claims_there_are(self) -> None:
         """The number of delayed calls does not grow with the claims."""

@@ -3,122 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Dnat
 from realmgw.test.kernel import requirements
+from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import client, host, visits
-    from testbed.gateway import ON_LINK_POOL, ORDERLY, ROUTED_POOL, Gateway, Service, Subscriber
-    from testbed.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, Testbed, TestbedError, environment
+    from testbed.gateway import ORDERLY, Service, Subscriber
+    from testbed.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, TestbedError, environment
 
-R = TypeVar("R")
-
-PREFIX = f"e{os.getpid()}-"
-FIRST, SECOND = "192.168.0.100", "192.168.0.101"
-"""The private hosts."""
 TCP, UDP = 6, 17
+STALL = 2.5  # seconds
+"""Longer than a claim lives."""
 ONE_ADDRESS = "100.64.2.1"
 """The whole pool of the tests in which services share."""
-
-
-def take_down() -> None:
-    """Takes the running testbed down, if there is one."""
-    running, RealmTestCase.running = RealmTestCase.running, None
-    if running is not None:
-        running[1].close()
-
-
-atexit.register(take_down)
-
-
-class RealmTestCase(SynchronousTestCase):
-    """One testbed and one gateway for all tests of a class.
-
-    Trial has no set-up of classes, so the first test makes them; they go when a test of another class begins, or with
-    the process.
-    """
-
-    skip = requirements.missing_for_gateway()
-    circular: ClassVar[Sequence[Mapping[str, str]]] = ()
-    dnat: ClassVar[Dnat] = Dnat.MAP
-    running: ClassVar[tuple[type[RealmTestCase], Testbed, Gateway] | None] = None
-
-    @classmethod
-    def subscribers(cls) -> list[Subscriber]:
-        """Who lives behind the gateway."""
-        return [Subscriber("one.gwa.demo.", FIRST), Subscriber("two.gwa.demo.", SECOND)]
-
-    def setUp(self) -> None:
-        """Builds the testbed and starts the gateway, unless an earlier test of this class did."""
-        if RealmTestCase.running is None or RealmTestCase.running[0] is not type(self):
-            take_down()
-            RealmTestCase.running = (type(self), *self.build())
-        _, self.testbed, self.gateway = RealmTestCase.running
-
-    def build(self) -> tuple[Testbed, Gateway]:
-        """A testbed with a gateway that serves."""
-        testbed = Testbed(PREFIX, hosts=2, clients=5).__enter__()
-        try:
-            host.start(testbed)
-            pool, datapath = self.circular or (ON_LINK_POOL, ROUTED_POOL), {"dnat": self.dnat.value}
-            gateway = Gateway(testbed, self.subscribers(), circular=pool, settings={"datapath": datapath})
-            gateway.start()
-        except BaseException:
-            testbed.close()
-            raise
-        return testbed, gateway
-
-    def public(self, doing: Coroutine[Any, Any, R]) -> R:
-        """What a public client does."""
-        return self.testbed.call("public", asyncio.run, doing)
-
-    def ask(self, name: str) -> str:
-        """The address that a public client is answered."""
-        return self.public(client.address_of(name))
-
-    def unreachables(self) -> int:
-        """How many ICMP destination-unreachable messages the public clients have received."""
-        with self.testbed.inside("public"):
-            lines = Path("/proc/thread-self/net/snmp").read_text().splitlines()
-        fields, values = (line.split() for line in lines if line.startswith("Icmp:"))
-        return int(values[fields.index("InDestUnreachs")])
-
-    def assert_refused(self, number: int, unreachables: int, doing: Coroutine[Any, Any, object]) -> None:
-        """A flow fails with an error, and that was told by so many ICMP messages (none: by TCP RST)."""
-        before = self.unreachables()
-        error = self.assertRaises(OSError, self.public, doing)
-        self.assertEqual((number, unreachables), (error.errno, self.unreachables() - before))
-
-    def download(self, pool: ThreadPoolExecutor, name: str, size: int) -> Future[client.Download]:
-        """A download at a megabyte per second, already under way."""
-        address, begun = self.ask(name), Future[None]()
-
-        def progress(octets: int) -> None:
-            if octets and not begun.done():
-                begun.set_result(None)
-
-        path = f"/download?bytes={size}&rate=1000000"
-        doing = client.download(address, 80, path, timeout=20.0, progress=progress)
-        running = pool.submit(self.public, doing)
-        begun.result(5.0)
-        return running
 
 
 class FlowTests(RealmTestCase):
@@ -283,6 +196,20 @@ class TurnTests(RealmTestCase):
         hosts = {"one.gwa.demo": FIRST, "two.gwa.demo": SECOND}
         done = self.public(visits.visit_many(hosts, 60, 150.0, len))
         self.assertEqual([], [each for each in done if not each.succeeded])
+
+    def test_delivers_none_to_the_wrong_host_after_a_stall(self) -> None:
+        """A packet that waited while the gateway did not run goes to the host that its sender asked for."""
+        address = self.ask("one.gwa.demo")
+        with ThreadPoolExecutor(2) as pool:
+            os.kill(self.gateway.pid, signal.SIGSTOP)
+            try:
+                second = pool.submit(self.ask, "two.gwa.demo")  # read first, or not: its question and the packet wait
+                first = pool.submit(self.public, client.fetch(address, timeout=10.0))
+                time.sleep(STALL)
+            finally:
+                os.kill(self.gateway.pid, signal.SIGCONT)
+            self.assertEqual(FIRST, first.result(10.0))
+            self.assertEqual(SECOND, self.public(client.fetch(second.result(10.0))))
 
 
 class NameTests(RealmTestCase):

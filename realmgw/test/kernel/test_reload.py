@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.client import ask
 from realmgw.test.kernel import requirements
-from realmgw.test.kernel.test_end_to_end import FIRST, PREFIX, SECOND, RealmTestCase
+from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import client, generator, storm
