@@ -15,7 +15,7 @@ from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Scalar
 from realmgw.config.kinds import Key, Section, boolean, choice, integer, number, parsed, remembered, sequence, shape
 from realmgw.config.labels import Label
-from realmgw.config.policy import Challenges, Combination, LoadBand, Policy, ResolverGroup
+from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
 
 ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
 """The keys of existing policy files."""
@@ -50,6 +50,7 @@ RESOLVER_GROUP = Section(
         "nodes": Key(sequence(remembered(Label.RESOLVER, parsed(network)), at_least=1), required=True),
         "initial_reputation": Key(_reputation),
         "sla": Key(boolean),
+        "merges": Key(boolean),
     },
 )
 
@@ -67,9 +68,11 @@ POLICY = Section(
     Policy,
     {
         "max_claims": Key(integer(1, 2**31 - 1)),
-        "system_load": Key(sequence(load_band, at_least=1)),
+        "system_load": Key(sequence(load_band)),
         "challenges": Key(remembered(Label.CHALLENGES, CHALLENGES)),
         "groups": Key(sequence(RESOLVER_GROUP)),
+        "refuse_udp": Key(choice(Refusal)),
+        "audit": Key(sequence(remembered(Label.AUDIT, choice(Audit)))),
     },
 )
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
-from realmgw.config.policy import Challenges, Combination, LoadBand, Policy, ResolverGroup
+from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
 from realmgw.config.policy_schema import POLICY, fragment
 
 ESTABLISHED = """
@@ -60,6 +60,23 @@ class PolicyTests(SynchronousTestCase):
         """As in the section `policy`."""
         self.assertEqual(self.read("max_claims: 5\nchallenges: {tcpcname: true}"),
                          (Policy(max_claims=5, challenges=Challenges(tcpcname=True)), ()))  # fmt: skip
+
+    def test_an_empty_list_of_bands_is_no_load_policy(self) -> None:
+        """One that is not written is the reference."""
+        self.assertEqual(self.read("system_load: []"), (Policy(system_load=()), ()))
+
+    def test_reads_what_refusals_look_like_and_what_is_only_counted(self) -> None:
+        """By the words of `Refusal` and `Audit`."""
+        said = Policy(refuse_udp=Refusal.SERVFAIL, audit=(Audit.RATE, Audit.LOAD, Audit.CHALLENGES))
+        self.assertEqual(self.read("refuse_udp: servfail\naudit: [rate, load, challenges]"), (said, ()))
+        _, [line] = self.read("audit: [everything]")
+        self.assertIn("write load or challenges or rate", line)
+
+    def test_a_group_may_be_kept_apart(self) -> None:
+        """By default it is not."""
+        policy, _ = self.read("groups: [{nodes: [192.0.2.1]}, {nodes: [192.0.2.2], merges: false}]")
+        assert policy is not None
+        self.assertEqual([group.merges for group in policy.groups], [True, False])
 
     def test_tells_what_is_wrong_with_existing_files_at_its_place(self) -> None:
         """Keys and values alike."""
