@@ -23,7 +23,8 @@ from typing import Protocol
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.group import Group, Groups
+from realmgw.allocation.group import Group
+from realmgw.allocation.groups import Groups
 from realmgw.allocation.state import Address
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason

@@ -13,12 +13,14 @@ import attrs
 
 from realmgw.allocation.arrivals import Arrivals, matching, spares
 from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.load import Kind
 from realmgw.allocation.state import Address, Reservation, State
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.allocator import Allocator
     from realmgw.allocation.group import Group
+    from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
 
 
@@ -36,7 +38,9 @@ class Explanation:
     """Why it would be refused."""
 
 
-def explain_ask(allocator: Allocator, service: Service, resolver: Hashable, *, now: float) -> Explanation:
+def explain_ask(
+    allocator: Allocator, service: Service, resolver: Hashable, *, now: float, client: Requestor | None = None
+) -> Explanation:
     """What `Allocator.ask` would say to a new question.
 
     Args:
@@ -44,18 +48,22 @@ def explain_ask(allocator: Allocator, service: Service, resolver: Hashable, *, n
         service: What is asked for.
         resolver: The address value that the query comes from.
         now: The present, in monotonic seconds.
+        client: For whom, if that is known and believed.
     """
-    return _Asking(allocator, service, allocator.groups.known(resolver), now).explain()
+    return _Asking(allocator, service, allocator.groups.known(resolver), client, now).explain()
 
 
 class _Asking:
     """One question, step by step."""
 
-    def __init__(self, allocator: Allocator, service: Service, group: Group, now: float) -> None:
+    def __init__(
+        self, allocator: Allocator, service: Service, group: Group, client: Requestor | None, now: float
+    ) -> None:
         self._allocator = allocator
         self._ledger = allocator.ledger
         self._service = service
         self._group = group
+        self._client = client
         self._now = now
         self._steps: list[str] = []
 
@@ -111,15 +119,17 @@ class _Asking:
         key = self._service.target & KEY
         shared = pool.shareable(key)
         if shared is not None and allocator.may_stay(shared, self._group, self._now):
-            if not allocator.permitted(key, self._group, shared=True):
-                return self._refuse(Reason.POLICY)
+            refusal = self._judged(Kind.SFQDN_REUSE)
+            if refusal is not None:
+                return refusal
             return self._give(shared, "shared with services that it does not overlap with")
         self._say("no address in use can be shared")
         if allocator.waiting:
             self._say("others wait already")
             return self._refuse(Reason.EXHAUSTED)
-        if pool.available and not allocator.permitted(key, self._group, shared=False):
-            return self._refuse(Reason.POLICY)
+        refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if pool.available else None
+        if refusal is not None:
+            return refusal
         address = pool.next()
         if address is not None:
             free = address.state is State.FREE
@@ -130,6 +140,13 @@ class _Asking:
         if any(address.hold <= self._now for address in pool.in_state(State.WAITING)):
             return Explanation((*self._steps, "given: an address that nobody comes to any more"))
         return self._refuse(Reason.EXHAUSTED)
+
+    def _judged(self, kind: Kind) -> Explanation | None:
+        policy = self._allocator.askers.load
+        if policy is None:
+            return None
+        judgement = policy.judge(kind, self._allocator.pool.load, self._group, self._client, self._now)
+        return self._refuse(judgement.reason) if judgement.reason and not judgement.audited else None
 
 
 def explain_admit(

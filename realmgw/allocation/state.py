@@ -24,6 +24,7 @@ import attrs
 
 if TYPE_CHECKING:
     from realmgw.allocation.group import Group
+    from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
 
 
@@ -44,7 +45,7 @@ TRANSITIONS: tuple[tuple[bool, ...], ...] = (
 """From each state, whether an address may go to another; `Pool` makes every move."""
 
 
-class ClientNetwork(Protocol):
+class ClientNetwork(Hashable, Protocol):
     """The network that a claim is bound to, where the asker told it and is believed."""
 
     def __contains__(self, address: bytes, /) -> bool:
@@ -72,6 +73,8 @@ class Claim:
     """Only packets from there use it; None: any."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
+    client: Requestor | None = None
+    """Who is expected, where the asker told it and is believed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
 

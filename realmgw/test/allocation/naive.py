@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import attrs
 
+from realmgw.allocation.requestors import Requestor
 from realmgw.subscribers.model import Host, Service
 from realmgw.test.allocation.scene import Network
 
@@ -31,6 +32,7 @@ SERVICES = tuple(
 )
 PACKETS = ((6, 80), (6, 25), (17, 53), (1, 0), (17, 80), (132, 9))
 NETWORKS = (None, None, None, Network(SOURCES[0]))
+CLIENTS = {network: Requestor(network, network) for network in NETWORKS if network is not None}
 
 
 @attrs.define(eq=False)
@@ -74,6 +76,7 @@ class Queued:
     resolver: str
     question: Hashable
     deadline: float
+    network: Network | None = None
 
 
 def meets(service: Service, protocol: int, port: int) -> bool:
