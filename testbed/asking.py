@@ -139,7 +139,7 @@ class Asker:
             address, target = _found(reply)
             if address:
                 return address
-            if not target:
+            if not target or self._recursive:  # a stub leaves aliases to its resolver
                 raise UnresolvedError("no address")
             steps.append("alias")
             name, tcp = target, self._tcp

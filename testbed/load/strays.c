@@ -1,10 +1,11 @@
 /* strays - packets that nobody asked for: to the addresses of a pool, or queries to a DNS server.
  *
  *   strays --sources ADDRESS+N --targets ADDRESS+N [--kind syn|udp|query] [--port PORT] [--names FILE] --rate R
- *          [--fixed] [--seconds S]
+ *          [--fixed] [--begin T] [--seconds S]
  *
- * Poisson arrivals, or evenly spaced ones; sources and targets one after the other, each packet from another port. A
- * query is one for the A record of a random name of FILE, which `flows` reads as well. Prints one line of JSON:
+ * Poisson arrivals, or evenly spaced ones, from second T of the monotonic clock on; sources and targets one after the
+ * other, each packet from another port. A query is one for the A record of a random name of FILE, which `flows` reads as
+ * well. Prints one line of JSON:
  * {"sent": packets, "failed": packets that the kernel did not take, "seconds": S}.
  */
 #define _GNU_SOURCE
@@ -36,7 +37,7 @@ struct strays {
     bool fixed; /* evenly spaced */
     uint16_t port;
     double rate;
-    uint64_t duration;
+    uint64_t begin, duration;
     uint64_t sent, failed;
 };
 
@@ -68,6 +69,7 @@ static struct strays strays_from(int count, char **arguments)
         {"kind", required_argument, NULL, 'k'},    {"port", required_argument, NULL, 'p'},
         {"rate", required_argument, NULL, 'r'},    {"seconds", required_argument, NULL, 'd'},
         {"names", required_argument, NULL, 'n'},   {"fixed", no_argument, NULL, 'f'},
+        {"begin", required_argument, NULL, 'b'},
         {NULL, 0, NULL, 0},
     };
     struct strays strays = {.kind = KIND_SYN, .port = 5000, .duration = 10 * SECOND};
@@ -80,6 +82,7 @@ static struct strays strays_from(int count, char **arguments)
         case 'k': strays.kind = read_kind(optarg); break;
         case 'n': strays.path = optarg; break;
         case 'f': strays.fixed = true; break;
+        case 'b': strays.begin = (uint64_t)(read_number("begin", optarg, 0, 1e9) * SECOND); break;
         case 'p': strays.port = (uint16_t)read_number("port", optarg, 1, 65535); break;
         case 'r': strays.rate = read_number("rate", optarg, 0.01, 1e6); break;
         case 'd': strays.duration = (uint64_t)(read_number("seconds", optarg, 0.001, 3600) * SECOND); break;
@@ -135,12 +138,16 @@ int main(int count, char **arguments)
 {
     struct strays strays = strays_from(count, arguments);
     int fd = packets_open_sender();
-    uint64_t began = now(), end = began + strays.duration;
-    double next = (double)began;
+    uint64_t began, end;
+    double next;
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_TIMERSLACK, 1000);
     seed_chance(0);
+    sleep_until(strays.begin);
+    began = now();
+    end = began + strays.duration;
+    next = (double)began;
     while (now() < end) {
         uint64_t time = now();
 
