@@ -31,7 +31,9 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.service import AllocationService
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
+from realmgw.control.book import ReputationBook
 from realmgw.control.gateway import Gateway, Insight
+from realmgw.control.reputation import Reputations, policy_counts
 from realmgw.control.running import Running
 from realmgw.control.server import ControlService, SoleService
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
@@ -122,7 +124,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
     networks = [prefix.network for prefix in settings.pools.circular]
-    allocator = Allocator(settings.allocation, networks, now=monotonic())
+    allocator = Allocator(settings.allocation, networks, now=monotonic(), policy=settings.policy)
     thread = KernelThread(reactor)
     datapath = DatapathService(Kernel(settings), directory.hosts.values(), clock=reactor, worker=thread, purging=purge)
     strays = Strays(settings.admission, datapath.push_stray)
@@ -130,10 +132,12 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
     parts = Parts(datapath, allocator, dns, lambda new: strays.regard(new.admission), partial(_keep, running, thread))
     reloader = Reloader(running, parts, reactor, monotonic)
+    book = ReputationBook(allocator.askers)
     insight = Insight(
         running=running,
         allocator=allocator,
-        explain_name=lambda name: explain_name(dns.wan.answers.table, name),
+        reputations=Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic),
+        explain_name=lambda asked: explain_name(dns.wan.answers.table, asked.name),
         counts=partial(_counts, allocator, gate, dns, datapath, reloader),
         plan=reloader.plan,
         reload=reloader.reload,
@@ -197,7 +201,11 @@ def _reactor() -> Any:
 
 
 def _counts(
-    allocator: Allocator, gate: Gate, dns: DnsService, datapath: DatapathService, reloader: Reloader
+    allocator: Allocator,
+    gate: Gate,
+    dns: DnsService,
+    datapath: DatapathService,
+    reloader: Reloader,
 ) -> dict[str, Any]:
     """What was counted, by part; what is 0 is left out."""
     counted = attrs.asdict(allocator.counters)
@@ -210,6 +218,7 @@ def _counts(
         "packets_refused": _named(gate.refused),
         "dns_wan": {each.name.lower(): count for each in Count if (count := dns.wan.events[each])},
         "dns_lan": {each.name.lower(): count for each in Count if (count := dns.lan.events[each])},
+        "policy": policy_counts(allocator.askers.load),
         "strays_told": datapath.strays_told,
         "table_repairs": datapath.repairs,
         "reloads": {

@@ -127,7 +127,8 @@ class ReputationService(Service):
         monotonic: The present, in seconds.
 
     Attributes:
-        written: Rows written since the start.
+        restored: Rows that the start has found.
+        written: Rows written since then.
         failing: Whether the last attempt to write failed.
     """
 
@@ -147,7 +148,7 @@ class ReputationService(Service):
         self._lock = DeferredLock()
         self._loop = LoopingCall(self.write)
         self._loop.clock = clock
-        self.written = 0
+        self.restored = self.written = 0
         self.failing = False
 
     def startService(self) -> Deferred[None]:
@@ -158,6 +159,7 @@ class ReputationService(Service):
 
     def _restore(self, rows: list[AgedRow]) -> None:
         unusable = self._book.restore(rows, now=self._monotonic())
+        self.restored = len(rows) - unusable
         if unusable:
             _log.warn("reputations: {count} of {all} could not be used", count=unusable, all=len(rows))
         self._say_what_was_damaged()
@@ -226,6 +228,16 @@ class ReputationService(Service):
         for place in self._file.set_aside[self._set_aside :]:
             _log.critical("reputations: the file was damaged; what is left of it is now {place}", place=place)
         self._set_aside = len(self._file.set_aside)
+
+    def counts(self) -> dict[str, int | bool]:
+        """What became of it since the start."""
+        return {
+            "restored": self.restored,
+            "written": self.written,
+            "unwritten": len(self._rows),
+            "failing": self.failing,
+            "damaged": len(self._file.set_aside),
+        }
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from twisted.internet.task import Clock
@@ -120,7 +121,7 @@ class ReputationServiceTests(SynchronousTestCase):
 
         self.clock.callLater(WRITE_INTERVAL, meanwhile)
         self.pass_time(WRITE_INTERVAL)
-        self.assertEqual(max(after - before for before, after in zip(seen, seen[1:], strict=False)), TURN)
+        self.assertEqual(max(after - before for before, after in pairwise(seen)), TURN)
         self.assertEqual(len(self.texts()), 3 * TURN)
 
     def test_a_stop_writes_the_rest_and_the_next_start_reads_it(self) -> None:

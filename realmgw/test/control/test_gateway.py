@@ -29,7 +29,7 @@ class Found:
 
 COUNTS = {
     "allocation": {}, "queries_refused": {}, "packets_admitted": 3, "packets_refused": {"late": 1}, "dns_wan": {},
-    "dns_lan": {}, "reloads": {"count": 0, "problems": []},
+    "dns_lan": {}, "policy": {"asked": 5}, "reputations": {"kept": 1}, "reloads": {"count": 0, "problems": []},
 }  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def gateway_of(made: TestGateway) -> Gateway:
     insight = Insight(
         running=made.running,
         allocator=made.allocator,
-        explain_name=lambda name: Found((f"{name}: looked up",), services.get(name)),
+        reputations=made.reputations,
+        explain_name=lambda asked: Found((f"{asked}: looked up",), services.get(asked.name)),
         counts=lambda: COUNTS,
         plan=made.reloader.plan,
         reload=made.reloader.reload,
@@ -79,7 +80,9 @@ class CommandTests(GatewayTestCase):
     def test_every_command_of_the_table_is_done(self) -> None:
         """With the parameters that the table names."""
         given = {"name": "a.example.org.", "resolver": "192.0.2.53", "source": "192.0.2.9",
-                 "destination": "198.51.100.1", "protocol": "tcp"}  # fmt: skip
+                 "destination": "198.51.100.1", "protocol": "tcp", "who": "192.0.2.53",
+                 "reputation": "0.5"}  # fmt: skip
+        self.made.allocator.groups.of("192.0.2.53")
         for path, command in COMMANDS.items():
             names = [parameter.name for parameter in command.parameters if parameter.required]
             self.do(path, **{name: given[name] for name in names})
@@ -119,6 +122,12 @@ class CommandTests(GatewayTestCase):
         self.assertTrue(next(shown.explanation(answer)).startswith("1. "))
         self.assertIsNone(self.do("explain/name", name="z.example.org.", resolver="192.0.2.53")["answer"])
 
+    def test_the_way_a_name_is_asked_for_counts(self) -> None:
+        """By TCP, with a cookie, for a client: the DNS server's part is told."""
+        how = {"tcp": "yes", "cookie": "yes", "client": "203.0.113.9/24"}
+        [step, *_] = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", **how)["steps"]
+        self.assertIn("tcp=True, cookie=True, client=IPv4Network('203.0.113.0/24')", step)
+
     def test_explains_a_packet(self) -> None:
         """With the host, or the reason."""
         where = {"source": "192.0.2.9", "destination": "198.51.100.0", "protocol": "tcp", "port": "80"}
@@ -148,6 +157,7 @@ class RefusalTests(GatewayTestCase):
             ("status", {"colour": "red"}),
             ("reservations", {"limit": "-1"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "me"}),
+            ("explain/name", {"name": "a.example.org.", "resolver": "192.0.2.1", "client": "him"}),
             ("explain/packet", {"source": "x", "destination": "192.0.2.1", "protocol": "6"}),
             ("explain/packet", {"source": "192.0.2.1", "destination": "192.0.2.1", "protocol": "300"}),
         )
