@@ -34,7 +34,8 @@ STANDING_LOWEST_BAND = 0.05
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
 
-_BUCKETS = 56
+BUCKETS = 56
+"""Of the delays."""
 _FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
 _NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
 _DECAY_AT = 4096
@@ -50,7 +51,7 @@ class Delays:
     __slots__ = ("_counts", "_round", "total")
 
     def __init__(self) -> None:
-        self._counts = [0] * _BUCKETS
+        self._counts = [0] * BUCKETS
         self._round = 0  # a single count, as the longest delays are, survives every other halving
         self.total = 0
 
@@ -58,7 +59,7 @@ class Delays:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
         mantissa, exponent = math.frexp(delay or _NO_TIME)
         bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
-        self._counts[0 if bucket < 0 else bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
+        self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1
         self.total += 1
         if self.total >= _DECAY_AT:
             self._round ^= 1

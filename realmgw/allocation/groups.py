@@ -73,13 +73,14 @@ class Groups:
 
     def __iter__(self) -> Iterator[Group]:
         """Every group, once."""
-        seen: dict[Group, None] = dict.fromkeys(self._presets.groups.values())
+        told = set(self._presets.groups.values())
+        yield from tuple(told)
         for store in (self._proven, self._seen):
             for resolver in store:
                 group = store.peek(resolver)
-                if group is not None and not self._is_gone(group):
-                    seen[group] = None
-        return iter(seen)
+                if group is not None and group not in told and not self._is_gone(group):
+                    told.add(group)
+                    yield group
 
     def regard(self, limit: int) -> None:
         """From now on, remember so many."""
@@ -151,6 +152,33 @@ class Groups:
             groups[preset] = group
         self._presets.regard(groups)
         self._seen.set_back()
+
+    def keep(self, group: Group) -> None:
+        """From now on, no flood of unproven resolvers makes a group forgotten."""
+        if group.preset is None:
+            self._prove(group, group.resolver)
+
+    def restored(self, resolver: str, others: tuple[str, ...], *, preset: bool) -> Group | None:
+        """A group of an earlier run: where what it was is to be put; None if that counts no more.
+
+        Args:
+            resolver: What it was made for, as text.
+            others: The addresses that were merged with it.
+            preset: Whether it was the operator's: then he must still have it.
+        """
+        free = tuple(node for node in others if self.find(node) is None)
+        if preset:
+            group = next((one for one in self._presets.groups.values() if str(one.resolver) == resolver), None)
+            if group is None:
+                return None
+        elif self.find(resolver) is not None:
+            return None
+        else:
+            group = self.of(resolver)
+        group.others = free
+        for node in free:
+            self._seen.put(node, group)
+        return group
 
     def merge(self, one: Group, other: Group, *, now: float) -> Group:
         """Make two groups one, since a resolver of the other one asked for an alias that this one was given.

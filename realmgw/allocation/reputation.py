@@ -16,7 +16,7 @@ for when the reputation is next asked for, or an outcome is counted in another p
 from __future__ import annotations
 
 import math
-from itertools import islice
+from collections import OrderedDict
 
 import attrs
 
@@ -107,8 +107,12 @@ class Reputation:
 
     def set(self, value: float, *, now: float) -> None:
         """From now on it is this, 0 to 1, and what was before counts no more; it changes by what comes."""
-        self.advance(now)
-        self.initial = self.previous = value
+        self.begin(value, value, now=now)
+
+    def begin(self, initial: float, previous: float, *, now: float) -> None:
+        """Have the period of `now` begin with these, each 0 to 1, whatever was before."""
+        self._period = int(now // PERIOD)
+        self.initial, self.previous = initial, previous
         self.ok = self.nok = self.neutral = 0
         self.until = -math.inf
 
@@ -147,7 +151,7 @@ class Journal:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._changed: dict[Party, None] = {}
+        self._changed: OrderedDict[Party, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._changed)
@@ -165,9 +169,8 @@ class Journal:
 
     def take(self, most: int) -> list[Party]:
         """Up to so many whose changes are to be written; each is noted again at its next outcome."""
-        taken = list(islice(self._changed, most))
+        taken = [self._changed.popitem(last=False)[0] for _ in range(min(most, len(self._changed)))]
         for party in taken:
-            del self._changed[party]
             party.reputation.until = -math.inf
         return taken
 
