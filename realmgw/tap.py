@@ -28,10 +28,11 @@ from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
 from realmgw.admission.strays import Strays
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.service import AllocationService
+from realmgw.allocation.disk import ReputationFile
+from realmgw.allocation.records import Book
+from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
-from realmgw.control.book import ReputationBook
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.reputation import Reputations, policy_counts
 from realmgw.control.running import Running
@@ -132,13 +133,14 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
     parts = Parts(datapath, allocator, dns, lambda new: strays.regard(new.admission), partial(_keep, running, thread))
     reloader = Reloader(running, parts, reactor, monotonic)
-    book = ReputationBook(allocator.askers)
+    book = Book(allocator.askers)
+    keeping = _keeping(running, book, reactor)
     insight = Insight(
         running=running,
         allocator=allocator,
         reputations=Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic),
         explain_name=lambda asked: explain_name(dns.wan.answers.table, asked.name),
-        counts=partial(_counts, allocator, gate, dns, datapath, reloader),
+        counts=partial(_counts, allocator, gate, dns, datapath, reloader, keeping),
         plan=reloader.plan,
         reload=reloader.reload,
         purge=datapath.purge,
@@ -151,6 +153,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         ControlService(settings.control, Gateway(insight), reactor),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic),
+        keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
         ReloadService(reloader.reload, reactor.callFromThread),
@@ -167,6 +170,14 @@ def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallSe
     return RecallService(
         lambda: running.register.units, running.recalled, lambda text: thread.call(recall.write, kept, text), reactor
     )
+
+
+def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
+    """Keeps reputations; the disk has a thread of its own, so that the kernel need not wait for it."""
+    settings = running.settings
+    path = config.state_file(running.path, settings.state, "reputation").with_suffix(".sqlite")
+    file = ReputationFile(path, time.time, settings.allocation.max_groups)
+    return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
 def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[RepositoryService]:
@@ -206,6 +217,7 @@ def _counts(
     dns: DnsService,
     datapath: DatapathService,
     reloader: Reloader,
+    keeping: ReputationService,
 ) -> dict[str, Any]:
     """What was counted, by part; what is 0 is left out."""
     counted = attrs.asdict(allocator.counters)
@@ -219,6 +231,7 @@ def _counts(
         "dns_wan": {each.name.lower(): count for each in Count if (count := dns.wan.events[each])},
         "dns_lan": {each.name.lower(): count for each in Count if (count := dns.lan.events[each])},
         "policy": policy_counts(allocator.askers.load),
+        "reputations": keeping.counts(),
         "strays_told": datapath.strays_told,
         "table_repairs": datapath.repairs,
         "reloads": {

@@ -89,7 +89,7 @@ class AllocationService(Service):
 
 
 class Book(Protocol):
-    """What is remembered of those who ask, as rows; in this room."""
+    """What is remembered of those who ask, as rows; see `realmgw.allocation.records.Book`."""
 
     def restore(self, rows: Iterable[AgedRow], *, now: float) -> int:
         """Remember what was written; returns how many rows could not be used."""

@@ -31,12 +31,9 @@ Known = Group | Requestor
 
 
 class Book(Protocol):
-    """Where reputations are kept, see `realmgw.control.book`."""
+    """Where reputations are kept, see `realmgw.allocation.records`."""
 
-    def note(self, known: Known) -> None:
-        """Somebody's reputation is different."""
-
-    def forget(self, known: Known) -> None:
+    def forget(self, known: Known, /) -> None:
         """Keep this no more."""
 
 
@@ -86,7 +83,8 @@ class Reputations:
             known = self.groups.set(_address(who), value, now=now)
         else:
             known.reputation.set(value, now=now)
-        self.book.note(known)
+        if known.journal is not None:
+            known.journal.note(known)  # no claim of his has ended, and it is to be kept all the same
         return brief(known, now)
 
     def forget(self, who: str) -> Value:

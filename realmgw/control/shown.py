@@ -29,7 +29,7 @@ def status(answer: Answer) -> Iterator[str]:
     yield f"pool: {_states(pool_)}; {pool_['queries_waiting']} queries wait"
     yield f"packets admitted: {answer['packets_admitted']}"
     for key in _COUNTED:
-        counts = ", ".join(f"{name} {count}" for name, count in answer.get(key, {}).items() if name != "problems")
+        counts = ", ".join(f"{name} {count}" for name, count in answer[key].items() if name != "problems")
         yield f"{key.replace('_', ' ')}: {counts or 'none'}"
     yield from (f"problem: {problem}" for problem in answer["problems"])
 

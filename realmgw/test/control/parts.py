@@ -66,20 +66,14 @@ class RecordingBook:
     """Where reputations are kept.
 
     Attributes:
-        noted: What is kept anew.
         forgotten: What is kept no more.
     """
 
     def __init__(self) -> None:
-        """Nothing was changed."""
-        self.noted: list[Known] = []
+        """Nothing was forgotten."""
         self.forgotten: list[Known] = []
 
-    def note(self, known: Known) -> None:
-        """Notes it."""
-        self.noted.append(known)
-
-    def forget(self, known: Known) -> None:
+    def forget(self, known: Known, /) -> None:
         """Notes it."""
         self.forgotten.append(known)
 

@@ -109,7 +109,7 @@ class ChangeTests(ReputationTestCase):
         for who in ("192.0.2.2", "192.0.2.77", "198.51.100.0/24"):
             self.assertEqual(self.do("reputation/set", who=who, reputation="0.8")["reputation"], 0.8)
             self.assertEqual(self.do("reputation/show", who=who)["reputation"], 0.8)
-        self.assertEqual(len(self.made.book.noted), 3)
+        self.assertEqual(len(self.made.allocator.askers.journal.take(9)), 3)
 
     def test_a_reputation_is_a_number_from_0_to_1(self) -> None:
         """Anything else changes nothing."""
