@@ -89,4 +89,4 @@ def standings(answer: Mapping[str, Any]) -> dict[str, float]:
     Args:
         answer: Of the command `reputation/list`.
     """
-    return {group["nodes"][0]: group["reputation"] for group in answer["groups"] if group["nodes"]}
+    return {group["name"]: group["reputation"] for group in answer["reputations"]}
