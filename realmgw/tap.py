@@ -52,6 +52,9 @@ from realmgw.subscribers.service import RecallService
 GC_THRESHOLDS = 50_000, 20, 100
 """Claims live for seconds: the default of 700 only moves them from generation to generation."""
 
+ROWS = 2
+"""So many times `allocation.max_groups` reputations are kept: groups, and the clients that they named."""
+
 _log = Logger()
 
 
@@ -131,10 +134,10 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault))
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
-    parts = Parts(datapath, allocator, dns, lambda new: strays.regard(new.admission), partial(_keep, running, thread))
-    reloader = Reloader(running, parts, reactor, monotonic)
     book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
+    parts = Parts(datapath, allocator, dns, partial(_regard, strays, keeping), partial(_keep, running, thread))
+    reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
         allocator=allocator,
@@ -176,8 +179,14 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     """Keeps reputations; the disk has a thread of its own, so that the kernel need not wait for it."""
     settings = running.settings
     path = config.state_file(running.path, settings.state, "reputation").with_suffix(".sqlite")
-    file = ReputationFile(path, time.time, settings.allocation.max_groups)
+    file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
+
+
+def _regard(strays: Strays, keeping: ReputationService, new: Settings) -> None:
+    """What a reload means for parts that have no other business with it."""
+    strays.regard(new.admission)
+    keeping.regard(ROWS * new.allocation.max_groups)
 
 
 def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[RepositoryService]:

@@ -64,11 +64,23 @@ def load_band(node: Node, problems: Problems) -> LoadBand | None:
     return band
 
 
+_load_bands = sequence(load_band)
+
+
+def load_bands(node: Node, problems: Problems) -> tuple[LoadBand, ...] | None:
+    """All bands. If there are any, one of them contains a load of 0: else an empty pool would stay empty for ever."""
+    bands = _load_bands(node, problems)
+    if bands and min(band.threshold_min for band in bands) > 0.0:
+        problems.add(node, "no band begins at 0, so nobody would ever get an address: write one, or [] for no demands")
+        return None
+    return bands
+
+
 POLICY = Section(
     Policy,
     {
         "max_claims": Key(integer(1, 2**31 - 1)),
-        "system_load": Key(sequence(load_band)),
+        "system_load": Key(load_bands),
         "challenges": Key(remembered(Label.CHALLENGES, CHALLENGES)),
         "groups": Key(sequence(RESOLVER_GROUP)),
         "refuse_udp": Key(choice(Refusal)),

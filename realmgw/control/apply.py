@@ -259,7 +259,8 @@ class Reloader:
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
         before, after = self._pools(settings)
         parts.allocator.regard(settings.allocation)
-        parts.allocator.regard_policy(settings.policy, now=now)
+        if settings.policy != self.running.settings.policy:  # else its counts would begin anew
+            parts.allocator.regard_policy(settings.policy, now=now)
         parts.allocator.forget(changes.targets_gone, now=now)
         parts.allocator.extend(beyond(after, before), now=now)
         parts.regard(settings)

@@ -17,7 +17,7 @@ CIRCULARPOOL:
         - {'initial_reputation': 0.0, 'sla': true, 'nodes': ['203.0.113.53', '2001:db8::/32']}
     CONTROL_VARIABLES:
         SYSTEM_LOAD:
-            - {'threshold_min': 80, 'threshold_max': 100, 'fqdn_new': 1.0, 'sfqdn_new': 0.8, 'sfqdn_reuse': 0.7, 'math': 'min'}
+            - {'threshold_min': 0, 'threshold_max': 100, 'fqdn_new': 1.0, 'sfqdn_new': 0.8, 'sfqdn_reuse': 0.7, 'math': 'min'}
         PBRA_DNS_POLICY_TCPCNAME:  false
         PBRA_DNS_POLICY_TCP:       true
         PBRA_DNS_POLICY_CNAME:     true
@@ -44,7 +44,7 @@ class PolicyTests(SynchronousTestCase):
             (
                 Policy(
                     max_claims=1000,
-                    system_load=(LoadBand(80.0, 100.0, 1.0, 0.8, 0.7, Combination.MIN),),
+                    system_load=(LoadBand(0.0, 100.0, 1.0, 0.8, 0.7, Combination.MIN),),
                     challenges=Challenges(tcp=True, cname=True),
                     groups=(ResolverGroup((IPv4Network("203.0.113.53/32"), IPv6Network("2001:db8::/32")), 0.0, True),),
                 ),
@@ -96,5 +96,7 @@ class PolicyTests(SynchronousTestCase):
         band = "{threshold_min: 50, threshold_max: 40, fqdn_new: 1, sfqdn_new: 1, sfqdn_reuse: 1}"
         _, [line] = self.read(f"system_load: [{band}]")
         self.assertIn("'threshold_max' is below 'threshold_min'", line)
+        _, [line] = self.read(f"system_load: [{band.replace('40', '60')}]")
+        self.assertIn("no band begins at 0", line)
         _, [line] = self.read(f"system_load: [{band.replace('40', '60').replace('sfqdn_reuse: 1', 'sfqdn_reuse: 2')}]")
         self.assertIn("write a number from 0 to 1", line)

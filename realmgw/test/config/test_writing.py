@@ -117,7 +117,7 @@ _bands = st.floats(0.0, 50.0).flatmap(
 _policies = st.builds(
     Policy,
     st.none() | st.integers(1, 2**31 - 1),
-    _tuples(_bands),
+    _tuples(_bands).map(lambda bands: bands and (LoadBand(0.0, 100.0, 1.0, 1.0, 1.0), *bands)),
     _challenges,
     _tuples(st.builds(ResolverGroup, _tuples(_networks, min_size=1), _shares, _booleans, _booleans)),
     st.sampled_from(Refusal),
