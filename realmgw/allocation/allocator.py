@@ -148,11 +148,13 @@ class Allocator:
             client: As for `ask`.
 
         Returns:
-            None when it waits, `Reason.QUEUE_FULL` when it may not.
+            None when it waits. `Reason.QUEUE_FULL` when it may not; `Reason.POLICY` when it would be in vain.
         """
         patience = self._settings.wait_tcp if tcp else self._settings.wait_udp
         group = self.groups.of(resolver)
         group.weigh(now)  # by its standing it is served
+        if self.askers.load is not None and self.askers.load.spurns(group, client, now):
+            return self._refuse(Reason.POLICY)
         waiter = Waiter(service, group, question, deliver, now, now + patience, client)
         if not self._queue.join(waiter):
             return self._refuse(Reason.QUEUE_FULL)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Hashable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING
 
+from realmgw.allocation import outcomes
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.group import Group
 from realmgw.allocation.pool import Pool
@@ -201,7 +202,7 @@ class Ledger:
             group.arrived(now - next(reversed(claims.values())).created)
         reputation, client = group.reputation, claim.client
         if client is not None:
-            client.used(group, apart=_apart(claim), now=now)
+            client.used(group, apart=outcomes.is_apart(claim), now=now)
         else:
             if now >= reputation.until:
                 group.turn(now)
@@ -209,21 +210,13 @@ class Ledger:
                 reputation.ok += 1
             else:
                 reputation.neutral += 1
+                claim.reservation.doubtful = now
         self._end(claim, now)
 
     def _lapse(self, claim: Claim, now: float) -> None:
         """End a claim that nobody came for."""
         self.counters.lapsed += 1
-        reputation, client = claim.group.reputation, claim.client
-        if client is not None:
-            client.lapsed(claim.group, apart=_apart(claim), now=now)
-        else:
-            if now >= reputation.until:
-                claim.group.turn(now)
-            if claim.reservation.shares is None:
-                reputation.nok += 1
-            else:
-                reputation.neutral += 1
+        outcomes.lapsed(claim, now)
         self._end(claim, now)
 
     def _end(self, claim: Claim, now: float) -> None:
@@ -336,10 +329,7 @@ class Ledger:
 
     def _void(self, claim: Claim, now: float) -> None:
         self.counters.voided += 1
-        reputation = claim.group.reputation
-        if now >= reputation.until:
-            claim.group.turn(now)
-        reputation.neutral += 1
+        outcomes.voided(claim, now)
         self._end(claim, now)
 
     # Time
@@ -388,8 +378,3 @@ class Ledger:
 def _end_of(reservation: Reservation, linger: float) -> float:
     assert reservation.since is not None, "it lingers"
     return reservation.since + linger
-
-
-def _apart(claim: Claim) -> bool:
-    """Whether no other group's client can have been meant with what became of a claim."""
-    return claim.reservation.shares is None or claim.network is not None

@@ -131,6 +131,7 @@ class LoadPolicy:
         self._max_claims = policy.max_claims
         self._audit = Audit.LOAD in policy.audit
         self._bands = tuple(_Band(number, band) for number, band in enumerate(policy.system_load))
+        self._least = min((min(band.demands) for band in self._bands), default=0.0)
         self.permitted = [0] * len(self._bands)
         self.refused = [0] * len(Kind)
 
@@ -148,17 +149,31 @@ class LoadPolicy:
             None if it is permitted, or if refusals are only counted.
         """
         self._counters.policy_asked += 1
+        reason = self._reason(kind, load * 100.0, self._offers(group, client, now))
+        if reason is not None and self._audit:
+            self._counters.policy_audited += 1
+            return None
+        return reason
+
+    def _offers(self, group: Group, client: Requestor | None, now: float) -> tuple[float, float, float]:
         mine = group.weigh(now)
         self._best.learn(group, mine, now)
         theirs = None
         if client is not None:
             theirs = client.reputation.value(now)
             self._best.learn(client, theirs, now)
-        reason = self._reason(kind, load * 100.0, _shares(mine, theirs, self._best.value))
-        if reason is not None and self._audit:
-            self._counters.policy_audited += 1
-            return None
-        return reason
+        return _shares(mine, theirs, self._best.value)
+
+    def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
+        """Whether what is offered would not even do for the least of what an empty pool has: then waiting is in vain.
+
+        Args:
+            group: Who asks; its standing is what it was found to be.
+            client: For whom, if that is known and believed.
+            now: The present, in monotonic seconds.
+        """
+        offers = self._offers(group, client, now)
+        return max(offers) < self._least and not self._audit
 
     def _reason(self, kind: Kind, percent: float, offers: tuple[float, float, float]) -> Reason | None:
         if self._max_claims is not None and self._counters.pending >= self._max_claims:

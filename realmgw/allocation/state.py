@@ -17,6 +17,7 @@ An address that is reclaimed goes through all of LINGERING in no time: its claim
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Protocol
 
@@ -92,6 +93,8 @@ class Reservation:
     shares: dict[Group, int] | None = None
     """How many pending claims each group has, once a second one has joined since then: from then on nobody can tell
     whose client came, so outcomes are neutral."""
+    doubtful: float = -math.inf
+    """When a claim was last used here that may have been another group's."""
     claims: dict[Hashable, Claim] = attrs.field(factory=dict)
     """The pending ones by question, oldest first."""
     bound: int = 0
