@@ -24,9 +24,10 @@ An alias that is asked for from another group's address by bare UDP shows nothin
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from realmgw.allocation.group import Group
     from realmgw.config.policy import Challenges
 
 KNOWN = 300.0  # seconds
@@ -37,14 +38,6 @@ GOOD_STANDING = 0.4
 """A little less than what a stranger begins with: some clients never come, and that is nobody's fault."""
 PRESSED = 0.5
 """Load (waiting addresses / pool size, 0 to 1) from which on being known does not help."""
-
-
-class Group(Protocol):
-    """What we need of `realmgw.allocation.group.Group`."""
-
-    standing: float
-    passed: int
-    proven_at: float
 
 
 class Proof(enum.IntEnum):
@@ -115,9 +108,9 @@ def is_known(group: Group | None, *, pressed: bool, now: float) -> bool:
 
     Anybody can write its address into his queries; but then nobody comes, and its standing is soon no longer good.
     """
-    if group is None or not group.passed or group.standing < GOOD_STANDING:
+    if group is None or now - group.proven_at > (JUST_PASSED if pressed else KNOWN):
         return False
-    return now - group.proven_at <= (JUST_PASSED if pressed else KNOWN)
+    return group.weigh(now) >= GOOD_STANDING
 
 
 def is_stray(*, proof: Proof, same_group: bool) -> bool:
