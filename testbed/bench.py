@@ -311,7 +311,7 @@ def main() -> int:
         return 2
     print(text)
     if options.write:
-        figures.write(options.write, text)
+        figures.write(options.write, text, "policy" if options.policy else "")
     return 0 if met else 1
 
 
