@@ -26,7 +26,7 @@ SOON = 0.001  # seconds
 """The shortest time between two calls of `expire`."""
 WRITE_INTERVAL = 20.0  # seconds
 """How often reputations are written: whatever ends the process, no more than this is forgotten."""
-TURN = 50
+TURN = 25
 """So many groups are looked at before queries and packets have their turn."""
 
 T = TypeVar("T")
