@@ -41,7 +41,6 @@ from realmgw.control.service import OrderedService, ReloadService, RepositorySer
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import explain_name
 from realmgw.dns.service import DnsService
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, Reason
 from realmgw.subscribers import recall
@@ -142,7 +141,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         running=running,
         allocator=allocator,
         reputations=Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic),
-        explain_name=lambda asked: explain_name(dns.wan.answers.table, asked.name),
+        explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
         counts=partial(_counts, allocator, gate, dns, datapath, reloader, keeping),
         plan=reloader.plan,
         reload=reloader.reload,

@@ -110,7 +110,7 @@ def is_known(group: Group | None, *, pressed: bool, now: float) -> bool:
     """
     if group is None or now - group.proven_at > (JUST_PASSED if pressed else KNOWN):
         return False
-    return group.weigh(now) >= GOOD_STANDING
+    return group.reputation.value(now) >= GOOD_STANDING
 
 
 def is_stray(*, proof: Proof, same_group: bool) -> bool:

@@ -23,6 +23,7 @@ class Challenger:
         events: Counters by `Count`.
 
     Attributes:
+        audit: Challenges are decided on and counted, and not made.
         active: Some zone wants something of its askers; if not, there is nothing to ask this for.
         uniform: What all zones want that names of subscribers are in; None if they are not of one mind.
     """
@@ -33,14 +34,14 @@ class Challenger:
         self._aliases = aliases
         self._events = events
         self._by_apex: dict[bytes, Challenges] = {}
-        self._audit = False
+        self.audit = False
         self.active = False
         self.uniform: Challenges | None = None
 
     def regard(self, settings: settings.Settings) -> None:
         """From now on, go by these zones and this policy."""
         policy, zones = settings.policy, settings.zones
-        self._audit = Audit.CHALLENGES in policy.audit
+        self.audit = Audit.CHALLENGES in policy.audit
         self._by_apex = {to_wire(zone.name): zone.challenges or policy.challenges for zone in zones}
         wanted = {self._by_apex[to_wire(zone.name)] for zone in zones if not zone.aliases}
         self.uniform = wanted.pop() if len(wanted) == 1 else None
@@ -50,6 +51,22 @@ class Challenger:
     def rules(self, apex: bytes) -> Challenges:
         """What a zone wants of those who ask for its names."""
         return self._by_apex.get(apex, NO_CHALLENGES)
+
+    def find(self, resolver: str) -> Group | None:
+        """The group of a resolver, if it has one."""
+        return self._groups.find(resolver)
+
+    def foresee(self, rules: Challenges, resolver: str, *, proof: Proof, cookie: bool, now: float) -> Challenge | None:
+        """What `of_name` would say; nothing is changed or counted."""
+        return due(
+            rules,
+            proof=proof,
+            alias=False,
+            group=self._groups.find(resolver),
+            cookie=cookie,
+            pressed=self._pool.load >= PRESSED,
+            now=now,
+        )
 
     def of_name(self, rules: Challenges, resolver: str, *, proof: Proof, cookie: bool, now: float) -> Challenge | None:
         """The challenge that a query for a name is due; if none is, its sender's group learns what it has passed.
@@ -107,9 +124,9 @@ class Challenger:
         return None
 
     def _only_counted(self) -> bool:
-        if self._audit:
+        if self.audit:
             self._events[Count.CHALLENGE_AUDITED] += 1
-        return self._audit
+        return self.audit
 
     def _passed(
         self, rules: Challenges, group: Group | None, resolver: str, challenge: Challenge | None, now: float

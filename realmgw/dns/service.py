@@ -21,10 +21,12 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.challenges import Proof
 from realmgw.config.settings import DnsFace, Endpoint, Settings
 from realmgw.dns.answers import Answers
 from realmgw.dns.cookies import read_secrets
 from realmgw.dns.defences import Defences
+from realmgw.dns.explain import Asking, NameExplanation, explain_name
 from realmgw.dns.lan import LanAnswers
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
@@ -96,8 +98,8 @@ class DnsService(service.Service):
         table = compile_table(settings.zones, directory)
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
-        wan = WanAnswers(table, settings, allocator, self._defences, self._later)
-        self.wan = self._face(wan, settings.dns.wan, monotonic)
+        self._answers = WanAnswers(table, settings, allocator, self._defences, self._later)
+        self.wan = self._face(self._answers, settings.dns.wan, monotonic)
         self.lan = self._face(LanAnswers(table, settings), settings.dns.lan, monotonic)
         self._ports: list[IListeningPort] = []
 
@@ -158,6 +160,21 @@ class DnsService(service.Service):
     def _swap(self, table: ZoneTable) -> None:
         self.wan.answers.replace(table)
         self.lan.answers.replace(table)
+
+    def explain(self, name: str, resolver: str, *, tcp: bool = False, cookie: bool = False) -> NameExplanation:
+        """What the WAN would make of a question for a name's address, now.
+
+        Args:
+            name: With or without the final dot.
+            resolver: The address that it comes from, as text.
+            tcp: It comes by TCP.
+            cookie: It has a valid server cookie.
+
+        Raises:
+            names.BadNameError: The name is none.
+        """
+        proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
+        return explain_name(self._answers, name, Asking(resolver, proof, self._monotonic()))
 
     def startService(self) -> None:
         """Binds all sockets.
