@@ -159,11 +159,15 @@ def _period(reputation: Reputation) -> dict[str, Value]:
 
 
 def policy_counts(load: LoadPolicy | None) -> dict[str, int]:
-    """What the load policy has decided since it is in force: permitted by each band, refused by what was asked for."""
+    """What the load policy has decided since it is in force: permitted by each band, refused by its cost.
+
+    What is 0 is left out.
+    """
     if load is None:
         return {}
-    permitted = {f"band_{number}_permitted": count for number, count in enumerate(load.permitted, 1)}
-    return permitted | {f"{kind.value}_refused": count for kind, count in zip(Kind, load.refused, strict=True)}
+    permitted = {f"band_{number}_permitted": count for number, count in enumerate(load.permitted, 1) if count}
+    refused = zip(Kind, load.refused, strict=True)
+    return permitted | {f"{kind.name.lower()}_refused": count for kind, count in refused if count}
 
 
 def _share(text: str) -> float:
