@@ -336,25 +336,20 @@ class Allocator:
         return address.claims > 0
 
     def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
-        key = service.target & KEY
+        key, load = service.target & KEY, self.askers.load
         shared = self.pool.shareable(key)
         if shared is not None and self.may_stay(shared, group, now):
-            refusal = self._refusal(SFQDN_REUSE, group, client, now)
-            if refusal is not None:
-                return refusal
+            if load is not None and (no := load.refuses(SFQDN_REUSE, self.pool.load, group, client, now)) is not None:
+                return no
             self.counters.shared += 1
             return self._ledger.settle(shared, service, group)
         if self._queue.size:
             return Reason.EXHAUSTED
-        if self.pool.available:
-            refusal = self._refusal(SFQDN_NEW if key else FQDN_NEW, group, client, now)
-            if refusal is not None:
-                return refusal
+        if load is not None and self.pool.available:
+            no = load.refuses(SFQDN_NEW if key else FQDN_NEW, self.pool.load, group, client, now)
+            if no is not None:
+                return no
         return self._ledger.obtain(service, group, now=now) or Reason.EXHAUSTED
-
-    def _refusal(self, kind: Kind, group: Group, client: Requestor | None, now: float) -> Reason | None:
-        policy = self.askers.load
-        return None if policy is None else policy.refuses(kind, self.pool.load, group, client, now)
 
     def _refuse(self, reason: Reason) -> Reason:
         self.counters.refused[reason] += 1

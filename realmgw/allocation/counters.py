@@ -48,10 +48,8 @@ class Counters:
     """Packets refused that came after their service had left the address."""
     uncertain: int = 0
     """Packets admitted where another service had been a moment before: they may have been meant for that one."""
-    policy_asked: int = 0
-    """Questions whose asker's reputation was looked at: a free address, or a share of one, would be spent."""
     policy_audited: int = 0
-    """Of these, the ones that were answered only because the load policy is in audit mode."""
+    """Questions that were answered only because the load policy is in audit mode."""
     refused: list[int] = attrs.field(factory=no_reasons)
     """Queries refused, indexed by `Reason`."""
 

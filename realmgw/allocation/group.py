@@ -95,8 +95,6 @@ class Group(Party):
 
     resolver: Hashable
     """The address value that it was made for; of a preset group, the first of its networks."""
-    standing: float = STANDING_INITIAL
-    """0 to 1; its reputation as it was when it was last asked for."""
     guard: float = GUARD_UNKNOWN
     """Age, in seconds, at which a claim of this group is dead by experience."""
     patience: float = GUARD_UNKNOWN / 2
@@ -169,12 +167,11 @@ class Group(Party):
             self.guard = GUARD_LEAST
 
     def regard(self, standing: float) -> None:
-        """Set the group's standing (0 to 1), and with it how long its claims are waited for."""
-        recovered = self.standing < STANDING_LOWEST_BAND <= standing
-        self.standing = standing
-        if recovered:
+        """Have this standing (0 to 1), and with it how long its claims are waited for."""
+        before, self.standing = self.standing, standing
+        if (before < STANDING_LOWEST_BAND) is not (standing < STANDING_LOWEST_BAND):
             self.guard = GUARD_UNKNOWN
-        self._refresh(self.delays or Delays())
+            self._refresh(self.delays or Delays())
 
     def turn(self, now: float) -> None:
         """See `Party.turn`."""
@@ -182,15 +179,6 @@ class Group(Party):
             self.heir.turn(now)
         else:
             super().turn(now)
-
-    def weigh(self, now: float) -> float:
-        """Its reputation at present, which is its standing from now on."""
-        value = self.reputation.value(now)
-        if (value < STANDING_LOWEST_BAND) is (self.standing < STANDING_LOWEST_BAND):
-            self.standing = value
-        else:
-            self.regard(value)
-        return value
 
     def absorb(self, other: Group, *, now: float) -> None:
         """Become one with another group: its addresses, outcomes and experience are this one's from now on, too."""
@@ -206,4 +194,5 @@ class Group(Party):
         self.untrusted += other.untrusted
         self.absorbed = (other, *self.absorbed)[:ABSORBED]
         other.heir, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
-        self.regard(self.reputation.value(now))
+        self._refresh(self.delays or Delays())
+        self.weigh(now)

@@ -8,6 +8,7 @@ forgotten. Where challenges are due, nothing asks for the group of an unproven r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from ipaddress import ip_address
 
@@ -146,8 +147,7 @@ class Groups:
             if group is None:
                 group = Group(preset.nodes[0])
                 group.journal = self._journal
-                group.reputation.set(preset.initial_reputation, now=now)
-                group.weigh(now)
+                _set(group, preset.initial_reputation, now)
             group.preset, group.sla = preset, preset.sla
             groups[preset] = group
         self._presets.regard(groups)
@@ -221,16 +221,20 @@ class Groups:
             self._proven.pop(node)
         if group.preset is not None:
             group.others = ()
-            group.reputation.set(group.preset.initial_reputation, now=now)
-            group.weigh(now)
+            _set(group, group.preset.initial_reputation, now)
         return True
 
     def set(self, resolver: Hashable, standing: float, *, now: float) -> Group:
         """Give a resolver's group a reputation, 0 to 1; what it does from now on changes it."""
         group = self.proven(resolver, now=now) if self.find(resolver) is None else self.of(resolver)
-        group.reputation.set(standing, now=now)
-        group.weigh(now)
+        _set(group, standing, now)
         return group
+
+
+def _set(group: Group, standing: float, now: float) -> None:
+    group.reputation.set(standing, now=now)
+    group.weigh(now)
+    group.fresh_until = -math.inf  # whether it is the best one of all, others may want to know at once
 
 
 def _may_merge(one: Group, other: Group) -> bool:

@@ -131,6 +131,7 @@ class LoadPolicy:
         self._max_claims = policy.max_claims
         self._audit = Audit.LOAD in policy.audit
         self._bands = tuple(_Band(number, band) for number, band in enumerate(policy.system_load))
+        self._quick = tuple((band.low, band.high, band.demands, band.number) for band in self._bands)
         self._least = min((min(band.demands) for band in self._bands), default=0.0)
         self.permitted = [0] * len(self._bands)
         self.refused = [0] * len(Kind)
@@ -148,36 +149,31 @@ class LoadPolicy:
         Returns:
             None if it is permitted, or if refusals are only counted.
         """
-        self._counters.policy_asked += 1
-        reason = self._reason(kind, load * 100.0, self._offers(group, client, now))
-        if reason is not None and self._audit:
-            self._counters.policy_audited += 1
-            return None
-        return reason
+        if now >= group.fresh_until:
+            self._look(group, now)
+        if client is None and self._max_claims is None:
+            best = self._best.value
+            offered = group.standing / best if best > 0.0 else 1.0
+            percent = load * 100.0
+            for low, high, demands, number in self._quick:
+                if low <= percent <= high and offered >= demands[kind]:
+                    self.permitted[number] += 1
+                    return None
+        return self._consider(kind, load * 100.0, self._offers(group, client, now))
+
+    def _look(self, party: Party, now: float) -> None:
+        self._best.learn(party, party.weigh(now), now)
 
     def _offers(self, group: Group, client: Requestor | None, now: float) -> tuple[float, float, float]:
-        mine = group.weigh(now)
-        self._best.learn(group, mine, now)
-        theirs = None
-        if client is not None:
-            theirs = client.reputation.value(now)
-            self._best.learn(client, theirs, now)
-        return _shares(mine, theirs, self._best.value)
+        if client is None:
+            return _shares(group.standing, None, self._best.value)
+        if now >= client.fresh_until:
+            self._look(client, now)
+        return _shares(group.standing, client.standing, self._best.value)
 
-    def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
-        """Whether what is offered would not even do for the least of what an empty pool has: then waiting is in vain.
-
-        Args:
-            group: Who asks; its standing is what it was found to be.
-            client: For whom, if that is known and believed.
-            now: The present, in monotonic seconds.
-        """
-        offers = self._offers(group, client, now)
-        return max(offers) < self._least and not self._audit
-
-    def _reason(self, kind: Kind, percent: float, offers: tuple[float, float, float]) -> Reason | None:
+    def _consider(self, kind: Kind, percent: float, offers: tuple[float, float, float]) -> Reason | None:
         if self._max_claims is not None and self._counters.pending >= self._max_claims:
-            return Reason.CLAIM_LIMIT
+            return self._refuse(Reason.CLAIM_LIMIT)
         for band in self._bands:
             if band.low <= percent <= band.high and offers[band.math] >= band.demands[kind]:
                 self.permitted[band.number] += 1
@@ -185,7 +181,24 @@ class LoadPolicy:
         if not self._bands:
             return None
         self.refused[kind] += 1
-        return Reason.POLICY
+        return self._refuse(Reason.POLICY)
+
+    def _refuse(self, reason: Reason) -> Reason | None:
+        if self._audit:
+            self._counters.policy_audited += 1
+            return None
+        return reason
+
+    def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
+        """Whether what is offered would not even do for the least of what an empty pool has: then waiting is in vain.
+
+        Args:
+            group: Who asks; its standing is what it is found to be.
+            client: For whom, if that is known and believed.
+            now: The present, in monotonic seconds.
+        """
+        self._look(group, now)
+        return max(self._offers(group, client, now)) < self._least and self._refuse(Reason.POLICY) is not None
 
     def judge(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Judgement:
         """What `refuses` would say, and why; nothing is changed."""

@@ -1,8 +1,8 @@
 """What becomes of claims, and whose merit or fault it is.
 
-A claim that was used is good for the group that asked (see `Ledger.use`) and, if a client was named and is believed, for
-that one too. A claim that nobody used is bad for the client, if one was named and is believed: then the group did its
-part. Else it is bad for the group.
+A claim that was used is good for the group that asked (see `Ledger.use`) and, if a client was named and is believed,
+for that one too. A claim that nobody used is bad for the client, if one was named and is believed: then the group did
+its part. Else it is bad for the group.
 
 Where claims of several groups stand at one address, nobody can tell whose client came: such an outcome is neutral. But
 it can be told

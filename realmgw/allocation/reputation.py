@@ -33,6 +33,8 @@ WEIGHT_OK = 0.5
 WEIGHT_NOK = 0.5
 EXPONENT_NOK = 0.15
 """The more outcomes, the heavier weighs the share of those that are bad."""
+FRESH = 0.1  # seconds
+"""A reputation that was looked at is good for so long: outcomes come seconds after the questions, anyway."""
 LONG = 64
 """After so many periods without an outcome nothing is left of a reputation that a float could show."""
 
@@ -183,6 +185,10 @@ class Party:
     """What became of the claims."""
     journal: Journal | None = attrs.field(default=None, kw_only=True)
     """Where changes are noted, if they are."""
+    standing: float = attrs.field(default=INITIAL, kw_only=True)
+    """The reputation as it was when it was last looked at, 0 to 1."""
+    fresh_until: float = attrs.field(default=-math.inf, kw_only=True)
+    """From then on it has to be looked at again, where it matters; monotonic seconds."""
 
     def turn(self, now: float) -> None:
         """Begin the period that it is now, before an outcome is counted in it."""
@@ -190,3 +196,14 @@ class Party:
         reputation.advance(now)
         if self.journal is None or (reputation.is_notable and self.journal.note(self)):
             reputation.until = (now // PERIOD + 1) * PERIOD
+
+    def regard(self, standing: float) -> None:
+        """Have this standing (0 to 1) from now on, until the reputation is looked at again."""
+        self.standing = standing
+
+    def weigh(self, now: float) -> float:
+        """The reputation at present, which is the standing from now on."""
+        value = self.reputation.value(now)
+        self.fresh_until = now + FRESH
+        self.regard(value)
+        return value
