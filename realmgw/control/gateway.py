@@ -12,6 +12,7 @@ import attrs
 
 from realmgw import __version__, config
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.challenges import Challenge
 from realmgw.allocation.explain import Explanation, dotted
 from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, State
@@ -32,6 +33,7 @@ PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
 
 Value = Any
 """What JSON has."""
+_CLIENT = ("not believed: its resolver's group has no agreement", "believed: its resolver's group has an agreement")
 
 
 @attrs.frozen
@@ -59,6 +61,10 @@ class NameFound(Protocol):
 
     @property
     def service(self) -> Service | None:
+        """See there."""
+
+    @property
+    def challenge(self) -> Challenge | None:
         """See there."""
 
 
@@ -215,13 +221,16 @@ class Gateway:
         """A question, dry."""
         address, network = _address(resolver, "resolver"), _network(client, "client") if client else None
         found = self._insight.explain_name(Asked(name, address, bool(tcp), bool(cookie), network))
+        challenge = None if found.challenge is None else found.challenge.name.lower()
         if found.service is None:
-            return {"steps": list(found.steps), "answer": None}
-        now = self._insight.monotonic()
+            return {"steps": list(found.steps), "answer": None, "challenge": challenge}
+        now, steps = self._insight.monotonic(), list(found.steps)
         named = None if network is None else self._named(address, network)
+        if network is not None:
+            steps.append(f"its client {network} is {_CLIENT[named is not None]}")
         asked = self._insight.allocator.explain_ask(found.service, address, now=now, client=named)
         answer = None if asked.address is None else dotted(asked.address)
-        return {"steps": [*found.steps, *asked.steps], "answer": answer, **_reason(asked)}
+        return {"steps": [*steps, *asked.steps], "answer": answer, "challenge": challenge, **_reason(asked)}
 
     def _named(self, resolver: str, network: Network) -> Requestor | None:
         """The client that a resolver names, known or not, if the resolver is believed."""

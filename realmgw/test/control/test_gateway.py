@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import attrs
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.challenges import Challenge
+from realmgw.config.policy import ResolverGroup
 from realmgw.control import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway, Insight
@@ -25,6 +28,8 @@ class Found:
     """Steps."""
     service: Service | None
     """The service."""
+    challenge: Challenge | None = None
+    """What would be due."""
 
 
 COUNTS = {
@@ -40,7 +45,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         running=made.running,
         allocator=made.allocator,
         reputations=made.reputations,
-        explain_name=lambda asked: Found((f"{asked}: looked up",), services.get(asked.name)),
+        explain_name=lambda asked: Found((f"{asked}: looked up",), services.get(asked.name), Challenge.CNAME),
         counts=lambda: COUNTS,
         plan=made.reloader.plan,
         reload=made.reloader.reload,
@@ -127,6 +132,19 @@ class CommandTests(GatewayTestCase):
         how = {"tcp": "yes", "cookie": "yes", "client": "203.0.113.9/24"}
         [step, *_] = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", **how)["steps"]
         self.assertIn("tcp=True, cookie=True, client=IPv4Network('203.0.113.0/24')", step)
+
+    def test_the_challenge_that_would_be_due_is_told(self) -> None:
+        """By its name."""
+        self.assertEqual(self.do("explain/name", name="a.example.org.", resolver="192.0.2.53")["challenge"], "cname")
+
+    def test_a_client_is_believed_of_whom_there_is_an_agreement_with(self) -> None:
+        """Of nobody else; and he is not made known by asking."""
+        presets = [ResolverGroup((IPv4Network("192.0.2.53/32"),), sla=True)]
+        self.made.allocator.groups.preset(presets, now=0.0)
+        for resolver, said in (("192.0.2.53", "is believed"), ("192.0.2.54", "is not believed")):
+            answer = self.do("explain/name", name="a.example.org.", resolver=resolver, client="203.0.113.9")
+            self.assertIn(f"its client 203.0.113.9/32 {said}", answer["steps"][1])
+        self.assertEqual(list(self.made.allocator.requestors), [])
 
     def test_explains_a_packet(self) -> None:
         """With the host, or the reason."""
