@@ -111,16 +111,19 @@ async def ask(asker: Asker, hosts: Mapping[str, str], count: int, options: tuple
 def _started(testbed: Testbed) -> Iterator[dict[str, tuple[str, tuple[Option, ...]]]]:
     """All resolvers: title -> address and what its clients send along. Those that are not installed are missing."""
     ways: dict[str, tuple[str, tuple[Option, ...]]] = {RAW: (GATEWAY, ()), RAW_COOKIE: (GATEWAY, (Option.COOKIE,))}
+    started = []
+    for number, kind in enumerate(available(), 1):
+        address = CLIENT if kind.usual else testbed.clients[number]
+        started.append(Resolver(testbed, kind, address).start())
+        ways[kind.title] = address, ()
+    forwarder = next((kind for kind in available() if not kind.recursive), None)
+    if forwarder is not None and "unbound" in ways:
+        address = testbed.clients[len(RESOLVERS) + 1]
+        started.append(Resolver(testbed, forwarder, address, upstream=ways["unbound"][0]).start())
+        ways[ROUTED] = address, ()
     with contextlib.ExitStack() as running:
-        for number, kind in enumerate(available(), 1):
-            address = CLIENT if kind.usual else testbed.clients[number]
-            running.enter_context(Resolver(testbed, kind, address))
-            ways[kind.title] = address, ()
-        forwarder = next((kind for kind in available() if not kind.recursive), None)
-        if forwarder is not None and "unbound" in ways:
-            address = testbed.clients[len(RESOLVERS) + 1]
-            running.enter_context(Resolver(testbed, forwarder, address, upstream=ways["unbound"][0]))
-            ways[ROUTED] = address, ()
+        for resolver in started:
+            running.enter_context(resolver)
         yield ways
 
 

@@ -7,7 +7,8 @@
             with Resolver(testbed, kind, address="100.64.3.11") as resolver:
                 ...  # ask 100.64.3.11
 
-Each of them has the realm's zone and its alias zone from the gateway, and nothing else from anybody. It asks from the
+Each of them has the realm's zone and its alias zone from the gateway, by its own word for that, or begins at a root
+of our own that refers it there (`root.py`); and nothing else from anybody. It asks from the
 address that it listens on, so that the gateway sees each as a resolver of its own. docs/resolvers.md has what came of
 it.
 """
@@ -15,9 +16,10 @@ it.
 from __future__ import annotations
 
 import contextlib
-import json
+import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +39,8 @@ ZONES = (ZONE, ALIASES)
 """What they ask the gateway for."""
 UNPACKED = CHECKOUT / "testbed" / "build" / "resolvers"
 """Where setup.sh unpacks what must not be installed, since it would change how this machine resolves names."""
+ROOT = "100.67.0.1"
+"""Where our root of the DNS is served, for resolvers that begin there; only `public` knows of it."""
 PROBE = 0.1  # seconds
 """How long one probe of a starting resolver waits for an answer."""
 
@@ -117,13 +121,19 @@ class Resolver:
         self._command = kind.configure(Site(folder, address, str(copy), upstream))
         self.process: subprocess.Popen[bytes] | None = None
 
+    def start(self) -> Resolver:
+        """Starts it, and does not wait."""
+        self.process = self._testbed.spawn("public", self._command, log=self._log)
+        return self
+
     def __enter__(self) -> Resolver:
-        """Starts it and waits until it answers for the realm's zone; the gateway has to run.
+        """Starts it, if `start` did not, and waits until it answers for the realm's zone; the gateway has to run.
 
         Raises:
             TestbedError: It did not; the text has its last words.
         """
-        self.process = self._testbed.spawn("public", self._command, log=self._log)
+        self.process = self.process or self.start().process
+        assert self.process is not None
         end = time.monotonic() + PATIENCE
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > end:
@@ -201,15 +211,18 @@ controls {{ }};
 
 
 def _knot(site: Site) -> Sequence[str]:
-    zones = json.dumps(ZONES).strip("[]")
+    """Its ways to forward follow no aliases, so it begins at a root of our own, which a second process serves."""
     text = f"""net.ipv6 = false
 net.listen('{site.address}', 53)
 net.outgoing_v4('{site.address}')
 cache.open(4 * MB, 'lmdb://{site.folder}')
 trust_anchors.remove('.')
-policy.add(policy.suffix(policy.STUB('{site.upstream}'), policy.todnames({{{zones}}})))
+modules.load('hints')
+hints.root({{['root.invalid.'] = '{ROOT}'}})
 """
-    return [site.program, "-n", "-c", _written(site, text), str(site.folder)]
+    command = [site.program, "-n", "-c", _written(site, text), str(site.folder)]
+    root = shlex.join([sys.executable, "-m", "testbed.root", ROOT])
+    return ["sh", "-c", f"ip address add {ROOT}/32 dev lo 2>/dev/null; {root} & exec {shlex.join(command)}"]
 
 
 def _powerdns(site: Site) -> Sequence[str]:

@@ -115,7 +115,7 @@ class Player:
         except dns.exception.DNSException as error:
             outcome = f"malformed: {type(error).__name__}"
         except OSError as error:
-            outcome = "refused" if error.errno in REFUSALS else f"OSError {error.errno}"
+            outcome = "broken off" if error.errno is None else REFUSALS.get(error.errno) or f"OSError {error.errno}"
         self.events.append((when, outcome, times[0], times[1]))
 
     async def _do(self, begin: float, times: list[float | None]) -> str:
@@ -145,7 +145,7 @@ class Player:
         return await asyncio.wait_for(once(target, source), last)
 
 
-REFUSALS = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH)
+REFUSALS = dict.fromkeys((errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH), "refused")
 """How the system says that somebody does not want us."""
 
 
