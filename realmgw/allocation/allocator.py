@@ -152,8 +152,9 @@ class Allocator:
         """
         patience = self._settings.wait_tcp if tcp else self._settings.wait_udp
         group = self.groups.of(resolver)
-        group.weigh(now)  # by its standing it is served
-        if self.askers.load is not None and self.askers.load.spurns(group, client, now):
+        if self.askers.load is None:
+            group.weigh(now)  # by its standing it is served
+        elif self.askers.load.spurns(group, client, now):
             return self._refuse(Reason.POLICY)
         waiter = Waiter(service, group, question, deliver, now, now + patience, client)
         if not self._queue.join(waiter):

@@ -75,14 +75,15 @@ class Best:
         elif party is self._top:
             self._elect()
 
-    def forget(self, party: Party) -> None:
-        """Somebody is forgotten."""
-        self._leaders.pop(party, None)
-        self._elect()
+    def after(self, values: dict[Party, float], now: float) -> float:
+        """What it would be if these were learned; nothing is changed."""
+        again = now >= self._until
+        leaders = {leader: _present(leader, now) if again else value for leader, value in self._leaders.items()}
+        return max((leaders | values).values(), default=0.0)
 
     def _look_again(self, now: float) -> None:
         self._until = (now // PERIOD + 1) * PERIOD
-        self._leaders = {leader: leader.reputation.value(now) for leader in self._leaders}
+        self._leaders = {leader: _present(leader, now) for leader in self._leaders}
         self._elect()
 
     def _elect(self) -> None:
@@ -106,6 +107,10 @@ class Judgement:
     """The best reputation known."""
     tried: tuple[tuple[LoadBand, float, float], ...]
     """The bands that contain the load, up to the one that allocates: each with what is offered and demanded."""
+    offered: float
+    """What is offered at most, in proportion to the best."""
+    in_vain: bool
+    """Whether that would not even do for the least of what an empty pool has."""
     reason: Reason | None
     """Why it is refused."""
     audited: bool
@@ -202,9 +207,9 @@ class LoadPolicy:
 
     def judge(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Judgement:
         """What `refuses` would say, and why; nothing is changed."""
-        mine = group.reputation.value(now)
-        theirs = None if client is None else client.reputation.value(now)
-        best = max(self._best.value, mine, theirs or 0.0)
+        mine = _present(group, now)
+        theirs = None if client is None else _present(client, now)
+        best = self._best.after({group: mine} if client is None else {group: mine, client: theirs or 0.0}, now)
         offers = _shares(mine, theirs, best)
         tried = []
         reason: Reason | None = Reason.POLICY if self._bands else None
@@ -216,7 +221,8 @@ class LoadPolicy:
                     break
         if self._max_claims is not None and self._counters.pending >= self._max_claims:
             reason = Reason.CLAIM_LIMIT
-        return Judgement(kind, mine, theirs, best, tuple(tried), reason, self._audit)
+        most = max(offers)
+        return Judgement(kind, mine, theirs, best, tuple(tried), most, most < self._least, reason, self._audit)
 
 
 class _Band:
@@ -231,6 +237,11 @@ class _Band:
         self.high = band.threshold_max
         self.demands = (band.fqdn_new, band.sfqdn_new, band.sfqdn_reuse)
         self.math = (Combination.MAX, Combination.MIN, Combination.AVG).index(band.math)
+
+
+def _present(party: Party, now: float) -> float:
+    """What `refuses` would take somebody's reputation to be."""
+    return party.standing if now < party.fresh_until else party.reputation.value(now)
 
 
 def _shares(mine: float, theirs: float | None, best: float) -> tuple[float, float, float]:
