@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -14,6 +16,7 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
 
     from testbed import client
     from testbed.gateway import ORDERLY
+    from testbed.topology import environment
 
 STRANGER = "198.51.100.66"
 """Nobody asks from there."""
@@ -84,6 +87,24 @@ class PersistenceTests(RealmTestCase):
         self.gateway.stop()
         self.gateway.start()
         self.assertNotIn(STRANGER, self.held())
+
+    def test_the_command_line_asks_the_running_gateway(self) -> None:
+        """Its options arrive as they were meant, and its exit status says what became of it."""
+        self.visit()
+        who = self.resolver()["name"]
+        for status, *words in (
+            (0, "reputation", "list", "--clients"),
+            (0, "reputation", "show", who),
+            (0, "reputation", "set", who, "0.6"),
+            (2, "reputation", "set", who, "6"),
+            (4, "reputation", "forget", "198.51.100.99"),
+            (0, "explain", "name", "one.gwa.demo", "--resolver", who),
+            (0, "explain", "name", "one.gwa.demo", "--resolver", who, "--tcp", "--cookie", "--client", "192.0.2.7"),
+        ):
+            argv = [sys.executable, "-m", "realmgw.control.cli", *words, "--socket", str(self.gateway.control)]
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=environment(), check=False)
+            self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertIn("its client 192.0.2.7/32 is not believed", done.stdout)
 
     def test_a_damaged_file_holds_up_nobody(self) -> None:
         """It is set aside, which the log says, and names are served."""
