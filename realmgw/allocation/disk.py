@@ -65,19 +65,16 @@ class ReputationFile:
         limit: How many rows are kept; those that were not written for longest go first.
 
     Attributes:
+        limit: The same; it may be changed at any time.
         set_aside: Damaged files were moved here, the last one last.
     """
 
     def __init__(self, path: Path, wall: Callable[[], float], limit: int) -> None:
         self.path = path
+        self.limit = limit
         self.set_aside: list[Path] = []
         self._wall = wall
-        self._limit = limit
         self._database: sqlite3.Connection | None = None
-
-    def regard(self, limit: int) -> None:
-        """From now on, keep so many rows."""
-        self._limit = limit
 
     def read(self) -> list[AgedRow]:
         """Reads all rows that are not too old, those written last first.
@@ -91,7 +88,7 @@ class ReputationFile:
         with self._refusals():
             found = self._try(
                 "SELECT key, written, body FROM reputation WHERE written > ? ORDER BY written DESC LIMIT ?",
-                (now - KEPT, self._limit),
+                (now - KEPT, self.limit),
             )
         return [AgedRow(Row(key, body), max(0.0, now - written)) for key, written, body in found]
 
@@ -146,12 +143,12 @@ class ReputationFile:
                 "INSERT OR REPLACE INTO reputation VALUES (?, ?, ?)", [(row.key, now, row.body) for row in rows]
             )
             [(count,)] = database.execute("SELECT count(*) FROM reputation").fetchall()
-            if count > self._limit * SLACK:
+            if count > self.limit * SLACK:
                 database.execute("DELETE FROM reputation WHERE written <= ?", (now - KEPT,))
                 database.execute(
                     "DELETE FROM reputation WHERE key IN (SELECT key FROM reputation ORDER BY written DESC"
                     " LIMIT -1 OFFSET ?)",
-                    (self._limit,),
+                    (self.limit,),
                 )
 
     def _open(self) -> sqlite3.Connection:

@@ -213,7 +213,7 @@ class ReputationService(Service):
         try:
             whole: bool = yield self._worker.call(self._file.write, tuple(rows.values()), tuple(gone))
         except PlatformError as error:
-            self._rows, self._gone = rows | self._rows, gone | self._gone
+            self._rows, self._gone = self._latest(rows | self._rows), gone | self._gone
             if not self.failing:
                 _log.error("reputations: not kept, and tried again: {error}", error=error)
             self.failing = True
@@ -224,6 +224,10 @@ class ReputationService(Service):
         self.written += len(rows)
         return whole
 
+    def _latest(self, rows: dict[str, Row]) -> dict[str, Row]:
+        """As many rows as the file would have, however long it can not be written."""
+        return dict(islice(rows.items(), max(0, len(rows) - self._file.limit), None))
+
     def _say_what_was_damaged(self) -> None:
         for place in self._file.set_aside[self._set_aside :]:
             _log.critical("reputations: the file was damaged; what is left of it is now {place}", place=place)
@@ -231,7 +235,7 @@ class ReputationService(Service):
 
     def regard(self, limit: int) -> None:
         """From now on, keep so many."""
-        self._file.regard(limit)
+        self._file.limit = limit
 
     def counts(self) -> dict[str, int | bool]:
         """What became of it since the start."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable
-from heapq import nsmallest
+from heapq import heappush, heappushpop
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -58,15 +58,24 @@ class Reputations:
         return self.drive(self._listed(known, match, number(limit, "limit", MOST)))
 
     def _listed(self, known: Iterable[Known], match: str, limit: int) -> Generator[None, None, Value]:
-        now = self.monotonic()
-        found: list[tuple[float, str, Known]] = []
+        now, total = self.monotonic(), 0
+        worst: list[tuple[float, int, Known]] = []  # a heap, the best of them first
         for count, each in enumerate(known, 1):
-            if any(match in name for name in names(each)):
-                found.append((each.reputation.value(now), names(each)[0], each))
+            if not match or any(match in name for name in names(each)):
+                total += 1
+                entry = (-each.reputation.value(now), -total, each)
+                if len(worst) < limit:
+                    heappush(worst, entry)
+                elif limit:
+                    heappushpop(worst, entry)
             if count % TURN == 0:
                 yield
-        worst = nsmallest(limit, found, key=lambda entry: entry[:2])
-        return {"total": len(found), "reputations": [brief(each, now) for _, _, each in worst]}
+        rows = []
+        for count, (_, _, each) in enumerate(sorted(worst, reverse=True), 1):
+            rows.append(brief(each, now))
+            if count % TURN == 0:
+                yield
+        return {"total": total, "reputations": rows}
 
     def show(self, who: str) -> Value:
         """One of them, with all that is known."""

@@ -171,6 +171,18 @@ class ReputationServiceTests(SynchronousTestCase):
         self.assertFalse(self.service.failing)
         self.assertEqual(self.texts(), {"a": "1", "b": "2"})
 
+    def test_no_more_waits_to_be_written_than_the_file_would_have(self) -> None:
+        """However long the disk fails; those that changed last are kept."""
+        self.service.regard(10)
+        self.service._file.close()
+        self.path.unlink()
+        self.path.mkdir()
+        for number in range(30):
+            self.book.know(**{f"k{number}": ""})
+            self.pass_time(WRITE_INTERVAL)
+        self.assertEqual(self.service.counts()["unwritten"], 10)
+        self.assertIn("k29", self.service._rows)
+
     def test_a_file_that_can_not_be_read_stops_nobody(self) -> None:
         """All begin anew; the damaged one is not lost."""
         self.stop()
