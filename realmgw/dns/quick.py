@@ -227,6 +227,8 @@ class QuickAnswers:
 
         None where it depends on more than the length: the SOA's own names may be those that the question's end with.
         """
+        if name[above:] in self._own_names[zone.apex]:
+            return None
         key = zone.apex, len(name)
         ending = self._endings.get(key)
         if ending is None:
@@ -238,7 +240,7 @@ class QuickAnswers:
             if len(whole) + _OPT_MOST > MIN_UDP_SIZE:
                 return None
             self._endings[key] = ending
-        return None if name[above:] in self._own_names[zone.apex] else ending
+        return ending
 
     def _say(self, asked: _Usual, begin: bytes, record: bytes, count: Count, now: float) -> bytes:
         """An answer that is subject to the rate limit, counted."""

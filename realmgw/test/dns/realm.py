@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from random import Random
 from typing import Any
 
+import attrs
+
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
+from realmgw.dns.aliases import MOST, Aliases
 from realmgw.dns.defences import Defences
 from realmgw.dns.lan import LanAnswers
 from realmgw.dns.wan import Later, WanAnswers
@@ -18,6 +21,7 @@ from realmgw.testing import MemoryAllocator
 
 GATEWAY = IPv4Address("203.0.113.1")
 POOL_ADDRESS = IPv4Address("192.0.2.1")
+POOL = ip_network("192.0.2.0/30")
 SERVICE_POOL = (IPv4Address("203.0.113.2"), IPv4Address("203.0.113.3"))
 SERVER = settings.NameServer("ns1.example.org.", GATEWAY)
 ZONE = settings.Zone("example.org.", (SERVER,), "hostmaster.example.org.", GATEWAY)
@@ -72,9 +76,10 @@ def make_settings(
     )
 
 
-def defences(made: settings.Settings) -> Defences:
-    """Theirs; chance is a sequence, the same each time, and it is 2026."""
-    return Defences.of(made, Random(4).randbytes, lambda: NOON, now=0.0)
+def defences(made: settings.Settings, most: int = MOST) -> Defences:
+    """Theirs, with so many aliases at most; chance is a sequence, the same each time, and it is 2026."""
+    found = Defences.of(made, Random(4).randbytes, lambda: NOON, now=0.0)
+    return attrs.evolve(found, aliases=Aliases(Random(5).randbytes, most))
 
 
 def wan(
