@@ -141,7 +141,7 @@ class WanAnswers(Answers):
         if said.cookie is not None and self._cookies.enabled:
             replies.append((cookies.CODE, self._cookies.reply(said.cookie, asker.address[0], now=now)))
         if said.subnet is not None:
-            believed = count is Count.RESERVED and self._client(said, asker, now) is not None
+            believed = count is Count.RESERVED and self._believed(said, asker, now) is not None
             scope = said.subnet.network.prefixlen if believed else 0
             replies.append((options.CLIENT_SUBNET, said.subnet.reply(scope)))
         return tuple(replies)
