@@ -173,6 +173,17 @@ class Group(Party):
             self.guard = GUARD_UNKNOWN
             self._refresh(self.delays or Delays())
 
+    @property
+    def is_notable(self) -> bool:
+        """Whether there is anything to remember: of one that proved itself, whatever it did."""
+        return self.proven_at > -math.inf or self.reputation.is_notable
+
+    def remember(self, counts: Sequence[int]) -> None:
+        """Learn what was learned in an earlier run: the counts of `Delays`."""
+        self.delays = self.delays or Delays()
+        self.delays.absorb(counts)
+        self._refresh(self.delays)
+
     def turn(self, now: float) -> None:
         """See `Party.turn`."""
         if self.heir is not None:

@@ -57,7 +57,7 @@ class Groups:
     """All groups that are known.
 
     Args:
-        limit: How many resolvers are remembered, and as many proven ones.
+        limit: How many resolvers are remembered, and twice as many proven ones.
         make: Makes a group for a resolver.
         journal: Where groups are noted whose outcomes changed.
     """
@@ -66,7 +66,8 @@ class Groups:
         self._make = make
         self._journal = journal
         self._seen: Generations[Hashable, Group] = Generations(limit)
-        self._proven: Generations[Hashable, Group] = Generations(limit)
+        # Larger than the other one: who asks is young here again before two generations of others came.
+        self._proven: Generations[Hashable, Group] = Generations(2 * limit)
         self._presets = Presets()
 
     def __len__(self) -> int:
@@ -86,7 +87,7 @@ class Groups:
     def regard(self, limit: int) -> None:
         """From now on, remember so many."""
         self._seen.regard(limit)
-        self._proven.regard(limit)
+        self._proven.regard(2 * limit)
 
     def of(self, resolver: Hashable) -> Group:
         """The group of a resolver (any hashable address value); made if it is not known."""
@@ -219,6 +220,7 @@ class Groups:
         for node in (resolver, group.resolver, *group.others):
             self._seen.pop(node)
             self._proven.pop(node)
+        group.reputation.set(0.0, now=now)  # who is forgotten is not the best of all any more
         if group.preset is not None:
             group.others = ()
             _set(group, group.preset.initial_reputation, now)

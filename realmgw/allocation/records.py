@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from realmgw.allocation.disk import AgedRow, Row
-from realmgw.allocation.group import BUCKETS, Delays, Group
+from realmgw.allocation.group import BUCKETS, Group
 from realmgw.allocation.groups import MAX_NODES
 from realmgw.allocation.reputation import Party, Reputation
 from realmgw.allocation.requestors import ClientPrefix, Requestor
@@ -261,12 +261,11 @@ class Book:
         group.passed = found.passed
         group.trusted, group.untrusted = found.asked
         if found.delays:
-            group.delays = Delays()
-            group.delays.absorb(found.delays)
+            group.remember(found.delays)
         if found.proven_ago is not None:
             group.proven_at = written - found.proven_ago
             self._askers.groups.keep(group)
-        group.regard(group.reputation.value(now))
+        group.weigh(now)
 
     def changed(self, *, every: bool, now: float) -> Iterator[Row]:
         """What is new since it was last asked for, or `every` thing; looked up while it is gone through."""
@@ -284,7 +283,7 @@ class Book:
 
     def _all(self) -> Iterator[Party]:
         everybody = chain[Party](self._askers.groups, self._askers.requestors)
-        return (party for party in everybody if party.reputation.is_notable)
+        return (party for party in everybody if party.is_notable)
 
     def gone(self) -> set[str]:
         """The keys of what was forgotten on purpose since it was last asked for."""

@@ -190,11 +190,16 @@ class Party:
     fresh_until: float = attrs.field(default=-math.inf, kw_only=True)
     """From then on it has to be looked at again, where it matters; monotonic seconds."""
 
+    @property
+    def is_notable(self) -> bool:
+        """Whether there is anything to remember."""
+        return self.reputation.is_notable
+
     def turn(self, now: float) -> None:
         """Begin the period that it is now, before an outcome is counted in it."""
         reputation = self.reputation
         reputation.advance(now)
-        if self.journal is None or (reputation.is_notable and self.journal.note(self)):
+        if self.journal is None or (self.is_notable and self.journal.note(self)):
             reputation.until = (now // PERIOD + 1) * PERIOD
 
     def regard(self, standing: float) -> None:
