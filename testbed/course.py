@@ -16,6 +16,8 @@ from realmgw.control.commands import CommandError
 
 INTERVAL = 0.25  # seconds
 """Between two looks."""
+NAP = 0.01  # seconds
+"""The pieces in which is waited, to notice pauses."""
 GROUPS = 50
 """So many groups are looked at."""
 
@@ -41,6 +43,8 @@ class Course:
 
     Attributes:
         looks: What was seen, in order.
+        pause: The longest time that this thread, which only sleeps and looks, was kept from running: so many seconds
+            the gateway may have been kept, too, and its clients came late.
         status: The gateway's last own account, on exit.
     """
 
@@ -56,6 +60,7 @@ class Course:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.looks: list[Look] = []
+        self.pause = 0.0
         self.status: Mapping[str, Any] = {}
 
     def __enter__(self) -> Course:
@@ -73,7 +78,7 @@ class Course:
             self.status = ask(self._control, "status", timeout=20.0)
 
     def _watch(self) -> None:
-        while not self._end.wait(INTERVAL):
+        while not self._sleep():
             try:
                 pool = ask(self._control, "pool", timeout=5.0)
                 groups = ask(self._control, "reputation/list", {"limit": str(GROUPS)}, timeout=5.0)
@@ -81,6 +86,15 @@ class Course:
                 continue
             when = time.monotonic() - self._begin
             self.looks.append(Look(when, pool["free"], pool["waiting"], pool["lingering"], standings(groups)))
+
+    def _sleep(self) -> bool:
+        """Sleeps for `INTERVAL`, in short pieces; returns whether this is the end."""
+        until = time.monotonic() + INTERVAL
+        while (before := time.monotonic()) < until:
+            if self._end.wait(NAP):
+                return True
+            self.pause = max(self.pause, time.monotonic() - before - NAP)
+        return False
 
 
 def standings(answer: Mapping[str, Any]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from testbed import figures, generator, template
+from testbed import figures, generator, quiet, template
 from testbed.course import Course, Look
 from testbed.defences import OFF, ON, Defence
 from testbed.gateway import ON_LINK_POOL, ZONE, Gateway, Subscriber
@@ -35,6 +35,8 @@ BY_UNBOUND, BY_BIND = "100.64.3.11", "100.64.3.12"
 """The addresses that the templates ask for these two resolvers."""
 VIA = {GATEWAY: "raw", BY_UNBOUND: "unbound", BY_BIND: "BIND"}
 """Name server -> how the tables call this way to resolve."""
+PAUSE = 0.05  # seconds
+"""After a longer pause clients are late whom the gateway knows to be quick: then a bad run is repeated."""
 TARGET = 0.99
 """The least success of honest clients, whatever the noise, with the defences on."""
 
@@ -77,6 +79,8 @@ class Run:
     """The course of pool and reputations, in seconds since the noise began."""
     status: Mapping[str, Any]
     """The gateway's own account."""
+    pause: float
+    """The longest time that somebody who only waited was kept from running, in seconds."""
 
     @property
     def whole(self) -> Played:
@@ -161,7 +165,25 @@ def run(case: Case, seconds: float, prefix: str = "traffic-") -> Run:
                 played = playing.finish()
     count = len(ideal.streams)
     honest = {VIA[_server(each.stream)]: each.after(WARM) for each in played[:count]}
-    return Run(case, honest, played[count:], course.looks, course.status)
+    return Run(case, honest, played[count:], course.looks, course.status, course.pause)
+
+
+def run_fairly(case: Case, seconds: float, prefix: str = "traffic-") -> Run:
+    """Runs a case, and again when something went wrong while others kept the machine from running it.
+
+    Args:
+        case: Which.
+        seconds: How long to measure.
+        prefix: Of the testbed.
+    """
+    runs: list[Run] = []
+    while not runs or (len(runs) < quiet.TRIES and runs[-1].pause > PAUSE and not _well(runs[-1])):
+        runs.append(run(case, seconds, prefix))
+    return runs[-1] if _well(runs[-1]) else min(runs, key=lambda each: each.pause)
+
+
+def _well(run: Run) -> bool:
+    return run.success >= TARGET and not misdelivered(run.whole)
 
 
 def _server(stream: Stream) -> str:
@@ -233,7 +255,7 @@ def misdelivered(played: Played) -> int:
     return played.losses["misdelivered"]
 
 
-WAYS_HEAD = ["defences on", "share", "resolved by", "success", "p50 / p99", "lost"]
+WAYS_HEAD = ["defences on", "share", "resolved by", "success", "p50 / p99", "lost", "longest pause"]
 """Titles of the table by ways to resolve."""
 
 
@@ -246,7 +268,10 @@ def ways_rows(runs: Sequence[Run]) -> list[list[str]]:
     on = [run for run in runs if run.case.defence is ON]
     most = max((run.case.share for run in on), default=0.0)
     return [
-        [run.case.noise, f"{run.case.share:.0%}", way, figures.percent(played.success), times(played), lost(played)]
+        [
+            *(run.case.noise, f"{run.case.share:.0%}", way, figures.percent(played.success)),
+            *(times(played), lost(played), figures.milliseconds(run.pause * 1e6)),
+        ]
         for run in on
         if run.case.share in (0.0, most)
         for way, played in run.honest.items()

@@ -118,7 +118,8 @@ class Resolver:
         folder.mkdir(exist_ok=True)
         # Debian's AppArmor profiles go by the program's place, and know nothing of our folders.
         copy = shutil.copy(program, folder / kind.program)
-        self._command = kind.configure(Site(folder, address, str(copy), upstream))
+        # Resolvers are other machines: the gateway's load must not keep them from running.
+        self._command = ["nice", "-n", "-10", *kind.configure(Site(folder, address, str(copy), upstream))]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Resolver:

@@ -68,7 +68,7 @@ def measure_noise(plan: Plan, only: str) -> list[Run]:
         prefix = prefixes.pop()
         try:
             most = case.share == max(plan.shares)
-            run = noise.run(case, plan.most_seconds if most else plan.seconds, prefix)
+            run = noise.run_fairly(case, plan.most_seconds if most else plan.seconds, prefix)
         finally:
             prefixes.append(prefix)
         print(f"    {number + 1} of {len(wanted)}: {case.title}: {figures.percent(run.success)}", file=sys.stderr)
