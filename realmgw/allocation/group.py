@@ -29,7 +29,8 @@ GUARD_LEAST = 0.1  # seconds
 STANDING_INITIAL = INITIAL
 """The standing of a group of which nothing is known, within 0 and 1."""
 STANDING_LOWEST_BAND = 0.05
-"""Below this standing a group is refused even by an empty pool; its claims get the least guard."""
+"""Below this standing, in proportion to the best, a group is refused even by an empty pool; its claims get the least
+guard."""
 
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
@@ -111,6 +112,8 @@ class Group(Party):
     """The groups that were merged into it last: their claims are its own."""
     heir: Group | None = None
     """The group that it was merged into, and has its reputation from then on."""
+    hopeless: bool = False
+    """Whether its standing is below the lowest band, in proportion to the best."""
     passed: int = 0
     """The challenges that it has passed, as bits."""
     proven_at: float = -math.inf
@@ -163,13 +166,19 @@ class Group(Party):
             scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
             self.patience = slowest * (1 + scarce)
             self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))
-        if self.standing < STANDING_LOWEST_BAND:
+        if self.hopeless:
             self.guard = GUARD_LEAST
 
     def regard(self, standing: float) -> None:
-        """Have this standing (0 to 1), and with it how long its claims are waited for."""
-        before, self.standing = self.standing, standing
-        if (before < STANDING_LOWEST_BAND) is not (standing < STANDING_LOWEST_BAND):
+        """Have this standing (0 to 1) until the reputation is looked at again, where 1 is the best there is."""
+        self.standing = standing
+        self.compare(1.0)
+
+    def compare(self, best: float) -> None:
+        """Who is next to nothing in proportion to the best is not waited for: such claims get the least guard."""
+        hopeless = self.standing < STANDING_LOWEST_BAND * best
+        if hopeless is not self.hopeless:
+            self.hopeless = hopeless
             self.guard = GUARD_UNKNOWN
             self._refresh(self.delays or Delays())
 

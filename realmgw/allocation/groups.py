@@ -235,8 +235,8 @@ class Groups:
 
 def _set(group: Group, standing: float, now: float) -> None:
     group.reputation.set(standing, now=now)
-    group.weigh(now)
-    group.fresh_until = -math.inf  # whether it is the best one of all, others may want to know at once
+    group.regard(standing)
+    group.fresh_until = -math.inf  # it may be the best one of all: others may want to know at once
 
 
 def _may_merge(one: Group, other: Group) -> bool:

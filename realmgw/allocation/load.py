@@ -168,6 +168,7 @@ class LoadPolicy:
 
     def _look(self, party: Party, now: float) -> None:
         self._best.learn(party, party.weigh(now), now)
+        party.compare(self._best.value)
 
     def _offers(self, group: Group, client: Requestor | None, now: float) -> tuple[float, float, float]:
         if client is None:

@@ -202,13 +202,11 @@ class Party:
         if self.journal is None or (self.is_notable and self.journal.note(self)):
             reputation.until = (now // PERIOD + 1) * PERIOD
 
-    def regard(self, standing: float) -> None:
-        """Have this standing (0 to 1) from now on, until the reputation is looked at again."""
-        self.standing = standing
-
     def weigh(self, now: float) -> float:
         """The reputation at present, which is the standing from now on."""
-        value = self.reputation.value(now)
         self.fresh_until = now + FRESH
-        self.regard(value)
+        self.standing = value = self.reputation.value(now)
         return value
+
+    def compare(self, best: float) -> None:
+        """The best reputation known is this one: what follows from that for whoever has this standing."""

@@ -36,13 +36,14 @@ from realmgw.test.allocation.naive import (
     Admitted,
     Expected,
     Knowledge,
+    Operator,
     Queued,
     meets,
 )
 from realmgw.test.allocation.scene import Network
 
 
-class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
+class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
     """Asks, waits, packets and time, in any order."""
 
     @initialize(size=st.integers(1, 4), share=st.sampled_from((0.0, 0.5, 1.1)), strict=st.booleans())
@@ -59,6 +60,7 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
         self.queue: dict[tuple[int, Hashable], Queued] = {}
         self.promised: float | None = None
         self.admitting = False
+        self.policed = False
 
     # What is done
 
@@ -81,6 +83,8 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
             self.note_answer(answer, asked, resolver, asking, network)
         elif answer is Reason.HOST_LIMIT:
             assert len(self.pending_on(asked.host)) >= asked.host.max_claims, "refused below the limit"
+        elif answer in (Reason.POLICY, Reason.CLAIM_LIMIT):
+            assert self.policed, "refused by a policy that there is not"
         else:
             assert answer is Reason.EXHAUSTED, answer
             assert self.queue or self.is_exhausted(), "refused although an address could be had"
@@ -99,7 +103,9 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
 
         client = None if network is None else CLIENTS[network]
         refused = self.allocator.wait(asked, resolver, asking, deliver, tcp=tcp, now=self.now, client=client)
-        if refused is not None:
+        if refused is Reason.POLICY:
+            assert self.policed, "refused by a policy that there is not"
+        elif refused is not None:
             assert refused is Reason.QUEUE_FULL
             assert len(self.queue) == self.settings.max_waiting
             assert place not in self.queue
@@ -154,11 +160,6 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
             self.now = self.promised
             self.expire()
             assert self.next_is_later(), "announced without need"
-
-    @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
-    def regard(self, resolver: str, standing: float) -> None:
-        """The standing of a group changes."""
-        self.allocator.groups.set(resolver, standing, now=self.now)
 
     @rule(resolver=st.sampled_from(RESOLVERS), delay=st.sampled_from((0.001, 0.3)))
     def learn(self, resolver: str, delay: float) -> None:

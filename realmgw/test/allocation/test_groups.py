@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.challenges import Challenge
-from realmgw.allocation.group import GUARD_LEAST, Group
+from realmgw.allocation.group import GUARD_LEAST, GUARD_UNKNOWN, Group
 from realmgw.allocation.groups import MAX_NODES, Groups
 from realmgw.allocation.reputation import Journal
 from realmgw.config.policy import ResolverGroup
@@ -316,18 +316,18 @@ class StandingTests(SynchronousTestCase):
     """The reputation where it is used."""
 
     def test_the_standing_is_the_reputation_when_it_is_looked_at(self) -> None:
-        """And with it the guard, when it crosses the lowest band."""
+        """Until then it is what it was."""
         group = Group(RESOLVER)
         group.reputation.nok += 100
         self.assertEqual(group.standing, 0.45)
-        group.weigh(0.0)
-        group.weigh(21.0)
+        self.assertEqual(group.weigh(21.0), group.reputation.value(21.0))
         self.assertEqual(group.standing, group.reputation.value(21.0))
-        group.reputation.nok += 100
-        group.weigh(22.0)
-        group.weigh(42.0)
-        group.reputation.nok += 100
-        self.assertLess(group.weigh(43.0), 0.05)
-        self.assertEqual(group.guard, GUARD_LEAST)
-        self.assertGreater(group.weigh(200.0), 0.05)
-        self.assertGreater(group.guard, GUARD_LEAST)
+
+    def test_below_the_lowest_band_claims_get_the_least_guard(self) -> None:
+        """In proportion to the best reputation known: who is as good as anybody is waited for as anybody is."""
+        group = Group(RESOLVER)
+        group.reputation.set(0.04, now=0.0)
+        group.weigh(0.0)
+        for best, guard in ((1.0, GUARD_LEAST), (0.5, GUARD_UNKNOWN), (0.04, GUARD_UNKNOWN), (0.9, GUARD_LEAST)):
+            group.compare(best)
+            self.assertEqual(group.guard, guard, best)
