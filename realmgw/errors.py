@@ -54,6 +54,8 @@ class Reason(enum.IntEnum):
     """The host was removed, or its address taken away, while the query waited."""
     STOPPING = 7
     """The gateway is stopping."""
+    CLAIM_LIMIT = 8
+    """As many claims are pending, for all hosts together, as the policy allows."""
 
     NOT_OURS = 32
     """The packet's destination is no address of the pool."""

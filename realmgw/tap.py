@@ -28,17 +28,19 @@ from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
 from realmgw.admission.strays import Strays
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.service import AllocationService
+from realmgw.allocation.disk import ReputationFile
+from realmgw.allocation.records import Book
+from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.gateway import Gateway, Insight
+from realmgw.control.reputation import Reputations, policy_counts
 from realmgw.control.running import Running
 from realmgw.control.server import ControlService, SoleService
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import explain_name
 from realmgw.dns.service import DnsService
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, Reason
 from realmgw.subscribers import recall
@@ -48,6 +50,9 @@ from realmgw.subscribers.service import RecallService
 
 GC_THRESHOLDS = 50_000, 20, 100
 """Claims live for seconds: the default of 700 only moves them from generation to generation."""
+
+ROWS = 2
+"""So many times `allocation.max_groups` reputations are kept: groups, and the clients that they named."""
 
 _log = Logger()
 
@@ -123,19 +128,22 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
     networks = [prefix.network for prefix in settings.pools.circular]
-    allocator = Allocator(settings.allocation, networks, now=monotonic())
+    allocator = Allocator(settings.allocation, networks, now=monotonic(), policy=settings.policy)
     thread = KernelThread(reactor)
     datapath = DatapathService(Kernel(settings), directory.hosts.values(), clock=reactor, worker=thread, purging=purge)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault))
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
-    parts = Parts(datapath, allocator, dns, lambda new: strays.regard(new.admission), partial(_keep, running, thread))
+    book = Book(allocator.askers)
+    keeping = _keeping(running, book, reactor)
+    parts = Parts(datapath, allocator, dns, partial(_regard, strays, keeping), partial(_keep, running, thread))
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
         allocator=allocator,
-        explain_name=lambda name: explain_name(dns.wan.answers.table, name),
-        counts=partial(_counts, allocator, gate, dns, datapath, reloader),
+        reputations=Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic),
+        explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
+        counts=partial(_counts, allocator, gate, dns, datapath, reloader, keeping),
         plan=reloader.plan,
         reload=reloader.reload,
         purge=datapath.purge,
@@ -148,6 +156,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         ControlService(settings.control, Gateway(insight), reactor),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic),
+        keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
         ReloadService(reloader.reload, reactor.callFromThread),
@@ -168,6 +177,20 @@ def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallSe
         reactor,
         is_kept=not running.folders.parsed,
     )
+
+
+def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
+    """Keeps reputations; the disk has a thread of its own, so that the kernel need not wait for it."""
+    settings = running.settings
+    path = config.state_file(running.path, settings.state, "reputation").with_suffix(".sqlite")
+    file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
+    return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
+
+
+def _regard(strays: Strays, keeping: ReputationService, new: Settings) -> None:
+    """What a reload means for parts that have no other business with it."""
+    strays.regard(new.admission)
+    keeping.regard(ROWS * new.allocation.max_groups)
 
 
 def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[RepositoryService]:
@@ -199,7 +222,12 @@ def _reactor() -> Any:
 
 
 def _counts(
-    allocator: Allocator, gate: Gate, dns: DnsService, datapath: DatapathService, reloader: Reloader
+    allocator: Allocator,
+    gate: Gate,
+    dns: DnsService,
+    datapath: DatapathService,
+    reloader: Reloader,
+    keeping: ReputationService,
 ) -> dict[str, Any]:
     """What was counted, by part; what is 0 is left out."""
     counted = attrs.asdict(allocator.counters)
@@ -212,6 +240,8 @@ def _counts(
         "packets_refused": _named(gate.refused),
         "dns_wan": {each.name.lower(): count for each in Count if (count := dns.wan.events[each])},
         "dns_lan": {each.name.lower(): count for each in Count if (count := dns.lan.events[each])},
+        "policy": policy_counts(allocator.askers.load),
+        "reputations": keeping.counts(),
         "strays_told": datapath.strays_told,
         "table_repairs": datapath.repairs,
         "reloads": {

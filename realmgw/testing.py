@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
+from ipaddress import ip_network
 from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -14,6 +15,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.admission.port import Judge
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.requestors import Requestor
 from realmgw.config import settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.capabilities import Capabilities
@@ -26,7 +29,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class MemoryAllocator:
+class MemoryAllocator(Allocator):
     """An allocator for the DNS server that has one address, for everybody, or none.
 
     Attributes:
@@ -34,19 +37,31 @@ class MemoryAllocator:
         refusal: If set, no address is given, for this reason.
         wait_refusal: If set, no question may wait, for this reason.
         asked: What `ask` was called with: name of the service, resolver, question, time.
-        waiting: What waits, by question.
+        clients: For whom each of them was.
+        held: What waits, by question.
     """
 
     def __init__(self, address: bytes = b"\xc0\x00\x02\x01") -> None:
         """Begins to give out a packed address, 192.0.2.1 unless told otherwise."""
+        super().__init__(settings.Allocation(), [ip_network((address, len(address) * 8))], now=0.0)
         self.address = address
         self.refusal: Reason | None = None
         self.wait_refusal: Reason | None = None
         self.asked: list[tuple[str, Hashable, Hashable, float]] = []
-        self.waiting: dict[Hashable, Callable[[bytes | Reason], None]] = {}
+        self.clients: list[Requestor | None] = []
+        self.held: dict[Hashable, Callable[[bytes | Reason], None]] = {}
 
-    def ask(self, service: Service, resolver: Hashable, question: Hashable, *, now: float) -> bytes | Reason:
+    def ask(
+        self,
+        service: Service,
+        resolver: Hashable,
+        question: Hashable,
+        *,
+        now: float,
+        client: Requestor | None = None,
+    ) -> bytes | Reason:
         """The address, or the refusal."""
+        self.clients.append(client)
         self.asked.append((service.name, resolver, question, now))
         return self.address if self.refusal is None else self.refusal
 
@@ -59,16 +74,17 @@ class MemoryAllocator:
         *,
         tcp: bool,
         now: float,
+        client: Requestor | None = None,
     ) -> Reason | None:
         """Keeps `deliver` for `finish`, unless waiting is refused."""
-        del service, resolver, tcp, now
+        del service, resolver, tcp, now, client
         if self.wait_refusal is None:
-            self.waiting[question] = deliver
+            self.held[question] = deliver
         return self.wait_refusal
 
     def finish(self, outcome: bytes | Reason) -> None:
         """Ends the waiting of the question that began to wait first."""
-        self.waiting.pop(next(iter(self.waiting)))(outcome)
+        self.held.pop(next(iter(self.held)))(outcome)
 
 
 class RecordingAllocator:

@@ -4,12 +4,13 @@ The gateway and the floor (load/floor.c) stand side by side, each in a testbed o
 kernel: the floor takes over the packet queue of a gateway that was killed. They are loaded in turn, in alternating
 order, so that whatever else the machine does falls on all of them alike. docs/benchmark.md tells how to read them.
 
-    ./testbed/bench [--quick] [--write FILE]
+    ./testbed/bench [--quick] [--policy] [--write FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import hashlib
 import itertools
@@ -20,11 +21,12 @@ from pathlib import Path
 
 import attrs
 
-from testbed import figures, floor, generator, quiet
+from testbed import client, figures, floor, generator, quiet
+from testbed.defences import Defence
 from testbed.gateway import ZONE, Gateway, Subscriber
 from testbed.generator import Load, Outcome, Strays
 from testbed.rounds import HEAD, PORTS, Contender, Rounds, Verdict, Way, losses, lost, measure, ratio, rows
-from testbed.topology import Testbed, TestbedError
+from testbed.topology import CLIENT, Testbed, TestbedError
 
 POOL, POOL_RANGE = "100.64.16.0/20", "100.64.16.0+4096"
 """The pool, as a prefix and as the generators write it."""
@@ -34,6 +36,12 @@ REALM = "10.128.0.0/12"
 """The network that they are in."""
 FLOOR, MAIN, SMALL, LARGE, LARGE_ALL = "floor", "realmgw", "realmgw, 10", "realmgw, 100 000", "the same, all asked"
 """Whom the tables speak of; the numbers are subscribers."""
+WITHOUT = Defence("no policy")
+"""Nothing asks for reputation, and no challenge is ever due."""
+WITH = Defence("full policy", ("adaptive", "log_untrusted"), bands=True, rate_limit=100)
+"""Everything; the resolver has passed a challenge, so that none is due."""
+POLICY_LIMIT = 1.25
+"""How much more a flow may cost with the full policy."""
 NAMES, FEW, MANY = 1000, 10, 100_000
 """Subscribers of the main gateway (and of the floor), of the small one and of the large one."""
 FIXED_RATE = 10_000
@@ -80,12 +88,13 @@ def _must(testbed: Testbed, namespace: str, *arguments: str) -> None:
         raise TestbedError(f"{' '.join(arguments)}: {done.stderr.strip()}")
 
 
-def _start_gateway(testbed: Testbed, hosts: Mapping[str, str]) -> Gateway:
-    """Starts a gateway with the defaults of the configuration."""
+def _start_gateway(testbed: Testbed, hosts: Mapping[str, str], defence: Defence | None = None) -> Gateway:
+    """Starts a gateway with the defaults of the configuration, or with a policy of its own."""
     gateway = Gateway(
         testbed,
         [Subscriber(name, address) for name, address in hosts.items()],
         circular=[{"addresses": POOL, "attachment": "routed"}],
+        settings=defence.settings() if defence else None,
     )
     gateway.start(timeout=START_TIME)
     return gateway
@@ -99,6 +108,17 @@ def _gateway(title: str, count: int, asked: int) -> Iterator[Contender]:
         gateway = _start_gateway(testbed, hosts)
         names = generator.write_names(testbed.folder / "names", dict(itertools.islice(hosts.items(), asked)))
         yield Contender(title, testbed, gateway.pid, hosts_process, names)
+
+
+@contextlib.contextmanager
+def _defended(defence: Defence) -> Iterator[Contender]:
+    """A gateway with a policy; its resolver has come by TCP."""
+    with _testbed(defence.title.replace(" ", "-")) as (testbed, hosts_process):
+        hosts = subscribers(NAMES)
+        gateway = _start_gateway(testbed, hosts, defence)
+        names = generator.write_names(testbed.folder / "names", hosts)
+        testbed.call("public", asyncio.run, client.resolve(next(iter(hosts)), tcp=True, source=CLIENT))
+        yield Contender(defence.title, testbed, gateway.pid, hosts_process, names)
 
 
 def _asked_for_all(contender: Contender) -> Contender:
@@ -237,21 +257,61 @@ def report(quick: bool) -> tuple[str, bool]:
     return text, all(verdict.met for verdict in verdicts)
 
 
+def judge_policy(results: Rounds) -> list[Verdict]:
+    """The targets of the table about the policy.
+
+    Args:
+        results: What was measured with `WITHOUT` and `WITH`.
+    """
+    verdicts = []
+    for way in WAYS:
+        times = ratio(results, way, WITH.title, WITHOUT.title)
+        target = f"{way.title}: with the full policy at most {POLICY_LIMIT:g} times the CPU per flow without"
+        verdicts.append(Verdict(target, f"{times:.2f} times", times <= POLICY_LIMIT))
+    outcomes = [outcome for way in WAYS[:2] for outcome in results[way.title, WITH.title]]
+    verdicts.append(Verdict("no flow lost to the policy", losses(outcomes), lost(outcomes) == 0))
+    return verdicts
+
+
+def report_policy(quick: bool) -> tuple[str, bool]:
+    """Measures what the policy costs a flow.
+
+    Args:
+        quick: For a short run.
+
+    Returns:
+        As for `report`.
+    """
+    rounds, seconds = (3, 1.0) if quick else (6, 2.0)
+    with _defended(WITHOUT) as without, _defended(WITH) as full:
+        results = measure(WAYS, [without, full], rounds, seconds)
+    verdicts = judge_policy(results)
+    text = "\n".join(
+        [
+            figures.machine() + f"- rounds: {rounds}, {seconds:g} s each, contenders in alternating order\n",
+            figures.table(HEAD, rows(results, WAYS, [WITHOUT.title, WITH.title])),
+            figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts]),
+        ]
+    )
+    return text, all(verdict.met for verdict in verdicts)
+
+
 def main() -> int:
     """Runs the benchmark; the exit status is 0 when every target was met."""
     parser = argparse.ArgumentParser(prog="bench", description="CPU per admitted flow, next to a floor.")
     parser.add_argument("--quick", action="store_true", help="a shorter run, with less steady figures")
+    parser.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
     options = parser.parse_args()
     generator.build()
     try:
-        text, met = report(options.quick)
+        text, met = (report_policy if options.policy else report)(options.quick)
     except TestbedError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     print(text)
     if options.write:
-        figures.write(options.write, text)
+        figures.write(options.write, text, "policy" if options.policy else "")
     return 0 if met else 1
 
 

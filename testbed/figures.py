@@ -1,6 +1,7 @@
 """Tables of measured figures: for the terminal, and for a document that has a place for them.
 
-A document's place for a table is between two lines, `<!-- figures -->` and `<!-- end of figures -->`.
+A document's place for a table is between two lines, `<!-- figures -->` and `<!-- end of figures -->`; where it has
+several, `<!-- figures: NAME -->` begins the others.
 """
 
 from __future__ import annotations
@@ -91,16 +92,18 @@ def _commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
-def write(document: Path, text: str) -> None:
+def write(document: Path, text: str, name: str = "") -> None:
     """Puts text into a document's place for it.
 
     Args:
         document: A file with the two lines.
         text: What will stand between them.
+        name: Of the place, where the document has several.
     """
     content = document.read_text()
-    before, found, rest = content.partition(BEGIN)
+    begin = BEGIN.replace("figures", f"figures: {name}") if name else BEGIN
+    before, found, rest = content.partition(begin)
     _, end, after = rest.partition(END)
     if not found or not end:
-        sys.exit(f"{document} has no lines {BEGIN} and {END}: add them where the figures shall be")
-    document.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
+        sys.exit(f"{document} has no lines {begin} and {END}: add them where the figures shall be")
+    document.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{END}{after}")

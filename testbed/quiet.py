@@ -52,7 +52,7 @@ class Watch:
         """Seconds: monotonic, used by everybody, used by those who take part."""
         usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         family = sum(usage.ru_utime + usage.ru_stime for usage in usages)
-        return time.monotonic(), _everybody(), family + sum(map(_of_process, self._processes))
+        return time.monotonic(), _everybody(), family + sum(map(time_of, self._processes))
 
 
 def _everybody() -> float:
@@ -62,7 +62,11 @@ def _everybody() -> float:
     return sum(ticks for column, ticks in enumerate(columns) if column not in (*_IDLE, *_GUEST)) / _TICK
 
 
-def _of_process(process: int) -> float:
-    """All threads of a process that is alive."""
+def time_of(process: int) -> float:
+    """The CPU time of all threads of a process that is alive, in seconds.
+
+    Args:
+        process: Its number.
+    """
     tasks = Path(f"/proc/{process}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9

@@ -23,6 +23,10 @@ KMOD_PACKAGES=(
     qemu-system-x86 busybox-static cpio kmod libxtables-dev libelf-dev xz-utils debian-archive-keyring
 )
 
+# The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is skipped, by name.
+RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base)
+RESOLVER_UNITS=(unbound named kresd@1 pdns-recursor)
+
 # say TEXT...: one line of progress for the person who watches.
 say() { printf '==> %s\n' "$*"; }
 
@@ -59,14 +63,63 @@ need_apt() {
         die "apt-get could not install ${missing[*]}"
 }
 
-# python_requirements: prints the run-time and the test requirements of setup.cfg, each on a line.
+# need_resolvers: installs what is missing of the resolvers, each by itself, for their programs only: no service is started, and
+# systemd-resolved, whose installation changes how this machine resolves names, is only unpacked below testbed/build.
+need_resolvers() {
+    local package missing unpacked=$CHECKOUT/testbed/build/resolvers
+    mapfile -t missing < <(missing_packages "${RESOLVER_PACKAGES[@]}")
+    [ -e "$unpacked/lib/systemd/systemd-resolved" ] || missing+=(systemd-resolved)
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    for package in "${missing[@]}"; do
+        if [ "$package" = systemd-resolved ]; then
+            (unpack_package "$package" "$unpacked") || say "SKIPPED: $package can not be downloaded"
+        else
+            (without_services need_apt "$package") || say "SKIPPED: $package can not be installed"
+        fi
+    done
+}
+
+# without_services COMMAND...: what it installs is not started, neither now nor at the next boot.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d unit enabled=() status
+    for unit in "${RESOLVER_UNITS[@]}"; do
+        systemctl is-enabled --quiet "$unit" 2>/dev/null && enabled+=("$unit")
+    done
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
+    fi
+    "$@"
+    status=$?
+    for unit in "${RESOLVER_UNITS[@]}"; do
+        [[ " ${enabled[*]} " == *" $unit "* ]] || systemctl disable --quiet "$unit" 2>/dev/null
+    done
+    return $status
+}
+
+# unpack_package PACKAGE FOLDER: downloads a Debian package and unpacks its files, without installing it.
+unpack_package() {
+    local work status
+    say "unpacking the Debian package $1 below testbed/build"
+    work=$(mktemp -d) && chmod 755 "$work" && cd "$work" || return 1
+    apt-get -o Acquire::Retries=3 -o APT::Sandbox::User=root download "$1" </dev/null && mkdir -p "$2" && dpkg -x "$1"_*.deb "$2"
+    status=$?
+    rm -rf "$work"
+    return $status
+}
+
+# python_requirements [EXTRA...]: prints the run-time and the test requirements of setup.cfg, each on a line; or those of extras.
 python_requirements() {
-    /usr/bin/python3 - "$CHECKOUT/setup.cfg" <<'PYTHON'
+    /usr/bin/python3 - "$CHECKOUT/setup.cfg" "$@" <<'PYTHON'
 import configparser, sys
 
 configuration = configparser.ConfigParser()
 configuration.read(sys.argv[1])
-lists = configuration["options"]["install_requires"], configuration["options.extras_require"]["test"]
+extras = configuration["options.extras_require"]
+if sys.argv[2:]:
+    lists = [extras[name] for name in sys.argv[2:]]
+else:
+    lists = configuration["options"]["install_requires"], extras["test"]
 print(*(line for each in lists for line in each.split("\n") if line), sep="\n")
 PYTHON
 }
@@ -92,4 +145,23 @@ make_venv() {
     # shellcheck disable=SC2086 # one word each: requirements contain no spaces
     "$PYTHON" -m pip install --disable-pip-version-check --retries 5 $1 </dev/null || die "pip could not install the requirements of setup.cfg"
     printf '%s\n' "$2" >"$VENV/stamp"
+}
+
+# need_extra NAME: installs the requirements of one of setup.cfg's extras into the environment of need_venv, if they are not there.
+# Without a network it says so, and the program goes on without.
+need_extra() {
+    local requirements
+    requirements=$(python_requirements "$1") || die "setup.cfg can not be read"
+    # shellcheck disable=SC2086 # one word each
+    "$PYTHON" - $requirements <<'PYTHON' && return
+import re, sys
+from importlib.metadata import PackageNotFoundError, version
+try:
+    [version(re.match("[A-Za-z0-9._-]+", each)[0]) for each in sys.argv[1:]]
+except PackageNotFoundError:
+    sys.exit(1)
+PYTHON
+    say "installing $(echo $requirements) into .venv"
+    # shellcheck disable=SC2086
+    "$PYTHON" -m pip install --disable-pip-version-check --retries 5 $requirements </dev/null || say "SKIPPED: $(echo $requirements) can not be installed"
 }

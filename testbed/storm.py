@@ -37,6 +37,13 @@ FIRST, CHANGING = IPv4Address("10.128.0.1"), IPv4Address("10.140.0.1")
 """Private addresses of those, and of the ones that come and go."""
 FURTHER_POOL = "100.64.48.0/24"
 """A prefix that comes and goes."""
+POLICIES = (
+    "{system_load: []}",
+    "{system_load: [{threshold_min: 0, threshold_max: 100, fqdn_new: 0.4, sfqdn_new: 0.3, sfqdn_reuse: 0.1}]}",
+    "{max_claims: 100000, refuse_udp: servfail, audit: [challenges, rate]}",
+    "{challenges: {log_untrusted: true}, groups: [{nodes: [203.0.113.0/24, 198.51.100.53], initial_reputation: 0.9}]}",
+)
+"""Policies that refuse none of the flows."""
 RELOAD_LIMIT, P99_LIMIT = 1.0, 20.0  # s, ms
 """How long a reload of 100 among many subscribers may take, and 99 % of the queries meanwhile."""
 START_LIMIT, MEMORY_LIMIT = 10.0, 8192.0  # s, octets
@@ -140,7 +147,8 @@ class Changes:
 
     def _settings(self) -> None:
         linger = self._random.randint(2, 20)
-        self._main.write_text(self._good_main + f"allocation: {{linger: {linger}}}\n")
+        policy = self._random.choice(POLICIES)
+        self._main.write_text(self._good_main + f"allocation: {{linger: {linger}}}\npolicy: {policy}\n")
 
     def _pool(self) -> None:
         self._main.write_text(

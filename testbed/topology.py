@@ -27,6 +27,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 """Where the project is."""
 NAMESPACES = ("router", "public", "gwa", "test_gwa")
 """Their names, without the prefix."""
+ATTACKER = "attacker"
+"""The namespace of those who mean no good, where a testbed has one."""
 
 WAN_LINK = 25
 """Prefix length of the link between router and gateway, 100.64.1.128/25."""
@@ -44,6 +46,10 @@ ROUTER_PUBLIC = "100.64.3.1"
 """The router on that link."""
 CLIENT = "100.64.3.10"
 """The first client; further ones follow it."""
+ROUTER_ATTACKER = "100.64.4.1"
+"""The router on the link to the attackers, 100.64.4.0/24."""
+ATTACKERS = ("100.64.4.10", "100.64.4.11")
+"""The attackers' own addresses."""
 SOURCES = "100.66.0.0/16"
 """Source addresses for generators of raw packets, when asked for: routed to `public`, and owned by nobody."""
 LAN = 24
@@ -112,6 +118,7 @@ class Testbed:
         routed: Sequence[str] = (ROUTED,),
         sources: Sequence[str] = (),
         resolvers: bool = False,
+        attackers: bool = False,
     ) -> None:
         """Plans a testbed; nothing is made before it is entered.
 
@@ -123,6 +130,8 @@ class Testbed:
             sources: Networks routed to `public` that nobody owns: raw sockets there may send from them, and see the
                 answers.
             resolvers: Whether `ip netns exec` in `public` and `test_gwa` shall resolve names by the gateway.
+            attackers: Whether there is a further namespace, `ATTACKER`, with `ATTACKERS` on a link of its own; then
+                `sources` are routed to that.
 
         Raises:
             ValueError: More hosts or clients than there are addresses.
@@ -136,6 +145,7 @@ class Testbed:
         self._routed = tuple(routed)
         self._sources = tuple(sources)
         self._resolvers = resolvers
+        self._namespaces = (*NAMESPACES, ATTACKER) if attackers else NAMESPACES
         self._reaper: subprocess.Popen[bytes] | None = None
         self._entrances: dict[str, int] = {}
         self._logs = 0
@@ -179,7 +189,7 @@ class Testbed:
         """The full name of a namespace, as `ip netns` knows it.
 
         Args:
-            namespace: One of `NAMESPACES`.
+            namespace: One of `NAMESPACES`, or `ATTACKER`.
         """
         return self.prefix + namespace
 
@@ -188,7 +198,7 @@ class Testbed:
         """Puts the calling thread into a namespace: sockets and processes made meanwhile stay there.
 
         Args:
-            namespace: One of `NAMESPACES`.
+            namespace: One of `NAMESPACES`, or `ATTACKER`.
         """
         with links.inside(self._entrances[namespace]):
             yield
@@ -197,7 +207,7 @@ class Testbed:
         """Calls a function inside a namespace, in the calling thread, and returns what it returns.
 
         Args:
-            namespace: One of `NAMESPACES`.
+            namespace: One of `NAMESPACES`, or `ATTACKER`.
             function: What to call.
             args: With what.
             kwargs: With what.
@@ -209,7 +219,7 @@ class Testbed:
         """Starts a process inside a namespace; it ends with the testbed at the latest.
 
         Args:
-            namespace: One of `NAMESPACES`.
+            namespace: One of `NAMESPACES`, or `ATTACKER`.
             argv: The program and its arguments.
             log: Name of the file in `folder` that gets its output, unless `popen` says otherwise; empty: a name is
                 made.
@@ -234,7 +244,7 @@ class Testbed:
         """Runs a program inside a namespace to its end and returns its output and exit status, whatever that is.
 
         Args:
-            namespace: One of `NAMESPACES`.
+            namespace: One of `NAMESPACES`, or `ATTACKER`.
             argv: The program and its arguments.
             timeout: How long it may take, in seconds.
 
@@ -259,6 +269,11 @@ class Testbed:
         self._connect("router", "gwa", "gwa", "wan0")
         self._connect("router", "public", "public", "eth0")
         self._connect("gwa", "lan0", "test_gwa", "eth0")
+        if ATTACKER in self._namespaces:
+            self._connect("router", ATTACKER, ATTACKER, "eth0")
+            self.call("router", links.add_addresses, ATTACKER, [ROUTER_ATTACKER], PUBLIC_LINK)
+            self.call(ATTACKER, links.add_addresses, "eth0", ATTACKERS, PUBLIC_LINK)
+            self.call(ATTACKER, links.add_routes, {"default": ROUTER_ATTACKER})
         self._give_addresses()
         self._add_routes()
         self.call("router", links.set_parameters, {"ipv4/ip_forward": "1"})
@@ -269,7 +284,7 @@ class Testbed:
 
     def _make_namespaces(self) -> None:
         """Makes the namespaces, with quiet kernel parameters and their loopback up."""
-        for namespace in NAMESPACES:
+        for namespace in self._namespaces:
             name = self.name(namespace)
             if (reaper.NAMESPACES / name).exists():
                 raise TestbedError(
@@ -310,8 +325,9 @@ class Testbed:
 
     def _add_routes(self) -> None:
         """Tells everybody the way, the router also that to the pool and to the sources."""
+        senders = ATTACKERS[0] if ATTACKER in self._namespaces else self.clients[0]
         self.call("router", links.add_routes, dict.fromkeys(self._routed, GATEWAY))
-        self.call("router", links.add_routes, dict.fromkeys(self._sources, self.clients[0]))
+        self.call("router", links.add_routes, dict.fromkeys(self._sources, senders))
         self.call("gwa", links.add_routes, {"default": ROUTER_WAN})
         self.call("public", links.add_routes, {"default": ROUTER_PUBLIC})
         self.call("test_gwa", links.add_routes, {"default": GATEWAY_LAN})
@@ -362,7 +378,7 @@ def take_down(prefix: str = "") -> bool:
     Returns:
         Whether there was one.
     """
-    names = [prefix + namespace for namespace in NAMESPACES]
+    names = [prefix + namespace for namespace in (*NAMESPACES, ATTACKER)]
     there = [name for name in names if (reaper.NAMESPACES / name).exists()]
     reaper.reap(there, [str(folder_of(prefix)), *(str(reaper.RESOLVERS / name) for name in there)])
     return bool(there)

@@ -18,42 +18,32 @@ client has time enough to come before the address is handed on, and it does not 
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.arrivals import Arrivals, Flow
+from realmgw.allocation.askers import Askers
 from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
-from realmgw.allocation.group import Group, Groups
+from realmgw.allocation.group import Group
 from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.load import Kind
 from realmgw.allocation.pool import PROBES
-from realmgw.allocation.state import Address, ClientNetwork, Reservation, State
+from realmgw.allocation.requestors import Requestor
+from realmgw.allocation.state import Address, Reservation, State
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
+    from realmgw.config.policy import Policy
     from realmgw.config.settings import Allocation, Network
     from realmgw.subscribers.model import Host, Service
-
-
-class Kind(enum.Enum):
-    """What a new reservation costs the pool; the load policy asks a standing for each."""
-
-    FQDN_NEW = "fqdn_new"
-    """A whole address."""
-    SFQDN_NEW = "sfqdn_new"
-    """A new address that others can share."""
-    SFQDN_REUSE = "sfqdn_reuse"
-    """A share of an address in use."""
 
 
 TOLERANCE = 0.01  # seconds
 """A timer that is no later than this was not held up."""
 _FREE = State.FREE  # a member of an enum is slow to get at by name
-
-Permits = Callable[[Kind, float, Group], bool]
-"""The load policy: whether a group may have this kind at this load (0 to 1)."""
+FQDN_NEW, SFQDN_NEW, SFQDN_REUSE = Kind
 
 
 class Allocator:
@@ -63,7 +53,7 @@ class Allocator:
         settings: How the pool is shared out.
         networks: The pool's prefixes.
         now: The present, in monotonic seconds, as everywhere.
-        permits: The load policy; None permits everything.
+        policy: Who is given addresses; None: everybody.
         wake: Called with the time at which `expire` wants to be called, when a query begins to wait.
     """
 
@@ -73,15 +63,19 @@ class Allocator:
         networks: Iterable[Network],
         *,
         now: float,
-        permits: Permits | None = None,
+        policy: Policy | None = None,
         wake: Callable[[float], None] | None = None,
     ) -> None:
         self._ledger = Ledger(settings, networks)
         self.pool = self._ledger.pool
         self.counters = self._ledger.counters
-        self.groups = Groups(settings.max_groups)
+        self.askers = Askers(settings.max_groups, self.counters)
+        self.askers.regard_policy(policy, now=now)
+        self.regard_policy = self.askers.regard_policy
+        self.requestor = self.askers.requestor
+        self.groups = self.askers.groups
+        self.requestors = self.askers.requestors
         self._settings = settings
-        self._permits = permits
         self.wake = wake
         self._queue = WaitingQueue(settings.max_waiting)
         self._expected = self._ledger.expected
@@ -96,7 +90,7 @@ class Allocator:
         question: Hashable,
         *,
         now: float,
-        network: ClientNetwork | None = None,
+        client: Requestor | None = None,
     ) -> bytes | Reason:
         """Answer a query for a service, and expect its client from now on.
 
@@ -105,7 +99,8 @@ class Allocator:
             resolver: The address value that the query came from.
             question: Equal for a retransmission of the same question, and for nothing else that is pending.
             now: The present.
-            network: Where the client is, if the asker said so and is believed.
+            client: For whom, if `requestor` believes it: only his packets may use the claim, and what becomes of
+                it is his merit or fault.
 
         Returns:
             The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason is final.
@@ -122,13 +117,13 @@ class Allocator:
             return own.address.packed
         if self._pending.get(service.host.index, 0) >= service.host.max_claims:
             return self._refuse(Reason.HOST_LIMIT)
-        found = self._find(service, group, expected, now)
+        found = self._find(service, group, client, expected, now)
         if not isinstance(found, Reservation):
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
         rides = self._queue.size > 0 and self._rides(found.address)
-        return self._ledger.claim(found, group, question, network, rides=rides, now=now)
+        return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(
         self,
@@ -139,6 +134,7 @@ class Allocator:
         *,
         tcp: bool,
         now: float,
+        client: Requestor | None = None,
     ) -> Reason | None:
         """Let a query wait that was told `Reason.EXHAUSTED`.
 
@@ -149,12 +145,18 @@ class Allocator:
             deliver: Called exactly once, from within a later call, with the packed address or with a reason.
             tcp: Whether the query came by TCP.
             now: The present.
+            client: As for `ask`.
 
         Returns:
-            None when it waits, `Reason.QUEUE_FULL` when it may not.
+            None when it waits. `Reason.QUEUE_FULL` when it may not; `Reason.POLICY` when it would be in vain.
         """
         patience = self._settings.wait_tcp if tcp else self._settings.wait_udp
-        waiter = Waiter(service, self.groups.of(resolver), question, deliver, now, now + patience)
+        group = self.groups.of(resolver)
+        if self.askers.load is None:
+            group.weigh(now)  # by its standing it is served
+        elif self.askers.load.spurns(group, client, now):
+            return self._refuse(Reason.POLICY)
+        waiter = Waiter(service, group, question, deliver, now, now + patience, client)
         if not self._queue.join(waiter):
             return self._refuse(Reason.QUEUE_FULL)
         self.counters.waited += 1
@@ -213,9 +215,11 @@ class Allocator:
         """What stands where, to look at."""
         return self._ledger
 
-    def explain_ask(self, service: Service, resolver: Hashable, *, now: float) -> Explanation:
+    def explain_ask(
+        self, service: Service, resolver: Hashable, *, now: float, client: Requestor | None = None
+    ) -> Explanation:
         """What `ask` would say to a new question, and why; nothing is changed."""
-        return explain_ask(self, service, resolver, now=now)
+        return explain_ask(self, service, resolver, now=now, client=client)
 
     def explain_admit(self, flow: Flow, *, now: float) -> Explanation:
         """What `admit` would say to a packet, and why; nothing is changed."""
@@ -227,7 +231,7 @@ class Allocator:
         """From now on, share the pool out by these settings; what is promised stays so."""
         self._settings = self._ledger.settings = settings
         self._queue.regard(settings.max_waiting)
-        self.groups.regard(settings.max_groups)
+        self.askers.regard(settings.max_groups)
 
     def extend(self, networks: Iterable[Network], *, now: float) -> None:
         """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""
@@ -281,7 +285,12 @@ class Allocator:
     # Looking for an address
 
     def _find(
-        self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
+        self,
+        service: Service,
+        group: Group,
+        client: Requestor | None,
+        expected: dict[Group, Reservation] | None,
+        now: float,
     ) -> Reservation | Reason:
         if expected is not None:
             joined = self.joinable(expected, group, now)
@@ -294,13 +303,18 @@ class Allocator:
             if sticky is not None:
                 self.counters.sticky += 1
                 return sticky
-        return self._new(service, group, now)
+        return self._new(service, group, client, now)
 
     def joinable(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
         own = expected.get(group)
         if own is not None and self.may_stay(own.address, group, now):
             return own
+        if group.absorbed:
+            for one in group.absorbed:
+                own = expected.get(one)
+                if own is not None and self.may_stay(own.address, group, now):
+                    return own
         if self.pool.load < self._settings.share_load:
             return None
         latest = islice(reversed(expected.values()), PROBES)
@@ -322,24 +336,21 @@ class Allocator:
         """Whether a claim made while others wait ends with the hold of its address: all do but the first there."""
         return address.claims > 0
 
-    def _new(self, service: Service, group: Group, now: float) -> Reservation | Reason:
-        key = service.target & KEY
+    def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
+        key, load = service.target & KEY, self.askers.load
         shared = self.pool.shareable(key)
         if shared is not None and self.may_stay(shared, group, now):
-            if not self.permitted(key, group, shared=True):
-                return Reason.POLICY
+            if load is not None and (no := load.refuses(SFQDN_REUSE, self.pool.load, group, client, now)) is not None:
+                return no
             self.counters.shared += 1
             return self._ledger.settle(shared, service, group)
         if self._queue.size:
             return Reason.EXHAUSTED
-        if self.pool.available and not self.permitted(key, group, shared=False):
-            return Reason.POLICY
+        if load is not None and self.pool.available:
+            no = load.refuses(SFQDN_NEW if key else FQDN_NEW, self.pool.load, group, client, now)
+            if no is not None:
+                return no
         return self._ledger.obtain(service, group, now=now) or Reason.EXHAUSTED
-
-    def permitted(self, key: int, group: Group, *, shared: bool) -> bool:
-        """Whether the load policy lets a group have an address for a service key, or a share of one in use."""
-        kind = Kind.SFQDN_REUSE if shared else Kind.SFQDN_NEW if key else Kind.FQDN_NEW
-        return self._permits is None or self._permits(kind, self.pool.load, group)
 
     def _refuse(self, reason: Reason) -> Reason:
         self.counters.refused[reason] += 1
@@ -378,6 +389,6 @@ class Allocator:
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self.counters.served += 1
-            self._ledger.claim(reservation, waiter.group, waiter.question, None, rides=False, now=now)
+            self._ledger.claim(reservation, waiter.group, waiter.question, waiter.client, rides=False, now=now)
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

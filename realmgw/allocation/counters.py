@@ -38,11 +38,22 @@ class Counters:
     """Packets admitted as the further sender of a used claim."""
     by_memory: int = 0
     """Packets admitted since their flow had just been."""
+    claimed: int = 0
+    """Claims made."""
     lapsed: int = 0
     """Claims that nobody used."""
+    voided: int = 0
+    """Claims that ended since their host or their address went away."""
     late: int = 0
     """Packets refused that came after their service had left the address."""
     uncertain: int = 0
     """Packets admitted where another service had been a moment before: they may have been meant for that one."""
+    policy_audited: int = 0
+    """Questions that were answered only because the load policy is in audit mode."""
     refused: list[int] = attrs.field(factory=no_reasons)
     """Queries refused, indexed by `Reason`."""
+
+    @property
+    def pending(self) -> int:
+        """How many claims are pending, for all hosts together."""
+        return self.claimed - self.by_claim - self.lapsed - self.voided

@@ -6,19 +6,22 @@ come to the same end is what the tests of this module compare.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 
 from realmgw.allocation.arrivals import Arrivals, matching, spares
 from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.load import Judgement, Kind
 from realmgw.allocation.state import Address, Reservation, State
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.allocator import Allocator
     from realmgw.allocation.group import Group
+    from realmgw.allocation.reputation import Party
+    from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
 
 
@@ -36,7 +39,9 @@ class Explanation:
     """Why it would be refused."""
 
 
-def explain_ask(allocator: Allocator, service: Service, resolver: Hashable, *, now: float) -> Explanation:
+def explain_ask(
+    allocator: Allocator, service: Service, resolver: Hashable, *, now: float, client: Requestor | None = None
+) -> Explanation:
     """What `Allocator.ask` would say to a new question.
 
     Args:
@@ -44,18 +49,22 @@ def explain_ask(allocator: Allocator, service: Service, resolver: Hashable, *, n
         service: What is asked for.
         resolver: The address value that the query comes from.
         now: The present, in monotonic seconds.
+        client: For whom, if that is known and believed.
     """
-    return _Asking(allocator, service, allocator.groups.known(resolver), now).explain()
+    return _Asking(allocator, service, allocator.groups.known(resolver), client, now).explain()
 
 
 class _Asking:
     """One question, step by step."""
 
-    def __init__(self, allocator: Allocator, service: Service, group: Group, now: float) -> None:
+    def __init__(
+        self, allocator: Allocator, service: Service, group: Group, client: Requestor | None, now: float
+    ) -> None:
         self._allocator = allocator
         self._ledger = allocator.ledger
         self._service = service
         self._group = group
+        self._client = client
         self._now = now
         self._steps: list[str] = []
 
@@ -63,6 +72,8 @@ class _Asking:
         service, pool = self._service, self._allocator.pool
         pending, most = self._ledger.pending.get(service.host.index, 0), service.host.max_claims
         self._say(f"{service.name} leads to {service.host.name} (host {service.host.index})")
+        for step in askers(self._group, self._client, self._now):
+            self._say(step)
         self._say(f"claims pending on the host: {pending} of at most {most}")
         if pending >= most:
             return self._refuse(Reason.HOST_LIMIT)
@@ -111,15 +122,17 @@ class _Asking:
         key = self._service.target & KEY
         shared = pool.shareable(key)
         if shared is not None and allocator.may_stay(shared, self._group, self._now):
-            if not allocator.permitted(key, self._group, shared=True):
-                return self._refuse(Reason.POLICY)
+            refusal = self._judged(Kind.SFQDN_REUSE)
+            if refusal is not None:
+                return refusal
             return self._give(shared, "shared with services that it does not overlap with")
         self._say("no address in use can be shared")
         if allocator.waiting:
             self._say("others wait already")
-            return self._refuse(Reason.EXHAUSTED)
-        if pool.available and not allocator.permitted(key, self._group, shared=False):
-            return self._refuse(Reason.POLICY)
+            return self._exhausted()
+        refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if pool.available else None
+        if refusal is not None:
+            return refusal
         address = pool.next()
         if address is not None:
             free = address.state is State.FREE
@@ -129,7 +142,68 @@ class _Asking:
         self._say("every address is waited at")
         if any(address.hold <= self._now for address in pool.in_state(State.WAITING)):
             return Explanation((*self._steps, "given: an address that nobody comes to any more"))
+        return self._exhausted()
+
+    def _judged(self, kind: Kind) -> Explanation | None:
+        policy = self._allocator.askers.load
+        if policy is None:
+            self._say("there is no load policy")
+            return None
+        judgement = policy.judge(kind, self._allocator.pool.load, self._group, self._client, self._now)
+        for step in judged(judgement):
+            self._say(step)
+        return self._refuse(judgement.reason) if judgement.reason and not judgement.audited else None
+
+    def _exhausted(self) -> Explanation:
+        policy = self._allocator.askers.load
+        if policy is not None:
+            judgement = policy.judge(Kind.SFQDN_REUSE, 0.0, self._group, self._client, self._now)
+            if judgement.in_vain and not judgement.audited:
+                self._say(f"it may not wait: even an empty pool demands more than {judgement.offered:.2f} of the best")
+                return self._refuse(Reason.POLICY)
+            self._say("it may wait")
         return self._refuse(Reason.EXHAUSTED)
+
+
+def askers(group: Group, client: Requestor | None, now: float) -> Iterator[str]:
+    """Who asks, what is thought of him, and how that comes about."""
+    others = f" and {len(group.nodes) - 1} more" if len(group.nodes) > 1 else ""
+    kind = "preset" if group.preset is not None else "proven" if group.passed else "unproven"
+    yield f"resolver group {group.nodes[0]}{others}: {kind}{', with an agreement' if group.sla else ''}"
+    yield f"its reputation: {reputation(group, now)}"
+    if client is not None:
+        yield f"client {client.key}, who is believed: {reputation(client, now)}"
+    elif group.sla:
+        yield "no client is named"
+
+
+def reputation(party: Party, now: float) -> str:
+    """A reputation, and how it comes about."""
+    its = party.reputation
+    value = its.value(now)
+    return (
+        f"{value:.2f}, of {its.previous:.2f} for the last period and {its.current():.2f} for this one, which began with"
+        f" {its.initial:.2f} and has {its.ok} ok, {its.nok} nok, {its.neutral} neutral"
+    )
+
+
+def judged(judgement: Judgement) -> Iterator[str]:
+    """What the load policy says to an allocation."""
+    kind = judgement.kind.name.lower()
+    yield f"the load policy is asked for {kind}; the best reputation known is {judgement.best:.2f}"
+    if judgement.reason is Reason.CLAIM_LIMIT:
+        yield "max_claims: as many claims are pending as may be, for all hosts together"
+    else:
+        for band, offered, demanded in judgement.tried:
+            verdict = "enough" if offered >= demanded else "too little"
+            yield (
+                f"band {band.threshold_min:g}-{band.threshold_max:g} %: offered is {offered:.2f} ({band.math.value}) of"
+                f" the best, demanded {demanded:.2f}: {verdict}"
+            )
+        if not judgement.tried and judgement.reason is not None:
+            yield "no band contains this load"
+    if judgement.reason is not None and judgement.audited:
+        yield f"audit: {judgement.reason.name} would be the answer, but is only counted"
 
 
 def explain_admit(

@@ -1,16 +1,22 @@
-"""Resolver groups: who asks, and how soon the clients that he asks for come.
+"""Resolver groups: who asks, what became of it, and how soon the clients that he asks for come.
 
-A group is made when a resolver is first seen and forgotten when so many others came since that it is no longer worth
-its memory. What it has learned is how long after an answer the first packet arrives: the *guard* follows from that,
-the age at which a claim of this group is dead by experience.
+A group learns how long after an answer the first packet arrives: the *guard* follows from that, the age at which a
+claim of this group is dead by experience. And its outcomes make its reputation. `standing` is the reputation as it was
+when it was last asked for: whenever the group asks for an address that costs the pool something, or has to wait.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
+
+from realmgw.allocation.reputation import INITIAL, Party
+
+if TYPE_CHECKING:
+    from realmgw.config.policy import ResolverGroup
 
 GUARD_UNKNOWN = 0.5  # seconds
 """The guard of a group with fewer than `GUARD_OBSERVATIONS` arrivals."""
@@ -20,12 +26,17 @@ EXPERIENCE = 500
 """Arrivals from which on only those count that leave no doubt about the claim that they belong to."""
 GUARD_LEAST = 0.1  # seconds
 """No claim is dead sooner than this, however fast the clients are."""
-STANDING_INITIAL = 0.45
+STANDING_INITIAL = INITIAL
 """The standing of a group of which nothing is known, within 0 and 1."""
 STANDING_LOWEST_BAND = 0.05
-"""Below this standing a group is refused even by an empty pool; its claims get the least guard."""
+"""Below this standing, in proportion to the best, a group is refused even by an empty pool; its claims get the least
+guard."""
 
-_BUCKETS = 56
+ABSORBED = 4
+"""So many groups that were merged into one are remembered, for the seconds that their claims live."""
+
+BUCKETS = 56
+"""Of the delays."""
 _FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
 _NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
 _DECAY_AT = 4096
@@ -41,7 +52,7 @@ class Delays:
     __slots__ = ("_counts", "_round", "total")
 
     def __init__(self) -> None:
-        self._counts = [0] * _BUCKETS
+        self._counts = [0] * BUCKETS
         self._round = 0  # a single count, as the longest delays are, survives every other halving
         self.total = 0
 
@@ -49,11 +60,23 @@ class Delays:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
         mantissa, exponent = math.frexp(delay or _NO_TIME)
         bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
-        self._counts[0 if bucket < 0 else bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
+        self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1
         self.total += 1
         if self.total >= _DECAY_AT:
             self._round ^= 1
             self._counts = [(count + self._round) >> 1 for count in self._counts]
+            self.total = sum(self._counts)
+
+    def counts(self) -> tuple[int, ...]:
+        """How many delays are in each bucket."""
+        return tuple(self._counts)
+
+    def absorb(self, counts: Sequence[int]) -> None:
+        """Count as many delays in each bucket as another histogram did, of as many buckets."""
+        self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
+        self.total = sum(self._counts)
+        while self.total >= _DECAY_AT:
+            self._counts = [count >> 1 for count in self._counts]
             self.total = sum(self._counts)
 
     def quantile(self, share: float) -> float:
@@ -68,28 +91,61 @@ class Delays:
 
 
 @attrs.define(eq=False)
-class Group:
+class Group(Party):
     """The resolvers that count as one, with what is known of them. Compared by identity."""
 
     resolver: Hashable
-    """The address value that it was made for."""
-    standing: float = STANDING_INITIAL
-    """0 to 1; neutral until reputation is kept."""
+    """The address value that it was made for; of a preset group, the first of its networks."""
     guard: float = GUARD_UNKNOWN
     """Age, in seconds, at which a claim of this group is dead by experience."""
     patience: float = GUARD_UNKNOWN / 2
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
-    ok: int = 0
-    """Claims that were used."""
-    nok: int = 0
-    """Claims that nobody used."""
-    neutral: int = 0
-    """Claims whose outcome could not be told apart from another group's."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
     learns_at: float = 0.0
     """From when on, in monotonic seconds, it learns from arrivals again."""
+    preset: ResolverGroup | None = None
+    """What the operator says of it, if he does."""
+    sla: bool = False
+    """There is an agreement: what it says about its clients is believed."""
+    others: tuple[Hashable, ...] = ()
+    """The address values that were merged with it."""
+    absorbed: tuple[Group, ...] = ()
+    """The groups that were merged into it last: their claims are its own."""
+    heir: Group | None = None
+    """The group that it was merged into, and has its reputation from then on."""
+    hopeless: bool = False
+    """Whether its standing is below the lowest band, in proportion to the best."""
+    passed: int = 0
+    """The challenges that it has passed, as bits."""
+    proven_at: float = -math.inf
+    """When it last showed that it is where it says, in monotonic seconds; minus infinity: never."""
+    trusted: int = 0
+    """Queries that showed where they came from, where such are counted."""
+    untrusted: int = 0
+    """Queries that anybody may have sent."""
     _refresh_at: int = 1
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Its addresses and prefixes."""
+        own = (self.resolver,) if self.preset is None else self.preset.nodes
+        return tuple(map(str, (*own, *self.others)))
+
+    @property
+    def ok(self) -> int:
+        """Claims that were used, ever."""
+        return self.reputation.ok + self.reputation.past[0]
+
+    @property
+    def nok(self) -> int:
+        """Claims that nobody used, ever."""
+        return self.reputation.nok + self.reputation.past[1]
+
+    @property
+    def neutral(self) -> int:
+        """Claims whose outcome could not be told apart from another group's, ever."""
+        return self.reputation.neutral + self.reputation.past[2]
 
     @property
     def inexperienced(self) -> bool:
@@ -112,50 +168,53 @@ class Group:
             scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
             self.patience = slowest * (1 + scarce)
             self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))
-        if self.standing < STANDING_LOWEST_BAND:
+        if self.hopeless:
             self.guard = GUARD_LEAST
 
     def regard(self, standing: float) -> None:
-        """Set the group's standing (0 to 1), and with it how long its claims are waited for."""
-        recovered = self.standing < STANDING_LOWEST_BAND <= standing
+        """Have this standing (0 to 1) until the reputation is looked at again, where 1 is the best there is."""
         self.standing = standing
-        if recovered:
+        self.compare(1.0)
+
+    def compare(self, best: float) -> None:
+        """Who is next to nothing in proportion to the best is not waited for: such claims get the least guard."""
+        hopeless = self.standing < STANDING_LOWEST_BAND * best
+        if hopeless is not self.hopeless:
+            self.hopeless = hopeless
             self.guard = GUARD_UNKNOWN
+            self._refresh(self.delays or Delays())
+
+    @property
+    def is_notable(self) -> bool:
+        """Whether there is anything to remember: of one that proved itself, whatever it did."""
+        return self.proven_at > -math.inf or self.reputation.is_notable
+
+    def remember(self, counts: Sequence[int]) -> None:
+        """Learn what was learned in an earlier run: the counts of `Delays`."""
+        self.delays = self.delays or Delays()
+        self.delays.absorb(counts)
+        self._refresh(self.delays)
+
+    def turn(self, now: float) -> None:
+        """See `Party.turn`."""
+        if self.heir is not None:
+            self.heir.turn(now)
+        else:
+            super().turn(now)
+
+    def absorb(self, other: Group, *, now: float) -> None:
+        """Become one with another group: its addresses, outcomes and experience are this one's from now on, too."""
+        self.reputation.absorb(other.reputation, now=now)
+        if other.delays is not None and other.delays is not self.delays:
+            self.delays = self.delays or Delays()
+            self.delays.absorb(other.delays.counts())
+        self.others = (*self.others, other.resolver, *other.others)
+        self.sla = self.sla or other.sla
+        self.passed |= other.passed
+        self.proven_at = max(self.proven_at, other.proven_at)
+        self.trusted += other.trusted
+        self.untrusted += other.untrusted
+        self.absorbed = (other, *self.absorbed)[:ABSORBED]
+        other.heir, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
         self._refresh(self.delays or Delays())
-
-
-class Groups:
-    """The groups of the resolvers seen lately, bounded in number (`limit`), each made by `make`.
-
-    Two generations: a group that is asked for moves to the young one; when that is full the old one is forgotten. So at
-    least the `limit / 2` groups that asked last are known, and a look-up costs no more than two of a dictionary.
-    """
-
-    def __init__(self, limit: int, make: Callable[[Hashable], Group] = Group) -> None:
-        self._half = max(1, limit // 2)
-        self._make = make
-        self._young: dict[Hashable, Group] = {}
-        self._old: dict[Hashable, Group] = {}
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
-
-    def known(self, resolver: Hashable) -> Group:
-        """The group of a resolver as it is, or would be; nothing is remembered."""
-        return self._young.get(resolver) or self._old.get(resolver) or self._make(resolver)
-
-    def regard(self, limit: int) -> None:
-        """From now on, remember so many."""
-        self._half = max(1, limit // 2)
-
-    def of(self, resolver: Hashable) -> Group:
-        """The group of a resolver (any hashable address value); made if it is not known."""
-        group = self._young.get(resolver)
-        return group if group is not None else self._recall(resolver)
-
-    def _recall(self, resolver: Hashable) -> Group:
-        group = self._old.pop(resolver, None) or self._make(resolver)
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[resolver] = group
-        return group
+        self.weigh(now)

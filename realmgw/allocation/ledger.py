@@ -13,13 +13,15 @@ from collections.abc import Collection, Hashable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING
 
+from realmgw.allocation import outcomes
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.group import Group
 from realmgw.allocation.pool import Pool
 from realmgw.allocation.reclaim import DeadByExperience
-from realmgw.allocation.state import Address, Claim, ClientNetwork, Reservation, State
+from realmgw.allocation.state import Address, Claim, Reservation, State
 
 if TYPE_CHECKING:
+    from realmgw.allocation.requestors import Requestor
     from realmgw.config.settings import Allocation, Network
     from realmgw.subscribers.model import Service
 
@@ -114,7 +116,7 @@ class Ledger:
         reservation: Reservation,
         group: Group,
         question: Hashable,
-        network: ClientNetwork | None,
+        client: Requestor | None,
         *,
         rides: bool,
         now: float,
@@ -125,7 +127,7 @@ class Ledger:
             reservation: Where; its address becomes WAITING.
             group: Who asked.
             question: As what; not pending there.
-            network: Where the client is, or None.
+            client: Who is expected, if that is known and believed.
             rides: The claim ends with the present hold of the address, if the service's timeout is not over before.
             now: The present.
 
@@ -141,7 +143,9 @@ class Ledger:
         dead = now + group.guard
         if dead > deadline:
             dead = deadline
-        claim = Claim(reservation, group, question, now, deadline, dead, network)
+        network = None if client is None else client.network
+        claim = Claim(reservation, group, question, now, deadline, dead, network, client=client)
+        self.counters.claimed += 1
         self._expect(reservation, group)
         reservation.claims[question] = claim
         if network is not None:
@@ -191,19 +195,23 @@ class Ledger:
         group = claim.group
         if now >= group.learns_at:
             _learn(claim, now)
-        if claim.reservation.shares is None or claim.network is not None:
-            group.ok += 1
+        reputation, client = group.reputation, claim.client
+        if client is not None:
+            client.used(group, apart=outcomes.is_apart(claim), now=now)
         else:
-            group.neutral += 1
+            if now >= reputation.until:
+                group.turn(now)
+            if claim.reservation.shares is None:
+                reputation.ok += 1
+            else:
+                reputation.neutral += 1
+                claim.reservation.doubtful = now
         self._end(claim, now)
 
     def _lapse(self, claim: Claim, now: float) -> None:
         """End a claim that nobody came for."""
         self.counters.lapsed += 1
-        if claim.reservation.shares is None or claim.network is not None:
-            claim.group.nok += 1
-        else:
-            claim.group.neutral += 1
+        outcomes.lapsed(claim, now)
         self._end(claim, now)
 
     def _end(self, claim: Claim, now: float) -> None:
@@ -315,7 +323,8 @@ class Ledger:
                 address.former = None
 
     def _void(self, claim: Claim, now: float) -> None:
-        claim.group.neutral += 1
+        self.counters.voided += 1
+        outcomes.voided(claim, now)
         self._end(claim, now)
 
     # Time

@@ -1,18 +1,36 @@
-"""The allocator's timer: one for all claims, however many there are."""
+"""The allocator's services: one timer for all claims, however many there are, and one that keeps reputations."""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's Service has no types.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from realmgw.allocation.allocator import TOLERANCE, Allocator
+from realmgw.allocation.disk import AgedRow, ReputationFile, Row
+from realmgw.errors import PlatformError
 
 TICK = 0.05  # seconds
 """How late a claim may end while nobody waits for its address."""
 SOON = 0.001  # seconds
 """The shortest time between two calls of `expire`."""
+WRITE_INTERVAL = 20.0  # seconds
+"""How often reputations are written: whatever ends the process, no more than this is forgotten."""
+TURN = 25
+"""So many groups are looked at before queries and packets have their turn."""
+
+T = TypeVar("T")
+_log = Logger()
 
 
 class AllocationService(Service):
@@ -35,13 +53,13 @@ class AllocationService(Service):
 
     def startService(self) -> None:
         """Begin to end claims."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().startService()
         self._allocator.wake = self._wake
         self._arm(self._monotonic(), TICK)
 
     def stopService(self) -> None:
         """End no claims any more; queries that wait are told `Reason.STOPPING`."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().stopService()
         self._allocator.wake = None
         if self._call is not None and self._call.active():
             self._call.cancel()
@@ -68,3 +86,173 @@ class AllocationService(Service):
             if now + delay < self._due:
                 self._due = now + delay
                 self._call.reset(delay)
+
+
+class Book(Protocol):
+    """What is remembered of those who ask, as rows; see `realmgw.allocation.records.Book`."""
+
+    def restore(self, rows: Iterable[AgedRow], *, now: float) -> int:
+        """Remember what was written; returns how many rows could not be used."""
+
+    def changed(self, *, every: bool, now: float) -> Iterator[Row]:
+        """What is new since it was last asked for, or `every` thing; looked up while it is gone through."""
+
+    def gone(self) -> set[str]:
+        """The keys of what was forgotten on purpose since it was last asked for."""
+
+
+class Worker(Protocol):
+    """A thread for the disk, see `realmgw.datapath.service.Worker`."""
+
+    def start(self) -> None:
+        """See there."""
+
+    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
+        """See there."""
+
+    def stop(self) -> None:
+        """See there."""
+
+
+class ReputationService(Service):
+    """Keeps reputations: reads them before anybody is answered, and writes what changed, every `WRITE_INTERVAL`.
+
+    A disk that fails stops nobody: it is logged once, and what could not be written is tried again.
+
+    Args:
+        book: What is remembered.
+        file: Where it is kept; used in the worker's thread only.
+        worker: That thread, started and stopped here.
+        clock: The reactor.
+        monotonic: The present, in seconds.
+
+    Attributes:
+        restored: Rows that the start has found.
+        written: Rows written since then.
+        failing: Whether the last attempt to write failed.
+    """
+
+    name = "reputation"
+
+    def __init__(
+        self, book: Book, file: ReputationFile, worker: Worker, clock: IReactorTime, monotonic: Callable[[], float]
+    ) -> None:
+        self._book = book
+        self._file = file
+        self._worker = worker
+        self._clock = clock
+        self._monotonic = monotonic
+        self._rows: dict[str, Row] = {}  # not on disk yet
+        self._gone: set[str] = set()
+        self._set_aside = 0
+        self._lock = DeferredLock()
+        self._loop = LoopingCall(self.write)
+        self._loop.clock = clock
+        self.restored = self.written = 0
+        self.failing = False
+
+    def startService(self) -> Deferred[None]:
+        """Read what was kept; fires when it is known again, or when it is clear that it can not be."""
+        super().startService()
+        self._worker.start()
+        return self._worker.call(self._file.read).addCallback(self._restore).addErrback(self._unread)
+
+    def _restore(self, rows: list[AgedRow]) -> None:
+        unusable = self._book.restore(rows, now=self._monotonic())
+        self.restored = len(rows) - unusable
+        if unusable:
+            _log.warn("reputations: {count} of {all} could not be used", count=unusable, all=len(rows))
+        self._say_what_was_damaged()
+        self._begin()
+
+    def _unread(self, failure: Failure) -> None:
+        if failure.check(PlatformError):
+            _log.error("reputations: all begin anew: {why}", why=failure.getErrorMessage())
+        else:
+            _log.failure("reputations: all begin anew", failure)
+        self._begin()
+
+    def _begin(self) -> None:
+        if self.running and not self._loop.running:
+            self._loop.start(WRITE_INTERVAL, now=False)
+
+    def write(self) -> Deferred[None]:
+        """Write what has changed; fires when it is done, or has failed and been logged."""
+        done: Deferred[None] = self._lock.run(self._write).addErrback(self._fault)
+        return done
+
+    def _fault(self, failure: Failure) -> None:
+        _log.failure("fault while writing reputations", failure)
+
+    @inlineCallbacks
+    def _write(self) -> Generator[Deferred[Any], Any, None]:
+        yield from self._gather(every=False)
+        if not (yield from self._hand_over()):
+            self._say_what_was_damaged()
+            yield from self._gather(every=True)
+            yield from self._hand_over()
+
+    def _gather(self, *, every: bool) -> Generator[Deferred[Any], Any, None]:
+        """Collect what is not on disk yet, a few rows in a turn of the reactor."""
+        gone = self._book.gone()
+        self._gone |= gone
+        for key in gone:
+            self._rows.pop(key, None)
+        changed = self._book.changed(every=every, now=self._monotonic())
+        while turn := {row.key: row for row in islice(changed, TURN)}:
+            self._rows.update(turn)
+            if self.running:
+                yield deferLater(self._clock, 0.0)
+
+    def _hand_over(self) -> Generator[Deferred[Any], Any, bool]:
+        """Write what was collected; whether all that was written before is there still."""
+        if not self._rows and not self._gone:
+            return True
+        rows, gone = self._rows, self._gone
+        self._rows, self._gone = {}, set()
+        try:
+            whole: bool = yield self._worker.call(self._file.write, tuple(rows.values()), tuple(gone))
+        except PlatformError as error:
+            self._rows, self._gone = self._latest(rows | self._rows), gone | self._gone
+            if not self.failing:
+                _log.error("reputations: not kept, and tried again: {error}", error=error)
+            self.failing = True
+            return True
+        if self.failing:
+            _log.info("reputations: kept again")
+        self.failing = False
+        self.written += len(rows)
+        return whole
+
+    def _latest(self, rows: dict[str, Row]) -> dict[str, Row]:
+        """As many rows as the file would have, however long it can not be written."""
+        return dict(islice(rows.items(), max(0, len(rows) - self._file.limit), None))
+
+    def _say_what_was_damaged(self) -> None:
+        for place in self._file.set_aside[self._set_aside :]:
+            _log.critical("reputations: the file was damaged; what is left of it is now {place}", place=place)
+        self._set_aside = len(self._file.set_aside)
+
+    def regard(self, limit: int) -> None:
+        """From now on, keep so many."""
+        self._file.limit = limit
+
+    def counts(self) -> dict[str, int | bool]:
+        """What became of it since the start."""
+        return {
+            "restored": self.restored,
+            "written": self.written,
+            "unwritten": len(self._rows),
+            "failing": self.failing,
+            "damaged": len(self._file.set_aside),
+        }
+
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """Write what has changed, and let go of the file; fires when that is done."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+        yield self.write()
+        yield self._worker.call(self._file.close)
+        self._worker.stop()

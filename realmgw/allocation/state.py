@@ -17,6 +17,7 @@ An address that is reclaimed goes through all of LINGERING in no time: its claim
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,7 @@ import attrs
 
 if TYPE_CHECKING:
     from realmgw.allocation.group import Group
+    from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
 
 
@@ -44,7 +46,7 @@ TRANSITIONS: tuple[tuple[bool, ...], ...] = (
 """From each state, whether an address may go to another; `Pool` makes every move."""
 
 
-class ClientNetwork(Protocol):
+class ClientNetwork(Hashable, Protocol):
     """The network that a claim is bound to, where the asker told it and is believed."""
 
     def __contains__(self, address: bytes, /) -> bool:
@@ -72,6 +74,8 @@ class Claim:
     """Only packets from there use it; None: any."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
+    client: Requestor | None = None
+    """Who is expected, where the asker told it and is believed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
 
@@ -89,6 +93,8 @@ class Reservation:
     shares: dict[Group, int] | None = None
     """How many pending claims each group has, once a second one has joined since then: from then on nobody can tell
     whose client came, so outcomes are neutral."""
+    doubtful: float = -math.inf
+    """When a claim was last used here that may have been another group's."""
     claims: dict[Hashable, Claim] = attrs.field(factory=dict)
     """The pending ones by question, oldest first."""
     bound: int = 0

@@ -10,6 +10,7 @@ from itertools import count, islice
 import attrs
 
 from realmgw.allocation.group import Group
+from realmgw.allocation.requestors import Requestor
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 
@@ -36,6 +37,8 @@ class Waiter:
     """When it began to wait, in monotonic seconds."""
     deadline: float
     """When it gives up."""
+    client: Requestor | None = None
+    """For whom, where that is known and believed."""
 
 
 class WaitingQueue:

@@ -15,7 +15,7 @@ from realmgw.config.addresses import overlap
 from realmgw.config.document import Node, Problems, place
 from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, is_within
-from realmgw.config.settings import Address, Allocation, Challenges, Endpoint, NameServer, Network, PolicyStage
+from realmgw.config.settings import Address, Allocation, Audit, Challenges, Endpoint, NameServer, Network, PolicyStage
 
 T = TypeVar("T")
 
@@ -120,6 +120,8 @@ def _check_allocation(problems: Problems) -> None:
 def _check_policy(problems: Problems) -> None:
     for stage, node in _twice(problems, Label.STAGE, PolicyStage):
         problems.add(node, f"the stage {stage.value} stands twice: remove one")
+    for rule, node in _twice(problems, Label.AUDIT, Audit):
+        problems.add(node, f"{rule.value!r} stands twice: remove one")
     resolvers = list(_networks(problems))
     for index, (network, node) in enumerate(resolvers):
         other = next((there for each, there in resolvers[:index] if overlap(each, network)), None)
@@ -127,8 +129,13 @@ def _check_policy(problems: Problems) -> None:
             problems.add(node, f"{network} belongs to a group already, at {place(other)}: remove one of them")
     has_aliases = any(value for value, _ in _all(problems, Label.ALIAS_ZONE, bool))
     for challenges, node in _all(problems, Label.CHALLENGES, Challenges):
-        if (challenges.cname or challenges.tcpcname) and not has_aliases:
-            problems.add(node, "there is no zone for one-time aliases: write 'aliases: true' to a zone of its own")
+        needing = [word for word in ("tcpcname", "cname", "adaptive") if getattr(challenges, word)]
+        if needing and not has_aliases:
+            problems.add(
+                node,
+                f"{needing[0]!r} gives one-time aliases, and there is no zone for them: add a zone with"
+                " 'aliases: true', or use 'tcp'",
+            )
 
 
 def _networks(problems: Problems) -> Iterator[tuple[Network, Node]]:

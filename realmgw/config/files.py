@@ -101,14 +101,18 @@ def _subscribers(places: _Places, named: Iterable[Path]) -> tuple[Path, ...]:
 
 def located(settings: Settings, folder: Path) -> Settings:
     """The settings with every path that is relative starting at a folder."""
-    update, repository, control = settings.dns.update, settings.repository, settings.control
+    dns, repository, control = settings.dns, settings.repository, settings.control
     return attrs.evolve(
         settings,
         subscribers=tuple(folder / each for each in settings.subscribers),
         policies=tuple(folder / each for each in settings.policies),
         drop_ins=tuple(folder / each for each in settings.drop_ins),
         state=folder / settings.state,
-        dns=attrs.evolve(settings.dns, update=attrs.evolve(update, key_file=_within(folder, update.key_file))),
+        dns=attrs.evolve(
+            dns,
+            update=attrs.evolve(dns.update, key_file=_within(folder, dns.update.key_file)),
+            cookies=attrs.evolve(dns.cookies, secret_file=_within(folder, dns.cookies.secret_file)),
+        ),
         repository=attrs.evolve(
             repository,
             token_file=_within(folder, repository.token_file),

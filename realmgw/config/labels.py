@@ -32,6 +32,8 @@ class Label(enum.Enum):
     """`allocation.linger_loaded` (float)."""
     RESOLVER = enum.auto()
     """An entry of a group of resolvers (Network)."""
+    AUDIT = enum.auto()
+    """A rule that is only counted (Audit)."""
     STAGE = enum.auto()
     """A stage of the network policy (PolicyStage)."""
     URL = enum.auto()

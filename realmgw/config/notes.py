@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
-
-from realmgw.config.settings import Settings, Zone
+from realmgw.config.settings import Settings
 from realmgw.config.writing import differences
 
 WITHOUT_EFFECT = (
@@ -15,10 +13,9 @@ WITHOUT_EFFECT = (
     "dns.local",
     "dns.update",
     "logging",
-    "policy",
     "synproxy",
 )
-"""Of the main file; those of a zone are `aliases` and `challenges`."""
+"""Of the main file."""
 
 
 def note(settings: Settings) -> str | None:
@@ -26,12 +23,6 @@ def note(settings: Settings) -> str | None:
     usual = Settings(settings.name, settings.zones, settings.interfaces, settings.pools)
     written = [change.key for change in differences(usual, settings)]
     idle = [key for key in WITHOUT_EFFECT if any(each == key or each.startswith(f"{key}.") for each in written)]
-    idle += [f"zones.{zone.name.removesuffix('.')}" for zone in settings.zones if _is_idle(zone)]
     if not idle:
         return None
     return f"Read and checked, but without effect in this version: {', '.join(idle)}."
-
-
-def _is_idle(zone: Zone) -> bool:
-    """Whether a zone says something that has no effect yet."""
-    return any(getattr(zone, word) != getattr(attrs.fields(Zone), word).default for word in ("aliases", "challenges"))

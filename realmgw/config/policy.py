@@ -19,6 +19,8 @@ class Challenges:
     """The first query must come by TCP, or with a server cookie."""
     cname: bool = False
     """An address is given for a one-time alias only."""
+    adaptive: bool = False
+    """The cheapest challenge that its group has passed before, and none if the group has passed one lately."""
     log_untrusted: bool = False
     """Count for each group of resolvers how it asked, by proven and by unproven means."""
 
@@ -101,6 +103,8 @@ class ResolverGroup:
     """0 to 1."""
     sla: bool = False
     """There is an agreement: we believe what they say about their clients."""
+    merges: bool = True
+    """It becomes one with another group whose resolver asks for an alias that this one was given, or the other way."""
 
 
 REFERENCE_BANDS = (
@@ -112,6 +116,26 @@ REFERENCE_BANDS = (
 """The load policy of a gateway whose operator has none."""
 
 
+class Refusal(enum.Enum):
+    """What a resolver is told by UDP when the policy refuses its query."""
+
+    SILENCE = "silence"
+    """Nothing: it asks again, or another server."""
+    SERVFAIL = "servfail"
+    """SERVFAIL, with the reason as an Extended DNS Error (RFC 8914)."""
+
+
+class Audit(enum.Enum):
+    """A rule that is decided and counted, but not enforced."""
+
+    LOAD = "load"
+    """The load policy, `max_claims` included."""
+    CHALLENGES = "challenges"
+    """Challenges: who was due one gets his answer all the same."""
+    RATE = "rate"
+    """The rate limit of answers."""
+
+
 @attrs.frozen
 class Policy:
     """To whom addresses of the pool are given."""
@@ -119,8 +143,12 @@ class Policy:
     max_claims: int | None = None
     """How many claims may be pending for all hosts together; None: as many as there is room for."""
     system_load: tuple[LoadBand, ...] = REFERENCE_BANDS
-    """What reputation is needed at which load."""
+    """What reputation is needed at which load; empty: none at any."""
     challenges: Challenges = Challenges()
     """For the names of every zone that has none of its own."""
     groups: tuple[ResolverGroup, ...] = ()
     """Resolvers that are known from the beginning."""
+    refuse_udp: Refusal = Refusal.SILENCE
+    """What those are told by UDP whom the load policy refuses."""
+    audit: tuple[Audit, ...] = ()
+    """Rules that are only counted."""

@@ -15,7 +15,7 @@ from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Scalar
 from realmgw.config.kinds import Key, Section, boolean, choice, integer, number, parsed, remembered, sequence, shape
 from realmgw.config.labels import Label
-from realmgw.config.policy import Challenges, Combination, LoadBand, Policy, ResolverGroup
+from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
 
 ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
 """The keys of existing policy files."""
@@ -50,6 +50,7 @@ RESOLVER_GROUP = Section(
         "nodes": Key(sequence(remembered(Label.RESOLVER, parsed(network)), at_least=1), required=True),
         "initial_reputation": Key(_reputation),
         "sla": Key(boolean),
+        "merges": Key(boolean),
     },
 )
 
@@ -63,13 +64,27 @@ def load_band(node: Node, problems: Problems) -> LoadBand | None:
     return band
 
 
+_load_bands = sequence(load_band)
+
+
+def load_bands(node: Node, problems: Problems) -> tuple[LoadBand, ...] | None:
+    """All bands. If there are any, one of them contains a load of 0: else an empty pool would stay empty for ever."""
+    bands = _load_bands(node, problems)
+    if bands and min(band.threshold_min for band in bands) > 0.0:
+        problems.add(node, "no band begins at 0, so nobody would ever get an address: write one, or [] for no demands")
+        return None
+    return bands
+
+
 POLICY = Section(
     Policy,
     {
         "max_claims": Key(integer(1, 2**31 - 1)),
-        "system_load": Key(sequence(load_band, at_least=1)),
+        "system_load": Key(load_bands),
         "challenges": Key(remembered(Label.CHALLENGES, CHALLENGES)),
         "groups": Key(sequence(RESOLVER_GROUP)),
+        "refuse_udp": Key(choice(Refusal)),
+        "audit": Key(sequence(remembered(Label.AUDIT, choice(Audit)))),
     },
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config.addresses import endpoint, ipv4, ipv4_range, prefixes, url
+from realmgw.config.addresses import endpoint, ipv4, ipv4_range, network, prefixes, url
 from realmgw.config.document import Node, Problems
 from realmgw.config.kinds import (
     Key,
@@ -37,6 +37,7 @@ from realmgw.config.settings import (
     Allocation,
     Attachment,
     Challenges,
+    Cookies,
     Datapath,
     Dnat,
     Dns,
@@ -47,6 +48,7 @@ from realmgw.config.settings import (
     PolicyStage,
     PoolPrefix,
     Pools,
+    RateLimit,
     Settings,
     Timeouts,
     UnknownHosts,
@@ -196,6 +198,26 @@ FORWARDING = Section(
     },
 )
 
+COOKIES = Section(
+    Cookies,
+    {
+        "enabled": Key(boolean),
+        "secret_file": Key(parsed(Path)),
+        "rotation": Key(number(60.0, 31_536_000.0)),
+    },
+)
+
+RATE_LIMIT = Section(
+    RateLimit,
+    {
+        "per_second": Key(integer(0, 1_000_000)),
+        "slip": Key(integer(0, 1000)),
+        "ipv4_prefix": Key(integer(8, 32)),
+        "ipv6_prefix": Key(integer(16, 128)),
+        "exempt": Key(sequence(parsed(network))),
+    },
+)
+
 DNS = Section(
     Dns,
     {
@@ -207,6 +229,8 @@ DNS = Section(
         "udp_size": Key(integer(512, 1232)),
         "host_ttl": Key(integer(0, MAX_TTL)),
         "service_pool_ttl": Key(integer(0, MAX_TTL)),
+        "cookies": Key(COOKIES),
+        "rate_limit": Key(RATE_LIMIT),
     },
 )
 

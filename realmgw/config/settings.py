@@ -11,12 +11,16 @@ from pathlib import Path
 
 import attrs
 
+from realmgw.config.defences import Cookies as Cookies
+from realmgw.config.defences import RateLimit as RateLimit
 from realmgw.config.policy import REFERENCE_BANDS as REFERENCE_BANDS
+from realmgw.config.policy import Audit as Audit
 from realmgw.config.policy import Challenges as Challenges
 from realmgw.config.policy import Combination as Combination
 from realmgw.config.policy import LoadBand as LoadBand
 from realmgw.config.policy import Policy as Policy
 from realmgw.config.policy import PolicyStage as PolicyStage
+from realmgw.config.policy import Refusal as Refusal
 from realmgw.config.policy import ResolverGroup as ResolverGroup
 from realmgw.config.policy import UnknownHosts as UnknownHosts
 from realmgw.config.surroundings import Control as Control
@@ -164,6 +168,10 @@ class Dns:
     """TTL of private addresses on the LAN."""
     service_pool_ttl: int = 10  # seconds
     """TTL of the service pool's address."""
+    cookies: Cookies = Cookies()
+    """Server cookies on the WAN."""
+    rate_limit: RateLimit = RateLimit()
+    """How many answers without an address a network gets on the WAN."""
 
 
 @attrs.frozen

@@ -164,7 +164,7 @@ class Reloader:
         Returns:
             Fires with that; fails with `ConfigurationError` if the main file can not be used.
         """
-        return self._drive(self.running.written()).addCallback(self._planned)
+        return self.drive(self.running.written()).addCallback(self._planned)
 
     def _planned(self, written: Written) -> Plan:
         return plan(self.running.settings, written.settings, written.changes)
@@ -203,10 +203,10 @@ class Reloader:
         begin = self._monotonic()
         planned = Plan()
         try:
-            written = yield self._drive(self.running.written())
+            written = yield self.drive(self.running.written())
             planned = self._planned(written)
             _refuse_restart(planned)
-            prepared = yield self._drive(
+            prepared = yield self.drive(
                 self._parts.names.prepare(written.settings, self.running.register.directory, written.changes)
             )
         except RealmGatewayError as error:
@@ -217,7 +217,7 @@ class Reloader:
             yield from self._change_kernel(written)
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),), self._monotonic() - begin)
-        yield self._drive(self._commit(written, prepared))
+        yield self.drive(self._commit(written, prepared))
         ended, problems = yield from self._after(written, planned)
         status = Status.APPLIED if planned else Status.UNCHANGED
         return Outcome(status, planned, (*planned.problems, *problems), self._monotonic() - begin, ended)
@@ -257,6 +257,8 @@ class Reloader:
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
         before, after = self._pools(settings)
         parts.allocator.regard(settings.allocation)
+        if settings.policy != self.running.settings.policy:  # else its counts would begin anew
+            parts.allocator.regard_policy(settings.policy, now=now)
         parts.allocator.forget(changes.targets_gone, now=now)
         parts.allocator.extend(beyond(after, before), now=now)
         parts.regard(settings)
@@ -280,8 +282,8 @@ class Reloader:
             problems.append(str(error))
         return ended, tuple(problems)
 
-    def _drive(self, steps: Generator[None, None, T]) -> Deferred[T]:
-        """Go through steps, `SLICE` at a time."""
+    def drive(self, steps: Generator[None, None, T]) -> Deferred[T]:
+        """Go through steps, `SLICE` at a time; fires with what they return."""
         done: Deferred[T] = Deferred()
         self._run_slice(steps, done)
         return done

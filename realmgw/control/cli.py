@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     _add_changes(commands)
     _add_views(commands)
     _add_subscribers(commands)
+    _add_reputation(commands)
     _add_explain(commands)
     script = commands.add_parser(
         "completion", help="print a completion script", description="Prints a script for a shell."
@@ -150,11 +151,28 @@ def _add_subscribers(commands: Any) -> None:
         each.add_argument("--no-reload", action="store_true", help="do not have the running gateway reload")
 
 
+def _add_reputation(commands: Any) -> None:
+    group = _group(commands, "reputation", "show and change what is held of those who ask")
+    listing = _add(group, "list", "list resolver groups, the worst first", _asker("reputation/list", shown.reputations))
+    listing.add_argument("--match", default="", metavar="TEXT", help="only those with an address that contains this")
+    listing.add_argument("--limit", default="1000", metavar="N", help="at most so many [%(default)s]")
+    listing.add_argument("--clients", action="store_true", help="clients that were named, instead of groups")
+    show = _add(group, "show", "show a resolver group or a client", _asker("reputation/show", shown.reputation))
+    change = _add(group, "set", "give somebody a reputation", _asker("reputation/set", shown.reputation_now))
+    forget = _add(group, "forget", "make a stranger of somebody", _asker("reputation/forget", shown.reputation_before))
+    for each in (show, change, forget):
+        each.add_argument("who", help="a resolver's address, or a client as `reputation list --clients` has it")
+    change.add_argument("reputation", help="from 0 to 1; it changes by what comes")
+
+
 def _add_explain(commands: Any) -> None:
     group = _group(commands, "explain", "tell what would be decided, and why")
     name = _add(group, "name", "what a question would be answered", _asker("explain/name", shown.explanation))
     name.add_argument("name", help="the name that is asked for")
     name.add_argument("--resolver", required=True, metavar="ADDRESS", help="the address that asks")
+    name.add_argument("--tcp", action="store_true", help="it asks by TCP")
+    name.add_argument("--cookie", action="store_true", help="it shows a valid server cookie")
+    name.add_argument("--client", metavar="NETWORK", help="the client that it names (EDNS Client Subnet)")
     packet = _add(group, "packet", "what would become of a first packet", _asker("explain/packet", shown.explanation))
     packet.add_argument("source", help="its source address")
     packet.add_argument("destination", help="its destination address, of the pool")
@@ -205,7 +223,8 @@ def _asker(command: str, show: Callable[[Answer], Iterable[str]]) -> Callable[[O
     """A command that asks the gateway, and shows what it says."""
 
     def run(options: Options) -> int:
-        parameters = {key: str(value) for key, value in vars(options).items() if key not in _NO_PARAMETERS}
+        told = {key: value for key, value in vars(options).items() if key not in _NO_PARAMETERS}
+        parameters = {key: str(value) for key, value in told.items() if value is not None and value is not False}
         return _show(options, _ask(options, command, **parameters), show)
 
     return run

@@ -72,6 +72,8 @@ class Command:
 
 
 _NAME = Parameter("name", "an FQDN")
+_LIMIT = Parameter("limit", "at most so many", required=False)
+_WHO = Parameter("who", "a resolver's address, or a client's network")
 
 COMMANDS: Mapping[str, Command] = {
     command.path: command
@@ -80,16 +82,25 @@ COMMANDS: Mapping[str, Command] = {
         Command("plan", "What a reload would change."),
         Command("reload", "Makes true what is written.", changes=True),
         Command("subscribers/list", "The names and addresses of hosts.", (
-            Parameter("match", "only names that contain this", required=False),
-            Parameter("limit", "at most so many", required=False),
+            Parameter("match", "only names that contain this", required=False), _LIMIT,
         )),
         Command("subscribers/show", "A host with its services.", (_NAME,)),
         Command("pool", "The circular pool, by prefix and by state."),
-        Command("reservations", "What stands at the addresses now.", (
-            Parameter("limit", "at most so many", required=False),
+        Command("reservations", "What stands at the addresses now.", (_LIMIT,)),
+        Command("reputation/list", "Resolver groups, the worst first.", (
+            Parameter("match", "only those with an address that contains this", required=False), _LIMIT,
+            Parameter("clients", "if it is not empty: clients that were named, instead of groups", required=False),
         )),
+        Command("reputation/show", "A resolver group or a client, with how its reputation comes about.", (_WHO,)),
+        Command("reputation/set", "Gives a resolver group or a client a reputation.", (
+            _WHO, Parameter("reputation", "from 0 to 1"),
+        ), changes=True),
+        Command("reputation/forget", "Makes a stranger of a resolver group or a client.", (_WHO,), changes=True),
         Command("explain/name", "What a question for a name would be answered, and why.", (
             _NAME, Parameter("resolver", "the address that asks"),
+            Parameter("tcp", "if it is not empty: by TCP", required=False),
+            Parameter("cookie", "if it is not empty: with a valid server cookie", required=False),
+            Parameter("client", "the client's network, as the resolver names it (EDNS Client Subnet)", required=False),
         )),
         Command("explain/packet", "What would become of a first packet, and why.", (
             Parameter("source", "its source address"),

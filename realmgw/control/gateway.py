@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from heapq import nsmallest
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
 import attrs
 
 from realmgw import __version__, config
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.challenges import Challenge
 from realmgw.allocation.explain import Explanation, dotted
+from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, State
 from realmgw.config.settings import Network
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked, number
 from realmgw.control.plan import Plan
+from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Service
@@ -30,6 +33,23 @@ PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
 
 Value = Any
 """What JSON has."""
+_CLIENT = ("not believed: its resolver's group has no agreement", "believed: its resolver's group has an agreement")
+
+
+@attrs.frozen
+class Asked:
+    """A question that is to be explained."""
+
+    name: str
+    """The name, as it was written."""
+    resolver: str
+    """The address that asks, as text."""
+    tcp: bool = False
+    """It asks by TCP."""
+    cookie: bool = False
+    """It shows a valid server cookie."""
+    client: Network | None = None
+    """The client that it names."""
 
 
 class NameFound(Protocol):
@@ -43,6 +63,10 @@ class NameFound(Protocol):
     def service(self) -> Service | None:
         """See there."""
 
+    @property
+    def challenge(self) -> Challenge | None:
+        """See there."""
+
 
 @attrs.frozen(eq=False)
 class Insight:
@@ -52,8 +76,10 @@ class Insight:
     """What runs."""
     allocator: Allocator
     """The pool."""
-    explain_name: Callable[[str], NameFound]
-    """What the DNS server makes of a name. Raises `MalformedError` if it is none."""
+    reputations: Reputations
+    """What is held of those who ask."""
+    explain_name: Callable[[Asked], NameFound]
+    """What the DNS server makes of a question. Raises `MalformedError` if its name is none."""
     counts: Callable[[], dict[str, Value]]
     """What was counted, by part."""
     plan: Callable[[], Any]
@@ -85,6 +111,10 @@ class Gateway:
             "subscribers/show": self.subscriber,
             "pool": self.pool,
             "reservations": self.reservations,
+            "reputation/list": insight.reputations.list,
+            "reputation/show": insight.reputations.show,
+            "reputation/set": insight.reputations.set,
+            "reputation/forget": insight.reputations.forget,
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
             "config": self.config,
@@ -187,15 +217,28 @@ class Gateway:
         rows = [row for address in every[:most] for row in _rows(address, now)]
         return {"addresses": len(every), "reservations": rows[:most]}
 
-    def explain_name(self, name: str, resolver: str) -> Value:
+    def explain_name(self, name: str, resolver: str, tcp: str = "", cookie: str = "", client: str = "") -> Value:
         """A question, dry."""
-        found = self._insight.explain_name(name)
+        address, network = _address(resolver, "resolver"), _network(client, "client") if client else None
+        found = self._insight.explain_name(Asked(name, address, bool(tcp), bool(cookie), network))
+        challenge = None if found.challenge is None else found.challenge.name.lower()
         if found.service is None:
-            return {"steps": list(found.steps), "answer": None}
-        now = self._insight.monotonic()
-        asked = self._insight.allocator.explain_ask(found.service, _address(resolver, "resolver"), now=now)
+            return {"steps": list(found.steps), "answer": None, "challenge": challenge}
+        now, steps = self._insight.monotonic(), list(found.steps)
+        named = None if network is None else self._named(address, network)
+        if network is not None:
+            steps.append(f"its client {network} is {_CLIENT[named is not None]}")
+        asked = self._insight.allocator.explain_ask(found.service, address, now=now, client=named)
         answer = None if asked.address is None else dotted(asked.address)
-        return {"steps": [*found.steps, *asked.steps], "answer": answer, **_reason(asked)}
+        return {"steps": [*steps, *asked.steps], "answer": answer, "challenge": challenge, **_reason(asked)}
+
+    def _named(self, resolver: str, network: Network) -> Requestor | None:
+        """The client that a resolver names, known or not, if the resolver is believed."""
+        allocator = self._insight.allocator
+        group, key = allocator.groups.find(resolver), ClientPrefix.of(network.network_address.packed, network.prefixlen)
+        if group is None or not group.sla:
+            return None
+        return allocator.requestors.find(key) or Requestor(key, key)
 
     def explain_packet(
         self, source: str, destination: str, protocol: str, port: str = "0", source_port: str = "0"
@@ -266,6 +309,13 @@ def _address(text: str, name: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise CommandError(ExitStatus.USAGE, f"{name}: {text!r} is no address") from None
+
+
+def _network(text: str, name: str) -> Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise CommandError(ExitStatus.USAGE, f"{name}: {text!r} is no address and no prefix") from None
 
 
 def _reason(explanation: Explanation) -> dict[str, Value]:

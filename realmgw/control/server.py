@@ -71,7 +71,8 @@ class Commands(Resource):
         if command is not None and command.changes and request.method != b"POST":
             raise CommandError(ExitStatus.USAGE, f"{path} changes something: use POST")
         if command is not None and command.changes:
-            self._log.info("control: {command} for {who}", command=path, who=_who(request))
+            told = [f"{key}={value!r}" for key, value in given.items()]
+            self._log.info("control: {command} for {who}", command=" ".join([path, *told]), who=_who(request))
         return self._gateway.do(path, given)
 
     def _refuse(self, failure: Failure) -> tuple[HTTPStatus, object, str]:

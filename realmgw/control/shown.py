@@ -9,6 +9,18 @@ from typing import Any
 Answer = Mapping[str, Any]
 
 
+_COUNTED = (
+    "packets_refused",
+    "queries_refused",
+    "dns_wan",
+    "dns_lan",
+    "allocation",
+    "policy",
+    "reputations",
+    "reloads",
+)
+
+
 def status(answer: Answer) -> Iterator[str]:
     """What runs."""
     pool_ = answer["pool"]
@@ -16,7 +28,7 @@ def status(answer: Answer) -> Iterator[str]:
     yield f"subscribers: {answer['hosts']} hosts, {answer['services']} services"
     yield f"pool: {_states(pool_)}; {pool_['queries_waiting']} queries wait"
     yield f"packets admitted: {answer['packets_admitted']}"
-    for key in ("packets_refused", "queries_refused", "dns_wan", "dns_lan", "allocation", "reloads"):
+    for key in _COUNTED:
         counts = ", ".join(f"{name} {count}" for name, count in answer[key].items() if name != "problems")
         yield f"{key.replace('_', ' ')}: {counts or 'none'}"
     yield from (f"problem: {problem}" for problem in answer["problems"])
@@ -65,6 +77,55 @@ def subscriber(answer: Answer) -> Iterator[str]:
 
 def _any(number: int) -> str:
     return str(number or "any")
+
+
+def reputations(answer: Answer) -> Iterator[str]:
+    """Resolver groups or clients, a line for each."""
+    columns = ("name", "kind", "reputation", "ok", "nok", "neutral")
+    rows = [[*(str(row[column]) for column in columns), _remarks(row)] for row in answer["reputations"]]
+    yield from _table([[*columns, ""], *rows])
+    if len(rows) < answer["total"]:
+        yield f"{answer['total'] - len(rows)} more"
+
+
+def _remarks(row: Answer) -> str:
+    remarks = ["sla"] if row.get("sla") else []
+    if row.get("nodes", 1) != 1:
+        remarks.append(f"{row['nodes']} addresses")
+    if row.get("passed"):
+        remarks.append(f"passed {', '.join(row['passed'])}")
+    return ", ".join(remarks)
+
+
+def reputation(answer: Answer) -> Iterator[str]:
+    """A resolver group or a client, and how its reputation comes about."""
+    period = answer["period"]
+    yield f"{answer['name']} ({answer['kind']}): reputation {answer['reputation']}"
+    yield f"a quarter of {period['previous']} (the period before), three quarters of {period['current']} (this one)"
+    yield f"this period: {_outcomes(period)}; began with {period['initial']}"
+    yield f"in all: {_outcomes(answer)}"
+    if answer["kind"] == "client":
+        return
+    yield f"addresses: {', '.join(answer['nodes'])}"
+    ago = "" if answer["proven_ago"] is None else f", {answer['proven_ago']:.0f} s ago"
+    passed = ", ".join(answer["passed"]) or "none"
+    yield f"agreement: {'yes' if answer['sla'] else 'no'}; challenges passed: {passed}{ago}"
+    yield f"queries: {answer['trusted']} proven, {answer['untrusted']} unproven, where they are counted"
+    yield f"a claim is dead after {answer['guard']:.3f} s, of {answer['delays']} clients' delays"
+
+
+def _outcomes(counts: Answer) -> str:
+    return f"{counts['ok']} used, {counts['nok']} unused, {counts['neutral']} neutral"
+
+
+def reputation_now(answer: Answer) -> Iterator[str]:
+    """What was set."""
+    yield f"{answer['name']}: reputation {answer['reputation']}"
+
+
+def reputation_before(answer: Answer) -> Iterator[str]:
+    """What was forgotten."""
+    yield f"{answer['name']}: forgotten; the reputation was {answer['reputation']}"
 
 
 def explanation(answer: Answer) -> Iterator[str]:

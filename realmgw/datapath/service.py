@@ -88,11 +88,12 @@ class KernelThread:
 
     Args:
         reactor: Where the results are delivered.
+        name: Of the thread.
     """
 
-    def __init__(self, reactor: IReactorFromThreads) -> None:
+    def __init__(self, reactor: IReactorFromThreads, name: str = "realmgw-kernel") -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(minthreads=1, maxthreads=1, name="realmgw-kernel")
+        self._pool = ThreadPool(minthreads=1, maxthreads=1, name=name)
 
     def start(self) -> None:
         """See `Worker.start`."""

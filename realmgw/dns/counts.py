@@ -50,6 +50,32 @@ class Count(enum.IntEnum):
     """TCP connections closed because they were silent, or sent or took octets too slowly."""
     TCP_BAD_LENGTH = 20
     """TCP connections closed because of a length that no query has."""
+    CHALLENGED_COOKIE = 21
+    """BADCOOKIE: come again with the server cookie in the answer."""
+    CHALLENGED_TC = 22
+    """TC: come again by TCP."""
+    CHALLENGED_CNAME = 23
+    """Answers with a one-time alias."""
+    ALIASES_FULL = 24
+    """Of those with TC: there were too many aliases for another one."""
+    CHALLENGE_AUDITED = 25
+    """Challenges that were due, and not made, since they are only counted."""
+    TRUSTED = 26
+    """Queries for a pool address that showed where they came from: by TCP, by server cookie, for an alias."""
+    UNTRUSTED = 27
+    """Queries for a pool address by bare UDP; this one and the one before only where `log_untrusted` is on."""
+    MERGED = 28
+    """Resolver groups that became one because of an alias."""
+    RATE_DROPPED = 29
+    """Answers not given, since their network had so many of that kind."""
+    RATE_SLIPPED = 30
+    """Answers with TC in their place."""
+    RATE_AUDITED = 31
+    """Answers given beyond the limit, since that is only counted."""
+    TRIED_AGAIN = 32
+    """Queries by TCP that the policy refused, and for which an address was asked for once more."""
+    SERVFAIL_UDP = 33
+    """Of those with SERVFAIL: by UDP, since the policy refused and that is to be told."""
 
 
 REASONS = 64

@@ -87,6 +87,10 @@ class Response:
     """The authority section."""
     additional: tuple[Record, ...] = ()
     """Records that the asker may like, left out without a word where they do not fit (RFC 2181 section 9)."""
+    truncated: bool = False
+    """TC: the asker shall come again by TCP."""
+    options: tuple[tuple[int, bytes], ...] = ()
+    """EDNS options, code and data, for an asker who sent an OPT record."""
     error: ExtendedError | None = None
     """Said only to an asker who sent an OPT record."""
 
@@ -117,7 +121,8 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
     if len(octets) > limit and response.additional:
         octets = _Writer(query, attrs.evolve(response, additional=())).octets(bool(opt)) + opt
     if len(octets) > limit:
-        octets = _Writer(query, Response(response.rcode, response.authoritative), TC).octets(bool(opt)) + opt
+        cut = Response(response.rcode, response.authoritative, truncated=True)
+        octets = _Writer(query, cut).octets(bool(opt)) + opt
     return octets
 
 
@@ -125,7 +130,9 @@ def _opt(query: Query, response: Response, udp_size: int) -> bytes:
     if query.edns is None:
         return b""
     error = response.error
-    options = b"" if error is None else _option(EDE, _U16.pack(error.code) + error.text.encode())
+    options = b"".join([_option(code, data) for code, data in response.options])
+    if error is not None:
+        options += _option(EDE, _U16.pack(error.code) + error.text.encode())
     flags = DO if query.edns.do else 0
     return _OPT.pack(0, Type.OPT, udp_size, response.rcode >> 4, 0, flags, len(options)) + options
 
@@ -137,10 +144,11 @@ def _option(code: int, data: bytes) -> bytes:
 class _Writer:
     """One message. Names are compressed against the question and whatever was written before."""
 
-    def __init__(self, query: Query, response: Response, flags: int = 0) -> None:
+    def __init__(self, query: Query, response: Response) -> None:
         self._query = query
         self._response = response
-        self._flags = QR | flags | query.flags & COPIED | (AA if response.authoritative else 0) | response.rcode & 0xF
+        said = (AA if response.authoritative else 0) | (TC if response.truncated else 0) | response.rcode & 0xF
+        self._flags = QR | query.flags & COPIED | said
         self._out = bytearray(HEADER.size)
         self._places: dict[bytes, int] = {}
 

@@ -77,7 +77,8 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         try:
             answer = self._quick(data, addr, now=self._monotonic())
             if isinstance(answer, bytes):
-                self._sendto(answer, addr)
+                if answer:
+                    self._sendto(answer, addr)
             else:
                 self.controller.receive(data, self, self._asker(addr), answer)
         except OSError:
@@ -101,7 +102,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
     def _deliver(self, address: Address, query: Query, outcome: bytes | Reason) -> None:
         """A query's waiting is over. Raises nothing: the allocator calls it."""
         try:
-            answer = self.controller.answers.settle(query, outcome, tcp=False)
+            answer = self.controller.answers.settle(query, outcome, self._asker(address), now=self._monotonic())
         except Exception:  # noqa: BLE001 - it is counted and logged there
             self.controller.report_fault()
         else:
@@ -186,7 +187,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         address = (self.host, self.port, self._queries)
         asker = Asker(address, self._deliver, tcp=True)
         try:
-            answer = self.controller.answers.quick(data, address, now=self.controller.monotonic())
+            answer = self.controller.answers.quick(data, address, now=self.controller.monotonic(), tcp=True)
             if isinstance(answer, bytes):
                 self.send(answer)
             else:
@@ -212,7 +213,8 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         """A query's waiting is over. Raises nothing, and asks nothing, since it is the allocator that calls it."""
         self.outstanding -= 1
         try:
-            self.send(self.controller.answers.settle(query, outcome, tcp=True))
+            asker = Asker((self.host, self.port), self._deliver, tcp=True)
+            self.send(self.controller.answers.settle(query, outcome, asker, now=self.controller.monotonic()))
         except Exception:  # noqa: BLE001 - it is counted and logged there
             self.controller.report_fault()
         self.resetTimeout()

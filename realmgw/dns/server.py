@@ -104,7 +104,12 @@ class Face(server.DNSServerFactory):
         if error.query is None:
             self.events[Count.RESPONSE] += 1
         else:
-            to.send(self.answers.error(error.query, error.rcode, tcp=asker.tcp), asker.address)
+            self._send_error(error.query, error.rcode, to, asker)
+
+    def _send_error(self, query: Query, rcode: Rcode, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
+        answer = self.answers.error(query, rcode, asker, now=self.monotonic())
+        if answer:
+            to.send(answer, asker.address)
 
     def handleQuery(self, message: Received, protocol: DnsDatagrams | DnsStream, address: Address) -> None:
         """Answers, now or later."""
@@ -117,13 +122,14 @@ class Face(server.DNSServerFactory):
 
     def sendReply(self, protocol: DnsDatagrams | DnsStream, message: Received, address: Address) -> None:
         """Sends what Twisted decided: an error (NOTIMP from `handleOther` and its like)."""
-        protocol.send(self.answers.error(message.query, Rcode(message.rCode), tcp=message.asker.tcp), address)
+        del address
+        self._send_error(message.query, Rcode(message.rCode), protocol, message.asker)
 
     def fault(self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
         """After an exception that is our fault: counts and logs it, and answers SERVFAIL if that can still be done."""
         self.report_fault()
         try:
-            to.send(self.answers.error(decode(message), Rcode.SERVFAIL, tcp=asker.tcp), asker.address)
+            self._send_error(decode(message), Rcode.SERVFAIL, to, asker)
         except Exception:  # noqa: BLE001 - it is counted and logged there
             self.report_fault()
 

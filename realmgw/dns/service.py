@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -17,12 +20,19 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.challenges import Proof
 from realmgw.config.settings import DnsFace, Endpoint, Settings
-from realmgw.dns.answers import Allocator, Answers, LanAnswers, WanAnswers
+from realmgw.dns.answers import Answers
+from realmgw.dns.cookies import read_secrets
+from realmgw.dns.defences import Defences
+from realmgw.dns.explain import Asking, NameExplanation, explain_name
+from realmgw.dns.lan import LanAnswers
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
+from realmgw.dns.wan import WanAnswers
 from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, name_changes
-from realmgw.errors import PlatformError
+from realmgw.errors import MalformedError, PlatformError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.register import Changes
 
@@ -48,6 +58,8 @@ class Prepared:
     """The table, or another one when the zones are different."""
     names: NameChanges
     """What changes in it."""
+    secrets: tuple[bytes, ...] = ()
+    """Of DNS cookies, shared with other servers."""
 
 
 class DnsService(service.Service):
@@ -84,14 +96,18 @@ class DnsService(service.Service):
         self._settings = settings
         self._clock = clock
         table = compile_table(settings.zones, directory)
-        service_pool = tuple([address.packed for address in settings.pools.service])
-        wan = WanAnswers(table, settings.dns, allocator, service_pool)
-        self.wan = self._face(wan, settings.dns.wan, monotonic)
-        self.lan = self._face(LanAnswers(table, settings.dns), settings.dns.lan, monotonic)
+        self._monotonic = monotonic
+        self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
+        self._answers = WanAnswers(table, settings, allocator, self._defences, self._later)
+        self.wan = self._face(self._answers, settings.dns.wan, monotonic)
+        self.lan = self._face(LanAnswers(table, settings), settings.dns.lan, monotonic)
         self._ports: list[IListeningPort] = []
 
     def _face(self, answers: Answers, limits: DnsFace, monotonic: Callable[[], float]) -> Face:
         return Face(answers, limits, self._clock, monotonic)
+
+    def _later(self, seconds: float, function: Callable[[float], None]) -> None:
+        self._clock.callLater(seconds, lambda: function(self._monotonic()))
 
     def replace(self, directory: Directory) -> None:
         """Answers for another directory from the next query on.
@@ -114,14 +130,16 @@ class DnsService(service.Service):
 
         Raises:
             names.BadNameError: A name is not valid.
+            PlatformError: The file of the cookies' secrets can not be read.
         """
+        secrets = _secrets(settings.dns.cookies.secret_file)
         table = self.wan.answers.table
         if settings.zones != self._settings.zones:
             table = yield from compiling(settings.zones, directory)
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))
         names = name_changes(table, changes.names_gone, changes.services, gone, came)
-        return Prepared(settings, table, names)
+        return Prepared(settings, table, names, secrets)
 
     def commit(self, prepared: Prepared) -> Generator[None, None, None]:
         """Answers by what was prepared, from the next query on. Nothing in here can fail.
@@ -131,9 +149,9 @@ class DnsService(service.Service):
         """
         settings = prepared.settings
         yield from amending(prepared.table, prepared.names)
-        service_pool = tuple([address.packed for address in settings.pools.service])
+        self._defences.regard(settings, prepared.secrets, now=self._monotonic())
         for face, limits in ((self.wan, settings.dns.wan), (self.lan, settings.dns.lan)):
-            face.answers.regard(settings.dns, service_pool)
+            face.answers.regard(settings)
             face.limits = limits
         self._settings = settings
         if prepared.table is not self.wan.answers.table:
@@ -143,12 +161,29 @@ class DnsService(service.Service):
         self.wan.answers.replace(table)
         self.lan.answers.replace(table)
 
+    def explain(self, name: str, resolver: str, *, tcp: bool = False, cookie: bool = False) -> NameExplanation:
+        """What the WAN would make of a question for a name's address, now.
+
+        Args:
+            name: With or without the final dot.
+            resolver: The address that it comes from, as text.
+            tcp: It comes by TCP.
+            cookie: It has a valid server cookie.
+
+        Raises:
+            names.BadNameError: The name is none.
+        """
+        proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
+        return explain_name(self._answers, name, Asking(resolver, proof, self._monotonic()))
+
     def startService(self) -> None:
         """Binds all sockets.
 
         Raises:
-            PlatformError: One of them can not be bound; none is then.
+            PlatformError: One of them can not be bound, or the cookies' secrets not be read; none is bound then.
         """
+        secrets = _secrets(self._settings.dns.cookies.secret_file)
+        self._defences.regard(self._settings, secrets, now=self._monotonic())
         try:
             for face in (self.wan, self.lan):
                 for endpoint in face.limits.listen:
@@ -182,6 +217,19 @@ class DnsService(service.Service):
 
 def _nothing(_: object) -> None:
     """Ends a Deferred's chain without a result."""
+
+
+def _secrets(path: Path | None) -> tuple[bytes, ...]:
+    """The secrets of DNS cookies that other servers have, too; none without such a file."""
+    if path is None:
+        return ()
+    try:
+        secrets = read_secrets(path.read_text())
+    except (OSError, UnicodeDecodeError, MalformedError) as error:
+        raise PlatformError(f"dns.cookies.secret_file: {path}: {error}") from error
+    if not secrets:
+        raise PlatformError(f"dns.cookies.secret_file: {path}: there is no secret in it")
+    return secrets
 
 
 @contextlib.contextmanager

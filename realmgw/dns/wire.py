@@ -38,6 +38,7 @@ class Type(enum.IntEnum):
 
     A = 1
     NS = 2
+    CNAME = 5
     SOA = 6
     PTR = 12
     HINFO = 13
@@ -61,6 +62,7 @@ class Rcode(enum.IntEnum):
     REFUSED = 5
     NOTAUTH = 9
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 class Opcode(enum.IntEnum):

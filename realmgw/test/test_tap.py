@@ -34,7 +34,9 @@ class MakeServiceTests(SynchronousTestCase):
             self.skipTest("no checkout: conf/ is not installed")
         gateway = tap.make_service(self.options("--config", str(CONF)))
         names = [part.name for part in gateway]  # type: ignore[attr-defined]  # an IServiceCollection
-        self.assertEqual(names, ["sole", "control", "datapath", "admission", "allocation", "dns", "reload", "recall"])
+        self.assertEqual(
+            names, ["sole", "control", "datapath", "admission", "reputation", "allocation", "dns", "reload", "recall"]
+        )
 
     def test_says_every_problem_of_a_bad_configuration(self) -> None:
         """The message names the file and the place of each problem, and nothing is started."""

@@ -50,19 +50,31 @@ static bool send_packet(int fd, const struct ends *ends, const void *packet, siz
     return sendto(fd, packet, length, 0, (struct sockaddr *)&to, sizeof to) == (ssize_t)length;
 }
 
-bool packets_send_probe(int fd, const struct ends *ends, const struct probe *probe)
+bool packets_send_udp(int fd, const struct ends *ends, const void *payload, size_t length)
 {
     struct {
         struct iphdr ip;
         struct udphdr udp;
-        struct probe probe;
-    } packet = {.ip = ip_header(ends, PROTOCOL_UDP, sizeof packet), .probe = *probe};
+        uint8_t payload[PACKETS_PAYLOAD_MOST];
+    } packet;
+    size_t headers = sizeof packet.ip + sizeof packet.udp;
 
-    packet.udp.source = htons(ends->source_port);
-    packet.udp.dest = htons(ends->destination_port);
-    packet.udp.len = htons(sizeof packet - sizeof packet.ip);
+    if (length > sizeof packet.payload)
+        return false;
+    packet.ip = ip_header(ends, PROTOCOL_UDP, headers + length);
     /* A UDP checksum of 0 says that there is none (RFC 768). */
-    return send_packet(fd, ends, &packet, sizeof packet);
+    packet.udp = (struct udphdr){
+        .source = htons(ends->source_port),
+        .dest = htons(ends->destination_port),
+        .len = htons((uint16_t)(sizeof packet.udp + length)),
+    };
+    memcpy(packet.payload, payload, length);
+    return send_packet(fd, ends, &packet, headers + length);
+}
+
+bool packets_send_probe(int fd, const struct ends *ends, const struct probe *probe)
+{
+    return packets_send_udp(fd, ends, probe, sizeof *probe);
 }
 
 /* The Internet checksum (RFC 1071) of a TCP header with its pseudo-header. */

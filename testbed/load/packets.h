@@ -3,6 +3,7 @@
 #define PACKETS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "probe.h"
@@ -16,9 +17,12 @@ struct ends {
 /* A socket that sends whole IPv4 packets. */
 int packets_open_sender(void);
 
-/* Both return false when the packet could not be sent. */
+/* All return false when the packet could not be sent; a payload has at most PACKETS_PAYLOAD_MOST octets. */
 bool packets_send_probe(int fd, const struct ends *ends, const struct probe *probe);
 bool packets_send_syn(int fd, const struct ends *ends);
+bool packets_send_udp(int fd, const struct ends *ends, const void *payload, size_t length);
+
+#define PACKETS_PAYLOAD_MOST 512
 
 /* A socket that sees every probe's reply arriving on an interface, whoever owns its destination. */
 int packets_open_receiver(const char *interface);

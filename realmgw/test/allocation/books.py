@@ -52,3 +52,13 @@ class Books:
             assert (own is not None and own.service.target == target) or (
                 address.state is State.FREE and address.former == target
             )
+
+    @invariant()
+    def claims_and_reputations_add_up(self) -> None:
+        """As many claims are pending as the counters say, and every reputation lies within 0 and 1."""
+        allocator = self.allocator
+        assert allocator.counters.pending == sum(allocator.ledger.pending.values())
+        for group in allocator.groups:
+            assert 0.0 <= group.reputation.current() <= 1.0
+            assert 0.0 <= group.standing <= 1.0
+            assert group.heir is None, "a group that is gone is still known"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 import attrs
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
 
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.requestors import Requestor
+from realmgw.config.policy import Policy
 from realmgw.subscribers.model import Host, Service
 from realmgw.test.allocation.scene import Network
 
@@ -31,6 +36,7 @@ SERVICES = tuple(
 )
 PACKETS = ((6, 80), (6, 25), (17, 53), (1, 0), (17, 80), (132, 9))
 NETWORKS = (None, None, None, Network(SOURCES[0]))
+CLIENTS = {network: Requestor(network, network) for network in NETWORKS if network is not None}
 
 
 @attrs.define(eq=False)
@@ -74,6 +80,7 @@ class Queued:
     resolver: str
     question: Hashable
     deadline: float
+    network: Network | None = None
 
 
 def meets(service: Service, protocol: int, port: int) -> bool:
@@ -116,3 +123,33 @@ class Knowledge:
         """Whether somebody is expected at every address."""
         held = {claim.address for claim in self.claims if claim.pending and claim.guard > self.now}
         return len(held) == self.size
+
+
+class Operator:
+    """What is changed from outside: a part of the state machine."""
+
+    allocator: Allocator
+    now: float
+    policed: bool
+
+    @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
+    def regard(self, resolver: str, standing: float) -> None:
+        """The standing of a group changes."""
+        self.allocator.groups.set(resolver, standing, now=self.now)
+
+    @rule(one=st.sampled_from(RESOLVERS), other=st.sampled_from(RESOLVERS))
+    def merge(self, one: str, other: str) -> None:
+        """Two resolvers turn out to be one."""
+        groups = self.allocator.groups
+        groups.merge(groups.of(one), groups.of(other), now=self.now)
+
+    @rule(resolver=st.sampled_from(RESOLVERS))
+    def forget(self, resolver: str) -> None:
+        """The operator has a resolver forgotten."""
+        self.allocator.groups.forget(resolver, now=self.now)
+
+    @rule(policy=st.sampled_from((None, Policy(), Policy(system_load=()), Policy(max_claims=2))))
+    def reload(self, policy: Policy | None) -> None:
+        """The operator has another policy."""
+        self.policed = policy is not None
+        self.allocator.regard_policy(policy, now=self.now)

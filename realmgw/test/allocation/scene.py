@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from ipaddress import ip_address, ip_network
 from itertools import count
 
-from realmgw.allocation.allocator import Allocator, Permits
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.counters import Counters
+from realmgw.allocation.group import Group
+from realmgw.allocation.load import Best, Kind, LoadPolicy
+from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.state import ClientNetwork
+from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Service
@@ -33,7 +38,7 @@ def service(index: int, protocol: int = 0, port: int = 0, *, max_claims: int = 1
 
 
 class Network:
-    """A client network of these addresses."""
+    """A client network of these addresses; compared by identity."""
 
     def __init__(self, *addresses: bytes) -> None:
         self._addresses = addresses
@@ -50,9 +55,9 @@ class Scene:
         told: What was delivered to waiting questions, in order: the question, and the address or reason.
     """
 
-    def __init__(self, addresses: int = 4, *, permits: Permits | None = None, **settings: float) -> None:
+    def __init__(self, addresses: int = 4, *, policy: Policy | None = None, **settings: float) -> None:
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(1, addresses + 1)]
-        self.allocator = Allocator(Allocation(**settings), networks, now=0.0, permits=permits)  # type: ignore[arg-type]
+        self.allocator = Allocator(Allocation(**settings), networks, now=0.0, policy=policy)  # type: ignore[arg-type]
         self.counters = self.allocator.counters
         self.told: list[tuple[Hashable, bytes | Reason]] = []
         self._questions = count(1)
@@ -66,9 +71,10 @@ class Scene:
         now: float,
         network: ClientNetwork | None = None,
     ) -> bytes | Reason:
-        """Ask a question, a new one unless it is told."""
+        """Ask a question, a new one unless it is told; for a client in a network, if the resolver is believed."""
         question = next(self._questions) if question is None else question
-        return self.allocator.ask(asked, resolver, question, now=now, network=network)
+        client = None if network is None else Requestor(network, network)
+        return self.allocator.ask(asked, resolver, question, now=now, client=client)
 
     def get(self, asked: Service, resolver: str = RESOLVER, question: Hashable = None, *, now: float) -> bytes:
         """Ask a question that is answered with an address."""
@@ -121,3 +127,22 @@ class Scene:
             self.visit(asked, resolver, now=now, after=after)
             now += after
         return now
+
+
+class RecordingPolicy(LoadPolicy):
+    """A load policy that refuses some kinds, whoever asks, and notes what it is asked.
+
+    Attributes:
+        asked: Kind and load of each question.
+    """
+
+    def __init__(self, refused: Collection[Kind], counters: Counters) -> None:
+        super().__init__(Policy(), counters, Best())
+        self._kinds = refused
+        self.asked: list[tuple[Kind, float]] = []
+
+    def refuses(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Reason | None:
+        """Whether it is one of the kinds that are refused."""
+        del group, client, now
+        self.asked.append((kind, load))
+        return Reason.POLICY if kind in self._kinds else None

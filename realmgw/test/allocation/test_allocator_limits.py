@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.allocator import Kind
-from realmgw.allocation.group import Group
+from realmgw.allocation.load import Kind
 from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
@@ -14,6 +13,7 @@ from realmgw.test.allocation.scene import (
     STRAY,
     TCP,
     THIRD,
+    RecordingPolicy,
     Scene,
     service,
 )
@@ -43,13 +43,10 @@ class LimitTests(SynchronousTestCase):
 
     def permits(self, *refused: Kind) -> Scene:
         """A scene of 4 addresses whose load policy refuses these kinds, and notes what it was asked."""
-        self.asked: list[tuple[Kind, float]] = []
-
-        def permits(kind: Kind, load: float, group: Group) -> bool:
-            self.asked.append((kind, load))
-            return kind not in refused
-
-        return Scene(4, permits=permits)
+        scene = Scene(4)
+        policy = RecordingPolicy(refused, scene.counters)
+        scene.allocator.askers.load, self.asked = policy, policy.asked
+        return scene
 
     def test_the_load_policy_is_asked_by_kind(self) -> None:
         """A whole address, an address that can be shared, and a share are different kinds; the load is told."""

@@ -25,6 +25,7 @@ from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.books import Books
 from realmgw.test.allocation.naive import (
+    CLIENTS,
     LINGER,
     MEMORY_AT_MOST,
     NETWORKS,
@@ -35,13 +36,14 @@ from realmgw.test.allocation.naive import (
     Admitted,
     Expected,
     Knowledge,
+    Operator,
     Queued,
     meets,
 )
 from realmgw.test.allocation.scene import Network
 
 
-class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
+class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
     """Asks, waits, packets and time, in any order."""
 
     @initialize(size=st.integers(1, 4), share=st.sampled_from((0.0, 0.5, 1.1)), strict=st.booleans())
@@ -58,6 +60,7 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
         self.queue: dict[tuple[int, Hashable], Queued] = {}
         self.promised: float | None = None
         self.admitting = False
+        self.policed = False
 
     # What is done
 
@@ -74,18 +77,21 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
     ) -> None:
         """A query; what is told to wait may do so."""
         asking = (resolver, question)
-        answer = self.allocator.ask(asked, resolver, asking, now=self.now, network=network)
+        client = None if network is None else CLIENTS[network]
+        answer = self.allocator.ask(asked, resolver, asking, now=self.now, client=client)
         if isinstance(answer, bytes):
             self.note_answer(answer, asked, resolver, asking, network)
         elif answer is Reason.HOST_LIMIT:
             assert len(self.pending_on(asked.host)) >= asked.host.max_claims, "refused below the limit"
+        elif answer in (Reason.POLICY, Reason.CLAIM_LIMIT):
+            assert self.policed, "refused by a policy that there is not"
         else:
             assert answer is Reason.EXHAUSTED, answer
             assert self.queue or self.is_exhausted(), "refused although an address could be had"
             if waits:
-                self.wait(asked, resolver, asking, tcp)
+                self.wait(asked, resolver, asking, tcp, network)
 
-    def wait(self, asked: Service, resolver: str, asking: Hashable, tcp: bool) -> None:
+    def wait(self, asked: Service, resolver: str, asking: Hashable, tcp: bool, network: Network | None) -> None:
         """A query waits, or joins its twin."""
         told: list[bytes | Reason] = []
         place = (asked.target, asking)
@@ -95,14 +101,17 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
             told.append(outcome)
             self.hear(place, outcome)
 
-        refused = self.allocator.wait(asked, resolver, asking, deliver, tcp=tcp, now=self.now)
-        if refused is not None:
+        client = None if network is None else CLIENTS[network]
+        refused = self.allocator.wait(asked, resolver, asking, deliver, tcp=tcp, now=self.now, client=client)
+        if refused is Reason.POLICY:
+            assert self.policed, "refused by a policy that there is not"
+        elif refused is not None:
             assert refused is Reason.QUEUE_FULL
             assert len(self.queue) == self.settings.max_waiting
             assert place not in self.queue
         elif place not in self.queue:
             patience = self.settings.wait_tcp if tcp else self.settings.wait_udp
-            self.queue[place] = Queued(asked, resolver, asking, self.now + patience)
+            self.queue[place] = Queued(asked, resolver, asking, self.now + patience, network)
 
     @rule(
         number=st.integers(0, 3),
@@ -152,11 +161,6 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
             self.expire()
             assert self.next_is_later(), "announced without need"
 
-    @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
-    def regard(self, resolver: str, standing: float) -> None:
-        """The standing of a group changes."""
-        self.allocator.groups.of(resolver).regard(standing)
-
     @rule(resolver=st.sampled_from(RESOLVERS), delay=st.sampled_from((0.001, 0.3)))
     def learn(self, resolver: str, delay: float) -> None:
         """A group gets experience."""
@@ -201,7 +205,7 @@ class AllocatorMachine(Books, Knowledge, RuleBasedStateMachine):
             deadline = self.now + service.timeout
             guard = min(self.now + group.guard, deadline)
             self.claims.append(
-                Expected(outcome, service, queued.resolver, queued.question, None, self.now, guard, deadline)
+                Expected(outcome, service, queued.resolver, queued.question, queued.network, self.now, guard, deadline)
             )
             assert len(self.pending_on(service.host)) <= service.host.max_claims
         elif outcome is Reason.WAITED:

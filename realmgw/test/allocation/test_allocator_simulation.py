@@ -25,7 +25,7 @@ class SimulationTests(SynchronousTestCase):
         for case in simulation.CASES:
             results = {
                 name: simulation.simulate(case, simulation.RULES[name], 600, seed=7)
-                for name in ("original rule", "riding (ours)")
+                for name in ("original rule", simulation.OURS, simulation.OURS_APART)
             }
             self.assertTrue(simulation.holds(case, results), (case.title, *map(simulation.cell, results.values())))
 
@@ -33,13 +33,29 @@ class SimulationTests(SynchronousTestCase):
         """Without the rule on riding, a busy host captures its address where many queries lead to nobody."""
         case = next(case for case in simulation.CASES if case.addresses == 3 and case.idle_rate == 15 and case.wan)
         ours, without = (
-            simulation.simulate(case, simulation.RULES[name], 600, seed=7)
-            for name in ("riding (ours)", "guard and waiting")
+            simulation.simulate(case, simulation.RULES[name], 600, seed=7) for name in ("riding", "guard and waiting")
         )
         self.assertLess(ours.percentile(0.99), without.percentile(0.99))
 
     def test_same_seed_same_result(self) -> None:
         """Nothing depends on anything but the seed."""
-        case, rule = simulation.CASES[0], simulation.RULES["riding (ours)"]
+        case, rule = simulation.CASES[0], simulation.RULES[simulation.OURS]
         first, second = (simulation.simulate(case, rule, 200, seed=3) for _ in range(2))
         self.assertEqual(first.served, second.served)
+
+    def test_a_resolver_that_is_alone_is_never_refused(self) -> None:
+        """Where all ask through one resolver, the load policy changes nothing, however many queries are idle."""
+        for case in simulation.CASES:
+            alone, without = (
+                simulation.simulate(case, simulation.RULES[name], 600, seed=7) for name in (simulation.OURS, "riding")
+            )
+            self.assertEqual((alone.success, without.success), (1.0, 1.0), case.title)
+
+    def test_an_idle_resolver_gives_itself_away(self) -> None:
+        """Nobody says which resolver's clients never come, but soon those of the other one are served at once."""
+        case = next(case for case in simulation.CASES if case.addresses == 3 and case.idle_rate == 15 and case.wan)
+        ours, without = (
+            simulation.simulate(case, simulation.RULES[name], 2000, seed=7)
+            for name in (simulation.OURS_APART, "riding, idle by another")
+        )
+        self.assertLess(ours.percentile(0.5), without.percentile(0.5) / 3)

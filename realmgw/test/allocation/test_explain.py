@@ -8,6 +8,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.explain import dotted
+from realmgw.config.policy import Policy
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import OTHER, RESOLVER, TCP, UDP, Scene, pool_address, service
 
@@ -23,9 +24,9 @@ SOURCES = [bytes((198, 51, 100, last)) for last in range(1, 5)]
 class AgreementTests(SynchronousTestCase):
     """The dry run and the real one."""
 
-    def history(self, seed: int) -> tuple[Scene, Random, float]:
+    def history(self, seed: int, policy: Policy | None = None) -> tuple[Scene, Random, float]:
         """A gateway that has seen this and that."""
-        scene, random, now = Scene(3), Random(seed), 0.0
+        scene, random, now = Scene(3, policy=policy), Random(seed), 0.0
         for _ in range(random.randrange(40)):
             now += random.choice((0.0, 0.01, 0.3, 1.1))
             if random.random() < 0.5:
@@ -73,6 +74,41 @@ class AgreementTests(SynchronousTestCase):
                 self.assertEqual(said.address or said.reason, done, f"seed {seed}: {said.steps}")
             outcomes.add(type(done) if isinstance(done, bytes) else done)
         self.assertLessEqual({bytes, Reason.EXHAUSTED, Reason.HOST_LIMIT}, outcomes)
+
+    def test_of_questions_under_a_policy(self) -> None:
+        """The same, when a policy decides: an address, the same reason, or that it may not even wait."""
+        outcomes = set()
+        for seed in range(400):
+            policy = Policy(max_claims=3) if seed % 3 == 0 else Policy()
+            scene, random, now = self.history(seed, policy)
+            for resolver in (RESOLVER, OTHER):
+                scene.allocator.groups.set(resolver, random.choice((0.0, 0.3, 0.9)), now=now)
+            asked, resolver = random.choice(SERVICES), random.choice((RESOLVER, OTHER))
+            said = scene.allocator.explain_ask(asked, resolver, now=now)
+            done = scene.ask(asked, resolver, question="q", now=now)
+            if done is Reason.EXHAUSTED:
+                done = scene.allocator.wait(asked, resolver, "q", print, tcp=False, now=now) or done
+            if said.address is not None or said.reason is not None:
+                self.assertEqual(said.address or said.reason, done, f"seed {seed}: {said.steps}")
+            outcomes.add(type(done) if isinstance(done, bytes) else done)
+        self.assertLessEqual({bytes, Reason.EXHAUSTED, Reason.POLICY, Reason.CLAIM_LIMIT}, outcomes)
+
+    def test_a_refusal_names_the_band_and_how_the_reputation_comes_about(self) -> None:
+        """Who asks, what became of his claims, the load, the band, what is offered and what is demanded."""
+        scene = Scene(4, policy=Policy())
+        scene.allocator.groups.set(OTHER, 0.9, now=0.0)
+        for index in (1, 2):
+            scene.get(service(index), OTHER, now=0.0)
+        said = "\n".join(scene.allocator.explain_ask(service(3), RESOLVER, now=0.0).steps)
+        for part in (
+            "resolver group 203.0.113.1: unproven",
+            "0.45, of 0.45 for the last period and 0.45 for this one, which began with 0.45 and has 0 ok",
+            "2 of 4 addresses are waited at",
+            "asked for fqdn_new; the best reputation known is 0.90",
+            "band 33-66 %: offered is 0.50 (max) of the best, demanded 0.75: too little",
+            "refused: POLICY",
+        ):
+            self.assertIn(part, said)
 
     def test_changes_nothing(self) -> None:
         """Neither counters nor groups nor claims."""

@@ -12,8 +12,8 @@ from realmgw.allocation.group import (
     GUARD_UNKNOWN,
     Delays,
     Group,
-    Groups,
 )
+from realmgw.allocation.groups import Groups
 
 
 class DelaysTests(SynchronousTestCase):

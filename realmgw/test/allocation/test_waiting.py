@@ -21,7 +21,7 @@ def ignore(outcome: bytes | Reason) -> None:
 
 def waiter(asked: Service, question: Hashable, *, now: float, standing: float = 0.45, lasts: float = 1.0) -> Waiter:
     """A query that waits from `now` on."""
-    return Waiter(asked, Group("203.0.113.1", standing), question, ignore, now, now + lasts)
+    return Waiter(asked, Group("203.0.113.1", standing=standing), question, ignore, now, now + lasts)
 
 
 class WaitingQueueTests(SynchronousTestCase):

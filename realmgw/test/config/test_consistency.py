@@ -97,7 +97,9 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(line, "ns.example.org. has the address 192.0.2.9 elsewhere: write the same one")
 
     def test_finds_what_stands_twice(self) -> None:
-        """Service addresses, stages, resolvers of groups."""
+        """Service addresses, stages, rules that are only counted, resolvers of groups."""
+        [line] = self.problems(more="policy: {audit: [load, rate, load]}\n")
+        self.assertEqual(line, "'load' stands twice: remove one")
         [line] = self.problems(("pools: {", "pools: {service: [192.0.2.2, 192.0.2.2], "))
         self.assertIn("192.0.2.2 stands twice in the service pool", line)
         [line] = self.problems(more="datapath: {policy_order: [NAT, NAT]}\n")
@@ -110,9 +112,12 @@ class CheckTests(SynchronousTestCase):
         """Of the policy or of a zone; with such a zone all is well."""
         cname = "policy: {challenges: {cname: true}}\n"
         [line] = self.problems(more=cname)
-        self.assertIn("there is no zone for one-time aliases", line)
+        self.assertIn("'cname' gives one-time aliases, and there is no zone for them", line)
         [line] = self.problems(("contact:", "challenges: {tcpcname: true}, contact:"))
-        self.assertIn("there is no zone for one-time aliases", line)
+        self.assertIn("'tcpcname' gives one-time aliases", line)
+        [line] = self.problems(more="policy: {challenges: {adaptive: true}}\n")
+        self.assertIn("'adaptive' gives one-time aliases", line)
+        self.assertEqual(self.problems(more="policy: {challenges: {tcp: true}}\n"), [])
         aliases = ("zones: {example.org: {", "zones: {example.org: {aliases: true, ")
         self.assertEqual(self.problems(aliases, more=cname), [])
 

@@ -20,12 +20,12 @@ class NoteTests(SynchronousTestCase):
         self.assertIsNone(note(read(MINIMAL + "synproxy: {mss: 1460}\nadmission: {queue: 9}\n")))
 
     def test_names_what_is_written_in_one_line(self) -> None:
-        """With zones by their names."""
+        """What has an effect is not among it."""
         text = MINIMAL.replace("dns: {", "dns: {forward: {resolvers: [203.0.113.53]}, ")
         text = text.replace("contact:", "aliases: true, contact:") + "synproxy: {server: 203.0.113.9}\n"
         self.assertEqual(
             note(read(text)),
-            "Read and checked, but without effect in this version: dns.forward, synproxy, zones.example.org.",
+            "Read and checked, but without effect in this version: dns.forward, synproxy.",
         )
 
     def test_every_key_that_it_knows_is_one_of_the_settings(self) -> None:

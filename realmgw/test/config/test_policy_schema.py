@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
-from realmgw.config.policy import Challenges, Combination, LoadBand, Policy, ResolverGroup
+from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
 from realmgw.config.policy_schema import POLICY, fragment
 
 ESTABLISHED = """
@@ -17,7 +17,7 @@ CIRCULARPOOL:
         - {'initial_reputation': 0.0, 'sla': true, 'nodes': ['203.0.113.53', '2001:db8::/32']}
     CONTROL_VARIABLES:
         SYSTEM_LOAD:
-            - {'threshold_min': 80, 'threshold_max': 100, 'fqdn_new': 1.0, 'sfqdn_new': 0.8, 'sfqdn_reuse': 0.7, 'math': 'min'}
+            - {'threshold_min': 0, 'threshold_max': 100, 'fqdn_new': 1.0, 'sfqdn_new': 0.8, 'sfqdn_reuse': 0.7, 'math': 'min'}
         PBRA_DNS_POLICY_TCPCNAME:  false
         PBRA_DNS_POLICY_TCP:       true
         PBRA_DNS_POLICY_CNAME:     true
@@ -44,7 +44,7 @@ class PolicyTests(SynchronousTestCase):
             (
                 Policy(
                     max_claims=1000,
-                    system_load=(LoadBand(80.0, 100.0, 1.0, 0.8, 0.7, Combination.MIN),),
+                    system_load=(LoadBand(0.0, 100.0, 1.0, 0.8, 0.7, Combination.MIN),),
                     challenges=Challenges(tcp=True, cname=True),
                     groups=(ResolverGroup((IPv4Network("203.0.113.53/32"), IPv6Network("2001:db8::/32")), 0.0, True),),
                 ),
@@ -60,6 +60,23 @@ class PolicyTests(SynchronousTestCase):
         """As in the section `policy`."""
         self.assertEqual(self.read("max_claims: 5\nchallenges: {tcpcname: true}"),
                          (Policy(max_claims=5, challenges=Challenges(tcpcname=True)), ()))  # fmt: skip
+
+    def test_an_empty_list_of_bands_is_no_load_policy(self) -> None:
+        """One that is not written is the reference."""
+        self.assertEqual(self.read("system_load: []"), (Policy(system_load=()), ()))
+
+    def test_reads_what_refusals_look_like_and_what_is_only_counted(self) -> None:
+        """By the words of `Refusal` and `Audit`."""
+        said = Policy(refuse_udp=Refusal.SERVFAIL, audit=(Audit.RATE, Audit.LOAD, Audit.CHALLENGES))
+        self.assertEqual(self.read("refuse_udp: servfail\naudit: [rate, load, challenges]"), (said, ()))
+        _, [line] = self.read("audit: [everything]")
+        self.assertIn("write load or challenges or rate", line)
+
+    def test_a_group_may_be_kept_apart(self) -> None:
+        """By default it is not."""
+        policy, _ = self.read("groups: [{nodes: [192.0.2.1]}, {nodes: [192.0.2.2], merges: false}]")
+        assert policy is not None
+        self.assertEqual([group.merges for group in policy.groups], [True, False])
 
     def test_tells_what_is_wrong_with_existing_files_at_its_place(self) -> None:
         """Keys and values alike."""
@@ -79,5 +96,7 @@ class PolicyTests(SynchronousTestCase):
         band = "{threshold_min: 50, threshold_max: 40, fqdn_new: 1, sfqdn_new: 1, sfqdn_reuse: 1}"
         _, [line] = self.read(f"system_load: [{band}]")
         self.assertIn("'threshold_max' is below 'threshold_min'", line)
+        _, [line] = self.read(f"system_load: [{band.replace('40', '60')}]")
+        self.assertIn("no band begins at 0", line)
         _, [line] = self.read(f"system_load: [{band.replace('40', '60').replace('sfqdn_reuse: 1', 'sfqdn_reuse: 2')}]")
         self.assertIn("write a number from 0 to 1", line)

@@ -18,9 +18,11 @@ from realmgw.config.settings import (
     Admission,
     Allocation,
     Attachment,
+    Audit,
     Challenges,
     Combination,
     Control,
+    Cookies,
     Datapath,
     Dnat,
     Dns,
@@ -36,6 +38,8 @@ from realmgw.config.settings import (
     PolicyStage,
     PoolPrefix,
     Pools,
+    RateLimit,
+    Refusal,
     Repository,
     ResolverGroup,
     Settings,
@@ -70,7 +74,7 @@ def _tuples(items: st.SearchStrategy[Any], min_size: int = 0) -> st.SearchStrate
 _faces = st.builds(
     DnsFace, _tuples(_endpoints, min_size=1), st.floats(0.1, 3600.0), st.integers(1, 100_000), st.integers(1, 100_000)
 )
-_challenges = st.builds(Challenges, _booleans, _booleans, _booleans, _booleans)
+_challenges = st.builds(Challenges, *[_booleans for _ in attrs.fields(Challenges)])
 _zones = st.builds(
     Zone,
     _names,
@@ -95,6 +99,15 @@ _dns = st.builds(
         st.builds(Timeouts, _schedules, *[st.none() | _schedules for _ in attrs.fields(Timeouts)[1:]]),
     ),
     udp_size=st.integers(512, 1232),
+    cookies=st.builds(Cookies, _booleans, st.none() | _paths, st.floats(60.0, 1e6)),
+    rate_limit=st.builds(
+        RateLimit,
+        st.integers(0, 10**6),
+        st.integers(0, 1000),
+        st.integers(8, 32),
+        st.integers(16, 128),
+        _tuples(_networks),
+    ),
 )
 _bands = st.floats(0.0, 50.0).flatmap(
     lambda low: st.builds(
@@ -104,9 +117,11 @@ _bands = st.floats(0.0, 50.0).flatmap(
 _policies = st.builds(
     Policy,
     st.none() | st.integers(1, 2**31 - 1),
-    _tuples(_bands, min_size=1),
+    _tuples(_bands).map(lambda bands: bands and (LoadBand(0.0, 100.0, 1.0, 1.0, 1.0), *bands)),
     _challenges,
-    _tuples(st.builds(ResolverGroup, _tuples(_networks, min_size=1), _shares, _booleans)),
+    _tuples(st.builds(ResolverGroup, _tuples(_networks, min_size=1), _shares, _booleans, _booleans)),
+    st.sampled_from(Refusal),
+    st.lists(st.sampled_from(Audit), unique=True).map(tuple),
 )
 _urls = st.sampled_from(["https://policy.example.org/a", "http://192.0.2.1:8082", "https://[2001:db8::1]:1/x%20y"])
 _gateways = st.builds(

@@ -12,6 +12,7 @@ from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Outcome, Parts, Reloader
+from realmgw.control.reputation import Known, Reputations
 from realmgw.control.running import Running
 from realmgw.errors import MalformedError
 from realmgw.subscribers.folders import Folders
@@ -61,12 +62,29 @@ class RecordingParts:
         yield from ()
 
 
+class RecordingBook:
+    """Where reputations are kept.
+
+    Attributes:
+        forgotten: What is kept no more.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was forgotten."""
+        self.forgotten: list[Known] = []
+
+    def forget(self, known: Known, /) -> None:
+        """Notes it."""
+        self.forgotten.append(known)
+
+
 class TestGateway:
     """Files in a folder, and what is made of them.
 
     Attributes:
         parts: What notes what it is told.
         kept: Settings that were kept as the last good ones.
+        book: Where reputations are kept.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,9 +98,12 @@ class TestGateway:
         self.running = Running(self.path, settings, Folders(lambda: 1e12))
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
-        self.allocator = Allocator(settings.allocation, networks, now=0.0)
+        self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
         parts = Parts(self.parts, self.allocator, self.parts, lambda _new: None, self._keep)
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
+        self.book = RecordingBook()
+        groups, requestors = self.allocator.groups, self.allocator.requestors
+        self.reputations = Reputations(groups, requestors, self.book, self.reloader.drive, self.clock.seconds)
 
     def _keep(self, settings: Settings) -> Deferred[None]:
         self.kept.append(settings)

@@ -146,6 +146,8 @@ class AskingTests(CliTestCase):
             ("status",),
             ("reload",),
             ("plan",),
+            ("reputation", "list"),
+            ("reputation", "forget", "192.0.2.1"),
             ("explain", "name", "a.example.org", "--resolver", "192.0.2.1"),
         ):
             status, lines = self.run_command(*words, *where)

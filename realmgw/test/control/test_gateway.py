@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import attrs
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.challenges import Challenge
+from realmgw.config.policy import ResolverGroup
 from realmgw.control import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway, Insight
@@ -25,11 +28,13 @@ class Found:
     """Steps."""
     service: Service | None
     """The service."""
+    challenge: Challenge | None = None
+    """What would be due."""
 
 
 COUNTS = {
     "allocation": {}, "queries_refused": {}, "packets_admitted": 3, "packets_refused": {"late": 1}, "dns_wan": {},
-    "dns_lan": {}, "reloads": {"count": 0, "problems": []},
+    "dns_lan": {}, "policy": {"asked": 5}, "reputations": {"kept": 1}, "reloads": {"count": 0, "problems": []},
 }  # fmt: skip
 
 
@@ -39,7 +44,8 @@ def gateway_of(made: TestGateway) -> Gateway:
     insight = Insight(
         running=made.running,
         allocator=made.allocator,
-        explain_name=lambda name: Found((f"{name}: looked up",), services.get(name)),
+        reputations=made.reputations,
+        explain_name=lambda asked: Found((f"{asked}: looked up",), services.get(asked.name), Challenge.CNAME),
         counts=lambda: COUNTS,
         plan=made.reloader.plan,
         reload=made.reloader.reload,
@@ -79,7 +85,9 @@ class CommandTests(GatewayTestCase):
     def test_every_command_of_the_table_is_done(self) -> None:
         """With the parameters that the table names."""
         given = {"name": "a.example.org.", "resolver": "192.0.2.53", "source": "192.0.2.9",
-                 "destination": "198.51.100.1", "protocol": "tcp"}  # fmt: skip
+                 "destination": "198.51.100.1", "protocol": "tcp", "who": "192.0.2.53",
+                 "reputation": "0.5"}  # fmt: skip
+        self.made.allocator.groups.of("192.0.2.53")
         for path, command in COMMANDS.items():
             names = [parameter.name for parameter in command.parameters if parameter.required]
             self.do(path, **{name: given[name] for name in names})
@@ -119,6 +127,25 @@ class CommandTests(GatewayTestCase):
         self.assertTrue(next(shown.explanation(answer)).startswith("1. "))
         self.assertIsNone(self.do("explain/name", name="z.example.org.", resolver="192.0.2.53")["answer"])
 
+    def test_the_way_a_name_is_asked_for_counts(self) -> None:
+        """By TCP, with a cookie, for a client: the DNS server's part is told."""
+        how = {"tcp": "yes", "cookie": "yes", "client": "203.0.113.9/24"}
+        [step, *_] = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", **how)["steps"]
+        self.assertIn("tcp=True, cookie=True, client=IPv4Network('203.0.113.0/24')", step)
+
+    def test_the_challenge_that_would_be_due_is_told(self) -> None:
+        """By its name."""
+        self.assertEqual(self.do("explain/name", name="a.example.org.", resolver="192.0.2.53")["challenge"], "cname")
+
+    def test_a_client_is_believed_of_whom_there_is_an_agreement_with(self) -> None:
+        """Of nobody else; and he is not made known by asking."""
+        presets = [ResolverGroup((IPv4Network("192.0.2.53/32"),), sla=True)]
+        self.made.allocator.groups.preset(presets, now=0.0)
+        for resolver, said in (("192.0.2.53", "is believed"), ("192.0.2.54", "is not believed")):
+            answer = self.do("explain/name", name="a.example.org.", resolver=resolver, client="203.0.113.9")
+            self.assertIn(f"its client 203.0.113.9/32 {said}", answer["steps"][1])
+        self.assertEqual(list(self.made.allocator.requestors), [])
+
     def test_explains_a_packet(self) -> None:
         """With the host, or the reason."""
         where = {"source": "192.0.2.9", "destination": "198.51.100.0", "protocol": "tcp", "port": "80"}
@@ -148,6 +175,7 @@ class RefusalTests(GatewayTestCase):
             ("status", {"colour": "red"}),
             ("reservations", {"limit": "-1"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "me"}),
+            ("explain/name", {"name": "a.example.org.", "resolver": "192.0.2.1", "client": "him"}),
             ("explain/packet", {"source": "x", "destination": "192.0.2.1", "protocol": "6"}),
             ("explain/packet", {"source": "192.0.2.1", "destination": "192.0.2.1", "protocol": "300"}),
         )

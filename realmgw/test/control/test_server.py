@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from realmgw.config.settings import Control
@@ -88,6 +89,15 @@ class ConversationTests(TestCase):
             found = await self.refusal(error)
             self.assertEqual((found.status, str(found)), (status, str(error)))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_what_changes_something_is_logged(self) -> None:
+        """With what was wanted, and by whom; a line break in it begins no line."""
+        with capturedLogs() as events:
+            await self.ask("reputation/set", who="192.0.2.1", reputation="0\n5")
+            await self.ask("reputation/show", who="192.0.2.1")
+        [event] = [event for event in events if "command" in event]
+        self.assertEqual(event["command"], r"reputation/set who='192.0.2.1' reputation='0\n5'")
+        self.assertIn(f"process {os.getpid()}", event["who"])
 
     async def test_a_change_wants_a_post(self) -> None:
         """So that nothing is changed by a look."""

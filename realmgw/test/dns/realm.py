@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from collections.abc import Callable
+from ipaddress import IPv4Address, ip_network
+from random import Random
+from typing import Any
 
+import attrs
+
+from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
-from realmgw.dns.answers import Allocator, LanAnswers, WanAnswers
+from realmgw.dns.aliases import MOST, Aliases
+from realmgw.dns.defences import Defences
+from realmgw.dns.lan import LanAnswers
+from realmgw.dns.wan import Later, WanAnswers
 from realmgw.dns.zones import ZoneTable, compile_table
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.testing import MemoryAllocator
 
 GATEWAY = IPv4Address("203.0.113.1")
 POOL_ADDRESS = IPv4Address("192.0.2.1")
+POOL = ip_network("192.0.2.0/30")
 SERVICE_POOL = (IPv4Address("203.0.113.2"), IPv4Address("203.0.113.3"))
 SERVER = settings.NameServer("ns1.example.org.", GATEWAY)
 ZONE = settings.Zone("example.org.", (SERVER,), "hostmaster.example.org.", GATEWAY)
 CHILD = settings.Zone("child.example.org.", (settings.NameServer("ns.example.net."),), "hostmaster.example.org.")
 REVERSE = settings.Zone("168.192.in-addr.arpa.", (SERVER,), "hostmaster.example.org.")
 ZONES = (ZONE, CHILD, REVERSE)
+ALIASES = settings.Zone("a.example.org.", (SERVER,), "hostmaster.example.org.", aliases=True)
+PLAIN = settings.Policy(system_load=())
+NO_LIMIT = settings.RateLimit(per_second=0)
+NOON = 1_795_262_400.0  # seconds since 1970: 2026-11-21 12:00 UTC
 RESOLVER = ("198.51.100.53", 5353)
 
 
@@ -44,12 +58,44 @@ def table(*, extra: tuple[str, ...] = ()) -> ZoneTable:
     return compile_table(ZONES, directory(extra=extra))
 
 
-def wan(allocator: Allocator | None = None) -> WanAnswers:
+def make_settings(
+    policy: settings.Policy = PLAIN,
+    rate: settings.RateLimit = NO_LIMIT,
+    zones: tuple[settings.Zone, ...] = ZONES,
+    service_pool: tuple[IPv4Address, ...] = SERVICE_POOL,
+    **dns: Any,
+) -> settings.Settings:
+    """The settings of that realm's gateway: without load policy, challenges or rate limit, unless told otherwise."""
+    return settings.Settings(
+        "gateway",
+        zones,
+        settings.Interfaces("wan", ("lan",)),
+        settings.Pools((), service_pool),
+        settings.Dns(rate_limit=rate, **dns),
+        policy=policy,
+    )
+
+
+def defences(made: settings.Settings, most: int = MOST) -> Defences:
+    """Theirs, with so many aliases at most; chance is a sequence, the same each time, and it is 2026."""
+    found = Defences.of(made, Random(4).randbytes, lambda: NOON, now=0.0)
+    return attrs.evolve(found, aliases=Aliases(Random(5).randbytes, most))
+
+
+def wan(
+    allocator: Allocator | None = None, made: settings.Settings | None = None, later: Later | None = None
+) -> WanAnswers:
     """The WAN's answers."""
-    service_pool = tuple(address.packed for address in SERVICE_POOL)
-    return WanAnswers(table(), settings.Dns(), allocator or MemoryAllocator(POOL_ADDRESS.packed), service_pool)
+    made = made or make_settings()
+    pool = allocator or MemoryAllocator(POOL_ADDRESS.packed)
+    return WanAnswers(compile_table(made.zones, directory()), made, pool, defences(made), later or no_clock)
+
+
+def no_clock(seconds: float, function: Callable[[float], None]) -> object:
+    """Stands for a clock where nothing may be put off."""
+    raise AssertionError(seconds, function)
 
 
 def lan() -> LanAnswers:
     """The LAN's answers."""
-    return LanAnswers(table(), settings.Dns())
+    return LanAnswers(table(), make_settings())

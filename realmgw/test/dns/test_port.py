@@ -95,7 +95,7 @@ class DatagramTests(FaceTestCase):
     def test_survives_a_fault_in_the_answer_to_a_fault(self) -> None:
         """Then there is none."""
         self.face.answers.say = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
-        self.receive(query("nobody.example.org."))
+        self.receive(query("www.two.example.org."))
         self.assertEqual((self.port.sent, self.events[Count.FAULT]), ([], 2))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -183,7 +183,7 @@ class StreamTests(FaceTestCase):
         """There are no retransmissions in TCP: each gets its answer."""
         self.allocator.refusal = Reason.EXHAUSTED
         self.stream.dataReceived(framed(query(id=1), query(id=1)))
-        self.assertEqual(len(self.allocator.waiting), 2)
+        self.assertEqual(len(self.allocator.held), 2)
 
     def test_is_not_truncated(self) -> None:
         """What does not fit into 512 octets by UDP does by TCP."""
@@ -200,7 +200,7 @@ class StreamTests(FaceTestCase):
     def test_survives_a_fault_of_ours(self) -> None:
         """The connection goes on."""
         self.face.answers.answer = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
-        self.stream.dataReceived(framed(query("nobody.example.org.", id=1), query(id=2)))
+        self.stream.dataReceived(framed(query("www.two.example.org.", id=1), query(id=2)))
         self.assertEqual(self.ids(), [1, 2])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -300,7 +300,7 @@ class StreamLimitTests(FaceTestCase):
         many = [query(id=number) for number in range(port.MAX_OUTSTANDING + 1)]
         self.stream.dataReceived(framed(*many))
         self.clock.pump([0.0] * 9)
-        self.assertEqual(len(self.allocator.waiting), port.MAX_OUTSTANDING)
+        self.assertEqual(len(self.allocator.held), port.MAX_OUTSTANDING)
         self.allocator.finish(Reason.WAITED)
         self.assertEqual(len(self.allocator.asked), port.MAX_OUTSTANDING)
         self.clock.advance(0)

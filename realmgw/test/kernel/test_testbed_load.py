@@ -17,7 +17,9 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import generator
@@ -188,3 +190,20 @@ class LoadTests(SynchronousTestCase):
         with Answerer(lambda _: "127.0.0.7") as server, self.assertRaises(subprocess.CalledProcessError) as caught:
             self.flows(server, {"a.example.org": "127.0.0.7"}, "--cpu", str(gone.pid))
         self.assertIn(f"process {gone.pid}".encode(), caught.exception.stderr)
+
+    def test_strays_are_queries_too(self) -> None:
+        """By raw sockets, for names of the file, at the rate that was asked for; nobody waits for answers."""
+        if (lacking := requirements.missing_for_testbed()) is not None:
+            raise SkipTest(lacking)
+        with Answerer(lambda _: None) as server:
+            hosts = {"a.example.org": "127.0.0.7", "b.example.org": "127.0.0.7"}
+            names = generator.write_names(Path(self.mktemp()), hosts)
+            words: dict[str, object] = {"sources": "127.9.0.1+250", "targets": "127.0.0.1", "port": server.port}
+            words |= {"kind": "query", "names": names, "rate": 1000, "seconds": 0.3}
+            arguments = [str(word) for key, value in words.items() for word in (f"--{key}", value)]
+            done = subprocess.run(
+                [generator.BUILD / "strays", *arguments, "--fixed"], capture_output=True, timeout=PATIENCE, check=True
+            )
+        self.assertTrue(290 <= json.loads(done.stdout)["sent"] <= 310, done.stdout)
+        self.assertGreater(len(server.asked), 280)
+        self.assertEqual(set(server.asked), {"a.example.org.", "b.example.org."})

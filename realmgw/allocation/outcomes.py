@@ -1,0 +1,66 @@
+"""What becomes of claims, and whose merit or fault it is.
+
+A claim that was used is good for the group that asked (see `Ledger.use`) and, if a client was named and is believed,
+for that one too. A claim that nobody used is bad for the client, if one was named and is believed: then the group did
+its part. Else it is bad for the group.
+
+Where claims of several groups stand at one address, nobody can tell whose client came: such an outcome is neutral. But
+it can be told
+
+- what became of a claim that is bound to a client's network;
+- that nobody came for a claim, if nobody came at all since it was made;
+- and of several groups, one of which is known for clients that do not come, that they were his who did not come. Else
+  who asks for what others ask for would never be found out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from realmgw.allocation.state import Claim
+
+SUSPECT = 0.3
+"""Below this standing somebody is known for clients that do not come; only what can be told brings him there."""
+
+
+def is_apart(claim: Claim) -> bool:
+    """Whether no other group's client can have been meant with what became of a claim."""
+    return claim.reservation.shares is None or claim.network is not None
+
+
+def is_told(claim: Claim) -> bool:
+    """Whether it can be told that it was this claim's client who did not come."""
+    reservation, group = claim.reservation, claim.group
+    if is_apart(claim) or reservation.doubtful < claim.created:
+        return True
+    return group.standing < SUSPECT and group.standing < reservation.address.standing
+
+
+def lapsed(claim: Claim, now: float) -> None:
+    """Count that nobody used a claim, which is still there.
+
+    Args:
+        claim: It.
+        now: The present, in monotonic seconds.
+    """
+    group = claim.group
+    told = is_told(claim)
+    if claim.client is not None:
+        claim.client.lapsed(group, apart=told, now=now)
+        return
+    reputation = group.reputation
+    if now >= reputation.until:
+        group.turn(now)
+    if told:
+        reputation.nok += 1
+    else:
+        reputation.neutral += 1
+
+
+def voided(claim: Claim, now: float) -> None:
+    """Count that a claim ended since its host or its address went away, which says nothing of anybody."""
+    reputation = claim.group.reputation
+    if now >= reputation.until:
+        claim.group.turn(now)
+    reputation.neutral += 1

@@ -1,0 +1,125 @@
+"""Response rate limiting: answers that give no address are no weapon against whose address stands in the query.
+
+Every network has a bucket of tokens for each kind of answer; it holds one second's worth. A bucket is one number: the
+time at which it will be full again. One that is full already need not be kept, so two generations of at least a second
+each are enough, and nothing has to be aged one by one.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Hashable
+from ipaddress import IPv6Address, ip_address
+
+from realmgw.config import settings
+
+DEPTH = 1.0  # seconds
+"""What a full bucket holds: the tokens of so long a time."""
+MOST = 65536
+"""Networks and kinds of a generation; with more, those that were seen longest ago are forgotten sooner."""
+
+
+class Kind(enum.IntEnum):
+    """Answers that are counted together."""
+
+    REFUSED = 0
+    NXDOMAIN = 1
+    NODATA = 2
+    RECORDS = 3
+    """SOA, NS and the like."""
+    ERROR = 4
+    CHALLENGE = 5
+
+
+class Verdict(enum.IntEnum):
+    """What becomes of an answer."""
+
+    PASS = 0
+    """It is given."""
+    DROP = 1
+    """It is not."""
+    SLIP = 2
+    """In its place the asker is told to come by TCP, which who is not there can not do."""
+
+
+class RateLimit:
+    """The buckets.
+
+    Args:
+        rules: How much is given to whom.
+        now: The present, in monotonic seconds.
+
+    Attributes:
+        active: There is a limit.
+    """
+
+    def __init__(self, rules: settings.RateLimit, *, now: float) -> None:
+        self._young: list[dict[Hashable, float]] = [{} for _ in Kind]
+        self._old: list[dict[Hashable, float]] = [{} for _ in Kind]
+        self._turn_at = now + DEPTH
+        self._beyond = 0
+        self.regard(rules)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._young)) + sum(map(len, self._old))
+
+    def regard(self, rules: settings.RateLimit) -> None:
+        """From now on, limit by these rules; what was counted for networks of another size is forgotten in a second."""
+        self.active = rules.per_second > 0
+        self._rules = rules
+        self._interval = 1 / rules.per_second if self.active else 0.0
+        self._highest = DEPTH + self._interval * 1e-6  # sums of fractions are not exact
+
+    def judge(self, kind: Kind, address: str, *, now: float) -> Verdict:
+        """Takes a token from a bucket.
+
+        Args:
+            kind: What kind of answer is about to be given.
+            address: Whom, as text.
+            now: The present, in monotonic seconds.
+        """
+        if not self.active:
+            return Verdict.PASS
+        network = self._network(address)
+        young = self._young[kind]
+        full_at = young.get(network)
+        if full_at is None:
+            if now >= self._turn_at or len(young) >= MOST:
+                young = self._turn(kind, now)
+            full_at = self._old[kind].get(network, now)
+        full_at = max(full_at, now) + self._interval
+        if full_at - now > self._highest:
+            return self._exceeded(address)
+        young[network] = full_at
+        return Verdict.PASS
+
+    def _turn(self, kind: Kind, now: float) -> dict[Hashable, float]:
+        self._old, self._young = self._young, [{} for _ in Kind]
+        self._turn_at = now + DEPTH
+        return self._young[kind]
+
+    def _exceeded(self, address: str) -> Verdict:
+        if any(_plain(address) in network for network in self._rules.exempt):
+            return Verdict.PASS
+        self._beyond += 1
+        slip = self._rules.slip
+        return Verdict.DROP if not slip or self._beyond % slip else Verdict.SLIP
+
+    def _network(self, address: str) -> Hashable:
+        """The network of a sender; those of IPv6 are negative."""
+        if ":" in address:
+            packed = _plain(address)
+            if isinstance(packed, IPv6Address):
+                return ~(int(packed) >> 128 - self._rules.ipv6_prefix)
+            address = str(packed)
+        if self._rules.ipv4_prefix == 24:
+            return address[: address.rindex(".")]
+        first, second, third, fourth = address.split(".")
+        whole = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
+        return whole >> 32 - self._rules.ipv4_prefix
+
+
+def _plain(address: str) -> settings.Address:
+    """An address without its scope; one of IPv4 that a socket of both families gave as IPv6, as what it is."""
+    plain = ip_address(address.partition("%")[0])
+    return getattr(plain, "ipv4_mapped", None) or plain

@@ -1,0 +1,289 @@
+"""What the WAN's face answers: addresses of the circular pool, reserved for who is about to come."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.challenges import Challenge, Proof
+from realmgw.allocation.ledger import KEY
+from realmgw.allocation.load import Kind
+from realmgw.allocation.requestors import ClientPrefix, Requestor
+from realmgw.config import settings
+from realmgw.config.policy import Refusal
+from realmgw.dns import cookies, options
+from realmgw.dns.answers import NO_RECORDS, Answers, Asker, kind_of, no_address, no_data
+from realmgw.dns.challenger import NO_CHALLENGES, Challenger
+from realmgw.dns.counts import Count
+from realmgw.dns.defences import LIMITED, Defences
+from realmgw.dns.message import Record, Response
+from realmgw.dns.options import Options
+from realmgw.dns.quick import POOL_RECORD, QuickAnswers
+from realmgw.dns.ratelimit import Verdict
+from realmgw.dns.usual import A_IN, A_IN_OPT, SHAPES, plain_opts
+from realmgw.dns.wire import Query, Rcode, Type
+from realmgw.dns.zones import Authority, RecordSets, ZoneTable
+from realmgw.errors import Reason
+from realmgw.subscribers.model import Service
+
+AGAIN = 0.5  # seconds
+"""After this time a query by TCP that the policy refused is tried once more."""
+MOST_AGAIN = 1000
+"""So many queries may be waiting for that."""
+
+Later = Callable[[float, Callable[[float], None]], object]
+"""Calls a function after so many seconds, and tells it what time it is then."""
+
+
+class WanAnswers(Answers):
+    """The WAN's: services get an address of the circular pool, or the service pool's if they need a proxy."""
+
+    def __init__(
+        self,
+        table: ZoneTable,
+        settings: settings.Settings,
+        allocator: Allocator,
+        defences: Defences,
+        later: Later,
+    ) -> None:
+        """Begins to answer.
+
+        Args:
+            table: What is answered for.
+            settings: Zones, policy, sizes, TTLs, and the reverse proxy.
+            allocator: Where pool addresses come from.
+            defences: Against spoofed queries and floods.
+            later: The clock.
+        """
+        super().__init__(table, settings)
+        self._allocator = allocator
+        self._ask = allocator.ask
+        self._defences = defences
+        self._cookies, self._aliases = defences.cookies, defences.aliases
+        self._later = later
+        self._again = 0
+        self._events = self.counts.events
+        self.challenger = Challenger(allocator, defences.aliases, self._events)
+        self._rest = QuickAnswers(allocator, self.challenger, defences, self.counts)
+        self.regard(settings)
+
+    def replace(self, table: ZoneTable) -> None:
+        """See `Answers.replace`."""
+        super().replace(table)
+        self._services = table.services
+        self._rest.regard(table, self._dns)
+
+    def regard(self, settings: settings.Settings) -> None:
+        """See `Answers.regard`."""
+        super().regard(settings)
+        self._service_pool = tuple([address.packed for address in settings.pools.service])
+        self._tells = settings.policy.refuse_udp is Refusal.SERVFAIL
+        self._opts = plain_opts(settings.dns.udp_size)
+        self.challenger.regard(settings)
+        self._challenging = self.challenger.active
+        self.replace(self.table)
+
+    def quick(
+        self, message: bytes, address: tuple[Any, ...], *, now: float, tcp: bool = False
+    ) -> bytes | Reason | None:
+        """See `Answers.quick`; here it answers A of a service, asked for with flags and OPT of the usual shape.
+
+        It has no walk over labels: what equals a name of the table is one. Only the name is lower-cased, since type and
+        class may look like letters (HTTPS is 65, which is `A`).
+        """
+        shape = SHAPES.get(message[2:12])
+        if shape is None:
+            return None
+        end = message.find(0, 12) + 1
+        service = self._services.get(message[12:end].lower())
+        if service is None or self._challenging:
+            return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+        tail = message[end:]
+        if shape[1]:
+            opt = self._opts.get(tail[9:]) if tail[:7] == A_IN_OPT else None
+            if opt is None:
+                return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+        elif tail == A_IN:
+            opt = b""
+        else:
+            return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+        if service.proxy_required:
+            return None
+        query_id = message[:2]
+        given = self._ask(service, address[0], (address, query_id), now=now)
+        if type(given) is not bytes:
+            return given
+        self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
+        return query_id + shape[0] + message[12 : end + 4] + POOL_RECORD + given + opt
+
+    def say(self, query: Query, response: Response, asker: Asker, *, now: float, count: Count | None = None) -> bytes:
+        """See `Answers.say`; what gives no address is subject to the rate limit, and cookies go back."""
+        count = kind_of(response) if count is None else count
+        said = _options(query)
+        kind = LIMITED.get(count)
+        if kind is not None and not self._proof(said, asker, now):
+            verdict = self._defences.verdict(kind, asker.address[0], self._events, now=now)
+            if verdict is Verdict.DROP:
+                return b""
+            if verdict is Verdict.SLIP:
+                response, count = Response(truncated=True), Count.RATE_SLIPPED
+                self._events[count] -= 1  # it is counted there, too
+        response = attrs.evolve(response, options=self._replies(said, asker, count, now))
+        return super().say(query, response, asker, now=now, count=count)
+
+    def _replies(self, said: Options, asker: Asker, count: Count, now: float) -> tuple[tuple[int, bytes], ...]:
+        """The options of an answer: the cookie, and for how large a network it is (RFC 7871 section 7.2.1)."""
+        replies = []
+        if said.cookie is not None and self._cookies.enabled:
+            replies.append((cookies.CODE, self._cookies.reply(said.cookie, asker.address[0], now=now)))
+        if said.subnet is not None:
+            believed = count is Count.RESERVED and self._believed(said, asker, now) is not None
+            scope = said.subnet.network.prefixlen if believed else 0
+            replies.append((options.CLIENT_SUBNET, said.subnet.reply(scope)))
+        return tuple(replies)
+
+    def _proof(self, said: Options, asker: Asker, now: float) -> Proof:
+        if asker.tcp:
+            return Proof.TCP
+        if said.cookie is None or not self._cookies.enabled:
+            return Proof.NONE
+        return Proof.COOKIE if self._cookies.proves(said.cookie, asker.address[0], now=now) else Proof.NONE
+
+    def _client(self, said: Options, asker: Asker, now: float) -> Requestor | None:
+        """Whom the query is for, where that is told by somebody who is believed."""
+        network = said.network
+        if network is not None:
+            prefix = ClientPrefix(network.network_address.packed, network.prefixlen)
+            return self._allocator.requestor(asker.address[0], prefix, prefix, now=now)
+        if said.identifier is not None:
+            return self._allocator.requestor(asker.address[0], said.identifier, None, now=now)
+        return None
+
+    def _service(self, name: bytes, *, now: float) -> Service | None:
+        service = self._services.get(name)
+        if service is None and (alias := self._aliases.find(name, now=now)) is not None:
+            service = self._services.get(alias.owner)
+        return service
+
+    def _own(self, query: Query, *, now: float) -> RecordSets | None:
+        sets = super()._own(query, now=now)
+        return NO_RECORDS if sets is None and self._service(query.name, now=now) is not None else sets
+
+    def _serve(
+        self, query: Query, service: Service, zone: Authority, asker: Asker, *, now: float, refused: Reason | None
+    ) -> bytes | None:
+        if service.proxy_required:
+            return self._say_addresses(query, self._service_pool, self._dns.service_pool_ttl, zone, asker, now=now)
+        if query.type != Type.A:  # the pool is IPv4: nothing may be reserved for a client that can not come
+            return self.say(query, no_data(zone), asker, now=now)
+        said = _options(query)
+        if refused is None and self.challenger.active:
+            challenge = self._due(query, zone, said, asker, now)
+            if challenge is not None:
+                return self._challenge(query, challenge, asker, now)
+        client = self._believed(said, asker, now)
+        outcome = self._reserve(query, service, asker, client, refused=refused, now=now)
+        if outcome is Reason.POLICY and asker.tcp and self._again < MOST_AGAIN:
+            self._again += 1
+            self._later(AGAIN, functools.partial(self._try_again, query, service, asker, client))
+            return None
+        return None if outcome is None else self.settle(query, outcome, asker, now=now)
+
+    def _believed(self, said: Options, asker: Asker, now: float) -> Requestor | None:
+        """`_client`, where its resolver has shown that it is he, if such is asked for anywhere."""
+        if said is options.NONE or (self.challenger.active and not self._proof(said, asker, now)):
+            return None
+        return self._client(said, asker, now)
+
+    def _due(self, query: Query, zone: Authority, said: Options, asker: Asker, now: float) -> Challenge | None:
+        resolver, proof = asker.address[0], self._proof(said, asker, now)
+        cookie = said.cookie is not None and self._cookies.enabled
+        alias = None if query.name in self._services else self._aliases.find(query.name, now=now)
+        if alias is None:
+            return self.challenger.of_name(
+                self.challenger.rules(zone.apex), resolver, proof=proof, cookie=cookie, now=now
+            )
+        owners = self.table.zones.of(alias.owner)
+        rules = NO_CHALLENGES if owners is None else self.challenger.rules(owners.apex)
+        return self.challenger.of_alias(alias, rules, resolver, proof=proof, cookie=cookie, now=now)
+
+    def _challenge(self, query: Query, challenge: Challenge, asker: Asker, now: float) -> bytes:
+        if challenge is Challenge.COOKIE:
+            return self.error(query, Rcode.BADCOOKIE, asker, now=now)
+        count = Count.CHALLENGED_TC
+        if challenge is Challenge.CNAME:
+            alias = self._aliases.give(query.name, asker.address[0], now=now)
+            if alias is not None:
+                found = (Record(query.name, Type.CNAME, 0, targets=(alias.name,)),)
+                return self.say(
+                    query,
+                    Response(authoritative=True, answers=found),
+                    asker,
+                    now=now,
+                    count=Count.CHALLENGED_CNAME,
+                )
+            count = Count.ALIASES_FULL
+        return self.say(query, Response(authoritative=True, truncated=True), asker, now=now, count=count)
+
+    def _reserve(
+        self,
+        query: Query,
+        service: Service,
+        asker: Asker,
+        client: Requestor | None,
+        *,
+        refused: Reason | None = None,
+        now: float,
+    ) -> bytes | Reason | None:
+        """A packed address, why there is none, or None if the query waits for one."""
+        resolver, name = asker.address[0], query.name
+        # An alias is one question, however often it is asked.
+        question = (asker.address, query.id) if name in self._services else name
+        outcome = refused or self._ask(service, resolver, question, now=now, client=client)
+        if outcome is not Reason.EXHAUSTED:
+            return outcome
+        deliver = functools.partial(asker.deliver, query)
+        why = self._allocator.wait(service, resolver, question, deliver, tcp=asker.tcp, now=now, client=client)
+        if why is None:
+            self.counts.events[Count.WAITED] += 1
+        return why
+
+    def _try_again(self, query: Query, service: Service, asker: Asker, client: Requestor | None, now: float) -> None:
+        self._again -= 1
+        self._events[Count.TRIED_AGAIN] += 1
+        outcome = self._reserve(query, service, asker, client, now=now)
+        if outcome is not None:
+            asker.deliver(query, outcome)
+
+    def _refuse(self, query: Query, reason: Reason, asker: Asker, *, now: float) -> bytes:
+        if reason is Reason.POLICY:
+            error = no_address(reason)
+            if asker.tcp and not self._is_hopeless(query, asker, now):
+                return self.say(query, Response(authoritative=True, error=error), asker, now=now)
+            if not asker.tcp and self._tells:
+                said = Response(Rcode.SERVFAIL, error=error)
+                return self.say(query, said, asker, now=now, count=Count.SERVFAIL_UDP)
+        return super()._refuse(query, reason, asker, now=now)
+
+    def _is_hopeless(self, query: Query, asker: Asker, now: float) -> bool:
+        """Whether even an empty pool would refuse."""
+        policy, service = self._allocator.askers.load, self._service(query.name, now=now)
+        if policy is None or service is None:
+            return True
+        kind = Kind.SFQDN_NEW if service.target & KEY else Kind.FQDN_NEW
+        group = self._allocator.groups.known(asker.address[0])
+        return policy.judge(kind, 0.0, group, None, now).reason is not None
+
+
+def _options(query: Query) -> Options:
+    """What the options of a query say; nothing if they are malformed, which is answered elsewhere."""
+    if query.edns is None or not query.edns.options:
+        return options.NONE
+    try:
+        return options.read(query.edns.options)
+    except options.BadOptionError:
+        return options.NONE

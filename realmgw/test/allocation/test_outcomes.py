@@ -1,0 +1,181 @@
+"""Tests of whose merit or fault an outcome is. The names are the clauses of docs/reputation.md."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.reputation import Party
+from realmgw.allocation.requestors import ClientPrefix, Requestor
+from realmgw.allocation.state import ClientNetwork
+from realmgw.config.policy import Policy, ResolverGroup
+from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD, Scene, pool_address, service
+
+ONE, TWO = service(1), service(2)
+BELIEVED = Policy(groups=(ResolverGroup((ip_network(f"{RESOLVER}/32"),), 0.8, sla=True),))
+NEAR = ClientPrefix.of(CLIENT, 32)
+OVER = 3.0  # seconds; all claims made in the first second are over
+
+
+class OutcomeTestCase(SynchronousTestCase):
+    """Outcomes at one address, where claims of all groups share."""
+
+    def setUp(self) -> None:
+        self.scene = Scene(1, policy=BELIEVED, share_load=0.0)
+        self.allocator = self.scene.allocator
+
+    def outcomes(self, *resolvers: str) -> list[tuple[int, int, int]]:
+        """How many claims of each were ok, nok, and neutral."""
+        return [counts(self.allocator.groups.of(resolver)) for resolver in resolvers]
+
+    def client(self, key: object = NEAR, network: ClientNetwork | None = NEAR) -> Requestor:
+        """A client that the resolver under agreement names."""
+        client = self.allocator.requestor(RESOLVER, key, network, now=0.0)
+        assert client is not None
+        return client
+
+    def end(self) -> None:
+        """All claims end."""
+        self.allocator.expire(now=OVER)
+
+
+def counts(party: Party) -> tuple[int, int, int]:
+    """How many claims of somebody were ok, nok, and neutral in this period."""
+    return party.reputation.ok, party.reputation.nok, party.reputation.neutral
+
+
+class AttributionTests(OutcomeTestCase):
+    """Claims of one group."""
+
+    def test_a_used_claim_is_good_for_its_group(self) -> None:
+        """It is ok."""
+        self.scene.visit(ONE, OTHER, now=0.0, after=0.1)
+        self.assertEqual(self.outcomes(OTHER), [(1, 0, 0)])
+
+    def test_an_idle_claim_is_bad_for_its_group(self) -> None:
+        """It is nok when it expires."""
+        self.scene.get(ONE, OTHER, now=0.0)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
+
+    def test_a_claim_that_is_reclaimed_is_bad_for_its_group(self) -> None:
+        """Nobody came for it either."""
+        self.scene.get(ONE, OTHER, now=0.0)
+        self.scene.get(TWO, THIRD, now=0.6)
+        self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
+
+    def test_a_claim_whose_host_goes_away_says_nothing(self) -> None:
+        """It is neutral."""
+        self.scene.get(ONE, OTHER, now=0.0)
+        self.allocator.forget({ONE.target}, now=0.1)
+        self.assertEqual(self.outcomes(OTHER), [(0, 0, 1)])
+
+    def test_a_used_claim_is_good_for_the_client_that_was_named(self) -> None:
+        """And for the group that named him."""
+        client = self.client()
+        self.allocator.ask(ONE, RESOLVER, "q", now=0.0, client=client)
+        self.scene.come(pool_address(1), CLIENT, now=0.1)
+        self.assertEqual([counts(client), *self.outcomes(RESOLVER)], [(1, 0, 0), (1, 0, 0)])
+
+    def test_an_idle_claim_is_bad_for_the_client_that_was_named_and_not_for_its_group(self) -> None:
+        """The group did its part: it said who would come."""
+        client = self.client()
+        self.allocator.ask(ONE, RESOLVER, "q", now=0.0, client=client)
+        self.end()
+        self.assertEqual([counts(client), *self.outcomes(RESOLVER)], [(0, 1, 0), (0, 0, 0)])
+
+    def test_a_client_known_by_an_id_has_outcomes_too(self) -> None:
+        """As long as nobody else's client may have been meant."""
+        client = self.client(b"7", None)
+        self.allocator.ask(ONE, RESOLVER, "q", now=0.0, client=client)
+        self.end()
+        self.assertEqual([counts(client), *self.outcomes(RESOLVER)], [(0, 1, 0), (0, 0, 0)])
+
+    def test_of_a_believed_group_that_names_nobody_it_is_the_groups(self) -> None:
+        """As of any other."""
+        self.scene.get(ONE, RESOLVER, now=0.0)
+        self.end()
+        self.assertEqual(self.outcomes(RESOLVER), [(0, 1, 0)])
+
+
+class SharedTests(OutcomeTestCase):
+    """Claims of several groups at one address."""
+
+    def test_where_somebody_came_nobody_can_tell_whose_client_it_was(self) -> None:
+        """The claim that was used is neutral, and so is the one that was not."""
+        for resolver in (OTHER, THIRD):
+            self.scene.get(ONE, resolver, now=0.0)
+        self.scene.come(pool_address(1), now=0.1)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0, 1), (0, 0, 1)])
+
+    def test_where_nobody_came_it_is_everybodys_fault(self) -> None:
+        """All the claims are nok: whosever they were, their clients did not come."""
+        for resolver in (OTHER, THIRD):
+            self.scene.get(ONE, resolver, now=0.0)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 1, 0), (0, 1, 0)])
+
+    def test_who_came_before_a_claim_was_made_did_not_come_for_it(self) -> None:
+        """Only what was used since leaves a doubt."""
+        for resolver in (OTHER, THIRD):
+            self.scene.get(ONE, resolver, now=0.0)
+        self.scene.come(pool_address(1), now=0.1)
+        self.scene.get(ONE, OTHER, now=0.2)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 1, 1), (0, 0, 1)])
+
+    def test_a_claim_bound_to_a_network_can_always_be_told_apart(self) -> None:
+        """Used or not, whoever else waits there."""
+        near = self.client()
+        far = self.client(ClientPrefix.of(bytes((198, 51, 100, 200)), 32), ClientPrefix.of(b"\xc6\x33\x64\xc8", 32))
+        self.scene.get(ONE, OTHER, now=0.0)
+        for client in (near, far):
+            self.allocator.ask(ONE, RESOLVER, client, now=0.0, client=client)
+        self.scene.come(pool_address(1), CLIENT, now=0.1)
+        self.end()
+        self.assertEqual([counts(near), counts(far), *self.outcomes(OTHER)], [(1, 0, 0), (0, 1, 0), (0, 1, 0)])
+
+    def test_a_client_known_by_an_id_can_not(self) -> None:
+        """Both he and his group have a neutral outcome."""
+        client = self.client(b"7", None)
+        self.scene.get(ONE, OTHER, now=0.0)
+        self.allocator.ask(ONE, RESOLVER, "q", now=0.0, client=client)
+        self.scene.come(pool_address(1), now=0.1)
+        self.end()
+        self.assertEqual([counts(client), *self.outcomes(RESOLVER)], [(0, 0, 1), (0, 0, 1)])
+
+    def test_in_doubt_it_is_the_fault_of_who_is_known_for_it(self) -> None:
+        """Below 0.3, and below the others: so nobody hides behind those who ask for the same."""
+        self.allocator.groups.set(OTHER, 0.29, now=0.0)
+        for resolver in (THIRD, OTHER):
+            self.scene.get(ONE, resolver, now=0.0)
+        self.scene.come(pool_address(1), now=0.1)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 1, 0), (0, 0, 1)])
+
+    def test_in_doubt_it_is_nobodys_fault_who_is_not(self) -> None:
+        """A stranger is not blamed for what is in doubt, nor one of two that are known alike."""
+        for standing in (0.3, 0.45):
+            self.setUp()
+            for resolver in (OTHER, THIRD):
+                self.allocator.groups.set(resolver, standing if resolver == OTHER else 0.9, now=0.0)
+                self.scene.get(ONE, resolver, now=0.0)
+            self.scene.come(pool_address(1), now=0.1)
+            self.end()
+            self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0, 1), (0, 0, 1)])
+
+    def test_claims_of_a_merged_group_still_count(self) -> None:
+        """They are the united group's, used or not, and it finds its own claims there."""
+        for resolver in (OTHER, THIRD):
+            self.allocator.groups.proven(resolver, now=0.0)
+        address = self.scene.get(ONE, OTHER, now=0.0)
+        self.scene.get(ONE, OTHER, now=0.0)
+        groups = self.allocator.groups
+        groups.merge(groups.of(THIRD), groups.of(OTHER), now=0.1)
+        self.assertEqual(self.scene.get(ONE, THIRD, now=0.2), address)
+        self.scene.come(address, now=0.3)
+        self.end()
+        self.assertEqual(sum(counts(groups.of(OTHER))), 3)
+        self.assertIs(groups.of(OTHER), groups.of(THIRD))

@@ -1,0 +1,239 @@
+"""What the WAN wants of askers, whom it believes, and what it says to those whom the policy refuses."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+import attrs
+import dns.edns
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+from realmgw.allocation.load import Kind
+from realmgw.config import settings
+from realmgw.dns.answers import Asker
+from realmgw.dns.counts import Count
+from realmgw.dns.wan import AGAIN, MOST_AGAIN
+from realmgw.dns.wire import Query, decode
+from realmgw.errors import Reason
+from realmgw.test.dns import realm
+from realmgw.test.dns.gateway import CLIENT_COOKIE, ELSEWHERE, RESOLVER, ZONES, WanTestCase
+from realmgw.testing import MemoryAllocator
+
+
+class SwitchTests(WanTestCase):
+    """What is said by which switch."""
+
+    def test_says_what_the_switches_demand(self) -> None:
+        """By bare UDP, with a client cookie, with a valid cookie, by TCP."""
+        rows = {
+            "": ["A", "A", "A", "A"],
+            "tcp": ["TC", "BADCOOKIE", "A", "A"],
+            "cname": ["CNAME", "CNAME", "CNAME", "CNAME"],
+            "tcp cname": ["TC", "BADCOOKIE", "CNAME", "CNAME"],
+            "tcpcname": ["TC", "BADCOOKIE", "CNAME", "CNAME"],
+            "adaptive": ["TC", "BADCOOKIE", "A", "A"],
+        }
+        for words, expected in rows.items():
+            with self.subTest(words):
+                self.start(*words.split())
+                ways: list[dict[str, Any]] = [{}, {"cookie": CLIENT_COOKIE}, {"cookie": self.cookie()}, {"tcp": True}]
+                self.assertEqual([self.said(**each) for each in ways], expected)
+
+    def test_gives_an_address_for_the_alias(self) -> None:
+        """By bare UDP, unless it is tcpcname; by TCP in any case."""
+        for words, expected in (("cname", "A"), ("tcp cname", "A"), ("tcpcname", "TC")):
+            self.start(*words.split())
+            self.assertEqual(self.said(self.alias(tcp=True)), expected)
+            self.assertEqual(self.said(self.alias(tcp=True), tcp=True), "A")
+
+    def test_challenges_only_what_would_be_reserved(self) -> None:
+        """The zone's own names, other types, names of the proxy and names that are not are answered as ever."""
+        self.start("tcpcname")
+        rows = [
+            ("example.org.", "A", "A"),
+            ("example.org.", "SOA", "SOA"),
+            ("ns1.example.org.", "A", "A"),
+            ("one.example.org.", "AAAA", "NODATA"),
+            ("one.example.org.", "HTTPS", "NODATA"),
+            ("www.two.example.org.", "A", "A"),
+            ("nobody.example.org.", "A", "NXDOMAIN"),
+            ("example.net.", "A", "REFUSED"),
+        ]
+        for name, kind, expected in rows:
+            self.assertEqual(self.said(name, kind), expected)
+
+    def test_goes_by_the_zone_before_the_policy(self) -> None:
+        """A zone with challenges of its own, and one without; on both paths."""
+        own = attrs.evolve(realm.ZONE, challenges=settings.Challenges())
+        self.start("tcp", zones=(own, realm.CHILD, realm.ALIASES))
+        self.assertEqual(self.said(), "A")
+        other = attrs.evolve(realm.ZONE, challenges=settings.Challenges(cname=True))
+        self.start("tcp", zones=(other, realm.CHILD, realm.ALIASES))
+        self.assertEqual([self.said(), self.said(cookie=bytes(16))], ["CNAME", "CNAME"])
+
+    def test_goes_by_other_switches_after_a_reload(self) -> None:
+        """Aliases that were given are known still."""
+        self.start("cname")
+        alias = self.alias()
+        self.wan.regard(realm.make_settings(zones=ZONES))
+        self.assertEqual([self.said(), self.said(alias)], ["A", "A"])
+
+    def test_only_counts_in_audit_mode(self) -> None:
+        """Who was due a challenge is given his address."""
+        self.start("tcp", audit=(settings.Audit.CHALLENGES,))
+        self.assertEqual([self.said(), self.said(cookie=bytes(16)), self.said(tcp=True)], ["A", "A", "A"])
+        self.assertEqual(self.events[Count.CHALLENGE_AUDITED], 2)
+
+    def test_counts_how_queries_came(self) -> None:
+        """Where `log_untrusted` is on; of groups that are known, there too."""
+        self.start("tcp", "log_untrusted")
+        ways: list[dict[str, Any]] = [{}, {"tcp": True}, {"cookie": self.cookie()}, {}]
+        for how in ways:
+            self.said(**how)
+        group = self.allocator.groups.find(RESOLVER)
+        assert group is not None
+        self.assertEqual([self.events[each] for each in (Count.TRUSTED, Count.UNTRUSTED)], [2, 2])
+        self.assertEqual((group.trusted, group.untrusted), (2, 1))
+
+
+class ClientTests(WanTestCase):
+    """Clients that resolvers name."""
+
+    def setUp(self) -> None:
+        """One resolver is believed."""
+        super().setUp()
+        group = settings.ResolverGroup((ip_network(f"{RESOLVER}/32"),), sla=True)
+        self.fake = MemoryAllocator()
+        self.policy = settings.Policy(system_load=(), groups=(group,))
+        self.fake.regard_policy(self.policy, now=0.0)
+        self.start(allocator=self.fake)
+
+    def subnet(self, resolver: str = RESOLVER, name: str = "one.example.org.") -> tuple[int, int] | None:
+        """The source and scope in the answer to a query with a subnet."""
+        answer = self.ask(name, resolver=resolver, options=[dns.edns.ECSOption("198.18.7.0", 24)])
+        assert answer is not None
+        option = answer.options[0]
+        assert isinstance(option, dns.edns.ECSOption)
+        return option.srclen, option.scopelen
+
+    def test_believes_whom_there_is_an_agreement_with(self) -> None:
+        """The claim is bound to the network, and the answer's scope says so (RFC 7871 section 7.2.1)."""
+        self.assertEqual(self.subnet(), (24, 24))
+        (client,) = self.fake.clients
+        assert client is not None
+        assert client.network is not None
+        self.assertIn(bytes((198, 18, 7, 9)), client.network)
+        self.assertNotIn(bytes((198, 18, 8, 9)), client.network)
+
+    def test_believes_nobody_else(self) -> None:
+        """The option goes back with scope 0; so it does where nothing is reserved."""
+        self.assertEqual(self.subnet(ELSEWHERE), (24, 0))
+        self.assertEqual(self.fake.clients, [None])
+        self.assertEqual(self.subnet(name="nobody.example.org."), (24, 0))
+
+    def test_has_no_subnet_in_the_answer_without_one(self) -> None:
+        """RFC 7871 section 7.2.1."""
+        answer = self.ask(use_edns=0)
+        self.assertEqual(answer and answer.options, ())
+
+    def test_knows_clients_by_the_local_options(self) -> None:
+        """0xFF01 by its address, 0xFF02 by its name there."""
+        self.ask(options=[dns.edns.GenericOption(str(0xFF01), b"\0\1\xc6\x12\x07\x09\0\6\0\x50")])
+        self.ask(options=[dns.edns.GenericOption(str(0xFF02), b"phone")])
+        by_address, by_name = self.fake.clients
+        assert by_address is not None
+        assert by_name is not None
+        self.assertEqual(str(by_address.network), "198.18.7.9/32")
+        self.assertIsNone(by_name.network)
+
+    def test_believes_only_who_has_shown_where_he_is(self) -> None:
+        """Where challenges are due, a bare datagram in the believed resolver's name is not believed."""
+        self.start("adaptive", allocator=self.fake)
+        self.fake.groups.proven(RESOLVER, now=100.0)
+        self.assertEqual(self.subnet(), (24, 0))
+        self.assertEqual(self.fake.clients, [None])
+
+
+class RefusalTests(WanTestCase):
+    """Refused by policy."""
+
+    def setUp(self) -> None:
+        """By the load policy, until somebody says otherwise."""
+        super().setUp()
+        self.fake = MemoryAllocator()
+        self.fake.refusal = Reason.POLICY
+
+    def refuse(self, **policy: Any) -> None:
+        """Begins, with a band that demands something even of an empty pool."""
+        demand = policy.pop("demand", 0.9)
+        bands = (settings.LoadBand(0.0, 100.0, demand, demand, demand),)
+        self.start(allocator=self.fake, system_load=bands, **policy)
+        self.fake.regard_policy(settings.Policy(system_load=bands), now=100.0)
+        self.fake.groups.set(RESOLVER, 0.2, now=100.0)
+        best, load = self.fake.groups.set(ELSEWHERE, 1.0, now=100.0), self.fake.askers.load
+        assert load is not None
+        load.refuses(Kind.FQDN_NEW, 0.0, best, None, 100.0)  # somebody else is good
+
+    def test_is_silent_or_says_so_over_udp(self) -> None:
+        """As the policy has it: SERVFAIL with Extended DNS Error 18."""
+        self.refuse()
+        self.assertEqual(self.said(), "silence")
+        self.refuse(refuse_udp=settings.Refusal.SERVFAIL)
+        answer = self.ask(use_edns=0)
+        assert answer is not None
+        self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 18))
+        self.assertEqual(self.events[Count.SERVFAIL_UDP], 1)
+
+    def test_is_silent_over_udp_about_what_may_pass(self) -> None:
+        """Whatever the policy says: the resolver asks again."""
+        self.refuse(refuse_udp=settings.Refusal.SERVFAIL)
+        self.fake.refusal = Reason.HOST_LIMIT
+        self.assertEqual(self.said(), "silence")
+
+    def test_tries_once_more_over_tcp(self) -> None:
+        """After half a second; then the address comes, if there is one."""
+        self.refuse()
+        self.assertIsNone(self.ask(tcp=True))
+        self.clock.advance(AGAIN - 0.1)
+        self.assertEqual((self.outcomes, len(self.fake.asked)), ([], 1))
+        self.fake.refusal = None
+        self.clock.advance(0.1)
+        self.assertEqual(self.outcomes, [self.fake.address])
+        self.assertEqual(self.events[Count.TRIED_AGAIN], 1)
+
+    def test_waits_if_then_the_pool_is_exhausted(self) -> None:
+        """Like any other query."""
+        self.refuse()
+        self.ask(tcp=True)
+        self.fake.refusal = Reason.EXHAUSTED
+        self.clock.advance(AGAIN)
+        self.assertEqual((self.outcomes, len(self.fake.held)), ([], 1))
+
+    def test_says_over_tcp_whether_there_is_hope(self) -> None:
+        """SERVFAIL if even an empty pool would refuse; else NOERROR without an answer, that nobody may cache."""
+        for demand, rcode in ((0.9, dns.rcode.SERVFAIL), (0.1, dns.rcode.NOERROR)):
+            self.refuse(demand=demand)
+            self.ask(tcp=True)
+            self.clock.advance(AGAIN)
+            query = decode(dns.message.make_query("one.example.org.", "A", use_edns=0).to_wire())
+            asker = Asker((RESOLVER, 1), self.never, tcp=True)
+            answer = dns.message.from_wire(self.wan.settle(query, self.outcomes[-1], asker, now=101.0))
+            self.assertEqual((answer.rcode(), answer.answer, answer.authority), (rcode, [], []))
+            self.assertEqual(answer.options[0].code, 18)
+
+    def never(self, query: Query, outcome: bytes | Reason) -> None:
+        """Stands for a delivery that must not come."""
+        raise AssertionError(query, outcome)
+
+    def test_tries_again_for_so_many_only(self) -> None:
+        """The others are refused at once."""
+        self.refuse()
+        for _ in range(MOST_AGAIN):
+            self.assertIsNone(self.ask(tcp=True))
+        self.assertEqual(self.said(tcp=True), "SERVFAIL")
+        self.assertEqual(len(self.clock.getDelayedCalls()), MOST_AGAIN)

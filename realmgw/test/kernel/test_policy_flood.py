@@ -1,0 +1,65 @@
+"""Spoofed queries by the thousand, reduced; `testbed/traffic` is the long form."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from typing import TYPE_CHECKING, ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.test.kernel import requirements
+from realmgw.test.kernel.realm_case import PREFIX
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed import floods, generator
+    from testbed.defences import OFF, ON
+    from testbed.template import TCP, UDP, Option
+
+if TYPE_CHECKING:
+    from testbed.defences import Defence
+
+RATE = 3000
+"""Spoofed queries per second."""
+SECONDS = 2.0
+"""How long each is measured, after another second of flood."""
+
+
+class FloodTests(SynchronousTestCase):
+    """100 honest flows a second, 64 addresses, 100 names."""
+
+    skip = requirements.missing_for_gateway() or (None if shutil.which("make") else "needs make and a C compiler")
+    groups: ClassVar[int] = 10
+
+    def flood(self, protocol: int, defence: Defence, *options: Option) -> floods.Flood:
+        """What came of a flood."""
+        generator.build()
+        case = floods.Case("reduced", defence, protocol, RATE, options)
+        flood = floods.run(case, SECONDS, f"{PREFIX}flood-")
+        self.assertGreater(flood.rate, 0.8 * RATE)
+        return flood
+
+    def assert_unharmed(self, flood: floods.Flood) -> None:
+        """Honest clients came through, to their hosts; the flood took nothing, neither addresses nor memory."""
+        self.assertGreaterEqual(flood.success, 0.99, flood.honest.losses)
+        self.assertNotIn("misdelivered", flood.honest.losses)
+        self.assertTrue(flood.looks)
+        self.assertLess(max(look.waiting for look in flood.looks), floods.SIZE // 2)
+        self.assertLess(max(len(look.standing) for look in flood.looks), self.groups)
+
+    def test_harms_nobody_who_comes_by_tcp(self) -> None:
+        """Spoofed queries get a challenge, and that is all."""
+        self.assert_unharmed(self.flood(TCP, ON))
+
+    def test_harms_nobody_who_passes_a_challenge(self) -> None:
+        """A resolver that asks by UDP, and does what it is told."""
+        self.assert_unharmed(self.flood(UDP, ON))
+
+    def test_harms_nobody_who_has_a_cookie(self) -> None:
+        """One round trip less than by TCP."""
+        self.assert_unharmed(self.flood(UDP, ON, Option.COOKIE))
+
+    def test_takes_the_whole_pool_without_defences(self) -> None:
+        """So the tests above could fail; that addresses are shared and waited for keeps honest clients going."""
+        flood = self.flood(UDP, OFF)
+        self.assertGreater(max(look.waiting for look in flood.looks), 0.9 * floods.SIZE)

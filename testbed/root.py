@@ -1,0 +1,81 @@
+"""A root of the DNS that knows one thing: whose the realm's zones are. For resolvers that begin at the root.
+
+    python -m testbed.root ADDRESS
+
+It answers by UDP on port 53 of that address: referrals for the realm's zones, itself for the root's name servers, and
+that there is nothing else. It ends with its testbed.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from testbed.resolvers import ZONES
+from testbed.topology import GATEWAY
+
+TTL = 3600  # seconds
+"""Of everything here."""
+SERVER = "ns1.gwa.demo."
+"""The realm's name server."""
+ROOT = "root.invalid."
+"""The root's."""
+DELEGATED = tuple(dns.name.from_text(zone) for zone in ZONES)
+"""What we refer to others."""
+SOA = f"{ROOT} hostmaster.{ROOT} 1 3600 600 86400 60"
+"""Of the root."""
+
+
+def answer(query: dns.message.Message, address: str) -> dns.message.Message:
+    """The answer to a query.
+
+    Args:
+        query: With one question.
+        address: Our own.
+    """
+    name, kind = query.question[0].name, query.question[0].rdtype
+    reply = dns.message.make_response(query)
+    zone = next((zone for zone in DELEGATED if name.is_subdomain(zone)), None)
+    if zone is not None:
+        reply.authority.append(dns.rrset.from_text(zone, TTL, "IN", "NS", SERVER))
+        reply.additional.append(dns.rrset.from_text(SERVER, TTL, "IN", "A", GATEWAY))
+        return reply
+    reply.flags |= dns.flags.AA
+    if name == dns.name.root and kind == dns.rdatatype.NS:
+        reply.answer.append(dns.rrset.from_text(name, TTL, "IN", "NS", ROOT))
+        reply.additional.append(dns.rrset.from_text(ROOT, TTL, "IN", "A", address))
+        return reply
+    reply.authority.append(dns.rrset.from_text(dns.name.root, TTL, "IN", "SOA", SOA))
+    if not any(zone.is_subdomain(name) for zone in DELEGATED):
+        reply.set_rcode(dns.rcode.NXDOMAIN)
+    return reply
+
+
+def main(address: str) -> None:
+    """Serves until it is killed.
+
+    Args:
+        address: Where.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((address, 53))
+        while True:
+            octets, asker = server.recvfrom(65535)
+            try:
+                query = dns.message.from_wire(octets)
+            except dns.exception.DNSException:
+                continue
+            if query.question:
+                server.sendto(answer(query, address).to_wire(), asker)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
