@@ -108,7 +108,7 @@ def is_known(group: Group | None, *, pressed: bool, now: float) -> bool:
 
     Anybody can write its address into his queries; but then nobody comes, and its standing is soon no longer good.
     """
-    if group is None or now - group.proven_at > (JUST_PASSED if pressed else KNOWN):
+    if group is None or now - group.proven_at > (JUST_PASSED if pressed else KNOWN) or now < group.doubted_until:
         return False
     return group.reputation.value(now) >= GOOD_STANDING
 
