@@ -101,16 +101,16 @@ class WanAnswers(Answers):
         end = message.find(0, 12) + 1
         service = self._services.get(message[12:end].lower())
         if service is None or self._challenging:
-            return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+            return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         tail = message[end:]
         if shape[1]:
             opt = self._opts.get(tail[9:]) if tail[:7] == A_IN_OPT else None
             if opt is None:
-                return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+                return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         elif tail == A_IN:
             opt = b""
         else:
-            return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+            return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         if service.proxy_required:
             return None
         query_id = message[:2]
