@@ -62,6 +62,9 @@ class Challenge(enum.IntEnum):
     """A one-time alias instead of an address: a query for that."""
 
 
+_COOKIE, _TC, _CNAME = Challenge  # a member of an enum is slow to get at by name
+
+
 def due(
     challenges: Challenges, *, proof: Proof, alias: bool, group: Group | None, cookie: bool, pressed: bool, now: float
 ) -> Challenge | None:
@@ -80,27 +83,23 @@ def due(
         None if nothing is: he gets his address, if there is one.
     """
     if challenges.tcpcname:
-        return _first(cookie) if not proof else None if alias else Challenge.CNAME
+        if not proof:
+            return _COOKIE if cookie else _TC
+        return None if alias else _CNAME
     if alias:
         return None
     if challenges.adaptive:
         return None if proof or is_known(group, pressed=pressed, now=now) else _adaptive(group, cookie)
     if challenges.tcp and not proof:
-        return _first(cookie)
-    return Challenge.CNAME if challenges.cname else None
-
-
-def _first(cookie: bool) -> Challenge:
-    return Challenge.COOKIE if cookie else Challenge.TC
+        return _COOKIE if cookie else _TC
+    return _CNAME if challenges.cname else None
 
 
 def _adaptive(group: Group | None, cookie: bool) -> Challenge:
     # A cookie where there can be one; else TCP, which costs nothing to demand, unless the group only came by alias.
     if cookie:
-        return Challenge.COOKIE
-    if group is not None and group.passed & Challenge.CNAME and not group.passed & Challenge.TC:
-        return Challenge.CNAME
-    return Challenge.TC
+        return _COOKIE
+    return _CNAME if group is not None and group.passed & _CNAME and not group.passed & _TC else _TC
 
 
 def is_known(group: Group | None, *, pressed: bool, now: float) -> bool:
@@ -108,7 +107,7 @@ def is_known(group: Group | None, *, pressed: bool, now: float) -> bool:
 
     Anybody can write its address into his queries; but then nobody comes, and its standing is soon no longer good.
     """
-    if group is None or now - group.proven_at > (JUST_PASSED if pressed else KNOWN):
+    if group is None or now - group.proven_at > (JUST_PASSED if pressed else KNOWN) or now < group.doubted_until:
         return False
     return group.reputation.value(now) >= GOOD_STANDING
 
@@ -124,10 +123,10 @@ def is_stray(*, proof: Proof, same_group: bool) -> bool:
 
 def passed(proof: Proof, *, alias: bool) -> Challenge | None:
     """Which challenge a query shows to be passed; None for a bare one."""
-    return Challenge.CNAME if alias else _PASSED[proof]
+    return _CNAME if alias else _PASSED[proof]
 
 
-_PASSED = (None, Challenge.COOKIE, Challenge.TC)
+_PASSED = (None, _COOKIE, _TC)
 
 
 def note(group: Group, challenge: Challenge, *, now: float) -> None:

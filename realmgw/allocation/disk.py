@@ -117,6 +117,24 @@ class ReputationFile:
                 self._write(self._open(), rows, gone)
         return len(self.set_aside) == before
 
+    def trim(self) -> None:
+        """Removes rows that are too old, and the oldest ones if there are too many.
+
+        Raises:
+            PlatformError: The file can not be written; it is as it was.
+        """
+        with self._refusals():
+            database = self._open()
+            [(count,)] = database.execute("SELECT count(*) FROM reputation").fetchall()
+            if count > self.limit * SLACK:
+                with database:
+                    database.execute("DELETE FROM reputation WHERE written <= ?", (self._wall() - KEPT,))
+                    database.execute(
+                        "DELETE FROM reputation WHERE key IN (SELECT key FROM reputation ORDER BY written DESC"
+                        " LIMIT -1 OFFSET ?)",
+                        (self.limit,),
+                    )
+
     def close(self) -> None:
         """Lets go of the file; a later call opens it again."""
         database, self._database = self._database, None
@@ -142,14 +160,6 @@ class ReputationFile:
             database.executemany(
                 "INSERT OR REPLACE INTO reputation VALUES (?, ?, ?)", [(row.key, now, row.body) for row in rows]
             )
-            [(count,)] = database.execute("SELECT count(*) FROM reputation").fetchall()
-            if count > self.limit * SLACK:
-                database.execute("DELETE FROM reputation WHERE written <= ?", (now - KEPT,))
-                database.execute(
-                    "DELETE FROM reputation WHERE key IN (SELECT key FROM reputation ORDER BY written DESC"
-                    " LIMIT -1 OFFSET ?)",
-                    (self.limit,),
-                )
 
     def _open(self) -> sqlite3.Connection:
         """The database, with our tables."""

@@ -120,6 +120,10 @@ class Group(Party):
     """The challenges that it has passed, as bits."""
     proven_at: float = -math.inf
     """When it last showed that it is where it says, in monotonic seconds; minus infinity: never."""
+    credit: int = 0
+    """Used claims of queries that did not show where they came from, against those unused; see `outcomes`."""
+    doubted_until: float = -math.inf
+    """Until then it is not taken at its word: too many came in its name for nothing."""
     trusted: int = 0
     """Queries that showed where they came from, where such are counted."""
     untrusted: int = 0

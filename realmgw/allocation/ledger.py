@@ -145,6 +145,7 @@ class Ledger:
             dead = deadline
         network = None if client is None else client.network
         claim = Claim(reservation, group, question, now, deadline, dead, network, client=client)
+        claim.bare = group.passed > 0 and group.proven_at != now
         self.counters.claimed += 1
         self._expect(reservation, group)
         reservation.claims[question] = claim
@@ -201,6 +202,8 @@ class Ledger:
         else:
             if now >= reputation.until:
                 group.turn(now)
+            if claim.bare and group.credit < outcomes.CREDIT_MOST:
+                group.credit += 1
             if claim.reservation.shares is None:
                 reputation.ok += 1
             else:

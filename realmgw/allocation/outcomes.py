@@ -18,8 +18,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from realmgw.allocation.group import Group
     from realmgw.allocation.state import Claim
 
+CREDIT_MOST = 20
+"""So many claims that were used at most speak for a group that is taken at its word."""
+PRICE = 4
+"""So many of them one speaks against that nobody used; with more than one in five it is not taken at its word."""
+DOUBT = 60.0  # seconds
+"""For so long, then."""
 SUSPECT = 0.3
 """Below this standing somebody is known for clients that do not come; only what can be told brings him there."""
 
@@ -52,10 +59,26 @@ def lapsed(claim: Claim, now: float) -> None:
     reputation = group.reputation
     if now >= reputation.until:
         group.turn(now)
-    if told:
+    if claim.bare and now >= group.doubted_until:
+        _doubt(group, now)
+    elif told:
         reputation.nok += 1
     else:
         reputation.neutral += 1
+
+
+def _doubt(group: Group, now: float) -> None:
+    """Nobody came for a query that anybody can have sent in a group's name.
+
+    That does not harm its good name, or whoever knows its address could. But after too many of them it is no longer
+    taken at its word.
+    """
+    group.credit -= PRICE
+    if group.credit < 0:
+        group.credit = 0
+        group.doubted_until = now + DOUBT
+        if group.heir is not None:
+            group.heir.doubted_until = now + DOUBT
 
 
 def voided(claim: Claim, now: float) -> None:

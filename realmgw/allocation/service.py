@@ -26,6 +26,8 @@ SOON = 0.001  # seconds
 """The shortest time between two calls of `expire`."""
 WRITE_INTERVAL = 20.0  # seconds
 """How often reputations are written: whatever ends the process, no more than this is forgotten."""
+BATCH = 200
+"""So many rows are written in one piece: while a thread is busy with more, the reactor's has to wait for it."""
 TURN = 25
 """So many groups are looked at before queries and packets have their turn."""
 
@@ -199,29 +201,36 @@ class ReputationService(Service):
         for key in gone:
             self._rows.pop(key, None)
         changed = self._book.changed(every=every, now=self._monotonic())
-        while turn := {row.key: row for row in islice(changed, TURN)}:
-            self._rows.update(turn)
+        while turn := tuple(islice(changed, TURN)):
+            for row in turn:
+                for key in (row.key, *row.replaces):
+                    self._rows.pop(key, None)
+                self._rows[row.key] = row  # the last one now
             if self.running:
                 yield deferLater(self._clock, 0.0)
 
     def _hand_over(self) -> Generator[Deferred[Any], Any, bool]:
         """Write what was collected; whether all that was written before is there still."""
-        if not self._rows and not self._gone:
-            return True
-        rows, gone = self._rows, self._gone
+        rows, gone, done, whole = tuple(self._rows.values()), tuple(self._gone), 0, True
         self._rows, self._gone = {}, set()
         try:
-            whole: bool = yield self._worker.call(self._file.write, tuple(rows.values()), tuple(gone))
+            while done < len(rows) or gone:
+                part = rows[done : done + BATCH]
+                whole = (yield self._worker.call(self._file.write, part, gone)) and whole
+                done, gone = done + len(part), ()
+            if done:
+                yield self._worker.call(self._file.trim)
         except PlatformError as error:
-            self._rows, self._gone = self._latest(rows | self._rows), gone | self._gone
+            self._rows, self._gone = self._latest({row.key: row for row in rows[done:]}), set(gone)
             if not self.failing:
                 _log.error("reputations: not kept, and tried again: {error}", error=error)
             self.failing = True
             return True
+        finally:
+            self.written += done
         if self.failing:
             _log.info("reputations: kept again")
         self.failing = False
-        self.written += len(rows)
         return whole
 
     def _latest(self, rows: dict[str, Row]) -> dict[str, Row]:

@@ -78,6 +78,9 @@ class Claim:
     """Who is expected, where the asker told it and is believed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
+    bare: bool = False
+    """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
+    it."""
 
 
 @attrs.define(eq=False)

@@ -76,8 +76,15 @@ class Defences:
             now: The present, in monotonic seconds.
         """
         verdict = self.limit.judge(kind, address, now=now)
-        if verdict is _PASS:
-            return _PASS
+        return _PASS if verdict is _PASS else self.enforced(verdict, events)
+
+    def enforced(self, verdict: Verdict, events: list[int]) -> Verdict:
+        """What becomes of an answer beyond the limit; counted.
+
+        Args:
+            verdict: What the limit says.
+            events: Counters by `Count`.
+        """
         if self.audit:
             events[Count.RATE_AUDITED] += 1
             return _PASS

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-import attrs
-
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Challenge, Proof
 from realmgw.config import settings
 from realmgw.config.policy import Challenges
-from realmgw.dns.aliases import Alias
+from realmgw.dns.aliases import LENGTH, Alias
 from realmgw.dns.challenger import NO_CHALLENGES, Challenger
 from realmgw.dns.counts import Count, Counts
-from realmgw.dns.defences import LIMITED, Defences
+from realmgw.dns.defences import Defences
 from realmgw.dns.message import MAX_MESSAGE, Response, encode
-from realmgw.dns.names import MAX_LABEL, MAX_NAME, ROOT, ancestors
+from realmgw.dns.names import MAX_LABEL, MAX_NAME, ancestors
 from realmgw.dns.ratelimit import Kind, Verdict
 from realmgw.dns.usual import A_IN, OPT_BEGINS, Shape, cookie_opts, plain_opts
 from realmgw.dns.wire import MIN_UDP_SIZE, Query, Type
@@ -39,8 +37,12 @@ _LEFT = frozenset(
 )  # types with rules of their own
 _OPT_MOST = 39  # octets, of our OPT record with a cookie
 _REST_MOST = 4 + len(_CNAME_RECORD) + 2 + _OPT_MOST  # octets, of an answer with an alias, besides both names
-_NO_PROOF, _COOKIE, _TCP = Proof
-_PASS, _DROP, _SLIP = Verdict
+_NO_PROOF, _COOKIE, _TCP = Proof  # members of enums are slow to get at by name
+_PASS, _DROP = Verdict.PASS, Verdict.DROP
+_REFUSALS, _NXDOMAINS, _NODATAS, _CHALLENGES = Kind.REFUSED, Kind.NXDOMAIN, Kind.NODATA, Kind.CHALLENGE
+_RESERVED, _REFUSED, _NXDOMAIN, _NODATA = Count.RESERVED, Count.REFUSED, Count.NXDOMAIN, Count.NODATA
+_CHALLENGED_COOKIE, _CHALLENGED_TC = Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC
+_CHALLENGED_CNAME, _ALIASES_FULL = Count.CHALLENGED_CNAME, Count.ALIASES_FULL
 _BADCOOKIE, _TC, _CNAME = Challenge
 
 
@@ -61,23 +63,28 @@ class QuickAnswers:
         self._cookies = defences.cookies
         self._aliases = defences.aliases
         self._events = counts.events
-        self._endings: dict[tuple[bytes, int], bytes] = {}
+        self._judge = defences.limit.judge
 
     def regard(self, table: ZoneTable, dns: settings.Dns) -> None:
         """From now on, answer from this table."""
         self._table = table
         self._services = table.services
-        self._by_apex = table.zones.by_apex
+        self._zones = {apex: _ZoneOctets(zone, dns.udp_size) for apex, zone in table.zones.by_apex.items()}
         self._plain = plain_opts(dns.udp_size)
         self._with_cookie = cookie_opts(dns.udp_size)
-        self._udp_size = dns.udp_size
-        self._endings.clear()
-        self._own_names = {apex: _below_apex(zone) for apex, zone in self._by_apex.items()}
         zone = self._aliases.zone
         self._alias_suffixes = [] if zone is None else ancestors(zone)[:-1]
 
     def answer(
-        self, message: bytes, shape: Shape, end: int, address: tuple[Any, ...], *, now: float, tcp: bool
+        self,
+        message: bytes,
+        shape: Shape,
+        end: int,
+        service: Service | None,
+        address: tuple[Any, ...],
+        *,
+        now: float,
+        tcp: bool,
     ) -> bytes | Reason | None:
         """Answers a query of a usual shape.
 
@@ -85,6 +92,7 @@ class QuickAnswers:
             message: It.
             shape: What its flags and counts say.
             end: Where, behind the header, the first octet of 0 ends. If the query is usual that is its name's end.
+            service: What has this name, if it is one.
             address: As `Asker.address`.
             now: The present, in monotonic seconds.
             tcp: It came by TCP.
@@ -102,48 +110,54 @@ class QuickAnswers:
             if plain is not None:
                 opt = plain
             else:
-                known = self._with_cookie.get(tail[9:19])
-                if known is None or len(tail) != 19 + known[0] or not self._cookies.enabled:
+                read = self._read_cookie(tail, address[0], now)
+                if read is None:
                     return None
-                if self._cookies.proves(tail[19:], address[0], now=now) and not tcp:
-                    proof = _COOKIE
-                cookie = self._cookies.reply(tail[19:], address[0], now=now)
-                opt, badcookie = known[1] + cookie, known[2] + cookie
+                opt, badcookie = read[1], read[2]
+                proof = proof or read[0]
             if tail[4:7] != OPT_BEGINS:
                 return None
         elif len(tail) != 4:
             return None
-        name = message[12:end].lower()
-        return self._answer(_Usual(message, shape, end, name, address, opt, badcookie, proof), tail[:2], now)
-
-    def _answer(self, asked: _Usual, kind: bytes, now: float) -> bytes | Reason | None:
-        service = self._services.get(asked.name)
+        asked = message, shape, end, message[12:end].lower(), address, opt, badcookie, proof
         if service is not None:
-            if service.proxy_required or kind in _LEFT or asked.name in self._table.static:
-                return None
-            if kind != _A:
-                return self._negative(asked, service, now)
-            if self._challenger.active:
-                rules = self._rules(asked.name)
-                challenge = self._challenger.of_name(
-                    rules, asked.address[0], proof=asked.proof, cookie=bool(asked.badcookie), now=now
-                )
-                if challenge is not None:
-                    return self._challenge(asked, challenge, now)
-            return self._reserve(asked, service, (asked.address, asked.message[:2]), now)
-        if kind in _LEFT:
-            return None
-        alias = self._aliases.find(asked.name, now=now)
-        return self._negative(asked, None, now) if alias is None else self._resolve(asked, kind, alias, now)
+            return self._serve(asked, service, tail[:2], now)
+        if asked[3][0] == LENGTH and (alias := self._aliases.find(asked[3], now=now)) is not None:
+            return self._resolve(asked, alias, tail[:2], now)
+        return self._negative(asked, None, tail[:2], now)
 
-    def _resolve(self, asked: _Usual, kind: bytes, alias: Alias, now: float) -> bytes | Reason | None:
+    def _read_cookie(self, tail: bytes, address: str, now: float) -> tuple[Proof, bytes, bytes] | None:
+        """What a cookie proves, and our OPT record for an answer and for BADCOOKIE; None if there is something else."""
+        known = self._with_cookie.get(tail[9:19])
+        if known is None or len(tail) != 19 + known[0] or not self._cookies.enabled:
+            return None
+        proof = _COOKIE if self._cookies.proves(tail[19:], address, now=now) else _NO_PROOF
+        cookie = self._cookies.reply(tail[19:], address, now=now)
+        return proof, known[1] + cookie, known[2] + cookie
+
+    def _serve(self, asked: _Usual, service: Service, kind: bytes, now: float) -> bytes | Reason | None:
+        """Answers a query for a service's name."""
+        message, _, _, name, address, _, badcookie, proof = asked
+        if service.proxy_required:
+            return None
+        if kind != _A:
+            return None if name in self._table.static else self._negative(asked, service, kind, now)
+        if self._challenger.active:
+            challenge = self._challenger.of_name(
+                self._rules(name), address[0], proof=proof, cookie=badcookie != b"", now=now
+            )
+            if challenge is not None:
+                return self._challenge(asked, challenge, now)
+        return self._reserve(asked, service, (address, message[:2]), now)
+
+    def _resolve(self, asked: _Usual, alias: Alias, kind: bytes, now: float) -> bytes | Reason | None:
         """Answers a query for an alias."""
+        _, _, _, _, address, _, badcookie, proof = asked
         service = self._services.get(alias.owner)
         if service is None or kind != _A:
             return None
-        rules = self._rules(alias.owner)
         challenge = self._challenger.of_alias(
-            alias, rules, asked.address[0], proof=asked.proof, cookie=bool(asked.badcookie), now=now
+            alias, self._rules(alias.owner), address[0], proof=proof, cookie=badcookie != b"", now=now
         )
         if challenge is not None:
             return self._challenge(asked, challenge, now)
@@ -158,36 +172,43 @@ class QuickAnswers:
         return NO_CHALLENGES if zone is None else self._challenger.rules(zone.apex)
 
     def _reserve(self, asked: _Usual, service: Service, question: Hashable, now: float) -> bytes | Reason:
-        given = self._ask(service, asked.address[0], question, now=now)
+        message, shape, end, _, address, opt, _, _ = asked
+        given = self._ask(service, address[0], question, now=now)
         if type(given) is not bytes:
             return given
-        self._events[Count.RESERVED] += 1
-        message = asked.message
-        return message[:2] + asked.shape.answer + message[12 : asked.end + 4] + POOL_RECORD + given + asked.opt
+        self._events[_RESERVED] += 1
+        return message[:2] + shape.answer + message[12 : end + 4] + POOL_RECORD + given + opt
 
     # What gives no address
 
     def _challenge(self, asked: _Usual, challenge: Challenge, now: float) -> bytes | None:
+        message, shape, end, _, address, opt, badcookie, proof = asked
         if challenge is _CNAME:
             return self._send_to_alias(asked, now)
+        verdict = _PASS if proof else self._judge(_CHALLENGES, address[0], now=now)
+        if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
+            return other
         if challenge is _TC:
-            return self._say(asked, asked.shape.truncated, b"", Count.CHALLENGED_TC, now)
-        return self._say(asked, asked.shape.badcookie, b"", Count.CHALLENGED_COOKIE, now)
+            self._events[_CHALLENGED_TC] += 1
+            return message[:2] + shape.truncated + message[12 : end + 4] + opt
+        self._events[_CHALLENGED_COOKIE] += 1
+        return message[:2] + shape.badcookie + message[12 : end + 4] + badcookie
 
     def _send_to_alias(self, asked: _Usual, now: float) -> bytes | None:
-        if not asked.proof and self._defences.limit.active:
-            verdict = self._defences.verdict(Kind.CHALLENGE, asked.address[0], self._events, now=now)
-            if verdict is not _PASS:
-                return self._instead(asked, verdict)
-        alias = self._aliases.give(asked.name, asked.address[0], now=now)
-        if alias is None:
-            self._events[Count.ALIASES_FULL] += 1
-            return self._finish(asked, asked.shape.truncated, b"")
-        rdata = self._compressed(alias.name, asked.name)
-        if asked.end + len(rdata) + _REST_MOST > MIN_UDP_SIZE:
+        message, shape, end, name, address, opt, _, proof = asked
+        alias = self._aliases.give(name, address[0], now=now)
+        rdata = b"" if alias is None else self._compressed(alias.name, name)
+        if end + len(rdata) + _REST_MOST > MIN_UDP_SIZE:
             return None
-        self._events[Count.CHALLENGED_CNAME] += 1
-        return self._finish(asked, asked.shape.answer, _CNAME_RECORD + len(rdata).to_bytes(2, "big") + rdata)
+        verdict = _PASS if proof else self._judge(_CHALLENGES, address[0], now=now)
+        if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
+            return other
+        if not rdata:
+            self._events[_ALIASES_FULL] += 1
+            return message[:2] + shape.truncated + message[12 : end + 4] + opt
+        self._events[_CHALLENGED_CNAME] += 1
+        record = _CNAME_RECORD + len(rdata).to_bytes(2, "big") + rdata
+        return message[:2] + shape.answer + message[12 : end + 4] + record + opt
 
     def _compressed(self, alias: bytes, owner: bytes) -> bytes:
         """An alias as it stands behind the name that it is for, which is the question's and begins at octet 12."""
@@ -196,91 +217,83 @@ class QuickAnswers:
                 return alias[: -len(suffix)] + (0xC000 | 12 + len(owner) - len(suffix)).to_bytes(2, "big")
         return alias
 
-    def _negative(self, asked: _Usual, service: Service | None, now: float) -> bytes | None:
+    def _negative(self, asked: _Usual, service: Service | None, kind: bytes, now: float) -> bytes | None:
         """That there is no such type, no such name, or no such zone here."""
-        name, by_apex = asked.name, self._by_apex
+        message, shape, end, name, address, opt, _, proof = asked
         at = above = 0
-        while name[at]:
-            zone = by_apex.get(name[at:])
-            if zone is not None:
-                break
+        zones = self._zones
+        zone = zones.get(name)
+        while zone is None and name[at]:
             above, at = at, at + 1 + name[at]
-            if at >= len(name) or name[above] > MAX_LABEL:
+            if at >= len(name) or at - above > MAX_LABEL + 1:
                 return None
-        else:
-            zone = by_apex.get(ROOT)
-        if len(name) > MAX_NAME:
+            zone = zones.get(name[at:])
+        if kind in _LEFT or len(name) > MAX_NAME:
             return None
         if zone is None:
-            return self._say(asked, asked.shape.refused, b"", Count.REFUSED, now)
-        if service is None and (not at or name in self._table.static or name in self._table.below):
-            return None
-        ending = self._ending(zone, name, above)
-        if ending is None:
-            return None
-        if service is not None:
-            return self._say(asked, asked.shape.nodata, ending, Count.NODATA, now)
-        return self._say(asked, asked.shape.nxdomain, ending, Count.NXDOMAIN, now)
-
-    def _ending(self, zone: Authority, name: bytes, above: int) -> bytes | None:
-        """The SOA as it stands behind a question for a name of this length in a zone.
-
-        None where it depends on more than the length: the SOA's own names may be those that the question's end with.
-        """
-        if name[above:] in self._own_names[zone.apex]:
-            return None
-        key = zone.apex, len(name)
-        ending = self._endings.get(key)
-        if ending is None:
-            question = name + A_IN
-            whole = encode(
-                Query(b"\0\0", 0, question, name), Response(authority=(zone.negative,)), MAX_MESSAGE, self._udp_size
-            )
-            ending = whole[12 + len(question) :]
-            if len(whole) + _OPT_MOST > MIN_UDP_SIZE:
+            number, count, begin, ending = _REFUSALS, _REFUSED, shape.refused, b""
+        else:
+            found = zone.ending(name, above)
+            if found is None:
                 return None
-            self._endings[key] = ending
-        return ending
-
-    def _say(self, asked: _Usual, begin: bytes, record: bytes, count: Count, now: float) -> bytes:
-        """An answer that is subject to the rate limit, counted."""
-        if not asked.proof and self._defences.limit.active:
-            verdict = self._defences.verdict(LIMITED[count], asked.address[0], self._events, now=now)
-            if verdict is not _PASS:
-                return self._instead(asked, verdict)
+            if service is not None:
+                number, count, begin, ending = _NODATAS, _NODATA, shape.nodata, found
+            elif at and name not in self._table.static and name not in self._table.below:
+                number, count, begin, ending = _NXDOMAINS, _NXDOMAIN, shape.nxdomain, found
+            else:
+                return None
+        if not proof:
+            verdict = self._judge(number, address[0], now=now)
+            if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
+                return other
         self._events[count] += 1
-        if count is Count.CHALLENGED_COOKIE:
-            asked.opt = asked.badcookie
-        return self._finish(asked, begin, record)
+        return message[:2] + begin + message[12 : end + 4] + ending + opt
 
-    def _instead(self, asked: _Usual, verdict: Verdict) -> bytes:
-        return b"" if verdict is _DROP else self._finish(asked, asked.shape.slipped, b"")
+    def _exceeded(self, asked: _Usual, verdict: Verdict) -> bytes | None:
+        """What is said to whom too much is said already; None: what was to be said, since that is only counted."""
+        verdict = self._defences.enforced(verdict, self._events)
+        if verdict is _PASS:
+            return None
+        message, shape, end, _, _, opt, _, _ = asked
+        return b"" if verdict is _DROP else message[:2] + shape.slipped + message[12 : end + 4] + opt
 
-    def _finish(self, asked: _Usual, begin: bytes, record: bytes) -> bytes:
-        message = asked.message
-        return message[:2] + begin + message[12 : asked.end + 4] + record + asked.opt
+
+_Usual = tuple[bytes, Shape, int, bytes, tuple[Any, ...], bytes, bytes, Proof]
+"""A usual query, taken apart: as it came, its shape, where its name ends, its name (lower case), where it came from,
+our OPT record for an answer and for BADCOOKIE (empty if there shall be none), and what it proves. A tuple, since an
+object costs as much as the look-up that it is for."""
 
 
-@attrs.define(eq=False)
-class _Usual:
-    """A usual query, taken apart."""
+class _ZoneOctets:
+    """How negative answers of a zone end."""
 
-    message: bytes
-    """As it came."""
-    shape: Shape
-    """What its flags and counts say."""
-    end: int
-    """Where its name ends."""
-    name: bytes
-    """The name: wire form, lower case."""
-    address: tuple[Any, ...]
-    """As `Asker.address`."""
-    opt: bytes
-    """Our OPT record, if there shall be one."""
-    badcookie: bytes
-    """The same for BADCOOKIE, if the query has a cookie."""
-    proof: Proof
-    """What it shows of its sender."""
+    def __init__(self, zone: Authority, udp_size: int) -> None:
+        self._zone = zone
+        self._udp_size = udp_size
+        self._own = _below_apex(zone)
+        self._endings: dict[int, bytes] = {}
+
+    def ending(self, name: bytes, above: int) -> bytes | None:
+        """The SOA as it stands behind a question for a name of this length.
+
+        None where it depends on more than the length: a name below those that the SOA names, and a long one.
+
+        Args:
+            name: The name: wire form, lower case.
+            above: Where in it the label right below the apex begins.
+        """
+        if name[above:] in self._own:
+            return None
+        ending = self._endings.get(len(name))
+        return self._make(name) if ending is None else ending
+
+    def _make(self, name: bytes) -> bytes | None:
+        asked, said = Query(b"\0\0", 0, name + A_IN, name), Response(authority=(self._zone.negative,))
+        whole = encode(asked, said, MAX_MESSAGE, self._udp_size)
+        if len(whole) + _OPT_MOST > MIN_UDP_SIZE:
+            return None
+        ending = self._endings[len(name)] = whole[12 + len(asked.question) :]
+        return ending
 
 
 def _below_apex(zone: Authority) -> frozenset[bytes]:

@@ -42,6 +42,9 @@ class Verdict(enum.IntEnum):
     """In its place the asker is told to come by TCP, which who is not there can not do."""
 
 
+_PASS = Verdict.PASS  # a member of an enum is slow to get at by name
+
+
 class RateLimit:
     """The buckets.
 
@@ -79,19 +82,22 @@ class RateLimit:
             now: The present, in monotonic seconds.
         """
         if not self.active:
-            return Verdict.PASS
-        network = self._network(address)
+            return _PASS
+        plain = self._rules.ipv4_prefix == 24 and ":" not in address
+        network = address[: address.rindex(".")] if plain else self._network(address)
         young = self._young[kind]
         full_at = young.get(network)
         if full_at is None:
             if now >= self._turn_at or len(young) >= MOST:
                 young = self._turn(kind, now)
             full_at = self._old[kind].get(network, now)
-        full_at = max(full_at, now) + self._interval
+        if full_at < now:
+            full_at = now
+        full_at += self._interval
         if full_at - now > self._highest:
             return self._exceeded(address)
         young[network] = full_at
-        return Verdict.PASS
+        return _PASS
 
     def _turn(self, kind: Kind, now: float) -> dict[Hashable, float]:
         self._old, self._young = self._young, [{} for _ in Kind]
@@ -112,8 +118,8 @@ class RateLimit:
             if isinstance(packed, IPv6Address):
                 return ~(int(packed) >> 128 - self._rules.ipv6_prefix)
             address = str(packed)
-        if self._rules.ipv4_prefix == 24:
-            return address[: address.rindex(".")]
+            if self._rules.ipv4_prefix == 24:
+                return address[: address.rindex(".")]
         first, second, third, fourth = address.split(".")
         whole = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
         return whole >> 32 - self._rules.ipv4_prefix

@@ -20,7 +20,7 @@ from realmgw.dns.answers import NO_RECORDS, Answers, Asker, kind_of, no_address,
 from realmgw.dns.challenger import NO_CHALLENGES, Challenger
 from realmgw.dns.counts import Count
 from realmgw.dns.defences import LIMITED, Defences
-from realmgw.dns.message import Record, Response
+from realmgw.dns.message import ExtendedError, Record, Response
 from realmgw.dns.options import Options
 from realmgw.dns.quick import POOL_RECORD, QuickAnswers
 from realmgw.dns.ratelimit import Verdict
@@ -101,16 +101,16 @@ class WanAnswers(Answers):
         end = message.find(0, 12) + 1
         service = self._services.get(message[12:end].lower())
         if service is None or self._challenging:
-            return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+            return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         tail = message[end:]
         if shape[1]:
             opt = self._opts.get(tail[9:]) if tail[:7] == A_IN_OPT else None
             if opt is None:
-                return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+                return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         elif tail == A_IN:
             opt = b""
         else:
-            return self._rest.answer(message, shape[2], end, address, now=now, tcp=tcp)
+            return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         if service.proxy_required:
             return None
         query_id = message[:2]
@@ -263,11 +263,21 @@ class WanAnswers(Answers):
         if reason is Reason.POLICY:
             error = no_address(reason)
             if asker.tcp and not self._is_hopeless(query, asker, now):
-                return self.say(query, Response(authoritative=True, error=error), asker, now=now)
+                return self.say(query, self._nothing_now(query, error), asker, now=now)
             if not asker.tcp and self._tells:
                 said = Response(Rcode.SERVFAIL, error=error)
                 return self.say(query, said, asker, now=now, count=Count.SERVFAIL_UDP)
         return super()._refuse(query, reason, asker, now=now)
+
+    def _nothing_now(self, query: Query, error: ExtendedError) -> Response:
+        """That there is no address at present, and that nobody is to remember it.
+
+        Without any record, resolvers would keep it for seconds of their own choice; with this they keep it for the time
+        that the SOA's TTL says (RFC 2308 section 5).
+        """
+        zone = self.table.zones.of(query.name)
+        authority = () if zone is None else (attrs.evolve(zone.negative, ttl=0),)
+        return Response(authoritative=True, authority=authority, error=error)
 
     def _is_hopeless(self, query: Query, asker: Asker, now: float) -> bool:
         """Whether even an empty pool would refuse."""

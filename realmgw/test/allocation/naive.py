@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.group import Group
 from realmgw.allocation.requestors import Requestor
 from realmgw.config.policy import Policy
 from realmgw.subscribers.model import Host, Service
@@ -80,7 +81,8 @@ class Queued:
     resolver: str
     question: Hashable
     deadline: float
-    network: Network | None = None
+    network: Network | None
+    group: Group
 
 
 def meets(service: Service, protocol: int, port: int) -> bool:

@@ -101,7 +101,7 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
             told.append(outcome)
             self.hear(place, outcome)
 
-        client = None if network is None else CLIENTS[network]
+        client, group = None if network is None else CLIENTS[network], self.allocator.groups.of(resolver)
         refused = self.allocator.wait(asked, resolver, asking, deliver, tcp=tcp, now=self.now, client=client)
         if refused is Reason.POLICY:
             assert self.policed, "refused by a policy that there is not"
@@ -111,7 +111,7 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
             assert place not in self.queue
         elif place not in self.queue:
             patience = self.settings.wait_tcp if tcp else self.settings.wait_udp
-            self.queue[place] = Queued(asked, resolver, asking, self.now + patience, network)
+            self.queue[place] = Queued(asked, resolver, asking, self.now + patience, network, group)
 
     @rule(
         number=st.integers(0, 3),
@@ -199,7 +199,7 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
         """Check what a waiting query is told."""
         queued = self.queue.pop(place)  # fails when it is told twice
         if isinstance(outcome, bytes):
-            service, group = queued.service, self.allocator.groups.of(queued.resolver)
+            service, group = queued.service, queued.group  # whatever became of it since
             self.settle(used=self.admitting)
             self.hand_over(outcome, service)
             deadline = self.now + service.timeout

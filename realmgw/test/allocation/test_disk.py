@@ -94,6 +94,7 @@ class WriteTests(DiskTestCase):
         for number in range(40):
             self.now += 1.0
             file.write([Row(str(number), "")])
+            file.trim()
         self.assertEqual([each.row.key for each in file.read()], [str(number) for number in range(39, 29, -1)])
         file.close()
         self.assertLessEqual(len(self.texts()), 12)

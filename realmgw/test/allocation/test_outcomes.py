@@ -6,6 +6,9 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation import outcomes
+from realmgw.allocation.challenges import Challenge, is_known, note
+from realmgw.allocation.group import Group
 from realmgw.allocation.reputation import Party
 from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import ClientNetwork
@@ -70,6 +73,47 @@ class AttributionTests(OutcomeTestCase):
         self.scene.get(ONE, OTHER, now=0.0)
         self.allocator.forget({ONE.target}, now=0.1)
         self.assertEqual(self.outcomes(OTHER), [(0, 0, 1)])
+
+    def known(self, *, now: float) -> Group:
+        """A group that has come by TCP."""
+        group = self.allocator.groups.proven(OTHER, now=now)
+        note(group, Challenge.TC, now=now)
+        return group
+
+    def test_an_idle_query_that_anybody_can_have_sent_is_not_bad_for_its_group(self) -> None:
+        """But it is no longer taken at its word."""
+        group = self.known(now=0.0)
+        self.assertTrue(is_known(group, pressed=False, now=0.5))
+        self.scene.get(ONE, OTHER, now=0.5)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER), [(0, 0, 0)])
+        self.assertFalse(is_known(group, pressed=False, now=OVER))
+        self.assertTrue(is_known(group, pressed=False, now=OVER + outcomes.DOUBT))
+
+    def test_clients_that_come_speak_for_the_word_of_their_group(self) -> None:
+        """One in five may stay away."""
+        group = self.known(now=0.0)
+        for number in range(outcomes.PRICE):
+            self.scene.visit(ONE, OTHER, now=0.1 + number / 10, after=0.01)
+        self.scene.get(ONE, OTHER, now=0.9)
+        self.end()
+        self.assertTrue(is_known(group, pressed=False, now=OVER))
+        self.assertEqual(self.outcomes(OTHER), [(outcomes.PRICE, 0, 0)])
+
+    def test_an_idle_query_that_showed_where_it_came_from_is_bad_for_its_group(self) -> None:
+        """Nobody else can have sent it."""
+        self.known(now=0.5)
+        self.scene.get(ONE, OTHER, now=0.5)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
+
+    def test_who_is_doubted_is_blamed_for_every_query(self) -> None:
+        """Where doubt has no consequence, as in a zone without challenges, idleness still has."""
+        group = self.known(now=0.0)
+        group.doubted_until = 60.0
+        self.scene.get(ONE, OTHER, now=0.5)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
 
     def test_a_used_claim_is_good_for_the_client_that_was_named(self) -> None:
         """And for the group that named him."""

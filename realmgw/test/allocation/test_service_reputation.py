@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.disk import AgedRow, ReputationFile, Row
-from realmgw.allocation.service import TURN, WRITE_INTERVAL, ReputationService
+from realmgw.allocation.service import BATCH, TURN, WRITE_INTERVAL, ReputationService
 from realmgw.testing import MemoryWorker
 
 
@@ -23,6 +23,7 @@ class RecordingBook:
         forgotten: Keys to be removed from the file.
         restored: What was read, with its age.
         looked: How many rows were looked up.
+        merged: For a key, letters that are keys that it takes the place of.
     """
 
     def __init__(self, **texts: str) -> None:
@@ -31,6 +32,7 @@ class RecordingBook:
         self.forgotten: set[str] = set()
         self.restored: list[tuple[str, str, float]] = []
         self.looked = 0
+        self.merged: dict[str, str] = {}
 
     def know(self, **texts: str) -> None:
         """Something is different."""
@@ -47,7 +49,7 @@ class RecordingBook:
         keys, self.fresh = list(self.texts) if every else self.fresh, []
         for key in keys:
             self.looked += 1
-            yield Row(key, self.texts[key])
+            yield Row(key, self.texts[key], tuple(self.merged.get(key, ())))
 
     def gone(self) -> set[str]:
         """What was forgotten."""
@@ -124,6 +126,18 @@ class ReputationServiceTests(SynchronousTestCase):
         self.assertEqual(max(after - before for before, after in pairwise(seen)), TURN)
         self.assertEqual(len(self.texts()), 3 * TURN)
 
+    def test_many_are_written_in_pieces(self) -> None:
+        """And those that were written when the disk began to fail are not written again."""
+        self.book.know(**{f"k{number}": "" for number in range(2 * BATCH + 1)})
+        self.clock.advance(WRITE_INTERVAL)
+        for _ in range(2):
+            self.assertEqual(len(self.worker.waiting), 1)
+            self.worker.waiting.popleft()()
+        self.assertEqual(len(self.texts()), 2 * BATCH)
+        self.assertEqual(self.service.counts()["written"], 0)
+        self.worker.work()
+        self.assertEqual(self.service.counts()["written"], 2 * BATCH + 1)
+
     def test_a_stop_writes_the_rest_and_the_next_start_reads_it(self) -> None:
         """With its age by the wall clock."""
         self.book.know(a="1")
@@ -182,6 +196,19 @@ class ReputationServiceTests(SynchronousTestCase):
             self.pass_time(WRITE_INTERVAL)
         self.assertEqual(self.service.counts()["unwritten"], 10)
         self.assertIn("k29", self.service._rows)
+
+    def test_whoever_was_merged_meanwhile_is_not_written(self) -> None:
+        """Though he waited to be written, after the one that he belongs to now."""
+        self.service._file.close()
+        self.path.unlink()
+        self.path.mkdir()
+        self.book.know(a="1", b="1")
+        self.pass_time(WRITE_INTERVAL)
+        self.book.merged["a"] = "b"
+        self.book.know(a="2")
+        self.path.rmdir()
+        self.pass_time(WRITE_INTERVAL)
+        self.assertEqual(self.texts(), {"a": "2"})
 
     def test_a_file_that_can_not_be_read_stops_nobody(self) -> None:
         """All begin anew; the damaged one is not lost."""
