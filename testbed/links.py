@@ -70,6 +70,18 @@ def inside(entrance: int) -> Iterator[None]:
         os.close(before)
 
 
+def enter(entrance: int) -> None:
+    """Puts the calling thread into a namespace for good.
+
+    Args:
+        entrance: An open file of the namespace.
+
+    Raises:
+        OSError: The thread may not, or that is no namespace.
+    """
+    _system("setns", entrance, CLONE_NEWNET)
+
+
 def set_parameters(parameters: Mapping[str, str]) -> None:
     """Writes kernel parameters; those of a protocol that the kernel lacks are left out.
 

@@ -73,6 +73,9 @@ QUIET = {
 """Kernel parameters of every namespace, below /proc/sys/net. Without the last one, a second refusal told to the same
 sender within a second would be kept back by the kernel, and a test could not tell that from silence."""
 
+start_process: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+"""What starts the processes in the namespaces; `testbed.guest` has something quicker for slow machines."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -236,7 +239,7 @@ class Testbed:
                 "env": environment(),
                 "start_new_session": True,  # neither Ctrl-C nor the end of the terminal shall reach a kept testbed
             }
-            return subprocess.Popen(list(argv), **{**usual, **popen})
+            return start_process(list(argv), **{**usual, **popen})
 
     def run(
         self, namespace: str, argv: Sequence[str], *, timeout: float = PATIENCE
