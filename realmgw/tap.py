@@ -132,11 +132,11 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     thread = KernelThread(reactor)
     datapath = DatapathService(Kernel(settings), directory.hosts.values(), clock=reactor, worker=thread, purging=purge)
     strays = Strays(settings.admission, datapath.push_stray)
-    gate = Gate(allocator, strays, Faults(log_fault))
+    gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
     book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
-    parts = Parts(datapath, allocator, dns, partial(_regard, strays, keeping), partial(_keep, running, thread))
+    parts = Parts(datapath, allocator, dns, partial(_regard, strays, gate, keeping), partial(_keep, running, thread))
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
@@ -187,9 +187,10 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
-def _regard(strays: Strays, keeping: ReputationService, new: Settings) -> None:
+def _regard(strays: Strays, gate: Gate, keeping: ReputationService, new: Settings) -> None:
     """What a reload means for parts that have no other business with it."""
     strays.regard(new.admission)
+    gate.regard(new.datapath.reject_rate)
     keeping.regard(ROWS * new.allocation.max_groups)
 
 
@@ -238,6 +239,7 @@ def _counts(
         "queries_refused": _named(queries_refused),
         "packets_admitted": gate.admitted,
         "packets_refused": _named(gate.refused),
+        "packets_untold": gate.untold,
         "dns_wan": {each.name.lower(): count for each in Count if (count := dns.wan.events[each])},
         "dns_lan": {each.name.lower(): count for each in Count if (count := dns.lan.events[each])},
         "policy": policy_counts(allocator.askers.load),

@@ -6,6 +6,9 @@ name properly is let in.
 
 The mark that `decide` returns *is* the verdict: 0 drops the packet in silence, every other mark accepts it with that
 mark, and the kernel's rules then translate it (`marks.ADMITTED`) or refuse it and tell the sender (`marks.REJECTED`).
+
+The kernel tells no more senders per second than `datapath: reject_rate`. Under a flood it would be waste to send it the
+others as well, through all the rules, only to be dropped there: beyond that rate the gate drops them itself.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ SILENT = frozenset(
 about fragments and ICMP errors, and for the rest nobody honest waits. Our own faults, and packets that come while the
 gateway stops: their sender will try again, and by then somebody may be able to decide."""
 
+TELLING = 1.0  # seconds
+"""Senders who are told of a refusal are counted for so long."""
 _VERDICTS = tuple(DROP if reason in SILENT else marks.REJECTED for reason in range(max(Reason) + 1))
 
 
@@ -56,16 +61,18 @@ class Gate:
     Attributes:
         admitted: How many packets were admitted.
         refused: How many were refused, indexed by `Reason`.
+        untold: How many of these were dropped since enough senders were told already.
         faults: The faults of our own.
     """
 
-    def __init__(self, allocator: Allocator, strays: Strays, faults: Faults) -> None:
+    def __init__(self, allocator: Allocator, strays: Strays, faults: Faults, reject_rate: int) -> None:
         """Open the gate.
 
         Args:
             allocator: Whom to ask.
             strays: Is told of every refused sender.
             faults: Is told of every fault of our own.
+            reject_rate: How many refused senders are told so within a second.
         """
         self._admit = allocator.admit
         self._strays = strays
@@ -73,6 +80,14 @@ class Gate:
         self.faults = faults
         self.admitted = 0
         self.refused = [0] * (max(Reason) + 1)
+        self.untold = 0
+        self._reject_rate = reject_rate
+        self._telling_left = 0
+        self._telling_ends = float("-inf")
+
+    def regard(self, reject_rate: int) -> None:
+        """From the next second on, so many refused senders are told so."""
+        self._reject_rate = reject_rate
 
     def start(self) -> None:
         """Ask the allocator again, after `stop`; a new gate does so from the beginning."""
@@ -94,7 +109,7 @@ class Gate:
         """
         try:
             if self._stopped:
-                return self._refuse(Reason.STOPPED)
+                return self._refuse(Reason.STOPPED, now)
             packet = parse(payload)
             if not isinstance(packet, tuple):
                 return self._refuse_malformed(packet, payload, now)
@@ -105,12 +120,12 @@ class Gate:
             if index > 0:
                 marks.admitted(index)  # raises
             self._strays.refused(packet[0], now=now)
-            return self._refuse(-index)
+            return self._refuse(-index, now)
         except Exception as fault:  # noqa: BLE001 - whatever it is, this packet and those behind it need a verdict
             return self._fail(fault, now)
 
-    def _refuse(self, reason: int) -> int:
-        """Count a refusal.
+    def _refuse(self, reason: int, now: float) -> int:
+        """Count a refusal, and decide whether its sender is told.
 
         Raises:
             IndexError, ValueError: There is no such reason: the allocator broke its promise.
@@ -118,11 +133,21 @@ class Gate:
         if reason <= 0:
             raise ValueError("the allocator answered neither with a host nor with a reason")
         self.refused[reason] += 1
-        return _VERDICTS[reason]
+        verdict = _VERDICTS[reason]
+        if verdict:
+            if self._telling_left > 0:
+                self._telling_left -= 1
+            elif now >= self._telling_ends:
+                self._telling_ends = now + TELLING
+                self._telling_left = self._reject_rate - 1
+            else:
+                self.untold += 1
+                return DROP
+        return verdict
 
     def _refuse_malformed(self, reason: Reason, payload: bytes, now: float) -> int:
         """Its sender counts as a stray as well: else malformed packets would be the way around the kernel's limit."""
-        verdict = self._refuse(reason)
+        verdict = self._refuse(reason, now)
         source = source_of(payload)
         if source is not None:
             self._strays.refused(source, now=now)

@@ -34,10 +34,11 @@ class GateTestCase(SynchronousTestCase):
         self.pushed: list[bytes] = []
         self.reports: list[tuple[Exception, int]] = []
 
-    def make_gate(self, allocator: Allocator, threshold: int = 50) -> Gate:
+    def make_gate(self, allocator: Allocator, threshold: int = 50, reject_rate: int = 1000) -> Gate:
         """A gate before an allocator."""
         strays = Strays(settings.Admission(stray_threshold=threshold), self.pushed.append)
-        return Gate(allocator, strays, Faults(lambda fault, count: self.reports.append((fault, count))))
+        faults = Faults(lambda fault, count: self.reports.append((fault, count)))
+        return Gate(allocator, strays, faults, reject_rate)
 
 
 class GateTests(GateTestCase):
@@ -57,6 +58,27 @@ class GateTests(GateTestCase):
             gate = self.make_gate(RecordingAllocator(refusal=reason))
             self.assertEqual(gate.decide(SYN, now=0.0), marks.REJECTED)
             self.assertEqual((gate.refused[reason], sum(gate.refused), gate.admitted), (1, 1, 0))
+
+    def test_drops_whom_the_kernel_would_not_tell_any_more(self) -> None:
+        """Within a second as many are told as may be told; the others are refused and counted like them."""
+        gate = self.make_gate(RecordingAllocator(refusal=Reason.NO_CLAIM), reject_rate=3)
+        verdicts = [gate.decide(SYN, now=10.0 + number / 10) for number in range(10)]
+        self.assertEqual(verdicts, [marks.REJECTED] * 3 + [DROP] * 7)
+        self.assertEqual((gate.refused[Reason.NO_CLAIM], gate.untold), (10, 7))
+        self.assertEqual(gate.decide(SYN, now=11.0), marks.REJECTED)
+
+    def test_tells_everybody_as_long_as_few_are_refused(self) -> None:
+        """Three in each second, for a minute."""
+        gate = self.make_gate(RecordingAllocator(refusal=Reason.NO_CLAIM), reject_rate=3)
+        self.assertEqual({gate.decide(SYN, now=number / 3) for number in range(180)}, {marks.REJECTED})
+
+    def test_regards_another_rate_from_the_next_second_on(self) -> None:
+        """What a reload changes."""
+        gate = self.make_gate(RecordingAllocator(refusal=Reason.NO_CLAIM), reject_rate=1)
+        gate.decide(SYN, now=0.0)
+        gate.regard(2)
+        verdicts = [gate.decide(SYN, now=now) for now in (0.5, 1.0, 1.5, 1.6)]
+        self.assertEqual(verdicts, [DROP, marks.REJECTED, marks.REJECTED, DROP])
 
     def test_drops_malformed_packets_in_silence(self) -> None:
         """Nobody is asked about them."""
@@ -149,7 +171,7 @@ class FaultTests(GateTestCase):
             raise OSError("the log is full")
 
         faults = Faults(broken)
-        gate = Gate(RaisingAllocator(ValueError()), Strays(settings.Admission(), self.pushed.append), faults)
+        gate = Gate(RaisingAllocator(ValueError()), Strays(settings.Admission(), self.pushed.append), faults, 1000)
         self.assertEqual(gate.decide(SYN, now=1.0), DROP)
         self.assertEqual((faults.count, faults.unreported), (1, 1))
 

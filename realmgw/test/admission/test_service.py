@@ -30,7 +30,7 @@ class AdmissionServiceTests(SynchronousTestCase):
         self.reactor = MemoryReactor()
         self.queue = MemoryPacketQueue()
         strays = Strays(ADMISSION, lambda source: None)
-        self.gate = Gate(RecordingAllocator({(POOL, 6, 80): 5}), strays, Faults(log_fault))
+        self.gate = Gate(RecordingAllocator({(POOL, 6, 80): 5}), strays, Faults(log_fault), 1000)
         self.service = AdmissionService(ADMISSION, self.gate, self.reactor, Clock().seconds, self.queue)
 
     def deliver(self, packet: bytes) -> list[tuple[bytes, int]]:
