@@ -13,6 +13,7 @@
 
 #define FIRST_PORT 2000 /* of raw packets */
 #define RAW_PORTS 60000 /* so many source ports from there on */
+#define RAW_TURN_NS 10000 /* a pair of source address and port has its turn at least so often */
 
 /* The host has said who it is: the one behind the name, or a stranger. */
 static void identify(struct generator *g, uint32_t slot, uint32_t host, uint64_t time)
@@ -37,7 +38,9 @@ static struct probe probe_of(const struct generator *g, uint32_t slot)
 }
 
 /* The source turns fastest, so that neighbouring flows come from different clients; no pair comes again before
- * all others were used: a conntrack entry of an earlier flow would else take the packet past the gateway. */
+ * all others were used: a conntrack entry of an earlier flow would else take the packet past the gateway. That holds from
+ * one generator to the next as well: the clock tells where to begin, and it is ahead of whoever sends less than 100 000
+ * packets a second. */
 static bool send_raw(struct generator *g, uint32_t slot)
 {
     static uint64_t turn;
@@ -47,7 +50,7 @@ static bool send_raw(struct generator *g, uint32_t slot)
     struct ends ends = {.destination = flow->address, .destination_port = flow->target->port};
 
     if (!turn)
-        turn = chance() % ((uint64_t)sources->count * RAW_PORTS);
+        turn = now() / RAW_TURN_NS;
     ends.source = address_of_range(sources, turn);
     ends.source_port = (uint16_t)(FIRST_PORT + turn / sources->count % RAW_PORTS);
     turn++;
