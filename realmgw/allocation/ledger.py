@@ -105,6 +105,7 @@ class Ledger:
         address, target = reservation.address, reservation.service.target
         self.pool.remove(reservation, target & KEY)
         del self._lingers[reservation]
+        reservation.used = None  # else each would keep the other alive until the collector came
         address.gone_target, address.gone_until = target, now + LATE
         if self.last.get(target) is address:
             del self.last[target]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.state import State
@@ -298,3 +302,36 @@ class LearningTests(SynchronousTestCase):
             begun = now + 1.0 + visit * 0.0005
             scene.come(scene.get(ONE, now=begun), now=begun + 0.0001)
         self.assertTrue(before + 7 <= delays.total <= before + 10, delays.total - before)
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Nothing is collected meanwhile."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class GarbageTests(SynchronousTestCase):
+    """What is over is gone at once: a collector with a million claims to walk through stops the gateway for long."""
+
+    def test_leaves_nothing_to_the_collector(self) -> None:
+        """Claims that were used, with something to spare or without, that lapsed, were shared or taken from others."""
+        for scene in [Scene(size) for size in (2, 4, 16)]:
+            with no_collector():
+                kinds = [service(1), service(2, TCP, 80), service(3, TCP, 25), service(4, loose_packet=3), service(5)]
+                for number in range(600):
+                    now = number / 20
+                    scene.allocator.expire(now=now)
+                    answer = scene.ask(kinds[number % 5], (RESOLVER, OTHER)[number % 2], now=now)
+                    if isinstance(answer, bytes) and number % 7:
+                        asked = kinds[number % 5]
+                        scene.come(answer, (CLIENT, NEIGHBOUR)[number % 3 % 2], dport=asked.port or 80, now=now + 0.01)
+                self.assertGreater(scene.counters.by_claim, 100)
+                self.assertGreater(scene.counters.lapsed, 10)
+                self.assertEqual(gc.collect(), 0)
