@@ -48,8 +48,10 @@ from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.service import RecallService
 
-GC_THRESHOLDS = 50_000, 20, 100
-"""Claims live for seconds: the default of 700 only moves them from generation to generation."""
+GC_THRESHOLDS = 500_000, 20, 100
+"""Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
+among them, and only makes everybody wait (10 ms for each 50 000 objects). What it is for, connections and failures that
+refer to each other, is rare enough to come to half a million objects once in a long while."""
 
 ROWS = 2
 """So many times `allocation.max_groups` reputations are kept: groups, and the clients that they named."""
