@@ -12,9 +12,9 @@ from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from realmgw.admission.client import Judge
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.packet import COPY_RANGE
-from realmgw.admission.port import Judge
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.requestors import Requestor
 from realmgw.config import settings
@@ -134,40 +134,10 @@ class MemoryQueuedPacket:
         verdicts: What it was given: the mark it was accepted with, or None for a drop. One entry, or the code is wrong.
     """
 
-    def __init__(self, queue: MemoryPacketQueue, packet: bytes) -> None:
+    def __init__(self, packet: bytes) -> None:
         """Arrive."""
-        self._queue = queue
-        self._mark = 0
         self.packet = packet
         self.verdicts: list[int | None] = []
-
-    def get_payload(self) -> bytes:
-        """See `realmgw.admission.port.QueuedPacket`."""
-        return self.packet[:COPY_RANGE]
-
-    def set_mark(self, mark: int) -> None:
-        """See `realmgw.admission.port.QueuedPacket`.
-
-        Raises:
-            OverflowError: It does not fit 32 bits.
-        """
-        if not 0 <= mark < 1 << 32:
-            raise OverflowError("a mark has 32 bits")
-        self._mark = mark
-
-    def accept(self) -> None:
-        """See `realmgw.admission.port.QueuedPacket`."""
-        self._give(self._mark)
-
-    def drop(self) -> None:
-        """See `realmgw.admission.port.QueuedPacket`."""
-        self._give(None)
-
-    def _give(self, verdict: int | None) -> None:
-        if self.verdicts:
-            raise RuntimeError("Verdict already given for this packet")
-        self.verdicts.append(verdict)
-        self._queue.decided(self, verdict)
 
 
 class MemoryPacketQueue:
@@ -199,7 +169,7 @@ class MemoryPacketQueue:
         self.faults: deque[Exception] = deque()
 
     def bind(self, admission: settings.Admission, judge: Judge) -> None:
-        """See `realmgw.admission.port.PacketQueue`."""
+        """See `realmgw.admission.client.PacketQueue`."""
         if admission.queue in self._taken:
             raise PlatformError(f"packet queue {admission.queue} is taken by another process")
         self._taken.add(admission.queue)
@@ -213,7 +183,7 @@ class MemoryPacketQueue:
         elif len(self._waiting) >= self._length:
             self._queue_dropped += 1
         else:
-            queued = MemoryQueuedPacket(self, packet)
+            queued = MemoryQueuedPacket(packet)
             self.packets.append(queued)
             self._waiting.append(queued)
             self._undelivered.append(queued)
@@ -222,18 +192,12 @@ class MemoryPacketQueue:
         """The next message tells that some were lost."""
         self._lost += 1
 
-    def decided(self, packet: MemoryQueuedPacket, mark: int | None) -> None:
-        """A packet got its verdict."""
-        self._waiting.remove(packet)
-        if mark is not None:
-            self.passed.append((packet.packet, mark))
-
     def fileno(self) -> int:
-        """See `realmgw.admission.port.PacketQueue`. No descriptor of this process has that number."""
+        """See `realmgw.admission.client.PacketQueue`. No descriptor of this process has that number."""
         return -1 if self._number is None else 1 << 20
 
     def run(self, limit: int) -> int:
-        """See `realmgw.admission.port.PacketQueue`."""
+        """See `realmgw.admission.client.PacketQueue`."""
         if self.faults:
             raise self.faults.popleft()
         taken = 0
@@ -243,15 +207,25 @@ class MemoryPacketQueue:
                 self._lost -= 1
                 self.overruns += 1
             elif self._judge is not None:
-                self._judge(self._undelivered.popleft())
+                self._decide(self._undelivered.popleft(), self._judge)
         return taken
 
+    def _decide(self, packet: MemoryQueuedPacket, judge: Judge) -> None:
+        mark = 0
+        try:
+            mark = judge(packet.packet[:COPY_RANGE])
+        finally:
+            packet.verdicts.append(mark or None)
+            self._waiting.remove(packet)
+            if mark:
+                self.passed.append((packet.packet, mark))
+
     def status(self) -> QueueStatus | None:
-        """See `realmgw.admission.port.PacketQueue`."""
+        """See `realmgw.admission.client.PacketQueue`."""
         return None if self._number is None else QueueStatus(1, len(self._waiting), self._queue_dropped, 0)
 
     def close(self) -> None:
-        """See `realmgw.admission.port.PacketQueue`."""
+        """See `realmgw.admission.client.PacketQueue`."""
         if self._number is not None:
             self._taken.discard(self._number)
         self._number = self._judge = None

@@ -9,9 +9,10 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from realmgw.admission.client import KernelPacketQueue, PacketQueue
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.gate import Gate
-from realmgw.admission.port import KernelPacketQueue, PacketQueue, QueuePort
+from realmgw.admission.port import QueuePort
 from realmgw.config import settings
 
 _log = Logger()
@@ -57,7 +58,7 @@ class AdmissionService(Service):
         self._admission = admission
         self._gate = gate
         self._queue: PacketQueue = KernelPacketQueue() if queue is None else queue
-        self._port = QueuePort(gate.decide, self._queue, reactor, monotonic, gate.faults)
+        self._port = QueuePort(gate, self._queue, reactor, monotonic)
 
     @property
     def overruns(self) -> int:

@@ -29,8 +29,6 @@ KEY = 0xFF_FFFF
 """The part of `Service.target` that is the service key (protocol << 16 | port)."""
 LATE = 10.0  # seconds
 """For so long after a service left an address, a packet for it counts as one that came late."""
-LESSON = 0.001  # seconds
-"""After an experienced group has learned from an arrival, it learns from none for so long."""
 ROOM = 0.75
 """Below this load an exhausted pool counts as recovered."""
 
@@ -105,7 +103,7 @@ class Ledger:
         address, target = reservation.address, reservation.service.target
         self.pool.remove(reservation, target & KEY)
         del self._lingers[reservation]
-        reservation.used = None  # else each would keep the other alive until the collector came
+        reservation.used = None  # each would keep the other alive until the collector came
         address.gone_target, address.gone_until = target, now + LATE
         if self.last.get(target) is address:
             del self.last[target]
@@ -196,7 +194,7 @@ class Ledger:
         """End a claim whose client has come; its group learns from that, if it has not just learned."""
         group = claim.group
         if now >= group.learns_at:
-            _learn(claim, now)
+            outcomes.learn(claim, now)
         reputation, client = group.reputation, claim.client
         if client is not None:
             client.used(group, apart=outcomes.is_apart(claim), now=now)
@@ -378,22 +376,6 @@ class Ledger:
         times += [self._riders[0][0] + unseen] if self._riders else []
         times += [_end_of(next(iter(self._lingers)), self.linger())] if self._lingers else []
         return min(times) if times else None
-
-
-def _learn(claim: Claim, now: float) -> None:
-    """Let a group learn how long after its claim a client came, when it was the only claim there.
-
-    Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
-    youngest then: too little at times, but never the age of a claim that nobody will come for, from which the guard
-    would grow without end. One that has much learns no more than once in `LESSON`: a thousand a second tell enough.
-    """
-    group, claims = claim.group, claim.reservation.claims
-    if len(claims) == 1:
-        group.arrived(now - claim.created)
-    elif group.inexperienced:
-        group.arrived(now - next(reversed(claims.values())).created)
-    if not group.inexperienced:
-        group.learns_at = now + LESSON
 
 
 def _end_of(reservation: Reservation, linger: float) -> float:

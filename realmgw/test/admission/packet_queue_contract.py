@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from realmgw.admission.client import Judge, PacketQueue
+from realmgw.admission.gate import DROP
 from realmgw.admission.packet import COPY_RANGE
-from realmgw.admission.port import PacketQueue, QueuedPacket
 from realmgw.config import settings
 from realmgw.errors import PlatformError
 from realmgw.test.admission.packets import ipv4, udp
@@ -24,18 +24,20 @@ def datagram(data: bytes) -> bytes:
     return ipv4(17, udp(4000, 5353, data))
 
 
-def accept(packet: QueuedPacket) -> None:
-    """Judge everything fit to go on as it is."""
-    packet.accept()
+def accept(payload: bytes) -> int:
+    """Judge everything fit to go on."""
+    del payload
+    return 1
 
 
-def drop(packet: QueuedPacket) -> None:
+def drop(payload: bytes) -> int:
     """Judge nothing fit to go on."""
-    packet.drop()
+    del payload
+    return DROP
 
 
 class PacketQueueTestsMixin(SynchronousTestCase):
-    """The contract of `realmgw.admission.port.PacketQueue`."""
+    """The contract of `realmgw.admission.client.PacketQueue`."""
 
     def make_queue(self) -> PacketQueue:
         """A queue that is bound to nothing; it is closed after the test."""
@@ -49,36 +51,55 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         """The data and the mark of the datagrams that went on since the last call, in their order."""
         raise NotImplementedError
 
-    def bound(self, judge: Callable[[QueuedPacket], None]) -> PacketQueue:
+    def bound(self, judge: Judge) -> PacketQueue:
         """A queue that is bound."""
         queue = self.make_queue()
         queue.bind(ADMISSION, judge)
         return queue
 
     def test_lets_an_accepted_packet_go_on_with_its_mark(self) -> None:
-        """The mark that it was given last."""
-
-        def judge(packet: QueuedPacket) -> None:
-            packet.set_mark(1)
-            packet.set_mark(0x2000_0007)
-            packet.accept()
-
-        queue = self.bound(judge)
-        self.arrive(datagram(b"one"))
-        self.assertEqual(self.came_through(), [])
-        self.assertEqual(queue.run(10), 1)
-        self.assertEqual(self.came_through(), [(b"one", 0x2000_0007)])
+        """Any mark of 32 bits but 0."""
+        marks = [0x2000_0007, 1, 0xFFFF_FFFF]
+        queue = self.bound(lambda _: marks.pop())
+        for mark in list(reversed(marks)):
+            self.arrive(datagram(b"one"))
+            self.assertEqual(self.came_through(), [])
+            self.assertEqual(queue.run(10), 1)
+            self.assertEqual(self.came_through(), [(b"one", mark)])
 
     def test_ends_a_dropped_packet(self) -> None:
-        """Also when it had been given a mark."""
-
-        def judge(packet: QueuedPacket) -> None:
-            packet.set_mark(0x2000_0007)
-            packet.drop()
-
-        queue = self.bound(judge)
+        """And nobody hears of it."""
+        queue = self.bound(drop)
         self.arrive(datagram(b"one"))
         self.assertEqual((queue.run(10), self.came_through()), (1, []))
+
+    def test_gives_each_packet_of_a_turn_its_own_verdict(self) -> None:
+        """Whatever those before and behind it get, and in their order."""
+        verdicts = {b"0": 7, b"1": DROP, b"2": 0x4000_0000, b"3": DROP, b"4": 9}
+        queue = self.bound(lambda payload: verdicts[payload[28:]])
+        self.arrive(*(datagram(data) for data in verdicts))
+        self.assertEqual(queue.run(10), 5)
+        self.assertEqual(self.came_through(), [(data, mark) for data, mark in verdicts.items() if mark])
+        status = queue.status()
+        assert status is not None
+        self.assertEqual(status.waiting, 0)
+
+    def test_drops_a_packet_whose_judge_raises(self) -> None:
+        """It must not, but nothing may stay undecided; what was judged before it has its verdict."""
+
+        def judge(payload: bytes) -> int:
+            if payload[28:] == b"bad":
+                raise ValueError("broken")
+            return 5
+
+        queue = self.bound(judge)
+        self.arrive(datagram(b"one"), datagram(b"bad"), datagram(b"two"))
+        self.assertRaises(ValueError, queue.run, 10)
+        queue.run(10)
+        self.assertEqual(self.came_through(), [(b"one", 5), (b"two", 5)])
+        status = queue.status()
+        assert status is not None
+        self.assertEqual(status.waiting, 0)
 
     def test_takes_as_many_as_it_may(self) -> None:
         """The rest waits, in its order."""
@@ -97,9 +118,9 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         """From the IP header on, as many octets as the parser may need."""
         seen = list[bytes]()
 
-        def judge(packet: QueuedPacket) -> None:
-            seen.append(packet.get_payload())
-            packet.accept()
+        def judge(payload: bytes) -> int:
+            seen.append(payload)
+            return 1
 
         queue = self.bound(judge)
         short, long = datagram(b"short"), datagram(b"long" * 300)
@@ -107,18 +128,6 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         queue.run(2)
         self.assertEqual([len(payload) for payload in seen], [len(short), COPY_RANGE])
         self.assertEqual([payload[12:] for payload in seen], [short[12:], long[12:COPY_RANGE]])
-
-    def test_refuses_a_second_verdict(self) -> None:
-        """The first one stands."""
-
-        def judge(packet: QueuedPacket) -> None:
-            packet.accept()
-            self.assertRaises(RuntimeError, packet.drop)
-
-        queue = self.bound(judge)
-        self.arrive(datagram(b"one"))
-        queue.run(1)
-        self.assertEqual(self.came_through(), [(b"one", 0)])
 
     def test_drops_what_exceeds_its_length(self) -> None:
         """And counts it."""
@@ -151,7 +160,7 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         queue.close()
         queue.bind(ADMISSION, accept)
         self.arrive(datagram(b"one"))
-        self.assertEqual((queue.run(1), self.came_through()), (1, [(b"one", 0)]))
+        self.assertEqual((queue.run(1), self.came_through()), (1, [(b"one", 1)]))
 
     def test_can_not_be_had_twice(self) -> None:
         """The second one is told who has it; the first one goes on."""
@@ -160,4 +169,4 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         self.assertIn("packet queue 77 is taken", str(error))
         self.assertEqual(second.fileno(), -1)
         self.arrive(datagram(b"one"))
-        self.assertEqual((first.run(1), self.came_through()), (1, [(b"one", 0)]))
+        self.assertEqual((first.run(1), self.came_through()), (1, [(b"one", 1)]))

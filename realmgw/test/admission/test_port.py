@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.task import Clock
-from twisted.internet.testing import MemoryReactor
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from realmgw.admission.client import KernelPacketQueue
 from realmgw.admission.faults import Faults
-from realmgw.admission.port import KernelPacketQueue, QueuePort
+from realmgw.admission.port import FLOOD, OBSERVED, PAUSE, Flood, QueuePort
 from realmgw.config import settings
 from realmgw.errors import PlatformError
 from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, accept, datagram
@@ -64,17 +64,18 @@ class KernelPacketQueueTests(SynchronousTestCase):
 
 
 class QueuePortTestCase(SynchronousTestCase):
-    """Has a port on a queue in memory."""
+    """Has a port on a queue in memory, and is its gate."""
 
     def setUp(self) -> None:
         """A port that is not started; `self.marks` are the next decisions, an exception among them is raised."""
         self.queue = MemoryPacketQueue()
-        self.reactor = MemoryReactor()
-        self.clock = Clock()
+        self.reactor = MemoryReactorClock()
+        self.clock = self.reactor
+        self.admitted = 0
         self.faults = Faults(lambda _fault, _count: None)
         self.marks = list[int | Exception]()
         self.decided = list[tuple[bytes, float]]()
-        self.port = QueuePort(self.decide, self.queue, self.reactor, self.clock.seconds, self.faults)
+        self.port = QueuePort(self, self.queue, self.reactor, self.clock.seconds)
 
     def decide(self, payload: bytes, *, now: float) -> int:
         """The next decision; accept with mark 1 when none was laid ready."""
@@ -82,6 +83,7 @@ class QueuePortTestCase(SynchronousTestCase):
         mark = self.marks.pop(0) if self.marks else 1
         if isinstance(mark, Exception):
             raise mark
+        self.admitted += mark == 1
         return mark
 
     def started(self, packets: int = 0) -> None:
@@ -113,7 +115,7 @@ class QueuePortTests(QueuePortTestCase):
 
     def test_is_not_read_when_the_queue_is_taken(self) -> None:
         """The reactor never sees a port that could not start."""
-        port = QueuePort(self.decide, MemoryPacketQueue({77}), self.reactor, self.clock.seconds, self.faults)
+        port = QueuePort(self, MemoryPacketQueue({77}), self.reactor, self.clock.seconds)
         self.assertRaises(PlatformError, port.start, ADMISSION)
         self.assertEqual(self.reactor.getReaders(), [])
 
@@ -160,7 +162,7 @@ class QueuePortTests(QueuePortTestCase):
             self.queue.arrive(datagram(b"more"))
             return self.decide(payload, now=now)
 
-        self.port = QueuePort(refill, self.queue, self.reactor, self.clock.seconds, self.faults)
+        self.patch(self.port, "_decide", refill)
         self.started(packets=1)
         self.port.stop()
         self.assertEqual(len(self.decided), ADMISSION.queue_length)
@@ -187,52 +189,6 @@ class QueuePortFaultTests(QueuePortTestCase):
         self.started(packets=1)
         self.port.doRead()
         self.assertEqual((self.verdicts(), self.faults.count), ([[None]], 1))
-
-    def test_keeps_a_verdict_that_was_given_before_the_fault(self) -> None:
-        """A packet does not get a second one."""
-
-        class AcceptedAndBroken:
-            """Accepting works, and raises."""
-
-            verdicts = 0
-
-            def get_payload(self) -> bytes:
-                return datagram(b"one")
-
-            def set_mark(self, mark: int) -> None:
-                """Nothing to see."""
-
-            def accept(self) -> None:
-                self.verdicts += 1
-                raise OSError("after the verdict")
-
-            def drop(self) -> None:
-                raise RuntimeError("Verdict already given for this packet")
-
-        packet = AcceptedAndBroken()
-        self.port._judge(packet)
-        self.assertEqual((packet.verdicts, self.faults.count), (1, 1))
-
-    def test_counts_a_drop_that_fails(self) -> None:
-        """There is nothing else to be done for that packet; the others go on."""
-
-        class Broken:
-            """Nothing works."""
-
-            def get_payload(self) -> bytes:
-                raise OSError("no payload")
-
-            def set_mark(self, mark: int) -> None:
-                raise OSError("no mark")
-
-            def accept(self) -> None:
-                raise OSError("no verdict")
-
-            def drop(self) -> None:
-                raise OSError("no verdict")
-
-        self.port._judge(Broken())
-        self.assertEqual(self.faults.count, 2)
 
     def test_does_not_raise_when_the_descriptor_can_not_be_read(self) -> None:
         """An exception would end all reading; it is counted, and the next turn tries again."""
@@ -269,3 +225,96 @@ class QueuePortFaultTests(QueuePortTestCase):
             self.port.doRead()
         good = [mark if isinstance(mark, int) and 0 < mark < 1 << 32 else None for mark in marks]
         self.assertEqual(self.verdicts(), [[mark] for mark in good])
+
+
+class FloodTests(SynchronousTestCase):
+    """When so many are refused that the queue is polled."""
+
+    def test_rages_from_that_rate_on(self) -> None:
+        """Whatever a turn takes; admitted packets do not count."""
+        for taken, admitted, rages in ((200, 0, True), (199, 0, False), (300, 100, True), (300, 101, False)):
+            flood = Flood()
+            flood.note(0, 0, 0.0)
+            flood.note(taken, admitted, 0.01)
+            self.assertEqual(flood.rages, rages, (taken, admitted))
+
+    def test_is_the_sum_of_several_turns(self) -> None:
+        """Within the time after which it is found out, nothing is decided."""
+        flood = Flood()
+        flood.note(0, 0, 100.0)
+        for turn in range(1, 10):
+            flood.note(32, 0, 100.0 + turn / 1000)
+            self.assertFalse(flood.rages)
+        flood.note(32, 0, 100.0101)
+        self.assertTrue(flood.rages)
+
+    def test_ends_when_fewer_come(self) -> None:
+        """And a burst after a long silence is none."""
+        flood = Flood()
+        flood.note(400, 0, 0.01)
+        self.assertTrue(flood.rages)
+        flood.note(200, 0, 0.03)
+        self.assertFalse(flood.rages)
+        flood.note(1000, 0, 200.0)
+        self.assertFalse(flood.rages)
+
+
+class PollingTests(QueuePortTestCase):
+    """A port while a flood rages."""
+
+    def rage(self) -> None:
+        """Refuses so many packets in one observation that the flood is seen."""
+        self.started()
+        self.port.doRead()
+        self.refuse(int(FLOOD * OBSERVED * 2))
+        while self.queue.run(0) == 0 and self.marks:
+            self.port.doRead()
+        self.clock.advance(OBSERVED)
+        self.refuse(1)
+        self.port.doRead()
+
+    def refuse(self, count: int) -> None:
+        """So many packets come that will be refused."""
+        for _ in range(count):
+            self.queue.arrive(datagram(b"stray"))
+            self.marks.append(0)
+            if len(self.marks) == ADMISSION.queue_length:
+                while self.marks:
+                    self.port.doRead()
+
+    def test_is_out_of_the_reactor_and_looks_again(self) -> None:
+        """After a millisecond, and takes what came meanwhile."""
+        self.rage()
+        self.assertEqual(self.reactor.getReaders(), [])
+        self.refuse(3)
+        self.reactor.advance(PAUSE)
+        self.assertEqual(self.marks, [])
+
+    def test_looks_again_at_once_when_more_waits(self) -> None:
+        """So many packets per turn hold all the same."""
+        self.rage()
+        taken, run = list[int](), self.queue.run
+
+        def note(limit: int) -> int:
+            taken.append(run(limit))
+            return taken[-1]
+
+        self.patch(self.queue, "run", note)
+        self.refuse(3 * ADMISSION.per_turn + 1)
+        self.reactor.advance(PAUSE)
+        self.assertEqual(taken, [*[ADMISSION.per_turn] * 3, 1])
+
+    def test_waits_for_packets_again_when_it_is_over(self) -> None:
+        """At the first look after the observation."""
+        self.rage()
+        for _ in range(int(OBSERVED / PAUSE) + 2):
+            self.reactor.advance(PAUSE)
+        self.assertEqual((self.reactor.getReaders(), self.reactor.getDelayedCalls()), ([self.port], []))
+
+    def test_can_be_stopped(self) -> None:
+        """What waits is decided, and nothing is left in the reactor."""
+        self.rage()
+        self.refuse(9)
+        self.port.stop()
+        self.assertEqual((self.reactor.getReaders(), self.reactor.getDelayedCalls(), self.marks), ([], [], []))
+        self.assertEqual(self.port.fileno(), -1)

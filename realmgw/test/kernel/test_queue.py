@@ -16,10 +16,10 @@ from contextlib import ExitStack, contextmanager
 from twisted.internet.epollreactor import EPollReactor
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.admission.client import MESSAGE_SPACE, QUEUE_TABLE, KernelPacketQueue
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
-from realmgw.admission.port import MESSAGE_SPACE, QUEUE_TABLE, KernelPacketQueue
 from realmgw.admission.service import AdmissionService, log_fault
 from realmgw.admission.strays import Strays
 from realmgw.config import settings
@@ -149,7 +149,7 @@ class StartTests(KernelTestCase):
     def test_names_the_missing_capability(self) -> None:
         """A process without CAP_NET_ADMIN is told so."""
         program = (
-            "from realmgw.admission.port import KernelPacketQueue\nfrom realmgw.config.settings import Admission\n"
+            "from realmgw.admission.client import KernelPacketQueue\nfrom realmgw.config.settings import Admission\n"
             "from realmgw.errors import PlatformError\n"
             "try:\n    KernelPacketQueue().bind(Admission(), print)\nexcept PlatformError as error:\n    print(error)"
         )
