@@ -46,6 +46,7 @@ class Ledger:
         self.pool = Pool(networks)
         self.counters = Counters()
         self.dead = DeadByExperience()
+        self._credit_most = outcomes.credit_most(self.pool.size)
         self.expected: dict[int, dict[Group, Reservation]] = {}
         """By target, and by the groups that have claims pending for it: where the last of each group was made."""
         self.last: dict[int, Address] = {}
@@ -201,7 +202,7 @@ class Ledger:
         else:
             if now >= reputation.until:
                 group.turn(now)
-            if claim.bare and group.credit < outcomes.CREDIT_MOST:
+            if claim.bare and group.credit < self._credit_most:
                 group.credit += 1
             if claim.reservation.shares is None:
                 reputation.ok += 1
@@ -271,6 +272,7 @@ class Ledger:
         """Add the addresses of further prefixes; those that were about to leave stay."""
         returning = [address for address in self.pool.within(networks) if address in self.pool.leaving]
         self.pool.extend(networks)
+        self._credit_most = outcomes.credit_most(self.pool.size)
         for address in returning:
             self._hold_less(address, None)
 
@@ -291,7 +293,9 @@ class Ledger:
                 self._hide(reservation)
             else:
                 self._remove(reservation, now)
-        return self.pool.leave(address)
+        left = self.pool.leave(address)
+        self._credit_most = outcomes.credit_most(self.pool.size)
+        return left
 
     def _hide(self, reservation: Reservation) -> None:
         """Let no further claim find a reservation."""

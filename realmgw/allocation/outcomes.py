@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from realmgw.allocation.state import Claim
 
 CREDIT_MOST = 20
-"""So many claims that were used at most speak for a group that is taken at its word."""
+"""So many claims that were used at most speak for a group that is taken at its word, in a small pool."""
+CREDIT_SHARE = 4
+"""In a larger one, one for each so many addresses: where thousands of clients come a second, some dozens of them may
+stay away at once, and what is lost by believing that is a sixteenth of the pool."""
 PRICE = 4
 """So many of them one speaks against that nobody used; with more than one in five it is not taken at its word."""
 DOUBT = 60.0  # seconds
@@ -47,6 +50,11 @@ def learn(claim: Claim, now: float) -> None:
         group.arrived(now - next(reversed(claims.values())).created)
     if not group.inexperienced:
         group.learns_at = now + LESSON
+
+
+def credit_most(size: int) -> int:
+    """How many used claims at most speak for a group, by the size of the pool in addresses."""
+    return max(CREDIT_MOST, size // CREDIT_SHARE)
 
 
 def is_apart(claim: Claim) -> bool:

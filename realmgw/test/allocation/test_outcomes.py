@@ -100,6 +100,19 @@ class AttributionTests(OutcomeTestCase):
         self.assertTrue(is_known(group, pressed=False, now=OVER))
         self.assertEqual(self.outcomes(OTHER), [(outcomes.PRICE, 0, 0)])
 
+    def test_in_a_large_pool_more_clients_speak_for_the_word_of_their_group(self) -> None:
+        """One for each four addresses: dozens that stay away at once are few among thousands that came."""
+        for pool, idle, known in ((8, 5, True), (8, 6, False), (160, 10, True), (160, 11, False)):
+            self.scene = Scene(pool, linger=0.0)
+            self.allocator = self.scene.allocator
+            group = self.known(now=0.0)
+            for number in range(200):
+                self.scene.visit(ONE, OTHER, now=0.1 + number / 1000, after=0.0005)
+            for _ in range(idle):
+                self.scene.get(ONE, OTHER, now=0.9)
+            self.allocator.expire(now=0.9 + 2.0)
+            self.assertEqual(is_known(group, pressed=False, now=OVER), known, (pool, idle))
+
     def test_an_idle_query_that_showed_where_it_came_from_is_bad_for_its_group(self) -> None:
         """Nobody else can have sent it."""
         self.known(now=0.5)
