@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
@@ -112,13 +113,20 @@ def _gateway(title: str, count: int, asked: int) -> Iterator[Contender]:
 
 @contextlib.contextmanager
 def _defended(defence: Defence) -> Iterator[Contender]:
-    """A gateway with a policy; its resolver has come by TCP."""
+    """A gateway with a policy; its resolver has come by TCP, and its client has come as well."""
     with _testbed(defence.title.replace(" ", "-")) as (testbed, hosts_process):
         hosts = subscribers(NAMES)
         gateway = _start_gateway(testbed, hosts, defence)
         names = generator.write_names(testbed.folder / "names", hosts)
-        testbed.call("public", asyncio.run, client.resolve(next(iter(hosts)), tcp=True, source=CLIENT))
+        testbed.call("public", _visit, next(iter(hosts)))
         yield Contender(defence.title, testbed, gateway.pid, hosts_process, names)
+
+
+def _visit(name: str) -> None:
+    """Shows where the resolver is, and sends a first packet, so that its first query was not for nothing."""
+    address = asyncio.run(client.address_of(name, tcp=True, source=CLIENT))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"", (address, 9))
 
 
 def _asked_for_all(contender: Contender) -> Contender:
