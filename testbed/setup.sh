@@ -20,7 +20,7 @@ APT_PACKAGES=(
 
 # What ./testbed/kmod-check needs besides: Debian's kernels are booted under qemu, and a module is built for them.
 KMOD_PACKAGES=(
-    qemu-system-x86 busybox-static cpio kmod libxtables-dev libelf-dev xz-utils debian-archive-keyring
+    qemu-system-x86 busybox-static cpio kmod libxtables-dev libelf-dev xz-utils debian-archive-keyring dkms
 )
 
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is skipped, by name.
