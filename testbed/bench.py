@@ -312,15 +312,8 @@ def main() -> int:
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
     options = parser.parse_args()
     generator.build()
-    try:
-        text, met = (report_policy if options.policy else report)(options.quick)
-    except TestbedError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    print(text)
-    if options.write:
-        figures.write(options.write, text, "policy" if options.policy else "")
-    return 0 if met else 1
+    measured, name = (report_policy, "policy") if options.policy else (report, "")
+    return figures.publish("bench", lambda: measured(options.quick), options.write, name)
 
 
 if __name__ == "__main__":

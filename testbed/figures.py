@@ -11,12 +11,16 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from testbed.topology import TestbedError
+
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 """The lines around what `write` replaces."""
+IMPOSSIBLE = 2
+"""The exit status when nothing could be measured."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -107,3 +111,26 @@ def write(document: Path, text: str, name: str = "") -> None:
     if not found or not end:
         sys.exit(f"{document} has no lines {begin} and {END}: add them where the figures shall be")
     document.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{END}{after}")
+
+
+def publish(program: str, measure: Callable[[], tuple[str, bool]], document: Path | None, name: str = "") -> int:
+    """Measures, prints the report, and puts it into its place in a document.
+
+    Args:
+        program: Whom to name when it can not be measured.
+        measure: Gives the report, and whether all targets were met.
+        document: Where it has its place, if that is wanted.
+        name: The name of that place.
+
+    Returns:
+        The exit status: 0 when every target was met, 1 when not, 2 when it could not be measured.
+    """
+    try:
+        text, met = measure()
+    except TestbedError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return IMPOSSIBLE
+    print(text)
+    if document is not None:
+        write(document, text, name)
+    return 0 if met else 1

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from realmgw.config.settings import Admission, Datapath
 from realmgw.datapath import marks
@@ -34,7 +32,7 @@ def start(testbed: Testbed, hosts: Mapping[str, str], pool: str) -> subprocess.P
     arguments = ["--dns", GATEWAY, "--names", str(names), "--pool", pool]
     arguments += ["--queue", str(queue.queue), "--queue-length", str(queue.queue_length)]
     process = testbed.spawn("gwa", [str(generator.BUILD / "floor"), *arguments], log="floor.log")
-    _wait_for_server(testbed, process)
+    generator.wait_for_socket(testbed, "gwa", process, f"{GATEWAY}:53", log="floor.log")  # it binds the queue before
     return process
 
 
@@ -47,17 +45,3 @@ def _in_order_of_marks(testbed: Testbed, hosts: Mapping[str, str]) -> dict[str, 
     if sorted(mark for mark, _ in elements) != [marks.admitted(index + 1) for index in range(len(names))]:
         raise TestbedError("the rules have other hosts than the floor shall serve")
     return {names[address]: address for address in addresses}
-
-
-def _wait_for_server(testbed: Testbed, process: subprocess.Popen[bytes]) -> None:
-    """Waits until the floor listens for queries: it binds the queue before.
-
-    Raises:
-        TestbedError: It ended, or did not begin within 5 seconds.
-    """
-    end = time.monotonic() + 5.0
-    while process.poll() is None and time.monotonic() < end:
-        if f"{GATEWAY}:53" in testbed.run("gwa", ["ss", "--udp", "--listening", "--numeric", "--no-header"]).stdout:
-            return
-        time.sleep(0.02)
-    raise TestbedError("the floor did not start: " + Path(testbed.folder, "floor.log").read_text())

@@ -205,22 +205,32 @@ def start_hosts(testbed: Testbed) -> subprocess.Popen[bytes]:
         testbed: A running testbed.
     """
     process = testbed.spawn("test_gwa", [str(BUILD / "echo"), str(PORT)], log="echo.log")
-    _wait_for_port(testbed, process)
+    wait_for_socket(testbed, "test_gwa", process, f":{PORT}", log="echo.log")
     return process
 
 
-def _wait_for_port(testbed: Testbed, process: subprocess.Popen[bytes]) -> None:
-    """Waits until the hosts listen.
+def wait_for_socket(
+    testbed: Testbed, namespace: str, process: subprocess.Popen[bytes], where: str, *, log: str
+) -> None:
+    """Waits until a process listens.
+
+    Args:
+        testbed: Where it was started.
+        namespace: In which of its namespaces.
+        process: It.
+        where: `ADDRESS:PORT` of TCP or UDP, or the end of it.
+        log: The file that has its output.
 
     Raises:
-        TestbedError: They ended, or did not begin within 5 seconds.
+        TestbedError: It ended, or did not begin within 5 seconds.
     """
     end = time.monotonic() + 5.0
     while process.poll() is None and time.monotonic() < end:
-        if f":{PORT}" in testbed.run("test_gwa", ["ss", "--listening", "--tcp", "--numeric", "--no-header"]).stdout:
+        listed = testbed.run(namespace, ["ss", "--listening", "--tcp", "--udp", "--numeric", "--no-header"])
+        if where in listed.stdout:
             return
         time.sleep(0.02)
-    raise TestbedError("the hosts did not start: " + (testbed.folder / "echo.log").read_text())
+    raise TestbedError(f"{Path(log).stem} did not start: {(testbed.folder / log).read_text()}")
 
 
 def run_flows(testbed: Testbed, load: Load, watched: Sequence[int] = ()) -> Outcome:

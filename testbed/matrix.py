@@ -30,7 +30,7 @@ from testbed.resolvers import RESOLVERS, Kind, Resolver
 from testbed.rounds import Verdict
 from testbed.sender import connect_tcp
 from testbed.template import TCP, Option, Place
-from testbed.topology import CLIENT, GATEWAY, Testbed, TestbedError
+from testbed.topology import CLIENT, GATEWAY, Testbed
 
 NONE = "none"
 """What the tables call no challenge."""
@@ -239,15 +239,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
     options = parser.parse_args()
     generator.build()
-    try:
-        text, met = report(QUICK_COUNT if options.quick else COUNT)
-    except TestbedError as error:
-        print(f"matrix: {error}", file=sys.stderr)
-        return 2
-    print(text)
-    if options.write:
-        figures.write(options.write, text)
-    return 0 if met else 1
+    return figures.publish("matrix", lambda: report(QUICK_COUNT if options.quick else COUNT), options.write)
 
 
 if __name__ == "__main__":

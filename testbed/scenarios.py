@@ -21,7 +21,7 @@ import attrs
 from testbed import figures, generator, quiet
 from testbed.gateway import ON_LINK_POOL, ZONE, Gateway, Subscriber
 from testbed.generator import Load, Outcome, Strays
-from testbed.topology import ON_LINK, Testbed, TestbedError
+from testbed.topology import ON_LINK, Testbed
 
 HOSTS = 10
 """Private hosts."""
@@ -210,16 +210,9 @@ def main() -> int:
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
     options = parser.parse_args()
     generator.build()
-    try:
-        chosen = [scenario for scenario in SCENARIOS if options.only in scenario.title]
-        text, met = report(chosen, options.seconds or (QUICK_SECONDS if options.quick else SECONDS))
-    except TestbedError as error:
-        print(f"scenarios: {error}", file=sys.stderr)
-        return 2
-    print(text)
-    if options.write:
-        figures.write(options.write, text)
-    return 0 if met else 1
+    chosen = [scenario for scenario in SCENARIOS if options.only in scenario.title]
+    seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    return figures.publish("scenarios", lambda: report(chosen, seconds), options.write)
 
 
 if __name__ == "__main__":

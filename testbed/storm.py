@@ -422,6 +422,24 @@ def _is_quick(flows: Outcome) -> bool:
     return flows.resolve.p99 / 1000 < P99_LIMIT
 
 
+def report(reloads: int, subscribers: int, seed: int) -> tuple[str, bool]:
+    """Measures everything.
+
+    Args:
+        reloads: Of the storm.
+        subscribers: For single reloads.
+        seed: What the changes follow from.
+
+    Returns:
+        The report in Markdown, and whether all targets were met.
+    """
+    verdicts = judge_storm(run_storm(reloads, seed))
+    verdicts += judge_many(subscribers, *run_many(subscribers, 20))
+    rows = [[each.target, each.figure, figures.met(each.met)] for each in verdicts]
+    text = figures.machine() + "\n" + figures.table(["target", "figure", "met"], rows)
+    return text, all(each.met for each in verdicts)
+
+
 def main() -> int:
     """Runs both; the exit status is 0 when every target was met."""
     parser = argparse.ArgumentParser(prog="reload-storm", description="Reloads while flows go through.")
@@ -433,18 +451,7 @@ def main() -> int:
     options = parser.parse_args()
     generator.build()
     reloads, subscribers = (100, 10_000) if options.quick else (options.reloads, options.subscribers)
-    try:
-        verdicts = judge_storm(run_storm(reloads, options.seed))
-        verdicts += judge_many(subscribers, *run_many(subscribers, 20))
-    except TestbedError as error:
-        print(f"reload-storm: {error}", file=sys.stderr)
-        return 2
-    rows = [[each.target, each.figure, figures.met(each.met)] for each in verdicts]
-    text = figures.machine() + "\n" + figures.table(["target", "figure", "met"], rows)
-    print(text)
-    if options.write:
-        figures.write(options.write, text)
-    return 0 if all(each.met for each in verdicts) else 1
+    return figures.publish("reload-storm", lambda: report(reloads, subscribers, options.seed), options.write)
 
 
 if __name__ == "__main__":

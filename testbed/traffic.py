@@ -147,20 +147,28 @@ def main() -> int:
         return 0
     generator.build()
     plan = QUICK if options.quick else FULL
-    begin = time.monotonic()
-    try:
-        runs, flooded = measure_noise(plan, options.only), measure_floods(plan, options.only)
-    except (TestbedError, template.TemplateError) as error:
-        print(f"traffic: {error}", file=sys.stderr)
-        return 2
-    text, met = report(runs, flooded, plan)
-    print(text + f"\n({time.monotonic() - begin:.0f} s)")
-    _keep(runs, flooded)
-    if options.write:
-        figures.write(options.write, text)
+    status = figures.publish("traffic", lambda: _measure(plan, options.only), options.write)
+    if options.write and status != figures.IMPOSSIBLE:
         with contextlib.suppress(FileNotFoundError):
             _plot()
-    return 0 if met else 1
+    return status
+
+
+def _measure(plan: Plan, only: str) -> tuple[str, bool]:
+    """Measures everything, and keeps what is needed to draw it.
+
+    Raises:
+        TestbedError: It can not be done.
+    """
+    begin = time.monotonic()
+    try:
+        runs, flooded = measure_noise(plan, only), measure_floods(plan, only)
+    except template.TemplateError as error:
+        raise TestbedError(str(error)) from error
+    _keep(runs, flooded)
+    text, met = report(runs, flooded, plan)
+    print(f"({time.monotonic() - begin:.0f} s)")
+    return text, met
 
 
 if __name__ == "__main__":
