@@ -34,8 +34,7 @@ class Defence:
         own = configuration([ON_LINK_POOL])
         own["zones"][ALIASES] = {**copy.deepcopy(own["zones"][ZONE]), "aliases": True}
         own["dns"]["cookies"] = {"enabled": self.cookies}
-        if self.rate_limit:
-            own["dns"]["rate_limit"] = {"per_second": self.rate_limit}
+        own["dns"]["rate_limit"] = {"per_second": self.rate_limit}
         policy: dict[str, Any] = {"challenges": dict.fromkeys(self.challenges, True)}
         if not self.bands:
             policy["system_load"] = []
