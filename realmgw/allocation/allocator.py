@@ -390,5 +390,6 @@ class Allocator:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self.counters.served += 1
             self._ledger.claim(reservation, waiter.group, waiter.question, waiter.client, rides=False, now=now)
+            reservation.claims[waiter.question].waited = True
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

@@ -160,13 +160,23 @@ class Arrivals:
             self._make_room(reservation.sources, src, now)
         reservation.sources[src] = now
         self._ledger.use(claim, now=now)
-        claim.spare = self._ledger.settings.claim_sources - 1
-        if service.loose_packet:
-            claim.spare = _loosely(claim.spare, service)
+        if not claim.courtesy:
+            claim.spare = self._ledger.settings.claim_sources - 1
+            if service.loose_packet:
+                claim.spare = _loosely(claim.spare, service)
         if claim.spare:
             _keep(claim, reservation, now)
         if self._queue.size:
+            if claim.spare and (claim.waited or claim.courtesy):
+                self._ask_to_stay(claim, now)
             self._serve(now)
+
+    def _ask_to_stay(self, claim: Claim, now: float) -> None:
+        """Others may have been told the same answer, and come in a moment: the next of those who wait has time."""
+        host, ledger = claim.reservation.service.host, self._ledger
+        if ledger.settings.company > 0 and ledger.pending.get(host.index, 0) < host.max_claims:
+            ledger.keep(claim, claim.spare - 1, now=now)
+            claim.spare = 0
 
     def _remember(self, sources: dict[bytes, float], src: bytes, now: float) -> None:
         if len(sources) >= SOURCES_ANY:

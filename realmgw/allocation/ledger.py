@@ -147,13 +147,7 @@ class Ledger:
         claim = Claim(reservation, group, question, now, deadline, dead, network, client=client)
         claim.bare = group.passed > 0 and group.proven_at != now
         self.counters.claimed += 1
-        self._expect(reservation, group)
-        reservation.claims[question] = claim
-        if network is not None:
-            reservation.bound += 1
-        index = service.host.index
-        self.pending[index] = self.pending.get(index, 0) + 1
-        self._hold(address, group, dead)
+        self._stand(claim)
         if rides:
             heapq.heappush(self._riders, (deadline, next(self._order), claim))
         elif (expiry := self._expiries.get(service.timeout)) is not None:
@@ -161,6 +155,32 @@ class Ledger:
         else:
             self._expiries[service.timeout] = deque((claim,))
         return address.packed
+
+    def keep(self, used: Claim, spare: int, *, now: float) -> None:
+        """Keep the address for others who were told the same as the client who has just come, if it is ours still.
+
+        Args:
+            used: His claim, which has ended.
+            spare: How many more of them are let in after the next one.
+            now: The present.
+        """
+        if used.reservation.address.packed not in self.pool.addresses:
+            return
+        until = now + self.settings.company
+        claim = Claim(used.reservation, used.group, used, now, until, until, used.network, spare=spare, courtesy=True)
+        self._stand(claim)
+        heapq.heappush(self._riders, (until, next(self._order), claim))
+
+    def _stand(self, claim: Claim) -> None:
+        """Enter a claim everywhere but where it ends."""
+        reservation = claim.reservation
+        self._expect(reservation, claim.group)
+        reservation.claims[claim.question] = claim
+        if claim.network is not None:
+            reservation.bound += 1
+        index = reservation.service.host.index
+        self.pending[index] = self.pending.get(index, 0) + 1
+        self._hold(reservation.address, claim.group, claim.dead)
 
     def _expect(self, reservation: Reservation, group: Group) -> None:
         target, claims, shares = reservation.service.target, reservation.claims, reservation.shares
@@ -193,28 +213,15 @@ class Ledger:
 
     def use(self, claim: Claim, *, now: float) -> None:
         """End a claim whose client has come; its group learns from that, if it has not just learned."""
-        group = claim.group
-        if now >= group.learns_at:
-            outcomes.learn(claim, now)
-        reputation, client = group.reputation, claim.client
-        if client is not None:
-            client.used(group, apart=outcomes.is_apart(claim), now=now)
-        else:
-            if now >= reputation.until:
-                group.turn(now)
-            if claim.bare and group.credit < self._credit_most:
-                group.credit += 1
-            if claim.reservation.shares is None:
-                reputation.ok += 1
-            else:
-                reputation.neutral += 1
-                claim.reservation.doubtful = now
+        if not claim.courtesy:
+            outcomes.used(claim, self._credit_most, now)
         self._end(claim, now)
 
     def _lapse(self, claim: Claim, now: float) -> None:
         """End a claim that nobody came for."""
-        self.counters.lapsed += 1
-        outcomes.lapsed(claim, now)
+        if not claim.courtesy:
+            self.counters.lapsed += 1
+            outcomes.lapsed(claim, now)
         self._end(claim, now)
 
     def _end(self, claim: Claim, now: float) -> None:
@@ -329,8 +336,9 @@ class Ledger:
                 address.former = None
 
     def _void(self, claim: Claim, now: float) -> None:
-        self.counters.voided += 1
-        outcomes.voided(claim, now)
+        if not claim.courtesy:
+            self.counters.voided += 1
+            outcomes.voided(claim, now)
         self._end(claim, now)
 
     # Time

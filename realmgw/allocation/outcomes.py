@@ -1,6 +1,6 @@
 """What becomes of claims, and whose merit or fault it is.
 
-A claim that was used is good for the group that asked (see `Ledger.use`) and, if a client was named and is believed,
+A claim that was used is good for the group that asked and, if a client was named and is believed,
 for that one too. A claim that nobody used is bad for the client, if one was named and is believed: then the group did
 its part. Else it is bad for the group.
 
@@ -55,6 +55,32 @@ def learn(claim: Claim, now: float) -> None:
 def credit_most(size: int) -> int:
     """How many used claims at most speak for a group, by the size of the pool in addresses."""
     return max(CREDIT_MOST, size // CREDIT_SHARE)
+
+
+def used(claim: Claim, most: int, now: float) -> None:
+    """Count that the client of a claim, which is still there, has come.
+
+    Args:
+        claim: It.
+        most: How many such claims at most speak for the group.
+        now: The present, in monotonic seconds.
+    """
+    group = claim.group
+    if now >= group.learns_at:
+        learn(claim, now)
+    reputation, client = group.reputation, claim.client
+    if client is not None:
+        client.used(group, apart=is_apart(claim), now=now)
+        return
+    if now >= reputation.until:
+        group.turn(now)
+    if claim.bare and group.credit < most:
+        group.credit += 1
+    if claim.reservation.shares is None:
+        reputation.ok += 1
+    else:
+        reputation.neutral += 1
+        claim.reservation.doubtful = now
 
 
 def is_apart(claim: Claim) -> bool:

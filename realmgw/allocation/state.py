@@ -78,6 +78,10 @@ class Claim:
     """Who is expected, where the asker told it and is believed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
+    waited: bool = False
+    """Its query has waited, and a resolver may have kept other clients with that question waiting for the answer."""
+    courtesy: bool = False
+    """It keeps the address for those; what becomes of it is nobody's merit or fault."""
     bare: bool = False
     """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
     it."""

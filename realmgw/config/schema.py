@@ -240,6 +240,7 @@ ALLOCATION = Section(
         "share_load": Key(number(0.0, 1.0)),
         "claim_sources": Key(integer(1, 100)),
         "linger": Key(remembered(Label.LINGER, number(0.0, MAX_DURATION))),
+        "company": Key(number(0.0, 1.0)),
         "linger_loaded": Key(remembered(Label.LINGER_LOADED, number(0.0, MAX_DURATION))),
         "wait_udp": Key(number(0.0, 10.0)),
         "wait_tcp": Key(number(0.0, 10.0)),

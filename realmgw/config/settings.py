@@ -204,6 +204,9 @@ class Allocation:
     """Load (waiting addresses / pool size) from which claims of different resolver groups may share an address."""
     claim_sources: int = 2
     """How many different senders one claim may let in until its deadline; 1 = strict."""
+    company: float = 0.03  # seconds
+    """For so long after the client of a query that has waited came, others who wait do not get its address: a resolver
+    asks once for all of its clients that ask meanwhile."""
     linger: float = 10.0  # seconds
     """How long an address still belongs to its host after the last claim was used, at a load below 0.5."""
     linger_loaded: float = 1.0  # seconds

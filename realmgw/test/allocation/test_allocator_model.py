@@ -50,7 +50,7 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
     def start(self, size: int, share: float, strict: bool) -> None:
         """An allocator, and a model that knows nothing yet."""
         self.settings = Allocation(
-            linger=LINGER, share_load=share, claim_sources=1 if strict else 2, max_waiting=4, max_groups=64
+            linger=LINGER, share_load=share, claim_sources=1 if strict else 2, company=0.0, max_waiting=4, max_groups=64
         )
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(size)]
         self.now, self.size = 100.0, size

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
     OTHER,
     RESOLVER,
+    STRAY,
     TCP,
     UDP,
     Scene,
@@ -85,6 +87,7 @@ class WaitTests(SynchronousTestCase):
             self.scene.wait(asked, question=question, now=0.1)
         self.scene.come(self.address, now=0.2)
         self.scene.come(self.address, NEIGHBOUR, now=0.3)
+        self.scene.allocator.expire(now=0.4)
         self.assertEqual([question for question, _ in self.scene.told], [0, 1])
 
     def test_the_queue_is_bounded(self) -> None:
@@ -225,3 +228,65 @@ class RideTests(SynchronousTestCase):
         """An address that died meanwhile goes to those who wait before a new query is looked at."""
         self.assertIs(self.scene.ask(THREE, now=0.6), Reason.EXHAUSTED)
         self.assertEqual(self.scene.told, [("waits", self.address)])
+
+
+class CompanyTests(SynchronousTestCase):
+    """Clients of a resolver that asked once for several of them, while others wait."""
+
+    def crowded(self, **settings: float) -> tuple[Scene, bytes]:
+        """One address, whose client is there; two queries wait, and the first of them is served at 0.1."""
+        scene = Scene(1, policy=None, **settings)
+        address = scene.get(ONE, now=0.0)
+        for number, asked in enumerate((TWO, THREE)):
+            self.assertIsNone(scene.wait(asked, OTHER, number, now=0.01))
+        scene.come(address, now=0.1)
+        self.assertEqual(scene.told, [(0, address)])
+        return scene, address
+
+    def test_the_address_is_kept_for_a_second_client(self) -> None:
+        """He comes a moment after the first, and reaches the same host; then it passes on at once."""
+        scene, address = self.crowded()
+        self.assertEqual(scene.come(address, CLIENT, now=0.11), TWO.host.index)
+        self.assertEqual(len(scene.told), 1)
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.12), TWO.host.index)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_not_for_long(self) -> None:
+        """Without a second client it passes on when the time is over, and that is nobody's fault."""
+        scene, address = self.crowded()
+        scene.come(address, CLIENT, now=0.11)
+        group = scene.allocator.groups.of(OTHER)
+        before = group.reputation.ok, group.reputation.nok, group.reputation.neutral, scene.counters.lapsed
+        scene.allocator.expire(now=0.139)
+        self.assertEqual(len(scene.told), 1)
+        self.assertEqual(scene.allocator.expire(now=0.1401), scene.allocator.expire(now=0.1401))
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+        after = group.reputation.ok, group.reputation.nok, group.reputation.neutral, scene.counters.lapsed
+        self.assertEqual(before, after)
+
+    def test_for_no_more_than_a_claim_lets_in(self) -> None:
+        """Three senders: the first, and two more while it is kept."""
+        scene, address = self.crowded(claim_sources=3)
+        for number, source in enumerate((CLIENT, NEIGHBOUR, STRAY)):
+            self.assertEqual(len(scene.told), 1)
+            self.assertEqual(scene.come(address, source, now=0.11 + number / 1000), TWO.host.index)
+        self.assertEqual(len(scene.told), 2)
+
+    def test_for_nobody_where_claims_are_strict_or_nobody_waits(self) -> None:
+        """Then the address passes on as soon as it may, or lingers."""
+        for settings in ({"claim_sources": 1}, {"company": 0.0}):
+            scene, address = self.crowded(**settings)
+            scene.come(address, CLIENT, now=0.11)
+            self.assertEqual(scene.told, [(0, address), (1, address)])
+        scene, address = self.crowded()
+        scene.allocator.forget({THREE.target}, now=0.1)
+        scene.come(address, CLIENT, now=0.11)
+        self.assertEqual(scene.allocator.pool.counts()[State.LINGERING], 1)
+
+    def test_goes_when_the_host_goes(self) -> None:
+        """And the next one is served."""
+        scene, address = self.crowded()
+        scene.come(address, CLIENT, now=0.11)
+        scene.allocator.forget({TWO.target}, now=0.115)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+        self.assertEqual(scene.counters.voided, 0)
