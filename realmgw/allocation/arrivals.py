@@ -172,9 +172,13 @@ class Arrivals:
             self._serve(now)
 
     def _ask_to_stay(self, claim: Claim, now: float) -> None:
-        """Others may have been told the same answer, and come in a moment: the next of those who wait has time."""
+        """Others may have been told the same answer, and come in a moment: the next of those who wait has time.
+
+        Only where the group's clients are quick; else most of them would come too late all the same.
+        """
         host, ledger = claim.reservation.service.host, self._ledger
-        if ledger.settings.company > 0 and ledger.pending.get(host.index, 0) < host.max_claims:
+        quick = claim.group.patience <= ledger.settings.company
+        if quick and ledger.pending.get(host.index, 0) < host.max_claims:
             ledger.keep(claim, claim.spare - 1, now=now)
             claim.spare = 0
 

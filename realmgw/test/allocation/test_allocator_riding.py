@@ -236,6 +236,7 @@ class CompanyTests(SynchronousTestCase):
     def crowded(self, **settings: float) -> tuple[Scene, bytes]:
         """One address, whose client is there; two queries wait, and the first of them is served at 0.1."""
         scene = Scene(1, policy=None, **settings)
+        scene.learn_patience(OTHER, 0.02)
         address = scene.get(ONE, now=0.0)
         for number, asked in enumerate((TWO, THREE)):
             self.assertIsNone(scene.wait(asked, OTHER, number, now=0.01))
@@ -282,6 +283,12 @@ class CompanyTests(SynchronousTestCase):
         scene.allocator.forget({THREE.target}, now=0.1)
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.allocator.pool.counts()[State.LINGERING], 1)
+
+    def test_for_nobody_whose_group_is_slow(self) -> None:
+        """Most of its clients would come too late: the address passes on as soon as the first one came."""
+        scene, address = self.crowded(company=0.019)
+        scene.come(address, CLIENT, now=0.11)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
 
     def test_goes_when_the_host_goes(self) -> None:
         """And the next one is served."""
