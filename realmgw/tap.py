@@ -34,6 +34,7 @@ from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.gateway import Gateway, Insight
+from realmgw.control.health import Health, Severity, Trouble
 from realmgw.control.reputation import Reputations, policy_counts
 from realmgw.control.running import Running
 from realmgw.control.server import ControlService, SoleService
@@ -136,12 +137,14 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
+    health = Health(monotonic, _trouble_began, _trouble_ended)
     book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
     parts = Parts(datapath, allocator, dns, partial(_regard, strays, gate, keeping), partial(_keep, running, thread))
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
+        health=health,
         allocator=allocator,
         reputations=Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic),
         explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
@@ -255,6 +258,15 @@ def _counts(
             "longest_pause": round(reloader.longest, 6),
         },
     }
+
+
+def _trouble_began(trouble: Trouble) -> None:
+    tell = _log.error if trouble.severity is Severity.DEGRADED else _log.warn
+    tell("{part}: {text}", part=trouble.part, text=trouble.text)
+
+
+def _trouble_ended(trouble: Trouble) -> None:
+    _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
 
 
 def _named(counts: list[int]) -> dict[str, int]:

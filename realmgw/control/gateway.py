@@ -18,6 +18,7 @@ from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, State
 from realmgw.config.settings import Network
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked, number
+from realmgw.control.health import Health
 from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running
@@ -74,6 +75,8 @@ class Insight:
 
     running: Running
     """What runs."""
+    health: Health
+    """What is wrong with it."""
     allocator: Allocator
     """The pool."""
     reputations: Reputations
@@ -145,6 +148,16 @@ class Gateway:
         running = insight.running
         directory = running.register.directory
         return {
+            "state": insight.health.state.value,
+            "troubles": [
+                {
+                    "part": each.part,
+                    "severity": each.severity.name.lower(),
+                    "text": each.text,
+                    "for": round(insight.monotonic() - each.since, 3),
+                }
+                for each in insight.health.troubles
+            ],
             "version": __version__,
             "name": running.settings.name,
             "config": str(running.path),

@@ -24,6 +24,8 @@ _COUNTED = (
 def status(answer: Answer) -> Iterator[str]:
     """What runs."""
     pool_ = answer["pool"]
+    yield answer["state"]
+    yield from (f"{each['severity']}: {each['part']}: {each['text']}" for each in answer["troubles"])
     yield f"realmgw {answer['version']}: {answer['name']} ({answer['config']}), for {answer['uptime']:.0f} s"
     yield f"subscribers: {answer['hosts']} hosts, {answer['services']} services"
     yield f"pool: {_states(pool_)}; {pool_['queries_waiting']} queries wait"

@@ -12,6 +12,7 @@ from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Outcome, Parts, Reloader
+from realmgw.control.health import Health
 from realmgw.control.reputation import Known, Reputations
 from realmgw.control.running import Running
 from realmgw.errors import MalformedError
@@ -101,6 +102,7 @@ class TestGateway:
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
         parts = Parts(self.parts, self.allocator, self.parts, lambda _new: None, self._keep)
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
+        self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
         self.book = RecordingBook()
         groups, requestors = self.allocator.groups, self.allocator.requestors
         self.reputations = Reputations(groups, requestors, self.book, self.reloader.drive, self.clock.seconds)

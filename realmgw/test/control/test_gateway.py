@@ -16,6 +16,7 @@ from realmgw.config.policy import ResolverGroup
 from realmgw.control import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway, Insight
+from realmgw.control.health import Severity
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
 
@@ -43,6 +44,7 @@ def gateway_of(made: TestGateway) -> Gateway:
     services = made.running.register.directory.services
     insight = Insight(
         running=made.running,
+        health=made.health,
         allocator=made.allocator,
         reputations=made.reputations,
         explain_name=lambda asked: Found((f"{asked}: looked up",), services.get(asked.name), Challenge.CNAME),
@@ -94,7 +96,11 @@ class CommandTests(GatewayTestCase):
 
     def test_status_says_what_runs(self) -> None:
         """And what was counted."""
+        self.made.health.tell("datapath", ["no route"], Severity.DEGRADED)
+        self.made.clock.advance(2)
         answer = self.do("status")
+        self.assertEqual(list(shown.status(answer))[:2], ["degraded", "degraded: datapath: no route"])
+        self.assertEqual(answer["troubles"][0]["for"], 2)
         self.assertEqual((answer["hosts"], answer["pool"]["size"], answer["problems"]), (2, 256, []))
         self.assertIn("packets refused: late 1", list(shown.status(answer)))
 
