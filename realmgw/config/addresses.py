@@ -12,6 +12,12 @@ from urllib.parse import urlsplit
 from realmgw.config.settings import Address, Endpoint, Network
 
 DNS_PORT = 53
+USER_PORTS, LAST_PORT = 1024, 65535
+"""Where the ports that services do not have by themselves begin (RFC 6335 section 6), and the last port of all."""
+LEAST_PORTS = 1024
+"""A range for the flows of a whole LAN has so many ports or more."""
+PORT_DIGITS = 5
+"""No port is written with more."""
 
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
 _WITH_PORT = re.compile(r"([^:]*):([^:]*)")
@@ -45,6 +51,19 @@ def ipv4_range(text: str) -> tuple[IPv4Address, IPv4Address]:
     end = ipv4(last) if last else begin
     if end < begin:
         raise ValueError(f"{text!r} ends before it begins: write {end}-{begin}")
+    return begin, end
+
+
+def port_range(text: str) -> tuple[int, int]:
+    """The first and the last port of `a-b`: none of the well-known ones, and enough for many flows."""
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    if not dash or not all(part.isascii() and part.isdecimal() and len(part) <= PORT_DIGITS for part in (first, last)):
+        raise ValueError(f"{text!r} is no range of ports: write one like 32768-65535")
+    begin, end = int(first), int(last)
+    if not USER_PORTS <= begin <= end <= LAST_PORT:
+        raise ValueError(f"{text!r}: write two ports from {USER_PORTS} to {LAST_PORT}, the lower one first")
+    if end - begin < LEAST_PORTS - 1:
+        raise ValueError(f"{text!r} has {end - begin + 1} ports, too few for many flows: write {LEAST_PORTS} or more")
     return begin, end
 
 

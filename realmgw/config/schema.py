@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config.addresses import endpoint, ipv4, ipv4_range, network, prefixes, url
+from realmgw.config.addresses import endpoint, ipv4, ipv4_range, network, port_range, prefixes, url
 from realmgw.config.document import Node, Problems
 from realmgw.config.kinds import (
     Key,
@@ -174,6 +174,7 @@ POOLS = Section(
         "circular": Key(sequence(POOL_PIECE, at_least=1), required=True),
         "service": Key(sequence(remembered(Label.SERVICE, parsed(ipv4)))),
         "outbound": Key(parsed(ipv4_range)),
+        "outbound_ports": Key(parsed(port_range)),
     },
 )
 

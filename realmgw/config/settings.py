@@ -194,6 +194,9 @@ class Pools:
     """Where names with `proxy_required` are answered."""
     outbound: tuple[Address, Address] | None = None
     """First and last address of LAN hosts' own flows; None: the first circular prefixes, as far as they adjoin."""
+    outbound_ports: tuple[int, int] = (32768, 65535)
+    """First and last port of LAN hosts' own flows. What the outside sees is drawn from these by chance, so that it is
+    never the port of a service, and no host can choose it."""
 
 
 @attrs.frozen

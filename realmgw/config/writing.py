@@ -75,7 +75,7 @@ def fields(value: attrs.AttrsInstance) -> dict[str, Value]:
 
 def _plain(word: str, value: Any) -> Value:
     """The value of a key."""
-    if word == "outbound":
+    if word in ("outbound", "outbound_ports"):
         return f"{value[0]}-{value[1]}"
     if word == "levels":
         return {part: level.value for part, level in value}

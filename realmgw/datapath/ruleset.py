@@ -28,6 +28,9 @@ STRAYS_KEPT = 65536
 ELEMENTS_PER_COMMAND = 1024
 """How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
 
+WITH_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
+"""The protocols whose ports the kernel can translate."""
+
 _STEP = f"meta mark & {marks.STEP_MASK:#x}"
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,23}")
 _INTERFACE_NAME = re.compile(r'[^\s/"*\\]{1,15}')
@@ -47,6 +50,8 @@ class Ruleset:
     """The circular pool."""
     outbound: tuple[Address, Address]
     """First and last address that the LANs' own flows leave from."""
+    outbound_ports: tuple[int, int]
+    """First and last port that they leave from."""
     queue: int | None
     """The queue's number, where the kernel has nftables' own queue statement; None: the step is done elsewhere."""
     stray_rate: int
@@ -92,6 +97,7 @@ class Ruleset:
             lan=settings.interfaces.lan,
             pool=pool,
             outbound=outbound,
+            outbound_ports=settings.pools.outbound_ports,
             queue=settings.admission.queue if native_queue else None,
             stray_rate=settings.admission.stray_rate,
             stray_timeout=settings.admission.stray_timeout,
@@ -145,7 +151,7 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     if before.pool != after.pool:
         lines.append(f"flush set inet {after.table} pool")
         lines += _commands("add", after.table, "pool", map(str, after.pool))
-    if before.outbound != after.outbound:
+    if (before.outbound, before.outbound_ports) != (after.outbound, after.outbound_ports):
         _, *rules = _chains(after)["outbound"]
         lines.append(f"flush chain inet {after.table} outbound")
         lines += (f"add rule inet {after.table} outbound {rule}" for rule in rules)
@@ -155,7 +161,8 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:
     """Whether `changes` replaces the tables: where the pool stands in two of them, another pool does so too."""
     in_two = after.dnat is Dnat.MARK
-    return attrs.evolve(before, pool=before.pool if in_two else after.pool, outbound=after.outbound) != after
+    pool = before.pool if in_two else after.pool
+    return attrs.evolve(before, pool=pool, outbound=after.outbound, outbound_ports=after.outbound_ports) != after
 
 
 def _hosts_changed(table: str, gone: Iterable[Host], came: Iterable[Host], dnat: Dnat) -> Iterator[str]:
@@ -259,7 +266,8 @@ def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
     chains = {
         **_before_routing(wan, lan),
         **_translation(wan, ruleset.dnat),
-        **_after_routing(wan, lan, _span(ruleset.outbound)),
+        **_after_routing(wan, lan),
+        "outbound": _outbound(wan, lan, ruleset),
     }
     if ruleset.queue is not None:
         chains["present"] = [
@@ -317,7 +325,7 @@ def _translation(wan: str, dnat: Dnat) -> dict[str, list[str]]:
     }
 
 
-def _after_routing(wan: str, lan: str, outbound: str) -> dict[str, list[str]]:
+def _after_routing(wan: str, lan: str) -> dict[str, list[str]]:
     return {
         "own_sockets": [
             "type filter hook input priority filter; policy accept;",
@@ -331,11 +339,22 @@ def _after_routing(wan: str, lan: str, outbound: str) -> dict[str, list[str]]:
             f"iifname {lan} oifname {wan} accept",
             _drop("forward_refused"),
         ],
-        "outbound": [
-            "type nat hook postrouting priority srcnat; policy accept;",
-            f"iifname {lan} oifname {wan} meta nfproto ipv4 snat ip to {outbound} persistent",
-        ],
     }
+
+
+def _outbound(wan: str, lan: str, ruleset: Ruleset) -> list[str]:
+    """The LANs' own flows leave from ports of their own, drawn by chance.
+
+    Else a host could choose a source port that is the port of a service of another host on the same pool address: the
+    packets of a client of that service would be taken for answers to the host's flow.
+    """
+    from_lan, addresses = f"iifname {lan} oifname {wan}", _span(ruleset.outbound)
+    first, last = ruleset.outbound_ports
+    return [
+        "type nat hook postrouting priority srcnat; policy accept;",
+        f"{from_lan} meta l4proto {WITH_PORTS} snat ip to {addresses}:{first}-{last} fully-random,persistent",
+        f"{from_lan} meta nfproto ipv4 snat ip to {addresses} persistent",
+    ]
 
 
 def _first_packet(lan: str) -> list[str]:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, summarize_address_r
 from hypothesis import given, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.addresses import address, endpoint, ipv4, ipv4_range, overlap, prefixes
+from realmgw.config.addresses import address, endpoint, ipv4, ipv4_range, overlap, port_range, prefixes
 from realmgw.config.settings import Endpoint
 
 NUMBERS = strategies.integers(int(IPv4Address("192.0.2.0")), int(IPv4Address("198.51.100.255")))
@@ -72,6 +72,23 @@ class PrefixesTests(SynchronousTestCase):
         found = prefixes(f"{first}-{last}")
         self.assertEqual(found, tuple(summarize_address_range(first, last)))
         self.assertEqual(sum(network.num_addresses for network in found), int(last) - int(first) + 1)
+
+
+class PortRangeTests(SynchronousTestCase):
+    """`port_range` reads from which ports flows leave."""
+
+    def test_reads_two_ports(self) -> None:
+        """The lower one first."""
+        self.assertEqual(port_range(" 32768 - 65535 "), (32768, 65535))
+        self.assertEqual(port_range("1024-2047"), (1024, 2047))
+
+    def test_refuses_everything_else(self) -> None:
+        """Single ports, well-known ones, too few, what is no number, and numbers without end."""
+        for text in (
+            "32768", "32768-", "-65535", "65535-32768", "32768-65536", "80-65535", "32768-32800", "a-b", "1e5-65535",
+            "-1-65535", "", f"32768-{'9' * 5000}", "\u0661024-65535",
+        ):  # fmt: skip
+            self.assertRaises(ValueError, port_range, text)
 
 
 class EndpointTests(SynchronousTestCase):

@@ -130,6 +130,12 @@ class GatewayTests(SynchronousTestCase):
             found = settings(MINIMAL.replace("pools: {", f"pools: {{outbound: {written}, "))
             self.assertEqual(found.pools.outbound, (IPv4Address("203.0.113.1"), IPv4Address(f"203.0.113.{last}")))
 
+    def test_ports_of_outbound_flows_are_a_range(self) -> None:
+        """The upper half unless another one is written."""
+        self.assertEqual(settings(MINIMAL).pools.outbound_ports, (32768, 65535))
+        found = settings(MINIMAL.replace("pools: {", "pools: {outbound_ports: 40000-49999, "))
+        self.assertEqual(found.pools.outbound_ports, (40000, 49999))
+
     def test_paths_stay_as_they_are_written(self) -> None:
         """Where they start is not this module's business."""
         self.assertEqual(settings(MINIMAL + "subscribers: [a.d, /b.d]").subscribers, (Path("a.d"), Path("/b.d")))

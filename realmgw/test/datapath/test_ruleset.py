@@ -76,6 +76,7 @@ class RulesetTests(SynchronousTestCase):
         for outbound, written in (((one, one), "198.51.100.1"), ((one, two), "198.51.100.1-198.51.100.2")):
             made = attrs.evolve(Ruleset.of(SETTINGS, native_queue=False), outbound=outbound)
             self.assertIn(f"snat ip to {written} persistent", ruleset.replacement(made, ()))
+            self.assertIn(f"snat ip to {written}:32768-65535 fully-random,persistent", ruleset.replacement(made, ()))
 
     def test_ipv6_pool_is_refused(self) -> None:
         """The operator is told that it can not be translated."""

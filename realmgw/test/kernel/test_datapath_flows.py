@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 import struct
 
@@ -14,6 +15,7 @@ from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import (
     REFUSED,
     TO_FIRST,
+    TO_FIRST_ON_LINK,
     TO_NOBODY,
     TO_SECOND,
     UNDECIDED,
@@ -308,6 +310,40 @@ class OutboundTests(DatapathTestCase):
             left_from = {self.outbound(server, host) for _ in range(3)}
             self.assertEqual(len(left_from), 1)
             self.assertLessEqual(left_from, set(ON_LINK))
+
+    def test_ports_of_outbound_flows_are_not_the_hosts_choice(self) -> None:
+        """Protocols with one port for both sides (NTP, IKE) work from several hosts at once, by ports of the range."""
+        for port in (123, 500):
+            server = self.udp("public", CLIENT, port)
+            seen = set()
+            for host in self.testbed.hosts:
+                client = self.udp("test_gwa", host, port)
+                client.sendto(b"question", (CLIENT, port))
+                _, peer = server.recvfrom(99)
+                server.sendto(host.encode(), peer)
+                self.assertEqual(client.recvfrom(99), (host.encode(), (CLIENT, port)))
+                self.assertIn(peer[1], range(32768, 65536))
+                seen.add(peer)
+            self.assertEqual(len(seen), len(self.testbed.hosts))
+
+    def test_outbound_flow_does_not_catch_a_clients_flow_to_another_host(self) -> None:
+        """A host that sends from a service's port to a client gets nothing of what that client sends to the service."""
+        one = ipaddress.IPv4Address(TO_FIRST_ON_LINK)
+        pools = attrs.evolve(self.settings.pools, outbound=(one, one))
+        self.testbed.call(
+            "gwa", self.kernel.change, attrs.evolve(self.settings, pools=pools), change(self.hosts, self.hosts)
+        )
+        self.decide()
+        service = self.udp("test_gwa", self.testbed.hosts[0], 2000)
+        other = self.udp("test_gwa", self.testbed.hosts[1], 2000)
+        other.setblocking(False)
+        for port in range(5000, 5032):
+            client = self.udp("public", CLIENT, port)
+            other.sendto(b"ahead", (CLIENT, port))
+            self.assertNotEqual(client.recvfrom(99)[1][1], 2000)
+            client.sendto(b"%d" % port, (TO_FIRST_ON_LINK, 2000))
+            self.assertEqual(service.recv(99), b"%d" % port)
+        self.assertRaises(BlockingIOError, other.recv, 99)
 
     def outbound(self, server: socket.socket, host: str) -> str:
         """Connect from a host, see that the connection carries data, and tell where it seems to come from."""
