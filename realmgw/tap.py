@@ -31,6 +31,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.disk import ReputationFile
 from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
+from realmgw.config.disk import Hold
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.gateway import Gateway, Insight
@@ -157,7 +158,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     )
     gateway = OrderedService(_report(running, partial(_keep_first, running, thread)), _give_up)
     for part in (
-        SoleService(settings.datapath.table),
+        SoleService(settings.datapath.table, _state_hold(running)),
         ControlService(settings.control, Gateway(insight), reactor),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic),
@@ -170,6 +171,12 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
     return gateway
+
+
+def _state_hold(running: Running) -> Hold:
+    """What says that this gateway has what is kept of it, whatever namespace it is in."""
+    path = config.state_file(running.path, running.settings.state, "held")
+    return Hold(path, f"what is kept of {running.path} in {running.settings.state}")
 
 
 def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallService:

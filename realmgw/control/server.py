@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
@@ -22,9 +23,11 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from realmgw.config.disk import HeldError, Hold
 from realmgw.config.settings import Control
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
+from realmgw.control.port import Place
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
 
 PREFIX = "/v1/"
@@ -117,6 +120,11 @@ class _Site(Site):
         del request
 
 
+def held_beside(path: Path) -> Path:
+    """The file that says that somebody has a control socket."""
+    return path.with_name(f"{path.name}.held")
+
+
 class ControlService(Service):
     """Listens for operators while it runs.
 
@@ -132,6 +140,7 @@ class ControlService(Service):
         self._settings = settings
         self._site = _Site(Commands(gateway))
         self._reactor = reactor
+        self._hold = Hold(held_beside(settings.socket), f"control.socket: {settings.socket}")
         self._port: IListeningPort | None = None
 
     def startService(self) -> None:
@@ -140,19 +149,30 @@ class ControlService(Service):
         Raises:
             PlatformError: The socket can not be made; one line says what to do.
         """
-        path = self._settings.socket
+        group = self._group()
+        self._hold.take()
         try:
-            group = self._group()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._port = self._reactor.listenUNIX(str(path), self._site, mode=MODE, wantPID=True)
+            self._listen(self._settings.socket, group)
+        except PlatformError:
+            self._hold.release()
+            raise
+        super().startService()
+
+    def _listen(self, path: Path, group: int) -> None:
+        """Nobody has the socket that may be there: it is left from a process that did not stop."""
+        try:
+            if path.is_socket():
+                path.unlink()
+            elif path.exists():
+                raise PlatformError(f"control.socket: {path} is no socket: remove it, or write another path")
+            self._port = self._reactor.listenUNIX(str(path), self._site, mode=MODE)
             os.chown(path, -1, group)
         except CannotListenError as error:
             raise PlatformError(
-                f"control.socket: {path} can not be had ({error.socketError}): stop what has it, or write another path"
+                f"control.socket: {path} can not be had ({error.socketError}): write another path"
             ) from error
         except OSError as error:
             raise PlatformError(f"control.socket: {path} can not be made: {error.strerror}") from error
-        super().startService()
 
     def _group(self) -> int:
         """Whose the socket is; -1 for our own group."""
@@ -166,58 +186,48 @@ class ControlService(Service):
         """Listen no more; fires when the socket is gone."""
         super().stopService()
         port, self._port = self._port, None
-        return maybeDeferred(port.stopListening if port is not None else lambda: None).addCallback(lambda _: None)
+        stopped = maybeDeferred(port.stopListening if port is not None else lambda: None)
+        return stopped.addCallback(lambda _: self._hold.release())
 
 
 class SoleService(Service):
-    """Makes sure that there is one gateway of a table in a network namespace, before anything is touched.
-
-    Abstract unix sockets belong to the network namespace, as tables do, and end with the process that has them.
+    """Makes sure, before anything is touched, that there is one gateway of a table and of a state.
 
     Args:
         table: The name of the nftables table.
+        state: The file that says that a gateway has the state; where it can not be made, no state can be written.
     """
 
     name = "sole"
 
-    def __init__(self, table: str) -> None:
-        self._address = f"\0realmgw/{table}"
-        self._table = table
-        self._socket: socket.socket | None = None
+    def __init__(self, table: str, state: Hold) -> None:
+        self._place = Place(table)
+        self._state = state
+        self._log = Logger()
 
     def startService(self) -> None:
         """Take the place.
 
         Raises:
-            PlatformError: Somebody has it.
+            HeldError: Somebody has it.
         """
-        lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            lock.bind(self._address)
-            lock.listen(1)
-        except OSError as error:
-            lock.close()
-            raise PlatformError(
-                f"another gateway has the table {self._table} here already{_owner(self._address)}: stop it first,"
-                " or give this one another datapath.table"
-            ) from error
-        self._socket = lock
+            self._place.take()
+        except HeldError:
+            raise
+        except PlatformError as error:
+            self._log.warn("sole: {error}", error=error)
+        try:
+            self._state.take()
+        except HeldError:
+            self._place.release()
+            raise
+        except PlatformError as error:
+            self._log.warn("sole: {error}: nothing will be kept for the next start", error=error)
         super().startService()
 
     def stopService(self) -> None:
         """Leave the place to others."""
         super().stopService()
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-
-def _owner(address: str) -> str:
-    """Which process listens at an abstract address, for a message; empty if it can not be told."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(address)
-            told = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        except OSError:
-            return ""
-    return f" (process {_CREDENTIALS.unpack(told)[0]})"
+        self._state.release()
+        self._place.release()
