@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
-import os
 import random
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +17,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from realmgw import __version__, config
 from realmgw.admission.faults import Faults
@@ -40,11 +36,12 @@ from realmgw.control.reputation import Reputations, policy_counts
 from realmgw.control.running import Running
 from realmgw.control.server import ControlService, SoleService
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
+from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
-from realmgw.errors import ConfigurationError, MalformedError, PlatformError, Reason
+from realmgw.errors import MalformedError, Reason
 from realmgw.subscribers import recall
 from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.folders import Folders
@@ -73,7 +70,12 @@ class Options(UsageOptions):
         ("purge", None, "On stop, remove everything of ours from the kernel, established flows too."),
     )
 
+    def postOptions(self) -> None:
+        """See `regard_pid_file`."""
+        regard_pid_file(self)
 
+
+@refusing
 def make_service(options: Options) -> IService:
     """Make the gateway of a configuration file.
 
@@ -84,19 +86,16 @@ def make_service(options: Options) -> IService:
         All services in their order; nothing is started, bound or changed yet.
 
     Raises:
-        UsageError: Neither the main file nor the last good one can be used; the message has every problem.
+        SystemExit: Neither the main file nor the last good one can be used; the message has every problem.
     """
-    try:
-        loaded = config.load_or_last_good(Path(options["config"]))
-    except ConfigurationError as error:
-        raise UsageError(str(error)) from error
+    loaded = config.load_or_last_good(Path(options["config"]))
     if loaded.from_last_good:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
     running = read(Path(options["config"]), loaded.settings)
     running.problems = loaded.problems
-    return compose(running, purge=bool(options["purge"]))
+    return compose(running, options)
 
 
 def read(path: Path, settings: Settings) -> Running:
@@ -125,7 +124,7 @@ def read(path: Path, settings: Settings) -> Running:
     return running
 
 
-def compose(running: Running, *, purge: bool) -> OrderedService:
+def compose(running: Running, options: Options) -> OrderedService:
     """Put the gateway together.
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
@@ -134,7 +133,9 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     networks = [prefix.network for prefix in settings.pools.circular]
     allocator = Allocator(settings.allocation, networks, now=monotonic(), policy=settings.policy)
     thread = KernelThread(reactor)
-    datapath = DatapathService(Kernel(settings), directory.hosts.values(), clock=reactor, worker=thread, purging=purge)
+    process = ProcessService("realmgw", options, reactor)
+    hosts, purging = directory.hosts.values(), bool(options["purge"])
+    datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic)
@@ -156,8 +157,9 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         monotonic=monotonic,
         since=monotonic(),
     )
-    gateway = OrderedService(_report(running, partial(_keep_first, running, thread)), _give_up)
+    gateway = OrderedService(_report(running, process, partial(_keep_first, running, thread)), process.fail)
     for part in (
+        process,
         SoleService(settings.datapath.table, _state_hold(running)),
         ControlService(settings.control, Gateway(insight), reactor),
         datapath,
@@ -280,7 +282,7 @@ def _named(counts: list[int]) -> dict[str, int]:
     return {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]}
 
 
-def _report(running: Running, keep: Callable[[], None]) -> Callable[[], None]:
+def _report(running: Running, process: ProcessService, keep: Callable[[], None]) -> Callable[[], None]:
     def report() -> None:
         # What was loaded stays for good: the collector need not walk through it again and again.
         gc.collect()
@@ -295,30 +297,13 @@ def _report(running: Running, keep: Callable[[], None]) -> Callable[[], None]:
             services=len(directory.services),
         )
         keep()
+        process.serves()
 
     return report
 
 
 def _not_kept(failure: Failure) -> None:
     _log.warn("not kept for the next start: {why}", why=failure.getErrorMessage())
-
-
-def _give_up(failure: Failure) -> None:
-    """Say in one line why the gateway can not run, and end the process with status 1."""
-    if isinstance(failure.value, (PlatformError, ConfigurationError)):
-        _log.critical("realmgw can not start: {reason}", reason=failure.getErrorMessage())
-    else:
-        _log.failure("realmgw can not start", failure)
-    atexit.register(_exit_failed)
-    reactor = _reactor()
-    reactor.callWhenRunning(reactor.stop)
-
-
-def _exit_failed() -> None:
-    """End with status 1: twistd itself knows none but 0 once the reactor has run."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
 
 
 makeService = make_service  # noqa: N816 - what twistd looks for

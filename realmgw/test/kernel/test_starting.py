@@ -1,0 +1,121 @@
+"""How real gateways start, are refused, and end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+from realmgw.test.kernel.starting_case import LAN, PATIENCE, WAN, StartingTestCase
+
+
+class StopTests(StartingTestCase):
+    """What ends a gateway, and with which status."""
+
+    def test_stopping_by_a_signal_is_success(self) -> None:
+        """SIGTERM as an init system sends it, and SIGINT as a keyboard does."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process = self.start()
+            process.send_signal(number)
+            self.assertEqual(self.ended(process).status, 0)
+            self.assertFalse((self.folder / "control.sock").exists())
+
+    def test_leaves_no_process_id_behind(self) -> None:
+        """Nothing is written into the folder that it was started in."""
+        folder = self.folder / "here"
+        folder.mkdir()
+        self.start(cwd=folder)
+        self.assertEqual(list(folder.iterdir()), [])
+
+
+class KilledTests(StartingTestCase):
+    """A gateway that was killed starts again."""
+
+    def test_in_a_container_where_it_gets_the_same_process_id(self) -> None:
+        """That is 1 each time. A pid file, where one is wanted, names the new one then as the old one."""
+        container = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+        for _ in range(3):
+            process = self.start("--pidfile=own.pid", before=container)
+            [inner] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            self.assertEqual((self.folder / "own.pid").read_text(), "1")
+            os.kill(int(inner), signal.SIGKILL)
+            self.ended(process)
+            self.assertTrue((self.folder / "control.sock").exists())
+
+    def test_while_the_first_one_lives_others_are_refused(self) -> None:
+        """At once, however often, with one line that says which process it is; and status 1."""
+        first = self.start()
+        for _ in range(4):
+            ended = self.ended(self.twistd())
+            self.assertEqual((ended.status, "Traceback" in ended.told), (1, False), ended.told)
+            self.assertIn(f"process {first.pid}", ended.told)
+        self.assertIsNone(first.poll())
+
+    def test_another_configuration_of_the_same_table_is_refused(self) -> None:
+        """With other folders and another socket: the table is one thing in the namespace."""
+        first = self.start()
+        self.main = self.folder / "other.yaml"
+        self.write({"state": "other", "control": {"socket": "other.sock"}})
+        ended = self.ended(self.twistd())
+        self.assertEqual((ended.status, "Traceback" in ended.told), (1, False), ended.told)
+        self.assertIn(f"has the table realmgw here already (process {first.pid})", ended.told)
+
+
+class RefusedTests(StartingTestCase):
+    """A start that is refused."""
+
+    def refused(self, *lines: str) -> None:
+        """It ends with status 1 and these lines, in the foreground and in the background."""
+        background = ["twistd", "--logfile=twistd.log", "realmgw", "--config", str(self.main)]
+        for ended in (self.ended(self.twistd()), self.run_program(*background)):
+            self.assertEqual((ended.status, "Traceback" in ended.told), (1, False), ended.told)
+            for line in lines:
+                self.assertIn(line, ended.told)
+
+    def test_main_file_that_is_not_there(self) -> None:
+        """And no last good one."""
+        self.main.unlink()
+        self.refused(f"{self.main}:1:1: there is no such file", "there is no last good configuration yet")
+
+    def test_main_file_with_problems(self) -> None:
+        """Each is a line."""
+        self.write({"pools": {"circular": 1}, "nonsense": 2})
+        self.refused("write a list", "the key 'nonsense' is not known")
+
+    def test_failure_that_comes_late_is_told_in_the_background_too(self) -> None:
+        """Whoever waits in the foreground has status 1: here another program has the port."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind((WAN, 53))
+            self.refused(f"{WAN} port 53")
+
+
+class BackgroundTests(StartingTestCase):
+    """A gateway without --nodaemon."""
+
+    def test_returns_when_it_serves(self) -> None:
+        """With 0; its process is told by what it holds, and stops as any other."""
+        started = self.run_program("twistd", "--logfile=twistd.log", "realmgw", "--config", str(self.main))
+        self.assertEqual(started.status, 0, started.told)
+        pid = int((self.folder / "control.sock.held").read_text())
+        self.addCleanup(_gone, pid)
+        self.assertEqual(self.status()["hosts"], 1)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            self.assertRaises(OSError, taken.bind, (LAN, 53))
+        _gone(pid)
+        log = (self.folder / "twistd.log").read_text()
+        self.assertIn("SIGTERM: stopping", log)
+        self.assertFalse((self.folder / "twistd.pid").exists())
+
+
+def _gone(pid: int) -> None:
+    """Ends a process that is no child of ours."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
