@@ -28,6 +28,7 @@ from realmgw.allocation.disk import ReputationFile
 from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
+from realmgw.config.service import Reading
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.gateway import Gateway, Insight
@@ -95,7 +96,7 @@ def make_service(options: Options) -> IService:
         _log.critical("{problem}", problem=problem)
     running = read(Path(options["config"]), loaded.settings)
     running.problems = loaded.problems
-    return compose(running, options)
+    return compose(running, options, config.secrets(loaded.settings))
 
 
 def read(path: Path, settings: Settings) -> Running:
@@ -124,7 +125,7 @@ def read(path: Path, settings: Settings) -> Running:
     return running
 
 
-def compose(running: Running, options: Options) -> OrderedService:
+def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ()) -> OrderedService:
     """Put the gateway together.
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
@@ -132,17 +133,17 @@ def compose(running: Running, options: Options) -> OrderedService:
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
     networks = [prefix.network for prefix in settings.pools.circular]
     allocator = Allocator(settings.allocation, networks, now=monotonic(), policy=settings.policy)
-    thread = KernelThread(reactor)
-    process = ProcessService("realmgw", options, reactor)
+    thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     hosts, purging = directory.hosts.values(), bool(options["purge"])
     datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
-    dns = DnsService(settings, directory, allocator, reactor, monotonic)
+    dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets)
     health = Health(monotonic, _trouble_began, _trouble_ended)
     book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
-    parts = Parts(datapath, allocator, dns, partial(_regard, strays, gate, keeping), partial(_keep, running, thread))
+    regard, keep = partial(_regard, strays, gate, keeping), partial(_keep, running, thread)
+    parts = Parts(datapath, allocator, dns, regard, keep, _reading(reactor))
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
@@ -199,6 +200,12 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     path = config.state_file(running.path, settings.state, "reputation").with_suffix(".sqlite")
     file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
+
+
+def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
+    """What reads the main file while the gateway runs."""
+    reading = Reading("the main file", reactor)
+    return lambda path: reading.call(config.load_all, path)
 
 
 def _regard(strays: Strays, gate: Gate, keeping: ReputationService, new: Settings) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config import consistency, layers, policy_schema
+from realmgw.config import consistency, disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems, parse
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Settings
@@ -139,15 +139,11 @@ def read(path: Path, limit: int, problems: Problems, *, source: str | None = Non
         The document; None when it is empty, or when it can not be used and a problem says so.
     """
     try:
-        if not path.is_file():
-            problems.add(None, "there is no such file" if not path.exists() else "this is no file")
-            return None
-        with path.open("rb") as file:
-            text = file.read(limit + 1)
+        text = disk.read(path, limit)
+    except FileNotFoundError:
+        problems.add(None, "there is no such file")
+        return None
     except OSError as error:
         problems.add(None, f"can not be read: {error.strerror}")
-        return None
-    if len(text) > limit:
-        problems.add(None, f"has more than {limit} octets: split it")
         return None
     return parse(text, problems, source=source)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import gc
 from collections.abc import Callable, Collection, Generator, Iterable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -18,6 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Settings
 from realmgw.control.plan import Plan, beyond, plan
@@ -81,7 +83,9 @@ class Datapath(Protocol):
 class Names(Protocol):
     """What a reload needs of `realmgw.dns.service.DnsService`."""
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Generator[None, None, Any]:
+    def prepare(
+        self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
+    ) -> Generator[None, None, Any]:
         """See there."""
 
     def commit(self, prepared: Any) -> Generator[None, None, None]:
@@ -102,6 +106,8 @@ class Parts:
     """Told of settings that concern nobody else here."""
     keep: Callable[[Settings], Deferred[None]]
     """Keeps settings as the last good ones; what goes wrong is told by its failure."""
+    read: Callable[[Path], Deferred[config.Written]]
+    """Reads a main file, and what it names, beside the reactor; what is wrong with it is told by its failure."""
 
 
 class Reloader:
@@ -164,7 +170,14 @@ class Reloader:
         Returns:
             Fires with that; fails with `ConfigurationError` if the main file can not be used.
         """
-        return self.drive(self.running.written()).addCallback(self._planned)
+        return self._written().addCallback(self._planned)
+
+    @inlineCallbacks
+    def _written(self) -> Generator[Deferred[Any], Any, Written]:
+        """What is written now; fails as `Running.written`, or when the main file can not be used."""
+        main = yield self._parts.read(self.running.path)
+        written: Written = yield self.drive(_sparing(self.running.written(main)))
+        return written
 
     def _planned(self, written: Written) -> Plan:
         return plan(self.running.settings, written.settings, written.changes)
@@ -203,11 +216,15 @@ class Reloader:
         begin = self._monotonic()
         planned = Plan()
         try:
-            written = yield self.drive(self.running.written())
+            written = yield self._written()
             planned = self._planned(written)
             _refuse_restart(planned)
             prepared = yield self.drive(
-                self._parts.names.prepare(written.settings, self.running.register.directory, written.changes)
+                _sparing(
+                    self._parts.names.prepare(
+                        written.settings, self.running.register.directory, written.changes, written.secrets
+                    )
+                )
             )
         except RealmGatewayError as error:
             lines = tuple(str(error).splitlines())
@@ -302,6 +319,14 @@ class Reloader:
         else:
             self.longest = max(self.longest, now - begin)
             self._clock.callLater(0, self._run_slice, steps, done)
+
+
+def _sparing(steps: Generator[None, None, T]) -> Generator[None, None, T]:
+    """Steps that only find out: when the memory does not suffice for them, all is as it was, and goes on."""
+    try:
+        return (yield from steps)
+    except MemoryError:
+        raise RealmGatewayError("there is not enough memory for what is written: nothing was changed") from None
 
 
 def _refuse_restart(planned: Plan) -> None:

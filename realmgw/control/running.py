@@ -32,6 +32,8 @@ class Written:
     """The main file."""
     changes: Changes
     """What becomes of the subscribers."""
+    secrets: tuple[bytes, ...] = ()
+    """Of DNS cookies, shared with other servers."""
 
 
 @attrs.define(eq=False)
@@ -53,22 +55,23 @@ class Running:
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
 
-    def written(self) -> Generator[None, None, Written]:
+    def written(self, main: config.Written) -> Generator[None, None, Written]:
         """Reads what is written now, and compares it; nothing is done. Yields every now and then.
 
+        Args:
+            main: What the main file says now.
+
         Raises:
-            ConfigurationError: The main file can not be used.
             RealmGatewayError: There are more hosts than indices.
         """
-        settings = config.load(self.path)
-        yield
+        settings = main.settings
         units = yield from self.folders.units(settings.subscribers)
         realm = Realm.of(settings)
         for name, snapshot in tuple(self.repositories.items()):
             self.selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
             units.append(self.selected[name].unit)
         changes = yield from self.register.changes(units, realm)
-        return Written(settings, changes)
+        return Written(settings, changes, main.secrets)
 
     def begin(self) -> None:
         """Reads the subscribers for the first time; takes its time.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator
+from functools import partial
 from pathlib import Path
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from realmgw import config
@@ -50,7 +51,9 @@ class RecordingParts:
         """Each address had one flow."""
         return succeed(len(addresses))
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Generator[None, None, Changes]:
+    def prepare(
+        self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
+    ) -> Generator[None, None, Changes]:
         """Names are good unless `bad_name` says otherwise."""
         if self.bad_name is not None:
             raise self.bad_name
@@ -100,7 +103,14 @@ class TestGateway:
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
-        parts = Parts(self.parts, self.allocator, self.parts, lambda _new: None, self._keep)
+        parts = Parts(
+            self.parts,
+            self.allocator,
+            self.parts,
+            lambda _new: None,
+            self._keep,
+            partial(maybeDeferred, config.load_all),
+        )
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
         self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
         self.book = RecordingBook()
