@@ -162,7 +162,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     for part in (
         process,
         SoleService(settings.datapath.table, _state_hold(running)),
-        ControlService(settings.control, Gateway(insight), reactor),
+        ControlService(settings.control, Gateway(insight), reactor, running.path),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic),
         keeping,

@@ -8,6 +8,7 @@ that ran last.
 """
 
 from realmgw.config.files import load as load
+from realmgw.config.files import refuse_unreadable as refuse_unreadable
 from realmgw.config.last_good import Loaded as Loaded
 from realmgw.config.last_good import keep as keep
 from realmgw.config.last_good import load_or_last_good as load_or_last_good

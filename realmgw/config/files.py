@@ -41,6 +41,18 @@ def load(path: Path) -> Settings:
     return attrs.evolve(settings, subscribers=_subscribers(places, settings.subscribers))
 
 
+def refuse_unreadable(path: Path) -> None:
+    """Refuse a main file of which not even the text can be read.
+
+    Raises:
+        ConfigurationError: Why.
+    """
+    problems = Problems(str(path))
+    text(path, MAX_MAIN_FILE, problems)
+    if problems.found:
+        raise ConfigurationError(problems.lines())
+
+
 @attrs.frozen
 class _Places:
     """Where drop-ins are looked for."""
@@ -138,12 +150,16 @@ def read(path: Path, limit: int, problems: Problems, *, source: str | None = Non
     Returns:
         The document; None when it is empty, or when it can not be used and a problem says so.
     """
+    found = text(path, limit, problems)
+    return None if found is None else parse(found, problems, source=source)
+
+
+def text(path: Path, limit: int, problems: Problems) -> bytes | None:
+    """Reads a file; None when that is not possible, and a problem says so. The arguments are those of `read`."""
     try:
-        text = disk.read(path, limit)
+        return disk.read(path, limit)
     except FileNotFoundError:
         problems.add(None, "there is no such file")
-        return None
     except OSError as error:
         problems.add(None, f"can not be read: {error.strerror}")
-        return None
-    return parse(text, problems, source=source)
+    return None

@@ -13,6 +13,7 @@ import struct
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -25,7 +26,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from realmgw.config.disk import HeldError, Hold
 from realmgw.config.settings import Control
-from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
 from realmgw.control.port import Place
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
@@ -39,6 +40,7 @@ _CREDENTIALS = struct.Struct("=iII")
 _STATUS = {
     ExitStatus.USAGE: HTTPStatus.BAD_REQUEST,
     ExitStatus.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ExitStatus.NO_GATEWAY: HTTPStatus.MISDIRECTED_REQUEST,
     ExitStatus.PROBLEMS: HTTPStatus.CONFLICT,
 }
 
@@ -48,13 +50,15 @@ class Commands(Resource):
 
     Args:
         gateway: Does them.
+        main: Its main file; None: it has none.
     """
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, main: Path | None = None) -> None:
         super().__init__()
         self._gateway = gateway
+        self._main = None if main is None else main.resolve()
         self._log = Logger()
 
     def render(self, request: Request) -> int:
@@ -68,6 +72,7 @@ class Commands(Resource):
         return NOT_DONE_YET
 
     def _do(self, request: Request) -> Any:
+        self._refuse_others(request)
         path = request.path.decode(errors="replace").removeprefix(PREFIX)
         given = {key.decode(): values[-1].decode() for key, values in (request.args or {}).items()}
         command = COMMANDS.get(path)
@@ -77,6 +82,13 @@ class Commands(Resource):
             told = [f"{key}={value!r}" for key, value in given.items()]
             self._log.info("control: {command} for {who}", command=" ".join([path, *told]), who=_who(request))
         return self._gateway.do(path, given)
+
+    def _refuse_others(self, request: Request) -> None:
+        """Whoever means the gateway of another main file has not found it."""
+        said = request.getHeader(CONFIG_FIELD)
+        if said is not None and self._main is not None and unquote(said) != str(self._main):
+            text = f"the gateway that listens here has the main file {self._main}, not {unquote(said)}"
+            raise CommandError(ExitStatus.NO_GATEWAY, text)
 
     def _refuse(self, failure: Failure) -> tuple[HTTPStatus, object, str]:
         error = failure.value
@@ -132,13 +144,14 @@ class ControlService(Service):
         settings: Where, and who may.
         gateway: Does what they say.
         reactor: Listens.
+        main: The gateway's main file.
     """
 
     name = "control"
 
-    def __init__(self, settings: Control, gateway: Gateway, reactor: Any) -> None:
+    def __init__(self, settings: Control, gateway: Gateway, reactor: Any, main: Path | None = None) -> None:
         self._settings = settings
-        self._site = _Site(Commands(gateway))
+        self._site = _Site(Commands(gateway, main))
         self._reactor = reactor
         self._hold = Hold(held_beside(settings.socket), f"control.socket: {settings.socket}")
         self._port: IListeningPort | None = None

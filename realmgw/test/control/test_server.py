@@ -115,6 +115,25 @@ class ConversationTests(TestCase):
         status, problem = await deferToThread(get)
         self.assertEqual((status, problem["status"], self.gateway.asked), (400, 400, []))
 
+    async def test_whoever_means_another_gateway_is_refused(self) -> None:
+        """A copy of the main file has the same socket; a link to it is the same file."""
+        folder = self.path.parent
+        main, other, link = (folder / name for name in ("realmgw.yaml", "other.yaml", "link.yaml"))
+        link.symlink_to(main)
+        service = ControlService(Control(socket=folder / "another.sock"), self.gateway, reactor, main)
+        service.startService()
+        self.addCleanup(service.stopService)
+
+        def meaning(named: Path) -> Deferred[Any]:
+            return deferToThread(ask, folder / "another.sock", "reload", main=named, timeout=5.0)
+
+        found = await self.assertFailure(meaning(other), CommandError)
+        self.assertIs(found.status, ExitStatus.NO_GATEWAY)
+        self.assertIn(f"has the main file {main}, not {other}", str(found))
+        self.assertEqual(self.gateway.asked, [])
+        for each in (main, link):
+            self.assertEqual(await meaning(each), {"answer": 42})
+
     def test_only_the_owner_and_the_group_may_speak(self) -> None:
         """By the socket's permissions."""
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o660)
