@@ -221,8 +221,8 @@ def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[Re
     url = settings.repository.url
     if url is None:
         return []
-    make = partial(rest_repository, settings.repository, settings.state, reactor, random.random)
-    return [RepositoryService(make, partial(reloader.tell, url))]
+    repository = rest_repository(settings.repository, settings.state, reactor, random.random)
+    return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
 
 
 def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:

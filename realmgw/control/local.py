@@ -11,6 +11,7 @@ import attrs
 
 from realmgw import config, subscribers
 from realmgw.config import addresses, names
+from realmgw.config.disk import read
 from realmgw.config.settings import Pools, Settings
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
@@ -22,7 +23,7 @@ from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers import pieces
 from realmgw.subscribers.client import send_all
 from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.files import collector_at_rest
+from realmgw.subscribers.files import MAX_FILE, collector_at_rest
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.generate import Template
 from realmgw.subscribers.migrate import migration, write
@@ -176,7 +177,7 @@ def _template(path: Path, numbers: range) -> Template:
     if not numbers:
         raise CommandError(ExitStatus.USAGE, "--count: write a number from 1 on")
     try:
-        template = Template(path.read_text(), str(path))
+        template = Template(read(path, MAX_FILE).decode(), str(path))
     except OSError as error:
         raise PlatformError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
