@@ -31,6 +31,7 @@ from realmgw.config.disk import Hold
 from realmgw.config.service import Reading
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
+from realmgw.control.examination import load, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
 from realmgw.control.reputation import Reputations, policy_counts
@@ -87,9 +88,12 @@ def make_service(options: Options) -> IService:
         All services in their order; nothing is started, bound or changed yet.
 
     Raises:
-        SystemExit: Neither the main file nor the last good one can be used; the message has every problem.
+        SystemExit: Neither the main file nor the last good one can be used, or the machine lacks something; the
+            message has every problem.
     """
     loaded = config.load_or_last_good(Path(options["config"]))
+    for line in refuse(loaded.settings).wrong:
+        _log.warn("{line}", line=line)
     if loaded.from_last_good:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
@@ -205,7 +209,7 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
 def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
     """What reads the main file while the gateway runs."""
     reading = Reading("the main file", reactor)
-    return lambda path: reading.call(config.load_all, path)
+    return lambda path: reading.call(load, path)
 
 
 def _regard(strays: Strays, gate: Gate, keeping: ReputationService, new: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -15,11 +15,9 @@ from realmgw.config.disk import read
 from realmgw.config.settings import Pools, Settings
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.examination import examine
 from realmgw.control.running import Running, finish
-from realmgw.datapath.client import addresses as addresses_of
-from realmgw.datapath.client import route_socket
-from realmgw.datapath.links import check_interfaces, check_pool
-from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
 from realmgw.subscribers.client import send_all
 from realmgw.subscribers.collection import Realm
@@ -267,7 +265,7 @@ def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:
 
 
 def check(path: Path) -> tuple[list[str], int]:
-    """Reads what the gateway would read.
+    """Reads what the gateway would read, and looks at what it would need.
 
     Args:
         path: The main file.
@@ -281,13 +279,15 @@ def check(path: Path) -> tuple[list[str], int]:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
     directory, problems = _subscribers(settings)
-    problems = (*_of_this_machine(path, settings), *problems)
+    examined = examine(settings)
+    problems = (*(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong)), *problems)
     folders = ", ".join(map(str, settings.subscribers)) or "no folders"
     lines = [
         *problems,
         f"{path}: {', '.join(zone.name for zone in settings.zones)}; {_pool(settings.pools)}",
         f"{folders}: {len(directory.hosts)} hosts, {len(directory.services)} services",
         *filter(None, [config.note(settings)]),
+        *(f"Not looked at: {line}." for line in examined.unseen),
         _verdict(len(problems)),
     ]
     return lines, len(problems)
@@ -299,20 +299,6 @@ def _subscribers(settings: Settings) -> tuple[Directory, tuple[str, ...]]:
     if not register.problems:
         return register.directory, ()
     return subscribers.load(settings.subscribers, Realm.of(settings))
-
-
-def _of_this_machine(path: Path, settings: Settings) -> Iterator[str]:
-    """What of the pool contradicts the machine's own addresses, if it is the one that the configuration is for."""
-    try:
-        with route_socket() as netlink:
-            there = addresses_of(netlink)
-        check_interfaces(settings.interfaces, there)
-    except RealmGatewayError:
-        return
-    try:
-        check_pool(settings.pools, settings.interfaces, there)
-    except PlatformError as error:
-        yield f"{path}:1:1: {error}"
 
 
 def _pool(pools: Pools) -> str:

@@ -7,11 +7,13 @@ and then looks at all those that begin alike. Those of strangers do not count: t
 
 from __future__ import annotations
 
+import grp
 import os
 import secrets
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 
@@ -71,34 +73,32 @@ class Place:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self._socket.bind(name)  # it never listens: there is nothing to connect to
-            self._refuse(name)
-        except HeldError:
-            self.release()
-            raise
+            refusal = self.refusal(name)
         except OSError as error:
             raise PlatformError(f"it can not be seen who has the table {self._table}: {error.strerror}") from None
+        if refusal is not None:
+            self.release()
+            raise HeldError(refusal)
 
-    def holder(self) -> str | None:
-        """Which process has it, other than by this object; None when none has.
+    def refusal(self, own: bytes = b"") -> str | None:
+        """Why it can not be had: a process has it, other than by the socket of the name `own`; None when none has.
 
         Raises:
             OSError: The kernel does not tell.
         """
-        return self._other(b"")
+        other = self._other(own)
+        if other is None:
+            return None
+        return (
+            f"another gateway has the table {self._table} here already (process {other}): stop it first, or give this"
+            " one another datapath.table"
+        )
 
     def release(self) -> None:
         """Leave it to others; nothing happens where it is not had."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-    def _refuse(self, own: bytes) -> None:
-        other = self._other(own)
-        if other is not None:
-            raise HeldError(
-                f"another gateway has the table {self._table} here already (process {other}): stop it first, or give"
-                " this one another datapath.table"
-            )
 
     def _other(self, own: bytes) -> str | None:
         ours = b"%s%s/" % (_PREFIX, self._table.encode())
@@ -145,3 +145,28 @@ def _attributes(body: bytes) -> Iterator[tuple[int, bytes]]:
         length, kind = _ATTRIBUTE.unpack_from(body, offset)
         yield kind, body[offset + _ATTRIBUTE.size : offset + length]
         offset += max(length, _ATTRIBUTE.size) + 3 & ~3
+
+
+def is_root() -> bool:
+    """Whether this process may do everything that a user's permissions are asked for."""
+    return os.geteuid() == 0
+
+
+def group_number(name: str) -> int:
+    """The number of a group of users.
+
+    Raises:
+        PlatformError: There is none of that name; the text says what to do.
+    """
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
+
+
+def unwritable(folder: Path) -> str:
+    """Why files can not be made in a folder, which is made if it is missing; empty if they can."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"{there} can not be written"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import socket
@@ -20,15 +19,17 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from realmgw.config.disk import HeldError, Hold
+from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
-from realmgw.control.port import Place
+from realmgw.control.port import Place, group_number
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
 
 PREFIX = "/v1/"
@@ -137,6 +138,15 @@ def held_beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.held")
 
 
+class _Limited(WrappingFactory):
+    """Another factory, for no more than `CONTROL_CONNECTIONS` connections at once."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        return super().buildProtocol(addr) if len(self.protocols) < CONTROL_CONNECTIONS else None
+
+
 class ControlService(Service):
     """Listens for operators while it runs.
 
@@ -151,7 +161,7 @@ class ControlService(Service):
 
     def __init__(self, settings: Control, gateway: Gateway, reactor: Any, main: Path | None = None) -> None:
         self._settings = settings
-        self._site = _Site(Commands(gateway, main))
+        self._site = _Limited(_Site(Commands(gateway, main)))
         self._reactor = reactor
         self._hold = Hold(held_beside(settings.socket), f"control.socket: {settings.socket}")
         self._port: IListeningPort | None = None
@@ -162,7 +172,8 @@ class ControlService(Service):
         Raises:
             PlatformError: The socket can not be made; one line says what to do.
         """
-        group = self._group()
+        name = self._settings.group
+        group = -1 if name is None else group_number(name)
         self._hold.take()
         try:
             self._listen(self._settings.socket, group)
@@ -186,14 +197,6 @@ class ControlService(Service):
             ) from error
         except OSError as error:
             raise PlatformError(f"control.socket: {path} can not be made: {error.strerror}") from error
-
-    def _group(self) -> int:
-        """Whose the socket is; -1 for our own group."""
-        name = self._settings.group
-        try:
-            return -1 if name is None else grp.getgrnam(name).gr_gid
-        except KeyError:
-            raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
 
     def stopService(self) -> Deferred[None]:
         """Listen no more; fires when the socket is gone."""

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Proof
+from realmgw.config.port import refusal
 from realmgw.config.settings import DnsFace, Endpoint, Settings
 from realmgw.dns.answers import Answers
 from realmgw.dns.defences import Defences
@@ -36,14 +37,6 @@ from realmgw.subscribers.register import Changes
 
 BACKLOG = 128
 """How many TCP connections the kernel holds for us before we accept them."""
-
-_ADVICE = {
-    errno.EADDRINUSE: "another program has it: find it with `ss -{flag}lnp 'sport = :{port}'` and stop it, or listen on"
-    " another address (systemd-resolved and dnsmasq like to take port 53)",
-    errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE: start as root or grant the capability",
-    errno.EPERM: "ports below 1024 need CAP_NET_BIND_SERVICE: start as root or grant the capability",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address: add it, or correct `listen`",
-}
 
 
 @attrs.frozen(eq=False)
@@ -225,7 +218,4 @@ def _explained(transport: str, endpoint: Endpoint) -> Iterator[None]:
     try:
         yield
     except CannotListenError as error:
-        number = error.socketError.errno
-        advice = _ADVICE.get(number, str(error.socketError)).format(flag=transport[0].lower(), port=endpoint.port)
-        where = f"{transport} {endpoint.address} port {endpoint.port}"
-        raise PlatformError(f"DNS can not listen on {where}: {advice}") from error
+        raise PlatformError(refusal(transport, endpoint, error.socketError.errno or errno.EINVAL)) from error

@@ -72,7 +72,7 @@ class Web:
         self._reading = Reading("repository.token_file", reactor)
         self._pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]  # Twisted
         self._pool.maxPersistentPerHost = 1
-        policy = BrowserLikePolicyForHTTPS(_trust(settings.ca_file))  # type: ignore[no-untyped-call]  # Twisted
+        policy = BrowserLikePolicyForHTTPS(trust(settings.ca_file))  # type: ignore[no-untyped-call]  # Twisted
         self._agent = Agent(reactor, policy, connectTimeout=settings.timeout, pool=self._pool)  # type: ignore[no-untyped-call]  # Twisted
 
     def changes(self, version: str | None, wait: float) -> Deferred[IO[bytes] | None]:
@@ -151,11 +151,7 @@ class Web:
             headers.setRawHeaders(name, [value])
         path = self._settings.token_file
         if path is not None:
-            try:
-                token = read(path, MAX_TOKEN).decode().split()[0]
-            except (OSError, ValueError, IndexError) as error:
-                raise UnreachableError(f"{path} has no token: {getattr(error, 'strerror', error)}") from error
-            headers.setRawHeaders("Authorization", [f"Bearer {token}"])
+            headers.setRawHeaders("Authorization", [f"Bearer {token(path)}"])
         return headers
 
     def _body(self, response: IResponse, limit: int) -> Deferred[IO[bytes]]:
@@ -220,8 +216,25 @@ class _Body(Protocol):
         return self._file.closed or self.done.called
 
 
-def _trust(path: Path | None) -> Any:
-    """Whose certificates are believed."""
+def token(path: Path) -> str:
+    """The bearer token in a file: its first word.
+
+    Raises:
+        UnreachableError: There is none.
+    """
+    try:
+        return read(path, MAX_TOKEN).decode().split()[0]
+    except (OSError, ValueError, IndexError) as error:
+        why = getattr(error, "strerror", "it has none" if isinstance(error, IndexError) else error)
+        raise UnreachableError(f"{path} has no token: {why}") from error
+
+
+def trust(path: Path | None) -> Any:
+    """Whose certificates are believed.
+
+    Raises:
+        PlatformError: The file can not be used.
+    """
     if path is None:
         return platformTrust()  # type: ignore[no-untyped-call]  # Twisted
     try:

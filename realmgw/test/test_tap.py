@@ -8,7 +8,7 @@ from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw import tap
+from realmgw import config, tap
 
 CONF = Path(__file__).parents[2] / "conf" / "realmgw.yaml"
 
@@ -31,8 +31,8 @@ class MakeServiceTests(SynchronousTestCase):
         """Nothing is touched while another gateway may run, and nobody is told an address that leads nowhere."""
         if not CONF.exists():
             self.skipTest("no checkout: conf/ is not installed")
-        gateway = tap.make_service(self.options("--config", str(CONF)))
-        names = [part.name for part in gateway]  # type: ignore[attr-defined]  # an IServiceCollection
+        gateway = tap.compose(tap.read(CONF, config.load(CONF)), self.options())
+        names = [part.name for part in gateway]
         self.assertEqual(
             names,
             [

@@ -12,6 +12,12 @@ from realmgw import __version__, config, subscribers
 from realmgw.control.cli import main
 from realmgw.test.config.test_schema import MINIMAL
 
+UNSEEN = (
+    "Not looked at: interfaces, addresses, ports, limits and the kernel: this machine is not the gateway, it has"
+    " neither the interfaces wan0, lan0 nor an address that DNS listens at; see there."
+)
+"""What can be said elsewhere."""
+
 
 class CliTestCase(SynchronousTestCase):
     """Runs command lines."""
@@ -47,6 +53,7 @@ class CheckTests(CliTestCase):
                 [
                     f"{self.path}: example.org.; 256 addresses in the circular pool",
                     f"{self.folder}/subscribers.d: 1 hosts, 1 services",
+                    UNSEEN,
                     "No problems.",
                 ],
             ),

@@ -43,9 +43,9 @@ class PlaceTests(SynchronousTestCase):
         for _ in range(20):
             error = self.assertRaises(HeldError, Place(self.table).take)
         self.assertIn(f"(process {os.getpid()})", str(error))
-        self.assertEqual(Place(self.table).holder(), str(os.getpid()))
+        self.assertEqual(Place(self.table).refusal(), str(error))
         first.release()
-        self.assertIsNone(Place(self.table).holder())
+        self.assertIsNone(Place(self.table).refusal())
 
     def test_tables_whose_names_begin_alike_are_different_ones(self) -> None:
         """And gateways of both may run."""
@@ -81,7 +81,7 @@ class PlaceTests(SynchronousTestCase):
         code = "import sys; from realmgw.control.port import Place; p = Place(sys.argv[1]); p.take(); sys.stdin.read()"
         process = subprocess.Popen([sys.executable, "-c", code, self.table], cwd=PACKAGE.parent, stdin=subprocess.PIPE)
         self.addCleanup(process.communicate)
-        while Place(self.table).holder() is None and process.poll() is None:
+        while Place(self.table).refusal() is None and process.poll() is None:
             pass
         process.kill()
         process.wait()

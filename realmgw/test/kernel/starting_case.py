@@ -92,15 +92,19 @@ class StartingTestCase(SynchronousTestCase):
         (self.folder / "subscribers.d" / f"{name}.yaml").write_text(f"{name}: {{address: {address}}}\n")
 
     def spawn(self, *command: str, before: Sequence[str] = (), **options: Any) -> subprocess.Popen[str]:
-        """A program beside the interpreter, with its output in a pipe; it is killed when the test is over.
+        """A program of ours, with its output in a pipe; it is killed when the test is over.
 
         Args:
-            command: The program and its arguments.
+            command: `twistd` or `realmgw`, and its arguments.
             before: What it is started by.
             options: Further ones of Popen.
         """
+        programs = {
+            "twistd": [str(Path(sys.executable).with_name("twistd"))],
+            "realmgw": [sys.executable, "-m", "realmgw.control.cli"],  # it has no program where it is not installed
+        }
         process = subprocess.Popen(
-            [*before, str(Path(sys.executable).with_name(command[0])), *command[1:]],
+            [*before, *programs[command[0]], *command[1:]],
             cwd=options.pop("cwd", self.folder),
             env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
             stdin=subprocess.DEVNULL,
@@ -140,7 +144,7 @@ class StartingTestCase(SynchronousTestCase):
         return status
 
     def run_program(self, *command: str, **options: Any) -> Ended:
-        """Runs a program beside the interpreter to its end."""
+        """Runs a program of ours to its end."""
         return self.ended(self.spawn(*command, **options))
 
     def ended(self, process: subprocess.Popen[str]) -> Ended:
