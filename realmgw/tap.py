@@ -147,7 +147,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
     regard, keep = partial(_regard, strays, gate, keeping), partial(_keep, running, thread)
-    parts = Parts(datapath, allocator, dns, regard, keep, _reading(reactor))
+    parts = Parts(datapath, allocator, dns, regard, keep, _reading(reactor), partial(_tell_written, health))
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
@@ -162,7 +162,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         monotonic=monotonic,
         since=monotonic(),
     )
-    gateway = OrderedService(_report(running, process, partial(_keep_first, running, thread)), process.fail)
+    gateway = OrderedService(partial(_report, running, process, health, thread), process.fail)
     for part in (
         process,
         SoleService(settings.datapath.table, _state_hold(running)),
@@ -273,6 +273,7 @@ def _counts(
         "table_repairs": datapath.repairs,
         "reloads": {
             "count": reloader.count,
+            "refused": reloader.refused,
             "last": last and last.status.value,
             "problems": list(last.problems) if last else [],
             "longest_pause": round(reloader.longest, 6),
@@ -285,6 +286,13 @@ def _trouble_began(trouble: Trouble) -> None:
     tell("{part}: {text}", part=trouble.part, text=trouble.text)
 
 
+def _tell_written(health: Health, problems: tuple[str, ...]) -> None:
+    """Tell why what is written is not in force; `realmgw check` says all of it."""
+    more = f" (and {len(problems) - 1} more: `realmgw check` tells them)" if len(problems) > 1 else ""
+    lines = [f"the last good configuration is in force, not what is written: {problems[0]}{more}"] if problems else []
+    health.tell("configuration", lines, Severity.LAST_GOOD)
+
+
 def _trouble_ended(trouble: Trouble) -> None:
     _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
 
@@ -293,24 +301,23 @@ def _named(counts: list[int]) -> dict[str, int]:
     return {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]}
 
 
-def _report(running: Running, process: ProcessService, keep: Callable[[], None]) -> Callable[[], None]:
-    def report() -> None:
-        # What was loaded stays for good: the collector need not walk through it again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        directory = running.register.directory
-        _log.info(
-            "realmgw {version} serves {name}: {hosts} hosts, {services} services",
-            version=__version__,
-            name=running.settings.name,
-            hosts=len(directory.hosts),
-            services=len(directory.services),
-        )
-        keep()
-        process.serves()
-
-    return report
+def _report(running: Running, process: ProcessService, health: Health, thread: KernelThread) -> None:
+    """All services run."""
+    # What was loaded stays for good: the collector need not walk through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    directory = running.register.directory
+    _log.info(
+        "realmgw {version} serves {name}: {hosts} hosts, {services} services",
+        version=__version__,
+        name=running.settings.name,
+        hosts=len(directory.hosts),
+        services=len(directory.services),
+    )
+    _keep_first(running, thread)
+    _tell_written(health, running.problems)
+    process.serves()
 
 
 def _not_kept(failure: Failure) -> None:

@@ -108,6 +108,8 @@ class Parts:
     """Keeps settings as the last good ones; what goes wrong is told by its failure."""
     read: Callable[[Path], Deferred[config.Written]]
     """Reads a main file, and what it names, beside the reactor; what is wrong with it is told by its failure."""
+    tell: Callable[[tuple[str, ...]], object]
+    """Told after each reload why what is written is not in force; empty when it is."""
 
 
 class Reloader:
@@ -122,6 +124,7 @@ class Reloader:
     Attributes:
         last: What became of the last reload; None before the first.
         count: How many there were.
+        refused: How many of them were refused, or failed.
         longest: For how long, in seconds, any part of a reload kept the reactor.
     """
 
@@ -135,6 +138,7 @@ class Reloader:
         self._next: list[Deferred[Outcome]] = []
         self.last: Outcome | None = None
         self.count = 0
+        self.refused = 0
         self.longest = 0.0
 
     def reload(self, cause: str) -> Deferred[Outcome]:
@@ -194,6 +198,7 @@ class Reloader:
     def _end(self, outcome: Outcome, asked: Iterable[Deferred[Outcome]]) -> None:
         self.last = outcome
         self.count += 1
+        self.refused += outcome.status in (Status.REFUSED, Status.FAILED)
         self._tell(outcome)
         self._busy = False
         for each in asked:
@@ -210,6 +215,7 @@ class Reloader:
             seconds=outcome.seconds,
             summary=outcome.plan.summary(),
         )
+        self._parts.tell(outcome.problems if outcome.status in (Status.REFUSED, Status.FAILED) else ())
 
     @inlineCallbacks
     def _reload(self) -> Generator[Deferred[Any], Any, Outcome]:

@@ -88,6 +88,7 @@ class TestGateway:
     Attributes:
         parts: What notes what it is told.
         kept: Settings that were kept as the last good ones.
+        told: Why what is written was not in force, after each reload.
         book: Where reputations are kept.
     """
 
@@ -98,6 +99,7 @@ class TestGateway:
         self.path.write_text(MINIMAL + "subscribers: [subscribers.d]\n")
         self.write("a.yaml", a="192.168.0.1", b="192.168.0.2")
         self.clock, self.parts, self.kept = Clock(), RecordingParts(), list[Settings]()
+        self.told: list[tuple[str, ...]] = []
         settings = config.load(self.path)
         self.running = Running(self.path, settings, Folders(lambda: 1e12))
         self.running.begin()
@@ -110,6 +112,7 @@ class TestGateway:
             lambda _new: None,
             self._keep,
             partial(maybeDeferred, config.load_all),
+            self.told.append,
         )
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
         self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)

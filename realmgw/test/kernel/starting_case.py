@@ -143,6 +143,11 @@ class StartingTestCase(SynchronousTestCase):
         status: dict[str, Any] = ask(self.folder / "control.sock", "status")
         return status
 
+    def reload(self) -> dict[str, Any]:
+        """What becomes of a reload."""
+        outcome: dict[str, Any] = ask(self.folder / "control.sock", "reload")
+        return outcome
+
     def run_program(self, *command: str, **options: Any) -> Ended:
         """Runs a program of ours to its end."""
         return self.ended(self.spawn(*command, **options))

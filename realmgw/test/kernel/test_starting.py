@@ -8,7 +8,7 @@ import socket
 import time
 from pathlib import Path
 
-from realmgw.test.kernel.starting_case import LAN, PATIENCE, WAN, StartingTestCase
+from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, WAN, StartingTestCase
 
 
 class StopTests(StartingTestCase):
@@ -89,6 +89,64 @@ class RefusedTests(StartingTestCase):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind((WAN, 53))
             self.refused(f"{WAN} port 53")
+
+
+class LastGoodTests(StartingTestCase):
+    """A gateway whose main file can not be used, and that ran before."""
+
+    def test_says_so_first_and_last_until_it_is_put_right(self) -> None:
+        """In `status`, as the last line of what a start says, and by a counter."""
+        self.start().kill()
+        self.write({"nonsense": 1})
+        process = self.start()
+        status = self.status()
+        [trouble] = status["troubles"]
+        said = "the last good configuration is in force, not what is written: "
+        self.assertEqual((status["state"], trouble["severity"]), ("last good", "last_good"))
+        self.assertTrue(trouble["text"].startswith(f"{said}{self.main}:1:"), trouble["text"])
+        self.assertIn("nonsense", trouble["text"])
+        self.write()
+        self.assertEqual(self.reload()["status"], "unchanged")
+        self.assertEqual(self.status()["state"], "healthy")
+        self.write({"nonsense": 1})
+        self.assertEqual(self.reload()["status"], "refused")
+        status = self.status()
+        self.assertEqual((status["state"], status["reloads"]["refused"]), ("last good", 1))
+        process.terminate()
+        log = self.ended(process).told.splitlines()
+        serves = next(number for number, line in enumerate(log) if "serves gw.example.org." in line)
+        self.assertIn(said, log[serves + 1])
+
+
+class WaitingTests(StartingTestCase):
+    """What waits for somebody else is not waited for."""
+
+    def test_pipes_in_the_place_of_files(self) -> None:
+        """Wherever an operator may put one: a reload says which, and DNS, status and stop go on."""
+        for folder in ("realmgw.d", "zones.d", "policies.d"):
+            (self.folder / folder).mkdir()
+        secrets = self.folder / "secrets"
+        secrets.write_text("00" * 16)
+        self.write({"dns": {**SETTINGS["dns"], "cookies": {"secret_file": "secrets"}}})
+        process = self.start()
+        written = self.main.read_text()
+        places = [self.folder / name for name in ("realmgw.d/a.yaml", "zones.d/a.yaml", "policies.d/a.yaml")]
+        for path in (*places, secrets, self.main):
+            path.unlink(missing_ok=True)
+            os.mkfifo(path)
+            begin = time.monotonic()
+            outcome = self.reload()
+            self.assertLess(time.monotonic() - begin, PATIENCE / 3)
+            self.assertEqual(outcome["status"], "refused")
+            self.assertIn(str(path), outcome["problems"][0])
+            self.assertIn("not a regular file, but a pipe", outcome["problems"][0])
+            self.serving(process)
+            path.unlink()
+            secrets.write_text("00" * 16)
+        self.main.write_text(written)
+        self.assertEqual(self.reload()["status"], "unchanged")
+        process.terminate()
+        self.assertEqual(self.ended(process).status, 0)
 
 
 class BackgroundTests(StartingTestCase):
