@@ -31,7 +31,7 @@ from realmgw.config.disk import Hold
 from realmgw.config.service import Reading
 from realmgw.config.settings import Settings
 from realmgw.control.apply import Parts, Reloader
-from realmgw.control.examination import load, refuse
+from realmgw.control.examination import around, load, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
 from realmgw.control.reputation import Reputations, policy_counts
@@ -47,6 +47,7 @@ from realmgw.errors import MalformedError, Reason
 from realmgw.subscribers import recall
 from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.service import RecallService
 
 GC_THRESHOLDS = 500_000, 20, 100
@@ -98,17 +99,18 @@ def make_service(options: Options) -> IService:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
-    running = read(Path(options["config"]), loaded.settings)
+    running = read(Path(options["config"]), loaded.settings, around(loaded.settings))
     running.problems = loaded.problems
     return compose(running, options, config.secrets(loaded.settings))
 
 
-def read(path: Path, settings: Settings) -> Running:
+def read(path: Path, settings: Settings, around: Around = NOWHERE) -> Running:
     """Read the subscribers, with what an earlier start has kept of them.
 
     Args:
         path: The main file.
         settings: What it says.
+        around: What is around the gateway.
     """
     kept = recall.place(path, settings.state)
     try:
@@ -116,7 +118,7 @@ def read(path: Path, settings: Settings) -> Running:
     except MalformedError as error:
         _log.warn("subscribers: {error}; all of them are parsed", error=error)
         memory = recall.Memory()
-    running = Running(path, settings, Folders(time.time, memory))
+    running = Running(path, settings, Folders(time.time, memory), around=around)
     gc.disable()  # it would walk through the growing directory again and again
     try:
         running.begin()

@@ -67,7 +67,10 @@ class Reading:
                 result = Failure()  # type: ignore[no-untyped-call]  # Twisted does not say
             self._reactor.callFromThread(end, result)
 
-        Thread(target=work, name=f"realmgw reads {self._what}", daemon=True).start()
+        try:
+            Thread(target=work, name=f"realmgw reads {self._what}", daemon=True).start()
+        except RuntimeError as error:
+            end(Failure(PlatformError(f"{self._what} can not be read: {error}")))  # type: ignore[no-untyped-call]  # Twisted
         return done
 
     def _late(self, done: Deferred[Any]) -> None:

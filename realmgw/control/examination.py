@@ -9,18 +9,21 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Callable, Collection, Iterator
+from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
 from pathlib import Path
 
 import attrs
 
 from realmgw import config
 from realmgw.config import limits, port
-from realmgw.config.settings import Address, Endpoint, Settings
+from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.control.port import Place, group_number, is_root, unwritable
 from realmgw.datapath import capabilities, client, links
 from realmgw.datapath.apply import Kernel
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.port import token, trust
+from realmgw.subscribers.reach import NOWHERE, Around
 
 LONGEST_SOCKET = 107  # octets
 """Of a unix socket's path (sun_path, without the zero octet at its end)."""
@@ -94,6 +97,30 @@ def load(path: Path) -> config.Written:
         raise ConfigurationError(refused)
     limits.raise_limit(written.settings)
     return written
+
+
+def around(settings: Settings) -> Around:
+    """What is around the gateway, if this machine is it."""
+    try:
+        with client.route_socket() as netlink:
+            there = client.addresses(netlink)
+            if not is_here(settings, there) or links.missing_interfaces(settings.interfaces, there):
+                return NOWHERE
+            reached = [client.networks_behind(netlink, name) for name in settings.interfaces.lan]
+            own = (address.ip for addresses in there.values() for address in addresses)
+            return Around(
+                frozenset(each for each in own if isinstance(each, IPv4Address)),
+                frozenset(each for each in client.routers(netlink) if isinstance(each, IPv4Address)),
+                tuple(network for network in _networks(settings, there) if isinstance(network, IPv4Network)),
+                tuple(chain.from_iterable(reached)) if all(reached) else (),
+            )
+    except RealmGatewayError:
+        return NOWHERE
+
+
+def _networks(settings: Settings, there: links.Addresses) -> Iterator[Network]:
+    """The networks of the LAN interfaces."""
+    return (address.network for name in settings.interfaces.lan for address in there[name])
 
 
 def is_here(settings: Settings, there: links.Addresses) -> bool:

@@ -15,7 +15,7 @@ from realmgw.config.disk import read
 from realmgw.config.settings import Pools, Settings
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.control.examination import examine
+from realmgw.control.examination import around, examine
 from realmgw.control.running import Running, finish
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
@@ -109,13 +109,13 @@ def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ..
         return new.problems
     register = _read(settings)
     others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
-    changes = finish(register.changes([*others, new], Realm.of(settings)))
+    changes = finish(register.changes([*others, new], Realm.of(settings, around(settings))))
     return changes.units[new.source].problems
 
 
 def _read(settings: Settings) -> Register:
     """All subscriber files, as a gateway takes them that never ran before."""
-    running = Running(Path(), settings, Folders(lambda: math.inf))
+    running = Running(Path(), settings, Folders(lambda: math.inf), around=around(settings))
     with collector_at_rest():
         running.begin()
     return running.register
@@ -298,7 +298,7 @@ def _subscribers(settings: Settings) -> tuple[Directory, tuple[str, ...]]:
     register = _read(settings)
     if not register.problems:
         return register.directory, ()
-    return subscribers.load(settings.subscribers, Realm.of(settings))
+    return subscribers.load(settings.subscribers, Realm.of(settings, around(settings)))
 
 
 def _pool(pools: Pools) -> str:

@@ -14,6 +14,7 @@ from realmgw.subscribers import recall
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.register import Changes, Register
 from realmgw.subscribers.selection import Selection, selecting
 from realmgw.subscribers.snapshot import Snapshot
@@ -52,6 +53,8 @@ class Running:
     """What was last heard of each repository, by its name."""
     selected: dict[str, Selection] = attrs.Factory(dict)
     """What of that can be used, by the repository's name."""
+    around: Around = NOWHERE
+    """What is around the gateway, as it was at the start."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
 
@@ -66,7 +69,7 @@ class Running:
         """
         settings = main.settings
         units = yield from self.folders.units(settings.subscribers)
-        realm = Realm.of(settings)
+        realm = Realm.of(settings, self.around)
         for name, snapshot in tuple(self.repositories.items()):
             self.selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
             units.append(self.selected[name].unit)
@@ -94,7 +97,7 @@ class Running:
         return (yield from recall.written(self.register, self.folders.versions))
 
     def _commit(self, units: Iterable[Unit]) -> None:
-        changes = finish(self.register.changes(units, Realm.of(self.settings)))
+        changes = finish(self.register.changes(units, Realm.of(self.settings, self.around)))
         finish(self.register.commit(changes))
 
 

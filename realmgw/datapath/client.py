@@ -11,7 +11,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -131,6 +131,13 @@ def routers(netlink: IPRoute) -> frozenset[Address]:
         hops = (route, *(route.get_attr("RTA_MULTIPATH") or ()))
         found += [gateway for hop in hops if (gateway := hop.get_attr("RTA_GATEWAY")) is not None]
     return frozenset(map(ip_address, found))
+
+
+def networks_behind(netlink: IPRoute, name: str) -> tuple[IPv4Network, ...]:
+    """The networks that routes of the main table lead to by the interface of that name, its own among them."""
+    (index,) = netlink.link_lookup(ifname=name)
+    routes = netlink.get_routes(family=socket.AF_INET, oif=index, table=_MAIN)
+    return tuple(IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"])) for route in routes)
 
 
 def default_leaves_by(netlink: IPRoute, name: str) -> bool:

@@ -141,6 +141,23 @@ class AgreementTests(StartingTestCase):
         self.assertEqual(status, 0, told)
         self.assertIn("this machine is not the gateway", told)
 
+    def test_hosts_at_addresses_that_no_host_can_have(self) -> None:
+        """Each is told with its place, by `check` and by a start, and the others are served."""
+        subprocess.run(["ip", "route", "add", "default", "via", "192.0.2.254"], check=True)
+        wrong = ("127.0.0.1", "8.8.8.8", "192.168.0.255", "192.168.0.0", "192.0.2.254", LAN, WAN, "240.0.0.1")
+        for number, address in enumerate(wrong):
+            self.subscriber(f"wrong{number}.example.org", address)
+        status, told = self.check()
+        self.assertEqual((status, told.splitlines()[-1]), (1, f"{len(wrong)} problems."), told)
+        for number, address in enumerate(wrong):
+            self.assertRegex(told, rf"wrong{number}.example.org.yaml:1:\d+: '?{address}'? ")
+        self.start()
+        self.assertEqual((self.status()["hosts"], len(self.status()["problems"])), (1, len(wrong)))
+        added = self.run_program(
+            "realmgw", "subscribers", "add", "a.example.org", "--address", "192.168.0.255", "--config", str(self.main)
+        )
+        self.assertEqual((added.status, "stands for the network" in added.told), (1, True), added.told)
+
     def test_check_leaves_nothing_behind(self) -> None:
         """Neither rules nor files."""
         before = (self.rules(), sorted(self.folder.rglob("*")))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import time
 from pathlib import Path
 
+from realmgw.control.commands import CommandError
 from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, WAN, StartingTestCase
 
 
@@ -147,6 +149,42 @@ class WaitingTests(StartingTestCase):
         self.assertEqual(self.reload()["status"], "unchanged")
         process.terminate()
         self.assertEqual(self.ended(process).status, 0)
+
+
+class MemoryTests(StartingTestCase):
+    """A gateway that gets no more memory."""
+
+    def test_goes_on_or_ends_with_a_line(self) -> None:
+        """A reload that does not fit is refused. Where that is too late, the process ends at once, with status 1."""
+        for spare in (2, 32, 70):
+            process = self.start()
+            grown = _size(process.pid) + spare * 2**20
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (grown, grown))
+            self.many(20_000)
+            try:
+                outcome = self.reload()
+            except CommandError:
+                begin = time.monotonic()
+                ended = self.ended(process)
+                self.assertLess(time.monotonic() - begin, 1.0)
+                self.assertEqual(ended.status, 1, ended.told)
+                self.assertIn("realmgw can not go on: there is no memory left", ended.told)
+            else:
+                self.assertIn(outcome["status"], ("refused", "applied"), outcome["problems"])
+                self.serving(process)
+                process.terminate()
+                self.assertEqual(self.ended(process).status, 0)
+            (self.folder / "subscribers.d" / "many.yaml").unlink()
+
+    def many(self, count: int) -> None:
+        """Many hosts."""
+        lines = (f"h{n}.example.org: {{address: 10.{n >> 16}.{n >> 8 & 255}.{n & 255}}}\n" for n in range(1, count))
+        (self.folder / "subscribers.d" / "many.yaml").write_text("".join(lines))
+
+
+def _size(pid: int) -> int:
+    """How much address space a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 class BackgroundTests(StartingTestCase):
