@@ -180,6 +180,7 @@ class Ledger:
             reservation.bound += 1
         index = reservation.service.host.index
         self.pending[index] = self.pending.get(index, 0) + 1
+        self.counters.pending += 1
         self._hold(reservation.address, claim.group, claim.dead)
 
     def _expect(self, reservation: Reservation, group: Group) -> None:
@@ -237,6 +238,7 @@ class Ledger:
             self.pending[index] = left
         else:
             del self.pending[index]
+        self.counters.pending -= 1
         address.claims -= 1
         shares = reservation.shares
         if shares is not None and shares[claim.group] > 1:
