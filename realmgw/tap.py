@@ -40,6 +40,7 @@ from realmgw.control.server import ControlService, SoleService
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.client import networks_of
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
@@ -144,7 +145,9 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
-    dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets)
+    dns = DnsService(
+        settings, directory, allocator, reactor, monotonic, secrets, lambda names: thread.call(networks_of, names)
+    )
     health = Health(monotonic, _trouble_began, _trouble_ended)
     book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)

@@ -313,7 +313,7 @@ class Allocator:
     def joinable(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
         own = expected.get(group)
-        if own is not None and self.may_stay(own.address, group, now):
+        if own is not None and (not self._queue.size or self.may_stay(own.address, group, now)):
             return own
         if group.absorbed:
             for one in group.absorbed:

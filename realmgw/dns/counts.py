@@ -76,6 +76,11 @@ class Count(enum.IntEnum):
     """Queries by TCP that the policy refused, and for which an address was asked for once more."""
     SERVFAIL_UDP = 33
     """Of those with SERVFAIL: by UDP, since the policy refused and that is to be told."""
+    COOKIES = 34
+    """Queries without a question, which were given a server cookie, or told that theirs is right."""
+    INSIDE = 35
+    """Queries from a LAN at the WAN's face, answered as on the LAN, since pool addresses lead nowhere from there; what
+    was said to them is counted as well."""
 
 
 REASONS = 64

@@ -46,7 +46,6 @@ POLICIES = (
 )
 PACKETS = ((6, 80), (6, 25), (17, 53), (1, 0), (17, 80), (132, 9))
 NETWORKS = (None, None, None, Network(SOURCES[0]))
-CLIENTS = {network: Requestor(network, network) for network in NETWORKS if network is not None}
 
 
 @attrs.define(eq=False)
@@ -108,6 +107,7 @@ class Knowledge:
     size: int
     claims: list[Expected]
     admitted: list[Admitted]
+    clients: dict[Network, Requestor]
 
     def remembered(self, address: bytes, source: bytes, flow: tuple[int, int, int]) -> bool:
         """Whether this flow was admitted there a moment ago."""

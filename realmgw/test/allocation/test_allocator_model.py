@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.state import Claim, State
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
@@ -25,7 +26,6 @@ from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.books import Books
 from realmgw.test.allocation.naive import (
-    CLIENTS,
     HOSTS,
     LINGER,
     MEMORY_AT_MOST,
@@ -64,6 +64,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         self.now, self.size = 100.0, size
         self.allocator = Allocator(self.settings, networks, now=self.now, policy=policy)
         self.claims: list[Expected] = []
+        self.clients = {network: Requestor(network, network) for network in NETWORKS if network is not None}
         self.admitted: list[Admitted] = []
         self.queue: dict[tuple[int, Hashable], Queued] = {}
         self.promised: float | None = None
@@ -86,7 +87,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
     ) -> None:
         """A query; what is told to wait may do so."""
         asking = (resolver, question)
-        client = None if network is None else CLIENTS[network]
+        client = None if network is None else self.clients[network]
         answer = self.allocator.ask(asked, resolver, asking, now=self.now, client=client)
         if isinstance(answer, bytes):
             self.note_answer(answer, asked, resolver, asking, network)
@@ -112,7 +113,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
             told.append(outcome)
             self.hear(place, outcome)
 
-        client, group = None if network is None else CLIENTS[network], self.allocator.groups.of(resolver)
+        client, group = None if network is None else self.clients[network], self.allocator.groups.of(resolver)
         refused = self.allocator.wait(asked, resolver, asking, deliver, tcp=tcp, now=self.now, client=client)
         if refused is Reason.POLICY:
             assert self.bands, "refused by a policy that there is not"
