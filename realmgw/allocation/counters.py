@@ -53,6 +53,11 @@ class Counters:
     refused: list[int] = attrs.field(factory=no_reasons)
     """Queries refused, indexed by `Reason`."""
 
+    def counts(self) -> dict[str, object]:
+        """All of them by name."""
+        every = attrs.asdict(self)
+        return {**every, "refused": {reason.name.lower(): self.refused[reason] for reason in Reason}}
+
     @property
     def pending(self) -> int:
         """How many claims are pending, for all hosts together."""
