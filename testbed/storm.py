@@ -223,7 +223,7 @@ def storm(testbed: Testbed, gateway: Gateway, reloads: int, seed: int) -> Storm:
         changes.mend()
         ask(gateway.control, "reload")
         outcome = flows.result()
-    pause = ask(gateway.control, "status")["reloads"]["longest_pause"]
+    pause = ask(gateway.control, "status")["counts"]["reloads"]["longest_pause"]
     return Storm(statuses, slowest, seconds, outcome, middle, holdings(gateway.pid), pause)
 
 
@@ -302,7 +302,7 @@ def single(testbed: Testbed, gateway: Gateway, file: Path, reloads: int) -> Sing
                 raise TestbedError(f"100 subscribers were to be changed: {result['plan']['summary']}")
             took.append(float(result["seconds"]))
         outcome = flows.result()
-    return Single(tuple(took), outcome, ask(gateway.control, "status")["reloads"]["longest_pause"])
+    return Single(tuple(took), outcome, ask(gateway.control, "status")["counts"]["reloads"]["longest_pause"])
 
 
 def _prepared(testbed: Testbed) -> None:

@@ -54,3 +54,8 @@ class Counters:
     """How many claims stand now, for all hosts together, whatever they were made for; no total: it falls as well."""
     refused: list[int] = attrs.field(factory=no_reasons)
     """Queries refused, indexed by `Reason`."""
+
+    def counts(self) -> dict[str, object]:
+        """All of them by name."""
+        every = attrs.asdict(self)
+        return {**every, "refused": {reason.name.lower(): self.refused[reason] for reason in Reason}}

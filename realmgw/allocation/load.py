@@ -142,6 +142,11 @@ class LoadPolicy:
         self.permitted = [0] * len(self._bands)
         self.refused = [0] * len(Kind)
 
+    def counts(self) -> dict[str, int]:
+        """What was decided since it is in force: permitted by each band, refused by what would have been spent."""
+        permitted = {f"band_{number}_permitted": count for number, count in enumerate(self.permitted, 1)}
+        return permitted | {f"{kind.name.lower()}_refused": self.refused[kind] for kind in Kind}
+
     def refuses(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Reason | None:
         """Decide on an allocation, and count it.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import attrs
 from ruamel.yaml import YAML
@@ -142,13 +142,15 @@ def place(node: Node) -> str:
     return f"line {node.line}" if node.source is None else f"{node.source}:{node.line}"
 
 
-def parse(text: bytes, problems: Problems, *, source: str | None = None) -> Node | None:
+def parse(text: bytes, problems: Problems, *, source: str | None = None, unread: Collection[str] = ()) -> Node | None:
     """Reads a YAML document.
 
     Args:
         text: The whole file, in UTF-8.
         problems: Gets what is wrong.
         source: The nodes' `source`.
+        unread: Keys of the outermost mapping whose values are for other programs: they must be YAML, and what they
+            are is not looked at. An empty value stands in their place.
 
     Returns:
         The document, without its faulty parts; None when it is empty, or when it is no YAML and a problem says so.
@@ -161,7 +163,7 @@ def parse(text: bytes, problems: Problems, *, source: str | None = None) -> Node
         return None
     for events in _parsers(decoded):
         attempt = Problems(problems.source)
-        root, readable = _compose(decoded, events, _Composer(attempt, source))
+        root, readable = _compose(decoded, events, _Composer(attempt, source, unread))
         if readable:
             break
     problems.found += attempt.found
@@ -220,9 +222,11 @@ class _Composer:
     ruamel.yaml's own composers are not used: the C one recurses on the C stack, which a file of brackets overflows.
     """
 
-    def __init__(self, problems: Problems, source: str | None) -> None:
+    def __init__(self, problems: Problems, source: str | None, unread: Collection[str]) -> None:
         self.problems = problems
         self._source = source
+        self._unread = unread
+        self._depth_unread = 0
         self._root: Node | None = None
         self._open: list[Sequence | Mapping] = []
         self._innermost: Sequence | Mapping | None = None
@@ -232,6 +236,8 @@ class _Composer:
         """The root; None if there is none, or if the structure is one that cannot be followed (a problem says so)."""
         documents = 0
         for event in events:
+            if self._unread and self._passes_over(event):
+                continue
             if isinstance(event, ScalarEvent):
                 self._scalar(event)
             elif isinstance(event, CollectionStartEvent):
@@ -248,6 +254,17 @@ class _Composer:
                     self._refuse(event, "a second document begins here: only one is read, make it a file of its own")
                     break
         return self._root
+
+    def _passes_over(self, event: Event) -> bool:
+        """Whether an event belongs to the value of a key that is not read."""
+        if not self._depth_unread:
+            parent, key = self._innermost, self._key
+            if len(self._open) != 1 or type(parent) is not Mapping or key is None or key.text not in self._unread:
+                return False
+            parent.pairs.setdefault(key.text, (key, Scalar(key.line, key.column, "", True, self._source)))
+            self._key = None
+        self._depth_unread += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        return True
 
     def _scalar(self, event: ScalarEvent) -> None:
         if event.tag is not None:

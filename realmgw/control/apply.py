@@ -158,6 +158,16 @@ class Reloader:
             self._begin()
         return asked
 
+    def counts(self) -> dict[str, object]:
+        """How many reloads there were, and what became of the last one."""
+        return {
+            "count": self.count,
+            "refused": self.refused,
+            "last": None if self.last is None else self.last.status.value,
+            "problems": [] if self.last is None else list(self.last.problems),
+            "longest_pause": round(self.longest, 6),
+        }
+
     def tell(self, repository: str, snapshot: Snapshot) -> Deferred[Outcome]:
         """A repository says something else: reload.
 
@@ -184,7 +194,8 @@ class Reloader:
         return written
 
     def _planned(self, written: Written) -> Plan:
-        return plan(self.running.settings, written.settings, written.changes)
+        running = self.running
+        return plan(running.settings, written.settings, written.changes, services=running.register.directory.services)
 
     def _begin(self) -> None:
         self._busy = True

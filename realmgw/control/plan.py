@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
+from realmgw.allocation.explain import dotted
 from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.settings import Network, Settings
 from realmgw.config.writing import Change, differences
+from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.register import Changes
 
 CHANGEABLE = (
@@ -30,11 +32,16 @@ CHANGEABLE = (
     "datapath.reject_rate",
     "subscribers",
     "drop_ins",
+    "logging",
     *WITHOUT_EFFECT,
 )  # fmt: skip
 """The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""
 NAMED = 20
 """So many hosts or services of a kind are named, the others counted."""
+FLOWS_END = "its flows end"
+"""What is said of a host that goes, or moves."""
+HIDDEN = {"address", "index", "target"}
+"""Fields that are told otherwise, or mean nothing to people."""
 
 
 @attrs.frozen
@@ -57,6 +64,10 @@ class Plan:
     """Names of services that are new or different."""
     services_removed: tuple[str, ...] = ()
     """Names of services that are no more."""
+    hosts_differ: Mapping[str, str] = attrs.Factory(dict)
+    """What is different about the first `NAMED` of `hosts_changed`, by name, in words."""
+    services_differ: Mapping[str, str] = attrs.Factory(dict)
+    """What is different about the first `NAMED` of `services_changed`, by name; those that are new are not in it."""
     problems: tuple[str, ...] = ()
     """What is not as it is written, and why: the rest would be changed nevertheless."""
 
@@ -84,9 +95,18 @@ class Plan:
             ("~", "service", self.services_changed),
             ("-", "service", self.services_removed),
         ):
-            yield from (f"{sign} {what} {value}" for value in values[:NAMED])
+            yield from (self._line(sign, what, value) for value in values[:NAMED])
             if len(values) > NAMED:
                 yield f"{sign} {what}s: {len(values) - NAMED} more"
+
+    def _line(self, sign: str, what: str, name: str) -> str:
+        """A host, service or prefix, and what is to be known of it."""
+        if (sign, what) == ("-", "host"):
+            return f"{sign} {what} {name}: {FLOWS_END}"
+        if sign != "~":
+            return f"{sign} {what} {name}"
+        differ = (self.hosts_differ if what == "host" else self.services_differ).get(name)
+        return f"+ {what} {name}" if differ is None else f"{sign} {what} {name}: {differ}"
 
     def summary(self) -> str:
         """In one line."""
@@ -102,7 +122,13 @@ class Plan:
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing is different"
 
 
-def plan(before: Settings, after: Settings, changes: Changes, problems: Iterable[str] = ()) -> Plan:
+def plan(
+    before: Settings,
+    after: Settings,
+    changes: Changes,
+    problems: Iterable[str] = (),
+    services: Mapping[str, Service] | None = None,
+) -> Plan:
     """Compare the running state with the one that is written.
 
     Args:
@@ -110,7 +136,9 @@ def plan(before: Settings, after: Settings, changes: Changes, problems: Iterable
         after: Those that are written.
         changes: What becomes of the subscribers.
         problems: What is wrong besides what `changes` tells.
+        services: Those that run, by name.
     """
+    former = services or {}
     old, new = ([prefix.network for prefix in settings.pools.circular] for settings in (before, after))
     return Plan(
         keys=differences(before, after),
@@ -119,10 +147,36 @@ def plan(before: Settings, after: Settings, changes: Changes, problems: Iterable
         hosts_added=tuple(host.name for host in changes.added),
         hosts_changed=tuple(host.name for _, host in changes.changed),
         hosts_removed=tuple(host.name for host in changes.removed),
+        hosts_differ={host.name: _host_differs(was, host) for was, host in changes.changed[:NAMED]},
         services_changed=tuple(service.name for service in changes.services),
+        services_differ={
+            each.name: _differs(former[each.name], each) or "its host is different"
+            for each in changes.services[:NAMED]
+            if each.name in former
+        },
         services_removed=changes.names_gone,
         problems=(*problems, *changes.problems),
     )
+
+
+def _host_differs(before: Host, after: Host) -> str:
+    """What is different about a host, in words."""
+    moved = f" ({FLOWS_END})" if before.address != after.address else ""
+    addresses = f"address {dotted(before.address)} -> {dotted(after.address)}{moved}" if moved else ""
+    return ", ".join(filter(None, (addresses, _differs(before, after)))) or "nothing that can be named"
+
+
+def _differs(before: Host | Service, after: Host | Service) -> str:
+    """Which fields are different; of those with a short value, both values."""
+    found = []
+    for field in attrs.fields(type(before)):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if isinstance(old, Host):
+            old, new = old.name, new.name
+        if old != new and field.name not in HIDDEN:
+            is_short = isinstance(old, str | int | float)
+            found.append(f"{field.name} {old} -> {new}" if is_short else field.name)
+    return ", ".join(found)
 
 
 def needs_restart(key: str) -> bool:

@@ -184,6 +184,13 @@ class DnsService(service.Service):
         proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
         return explain_name(self._answers, name, Asking(resolver, proof, now=self._monotonic()))
 
+    def counts(self) -> dict[str, object]:
+        """What both faces have counted since the start."""
+        return {
+            "wan": {**self.wan.answers.counts.counts(), "tcp_open": len(self.wan.streams)},
+            "lan": {**self.lan.answers.counts.counts(), "tcp_open": len(self.lan.streams)},
+        }
+
     def startService(self) -> None:
         """Binds all sockets.
 

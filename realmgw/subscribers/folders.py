@@ -63,6 +63,10 @@ class Folders:
         """Of files that were good and will not change without getting another one, by their names."""
         return {str(path): known.version for path, known in self._known.items() if known.version is not None}
 
+    def counts(self) -> dict[str, int]:
+        """What was counted since the start."""
+        return {"pieces_parsed": self.parsed, "pieces_alike": self._shapes.taken}
+
     def units(self, folders: Iterable[Path]) -> Generator[None, None, list[Unit]]:
         """Reads what is new in the folders.
 

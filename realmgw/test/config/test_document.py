@@ -69,6 +69,21 @@ class ParseTests(SynchronousTestCase):
             self.refusal(b"\xef\xbb\xbf\xc3\x9f\xff"), "file.yaml:1:2: byte 0xff is not UTF-8: save as UTF-8"
         )
 
+    def test_what_is_for_other_programs_is_not_looked_at(self) -> None:
+        """Keys that stand twice, tags, aliases, whatever depth: it must be YAML, and that is all."""
+        deep = "[" * (2 * MAX_DEPTH) + "]" * (2 * MAX_DEPTH)
+        theirs = f"{{a: 1, a: 2, ? [k] : &x !t [*x, {{b: {deep}}}]}}"
+        text = f"A: {theirs}\nmax: 1\nB: *y\nB: {theirs}\nC:\n  A: 1\n"
+        node = parse(text.encode(), self.problems, unread=("A", "B"))
+        self.assertEqual(plain(node), {"A": "", "max": "1", "B": "", "C": {"A": "1"}})
+        self.assertEqual(self.problems.lines(), ())
+
+    def test_what_is_for_other_programs_is_yaml(self) -> None:
+        """Else nobody knows where it ends."""
+        self.assertIsNone(parse(b"A: {a: [1, 2}\n", self.problems, unread=("A",)))
+        [line] = self.problems.lines()
+        self.assertIn("this is no YAML", line)
+
     def test_refuses_a_key_that_stands_twice_and_keeps_the_first(self) -> None:
         """The second one is told with the line of the first."""
         node = parse(b"a: 1\nb: 2\na: 3\n", self.problems)

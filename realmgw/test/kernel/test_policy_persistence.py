@@ -48,7 +48,7 @@ class PersistenceTests(RealmTestCase):
 
     def counts(self) -> dict[str, Any]:
         """What became of reputations."""
-        return dict(ask(self.gateway.control, "status")["reputations"])
+        return dict(ask(self.gateway.control, "status")["counts"]["reputation"])
 
     def test_a_restart_forgets_nothing(self) -> None:
         """What was counted, and what an operator has set; only the time that passes changes a reputation."""
