@@ -187,9 +187,12 @@ class Demo:
             self.tell.command(f"kill -TERM {self.gateway.pid}")
             status = self.gateway.stop()
             self.tell.claim("it stops in order", status == ORDERLY, f"exit status {status}")
+            begun = self.file.stat().st_size
             self.find_closed()
             self.restart("a restart serves again")
-            self.tell.claim("the download still runs", download.poll() is None)
+            # It may have come to its end meanwhile: a busy machine starts a gateway slowly.
+            more = self.file.stat().st_size - begun
+            self.tell.claim("the download went on meanwhile", more > 0, f"{more} octets")
             self.finish(download, LONG)
 
     def find_closed(self) -> None:

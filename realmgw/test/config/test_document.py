@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import document
 from realmgw.config.document import MAX_DEPTH, Mapping, Node, Problems, Scalar, Sequence, parse
+from realmgw.test import programs
 
 
 def plain(node: Node | None) -> object:
@@ -153,7 +152,7 @@ class ParseTests(SynchronousTestCase):
 class LongTextTests(SynchronousTestCase):
     """What is long is read once, by the C parser."""
 
-    skip = None if find_spec("_ruamel_yaml") else "ruamel.yaml.clib is missing"
+    skip = programs.missing_modules("_ruamel_yaml")
 
     def setUp(self) -> None:
         """Everything above ten characters is long."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import math
 import os
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.cli import parser
+from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import host, icmp, sctp
@@ -24,7 +24,7 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.narration import Narration
     from testbed.visits import Visit, percentile
 
-MISSING = None if importlib.util.find_spec("testbed") else "needs the Python package testbed (run from a checkout)"
+MISSING = programs.missing_modules("testbed")
 HOST = "192.168.0.100"
 OCTETS_16 = st.integers(0, 0xFFFF)
 OCTETS_32 = st.integers(0, 0xFFFFFFFF)
