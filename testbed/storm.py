@@ -209,6 +209,7 @@ def storm(testbed: Testbed, gateway: Gateway, reloads: int, seed: int) -> Storm:
     """
     changes = Changes(gateway, seed)
     statuses: Counter[str] = Counter()
+    ask(gateway.control, "status")  # the first question makes the thread that all others use
     slowest, middle = 0.0, holdings(gateway.pid)
     spacing = 0.055
     with _flows(testbed, gateway, reloads * spacing) as flows:
