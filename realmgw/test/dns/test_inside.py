@@ -55,6 +55,13 @@ class InsideTests(SynchronousTestCase):
             address = data.draw(candidate)
             self.assertEqual(inside.holds(str(address)), any(address in each for each in networks), (address, networks))
 
+    def test_a_network_of_one_address_holds_it(self) -> None:
+        """Whether zeros are left out of its text or not."""
+        for address in ("192.0.2.7", "1:2:3:4:5:6:7:8", "2001:db8::7", "2001:db8:0:1::", "::1"):
+            inside = Inside([ip_network(address)])
+            self.assertTrue(inside.holds(address))
+            self.assertFalse(inside.holds(str(ip_address(address) + 1)))
+
     def test_scopes_do_not_matter(self) -> None:
         """A link-local address has one."""
         self.assertTrue(Inside([ip_network("fe80::/64")]).holds("fe80::1%lan0"))
