@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import dns.message
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from twisted.internet import defer
 from twisted.internet.task import Clock
@@ -42,6 +43,7 @@ class InsideTests(SynchronousTestCase):
     """The comparison of texts."""
 
     @given(st.lists(NETWORKS, max_size=4), st.data())
+    @hypothesis_settings(deadline=None)
     def test_is_inside_who_is_in_a_network(self, networks: list[Network], data: st.DataObject) -> None:
         """Of either family; those of the networks, their neighbours, and others."""
         inside = Inside(networks)
