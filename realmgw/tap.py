@@ -91,7 +91,7 @@ class Options(UsageOptions):
         self.log = Log(self.parent)
 
 
-@refusing
+@refusing("realmgw")
 def make_service(options: Options) -> IService:
     """Make the gateway of a configuration file.
 
