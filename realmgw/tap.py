@@ -34,7 +34,7 @@ from realmgw.config.settings import Settings
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
-from realmgw.control.examination import around, load, refuse
+from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
 from realmgw.control.lines import Backends
@@ -91,7 +91,7 @@ class Options(UsageOptions):
         self.log = Log(self.parent)
 
 
-@refusing
+@refusing("realmgw")
 def make_service(options: Options) -> IService:
     """Make the gateway of a configuration file.
 
@@ -262,7 +262,7 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
 def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
     """What reads the main file while the gateway runs."""
     reading = Reading("the main file", reactor)
-    return lambda path: reading.call(load, path)
+    return lambda path: reading.take(loading(path))
 
 
 def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:

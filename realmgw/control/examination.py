@@ -17,6 +17,7 @@ import attrs
 
 from realmgw import config
 from realmgw.config import limits, port
+from realmgw.config.files import Steps
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.control.port import Place, group_number, is_root, unwritable
 from realmgw.datapath import capabilities, client, links
@@ -85,13 +86,13 @@ def refuse(settings: Settings) -> Examined:
     return found
 
 
-def load(path: Path) -> config.Written:
-    """`config.load_all` for a gateway that runs: what the machine has no room for is refused as what is written wrong.
+def loading(path: Path) -> Steps[config.Written]:
+    """`config.loading_all` for a gateway that runs: what the machine has no room for is refused as what is wrong.
 
     Raises:
         ConfigurationError: It can not be used.
     """
-    written = config.load_all(path)
+    written = yield from config.loading_all(path)
     refused = tuple(limits.refusals(written.settings))
     if refused:
         raise ConfigurationError(refused)
