@@ -53,6 +53,7 @@ from realmgw.config.settings import (
     Timeouts,
     UnknownHosts,
     UpdateFace,
+    WhileDegraded,
     Zone,
 )
 from realmgw.config.surroundings_schema import CONTROL, LOGGING, REPOSITORY, SYNPROXY
@@ -247,6 +248,7 @@ ALLOCATION = Section(
         "wait_tcp": Key(number(0.0, 10.0)),
         "max_waiting": Key(integer(0, 1_000_000)),
         "max_groups": Key(integer(1, 10_000_000)),
+        "while_degraded": Key(choice(WhileDegraded)),
     },
 )
 

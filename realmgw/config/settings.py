@@ -57,6 +57,15 @@ class Dnat(enum.Enum):
     """The first of these that works."""
 
 
+class WhileDegraded(enum.Enum):
+    """What a query for an address gets while something that flows need is broken."""
+
+    REFUSE = "refuse"
+    """SERVFAIL, with the reason: the resolver asks another server, or again."""
+    LEND = "lend"
+    """An address, as ever; the client may not get through."""
+
+
 @attrs.frozen
 class PoolPrefix:
     """A piece of the circular pool."""
@@ -223,6 +232,8 @@ class Allocation:
     """How many queries may wait at once."""
     max_groups: int = 65536
     """How many resolver groups are remembered."""
+    while_degraded: WhileDegraded = WhileDegraded.REFUSE
+    """Whether addresses are lent while something that flows need is broken."""
 
 
 @attrs.frozen
