@@ -23,7 +23,7 @@ class Outage:
     def __init__(self, settings: Allocation, dismiss: Callable[[], object]) -> None:
         self._dismiss = dismiss
         self._lends = settings.while_degraded is WhileDegraded.LEND
-        self._degraded = False
+        self._degraded = self._closed = False
         self.suspended = False
         self.excused_until = -math.inf
 
@@ -31,6 +31,11 @@ class Outage:
         """Something that flows need is broken from now on, or is well again."""
         self._degraded = degraded
         self.excused_until = math.inf if degraded else now
+        self._suspend()
+
+    def close(self, *, closed: bool) -> None:
+        """Lend nothing from now on, whatever the settings say of an outage (a purge); or go by them again."""
+        self._closed = closed
         self._suspend()
 
     def excuse(self, *, now: float) -> None:
@@ -44,6 +49,6 @@ class Outage:
         self._suspend()
 
     def _suspend(self) -> None:
-        before, self.suspended = self.suspended, self._degraded and not self._lends
+        before, self.suspended = self.suspended, self._closed or (self._degraded and not self._lends)
         if self.suspended and not before:
             self._dismiss()
