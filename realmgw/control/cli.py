@@ -21,6 +21,7 @@ from realmgw.control import completion, shown
 from realmgw.control.arguments import DEFAULT_CONFIG, Parser, add_usual
 from realmgw.control.client import ask
 from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.confirming import confirm, refuse_unseen
 from realmgw.control.output import complain, guarded
 from realmgw.errors import ConfigurationError, RealmGatewayError
 
@@ -65,12 +66,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"realmgw {__version__}")
     add_usual(top, top=True)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add(
-        commands,
-        "check",
-        "check the configuration and the subscriber files",
-        _check,
-    )
+    _add(commands, "check", "check the configuration and the subscriber files", _check)
     _add_migrate(commands)
     _add_changes(commands)
     _add_views(commands)
@@ -99,9 +95,7 @@ def _add_changes(commands: Any) -> None:
     plan = _add(commands, "plan", "show what a reload would change", _plan)
     plan.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
     _add(commands, "reload", "make true what is written in the files", _reload)
-    purge = _add(
-        commands, "purge", "lend nothing, and remove everything of ours from the kernel; all flows end", _purge
-    )
+    purge = _add(commands, "purge", "lend nothing, and remove all of ours from the kernel; all flows end", _purge)
     purge.add_argument("--yes", action="store_true", help="do not ask for the gateway's name")
     purge.add_argument("--offline", action="store_true", help="without a gateway: after a crash, or a failed start")
     purge.add_argument("--table", metavar="NAME", help="with --offline: of this table, whatever the main file says")
@@ -311,32 +305,15 @@ def _purge(options: Options) -> int:
     _refuse_unreadable(options)
     if options.table and not options.offline:
         raise CommandError(ExitStatus.USAGE, "--table is of no use without --offline")
-    if not options.yes and not sys.stdin.isatty():
-        raise CommandError(
-            ExitStatus.USAGE, "purge: nobody is at a terminal to be asked: write --yes; nothing was done"
-        )
+    refuse_unseen(confirmed=options.yes)
     if options.offline:
         from realmgw.control import offline  # noqa: PLC0415 - see `_check`
 
-        _confirm(options, offline.subject(options.config, options.table))
-        done = offline.purge(options.config, options.table)
-        return _show(options, {"done": list(done)}, shown.purge)
+        confirm(offline.subject(options.config, options.table), confirmed=options.yes)
+        return _show(options, {"done": offline.purge(options.config, options.table)}, shown.purge)
     name = str(_ask(options, "status")["name"]).removesuffix(".")
-    _confirm(options, name)
+    confirm(name, confirmed=options.yes)
     return _show(options, _ask(options, "purge", name=name), shown.purge)
-
-
-def _confirm(options: Options, name: str) -> None:
-    """Has whoever sits at the terminal type the name of what is about to be purged.
-
-    Raises:
-        CommandError: It was another one.
-    """
-    if options.yes:
-        return
-    print(f"All flows of {name} will end. Type its name to purge it: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().removesuffix(".").lower() != name.lower():
-        raise CommandError(ExitStatus.USAGE, f"purge: that is not {name}: nothing was done")
 
 
 def _show_config(options: Options) -> int:
