@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -30,7 +30,7 @@ from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
 from realmgw.config.service import Reading
-from realmgw.config.settings import Settings
+from realmgw.config.settings import Network, Settings
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
@@ -38,6 +38,7 @@ from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
 from realmgw.control.lines import Backends
+from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, notes_of
 from realmgw.control.server import ControlService, SoleService
@@ -151,24 +152,23 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
-    networks = [prefix.network for prefix in settings.pools.circular]
-    allocator = Allocator(settings.allocation, networks, now=monotonic(), policy=settings.policy)
+    allocator = Allocator(settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
-    hosts, purging = directory.hosts.values(), bool(options["purge"])
-    datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=purging)
+    hosts, is_purging = directory.hosts.values(), bool(options["purge"])
+    datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=is_purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(
         settings, directory, allocator, reactor, monotonic, secrets, lambda names: thread.call(networks_of, names)
     )
-    health = Health(monotonic, _trouble_began, _trouble_ended)
-    book = Book(allocator.askers)
+    health, book = Health(monotonic, _trouble_began, _trouble_ended), Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
     parts = Parts(datapath, allocator, dns, regard, keep, _reading(reactor), partial(_tell_written, health))
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
-    made = _Made(running, health, allocator, book, dns, datapath, reloader, counting)
+    purging = _purging(running, datapath, allocator, gate, reloader, health)
+    made = _Made(running, health, allocator, book, dns, datapath, reloader, purging, counting)
     says = _Says(made, options.begun)
     gateway = OrderedService(partial(_report, made, says, process, thread), process.fail, says.stopped)
     gateway.log = options.log
@@ -182,7 +182,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
-        ReloadService(reloader.reload, reactor.callFromThread),
+        ReloadService(purging.reload, reactor.callFromThread),
         _recalling(running, thread, reactor),
         *_repositories(running, reloader, reactor),
     ):
@@ -217,6 +217,8 @@ class _Made:
     """The kernel's side."""
     reloader: Reloader
     """Reloads."""
+    purging: Purging
+    """Ends lending and admission without a stop."""
     counting: Counting
     """What is counted."""
 
@@ -232,11 +234,28 @@ def _insight(made: _Made) -> Insight:
         explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
         counting=made.counting,
         plan=reloader.plan,
-        reload=reloader.reload,
-        purge=made.datapath.purge,
+        reload=made.purging.reload,
+        purge=made.purging.purge,
         monotonic=monotonic,
         since=monotonic(),
     )
+
+
+def _prefixes(running: Running) -> list[Network]:
+    """The circular pool."""
+    return [prefix.network for prefix in running.settings.pools.circular]
+
+
+def _purging(
+    running: Running, datapath: DatapathService, allocator: Allocator, gate: Gate, reloader: Reloader, health: Health
+) -> Purging:
+    """What ends lending and admission without a stop."""
+    tell = partial(_tell_purged, health)
+    return Purging(datapath, allocator, gate, reloader, partial(_prefixes, running), tell, monotonic)
+
+
+def _tell_purged(health: Health, lines: Collection[str]) -> None:
+    health.tell("purge", lines, Severity.DEGRADED)
 
 
 def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallService:
@@ -364,6 +383,7 @@ def _report(made: _Made, says: _Says, process: ProcessService, thread: KernelThr
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     says.started()
+    made.datapath.settle()
     _keep_first(made.running, thread)
     _tell_written(made.health, made.running.problems)
     process.serves()

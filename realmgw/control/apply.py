@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -123,6 +123,7 @@ class Reloader:
 
     Attributes:
         last: What became of the last reload; None before the first.
+        closed: Why nothing is reloaded at present, in a line; empty: it is.
         count: How many there were.
         refused: How many of them were refused, or failed.
         longest: For how long, in seconds, any part of a reload kept the reactor.
@@ -135,8 +136,10 @@ class Reloader:
         self._monotonic = monotonic
         self._log = Logger()
         self._busy = False
+        self._lock = DeferredLock()
         self._next: list[Deferred[Outcome]] = []
         self.last: Outcome | None = None
+        self.closed = ""
         self.count = 0
         self.refused = 0
         self.longest = 0.0
@@ -178,6 +181,15 @@ class Reloader:
         self.running.repositories[repository] = snapshot
         return self.reload(repository)
 
+    def exclusively(self, doing: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """Do something while no reload is under way, and begin none before it has come to its end.
+
+        Returns:
+            Fires, or fails, as what was done does.
+        """
+        done: Deferred[T] = self._lock.run(doing)
+        return done
+
     def plan(self) -> Deferred[Plan]:
         """Find out what a reload would change.
 
@@ -200,7 +212,7 @@ class Reloader:
     def _begin(self) -> None:
         self._busy = True
         asked, self._next = self._next, []
-        self._reload().addErrback(self._fault).addCallback(self._end, asked)
+        self.exclusively(self._reload).addErrback(self._fault).addCallback(self._end, asked)
 
     def _fault(self, failure: Failure) -> Outcome:
         self._log.failure("fault while reloading", failure)
@@ -232,6 +244,8 @@ class Reloader:
     def _reload(self) -> Generator[Deferred[Any], Any, Outcome]:
         begin = self._monotonic()
         planned = Plan()
+        if self.closed:
+            return Outcome(Status.REFUSED, problems=(self.closed,))
         try:
             written = yield self._written()
             planned = self._planned(written)

@@ -22,7 +22,7 @@ from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.control.port import Place, group_number, is_root, unwritable
 from realmgw.datapath import capabilities, client, links
 from realmgw.datapath.apply import Kernel
-from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.errors import ConfigurationError, RealmGatewayError
 from realmgw.subscribers.port import token, trust
 from realmgw.subscribers.reach import NOWHERE, Around
 
@@ -234,7 +234,8 @@ def _of_kernel(settings: Settings) -> Iterator[str]:
         found = kernel.probe()
         ports = tuple(endpoint.port for endpoint in _endpoints(settings))
         yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat)
-    except PlatformError as error:
+        kernel.refuse_foreign()
+    except RealmGatewayError as error:
         yield str(error)
     finally:
         kernel.close()

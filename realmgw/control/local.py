@@ -17,6 +17,7 @@ from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
 from realmgw.control.running import Running, finish, notes_of
+from realmgw.datapath import forwarding
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
 from realmgw.subscribers.client import send_all
@@ -285,6 +286,7 @@ class Checked:
         if self.settings is not None and self.directory is not None:
             zones, pool = ", ".join(zone.name for zone in self.settings.zones), _pool(self.settings.pools)
             yield f"{self.path}: {zones}; {pool}"
+            yield forwarding.told(self.settings)
             folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
             yield f"{folders}: {len(self.directory.hosts)} hosts, {len(self.directory.services)} services"
         yield from self.notes

@@ -30,6 +30,7 @@ CHANGEABLE = (
     "admission.stray_timeout",
     "admission.stray_rate",
     "datapath.reject_rate",
+    "datapath.forward",
     "subscribers",
     "drop_ins",
     "logging",
