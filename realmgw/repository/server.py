@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
@@ -36,7 +35,6 @@ MAX_IN_MEMORY = 2**20  # octets
 PATCH_TYPE = "application/merge-patch+json"
 """The media type of RFC 7396."""
 
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _READ_AND_WRITE = {"GET": Access.READ, "PUT": Access.WRITE, "PATCH": Access.WRITE, "DELETE": Access.WRITE}
 
 
@@ -287,5 +285,9 @@ def _patience(request: BoundedRequest) -> int:
     given = (request.args or {}).get(b"wait")
     if given:
         return _number({"wait": given[0].decode(errors="replace")}, "wait", 1, MAX_WAIT)
-    match = _WAIT.search(request.field("Prefer") or "")
-    return min(int(match[1]), MAX_WAIT) if match else 0
+    for each in (request.field("Prefer") or "").replace(";", ",").split(","):
+        name, _, text = (part.strip() for part in each.partition("="))
+        seconds = text.removeprefix('"').removesuffix('"')
+        if name.lower() == "wait" and seconds.isascii() and seconds.isdigit() and len(seconds) < 10:
+            return min(int(seconds), MAX_WAIT)
+    return 0

@@ -27,7 +27,7 @@ from realmgw.config.settings import Endpoint
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import Logged
-from realmgw.repository.port import LimitedFactory, RepositorySite
+from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.service import StoreService
 from realmgw.repository.tokens import Tokens, read_token
@@ -102,7 +102,7 @@ def compose(options: Options, reactor: Any) -> RepositoryServer:
         if tls is None and not ip_address(str(place.address)).is_loopback:
             raise ValueError("tokens would cross the network in the clear: write --certificate and --key")
     documents = StoreService(Path(options["database"]), reactor)
-    factory = LimitedFactory(RepositorySite(root(documents), tokens))  # type: ignore[no-untyped-call]  # Twisted
+    factory = RepositorySite(root(documents), tokens, reactor)
     listen = partial(_listen, reactor, place, factory, tls)
     return RepositoryServer(documents, listen, partial(_give_up, reactor))
 
@@ -137,7 +137,7 @@ def tls_options(certificate: Path, key: Path) -> CertificateOptions:
 
 
 def _listen(
-    reactor: Any, place: Path | Endpoint, factory: LimitedFactory, tls: CertificateOptions | None
+    reactor: Any, place: Path | Endpoint, factory: RepositorySite, tls: CertificateOptions | None
 ) -> IListeningPort:
     port: IListeningPort
     if isinstance(place, Path):

@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 
 from realmgw.config.settings import Repository, Watch
 from realmgw.errors import PlatformError
-from realmgw.repository.port import LimitedFactory, RepositorySite
+from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.tap import tls_options
 from realmgw.repository.tokens import Tokens
@@ -251,7 +251,7 @@ class SecureTests(ClientTestCase):
     @inlineCallbacks
     def listen(self, name: str) -> Any:
         """Listens with a certificate for a name."""
-        factory = LimitedFactory(RepositorySite(root(self.documents), self.tokens))
+        factory = RepositorySite(root(self.documents), self.tokens)
         options = tls_options(*self.authority.issue(name))
         port = cast(Any, reactor).listenSSL(0, factory, options, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
