@@ -9,6 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any, ClassVar, cast
 from urllib.parse import quote
 
+import attrs
 from twisted.internet.defer import inlineCallbacks
 from twisted.web.resource import Resource
 
@@ -47,6 +48,7 @@ def root(documents: StoreService) -> Resource:
     top, versioned = _Branch(), _Branch()
     top.putChild(b"openapi.json", _Description())
     top.putChild(b"v1", versioned)
+    versioned.putChild(b"status", _Status(documents))
     for kind in Kind:
         versioned.putChild(kind.value.encode(), _Collection(documents, kind))
     versioned.putChild(b"export", _Export(documents))
@@ -72,6 +74,26 @@ class _Description(Leaf):
     def reply(self, method: str, request: BoundedRequest) -> Reply:
         del method, request
         return json_reply(HTTPStatus.OK, description())
+
+
+class _Status(Leaf):
+    """/v1/status: which repository this is, and how it is."""
+
+    allowed: ClassVar[Mapping[str, Access]] = {"GET": Access.READ}
+
+    def __init__(self, documents: StoreService) -> None:
+        super().__init__()
+        self._documents = documents
+
+    @inlineCallbacks
+    def reply(self, method: str, request: BoundedRequest) -> Any:
+        del method
+        _arguments(request)
+        counted = yield self._documents.read(store.count)
+        connections, counts = request.site.connections, request.site.counts
+        places = {"known": connections.known, "strangers": connections.strangers, **attrs.asdict(counts)}
+        value = {"identity": self._documents.identity, "version": self._documents.version, "connections": places}
+        return json_reply(HTTPStatus.OK, {**value, "documents": counted})
 
 
 class _Stored(Leaf):

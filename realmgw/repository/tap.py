@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,13 +23,14 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from realmgw.config.addresses import endpoint
+from realmgw.config.disk import Hold
 from realmgw.config.settings import Endpoint
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import Logged
 from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
-from realmgw.repository.service import StoreService
+from realmgw.repository.service import StoreService, make_folder
 from realmgw.repository.tokens import Tokens, read_token
 
 DATABASE = "/var/lib/realmgw-repository/repository.sqlite"
@@ -38,10 +39,13 @@ SOCKET = "/run/realmgw-repository/http.sock"
 """Where the server listens, when the command line does not say."""
 PORT = 8082
 """Where it listens at an address without a port."""
+SOCKET_FOLDER_MODE = 0o750
+"""Of the socket's folder, when it is made here: the same may enter it."""
 SOCKET_MODE = 0o660
 """Who may connect to a unix socket: the user and the group of the process."""
 
 _log = Logger()
+_ACCESS = {"to write": "token", "to read": "read-token"}
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -49,7 +53,7 @@ class Options(UsageOptions):
     """Command line of `twistd realmgw-repository`."""
 
     optParameters: list[Any] = [  # noqa: N815, RUF012 - Twisted reads it so
-        ("database", "d", DATABASE, "The SQLite database; it is made when there is none."),
+        ("database", "d", DATABASE, "The SQLite database; it is made where there never was one."),
         ("listen", "l", SOCKET, "A unix socket's path, or ADDRESS or ADDRESS:PORT."),
         ("token", None, None, "File with the token of those who may read and write; a must at an address."),
         ("read-token", None, None, "File with the token of those who may only read, as the gateways."),
@@ -104,7 +108,16 @@ def compose(options: Options, reactor: Any) -> RepositoryServer:
     documents = StoreService(Path(options["database"]), reactor)
     factory = RepositorySite(root(documents), tokens, reactor)
     listen = partial(_listen, reactor, place, factory, tls)
-    return RepositoryServer(documents, listen, partial(_give_up, reactor))
+    socket = place if isinstance(place, Path) else None
+    return RepositoryServer(documents, listen, socket, _terms(place, tokens, given), partial(_give_up, reactor))
+
+
+def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:
+    """Where the server listens and who may do what, for the log."""
+    if tokens.write is None and tokens.read is None:
+        return f"at {place}, where everybody who may open it may read and write"
+    needs = [f"{what} needs the token in {given[key]}" for what, key in _ACCESS.items() if key in given]
+    return f"at {place}; {', '.join(needs)}"
 
 
 def where(text: str) -> Path | Endpoint:
@@ -141,11 +154,24 @@ def _listen(
 ) -> IListeningPort:
     port: IListeningPort
     if isinstance(place, Path):
-        port = reactor.listenUNIX(str(place), factory, mode=SOCKET_MODE, wantPID=True)
+        port = _listen_at(reactor, place, factory)
     elif tls is None:
         port = reactor.listenTCP(place.port, factory, interface=str(place.address))
     else:
         port = reactor.listenSSL(place.port, factory, tls, interface=str(place.address))
+    return port
+
+
+def _listen_at(reactor: Any, path: Path, factory: RepositorySite) -> IListeningPort:
+    """Listens at a unix socket that we hold; what is there was left behind by a process that did not stop."""
+    try:
+        if path.is_socket():
+            path.unlink()
+        elif path.exists():
+            raise PlatformError(f"{path} is no socket: remove it, or listen elsewhere")
+        port: IListeningPort = reactor.listenUNIX(str(path), factory, mode=SOCKET_MODE)
+    except OSError as error:
+        raise PlatformError(f"{path} can not be made: {error.strerror}") from None
     return port
 
 
@@ -155,6 +181,8 @@ class RepositoryServer(Logged):
     Args:
         documents: The database.
         listen: Begins to listen.
+        socket: The path of the unix socket that it listens at; None: it listens at an address.
+        terms: Where that is and who may do what, for the log.
         failed: Called when the server can not start.
 
     Attributes:
@@ -165,11 +193,19 @@ class RepositoryServer(Logged):
     name = "repository"
 
     def __init__(
-        self, documents: StoreService, listen: Callable[[], IListeningPort], failed: Callable[[Failure], None]
+        self,
+        documents: StoreService,
+        listen: Callable[[], IListeningPort],
+        socket: Path | None,
+        terms: str,
+        failed: Callable[[Failure], None],
     ) -> None:
         self.port: IListeningPort | None = None
         self.documents = documents
         self._listen = listen
+        self._socket = socket
+        self._hold: Hold | None = None
+        self._terms = terms
         self._failed = failed
 
     def startService(self) -> Deferred[None]:
@@ -185,11 +221,20 @@ class RepositoryServer(Logged):
     @inlineCallbacks
     def _start(self) -> Any:
         yield self.documents.startService()
+        if self._socket is not None:
+            make_folder(self._socket.parent, SOCKET_FOLDER_MODE)
+            self._hold = Hold(self._socket.with_name(f"{self._socket.name}.held"), f"the socket {self._socket}")
+            self._hold.take()
         try:
             self.port = self._listen()
         except CannotListenError as error:
             raise PlatformError(f"nothing can listen there: {error}") from error
-        _log.info("the repository is at version {version}", version=self.documents.version)
+        _log.info(
+            "repository {identity} is at version {version}, and listens {terms}",
+            identity=self.documents.identity,
+            version=self.documents.version,
+            terms=self._terms,
+        )
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -202,6 +247,8 @@ class RepositoryServer(Logged):
         port, self.port = self.port, None
         if port is not None:
             yield maybeDeferred(port.stopListening)
+        if self._hold is not None:
+            self._hold.release()
         yield maybeDeferred(self.documents.stopService)
 
 

@@ -160,7 +160,7 @@ class RestRepository:
         is_full = self._cache is not None and self._cache.is_full
         is_whole = asked.snapshot is NOTHING or is_full or self._is_doubtful
         self.counts.asked += 1
-        file = yield self._source.changes(None if is_whole else asked.snapshot.identity, 0.0 if is_whole else wait)
+        file = yield self._source.changes(None if is_whole else asked.snapshot.version, 0.0 if is_whole else wait)
         if file is not None:
             yield _shielded(self._lock.run(self._take, file, asked))
         if self.fault:
@@ -225,7 +225,7 @@ class RestRepository:
         known = self._replica.snapshot
         if not self.fault:
             return known
-        stands = f"version {known.identity} counts" if known.identity else "nothing is known of what it has"
+        stands = f"version {known.version} counts" if known.version else "nothing is known of what it has"
         return attrs.evolve(known, problems=(f"{self.fault}; {stands}", *known.problems))
 
     def _sleep(self, delay: float) -> Deferred[None]:

@@ -3,9 +3,9 @@
 A subscriber document is what stands under the host's name in a subscriber file, in either style. It is kept under that
 name, absolute and in lower case. A policy document is what stands in a policy file.
 
-The form for exchange is JSON lines: a head, `{"format": 1, "version": V, "since": S, "count": N}`, and N documents,
-`{"kind": ..., "name": ..., "value": ...}`. With `since` null they are everything that there is at version V; otherwise
-they are what changed after version S, and a document that was deleted has the value null.
+The form for exchange is JSON lines: a head, `{"format": 1, "version": V, "since": S, "count": N, "identity": I}`, and N
+documents, `{"kind": ..., "name": ..., "value": ...}`. With `since` null they are everything that there is at version V;
+otherwise they are what changed after version S, and a document that was deleted has the value null.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MAX_VALUE = 63 * 2**10  # octets
 """The longest document, as JSON text."""
 MAX_LINE = 64 * 2**10  # octets
 """The longest line: a document with its kind and name."""
+MAX_IDENTITY = 128
+"""How many characters the identity of a repository may have."""
 
 _FLOW = json.JSONEncoder(ensure_ascii=False)
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -63,6 +65,8 @@ class Head:
     """The version from which they lead to it; None when they are everything."""
     count: int
     """How many there are."""
+    identity: str = ""
+    """Of the repository: another one has another; empty when the lines do not say."""
 
 
 @attrs.frozen(eq=False)
@@ -160,12 +164,21 @@ def head(line: bytes) -> Head:
     version, since, count = value.get("version"), value.get("since"), value.get("count")
     if not (isinstance(version, str) and isinstance(since, str | None) and type(count) is int and count >= 0):
         raise MalformedError("the head has no version, or no count")
-    return Head(version, since, count)
+    identity = value.get("identity", "")
+    if not isinstance(identity, str) or len(identity) > MAX_IDENTITY:
+        raise MalformedError(f"the identity in the head is no text of at most {MAX_IDENTITY} characters")
+    return Head(version, since, count, identity)
 
 
 def head_line(head: Head) -> bytes:
     """Writes a head, with the line's end."""
-    value = {"format": FORMAT, "version": head.version, "since": head.since, "count": head.count}
+    value = {
+        "format": FORMAT,
+        "version": head.version,
+        "since": head.since,
+        "count": head.count,
+        "identity": head.identity,
+    }
     return f"{pointers.encode(value)}\n".encode()
 
 

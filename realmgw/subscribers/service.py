@@ -205,7 +205,7 @@ class FileRepository:
         is_first = self._known is NOTHING
         if is_first or new.problems != self._known.problems or difference(self._known, new):
             self._number += 1
-            self._known = attrs.evolve(new, identity=f"files {self._number}")
+            self._known = attrs.evolve(new, version=f"files {self._number}")
         return self._known
 
 

@@ -16,14 +16,16 @@ class Snapshot:
     Of two snapshots of one repository, what did not change is the same object in both.
     """
 
-    identity: str
-    """Equal only for equal content, within one repository: a version, a hash."""
+    version: str
+    """Equal only for equal content, within one repository."""
     entries: Mapping[str, Entry] = attrs.Factory(dict)
     """Subscribers by the names of their hosts, each checked by itself, in the order in which they count."""
     policies: Mapping[str, object] = attrs.Factory(dict)
     """Policies by their names: JSON values."""
     problems: tuple[str, ...] = ()
     """What is not in here, and why; each `place: what, and what to write instead`."""
+    identity: str = ""
+    """Of the repository: another one has another. Empty when it does not say."""
 
 
 NOTHING = Snapshot("")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import tempfile
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -116,6 +120,52 @@ class ServerTests(TestCase):
         self.assertFalse(self.socket.exists())
 
     @inlineCallbacks
+    def test_makes_its_folders(self) -> Any:
+        """The database's for itself alone, the socket's for the group as well; whatever the umask is."""
+        former = os.umask(0o077)
+        self.addCleanup(os.umask, former)
+        folder = Path(tempfile.mkdtemp(prefix="realmgw-"))
+        self.addCleanup(shutil.rmtree, folder)
+        database, place = folder / "lib" / "realmgw" / "db", folder / "run" / "realmgw" / "sock"
+        options = Options()
+        options.parseOptions(["--database", str(database), "--listen", str(place)])
+        server = compose(options, cast(Any, reactor))
+        yield server.startService()
+        modes = [path.stat().st_mode & 0o777 for path in (database.parent, database, place.parent, place)]
+        self.assertEqual([oct(mode) for mode in modes], ["0o700", "0o600", "0o750", "0o660"])
+        yield server.stopService()
+
+    @inlineCallbacks
+    def test_takes_over_what_a_killed_one_has_left(self) -> Any:
+        """A socket, and files that tell of a process: its number may be ours now, in a container."""
+        server = self.make()
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(self.socket))
+        for path in (self.socket, self.folder / "db"):
+            path.with_name(f"{path.name}.held").write_text(f"{os.getpid()}\n")
+            path.with_name(f"{path.name}.lock").symlink_to(str(os.getpid()))
+        yield server.startService()
+        self.assertIsNotNone(server.port)
+        yield server.stopService()
+
+    @inlineCallbacks
+    def test_a_second_one_is_refused(self) -> Any:
+        """With the same database, or at the same socket; the first one goes on."""
+        server = self.make()
+        yield server.startService()
+        for database, place, what in (("db", "other", "the database"), ("other", "sock", "the socket")):
+            options = Options()
+            options.parseOptions(["--database", str(self.folder / database), "--listen", f"./{self.folder / place}"])
+            second, failures = compose(options, cast(Any, reactor)), list[Failure]()
+            second._failed = failures.append  # else the reactor stops
+            yield second.startService()
+            self.assertIn(f"{what} {self.folder}", failures[0].getErrorMessage())
+            self.assertIn("is in use by", failures[0].getErrorMessage())
+            yield second.stopService()
+        self.assertTrue(self.socket.exists())
+        yield server.stopService()
+
+    @inlineCallbacks
     def test_tells_why_it_can_not_start(self) -> Any:
         """A port that is taken, or a database that is none."""
         server = self.make()
@@ -124,7 +174,7 @@ class ServerTests(TestCase):
         def taken() -> NoReturn:
             raise CannotListenError(None, "sock", OSError("in use"))
 
-        broken = RepositoryServer(server.documents, taken, failures.append)
+        broken = RepositoryServer(server.documents, taken, None, "nowhere", failures.append)
         yield broken.startService()
         yield broken.stopService()
         (self.folder / "db").write_text("this is no database, but a text that is long enough to be one" * 20)

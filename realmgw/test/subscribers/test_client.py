@@ -78,7 +78,7 @@ class SnapshotTests(ClientTestCase):
         yield self.ask("PUT", "/v1/policies/p", {"max_claims": 3})
         got = yield self.gateway().snapshot()
         self.assertEqual((names(got), got.policies, got.problems), (["a", "b"], {"p": {"max_claims": 3}}, ()))
-        self.assertEqual(got.identity, self.documents.version)
+        self.assertEqual(got.version, self.documents.version)
 
     @inlineCallbacks
     def test_what_did_not_change_is_the_same_object(self) -> Any:
@@ -105,8 +105,8 @@ class SnapshotTests(ClientTestCase):
         yield self.tearDown()
         after = yield self.gateway().snapshot()
         yield self.open()
-        self.assertEqual((names(after), after.identity), (["a", "b", "c"], before.identity))
-        self.assertIn(f"version {before.identity} counts", after.problems[0])
+        self.assertEqual((names(after), after.version), (["a", "b", "c"], before.version))
+        self.assertIn(f"version {before.version} counts", after.problems[0])
         self.assertEqual((self.state / CACHE).stat().st_mode & 0o777, 0o600)
 
     @inlineCallbacks
