@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -184,7 +184,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         dns,
         ReloadService(reloader.reload, reactor.callFromThread),
         _recalling(running, thread, reactor),
-        *_repositories(running, reloader, reactor),
+        *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
         counting.take(part)
@@ -273,13 +273,16 @@ def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, ne
     keeping.regard(ROWS * new.allocation.max_groups)
 
 
-def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[RepositoryService]:
+def _repositories(
+    running: Running, reloader: Reloader, reactor: Any, tell: Callable[[Iterable[str]], object]
+) -> list[RepositoryService]:
     """What listens to the policy database, if there is one."""
     settings = running.settings
     url = settings.repository.url
     if url is None:
         return []
-    repository = rest_repository(settings.repository, settings.state, reactor, random.random)
+    repository = rest_repository(settings.repository, settings.state, reactor, random.random, tell)
+    running.believe = repository.accept
     return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
 
 

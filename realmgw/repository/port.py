@@ -192,7 +192,6 @@ class RepositorySite(Site):
 
     noisy = False
     displayTracebacks = False  # noqa: N815 - Twisted's name
-    noisy = False
     protocol = Channel  # type: ignore[assignment]  # without HTTP/2, whose streams would have no deadlines
 
     def __init__(self, root: Resource, tokens: Tokens, reactor: Any = None) -> None:

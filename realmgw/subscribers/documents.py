@@ -31,6 +31,8 @@ MAX_VALUE = 63 * 2**10  # octets
 """The longest document, as JSON text."""
 MAX_LINE = 64 * 2**10  # octets
 """The longest line: a document with its kind and name."""
+MAX_SAID = 500
+"""How many characters of what a repository says is wrong are told."""
 MAX_IDENTITY = 128
 """How many characters the identity of a repository may have."""
 
@@ -242,3 +244,16 @@ def _counted(stream: Iterable[bytes], count: int) -> Iterator[Document]:
         raise MalformedError(
             f"the head announces {count} documents, and there are {'more' if number > count else number}"
         )
+
+
+def said(body: bytes) -> str:
+    """What a problem document (RFC 9457) says, for a message; empty when it is none."""
+    try:
+        value = pointers.decode(body)
+    except MalformedError:
+        return ""
+    detail = value.get("detail") if isinstance(value, dict) else None
+    errors = value.get("errors") if isinstance(value, dict) else None
+    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    text = " ".join(f"{detail}".split()) + (f" ({first.get('pointer')}: {first.get('detail')})" if first else "")
+    return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}..."

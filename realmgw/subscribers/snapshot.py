@@ -77,6 +77,31 @@ def _same(former: Entry | None, entry: Entry) -> Entry:
     return former if former is not None and same else entry
 
 
+def is_another(former: Snapshot, new: Snapshot) -> bool:
+    """Whether the new snapshot is that of another repository than the former one."""
+    return former.identity not in ("", new.identity)
+
+
+def another_line(place: str, former: Snapshot, new: Snapshot) -> str:
+    """Why a snapshot of another repository is not believed, and what to do.
+
+    Args:
+        place: The repository's URL.
+        former: What is in force.
+        new: What it says now.
+    """
+    return (
+        f"{place}: it has become another repository ({new.identity or 'without identity'}, not {former.identity}), with"
+        f" {len(new.entries)} hosts: the {len(former.entries)} hosts of the former one stay;"
+        " `realmgw reload --accept-loss` takes it as it is"
+    )
+
+
+def same_content(one: Snapshot, other: Snapshot) -> bool:
+    """Whether two snapshots hold the same objects and tell the same problems."""
+    return one.entries is other.entries and one.problems == other.problems
+
+
 def service_names(entry: Entry) -> Iterator[str]:
     """The names under which a subscriber is reached."""
     return (service.name for service in entry.services or ())
