@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import attrs
 from OpenSSL import SSL, crypto
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
@@ -18,13 +17,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from realmgw.config.addresses import endpoint
-from realmgw.config.disk import Hold
+from realmgw.config.disk import Hold, read
 from realmgw.config.settings import Endpoint
+from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import Logged
@@ -45,6 +43,9 @@ SOCKET_MODE = 0o660
 """Who may connect to a unix socket: the user and the group of the process."""
 
 _log = Logger()
+MAX_PEM = 2**20  # octets
+"""The longest file with certificates, or a key."""
+
 _ACCESS = {"to write": "token", "to read": "read-token"}
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
@@ -61,7 +62,12 @@ class Options(UsageOptions):
         ("key", None, None, "File (PEM) with the certificate's key; a must where others than this machine connect."),
     ]
 
+    def postOptions(self) -> None:
+        """See `regard_pid_file`."""
+        regard_pid_file(self)
 
+
+@refusing
 def make_service(options: Options) -> IService:
     """Make the server.
 
@@ -72,18 +78,24 @@ def make_service(options: Options) -> IService:
         The service; nothing is opened or bound yet.
 
     Raises:
-        UsageError: The options do not fit together, or a file can not be used.
+        SystemExit: The options do not fit together, or a file can not be used.
     """
     try:
-        server = compose(options, _reactor())
+        reactor = _reactor()
+        server = compose(options, reactor, ProcessService("the repository", options, reactor))
         server.log = Log(options.parent)
-    except (PlatformError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    except ValueError as error:
+        raise PlatformError(str(error)) from error
     return server
 
 
-def compose(options: Options, reactor: Any) -> RepositoryServer:
+def compose(options: Options, reactor: Any, process: ProcessService) -> RepositoryServer:
     """Put the server together.
+
+    Args:
+        options: The parsed command line.
+        reactor: Runs it.
+        process: What it runs in.
 
     Raises:
         PlatformError: A file can not be used.
@@ -109,7 +121,17 @@ def compose(options: Options, reactor: Any) -> RepositoryServer:
     factory = RepositorySite(root(documents), tokens, reactor)
     listen = partial(_listen, reactor, place, factory, tls)
     socket = place if isinstance(place, Path) else None
-    return RepositoryServer(documents, listen, socket, _terms(place, tokens, given), partial(_give_up, reactor))
+    secrets = [path for name, path in given.items() if name != "certificate"]
+    return RepositoryServer(documents, listen, socket, Terms(_terms(place, tokens, given), _open(secrets)), process)
+
+
+def _open(secrets: Iterable[Path]) -> list[str]:
+    """What everybody may read and should not."""
+    return [
+        f"{path} can be read by everybody on this machine: chmod 640 {path}"
+        for path in secrets
+        if path.stat().st_mode & stat.S_IROTH
+    ]
 
 
 def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:
@@ -136,16 +158,17 @@ def tls_options(certificate: Path, key: Path) -> CertificateOptions:
         PlatformError: One of the files can not be used.
     """
     try:
-        first, *issuers = [_BEGIN + text for text in certificate.read_bytes().split(_BEGIN)[1:]]
+        first, *issuers = [_BEGIN + text for text in read(certificate, MAX_PEM).split(_BEGIN)[1:]]
         options = CertificateOptions(
-            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, key.read_bytes()),
+            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, read(key, MAX_PEM)),
             certificate=crypto.load_certificate(crypto.FILETYPE_PEM, first),
             extraCertChain=[crypto.load_certificate(crypto.FILETYPE_PEM, text) for text in issuers],
             raiseMinimumTo=TLSVersion.TLSv1_2,
         )
         options.getContext()  # finds out whether they belong together
     except (OSError, ValueError, crypto.Error, SSL.Error) as error:
-        raise PlatformError(f"{certificate} with {key} can not be used for TLS: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise PlatformError(f"{certificate} with {key} can not be used for TLS: {why}") from error
     return options
 
 
@@ -175,6 +198,16 @@ def _listen_at(reactor: Any, path: Path, factory: RepositorySite) -> IListeningP
     return port
 
 
+@attrs.frozen
+class Terms:
+    """What the log says at the start."""
+
+    access: str
+    """Where the server listens, and who may do what."""
+    warnings: list[str]
+    """What somebody should look at."""
+
+
 class RepositoryServer(Logged):
     """The database, and, while it is open, the port.
 
@@ -182,8 +215,8 @@ class RepositoryServer(Logged):
         documents: The database.
         listen: Begins to listen.
         socket: The path of the unix socket that it listens at; None: it listens at an address.
-        terms: Where that is and who may do what, for the log.
-        failed: Called when the server can not start.
+        terms: What the log says at the start.
+        process: What it runs in.
 
     Attributes:
         documents: The database.
@@ -197,8 +230,8 @@ class RepositoryServer(Logged):
         documents: StoreService,
         listen: Callable[[], IListeningPort],
         socket: Path | None,
-        terms: str,
-        failed: Callable[[Failure], None],
+        terms: Terms,
+        process: ProcessService,
     ) -> None:
         self.port: IListeningPort | None = None
         self.documents = documents
@@ -206,7 +239,7 @@ class RepositoryServer(Logged):
         self._socket = socket
         self._hold: Hold | None = None
         self._terms = terms
-        self._failed = failed
+        self._process = process
 
     def startService(self) -> Deferred[None]:
         """Open the database, then listen.
@@ -215,8 +248,9 @@ class RepositoryServer(Logged):
             Fires when clients are served; when that is not possible, it is told why.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self._process.startService()
         started: Deferred[None] = self._start()
-        return started.addErrback(self._failed)
+        return started.addCallbacks(lambda _: self._process.serves(), self._process.fail)
 
     @inlineCallbacks
     def _start(self) -> Any:
@@ -233,8 +267,10 @@ class RepositoryServer(Logged):
             "repository {identity} is at version {version}, and listens {terms}",
             identity=self.documents.identity,
             version=self.documents.version,
-            terms=self._terms,
+            terms=self._terms.access,
         )
+        for warning in self._terms.warnings:
+            _log.warn("{warning}", warning=warning)
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -250,23 +286,7 @@ class RepositoryServer(Logged):
         if self._hold is not None:
             self._hold.release()
         yield maybeDeferred(self.documents.stopService)
-
-
-def _give_up(reactor: Any, failure: Failure) -> None:
-    """Say why the server can not start, and end the process with status 1."""
-    if isinstance(failure.value, PlatformError):
-        _log.critical("the repository can not start: {reason}", reason=failure.getErrorMessage())
-    else:
-        _log.failure("the repository can not start", failure)
-    atexit.register(_exit_failed)
-    reactor.callWhenRunning(reactor.stop)
-
-
-def _exit_failed() -> None:
-    """End with status 1: twistd itself knows none but 0 once the reactor has run."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+        self._process.stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
 
 
 def _reactor() -> Any:
