@@ -272,11 +272,11 @@ def checked(kind: Kind, name: str, value: object, shapes: Shapes | None = None) 
         RefusedError: It is not acceptable.
     """
     entry, faults = subscriber(name, value, shapes) if kind is Kind.SUBSCRIBER else (None, policy(value))
-    text = pointers.encode(value)
-    if len(text.encode()) > MAX_VALUE:
-        faults = (Fault("", f"longer than {MAX_VALUE} octets"),)
     if faults:
         raise invalid(faults)
+    text = pointers.encode(value)  # it is not nested too deep for that
+    if len(text.encode()) > MAX_VALUE:
+        raise invalid([Fault("", f"longer than {MAX_VALUE} octets")])
     return text, entry
 
 

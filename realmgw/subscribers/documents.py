@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
@@ -122,7 +122,7 @@ def subscriber(name: str, value: object, shapes: Shapes | None = None) -> tuple[
     found = entries(root, problems)
     if problems.found:
         # The first two nodes are what the document was wrapped in for the schema: the mapping, and its only member.
-        return None, tuple(Fault(pointers.pointer(value, max(line - 1, 1)), text) for line, _, text in problems.found)
+        return None, _faults(value, [(max(line - 1, 1), text) for line, _, text in problems.found])
     [entry] = found
     if entry.name != name:
         return None, (Fault("", f"this is {entry.name}, not {name}: write {name} as its first FQDN, or keep it there"),)
@@ -151,7 +151,13 @@ def policy(value: object) -> tuple[Fault, ...]:
     said = fragment(root, problems)
     if said is not None:
         POLICY(said, problems)
-    return tuple(Fault(pointers.pointer(value, line), text) for line, _, text in problems.found)
+    return _faults(value, [(line, text) for line, _, text in problems.found])
+
+
+def _faults(value: object, found: Collection[tuple[int, str]]) -> tuple[Fault, ...]:
+    """Problems by the numbers of their nodes as faults by pointers."""
+    places = pointers.placed(value, (number for number, _ in found))
+    return tuple(Fault(places[number], text) for number, text in found)
 
 
 def head(line: bytes) -> Head:
