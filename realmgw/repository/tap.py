@@ -67,7 +67,7 @@ class Options(UsageOptions):
         regard_pid_file(self)
 
 
-@refusing
+@refusing("the repository")
 def make_service(options: Options) -> IService:
     """Make the server.
 

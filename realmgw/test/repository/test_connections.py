@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,6 +14,8 @@ from realmgw.repository.connections import (
     Connections,
     client_of,
 )
+
+STEPS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3), st.sampled_from(["arrive", "know", "leave"])))
 
 
 class ClientTests(SynchronousTestCase):
@@ -72,7 +74,8 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertTrue(all(self.places.know(number, "") for number in range(KNOWN)))
         self.assertEqual([self.places.arrive(f"s{number}", "") for number in range(STRANGERS)], [None] * STRANGERS)
 
-    @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3), st.sampled_from(["arrive", "know", "leave"]))))
+    @settings(suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+    @given(STEPS)
     def test_never_more_than_there_are_places(self, steps: list[tuple[int, int, str]]) -> None:
         """And a connection has one place at most, whatever happens in whatever order."""
         places = Connections()
