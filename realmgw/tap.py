@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -158,9 +158,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=is_purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
-    dns = DnsService(
-        settings, directory, allocator, reactor, monotonic, secrets, lambda names: thread.call(networks_of, names)
-    )
+    dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
     health, book = Health(monotonic, _trouble_began, _trouble_ended), Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
@@ -184,7 +182,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         dns,
         ReloadService(purging.reload, reactor.callFromThread),
         _recalling(running, thread, reactor),
-        *_repositories(running, reloader, reactor),
+        *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
         counting.take(part)
@@ -292,13 +290,16 @@ def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, ne
     keeping.regard(ROWS * new.allocation.max_groups)
 
 
-def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[RepositoryService]:
+def _repositories(
+    running: Running, reloader: Reloader, reactor: Any, tell: Callable[[Iterable[str]], object]
+) -> list[RepositoryService]:
     """What listens to the policy database, if there is one."""
     settings = running.settings
     url = settings.repository.url
     if url is None:
         return []
-    repository = rest_repository(settings.repository, settings.state, reactor, random.random)
+    repository = rest_repository(settings.repository, settings.state, reactor, random.random, tell)
+    running.believe = repository.accept
     return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
 
 

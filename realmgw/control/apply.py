@@ -178,7 +178,7 @@ class Reloader:
             repository: Its name, as messages have it.
             snapshot: All that it says; what did not change is the same object as before.
         """
-        self.running.repositories[repository] = snapshot
+        self.running.heard(repository, snapshot)
         return self.reload(repository)
 
     def exclusively(self, doing: Callable[[], Deferred[T]]) -> Deferred[T]:
@@ -266,6 +266,8 @@ class Reloader:
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),), self._monotonic() - begin)
         yield self.drive(self._commit(written, prepared))
+        for snapshot in self.running.in_force():
+            self.running.believe(snapshot)
         ended, problems = yield from self._after(written, planned)
         status = Status.APPLIED if planned else Status.UNCHANGED
         return Outcome(status, planned, (*planned.problems, *problems), self._monotonic() - begin, ended)

@@ -20,7 +20,7 @@ from realmgw.control.running import Running, finish, notes_of
 from realmgw.datapath import forwarding
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
-from realmgw.subscribers.client import send_all
+from realmgw.subscribers.apply import send_all
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.files import MAX_FILE, collector_at_rest
 from realmgw.subscribers.folders import Folders

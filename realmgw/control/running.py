@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.register import Changes, Register
 from realmgw.subscribers.selection import Selection, selecting
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.snapshot import Snapshot, another_line, is_another, same_content
 
 BATCH = 2000
 """At the start so many subscribers are read before they are made into hosts, which takes less memory."""
@@ -56,14 +56,35 @@ class Running:
     """What of that can be used, by the repository's name."""
     around: Around = NOWHERE
     """What is around the gateway, as it was at the start."""
+    trusted: dict[str, Snapshot] = attrs.Factory(dict)
+    """What was believed last of each repository, here or in an earlier life."""
+    believe: Callable[[Snapshot], object] = lambda _snapshot: None
+    """Told of what a repository has said, when that is in force."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
 
-    def written(self, main: config.Written) -> Generator[None, None, Written]:
+    def heard(self, name: str, snapshot: Snapshot) -> None:
+        """Notes what a repository says. What it says first is believed: nothing is lost by it."""
+        self.trusted.setdefault(name, snapshot)
+        self.repositories[name] = snapshot
+
+    def in_force(self) -> list[Snapshot]:
+        """What repositories have said last, as far as it is in force now; it is believed from now on."""
+        now: list[Snapshot] = []
+        for name, snapshot in self.repositories.items():
+            selection, unit = self.selected.get(name), self.register.units.get(name)
+            is_it = selection is not None and selection.snapshot is snapshot
+            if is_it and selection and unit and unit.tokens is selection.unit.tokens:  # else it was refused
+                self.trusted[name] = snapshot
+                now.append(snapshot)
+        return now
+
+    def written(self, main: config.Written, *, accepts_loss: bool = False) -> Generator[None, None, Written]:
         """Reads what is written now, and compares it; nothing is done. Yields every now and then.
 
         Args:
             main: What the main file says now.
+            accepts_loss: A repository may have become another one.
 
         Raises:
             RealmGatewayError: There are more hosts than indices.
@@ -72,10 +93,21 @@ class Running:
         units = yield from self.folders.units(settings.subscribers)
         realm = Realm.of(settings, self.around)
         for name, snapshot in tuple(self.repositories.items()):
-            self.selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
+            believed = snapshot if accepts_loss else self._believed(name, snapshot)
+            self.selected[name] = yield from selecting(name, believed, realm, self.selected.get(name))
             units.append(self.selected[name].unit)
         changes = yield from self.register.changes(units, realm)
         return Written(settings, changes, main.secrets)
+
+    def _believed(self, name: str, snapshot: Snapshot) -> Snapshot:
+        """What a repository says, unless it has become another one: then what it said before."""
+        trusted = self.trusted[name]
+        if not is_another(trusted, snapshot):
+            return snapshot
+        former = self.selected.get(name)
+        doubted = attrs.evolve(trusted, problems=(another_line(name, trusted, snapshot), *trusted.problems))
+        is_known = former is not None and same_content(former.snapshot, doubted)
+        return former.snapshot if former is not None and is_known else doubted
 
     def begin(self) -> None:
         """Reads the subscribers for the first time; takes its time.

@@ -133,7 +133,7 @@ class FileRepositoryTests(TestCase):
         self.write("b", "nowhere")
         after = self.snapshot()
         self.assertEqual((list(after.entries), len(after.problems)), (["a.example.org."], 1))
-        self.assertNotEqual(after.identity, before.identity)
+        self.assertNotEqual(after.version, before.version)
 
     @inlineCallbacks
     def test_tells_a_watcher_what_changed(self) -> Any:
