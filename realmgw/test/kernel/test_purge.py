@@ -113,7 +113,7 @@ class OnlineTests(PurgeTestCase):
             self.assertEqual(status["state"], "degraded")
             [trouble] = [each for each in status["troubles"] if each["part"] == "purge"]
             self.assertIn("`realmgw reload`, or a restart, puts everything in place again", trouble["text"])
-            allocation = status["allocation"]
+            allocation = status["counts"]["allocation"]
             self.assertEqual((allocation.get("voided", 0), allocation.get("lapsed", 0)), (1, 0))
             self.assertIsNotNone(flow.exception(30.0))
 
