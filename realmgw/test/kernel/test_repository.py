@@ -116,7 +116,7 @@ class LostTests(RepositoryTestCase):
         self.assertIn("Connection was refused", self.troubles())
         self.restart_gateway()
         self.until_hosts(3)
-        [report] = self.status()["repositories"]
+        report = self.status()["counts"]["repository"]
         self.assertEqual((report["hosts"], report["answered"]), (2, None))
         self.serve()
         self.until(lambda: "no good answer" not in self.troubles())
