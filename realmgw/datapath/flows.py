@@ -24,7 +24,8 @@ _TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
 _TUPLE_IP = 1
 _IP_SRC = {4: 1, 16: 3}
 _IPV4_DST = 2
-_FAMILY = {4: 2, 16: 10}
+AF_INET = 2
+_FAMILY = {4: AF_INET, 16: 10}
 ENOENT = 2
 """The flow ended by itself meanwhile."""
 
@@ -72,7 +73,7 @@ def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
 
 def destinations(networks: Iterable[IPv4Network]) -> re.Pattern[bytes]:
     """What is found in a listing where an address of these prefixes is the destination of a tuple."""
-    head = re.escape(_ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _IPV4_DST))
+    head = re.escape(netlink.attribute(_IPV4_DST, bytes(4))[:4])
     return re.compile(b"|".join(head + _within(network) for network in networks), re.DOTALL)
 
 
