@@ -34,9 +34,10 @@ from realmgw.config.settings import Network, Settings
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
+from realmgw.control.degrading import looked_at, watched
 from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
-from realmgw.control.health import Health, Severity, Trouble
+from realmgw.control.health import Health, Severity, Trouble, tell_written
 from realmgw.control.lines import Backends
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
@@ -46,6 +47,8 @@ from realmgw.control.service import OrderedService, ReloadService, RepositorySer
 from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
+from realmgw.datapath.port import KernelEars
+from realmgw.datapath.ruleset import STRAYS
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.service import DnsService
 from realmgw.errors import MalformedError
@@ -154,15 +157,17 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
     allocator = Allocator(settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
-    hosts, is_purging = directory.hosts.values(), bool(options["purge"])
-    datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=is_purging)
+    health = watched(allocator, monotonic, _trouble_began, _trouble_ended)
+    tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
+    kernel, hosts, purges = Kernel(settings), directory.hosts.values(), bool(options["purge"])
+    datapath = DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purges, ears=ears, tell=tell)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
-    health, book = Health(monotonic, _trouble_began, _trouble_ended), Book(allocator.askers)
+    book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
-    parts = Parts(datapath, allocator, dns, regard, keep, _reading(reactor), partial(_tell_written, health))
+    parts = Parts(datapath, allocator, dns, regard, keep, _reading(reactor), partial(tell_written, health))
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
@@ -231,6 +236,7 @@ def _insight(made: _Made) -> Insight:
         reputations=Reputations(allocator.groups, allocator.requestors, made.book, reloader.drive, monotonic),
         explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
         counting=made.counting,
+        placed=made.datapath.placed,
         plan=reloader.plan,
         reload=made.purging.reload,
         purge=made.purging.purge,
@@ -332,13 +338,6 @@ def _trouble_began(trouble: Trouble) -> None:
     tell("{part}: {text}", part=trouble.part, text=trouble.text)
 
 
-def _tell_written(health: Health, problems: tuple[str, ...]) -> None:
-    """Tell why what is written is not in force; `realmgw check` says all of it."""
-    more = f" (and {len(problems) - 1} more: `realmgw check` tells them)" if len(problems) > 1 else ""
-    lines = [f"the last good configuration is in force, not what is written: {problems[0]}{more}"] if problems else []
-    health.tell("configuration", lines, Severity.LAST_GOOD)
-
-
 def _trouble_ended(trouble: Trouble) -> None:
     _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
 
@@ -386,7 +385,7 @@ def _report(made: _Made, says: _Says, process: ProcessService, thread: KernelThr
     says.started()
     made.datapath.settle()
     _keep_first(made.running, thread)
-    _tell_written(made.health, made.running.problems)
+    tell_written(made.health, made.running.problems)
     process.serves()
 
 

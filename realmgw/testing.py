@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 from ipaddress import ip_network
 from typing import ParamSpec, TypeVar
 
+import attrs
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from realmgw.admission.client import Judge
@@ -22,7 +23,8 @@ from realmgw.datapath.apply import Applied
 from realmgw.datapath.capabilities import Capabilities
 from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.hosts import HostChange
-from realmgw.errors import PlatformError, Reason
+from realmgw.datapath.keeper import Findings, Noticed
+from realmgw.errors import PlatformError, RealmGatewayError, Reason
 from realmgw.subscribers.model import Host, Service
 
 _P = ParamSpec("_P")
@@ -240,7 +242,10 @@ class RecordingKernel:
         calls: Name and arguments of each call, in order.
         befores: The hosts that each `change` was told to begin with.
         refusal: If set, each call that changes something raises it.
-        counters: What `counts` returns; empty when the table was removed.
+        counters: What `counts` returns.
+        wrong: What the next `look` finds and puts back.
+        findings: What a `look` finds besides.
+        heard: What each `look` was told.
         applied: What `apply` returns: a machine that has everything, nothing to change, nothing to warn of.
         stood: Whether the table stood before.
         breaks: If set, the next `apply` raises it, after it was noted and has placed something.
@@ -254,8 +259,15 @@ class RecordingKernel:
         self.counters = {"presented": Count(packets=1, octets=60)}
         self.stood: bool | None = True
         self.breaks: Exception | None = None
+        self.wrong: tuple[str, ...] = ()
+        self.findings = Findings()
+        self.heard: list[Noticed] = []
         found = Capabilities(privileges=0, lowest_port=0, missing=())
         self.applied = Applied(found=found, changes=(), warnings=())
+
+    def own_ports(self) -> frozenset[int]:
+        """One."""
+        return frozenset((5,))
 
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """Notes it, and returns `applied`."""
@@ -287,9 +299,17 @@ class RecordingKernel:
         """Notes it; never refused."""
         self.calls.append(("close",))
 
-    def stands(self) -> bool:
-        """While there are `counters`."""
-        return bool(self.counters)
+    def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
+        """Notes what was heard; whatever is in `wrong` is put back, with the hosts, unless that is refused."""
+        self.heard.append(noticed)
+        if not self.wrong:
+            return self.findings
+        try:
+            self._note("repair", tuple(hosts()))
+        except RealmGatewayError as error:
+            return Findings(broken=(*self.wrong, str(error)))
+        repaired, self.wrong = self.wrong, ()
+        return attrs.evolve(self.findings, repaired=repaired, disturbed=True)
 
     def counts(self) -> dict[str, Count]:
         """What `counters` says."""

@@ -24,6 +24,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Settings
 from realmgw.control.plan import Plan, beyond, plan
 from realmgw.control.running import Running, Written
+from realmgw.datapath.keeper import Findings
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
@@ -68,6 +69,8 @@ class Outcome:
     """How long it took."""
     flows_ended: int = 0
     """Flows of hosts that are gone."""
+    restored: tuple[str, ...] = ()
+    """What others had removed or changed outside of the process, and is as it should be again."""
 
 
 class Datapath(Protocol):
@@ -77,6 +80,9 @@ class Datapath(Protocol):
         """See there."""
 
     def end_flows(self, addresses: Collection[bytes]) -> Deferred[int]:
+        """See there."""
+
+    def restore(self) -> Deferred[Findings]:
         """See there."""
 
 
@@ -269,8 +275,10 @@ class Reloader:
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
         ended, problems = yield from self._after(written, planned)
-        status = Status.APPLIED if planned else Status.UNCHANGED
-        return Outcome(status, planned, (*planned.problems, *problems), self._monotonic() - begin, ended)
+        found: Findings = yield self._parts.datapath.restore()
+        status = Status.APPLIED if planned or found.repaired else Status.UNCHANGED
+        problems = (*planned.problems, *problems, *found.broken)
+        return Outcome(status, planned, problems, self._monotonic() - begin, ended, found.repaired)
 
     def _change_kernel(self, written: Written) -> Generator[Deferred[Any], Any, None]:
         changes, settings = written.changes, written.settings

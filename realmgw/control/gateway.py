@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nsmallest
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
@@ -86,6 +86,8 @@ class Insight:
     """What the DNS server makes of a question. Raises `MalformedError` if its name is none."""
     counting: Counting
     """What was counted."""
+    placed: Callable[[], Iterable[Mapping[str, Value]]]
+    """Everything that is to be outside of the process, and what it is."""
     plan: Callable[[], Any]
     """A Deferred of a `Plan`."""
     reload: Callable[[str], Any]
@@ -177,6 +179,7 @@ class Gateway:
             "services": len(directory.services),
             "problems": [*running.problems, *running.register.problems],
             "pool": self._states(),
+            "placed": [dict(each) for each in insight.placed()],
             "rates": {
                 "seconds": round(lately.seconds, 3),
                 **{name: round(lately.total(name) / max(lately.seconds, 1.0), 3) for name in RATES},
@@ -197,6 +200,7 @@ class Gateway:
             "status": outcome.status.value,
             "seconds": round(outcome.seconds, 3),
             "flows_ended": outcome.flows_ended,
+            "restored": list(outcome.restored),
             "problems": list(outcome.problems),
             "plan": described(outcome.plan),
         }

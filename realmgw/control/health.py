@@ -106,3 +106,15 @@ class Health:
         if worst is Severity.DEGRADED:
             return State.DEGRADED
         return State.LAST_GOOD if worst is Severity.LAST_GOOD else State.HEALTHY
+
+
+def tell_written(health: Health, problems: tuple[str, ...]) -> None:
+    """Tell why what is written is not in force; `realmgw check` says all of it.
+
+    Args:
+        health: Is told.
+        problems: The reasons; none: it is in force.
+    """
+    more = f" (and {len(problems) - 1} more: `realmgw check` tells them)" if len(problems) > 1 else ""
+    lines = [f"the last good configuration is in force, not what is written: {problems[0]}{more}"] if problems else []
+    health.tell("configuration", lines, Severity.LAST_GOOD)

@@ -40,6 +40,7 @@ def status(answer: Answer, *, width: int = 100, every: bool = False) -> Iterator
         ("gateway", _gateway(answer)),
         ("subscribers", f"{answer['hosts']} hosts, {answer['services']} services"),
         ("pool", _picture(answer["pool"])),
+        ("placed", _placed(answer["placed"])),
         ("rates", _rates(answer["rates"])),
         *_refusals(answer["counts"]),
         *_counted(answer["counts"], every=every),
@@ -55,6 +56,12 @@ def status(answer: Answer, *, width: int = 100, every: bool = False) -> Iterator
 def _gateway(answer: Answer) -> str:
     up = duration(answer["uptime"])
     return f"{answer['name']} by {answer['config']}, realmgw {answer['version']}, up {up}"
+
+
+def _placed(things: Sequence[Answer]) -> str:
+    """Everything that is to be outside of the process."""
+    wrong = [f"{each['what']} {each['name']} {each['is']}" for each in things if each["is"] != each["should_be"]]
+    return f"{len(things)} things, " + (f"not as they should be: {', '.join(wrong)}" if wrong else "all in place")
 
 
 def health(answer: Answer) -> Iterator[str]:
@@ -250,6 +257,7 @@ def plan(answer: Answer) -> Iterator[str]:
 def reload(answer: Answer) -> Iterator[str]:
     """What became of a reload."""
     yield from (f"problem: {problem}" for problem in answer["problems"])
+    yield from (f"put back: {line}" for line in answer["restored"])
     flows = f", {answer['flows_ended']} flows ended" if answer["flows_ended"] else ""
     yield f"{answer['status']} in {answer['seconds']:.3f} s: {answer['plan']['summary']}{flows}"
 

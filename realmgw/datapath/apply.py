@@ -7,40 +7,31 @@ for `counts` and `queue_figures`, which any thread may call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import IPv4Network
 from pathlib import Path
 
 import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Attachment, Dnat, Settings
-from realmgw.datapath import (
-    capabilities,
-    client,
-    counters,
-    links,
-    markrule,
-    ruleset,
-    sysctls,
-    translation,
-    xtables,
-)
-from realmgw.datapath.capabilities import Capabilities, Feature
+from realmgw.datapath import capabilities, client, counters, ending, links, ruleset, sysctls, translation
+from realmgw.datapath.capabilities import Capabilities
 from realmgw.datapath.client import Run, open_nft, run_program
 from realmgw.datapath.counters import Count, QueueFigures
+from realmgw.datapath.generations import Generations, OwnNft
+from realmgw.datapath.guard import Guard
 from realmgw.datapath.hosts import HostChange
-from realmgw.datapath.links import Route
-from realmgw.datapath.markrule import MarkRule
-from realmgw.datapath.nft import Nft
-from realmgw.datapath.own import IPTABLES, Own
+from realmgw.datapath.keeper import Findings, Keeper, Noticed
+from realmgw.datapath.nft import Libnftables, Nft
+from realmgw.datapath.own import Own
+from realmgw.datapath.placed import AS_PLACED, Surroundings
+from realmgw.datapath.probing import Prober
+from realmgw.datapath.reader import RulesetReader
 from realmgw.datapath.ruleset import Ruleset
-from realmgw.datapath.xtables import Chain
-from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.datapath.steps import LastStep, QueueStep
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
 _ATTEMPTS = 5
-_MANGLE, _NAT = IPTABLES
-_TRIAL = IPv4Network("192.0.2.0/24")
 _SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 
@@ -56,6 +47,20 @@ class Applied:
     """What works, but not well; one line each."""
 
 
+@attrs.frozen
+class _Lead:
+    """Where the rules are led to."""
+
+    settings: Settings
+    """In force from then on."""
+    commands: Callable[[], str]
+    """The transaction."""
+    octet: int | None
+    """What the address of every host begins with then."""
+    closed: bool = True
+    """Whether there is to be no last step of the translation meanwhile."""
+
+
 class Kernel:
     """The kernel's side of one gateway. Making it touches nothing.
 
@@ -63,24 +68,36 @@ class Kernel:
         settings: The gateway's settings.
         open_nft: What makes the access to nftables, at its first use and in that thread.
         run: What runs programs.
+        open_owner: What makes a further access, which owns the guard; None: there shall be no guard.
 
     Attributes:
         stood: Whether our table stood before the last `apply`; None while that is not known.
     """
 
-    def __init__(self, settings: Settings, *, open_nft: Callable[[], Nft] = open_nft, run: Run = run_program) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        open_nft: Callable[[], Nft] = open_nft,
+        run: Run = run_program,
+        open_owner: Callable[[], Nft] | None = Libnftables,
+    ) -> None:
         self._settings = settings
         self._table = settings.datapath.table
         self._open_nft = open_nft
         self._own = Own(self._table, settings.state, lambda: self.nft, run)
         self._chains = self._own.chains
         self.stood: bool | None = None
+        self._reader = RulesetReader(client.open_netfilter)
+        self._generations = Generations(self._reader.generation)
+        self._guard = Guard(open_owner)
+        self._keeper = Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None
         self._sequence = 0
-        self._native_queue = False
         # What the last `apply` chose.
-        self._dnat = Dnat.MAP
-        self._first_octet: int | None = None
+        self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
+        self.last_step = LastStep(self._table, self._chains, self._generations)
+        self._way_out = False
 
     def probe(self) -> Capabilities:
         """Find out what the machine can do; nothing is left behind.
@@ -88,21 +105,17 @@ class Kernel:
         Raises:
             PlatformError: There is no nftables at all.
         """
-        found = Capabilities(
-            privileges=capabilities.effective(Path("/proc/self/status").read_text()),
-            lowest_port=client.read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0,
-        )
-        if not found.has(capabilities.CAP_NET_ADMIN):
-            return found
-        native = self._accepts(capabilities.NATIVE_QUEUE)
-        return attrs.evolve(
-            found,
-            missing=tuple(feature for feature in capabilities.FEATURES if not self._accepts(feature)),
-            native_queue=native,
-            xtables_queue=not native and self._chains.works(self._queue_chain(f"{self._table}_probe")),
-            queue_socket=client.queue_socket_works(),
-            dnat=self._try_ways(),
-        )
+        return Prober(self._settings, lambda: self.nft, self._chains).probe()
+
+    def own_ports(self) -> frozenset[int]:
+        """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
+        hello = f"table inet {self._table}_probe\ndelete table inet {self._table}_probe\n"
+        if not isinstance(self.nft, Libnftables):
+            return frozenset()
+        try:
+            return self._reader.ports_of(lambda: self.nft.run(hello))
+        except RealmGatewayError:
+            return frozenset()  # what stands against it is told by `apply`
 
     def refuse_foreign(self) -> None:
         """Look whether all that has our names is ours; nothing is touched.
@@ -133,11 +146,13 @@ class Kernel:
             addresses = client.addresses(netlink)
             links.check_interfaces(settings.interfaces, addresses)
             doubts = links.check_pool(settings.pools, settings.interfaces, addresses, client.routers(netlink))
-            review = self._review(netlink, settings)
+            review = self._review(settings)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
-            self._place_rules(found, hosts)
-            self._native_queue = found.native_queue
-            changes = [*self._place_routes(netlink, links.wanted_routes(settings.pools.circular))]
+            self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
+            self.place(hosts)
+            self.place_guard()
+            self._way_out = client.leaves_by(settings.interfaces.wan)
+            changes = [*self.place_routes(netlink)]
         unknown = self._own.remember(standing=self.stood)
         changes += [client.write_sysctl(key, value) for key, value in review.changes]
         return Applied(found, tuple(changes), (*doubts, *review.warnings, *unknown))
@@ -157,50 +172,60 @@ class Kernel:
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: Something was refused. What was changed before that was changed back.
         """
-        native, dnat, pools = self._native_queue, self._dnat, self._settings.pools
-        before, after = (Ruleset.of(each, native_queue=native, dnat=dnat) for each in (self._settings, settings))
-        octet = translation.first_octet(hosts.after().values(), dnat) if dnat is not Dnat.MAP else None
-        there = ruleset.changes(before, after, hosts)
-        if pools == settings.pools:
-            is_closed = octet != self._first_octet or ruleset.is_replaced(before, after)
-            self._run(settings, there, octet, closed=is_closed)
+        before, after = (self._ruleset(each) for each in (self._settings, settings))
+        step = self.last_step
+        octet = translation.first_octet(hosts.after().values(), step.dnat) if step.dnat is not Dnat.MAP else None
+        whole = _Lead(settings, lambda: ruleset.replacement(after, hosts.after().values()), octet)
+        back = _Lead(self._settings, lambda: ruleset.replacement(before, hosts.before.values()), step.first_octet)
+        if self._keeper.table() == AS_PLACED:
+            closed = octet != step.first_octet or ruleset.is_replaced(before, after)
+            part = _Lead(settings, lambda: ruleset.changes(before, after, hosts), octet, closed=closed)
+            try:
+                self._lead(part, back)
+            except (ConfigurationError, PlatformError):
+                raise
+            except RealmGatewayError:  # an element is not what we take it for: then all of them are told again
+                self._lead(whole, back)
+        else:
+            self._lead(whole, back)
+
+    def _lead(self, there: _Lead, back: _Lead) -> None:
+        """Rules and routes; when a route is refused, all is put back."""
+        if there.settings.pools == back.settings.pools:
+            self._run(there)
             return
         with client.route_socket() as netlink:
-            links.check_pool(settings.pools, settings.interfaces, client.addresses(netlink), client.routers(netlink))
-            self._review(netlink, settings)
-            back = ruleset.changes(after, before, hosts.undone())
-            self._change_pool(settings, netlink, (there, octet), (back, self._first_octet))
+            pools, interfaces = there.settings.pools, there.settings.interfaces
+            links.check_pool(pools, interfaces, client.addresses(netlink), client.routers(netlink))
+            self._review(there.settings)
+            self._run(attrs.evolve(there, closed=True))
+            try:
+                tuple(self.place_routes(netlink))
+            except RealmGatewayError:
+                self._run(back)
+                tuple(self.place_routes(netlink))
+                raise
+        self.place_guard()
 
-    def _change_pool(
-        self, settings: Settings, netlink: IPRoute, there: tuple[str, int | None], back: tuple[str, int | None]
-    ) -> None:
-        """Rules and routes; when a route is refused, all is put back."""
-        former = self._settings
-        self._run(settings, *there, closed=True)
-        try:
-            tuple(self._place_routes(netlink, links.wanted_routes(settings.pools.circular)))
-        except RealmGatewayError:
-            self._run(former, *back, closed=True)
-            tuple(self._place_routes(netlink, links.wanted_routes(former.pools.circular)))
-            raise
-
-    def _run(self, settings: Settings, commands: str, octet: int | None, *, closed: bool) -> None:
+    def _run(self, there: _Lead) -> None:
         """Change the table, and the last step of the translation where it is not in it; all or nothing.
 
-        `closed`: nothing may be sent to the end of one address behind the beginning of another, nor by the rule of
+        Closed: nothing may be sent to the end of one address behind the beginning of another, nor by the rule of
         another pool. So there is no last step meanwhile: first packets are dropped, and sent again.
         """
-        if self._dnat is Dnat.MAP or not closed:
-            self._run_if_any(commands)
-            self._settings = settings
-            return
-        left = self._first_octet
-        self._change_first_octet(None)
-        try:
-            self._run_if_any(commands)
-            self._settings, left = settings, octet
-        finally:
-            self._change_first_octet(left)
+        step = self.last_step
+        if step.dnat is Dnat.MAP or not there.closed:
+            self._run_if_any(there.commands())
+            self._settings = there.settings
+        else:
+            left = step.first_octet
+            step.change(self._settings, None)
+            try:
+                self._run_if_any(there.commands())
+                self._settings, left = there.settings, there.octet
+            finally:
+                step.change(self._settings, left)
+        self._keeper.note()
 
     def _run_if_any(self, commands: str) -> None:
         if commands:
@@ -212,7 +237,7 @@ class Kernel:
         Raises:
             RealmGatewayError: The kernel refused; some may have been ended.
         """
-        return client.end_flows(addresses)
+        return ending.end_flows(addresses)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Tell the kernel of stray senders (packed addresses); who is known already keeps his time.
@@ -239,21 +264,48 @@ class Kernel:
             PlatformError: Something of our name is somebody else's; nothing was done.
             RealmGatewayError: Something was refused; what was not reached yet is still there.
         """
+        self._guard.remove()
         return self._own.remove()
 
     def close(self) -> None:
         """Give back what is held; the kernel keeps what it has."""
+        self._guard.remove()
+        self._reader.close()
         if self._nft is not None:
             self._nft.close()
             self._nft = None
 
-    def stands(self) -> bool:
-        """Whether the table is there, and with it what translates.
+    def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
+        """See `realmgw.datapath.keeper.Keeper.look`."""
+        return self._keeper.look(noticed, lambda: tuple(hosts()))
 
-        Raises:
-            RealmGatewayError: The kernel, or iptables, does not tell.
-        """
-        return bool(self.counts()) and self._translates()
+    @property
+    def settings(self) -> Settings:
+        """In force."""
+        return self._settings
+
+    @property
+    def around(self) -> Surroundings:
+        """What the last `apply` has found."""
+        return Surroundings(
+            queue_step=not self.queue_step.is_native,
+            translation=self.last_step.dnat is not Dnat.MAP,
+            guard=self._guard.refusal is None,
+            way_out=self._way_out,
+        )
+
+    @property
+    def guard_stands(self) -> bool:
+        """Whether the guard is there."""
+        return self._guard.stands
+
+    def review(self) -> sysctls.Review:
+        """What the kernel is good for; raises `PlatformError` when its settings break the gateway."""
+        found, refusal = self._review(self._settings), self._guard.refusal
+        if refusal is None:
+            return found
+        doubt = f"there can be no guard ({refusal}): from a flush of the ruleset until it is back, the machine is open"
+        return attrs.evolve(found, warnings=(*found.warnings, doubt))
 
     def counts(self) -> dict[str, Count]:
         """The named counters (`ruleset.COUNTERS`), in a fraction of a millisecond; empty when there is no table.
@@ -285,108 +337,62 @@ class Kernel:
     def nft(self) -> Nft:
         """Access to nftables, made at its first use."""
         if self._nft is None:
-            self._nft = self._open_nft()
+            opened = self._open_nft()
+            self._nft = opened if isinstance(opened, Libnftables) else OwnNft(opened, self._generations)
         return self._nft
 
-    def _accepts(self, feature: Feature) -> bool:
-        commands = capabilities.trial(feature, f"{self._table}_probe")
-        try:
-            self.nft.run(commands, dry=True)
-        except RealmGatewayError:
-            return False
-        return True
-
-    def _review(self, netlink: IPRoute, settings: Settings) -> sysctls.Review:
+    def _review(self, settings: Settings) -> sysctls.Review:
         wan = settings.interfaces.wan
         read = {key: client.read_sysctl(key) for key in sysctls.keys(wan)}
         return sysctls.review(
             {key: value for key, value in read.items() if value is not None},
             wan=wan,
             on_link=any(prefix.attachment is Attachment.ON_LINK for prefix in settings.pools.circular),
-            default_by_wan=lambda: client.default_leaves_by(netlink, wan),
+            default_by_wan=lambda: client.leaves_by(wan),
         )
 
-    def _place_rules(self, found: Capabilities, hosts: tuple[Host, ...]) -> None:
-        dnat = found.dnat or Dnat.MAP
-        rules = ruleset.Ruleset.of(self._settings, native_queue=found.native_queue, dnat=dnat)
-        first_octet = translation.first_octet(hosts, dnat)
-        commands = ruleset.replacement(rules, hosts)
-        self._dnat, self._first_octet = dnat, first_octet
-        self._clear_translation()
+    def place(self, hosts: tuple[Host, ...]) -> None:
+        """Place the table with these hosts, and what belongs to it outside of it.
+
+        Raises:
+            ConfigurationError: A host can not be translated to; nothing was changed.
+            RealmGatewayError: Something was refused.
+        """
+        step = self.last_step
+        first_octet = translation.first_octet(hosts, step.dnat)
+        commands = ruleset.replacement(self._ruleset(self._settings), hosts)
+        step.first_octet = first_octet
+        step.clear(self._settings)
         self._own.run(commands)
-        self._place_queue_step(native=found.native_queue)
-        self._place_translation()
+        self.queue_step.place()
+        step.place(self._settings)
+        self._keeper.note()
 
-    def _change_first_octet(self, octet: int | None) -> None:
-        self._first_octet = octet
-        self._clear_translation()
-        self._place_translation()
+    def shut(self) -> None:
+        """Place the table without hosts: nothing new gets in.
 
-    def _place_routes(self, netlink: IPRoute, wanted: frozenset[Route]) -> Iterator[str]:
-        changes = links.route_changes(tuple(client.our_routes(netlink)), wanted)
+        Raises:
+            RealmGatewayError: It was refused.
+        """
+        self._own.run(ruleset.replacement(self._ruleset(self._settings), ()))
+
+    def place_guard(self) -> None:
+        """Place the guard, where the kernel can have one.
+
+        Raises:
+            RealmGatewayError: It is to be changed, and that was refused.
+        """
+        self._guard.place(self._ruleset(self._settings))
+
+    def _ruleset(self, settings: Settings) -> Ruleset:
+        return Ruleset.of(settings, native_queue=self.queue_step.is_native, dnat=self.last_step.dnat)
+
+    def place_routes(self, netlink: IPRoute) -> Iterator[str]:
+        """Place the pool's routes; what was changed, one line each."""
+        changes = links.route_changes(client.our_routes(), links.wanted_routes(self._settings.pools.circular))
         for route in changes.add:
             client.change_route(netlink, "add", route)
             yield f"route added: {route.kind.name.lower()} {route.network}"
         for route in changes.delete:
             client.change_route(netlink, "del", route)
             yield f"route deleted: {route.kind.name.lower()} {route.network}"
-
-    def _try_ways(self) -> Dnat | None:
-        """The first of the ways to translate that works."""
-        return next((way for way in capabilities.ways(self._settings.datapath.dnat) if self._way_works(way)), None)
-
-    def _way_works(self, way: Dnat) -> bool:
-        if way is Dnat.MAP:
-            return self._accepts(capabilities.MAP_OF_HOSTS)
-        if not self._accepts(capabilities.MAP_OF_MARKS):
-            return False
-        if way is Dnat.MARKDNAT:
-            return self._chains.works(xtables.dnat_chain(f"{self._table}_probe", "lo", [_TRIAL], 192))
-        try:
-            client.put_mark_rules(markrule.trial(table=f"{self._table}_probe"))
-        except PlatformError:
-            return False
-        return True
-
-    def _place_queue_step(self, *, native: bool) -> None:
-        if native:
-            self._chains.remove(_MANGLE, self._table)  # of an earlier run on a kernel without the statement
-        else:
-            self._chains.place(self._queue_chain(self._table))
-
-    def _queue_chain(self, name: str) -> Chain:
-        return xtables.queue_chain(name, self._settings.admission.queue)
-
-    def _translation_chain(self) -> Chain | None:
-        """The chain of MARKDNAT as it should be now; None if there should be none."""
-        if self._dnat is not Dnat.MARKDNAT or self._first_octet is None:
-            return None
-        pool = (prefix.network for prefix in self._settings.pools.circular)
-        return xtables.dnat_chain(self._table, self._settings.interfaces.wan, pool, self._first_octet)
-
-    def _clear_translation(self) -> None:
-        """Before a table, or hosts, that another rule of the last step would send astray; until it is placed, drops."""
-        chain = self._translation_chain()
-        if chain is None or not self._chains.stands(chain):
-            self._chains.remove(_NAT, self._table)
-
-    def _place_translation(self) -> None:
-        """The last step of the translation, where it is not in the table: it stood empty, and was closed, until now."""
-        if self._dnat is Dnat.MARK:
-            client.put_mark_rules(markrule.fill(self._mark_rule(), table=translation.mark_table(self._table)))
-        chain = self._translation_chain()
-        if chain is not None and not self._chains.stands(chain):
-            self._chains.place(chain)
-
-    def _mark_rule(self) -> MarkRule | None:
-        if self._first_octet is None:
-            return None
-        return markrule.indexed(IPv4Network((self._first_octet << 24, 8)))
-
-    def _translates(self) -> bool:
-        """Whether the last step of the translation is there, where it is not in the table."""
-        if self._dnat is Dnat.MARK:
-            wanted = 0 if self._first_octet is None else 1
-            return client.count_mark_rules(translation.mark_table(self._table)) == wanted
-        chain = self._translation_chain()
-        return chain is None or self._chains.stands(chain)

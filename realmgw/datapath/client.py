@@ -5,26 +5,27 @@ A network namespace belongs to a thread: a socket made here is of the namespace 
 
 from __future__ import annotations
 
-import re
+import fcntl
 import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Network, ip_address, ip_interface
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Address, Network
-from realmgw.datapath import counters, flows, links, markrule, sysctls, tables
+from realmgw.datapath import counters, links, markrule, placed, routes, sysctls, tables
 from realmgw.datapath.counters import Count
 from realmgw.datapath.former import Surroundings
 from realmgw.datapath.links import Addresses, Kind, Route
 from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
 from realmgw.datapath.ownership import Tables
+from realmgw.datapath.routes import Way
 from realmgw.datapath.translation import mark_table
 from realmgw.errors import PlatformError, RealmGatewayError
 
@@ -34,7 +35,11 @@ _READ_SIZE = 65536  # octets
 _MAIN, _LOCAL = 254, 255  # routing tables
 _SCOPE_HOST = 254
 _NETLINK_NETFILTER = 12
+_SOL_NETLINK, _ADD_MEMBERSHIP, _STRICT_CHECK = 270, 1, 12
 _NETLINK_TIMEOUT = 5.0  # seconds
+_NOWHERE = "240.0.0.1"
+"""Of the class that nobody has a route for."""
+_SIOCGIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x1, 0x40
 _NFQUEUE_CONFIG = 3 << 8 | 2
 _NFQUEUE_PF_UNBIND = 4
 _SO_NETNS_COOKIE = 71
@@ -159,21 +164,59 @@ def networks_of(names: Collection[str]) -> tuple[Network, ...]:
     return tuple({network for network in (*own, *behind) if network.prefixlen})
 
 
-def default_leaves_by(netlink: IPRoute, name: str) -> bool:
-    """Whether a default route leaves by the interface of that name."""
-    (index,) = netlink.link_lookup(ifname=name)
-    for route in netlink.get_default_routes(family=socket.AF_INET):
-        hops = route.get_attr("RTA_MULTIPATH") or ()
-        if route.get_attr("RTA_OIF") == index or any(hop["oif"] == index for hop in hops):
-            return True
-    return False
+def leaves_by(name: str) -> bool:
+    """Whether what has no route of its own leaves by the interface of that name; no route is listed for it."""
+    try:
+        return _way(_NOWHERE).interface == socket.if_nametoindex(name)
+    except OSError:
+        return False
 
 
-def our_routes(netlink: IPRoute) -> Iterator[Route]:
-    """The routes that carry our protocol number; of other types than ours there are none."""
-    for route in netlink.get_routes(family=socket.AF_INET, proto=links.PROTOCOL):
-        if route["type"] in (Kind.LOCAL.value, Kind.UNREACHABLE.value):
-            yield Route(ip_network(f"{route.get_attr('RTA_DST')}/{route['dst_len']}"), Kind(route["type"]))
+def is_own(address: str) -> bool:
+    """Whether the kernel takes an IPv4 address for this machine's."""
+    return _way(address).is_local
+
+
+def _way(address: str) -> Way:
+    with _routing_socket() as asking:
+        asking.send(routes.question(address, 1))
+        return routes.way(asking.recv(_READ_SIZE), 1)
+
+
+@contextmanager
+def _routing_socket() -> Iterator[socket.socket]:
+    """A channel for `routes`."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
+        asking.settimeout(_NETLINK_TIMEOUT)
+        yield asking
+
+
+def link_state(name: str) -> str:
+    """What an interface is, in the words of `placed`; it is looked at alone, however many there are."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            answer = fcntl.ioctl(asking.fileno(), _SIOCGIFFLAGS, struct.pack("16s16x", name.encode()))
+        except OSError:
+            return placed.GONE
+    (flags,) = struct.unpack_from("=H", answer, 16)
+    if not flags & _IFF_UP:
+        return placed.DOWN
+    return placed.UP if flags & _IFF_RUNNING else placed.NO_CARRIER
+
+
+def our_routes() -> frozenset[Route]:
+    """The routes that carry our protocol number; of other types than ours there are none.
+
+    Raises:
+        RealmGatewayError: The kernel refused.
+    """
+    found: set[Route] = set()
+    with _routing_socket() as asking:
+        asking.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+        asking.send(routes.listing(1))
+        while not routes.parse(asking.recv(_READ_SIZE), 1, found):
+            pass
+    return frozenset(found)
 
 
 def change_route(netlink: IPRoute, verb: str, route: Route) -> None:
@@ -249,7 +292,7 @@ def standing(table: str) -> Tables:
     """
     found = []
     try:
-        with netfilter_socket() as netlink:
+        with open_netfilter() as netlink:
             for sequence, (family, name) in enumerate((("inet", table), ("ip", mark_table(table))), 1):
                 netlink.send(tables.request(family, name, sequence))
                 found.append(tables.answer(netlink.recv(_READ_SIZE)))
@@ -288,63 +331,14 @@ def read_counters(table: str, sequence: int) -> dict[str, Count]:
     return found
 
 
-def end_flows(addresses: Iterable[bytes]) -> int:
-    """End every flow of these private addresses, in both directions.
-
-    Args:
-        addresses: Packed.
-
-    Returns:
-        How many were ended.
-
-    Raises:
-        RealmGatewayError: The kernel refused; some may have been ended.
-    """
-    wanted = frozenset(addresses)
-    return _end_all(flows.sources(wanted), flows.families(wanted), lambda flow: not wanted.isdisjoint(flow.sources))
-
-
-def end_flows_to(networks: Collection[IPv4Network]) -> int:
-    """End every flow, of whomever, that has an address of these prefixes as its destination in either direction.
-
-    Returns:
-        How many were ended.
-
-    Raises:
-        RealmGatewayError: The kernel refused; some may have been ended.
-    """
-    if not networks:
-        return 0
-    return _end_all(flows.destinations(networks), {socket.AF_INET}, lambda _: True)
-
-
-def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Flow], bool]) -> int:
-    found: list[flows.Flow] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        for sequence, family in enumerate(families, 1):
-            netlink.send(flows.listing(sequence, family))
-            while not flows.parse(netlink.recv(_READ_SIZE), sequence, pattern, found):
-                pass
-        return sum(_end(netlink, flow) for flow in found if wanted(flow))
-
-
-def _end(netlink: socket.socket, flow: flows.Flow) -> bool:
-    """End a flow; returns whether it was still there."""
-    netlink.send(flows.deletion(0, flow))
-    for error in flows.acknowledgements(netlink.recv(_READ_SIZE)):
-        if error not in (0, flows.ENOENT):
-            raise RealmGatewayError(f"netlink: the kernel refused to end a flow (error {error})")
-        return error == 0
-    raise RealmGatewayError("netlink: the end of a flow was not acknowledged")
-
-
-@contextmanager
-def netfilter_socket() -> Iterator[socket.socket]:
-    """A channel for `markrule`; the kernel answers at once or never."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        netlink.bind((0, 0))
-        netlink.settimeout(_NETLINK_TIMEOUT)
-        yield netlink
+def open_netfilter(*groups: int) -> socket.socket:
+    """A channel for `markrule` and `reader`, which hears of what these groups are told; the kernel answers at once."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+    made.bind((0, 0))
+    made.settimeout(_NETLINK_TIMEOUT)
+    for group in groups:
+        made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    return made
 
 
 def put_mark_rules(batch: bytes) -> None:
@@ -354,7 +348,7 @@ def put_mark_rules(batch: bytes) -> None:
         PlatformError: It refused, and nothing was changed; or it does not answer.
     """
     try:
-        with netfilter_socket() as netlink:
+        with open_netfilter() as netlink:
             markrule.put(batch, netlink)
     except OSError as error:
         raise PlatformError(f"netlink: the rule that takes an address from the mark: {error}") from error
@@ -367,7 +361,7 @@ def count_mark_rules(table: str) -> int:
         PlatformError: The kernel does not tell.
     """
     try:
-        with netfilter_socket() as netlink:
+        with open_netfilter() as netlink:
             netlink.send(markrule.listing(table=table))
             return markrule.rules_in(netlink)
     except OSError as error:

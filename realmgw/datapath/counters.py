@@ -7,18 +7,15 @@ libnftables is no use for reading counters: to list them it first reads every el
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import attrs
 
+from realmgw.datapath import netlink
 from realmgw.errors import RealmGatewayError
 
-# linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h. Netlink is in host order, counters are in network order.
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
+# linux/netfilter/nfnetlink.h and nf_tables.h. Counters are in network order.
 _FAMILY_INET = 1
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST, _DUMP, _INTERRUPTED = 0x1, 0x300, 0x10
 _NEWOBJ, _GETOBJ = 10 << 8 | 18, 10 << 8 | 19
 _OBJ_TABLE, _OBJ_NAME, _OBJ_TYPE, _OBJ_DATA = 1, 2, 3, 4
 _TYPE_COUNTER = 1
@@ -84,8 +81,9 @@ def request(table: str, sequence: int) -> bytes:
         sequence: What the answers shall carry.
     """
     body = struct.pack("!BBH", _FAMILY_INET, 0, 0)
-    body += _attribute(_OBJ_TABLE, table.encode() + b"\0") + _attribute(_OBJ_TYPE, struct.pack("!I", _TYPE_COUNTER))
-    return _HEADER.pack(_HEADER.size + len(body), _GETOBJ, _REQUEST | _DUMP, sequence, 0) + body
+    body += netlink.attribute(_OBJ_TABLE, table.encode() + b"\0")
+    body += netlink.attribute(_OBJ_TYPE, struct.pack("!I", _TYPE_COUNTER))
+    return netlink.message(_GETOBJ, netlink.REQUEST | netlink.DUMP, sequence, body)
 
 
 def parse(received: bytes, sequence: int, into: dict[str, Count]) -> bool:
@@ -103,16 +101,16 @@ def parse(received: bytes, sequence: int, into: dict[str, Count]) -> bool:
         InterruptedDumpError: The ruleset changed meanwhile, `into` may hold old and new values.
         RealmGatewayError: The kernel refused; the text tells the error number.
     """
-    for kind, flags, number, body in _messages(received):
-        if number != sequence:
+    for each in netlink.messages(received):
+        if each.sequence != sequence:
             continue
-        if flags & _INTERRUPTED:
+        if each.flags & netlink.INTERRUPTED:
             raise InterruptedDumpError("the ruleset changed while its counters were read")
-        if kind in (_NLMSG_ERROR, _NLMSG_DONE):
-            _check(body)
+        if each.kind in (netlink.ERROR, netlink.DONE):
+            _check(each.body)
             return True
-        if kind == _NEWOBJ:
-            _take(body, into)
+        if each.kind == _NEWOBJ:
+            _take(each.body, into)
     return False
 
 
@@ -133,48 +131,16 @@ def queue_figures(listing: str, queue: int) -> QueueFigures | None:
     return None
 
 
-def _messages(received: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Type, flags, sequence number and body of each message."""
-    at = 0
-    while at + _HEADER.size <= len(received):
-        length, kind, flags, number, _ = _HEADER.unpack_from(received, at)
-        if not _HEADER.size <= length <= len(received) - at:
-            raise RealmGatewayError(f"netlink: a message says it has {length} octets, {len(received) - at} are there")
-        yield kind, flags, number, received[at + _HEADER.size : at + length]
-        at += _aligned(length)
-
-
 def _check(body: bytes) -> None:
-    """An error message and the end of a dump both begin with a negative error number, or 0."""
-    error = struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
+    error = netlink.error_of(body)
     if error:
-        raise RealmGatewayError(f"netlink: the kernel refused to list the counters (error {-error})")
+        raise RealmGatewayError(f"netlink: the kernel refused to list the counters (error {error})")
 
 
 def _take(body: bytes, into: dict[str, Count]) -> None:
-    fields = dict(_attributes(body[4:]))
-    data = dict(_attributes(fields.get(_OBJ_DATA, b"")))
+    fields = dict(netlink.attributes(body[4:]))
+    data = dict(netlink.attributes(fields.get(_OBJ_DATA, b"")))
     if _OBJ_NAME in fields and _COUNTER_PACKETS in data and _COUNTER_BYTES in data:
-        name = fields[_OBJ_NAME].rstrip(b"\0").decode(errors="replace")
+        name = netlink.text(fields[_OBJ_NAME])
         (packets,), (octets,) = (struct.unpack("!Q", data[key]) for key in (_COUNTER_PACKETS, _COUNTER_BYTES))
         into[name] = Count(packets, octets)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type (without its flag bits) and value of each attribute."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            raise RealmGatewayError(f"netlink: an attribute says it has {length} octets, {len(data) - at} are there")
-        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
-        at += _aligned(length)
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(_aligned(length) - length)
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3

@@ -14,20 +14,18 @@ from ipaddress import IPv4Network
 
 import attrs
 
+from realmgw.datapath import netlink
 from realmgw.errors import RealmGatewayError
 
-# linux/netlink.h, linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. Netlink is in host order.
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
-_NESTED = 0x8000
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+# linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h
+_KIND = struct.Struct("=4xH")  # of the first message
 _NEW, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
 _TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
 _TUPLE_IP = 1
 _IP_SRC = {4: 1, 16: 3}
 _IPV4_DST = 2
-_FAMILY = {4: 2, 16: 10}
+AF_INET = 2
+_FAMILY = {4: AF_INET, 16: 10}
 ENOENT = 2
 """The flow ended by itself meanwhile."""
 
@@ -56,7 +54,7 @@ def listing(sequence: int, family: int) -> bytes:
         sequence: What the answers shall carry.
         family: AF_INET or AF_INET6.
     """
-    return _message(_GET, _REQUEST | _DUMP, sequence, family, b"")
+    return _message(_GET, netlink.REQUEST | netlink.DUMP, sequence, family, b"")
 
 
 def families(addresses: Iterable[bytes]) -> frozenset[int]:
@@ -69,13 +67,13 @@ def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
 
     Most of a listing is of no interest, and is not parsed.
     """
-    wanted = (re.escape(_attribute(_IP_SRC[len(address)], address)) for address in addresses)
+    wanted = (re.escape(netlink.attribute(_IP_SRC[len(address)], address)) for address in addresses)
     return re.compile(b"|".join(wanted), re.DOTALL)
 
 
 def destinations(networks: Iterable[IPv4Network]) -> re.Pattern[bytes]:
     """What is found in a listing where an address of these prefixes is the destination of a tuple."""
-    head = re.escape(_ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _IPV4_DST))
+    head = re.escape(netlink.attribute(_IPV4_DST, bytes(4))[:4])
     return re.compile(b"|".join(head + _within(network) for network in networks), re.DOTALL)
 
 
@@ -90,8 +88,8 @@ def _within(network: IPv4Network) -> bytes:
 
 def deletion(sequence: int, flow: Flow) -> bytes:
     """The message that ends a flow, and asks for an acknowledgement."""
-    body = _attribute(_TUPLE_ORIG | _NESTED, flow.original) + _attribute(_ID, flow.identity)
-    return _message(_DELETE, _REQUEST | _ACK, sequence, flow.family, body)
+    body = netlink.attribute(_TUPLE_ORIG | netlink.NESTED, flow.original) + netlink.attribute(_ID, flow.identity)
+    return _message(_DELETE, netlink.REQUEST | netlink.ACK, sequence, flow.family, body)
 
 
 def parse(received: bytes, sequence: int, wanted: re.Pattern[bytes], into: list[Flow]) -> bool:
@@ -109,70 +107,37 @@ def parse(received: bytes, sequence: int, wanted: re.Pattern[bytes], into: list[
     Raises:
         RealmGatewayError: The kernel refused; the text tells the error number.
     """
-    if _HEADER.unpack_from(received)[1] == _NEW and wanted.search(received) is None:
+    if _KIND.unpack_from(received)[0] == _NEW and wanted.search(received) is None:
         return False  # what a read gives is flows only, or the end
-    for kind, number, body in _messages(received):
-        if number != sequence:
+    for each in netlink.messages(received):
+        if each.sequence != sequence:
             continue
-        if kind in (_NLMSG_ERROR, _NLMSG_DONE):
-            error = error_of(body)
+        if each.kind in (netlink.ERROR, netlink.DONE):
+            error = netlink.error_of(each.body)
             if error:
                 raise RealmGatewayError(f"netlink: the kernel refused to list flows (error {error})")
             return True
-        if kind == _NEW and wanted.search(body) is not None:
-            into.append(_flow(body))
+        if each.kind == _NEW and wanted.search(each.body) is not None:
+            into.append(_flow(each.body))
     return False
 
 
 def acknowledgements(received: bytes) -> Iterator[int]:
     """The error number, or 0, of every acknowledgement in what one read of the socket gave."""
-    return (error_of(body) for kind, _, body in _messages(received) if kind == _NLMSG_ERROR)
-
-
-def error_of(body: bytes) -> int:
-    """An error message and the end of a dump both begin with a negative error number, or 0."""
-    return -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
-
-
-def _messages(received: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Type, sequence number and body of each message."""
-    at = 0
-    while at + _HEADER.size <= len(received):
-        length, kind, _, number, _ = _HEADER.unpack_from(received, at)
-        if not _HEADER.size <= length <= len(received) - at:
-            raise RealmGatewayError(f"netlink: a message says it has {length} octets, {len(received) - at} are there")
-        yield kind, number, received[at + _HEADER.size : at + length]
-        at += (length + 3) & ~3
+    return (netlink.error_of(each.body) for each in netlink.messages(received) if each.kind == netlink.ERROR)
 
 
 def _flow(body: bytes) -> Flow:
-    fields = dict(_attributes(body[4:]))
+    fields = dict(netlink.attributes(body[4:]))
     tuples = (fields.get(_TUPLE_ORIG, b""), fields.get(_TUPLE_REPLY, b""))
-    sources = (_source(dict(_attributes(each)).get(_TUPLE_IP, b"")) for each in tuples)
+    sources = (_source(dict(netlink.attributes(each)).get(_TUPLE_IP, b"")) for each in tuples)
     return Flow(body[0], tuples[0], frozenset(filter(None, sources)), fields.get(_ID, b""))
 
 
 def _source(addresses: bytes) -> bytes | None:
-    fields = dict(_attributes(addresses))
+    fields = dict(netlink.attributes(addresses))
     return fields.get(_IP_SRC[4]) or fields.get(_IP_SRC[16])
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type (without its flag bits) and value of each attribute."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            raise RealmGatewayError(f"netlink: an attribute says it has {length} octets, {len(data) - at} are there")
-        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
-        at += (length + 3) & ~3
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % 4)
-
-
 def _message(kind: int, flags: int, sequence: int, family: int, attributes: bytes) -> bytes:
-    body = struct.pack("!BBH", family, 0, 0) + attributes
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
+    return netlink.message(kind, flags, sequence, struct.pack("!BBH", family, 0, 0) + attributes)

@@ -25,7 +25,3 @@ class HostChange:
         left = {host.index for host in self.gone}
         every = {index: host for index, host in self.before.items() if index not in left}
         return {**every, **{host.index: host for host in self.came}}
-
-    def undone(self) -> HostChange:
-        """The way back; O(hosts)."""
-        return HostChange(self.after(), gone=self.came, came=self.gone)

@@ -18,6 +18,7 @@ from realmgw.datapath import client, former, ruleset, sysctls
 from realmgw.datapath.chains import Chains
 from realmgw.datapath.client import Run
 from realmgw.datapath.disk import FormerValues
+from realmgw.datapath.ending import end_flows_to
 from realmgw.datapath.former import Restoring
 from realmgw.datapath.links import Route
 from realmgw.datapath.nft import Nft
@@ -111,7 +112,7 @@ class Own:
         with client.route_socket() as netlink:
             tables = self._tables()
             chains = tuple(each for each in IPTABLES if self.chains.has(each, self._table))
-            found = Found(tables, chains, tuple(client.our_routes(netlink)))
+            found = Found(tables, chains, tuple(sorted(client.our_routes(), key=str)))
             restoring = former.restoring(self._former.known(), _settings(), found=bool(found))
             return tuple(self._steps(found, restoring, netlink))
 
@@ -119,7 +120,7 @@ class Own:
         if not found:
             yield NOTHING
         yield from (client.write_sysctl(key, value) for key, value in restoring.first)
-        ended = client.end_flows_to(_networks(found.routes))
+        ended = end_flows_to(_networks(found.routes))
         if ended:
             yield f"{ended} flows ended"
         for route in found.routes:

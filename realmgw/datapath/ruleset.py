@@ -23,6 +23,8 @@ from realmgw.datapath.links import first_run
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
 
+STRAYS = ("strays",)
+"""The sets that elements may be added to by anybody: to slow somebody down by hand does no harm."""
 STRAYS_KEPT = 65536
 """How many stray senders the kernel remembers at once; further ones are presented to user space as before."""
 ELEMENTS_PER_COMMAND = 1024

@@ -2,13 +2,13 @@
 
 Starting puts everything in place (`Kernel.apply`). Stopping leaves it there: with nobody at the queue new flows are
 dropped, and established ones go on. Only `purge` removes it, and a start of the gateway that fails, at this step or a
-later one, where nothing of ours stood before. While running, a table that somebody else removed (a
-restarted firewall that flushes the whole ruleset) is put back: without it the machine is open.
+later one, where nothing of ours stood before. While running, what somebody else removed or changed (a restarted
+firewall that flushes the whole ruleset) is put back: see `realmgw.datapath.port.Watch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from functools import partial
 from threading import Thread
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -25,13 +25,15 @@ from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.hosts import HostChange
+from realmgw.datapath.keeper import Findings, Noticed
+from realmgw.datapath.port import Deaf, Ears, Watch
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 
 STRAY_INTERVAL = 0.1  # seconds
 """How long stray senders are collected before the kernel is told of them, all in one transaction."""
-WATCH_INTERVAL = 5.0  # seconds
-"""How often it is looked whether the rules are still there."""
+MOST_LINES = 20
+"""So many lines of the log one repair has at most."""
 STRAYS_WAITING = 4096
 """How many stray senders wait for that at most; the rest is counted, and comes again."""
 
@@ -61,6 +63,9 @@ class KernelSide(Protocol):
 
     stood: bool | None
 
+    def own_ports(self) -> frozenset[int]:
+        """See `Kernel.own_ports`."""
+
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """See `Kernel.apply`."""
 
@@ -79,8 +84,8 @@ class KernelSide(Protocol):
     def close(self) -> None:
         """See `Kernel.close`."""
 
-    def stands(self) -> bool:
-        """See `Kernel.stands`."""
+    def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
+        """See `Kernel.look`."""
 
     def counts(self) -> dict[str, Count]:
         """See `Kernel.counts`."""
@@ -126,18 +131,28 @@ class DatapathService(service.Service):
         clock: What batches of stray senders are timed by.
         worker: Where the calls that block are made. It is started and stopped here.
         purging: Whether everything is removed from the kernel when the service stops.
+        ears: What hears of changes in the kernel; without, it is looked at intervals only.
+        tell: Told of what each look at the kernel has found.
 
     Attributes:
         applied: What the last start found and did; None before it.
         strays_told: Stray senders that the kernel was told of.
         strays_lost: Stray senders that were not: too many at once, or the kernel refused.
-        repairs: How often the table was gone and was put back.
+        findings: What the last look has found.
     """
 
     name = "datapath"
 
     def __init__(
-        self, kernel: KernelSide, hosts: Iterable[Host], *, clock: IReactorTime, worker: Worker, purging: bool = False
+        self,
+        kernel: KernelSide,
+        hosts: Iterable[Host],
+        *,
+        clock: IReactorTime,
+        worker: Worker,
+        purging: bool = False,
+        ears: Ears | None = None,
+        tell: Callable[[Findings], object] = lambda _findings: None,
     ) -> None:
         self._kernel = kernel
         self._hosts = {host.index: host for host in hosts}
@@ -146,16 +161,14 @@ class DatapathService(service.Service):
         self._purging = purging
         self._strays: set[bytes] = set()
         self._timer: IDelayedCall | None = None
-        self._watch: IDelayedCall | None = None
-        self._purged = False
-        self._settled = False
-        self._began_bare = False
-        self._refused = False
+        self._watch = Watch(self._look, self._regard, clock, ears or Deaf())
+        self._tell = tell
+        self._refused = self._begun = self._purged = self._settled = self._began_bare = False
         self._log = Logger()
         self.applied: Applied | None = None
         self.strays_told = 0
         self.strays_lost = 0
-        self.repairs = 0
+        self.findings = Findings()
 
     @inlineCallbacks
     def startService(self) -> Generator[Deferred[Any], Any, None]:
@@ -166,21 +179,20 @@ class DatapathService(service.Service):
             `Kernel.apply` does; then the service is not running, its thread is gone, and what it placed is, too, unless
             our table stood there before.
         """
-        self._purged = self._settled = self._began_bare = False
+        self._purged = self._settled = self._began_bare = self._begun = False
         super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._worker.start()
         try:
-            self.applied = yield self._worker.call(self._kernel.apply, tuple(self._hosts.values()))
+            yield from self._apply()
         except Exception:
             self._began_bare = self._kernel.stood is False
             yield self.stopService()
             raise
         self._began_bare = self._kernel.stood is False
-        self._watch = self._clock.callLater(WATCH_INTERVAL, self._look)
-        for change in self.applied.changes:
+        for change in self.applied.changes if self.applied else ():
             self._log.info("datapath: {change}", change=change)
-        for doubt in self.applied.warnings:  # a log event with a key "warning" is taken for Python's own by observers
-            self._log.warn("datapath: {doubt}", doubt=doubt)
+        yield self._watch.start()  # what this look still sets is part of the start
+        self._begun = True
 
     def settle(self) -> None:
         """The gateway has come to run: from now on, what was placed stays when it stops."""
@@ -198,10 +210,10 @@ class DatapathService(service.Service):
         if not self.running:
             return
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
-        for call in (self._timer, self._watch):
-            if call is not None and call.active():
-                call.cancel()
-        self._timer = self._watch = None
+        self._watch.stop()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
         self._strays.clear()
         is_undone = self._began_bare and not self._settled
         if is_undone or (self._purging and self.applied is not None):
@@ -258,6 +270,8 @@ class DatapathService(service.Service):
             A Deferred with what was done and what stays, one line each.
         """
         self._purged = True
+        self._watch.stop()
+        self._regard(Findings())
         self._strays.clear()
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
         return done
@@ -270,12 +284,20 @@ class DatapathService(service.Service):
             A Deferred that fires when all of it stands; when it fails, all is as after the purge.
         """
         try:
-            self.applied = yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
+            yield from self._apply()
         except RealmGatewayError:
+            self._watch.stop()
             if self._kernel.stood is False:
                 yield from self._purge_and_tell()
             raise
         self._purged = False
+        yield self._watch.start()
+
+    def _apply(self) -> Generator[Deferred[Any], Any, None]:
+        """Put everything in place, and hear of changes from before that on, so that none is missed."""
+        ports: frozenset[int] = yield self._worker.call(self._kernel.own_ports)
+        self._watch.listen(ports)
+        self.applied = yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
 
     def _purge_and_tell(self) -> Generator[Deferred[Any], Any, None]:
         try:
@@ -318,19 +340,33 @@ class DatapathService(service.Service):
             del self._hosts[host.index]
         self._hosts.update((host.index, host) for host in came)
 
-    @inlineCallbacks
-    def _look(self) -> Generator[Deferred[Any], Any, None]:
-        try:
-            standing = self._purged or (yield self._worker.call(self._kernel.stands))
-            if not standing and self.running and not self._purged:
-                self._log.error("datapath: the rules were removed by somebody else; they are put back")
-                yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
-                self.repairs += 1
-        except RealmGatewayError as error:
-            self._log.error("datapath: {error}", error=error)
-        finally:
-            if self.running:
-                self._watch = self._clock.callLater(WATCH_INTERVAL, self._look)
+    def restore(self) -> Deferred[Findings]:
+        """Look at everything that was placed, and put back what is not as it should be; fires with what was found."""
+        return self._watch.look()
+
+    @property
+    def repairs(self) -> int:
+        """How often something that somebody else removed or changed was put back."""
+        return self._watch.repairs
+
+    def placed(self) -> Iterator[dict[str, str]]:
+        """Everything that is to be outside of the process, and what each was when it was last looked at."""
+        found = {each.thing: each.found for each in self.findings.left}
+        for thing in dict.fromkeys((*self.findings.things, *found)):
+            is_ = found.get(thing, thing.wanted)
+            yield {"what": thing.kind.value, "name": thing.name, "should_be": thing.wanted, "is": is_}
+
+    def _look(self, noticed: Noticed) -> Deferred[Findings]:
+        return self._worker.call(self._kernel.look, noticed, lambda: tuple(self._hosts.values()))
+
+    def _regard(self, findings: Findings) -> None:
+        tell = self._log.error if self._begun else self._log.info
+        for line in findings.repaired[:MOST_LINES]:
+            tell("datapath: {line}; it was put back", line=line)
+        if len(findings.repaired) > MOST_LINES:
+            tell("datapath: {count} more were put back", count=len(findings.repaired) - MOST_LINES)
+        self.findings = findings
+        self._tell(findings)
 
     @inlineCallbacks
     def _tell_strays(self) -> Generator[Deferred[Any], Any, None]:

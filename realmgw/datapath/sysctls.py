@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from realmgw.config.settings import Interfaces
 from realmgw.errors import PlatformError
 
 RECOMMENDED_FLOWS = 262144
@@ -35,6 +36,12 @@ REQUIRED: Mapping[str, int] = {
 FOLLOWING = re.compile(r"net/ipv4/conf/(all/accept_redirects|[^/]+/forwarding)")
 """What the kernel itself changes whenever forwarding is switched on or off: each interface forwards or does not, like
 the machine, and redirects are accepted where it does not."""
+
+
+def required(interfaces: Interfaces) -> dict[str, int]:
+    """All that is needed while the gateway runs: `REQUIRED`, and that its interfaces take part in forwarding."""
+    names = dict.fromkeys((interfaces.wan, *interfaces.lan))
+    return {**REQUIRED, **{f"net/ipv4/conf/{name}/forwarding": 1 for name in names}}
 
 
 @attrs.frozen
@@ -82,6 +89,16 @@ def is_lost(key: str, value: int) -> bool:
 def dotted(key: str) -> str:
     """The key as the `sysctl` program writes it."""
     return key.replace(".", "\0").replace("/", ".").replace("\0", "/")
+
+
+def path(name: str) -> str:
+    """The key of what `dotted` has written."""
+    return name.replace("/", "\0").replace(".", "/").replace("\0", ".")
+
+
+def is_of_interface(name: str) -> bool:
+    """Whether a key, as `dotted` has written it, is there only while its interface is."""
+    return name.startswith("net.ipv4.conf.")
 
 
 def _refuse_silent_arp(values: Mapping[str, int], wan: str) -> None:

@@ -16,6 +16,7 @@ from realmgw.control.apply import Outcome, Parts, Reloader
 from realmgw.control.health import Health
 from realmgw.control.reputation import Known, Reputations
 from realmgw.control.running import Running
+from realmgw.datapath.keeper import Findings
 from realmgw.errors import MalformedError
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.model import Directory, Host
@@ -32,6 +33,7 @@ class RecordingParts:
         refusal: What the kernel says to the next change.
         bad_name: What the DNS server says to the next names.
         hold: If set, the kernel answers when this fires.
+        findings: What a look at the kernel finds.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ class RecordingParts:
         self.refusal: Exception | None = None
         self.bad_name: MalformedError | None = None
         self.hold: Deferred[None] | None = None
+        self.findings = Findings()
 
     def change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> Deferred[None]:
         """Notes it."""
@@ -60,6 +63,12 @@ class RecordingParts:
             raise self.bad_name
         yield
         return changes
+
+    def restore(self) -> Deferred[Findings]:
+        """What `findings` says; nothing is noted when nothing was put back."""
+        if self.findings.repaired:
+            self.calls.append(("restore",))
+        return succeed(self.findings)
 
     def commit(self, prepared: Changes) -> Generator[None, None, None]:
         """Notes it."""

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw import config
 from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.control.running import finish
+from realmgw.datapath.keeper import Findings
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
 from realmgw.subscribers.register import Changes
 from realmgw.subscribers.schema import Entry, Offer
@@ -44,6 +45,13 @@ class AppliedTests(ReloadTestCase):
         self.assertEqual((outcome.status, outcome.problems), (Status.UNCHANGED, ()))
         self.assertEqual(self.calls, [("names", [])])
         self.assertEqual(self.gateway.kept, [])
+
+    def test_what_others_removed_is_put_back(self) -> None:
+        """And told, though nothing of what is written is different; what can not be put back is a problem."""
+        self.gateway.parts.findings = Findings(repaired=("a route is gone",), broken=("wan0 is down",))
+        outcome = only(self.gateway.reload())
+        self.assertEqual((outcome.status, outcome.restored), (Status.APPLIED, ("a route is gone",)))
+        self.assertEqual(outcome.problems, ("wan0 is down",))
 
     def test_kernel_first_and_names_afterwards(self) -> None:
         """Nobody is told an address that leads nowhere."""

@@ -57,6 +57,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         reputations=made.reputations,
         explain_name=lambda asked: Found((f"{asked}: looked up",), services.get(asked.name), Challenge.CNAME),
         counting=counting,
+        placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
         plan=made.reloader.plan,
         reload=made.reloader.reload,
         purge=lambda: succeed(("table removed",)),
@@ -117,6 +118,7 @@ class CommandTests(GatewayTestCase):
         answer = self.do("status")
         self.assertEqual(next(shown.status(answer)), "degraded: datapath: no route")
         self.assertEqual(answer["troubles"][0]["for"], 2)
+        self.assertIn("placed       1 things, not as they should be: route r gone", list(shown.status(answer)))
         self.assertEqual(self.do("health"), {"state": "degraded", "troubles": answer["troubles"]})
         self.assertEqual((answer["hosts"], answer["pool"]["size"], answer["problems"]), (2, 256, []))
 

@@ -12,6 +12,7 @@ ANSWER: dict[str, Any] = {
     "state": "healthy", "troubles": [], "version": "0.1.0", "name": "gw.example.org.", "config": "realmgw.yaml",
     "uptime": 61.0, "hosts": 2, "services": 3, "problems": [],
     "pool": {"size": 20, "load": 0.1, "free": 13, "waiting": 2, "lingering": 5, "leaving": 0, "queries_waiting": 0},
+    "placed": [{"what": "route", "name": "local 192.0.2.3/32", "should_be": "there", "is": "there"}],
     "rates": {"seconds": 61.0, "queries": 12.34, "lent": 4.0, "admitted": 3.0},
     "counts": {
         "log": {"written": 7, "lost": 0},
@@ -36,6 +37,12 @@ class StatusTests(SynchronousTestCase):
         """What is shown."""
         return list(shown.status({**ANSWER, **different}, width=width, every=every))
 
+    def test_names_what_is_not_in_place(self) -> None:
+        """Of all that is to be outside of the process."""
+        self.assertIn("placed       1 things, all in place", self.screen())
+        gone = {"what": "interface", "name": "wan0", "should_be": "up", "is": "down"}
+        self.assertIn("placed       1 things, not as they should be: interface wan0 down", self.screen(placed=[gone]))
+
     def test_begins_with_how_the_gateway_is(self) -> None:
         """With the reason on the same line, and what else is wrong below."""
         self.assertEqual(self.screen()[0], "healthy")
@@ -50,7 +57,7 @@ class StatusTests(SynchronousTestCase):
         self.assertIn(
             "pool         [##+++++.............] 20 addresses, 13 free, 2 waiting, 5 lingering; ", lines[3] + " "
         )
-        self.assertIn("over the last 61 s: 12.3 queries, 4.0 addresses lent, 3.0 flows admitted", lines[4])
+        self.assertIn("over the last 61 s: 12.3 queries, 4.0 addresses lent, 3.0 flows admitted", lines[5])
 
     def test_tells_why_it_refused(self) -> None:
         """Packets and queries."""

@@ -15,7 +15,10 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from realmgw.datapath.counters import Count
-from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING, WATCH_INTERVAL, DatapathService, KernelThread
+from realmgw.datapath.keeper import Findings
+from realmgw.datapath.placed import DOWN, UP, Deviation, Kind, Thing
+from realmgw.datapath.port import INTERVAL
+from realmgw.datapath.service import MOST_LINES, STRAY_INTERVAL, STRAYS_WAITING, DatapathService, KernelThread
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.test.config.test_schema import MINIMAL, settings
@@ -69,13 +72,15 @@ class StartTests(DatapathServiceTestCase):
         self.assertEqual(self.kernel.calls, [("apply", HOSTS)])
         self.assertIsNotNone(self.service.applied)
 
-    def test_changes_and_warnings_are_logged(self) -> None:
-        """An operator finds in the log what was set, and what would better be."""
-        self.kernel.applied = attrs.evolve(self.kernel.applied, changes=("a route",), warnings=("a small table",))
+    def test_changes_are_logged(self) -> None:
+        """An operator finds in the log what was set, by the first look too; that is no repair."""
+        self.kernel.applied = attrs.evolve(self.kernel.applied, changes=("a route",))
+        self.kernel.wrong = ("forwarding of wan0 is 0",)
         with capturedLogs() as events:
             self.start()
         logged = [(event["log_level"].name, formatEvent(event)) for event in events]
-        self.assertEqual(logged, [("info", "datapath: a route"), ("warn", "datapath: a small table")])
+        expected = [("info", "datapath: a route"), ("info", "datapath: forwarding of wan0 is 0; it was put back")]
+        self.assertEqual(logged, expected)
 
     def test_figures_are_the_kernels(self) -> None:
         """Counters and queue, read at once."""
@@ -177,10 +182,10 @@ class StartTests(DatapathServiceTestCase):
         placed = self.service.place()
         self.worker.work()
         self.successResultOf(placed)
-        self.kernel.counters = {}
-        self.clock.advance(WATCH_INTERVAL)
+        self.kernel.wrong = ("the table is gone",)
+        self.clock.advance(INTERVAL)
         self.worker.work()
-        self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("purge",), ("apply", HOSTS), ("apply", HOSTS)])
+        self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("purge",), ("apply", HOSTS), ("repair", HOSTS)])
 
     def test_placing_again_that_fails_half_way_is_undone(self) -> None:
         """All is as after the purge."""
@@ -192,7 +197,7 @@ class StartTests(DatapathServiceTestCase):
         self.worker.work()
         self.failureResultOf(placed, PlatformError)
         self.assertEqual(self.kernel.calls[-2:], [("apply", HOSTS), ("purge",)])
-        self.clock.advance(WATCH_INTERVAL)
+        self.clock.advance(INTERVAL)
         self.worker.work()
         self.assertEqual(self.kernel.calls[-1], ("purge",))
 
@@ -224,50 +229,79 @@ class HostsTests(DatapathServiceTestCase):
 
 
 class WatchTests(DatapathServiceTestCase):
-    """A table that somebody else removes."""
+    """What somebody else removes or changes. `test_port` has what the watch itself does."""
 
-    def applications(self) -> int:
-        """How often everything was put in place."""
-        return sum(call[0] == "apply" for call in self.kernel.calls)
+    def repaired(self) -> list[object]:
+        """The hosts of each repair."""
+        return [call[1] for call in self.kernel.calls if call[0] == "repair"]
 
     def look(self) -> None:
         """An interval passes."""
-        self.clock.advance(WATCH_INTERVAL)
+        self.clock.advance(INTERVAL)
         self.worker.work()
 
-    def test_table_that_is_there_is_left_alone(self) -> None:
-        """However often it is looked."""
-        self.start()
-        self.look()
-        self.look()
-        self.assertEqual((self.applications(), self.service.repairs), (1, 0))
-
-    def test_table_that_is_gone_is_put_back(self) -> None:
-        """With the hosts of now, not those of the start."""
+    def test_is_put_back_with_the_hosts_of_now(self) -> None:
+        """Not those of the start; it is counted, and told in the log."""
         self.start()
         self.service.change(SETTINGS, HOSTS[1:], ())
         self.worker.work()
-        self.kernel.counters = {}
-        self.look()
-        self.assertEqual((self.kernel.calls[-1], self.service.repairs), (("apply", HOSTS[:1]), 1))
+        self.kernel.wrong = ("the table is gone, by nft (process 7)",)
+        with capturedLogs() as events:
+            self.look()
+        self.assertEqual((self.repaired(), self.service.repairs), ([HOSTS[:1]], 1))
+        self.assertEqual(
+            [(event["log_level"].name, formatEvent(event)) for event in events],
+            [("error", "datapath: the table is gone, by nft (process 7); it was put back")],
+        )
 
-    def test_failed_repair_is_tried_again(self) -> None:
-        """Until it succeeds."""
+    def test_many_lines_are_cut(self) -> None:
+        """And it is told how many more there were."""
         self.start()
-        self.kernel.counters, self.kernel.refusal = {}, PlatformError("wan0 is gone")
-        self.look()
-        self.kernel.refusal = None
-        self.look()
-        self.assertEqual((self.applications(), self.service.repairs), (2, 1))
+        self.kernel.wrong = tuple(map(str, range(MOST_LINES + 2)))
+        with capturedLogs() as events:
+            self.look()
+        self.assertEqual(len(events), MOST_LINES + 1)
+        self.assertEqual(formatEvent(events[-1]), "datapath: 2 more were put back")
 
-    def test_purged_table_stays_away(self) -> None:
+    def test_what_each_look_finds_is_told(self) -> None:
+        """To whom it may concern, and kept for `placed`."""
+        told: list[Findings] = []
+        thing = Thing(Kind.INTERFACE, "wan0", UP, needed=True)
+        service = DatapathService(self.kernel, HOSTS, clock=self.clock, worker=self.worker, tell=told.append)
+        self.kernel.findings = Findings(things=(thing,), left=(Deviation(thing, DOWN),), broken=("wan0 is down",))
+        service.startService()
+        self.worker.work()
+        self.assertEqual([each.broken for each in told], [("wan0 is down",)])
+        placed = {"what": "interface", "name": "wan0", "should_be": UP, "is": DOWN}
+        self.assertEqual(list(service.placed()), [placed])
+
+    def test_restore_looks_at_once(self) -> None:
+        """And says what was put back."""
+        self.start()
+        self.kernel.wrong = ("a route is gone",)
+        restored = self.service.restore()
+        self.worker.work()
+        self.assertEqual(self.successResultOf(restored).repaired, ("a route is gone",))
+
+    def test_what_was_purged_stays_away(self) -> None:
         """It was removed on purpose."""
         self.start()
         self.service.purge()
         self.worker.work()
-        self.kernel.counters = {}
+        self.kernel.wrong = ("the table is gone",)
         self.look()
-        self.assertEqual((self.applications(), self.service.repairs), (1, 0))
+        self.assertEqual(self.successResultOf(self.service.restore()), Findings())
+        self.assertEqual(self.repaired(), [])
+
+    def test_failed_repair_is_tried_again(self) -> None:
+        """Until it succeeds."""
+        self.start()
+        self.kernel.wrong, self.kernel.refusal = ("the table is gone",), PlatformError("no")
+        self.look()
+        self.assertEqual(self.service.findings.broken, ("the table is gone", "no"))
+        self.kernel.refusal = None
+        self.look()
+        self.assertEqual((len(self.repaired()), self.service.repairs), (1, 1))
 
 
 class StrayTests(DatapathServiceTestCase):

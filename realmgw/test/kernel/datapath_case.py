@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.keeper import Noticed
 from realmgw.subscribers.model import Host
 from realmgw.test.kernel import requirements
 
@@ -96,6 +97,11 @@ class DatapathTestCase(SynchronousTestCase):
         self.kernel = Kernel(self.settings)
         self.addCleanup(self.kernel.close)
         self.applied = self.testbed.call("gwa", self.kernel.apply, self.hosts)
+
+    def assert_stands(self, kernel: Kernel | None = None) -> None:
+        """Whatever was placed is there, and nothing is put back."""
+        found = self.testbed.call("gwa", (kernel or self.kernel).look, Noticed(), lambda: self.hosts)
+        self.assertEqual((found.repaired, found.broken), ((), ()))
 
     def decide(self) -> subprocess.Popen[bytes]:
         """Starts the program at the queue."""

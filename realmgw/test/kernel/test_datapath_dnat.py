@@ -12,7 +12,8 @@ from twisted.internet.task import Clock
 
 from realmgw.config.settings import Dnat
 from realmgw.datapath.apply import Kernel
-from realmgw.datapath.service import WATCH_INTERVAL, DatapathService
+from realmgw.datapath.port import INTERVAL
+from realmgw.datapath.service import DatapathService
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel import requirements, test_datapath_flows
@@ -79,9 +80,8 @@ class MapTests(DnatTestCase):
 
     def test_stands_until_it_is_purged(self) -> None:
         """Nothing of it is left then, of whatever way."""
-        self.assertTrue(self.testbed.call("gwa", self.kernel.stands))
+        self.assert_stands()
         self.testbed.call("gwa", self.kernel.purge)
-        self.assertFalse(self.testbed.call("gwa", self.kernel.stands))
         self.assertNotIn("realmgw", str(self.everything()))
         self.assertEqual(self.nft("list", "ruleset"), "")
 
@@ -92,7 +92,7 @@ class MapTests(DnatTestCase):
             changed = Kernel(attrs.evolve(self.settings, datapath=attrs.evolve(self.settings.datapath, dnat=other)))
             self.addCleanup(changed.close)
             self.testbed.call("gwa", changed.apply, self.hosts)
-            self.assertTrue(self.testbed.call("gwa", changed.stands))
+            self.assert_stands(changed)
             self.assertNotIn("MARKDNAT", self.everything()[1])
             self.assertEqual(other is Dnat.MARK, "realmgw_mark" in str(self.tables()))
         self.testbed.call("gwa", self.kernel.apply, self.hosts)
@@ -106,7 +106,7 @@ class MapTests(DnatTestCase):
         for hosts, expected in (((), False), (far, False), (self.hosts, True)):
             self.testbed.call("gwa", self.kernel.change, self.settings, change(there, hosts))
             there = hosts
-            self.assertTrue(self.testbed.call("gwa", self.kernel.stands))
+            self.assert_stands()
             self.assertEqual(self.reaches(), expected, hosts)
 
     def test_another_pool_and_other_rates_are_followed(self) -> None:
@@ -121,7 +121,7 @@ class MapTests(DnatTestCase):
         before = self.everything()
         for settings in (other, self.settings):
             self.testbed.call("gwa", self.kernel.change, settings, change(self.hosts, self.hosts))
-            self.assertTrue(self.testbed.call("gwa", self.kernel.stands))
+            self.assert_stands()
             self.assertTrue(self.reaches())
         self.assertEqual(self.everything(), before)
 
@@ -141,7 +141,7 @@ class MapTests(DnatTestCase):
         """Nobody is reached, and the watch finds nothing amiss."""
         self.decide()
         self.testbed.call("gwa", self.kernel.apply, ())
-        self.assertTrue(self.testbed.call("gwa", self.kernel.stands))
+        self.assert_stands()
         self.assertFalse(self.reaches())
 
     def test_native_table_of_the_name_of_iptables_own_does_no_harm(self) -> None:
@@ -180,15 +180,14 @@ class LastStepCase(DnatTestCase):
             worker.work()
             before = self.everything()
             self.testbed.run("gwa", self.delete)
-            self.assertFalse(self.kernel.stands())
             self.assertFalse(self.reaches())
             self.counted("untranslated")
-            clock.advance(WATCH_INTERVAL)
+            clock.advance(INTERVAL)
             worker.work()
             self.assertEqual(service.repairs, 1)
             self.assertEqual(self.everything(), before)
             self.assertTrue(self.reaches())
-            clock.advance(WATCH_INTERVAL)
+            clock.advance(INTERVAL)
             worker.work()
             self.assertEqual(service.repairs, 1, "what stands is left alone")
             service.stopService()

@@ -255,10 +255,13 @@ class ClosedTests(DatapathTestCase):
         server = self.udp("gwa", "0.0.0.0", 7000)
         self.udp().sendto(b"", (ON_LINK[0], 7000))
         self.counted("not_admitted")
-        # The last line of defence alone, with the rules before it gone.
+        # With the rules before them gone, the lines of defence behind: the guard, and in the end the table's own.
         self.nft("flush", "chain", "inet", "realmgw", "settle")
         self.udp().sendto(b"", (ON_LINK[0], 7000))
+        self.testbed.call("gwa", self.kernel.close)
+        self.udp().sendto(b"", (ON_LINK[0], 7000))
         self.counted("pool_local")
+        self.assertEqual(self.packets("pool_local"), 1)
         server.setblocking(False)
         with self.assertRaises(BlockingIOError):
             server.recv(99)

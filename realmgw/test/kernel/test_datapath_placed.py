@@ -8,18 +8,21 @@ import time
 from ipaddress import ip_address, ip_network
 
 import attrs
-from twisted.internet.task import Clock
 
 from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.client import NftProgram, open_netfilter
+from realmgw.datapath.contents import INET
 from realmgw.datapath.counters import QueueFigures
+from realmgw.datapath.events import Transaction
+from realmgw.datapath.keeper import Noticed
+from realmgw.datapath.nft import Nft
+from realmgw.datapath.reader import RulesetReader
 from realmgw.datapath.ruleset import STRAYS_KEPT
-from realmgw.datapath.service import WATCH_INTERVAL, DatapathService
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.test.kernel.datapath_case import DatapathTestCase
-from realmgw.testing import MemoryWorker
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.topology import ROUTED
@@ -146,21 +149,29 @@ class PlacedTests(DatapathTestCase):
         self.assertIn(str(ip_address(0x0A000000 + 100_000)), last)
 
 
-class ServiceTests(DatapathTestCase):
-    """The service, with a clock of its own and a real kernel."""
+class WithoutLibraryTests(DatapathTestCase):
+    """A machine that has the program `nft` only."""
 
-    def test_flushed_ruleset_is_put_back(self) -> None:
-        """Another firewall's restart removes every table; ours is back, with its queue step, at the next look."""
-        worker, clock = MemoryWorker(), Clock()
-        service = DatapathService(self.kernel, self.hosts, clock=clock, worker=worker)
-        with self.testbed.inside("gwa"):
-            service.startService()
-            worker.work()
-            before = self.tables()
-            self.nft("flush", "ruleset")
-            clock.advance(WATCH_INTERVAL)
-            worker.work()
-            self.assertEqual((self.tables(), service.repairs), (before, 1))
-            service.stopService()
-            worker.work()
-        self.assertEqual(self.tables(), before)
+    def test_runs_without_a_guard_and_knows_its_own_transactions(self) -> None:
+        """That there is none is told; what the program does is no reason for a repair."""
+
+        def missing() -> Nft:
+            raise PlatformError("libnftables.so.1 can not be used")
+
+        self.testbed.call("gwa", self.kernel.close)
+        kernel = Kernel(self.settings, open_nft=NftProgram, open_owner=missing)
+        self.addCleanup(kernel.close)
+        self.assertEqual(self.testbed.call("gwa", kernel.own_ports), frozenset())
+        self.testbed.call("gwa", kernel.apply, self.hosts)
+        found = self.testbed.call("gwa", kernel.look, Noticed(), lambda: self.hosts)
+        self.assertEqual((found.repaired, found.broken), ((), ()))
+        self.assertIn("there can be no guard", str(found.doubtful))
+        self.assertNotIn("realmgw_guard", self.nft("list", "tables"))
+        reading = RulesetReader(open_netfilter)
+        self.addCleanup(reading.close)
+        self.testbed.call("gwa", kernel.add_strays, [bytes((203, 0, 113, 9))])
+        own = self.testbed.call("gwa", reading.generation)
+        for generation, repaired in ((own, 0), (own + 1, 1)):
+            ours = Transaction(generation, 7, 7, "nft", frozenset(((INET, "realmgw"),)))
+            found = self.testbed.call("gwa", kernel.look, Noticed((ours,)), lambda: self.hosts)
+            self.assertEqual(len(found.repaired), repaired)

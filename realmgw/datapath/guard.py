@@ -1,0 +1,100 @@
+"""The guard: a second table, which nobody but this process can remove, for the moments when ours is gone.
+
+`nft flush ruleset`, as other firewalls do it when they start, removes every table but those that have an owner (Linux
+5.12): a socket, with which they end. The guard lives as long as the process, our table for as long as nobody removes
+it; the machine is open only where both are gone. The guard says no to what our table would not let through either, and
+keeps conntrack and its translations at work, so that established flows live on while our table is put back.
+
+A saved ruleset that has it (`nft list ruleset`) can not be loaded while the gateway runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from realmgw.datapath.nft import Nft
+from realmgw.datapath.ruleset import Ruleset
+from realmgw.errors import RealmGatewayError
+
+
+def guard_table(table: str) -> str:
+    """The guard's name.
+
+    Args:
+        table: The name of the main table.
+    """
+    return f"{table}_guard"
+
+
+def guard_rules(ruleset: Ruleset) -> str:
+    """The transaction that puts the guard in place, whether there was one of ours or not."""
+    name = guard_table(ruleset.table)
+    wan, lan = f'"{ruleset.wan}"', "{ " + ", ".join(f'"{each}"' for each in ruleset.lan) + " }"
+    pool = ", ".join(map(str, ruleset.pool))
+    return f"""table inet {name} {{
+	flags owner
+}}
+delete table inet {name}
+table inet {name} {{
+	flags owner
+	comment "{ruleset.table}: holds while that table is gone; ends with its process"
+	set pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}
+	chain for_pool {{
+		type filter hook prerouting priority dstnat + 30; policy accept;
+		ip daddr @pool drop
+	}}
+	chain forwarding {{
+		type filter hook forward priority filter + 1; policy accept;
+		ct state established,related accept
+		iifname {wan} oifname {lan} ct status ! dnat drop
+	}}
+	chain translations {{
+		type nat hook prerouting priority dstnat + 20; policy accept;
+	}}
+	chain outbound {{
+		type nat hook postrouting priority srcnat + 20; policy accept;
+	}}
+	chain leaving {{
+		type filter hook postrouting priority srcnat + 30; policy accept;
+		iifname {lan} oifname {wan} meta nfproto ipv4 ct state new ct status ! snat drop
+	}}
+}}
+"""
+
+
+class Guard:
+    """The guard of one gateway. Making it touches nothing.
+
+    Args:
+        open_owner: What makes an access to nftables that a table can have for its owner; None: there is none.
+    """
+
+    def __init__(self, open_owner: Callable[[], Nft] | None) -> None:
+        self._open = open_owner
+        self._nft: Nft | None = None
+        self._rules: str | None = None
+        self.refusal: RealmGatewayError | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was placed; nobody else can remove it."""
+        return self._nft is not None
+
+    def place(self, ruleset: Ruleset) -> None:
+        """Put it in place for this ruleset, if it is not so already; a kernel without owners is noted, no error."""
+        rules = guard_rules(ruleset)
+        if self._open is None or (self.stands and rules == self._rules):
+            return
+        try:
+            self._nft = self._nft or self._open()
+            self._nft.run(rules)
+            self._rules, self.refusal = rules, None
+        except RealmGatewayError as error:
+            self.refusal = error
+            self.remove()
+
+    def remove(self) -> None:
+        """Take it away; harmless when there is none."""
+        if self._nft is not None:
+            self._nft.close()
+        self._nft = self._rules = None

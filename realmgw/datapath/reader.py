@@ -1,0 +1,104 @@
+"""Reads what there is of nftables but elements: contents of tables, the generation, whose transactions are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Protocol
+
+from realmgw.datapath import contents, events
+from realmgw.datapath.contents import Contents, Table
+from realmgw.datapath.markrule import Channel
+from realmgw.errors import RealmGatewayError
+
+_READ_SIZE = 65536  # octets
+_ATTEMPTS = 5
+
+
+class Listening(Channel, Protocol):
+    """A netlink socket."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+class RulesetReader:
+    """Reads what there is of nftables by a socket that is kept: to close one takes longer than all that it is for.
+
+    It belongs to the network namespace of the thread that reads first.
+
+    Args:
+        open_channel: Opens one that hears of what these groups are told.
+    """
+
+    def __init__(self, open_channel: Callable[..., Listening]) -> None:
+        self._open = open_channel
+        self._channel: Listening | None = None
+        self._sequence = 0
+
+    def contents(self, table: Table) -> Contents:
+        """What is in a table but elements and counts; empty when there is no such table.
+
+        Raises:
+            InterruptedDumpError: The ruleset changed meanwhile; ask again.
+            RealmGatewayError: The kernel refused.
+        """
+        found: dict[str, bytes] = {}
+        self._sequence += 1
+        for request in contents.requests(table, self._sequence):
+            self._send(request)
+            while not contents.parse(self._receive(), self._sequence, table, found):
+                pass
+        return found
+
+    def generation(self) -> int:
+        """The number of the ruleset's generation.
+
+        Raises:
+            RealmGatewayError: The kernel does not tell.
+        """
+        self._sequence += 1
+        self._send(contents.generation_request(self._sequence))
+        while (found := contents.generation(self._receive(), self._sequence)) is None:
+            pass
+        return found
+
+    def ports_of(self, transaction: Callable[[], object]) -> frozenset[int]:
+        """The netlink port that a transaction comes from; none if others made some all the while.
+
+        Args:
+            transaction: Makes one, which does nothing.
+
+        Raises:
+            RealmGatewayError: It was refused, or the kernel does not tell.
+        """
+        for _ in range(_ATTEMPTS):
+            with closing(self._open(events.NFTABLES_GROUP)) as hearing:
+                before = self.generation()
+                transaction()
+                if self.generation() != before + 1:
+                    continue
+                heard = events.Transactions()
+                while not (committed := [*heard.take(hearing.recv(_READ_SIZE))]):
+                    pass
+                return frozenset(each.port for each in committed)
+        return frozenset()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _send(self, request: bytes) -> None:
+        if self._channel is None:
+            self._channel = self._open()
+        self._channel.send(request)
+
+    def _receive(self) -> bytes:
+        assert self._channel is not None
+        try:
+            return self._channel.recv(_READ_SIZE)
+        except OSError as error:
+            self.close()  # what comes later is no answer to what is asked next
+            raise RealmGatewayError(f"netlink: the ruleset can not be read ({error})") from error
