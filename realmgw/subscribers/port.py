@@ -204,6 +204,10 @@ class _Ways:
         for each in self._open:
             each.room = MAX_HEAD
 
+    def allow(self, octets: int) -> None:
+        """So much more may come of a body, with what divides it."""
+        self.frames = self.frames + octets
+
     def expect_body(self) -> None:
         """Its head has come."""
         for each in self._open:
@@ -302,7 +306,7 @@ class _Body(Protocol):
                 self._fail("the answer is too long")
             else:
                 self._due = min(self._due + len(data) / MIN_RATE, self._clock.seconds() + self._patience)
-                self._ways.frames += 2 * len(data)
+                self._ways.allow(2 * len(data))
                 self._file.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

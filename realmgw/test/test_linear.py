@@ -39,7 +39,7 @@ from realmgw.subscribers.replica import Replica
 SHORT, LONG = 2**13, 2**15  # octets
 MOST_TIMES = 10
 """So much longer the long one may take than the short one, which is a quarter of it, if it takes more than `CLEAR`."""
-CLEAR = 0.01  # seconds of processor time
+CLEAR = 0.03  # seconds of processor time
 MOST_TIME = 5.0  # seconds of processor time
 HEAD = "".join(chr(octet) for octet in range(0x20, 0x7F)) + "\t\0\r\n\x7f\x80\xff"
 """Whatever may divide or escape something."""
