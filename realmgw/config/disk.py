@@ -1,10 +1,13 @@
-"""What is written to disk: as a whole or not at all, and known by its checksum."""
+"""What is on disk: written as a whole or not at all, known by its checksum, and held by one process at a time."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
+import stat
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -12,6 +15,15 @@ from realmgw.errors import MalformedError, PlatformError
 
 CHECKSUM = 32  # octets
 """Of SHA-256."""
+
+_LOOKING = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""How a path that others named is opened: nothing that may be there makes us wait for somebody else."""
+_PID = 20  # octets
+"""As many as a process id may have in a held file."""
+
+
+class HeldError(PlatformError):
+    """Another process has what only one may have."""
 
 
 def write(path: Path, content: bytes) -> None:
@@ -52,6 +64,35 @@ def _sync(folder: Path) -> None:
     os.close(descriptor)
 
 
+def read(path: Path, limit: int) -> bytes:
+    """Reads a file that an operator named; whatever else may be there is refused, and not waited for.
+
+    A network file system may still take its time, so a running gateway calls this in a thread.
+
+    Args:
+        path: The file.
+        limit: How many octets it may have; no more of it is read.
+
+    Raises:
+        OSError: The operating system refuses it, or it is no regular file, or longer; `strerror` says what.
+    """
+    _regular(path.stat())  # to open a device may do something
+    descriptor = os.open(path, os.O_RDONLY | _LOOKING)
+    with os.fdopen(descriptor, "rb") as file:
+        _regular(os.fstat(descriptor))
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit} octets")
+    return content
+
+
+def _regular(found: os.stat_result) -> None:
+    if stat.S_ISREG(found.st_mode):
+        return
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    raise OSError(errno.EINVAL, f"it is not a regular file, but a {kinds.get(stat.S_IFMT(found.st_mode), 'device')}")
+
+
 def sealed(format_name: bytes, body: bytes) -> bytes:
     """A body with its format and its checksum before it, on a line of their own.
 
@@ -74,3 +115,74 @@ def unsealed(format_name: bytes, content: bytes) -> bytes:
     if not line_end or head != sealed(format_name, body).partition(b"\n")[0]:
         raise MalformedError("it is damaged: its checksum is not that of its content")
     return body
+
+
+class Hold:
+    """A file that one process has at a time.
+
+    The kernel keeps the lock (flock) and gives it up when the process ends, however that happens; the file itself means
+    nothing and stays. It tells who has it. So nothing is left to be cleaned up, and a process that has the number of
+    one that died is not taken for it.
+
+    Args:
+        path: The file; its folder is made if it is missing.
+        what: What is held with it, for messages: `the state of /etc/realmgw/realmgw.yaml`.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path = path
+        self._what = what
+        self._descriptor = -1
+
+    def take(self) -> None:
+        """Hold it from now on. Never waits for anybody.
+
+        Raises:
+            HeldError: Somebody has it; the text says who.
+            PlatformError: The file can not be made.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | _LOOKING, 0o600)
+        except OSError as error:
+            raise PlatformError(f"{self._path} can not be made: {error.strerror}") from None
+        try:
+            self._lock(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+
+    def _lock(self, descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()):
+            raise PlatformError(f"{self._path} is not ours (user {found.st_uid} made it): remove it")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(descriptor, found)
+            raise HeldError(f"{self._what} is in use by {holder}, which has {self._path}: stop that first") from None
+        except OSError as error:
+            raise PlatformError(f"{self._path} can not be locked: {error.strerror}") from None
+        with contextlib.suppress(OSError):  # a full disk: who has it is then not told
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+
+    def release(self) -> None:
+        """Hold it no more; nothing happens where it is not held."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _holder(descriptor: int, file: os.stat_result) -> str:
+    """Who has a file, as far as can be told: its process id means nothing in another container."""
+    text = os.pread(descriptor, _PID, 0).decode("ascii", "replace").strip()
+    if not text.isdigit():
+        return "another process"
+    try:
+        opened = [path.stat() for path in Path(f"/proc/{text}/fd").iterdir() if path.exists()]
+    except OSError:
+        return f"process {text}, perhaps of another container"
+    is_it = any((each.st_dev, each.st_ino) == (file.st_dev, file.st_ino) for each in opened)
+    return f"process {text}" if is_it else "a process of another container"

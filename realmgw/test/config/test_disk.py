@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from hypothesis import given
@@ -10,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import disk
 from realmgw.errors import MalformedError, PlatformError
+from realmgw.test.checkout import PACKAGE
 
 
 class WriteTests(SynchronousTestCase):
@@ -30,6 +36,128 @@ class WriteTests(SynchronousTestCase):
         error = self.assertRaises(PlatformError, disk.write, path, b"one")
         self.assertIn(f"{path} can not be written: Is a directory", str(error))
         self.assertEqual([each.name for each in path.parent.iterdir()], [path.name])
+
+
+class ReadTests(SynchronousTestCase):
+    """`read` takes regular files, and nothing makes it wait."""
+
+    def test_reads_a_file_up_to_its_limit(self) -> None:
+        """By a link, too; a longer one is refused."""
+        path = Path(self.mktemp())
+        path.write_bytes(b"12345")
+        link = path.with_name(f"{path.name}.link")
+        link.symlink_to(path.absolute())
+        self.assertEqual((disk.read(path, 5), disk.read(link, 5)), (b"12345", b"12345"))
+        self.assertIn("more than 4 octets", str(self.assertRaises(OSError, disk.read, path, 4).strerror))
+
+    def test_whatever_else_is_there_is_refused_at_once(self) -> None:
+        """A pipe that nobody writes to, a device that never ends, a folder, a socket; links to them, too."""
+        folder = Path(tempfile.mkdtemp(prefix="realmgw-"))  # a socket's path has at most 107 octets
+        os.mkfifo(folder / "pipe")
+        (folder / "link").symlink_to("pipe")
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(folder / "socket"))
+        found = {}
+        for path in (folder / "pipe", folder / "link", folder / "socket", folder, Path("/dev/zero")):
+            found[path.name] = str(self.assertRaises(OSError, disk.read, path, 100).strerror).rpartition(" ")[2]
+        self.assertEqual(list(found.values()), ["pipe", "pipe", "socket", "folder", "device"])
+
+    def test_what_the_system_refuses_is_its_error(self) -> None:
+        """Here: there is none."""
+        self.assertRaises(FileNotFoundError, disk.read, Path(self.mktemp()), 100)
+
+
+HOLDING = """
+import os, sys
+from pathlib import Path
+from realmgw.config.disk import Hold
+hold = Hold(Path(sys.argv[1]), "it")
+hold.take()
+print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+class HoldTests(SynchronousTestCase):
+    """`Hold` is had by one process at a time."""
+
+    def setUp(self) -> None:
+        """A path in a folder that is not there yet."""
+        self.path = Path(self.mktemp()) / "a" / "held"
+
+    def holder(self) -> subprocess.Popen[bytes]:
+        """Another process that has it."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDING, str(self.path.absolute())],
+            cwd=PACKAGE.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    def test_second_one_is_refused_and_told_who_has_it(self) -> None:
+        """As often as it asks; what is held is in the message."""
+        process = self.holder()
+        for _ in range(5):
+            error = self.assertRaises(disk.HeldError, disk.Hold(self.path, "the thing").take)
+        self.assertEqual(
+            str(error), f"the thing is in use by process {process.pid}, which has {self.path}: stop that first"
+        )
+
+    def test_ends_with_the_process_however_that_ends(self) -> None:
+        """The number in the file may be that of a living process: our own, in a container that was started again."""
+        process = self.holder()
+        process.kill()
+        process.wait()
+        self.path.write_text(f"{os.getpid()}\n")
+        hold = disk.Hold(self.path, "it")
+        hold.take()
+        hold.release()
+        hold.release()
+
+    def test_may_be_taken_again_after_it_was_released(self) -> None:
+        """By the same process, too, which is refused meanwhile."""
+        first, second = disk.Hold(self.path, "it"), disk.Hold(self.path, "it")
+        first.take()
+        self.assertIn(f"process {os.getpid()}", str(self.assertRaises(disk.HeldError, second.take)))
+        first.release()
+        second.take()
+        second.release()
+
+    def test_number_that_is_not_the_holders_is_not_told(self) -> None:
+        """It comes from another container, where numbers mean something else."""
+        self.holder()
+        self.path.write_text("1\n")
+        self.assertIn("another container", str(self.assertRaises(disk.HeldError, disk.Hold(self.path, "it").take)))
+
+    def test_what_somebody_else_has_put_there_is_not_followed(self) -> None:
+        """A link, a pipe or a file of another user: a stranger could hold it."""
+        self.path.parent.mkdir(parents=True)
+        self.path.symlink_to("elsewhere")
+        self.assertIn("can not be made", str(self.assertRaises(PlatformError, disk.Hold(self.path, "it").take)))
+        self.path.unlink()
+        os.mkfifo(self.path)
+        self.assertIn("not ours", str(self.assertRaises(PlatformError, disk.Hold(self.path, "it").take)))
+        self.path.unlink()
+        self.assertFalse((self.path.parent / "elsewhere").exists())
+
+    def test_file_of_another_user_is_refused(self) -> None:
+        """He may have it locked already."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        self.path.parent.mkdir(parents=True)
+        self.path.touch()
+        os.chown(self.path, 12345, 12345)
+        self.assertIn("user 12345", str(self.assertRaises(PlatformError, disk.Hold(self.path, "it").take)))
+
+    def test_folder_that_can_not_be_made_is_told(self) -> None:
+        """A file is in its place."""
+        self.path.parent.parent.write_text("")
+        self.assertIn("can not be made", str(self.assertRaises(PlatformError, disk.Hold(self.path, "it").take)))
 
 
 class SealTests(SynchronousTestCase):
