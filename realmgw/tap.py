@@ -32,6 +32,7 @@ from realmgw.allocation.disk import ReputationFile
 from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Blocking
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
@@ -43,11 +44,11 @@ from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
-from realmgw.errors import ConfigurationError, MalformedError, PlatformError, Reason
-from realmgw.subscribers import recall
+from realmgw.errors import ConfigurationError, PlatformError, Reason
 from realmgw.subscribers.client import rest_repository
+from realmgw.subscribers.disk import LastGood
 from realmgw.subscribers.folders import Folders
-from realmgw.subscribers.service import RecallService
+from realmgw.subscribers.service import KEEP_TIME, LastGoodService, Readers
 
 GC_THRESHOLDS = 500_000, 20, 100
 """Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
@@ -99,22 +100,22 @@ def make_service(options: Options) -> IService:
 
 
 def read(path: Path, settings: Settings) -> Running:
-    """Read the subscribers, with what an earlier start has kept of them.
+    """Read the subscribers; those of files that can not be used, as they were when they were good last.
 
     Args:
         path: The main file.
         settings: What it says.
     """
-    kept = recall.place(path, settings.state)
+    last_good = _last_good(path, settings)
     try:
-        memory = recall.read(kept)
-    except MalformedError as error:
-        _log.warn("subscribers: {error}; all of them are parsed", error=error)
-        memory = recall.Memory()
-    running = Running(path, settings, Folders(time.time, memory))
+        kept = last_good.sources()
+    except PlatformError as error:
+        _log.warn("what subscriber files said last is not known: {error}", error=error)
+        kept = {}
+    running = Running(path, settings, Folders(time.time, monotonic, last_good.text))
     gc.disable()  # it would walk through the growing directory again and again
     try:
-        running.begin()
+        running.begin(kept, Readers().wait)
     finally:
         gc.freeze()  # what was read stays
         gc.enable()
@@ -140,7 +141,9 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     health = Health(monotonic, _trouble_began, _trouble_ended)
     book = Book(allocator.askers)
     keeping = _keeping(running, book, reactor)
-    parts = Parts(datapath, allocator, dns, partial(_regard, strays, gate, keeping), partial(_keep, running, thread))
+    regard, keep, tell = partial(_regard, strays, gate, keeping), partial(_keep, running, thread), health.tell
+    elsewhere = partial(Readers().call, reactor=reactor)
+    parts = Parts(datapath, allocator, dns, regard, keep, elsewhere, partial(tell, "subscribers"))
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
@@ -155,6 +158,7 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         monotonic=monotonic,
         since=monotonic(),
     )
+    parts.tell(reloader.troubles)
     gateway = OrderedService(_report(running, partial(_keep_first, running, thread)), _give_up)
     for part in (
         SoleService(settings.datapath.table),
@@ -165,22 +169,26 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         AllocationService(allocator, reactor, monotonic),
         dns,
         ReloadService(reloader.reload, reactor.callFromThread),
-        _recalling(running, thread, reactor),
+        _keeping_subscribers(running, health, reactor),
         *_repositories(running, reloader, reactor),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
     return gateway
 
 
-def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallService:
-    """Keeps what the gateway knows of subscriber files."""
-    kept = recall.place(running.path, running.settings.state)
-    return RecallService(
+def _last_good(path: Path, settings: Settings) -> LastGood:
+    """Where it is kept what subscriber files said when they were good last."""
+    return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
+
+
+def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:
+    """Keeps what is in force of subscriber files for the next start."""
+    last_good, reader = _last_good(running.path, running.settings), Readers(KEEP_TIME)
+    return LastGoodService(
         lambda: running.register.units,
-        running.recalled,
-        lambda text: thread.call(recall.write, kept, text),
+        lambda force: reader.call(Blocking(str(running.settings.state), partial(last_good.keep, force)), reactor),
+        partial(health.tell, "last good subscribers"),
         reactor,
-        is_kept=not running.folders.parsed,
     )
 
 

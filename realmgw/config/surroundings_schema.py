@@ -19,7 +19,7 @@ from realmgw.config.kinds import (
     table,
 )
 from realmgw.config.labels import Label
-from realmgw.config.surroundings import Control, Logging, LogLevel, Repository, Synproxy, Watch
+from realmgw.config.surroundings import Control, Logging, LogLevel, Reload, Repository, Synproxy, Watch
 
 SYNPROXY_PORT = 12345
 """Where SYN proxies take orders."""
@@ -30,6 +30,8 @@ _part = matching(r"[a-z]+(\.[a-z_]+)*", "the name of a room or of a module, like
 def _logging(levels: dict[str, LogLevel] | None = None, **rest: LogLevel) -> Logging:
     return Logging(levels=tuple((levels or {}).items()), **rest)
 
+
+RELOAD = Section(Reload, {"max_loss": Key(number(0.0, 1.0))})
 
 REPOSITORY = Section(
     Repository,

@@ -1,28 +1,33 @@
 """Carries a reload out: everything is found out first, then the kernel is changed, and last the tables are.
 
-A step that fails leaves everything as it was. The parts that take time are generators; they run in the reactor for a
-moment at a time, so that queries and packets in between do not wait for longer than that.
+A step that fails leaves everything as it was. The parts that take time are done in steps; they run in the reactor for a
+moment at a time, so that queries and packets in between do not wait for longer than that. Reloads and plans are done
+one after the other: what one of them has found out is true until it has ended.
 """
 
 from __future__ import annotations
 
 import enum
 import gc
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator
+from functools import partial
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Settings
-from realmgw.control.plan import Plan, beyond, plan
+from realmgw.config.steps import Blocking, Steps
+from realmgw.control.plan import Plan, beyond, joined, planning
 from realmgw.control.running import Running, Written
 from realmgw.errors import RealmGatewayError
+from realmgw.subscribers.files import collector_at_rest
+from realmgw.subscribers.folders import FOLDERS, QUIET
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
 from realmgw.subscribers.snapshot import Snapshot
@@ -33,6 +38,10 @@ DRAIN = 2.5  # seconds
 """For so long those who were told an address that leaves the pool may still come."""
 DRAIN_STEP = 0.05  # seconds
 """How often it is looked whether all of them have come."""
+PATIENCE = 10.0  # seconds
+"""For so long it is waited until files that take something away say the same twice."""
+TARGETS_AT_ONCE = 4096
+"""So many services that lead nowhere any more are forgotten between two steps."""
 MANY = 5000
 """From so many new hosts on, the garbage collector is told not to look at them again and again."""
 
@@ -66,6 +75,8 @@ class Outcome:
     """How long it took."""
     flows_ended: int = 0
     """Flows of hosts that are gone."""
+    waited: float = 0.0
+    """For how much of that it waited until files that take something away were at rest."""
 
 
 class Datapath(Protocol):
@@ -81,10 +92,10 @@ class Datapath(Protocol):
 class Names(Protocol):
     """What a reload needs of `realmgw.dns.service.DnsService`."""
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Generator[None, None, Any]:
+    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Steps[Any]:
         """See there."""
 
-    def commit(self, prepared: Any) -> Generator[None, None, None]:
+    def commit(self, prepared: Any) -> Steps[None]:
         """See there."""
 
 
@@ -102,6 +113,20 @@ class Parts:
     """Told of settings that concern nobody else here."""
     keep: Callable[[Settings], Deferred[None]]
     """Keeps settings as the last good ones; what goes wrong is told by its failure."""
+    elsewhere: Callable[[Blocking], Deferred[Any]] = lambda blocking: maybeDeferred(blocking.call)
+    """Makes a call that may block, where it holds up nobody."""
+    tell: Callable[[tuple[str, ...]], object] = lambda _lines: None
+    """Told of everything about subscribers that somebody has to do something about, whenever that may have changed."""
+
+
+@attrs.define(eq=False)
+class _Asked:
+    """Who wants a reload, and how."""
+
+    waiting: list[Deferred[Outcome]] = attrs.Factory(list)
+    """Everybody who is to be told what became of it."""
+    accepts_loss: bool = False
+    """Whether one of them has said that hosts may go."""
 
 
 class Reloader:
@@ -125,27 +150,31 @@ class Reloader:
         self._clock = clock
         self._monotonic = monotonic
         self._log = Logger()
-        self._busy = False
-        self._next: list[Deferred[Outcome]] = []
+        self._lock = DeferredLock()
+        self._is_due = False
+        self._next = _Asked()
         self.last: Outcome | None = None
         self.count = 0
         self.longest = 0.0
 
-    def reload(self, cause: str) -> Deferred[Outcome]:
+    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred[Outcome]:
         """Make true what is written.
 
         Args:
             cause: Who wants it, for the log.
+            accepts_loss: He has said that hosts may go, however many they are.
 
         Returns:
             Fires with what became of it; it does not fail. What is asked for while a reload is under way is done
             afterwards, all at once, since the one under way may have read the files already.
         """
         asked: Deferred[Outcome] = Deferred()
-        self._next.append(asked)
-        if not self._busy:
+        self._next.waiting.append(asked)
+        self._next.accepts_loss |= accepts_loss
+        if not self._is_due:
+            self._is_due = True
             self._log.info("reload asked for by {cause}", cause=cause)
-            self._begin()
+            self._lock.run(self._begin)
         return asked
 
     def tell(self, repository: str, snapshot: Snapshot) -> Deferred[Outcome]:
@@ -164,29 +193,36 @@ class Reloader:
         Returns:
             Fires with that; fails with `ConfigurationError` if the main file can not be used.
         """
-        return self.drive(self.running.written()).addCallback(self._planned)
+        planned: Deferred[Plan] = self._lock.run(self.drive, self._planned())
+        return planned
 
-    def _planned(self, written: Written) -> Plan:
-        return plan(self.running.settings, written.settings, written.changes)
+    def _planned(self) -> Steps[Plan]:
+        written = yield from self.running.written(is_patient=False)
+        return (yield from planning(self.running.settings, written.settings, written.changes))
 
-    def _begin(self) -> None:
-        self._busy = True
-        asked, self._next = self._next, []
-        self._reload().addErrback(self._fault).addCallback(self._end, asked)
-
-    def _fault(self, failure: Failure) -> Outcome:
-        self._log.failure("fault while reloading", failure)
-        return Outcome(Status.FAILED, problems=(f"a fault of our own, see the log: {failure.getErrorMessage()}",))
-
-    def _end(self, outcome: Outcome, asked: Iterable[Deferred[Outcome]]) -> None:
+    @inlineCallbacks
+    def _begin(self) -> Generator[Deferred[Any], Any, None]:
+        asked = self._join(_Asked())
+        if not asked.waiting:  # one that was under way has done it
+            return
+        try:
+            with collector_at_rest():
+                outcome = yield from self._reload(asked)
+        except Exception as error:  # noqa: BLE001 - whatever it is: who waits is told
+            self._log.failure("fault while reloading")
+            outcome = Outcome(Status.FAILED, problems=(f"a fault of our own, see the log: {error}",))
         self.last = outcome
         self.count += 1
         self._tell(outcome)
-        self._busy = False
-        for each in asked:
+        for each in asked.waiting:
             each.callback(outcome)
-        if self._next and not self._busy:
-            self._begin()
+
+    def _join(self, asked: _Asked) -> _Asked:
+        """Those who have asked so far are told what becomes of what is read from now on."""
+        more, self._next, self._is_due = self._next, _Asked(), False
+        asked.waiting += more.waiting
+        asked.accepts_loss |= more.accepts_loss
+        return asked
 
     def _tell(self, outcome: Outcome) -> None:
         for problem in outcome.problems:
@@ -198,29 +234,50 @@ class Reloader:
             summary=outcome.plan.summary(),
         )
 
-    @inlineCallbacks
-    def _reload(self) -> Generator[Deferred[Any], Any, Outcome]:
-        begin = self._monotonic()
+    def _reload(self, asked: _Asked) -> Generator[Deferred[Any], Any, Outcome]:
+        """Changes what may be changed at once; then, when files are at rest, what takes something away."""
+        begin, waited = self._monotonic(), 0.0
+        outcome, waiting = yield from self._pass(accepts_loss=asked.accepts_loss)
+        while waiting and self._monotonic() - begin < PATIENCE:
+            yield deferLater(self._clock, QUIET)
+            waited += QUIET
+            self._join(asked)
+            then, waiting = yield from self._pass(accepts_loss=asked.accepts_loss)
+            outcome = _both(outcome, then)
+        late = "it is being written: what it takes away does not count yet; reload when it is complete"
+        lines = tuple(f"{source}:1:1: {late}" for source in waiting)
+        self._parts.tell((*self.troubles, *lines))
+        return attrs.evolve(
+            outcome, problems=(*outcome.problems, *lines), seconds=self._monotonic() - begin, waited=waited
+        )  # fmt: skip
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What somebody has to do something about: losses that are not believed, folders that can not be read."""
+        folders = self.running.register.units.get(FOLDERS)
+        return (*(folders.problems if folders else ()), *self.running.register.doubts)
+
+    def _pass(self, *, accepts_loss: bool) -> Generator[Deferred[Any], Any, tuple[Outcome, tuple[str, ...]]]:
+        """One reading, and what comes of it; with the sources that have to be read once more."""
         planned = Plan()
         try:
-            written = yield self.drive(self.running.written())
-            planned = self._planned(written)
+            written = yield self.drive(self.running.written(accepts_loss=accepts_loss))
+            settings, changes = written.settings, written.changes
+            planned = yield self.drive(planning(self.running.settings, settings, changes))
             _refuse_restart(planned)
-            prepared = yield self.drive(
-                self._parts.names.prepare(written.settings, self.running.register.directory, written.changes)
-            )
+            prepared = yield self.drive(self._parts.names.prepare(settings, self.running.register.directory, changes))
         except RealmGatewayError as error:
             lines = tuple(str(error).splitlines())
             self.running.problems = lines
-            return Outcome(Status.REFUSED, planned, lines, self._monotonic() - begin)
+            return Outcome(Status.REFUSED, planned, lines), ()
         try:
             yield from self._change_kernel(written)
         except RealmGatewayError as error:
-            return Outcome(Status.FAILED, planned, (str(error),), self._monotonic() - begin)
+            return Outcome(Status.FAILED, planned, (str(error),)), ()
         yield self.drive(self._commit(written, prepared))
-        ended, problems = yield from self._after(written, planned)
+        ended, problems = yield from self._after(written, is_different=bool(planned.keys))
         status = Status.APPLIED if planned else Status.UNCHANGED
-        return Outcome(status, planned, (*planned.problems, *problems), self._monotonic() - begin, ended)
+        return Outcome(status, planned, (*planned.problems, *problems), flows_ended=ended), changes.waiting
 
     def _change_kernel(self, written: Written) -> Generator[Deferred[Any], Any, None]:
         changes, settings = written.changes, written.settings
@@ -252,56 +309,72 @@ class Reloader:
             yield deferLater(self._clock, DRAIN_STEP)
         allocator.abandon(now=self._monotonic())
 
-    def _commit(self, written: Written, prepared: Any) -> Generator[None, None, None]:
+    def _commit(self, written: Written, prepared: Any) -> Steps[None]:
         """The swap. With few changes there is no yield in it: a query meets all of the old state or all of the new."""
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
         before, after = self._pools(settings)
         parts.allocator.regard(settings.allocation)
         if settings.policy != self.running.settings.policy:  # else its counts would begin anew
             parts.allocator.regard_policy(settings.policy, now=now)
-        parts.allocator.forget(changes.targets_gone, now=now)
+        targets = iter(changes.targets_gone)
+        while portion := frozenset(islice(targets, TARGETS_AT_ONCE)):
+            parts.allocator.forget(portion, now=now)
+            if len(portion) == TARGETS_AT_ONCE:
+                yield None
         parts.allocator.extend(beyond(after, before), now=now)
         parts.regard(settings)
         yield from parts.names.commit(prepared)
-        yield from self.running.register.commit(changes)
+        yield from self.running.commit(written)
         if len(changes.added) + len(changes.changed) >= MANY:
             gc.freeze()
 
-    def _after(self, written: Written, planned: Plan) -> Generator[Deferred[Any], Any, tuple[int, tuple[str, ...]]]:
+    def _after(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, tuple[int, list[str]]]:
         """What does not hold up anybody: flows of hosts that are gone end, and the settings are kept."""
-        self.running.settings, self.running.problems = written.settings, ()
-        ended, problems = 0, []
+        ended, problems = 0, list[str]()
         try:
             ended = yield self._parts.datapath.end_flows(written.changes.addresses_gone)
         except RealmGatewayError as error:
             problems.append(str(error))
         try:
-            if planned.keys:
+            if is_different:
                 yield self._parts.keep(written.settings)
         except RealmGatewayError as error:
             problems.append(str(error))
-        return ended, tuple(problems)
+        return ended, problems
 
-    def drive(self, steps: Generator[None, None, T]) -> Deferred[T]:
+    @inlineCallbacks
+    def drive(self, steps: Steps[T]) -> Generator[Deferred[Any], Any, T]:
         """Go through steps, `SLICE` at a time; fires with what they return."""
-        done: Deferred[T] = Deferred()
-        self._run_slice(steps, done)
-        return done
+        advance: Callable[[], Blocking | None] = partial(next, steps)
+        while True:
+            step, begin = None, self._monotonic()
+            try:
+                while step is None and self._monotonic() - begin < SLICE:
+                    step = advance()
+                    advance = partial(next, steps)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            finally:
+                self.longest = max(self.longest, self._monotonic() - begin)
+            if step is None:
+                yield deferLater(self._clock, 0)
+                continue
+            try:
+                answer = yield self._parts.elsewhere(step)
+            except OSError as error:
+                advance = partial(steps.throw, error)
+            else:
+                advance = partial(steps.send, answer)
 
-    def _run_slice(self, steps: Generator[None, None, T], done: Deferred[T]) -> None:
-        begin = now = self._monotonic()
-        try:
-            while now - begin < SLICE:
-                next(steps)
-                now = self._monotonic()
-        except StopIteration as end:
-            self.longest = max(self.longest, self._monotonic() - begin)
-            done.callback(end.value)
-        except Exception:  # noqa: BLE001 - whoever waits is told
-            done.errback()
-        else:
-            self.longest = max(self.longest, now - begin)
-            self._clock.callLater(0, self._run_slice, steps, done)
+
+def _both(first: Outcome, then: Outcome) -> Outcome:
+    """What became of two passes of one reload."""
+    if then.status in (Status.REFUSED, Status.FAILED):
+        return attrs.evolve(first, problems=then.problems) if first.status is Status.APPLIED else then
+    status = Status.APPLIED if Status.APPLIED in (first.status, then.status) else Status.UNCHANGED
+    plan, ended = joined(first.plan, then.plan), first.flows_ended + then.flows_ended
+    return Outcome(status, plan, then.problems, flows_ended=ended)
 
 
 def _refuse_restart(planned: Plan) -> None:

@@ -98,7 +98,8 @@ def _add_migrate(commands: Any) -> None:
 def _add_changes(commands: Any) -> None:
     plan = _add(commands, "plan", "show what a reload would change", _plan)
     plan.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
-    _add(commands, "reload", "make true what is written in the files", _reload)
+    reload = _add(commands, "reload", "make true what is written in the files", _reload)
+    reload.add_argument("--accept-loss", action="store_true", help="hosts may go, however many they are")
     _add(commands, "purge", "remove everything of ours from the kernel; all flows end", _asker("purge", shown.purge))
 
 
@@ -260,7 +261,7 @@ def _plan(options: Options) -> int:
 
 
 def _reload(options: Options) -> int:
-    answer = _ask(options, "reload")
+    answer = _ask(options, "reload", **({"accept_loss": "yes"} if options.accept_loss else {}))
     _show(options, answer, shown.reload)
     if answer["status"] == "failed":
         return ExitStatus.FAILED

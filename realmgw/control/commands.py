@@ -80,7 +80,9 @@ COMMANDS: Mapping[str, Command] = {
     for command in (
         Command("status", "What runs, since when, and what was counted."),
         Command("plan", "What a reload would change."),
-        Command("reload", "Makes true what is written.", changes=True),
+        Command("reload", "Makes true what is written.", (
+            Parameter("accept_loss", "if it is not empty: hosts may go, however many they are", required=False),
+        ), changes=True),
         Command("subscribers/list", "The names and addresses of hosts.", (
             Parameter("match", "only names that contain this", required=False), _LIMIT,
         )),

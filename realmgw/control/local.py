@@ -9,12 +9,13 @@ from pathlib import Path
 
 import attrs
 
-from realmgw import config, subscribers
-from realmgw.config import addresses, names
+from realmgw import config
+from realmgw.config import addresses, disk, names
 from realmgw.config.settings import Pools, Settings
+from realmgw.config.steps import finish
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.control.running import Running, finish
+from realmgw.control.running import Running
 from realmgw.datapath.client import addresses as addresses_of
 from realmgw.datapath.client import route_socket
 from realmgw.datapath.links import check_interfaces, check_pool
@@ -26,9 +27,9 @@ from realmgw.subscribers.files import collector_at_rest
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.generate import Template
 from realmgw.subscribers.migrate import migration, write
-from realmgw.subscribers.model import Directory
 from realmgw.subscribers.port import UnreachableError
 from realmgw.subscribers.register import Register
+from realmgw.subscribers.service import Readers
 
 
 @attrs.frozen
@@ -94,37 +95,34 @@ def add(settings: Settings, wanted: Wanted) -> Path:
         PlatformError: The file can not be written.
     """
     path, text = _file(settings, wanted.name), wanted.text()
-    if path.exists():
-        raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: change it, or remove it first")
     problems = _problems_beside(settings, path, text)
     if problems:
         raise ConfigurationError(problems)
-    _do(path, lambda: _write(path, text))
+    try:
+        disk.create(path, [text.encode()])
+    except FileExistsError:
+        there = f"{path} is there already: change it, or remove it first"
+        raise CommandError(ExitStatus.PROBLEMS, there) from None
     return path
 
 
 def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ...]:
     """What is wrong with a new file beside those that there are, one of the same name in an earlier folder excepted."""
-    new = finish(pieces.read(str(path), text.encode(), None))
+    new = finish(pieces.read(str(path), text.encode()))
     if new.problems:
         return new.problems
-    register = _read(settings)
+    register = subscribers(settings)
     others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
     changes = finish(register.changes([*others, new], Realm.of(settings)))
     return changes.units[new.source].problems
 
 
-def _read(settings: Settings) -> Register:
+def subscribers(settings: Settings) -> Register:
     """All subscriber files, as a gateway takes them that never ran before."""
-    running = Running(Path(), settings, Folders(lambda: math.inf))
+    running = Running(Path(), settings, Folders(lambda: math.inf, lambda: 0.0))
     with collector_at_rest():
-        running.begin()
+        running.begin(do=Readers().wait)
     return running.register
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
 
 
 def remove(settings: Settings, name: str) -> Path:
@@ -143,15 +141,11 @@ def remove(settings: Settings, name: str) -> Path:
             ExitStatus.NOT_FOUND,
             f"there is no file {path}: `realmgw subscribers show {name}` tells where it comes from",
         )
-    _do(path, path.unlink)
-    return path
-
-
-def _do(path: Path, doing: Callable[[], object]) -> None:
     try:
-        doing()
+        path.unlink()
     except OSError as error:
         raise PlatformError(f"{path}: {error.strerror}") from error
+    return path
 
 
 def generate(template: Path, numbers: range, folder: Path, progress: Callable[[int], None]) -> list[Path]:
@@ -279,8 +273,8 @@ def check(path: Path) -> tuple[list[str], int]:
     except ConfigurationError as error:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
-    directory, problems = _subscribers(settings)
-    problems = (*_of_this_machine(path, settings), *problems)
+    register = subscribers(settings)
+    directory, problems = register.directory, (*_of_this_machine(path, settings), *register.problems)
     folders = ", ".join(map(str, settings.subscribers)) or "no folders"
     lines = [
         *problems,
@@ -290,14 +284,6 @@ def check(path: Path) -> tuple[list[str], int]:
         _verdict(len(problems)),
     ]
     return lines, len(problems)
-
-
-def _subscribers(settings: Settings) -> tuple[Directory, tuple[str, ...]]:
-    """The subscribers, and every problem with its place; these take longer to find than that there are any."""
-    register = _read(settings)
-    if not register.problems:
-        return register.directory, ()
-    return subscribers.load(settings.subscribers, Realm.of(settings))
 
 
 def _of_this_machine(path: Path, settings: Settings) -> Iterator[str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import attrs
 
 from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.settings import Network, Settings
+from realmgw.config.steps import Steps
 from realmgw.config.writing import Change, differences
 from realmgw.subscribers.register import Changes
+
+T = TypeVar("T")
 
 CHANGEABLE = (
     "zones",
@@ -28,11 +32,14 @@ CHANGEABLE = (
     "admission.stray_timeout",
     "admission.stray_rate",
     "datapath.reject_rate",
+    "reload",
     "subscribers",
     "drop_ins",
     *WITHOUT_EFFECT,
 )  # fmt: skip
 """The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""
+AT_ONCE = 4096
+"""So many names are collected between two steps."""
 NAMED = 20
 """So many hosts or services of a kind are named, the others counted."""
 
@@ -102,27 +109,41 @@ class Plan:
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing is different"
 
 
-def plan(before: Settings, after: Settings, changes: Changes, problems: Iterable[str] = ()) -> Plan:
-    """Compare the running state with the one that is written.
+def planning(before: Settings, after: Settings, changes: Changes) -> Steps[Plan]:
+    """Compare the running state with the one that is written, step by step.
 
     Args:
         before: The running settings.
         after: Those that are written.
         changes: What becomes of the subscribers.
-        problems: What is wrong besides what `changes` tells.
     """
     old, new = ([prefix.network for prefix in settings.pools.circular] for settings in (before, after))
     return Plan(
         keys=differences(before, after),
         prefixes_added=tuple(network for network in new if network not in old),
         prefixes_removed=tuple(network for network in old if network not in new),
-        hosts_added=tuple(host.name for host in changes.added),
-        hosts_changed=tuple(host.name for _, host in changes.changed),
-        hosts_removed=tuple(host.name for host in changes.removed),
-        services_changed=tuple(service.name for service in changes.services),
+        hosts_added=(yield from _names(host.name for host in changes.added)),
+        hosts_changed=(yield from _names(host.name for _, host in changes.changed)),
+        hosts_removed=(yield from _names(host.name for host in changes.removed)),
+        services_changed=(yield from _names(service.name for service in changes.services)),
         services_removed=changes.names_gone,
-        problems=(*problems, *changes.problems),
+        problems=changes.problems,
     )
+
+
+def _names(names: Iterator[str]) -> Steps[tuple[str, ...]]:
+    """All of them, some at a time."""
+    found: list[str] = []
+    while portion := list(islice(names, AT_ONCE)):
+        found += portion
+        yield None
+    return tuple(found)
+
+
+def joined(first: Plan, then: Plan) -> Plan:
+    """Two plans that were carried out one after the other, as one; what is wrong is what is so after the second."""
+    both = {name: getattr(first, name) + getattr(then, name) for name in attrs.fields_dict(Plan) if name != "problems"}
+    return Plan(**both, problems=then.problems)
 
 
 def needs_restart(key: str) -> bool:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import attrs
 
 from realmgw import config
 from realmgw.config.settings import Settings
-from realmgw.subscribers import recall
+from realmgw.config.steps import Blocking, Steps, finish, now
+from realmgw.errors import ConfigurationError
 from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.disk import Good
 from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.register import Changes, Register
+from realmgw.subscribers.review import Caution
 from realmgw.subscribers.selection import Selection, selecting
 from realmgw.subscribers.snapshot import Snapshot
 
 BATCH = 2000
 """At the start so many subscribers are read before they are made into hosts, which takes less memory."""
-
-T = TypeVar("T")
 
 
 @attrs.frozen(eq=False)
@@ -32,6 +35,8 @@ class Written:
     """The main file."""
     changes: Changes
     """What becomes of the subscribers."""
+    selected: Mapping[str, Selection]
+    """What of the repositories can be used."""
 
 
 @attrs.define(eq=False)
@@ -48,58 +53,87 @@ class Running:
     """The subscribers in force."""
     repositories: dict[str, Snapshot] = attrs.Factory(dict)
     """What was last heard of each repository, by its name."""
-    selected: dict[str, Selection] = attrs.Factory(dict)
-    """What of that can be used, by the repository's name."""
+    selected: Mapping[str, Selection] = attrs.Factory(dict)
+    """What of them is in force, by the repository's name."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
 
-    def written(self) -> Generator[None, None, Written]:
-        """Reads what is written now, and compares it; nothing is done. Yields every now and then.
+    def written(self, *, accepts_loss: bool = False, is_patient: bool = True) -> Steps[Written]:
+        """Reads what is written now, and compares it; nothing is done. One at a time, and not beside a commit.
+
+        Args:
+            accepts_loss: Somebody has said that hosts may go, however many they are.
+            is_patient: What takes hosts away waits until it was read twice.
 
         Raises:
             ConfigurationError: The main file can not be used.
             RealmGatewayError: There are more hosts than indices.
         """
-        settings = config.load(self.path)
-        yield
-        units = yield from self.folders.units(settings.subscribers)
-        realm = Realm.of(settings)
+        try:
+            settings: Settings = yield Blocking(str(self.path), partial(config.load, self.path))
+        except OSError as error:
+            raise ConfigurationError((f"{self.path}:1:1: can not be read: {error.strerror}",)) from error
+        units = yield from self.folders.units(settings.subscribers, self.register.units)
+        realm, selected = Realm.of(settings), dict[str, Selection]()
         for name, snapshot in tuple(self.repositories.items()):
-            self.selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
-            units.append(self.selected[name].unit)
-        changes = yield from self.register.changes(units, realm)
-        return Written(settings, changes)
+            selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
+            units.append(selected[name].unit)
+        caution = Caution(settings.reload.max_loss, accepts_loss=accepts_loss, is_patient=is_patient)
+        changes = yield from self.register.changes(units, realm, caution)
+        return Written(settings, changes, selected)
 
-    def begin(self) -> None:
+    def commit(self, written: Written) -> Steps[None]:
+        """What is written is in force from now on."""
+        yield from self.register.commit(written.changes)
+        self.settings, self.selected, self.problems = written.settings, written.selected, ()
+
+    def begin(self, kept: Mapping[str, Good] | None = None, do: Callable[[Blocking], Any] = now) -> None:
         """Reads the subscribers for the first time; takes its time.
+
+        Args:
+            kept: What was in force in an earlier life of the program, by the files' names.
+            do: Makes the calls that may block.
 
         Raises:
             RealmGatewayError: There are more hosts than indices.
         """
-        units: list[Unit] = []
+        units: dict[str, Unit] = {}
         waiting = 0
-        for unit in self.folders.each(self.settings.subscribers):
-            units.append(unit)
+
+        def consume(unit: Unit) -> Steps[None]:
+            nonlocal waiting
+            units[unit.source] = unit
             waiting += len(unit.entries)
             if waiting >= max(BATCH, len(units) // 8):  # a commit takes its time for each unit, too
-                self._commit(units)
+                self._commit(units.values())
                 waiting = 0
-        self._commit(units)
+            yield None
 
-    def recalled(self) -> Generator[None, None, bytes | None]:
-        """What `recall.write` shall keep of the present moment; None when that passes before all is put together."""
-        return (yield from recall.written(self.register, self.folders.versions))
+        finish(self.folders.each(self.settings.subscribers, consume), do)
+        self._commit(units.values())
+        restored = finish(self._restored(units, kept or {}), do)
+        if restored:
+            self._commit({**units, **restored}.values())
+
+    def _restored(self, units: Mapping[str, Unit], kept: Mapping[str, Good]) -> Steps[dict[str, Unit]]:
+        """Sources that have lost more than is believed since they were in force last: they say what they said then."""
+        owners = set(self.register.owners)
+        losses = []
+        for source, good in kept.items():
+            unit = units.get(source, Unit(source, is_gone=True))
+            if unit.digest != good.digest and len(unit.tokens) < good.hosts and not unit.problems:
+                losses.append(Loss(source, good.hosts, good.hosts - len(unit.tokens), len(unit.tokens), unit.is_gone))
+        hosts = max(len(owners), sum(good.hosts for good in kept.values()))
+        folders = {folder_of(source) for source in units}
+        lines = {source: () for source in kept if folder_of(source) in self.folders.unreachable}
+        doubts = doubtful(losses, hosts, self.settings.reload.max_loss, folders)
+        restored: dict[str, Unit] = {}
+        for source, told in {**{source: (line,) for source, line in doubts}, **lines}.items():
+            former = yield from self.folders.restored(source)
+            if former is not None and not former.tokens.keys() <= owners:
+                restored[source] = attrs.evolve(former, problems=told)
+        return restored
 
     def _commit(self, units: Iterable[Unit]) -> None:
         changes = finish(self.register.changes(units, Realm.of(self.settings)))
         finish(self.register.commit(changes))
-
-
-def finish(steps: Generator[None, None, T]) -> T:
-    """Goes through all steps at once, and returns what comes out."""
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        result: T = end.value
-        return result

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Proof
 from realmgw.config.settings import DnsFace, Endpoint, Settings
+from realmgw.config.steps import Steps
 from realmgw.dns.answers import Answers
 from realmgw.dns.cookies import read_secrets
 from realmgw.dns.defences import Defences
@@ -31,7 +32,7 @@ from realmgw.dns.lan import LanAnswers
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
-from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, name_changes
+from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming
 from realmgw.errors import MalformedError, PlatformError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.register import Changes
@@ -117,7 +118,7 @@ class DnsService(service.Service):
         """
         self._swap(compile_table(self._settings.zones, directory))
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Generator[None, None, Prepared]:
+    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Steps[Prepared]:
         """Finds out what a reload means for the answers; nothing is done yet. Yields every now and then.
 
         Args:
@@ -138,10 +139,10 @@ class DnsService(service.Service):
             table = yield from compiling(settings.zones, directory)
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))
-        names = name_changes(table, changes.names_gone, changes.services, gone, came)
+        names = yield from naming(table, changes.names_gone, changes.services, gone, came)
         return Prepared(settings, table, names, secrets)
 
-    def commit(self, prepared: Prepared) -> Generator[None, None, None]:
+    def commit(self, prepared: Prepared) -> Steps[None]:
         """Answers by what was prepared, from the next query on. Nothing in here can fail.
 
         Changes of up to `zones.AT_ONCE` names are made all at once; with more, it yields now and then, and for a moment

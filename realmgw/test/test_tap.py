@@ -35,7 +35,8 @@ class MakeServiceTests(SynchronousTestCase):
         gateway = tap.make_service(self.options("--config", str(CONF)))
         names = [part.name for part in gateway]  # type: ignore[attr-defined]  # an IServiceCollection
         self.assertEqual(
-            names, ["sole", "control", "datapath", "admission", "reputation", "allocation", "dns", "reload", "recall"]
+            names,
+            ["sole", "control", "datapath", "admission", "reputation", "allocation", "dns", "reload", "last good"],
         )
 
     def test_says_every_problem_of_a_bad_configuration(self) -> None:

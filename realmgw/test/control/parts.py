@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -11,12 +12,13 @@ from twisted.internet.task import Clock
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Steps
 from realmgw.control.apply import Outcome, Parts, Reloader
 from realmgw.control.health import Health
 from realmgw.control.reputation import Known, Reputations
 from realmgw.control.running import Running
 from realmgw.errors import MalformedError
-from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.folders import QUIET, Folders
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
 from realmgw.test.config.test_schema import MINIMAL
@@ -50,14 +52,14 @@ class RecordingParts:
         """Each address had one flow."""
         return succeed(len(addresses))
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Generator[None, None, Changes]:
+    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Steps[Changes]:
         """Names are good unless `bad_name` says otherwise."""
         if self.bad_name is not None:
             raise self.bad_name
-        yield
+        yield None
         return changes
 
-    def commit(self, prepared: Changes) -> Generator[None, None, None]:
+    def commit(self, prepared: Changes) -> Steps[None]:
         """Notes it."""
         self.calls.append(("names", sorted(service.name for service in prepared.services)))
         yield from ()
@@ -96,13 +98,14 @@ class TestGateway:
         self.write("a.yaml", a="192.168.0.1", b="192.168.0.2")
         self.clock, self.parts, self.kept = Clock(), RecordingParts(), list[Settings]()
         settings = config.load(self.path)
-        self.running = Running(self.path, settings, Folders(lambda: 1e12))
+        self.running = Running(self.path, settings, Folders(lambda: 1e12, self.clock.seconds))
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
-        parts = Parts(self.parts, self.allocator, self.parts, lambda _new: None, self._keep)
-        self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
         self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
+        told = partial(self.health.tell, "subscribers")
+        parts = Parts(self.parts, self.allocator, self.parts, lambda _new: None, self._keep, tell=told)
+        self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
         self.book = RecordingBook()
         groups, requestors = self.allocator.groups, self.allocator.requestors
         self.reputations = Reputations(groups, requestors, self.book, self.reloader.drive, self.clock.seconds)
@@ -116,12 +119,20 @@ class TestGateway:
         lines = (f"{label}.example.org: {{address: {address}}}\n" for label, address in hosts.items())
         (self.folder / "subscribers.d" / name).write_text("".join(lines))
 
-    def reload(self) -> list[Outcome]:
+    def reload(self, *, accepts_loss: bool = False, seconds: float = QUIET) -> list[Outcome]:
         """Reloads, and lets time pass until nothing is left to do; returns the outcome, once there is one."""
         found: list[Outcome] = []
-        self.reloader.reload("a test").addCallback(found.append)
+        self.reloader.reload("a test", accepts_loss=accepts_loss).addCallback(found.append)
         self.pass_time()
+        if not found and seconds:
+            self.pass_time(seconds)
         return found
+
+    def settle(self) -> None:
+        """What is written has been read twice, some time apart, so that a reload believes it at once."""
+        for _ in range(2):
+            self.reloader.plan()
+            self.pass_time(QUIET)
 
     def pass_time(self, seconds: float = 0.0) -> None:
         """Lets the clock go on until everything that is due is done."""

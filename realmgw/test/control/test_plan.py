@@ -18,7 +18,8 @@ from realmgw.config.settings import (
     Settings,
     Zone,
 )
-from realmgw.control.plan import CHANGEABLE, NAMED, Plan, beyond, needs_restart, plan
+from realmgw.config.steps import finish
+from realmgw.control.plan import CHANGEABLE, NAMED, Plan, beyond, needs_restart, planning
 from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.register import Changes
 
@@ -51,7 +52,7 @@ class SettingsTests(SynchronousTestCase):
     def test_names_the_keys_that_differ(self) -> None:
         """By their place in the configuration, and whether they want a restart."""
         for title, (after, keys, restart) in CHANGES.items():
-            found = plan(SETTINGS, after, Changes())
+            found = finish(planning(SETTINGS, after, Changes()))
             self.assertEqual(tuple(change.key for change in found.keys), keys, title)
             self.assertEqual(found.restart, keys if restart else (), title)
             self.assertEqual(bool(found), bool(keys), title)
@@ -73,7 +74,7 @@ class SettingsTests(SynchronousTestCase):
     def test_tells_prefixes(self) -> None:
         """Those that come and those that go."""
         pools = Pools((PoolPrefix(ip_network("203.0.113.0/28"), Attachment.ROUTED),))
-        found = plan(SETTINGS, attrs.evolve(SETTINGS, pools=pools), Changes())
+        found = finish(planning(SETTINGS, attrs.evolve(SETTINGS, pools=pools), Changes()))
         self.assertEqual(found.prefixes_added, (ip_network("203.0.113.0/28"),))
         self.assertEqual(found.prefixes_removed, (ip_network("198.51.100.0/28"),))
 
@@ -93,7 +94,7 @@ class SubscriberTests(SynchronousTestCase):
             services=(Service("www.new.example.org.", new),),
             problems=("a.yaml:1:1: bad",),
         )
-        found = plan(SETTINGS, SETTINGS, changes)
+        found = finish(planning(SETTINGS, SETTINGS, changes))
         lines = ["+ host new.example.org.", "~ host x.example.org.", "- host old.example.org.",
                  "~ service www.new.example.org.", "- service www.old.example.org."]  # fmt: skip
         self.assertEqual(list(found.lines()), lines)
