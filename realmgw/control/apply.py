@@ -347,11 +347,13 @@ class Reloader:
         """Go through steps, `SLICE` at a time; fires with what they return."""
         advance: Callable[[], Blocking | None] = partial(next, steps)
         while True:
-            step, begin = None, self._monotonic()
+            begin, step = self._monotonic(), None
             try:
-                while step is None and self._monotonic() - begin < SLICE:
+                while step is None:
                     step = advance()
                     advance = partial(next, steps)
+                    if self._monotonic() - begin >= SLICE:
+                        break
             except StopIteration as end:
                 result: T = end.value
                 return result

@@ -42,7 +42,8 @@ _BEGIN = re.compile(rb"\n[^\s#\]}]")
 _WHOLE = re.compile(rb"\n(?:---|\.\.\.|%|\?|[\[{\]}&*!|>@`-])")
 _REACH = 4  # octets: of what `_WHOLE` finds
 _RETURN = re.compile(rb"\r[^\n]")
-_OTHER_ENDS = b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9"  # where YAML begins a line, too
+# Where YAML begins a line, too; and a mark that may stand at the begin only.
+_OTHER_SIGNS = b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9", codecs.BOM_UTF8
 
 _EMPTY = rb"(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*"
 _REST = rb"(?:[ \t]+#[^\r\n]*|[ \t]*)"
@@ -92,7 +93,7 @@ def read(source: str, text: bytes, former: Unit | None = None, shapes: Shapes | 
     Returns:
         What it says now; with any problem in it, what it said before, and the problems.
     """
-    text = text.removeprefix(codecs.BOM_UTF8)
+    whole, text = text, text.removeprefix(codecs.BOM_UTF8)
     pass_ = _Pass(source, former, shapes or Shapes())
     yield from pass_.recognize()
     bounds = yield from _bounds(text)
@@ -102,7 +103,7 @@ def read(source: str, text: bytes, former: Unit | None = None, shapes: Shapes | 
     if pass_.problems or not is_split:
         if len(text) <= MAX_PIECE:
             pass_.begin_anew()
-            yield from pass_.parse(text, 0, is_whole=True)
+            yield from pass_.parse(whole, 0, is_whole=True)
         elif not is_split:
             pass_.add(
                 0, f"this can not be read host by host, and is longer than {MAX_PIECE} octets: write every host as a"
@@ -141,8 +142,8 @@ def _bounds(text: bytes) -> Steps[tuple[int, int] | None]:
 def _is_whole(text: bytes, begin: int, end: int) -> bool:
     """Whether there is anything in a part of a text because of which it can not be split."""
     has_returns = text.find(b"\r", begin, end) >= 0 and _RETURN.search(text, begin, end) is not None
-    has_other_ends = any(text.find(each, begin, end) >= 0 for each in _OTHER_ENDS)
-    return has_returns or has_other_ends or _WHOLE.search(text, begin, end) is not None
+    has_other_signs = any(text.find(each, begin, end) >= 0 for each in _OTHER_SIGNS)
+    return has_returns or has_other_signs or _WHOLE.search(text, begin, end) is not None
 
 
 def _pieces(text: bytes, begin: int, end: int) -> Generator[tuple[int, bytes], None, None]:
