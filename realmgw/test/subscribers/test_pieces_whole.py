@@ -19,7 +19,7 @@ HOSTS = (
     "a.example.org: {address: 192.168.0.1}\n",
     "b.example.org: {address: 192.168.0.2, services: {x.example.org: {protocol: tcp, port: 80}}}\n",
     "c.example.org:\n  address: 192.168.0.3\n  services:\n    c.example.org:\n    y.example.org: {port: 7}\n",
-    "D.Example.org.:\n    ID: {FQDN: [d.example.org.], IPV4: ['192.168.0.4']}\n    SFQDN:\n        - {fqdn: d.example.org}\n",
+    "D.Example.org.:\n  ID: {FQDN: [d.example.org.], IPV4: ['192.168.0.4']}\n  SFQDN:\n    - {fqdn: d.example.org}\n",
     '"e.example.org": {address: "192.168.0.5", msisdn: "358145000001"}\n',
     "f.example.org: {\n  address: 192.168.0.6\n}\n",
     "g.example.org: {\naddress: 192.168.0.7\n}\n",
@@ -35,10 +35,10 @@ HOSTS = (
     "q.example.org: |\n  address: 192.168.0.15\n",
 )
 BETWEEN = (
-    "", "\n", "# a comment\n", "---\n", "--- # begin\n", "...\n", "... # end\n", "---\n...\n", "%YAML 1.2\n---\n", "~\n",
-    "null\n", "{}\n", "[]\n", "text\n", "  ", "\t", " # indented\n", "\r", "\r\n", "\x85", "\u2028", "# \u2028", "\0", "# \0\n",
-    "\ufeff", "# \ufeff\n", "-\n", "- a\n", "}\n", "]\n", ",\n", ": x\n", "...a: b\n", "---a: b\n", "?\n", "|\n", ">\n text\n",
-    "\"", "'", "\x07", "\xa0", "...", "---", "#",
+    "", "\n", "# a comment\n", "---\n", "--- # begin\n", "...\n", "... # end\n", "---\n...\n", "%YAML 1.2\n---\n",
+    "~\n", "null\n", "{}\n", "[]\n", "text\n", "  ", "\t", " # indented\n", "\r", "\r\n", "\x85", "\u2028", "# \u2028",
+    "\0", "# \0\n", "\ufeff", "# \ufeff\n", "-\n", "- a\n", "}\n", "]\n", ",\n", ": x\n", "...a: b\n", "---a: b\n", "?\n",
+    "|\n", ">\n text\n", '"', "'", "\x07", "\xa0", "...", "---", "#",
 )  # fmt: skip
 FILES = st.lists(st.one_of(st.sampled_from(HOSTS), st.sampled_from(HOSTS), st.sampled_from(BETWEEN)), max_size=8)
 ENDS = st.sampled_from(("\n", "\n", "\n", "\r\n", "\r"))
