@@ -154,18 +154,20 @@ def naming(
     pointers = yield from _collected(_pointers(table.zones, hosts))
     there = {name for name, _ in pointers}
     gone = (reverse_name(host.address) for host in hosts_gone)
+    to_wire = names.to_wire
     return NameChanges(
-        (yield from _collected(name for name in map(names.to_wire, names_gone) if name in table.services)),
+        (yield from _collected(name if name in table.services else None for name in map(to_wire, names_gone))),
         (yield from _collected(_services(table.zones, table.static, services))),
-        (yield from _collected(name for name in gone if name not in there and name in table.pointers)),
+        (yield from _collected(name if name not in there and name in table.pointers else None for name in gone)),
         pointers,
     )
 
 
-def _collected(values: Iterable[T]) -> Steps[tuple[T, ...]]:
+def _collected(values: Iterable[T | None]) -> Steps[tuple[T, ...]]:
+    """All that are not None."""
     found: list[T] = []
     for portion in _portions(values):
-        found += portion
+        found += [each for each in portion if each is not None]
         if len(portion) == AT_ONCE:
             yield None
     return tuple(found)
@@ -261,7 +263,8 @@ def address_record(owner: bytes, ttl: int, address: bytes) -> Record:
 
 def _services(
     authorities: Authorities, static: Mapping[bytes, RecordSets], services: Iterable[Service]
-) -> Iterator[tuple[bytes, Service]]:
+) -> Iterator[tuple[bytes, Service] | None]:
+    """The services that are ours, by their wire names; None for every other."""
     own = {name for name, sets in static.items() if Type.A in sets or Type.AAAA in sets}
     inside = set(authorities.by_apex)
     parent, wire = "", b""  # most names stand next to those beside or above them
@@ -272,19 +275,18 @@ def _services(
             parent, wire = (rest, name[1 + name[0] :]) if "\\" not in label else ("", b"")
         else:
             name = names.below(wire, label)
-        if name in own:
-            continue
         above = name[1 + name[0] :]  # most names stand below one that was looked at already
-        if above in inside or authorities.of(name) is not None:
+        if name not in own and (above in inside or authorities.of(name) is not None):
             inside.add(name)
             yield name, service
+        else:
+            yield None
 
 
-def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple[bytes, Host]]:
+def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple[bytes, Host] | None]:
     for host in hosts:
         name = reverse_name(host.address)
-        if authorities.of(name) is not None:
-            yield name, host
+        yield (name, host) if authorities.of(name) is not None else None
 
 
 def reverse_name(address: bytes) -> bytes:

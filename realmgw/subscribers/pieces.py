@@ -149,17 +149,16 @@ def _is_whole(text: bytes, begin: int, end: int) -> bool:
 def _pieces(text: bytes, begin: int, end: int) -> Generator[tuple[int, bytes], None, None]:
     """The pieces, each with the number of lines before it.
 
-    What is before the first key and after the last one belongs to these.
+    What is before the first key and after the last one belongs to these. Of one that is too long, not all is given.
     """
     lines, start = 0, 0
     for match in _BEGIN.finditer(text, begin, end):
         at = match.start() + 1
         if at > begin + 1:
-            piece = text[start:at]
-            yield lines, piece
-            lines += piece.count(b"\n")
+            yield lines, text[start : min(at, start + MAX_PIECE + 1)]
+            lines += text.count(b"\n", start, at)
             start = at
-    yield lines, text[start:]
+    yield lines, text[start : start + MAX_PIECE + 1]
 
 
 def alone(piece: bytes) -> Entry | None:

@@ -194,7 +194,7 @@ class Register:
         indices = yield from self.directory.indices.amending(removed, review.came)
         built, weight = _Built(), 0
         for name, (entry, source) in review.came.items():
-            self._build_one(name, entry, indices, built)
+            yield from self._build_one(name, entry, indices, built)
             built.owners[name] = source
             weight += 4 + len(entry.services or ())
             if weight > 4 * AT_ONCE:
@@ -229,11 +229,16 @@ class Register:
             owners=built.owners,
         )
 
-    def _build_one(self, name: str, entry: Entry, indices: Indices, built: _Built) -> None:
+    def _build_one(self, name: str, entry: Entry, indices: Indices, built: _Built) -> Steps[None]:
         known = self.directory.indices.by_name.get(name)
         before = None if known is None else self.directory.hosts[known]
         host = host_of(entry, indices.by_name[name] if known is None else known, before)
-        services = tuple(service_of(each, host, self.directory) for each in entry.services or ())
+        found: list[Service] = []
+        for offers in _portions(entry.services or ()):
+            found += [service_of(each, host, self.directory) for each in offers]
+            if len(found) > AT_ONCE:
+                yield None
+        services = tuple(found)
         if before is None:
             built.added.append(host)
         elif before is not host:

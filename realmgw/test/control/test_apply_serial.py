@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ class DividedGateway(TestGateway):
         return results
 
 
+def _noted(ended: list[object], result: Any) -> Any:
+    ended.append(result)
+    return result
+
+
 def address(number: int, net: int = 1) -> str:
     """Of a host."""
     return f"192.168.{net + number // 250}.{number % 250 + 1}"
@@ -85,7 +91,7 @@ class SerialTests(SynchronousTestCase):
             gateway = DividedGateway(Path(self.mktemp()))
             gateway.write("b.yaml", **{f"h{number}": address(number, 10) for number in range(GONE, HOSTS + GONE)})
             begun, ended = begin(gateway), list[object]()
-            begun.addBoth(lambda result, ended=ended: (ended.append(result), result)[1])
+            begun.addBoth(partial(_noted, ended))
             for _ in range(turns):
                 if not gateway.turns.turn():
                     gateway.turns.advance(QUIET)

@@ -36,8 +36,9 @@ HOSTS = (
 )
 BETWEEN = (
     "", "\n", "# a comment\n", "---\n", "--- # begin\n", "...\n", "... # end\n", "---\n...\n", "%YAML 1.2\n---\n",
-    "~\n", "null\n", "{}\n", "[]\n", "text\n", "  ", "\t", " # indented\n", "\r", "\r\n", "\x85", "\u2028", "# \u2028",
-    "\0", "# \0\n", "\ufeff", "# \ufeff\n", "-\n", "- a\n", "}\n", "]\n", ",\n", ": x\n", "...a: b\n", "---a: b\n", "?\n",
+    "~\n", "null\n", "{}\n", "[]\n", "text\n", "  ", "\t", " # indented\n", "\r", "\r\n", "\x85", "\u2028",
+    "# \u2028", "\0", "# \0\n", "\ufeff", "# \ufeff\n", "-\n", "- a\n", "}\n", "]\n", ",\n", ": x\n", "...a: b\n",
+    "---a: b\n", "?\n",
     "|\n", ">\n text\n", '"', "'", "\x07", "\xa0", "...", "---", "#",
 )  # fmt: skip
 FILES = st.lists(st.one_of(st.sampled_from(HOSTS), st.sampled_from(HOSTS), st.sampled_from(BETWEEN)), max_size=8)
