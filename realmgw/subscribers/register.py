@@ -8,7 +8,7 @@ committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from ipaddress import IPv4Address
 from itertools import islice
 from typing import TypeVar
@@ -42,7 +42,7 @@ class Changes:
     """Services that are no more."""
     services: tuple[Service, ...] = ()
     """Services that are new or different."""
-    targets_gone: frozenset[int] = frozenset()
+    targets_gone: Set[int] = frozenset()
     """Targets (`Service.target`) that no service leads to any more."""
     problems: tuple[str, ...] = ()
     """Why some source is not as it is written; what it said before stays."""
@@ -206,7 +206,8 @@ class Register:
                 built.former.extend(self._by_host[name])
             yield None
         present, targets = set[str](), set[int]()
-        for services in _portions(service for each in built.by_host.values() for service in each):
+        told = (service for each in built.by_host.values() for service in each) if built.former else ()
+        for services in _portions(told):
             present.update(service.name for service in services)
             targets.update(service.target for service in services)
             yield None
@@ -222,7 +223,7 @@ class Register:
             changed=tuple(built.changed),
             names_gone=tuple(names_gone),
             services=tuple(built.services),
-            targets_gone=frozenset(targets_gone),
+            targets_gone=targets_gone,
             units=said,
             indices=indices,
             by_host=built.by_host,
