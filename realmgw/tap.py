@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
-import os
 import random
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +17,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from realmgw import __version__, config
 from realmgw.admission.faults import Faults
@@ -31,23 +27,28 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.disk import ReputationFile
 from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
+from realmgw.config.disk import Hold
+from realmgw.config.service import Reading
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.apply import Parts, Reloader
+from realmgw.control.examination import around, load, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
 from realmgw.control.reputation import Reputations, policy_counts
 from realmgw.control.running import Running
 from realmgw.control.server import ControlService, SoleService
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
+from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
-from realmgw.errors import ConfigurationError, PlatformError, Reason
+from realmgw.errors import PlatformError, Reason
 from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.disk import LastGood
 from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.service import KEEP_TIME, LastGoodService, Readers
 
 GC_THRESHOLDS = 500_000, 20, 100
@@ -73,7 +74,12 @@ class Options(UsageOptions):
         ("purge", None, "On stop, remove everything of ours from the kernel, established flows too."),
     )
 
+    def postOptions(self) -> None:
+        """See `regard_pid_file`."""
+        regard_pid_file(self)
 
+
+@refusing
 def make_service(options: Options) -> IService:
     """Make the gateway of a configuration file.
 
@@ -84,27 +90,28 @@ def make_service(options: Options) -> IService:
         All services in their order; nothing is started, bound or changed yet.
 
     Raises:
-        UsageError: Neither the main file nor the last good one can be used; the message has every problem.
+        SystemExit: Neither the main file nor the last good one can be used, or the machine lacks something; the
+            message has every problem.
     """
-    try:
-        loaded = config.load_or_last_good(Path(options["config"]))
-    except ConfigurationError as error:
-        raise UsageError(str(error)) from error
+    loaded = config.load_or_last_good(Path(options["config"]))
+    for line in refuse(loaded.settings).wrong:
+        _log.warn("{line}", line=line)
     if loaded.from_last_good:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
-    running = read(Path(options["config"]), loaded.settings)
+    running = read(Path(options["config"]), loaded.settings, around(loaded.settings))
     running.problems = loaded.problems
-    return compose(running, purge=bool(options["purge"]))
+    return compose(running, options, config.secrets(loaded.settings))
 
 
-def read(path: Path, settings: Settings) -> Running:
+def read(path: Path, settings: Settings, around: Around = NOWHERE) -> Running:
     """Read the subscribers; those of files that can not be used, as they were when they were good last.
 
     Args:
         path: The main file.
         settings: What it says.
+        around: What is around the gateway.
     """
     last_good = _last_good(path, settings)
     try:
@@ -112,7 +119,7 @@ def read(path: Path, settings: Settings) -> Running:
     except PlatformError as error:
         _log.warn("what subscriber files said last is not known: {error}", error=error)
         kept = {}
-    running = Running(path, settings, Folders(time.time, monotonic, last_good.text))
+    running = Running(path, settings, Folders(time.time, monotonic, last_good.text), around=around)
     gc.disable()  # it would walk through the growing directory again and again
     try:
         running.begin(kept, Readers().wait)
@@ -125,7 +132,7 @@ def read(path: Path, settings: Settings) -> Running:
     return running
 
 
-def compose(running: Running, *, purge: bool) -> OrderedService:
+def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ()) -> OrderedService:
     """Put the gateway together.
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
@@ -133,17 +140,18 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
     networks = [prefix.network for prefix in settings.pools.circular]
     allocator = Allocator(settings.allocation, networks, now=monotonic(), policy=settings.policy)
-    thread = KernelThread(reactor)
-    datapath = DatapathService(Kernel(settings), directory.hosts.values(), clock=reactor, worker=thread, purging=purge)
+    thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
+    hosts, purging = directory.hosts.values(), bool(options["purge"])
+    datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
-    dns = DnsService(settings, directory, allocator, reactor, monotonic)
+    dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets)
     health = Health(monotonic, _trouble_began, _trouble_ended)
-    book = Book(allocator.askers)
-    keeping = _keeping(running, book, reactor)
-    regard, keep, tell = partial(_regard, strays, gate, keeping), partial(_keep, running, thread), health.tell
-    elsewhere = partial(Readers().call, reactor=reactor)
-    parts = Parts(datapath, allocator, dns, regard, keep, elsewhere, partial(tell, "subscribers"))
+    book, elsewhere = Book(allocator.askers), partial(Readers().call, reactor=reactor)
+    keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
+    regard, keep = partial(_regard, strays, gate, keeping), partial(_keep, running, thread)
+    read, tell = _reading(reactor), partial(_tell_written, health)
+    parts = Parts(datapath, allocator, dns, regard, keep, read, tell, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     insight = Insight(
         running=running,
@@ -158,11 +166,11 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
         monotonic=monotonic,
         since=monotonic(),
     )
-    parts.tell(reloader.troubles)
-    gateway = OrderedService(_report(running, partial(_keep_first, running, thread)), _give_up)
+    gateway = OrderedService(partial(_report, running, process, health, thread), process.fail)
     for part in (
-        SoleService(settings.datapath.table),
-        ControlService(settings.control, Gateway(insight), reactor),
+        process,
+        SoleService(settings.datapath.table, _state_hold(running)),
+        ControlService(settings.control, Gateway(insight), reactor, running.path),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic),
         keeping,
@@ -174,6 +182,12 @@ def compose(running: Running, *, purge: bool) -> OrderedService:
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
     return gateway
+
+
+def _state_hold(running: Running) -> Hold:
+    """What says that this gateway has what is kept of it, whatever namespace it is in."""
+    path = config.state_file(running.path, running.settings.state, "held")
+    return Hold(path, f"what is kept of {running.path} in {running.settings.state}")
 
 
 def _last_good(path: Path, settings: Settings) -> LastGood:
@@ -200,6 +214,12 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
+def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
+    """What reads the main file while the gateway runs."""
+    reading = Reading("the main file", reactor)
+    return lambda path: reading.call(load, path)
+
+
 def _regard(strays: Strays, gate: Gate, keeping: ReputationService, new: Settings) -> None:
     """What a reload means for parts that have no other business with it."""
     strays.regard(new.admission)
@@ -213,8 +233,8 @@ def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[Re
     url = settings.repository.url
     if url is None:
         return []
-    make = partial(rest_repository, settings.repository, settings.state, reactor, random.random)
-    return [RepositoryService(make, partial(reloader.tell, url))]
+    repository = rest_repository(settings.repository, settings.state, reactor, random.random)
+    return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
 
 
 def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:
@@ -261,6 +281,7 @@ def _counts(
         "table_repairs": datapath.repairs,
         "reloads": {
             "count": reloader.count,
+            "refused": reloader.refused,
             "last": last and last.status.value,
             "problems": list(last.problems) if last else [],
             "longest_pause": round(reloader.longest, 6),
@@ -273,6 +294,13 @@ def _trouble_began(trouble: Trouble) -> None:
     tell("{part}: {text}", part=trouble.part, text=trouble.text)
 
 
+def _tell_written(health: Health, problems: tuple[str, ...]) -> None:
+    """Tell why what is written is not in force; `realmgw check` says all of it."""
+    more = f" (and {len(problems) - 1} more: `realmgw check` tells them)" if len(problems) > 1 else ""
+    lines = [f"the last good configuration is in force, not what is written: {problems[0]}{more}"] if problems else []
+    health.tell("configuration", lines, Severity.LAST_GOOD)
+
+
 def _trouble_ended(trouble: Trouble) -> None:
     _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
 
@@ -281,45 +309,27 @@ def _named(counts: list[int]) -> dict[str, int]:
     return {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]}
 
 
-def _report(running: Running, keep: Callable[[], None]) -> Callable[[], None]:
-    def report() -> None:
-        # What was loaded stays for good: the collector need not walk through it again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        directory = running.register.directory
-        _log.info(
-            "realmgw {version} serves {name}: {hosts} hosts, {services} services",
-            version=__version__,
-            name=running.settings.name,
-            hosts=len(directory.hosts),
-            services=len(directory.services),
-        )
-        keep()
-
-    return report
+def _report(running: Running, process: ProcessService, health: Health, thread: KernelThread) -> None:
+    """All services run."""
+    # What was loaded stays for good: the collector need not walk through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    directory = running.register.directory
+    _log.info(
+        "realmgw {version} serves {name}: {hosts} hosts, {services} services",
+        version=__version__,
+        name=running.settings.name,
+        hosts=len(directory.hosts),
+        services=len(directory.services),
+    )
+    _keep_first(running, thread)
+    _tell_written(health, running.problems)
+    process.serves()
 
 
 def _not_kept(failure: Failure) -> None:
     _log.warn("not kept for the next start: {why}", why=failure.getErrorMessage())
-
-
-def _give_up(failure: Failure) -> None:
-    """Say in one line why the gateway can not run, and end the process with status 1."""
-    if isinstance(failure.value, (PlatformError, ConfigurationError)):
-        _log.critical("realmgw can not start: {reason}", reason=failure.getErrorMessage())
-    else:
-        _log.failure("realmgw can not start", failure)
-    atexit.register(_exit_failed)
-    reactor = _reactor()
-    reactor.callWhenRunning(reactor.stop)
-
-
-def _exit_failed() -> None:
-    """End with status 1: twistd itself knows none but 0 once the reactor has run."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
 
 
 makeService = make_service  # noqa: N816 - what twistd looks for

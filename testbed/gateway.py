@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -36,8 +35,8 @@ ON_LINK_POOL = {"addresses": f"{ON_LINK[0]}-{ON_LINK[-1]}", "attachment": "on-li
 """Three addresses of the WAN link."""
 ROUTED_POOL = {"addresses": ROUTED, "attachment": "routed"}
 """Sixteen addresses that the router routes to the gateway."""
-ORDERLY = -signal.SIGTERM
-"""How a stopped twistd ends: by the signal that it was sent, but only after its services have stopped."""
+ORDERLY = 0
+"""How a gateway ends that has stopped in order."""
 PROBE = 0.1  # seconds
 """How long one probe of a starting gateway waits for its answer."""
 LAST_WORDS = 15

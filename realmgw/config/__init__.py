@@ -8,10 +8,14 @@ that ran last.
 """
 
 from realmgw.config.files import load as load
+from realmgw.config.files import refuse_unreadable as refuse_unreadable
 from realmgw.config.last_good import Loaded as Loaded
 from realmgw.config.last_good import keep as keep
 from realmgw.config.last_good import load_or_last_good as load_or_last_good
 from realmgw.config.last_good import state_file as state_file
+from realmgw.config.named import Written as Written
+from realmgw.config.named import load_all as load_all
+from realmgw.config.named import secrets as secrets
 from realmgw.config.notes import note as note
 from realmgw.config.writing import Change as Change
 from realmgw.config.writing import differences as differences

@@ -19,6 +19,7 @@ LEAST_PORTS = 1024
 PORT_DIGITS = 5
 """No port is written with more."""
 
+_THIS_NETWORK = IPv4Network("0.0.0.0/8")
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
 _WITH_PORT = re.compile(r"([^:]*):([^:]*)")
 
@@ -41,6 +42,16 @@ def ipv4(text: str) -> IPv4Address:
     value = address(text)
     if not isinstance(value, IPv4Address):
         raise ValueError(f"{text!r} is an IPv6 address: write an IPv4 one")
+    return value
+
+
+def host(text: str) -> IPv4Address:
+    """The IPv4 address of a host on another machine."""
+    value = ipv4(text)
+    if value.is_loopback:
+        raise ValueError(f"{text!r} is every machine itself: write the address that the host has in its network")
+    if value.is_reserved or value in _THIS_NETWORK:
+        raise ValueError(f"{text!r} is an address that no host has (RFC 6890): write another")
     return value
 
 

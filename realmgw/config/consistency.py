@@ -62,6 +62,9 @@ def _check_zones(problems: Problems) -> None:
 def _check_interfaces(problems: Problems) -> None:
     for interface, node in _twice(problems, Label.INTERFACE, str):
         problems.add(node, f"the interface {interface} stands twice: write another, each has one side")
+    for interface, node in _all(problems, Label.INTERFACE, str):
+        if interface == "lo":
+            problems.add(node, "lo leads nowhere but to this machine itself: write the interface that leads there")
 
 
 def _check_listen(problems: Problems) -> None:

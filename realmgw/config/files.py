@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config import consistency, layers, policy_schema
+from realmgw.config import consistency, disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems, parse
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Settings
@@ -39,6 +39,18 @@ def load(path: Path) -> Settings:
         raise ConfigurationError(problems.lines())
     settings = located(settings, path.parent)
     return attrs.evolve(settings, subscribers=_subscribers(places, settings.subscribers))
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Refuse a main file of which not even the text can be read.
+
+    Raises:
+        ConfigurationError: Why.
+    """
+    problems = Problems(str(path))
+    text(path, MAX_MAIN_FILE, problems)
+    if problems.found:
+        raise ConfigurationError(problems.lines())
 
 
 @attrs.frozen
@@ -138,16 +150,16 @@ def read(path: Path, limit: int, problems: Problems, *, source: str | None = Non
     Returns:
         The document; None when it is empty, or when it can not be used and a problem says so.
     """
+    found = text(path, limit, problems)
+    return None if found is None else parse(found, problems, source=source)
+
+
+def text(path: Path, limit: int, problems: Problems) -> bytes | None:
+    """Reads a file; None when that is not possible, and a problem says so. The arguments are those of `read`."""
     try:
-        if not path.is_file():
-            problems.add(None, "there is no such file" if not path.exists() else "this is no file")
-            return None
-        with path.open("rb") as file:
-            text = file.read(limit + 1)
+        return disk.read(path, limit)
+    except FileNotFoundError:
+        problems.add(None, "there is no such file")
     except OSError as error:
         problems.add(None, f"can not be read: {error.strerror}")
-        return None
-    if len(text) > limit:
-        problems.add(None, f"has more than {limit} octets: split it")
-        return None
-    return parse(text, problems, source=source)
+    return None

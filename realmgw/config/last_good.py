@@ -17,6 +17,8 @@ from realmgw.errors import ConfigurationError, MalformedError
 
 FORMAT = b"realmgw-settings-1"
 """Of the file."""
+MAX_KEPT = 2**26  # octets
+"""The longest file of last good settings: those of a main file with many drop-ins."""
 DEFAULT_STATE: Path = attrs.fields(Settings).state.default or Path()
 """Where state is kept when nothing says otherwise."""
 
@@ -95,7 +97,7 @@ def _state(path: Path) -> Path:
 def _kept(kept: Path) -> tuple[Settings | None, str]:
     """The settings of a file of the last good ones; or why there are none."""
     try:
-        body = disk.unsealed(FORMAT, kept.read_bytes())
+        body = disk.unsealed(FORMAT, disk.read(kept, MAX_KEPT))
     except FileNotFoundError:
         return None, f"{kept}:1:1: there is no last good configuration yet"
     except OSError as error:

@@ -7,23 +7,27 @@ one after the other: what one of them has found out is true until it has ended.
 
 from __future__ import annotations
 
-import enum
 import gc
 from collections.abc import Callable, Collection, Generator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Blocking, Steps
-from realmgw.control.plan import Plan, beyond, joined, planning
+from realmgw.control.outcome import Outcome as Outcome
+from realmgw.control.outcome import Status as Status
+from realmgw.control.outcome import both
+from realmgw.control.plan import Plan, beyond, planning
 from realmgw.control.running import Running, Written
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.files import collector_at_rest
@@ -48,37 +52,6 @@ MANY = 5000
 T = TypeVar("T")
 
 
-class Status(enum.Enum):
-    """What became of a reload."""
-
-    APPLIED = "applied"
-    """What is written is in force, but for `problems`."""
-    UNCHANGED = "unchanged"
-    """What is written was in force already."""
-    REFUSED = "refused"
-    """What is written can not be used; all is as it was."""
-    FAILED = "failed"
-    """The kernel refused; all is as it was."""
-
-
-@attrs.frozen
-class Outcome:
-    """What became of a reload."""
-
-    status: Status
-    """That."""
-    plan: Plan = attrs.Factory(Plan)
-    """What was to be changed."""
-    problems: tuple[str, ...] = ()
-    """What is not as it is written, and why; with REFUSED and FAILED, why nothing is."""
-    seconds: float = 0.0
-    """How long it took."""
-    flows_ended: int = 0
-    """Flows of hosts that are gone."""
-    waited: float = 0.0
-    """For how much of that it waited until files that take something away were at rest."""
-
-
 class Datapath(Protocol):
     """What a reload needs of `realmgw.datapath.service.DatapathService`."""
 
@@ -92,7 +65,9 @@ class Datapath(Protocol):
 class Names(Protocol):
     """What a reload needs of `realmgw.dns.service.DnsService`."""
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Steps[Any]:
+    def prepare(
+        self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
+    ) -> Steps[Any]:
         """See there."""
 
     def commit(self, prepared: Any) -> Steps[None]:
@@ -113,9 +88,13 @@ class Parts:
     """Told of settings that concern nobody else here."""
     keep: Callable[[Settings], Deferred[None]]
     """Keeps settings as the last good ones; what goes wrong is told by its failure."""
-    elsewhere: Callable[[Blocking], Deferred[Any]] = lambda blocking: maybeDeferred(blocking.call)
+    read: Callable[[Path], Deferred[config.Written]]
+    """Reads a main file, and what it names, beside the reactor; what is wrong with it is told by its failure."""
+    tell: Callable[[tuple[str, ...]], object]
+    """Told after each reload why what is written is not in force; empty when it is."""
+    elsewhere: Callable[[Blocking], Deferred[Any]]
     """Makes a call that may block, where it holds up nobody."""
-    tell: Callable[[tuple[str, ...]], object] = lambda _lines: None
+    doubts: Callable[[tuple[str, ...]], object]
     """Told of everything about subscribers that somebody has to do something about, whenever that may have changed."""
 
 
@@ -141,6 +120,7 @@ class Reloader:
     Attributes:
         last: What became of the last reload; None before the first.
         count: How many there were.
+        refused: How many of them were refused, or failed.
         longest: For how long, in seconds, any part of a reload kept the reactor.
     """
 
@@ -155,7 +135,9 @@ class Reloader:
         self._next = _Asked()
         self.last: Outcome | None = None
         self.count = 0
+        self.refused = 0
         self.longest = 0.0
+        parts.doubts(self.troubles)
 
     def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred[Outcome]:
         """Make true what is written.
@@ -193,12 +175,23 @@ class Reloader:
         Returns:
             Fires with that; fails with `ConfigurationError` if the main file can not be used.
         """
-        planned: Deferred[Plan] = self._lock.run(self.drive, self._planned())
+        planned: Deferred[Plan] = self._lock.run(self._planned)
         return planned
 
-    def _planned(self) -> Steps[Plan]:
-        written = yield from self.running.written(is_patient=False)
-        return (yield from planning(self.running.settings, written.settings, written.changes))
+    @inlineCallbacks
+    def _planned(self) -> Generator[Deferred[Any], Any, Plan]:
+        written = yield from self._written(is_patient=False)
+        planned: Plan = yield self._plan_of(written)
+        return planned
+
+    def _plan_of(self, written: Written) -> Deferred[Plan]:
+        return self.drive(_sparing(planning(self.running.settings, written.settings, written.changes)))
+
+    def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
+        """What is written now; fails as `Running.written`, or when the main file can not be used."""
+        main = yield self._parts.read(self.running.path)
+        written: Written = yield self.drive(_sparing(self.running.written(main, **how)))
+        return written
 
     @inlineCallbacks
     def _begin(self) -> Generator[Deferred[Any], Any, None]:
@@ -213,6 +206,7 @@ class Reloader:
             outcome = Outcome(Status.FAILED, problems=(f"a fault of our own, see the log: {error}",))
         self.last = outcome
         self.count += 1
+        self.refused += outcome.status in (Status.REFUSED, Status.FAILED)
         self._tell(outcome)
         for each in asked.waiting:
             each.callback(outcome)
@@ -233,6 +227,7 @@ class Reloader:
             seconds=outcome.seconds,
             summary=outcome.plan.summary(),
         )
+        self._parts.tell(self.running.problems or (outcome.problems if outcome.status is Status.FAILED else ()))
 
     def _reload(self, asked: _Asked) -> Generator[Deferred[Any], Any, Outcome]:
         """Changes what may be changed at once; then, when files are at rest, what takes something away."""
@@ -243,10 +238,10 @@ class Reloader:
             waited += QUIET
             self._join(asked)
             then, waiting = yield from self._pass(accepts_loss=asked.accepts_loss)
-            outcome = _both(outcome, then)
+            outcome = both(outcome, then)
         late = "it is being written: what it takes away does not count yet; reload when it is complete"
         lines = tuple(f"{source}:1:1: {late}" for source in waiting)
-        self._parts.tell((*self.troubles, *lines))
+        self._parts.doubts((*self.troubles, *lines))
         return attrs.evolve(
             outcome, problems=(*outcome.problems, *lines), seconds=self._monotonic() - begin, waited=waited
         )  # fmt: skip
@@ -261,11 +256,12 @@ class Reloader:
         """One reading, and what comes of it; with the sources that have to be read once more."""
         planned = Plan()
         try:
-            written = yield self.drive(self.running.written(accepts_loss=accepts_loss))
+            written = yield from self._written(accepts_loss=accepts_loss)
             settings, changes = written.settings, written.changes
-            planned = yield self.drive(planning(self.running.settings, settings, changes))
+            planned = yield self._plan_of(written)
             _refuse_restart(planned)
-            prepared = yield self.drive(self._parts.names.prepare(settings, self.running.register.directory, changes))
+            preparing = self._parts.names.prepare(settings, self.running.register.directory, changes, written.secrets)
+            prepared = yield self.drive(_sparing(preparing))
         except RealmGatewayError as error:
             lines = tuple(str(error).splitlines())
             self.running.problems = lines
@@ -370,13 +366,12 @@ class Reloader:
                 advance = partial(steps.send, answer)
 
 
-def _both(first: Outcome, then: Outcome) -> Outcome:
-    """What became of two passes of one reload."""
-    if then.status in (Status.REFUSED, Status.FAILED):
-        return attrs.evolve(first, problems=then.problems) if first.status is Status.APPLIED else then
-    status = Status.APPLIED if Status.APPLIED in (first.status, then.status) else Status.UNCHANGED
-    plan, ended = joined(first.plan, then.plan), first.flows_ended + then.flows_ended
-    return Outcome(status, plan, then.problems, flows_ended=ended)
+def _sparing(steps: Steps[T]) -> Steps[T]:
+    """Steps that only find out: when the memory does not suffice for them, all is as it was, and goes on."""
+    try:
+        return (yield from steps)
+    except MemoryError:
+        raise RealmGatewayError("there is not enough memory for what is written: nothing was changed") from None
 
 
 def _refuse_restart(planned: Plan) -> None:

@@ -209,11 +209,18 @@ _NO_PARAMETERS = {"config", "socket", "json", "run", "exit_code"}
 
 
 def _ask(options: Options, command: str, **parameters: str) -> Answer:
-    return ask(options.socket or _socket(options.config), command, parameters)
+    if options.config is not DEFAULT_CONFIG:
+        config.refuse_unreadable(options.config)
+    if options.socket is not None:
+        return ask(options.socket, command, parameters)
+    return ask(_socket(options.config), command, parameters, main=options.config)
 
 
 def _socket(main_file: Path) -> Path:
-    """Where the gateway of a main file listens; with a broken one, where it does by default."""
+    """Where the gateway of a main file listens; with a broken one, where it does by its last good one, or by default.
+
+    A gateway that is found there, and has another main file, refuses.
+    """
     try:
         return config.load_or_last_good(main_file).settings.control.socket
     except ConfigurationError:
@@ -303,7 +310,7 @@ def _generate(options: Options) -> int:
 
 def _send(options: Options, numbers: range) -> int:
     """Has the repository take them; gateways hear of it there."""
-    is_written = options.config.exists() or not options.repository
+    is_written = options.config is not DEFAULT_CONFIG or options.config.exists() or not options.repository
     known = config.load(options.config).repository if is_written else Repository()
     repository = local.repository(known, options.repository, options.token_file, options.ca_file)
     with _bar() as bar:

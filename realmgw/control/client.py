@@ -8,9 +8,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 
 TIMEOUT = 120.0  # seconds
 """How long an answer may take; a reload of everything takes its time."""
@@ -29,13 +29,21 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(path: Path, command: str, parameters: Mapping[str, str] | None = None, *, timeout: float = TIMEOUT) -> Any:
+def ask(
+    path: Path,
+    command: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    main: Path | None = None,
+    timeout: float = TIMEOUT,
+) -> Any:
     """Ask a running gateway.
 
     Args:
         path: Its control socket.
         command: One of `COMMANDS`.
         parameters: What it is told.
+        main: The main file of the gateway that is meant: another one that listens there refuses. None: any.
         timeout: How long the answer may take, in seconds.
 
     Returns:
@@ -47,7 +55,9 @@ def ask(path: Path, command: str, parameters: Mapping[str, str] | None = None, *
     connection = _UnixConnection(path, timeout)
     query = f"?{urlencode(parameters)}" if parameters else ""
     try:
-        connection.request("POST" if COMMANDS[command].changes else "GET", f"/v1/{command}{query}")
+        method = "POST" if COMMANDS[command].changes else "GET"
+        fields = {} if main is None else {CONFIG_FIELD: quote(str(main.resolve()))}
+        connection.request(method, f"/v1/{command}{query}", headers=fields)
         response = connection.getresponse()
         value = json.loads(response.read())
     except (FileNotFoundError, ConnectionRefusedError):

@@ -13,6 +13,9 @@ import attrs
 
 from realmgw.errors import RealmGatewayError
 
+CONFIG_FIELD = "Realmgw-Config"
+"""The header field of a request that says which main file the gateway has that is meant; another one refuses it."""
+
 
 class ExitStatus(enum.IntEnum):
     """How the `realmgw` command ends. The text after each is the table of docs/operations.md."""

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 
 from realmgw import config
 from realmgw.config import addresses, disk, names
+from realmgw.config.disk import read
 from realmgw.config.settings import Pools, Settings
 from realmgw.config.steps import finish
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.examination import around, examine
 from realmgw.control.running import Running
-from realmgw.datapath.client import addresses as addresses_of
-from realmgw.datapath.client import route_socket
-from realmgw.datapath.links import check_interfaces, check_pool
-from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
 from realmgw.subscribers.client import send_all
 from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.files import collector_at_rest
+from realmgw.subscribers.files import MAX_FILE, collector_at_rest
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.generate import Template
 from realmgw.subscribers.migrate import migration, write
@@ -113,13 +112,13 @@ def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ..
         return new.problems
     register = subscribers(settings)
     others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
-    changes = finish(register.changes([*others, new], Realm.of(settings)))
+    changes = finish(register.changes([*others, new], Realm.of(settings, around(settings))))
     return changes.units[new.source].problems
 
 
 def subscribers(settings: Settings) -> Register:
     """All subscriber files, as a gateway takes them that never ran before."""
-    running = Running(Path(), settings, Folders(lambda: math.inf, lambda: 0.0))
+    running = Running(Path(), settings, Folders(lambda: math.inf, lambda: 0.0), around=around(settings))
     with collector_at_rest():
         running.begin(do=Readers().wait)
     return running.register
@@ -170,7 +169,7 @@ def _template(path: Path, numbers: range) -> Template:
     if not numbers:
         raise CommandError(ExitStatus.USAGE, "--count: write a number from 1 on")
     try:
-        template = Template(path.read_text(), str(path))
+        template = Template(read(path, MAX_FILE).decode(), str(path))
     except OSError as error:
         raise PlatformError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -260,7 +259,7 @@ def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:
 
 
 def check(path: Path) -> tuple[list[str], int]:
-    """Reads what the gateway would read.
+    """Reads what the gateway would read, and looks at what it would need.
 
     Args:
         path: The main file.
@@ -273,31 +272,19 @@ def check(path: Path) -> tuple[list[str], int]:
     except ConfigurationError as error:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
-    register = subscribers(settings)
-    directory, problems = register.directory, (*_of_this_machine(path, settings), *register.problems)
+    register, examined = subscribers(settings), examine(settings)
+    here = (f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
+    directory, problems = register.directory, (*here, *register.problems)
     folders = ", ".join(map(str, settings.subscribers)) or "no folders"
     lines = [
         *problems,
         f"{path}: {', '.join(zone.name for zone in settings.zones)}; {_pool(settings.pools)}",
         f"{folders}: {len(directory.hosts)} hosts, {len(directory.services)} services",
         *filter(None, [config.note(settings)]),
+        *(f"Not looked at: {line}." for line in examined.unseen),
         _verdict(len(problems)),
     ]
     return lines, len(problems)
-
-
-def _of_this_machine(path: Path, settings: Settings) -> Iterator[str]:
-    """What of the pool contradicts the machine's own addresses, if it is the one that the configuration is for."""
-    try:
-        with route_socket() as netlink:
-            there = addresses_of(netlink)
-        check_interfaces(settings.interfaces, there)
-    except RealmGatewayError:
-        return
-    try:
-        check_pool(settings.pools, settings.interfaces, there)
-    except PlatformError as error:
-        yield f"{path}:1:1: {error}"
 
 
 def _pool(pools: Pools) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import attrs
 from realmgw import config
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
-from realmgw.errors import ConfigurationError
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.disk import Good
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.register import Changes, Register
 from realmgw.subscribers.review import Caution
 from realmgw.subscribers.selection import Selection, selecting
@@ -37,6 +36,8 @@ class Written:
     """What becomes of the subscribers."""
     selected: Mapping[str, Selection]
     """What of the repositories can be used."""
+    secrets: tuple[bytes, ...] = ()
+    """Of DNS cookies, shared with other servers."""
 
 
 @attrs.define(eq=False)
@@ -55,32 +56,31 @@ class Running:
     """What was last heard of each repository, by its name."""
     selected: Mapping[str, Selection] = attrs.Factory(dict)
     """What of them is in force, by the repository's name."""
+    around: Around = NOWHERE
+    """What is around the gateway, as it was at the start."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
 
-    def written(self, *, accepts_loss: bool = False, is_patient: bool = True) -> Steps[Written]:
+    def written(self, main: config.Written, *, accepts_loss: bool = False, is_patient: bool = True) -> Steps[Written]:
         """Reads what is written now, and compares it; nothing is done. One at a time, and not beside a commit.
 
         Args:
+            main: What the main file says now.
             accepts_loss: Somebody has said that hosts may go, however many they are.
             is_patient: What takes hosts away waits until it was read twice.
 
         Raises:
-            ConfigurationError: The main file can not be used.
             RealmGatewayError: There are more hosts than indices.
         """
-        try:
-            settings: Settings = yield Blocking(str(self.path), partial(config.load, self.path))
-        except OSError as error:
-            raise ConfigurationError((f"{self.path}:1:1: can not be read: {error.strerror}",)) from error
+        settings = main.settings
         units = yield from self.folders.units(settings.subscribers, self.register.units)
-        realm, selected = Realm.of(settings), dict[str, Selection]()
+        realm, selected = Realm.of(settings, self.around), dict[str, Selection]()
         for name, snapshot in tuple(self.repositories.items()):
             selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
             units.append(selected[name].unit)
         caution = Caution(settings.reload.max_loss, accepts_loss=accepts_loss, is_patient=is_patient)
         changes = yield from self.register.changes(units, realm, caution)
-        return Written(settings, changes, selected)
+        return Written(settings, changes, selected, main.secrets)
 
     def commit(self, written: Written) -> Steps[None]:
         """What is written is in force from now on."""
@@ -135,5 +135,5 @@ class Running:
         return restored
 
     def _commit(self, units: Iterable[Unit]) -> None:
-        changes = finish(self.register.changes(units, Realm.of(self.settings)))
+        changes = finish(self.register.changes(units, Realm.of(self.settings, self.around)))
         finish(self.register.commit(changes))

@@ -5,26 +5,31 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import socket
 import struct
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from realmgw.config.disk import HeldError, Hold
+from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
-from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
+from realmgw.control.port import Place, group_number
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
 
 PREFIX = "/v1/"
@@ -36,6 +41,7 @@ _CREDENTIALS = struct.Struct("=iII")
 _STATUS = {
     ExitStatus.USAGE: HTTPStatus.BAD_REQUEST,
     ExitStatus.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ExitStatus.NO_GATEWAY: HTTPStatus.MISDIRECTED_REQUEST,
     ExitStatus.PROBLEMS: HTTPStatus.CONFLICT,
 }
 
@@ -45,13 +51,15 @@ class Commands(Resource):
 
     Args:
         gateway: Does them.
+        main: Its main file; None: it has none.
     """
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, main: Path | None = None) -> None:
         super().__init__()
         self._gateway = gateway
+        self._main = None if main is None else main.resolve()
         self._log = Logger()
 
     def render(self, request: Request) -> int:
@@ -65,6 +73,7 @@ class Commands(Resource):
         return NOT_DONE_YET
 
     def _do(self, request: Request) -> Any:
+        self._refuse_others(request)
         path = request.path.decode(errors="replace").removeprefix(PREFIX)
         given = {key.decode(): values[-1].decode() for key, values in (request.args or {}).items()}
         command = COMMANDS.get(path)
@@ -74,6 +83,13 @@ class Commands(Resource):
             told = [f"{key}={value!r}" for key, value in given.items()]
             self._log.info("control: {command} for {who}", command=" ".join([path, *told]), who=_who(request))
         return self._gateway.do(path, given)
+
+    def _refuse_others(self, request: Request) -> None:
+        """Whoever means the gateway of another main file has not found it."""
+        said = request.getHeader(CONFIG_FIELD)
+        if said is not None and self._main is not None and unquote(said) != str(self._main):
+            text = f"the gateway that listens here has the main file {self._main}, not {unquote(said)}"
+            raise CommandError(ExitStatus.NO_GATEWAY, text)
 
     def _refuse(self, failure: Failure) -> tuple[HTTPStatus, object, str]:
         error = failure.value
@@ -117,6 +133,20 @@ class _Site(Site):
         del request
 
 
+def held_beside(path: Path) -> Path:
+    """The file that says that somebody has a control socket."""
+    return path.with_name(f"{path.name}.held")
+
+
+class _Limited(WrappingFactory):
+    """Another factory, for no more than `CONTROL_CONNECTIONS` connections at once."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        return super().buildProtocol(addr) if len(self.protocols) < CONTROL_CONNECTIONS else None
+
+
 class ControlService(Service):
     """Listens for operators while it runs.
 
@@ -124,14 +154,16 @@ class ControlService(Service):
         settings: Where, and who may.
         gateway: Does what they say.
         reactor: Listens.
+        main: The gateway's main file.
     """
 
     name = "control"
 
-    def __init__(self, settings: Control, gateway: Gateway, reactor: Any) -> None:
+    def __init__(self, settings: Control, gateway: Gateway, reactor: Any, main: Path | None = None) -> None:
         self._settings = settings
-        self._site = _Site(Commands(gateway))
+        self._site = _Limited(_Site(Commands(gateway, main)))
         self._reactor = reactor
+        self._hold = Hold(held_beside(settings.socket), f"control.socket: {settings.socket}")
         self._port: IListeningPort | None = None
 
     def startService(self) -> None:
@@ -140,84 +172,78 @@ class ControlService(Service):
         Raises:
             PlatformError: The socket can not be made; one line says what to do.
         """
-        path = self._settings.socket
+        name = self._settings.group
+        group = -1 if name is None else group_number(name)
+        self._hold.take()
         try:
-            group = self._group()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._port = self._reactor.listenUNIX(str(path), self._site, mode=MODE, wantPID=True)
+            self._listen(self._settings.socket, group)
+        except PlatformError:
+            self._hold.release()
+            raise
+        super().startService()
+
+    def _listen(self, path: Path, group: int) -> None:
+        """Nobody has the socket that may be there: it is left from a process that did not stop."""
+        try:
+            if path.is_socket():
+                path.unlink()
+            elif path.exists():
+                raise PlatformError(f"control.socket: {path} is no socket: remove it, or write another path")
+            self._port = self._reactor.listenUNIX(str(path), self._site, mode=MODE)
             os.chown(path, -1, group)
         except CannotListenError as error:
             raise PlatformError(
-                f"control.socket: {path} can not be had ({error.socketError}): stop what has it, or write another path"
+                f"control.socket: {path} can not be had ({error.socketError}): write another path"
             ) from error
         except OSError as error:
             raise PlatformError(f"control.socket: {path} can not be made: {error.strerror}") from error
-        super().startService()
-
-    def _group(self) -> int:
-        """Whose the socket is; -1 for our own group."""
-        name = self._settings.group
-        try:
-            return -1 if name is None else grp.getgrnam(name).gr_gid
-        except KeyError:
-            raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
 
     def stopService(self) -> Deferred[None]:
         """Listen no more; fires when the socket is gone."""
         super().stopService()
         port, self._port = self._port, None
-        return maybeDeferred(port.stopListening if port is not None else lambda: None).addCallback(lambda _: None)
+        stopped = maybeDeferred(port.stopListening if port is not None else lambda: None)
+        return stopped.addCallback(lambda _: self._hold.release())
 
 
 class SoleService(Service):
-    """Makes sure that there is one gateway of a table in a network namespace, before anything is touched.
-
-    Abstract unix sockets belong to the network namespace, as tables do, and end with the process that has them.
+    """Makes sure, before anything is touched, that there is one gateway of a table and of a state.
 
     Args:
         table: The name of the nftables table.
+        state: The file that says that a gateway has the state; where it can not be made, no state can be written.
     """
 
     name = "sole"
 
-    def __init__(self, table: str) -> None:
-        self._address = f"\0realmgw/{table}"
-        self._table = table
-        self._socket: socket.socket | None = None
+    def __init__(self, table: str, state: Hold) -> None:
+        self._place = Place(table)
+        self._state = state
+        self._log = Logger()
 
     def startService(self) -> None:
         """Take the place.
 
         Raises:
-            PlatformError: Somebody has it.
+            HeldError: Somebody has it.
         """
-        lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            lock.bind(self._address)
-            lock.listen(1)
-        except OSError as error:
-            lock.close()
-            raise PlatformError(
-                f"another gateway has the table {self._table} here already{_owner(self._address)}: stop it first,"
-                " or give this one another datapath.table"
-            ) from error
-        self._socket = lock
+            self._place.take()
+        except HeldError:
+            raise
+        except PlatformError as error:
+            self._log.warn("sole: {error}", error=error)
+        try:
+            self._state.take()
+        except HeldError:
+            self._place.release()
+            raise
+        except PlatformError as error:
+            self._log.warn("sole: {error}: nothing will be kept for the next start", error=error)
         super().startService()
 
     def stopService(self) -> None:
         """Leave the place to others."""
         super().stopService()
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-
-def _owner(address: str) -> str:
-    """Which process listens at an abstract address, for a message; empty if it can not be told."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(address)
-            told = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        except OSError:
-            return ""
-    return f" (process {_CREDENTIALS.unpack(told)[0]})"
+        self._state.release()
+        self._place.release()

@@ -105,7 +105,7 @@ class Kernel:
         with client.route_socket() as netlink:
             addresses = client.addresses(netlink)
             links.check_interfaces(settings.interfaces, addresses)
-            doubts = links.check_pool(settings.pools, settings.interfaces, addresses)
+            doubts = links.check_pool(settings.pools, settings.interfaces, addresses, client.routers(netlink))
             review = self._review(netlink, settings)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self._place_rules(found, hosts)
@@ -138,7 +138,7 @@ class Kernel:
             self._run(settings, there, octet, closed=is_closed)
             return
         with client.route_socket() as netlink:
-            links.check_pool(settings.pools, settings.interfaces, client.addresses(netlink))
+            links.check_pool(settings.pools, settings.interfaces, client.addresses(netlink), client.routers(netlink))
             self._review(netlink, settings)
             back = ruleset.changes(after, before, hosts.undone())
             self._change_pool(settings, netlink, (there, octet), (back, self._first_octet))

@@ -11,12 +11,13 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_interface, ip_network
+from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from realmgw.config.settings import Address
 from realmgw.datapath import counters, flows, links, markrule, sysctls
 from realmgw.datapath.counters import Count
 from realmgw.datapath.links import Addresses, Kind, Route
@@ -121,6 +122,22 @@ def addresses(netlink: IPRoute) -> Addresses:
         if address["index"] in names:
             found[names[address["index"]]].append(f"{own}/{address['prefixlen']}")
     return {name: tuple(ip_interface(text) for text in texts) for name, texts in found.items()}
+
+
+def routers(netlink: IPRoute) -> frozenset[Address]:
+    """The routers that default routes go by."""
+    found = []
+    for route in netlink.get_default_routes(family=socket.AF_INET):
+        hops = (route, *(route.get_attr("RTA_MULTIPATH") or ()))
+        found += [gateway for hop in hops if (gateway := hop.get_attr("RTA_GATEWAY")) is not None]
+    return frozenset(map(ip_address, found))
+
+
+def networks_behind(netlink: IPRoute, name: str) -> tuple[IPv4Network, ...]:
+    """The networks that routes of the main table lead to by the interface of that name, its own among them."""
+    (index,) = netlink.link_lookup(ifname=name)
+    routes = netlink.get_routes(family=socket.AF_INET, oif=index, table=_MAIN)
+    return tuple(IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"])) for route in routes)
 
 
 def default_leaves_by(netlink: IPRoute, name: str) -> bool:

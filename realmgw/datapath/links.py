@@ -79,33 +79,51 @@ def first_run(pool: tuple[Network, ...]) -> tuple[Address, Address]:
     return first, last
 
 
+def missing_interfaces(interfaces: Interfaces, addresses: Addresses) -> tuple[str, ...]:
+    """The interfaces that the machine does not have: a line each, with those that there are."""
+    wanted = (("interfaces.wan", interfaces.wan), *(("interfaces.lan", name) for name in interfaces.lan))
+    there = ", ".join(sorted(addresses))
+    return tuple(
+        f"{key}: there is no interface {name} (there are {there}): create it, or name another"
+        for key, name in wanted
+        if name not in addresses
+    )
+
+
 def check_interfaces(interfaces: Interfaces, addresses: Addresses) -> None:
     """Refuse interfaces that the machine does not have.
 
     Raises:
         PlatformError: One is missing; the text names it and those that there are.
     """
-    for key, name in (("interfaces.wan", interfaces.wan), *(("interfaces.lan", name) for name in interfaces.lan)):
-        if name not in addresses:
-            there = ", ".join(sorted(addresses))
-            raise PlatformError(f"{key}: there is no interface {name} (there are {there}): create it, or name another")
+    for line in missing_interfaces(interfaces, addresses):
+        raise PlatformError(line)
 
 
-def check_pool(pools: Pools, interfaces: Interfaces, addresses: Addresses) -> tuple[str, ...]:
-    """Refuse a pool that takes what the machine itself or a LAN needs.
+def check_pool(
+    pools: Pools, interfaces: Interfaces, addresses: Addresses, routers: Collection[Address] = ()
+) -> tuple[str, ...]:
+    """Refuse a pool that takes what the machine itself, its router or a LAN needs.
 
     Args:
         pools: The public addresses.
         interfaces: Names of the interfaces; all of them exist.
         addresses: What they have.
+        routers: Those that default routes go by.
 
     Returns:
         Warnings, one line each: a prefix that looks as if it were attached the other way.
 
     Raises:
-        PlatformError: A pool prefix holds an address of this machine, or overlaps a LAN.
+        PlatformError: A pool prefix holds an address of this machine or of a router, or overlaps a LAN.
     """
     for prefix in pools.circular:
+        for router in routers:
+            if router in prefix.network:
+                raise PlatformError(
+                    f"pools.circular: {prefix.network} holds {router}, the router that our default route goes by, and"
+                    " we would answer ARP in its place: take it out of the pool"
+                )
         for name, given in addresses.items():
             for address in given:
                 _check_against(prefix.network, name, address, lan=name in interfaces.lan)

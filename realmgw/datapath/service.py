@@ -8,6 +8,8 @@ restarted firewall that flushes the whole ruleset) is put back: without it the m
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable
+from functools import partial
+from threading import Thread
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from twisted.application import service
@@ -94,6 +96,8 @@ class KernelThread:
     def __init__(self, reactor: IReactorFromThreads, name: str = "realmgw-kernel") -> None:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=1, maxthreads=1, name=name)
+        # The process must come to its end, whatever the kernel does.
+        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # it is called as a class is
 
     def start(self) -> None:
         """See `Worker.start`."""

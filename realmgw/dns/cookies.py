@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from siphashc import siphash
 
 from realmgw.config import settings
-from realmgw.errors import MalformedError
+from realmgw.config.named import SECRET_LENGTH
 
 CODE = 10
 """Option code."""
@@ -23,7 +23,6 @@ LENGTH = 24  # octets
 """Of client cookie and server cookie together."""
 LONGEST = 40  # octets
 """What an option of other servers may have (RFC 7873 section 4)."""
-SECRET_LENGTH = 16  # octets
 AHEAD = 300  # seconds
 """A cookie may have been made so long after the present, by a server whose clock is fast (RFC 9018 section 4.3)."""
 LIFETIME = 3600  # seconds
@@ -141,23 +140,3 @@ def _packed(address: str) -> bytes:
     if ":" not in address:
         return bytes(map(int, address.split(".")))
     return IPv6Address(address.partition("%")[0]).packed
-
-
-def read_secrets(text: str) -> tuple[bytes, ...]:
-    """The secrets in a file: one on each line, in hexadecimal; empty lines and what follows `#` do not count.
-
-    Raises:
-        MalformedError: A line is something else.
-    """
-    lines = enumerate((line.partition("#")[0].strip() for line in text.splitlines()), 1)
-    return tuple(_secret(number, line) for number, line in lines if line)
-
-
-def _secret(number: int, line: str) -> bytes:
-    try:
-        secret = bytes.fromhex(line)
-    except ValueError:
-        secret = b""
-    if len(secret) != SECRET_LENGTH:
-        raise MalformedError(f"line {number}: a secret is {SECRET_LENGTH * 2} hexadecimal digits")
-    return secret

@@ -10,7 +10,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,10 +21,10 @@ from twisted.logger import Logger
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Proof
+from realmgw.config.port import refusal
 from realmgw.config.settings import DnsFace, Endpoint, Settings
 from realmgw.config.steps import Steps
 from realmgw.dns.answers import Answers
-from realmgw.dns.cookies import read_secrets
 from realmgw.dns.defences import Defences
 from realmgw.dns.explain import Asking, NameExplanation, explain_name
 from realmgw.dns.lan import LanAnswers
@@ -33,20 +32,12 @@ from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
 from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming
-from realmgw.errors import MalformedError, PlatformError
+from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.register import Changes
 
 BACKLOG = 128
 """How many TCP connections the kernel holds for us before we accept them."""
-
-_ADVICE = {
-    errno.EADDRINUSE: "another program has it: find it with `ss -{flag}lnp 'sport = :{port}'` and stop it, or listen on"
-    " another address (systemd-resolved and dnsmasq like to take port 53)",
-    errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE: start as root or grant the capability",
-    errno.EPERM: "ports below 1024 need CAP_NET_BIND_SERVICE: start as root or grant the capability",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address: add it, or correct `listen`",
-}
 
 
 @attrs.frozen(eq=False)
@@ -81,6 +72,7 @@ class DnsService(service.Service):
         allocator: Allocator,
         clock: Any,
         monotonic: Callable[[], float],
+        secrets: tuple[bytes, ...] = (),
     ) -> None:
         """Compiles the zones; nothing is bound yet.
 
@@ -90,6 +82,7 @@ class DnsService(service.Service):
             allocator: Where pool addresses come from.
             clock: The reactor.
             monotonic: The present, in seconds; the same that the allocator is told.
+            secrets: Of DNS cookies, shared with other servers.
 
         Raises:
             names.BadNameError: A zone, name server or service has no valid name.
@@ -99,6 +92,7 @@ class DnsService(service.Service):
         table = compile_table(settings.zones, directory)
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
+        self._defences.regard(settings, secrets, now=monotonic())
         self._answers = WanAnswers(table, settings, allocator, self._defences, self._later)
         self.wan = self._face(self._answers, settings.dns.wan, monotonic)
         self.lan = self._face(LanAnswers(table, settings), settings.dns.lan, monotonic)
@@ -118,22 +112,23 @@ class DnsService(service.Service):
         """
         self._swap(compile_table(self._settings.zones, directory))
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Steps[Prepared]:
+    def prepare(
+        self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...] = ()
+    ) -> Steps[Prepared]:
         """Finds out what a reload means for the answers; nothing is done yet. Yields every now and then.
 
         Args:
             settings: From now on; where the server listens is the same.
             directory: The present one; must not be changed before this has come to its end.
             changes: What becomes of it.
+            secrets: Of DNS cookies, shared with other servers, from now on.
 
         Returns:
             What `commit` wants.
 
         Raises:
             names.BadNameError: A name is not valid.
-            PlatformError: The file of the cookies' secrets can not be read.
         """
-        secrets = _secrets(settings.dns.cookies.secret_file)
         table = self.wan.answers.table
         if settings.zones != self._settings.zones:
             table = yield from compiling(settings.zones, directory)
@@ -181,10 +176,8 @@ class DnsService(service.Service):
         """Binds all sockets.
 
         Raises:
-            PlatformError: One of them can not be bound, or the cookies' secrets not be read; none is bound then.
+            PlatformError: One of them can not be bound; none is bound then.
         """
-        secrets = _secrets(self._settings.dns.cookies.secret_file)
-        self._defences.regard(self._settings, secrets, now=self._monotonic())
         try:
             for face in (self.wan, self.lan):
                 for endpoint in face.limits.listen:
@@ -220,26 +213,10 @@ def _nothing(_: object) -> None:
     """Ends a Deferred's chain without a result."""
 
 
-def _secrets(path: Path | None) -> tuple[bytes, ...]:
-    """The secrets of DNS cookies that other servers have, too; none without such a file."""
-    if path is None:
-        return ()
-    try:
-        secrets = read_secrets(path.read_text())
-    except (OSError, UnicodeDecodeError, MalformedError) as error:
-        raise PlatformError(f"dns.cookies.secret_file: {path}: {error}") from error
-    if not secrets:
-        raise PlatformError(f"dns.cookies.secret_file: {path}: there is no secret in it")
-    return secrets
-
-
 @contextlib.contextmanager
 def _explained(transport: str, endpoint: Endpoint) -> Iterator[None]:
     """Says in one line what to do about a socket that can not be bound."""
     try:
         yield
     except CannotListenError as error:
-        number = error.socketError.errno
-        advice = _ADVICE.get(number, str(error.socketError)).format(flag=transport[0].lower(), port=endpoint.port)
-        where = f"{transport} {endpoint.address} port {endpoint.port}"
-        raise PlatformError(f"DNS can not listen on {where}: {advice}") from error
+        raise PlatformError(refusal(transport, endpoint, error.socketError.errno or errno.EINVAL)) from error

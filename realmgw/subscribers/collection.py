@@ -9,6 +9,7 @@ import attrs
 from realmgw.config.names import is_reverse, is_within
 from realmgw.config.settings import Address, Network, Settings, Zone
 from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.schema import Entry, Offer
 
 
@@ -20,6 +21,7 @@ class Realm:
         own: The gateway's own addresses.
         pool: Prefixes of its circular pool.
         has_service_pool: Names with `proxy_required` can be answered.
+        around: What is around the gateway.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Realm:
         pool: Iterable[Network] = (),
         *,
         has_service_pool: bool = True,
+        around: Around = NOWHERE,
     ) -> None:
         zones = tuple(zones)
         self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name) and not zone.aliases)
@@ -39,9 +42,19 @@ class Realm:
         self._own = frozenset(own)
         self._pool = tuple(pool)
         self._ranges = tuple((int(each[0]), int(each[-1])) for each in self._pool if each.version == 4)
-        self._own_numbers = frozenset(int(each) for each in self._own if each.version == 4)
+        self._around = around
+        self._reached = tuple((int(each[0]), int(each[-1])) for each in around.reached)
+        self._special = around.special().union(int(each) for each in self._own if each.version == 4)
         self._has_service_pool = has_service_pool
-        self._said = (self._forward, self._aliases, frozenset(self._taken), self._own, self._pool, has_service_pool)
+        self._said = (
+            self._forward,
+            self._aliases,
+            frozenset(self._taken),
+            self._own,
+            self._pool,
+            has_service_pool,
+            around,
+        )
 
     def __eq__(self, other: object) -> bool:
         """Whether both refuse the same."""
@@ -52,7 +65,7 @@ class Realm:
         return hash(self._said)
 
     @classmethod
-    def of(cls, settings: Settings) -> Realm:
+    def of(cls, settings: Settings, around: Around = NOWHERE) -> Realm:
         """The realm of a gateway."""
         dns, pools = settings.dns, settings.pools
         own = {listen.address for face in (dns.wan, dns.lan, dns.local, dns.update) for listen in face.listen}
@@ -61,7 +74,7 @@ class Realm:
             own.update(server.address for server in zone.name_servers if server.address is not None)
             own.update([] if zone.apex_address is None else [zone.apex_address])
         networks = [prefix.network for prefix in pools.circular]
-        return cls(settings.zones, own, networks, has_service_pool=bool(pools.service))
+        return cls(settings.zones, own, networks, has_service_pool=bool(pools.service), around=around)
 
     def refusals(self, name: str) -> Iterator[str]:
         """Why a service can not have a name: what is wrong, and what to write instead."""
@@ -86,6 +99,8 @@ class Realm:
             yield f"{entry.address} is the gateway's own address: write the host's"
         if any(entry.address in network for network in self._pool):
             yield f"{entry.address} is an address of the circular pool: write the host's private one"
+        if entry.services and entry.address not in self._own:
+            yield from self._around.refusals(entry.address)
 
     def refusals_of_offer(self, offer: Offer) -> Iterator[str]:
         """Why a service can not be offered, beside its name."""
@@ -105,7 +120,9 @@ class Realm:
     def _is_usual(self, entry: Entry) -> bool:
         """Whether there is nothing to be said of a subscriber, found out quickly: there are very many."""
         number = int(entry.address)
-        if self._aliases or number in self._own_numbers:
+        if self._aliases or number in self._special:
+            return False
+        if self._reached and not any(first <= number <= last for first, last in self._reached):
             return False
         for first, last in self._ranges:
             if first <= number <= last:

@@ -26,9 +26,15 @@ from twisted.web.iweb import IResponse
 
 from realmgw import __version__
 from realmgw.config import pointers
+from realmgw.config.disk import read
+from realmgw.config.service import Reading
 from realmgw.config.settings import Repository as Settings
 from realmgw.errors import MalformedError, PlatformError, RealmGatewayError
 
+MAX_TOKEN = 2**12  # octets
+"""The longest file with a token."""
+MAX_CERTIFICATES = 2**24  # octets
+"""The longest file with certificates."""
 MAX_ANSWER = 1024 * 2**20  # octets
 """The longest answer with documents."""
 MAX_WORDS = 2**16  # octets
@@ -63,9 +69,10 @@ class Web:
         self._settings = settings
         self._longest = longest
         self._reactor = reactor
+        self._reading = Reading("repository.token_file", reactor)
         self._pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]  # Twisted
         self._pool.maxPersistentPerHost = 1
-        policy = BrowserLikePolicyForHTTPS(_trust(settings.ca_file))  # type: ignore[no-untyped-call]  # Twisted
+        policy = BrowserLikePolicyForHTTPS(trust(settings.ca_file))  # type: ignore[no-untyped-call]  # Twisted
         self._agent = Agent(reactor, policy, connectTimeout=settings.timeout, pool=self._pool)  # type: ignore[no-untyped-call]  # Twisted
 
     def changes(self, version: str | None, wait: float) -> Deferred[IO[bytes] | None]:
@@ -117,7 +124,8 @@ class Web:
     ) -> Any:
         """A request and its response: a file with the body, or None for 304."""
         try:
-            request = self._agent.request(method.encode(), (self.url + target).encode(), self._headers(fields), body)
+            headers = yield self._reading.call(self._headers, fields)
+            request = self._agent.request(method.encode(), (self.url + target).encode(), headers, body)
             request.addTimeout(patience + self._settings.timeout + (MAX_IMPORT_TIME if body else 0), self._reactor)
             response: IResponse = yield request
             is_good = response.code == 200
@@ -143,11 +151,7 @@ class Web:
             headers.setRawHeaders(name, [value])
         path = self._settings.token_file
         if path is not None:
-            try:
-                token = path.read_text().split()[0]
-            except (OSError, ValueError, IndexError) as error:
-                raise UnreachableError(f"{path} has no token: {error}") from error
-            headers.setRawHeaders("Authorization", [f"Bearer {token}"])
+            headers.setRawHeaders("Authorization", [f"Bearer {token(path)}"])
         return headers
 
     def _body(self, response: IResponse, limit: int) -> Deferred[IO[bytes]]:
@@ -212,14 +216,32 @@ class _Body(Protocol):
         return self._file.closed or self.done.called
 
 
-def _trust(path: Path | None) -> Any:
-    """Whose certificates are believed."""
+def token(path: Path) -> str:
+    """The bearer token in a file: its first word.
+
+    Raises:
+        UnreachableError: There is none.
+    """
+    try:
+        return read(path, MAX_TOKEN).decode().split()[0]
+    except (OSError, ValueError, IndexError) as error:
+        why = getattr(error, "strerror", "it has none" if isinstance(error, IndexError) else error)
+        raise UnreachableError(f"{path} has no token: {why}") from error
+
+
+def trust(path: Path | None) -> Any:
+    """Whose certificates are believed.
+
+    Raises:
+        PlatformError: The file can not be used.
+    """
     if path is None:
         return platformTrust()  # type: ignore[no-untyped-call]  # Twisted
     try:
-        found = [Certificate.loadPEM(text) for text in _CERTIFICATE.findall(path.read_bytes())]
+        found = [Certificate.loadPEM(text) for text in _CERTIFICATE.findall(read(path, MAX_CERTIFICATES))]
     except (OSError, SSL.Error, ValueError, crypto.Error) as error:
-        raise PlatformError(f"{path} can not be read as certificates: {error}") from error
+        why = getattr(error, "strerror", error)
+        raise PlatformError(f"{path} can not be read as certificates: {why}") from error
     if not found:
         raise PlatformError(f"{path} has no certificate: write those (PEM) that the repository's must be signed by")
     return trustRootFromCertificates(found)  # type: ignore[no-untyped-call]  # Twisted

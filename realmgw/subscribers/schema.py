@@ -31,7 +31,7 @@ from typing import Any
 
 import attrs
 
-from realmgw.config.addresses import ipv4
+from realmgw.config.addresses import host as host_address
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.kinds import (
     Key,
@@ -287,12 +287,12 @@ def _shared(groups: tuple[str, ...]) -> tuple[str, ...]:
     return groups
 
 
-_address = parsed(ipv4)
+_address = parsed(host_address)
 _max_claims = integer(0, MOST_CLAIMS)
 _groups = sequence(parsed(str))
 _words = sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits"))
 _CARRIERGRADE: Section[IPv4Address] = Section(
-    lambda **given: given["ipv4"], {"ipv4": Key(parsed(ipv4), True)}, any_case=True
+    lambda **given: given["ipv4"], {"ipv4": Key(parsed(host_address), True)}, any_case=True
 )
 _inner = sequence(_CARRIERGRADE)
 
@@ -343,7 +343,7 @@ PLAIN = Section(
         "other_addresses": Key(sequence(_address)),
         "msisdn": Key(_texts),
         "firewall": Key(firewall.PLAIN),
-        "carriergrade": Key(sequence(parsed(ipv4))),
+        "carriergrade": Key(sequence(parsed(host_address))),
     },
 )
 """The keys of a subscriber in the plain style."""

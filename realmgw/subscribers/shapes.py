@@ -283,7 +283,7 @@ def _address(text: str) -> IPv4Address | None:
             return None
         number = number << 8 | octet
         parts += 1
-    is_usual = parts == 4 and 0 < number < 0xE0000000
+    is_usual = parts == 4 and 0x01000000 <= number < 0xE0000000 and number >> 24 != 127
     return IPv4Address(number) if is_usual else None
 
 

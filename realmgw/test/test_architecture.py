@@ -18,7 +18,7 @@ from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, PACKAGE, project_files
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
     "control": {"allocation", "datapath", *BASE},
-    "repository": BASE,
+    "repository": {"daemon", *BASE},
     "webproxy": {"allocation", "datapath", *BASE},
     "synproxy": {"allocation", "datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "allocation": BASE,
     "datapath": BASE,
     "subscribers": {"config", "errors"},
+    "daemon": {"config", "errors"},
     "config": {"errors"},
     "errors": set[str](),
 }

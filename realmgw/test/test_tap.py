@@ -6,10 +6,9 @@ from pathlib import Path
 
 from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
-from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw import tap
+from realmgw import config, tap
 
 CONF = Path(__file__).parents[2] / "conf" / "realmgw.yaml"
 
@@ -32,23 +31,34 @@ class MakeServiceTests(SynchronousTestCase):
         """Nothing is touched while another gateway may run, and nobody is told an address that leads nowhere."""
         if not CONF.exists():
             self.skipTest("no checkout: conf/ is not installed")
-        gateway = tap.make_service(self.options("--config", str(CONF)))
-        names = [part.name for part in gateway]  # type: ignore[attr-defined]  # an IServiceCollection
+        gateway = tap.compose(tap.read(CONF, config.load(CONF)), self.options())
+        names = [part.name for part in gateway]
         self.assertEqual(
             names,
-            ["sole", "control", "datapath", "admission", "reputation", "allocation", "dns", "reload", "last good"],
+            [
+                "process",
+                "sole",
+                "control",
+                "datapath",
+                "admission",
+                "reputation",
+                "allocation",
+                "dns",
+                "reload",
+                "last good",
+            ],
         )
 
     def test_says_every_problem_of_a_bad_configuration(self) -> None:
         """The message names the file and the place of each problem, and nothing is started."""
         bad = Path(self.mktemp())
         bad.write_text("nam: gwa.demo\n")
-        with self.assertRaises(UsageError) as caught:
+        with self.assertRaises(SystemExit) as caught:
             tap.make_service(self.options("--config", str(bad)))
         self.assertIn(f"{bad}:1:1: ", str(caught.exception))
 
     def test_says_when_there_is_no_configuration(self) -> None:
         """A missing file is a problem of the operator's, not a traceback."""
-        with self.assertRaises(UsageError) as caught:
+        with self.assertRaises(SystemExit) as caught:
             tap.make_service(self.options("--config", "/nonexistent/realmgw.yaml"))
         self.assertIn("/nonexistent/realmgw.yaml", str(caught.exception))

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, summarize_address_r
 from hypothesis import given, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.addresses import address, endpoint, ipv4, ipv4_range, overlap, port_range, prefixes
+from realmgw.config.addresses import address, endpoint, host, ipv4, ipv4_range, overlap, port_range, prefixes
 from realmgw.config.settings import Endpoint
 
 NUMBERS = strategies.integers(int(IPv4Address("192.0.2.0")), int(IPv4Address("198.51.100.255")))
@@ -122,3 +122,17 @@ class OverlapTests(SynchronousTestCase):
         """One within the other, or apart."""
         self.assertTrue(overlap(IPv4Network("192.0.2.0/24"), IPv4Network("192.0.2.128/25")))
         self.assertFalse(overlap(IPv4Network("192.0.2.0/25"), IPv4Network("192.0.2.128/25")))
+
+
+class HostTests(SynchronousTestCase):
+    """`host`."""
+
+    def test_refuses_what_no_host_on_another_machine_has(self) -> None:
+        """Loopback, this network, reserved, multicast, broadcast."""
+        for text in ("127.0.0.1", "127.255.0.9", "0.0.0.0", "0.1.2.3", "240.0.0.1", "255.255.255.255", "224.0.0.1"):
+            self.assertRaises(ValueError, host, text)
+
+    def test_takes_the_others(self) -> None:
+        """Private, shared, public."""
+        for text in ("192.168.0.10", "10.0.0.0", "100.64.0.1", "8.8.8.8", "126.0.0.1", "128.0.0.1", "1.0.0.0"):
+            self.assertEqual(str(host(text)), text)

@@ -58,7 +58,9 @@ class LoadTests(SynchronousTestCase):
         """So is a folder in its place."""
         self.assertEqual(self.refusals(), (f"{self.path}:1:1: there is no such file",))
         self.path.mkdir()
-        self.assertEqual(self.refusals(), (f"{self.path}:1:1: this is no file",))
+        self.assertEqual(
+            self.refusals(), (f"{self.path}:1:1: can not be read: it is not a regular file, but a folder",)
+        )
 
 
 class ReadTests(SynchronousTestCase):
@@ -71,7 +73,7 @@ class ReadTests(SynchronousTestCase):
         problems = Problems("f")
         self.assertIsNotNone(read(path, MAX_MAIN_FILE, problems))
         self.assertIsNone(read(path, MAX_MAIN_FILE - 1, problems))
-        self.assertEqual(problems.lines(), (f"f:1:1: has more than {MAX_MAIN_FILE - 1} octets: split it",))
+        self.assertEqual(problems.lines(), (f"f:1:1: can not be read: it has more than {MAX_MAIN_FILE - 1} octets",))
 
     def test_refuses_what_is_no_regular_file(self) -> None:
         """Reading a pipe would wait for ever."""
@@ -79,7 +81,7 @@ class ReadTests(SynchronousTestCase):
         os.mkfifo(path)
         problems = Problems("f")
         self.assertIsNone(read(path, 10, problems))
-        self.assertEqual(problems.lines(), ("f:1:1: this is no file",))
+        self.assertEqual(problems.lines(), ("f:1:1: can not be read: it is not a regular file, but a pipe",))
 
     def test_tells_the_operating_systems_refusal(self) -> None:
         """In its words: here, a name that is too long."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Blocking, Steps
 from realmgw.control.apply import Outcome, Parts, Reloader
 from realmgw.control.health import Health
 from realmgw.control.reputation import Known, Reputations
@@ -52,7 +53,9 @@ class RecordingParts:
         """Each address had one flow."""
         return succeed(len(addresses))
 
-    def prepare(self, settings: Settings, directory: Directory, changes: Changes) -> Steps[Changes]:
+    def prepare(
+        self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
+    ) -> Steps[Changes]:
         """Names are good unless `bad_name` says otherwise."""
         if self.bad_name is not None:
             raise self.bad_name
@@ -81,12 +84,18 @@ class RecordingBook:
         self.forgotten.append(known)
 
 
+def _inline(blocking: Blocking) -> Deferred[Any]:
+    """Nothing blocks here."""
+    return maybeDeferred(blocking.call)
+
+
 class TestGateway:
     """Files in a folder, and what is made of them.
 
     Attributes:
         parts: What notes what it is told.
         kept: Settings that were kept as the last good ones.
+        told: Why what is written was not in force, after each reload.
         book: Where reputations are kept.
     """
 
@@ -97,6 +106,7 @@ class TestGateway:
         self.path.write_text(MINIMAL + "subscribers: [subscribers.d]\n")
         self.write("a.yaml", a="192.168.0.1", b="192.168.0.2")
         self.clock, self.parts, self.kept = Clock(), RecordingParts(), list[Settings]()
+        self.told: list[tuple[str, ...]] = []
         settings = config.load(self.path)
         self.running = Running(self.path, settings, Folders(lambda: 1e12, self.clock.seconds))
         self.running.begin()
@@ -104,7 +114,10 @@ class TestGateway:
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
         self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
         told = partial(self.health.tell, "subscribers")
-        parts = Parts(self.parts, self.allocator, self.parts, lambda _new: None, self._keep, tell=told)
+        read = partial(maybeDeferred, config.load_all)
+        parts = Parts(
+            self.parts, self.allocator, self.parts, lambda _new: None, self._keep, read, self.told.append, _inline, told
+        )
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
         self.book = RecordingBook()
         groups, requestors = self.allocator.groups, self.allocator.requestors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
+from realmgw.subscribers.register import Changes
 from realmgw.subscribers.schema import Entry, Offer
 from realmgw.subscribers.snapshot import Snapshot
 from realmgw.test.control.parts import TestGateway, only
@@ -111,6 +113,29 @@ class RefusedTests(ReloadTestCase):
         self.assertEqual(outcome.status, Status.REFUSED)
         self.assertTrue(all(str(self.gateway.path) in problem for problem in outcome.problems))
         self.assertEqual(self.gateway.running.problems, outcome.problems)
+        self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
+        self.assertEqual((self.gateway.told, self.gateway.reloader.refused), ([outcome.problems], 1))
+
+    def test_what_was_refused_is_over_when_it_is_put_right(self) -> None:
+        """Even if that changes nothing; then what is written is in force again."""
+        written = self.gateway.path.read_text()
+        self.gateway.path.write_text("name: a..b\n")
+        self.gateway.reload()
+        self.gateway.path.write_text(written)
+        self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
+        self.assertEqual((self.gateway.told[-1], self.gateway.reloader.refused), ((), 1))
+
+    def test_no_memory_for_what_is_written(self) -> None:
+        """Is found out before anything is changed; what runs goes on."""
+
+        def starving(*_: object) -> Generator[None, None, Changes]:
+            yield
+            raise MemoryError
+
+        self.gateway.parts.prepare = starving  # type: ignore[assignment,method-assign]  # for this test
+        outcome = only(self.gateway.reload())
+        self.assertEqual(outcome.status, Status.REFUSED)
+        self.assertIn("there is not enough memory for what is written", outcome.problems[0])
         self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
 
     def test_key_that_wants_a_restart(self) -> None:

@@ -13,6 +13,12 @@ from realmgw.control import local
 from realmgw.control.cli import main
 from realmgw.test.config.test_schema import MINIMAL
 
+UNSEEN = (
+    "Not looked at: interfaces, addresses, ports, limits and the kernel: this machine is not the gateway, it has"
+    " neither the interfaces wan0, lan0 nor an address that DNS listens at; see there."
+)
+"""What can be said elsewhere."""
+
 
 class CliTestCase(SynchronousTestCase):
     """Runs command lines."""
@@ -48,6 +54,7 @@ class CheckTests(CliTestCase):
                 [
                     f"{self.path}: example.org.; 256 addresses in the circular pool",
                     f"{self.folder}/subscribers.d: 1 hosts, 1 services",
+                    UNSEEN,
                     "No problems.",
                 ],
             ),
@@ -153,6 +160,30 @@ class AskingTests(CliTestCase):
         ):
             status, lines = self.run_command(*words, *where)
             self.assertEqual((status, len(lines)), (3, 1), lines)
+
+    def test_main_file_that_can_not_be_read_is_an_error_of_every_command(self) -> None:
+        """Nobody else's gateway is asked instead, wherever it listens; what is missing is named."""
+        missing = self.folder / "nope.yaml"
+        for words in (
+            ("status",),
+            ("reload",),
+            ("purge",),
+            ("plan",),
+            ("pool",),
+            ("show", "config"),
+            ("show", "config", "--running"),
+            ("subscribers", "list"),
+            ("subscribers", "show", "a"),
+            ("subscribers", "add", "a.example.org", "--address", "192.168.0.1"),
+            ("subscribers", "remove", "a.example.org"),
+            ("subscribers", "generate", str(self.path), "--count", "1", "--repository", "http://192.0.2.1"),
+            ("explain", "packet", "192.0.2.1", "198.51.100.1", "tcp"),
+        ):
+            for socket in ((), ("--socket", str(self.folder / "none.sock"))):
+                status, lines = self.run_command(*words, "--config", str(missing), *socket)
+                self.assertEqual((status, len(lines)), (1, 1), (words, lines))
+                self.assertIn(f"{missing}:1:1: there is no such file", lines[0])
+        self.assertEqual(self.run_command("check", "--config", str(missing))[0], 1)
 
     def test_written_configuration_is_shown_without_one(self) -> None:
         """With every key that has a value."""

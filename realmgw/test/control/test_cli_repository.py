@@ -55,10 +55,12 @@ class GenerateTests(SiteTestCase):
 
     @inlineCallbacks
     def test_gives_them_to_a_repository_of_the_command_line(self) -> Any:
-        """No main file is needed."""
-        where = ("--config", str(self.folder / "none"), "--repository", self.url)
-        out, _, status = yield self.generate(*where, "--token-file", str(self.folder / "token"), "--json")
+        """No main file is needed; one that is named and not there is an error all the same."""
+        where = ("--repository", self.url, "--token-file", str(self.folder / "token"), "--json")
+        out, _, status = yield self.generate(*where)
         self.assertEqual((status, '"changed": 5' in out), (0, True))
+        _, errors, status = yield self.generate(*where, "--config", str(self.folder / "none"))
+        self.assertEqual((status, "there is no such file" in errors), (1, True))
 
     @inlineCallbacks
     def test_says_why_it_could_not(self) -> Any:

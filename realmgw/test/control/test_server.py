@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from realmgw.config.disk import Hold
 from realmgw.config.settings import Control
 from realmgw.control.client import ask
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
-from realmgw.control.server import ControlService, SoleService
+from realmgw.control.server import ControlService, SoleService, held_beside
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 
 
@@ -113,6 +115,25 @@ class ConversationTests(TestCase):
         status, problem = await deferToThread(get)
         self.assertEqual((status, problem["status"], self.gateway.asked), (400, 400, []))
 
+    async def test_whoever_means_another_gateway_is_refused(self) -> None:
+        """A copy of the main file has the same socket; a link to it is the same file."""
+        folder = self.path.parent
+        main, other, link = (folder / name for name in ("realmgw.yaml", "other.yaml", "link.yaml"))
+        link.symlink_to(main)
+        service = ControlService(Control(socket=folder / "another.sock"), self.gateway, reactor, main)
+        service.startService()
+        self.addCleanup(service.stopService)
+
+        def meaning(named: Path) -> Deferred[Any]:
+            return deferToThread(ask, folder / "another.sock", "reload", main=named, timeout=5.0)
+
+        found = await self.assertFailure(meaning(other), CommandError)
+        self.assertIs(found.status, ExitStatus.NO_GATEWAY)
+        self.assertIn(f"has the main file {main}, not {other}", str(found))
+        self.assertEqual(self.gateway.asked, [])
+        for each in (main, link):
+            self.assertEqual(await meaning(each), {"answer": 42})
+
     def test_only_the_owner_and_the_group_may_speak(self) -> None:
         """By the socket's permissions."""
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o660)
@@ -135,17 +156,79 @@ class ConversationTests(TestCase):
         self.assertIn("control.group", str(self.assertRaises(PlatformError, other.startService)))
 
 
+class SocketLeftBehindTests(TestCase):
+    """The control socket of a process that did not stop."""
+
+    def setUp(self) -> None:
+        """A socket that nobody listens at, and a file that names a living process: ourselves."""
+        folder = Path(tempfile.mkdtemp(prefix="realmgw-"))
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = folder / "control.sock"
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(self.path))
+        held_beside(self.path).write_text(f"{os.getpid()}\n")
+
+    async def test_is_taken_over(self) -> None:
+        """By who comes next, and gone when that stops."""
+        service = ControlService(Control(socket=self.path), RecordingGateway(), reactor)
+        service.startService()
+        self.assertEqual(await deferToThread(ask, self.path, "status", timeout=5.0), {"answer": 42})
+        await service.stopService()
+        self.assertFalse(self.path.exists())
+
+    async def test_is_left_alone_while_somebody_has_it(self) -> None:
+        """The message names him."""
+        first, second = (ControlService(Control(socket=self.path), RecordingGateway(), reactor) for _ in range(2))
+        first.startService()
+        self.addCleanup(first.stopService)
+        self.assertIn(f"process {os.getpid()}", str(self.assertRaises(PlatformError, second.startService)))
+        self.assertEqual(await deferToThread(ask, self.path, "status", timeout=5.0), {"answer": 42})
+
+    def test_what_is_no_socket_is_not_removed(self) -> None:
+        """Whoever wrote the path meant something else."""
+        self.path.unlink()
+        self.path.write_text("precious")
+        service = ControlService(Control(socket=self.path), RecordingGateway(), reactor)
+        self.assertIn("is no socket", str(self.assertRaises(PlatformError, service.startService)))
+        self.assertEqual(self.path.read_text(), "precious")
+
+
 class SoleTests(SynchronousTestCase):
-    """One gateway for a table."""
+    """One gateway for a table and for a state."""
+
+    def service(self, table: str, state: str = "") -> SoleService:
+        """Of a table, with a state of its own unless one is named."""
+        return SoleService(table, Hold(Path(state or self.mktemp()), "the state"))
 
     def test_second_one_is_refused_and_told_who_the_first_one_is(self) -> None:
-        """Until that has stopped; one with another table is not in the way."""
+        """Every time, until that has stopped; one with another table is not in the way."""
         table = f"test{os.getpid()}"
-        first, second, other = (SoleService(name) for name in (table, table, f"{table}b"))
+        first, second, other = (self.service(name) for name in (table, table, f"{table}b"))
         first.startService()
         other.startService()
-        self.assertIn(f"process {os.getpid()}", str(self.assertRaises(PlatformError, second.startService)))
+        for _ in range(5):
+            self.assertIn(f"process {os.getpid()}", str(self.assertRaises(PlatformError, second.startService)))
         first.stopService()
         second.startService()
         for each in (second, other):
             each.stopService()
+
+    def test_second_one_with_the_same_state_is_refused(self) -> None:
+        """Whatever its table; then it has not taken that either."""
+        state, table = self.mktemp(), f"test{os.getpid()}"
+        first, second, third = self.service(table, state), self.service(f"{table}b", state), self.service(f"{table}b")
+        first.startService()
+        self.assertIn("the state is in use", str(self.assertRaises(PlatformError, second.startService)))
+        third.startService()
+        for each in (first, third):
+            each.stopService()
+
+    def test_folder_that_can_not_be_written_stops_nobody(self) -> None:
+        """Nothing can be kept there either; that is said."""
+        file = Path(self.mktemp())
+        file.write_text("")
+        service = self.service(f"test{os.getpid()}", str(file / "held"))
+        with capturedLogs() as events:
+            service.startService()
+        service.stopService()
+        self.assertIn("nothing will be kept", events[0]["log_format"])

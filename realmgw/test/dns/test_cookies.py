@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
-from realmgw.dns.cookies import MOST_REMEMBERED, Cookies, read_secrets
-from realmgw.errors import MalformedError
+from realmgw.dns.cookies import MOST_REMEMBERED, Cookies
 
 SECRET = bytes.fromhex("e5e973e5a6b2a43f48e7dc849e37bfcf")
 CLIENT = bytes.fromhex("2464c4abcf10c957")
@@ -182,18 +181,3 @@ class RotationTests(CookiesTestCase):
         self.assertFalse(cookies.proves(own, ADDRESS, now=1.0))
         cookies.regard(settings.Cookies(), (), now=2.0)
         self.assertTrue(cookies.proves(own, ADDRESS, now=2.0))
-
-
-class SecretsFileTests(SynchronousTestCase):
-    """A file of shared secrets."""
-
-    def test_has_one_on_each_line(self) -> None:
-        """Comments and empty lines do not count."""
-        text = f"# since May\n{SECRET.hex()}\n\n{'0' * 32}  # the one before\n"
-        self.assertEqual(read_secrets(text), (SECRET, bytes(16)))
-
-    def test_says_which_line_is_wrong(self) -> None:
-        """Too short, too long, no digits."""
-        for line in ("00", "0" * 34, "x" * 32):
-            error = self.assertRaises(MalformedError, read_secrets, f"{SECRET.hex()}\n{line}\n")
-            self.assertIn("line 2", str(error))

@@ -14,11 +14,11 @@ import dns.query
 from twisted.internet import reactor, threads
 from twisted.trial.unittest import TestCase
 
+from realmgw import config
 from realmgw.config import settings
 from realmgw.config.steps import Steps
 from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
-from realmgw.errors import PlatformError
 from realmgw.subscribers.register import Changes
 from realmgw.test.dns import realm
 from realmgw.test.dns.test_service import LOOPBACK, PATIENCE, free_ports, make_settings
@@ -47,7 +47,7 @@ class ChallengeTests(TestCase):
 
     def start(self, made: settings.Settings) -> DnsService:
         """Starts a service; it is stopped after the test."""
-        service = DnsService(made, realm.directory(), self.allocator, reactor, time.monotonic)
+        service = DnsService(made, realm.directory(), self.allocator, reactor, time.monotonic, config.secrets(made))
         service.startService()
         self.addCleanup(service.stopService)
         return service
@@ -89,20 +89,8 @@ class ChallengeTests(TestCase):
         """With these settings."""
 
         def steps() -> Steps[None]:
-            prepared = yield from service.prepare(made, realm.directory(), NO_CHANGES)
+            prepared = yield from service.prepare(made, realm.directory(), NO_CHANGES, config.secrets(made))
             yield from service.commit(prepared)
 
         for _ in steps():
             pass
-
-    async def test_says_what_is_wrong_with_the_file_of_secrets(self) -> None:
-        """It is not there, empty, or has something else in it: nothing is bound, and a reload is refused."""
-        missing, empty, wrong = Path(self.mktemp()), Path(self.mktemp()), Path(self.mktemp())
-        empty.write_text("# none\n")
-        wrong.write_text("secret\n")
-        running = self.start(self.make())
-        for path, said in ((missing, "No such file"), (empty, "no secret"), (wrong, "line 1")):
-            made = self.make(path)
-            service = DnsService(made, realm.directory(), self.allocator, reactor, time.monotonic)
-            self.assertIn(said, str(self.assertRaises(PlatformError, service.startService)))
-            self.assertIn(said, str(self.assertRaises(PlatformError, self.reload, running, made)))

@@ -90,9 +90,9 @@ class TemplateTests(SynchronousTestCase):
         """An address that is none is found before anything is written."""
         error = self.assertRaises(ConfigurationError, Template(TEMPLATE, "t").check, range(1, 300))
         self.assertIn("t (number 299):4:", error.problems[0])
-        high = Template(PLAIN.replace("10.0.0.0", "255.255.255.250"), "t")
+        high = Template(PLAIN.replace("10.0.0.0", "223.255.255.250"), "t")
         error = self.assertRaises(ConfigurationError, high.check, range(1, 10))
-        self.assertIn("t (number 9):1:1: ", error.problems[0])
+        self.assertIn("t (number 9):1:27: ", error.problems[0])
 
     def test_what_does_not_differ_is_told(self) -> None:
         """Names and addresses."""

@@ -1,0 +1,43 @@
+"""How many files a gateway may have open at once: connections are files, too."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+
+from realmgw.config.settings import DnsFace, Settings
+
+CONTROL_CONNECTIONS = 64
+"""Of operators and their programs, at once."""
+OTHERS = 192
+"""Files that every gateway has open: programs and libraries, the kernel's queue and netlink, databases, a reload's."""
+
+
+def open_files(settings: Settings) -> int:
+    """How many files the gateway may need at once."""
+    faces = _faces(settings)
+    sockets = 2 * sum(len(face.listen) for face in faces)
+    return OTHERS + CONTROL_CONNECTIONS + sockets + sum(face.tcp_connections for face in faces)
+
+
+def refusals(settings: Settings) -> Iterator[str]:
+    """What is wrong with the limit of open files that this process has, and what to do."""
+    wanted, (_, most) = open_files(settings), resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most not in (resource.RLIM_INFINITY, -1) and most < wanted:
+        connections = sum(face.tcp_connections for face in _faces(settings))
+        yield (
+            f"{wanted} files may be open at once ({connections} TCP connections and {wanted - connections} others), and"
+            f" this process may open {most}: raise its limit (LimitNOFILE= of a unit, ulimit -Hn), or lower"
+            " tcp_connections in dns.wan and dns.lan"
+        )
+
+
+def _faces(settings: Settings) -> list[DnsFace]:
+    return [face for face in (settings.dns.wan, settings.dns.lan) if face.listen]
+
+
+def raise_limit(settings: Settings) -> None:
+    """Let this process open as many files as it may need, if nothing in `refusals` speaks against it."""
+    wanted, (now, most) = open_files(settings), resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now not in (resource.RLIM_INFINITY, -1) and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

@@ -1,0 +1,80 @@
+"""Files that the main file names and that are no YAML: secrets of DNS cookies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from realmgw.config.disk import read
+from realmgw.config.files import load
+from realmgw.config.settings import Settings
+from realmgw.errors import ConfigurationError, MalformedError
+
+SECRET_LENGTH = 16  # octets
+"""Of a secret of DNS cookies."""
+LONGEST = 2**16  # octets
+"""Of a file of secrets."""
+
+
+@attrs.frozen
+class Written:
+    """All that is written in the main file and in files that it names, but for subscribers."""
+
+    settings: Settings
+    """The main file."""
+    secrets: tuple[bytes, ...] = ()
+    """Of DNS cookies, shared with other servers; empty: the gateway makes its own."""
+
+
+def load_all(path: Path) -> Written:
+    """Reads the main file, its drop-ins, and the files that they name. It may take its time.
+
+    Args:
+        path: The main file.
+
+    Raises:
+        ConfigurationError: Something cannot be used; every problem is in it.
+    """
+    settings = load(path)
+    return Written(settings, secrets(settings))
+
+
+def secrets(settings: Settings) -> tuple[bytes, ...]:
+    """The secrets of DNS cookies that other servers have, too; none without such a file.
+
+    Raises:
+        ConfigurationError: The file can not be used.
+    """
+    path = settings.dns.cookies.secret_file
+    if path is None:
+        return ()
+    try:
+        found = parse_secrets(read(path, LONGEST).decode())
+    except OSError as error:
+        raise ConfigurationError((f"dns.cookies.secret_file: {path} can not be read: {error.strerror}",)) from None
+    except (UnicodeDecodeError, MalformedError) as error:
+        raise ConfigurationError((f"dns.cookies.secret_file: {path}: {error}",)) from None
+    if not found:
+        raise ConfigurationError((f"dns.cookies.secret_file: {path}: there is no secret in it",))
+    return found
+
+
+def parse_secrets(text: str) -> tuple[bytes, ...]:
+    """The secrets in a file: one on each line, in hexadecimal; empty lines and what follows `#` do not count.
+
+    Raises:
+        MalformedError: A line is something else.
+    """
+    lines = enumerate((line.partition("#")[0].strip() for line in text.splitlines()), 1)
+    return tuple(_secret(number, line) for number, line in lines if line)
+
+
+def _secret(number: int, line: str) -> bytes:
+    try:
+        secret = bytes.fromhex(line)
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_LENGTH:
+        raise MalformedError(f"line {number}: a secret is {SECRET_LENGTH * 2} hexadecimal digits")
+    return secret

@@ -1,0 +1,239 @@
+"""What a start needs of the machine, beside what is written: files, users, interfaces, addresses, ports, limits.
+
+`realmgw check` and the start look at the same things by the same functions, so that the one does not pass what the
+other refuses. From another machine, or as another user, not everything can be seen: then it is said what was not.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Callable, Collection, Iterator
+from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
+from pathlib import Path
+
+import attrs
+
+from realmgw import config
+from realmgw.config import limits, port
+from realmgw.config.settings import Address, Endpoint, Network, Settings
+from realmgw.control.port import Place, group_number, is_root, unwritable
+from realmgw.datapath import capabilities, client, links
+from realmgw.datapath.apply import Kernel
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.subscribers.port import token, trust
+from realmgw.subscribers.reach import NOWHERE, Around
+
+LONGEST_SOCKET = 107  # octets
+"""Of a unix socket's path (sun_path, without the zero octet at its end)."""
+
+
+@attrs.define
+class Examined:
+    """What was found; a line each."""
+
+    refused: list[str] = attrs.Factory(list)
+    """Why the gateway can not start."""
+    wrong: list[str] = attrs.Factory(list)
+    """What does not stop a gateway, and is not as it should be."""
+    unseen: list[str] = attrs.Factory(list)
+    """What could not be looked at, and where or how it can."""
+
+
+def examine(settings: Settings, *, starting: bool = False) -> Examined:
+    """Look at everything that a start would need.
+
+    Args:
+        settings: What is written.
+        starting: This is the start, on this machine and as this user: what can not be had is refused. The kernel's
+            features are looked at when the rules are placed.
+    """
+    found, running = Examined(), _running(settings)
+    if starting and running:
+        return Examined([running])
+    _look_at_files(settings, found)
+    _look_at_folders(settings, found)
+    try:
+        with client.route_socket() as netlink:
+            there, routers = client.addresses(netlink), client.routers(netlink)
+    except RealmGatewayError as error:
+        found.unseen.append(f"interfaces, addresses and ports: {error}")
+        return found
+    if not (starting or is_here(settings, there)):
+        found.unseen.append(
+            "interfaces, addresses, ports, limits and the kernel: this machine is not the gateway, it has neither the"
+            f" interfaces {', '.join(_interfaces(settings))} nor an address that DNS listens at; see there"
+        )
+        return found
+    _look_at_links(settings, there, routers, found)
+    found.refused += limits.refusals(settings)
+    _look_at_ports(settings, found, starting=starting, running=bool(running))
+    return found
+
+
+def refuse(settings: Settings) -> Examined:
+    """`examine` for a start.
+
+    Raises:
+        ConfigurationError: The gateway can not start here; every reason is in it.
+    """
+    found = examine(settings, starting=True)
+    if found.refused:
+        raise ConfigurationError(tuple(found.refused))
+    limits.raise_limit(settings)
+    return found
+
+
+def load(path: Path) -> config.Written:
+    """`config.load_all` for a gateway that runs: what the machine has no room for is refused as what is written wrong.
+
+    Raises:
+        ConfigurationError: It can not be used.
+    """
+    written = config.load_all(path)
+    refused = tuple(limits.refusals(written.settings))
+    if refused:
+        raise ConfigurationError(refused)
+    limits.raise_limit(written.settings)
+    return written
+
+
+def around(settings: Settings) -> Around:
+    """What is around the gateway, if this machine is it."""
+    try:
+        with client.route_socket() as netlink:
+            there = client.addresses(netlink)
+            if not is_here(settings, there) or links.missing_interfaces(settings.interfaces, there):
+                return NOWHERE
+            reached = [client.networks_behind(netlink, name) for name in settings.interfaces.lan]
+            own = (address.ip for addresses in there.values() for address in addresses)
+            return Around(
+                frozenset(each for each in own if isinstance(each, IPv4Address)),
+                frozenset(each for each in client.routers(netlink) if isinstance(each, IPv4Address)),
+                tuple(network for network in _networks(settings, there) if isinstance(network, IPv4Network)),
+                tuple(chain.from_iterable(reached)) if all(reached) else (),
+            )
+    except RealmGatewayError:
+        return NOWHERE
+
+
+def _networks(settings: Settings, there: links.Addresses) -> Iterator[Network]:
+    """The networks of the LAN interfaces."""
+    return (address.network for name in settings.interfaces.lan for address in there[name])
+
+
+def is_here(settings: Settings, there: links.Addresses) -> bool:
+    """Whether this machine is the gateway: it has an address that DNS listens at, or all interfaces."""
+    own = {address.ip for addresses in there.values() for address in addresses}
+    return any(each.address in own for each in _endpoints(settings)) or all(
+        name in there for name in _interfaces(settings)
+    )
+
+
+def _interfaces(settings: Settings) -> tuple[str, ...]:
+    return settings.interfaces.wan, *settings.interfaces.lan
+
+
+def _endpoints(settings: Settings) -> tuple[Endpoint, ...]:
+    return *settings.dns.wan.listen, *settings.dns.lan.listen
+
+
+def _look_at_files(settings: Settings, found: Examined) -> None:
+    """Files that the main file names; the secrets were told of one by one."""
+    secret, repository = settings.dns.cookies.secret_file, settings.repository
+    _try(found.refused, lambda: config.secrets(settings))
+    _try(found.refused, lambda: trust(repository.ca_file) if repository.url else None)
+    bearer = repository.token_file
+    if bearer is not None:
+        _try(found.wrong, lambda: token(bearer), "repository.token_file: ")
+    for key, path in (("dns.cookies.secret_file", secret), ("repository.token_file", bearer)):
+        if path is not None and _is_public(path):
+            found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
+
+
+def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None:
+    try:
+        look()
+    except RealmGatewayError as error:
+        lines += [f"{before}{line}" for line in str(error).splitlines()]
+
+
+def _is_public(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _look_at_folders(settings: Settings, found: Examined) -> None:
+    """Where the gateway makes files, and who may use its socket."""
+    path, group = settings.control.socket, settings.control.group
+    length = len(bytes(path))
+    if length > LONGEST_SOCKET:
+        found.refused.append(f"control.socket: {path} has {length} octets: write one of at most {LONGEST_SOCKET}")
+    elif path.exists() and not path.is_socket():
+        found.refused.append(f"control.socket: {path} is no socket: remove it, or write another path")
+    if group is not None:
+        _try(found.refused, lambda: group_number(group))
+    for key, folder, lines in (("control.socket", path.parent, found.refused), ("state", settings.state, found.wrong)):
+        why = unwritable(folder)
+        if why and not is_root():
+            found.unseen.append(f"{key}: whether the gateway may write in {folder}: {why} (you are not root)")
+        elif why:
+            lines.append(f"{key}: {why}: nothing can be kept there" if key == "state" else f"{key}: {why}")
+
+
+def _look_at_links(settings: Settings, there: links.Addresses, routers: Collection[Address], found: Examined) -> None:
+    missing = links.missing_interfaces(settings.interfaces, there)
+    found.refused += missing
+    if not missing:
+        _try(found.refused, lambda: links.check_pool(settings.pools, settings.interfaces, there, routers))
+
+
+def _look_at_ports(settings: Settings, found: Examined, *, starting: bool, running: bool) -> None:
+    """Ports are tried, and the kernel, unless a gateway runs that has them."""
+    privileges = capabilities.effective(Path("/proc/self/status").read_text())
+    lowest = client.read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0
+    held = capabilities.Capabilities(privileges, lowest)
+    for transport, endpoint, number in _taken(settings):
+        is_ours = running and number == errno.EADDRINUSE
+        is_forbidden = not starting and number in (errno.EACCES, errno.EPERM)
+        if not (is_ours or is_forbidden):
+            found.refused.append(port.refusal(transport, endpoint, number))
+    if not held.has(capabilities.CAP_NET_ADMIN) and starting:
+        found.refused += capabilities.problems(held)
+    elif not held.has(capabilities.CAP_NET_ADMIN):
+        found.unseen.append("the kernel, and ports below 1024: only root can try them; run this as root")
+    elif not (running or starting):
+        found.refused += _of_kernel(settings)
+
+
+def _running(settings: Settings) -> str:
+    """What is said of a gateway that has the table; empty when there is none, or the kernel does not tell."""
+    try:
+        return Place(settings.datapath.table).refusal() or ""
+    except OSError:
+        return ""
+
+
+def _taken(settings: Settings) -> Iterator[tuple[str, Endpoint, int]]:
+    """What can not be listened at, with the operating system's error."""
+    for endpoint in _endpoints(settings):
+        for transport in ("UDP", "TCP"):
+            number = port.attempt(transport, endpoint)
+            if number:
+                yield transport, endpoint, number
+
+
+def _of_kernel(settings: Settings) -> Iterator[str]:
+    """What the kernel lacks; nothing is left behind."""
+    kernel = Kernel(settings)
+    try:
+        found = kernel.probe()
+        ports = tuple(endpoint.port for endpoint in _endpoints(settings))
+        yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat)
+    except PlatformError as error:
+        yield str(error)
+    finally:
+        kernel.close()

@@ -1,0 +1,172 @@
+"""What a gateway has for itself in a network namespace, where its table is, and no stranger can take or block.
+
+An abstract unix socket belongs to the network namespace, whatever folders a process sees, and ends with the process.
+Anybody may bind one of any name, though. So a name here is never wanted for itself: each gateway binds one of its own,
+and then looks at all those that begin alike. Those of strangers do not count: the kernel tells whose a socket is.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import secrets
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from realmgw.config.disk import HeldError
+from realmgw.errors import PlatformError
+
+_PREFIX = b"\0realmgw/"
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_REQUEST_DUMP = 0x301
+_EVERY_STATE = 0xFFFFFFFF
+_SHOW_NAME, _SHOW_UID = 0x01, 0x40
+_NAME, _UID = 0, 7
+"""Attributes of an answer."""
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_QUESTION = struct.Struct("=BBHIIIII")  # family, protocol, pad, states, inode, show, cookie
+_ANSWER = 16  # octets
+"""Before the attributes."""
+_ATTRIBUTE = struct.Struct("=HH")  # length, type
+_MOST = 1 << 16  # octets
+"""In one datagram."""
+_PATIENCE = 2.0  # seconds
+
+
+@attrs.frozen
+class Named:
+    """An abstract unix socket of this network namespace."""
+
+    name: bytes
+    """With the zero octet that it begins with."""
+    user: int
+    """Whose it is."""
+
+
+class Place:
+    """The place of the one gateway that has a table in a network namespace.
+
+    Two that try at the very same moment may both be refused.
+
+    Args:
+        table: The name of the nftables table.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._socket: socket.socket | None = None
+
+    def take(self) -> None:
+        """Have it from now on. Never waits for anybody.
+
+        Raises:
+            HeldError: A gateway has it; the text says which.
+            PlatformError: The kernel does not tell whether one has; then it is had all the same.
+        """
+        name = b"%s%s/%d-%s" % (_PREFIX, self._table.encode(), os.getpid(), secrets.token_hex(8).encode())
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self._socket.bind(name)  # it never listens: there is nothing to connect to
+            refusal = self.refusal(name)
+        except OSError as error:
+            raise PlatformError(f"it can not be seen who has the table {self._table}: {error.strerror}") from None
+        if refusal is not None:
+            self.release()
+            raise HeldError(refusal)
+
+    def refusal(self, own: bytes = b"") -> str | None:
+        """Why it can not be had: a process has it, other than by the socket of the name `own`; None when none has.
+
+        Raises:
+            OSError: The kernel does not tell.
+        """
+        other = self._other(own)
+        if other is None:
+            return None
+        return (
+            f"another gateway has the table {self._table} here already (process {other}): stop it first, or give this"
+            " one another datapath.table"
+        )
+
+    def release(self) -> None:
+        """Leave it to others; nothing happens where it is not had."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _other(self, own: bytes) -> str | None:
+        ours = b"%s%s/" % (_PREFIX, self._table.encode())
+        for each in sockets():
+            if each.name.startswith(ours) and each.name != own and each.user in (0, os.geteuid()):
+                return each.name[len(ours) :].decode("ascii", "replace").partition("-")[0]
+        return None
+
+
+def sockets() -> Iterator[Named]:
+    """Every abstract unix socket of this network namespace.
+
+    Raises:
+        OSError: The kernel does not tell (CONFIG_UNIX_DIAG).
+    """
+    asked = _QUESTION.pack(socket.AF_UNIX, 0, 0, _EVERY_STATE, 0, _SHOW_NAME | _SHOW_UID, 0, 0)
+    head = _HEADER.pack(_HEADER.size + len(asked), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
+        netlink.settimeout(_PATIENCE)
+        netlink.sendto(head + asked, (0, 0))
+        while True:
+            for kind, body in _messages(netlink.recv(_MOST)):
+                if kind == _NLMSG_DONE:
+                    return
+                if kind == _NLMSG_ERROR:
+                    number = -int.from_bytes(body[:4], "little" if struct.pack("=H", 1)[0] else "big", signed=True)
+                    raise OSError(number, os.strerror(number))
+                found = dict(_attributes(body[_ANSWER:]))
+                if found.get(_NAME, b"").startswith(b"\0"):
+                    yield Named(found[_NAME], int(struct.unpack("=I", found[_UID])[0]) if _UID in found else -1)
+
+
+def _messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    while offset + _HEADER.size <= len(datagram):
+        length, kind, *_ = _HEADER.unpack_from(datagram, offset)
+        yield kind, datagram[offset + _HEADER.size : offset + length]
+        offset += max(length, _HEADER.size) + 3 & ~3
+
+
+def _attributes(body: bytes) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, offset)
+        yield kind, body[offset + _ATTRIBUTE.size : offset + length]
+        offset += max(length, _ATTRIBUTE.size) + 3 & ~3
+
+
+def is_root() -> bool:
+    """Whether this process may do everything that a user's permissions are asked for."""
+    return os.geteuid() == 0
+
+
+def group_number(name: str) -> int:
+    """The number of a group of users.
+
+    Raises:
+        PlatformError: There is none of that name; the text says what to do.
+    """
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
+
+
+def unwritable(folder: Path) -> str:
+    """Why files can not be made in a folder, which is made if it is missing; empty if they can."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"{there} can not be written"

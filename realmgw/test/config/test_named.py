@@ -1,0 +1,62 @@
+"""Tests for `realmgw.config.named`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.named import load_all, parse_secrets
+from realmgw.errors import ConfigurationError, MalformedError
+from realmgw.test.config.test_schema import MINIMAL
+
+SECRET = bytes(range(16))
+
+
+class SecretsTests(SynchronousTestCase):
+    """A file of shared secrets."""
+
+    def test_has_one_on_each_line(self) -> None:
+        """Comments and empty lines do not count."""
+        text = f"# since May\n{SECRET.hex()}\n\n{'0' * 32}  # the one before\n"
+        self.assertEqual(parse_secrets(text), (SECRET, bytes(16)))
+
+    def test_says_which_line_is_wrong(self) -> None:
+        """Too short, too long, no digits."""
+        for line in ("00", "0" * 34, "x" * 32):
+            error = self.assertRaises(MalformedError, parse_secrets, f"{SECRET.hex()}\n{line}\n")
+            self.assertIn("line 2", str(error))
+
+
+class LoadTests(SynchronousTestCase):
+    """The main file with what it names."""
+
+    def setUp(self) -> None:
+        """A main file that names a file of secrets."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.main, self.secrets = folder / "realmgw.yaml", folder / "secrets"
+        self.main.write_text(MINIMAL.replace("dns: {", "dns: {cookies: {secret_file: secrets}, "))
+
+    def problem(self) -> str:
+        """Why it can not be used."""
+        return str(self.assertRaises(ConfigurationError, load_all, self.main))
+
+    def test_reads_the_secrets(self) -> None:
+        """Beside the main file, where it names them."""
+        self.secrets.write_text(SECRET.hex())
+        self.assertEqual(load_all(self.main).secrets, (SECRET,))
+
+    def test_file_that_can_not_be_used_is_a_problem(self) -> None:
+        """It is not there, is no file, has no secret, or none that is one; nothing is waited for."""
+        self.assertIn("can not be read: No such file", self.problem())
+        self.secrets.write_text("# none\n")
+        self.assertIn("there is no secret in it", self.problem())
+        self.secrets.write_text("00")
+        self.assertIn("line 1: a secret is 32 hexadecimal digits", self.problem())
+        self.secrets.write_bytes(b"\xff")
+        self.assertIn("secrets: 'utf-8' codec", self.problem())
+        self.secrets.unlink()
+        os.mkfifo(self.secrets)
+        self.assertIn("not a regular file, but a pipe", self.problem())

@@ -1,0 +1,176 @@
+"""What `realmgw check` says on the gateway itself, and a start of the same: they agree."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from realmgw import config
+from realmgw.control.examination import examine
+from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCase
+
+NOBODY = 65534
+
+
+class AgreementTests(StartingTestCase):
+    """`check` refuses what a start refuses, in the same words."""
+
+    def check(self, **options: Any) -> tuple[int, str]:
+        """The status of `realmgw check`, and what it says."""
+        ended = self.run_program("realmgw", "check", "--config", str(self.main), **options)
+        return ended.status, ended.told
+
+    def assert_refused(self, *said: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Both say these words."""
+        self.write(settings)
+        written = config.load(self.main)
+        for told in (examine(written).refused, examine(written, starting=True).refused):
+            for each in said:
+                self.assertIn(each, "\n".join(told))
+
+    def assert_ends(self, said: str, **options: Any) -> None:
+        """Both processes end with status 1 and these words, without a traceback."""
+        for status, told in (self.check(**options), self.started(**options)):
+            self.assertEqual((status, "Traceback" in told), (1, False), told)
+            self.assertIn(said, told)
+
+    def started(self, **options: Any) -> tuple[int, str]:
+        """The status of a start that is refused, and what it says."""
+        ended = self.ended(self.twistd(**options))
+        return ended.status, ended.told
+
+    def dns(self, **more: Any) -> dict[str, Any]:
+        """Settings of DNS with more keys."""
+        return {"dns": {**SETTINGS["dns"], **more}}
+
+    def test_all_is_well(self) -> None:
+        """Then both say so, before the gateway runs and while it does."""
+        self.assertEqual(self.check()[0], 0)
+        self.start()
+        status, told = self.check()
+        self.assertEqual((status, told.splitlines()[-1]), (0, "No problems."), told)
+
+    def test_interface_that_is_misspelt(self) -> None:
+        """Those that there are are named."""
+        self.assert_refused(
+            "interfaces.wan: there is no interface wann0 (there are lan0, lan1, lo, wan0, wan1)",
+            "interfaces.lan: there is no interface lna0",
+            settings={"interfaces": {"wan": "wann0", "lan": ["lna0"]}},
+        )
+
+    def test_address_that_dns_listens_at_and_nobody_has(self) -> None:
+        """By UDP and by TCP."""
+        subprocess.run(["ip", "address", "del", f"{WAN}/24", "dev", "wan0"], check=True)
+        self.assert_refused(f"UDP {WAN} port 53: no interface of this machine has that address", f"TCP {WAN}")
+        self.assert_ends(f"UDP {WAN} port 53: no interface of this machine has that address")
+
+    def test_port_that_another_program_has(self) -> None:
+        """One of both transports suffices; a wildcard counts."""
+        with socket.socket() as taken:
+            taken.bind(("0.0.0.0", 53))
+            taken.listen()
+            self.assert_refused(f"TCP {WAN} port 53: another program has it", f"TCP {LAN} port 53")
+
+    def test_secrets_that_are_not_there(self) -> None:
+        """Or too short."""
+        settings = self.dns(cookies={"secret_file": "secrets"})
+        self.assert_refused("dns.cookies.secret_file: ", "No such file", settings=settings)
+        (self.folder / "secrets").write_text("0123\n")
+        self.assert_refused("line 1: a secret is 32 hexadecimal digits", settings=settings)
+
+    def test_certificates_that_are_not_there(self) -> None:
+        """The repository's."""
+        repository = {"url": "https://192.0.2.9", "ca_file": "ca.pem"}
+        self.assert_refused("ca.pem can not be read as certificates: No such", settings={"repository": repository})
+
+    def test_group_that_is_not_there(self) -> None:
+        """With what to do."""
+        control = {"socket": "control.sock", "group": "nobody-has-this"}
+        self.assert_refused("control.group: there is no group nobody-has-this", settings={"control": control})
+
+    def test_socket_that_can_not_be_made(self) -> None:
+        """Its path is too long, something else is there, or its folder is none."""
+        self.assert_refused("octets: write one of at most 107", settings={"control": {"socket": "x" * 108}})
+        self.assert_refused("is no socket: remove it", settings={"control": {"socket": "realmgw.yaml"}})
+        self.assert_refused("is no folder", settings={"control": {"socket": "realmgw.yaml/control.sock"}})
+
+    def test_router_in_the_pool(self) -> None:
+        """We would answer ARP in its place."""
+        subprocess.run(["ip", "route", "add", "default", "via", "192.0.2.4"], check=True)
+        self.assert_refused("holds 192.0.2.4, the router that our default route goes by")
+
+    def test_loopback_is_no_side(self) -> None:
+        """It leads nowhere."""
+        self.write({"interfaces": {"wan": "wan0", "lan": ["lo"]}})
+        self.assert_ends("lo leads nowhere but to this machine itself")
+
+    def test_too_few_open_files(self) -> None:
+        """The numbers are told; the soft limit alone is raised."""
+        self.assert_ends("and this process may open 64: raise its limit", preexec_fn=_limit(64, 64))
+        self.start(preexec_fn=_limit(64, 4096))
+
+    def test_what_is_not_as_it_should_be_and_stops_nobody(self) -> None:
+        """A token that is not there yet, or that everybody may read: `check` says it, a start goes on."""
+        self.write({"repository": {"url": "http://127.0.0.1:9", "token_file": "token"}})
+        self.assertIn("repository.token_file: ", self.check()[1])
+        (self.folder / "token").write_text("x" * 20)
+        (self.folder / "token").chmod(0o644)
+        status, told = self.check()
+        self.assertEqual(status, 1)
+        self.assertIn("everybody on this machine may read", told)
+        self.start()
+
+    def test_another_user_is_told_what_could_not_be_looked_at(self) -> None:
+        """The rest is checked, and is well."""
+        for path in (self.folder, *self.folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        self.folder.chmod(0o755)
+        status, told = self.check(user=NOBODY, group=NOBODY)
+        self.assertEqual(status, 0, told)
+        self.assertIn("Not looked at: the kernel, and ports below 1024", told)
+
+    def test_other_machine_is_told_what_could_not_be_looked_at(self) -> None:
+        """It has neither interfaces nor addresses of the gateway."""
+        for link in ("wan0", "lan0"):
+            subprocess.run(["ip", "link", "del", link], check=True)
+        status, told = self.check()
+        self.assertEqual(status, 0, told)
+        self.assertIn("this machine is not the gateway", told)
+
+    def test_hosts_at_addresses_that_no_host_can_have(self) -> None:
+        """Each is told with its place, by `check` and by a start, and the others are served."""
+        subprocess.run(["ip", "route", "add", "default", "via", "192.0.2.254"], check=True)
+        wrong = ("127.0.0.1", "8.8.8.8", "192.168.0.255", "192.168.0.0", "192.0.2.254", LAN, WAN, "240.0.0.1")
+        for number, address in enumerate(wrong):
+            self.subscriber(f"wrong{number}.example.org", address)
+        status, told = self.check()
+        self.assertEqual((status, told.splitlines()[-1]), (1, f"{len(wrong)} problems."), told)
+        for number, address in enumerate(wrong):
+            self.assertRegex(told, rf"wrong{number}.example.org.yaml:1:\d+: '?{address}'? ")
+        self.start()
+        self.assertEqual((self.status()["hosts"], len(self.status()["problems"])), (1, len(wrong)))
+        added = self.run_program(
+            "realmgw", "subscribers", "add", "a.example.org", "--address", "192.168.0.255", "--config", str(self.main)
+        )
+        self.assertEqual((added.status, "stands for the network" in added.told), (1, True), added.told)
+
+    def test_check_leaves_nothing_behind(self) -> None:
+        """Neither rules nor files."""
+        before = (self.rules(), sorted(self.folder.rglob("*")))
+        self.check()
+        self.assertEqual((self.rules(), sorted(self.folder.rglob("*"))), before)
+
+    def rules(self) -> str:
+        """What the kernel has."""
+        found = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+        chains = subprocess.run(["iptables-save"], check=True, capture_output=True, text=True).stdout
+        return found + "".join(line for line in chains.splitlines(keepends=True) if not line.startswith("#"))
+
+
+def _limit(soft: int, hard: int) -> Any:
+    """Sets how many files a process may open."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
