@@ -9,16 +9,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
-from realmgw import __version__, config
+from realmgw import config
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
@@ -31,20 +32,25 @@ from realmgw.config.disk import Hold
 from realmgw.config.service import Reading
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
+from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
+from realmgw.control.counting import Counting
 from realmgw.control.examination import around, load, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
-from realmgw.control.reputation import Reputations, policy_counts
-from realmgw.control.running import Running
+from realmgw.control.lines import Backends
+from realmgw.control.reputation import Reputations
+from realmgw.control.running import Running, notes_of
 from realmgw.control.server import ControlService, SoleService
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.client import networks_of
 from realmgw.datapath.service import DatapathService, KernelThread
-from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
-from realmgw.errors import PlatformError, Reason
+from realmgw.errors import PlatformError
+from realmgw.log.port import Log
+from realmgw.log.service import LogService
 from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.disk import LastGood
 from realmgw.subscribers.folders import Folders
@@ -59,6 +65,7 @@ refer to each other, is rare enough to come to half a million objects once in a 
 ROWS = 2
 """So many times `allocation.max_groups` reputations are kept: groups, and the clients that they named."""
 
+T = TypeVar("T")
 _log = Logger()
 
 
@@ -74,9 +81,15 @@ class Options(UsageOptions):
         ("purge", None, "On stop, remove everything of ours from the kernel, established flows too."),
     )
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self.begun = monotonic()
+        self.log = Log()
+
     def postOptions(self) -> None:
-        """See `regard_pid_file`."""
+        """See `regard_pid_file`; the log goes where twistd is told."""
         regard_pid_file(self)
+        self.log = Log(self.parent)
 
 
 @refusing
@@ -94,6 +107,7 @@ def make_service(options: Options) -> IService:
             message has every problem.
     """
     loaded = config.load_or_last_good(Path(options["config"]))
+    options.log.regard(loaded.settings.logging)
     for line in refuse(loaded.settings).wrong:
         _log.warn("{line}", line=line)
     if loaded.from_last_good:
@@ -145,32 +159,26 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
-    dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets)
+    dns = DnsService(
+        settings, directory, allocator, reactor, monotonic, secrets, lambda names: thread.call(networks_of, names)
+    )
     health = Health(monotonic, _trouble_began, _trouble_ended)
     book, elsewhere = Book(allocator.askers), partial(Readers().call, reactor=reactor)
     keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
-    regard, keep = partial(_regard, strays, gate, keeping), partial(_keep, running, thread)
+    regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
     read, tell = _reading(reactor), partial(_tell_written, health)
     parts = Parts(datapath, allocator, dns, regard, keep, read, tell, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
-    insight = Insight(
-        running=running,
-        health=health,
-        allocator=allocator,
-        reputations=Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic),
-        explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
-        counts=partial(_counts, allocator, gate, dns, datapath, reloader, keeping),
-        plan=reloader.plan,
-        reload=reloader.reload,
-        purge=datapath.purge,
-        monotonic=monotonic,
-        since=monotonic(),
-    )
-    gateway = OrderedService(partial(_report, running, process, health, thread), process.fail)
+    counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
+    made = _Made(running, health, allocator, book, dns, datapath, reloader, counting)
+    says = _Says(made, options.begun)
+    gateway = OrderedService(partial(_report, made, says, process, thread), process.fail, says.stopped)
+    gateway.log = options.log
     for part in (
         process,
+        LogService(options.log, says.summary, reactor),
         SoleService(settings.datapath.table, _state_hold(running)),
-        ControlService(settings.control, Gateway(insight), reactor, running.path),
+        ControlService(settings.control, Gateway(_insight(made)), reactor, running.path),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic),
         keeping,
@@ -181,6 +189,9 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         *_repositories(running, reloader, reactor),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
+        counting.take(part)
+    counting.add("subscribers", running.folders.counts)
+    counting.add("reloads", reloader.counts)
     return gateway
 
 
@@ -193,6 +204,46 @@ def _state_hold(running: Running) -> Hold:
 def _last_good(path: Path, settings: Settings) -> LastGood:
     """Where it is kept what subscriber files said when they were good last."""
     return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
+
+
+@attrs.frozen(eq=False)
+class _Made:
+    """Parts that the operator's side looks into."""
+
+    running: Running
+    """What runs."""
+    health: Health
+    """What is wrong."""
+    allocator: Allocator
+    """The pool."""
+    book: Book
+    """Where reputations are kept."""
+    dns: DnsService
+    """Answers."""
+    datapath: DatapathService
+    """The kernel's side."""
+    reloader: Reloader
+    """Reloads."""
+    counting: Counting
+    """What is counted."""
+
+
+def _insight(made: _Made) -> Insight:
+    """What the command layer sees of the gateway, and can have it do."""
+    allocator, dns, reloader = made.allocator, made.dns, made.reloader
+    return Insight(
+        running=made.running,
+        health=made.health,
+        allocator=allocator,
+        reputations=Reputations(allocator.groups, allocator.requestors, made.book, reloader.drive, monotonic),
+        explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
+        counting=made.counting,
+        plan=reloader.plan,
+        reload=reloader.reload,
+        purge=made.datapath.purge,
+        monotonic=monotonic,
+        since=monotonic(),
+    )
 
 
 def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:
@@ -220,8 +271,9 @@ def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
     return lambda path: reading.call(load, path)
 
 
-def _regard(strays: Strays, gate: Gate, keeping: ReputationService, new: Settings) -> None:
+def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
     """What a reload means for parts that have no other business with it."""
+    log.regard(new.logging)
     strays.regard(new.admission)
     gate.regard(new.datapath.reject_rate)
     keeping.regard(ROWS * new.allocation.max_groups)
@@ -235,6 +287,12 @@ def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[Re
         return []
     repository = rest_repository(settings.repository, settings.state, reactor, random.random)
     return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
+
+
+def _in_thread(reactor: Any, function: Callable[[], T]) -> Deferred[T]:
+    """What a function returns that blocks for a moment, and may not have to wait for the kernel's thread."""
+    done: Deferred[T] = deferToThreadPool(reactor, reactor.getThreadPool(), function)
+    return done
 
 
 def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:
@@ -255,40 +313,6 @@ def _reactor() -> Any:
     return reactor
 
 
-def _counts(
-    allocator: Allocator,
-    gate: Gate,
-    dns: DnsService,
-    datapath: DatapathService,
-    reloader: Reloader,
-    keeping: ReputationService,
-) -> dict[str, Any]:
-    """What was counted, by part; what is 0 is left out."""
-    counted = attrs.asdict(allocator.counters)
-    queries_refused = counted.pop("refused")
-    last = reloader.last
-    return {
-        "allocation": {key: count for key, count in counted.items() if count},
-        "queries_refused": _named(queries_refused),
-        "packets_admitted": gate.admitted,
-        "packets_refused": _named(gate.refused),
-        "packets_untold": gate.untold,
-        "dns_wan": {each.name.lower(): count for each in Count if (count := dns.wan.events[each])},
-        "dns_lan": {each.name.lower(): count for each in Count if (count := dns.lan.events[each])},
-        "policy": policy_counts(allocator.askers.load),
-        "reputations": keeping.counts(),
-        "strays_told": datapath.strays_told,
-        "table_repairs": datapath.repairs,
-        "reloads": {
-            "count": reloader.count,
-            "refused": reloader.refused,
-            "last": last and last.status.value,
-            "problems": list(last.problems) if last else [],
-            "longest_pause": round(reloader.longest, 6),
-        },
-    }
-
-
 def _trouble_began(trouble: Trouble) -> None:
     tell = _log.error if trouble.severity is Severity.DEGRADED else _log.warn
     tell("{part}: {text}", part=trouble.part, text=trouble.text)
@@ -305,26 +329,49 @@ def _trouble_ended(trouble: Trouble) -> None:
     _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
 
 
-def _named(counts: list[int]) -> dict[str, int]:
-    return {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]}
+class _Says:
+    """What the log is told of the gateway as a whole."""
+
+    def __init__(self, made: _Made, begun: float) -> None:
+        self._running = made.running
+        self._datapath = made.datapath
+        self._allocator = made.allocator
+        self._counting = made.counting
+        self._begun = begun
+
+    def started(self) -> None:
+        """Is called when all services run."""
+        settings, directory = self._running.settings, self._running.register.directory
+        for note in notes_of(settings, directory):
+            _log.warn("{note}", note=note)
+        assert self._datapath.applied is not None
+        found = self._datapath.applied.found
+        backends = Backends(found.dnat or settings.datapath.dnat, found.native_queue)
+        line = lines.started(settings, directory, backends, monotonic() - self._begun)
+        _log.info("{line}", line=line)
+
+    def stopped(self) -> None:
+        """Is called when all services have stopped again."""
+        line = lines.stopped(self._running.settings, monotonic() - self._begun, purged=self._datapath.purged)
+        _log.info("{line}", line=line)
+
+    def summary(self) -> Deferred[str | None]:
+        """What has happened since this was called last."""
+        said: Deferred[str | None] = self._counting.read().addCallback(
+            lambda counts: lines.summary(self._counting.since(counts), self._allocator.pool.load)
+        )
+        return said
 
 
-def _report(running: Running, process: ProcessService, health: Health, thread: KernelThread) -> None:
+def _report(made: _Made, says: _Says, process: ProcessService, thread: KernelThread) -> None:
     """All services run."""
     # What was loaded stays for good: the collector need not walk through it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    directory = running.register.directory
-    _log.info(
-        "realmgw {version} serves {name}: {hosts} hosts, {services} services",
-        version=__version__,
-        name=running.settings.name,
-        hosts=len(directory.hosts),
-        services=len(directory.services),
-    )
-    _keep_first(running, thread)
-    _tell_written(health, running.problems)
+    says.started()
+    _keep_first(made.running, thread)
+    _tell_written(made.health, made.running.problems)
     process.serves()
 
 

@@ -88,12 +88,15 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """The commit that was measured, and whether the checkout had changes."""
+    """The commit that was measured, and whether the checkout had changes; nothing of it where there is no git."""
     root = Path(__file__).parent.parent
-    described = subprocess.run(
-        ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return described.stdout.strip() or "unknown"
+    # Root may measure in somebody else's checkout, which git mistrusts.
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        described = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        described = ""
+    return described or "unknown"
 
 
 def write(document: Path, text: str, name: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +13,8 @@ from testbed import figures, generator, noise, quiet
 from testbed.course import Course, Look
 from testbed.defences import OFF, ON, Defence
 from testbed.gateway import ZONE, Gateway, Subscriber
-from testbed.players import LEAD, Played, Playing
-from testbed.rounds import Verdict
+from testbed.players import LEAD, Played, Playing, together
+from testbed.rounds import Verdict, at_most, told
 from testbed.template import TCP, UDP, Distribution, Kind, Option, Place, Stream, Template
 from testbed.topology import GATEWAY, MAX_CLIENTS, SOURCES, Testbed
 
@@ -183,55 +184,89 @@ HEAD = ["honest queries", "spoofed/s", "success", "p50 / p99", "gateway's core",
 
 
 def rows(floods: Sequence[Flood]) -> list[list[str]]:
-    """The table.
+    """The table: of each case all flows together, and the medians of the rest.
 
     Args:
-        floods: In the order of `CASES`.
+        floods: All rounds of all cases, in the order of `CASES`.
     """
     return [
         [
-            flood.case.title,
-            f"{flood.rate:.0f}",
-            figures.percent(flood.success),
-            noise.times(flood.honest),
-            f"{flood.cpu * 100:.0f} %",
-            f"{flood.others:.2f}",
-            noise.lost(flood.honest),
+            title,
+            f"{statistics.median(flood.rate for flood in rounds):.0f}",
+            figures.percent(whole(rounds).success),
+            _times(rounds),
+            f"{statistics.median(flood.cpu for flood in rounds) * 100:.0f} %",
+            f"{max(flood.others for flood in rounds):.2f}",
+            noise.lost(whole(rounds)),
         ]
-        for flood in floods
+        for title, rounds in by_title(floods).items()
     ]
+
+
+def by_title(floods: Sequence[Flood]) -> dict[str, list[Flood]]:
+    """The rounds of each case.
+
+    Args:
+        floods: In any order.
+    """
+    found: dict[str, list[Flood]] = {}
+    for flood in floods:
+        found.setdefault(flood.case.title, []).append(flood)
+    return found
+
+
+def whole(rounds: Sequence[Flood]) -> Played:
+    """The honest flows of all rounds.
+
+    Args:
+        rounds: Of one case.
+    """
+    return together([flood.honest for flood in rounds])
+
+
+def _times(rounds: Sequence[Flood]) -> str:
+    p50, p99 = (statistics.median(flood.honest.delay(share) for flood in rounds) for share in (0.5, 0.99))
+    return f"{figures.milliseconds(p50 * 1e6)} / {figures.milliseconds(p99 * 1e6)}"
+
+
+def _tails(rounds: Sequence[Flood]) -> list[float]:
+    """The 99th percentile of each round, in microseconds."""
+    return [flood.honest.delay(0.99) * 1e6 for flood in rounds]
 
 
 def judge(floods: Sequence[Flood]) -> list[Verdict]:
     """What the flood may do with the defences on, and what it may cost.
 
     Args:
-        floods: In any order.
+        floods: All rounds of all cases, in any order.
     """
     verdicts = []
-    for flood in floods:
-        if flood.case.defence is not ON or not flood.case.rate:
-            continue
-        title, p99 = flood.case.title, flood.honest.delay(0.99)
-        enough = flood.rate > 0.95 * flood.case.rate
-        found = f"{figures.percent(flood.success)}, {figures.milliseconds(p99 * 1e6)}, {flood.rate:.0f}/s"
-        target = f"{title}: success at least {SUCCESS:.0%}, p99 below {P99 * 1000:.0f} ms"
-        verdicts.append(Verdict(target, found, flood.success >= SUCCESS and p99 < P99 and enough))
-        calm = next((each for each in floods if each.case == _calm(flood.case)), None)
-        if calm is not None:
-            verdicts.append(_cost(flood, calm))
+    found = by_title(floods)
+    for title, rounds in found.items():
+        case = rounds[0].case
+        if case.defence is ON and case.rate:
+            verdicts += _judge_case(case, rounds)
+            if calm := found.get(f"no {title}"):
+                verdicts += _cost(title, rounds, calm)
     return verdicts
 
 
-def _calm(case: Case) -> Case:
-    """The same without the flood."""
-    return attrs.evolve(case, title=f"no {case.title}", rate=0)
+def _judge_case(case: Case, rounds: Sequence[Flood]) -> list[Verdict]:
+    success, rates = whole(rounds).success, [flood.rate for flood in rounds]
+    return [
+        Verdict(f"{case.title}: success at least {SUCCESS:.0%}", figures.percent(success), success >= SUCCESS),
+        at_most(f"{case.title}: p99 at most {P99 * 1000:.0f} ms", _tails(rounds), P99 * 1e6, figures.milliseconds),
+        Verdict(f"{case.title}: {case.rate}/s were sent", told(rates, "{:.0f}/s".format),
+                statistics.median(rates) > 0.95 * case.rate),
+    ]  # fmt: skip
 
 
-def _cost(flood: Flood, calm: Flood) -> Verdict:
-    less, more = calm.success - flood.success, flood.honest.delay(0.99) - calm.honest.delay(0.99)
-    return Verdict(
-        f"{flood.case.title}: it costs at most {MORE_LOST:.0%} of success and {MORE_DELAY * 1000:.0f} ms of the p99",
-        f"{max(less, 0.0) * 100:.2f} %, {max(more, 0.0) * 1000:.1f} ms",
-        less <= MORE_LOST and more <= MORE_DELAY,
-    )
+def _cost(title: str, rounds: Sequence[Flood], calm: Sequence[Flood]) -> list[Verdict]:
+    less = whole(calm).success - whole(rounds).success
+    more = [flooded - calm for flooded, calm in zip(_tails(rounds), _tails(calm), strict=True)]
+    return [
+        Verdict(f"{title}: it costs at most {MORE_LOST:.0%} of success", f"{max(less, 0.0) * 100:.2f} %",
+                less <= MORE_LOST),
+        at_most(f"{title}: it costs at most {MORE_DELAY * 1000:.0f} ms of the p99", more, MORE_DELAY * 1e6,
+                lambda microseconds: f"{microseconds / 1000:.1f} ms"),
+    ]  # fmt: skip

@@ -12,6 +12,7 @@ Hosts and gateways come from a nursery, but for the first of each, which shows t
 
 from __future__ import annotations
 
+import argparse
 import faulthandler
 import subprocess
 import sys
@@ -107,4 +108,9 @@ def main(folder: str, label: str, names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    parser = argparse.ArgumentParser(prog="python -m testbed.guest", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", metavar="FOLDER", help="where trial works")
+    parser.add_argument("label", metavar="LABEL", help="what each line says before the test's name")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="tests, as trial names them")
+    chosen = parser.parse_args()
+    sys.exit(main(chosen.folder, chosen.label, chosen.names))

@@ -30,7 +30,7 @@ from testbed.resolvers import RESOLVERS, Kind, Resolver
 from testbed.rounds import Verdict
 from testbed.sender import connect_tcp
 from testbed.template import TCP, Option, Place
-from testbed.topology import CLIENT, GATEWAY, Testbed
+from testbed.topology import CLIENT, GATEWAY, Testbed, TestbedError
 
 NONE = "none"
 """What the tables call no challenge."""
@@ -107,24 +107,43 @@ async def ask(asker: Asker, hosts: Mapping[str, str], count: int, options: tuple
     return Cell("", "", count, tuple(times), reached, losses)
 
 
+@attrs.frozen
+class Way:
+    """How names are resolved."""
+
+    address: str
+    """Whom a client asks."""
+    options: tuple[Option, ...] = ()
+    """What it sends along."""
+    trouble: str = ""
+    """Why there is nobody at that address."""
+
+
 @contextlib.contextmanager
-def _started(testbed: Testbed) -> Iterator[dict[str, tuple[str, tuple[Option, ...]]]]:
-    """All resolvers: title -> address and what its clients send along. Those that are not installed are missing."""
-    ways: dict[str, tuple[str, tuple[Option, ...]]] = {RAW: (GATEWAY, ()), RAW_COOKIE: (GATEWAY, (Option.COOKIE,))}
-    started = []
+def _started(testbed: Testbed) -> Iterator[dict[str, Way]]:
+    """All resolvers: title -> how to ask. One that is not installed is missing; one that does not start has trouble."""
+    started = {}
     for number, kind in enumerate(available(), 1):
         address = CLIENT if kind.usual else testbed.clients[number]
-        started.append(Resolver(testbed, kind, address).start())
-        ways[kind.title] = address, ()
+        started[kind.title] = Resolver(testbed, kind, address).start()
     forwarder = next((kind for kind in available() if not kind.recursive), None)
-    if forwarder is not None and "unbound" in ways:
+    if forwarder is not None and "unbound" in started:
         address = testbed.clients[len(RESOLVERS) + 1]
-        started.append(Resolver(testbed, forwarder, address, upstream=ways["unbound"][0]).start())
-        ways[ROUTED] = address, ()
+        started[ROUTED] = Resolver(testbed, forwarder, address, upstream=started["unbound"].address).start()
+    ways = {RAW: Way(GATEWAY), RAW_COOKIE: Way(GATEWAY, (Option.COOKIE,))}
     with contextlib.ExitStack() as running:
-        for resolver in started:
-            running.enter_context(resolver)
+        for title, resolver in started.items():
+            ways[title] = Way(resolver.address, trouble=_trouble(running, resolver))
         yield ways
+
+
+def _trouble(running: contextlib.ExitStack, resolver: Resolver) -> str:
+    """Why a resolver does not start, which is the end of its own row and of no other; empty when it runs."""
+    try:
+        running.enter_context(resolver)
+    except TestbedError as error:
+        return str(error)
+    return ""
 
 
 def available() -> list[Kind]:
@@ -147,10 +166,13 @@ def measure(challenge: Defence, count: int, prefix: str = "matrix-") -> list[Cel
         settings = challenge.settings()
         cells = []
         with Gateway(testbed, subscribers, circular=[ROUTED_POOL], settings=settings), _started(testbed) as ways:
-            for title, (address, options) in ways.items():
-                source = testbed.clients[-1 if title == RAW else -2] if address == GATEWAY else ""
-                asker = Asker(address, source=source)
-                cell = testbed.call("public", asyncio.run, ask(asker, hosts, count, options))
+            for title, way in ways.items():
+                if way.trouble:
+                    cells.append(Cell(title, challenge.title, count, (), 0, {way.trouble: count}))
+                    continue
+                source = testbed.clients[-1 if title == RAW else -2] if way.address == GATEWAY else ""
+                asker = Asker(way.address, source=source)
+                cell = testbed.call("public", asyncio.run, ask(asker, hosts, count, way.options))
                 cells.append(attrs.evolve(cell, resolver=title, challenge=challenge.title))
     return cells
 

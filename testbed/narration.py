@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from typing import TextIO
 
 from testbed.topology import CHECKOUT, environment
 
 BOLD, DIM, GREEN, RED, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
 """Colours, on a terminal only."""
+WORD = re.compile(r"""(?:'[^']*'|"[^"]*"|[^'" ])+""")
+"""A word of a command line; what is in quotes is not torn apart."""
 NO_TIME_LEFT = 124
 """Exit status of a command that was ended because it took too long, as timeout(1) has it."""
 
@@ -49,7 +54,10 @@ class Narration:
             text: One line or several.
         """
         for line in text.splitlines():
-            self._line(f"   {line}")
+            if line.startswith(" "):  # a command that may be typed
+                self._wrapped(WORD.findall(line), "     ", "         ", " \\")
+            else:
+                self._wrapped(line.split(" "), "   ", "   ", "")
 
     def command(self, text: str) -> None:
         """Shows what is typed.
@@ -57,7 +65,7 @@ class Narration:
         Args:
             text: A command line.
         """
-        self._line(f"   $ {text}")
+        self._wrapped(WORD.findall(text), "   $ ", "       ", " \\")
 
     def seen(self, text: str) -> None:
         """Shows what came out.
@@ -146,6 +154,18 @@ class Narration:
     def _coloured(self, text: str, colour: str) -> str:
         """The text, coloured on a terminal."""
         return f"{colour}{text}{PLAIN}" if self._live and colour else text
+
+    def _wrapped(self, words: Iterable[str], first: str, others: str, end: str) -> None:
+        """A command over as many lines as the terminal needs, broken between words as a shell takes it."""
+        width = shutil.get_terminal_size((120, 24)).columns if self._live else sys.maxsize
+        lines, line = [], first
+        for word in words:
+            if line.strip(" $") and len(line) + len(word) + len(end) > width:
+                lines.append(line.rstrip() + end)
+                line = others
+            line += f"{word} "
+        for each in [*lines, line.rstrip()]:
+            self._line(each)
 
     def _line(self, text: str, colour: str = "") -> None:
         """One line, at once."""

@@ -1,8 +1,11 @@
-"""Pictures of what `testbed.traffic` measured. The only module that needs matplotlib."""
+"""Pictures of what `testbed.traffic` measured, one for each question. The only module that needs matplotlib.
+
+Each is as wide as a page shows it (`WIDTH`), so that nothing in it is made smaller there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +14,27 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-COLOURS = {"off": "#c0392b", "on": "#1f6fb2"}
-"""Of the defences."""
-DOTS = 80  # per inch
-"""Of the pictures: small files."""
-LINES = 8
-"""So many reputations are drawn."""
+DOTS = 100  # per inch
+"""Of the pictures."""
+WIDTH = 8.6  # inches
+"""What a page of a repository shows without making it smaller."""
+PANEL = 2.9  # inches
+"""The height of one row of panels."""
+DEFENCES = {"off": ("#c0392b", "--"), "on": ("#1f6fb2", "-")}
+"""The defences -> colour and kind of line."""
+STATES = {"waiting": "#c0392b", "lingering": "#e6b35c", "free": "#8fbf8f"}
+"""The colours of what an address does."""
+WORDS = {"waiting": "waits for a first packet", "lingering": "used, and may be had", "free": "nobody's"}
+"""What it does, in words."""
+ROLES = {"honest": ("100.64.3.", "#1f6fb2"), "attackers": ("100.64.4.", "#c0392b"), "forged": ("100.66.", "#888888")}
+"""Who asks -> how their addresses begin, and their colour."""
+
+Run = Mapping[str, Any]
+"""A run under noise or under a flood, as `testbed.traffic` keeps it."""
 
 
 def draw(kept: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draws everything.
+    """Draws everything that was measured.
 
     Args:
         kept: As `testbed.traffic` keeps it.
@@ -30,74 +44,108 @@ def draw(kept: Mapping[str, Any], folder: Path) -> list[Path]:
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    noise = kept["noise"]
+    most = max((run["share"] for run in noise), default=0.0)
+    noisy = _first([run for run in noise if run["share"] == most and run["defence"] == "on"], "noise")
+    flooded = _first([run for run in kept["floods"] if run["title"].startswith("flood, by UDP, ")], "title")
+    wanted: list[tuple[str, Any, Callable[[Any, Path], None]]] = [
+        ("success.png", noise, lambda runs, path: _shares(runs, "success", "success, %", 100.0, path)),
+        ("delay.png", noise, lambda runs, path: _shares(runs, "p99", "99th percentile, ms", 1000.0, path)),
+        ("noise-pool.png", noisy, _pool),
+        ("noise-reputation.png", noisy, _reputation),
+        ("flood-pool.png", flooded, _pool),
+    ]
     drawn = []
-    if kept["noise"]:
-        drawn.append(_shares(kept["noise"], "success", "success, %", 100.0, folder / "success.png"))
-        drawn.append(_shares(kept["noise"], "p99", "99th percentile, ms", 1000.0, folder / "delay.png"))
-    most = max((run["share"] for run in kept["noise"]), default=0.0)
-    courses = [(f"{run['noise']} {run['share']:.0%}", run) for run in kept["noise"] if run["share"] == most]
-    courses = [(title, run) for title, run in courses if run["defence"] == "on"]
-    courses += [(flood["title"], flood) for flood in kept["floods"] if not flood["title"].startswith("no ")]
-    courses = [(title, run) for title, run in courses if run["looks"]]
-    if courses:
-        drawn.append(_courses(courses, folder / "course.png"))
+    for name, runs, draw_one in wanted:
+        if runs:
+            draw_one(runs, folder / name)
+            drawn.append(folder / name)
     return drawn
 
 
-def _shares(runs: Sequence[Mapping[str, Any]], key: str, label: str, scale: float, path: Path) -> Path:
-    """A small picture for each kind of noise: a figure over the noise's share, with the defences off and on."""
-    kinds = list(dict.fromkeys(run["noise"] for run in runs if run["noise"] != "none"))
-    figure, axes = plt.subplots(1, max(len(kinds), 1), figsize=(3.0 * len(kinds) + 1, 3.0), sharey=True, squeeze=False)
-    for kind, axis in zip(kinds, axes[0], strict=False):
-        for defence, colour in COLOURS.items():
-            points = sorted(
-                (run["share"] * 100, run[key] * scale)
-                for run in runs
-                if run["noise"] in (kind, "none") and run["defence"] == defence
-            )
-            axis.plot(*zip(*points, strict=True), marker="o", color=colour, label=f"defences {defence}")
-        axis.set_title(kind)
-        axis.set_xlabel("noise, % of the honest load")
-        axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel(label)
-    axes[0][-1].legend(fontsize="small")
-    return _save(figure, path)
+def _first(runs: Iterable[Run], key: str) -> dict[str, Run]:
+    """The first run of each title whose course is known."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        if run["looks"]:
+            found.setdefault(run[key], run)
+    return found
 
 
-def _courses(courses: Sequence[tuple[str, Mapping[str, Any]]], path: Path) -> Path:
-    """The pool above and the reputations below, a column for each run."""
-    figure, axes = plt.subplots(2, len(courses), figsize=(3.2 * len(courses) + 1, 5.0), squeeze=False, sharex="col")
-    for (title, run), pool, standing in zip(courses, axes[0], axes[1], strict=True):
-        looks = run["looks"]
-        times = [look["when"] for look in looks]
-        states = {key: [look[key] for look in looks] for key in ("waiting", "lingering", "free")}
-        pool.stackplot(times, *states.values(), labels=list(states), colors=["#c0392b", "#e6b35c", "#8fbf8f"])
-        pool.set_title(title, fontsize="small")
-        for group in _interesting(looks):
-            heard = [(look["when"], look["standing"][group]) for look in looks if group in look["standing"]]
-            standing.plot(*zip(*heard, strict=True), label=group)
-        standing.set_ylim(-0.02, 1.02)
-        standing.set_xlabel("s")
-        standing.grid(alpha=0.3)
-        if _interesting(looks):
-            standing.legend(fontsize=6)
-    axes[0][0].legend(fontsize=6, loc="upper left")
-    axes[0][0].set_ylabel("addresses")
-    axes[1][0].set_ylabel("reputation")
-    return _save(figure, path)
+def _panels(titles: Sequence[str], across: int, **how: Any) -> tuple[Any, list[Any]]:
+    """A picture with a panel for each title, so many side by side."""
+    down = -(-len(titles) // across)
+    size = (WIDTH, PANEL * down + 0.4)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained", **how)
+    panels = list(axes.flat)
+    for panel in panels[len(titles) :]:
+        panel.set_visible(False)
+    for panel, title in zip(panels, titles, strict=False):
+        panel.set_title(title, fontsize=11)
+        panel.grid(alpha=0.3)
+    for panel in panels[: len(titles)][-across:]:  # also where the last row leaves a gap below
+        panel.tick_params(labelbottom=True)
+    return figure, panels[: len(titles)]
 
 
-def _interesting(looks: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Groups that were seen most often."""
-    seen: dict[str, int] = {}
-    for look in looks:
-        for group in look["standing"]:
-            seen[group] = seen.get(group, 0) + 1
-    return sorted(sorted(seen, key=lambda group: -seen[group])[:LINES])
-
-
-def _save(figure: Any, path: Path) -> Path:
-    figure.tight_layout()
+def _finish(figure: Any, across: str, up: str, path: Path) -> None:
+    """Titles of the axes, one legend for all panels above them, and the file."""
+    found: dict[str, Any] = {}
+    for panel in figure.axes:
+        found.update(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+    figure.legend(
+        found.values(), found.keys(), loc="outside upper center", ncols=len(found), fontsize=10, frameon=False
+    )
+    figure.supxlabel(across, fontsize=10)
+    figure.supylabel(up, fontsize=10)
     figure.savefig(path, dpi=DOTS)
     plt.close(figure)
-    return path
+
+
+def _shares(runs: Sequence[Run], key: str, label: str, scale: float, path: Path) -> None:
+    """A panel for each kind of noise: a figure over the noise's share, with the defences off and on."""
+    kinds = list(dict.fromkeys(run["noise"] for run in runs if run["noise"] != "none"))
+    figure, panels = _panels(kinds, min(3, len(kinds)), sharey=True, sharex=True)
+    for kind, panel in zip(kinds, panels, strict=True):
+        for defence, (colour, dash) in DEFENCES.items():
+            points: dict[float, list[float]] = {}
+            for run in runs:
+                if run["noise"] in (kind, "none") and run["defence"] == defence:
+                    points.setdefault(run["share"] * 100, []).append(run[key] * scale)
+            line = sorted((share, sum(values) / len(values)) for share, values in points.items())
+            look = {"marker": "o", "markersize": 4, "color": colour, "linestyle": dash}
+            panel.plot(*zip(*line, strict=True), label=f"defences {defence}", **look)
+    _finish(figure, "noise, % of the honest load", label, path)
+
+
+def _pool(runs: Mapping[str, Run], path: Path) -> None:
+    """A panel for each run: what the addresses do, over the time since the noise or the flood began."""
+    figure, panels = _panels(list(runs), min(len(runs), 2))
+    for run, panel in zip(runs.values(), panels, strict=True):
+        looks = run["looks"]
+        states = [[look[state] for look in looks] for state in STATES]
+        times = [look["when"] for look in looks]
+        panel.stackplot(times, *states, labels=WORDS.values(), colors=STATES.values(), step="post")
+        panel.margins(0)
+        panel.yaxis.get_major_locator().set_params(integer=True)
+        panel.axvline(0.0, color="black", linewidth=1, linestyle=":")
+    _finish(figure, "seconds since it began", "addresses", path)
+
+
+def _reputation(runs: Mapping[str, Run], path: Path) -> None:
+    """A panel for each run: the reputation of those who ask, by who they are."""
+    figure, panels = _panels(list(runs), min(len(runs), 2), sharey=True)
+    for run, panel in zip(runs.values(), panels, strict=True):
+        for group in _groups(run["looks"]):
+            heard = [(look["when"], look["standing"][group]) for look in run["looks"] if group in look["standing"]]
+            role = next((role for role, (begin, _) in ROLES.items() if group.startswith(begin)), None)
+            if role is not None:
+                panel.plot(*zip(*heard, strict=True), color=ROLES[role][1], label=role, linewidth=1.8)
+        panel.set_ylim(-0.02, 1.02)
+        panel.axvline(0.0, color="black", linewidth=1, linestyle=":")
+    _finish(figure, "seconds since it began", "reputation", path)
+
+
+def _groups(looks: Iterable[Run]) -> list[str]:
+    """The groups that were seen, in a steady order."""
+    return sorted({group for look in looks for group in look["standing"]})

@@ -7,6 +7,7 @@ Each row is 50 000 queries in blocks of 100; told is the median block, in micros
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import struct
@@ -168,6 +169,9 @@ ROWS = (
 
 def main() -> None:
     """Prints the table."""
+    argparse.ArgumentParser(
+        prog="python -m testbed.queries", description=(__doc__ or "").partition("\n")[0]
+    ).parse_args()
     print("| said | µs |\n|---|---|")
     for said, make in ROWS:
         gateway, cases = make()

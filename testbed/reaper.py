@@ -165,6 +165,9 @@ def _main(builder: int) -> None:
 
 
 if __name__ == "__main__":
+    if not "".join(sys.argv[1:]).isdigit():  # by hand, as with --help
+        print(__doc__)
+        sys.exit()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the builder's end is ours
     _main(int(sys.argv[1]))

@@ -83,7 +83,7 @@ class Kind:
     def path(self) -> str | None:
         """Its program."""
         places = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
-        return shutil.which(self.program, path=f"{places}:{UNPACKED}/lib/systemd")
+        return shutil.which(self.program, path=f"{places}:{UNPACKED}/lib/systemd:{UNPACKED}/usr/lib/systemd")
 
 
 class Resolver:
@@ -222,8 +222,11 @@ modules.load('hints')
 hints.root({{['root.invalid.'] = '{ROOT}'}})
 """
     command = [site.program, "-n", "-c", _written(site, text), str(site.folder)]
-    root = shlex.join([sys.executable, "-m", "testbed.root", ROOT])
-    return ["sh", "-c", f"ip address add {ROOT}/32 dev lo 2>/dev/null; {root} & exec {shlex.join(command)}"]
+    ready = site.folder / "root-is-ready"
+    ready.unlink(missing_ok=True)
+    root = shlex.join([sys.executable, "-m", "testbed.root", ROOT, str(ready)])
+    wait = f"while kill -0 $! && [ ! -e {shlex.quote(str(ready))} ]; do sleep 0.02; done"
+    return ["sh", "-c", f"ip address add {ROOT}/32 dev lo 2>/dev/null; {root} & {wait}; exec {shlex.join(command)}"]
 
 
 def _powerdns(site: Site) -> Sequence[str]:

@@ -1,15 +1,17 @@
 """A root of the DNS that knows one thing: whose the realm's zones are. For resolvers that begin at the root.
 
-    python -m testbed.root ADDRESS
+    python -m testbed.root ADDRESS READY
 
-It answers by UDP on port 53 of that address: referrals for the realm's zones, itself for the root's name servers, and
-that there is nothing else. It ends with its testbed.
+READY is a file that is made when it can be asked: a resolver that finds nobody at its root remembers that. It answers
+by UDP on port 53 of that address: referrals for the realm's zones, itself for the root's name servers, and that there
+is nothing else. It ends with its testbed.
 """
 
 from __future__ import annotations
 
+import argparse
 import socket
-import sys
+from pathlib import Path
 
 import dns.exception
 import dns.flags
@@ -59,14 +61,16 @@ def answer(query: dns.message.Message, address: str) -> dns.message.Message:
     return reply
 
 
-def main(address: str) -> None:
+def main(address: str, ready: Path) -> None:
     """Serves until it is killed.
 
     Args:
         address: Where.
+        ready: A file that is made when it does.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((address, 53))
+        ready.touch()
         while True:
             octets, asker = server.recvfrom(65535)
             try:
@@ -78,4 +82,8 @@ def main(address: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(prog="python -m testbed.root", description="Serve a root of the DNS.")
+    parser.add_argument("address", metavar="ADDRESS", help="where")
+    parser.add_argument("ready", metavar="READY", type=Path, help="a file that is made when it can be asked")
+    chosen = parser.parse_args()
+    main(chosen.address, chosen.ready)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -52,6 +53,10 @@ class Way:
             seconds=seconds,
             warm_seconds=WARM_UP,
         )
+
+
+TAIL_ROUNDS = 5
+"""How often what hangs on the few worst flows of a run is measured."""
 
 
 @attrs.frozen
@@ -116,6 +121,36 @@ class Verdict:
     """What was measured."""
     met: bool
     """Whether it suffices."""
+
+
+def told(values: Sequence[float], show: Callable[[float], str]) -> str:
+    """The median of the rounds' figures, and all of them.
+
+    Args:
+        values: One of each round.
+        show: How one of them is told.
+    """
+    return f"{show(statistics.median(map(_or_never, values)))} ({', '.join(map(show, values))})"
+
+
+def at_most(target: str, values: Sequence[float], limit: float, show: Callable[[float], str]) -> Verdict:
+    """Whether figures stay within a limit, each of which hangs on the few worst flows of one run, as a percentile does.
+
+    One such figure tells more about the run's moment than about the gateway; so the median of several rounds is judged,
+    and all of them are told. What was lost, by contrast, is summed over all rounds: nothing of it is forgotten.
+
+    Args:
+        target: What is demanded.
+        values: One of each round.
+        limit: That their median may reach.
+        show: How one of them is told.
+    """
+    return Verdict(target, told(values, show), statistics.median(map(_or_never, values)) <= limit)
+
+
+def _or_never(value: float) -> float:
+    """A round in which nobody came through has no percentile: then it is no good one."""
+    return math.inf if math.isnan(value) else value
 
 
 def _keep_to(cores: set[int], process: int) -> None:
@@ -184,7 +219,6 @@ def rows(results: Rounds, ways: Sequence[Way], titles: Sequence[str]) -> list[li
 def _row(results: Rounds, way: Way, title: str, first: str) -> list[str]:
     outcomes = results[way.title, title]
     costs = [outcome.cpu for outcome in outcomes]
-    times = [_middle(outcomes, quantile) for quantile in ("p50", "p90", "p99", "p999")]
     return [
         way.title,
         title,
@@ -193,10 +227,19 @@ def _row(results: Rounds, way: Way, title: str, first: str) -> list[str]:
         f"{ratio(results, way, title, first):.2f}",
         f"{statistics.median(outcome.per_second for outcome in outcomes):,.0f}".replace(",", " "),
         f"{statistics.median(outcome.share for outcome in outcomes) * 100:.0f} %",
-        *map(figures.milliseconds, times),
+        *times(outcomes),
         f"{max(outcome.others for outcome in outcomes):.2f}",
         losses(outcomes),
     ]
+
+
+def times(outcomes: Sequence[Outcome]) -> list[str]:
+    """The medians over the rounds of the quantiles of the whole flow's time, as of `QUANTILES`.
+
+    Args:
+        outcomes: Of all rounds.
+    """
+    return [figures.milliseconds(_middle(outcomes, quantile)) for quantile in ("p50", "p90", "p99", "p999")]
 
 
 def _middle(outcomes: Sequence[Outcome], quantile: str) -> float:

@@ -1,7 +1,7 @@
-# Sourced by testbed/check, testbed/demo and testbed/bench: prepares a fresh Debian 12, and says what it does.
+# Sourced by testbed/check, testbed/demo and testbed/bench: prepares a fresh Debian, and says what it does.
 #
 #   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-#   source "$here/setup.sh"
+#   source "$here/setup.sh"  # answers --help, and refuses an option that the program's help does not tell of (help.sh)
 #   need_root; need_apt "${APT_PACKAGES[@]}"; need_venv
 #   "$PYTHON" ...            # from here on $VENV/bin is first in PATH as well
 #
@@ -10,6 +10,11 @@
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$CHECKOUT/.venv
 PYTHON=$VENV/bin/python
+
+# Whoever starts us may have no environment at all, or one without the administrator's programs.
+export PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=${HOME:-/root}
+
+source "$CHECKOUT/testbed/help.sh"
 
 # What the gateway, the testbed and the tests need of Debian. NetfilterQueue and the kernel module's user-space part are
 # built on the spot: hence the compiler and the headers.
@@ -23,8 +28,12 @@ KMOD_PACKAGES=(
     qemu-system-x86 busybox-static cpio kmod libxtables-dev libelf-dev xz-utils debian-archive-keyring dkms
 )
 
-# The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is skipped, by name.
-RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base)
+# What the tests need besides: each of these shells completes our commands, and the manual is read by mandoc.
+TEST_PACKAGES=(fish zsh mandoc)
+
+# The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.
+# The last one is a library of systemd's, for systemd-resolved.
+RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base libsystemd-shared)
 RESOLVER_UNITS=(unbound named kresd@1 pdns-recursor)
 
 # say TEXT...: one line of progress for the person who watches.
@@ -58,8 +67,9 @@ need_apt() {
     [ "$(id -u)" -eq 0 ] || die "needs the packages ${missing[*]}: run  sudo apt-get install ${missing[*]}"
     say "installing Debian packages: ${missing[*]}"
     local options=(-o DPkg::Lock::Timeout=400 -o Acquire::Retries=3)
-    DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" update </dev/null || die "apt-get update failed: is the network up?"
-    DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install --yes --no-install-recommends "${missing[@]}" </dev/null ||
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq "${options[@]}" update </dev/null || die "apt-get update failed: is the network up?"
+    apt-get -qq "${options[@]}" install --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null ||
         die "apt-get could not install ${missing[*]}"
 }
 
@@ -68,15 +78,14 @@ need_apt() {
 need_resolvers() {
     local package missing unpacked=$CHECKOUT/testbed/build/resolvers
     mapfile -t missing < <(missing_packages "${RESOLVER_PACKAGES[@]}")
-    [ -e "$unpacked/lib/systemd/systemd-resolved" ] || missing+=(systemd-resolved)
-    [ "${#missing[@]}" -gt 0 ] || return 0
-    for package in "${missing[@]}"; do
-        if [ "$package" = systemd-resolved ]; then
-            (unpack_package "$package" "$unpacked") || say "SKIPPED: $package can not be downloaded"
-        else
-            (without_services need_apt "$package") || say "SKIPPED: $package can not be installed"
-        fi
-    done
+    # All at once is quicker; but one that Debian does not have must not keep the others away.
+    if [ "${#missing[@]}" -gt 0 ] && ! (without_services need_apt "${missing[@]}"); then
+        for package in "${missing[@]}"; do
+            (without_services need_apt "$package") || say "MISSING: $package can not be installed"
+        done
+    fi
+    [ -e "$unpacked/lib/systemd/systemd-resolved" ] || [ -e "$unpacked/usr/lib/systemd/systemd-resolved" ] ||
+        (unpack_package systemd-resolved "$unpacked") || say "MISSING: systemd-resolved can not be downloaded"
 }
 
 # without_services COMMAND...: what it installs is not started, neither now nor at the next boot.
@@ -143,7 +152,7 @@ make_venv() {
     rm -rf "$VENV"
     /usr/bin/python3 -m venv "$VENV" || die "needs the Debian package python3-venv"
     # shellcheck disable=SC2086 # one word each: requirements contain no spaces
-    "$PYTHON" -m pip install --disable-pip-version-check --retries 5 $1 </dev/null || die "pip could not install the requirements of setup.cfg"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 5 $1 </dev/null || die "pip could not install the requirements of setup.cfg"
     printf '%s\n' "$2" >"$VENV/stamp"
 }
 
@@ -163,5 +172,5 @@ except PackageNotFoundError:
 PYTHON
     say "installing $(echo $requirements) into .venv"
     # shellcheck disable=SC2086
-    "$PYTHON" -m pip install --disable-pip-version-check --retries 5 $requirements </dev/null || say "SKIPPED: $(echo $requirements) can not be installed"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 5 $requirements </dev/null || say "SKIPPED: $(echo $requirements) can not be installed"
 }

@@ -85,7 +85,7 @@ def measure(main: Path) -> None:
 
     before = resident()
     running = tap.read(main, config.load(main))
-    tap.compose(running, tap.Options())  # type: ignore[no-untyped-call]  # Twisted does not say
+    tap.compose(running, tap.Options())
     seconds = time.perf_counter() - begin
     gc.collect()
     print(seconds, resident() - before, len(running.register.directory.hosts))

@@ -4,19 +4,20 @@
 
 RESULT is a file that gets one line, `PASSED FAILED SKIPPED`; NAMEs are what `trial` takes, by default the package
 `realmgw`. `testbed/check` installs everything that the tests need and runs as root; so a test that is skipped for want
-of anything else than the kernel or a resolver (its message does not begin with one of `ALLOWED_SKIP`) is counted as
-failed here.
+of anything else than the kernel (its message does not begin with `ALLOWED_SKIP`) is counted as failed here, and its
+message is printed: it names the package that is missing.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 from twisted.trial import itrial, reporter, runner
 
-ALLOWED_SKIP = ("not on this kernel:", "not installed:")
-"""How the message of a skip begins that is no failure; the second one is a resolver's, which check tries to install."""
+ALLOWED_SKIP = "not on this kernel:"
+"""How the message of a skip begins that is no failure."""
 
 
 class TallyingReporter(reporter.TextReporter):
@@ -52,4 +53,8 @@ def main(result: Path, names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).absolute(), sys.argv[2:] or ["realmgw"]))
+    parser = argparse.ArgumentParser(prog="python -m testbed.tally", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("result", metavar="RESULT", type=Path, help="the file that gets the line PASSED FAILED SKIPPED")
+    parser.add_argument("names", metavar="NAME", nargs="*", default=["realmgw"], help="what trial takes [realmgw]")
+    chosen = parser.parse_args()
+    sys.exit(main(chosen.result.absolute(), chosen.names))

@@ -89,6 +89,18 @@ class Gate:
         """From the next second on, so many refused senders are told so."""
         self._reject_rate = reject_rate
 
+    def counts(self) -> dict[str, object]:
+        """What was counted since the start."""
+        return {
+            "admitted": self.admitted,
+            "untold": self.untold,
+            "faults": self.faults.count,
+            "faults_unreported": self.faults.unreported,
+            "strays_pushed": self._strays.pushed,
+            "strays_overflow": self._strays.overflow,
+            "refused": {reason.name.lower(): self.refused[reason] for reason in Reason},
+        }
+
     def start(self) -> None:
         """Ask the allocator again, after `stop`; a new gate does so from the beginning."""
         self._stopped = False

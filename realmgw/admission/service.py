@@ -65,6 +65,10 @@ class AdmissionService(Service):
         """How often messages of the kernel were lost for want of buffer space (ENOBUFS)."""
         return self._queue.overruns
 
+    def counts(self) -> dict[str, object]:
+        """What was counted since the start, at the queue and by the gate."""
+        return {**self._gate.counts(), "overruns": self.overruns, "hangups": self._port.hangups}
+
     def status(self) -> QueueStatus | None:
         """What the kernel counts about the queue; None while the service does not run."""
         return self._queue.status()

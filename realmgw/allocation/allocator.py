@@ -30,6 +30,7 @@ from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.load import Kind
 from realmgw.allocation.pool import PROBES
 from realmgw.allocation.requestors import Requestor
+from realmgw.allocation.serving import Serving
 from realmgw.allocation.state import Address, Reservation, State
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
@@ -37,7 +38,7 @@ from realmgw.errors import Reason
 if TYPE_CHECKING:
     from realmgw.config.policy import Policy
     from realmgw.config.settings import Allocation, Network
-    from realmgw.subscribers.model import Host, Service
+    from realmgw.subscribers.model import Service
 
 
 TOLERANCE = 0.01  # seconds
@@ -78,6 +79,7 @@ class Allocator:
         self._settings = settings
         self.wake = wake
         self._queue = WaitingQueue(settings.max_waiting)
+        self._serve = Serving(self._ledger, self._queue, self.askers).serve
         self._expected = self._ledger.expected
         self._pending = self._ledger.pending
         self._arrivals = Arrivals(self._ledger, self._queue, self._serve, now=now)
@@ -117,6 +119,9 @@ class Allocator:
             return own.address.packed
         if self._pending.get(service.host.index, 0) >= service.host.max_claims:
             return self._refuse(Reason.HOST_LIMIT)
+        load = self.askers.load
+        if load is not None and self.counters.pending >= load.most_claims and load.limits():
+            return self._refuse(Reason.CLAIM_LIMIT)
         found = self._find(service, group, client, expected, now)
         if not isinstance(found, Reservation):
             return self._refuse(found)
@@ -308,7 +313,7 @@ class Allocator:
     def joinable(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
         own = expected.get(group)
-        if own is not None and self.may_stay(own.address, group, now):
+        if own is not None and (not self._queue.size or self.may_stay(own.address, group, now)):
             return own
         if group.absorbed:
             for one in group.absorbed:
@@ -355,41 +360,3 @@ class Allocator:
     def _refuse(self, reason: Reason) -> Reason:
         self.counters.refused[reason] += 1
         return reason
-
-    # Those who wait
-
-    def _serve(self, now: float) -> None:
-        """Give addresses to those who wait, as long as there are any."""
-        if not self.pool.available and not self._ledger.dead.due(now=now):
-            return
-        while (first := self._queue.first(now=now)) is not None:
-            service, reservation, room = first.service, None, 0
-            if self._room(service.host):
-                reservation = self._vacancy(service, first.group, now)
-                if reservation is None:
-                    return
-                room = self._room(service.host)  # claims of its own may just have been reclaimed
-            waiters = self._queue.leave(service.target)
-            if reservation is not None:
-                self._lend(reservation, waiters[:room], now)
-            for waiter in waiters[room:]:
-                waiter.deliver(self._refuse(Reason.HOST_LIMIT))
-
-    def _room(self, host: Host) -> int:
-        """How many more claims a host may have."""
-        return max(0, host.max_claims - self._pending.get(host.index, 0))
-
-    def _vacancy(self, service: Service, group: Group, now: float) -> Reservation | None:
-        """For those who wait: where their host was last, if nobody is expected there, else what is to be had."""
-        last = self._ledger.last.get(service.target)
-        if last is not None and not last.claims:
-            return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
-        return self._ledger.obtain(service, group, now=now)
-
-    def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
-        for waiter in waiters:  # all of them, before anybody is told and may come back with more
-            self.counters.served += 1
-            self._ledger.claim(reservation, waiter.group, waiter.question, waiter.client, rides=False, now=now)
-            reservation.claims[waiter.question].waited = True
-        for waiter in waiters:
-            waiter.deliver(reservation.address.packed)

@@ -137,5 +137,7 @@ def note(group: Group, challenge: Challenge, *, now: float) -> None:
         challenge: What it has passed.
         now: The present, in monotonic seconds.
     """
-    group.passed |= challenge
     group.proven_at = now
+    if not group.passed & challenge:
+        group.passed |= challenge
+        group.changed()

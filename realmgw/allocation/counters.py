@@ -50,10 +50,12 @@ class Counters:
     """Packets admitted where another service had been a moment before: they may have been meant for that one."""
     policy_audited: int = 0
     """Questions that were answered only because the load policy is in audit mode."""
+    pending: int = 0
+    """How many claims stand now, for all hosts together, whatever they were made for; no total: it falls as well."""
     refused: list[int] = attrs.field(factory=no_reasons)
     """Queries refused, indexed by `Reason`."""
 
-    @property
-    def pending(self) -> int:
-        """How many claims are pending, for all hosts together."""
-        return self.claimed - self.by_claim - self.lapsed - self.voided
+    def counts(self) -> dict[str, object]:
+        """All of them by name."""
+        every = attrs.asdict(self)
+        return {**every, "refused": {reason.name.lower(): self.refused[reason] for reason in Reason}}

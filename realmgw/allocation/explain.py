@@ -6,6 +6,7 @@ come to the same end is what the tests of this module compare.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,9 @@ class _Asking:
         self._say(f"claims pending on the host: {pending} of at most {most}")
         if pending >= most:
             return self._refuse(Reason.HOST_LIMIT)
+        limited = self._limited()
+        if limited is not None:
+            return limited
         self._say(
             f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait"
         )
@@ -90,6 +94,17 @@ class _Asking:
 
     def _give(self, address: Address, how: str) -> Explanation:
         return Explanation((*self._steps, f"given: {dotted(address.packed)}, {how}"), address=address.packed)
+
+    def _limited(self) -> Explanation | None:
+        policy, standing = self._allocator.askers.load, self._allocator.counters.pending
+        if policy is None or policy.most_claims == math.inf:
+            return None
+        self._say(f"claims pending on all hosts together: {standing} of at most {policy.most_claims} (max_claims)")
+        if policy.room(standing) > 0:
+            if standing >= policy.most_claims:
+                self._say("audit: that is only counted")
+            return None
+        return self._refuse(Reason.CLAIM_LIMIT)
 
     def _expected(self) -> Explanation | None:
         expected = self._ledger.expected.get(self._service.target)
@@ -191,17 +206,14 @@ def judged(judgement: Judgement) -> Iterator[str]:
     """What the load policy says to an allocation."""
     kind = judgement.kind.name.lower()
     yield f"the load policy is asked for {kind}; the best reputation known is {judgement.best:.2f}"
-    if judgement.reason is Reason.CLAIM_LIMIT:
-        yield "max_claims: as many claims are pending as may be, for all hosts together"
-    else:
-        for band, offered, demanded in judgement.tried:
-            verdict = "enough" if offered >= demanded else "too little"
-            yield (
-                f"band {band.threshold_min:g}-{band.threshold_max:g} %: offered is {offered:.2f} ({band.math.value}) of"
-                f" the best, demanded {demanded:.2f}: {verdict}"
-            )
-        if not judgement.tried and judgement.reason is not None:
-            yield "no band contains this load"
+    for band, offered, demanded in judgement.tried:
+        verdict = "enough" if offered >= demanded else "too little"
+        yield (
+            f"band {band.threshold_min:g}-{band.threshold_max:g} %: offered is {offered:.2f} ({band.math.value}) of"
+            f" the best, demanded {demanded:.2f}: {verdict}"
+        )
+    if not judgement.tried and judgement.reason is not None:
+        yield "no band contains this load"
     if judgement.reason is not None and judgement.audited:
         yield f"audit: {judgement.reason.name} would be the answer, but is only counted"
 

@@ -199,12 +199,9 @@ class Group(Party):
         self.delays.absorb(counts)
         self._refresh(self.delays)
 
-    def turn(self, now: float) -> None:
-        """See `Party.turn`."""
-        if self.heir is not None:
-            self.heir.turn(now)
-        else:
-            super().turn(now)
+    def changed(self) -> bool:
+        """See `Party.changed`."""
+        return super().changed() if self.heir is None else self.heir.changed()
 
     def absorb(self, other: Group, *, now: float) -> None:
         """Become one with another group: its addresses, outcomes and experience are this one's from now on, too."""

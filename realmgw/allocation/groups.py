@@ -197,6 +197,7 @@ class Groups:
         if self._journal is not None:
             self._journal.forget(gone)
         kept.absorb(gone, now=now)
+        kept.changed()
         self._take(kept, gone)
         return kept
 

@@ -180,6 +180,7 @@ class Ledger:
             reservation.bound += 1
         index = reservation.service.host.index
         self.pending[index] = self.pending.get(index, 0) + 1
+        self.counters.pending += 1
         self._hold(reservation.address, claim.group, claim.dead)
 
     def _expect(self, reservation: Reservation, group: Group) -> None:
@@ -218,7 +219,9 @@ class Ledger:
         self._end(claim, now)
 
     def _lapse(self, claim: Claim, now: float) -> None:
-        """End a claim that nobody came for."""
+        """End a claim that nobody came for; one that has ended already is left alone."""
+        if not claim.pending:
+            return
         if not claim.courtesy:
             self.counters.lapsed += 1
             outcomes.lapsed(claim, now)
@@ -237,6 +240,7 @@ class Ledger:
             self.pending[index] = left
         else:
             del self.pending[index]
+        self.counters.pending -= 1
         address.claims -= 1
         shares = reservation.shares
         if shares is not None and shares[claim.group] > 1:
@@ -352,18 +356,14 @@ class Ledger:
         seen = now - self.dead.unseen(now=now)
         for expiry in self._expiries.values():
             while expiry and (not expiry[0].pending or expiry[0].deadline <= seen):
-                self._lapse_if_pending(expiry.popleft(), now)
+                self._lapse(expiry.popleft(), now)
         while self._riders and (not self._riders[0][2].pending or self._riders[0][0] <= seen):
-            self._lapse_if_pending(heapq.heappop(self._riders)[2], now)
+            self._lapse(heapq.heappop(self._riders)[2], now)
         linger = self.linger()
         while (longest := next(iter(self._lingers), None)) is not None and _end_of(longest, linger) <= now:
             self._linger_no_more(longest, now)
         if self.dead.watching and self.pool.load < ROOM:
             self.dead.rest()
-
-    def _lapse_if_pending(self, claim: Claim, now: float) -> None:
-        if claim.pending:
-            self._lapse(claim, now)
 
     def _linger_no_more(self, reservation: Reservation, now: float) -> None:
         address, target = reservation.address, reservation.service.target

@@ -126,6 +126,7 @@ class LoadPolicy:
         best: The best reputation known; shared with the policy before, so that a reload forgets nothing.
 
     Attributes:
+        most_claims: How many claims may stand at once, for all hosts together.
         permitted: How many allocations each band has let pass, in the order of the policy.
         refused: How many no band let pass, by `Kind`.
     """
@@ -133,13 +134,18 @@ class LoadPolicy:
     def __init__(self, policy: Policy, counters: Counters, best: Best) -> None:
         self._counters = counters
         self._best = best
-        self._max_claims = policy.max_claims
+        self.most_claims: float = math.inf if policy.max_claims is None else policy.max_claims
         self._audit = Audit.LOAD in policy.audit
         self._bands = tuple(_Band(number, band) for number, band in enumerate(policy.system_load))
         self._quick = tuple((band.low, band.high, band.demands, band.number) for band in self._bands)
         self._least = min((min(band.demands) for band in self._bands), default=0.0)
         self.permitted = [0] * len(self._bands)
         self.refused = [0] * len(Kind)
+
+    def counts(self) -> dict[str, int]:
+        """What was decided since it is in force: permitted by each band, refused by what would have been spent."""
+        permitted = {f"band_{number}_permitted": count for number, count in enumerate(self.permitted, 1)}
+        return permitted | {f"{kind.name.lower()}_refused": self.refused[kind] for kind in Kind}
 
     def refuses(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Reason | None:
         """Decide on an allocation, and count it.
@@ -156,7 +162,7 @@ class LoadPolicy:
         """
         if now >= group.fresh_until:
             self._look(group, now)
-        if client is None and self._max_claims is None:
+        if client is None:
             best = self._best.value
             offered = group.standing / best if best > 0.0 else 1.0
             percent = load * 100.0
@@ -178,8 +184,6 @@ class LoadPolicy:
         return _shares(group.standing, client.standing, self._best.value)
 
     def _consider(self, kind: Kind, percent: float, offers: tuple[float, float, float]) -> Reason | None:
-        if self._max_claims is not None and self._counters.pending >= self._max_claims:
-            return self._refuse(Reason.CLAIM_LIMIT)
         for band in self._bands:
             if band.low <= percent <= band.high and offers[band.math] >= band.demands[kind]:
                 self.permitted[band.number] += 1
@@ -194,6 +198,14 @@ class LoadPolicy:
             self._counters.policy_audited += 1
             return None
         return reason
+
+    def limits(self) -> bool:
+        """Whether no claim more is made, when as many stand as may; counted where that is only audited."""
+        return self._refuse(Reason.CLAIM_LIMIT) is not None
+
+    def room(self, pending: int) -> float:
+        """How many more claims may be made when so many stand; without a bound where that is only audited."""
+        return math.inf if self._audit else self.most_claims - pending
 
     def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
         """Whether what is offered would not even do for the least of what an empty pool has: then waiting is in vain.
@@ -220,8 +232,6 @@ class LoadPolicy:
                 if offers[band.math] >= band.demands[kind]:
                     reason = None
                     break
-        if self._max_claims is not None and self._counters.pending >= self._max_claims:
-            reason = Reason.CLAIM_LIMIT
         most = max(offers)
         return Judgement(kind, mine, theirs, best, tuple(tried), most, most < self._least, reason, self._audit)
 

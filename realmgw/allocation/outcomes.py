@@ -73,7 +73,7 @@ def used(claim: Claim, most: int, now: float) -> None:
         client.used(group, apart=is_apart(claim), now=now)
         return
     if now >= reputation.until:
-        group.turn(now)
+        reputation.advance(now)
     if claim.bare and group.credit < most:
         group.credit += 1
     if claim.reservation.shares is None:
@@ -81,6 +81,8 @@ def used(claim: Claim, most: int, now: float) -> None:
     else:
         reputation.neutral += 1
         claim.reservation.doubtful = now
+    if now >= reputation.until:
+        group.counted(now)
 
 
 def is_apart(claim: Claim) -> bool:
@@ -110,13 +112,15 @@ def lapsed(claim: Claim, now: float) -> None:
         return
     reputation = group.reputation
     if now >= reputation.until:
-        group.turn(now)
+        reputation.advance(now)
     if claim.bare and now >= group.doubted_until:
         _doubt(group, now)
     elif told:
         reputation.nok += 1
     else:
         reputation.neutral += 1
+    if now >= reputation.until:
+        group.counted(now)
 
 
 def _doubt(group: Group, now: float) -> None:
@@ -137,5 +141,7 @@ def voided(claim: Claim, now: float) -> None:
     """Count that a claim ended since its host or its address went away, which says nothing of anybody."""
     reputation = claim.group.reputation
     if now >= reputation.until:
-        claim.group.turn(now)
+        reputation.advance(now)
     reputation.neutral += 1
+    if now >= reputation.until:
+        claim.group.counted(now)

@@ -43,7 +43,8 @@ LONG = 64
 class Reputation:
     """The outcomes of somebody's claims. Compared by identity.
 
-    Whoever counts an outcome first looks whether `until` is over, and calls `Party.turn` if so.
+    Whoever counts an outcome when `until` is over calls `advance` before, so that it counts in its own period, and
+    `Party.counted` afterwards, so that it is kept.
     """
 
     initial: float = INITIAL
@@ -57,7 +58,7 @@ class Reputation:
     neutral: int = 0
     """Claims of this period whose outcome says nothing."""
     until: float = -math.inf
-    """From then on `Party.turn` must be called before an outcome is counted; monotonic seconds."""
+    """From then on `Party.counted` must be told of outcomes; monotonic seconds."""
     past: tuple[int, int, int] = (0, 0, 0)
     """`ok`, `nok` and `neutral` of all periods before."""
     _period: int | None = None
@@ -195,12 +196,14 @@ class Party:
         """Whether there is anything to remember."""
         return self.reputation.is_notable
 
-    def turn(self, now: float) -> None:
-        """Begin the period that it is now, before an outcome is counted in it."""
-        reputation = self.reputation
-        reputation.advance(now)
-        if self.journal is None or (self.is_notable and self.journal.note(self)):
-            reputation.until = (now // PERIOD + 1) * PERIOD
+    def counted(self, now: float) -> None:
+        """An outcome was counted, the first one of a period or since the last time that it was written down."""
+        if self.changed():
+            self.reputation.until = (now // PERIOD + 1) * PERIOD
+
+    def changed(self) -> bool:
+        """Something changed that is to be kept; False if there is nothing to keep, or no room in the journal."""
+        return self.journal is None or (self.is_notable and self.journal.note(self))
 
     def weigh(self, now: float) -> float:
         """The reputation at present, which is the standing from now on."""

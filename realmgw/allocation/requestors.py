@@ -64,22 +64,26 @@ class Requestor(Party):
         for party in (self, group):
             reputation = party.reputation
             if now >= reputation.until:
-                party.turn(now)
+                reputation.advance(now)
             if apart:
                 reputation.ok += 1
             else:
                 reputation.neutral += 1
+            if now >= reputation.until:
+                party.counted(now)
 
     def lapsed(self, group: Group, *, apart: bool, now: float) -> None:
         """Nobody used a claim of it: that is its own fault, and not that of the group that named it."""
         for party in (self,) if apart else (self, group):
             reputation = party.reputation
             if now >= reputation.until:
-                party.turn(now)
+                reputation.advance(now)
             if apart:
                 reputation.nok += 1
             else:
                 reputation.neutral += 1
+            if now >= reputation.until:
+                party.counted(now)
 
 
 class Requestors:

@@ -53,6 +53,13 @@ class AllocationService(Service):
         self._due = 0.0
         self._call: IDelayedCall | None = None
 
+    def counts(self) -> dict[str, object]:
+        """What the allocator has counted since the start, and how many of those who ask are known."""
+        allocator = self._allocator
+        known = {"groups": len(allocator.groups), "clients": len(allocator.requestors)}
+        load = allocator.askers.load
+        return {**allocator.counters.counts(), **known, "policy": {} if load is None else load.counts()}
+
     def startService(self) -> None:
         """Begin to end claims."""
         super().startService()

@@ -8,6 +8,7 @@ that ran last.
 """
 
 from realmgw.config.files import load as load
+from realmgw.config.files import load_partly as load_partly
 from realmgw.config.files import refuse_unreadable as refuse_unreadable
 from realmgw.config.last_good import Loaded as Loaded
 from realmgw.config.last_good import keep as keep
@@ -17,6 +18,7 @@ from realmgw.config.named import Written as Written
 from realmgw.config.named import load_all as load_all
 from realmgw.config.named import secrets as secrets
 from realmgw.config.notes import note as note
+from realmgw.config.notes import note_of_subscribers as note_of_subscribers
 from realmgw.config.writing import Change as Change
 from realmgw.config.writing import differences as differences
 from realmgw.config.writing import dump as dump

@@ -192,22 +192,29 @@ def place(node: Node) -> str:
     return f"line {node.line}" if node.source is None else f"{node.source}:{node.line}"
 
 
-def parse(text: bytes, problems: Problems, *, source: str | None = None) -> Node | None:
+def parse(text: bytes, problems: Problems, *, source: str | None = None, unread: Collection[str] = ()) -> Node | None:
     """Reads a YAML document.
 
     Args:
         text: The whole file, in UTF-8.
         problems: Gets what is wrong.
         source: The nodes' `source`.
+        unread: Keys of the outermost mapping whose values are for other programs: they must be YAML, and what they
+            are is not looked at. An empty value stands in their place.
 
     Returns:
         The document, without its faulty parts; None when it is empty, or when it is no YAML and a problem says so.
     """
-    return finish(parsing(text, problems, source=source))
+    return finish(parsing(text, problems, source=source, unread=unread))
 
 
 def parsing(
-    text: bytes, problems: Problems, *, source: str | None = None, reread: int | None = None
+    text: bytes,
+    problems: Problems,
+    *,
+    source: str | None = None,
+    unread: Collection[str] = (),
+    reread: int | None = None,
 ) -> Steps[Node | None]:
     """What `parse` does, step by step; how long a text may be that is read again by the slower parser can be told."""
     text = text.removeprefix(codecs.BOM_UTF8)
@@ -218,7 +225,7 @@ def parsing(
         return None
     for events in _parsers(decoded, MAX_REREAD if reread is None else reread):
         attempt = Problems(problems.source)
-        root, readable = yield from _compose(decoded, events, _Composer(attempt, source))
+        root, readable = yield from _compose(decoded, events, _Composer(attempt, source, unread))
         if readable:
             break
     problems.found += attempt.found
@@ -279,9 +286,11 @@ class _Composer:
     ruamel.yaml's own composers are not used: the C one recurses on the C stack, which a file of brackets overflows.
     """
 
-    def __init__(self, problems: Problems, source: str | None) -> None:
+    def __init__(self, problems: Problems, source: str | None, unread: Collection[str]) -> None:
         self.problems = problems
         self._source = source
+        self._unread = unread
+        self._depth_unread = 0
         self._root: Node | None = None
         self._open: list[Sequence | Mapping] = []
         self._innermost: Sequence | Mapping | None = None
@@ -295,6 +304,8 @@ class _Composer:
                 yield None
                 if self.problems.are_many(event.start_mark.line + 1):
                     return None
+            if self._unread and self._passes_over(event):
+                continue
             if isinstance(event, DocumentStartEvent):
                 documents += 1
                 if documents > 1:
@@ -315,6 +326,17 @@ class _Composer:
             self._innermost = self._open[-1] if self._open else None
         elif isinstance(event, AliasEvent):
             self._alias(event)
+        return True
+
+    def _passes_over(self, event: Event) -> bool:
+        """Whether an event belongs to the value of a key that is not read."""
+        if not self._depth_unread:
+            parent, key = self._innermost, self._key
+            if len(self._open) != 1 or type(parent) is not Mapping or key is None or key.text not in self._unread:
+                return False
+            parent.pairs.setdefault(key.text, (key, Scalar(key.line, key.column, "", True, self._source)))
+            self._key = None
+        self._depth_unread += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         return True
 
     def _scalar(self, event: ScalarEvent) -> None:

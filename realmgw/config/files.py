@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from realmgw.config import consistency, disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems, parse
 from realmgw.config.schema import GATEWAY
-from realmgw.config.settings import Settings
+from realmgw.config.settings import Interfaces, Pools, Settings
 from realmgw.errors import ConfigurationError
 
 MAX_MAIN_FILE = 2**20  # octets
@@ -26,6 +27,30 @@ def load(path: Path) -> Settings:
     Raises:
         ConfigurationError: They cannot be used; every problem is in it.
     """
+    found = load_partly(path)
+    if found.settings is None or found.problems:
+        raise ConfigurationError(found.problems)
+    return found.settings
+
+
+@attrs.frozen
+class Partly:
+    """A main file as far as it can be used."""
+
+    settings: Settings | None
+    """All that is good; what is not, or is missing, has a default. None: the zones are not good."""
+    problems: tuple[str, ...] = ()
+    """Everything that is wrong; empty: the settings are what is written."""
+    left_out: tuple[str, ...] = ()
+    """The keys of the main file that could not be used."""
+
+
+def load_partly(path: Path) -> Partly:
+    """Reads the main file and its drop-ins, for somebody who wants to look at what stands there besides its problems.
+
+    Args:
+        path: As in `load`.
+    """
     problems = Problems(str(path))
     root = read(path, MAX_MAIN_FILE, problems)
     places = _places(path.parent, root)
@@ -35,10 +60,27 @@ def load(path: Path) -> Settings:
     consistency.check(problems)
     if root is None and not problems.found:
         problems.add(None, f"the file is empty: write {', '.join(key for key in GATEWAY.keys)}")
-    if settings is None or problems.found:
-        raise ConfigurationError(problems.lines())
-    settings = located(settings, path.parent)
-    return attrs.evolve(settings, subscribers=_subscribers(places, settings.subscribers))
+    left_out: tuple[str, ...] = ()
+    if settings is None and isinstance(root, Mapping):
+        settings, left_out = _good_of(root)
+    if settings is not None:
+        settings = located(settings, path.parent)
+        settings = attrs.evolve(settings, subscribers=_subscribers(places, settings.subscribers))
+    return Partly(settings, problems.lines(), left_out)
+
+
+def _good_of(root: Mapping) -> tuple[Settings | None, tuple[str, ...]]:
+    """What of a main file can be used, key by key; and the keys that can not."""
+    good: dict[str, Any] = {"name": "gateway.invalid.", "interfaces": Interfaces("", ()), "pools": Pools(())}
+    left_out = []
+    for word, (_, value) in root.pairs.items():
+        own, key = Problems(""), GATEWAY.keys.get(word)
+        found = None if key is None else key.kind(value, own)
+        if found is None or own.found:
+            left_out.append(word)
+        else:
+            good[word] = found
+    return (Settings(**good) if "zones" in good else None), tuple(left_out)
 
 
 def refuse_unreadable(path: Path) -> None:
@@ -79,7 +121,7 @@ def _fragments(places: _Places, problems: Problems) -> Iterator[Node]:
     for root in _documents([layer / layers.ZONES for layer in places.layers], problems):
         yield layers.under("zones", root)
     folders = [*(layer / layers.POLICIES for layer in places.layers), *places.policies]
-    for root in _documents(folders, problems):
+    for root in _documents(folders, problems, policy_schema.UNREAD):
         policy = policy_schema.fragment(root, problems)
         if policy is not None:
             yield layers.under("policy", policy)
@@ -88,11 +130,11 @@ def _fragments(places: _Places, problems: Problems) -> Iterator[Node]:
         yield root
 
 
-def _documents(folders: Iterable[Path], problems: Problems) -> Iterator[Node]:
+def _documents(folders: Iterable[Path], problems: Problems, unread: Collection[str] = ()) -> Iterator[Node]:
     """What the files of some folders say, without the empty ones."""
     for path in layers.files(folders, problems):
         own = Problems(str(path))
-        root = read(path, MAX_MAIN_FILE, own, source=str(path))
+        root = read(path, MAX_MAIN_FILE, own, source=str(path), unread=unread)
         problems.include(own)
         if root is not None:
             yield root
@@ -138,7 +180,9 @@ def _within(folder: Path, path: Path | None) -> Path | None:
     return None if path is None else folder / path
 
 
-def read(path: Path, limit: int, problems: Problems, *, source: str | None = None) -> Node | None:
+def read(
+    path: Path, limit: int, problems: Problems, *, source: str | None = None, unread: Collection[str] = ()
+) -> Node | None:
     """Reads and parses a YAML file.
 
     Args:
@@ -146,12 +190,13 @@ def read(path: Path, limit: int, problems: Problems, *, source: str | None = Non
         limit: How many octets it may have; no more of it is read.
         problems: Gets what is wrong, the operating system's refusals included.
         source: The nodes' `source`.
+        unread: Keys whose values are for other programs, see `document.parse`.
 
     Returns:
         The document; None when it is empty, or when it can not be used and a problem says so.
     """
     found = text(path, limit, problems)
-    return None if found is None else parse(found, problems, source=source)
+    return None if found is None else parse(found, problems, source=source, unread=unread)
 
 
 def text(path: Path, limit: int, problems: Problems) -> bytes | None:

@@ -8,13 +8,16 @@ MAX_NAME = 255  # octets
 """The longest name in its wire form (RFC 1035 section 2.3.4)."""
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_CLASSLESS = re.compile(r"[0-9]{1,3}/[0-9]{1,3}")
+"""The label of a part of a reverse zone that is no whole octet, like `0/25` (RFC 2317 section 4)."""
 
 
 def absolute(text: str) -> str:
     """A name in the form that the rest of the program uses: lower case, with the final dot.
 
-    Labels consist of letters, digits, hyphens and underscores (service names begin with one, RFC 2782); the root is no
-    name that a gateway could serve. Internationalised names are written as A-labels (RFC 5890).
+    Labels consist of letters, digits, hyphens and underscores (service names begin with one, RFC 2782), and one in
+    in-addr.arpa may be like `0/25` (RFC 2317); the root is no name that a gateway could serve. Internationalised names
+    are written as A-labels (RFC 5890).
 
     Args:
         text: A name, with or without its final dot.
@@ -26,8 +29,9 @@ def absolute(text: str) -> str:
     if not name.endswith("."):
         name += "."
     labels = name[:-1].split(".")
+    is_reverse = is_within(name, "in-addr.arpa.")
     for label in labels:
-        if _LABEL.fullmatch(label) is None:
+        if _LABEL.fullmatch(label) is None and not (is_reverse and _CLASSLESS.fullmatch(label)):
             raise ValueError(f"{text!r} is no domain name: {_what_is_wrong(label)}")
     if len(name) + 1 > MAX_NAME:
         raise ValueError(f"{text!r} is no domain name: it may have {MAX_NAME - 2} characters, shorten it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from realmgw.config.settings import Settings
 from realmgw.config.writing import differences
 
@@ -12,10 +14,16 @@ WITHOUT_EFFECT = (
     "dns.forward",
     "dns.local",
     "dns.update",
-    "logging",
     "synproxy",
 )
 """Of the main file."""
+
+
+OF_SUBSCRIBERS = {
+    "firewall": "FIREWALL rules",
+    "carriergrade": "carriergrade",
+}
+"""Of subscribers: keys, and what they are called."""
 
 
 def note(settings: Settings) -> str | None:
@@ -26,3 +34,19 @@ def note(settings: Settings) -> str | None:
     if not idle:
         return None
     return f"Read and checked, but without effect in this version: {', '.join(idle)}."
+
+
+def note_of_subscribers(counts: Mapping[str, int]) -> str | None:
+    """The same of subscribers.
+
+    Args:
+        counts: How many hosts have each key of `OF_SUBSCRIBERS`.
+    """
+    idle = [f"{OF_SUBSCRIBERS[key]} of {_hosts(count)}" for key, count in counts.items() if count]
+    if not idle:
+        return None
+    return f"Read and checked, but without effect in this version: {', '.join(idle)}."
+
+
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"

@@ -19,6 +19,8 @@ from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Poli
 
 ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
 """The keys of existing policy files."""
+UNREAD = ("IPSET", "IPTABLES")
+"""Those that are left alone: what stands below them is for other programs, and nothing in it is a problem of ours."""
 _CHALLENGES = {
     "PBRA_DNS_POLICY_TCPCNAME": "tcpcname",
     "PBRA_DNS_POLICY_TCP": "tcp",

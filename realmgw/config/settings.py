@@ -24,6 +24,7 @@ from realmgw.config.policy import Refusal as Refusal
 from realmgw.config.policy import ResolverGroup as ResolverGroup
 from realmgw.config.policy import UnknownHosts as UnknownHosts
 from realmgw.config.surroundings import Control as Control
+from realmgw.config.surroundings import LogFormat as LogFormat
 from realmgw.config.surroundings import Logging as Logging
 from realmgw.config.surroundings import LogLevel as LogLevel
 from realmgw.config.surroundings import Reload as Reload

@@ -89,6 +89,22 @@ class LogLevel(enum.Enum):
     """What ends the gateway."""
 
 
+class LogFormat(enum.Enum):
+    """What the lines of the log look like."""
+
+    TEXT = "text"
+    """For people."""
+    JSON = "json"
+    """An object for each event."""
+
+
+LOG_PARTS = (
+    "admission", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "repository", "subscribers",
+    "tap", "twisted",
+)  # fmt: skip
+"""Who tells events: what the names of parts in `logging.levels` begin with."""
+
+
 @attrs.frozen
 class Logging:
     """What is logged; where to is the business of twistd (`--logfile`, `--syslog`)."""
@@ -97,3 +113,9 @@ class Logging:
     """Of every part that has none of its own."""
     levels: tuple[tuple[str, LogLevel], ...] = ()
     """Of parts: the names of rooms or modules, `dns` or `dns.server`, with their levels."""
+    format: LogFormat = LogFormat.TEXT
+    """What the lines look like."""
+    size: int = 10_000_000  # octets
+    """A log file that would become longer is moved aside, and a new one begun; 0: never."""
+    files: int = 5
+    """So many of those that were moved aside are kept."""

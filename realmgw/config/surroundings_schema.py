@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from realmgw.config.addresses import endpoint, url
 from realmgw.config.kinds import (
@@ -16,18 +18,40 @@ from realmgw.config.kinds import (
     number,
     parsed,
     remembered,
+    suggestion,
     table,
 )
 from realmgw.config.labels import Label
-from realmgw.config.surroundings import Control, Logging, LogLevel, Reload, Repository, Synproxy, Watch
+from realmgw.config.surroundings import (
+    LOG_PARTS,
+    Control,
+    LogFormat,
+    Logging,
+    LogLevel,
+    Reload,
+    Repository,
+    Synproxy,
+    Watch,
+)
 
 SYNPROXY_PORT = 12345
 """Where SYN proxies take orders."""
 
-_part = matching(r"[a-z]+(\.[a-z_]+)*", "the name of a room or of a module, like dns or dns.server")
+_SPELLING = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)*")
 
 
-def _logging(levels: dict[str, LogLevel] | None = None, **rest: LogLevel) -> Logging:
+def _part_name(text: str) -> str:
+    if _SPELLING.fullmatch(text) is None:
+        raise ValueError(f"{text!r} does not do: write the name of a room or of a module, like dns or dns.server")
+    if text.partition(".")[0] not in LOG_PARTS:
+        raise ValueError(f"no part of that name tells anything: {suggestion(text.partition('.')[0], LOG_PARTS)}")
+    return text
+
+
+_part = parsed(_part_name)
+
+
+def _logging(levels: dict[str, LogLevel] | None = None, **rest: Any) -> Logging:
     return Logging(levels=tuple((levels or {}).items()), **rest)
 
 
@@ -70,5 +94,8 @@ LOGGING = Section(
     {
         "level": Key(choice(LogLevel)),
         "levels": Key(table(_part, choice(LogLevel))),
+        "format": Key(choice(LogFormat)),
+        "size": Key(integer(0, 2**40)),
+        "files": Key(integer(0, 1000)),
     },
 )

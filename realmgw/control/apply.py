@@ -159,6 +159,16 @@ class Reloader:
             self._lock.run(self._begin)
         return asked
 
+    def counts(self) -> dict[str, object]:
+        """How many reloads there were, and what became of the last one."""
+        return {
+            "count": self.count,
+            "refused": self.refused,
+            "last": None if self.last is None else self.last.status.value,
+            "problems": [] if self.last is None else list(self.last.problems),
+            "longest_pause": round(self.longest, 6),
+        }
+
     def tell(self, repository: str, snapshot: Snapshot) -> Deferred[Outcome]:
         """A repository says something else: reload.
 
@@ -185,7 +195,9 @@ class Reloader:
         return planned
 
     def _plan_of(self, written: Written) -> Deferred[Plan]:
-        return self.drive(_sparing(planning(self.running.settings, written.settings, written.changes)))
+        running = self.running
+        there = running.register.directory.services
+        return self.drive(_sparing(planning(running.settings, written.settings, written.changes, there)))
 
     def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
         """What is written now; fails as `Running.written`, or when the main file can not be used."""

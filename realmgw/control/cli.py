@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,13 +17,12 @@ from typing import Any
 from realmgw import __version__, config
 from realmgw.config.settings import Control
 from realmgw.config.surroundings import Repository
-from realmgw.control import completion, local, shown
+from realmgw.control import completion, shown
+from realmgw.control.arguments import DEFAULT_CONFIG, Parser, add_usual
 from realmgw.control.client import ask
 from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.output import complain, guarded
 from realmgw.errors import ConfigurationError, PlatformError
-
-DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
-"""The main file, when the command line names none."""
 
 Options = argparse.Namespace
 Answer = Any
@@ -36,34 +36,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; by default those of the process.
 
     Returns:
-        The exit status, see `ExitStatus`.
+        The exit status, see `ExitStatus` and `guarded`.
 
     Raises:
         SystemExit: The command line was wrong (status 2), or asked for help or the version (0).
     """
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except CommandError as error:
-        return _complain(str(error), error.status)
+        return complain(str(error), error.status)
     except ConfigurationError as error:
-        return _complain(str(error), ExitStatus.PROBLEMS)
+        return complain(str(error), ExitStatus.PROBLEMS)
     except PlatformError as error:
-        return _complain(str(error), ExitStatus.FAILED)
-    return status
-
-
-def _complain(text: str, status: ExitStatus) -> int:
-    print(f"realmgw: {text}", file=sys.stderr)
+        return complain(str(error), ExitStatus.FAILED)
     return status
 
 
 def parser() -> argparse.ArgumentParser:
     """Everything that the command line can say; completion and the tests of the manual are made from it."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="realmgw", description="Operates a Realm Gateway. The gateway itself is started by `twistd realmgw`."
     )
     top.add_argument("--version", action="version", version=f"realmgw {__version__}")
+    add_usual(top, top=True)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add(
         commands,
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
         "completion", help="print a completion script", description="Prints a script for a shell."
     )
     script.add_argument("shell", choices=sorted(completion.SHELLS), help="the shell")
-    script.set_defaults(run=lambda options: _print_lines([completion.script(parser(), options.shell)]))
+    script.set_defaults(run=lambda options: _print_lines([completion.script(parser(), options.shell)]), parser=script)
     return top
 
 
@@ -92,7 +92,7 @@ def _add_migrate(commands: Any) -> None:
     migrate.add_argument(
         "--to", type=Path, default=Path(), metavar="FOLDER", help="the main file's folder [%(default)s]"
     )
-    migrate.set_defaults(run=_migrate)
+    migrate.set_defaults(run=_migrate, parser=migrate)
 
 
 def _add_changes(commands: Any) -> None:
@@ -104,7 +104,10 @@ def _add_changes(commands: Any) -> None:
 
 
 def _add_views(commands: Any) -> None:
-    _add(commands, "status", "show what runs, and what was counted", _asker("status", shown.status))
+    text = "show how the gateway is, what runs, and what was counted"
+    status = _add(commands, "status", text, _status)
+    status.add_argument("--all", action="store_true", help="counters that are 0, too, and all problems")
+    _add(commands, "health", "show how the gateway is, and what is wrong", _health)
     _add(commands, "pool", "show the circular pool by prefix and state", _asker("pool", shown.pool))
     reservations = _add(
         commands, "reservations", "show what stands at the addresses now", _asker("reservations", shown.reservations)
@@ -184,17 +187,15 @@ def _add_explain(commands: Any) -> None:
 
 def _group(commands: Any, name: str, text: str) -> Any:
     group = commands.add_parser(name, help=text, description=_sentence(text))
+    add_usual(group)
     return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def _add(commands: Any, name: str, text: str, run: Callable[[Options], int]) -> argparse.ArgumentParser:
     """A command, with the options that all of them have."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=_sentence(text))
-    command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="main file [%(default)s]")
-    if name != "check":
-        command.add_argument("--socket", type=Path, metavar="FILE", help="control socket [what the main file says]")
-        command.add_argument("--json", action="store_true", help="print the answer as JSON")
-    command.set_defaults(run=run)
+    add_usual(command)
+    command.set_defaults(run=run, parser=command)
     return command
 
 
@@ -205,15 +206,21 @@ def _sentence(text: str) -> str:
 # What the commands do
 
 
-_NO_PARAMETERS = {"config", "socket", "json", "run", "exit_code"}
+_NO_PARAMETERS = {"config", "socket", "json", "run", "parser"}
 
 
 def _ask(options: Options, command: str, **parameters: str) -> Answer:
     if options.config is not DEFAULT_CONFIG:
         config.refuse_unreadable(options.config)
     if options.socket is not None:
-        return ask(options.socket, command, parameters)
-    return ask(_socket(options.config), command, parameters, main=options.config)
+        return ask(options.socket, command, parameters, waiting=_waiting)
+    return ask(_socket(options.config), command, parameters, main=options.config, waiting=_waiting)
+
+
+def _waiting(seconds: float) -> None:
+    """Says that the gateway works, if somebody looks."""
+    if sys.stderr.isatty():
+        print(f"the gateway is at it for {seconds:.0f} s now", file=sys.stderr)
 
 
 def _socket(main_file: Path) -> Path:
@@ -248,13 +255,30 @@ def _print_lines(lines: Iterable[str]) -> int:
     return ExitStatus.OK
 
 
+def _status(options: Options) -> int:
+    width = shutil.get_terminal_size((100, 24)).columns
+    answer = _ask(options, "status")
+    _show(options, answer, lambda answer: shown.status(answer, width=width, every=options.all))
+    return ExitStatus.OK if answer["state"] == "healthy" else ExitStatus.PROBLEMS
+
+
+def _health(options: Options) -> int:
+    answer = _ask(options, "health")
+    _show(options, answer, shown.health)
+    return ExitStatus.OK if answer["state"] == "healthy" else ExitStatus.PROBLEMS
+
+
 def _check(options: Options) -> int:
-    lines, problems = local.check(options.config)
-    _print_lines(lines)
-    return ExitStatus.PROBLEMS if problems else ExitStatus.OK
+    from realmgw.control import local  # noqa: PLC0415 - it takes half a second, for which questions need not wait
+
+    found = local.check(options.config)
+    _show(options, found.value(), lambda _: found.lines())
+    return ExitStatus.PROBLEMS if found.problems else ExitStatus.OK
 
 
 def _migrate(options: Options) -> int:
+    from realmgw.control import local  # noqa: PLC0415 - see `_check`
+
     notes, files = local.migrate(options.folder, options.to)
     return _print_lines([*notes, *(f"written: {path}" for path in files)])
 
@@ -287,15 +311,21 @@ def _show_config(options: Options) -> int:
 
 
 def _add_subscriber(options: Options) -> int:
+    from realmgw.control import local  # noqa: PLC0415 - see `_check`
+
     wanted = local.Wanted(options.name, options.address, tuple(options.service), options.max_claims)
     return _written(options, [local.add(config.load(options.config), wanted)], "written")
 
 
 def _remove_subscriber(options: Options) -> int:
+    from realmgw.control import local  # noqa: PLC0415 - see `_check`
+
     return _written(options, [local.remove(config.load(options.config), options.name)], "removed")
 
 
 def _generate(options: Options) -> int:
+    from realmgw.control import local  # noqa: PLC0415 - see `_check`
+
     numbers = range(options.start, options.start + options.count)
     if options.repository is not None:
         return _send(options, numbers)
@@ -310,6 +340,8 @@ def _generate(options: Options) -> int:
 
 def _send(options: Options, numbers: range) -> int:
     """Has the repository take them; gateways hear of it there."""
+    from realmgw.control import local  # noqa: PLC0415 - see `_check`
+
     is_written = options.config is not DEFAULT_CONFIG or options.config.exists() or not options.repository
     known = config.load(options.config).repository if is_written else Repository()
     repository = local.repository(known, options.repository, options.token_file, options.ca_file)

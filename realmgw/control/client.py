@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
-from collections.abc import Mapping
+import struct
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 
-TIMEOUT = 120.0  # seconds
-"""How long an answer may take; a reload of everything takes its time."""
+TIMEOUT = 5.0  # seconds
+"""How long a gateway may be silent; one that is at a longer piece of work is asked meanwhile whether it answers."""
+LONGEST = 1800.0  # seconds
+"""How long an answer may take in all."""
+ALIVE = "health"
+"""The command that such a question is; it costs nothing."""
+
+_CREDENTIALS = struct.Struct("=iII")
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -28,6 +37,22 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
+    @property
+    def peer(self) -> int | None:
+        """The process that listens there; None without a connection."""
+        if self.sock is None:
+            return None
+        told = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return int(_CREDENTIALS.unpack(told)[0])
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether there is something to be read by then."""
+        return bool(select.select([self.sock], [], [], seconds)[0])
+
+
+def _nothing(_seconds: float) -> None:
+    """Nobody is told."""
+
 
 def ask(
     path: Path,
@@ -36,6 +61,7 @@ def ask(
     *,
     main: Path | None = None,
     timeout: float = TIMEOUT,
+    waiting: Callable[[float], object] = _nothing,
 ) -> Any:
     """Ask a running gateway.
 
@@ -44,7 +70,9 @@ def ask(
         command: One of `COMMANDS`.
         parameters: What it is told.
         main: The main file of the gateway that is meant: another one that listens there refuses. None: any.
-        timeout: How long the answer may take, in seconds.
+        timeout: How long the gateway may be silent, in seconds. With a command that takes its time, it is asked
+            meanwhile whether it still answers.
+        waiting: Called every now and then with how long it is at work.
 
     Returns:
         The answer's value.
@@ -58,6 +86,7 @@ def ask(
         method = "POST" if COMMANDS[command].changes else "GET"
         fields = {} if main is None else {CONFIG_FIELD: quote(str(main.resolve()))}
         connection.request(method, f"/v1/{command}{query}", headers=fields)
+        _wait(connection, path, command, timeout, waiting)
         response = connection.getresponse()
         value = json.loads(response.read())
     except (FileNotFoundError, ConnectionRefusedError):
@@ -66,6 +95,8 @@ def ask(
         ) from None
     except PermissionError:
         raise CommandError(ExitStatus.NO_GATEWAY, f"{path}: we may not speak to the gateway: be root") from None
+    except TimeoutError:
+        raise CommandError(ExitStatus.NO_GATEWAY, _silent(path, connection.peer)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise CommandError(ExitStatus.NO_GATEWAY, f"{path}: the gateway does not answer: {error!r}") from None
     finally:
@@ -73,3 +104,25 @@ def ask(
     if response.status != http.client.OK:
         raise CommandError(ExitStatus(value["exit_status"]), value["detail"])
     return value
+
+
+def _wait(
+    connection: _UnixConnection, path: Path, command: str, timeout: float, waiting: Callable[[float], object]
+) -> None:
+    """Until there is an answer.
+
+    Raises:
+        TimeoutError: The gateway is silent; or it took longer than anything may.
+    """
+    begin = time.monotonic()
+    pause = timeout / 2 if COMMANDS[command].takes_time else timeout
+    while not connection.answers_within(pause):
+        if not COMMANDS[command].takes_time or time.monotonic() - begin > LONGEST:
+            raise TimeoutError
+        ask(path, ALIVE, timeout=pause)
+        waiting(time.monotonic() - begin)
+
+
+def _silent(path: Path, process: int | None) -> str:
+    who = "its process" if process is None else f"process {process}"
+    return f"{path}: the gateway does not answer within {TIMEOUT:g} s: {who} is stopped or busy"

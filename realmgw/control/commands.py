@@ -23,7 +23,8 @@ class ExitStatus(enum.IntEnum):
     OK = 0
     """All is well, and what was asked for was done."""
     PROBLEMS = 1
-    """There are problems in the files; or a reload was refused, or applied without some of them."""
+    """There are problems in the files; or a reload was refused, or applied without some of them; or the gateway is
+    degraded, or runs on the last good configuration."""
     USAGE = 2
     """The command line was wrong."""
     NO_GATEWAY = 3
@@ -72,6 +73,8 @@ class Command:
     """What it is told."""
     changes: bool = False
     """Whether it changes anything: then it is a POST, and it is logged who wanted it."""
+    takes_time: bool = False
+    """Whether a gateway that is well may need more than a moment for it."""
 
 
 _NAME = Parameter("name", "an FQDN")
@@ -81,11 +84,12 @@ _WHO = Parameter("who", "a resolver's address, or a client's network")
 COMMANDS: Mapping[str, Command] = {
     command.path: command
     for command in (
+        Command("health", "How the gateway is, and what is wrong with it now."),
         Command("status", "What runs, since when, and what was counted."),
-        Command("plan", "What a reload would change."),
+        Command("plan", "What a reload would change.", takes_time=True),
         Command("reload", "Makes true what is written.", (
             Parameter("accept_loss", "if it is not empty: hosts may go, however many they are", required=False),
-        ), changes=True),
+        ), changes=True, takes_time=True),
         Command("subscribers/list", "The names and addresses of hosts.", (
             Parameter("match", "only names that contain this", required=False), _LIMIT,
         )),
@@ -115,7 +119,7 @@ COMMANDS: Mapping[str, Command] = {
             Parameter("source_port", "its source port", required=False),
         )),
         Command("config", "The settings that are in force, as a main file."),
-        Command("purge", "Removes everything of ours from the kernel; all flows end.", changes=True),
+        Command("purge", "Removes everything of ours from the kernel; all flows end.", changes=True, takes_time=True),
     )
 }  # fmt: skip
 """Every command by its path."""

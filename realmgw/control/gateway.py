@@ -18,6 +18,7 @@ from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, State
 from realmgw.config.settings import Network
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked, number
+from realmgw.control.counting import RATES, Counting
 from realmgw.control.health import Health
 from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
@@ -83,8 +84,8 @@ class Insight:
     """What is held of those who ask."""
     explain_name: Callable[[Asked], NameFound]
     """What the DNS server makes of a question. Raises `MalformedError` if its name is none."""
-    counts: Callable[[], dict[str, Value]]
-    """What was counted, by part."""
+    counting: Counting
+    """What was counted."""
     plan: Callable[[], Any]
     """A Deferred of a `Plan`."""
     reload: Callable[..., Any]
@@ -107,6 +108,7 @@ class Gateway:
     def __init__(self, insight: Insight) -> None:
         self._insight = insight
         self._does: Mapping[str, Callable[..., Any]] = {
+            "health": self.health,
             "status": self.status,
             "plan": self.plan,
             "reload": self.reload,
@@ -142,22 +144,31 @@ class Gateway:
             raise CommandError(ExitStatus.NOT_FOUND, f"there is no command {path}")
         return self._does[path](**checked(command, given))
 
-    def status(self) -> Value:
+    def health(self) -> Value:
+        """How the gateway is, and what is wrong; cheap."""
+        insight = self._insight
+        troubles = [
+            {
+                "part": each.part,
+                "severity": each.severity.name.lower(),
+                "text": each.text,
+                "for": round(insight.monotonic() - each.since, 3),
+            }
+            for each in insight.health.troubles
+        ]
+        return {"state": insight.health.state.value, "troubles": troubles}
+
+    def status(self) -> Any:
         """What runs."""
+        return self._insight.counting.read().addCallback(self._status)
+
+    def _status(self, counts: dict[str, Value]) -> Value:
         insight = self._insight
         running = insight.running
         directory = running.register.directory
+        lately = insight.counting.lately(counts)
         return {
-            "state": insight.health.state.value,
-            "troubles": [
-                {
-                    "part": each.part,
-                    "severity": each.severity.name.lower(),
-                    "text": each.text,
-                    "for": round(insight.monotonic() - each.since, 3),
-                }
-                for each in insight.health.troubles
-            ],
+            **self.health(),
             "version": __version__,
             "name": running.settings.name,
             "config": str(running.path),
@@ -166,7 +177,11 @@ class Gateway:
             "services": len(directory.services),
             "problems": [*running.problems, *running.register.problems],
             "pool": self._states(),
-            **insight.counts(),
+            "rates": {
+                "seconds": round(lately.seconds, 3),
+                **{name: round(lately.total(name) / max(lately.seconds, 1.0), 3) for name in RATES},
+            },
+            "counts": counts,
         }
 
     def plan(self) -> Any:

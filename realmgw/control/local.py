@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -17,7 +17,7 @@ from realmgw.config.steps import finish
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
-from realmgw.control.running import Running
+from realmgw.control.running import Running, notes_of
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
 from realmgw.subscribers.client import send_all
@@ -26,6 +26,7 @@ from realmgw.subscribers.files import MAX_FILE, collector_at_rest
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.generate import Template
 from realmgw.subscribers.migrate import migration, write
+from realmgw.subscribers.model import Directory
 from realmgw.subscribers.port import UnreachableError
 from realmgw.subscribers.register import Register
 from realmgw.subscribers.service import Readers
@@ -258,33 +259,66 @@ def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:
     return list(found.notes), list(write(found, to))
 
 
-def check(path: Path) -> tuple[list[str], int]:
-    """Reads what the gateway would read, and looks at what it would need.
+@attrs.frozen
+class Checked:
+    """What `realmgw check` has found."""
+
+    path: Path
+    """The main file."""
+    problems: tuple[str, ...]
+    """All of them, a line each."""
+    settings: Settings | None = None
+    """What the main file says, as far as it can be used; None: its zones can not."""
+    directory: Directory | None = None
+    """The subscribers; None: they were not looked at."""
+    notes: tuple[str, ...] = ()
+    """What is no problem, and is to be known."""
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield from self.problems
+        if self.settings is not None and self.directory is not None:
+            zones, pool = ", ".join(zone.name for zone in self.settings.zones), _pool(self.settings.pools)
+            yield f"{self.path}: {zones}; {pool}"
+            folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
+            yield f"{folders}: {len(self.directory.hosts)} hosts, {len(self.directory.services)} services"
+        yield from self.notes
+        yield _verdict(len(self.problems))
+
+    def value(self) -> dict[str, object]:
+        """For JSON."""
+        directory = self.directory
+        return {
+            "config": str(self.path),
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+            "hosts": None if directory is None else len(directory.hosts),
+            "services": None if directory is None else len(directory.services),
+        }
+
+
+def check(path: Path) -> Checked:
+    """Reads what the gateway would read, and goes on behind what is wrong as far as that makes sense.
 
     Args:
         path: The main file.
-
-    Returns:
-        Every problem, what was checked, and the result, in lines; and how many problems there are.
     """
-    try:
-        settings = config.load(path)
-    except ConfigurationError as error:
+    found = config.load_partly(path)
+    if found.settings is None:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
-        return [*error.problems, unchecked, _verdict(len(error.problems))], len(error.problems)
-    register, examined = subscribers(settings), examine(settings)
-    here = (f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
-    directory, problems = register.directory, (*here, *register.problems)
-    folders = ", ".join(map(str, settings.subscribers)) or "no folders"
-    lines = [
-        *problems,
-        f"{path}: {', '.join(zone.name for zone in settings.zones)}; {_pool(settings.pools)}",
-        f"{folders}: {len(directory.hosts)} hosts, {len(directory.services)} services",
-        *filter(None, [config.note(settings)]),
-        *(f"Not looked at: {line}." for line in examined.unseen),
-        _verdict(len(problems)),
-    ]
-    return lines, len(problems)
+        return Checked(path, found.problems, notes=(unchecked,))
+    settings = found.settings
+    register = subscribers(settings)
+    of_machine: tuple[str, ...] = ()
+    unseen: list[str] = []
+    if not found.problems:
+        examined = examine(settings)
+        of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
+        unseen = [f"Not looked at: {line}." for line in examined.unseen]
+    partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
+    notes = (*([partly] if found.left_out else []), *notes_of(settings, register.directory), *unseen)
+    problems = (*found.problems, *of_machine, *register.problems)
+    return Checked(path, problems, settings, register.directory, notes)
 
 
 def _pool(pools: Pools) -> str:

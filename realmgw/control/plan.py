@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
 
+from realmgw.allocation.explain import dotted
 from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.config.writing import Change, differences
+from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.register import Changes
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ CHANGEABLE = (
     "reload",
     "subscribers",
     "drop_ins",
+    "logging",
     *WITHOUT_EFFECT,
 )  # fmt: skip
 """The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""
@@ -42,6 +45,10 @@ AT_ONCE = 4096
 """So many names are collected between two steps."""
 NAMED = 20
 """So many hosts or services of a kind are named, the others counted."""
+FLOWS_END = "its flows end"
+"""What is said of a host that goes, or moves."""
+HIDDEN = {"address", "index", "target"}
+"""Fields that are told otherwise, or mean nothing to people."""
 
 
 @attrs.frozen
@@ -64,6 +71,10 @@ class Plan:
     """Names of services that are new or different."""
     services_removed: tuple[str, ...] = ()
     """Names of services that are no more."""
+    hosts_differ: Mapping[str, str] = attrs.Factory(dict)
+    """What is different about the first `NAMED` of `hosts_changed`, by name, in words."""
+    services_differ: Mapping[str, str] = attrs.Factory(dict)
+    """What is different about the first `NAMED` of `services_changed`, by name; those that are new are not in it."""
     problems: tuple[str, ...] = ()
     """What is not as it is written, and why: the rest would be changed nevertheless."""
 
@@ -91,9 +102,18 @@ class Plan:
             ("~", "service", self.services_changed),
             ("-", "service", self.services_removed),
         ):
-            yield from (f"{sign} {what} {value}" for value in values[:NAMED])
+            yield from (self._line(sign, what, value) for value in values[:NAMED])
             if len(values) > NAMED:
                 yield f"{sign} {what}s: {len(values) - NAMED} more"
+
+    def _line(self, sign: str, what: str, name: str) -> str:
+        """A host, service or prefix, and what is to be known of it."""
+        if (sign, what) == ("-", "host"):
+            return f"{sign} {what} {name}: {FLOWS_END}"
+        if sign != "~":
+            return f"{sign} {what} {name}"
+        differ = (self.hosts_differ if what == "host" else self.services_differ).get(name)
+        return f"+ {what} {name}" if differ is None else f"{sign} {what} {name}: {differ}"
 
     def summary(self) -> str:
         """In one line."""
@@ -109,14 +129,18 @@ class Plan:
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing is different"
 
 
-def planning(before: Settings, after: Settings, changes: Changes) -> Steps[Plan]:
+def planning(
+    before: Settings, after: Settings, changes: Changes, services: Mapping[str, Service] | None = None
+) -> Steps[Plan]:
     """Compare the running state with the one that is written, step by step.
 
     Args:
         before: The running settings.
         after: Those that are written.
         changes: What becomes of the subscribers.
+        services: Those that run, by name.
     """
+    former = services or {}
     old, new = ([prefix.network for prefix in settings.pools.circular] for settings in (before, after))
     return Plan(
         keys=differences(before, after),
@@ -125,7 +149,13 @@ def planning(before: Settings, after: Settings, changes: Changes) -> Steps[Plan]
         hosts_added=(yield from _names(host.name for host in changes.added)),
         hosts_changed=(yield from _names(host.name for _, host in changes.changed)),
         hosts_removed=(yield from _names(host.name for host in changes.removed)),
+        hosts_differ={host.name: _host_differs(was, host) for was, host in changes.changed[:NAMED]},
         services_changed=(yield from _names(service.name for service in changes.services)),
+        services_differ={
+            each.name: _differs(former[each.name], each) or "its host is different"
+            for each in changes.services[:NAMED]
+            if each.name in former
+        },
         services_removed=changes.names_gone,
         problems=changes.problems,
     )
@@ -142,8 +172,31 @@ def _names(names: Iterator[str]) -> Steps[tuple[str, ...]]:
 
 def joined(first: Plan, then: Plan) -> Plan:
     """Two plans that were carried out one after the other, as one; what is wrong is what is so after the second."""
-    both = {name: getattr(first, name) + getattr(then, name) for name in attrs.fields_dict(Plan) if name != "problems"}
-    return Plan(**both, problems=then.problems)
+    both: dict[str, Any] = {}
+    for name in attrs.fields_dict(Plan):
+        one, other = getattr(first, name), getattr(then, name)
+        both[name] = {**one, **other} if isinstance(one, dict) else one + other
+    return Plan(**{**both, "problems": then.problems})
+
+
+def _host_differs(before: Host, after: Host) -> str:
+    """What is different about a host, in words."""
+    moved = f" ({FLOWS_END})" if before.address != after.address else ""
+    addresses = f"address {dotted(before.address)} -> {dotted(after.address)}{moved}" if moved else ""
+    return ", ".join(filter(None, (addresses, _differs(before, after)))) or "nothing that can be named"
+
+
+def _differs(before: Host | Service, after: Host | Service) -> str:
+    """Which fields are different; of those with a short value, both values."""
+    found = []
+    for field in attrs.fields(type(before)):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if isinstance(old, Host):
+            old, new = old.name, new.name
+        if old != new and field.name not in HIDDEN:
+            is_short = isinstance(old, str | int | float)
+            found.append(f"{field.name} {old} -> {new}" if is_short else field.name)
+    return ", ".join(found)
 
 
 def needs_restart(key: str) -> bool:

@@ -13,7 +13,6 @@ import attrs
 from realmgw.allocation.challenges import Challenge
 from realmgw.allocation.group import Group
 from realmgw.allocation.groups import Groups
-from realmgw.allocation.load import Kind, LoadPolicy
 from realmgw.allocation.reputation import Reputation
 from realmgw.allocation.requestors import Requestor, Requestors
 from realmgw.control.commands import CommandError, ExitStatus, number
@@ -165,18 +164,6 @@ def _period(reputation: Reputation) -> dict[str, Value]:
         "nok": reputation.nok,
         "neutral": reputation.neutral,
     }
-
-
-def policy_counts(load: LoadPolicy | None) -> dict[str, int]:
-    """What the load policy has decided since it is in force: permitted by each band, refused by its cost.
-
-    What is 0 is left out.
-    """
-    if load is None:
-        return {}
-    permitted = {f"band_{number}_permitted": count for number, count in enumerate(load.permitted, 1) if count}
-    refused = zip(Kind, load.refused, strict=True)
-    return permitted | {f"{kind.name.lower()}_refused": count for kind, count in refused if count}
 
 
 def _share(text: str) -> float:

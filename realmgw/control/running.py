@@ -15,6 +15,7 @@ from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.disk import Good
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
+from realmgw.subscribers.model import Directory
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.register import Changes, Register
@@ -137,3 +138,13 @@ class Running:
     def _commit(self, units: Iterable[Unit]) -> None:
         changes = finish(self.register.changes(units, Realm.of(self.settings, self.around)))
         finish(self.register.commit(changes))
+
+
+def notes_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
+    """What is written and has no effect yet, in lines."""
+    hosts = directory.hosts.values()
+    counts = {
+        "firewall": sum(bool(host.firewall.admin or host.firewall.user) for host in hosts),
+        "carriergrade": sum(bool(host.carriergrade) for host in hosts),
+    }
+    return tuple(filter(None, (config.note(settings), config.note_of_subscribers(counts))))

@@ -27,7 +27,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from realmgw.config.disk import HeldError, Hold
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
-from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
 from realmgw.control.port import Place, group_number
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
@@ -36,6 +36,10 @@ PREFIX = "/v1/"
 """Of every path."""
 MODE = 0o660
 """Of the socket."""
+MAX_BODY = 65536  # octets
+"""The longest body of a request; commands need none, their parameters stand in the query string or in a short form."""
+IDLE = 30.0  # seconds
+"""How long a connection may be silent."""
 
 _CREDENTIALS = struct.Struct("=iII")
 _STATUS = {
@@ -52,6 +56,10 @@ class Commands(Resource):
     Args:
         gateway: Does them.
         main: Its main file; None: it has none.
+
+    Attributes:
+        requests: How many there were.
+        refused: How many of them could not be done.
     """
 
     isLeaf = True  # noqa: N815 - Twisted's name
@@ -61,9 +69,12 @@ class Commands(Resource):
         self._gateway = gateway
         self._main = None if main is None else main.resolve()
         self._log = Logger()
+        self.requests = 0
+        self.refused = 0
 
     def render(self, request: Request) -> int:
         """Do a command; errors are problem documents (RFC 9457)."""
+        self.requests += 1
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
         done = maybeDeferred(self._do, request)
@@ -75,10 +86,10 @@ class Commands(Resource):
     def _do(self, request: Request) -> Any:
         self._refuse_others(request)
         path = request.path.decode(errors="replace").removeprefix(PREFIX)
-        given = {key.decode(): values[-1].decode() for key, values in (request.args or {}).items()}
         command = COMMANDS.get(path)
-        if command is not None and command.changes and request.method != b"POST":
-            raise CommandError(ExitStatus.USAGE, f"{path} changes something: use POST")
+        if command is not None:
+            _check_method(request, command)
+        given = _parameters(request)
         if command is not None and command.changes:
             told = [f"{key}={value!r}" for key, value in given.items()]
             self._log.info("control: {command} for {who}", command=" ".join([path, *told]), who=_who(request))
@@ -93,7 +104,10 @@ class Commands(Resource):
 
     def _refuse(self, failure: Failure) -> tuple[HTTPStatus, object, str]:
         error = failure.value
-        if isinstance(error, CommandError):
+        self.refused += 1
+        if isinstance(error, MethodError):
+            status, code = HTTPStatus.METHOD_NOT_ALLOWED, error.status
+        elif isinstance(error, CommandError):
             status, code = _STATUS.get(error.status, HTTPStatus.INTERNAL_SERVER_ERROR), error.status
         elif isinstance(error, ConfigurationError | MalformedError):
             status, code = HTTPStatus.CONFLICT, ExitStatus.PROBLEMS
@@ -104,6 +118,29 @@ class Commands(Resource):
             status, code = HTTPStatus.INTERNAL_SERVER_ERROR, ExitStatus.FAILED
         problem = {"title": status.phrase, "status": int(status), "detail": str(error), "exit_status": int(code)}
         return status, problem, "application/problem+json"
+
+
+class MethodError(CommandError):
+    """A command was asked for by a method that is not its own."""
+
+
+def _check_method(request: Request, command: Command) -> None:
+    """What changes something wants POST, and what does not GET or HEAD: so nothing is changed by a look."""
+    allowed = (b"POST",) if command.changes else (b"GET", b"HEAD")
+    if request.method not in allowed:
+        request.setHeader(b"allow", b", ".join(allowed))
+        does = "changes something" if command.changes else "only tells"
+        raise MethodError(
+            ExitStatus.USAGE, f"{command.path} {does}: use {' or '.join(each.decode() for each in allowed)}"
+        )
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """Those of the query string and of a form."""
+    try:
+        return {key.decode(): values[-1].decode() for key, values in (request.args or {}).items()}
+    except UnicodeDecodeError as error:
+        raise CommandError(ExitStatus.USAGE, f"a parameter is not UTF-8: {error.object!r:.100}") from None
 
 
 def _say(request: Request, status: HTTPStatus, value: object, kind: str) -> None:
@@ -124,10 +161,26 @@ def _who(request: Request) -> str:
     return f"process {pid}, user {uid}, group {gid}"
 
 
+class _BoundedRequest(Request):
+    """A request whose body has an end."""
+
+    def gotLength(self, length: int | None) -> None:
+        """The head is complete: refuse bodies that are too long, or do not say how long they are."""
+        super().gotLength(0)
+        if length is None or length > MAX_BODY:
+            transport: Any = self.channel.transport
+            transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            transport.loseConnection()
+
+
 class _Site(Site):
     """Does not write a line for every request; those that change something are logged with who wanted it."""
 
     noisy = False
+    displayTracebacks = False  # noqa: N815 - Twisted's name
+
+    def __init__(self, root: Resource) -> None:
+        super().__init__(root, requestFactory=_BoundedRequest, timeout=IDLE)
 
     def log(self, request: Any) -> None:
         del request
@@ -139,12 +192,23 @@ def held_beside(path: Path) -> Path:
 
 
 class _Limited(WrappingFactory):
-    """Another factory, for no more than `CONTROL_CONNECTIONS` connections at once."""
+    """Another factory, for no more than `CONTROL_CONNECTIONS` connections at once.
+
+    Attributes:
+        closed: How many were closed at once since there were too many.
+    """
 
     noisy = False
 
+    def __init__(self, site: _Site) -> None:
+        super().__init__(site)
+        self.closed = 0
+
     def buildProtocol(self, addr: Any) -> Any:
-        return super().buildProtocol(addr) if len(self.protocols) < CONTROL_CONNECTIONS else None
+        if len(self.protocols) >= CONTROL_CONNECTIONS:
+            self.closed += 1
+            return None
+        return super().buildProtocol(addr)
 
 
 class ControlService(Service):
@@ -161,10 +225,16 @@ class ControlService(Service):
 
     def __init__(self, settings: Control, gateway: Gateway, reactor: Any, main: Path | None = None) -> None:
         self._settings = settings
-        self._site = _Limited(_Site(Commands(gateway, main)))
+        self._commands = Commands(gateway, main)
+        self._site = _Limited(_Site(self._commands))
         self._reactor = reactor
         self._hold = Hold(held_beside(settings.socket), f"control.socket: {settings.socket}")
         self._port: IListeningPort | None = None
+
+    def counts(self) -> dict[str, object]:
+        """What was counted since the start."""
+        commands = self._commands
+        return {"requests": commands.requests, "refused": commands.refused, "connections_closed": self._site.closed}
 
     def startService(self) -> None:
         """Listen.

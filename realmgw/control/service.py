@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Protocol
 
+import attrs
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from realmgw.log.service import Logged
 from realmgw.subscribers.service import Repository
 from realmgw.subscribers.snapshot import Snapshot
 
 _log = Logger()
 
 
-class OrderedService(MultiService):
+class OrderedService(Logged, MultiService):
     """A service of services that waits for them.
 
     A plain `MultiService` starts all at once, waits for none, and leaves the first ones running when a later one
@@ -26,12 +28,20 @@ class OrderedService(MultiService):
     Args:
         started: Called when all of them run.
         failed: Called when one could not be started, after those before it have stopped again.
+        stopped: Called when all of them had run, and have stopped.
     """
 
-    def __init__(self, started: Callable[[], None], failed: Callable[[Failure], None]) -> None:
+    def __init__(
+        self,
+        started: Callable[[], None],
+        failed: Callable[[Failure], None],
+        stopped: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._report_started = started
         self._report_failed = failed
+        self._report_stopped = stopped
+        self._whole = False
         self._lock = DeferredLock()
         self._up: list[IService] = []
 
@@ -52,7 +62,7 @@ class OrderedService(MultiService):
             Fires when all have stopped; what one raises is logged, and the next is stopped all the same.
         """
         Service.stopService(self)  # type: ignore[no-untyped-call]  # Twisted does not say
-        done: Deferred[None] = self._lock.run(self._stop_all)
+        done: Deferred[None] = self._lock.run(self._stop)
         return done
 
     @inlineCallbacks
@@ -68,7 +78,15 @@ class OrderedService(MultiService):
                 self._report_failed(failure)
                 return
             self._up.append(each)
+        self._whole = True
         self._report_started()
+
+    @inlineCallbacks
+    def _stop(self) -> Generator[Deferred[Any], Any, None]:
+        yield self._stop_all()
+        if self._whole:
+            self._whole = False
+            self._report_stopped()
 
     @inlineCallbacks
     def _stop_all(self) -> Generator[Deferred[Any], Any, None]:
@@ -109,6 +127,14 @@ class ReloadService(Service):
         self._call(self._reload, "SIGHUP")
 
 
+class CountingRepository(Repository, Protocol):
+    """A repository that counts what happens."""
+
+    @property
+    def counts(self) -> attrs.AttrsInstance:
+        """What happened since it was made, as numbers."""
+
+
 class RepositoryService(Service):
     """Listens to a repository while it runs.
 
@@ -119,16 +145,20 @@ class RepositoryService(Service):
 
     name = "repository"
 
-    def __init__(self, make: Callable[[], Repository], tell: Callable[[Snapshot], object]) -> None:
+    def __init__(self, make: Callable[[], CountingRepository], tell: Callable[[Snapshot], object]) -> None:
         self._make = make
         self._tell = tell
-        self._repository: Repository | None = None
+        self._repository: CountingRepository | None = None
 
     def startService(self) -> None:
         """Ask for all that there is, and for what changes; the gateway need not wait for it."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._repository = self._make()
         self._repository.snapshot().addCallback(self._begin).addErrback(_log_fault)
+
+    def counts(self) -> dict[str, object]:
+        """What became of the questions to it; empty while it is not asked."""
+        return {} if self._repository is None else attrs.asdict(self._repository.counts)
 
     def _begin(self, snapshot: Snapshot) -> None:
         if self.running and self._repository is not None:

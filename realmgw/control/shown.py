@@ -3,37 +3,140 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from realmgw.control.lines import duration
 
 Answer = Mapping[str, Any]
 
 
-_COUNTED = (
-    "packets_refused",
-    "queries_refused",
-    "dns_wan",
-    "dns_lan",
-    "allocation",
-    "policy",
-    "reputations",
-    "reloads",
-)
+MOST = 10
+"""So many problems are shown, the others counted."""
+LABEL = 13
+"""What stands at the left of a screen has so many characters."""
+TOGETHER = "\N{NO-BREAK SPACE}"
+"""Stands between words that are not torn apart at the end of a line."""
+FIRST = ("kernel", "queue", "dns", "admission", "allocation")
+"""The parts that stand first."""
 
 
-def status(answer: Answer) -> Iterator[str]:
-    """What runs."""
-    pool_ = answer["pool"]
+def status(answer: Answer, *, width: int = 100, every: bool = False) -> Iterator[str]:
+    """What runs, on one screen.
+
+    Args:
+        answer: The gateway's.
+        width: Of the screen, in characters.
+        every: Counters that are 0, too, and all problems.
+    """
+    worst, *others = [f"{each['part']}: {each['text']}" for each in answer["troubles"]] or [""]
+    is_ill = answer["state"] != "healthy"
+    yield f"{answer['state']}: {worst}" if is_ill else answer["state"]
+    also = others if is_ill else [each for each in (worst, *others) if each]
+    beyond = [f"{len(also) - MOST} more"] if len(also) > MOST and not every else []
+    for label, text in (
+        *(("also", text) for text in [*(also if every else also[:MOST]), *beyond]),
+        ("gateway", _gateway(answer)),
+        ("subscribers", f"{answer['hosts']} hosts, {answer['services']} services"),
+        ("pool", _picture(answer["pool"])),
+        ("rates", _rates(answer["rates"])),
+        *_refusals(answer["counts"]),
+        *_counted(answer["counts"], every=every),
+    ):  # fmt: skip
+        yield from _labelled(label, text, width)
+    problems = answer["problems"]
+    shown_ = problems if every else problems[:MOST]
+    yield from (f"problem: {problem}" for problem in shown_)
+    if len(shown_) < len(problems):
+        yield f"{len(problems) - len(shown_)} more problems: `realmgw check` has all of them, and `--all`"
+
+
+def _gateway(answer: Answer) -> str:
+    up = duration(answer["uptime"])
+    return f"{answer['name']} by {answer['config']}, realmgw {answer['version']}, up {up}"
+
+
+def health(answer: Answer) -> Iterator[str]:
+    """How the gateway is."""
     yield answer["state"]
     yield from (f"{each['severity']}: {each['part']}: {each['text']}" for each in answer["troubles"])
-    yield f"realmgw {answer['version']}: {answer['name']} ({answer['config']}), for {answer['uptime']:.0f} s"
-    yield f"subscribers: {answer['hosts']} hosts, {answer['services']} services"
-    yield f"pool: {_states(pool_)}; {pool_['queries_waiting']} queries wait"
-    yield f"packets admitted: {answer['packets_admitted']}"
-    for key in _COUNTED:
-        counts = ", ".join(f"{name} {count}" for name, count in answer[key].items() if name != "problems")
-        yield f"{key.replace('_', ' ')}: {counts or 'none'}"
-    yield from (f"problem: {problem}" for problem in answer["problems"])
+
+
+def _labelled(label: str, text: str, width: int) -> Iterable[str]:
+    """A text with its label at the left, over as many lines as it needs; no word is broken."""
+    lines = textwrap.wrap(
+        text,
+        max(width, 2 * LABEL),
+        initial_indent=label.ljust(LABEL),
+        subsequent_indent=" " * LABEL,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return (line.replace(TOGETHER, " ") for line in lines)
+
+
+def _picture(counts: Answer, length: int = 20) -> str:
+    """The pool: what is waited at, what lingers, and what is free."""
+    size = max(1, counts["size"])
+    waiting = -(-length * counts["waiting"] // size)
+    lingering = min(length - waiting, -(-length * counts["lingering"] // size))
+    bar_ = f"{'#' * waiting}{'+' * lingering}".ljust(length, ".")
+    return f"[{bar_}] {_states(counts)}; {counts['queries_waiting']} queries wait"
+
+
+def _rates(rates: Answer) -> str:
+    """By the second."""
+    named = {"queries": "queries", "lent": "addresses lent", "admitted": "flows admitted"}
+    said = ", ".join(f"{rates[name]:.1f} {what}" for name, what in named.items())
+    return f"each second, over the last {rates['seconds']:.0f} s: {said}"
+
+
+def _refusals(counts: Answer) -> Iterator[tuple[str, str]]:
+    """Why packets and queries were refused."""
+    for what, part in (("packets", "admission"), ("queries", "allocation")):
+        text = _numbers(counts.get(part, {}).get("refused", {}), every=False)
+        if text:
+            yield "refused", f"{what}: {text}"
+
+
+def _counted(counts: Answer, *, every: bool) -> Iterator[tuple[str, str]]:
+    """A line for each part that has counted something."""
+    order = (*(part for part in FIRST if part in counts), *(part for part in counts if part not in FIRST))
+    for part in order:
+        found = counts[part]
+        if part == "kernel":
+            found = {name: each["packets"] for name, each in found.items()}
+        faces = found if part == "dns" else {"": found}
+        for face, each in faces.items():
+            text = "; ".join(_texts(each, every=every))
+            if text:
+                yield f"{part} {face}".strip(), text
+
+
+def _texts(found: Answer, *, every: bool) -> Iterator[str]:
+    """The counters of a part, and those of each group that it has."""
+    groups = {name: each for name, each in found.items() if isinstance(each, Mapping)}
+    own = _numbers({name: each for name, each in found.items() if name not in groups}, every=every)
+    if own:
+        yield own
+    for name, group in groups.items():
+        said = _numbers(group, every=every)
+        if said and (every or name != "refused"):
+            yield f"{name}: {said}"
+
+
+def _numbers(counts: Answer, *, every: bool) -> str:
+    """Counters that are not 0."""
+    named = {name: each for name, each in counts.items() if not isinstance(each, list) and (every or each)}
+    return ", ".join(f"{name}{TOGETHER}{_word(each)}" for name, each in named.items())
+
+
+def _word(value: object) -> str:
+    """A value as people say it."""
+    if value is None:
+        return "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _states(counts: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from realmgw.config.settings import Address
+from realmgw.config.settings import Address, Network
 from realmgw.datapath import counters, flows, links, markrule, sysctls
 from realmgw.datapath.counters import Count
 from realmgw.datapath.links import Addresses, Kind, Route
@@ -138,6 +138,20 @@ def networks_behind(netlink: IPRoute, name: str) -> tuple[IPv4Network, ...]:
     (index,) = netlink.link_lookup(ifname=name)
     routes = netlink.get_routes(family=socket.AF_INET, oif=index, table=_MAIN)
     return tuple(IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"])) for route in routes)
+
+
+def networks_of(names: Collection[str]) -> tuple[Network, ...]:
+    """The networks that interfaces are in or lead to; none of one that there is not, and never everything.
+
+    Raises:
+        RealmGatewayError: The kernel does not tell.
+    """
+    with route_socket() as netlink:
+        found = addresses(netlink)
+        there = [name for name in names if name in found]
+        behind = [network for name in there for network in networks_behind(netlink, name)]
+    own = [address.network for name in there for address in found[name]]
+    return tuple({network for network in (*own, *behind) if network.prefixlen})
 
 
 def default_leaves_by(netlink: IPRoute, name: str) -> bool:

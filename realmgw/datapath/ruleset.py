@@ -329,6 +329,7 @@ def _after_routing(wan: str, lan: str) -> dict[str, list[str]]:
     return {
         "own_sockets": [
             "type filter hook input priority filter; policy accept;",
+            f"iifname {wan} ct state new fib saddr oifname {lan} {_drop('spoofed_source')}",
             f'ip daddr @pool {_drop("pool_local")} comment "the kernel takes on-link pool addresses for its own"',
         ],
         "forwarding": [

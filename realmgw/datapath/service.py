@@ -12,6 +12,7 @@ from functools import partial
 from threading import Thread
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+import attrs
 from twisted.application import service
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
@@ -252,13 +253,30 @@ class DatapathService(service.Service):
         for line in done:
             self._log.info("datapath: {line}", line=line)
 
-    def counts(self) -> dict[str, Count]:
-        """See `Kernel.counts`."""
-        return self._kernel.counts()
+    @property
+    def purged(self) -> bool:
+        """Whether everything of ours was removed since the start."""
+        return self._purged
 
-    def queue_figures(self) -> QueueFigures | None:
-        """See `Kernel.queue_figures`."""
-        return self._kernel.queue_figures()
+    def figures(self) -> dict[str, object]:
+        """What the kernel has counted, by name; empty where it does not tell. It blocks, in any thread."""
+        try:
+            counts, queue = self._kernel.counts(), self._kernel.queue_figures()
+        except (RealmGatewayError, OSError):
+            return {}
+        return {
+            "kernel": {name: attrs.asdict(count) for name, count in counts.items()},
+            "queue": {} if queue is None else attrs.asdict(queue),
+        }
+
+    def counts(self) -> dict[str, object]:
+        """What was counted here since the start; `figures` has what the kernel counts."""
+        return {
+            "strays_told": self.strays_told,
+            "strays_lost": self.strays_lost,
+            "strays_waiting": len(self._strays),
+            "repairs": self.repairs,
+        }
 
     def _change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> None:
         """In the worker's thread, like everything that looks at all hosts."""

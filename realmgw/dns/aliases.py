@@ -32,6 +32,8 @@ class Alias:
     """It: wire form, lower case."""
     owner: bytes
     """The name that it stands for: wire form, lower case."""
+    zone: bytes
+    """The zone that it was made in, likewise."""
     resolver: str
     """The address that it was told, as text."""
     made: float
@@ -47,12 +49,14 @@ class Aliases:
 
     Attributes:
         zone: The wire name of the zone that they are made in; None: none are.
+        is_ours: Whether a zone that they were made in before is one of ours, or lies in one.
     """
 
     def __init__(self, randomness: Callable[[int], bytes], most: int = MOST) -> None:
         self._randomness = randomness
         self._most = most
         self.zone: bytes | None = None
+        self.is_ours: Callable[[bytes], bool] = lambda zone: zone == self.zone
         self._by_name: dict[bytes, Alias] = {}
         self._waiting: dict[tuple[bytes, str], Alias] = {}
         self._order: deque[Alias] = deque()
@@ -80,7 +84,7 @@ class Aliases:
         self._expire(now)
         if self.zone is None or len(self._by_name) >= self._most:
             return None
-        alias = Alias(b"\x20" + self._token() + self.zone, owner, resolver, now)
+        alias = Alias(b"\x20" + self._token() + self.zone, owner, self.zone, resolver, now)
         self._by_name[alias.name] = self._waiting[question] = alias
         self._order.append(alias)
         return alias
@@ -88,7 +92,9 @@ class Aliases:
     def find(self, name: bytes, *, now: float) -> Alias | None:
         """The alias of a name (wire form, lower case); None if there is none, or no more."""
         alias = self._by_name.get(name)
-        return alias if alias is not None and now - alias.made < LIFETIME else None
+        if alias is None or now - alias.made >= LIFETIME:
+            return None
+        return alias if alias.zone == self.zone or self.is_ours(alias.zone) else None
 
     def used(self, alias: Alias) -> None:
         """An alias was asked for: the next query for its name is another resolution, and gets another one."""

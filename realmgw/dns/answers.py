@@ -21,7 +21,7 @@ POOL_TTL = 0  # seconds
 """Of a reserved address: it is for one client, now."""
 NO_RECORDS: RecordSets = {}
 
-_BAD_TYPES = frozenset((Type.OPT, Type.TSIG))
+_BAD_TYPES = frozenset((Type.OPT, Type.TSIG, Type.NXNAME))  # nobody may ask for these; NXNAME: RFC 9824
 _TRANSFERS = frozenset((Type.AXFR, Type.IXFR))
 ADDRESS_TYPES = (Type.A, Type.AAAA)
 _MINIMAL_ANY = b"\x07RFC8482\0"  # HINFO: CPU "RFC8482", OS "" (RFC 8482 section 4.2)
@@ -62,15 +62,16 @@ class Asker:
 class Answers(abc.ABC):
     """What both faces have in common: everything but where the addresses of services come from."""
 
-    def __init__(self, table: ZoneTable, settings: settings.Settings) -> None:
+    def __init__(self, table: ZoneTable, settings: settings.Settings, counts: Counts | None = None) -> None:
         """Begins to answer.
 
         Args:
             table: What is answered for.
             settings: Sizes and TTLs.
+            counts: Where to count, if not in some of its own.
         """
         self.table = table
-        self.counts = Counts()
+        self.counts = counts or Counts()
         self._dns = settings.dns
 
     def replace(self, table: ZoneTable) -> None:
@@ -93,16 +94,18 @@ class Answers(abc.ABC):
         Returns:
             The answer; empty if there shall be none; None if it depends on what `asker.deliver` will get.
         """
-        rcode = _precluded(query)
+        rcode = self._precluded(query, asker)
         if rcode is not None:
             return self.error(query, rcode, asker, now=now)
+        if not query.question:
+            return self._without_question(query, asker, now=now)
         zone = self.table.zones.of(query.name)
         if zone is None:
             return self.error(query, Rcode.REFUSED, asker, now=now)
         service = self._service(query.name, now=now)
-        if service is not None and query.type in ADDRESS_TYPES:
-            return self._serve(query, service, zone, asker, now=now, refused=refused)
-        return self.say(query, self._look_up(query, zone, now=now), asker, now=now)
+        if service is not None and query.type == Type.A and self.lends(service):
+            return self._lend(query, service, asker, now=now, refused=refused)
+        return self.say(query, self.respond(query, zone, service), asker, now=now)
 
     def quick(
         self, message: bytes, address: tuple[Any, ...], *, now: float, tcp: bool = False
@@ -158,34 +161,68 @@ class Answers(abc.ABC):
             return b""
         return self.error(query, Rcode.SERVFAIL, asker, now=now, error=no_address(reason))
 
+    def _precluded(self, query: Query, asker: Asker) -> Rcode | None:
+        """What stands against answering a query before its name is looked at."""
+        if query.edns is not None and query.edns.version:
+            return Rcode.BADVERS
+        if query.tsig is not None:  # we know no keys (RFC 8945 section 5.2.1)
+            return Rcode.NOTAUTH
+        if query.type in _BAD_TYPES:
+            return Rcode.FORMERR
+        if query.edns is not None and query.edns.options:
+            try:
+                options.read(query.edns.options, agreed=self._agreed(asker))
+            except options.BadOptionError:
+                return Rcode.FORMERR
+        return Rcode.REFUSED if query.question and (query.cls != IN or query.type in _TRANSFERS) else None
+
+    def _agreed(self, asker: Asker) -> bool:
+        """Whether the asker's options of the local range mean something."""
+        del asker
+        return False
+
     def _service(self, name: bytes, *, now: float) -> Service | None:
         """The service that a name (wire form, lower case) is of."""
         del now
         return self.table.services.get(name)
 
-    @abc.abstractmethod
-    def _serve(
-        self, query: Query, service: Service, zone: Authority, asker: Asker, *, now: float, refused: Reason | None
+    def lends(self, service: Service) -> bool:
+        """Whether an address is reserved for those who ask for a service's."""
+        del service
+        return False
+
+    def _lend(
+        self, query: Query, service: Service, asker: Asker, *, now: float, refused: Reason | None
     ) -> bytes | None:
-        """Answers a query for an address of a service; see `answer`."""
+        """Answers a query for an address that is reserved; see `answer`."""
+        raise NotImplementedError
 
-    def _say_addresses(
-        self, query: Query, addresses: tuple[bytes, ...], ttl: int, zone: Authority, asker: Asker, *, now: float
-    ) -> bytes:
-        records = [address_record(query.name, ttl, address) for address in addresses]
-        found = tuple([record for record in records if record.type == query.type])
-        return self.say(query, Response(authoritative=True, answers=found) if found else no_data(zone), asker, now=now)
+    def _without_question(self, query: Query, asker: Asker, *, now: float) -> bytes:
+        """Answers a query that has a COOKIE option instead (RFC 7873 section 5.4), which is nothing to most."""
+        return self.error(query, Rcode.FORMERR, asker, now=now)
 
-    def _own(self, query: Query, *, now: float) -> RecordSets | None:
+    @abc.abstractmethod
+    def _addresses(self, service: Service) -> tuple[tuple[bytes, ...], int]:
+        """The packed addresses that are told of a service to whoever asks, and their TTL."""
+
+    def _own(self, name: bytes) -> RecordSets | None:
         """The records of a name besides the addresses of services; None if there is no such name."""
-        del now
-        sets = self.table.static.get(query.name)
-        if sets is None and (query.name in self.table.services or query.name in self.table.below):
-            return NO_RECORDS
-        return sets
+        sets = self.table.static.get(name)
+        return NO_RECORDS if sets is None and name in self.table.below else sets
 
-    def _look_up(self, query: Query, zone: Authority, *, now: float) -> Response:
-        sets = self._own(query, now=now)
+    def respond(self, query: Query, zone: Authority, service: Service | None) -> Response:
+        """What is said to whoever asks, as long as table and settings are the same; nothing is reserved or counted.
+
+        Args:
+            query: Of a name in our zones; not for an address of a service that `lends`.
+            zone: The name's.
+            service: What has the name, or what an alias of that name stands for.
+        """
+        sets = self._own(query.name)
+        if service is not None:
+            sets = sets or NO_RECORDS
+            if query.type in ADDRESS_TYPES:
+                return self._addresses_told(query, zone, service)
         if sets is None:
             return Response(Rcode.NXDOMAIN, True, authority=(zone.negative,))
         if query.type == Type.ANY and (sets or query.name in self.table.services):
@@ -197,6 +234,12 @@ class Answers(abc.ABC):
             return no_data(zone)
         return Response(authoritative=True, answers=found, additional=self._addresses_of(found))
 
+    def _addresses_told(self, query: Query, zone: Authority, service: Service) -> Response:
+        addresses, ttl = self._addresses(service)
+        records = [address_record(query.name, ttl, address) for address in addresses]
+        found = tuple([record for record in records if record.type == query.type])
+        return Response(authoritative=True, answers=found) if found else no_data(zone)
+
     def _no_delegation(self, zone: Authority) -> Response:
         """DS belongs to the zone above the apex, where that is ours too (RFC 4035 section 3.1.4.1)."""
         return no_data(self.table.zones.above(zone) or zone)
@@ -205,22 +248,6 @@ class Answers(abc.ABC):
         """The addresses of the name servers that NS records name, where they are ours."""
         sets = [self.table.static.get(record.targets[0], NO_RECORDS) for record in records if record.type == Type.NS]
         return tuple([record for each in sets for kind in ADDRESS_TYPES for record in each.get(kind, ())])
-
-
-def _precluded(query: Query) -> Rcode | None:
-    """What stands against answering a query before its name is looked at."""
-    if query.edns is not None and query.edns.version:
-        return Rcode.BADVERS
-    if query.signed:  # we know no keys (RFC 8945 section 5.2.1)
-        return Rcode.NOTAUTH
-    if query.type in _BAD_TYPES:
-        return Rcode.FORMERR
-    if query.edns is not None and query.edns.options:
-        try:
-            options.read(query.edns.options)
-        except options.BadOptionError:
-            return Rcode.FORMERR
-    return Rcode.REFUSED if query.cls != IN or query.type in _TRANSFERS else None
 
 
 def no_address(reason: Reason) -> ExtendedError:

@@ -16,8 +16,6 @@ from siphashc import siphash
 from realmgw.config import settings
 from realmgw.config.named import SECRET_LENGTH
 
-CODE = 10
-"""Option code."""
 CLIENT_LENGTH = 8  # octets
 LENGTH = 24  # octets
 """Of client cookie and server cookie together."""

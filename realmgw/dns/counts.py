@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from realmgw.errors import Reason
+
 
 class Count(enum.IntEnum):
     """Places in the list of counters."""
@@ -76,10 +78,22 @@ class Count(enum.IntEnum):
     """Queries by TCP that the policy refused, and for which an address was asked for once more."""
     SERVFAIL_UDP = 33
     """Of those with SERVFAIL: by UDP, since the policy refused and that is to be told."""
+    COOKIES = 34
+    """Queries without a question, which were given a server cookie, or told that theirs is right."""
+    INSIDE = 35
+    """Queries from a LAN at the WAN's face, answered as on the LAN, since pool addresses lead nowhere from there; what
+    was said to them is counted as well."""
 
 
 REASONS = 64
 """How many counters of refusals there are, indexed by `errors.Reason`."""
+QUERIES = (
+    Count.RESERVED, Count.ADDRESSES, Count.RECORDS, Count.NODATA, Count.NXDOMAIN, Count.REFUSED, Count.FORMERR,
+    Count.NOTIMP, Count.BADVERS, Count.NOTAUTH, Count.SERVFAIL, Count.SERVFAIL_UDP, Count.SILENT,
+    Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC, Count.CHALLENGED_CNAME, Count.ALIASES_FULL, Count.RATE_DROPPED,
+    Count.RATE_SLIPPED,
+)  # fmt: skip
+"""What may become of a query: one of these, of which each query has one."""
 
 
 class Counts:
@@ -90,3 +104,11 @@ class Counts:
         """Indexed by `Count`."""
         self.refused = [0] * REASONS
         """Queries refused by the allocator, indexed by `errors.Reason`."""
+
+    def counts(self) -> dict[str, object]:
+        """All of them by name, and how many queries there were in all."""
+        return {
+            "queries": sum(self.events[each] for each in QUERIES),
+            **{each.name.lower(): self.events[each] for each in Count},
+            "refused_by": {reason.name.lower(): self.refused[reason] for reason in Reason},
+        }

@@ -18,18 +18,20 @@ LIMITED = {
     Count.NXDOMAIN: Kind.NXDOMAIN,
     Count.NODATA: Kind.NODATA,
     Count.RECORDS: Kind.RECORDS,
+    Count.ADDRESSES: Kind.ADDRESSES,
     Count.FORMERR: Kind.ERROR,
     Count.NOTIMP: Kind.ERROR,
     Count.BADVERS: Kind.ERROR,
     Count.NOTAUTH: Kind.ERROR,
     Count.SERVFAIL: Kind.ERROR,
     Count.SERVFAIL_UDP: Kind.ERROR,
+    Count.COOKIES: Kind.CHALLENGE,
     Count.CHALLENGED_COOKIE: Kind.CHALLENGE,
     Count.CHALLENGED_TC: Kind.CHALLENGE,
     Count.CHALLENGED_CNAME: Kind.CHALLENGE,
     Count.ALIASES_FULL: Kind.CHALLENGE,
 }
-"""The answers that are limited, and which of them together. Those with an address are not."""
+"""The answers that are limited, and which of them together. Those with a reserved address are not."""
 
 
 @attrs.define(eq=False)
@@ -41,7 +43,7 @@ class Defences:
     aliases: Aliases
     """Prove it for one query."""
     limit: RateLimit
-    """Of answers that give no address."""
+    """Of answers that reserve no address."""
     audit: bool = False
     """What is beyond the limit is only counted."""
 

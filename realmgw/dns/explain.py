@@ -1,4 +1,8 @@
-"""What the WAN's face would make of a question, step by step; nothing is asked for, counted or sent."""
+"""What the WAN's face would make of a question, step by step; nothing is asked for, counted or sent.
+
+It asks what the answers themselves ask: `WanAnswers.respond` for what is the same for everybody, `Challenger.foresee`
+for the rest.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,15 @@ from realmgw.allocation.challenges import Challenge, Proof
 from realmgw.allocation.group import Group
 from realmgw.config.policy import Challenges
 from realmgw.dns import names
+from realmgw.dns.aliases import Alias
+from realmgw.dns.answers import kind_of
+from realmgw.dns.challenger import Asking
+from realmgw.dns.counts import Count
+from realmgw.dns.message import Response
+from realmgw.dns.usual import A_IN
 from realmgw.dns.wan import WanAnswers
-from realmgw.dns.zones import Authority, ZoneTable
+from realmgw.dns.wire import IN, Query, Rcode, Type
+from realmgw.dns.zones import ZoneTable
 from realmgw.subscribers.model import Service
 
 _PROOFS = {
@@ -36,18 +47,8 @@ class NameExplanation:
     """The service that the allocator would be asked for, at once or when the alias is asked for."""
     challenge: Challenge | None = None
     """What the resolver would have to do first."""
-
-
-@attrs.frozen
-class Asking:
-    """How a question comes."""
-
-    resolver: str
-    """From which address, as text."""
-    proof: Proof = Proof.NONE
-    """What it shows of its sender."""
-    now: float = 0.0
-    """When, in monotonic seconds."""
+    response: Response | None = None
+    """What is said to whoever asks, where the allocator is not."""
 
 
 def explain_name(answers: WanAnswers, text: str, asking: Asking) -> NameExplanation:
@@ -61,41 +62,77 @@ def explain_name(answers: WanAnswers, text: str, asking: Asking) -> NameExplanat
     Raises:
         names.BadNameError: It is none.
     """
-    table = answers.table
     name = names.to_wire(text if text.endswith(".") else text + ".").lower()
-    zone = table.zones.of(name)
+    if answers.inside.holds(asking.resolver):
+        return _explain_inside(answers, name, text)
+    zone = answers.table.zones.of(name)
     if zone is None:
-        return NameExplanation((f"{text} lies in none of our zones", "refused: REFUSED"))
+        return _outside(text)
     steps = [f"it lies in our zone {names.to_text(zone.apex)}"]
-    service = table.services.get(name)
-    if service is None:
-        return NameExplanation((*steps, *_without_service(table, name)))
-    if service.proxy_required:
-        return NameExplanation((*steps, "it needs the reverse proxy: answered with the service pool's addresses"))
-    if answers.challenger.active:
-        challenge, said = _challenge(answers, zone, asking)
+    service, alias = answers.table.services.get(name), answers.alias(name, now=asking.now)
+    if alias is not None:
+        service = answers.table.services.get(alias.owner)
+        steps.append(_alias(alias, asking.now))
+    if service is None or not answers.lends(service):
+        response = answers.respond(_query(name), zone, service)
+        return NameExplanation((*steps, *_same_for_all(answers.table, name, service, response)), response=response)
+    if alias is not None or answers.challenger.active:
+        challenge, said = _challenge(answers, name, alias, asking)
         steps += said
         if challenge is not None:
             return NameExplanation(tuple(steps), service if challenge is Challenge.CNAME else None, challenge)
     return NameExplanation((*steps, "it is a service: the allocator is asked"), service)
 
 
-def _without_service(table: ZoneTable, name: bytes) -> tuple[str, ...]:
-    if name in table.static:
-        return ("it is a name of the zone's own: answered with its records",)
-    if name in table.below:
+def _query(name: bytes) -> Query:
+    return Query(b"\0\0", 0, name + A_IN, name, Type.A, IN)
+
+
+def _outside(text: str) -> NameExplanation:
+    steps = f"{text} lies in none of our zones", "refused: REFUSED"
+    return NameExplanation(steps, response=Response(Rcode.REFUSED))
+
+
+def _explain_inside(answers: WanAnswers, name: bytes, text: str) -> NameExplanation:
+    begin = "its sender is on a LAN, where pool addresses lead nowhere: answered as there, and nothing is reserved"
+    zone = answers.table.zones.of(name)
+    if zone is None:
+        outside = _outside(text)
+        return attrs.evolve(outside, steps=(begin, *outside.steps))
+    response = answers.lan.respond(_query(name), zone, answers.table.services.get(name))
+    what = "the private address" if kind_of(response) is Count.ADDRESSES else "what is said there, without an address"
+    steps = begin, f"it lies in our zone {names.to_text(zone.apex)}", f"answered: {what}"
+    return NameExplanation(steps, response=response)
+
+
+def _alias(alias: Alias, now: float) -> str:
+    age = now - alias.made
+    return f"it is a one-time alias of {names.to_text(alias.owner)}, told to {alias.resolver} {age:.1f} s ago"
+
+
+def _same_for_all(table: ZoneTable, name: bytes, service: Service | None, response: Response) -> tuple[str, ...]:
+    if response.rcode is Rcode.NXDOMAIN:
+        return ("it is no service, and nothing is below it", "answered: NXDOMAIN")
+    if service is not None:
+        there = "with the service pool's addresses" if response.answers else "no data, since there is no service pool"
+        return (f"it needs the reverse proxy: answered {there}",)
+    if name not in table.static:
         return ("it is no service, but has names below it", "answered: no data")
-    return ("it is no service, and nothing is below it", "answered: NXDOMAIN")
+    if not response.answers:
+        return ("it is a name of the zone's own, and has no address", "answered: no data")
+    return ("it is a name of the zone's own: answered with its records",)
 
 
-def _challenge(answers: WanAnswers, zone: Authority, asking: Asking) -> tuple[Challenge | None, list[str]]:
+def _challenge(
+    answers: WanAnswers, name: bytes, alias: Alias | None, asking: Asking
+) -> tuple[Challenge | None, list[str]]:
     """What is due, if it is enforced, and how that comes about."""
     challenger = answers.challenger
-    rules = challenger.rules(zone.apex)
+    rules = challenger.rules(name if alias is None else alias.owner)
     steps = [f"challenges of its zone: {_switches(rules)}", f"the query comes {_PROOFS[asking.proof]}"]
-    if rules.adaptive and not asking.proof:
+    if rules.adaptive and not asking.proof and alias is None:
         steps.append(_known(challenger.find(asking.resolver), asking.now))
-    challenge = challenger.foresee(rules, asking.resolver, proof=asking.proof, cookie=False, now=asking.now)
+    challenge = challenger.foresee(name, alias, asking)
     if challenge is None:
         return None, [*steps, "no challenge is due"]
     if challenger.audit:

@@ -10,6 +10,7 @@ import attrs
 from realmgw.dns import names
 from realmgw.dns.wire import (
     AA,
+    ANY_CLASS,
     CD,
     DO,
     HEADER,
@@ -22,6 +23,7 @@ from realmgw.dns.wire import (
     TC,
     Query,
     Rcode,
+    Tsig,
     Type,
 )
 
@@ -31,12 +33,15 @@ LAST_TARGET = 0x3FFF
 """The farthest offset that the 14 bits of a compression pointer reach."""
 COPIED = OPCODE_MASK << OPCODE_SHIFT | RD | CD
 """What of the query's flags goes back in the answer; RA stays 0, and so do Z and AD (RFC 6840 section 5.7)."""
+BADKEY = 17
+"""The error in a TSIG record that says that nobody here knows the key (RFC 8945 section 3)."""
 EDE = 15
 """Option code of an Extended DNS Error (RFC 8914)."""
 
 _RECORD = struct.Struct("!HHI")  # TYPE, CLASS, TTL
 _OPT = struct.Struct("!BHHBBHH")  # root, TYPE, size, extended RCODE, version, flags, RDLENGTH
 _U16 = struct.Struct("!H")
+_TSIG_END = struct.Struct("!H2sHH")  # MAC size, original ID, error, length of other data
 
 
 class InfoCode(enum.IntEnum):
@@ -108,7 +113,8 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
     """Puts an answer into its form, with OPT if and only if the query has one (RFC 6891 section 6.1.1).
 
     What is longer than `limit` is given without the additional records, and if it is too long still, with no record but
-    OPT and with TC set, so that the asker comes again by TCP.
+    OPT and with TC set, so that the asker comes again by TCP. NOTAUTH has the query's TSIG record behind all that, with
+    the error BADKEY and without a signature (RFC 8945 section 5.2.1), unless that makes it too long.
 
     Args:
         query: What is answered.
@@ -117,6 +123,11 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
         udp_size: What our OPT record gives as the longest UDP message that we take.
     """
     opt = _opt(query, response, udp_size)
+    tsig = _tsig(query.tsig) if query.tsig is not None and response.rcode is Rcode.NOTAUTH else b""
+    if tsig:
+        octets = _Writer(query, response).octets(bool(opt) + 1) + opt + tsig
+        if len(octets) <= limit:
+            return octets
     octets = _Writer(query, response).octets(bool(opt)) + opt
     if len(octets) > limit and response.additional:
         octets = _Writer(query, attrs.evolve(response, additional=())).octets(bool(opt)) + opt
@@ -124,6 +135,11 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
         cut = Response(response.rcode, response.authoritative, truncated=True)
         octets = _Writer(query, cut).octets(bool(opt)) + opt
     return octets
+
+
+def _tsig(signed: Tsig) -> bytes:
+    rdata = signed.algorithm + signed.times + _TSIG_END.pack(0, signed.original_id, BADKEY, 0)
+    return signed.key + _RECORD.pack(Type.TSIG, ANY_CLASS, 0) + _U16.pack(len(rdata)) + rdata
 
 
 def _opt(query: Query, response: Response, udp_size: int) -> bytes:
@@ -152,8 +168,8 @@ class _Writer:
         self._out = bytearray(HEADER.size)
         self._places: dict[bytes, int] = {}
 
-    def octets(self, with_opt: bool) -> bytes:
-        """The message up to where OPT comes, counted in the header already if there will be one."""
+    def octets(self, further: int) -> bytes:
+        """The message up to where OPT comes, with so many further records counted in the header already."""
         response, question, out = self._response, self._query.question, self._out
         out += question
         sections = (response.answers, response.authority, response.additional)
@@ -163,7 +179,7 @@ class _Writer:
             for record in section:
                 self._write(record)
         counts = [len(section) for section in sections]
-        counts[2] += with_opt
+        counts[2] += further
         HEADER.pack_into(out, 0, int.from_bytes(self._query.id, "big"), self._flags, bool(question), *counts)
         return bytes(out)
 

@@ -1,7 +1,8 @@
 """EDNS options that say something about the client for whom a resolver asks, read strictly, and what goes back.
 
 RFC 7871 (Client Subnet); 0xFF01 and 0xFF02 are of the local range: the client's address, and an opaque name for him
-that means something to his resolver's group only.
+that means something to his resolver's group only. What such codes mean is agreed between two, so from everybody else
+they are options that nobody here knows, which are ignored (RFC 6891 section 6.1.2).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import attrs
 
 from realmgw.config.values import Network
 from realmgw.dns import cookies
+from realmgw.dns.wire import COOKIE
 from realmgw.errors import MalformedError
 
 CLIENT_SUBNET = 8
@@ -27,6 +29,7 @@ T = TypeVar("T")
 _SUBNET = struct.Struct("!HBB")  # FAMILY, SOURCE PREFIX-LENGTH, SCOPE PREFIX-LENGTH
 _FAMILY = struct.Struct("!H")
 _TRANSACTION = struct.Struct("!HH")
+_NO_FAMILY = bytes(_SUBNET.size)
 _OCTETS = {1: 4, 2: 16}
 """Length of an address by family."""
 
@@ -47,10 +50,10 @@ class ClientSubnet:
         """The address, as long as its prefix needs."""
         return self.network.network_address.packed[: (self.network.prefixlen + 7) // 8]
 
-    def reply(self, scope: int) -> bytes:
-        """The option's data for an answer that holds for so long a prefix (section 7.2.1)."""
-        family = 1 if self.network.version == 4 else 2
-        return _SUBNET.pack(family, self.network.prefixlen, scope) + self.octets
+    def reply(self, believed: bool) -> bytes:
+        """The option's data for an answer: whether it is for that network, or for everybody (section 7.2.1)."""
+        family, length = 1 if self.network.version == 4 else 2, self.network.prefixlen
+        return _SUBNET.pack(family, length, length if believed else 0) + self.octets
 
 
 @attrs.frozen
@@ -89,11 +92,12 @@ class Options:
 NONE = Options()
 
 
-def read(options: tuple[tuple[int, bytes], ...]) -> Options:
+def read(options: tuple[tuple[int, bytes], ...], *, agreed: bool = False) -> Options:
     """What options say. Of several with one code the first counts (RFC 7873 section 5.2).
 
     Args:
         options: Code and data of each.
+        agreed: Their sender means by 0xFF01 and 0xFF02 what we do.
 
     Raises:
         BadOptionError: The data of one of those that we know is malformed: FORMERR (RFC 7873 section 5.2.2, RFC 7871
@@ -103,10 +107,10 @@ def read(options: tuple[tuple[int, bytes], ...]) -> Options:
         return NONE
     found = dict(reversed(options))
     return Options(
-        _read(found, cookies.CODE, _read_cookie),
+        _read(found, COOKIE, _read_cookie),
         _read(found, CLIENT_SUBNET, _read_subnet),
-        _read(found, CLIENT_INFORMATION, _read_information),
-        _read(found, CLIENT_IDENTIFIER, _read_identifier),
+        _read(found, CLIENT_INFORMATION, _read_information) if agreed else None,
+        _read(found, CLIENT_IDENTIFIER, _read_identifier) if agreed else None,
     )
 
 
@@ -121,11 +125,13 @@ def _read_cookie(data: bytes) -> bytes:
     return data
 
 
-def _read_subnet(data: bytes) -> ClientSubnet:
+def _read_subnet(data: bytes) -> ClientSubnet | None:
     if len(data) < _SUBNET.size:
         raise BadOptionError("a client subnet of less than four octets")
     family, source, scope = _SUBNET.unpack_from(data)
     octets = data[_SUBNET.size :]
+    if data == _NO_FAMILY:  # what some resolvers say for "not to be told"; others take it as well
+        return None
     size = _OCTETS.get(family)
     if size is None or source > size * 8:
         raise BadOptionError("a client subnet of no family, or longer than its addresses")

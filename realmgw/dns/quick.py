@@ -1,7 +1,8 @@
 """The fast path's second half: usual queries that are not simply given an address.
 
-Queries with a cookie, for aliases, of zones with challenges, and for what there is not. None of them is decoded; what
-is not recognised octet by octet is left to the full path, which gives the same answers.
+Queries with a cookie, for aliases, of zones with challenges, for the zones' own names and the service pool's, and for
+what there is not. None of them is decoded; what is not recognised octet by octet is left to the full path, which gives
+the same answers.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ from typing import Any
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Challenge, Proof
 from realmgw.config import settings
-from realmgw.config.policy import Challenges
 from realmgw.dns.aliases import LENGTH, Alias
-from realmgw.dns.challenger import NO_CHALLENGES, Challenger
+from realmgw.dns.challenger import Challenger
 from realmgw.dns.counts import Count, Counts
 from realmgw.dns.defences import Defences
-from realmgw.dns.message import MAX_MESSAGE, Response, encode
 from realmgw.dns.names import MAX_LABEL, MAX_NAME, ancestors
+from realmgw.dns.prepared import LEFT, OPT_MOST, Found, Respond, StaticOctets, ZoneOctets
 from realmgw.dns.ratelimit import Kind, Verdict
 from realmgw.dns.usual import A_IN, OPT_BEGINS, Shape, cookie_opts, plain_opts
-from realmgw.dns.wire import MIN_UDP_SIZE, Query, Type
-from realmgw.dns.zones import Authority, ZoneTable
+from realmgw.dns.wire import MIN_UDP_SIZE, Type
+from realmgw.dns.zones import ZoneTable
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 
@@ -31,12 +31,8 @@ POOL_RECORD = b"\xc0\x0c" + A_IN + b"\0\0\0\0" + b"\0\4"
 
 _CNAME_RECORD = b"\xc0\x0c" + Type.CNAME.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\0"
 _IN = b"\0\1"
-_A = b"\0\1"
-_LEFT = frozenset(
-    kind.to_bytes(2, "big") for kind in (Type.OPT, Type.TSIG, Type.AXFR, Type.IXFR, Type.ANY, Type.DS)
-)  # types with rules of their own
-_OPT_MOST = 39  # octets, of our OPT record with a cookie
-_REST_MOST = 4 + len(_CNAME_RECORD) + 2 + _OPT_MOST  # octets, of an answer with an alias, besides both names
+_A, _AAAA, _ANY = (kind.to_bytes(2, "big") for kind in (Type.A, Type.AAAA, Type.ANY))
+_REST_MOST = 4 + len(_CNAME_RECORD) + 2 + OPT_MOST  # octets, of an answer with an alias, besides both names
 _NO_PROOF, _COOKIE, _TCP = Proof  # members of enums are slow to get at by name
 _PASS, _DROP = Verdict.PASS, Verdict.DROP
 _REFUSALS, _NXDOMAINS, _NODATAS, _CHALLENGES = Kind.REFUSED, Kind.NXDOMAIN, Kind.NODATA, Kind.CHALLENGE
@@ -54,9 +50,12 @@ class QuickAnswers:
         challenger: Who must show something first.
         defences: Cookies, aliases, rate limit.
         counts: What is counted.
+        respond: What the full path says to whoever asks; it is put into octets once, and remembered.
     """
 
-    def __init__(self, allocator: Allocator, challenger: Challenger, defences: Defences, counts: Counts) -> None:
+    def __init__(
+        self, allocator: Allocator, challenger: Challenger, defences: Defences, counts: Counts, respond: Respond
+    ) -> None:
         self._ask = allocator.ask
         self._challenger = challenger
         self._defences = defences
@@ -64,12 +63,14 @@ class QuickAnswers:
         self._aliases = defences.aliases
         self._events = counts.events
         self._judge = defences.limit.judge
+        self._respond = respond
 
     def regard(self, table: ZoneTable, dns: settings.Dns) -> None:
         """From now on, answer from this table."""
-        self._table = table
-        self._services = table.services
-        self._zones = {apex: _ZoneOctets(zone, dns.udp_size) for apex, zone in table.zones.by_apex.items()}
+        self._services, self._below = table.services, table.below
+        self._static = StaticOctets(table, self._respond, dns.udp_size)
+        self._own_names = table.static
+        self._zones = {apex: ZoneOctets(zone, dns.udp_size) for apex, zone in table.zones.by_apex.items()}
         self._plain = plain_opts(dns.udp_size)
         self._with_cookie = cookie_opts(dns.udp_size)
         zone = self._aliases.zone
@@ -86,7 +87,7 @@ class QuickAnswers:
         now: float,
         tcp: bool,
     ) -> bytes | Reason | None:
-        """Answers a query of a usual shape.
+        """Answers a query of a usual shape, and returns what `Answers.quick` does.
 
         Args:
             message: It.
@@ -96,35 +97,33 @@ class QuickAnswers:
             address: As `Asker.address`.
             now: The present, in monotonic seconds.
             tcp: It came by TCP.
-
-        Returns:
-            As `Answers.quick`.
         """
         tail = message[end:]
-        if tail[2:4] != _IN:
+        kind = tail[:2]
+        unusual = tail[4:7] != OPT_BEGINS if shape.with_opt else len(tail) != 4
+        if unusual or tail[2:4] != _IN or kind in LEFT:
             return None
         proof = _TCP if tcp else _NO_PROOF
         opt = badcookie = b""
         if shape.with_opt:
-            plain = self._plain.get(tail[9:])
-            if plain is not None:
-                opt = plain
-            else:
+            opt = self._plain.get(tail[9:], b"")
+            if not opt:
                 read = self._read_cookie(tail, address[0], now)
                 if read is None:
                     return None
-                opt, badcookie = read[1], read[2]
-                proof = proof or read[0]
-            if tail[4:7] != OPT_BEGINS:
-                return None
-        elif len(tail) != 4:
-            return None
-        asked = message, shape, end, message[12:end].lower(), address, opt, badcookie, proof
+                proof, opt, badcookie = proof or read[0], read[1], read[2]
+        name = message[12:end].lower()
+        asked = message, shape, end, name, address, opt, badcookie, proof
+        if service is not None and (kind == _A or service.proxy_required):
+            return self._serve(asked, service, kind, now)
+        if name in self._own_names:
+            found = self._static.own(name, kind)
+            return None if found is None else self._say(asked, found, now)
         if service is not None:
-            return self._serve(asked, service, tail[:2], now)
-        if asked[3][0] == LENGTH and (alias := self._aliases.find(asked[3], now=now)) is not None:
-            return self._resolve(asked, alias, tail[:2], now)
-        return self._negative(asked, None, tail[:2], now)
+            return None if kind == _ANY else self._negative(asked, True, now)
+        if name[0] == LENGTH and (alias := self._aliases.find(name, now=now)) is not None:
+            return self._resolve(asked, alias, kind, now)
+        return self._negative(asked, False, now)
 
     def _read_cookie(self, tail: bytes, address: str, now: float) -> tuple[Proof, bytes, bytes] | None:
         """What a cookie proves, and our OPT record for an answer and for BADCOOKIE; None if there is something else."""
@@ -136,40 +135,35 @@ class QuickAnswers:
         return proof, known[1] + cookie, known[2] + cookie
 
     def _serve(self, asked: _Usual, service: Service, kind: bytes, now: float) -> bytes | Reason | None:
-        """Answers a query for a service's name."""
+        """Answers a query for the address of a service, or for anything of one that needs a proxy."""
         message, _, _, name, address, _, badcookie, proof = asked
         if service.proxy_required:
-            return None
-        if kind != _A:
-            return None if name in self._table.static else self._negative(asked, service, kind, now)
+            found = self._static.pooled(name, kind, service) if kind in (_A, _AAAA) else None
+            if found is None and name in self._own_names:
+                found = self._static.own(name, kind)
+            if found is not None:
+                return self._say(asked, found, now)
+            return None if kind == _ANY else self._negative(asked, True, now)
         if self._challenger.active:
-            challenge = self._challenger.of_name(
-                self._rules(name), address[0], proof=proof, cookie=badcookie != b"", now=now
-            )
+            cookie = badcookie != b""
+            challenge = self._challenger.demand(name, None, address[0], proof=proof, cookie=cookie, now=now)
             if challenge is not None:
                 return self._challenge(asked, challenge, now)
         return self._reserve(asked, service, (address, message[:2]), now)
 
     def _resolve(self, asked: _Usual, alias: Alias, kind: bytes, now: float) -> bytes | Reason | None:
         """Answers a query for an alias."""
-        _, _, _, _, address, _, badcookie, proof = asked
+        _, _, _, name, address, _, badcookie, proof = asked
         service = self._services.get(alias.owner)
-        if service is None or kind != _A:
+        if service is None or service.proxy_required:
             return None
-        challenge = self._challenger.of_alias(
-            alias, self._rules(alias.owner), address[0], proof=proof, cookie=badcookie != b"", now=now
-        )
+        if kind != _A:
+            return self._negative(asked, True, now)
+        cookie = badcookie != b""
+        challenge = self._challenger.demand(name, alias, address[0], proof=proof, cookie=cookie, now=now)
         if challenge is not None:
             return self._challenge(asked, challenge, now)
         return self._reserve(asked, service, alias.name, now)
-
-    def _rules(self, name: bytes) -> Challenges:
-        """What the zone of a service wants."""
-        uniform = self._challenger.uniform
-        if uniform is not None:
-            return uniform
-        zone = self._table.zones.of(name)
-        return NO_CHALLENGES if zone is None else self._challenger.rules(zone.apex)
 
     def _reserve(self, asked: _Usual, service: Service, question: Hashable, now: float) -> bytes | Reason:
         message, shape, end, _, address, opt, _, _ = asked
@@ -217,8 +211,14 @@ class QuickAnswers:
                 return alias[: -len(suffix)] + (0xC000 | 12 + len(owner) - len(suffix)).to_bytes(2, "big")
         return alias
 
-    def _negative(self, asked: _Usual, service: Service | None, kind: bytes, now: float) -> bytes | None:
-        """That there is no such type, no such name, or no such zone here."""
+    def _negative(self, asked: _Usual, exists: bool, now: float) -> bytes | None:
+        """That there is no such type, no such name, or no such zone here.
+
+        Args:
+            asked: The query; not for a zone's own name.
+            exists: There is such a name.
+            now: The present, in monotonic seconds.
+        """
         message, shape, end, name, address, opt, _, proof = asked
         at = above = 0
         zones = self._zones
@@ -228,26 +228,31 @@ class QuickAnswers:
             if at >= len(name) or at - above > MAX_LABEL + 1:
                 return None
             zone = zones.get(name[at:])
-        if kind in _LEFT or len(name) > MAX_NAME:
+        ending = b"" if zone is None else zone.ending(name, above)
+        if ending is None or len(name) > MAX_NAME:
             return None
         if zone is None:
-            number, count, begin, ending = _REFUSALS, _REFUSED, shape.refused, b""
+            kind, count, begin = _REFUSALS, _REFUSED, shape.refused
+        elif exists or name in self._below:
+            kind, count, begin = _NODATAS, _NODATA, shape.nodata
         else:
-            found = zone.ending(name, above)
-            if found is None:
-                return None
-            if service is not None:
-                number, count, begin, ending = _NODATAS, _NODATA, shape.nodata, found
-            elif at and name not in self._table.static and name not in self._table.below:
-                number, count, begin, ending = _NXDOMAINS, _NXDOMAIN, shape.nxdomain, found
-            else:
-                return None
+            kind, count, begin = _NXDOMAINS, _NXDOMAIN, shape.nxdomain
         if not proof:
-            verdict = self._judge(number, address[0], now=now)
+            verdict = self._judge(kind, address[0], now=now)
             if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
                 return other
         self._events[count] += 1
         return message[:2] + begin + message[12 : end + 4] + ending + opt
+
+    def _say(self, asked: _Usual, found: Found, now: float) -> bytes:
+        """What is the same for whoever asks."""
+        message, shape, end, _, address, opt, _, proof = asked
+        if not proof:
+            verdict = self._judge(found.kind, address[0], now=now)
+            if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
+                return other
+        self._events[found.count] += 1
+        return message[:2] + shape.found + found.counts[shape.with_opt] + message[12 : end + 4] + found.ending + opt
 
     def _exceeded(self, asked: _Usual, verdict: Verdict) -> bytes | None:
         """What is said to whom too much is said already; None: what was to be said, since that is only counted."""
@@ -262,45 +267,3 @@ _Usual = tuple[bytes, Shape, int, bytes, tuple[Any, ...], bytes, bytes, Proof]
 """A usual query, taken apart: as it came, its shape, where its name ends, its name (lower case), where it came from,
 our OPT record for an answer and for BADCOOKIE (empty if there shall be none), and what it proves. A tuple, since an
 object costs as much as the look-up that it is for."""
-
-
-class _ZoneOctets:
-    """How negative answers of a zone end."""
-
-    def __init__(self, zone: Authority, udp_size: int) -> None:
-        self._zone = zone
-        self._udp_size = udp_size
-        self._own = _below_apex(zone)
-        self._endings: dict[int, bytes] = {}
-
-    def ending(self, name: bytes, above: int) -> bytes | None:
-        """The SOA as it stands behind a question for a name of this length.
-
-        None where it depends on more than the length: a name below those that the SOA names, and a long one.
-
-        Args:
-            name: The name: wire form, lower case.
-            above: Where in it the label right below the apex begins.
-        """
-        if name[above:] in self._own:
-            return None
-        ending = self._endings.get(len(name))
-        return self._make(name) if ending is None else ending
-
-    def _make(self, name: bytes) -> bytes | None:
-        asked, said = Query(b"\0\0", 0, name + A_IN, name), Response(authority=(self._zone.negative,))
-        whole = encode(asked, said, MAX_MESSAGE, self._udp_size)
-        if len(whole) + _OPT_MOST > MIN_UDP_SIZE:
-            return None
-        ending = self._endings[len(name)] = whole[12 + len(asked.question) :]
-        return ending
-
-
-def _below_apex(zone: Authority) -> frozenset[bytes]:
-    """Of the SOA's own names in a zone: the names above them, or they themselves, that stand right below the apex."""
-    found = set()
-    for target in zone.soa.targets:
-        above = ancestors(target)
-        if zone.apex in above and target != zone.apex:
-            found.add(above[above.index(zone.apex) - 1])
-    return frozenset(found)

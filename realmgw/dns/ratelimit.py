@@ -1,4 +1,4 @@
-"""Response rate limiting: answers that give no address are no weapon against whose address stands in the query.
+"""Response rate limiting: answers that reserve no address are no weapon against whose address stands in the query.
 
 Every network has a bucket of tokens for each kind of answer; it holds one second's worth. A bucket is one number: the
 time at which it will be full again. One that is full already need not be kept, so two generations of at least a second
@@ -29,6 +29,8 @@ class Kind(enum.IntEnum):
     """SOA, NS and the like."""
     ERROR = 4
     CHALLENGE = 5
+    ADDRESSES = 6
+    """Of name servers, zones and the service pool, which nobody is reserved for."""
 
 
 class Verdict(enum.IntEnum):
@@ -43,6 +45,8 @@ class Verdict(enum.IntEnum):
 
 
 _PASS = Verdict.PASS  # a member of an enum is slow to get at by name
+_POSITIVE = frozenset((Kind.RECORDS, Kind.ADDRESSES))
+"""What somebody wants to have: beyond the limit he is always told to come by TCP, which is no more than he has sent."""
 
 
 class RateLimit:
@@ -95,7 +99,7 @@ class RateLimit:
             full_at = now
         full_at += self._interval
         if full_at - now > self._highest:
-            return self._exceeded(address)
+            return self._exceeded(kind, address)
         young[network] = full_at
         return _PASS
 
@@ -104,11 +108,13 @@ class RateLimit:
         self._turn_at = now + DEPTH
         return self._young[kind]
 
-    def _exceeded(self, address: str) -> Verdict:
+    def _exceeded(self, kind: Kind, address: str) -> Verdict:
         if any(_plain(address) in network for network in self._rules.exempt):
             return Verdict.PASS
-        self._beyond += 1
         slip = self._rules.slip
+        if slip and kind in _POSITIVE:
+            return Verdict.SLIP
+        self._beyond += 1
         return Verdict.DROP if not slip or self._beyond % slip else Verdict.SLIP
 
     def _network(self, address: str) -> Hashable:

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import attrs
@@ -17,25 +17,30 @@ from twisted.application import service
 from twisted.internet import defer
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Proof
 from realmgw.config.port import refusal
-from realmgw.config.settings import DnsFace, Endpoint, Settings
+from realmgw.config.settings import DnsFace, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.dns.answers import Answers
+from realmgw.dns.challenger import Asking
 from realmgw.dns.defences import Defences
-from realmgw.dns.explain import Asking, NameExplanation, explain_name
+from realmgw.dns.explain import NameExplanation, explain_name
 from realmgw.dns.lan import LanAnswers
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
 from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming
-from realmgw.errors import PlatformError
+from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.register import Changes
 
+LOOK_INTERVAL = 10.0  # seconds
+"""How often it is looked which networks the LANs have."""
 BACKLOG = 128
 """How many TCP connections the kernel holds for us before we accept them."""
 
@@ -73,6 +78,7 @@ class DnsService(service.Service):
         clock: Any,
         monotonic: Callable[[], float],
         secrets: tuple[bytes, ...] = (),
+        lan_networks: Callable[[Collection[str]], defer.Deferred[tuple[Network, ...]]] | None = None,
     ) -> None:
         """Compiles the zones; nothing is bound yet.
 
@@ -83,6 +89,8 @@ class DnsService(service.Service):
             clock: The reactor.
             monotonic: The present, in seconds; the same that the allocator is told.
             secrets: Of DNS cookies, shared with other servers.
+            lan_networks: Tells which networks interfaces are in. Who asks the WAN's face from there is answered as on
+                the LAN; without this, nobody is.
 
         Raises:
             names.BadNameError: A zone, name server or service has no valid name.
@@ -97,6 +105,10 @@ class DnsService(service.Service):
         self.wan = self._face(self._answers, settings.dns.wan, monotonic)
         self.lan = self._face(LanAnswers(table, settings), settings.dns.lan, monotonic)
         self._ports: list[IListeningPort] = []
+        self._lan_networks = lan_networks
+        self._looking = LoopingCall(self._look_around)
+        self._looking.clock = clock
+        self._unseen = False
 
     def _face(self, answers: Answers, limits: DnsFace, monotonic: Callable[[], float]) -> Face:
         return Face(answers, limits, self._clock, monotonic)
@@ -150,6 +162,7 @@ class DnsService(service.Service):
             face.answers.regard(settings)
             face.limits = limits
         self._settings = settings
+        self._look_around()
         if prepared.table is not self.wan.answers.table:
             self._swap(prepared.table)
 
@@ -170,7 +183,14 @@ class DnsService(service.Service):
             names.BadNameError: The name is none.
         """
         proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
-        return explain_name(self._answers, name, Asking(resolver, proof, self._monotonic()))
+        return explain_name(self._answers, name, Asking(resolver, proof, now=self._monotonic()))
+
+    def counts(self) -> dict[str, object]:
+        """What both faces have counted since the start."""
+        return {
+            "wan": {**self.wan.answers.counts.counts(), "tcp_open": len(self.wan.streams)},
+            "lan": {**self.lan.answers.counts.counts(), "tcp_open": len(self.lan.streams)},
+        }
 
     def startService(self) -> None:
         """Binds all sockets.
@@ -186,6 +206,25 @@ class DnsService(service.Service):
             self._unbind()
             raise
         super().startService()
+        if self._lan_networks is not None:
+            self._looking.start(LOOK_INTERVAL)
+
+    def _look_around(self) -> defer.Deferred[None]:
+        """Find out who is on a LAN; fires when that is known, or has failed and been logged."""
+        if self._lan_networks is None:
+            return defer.succeed(None)
+        asked = self._lan_networks(self._settings.interfaces.lan)
+        return asked.addCallbacks(self._looked_around, self._saw_nothing)
+
+    def _looked_around(self, networks: tuple[Network, ...]) -> None:
+        self._unseen = False
+        self._answers.regard_inside(networks)
+
+    def _saw_nothing(self, failure: Failure) -> None:
+        failure.trap(RealmGatewayError)
+        if not self._unseen:  # once, and who was known to be on a LAN still is
+            self._log.warn("the networks of the LANs are not known: {why}", why=failure.getErrorMessage())
+        self._unseen = True
 
     def _listen(self, face: Face, endpoint: Endpoint) -> None:
         """One socket for each address and transport, so that answers leave from the address that was asked."""
@@ -205,6 +244,8 @@ class DnsService(service.Service):
     def stopService(self) -> defer.Deferred[None]:
         """Closes all sockets and connections; fires when they are closed. Queries still waiting get no answer."""
         super().stopService()
+        if self._looking.running:
+            self._looking.stop()
         parts = [self._unbind(), self.wan.disconnect(), self.lan.disconnect()]
         return defer.gatherResults(parts).addCallback(_nothing)
 

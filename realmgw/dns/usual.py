@@ -11,7 +11,7 @@ import struct
 import attrs
 
 from realmgw.dns import cookies
-from realmgw.dns.wire import AA, AD, CD, DO, QR, RD, TC, Rcode, Type
+from realmgw.dns.wire import AA, AD, CD, COOKIE, DO, QR, RD, TC, Rcode, Type
 
 A_IN = b"\0\1\0\1"
 """Type and class of the most usual question."""
@@ -47,6 +47,8 @@ class Shape:
     """Come by TCP, from whoever it is."""
     badcookie: bytes
     """Come with the right cookie."""
+    found: bytes
+    """Here are the zone's own records, or the service pool's addresses; flags only."""
 
 
 def _shape(flags: int, with_opt: int) -> tuple[bytes, tuple[bytes, int, Shape]]:
@@ -61,6 +63,7 @@ def _shape(flags: int, with_opt: int) -> tuple[bytes, tuple[bytes, int, Shape]]:
         truncated=_HEADER.pack(copied | AA | TC, 1, 0, 0, with_opt),
         slipped=_HEADER.pack(copied | TC, 1, 0, 0, with_opt),
         badcookie=_HEADER.pack(copied | Rcode.BADCOOKIE & 0xF, 1, 0, 0, with_opt),
+        found=(copied | AA).to_bytes(2, "big"),
     )
     return _HEADER.pack(flags, 1, 0, 0, with_opt), (shape.answer, with_opt, shape)
 
@@ -82,10 +85,10 @@ def cookie_opts(udp_size: int) -> dict[bytes, tuple[int, bytes, bytes]]:
         whose code has its upper bits there (RFC 6891 section 6.1.3).
     """
     size = _OPTION.size + cookies.LENGTH
-    option = _OPTION.pack(cookies.CODE, cookies.LENGTH)
+    option = _OPTION.pack(COOKIE, cookies.LENGTH)
     extended = (Rcode.BADCOOKIE >> 4) << 8
     return {
-        _OPT_REST.pack(0, flags, _OPTION.size + length) + _OPTION.pack(cookies.CODE, length): (
+        _OPT_REST.pack(0, flags, _OPTION.size + length) + _OPTION.pack(COOKIE, length): (
             length,
             _OPT.pack(0, Type.OPT, udp_size, 0, flags & DO, size) + option,
             _OPT.pack(0, Type.OPT, udp_size, extended, flags & DO, size) + option,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import attrs
@@ -15,18 +15,22 @@ from realmgw.allocation.load import Kind
 from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.config import settings
 from realmgw.config.policy import Refusal
+from realmgw.config.values import Network
 from realmgw.dns import cookies, options
-from realmgw.dns.answers import NO_RECORDS, Answers, Asker, kind_of, no_address, no_data
-from realmgw.dns.challenger import NO_CHALLENGES, Challenger
+from realmgw.dns.aliases import Alias
+from realmgw.dns.answers import Answers, Asker, kind_of, no_address
+from realmgw.dns.challenger import Challenger
 from realmgw.dns.counts import Count
 from realmgw.dns.defences import LIMITED, Defences
+from realmgw.dns.inside import Inside
+from realmgw.dns.lan import LanAnswers
 from realmgw.dns.message import ExtendedError, Record, Response
 from realmgw.dns.options import Options
 from realmgw.dns.quick import POOL_RECORD, QuickAnswers
 from realmgw.dns.ratelimit import Verdict
 from realmgw.dns.usual import A_IN, A_IN_OPT, SHAPES, plain_opts
-from realmgw.dns.wire import Query, Rcode, Type
-from realmgw.dns.zones import Authority, RecordSets, ZoneTable
+from realmgw.dns.wire import COOKIE, Query, Rcode, Type
+from realmgw.dns.zones import ZoneTable
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 
@@ -67,19 +71,29 @@ class WanAnswers(Answers):
         self._later = later
         self._again = 0
         self._events = self.counts.events
+        self.lan = LanAnswers(table, settings, self.counts)
         self.challenger = Challenger(allocator, defences.aliases, self._events)
-        self._rest = QuickAnswers(allocator, self.challenger, defences, self.counts)
+        self._rest = QuickAnswers(allocator, self.challenger, defences, self.counts, self.respond)
+        self.regard_inside(())
         self.regard(settings)
 
     def replace(self, table: ZoneTable) -> None:
         """See `Answers.replace`."""
         super().replace(table)
         self._services = table.services
+        self.challenger.replace(table)
         self._rest.regard(table, self._dns)
+        self.lan.replace(table)
+
+    def regard_inside(self, networks: Collection[Network]) -> None:
+        """From now on, who asks from these networks is on a LAN: he gets private addresses, and nothing is reserved."""
+        self.inside = Inside(networks)
+        self._near = self.inside.beginnings
 
     def regard(self, settings: settings.Settings) -> None:
         """See `Answers.regard`."""
         super().regard(settings)
+        self.lan.regard(settings)
         self._service_pool = tuple([address.packed for address in settings.pools.service])
         self._tells = settings.policy.refuse_udp is Refusal.SERVFAIL
         self._opts = plain_opts(settings.dns.udp_size)
@@ -96,7 +110,7 @@ class WanAnswers(Answers):
         class may look like letters (HTTPS is 65, which is `A`).
         """
         shape = SHAPES.get(message[2:12])
-        if shape is None:
+        if shape is None or (address[0].startswith(self._near) and self.inside.holds(address[0])):
             return None
         end = message.find(0, 12) + 1
         service = self._services.get(message[12:end].lower())
@@ -112,7 +126,7 @@ class WanAnswers(Answers):
         else:
             return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         if service.proxy_required:
-            return None
+            return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         query_id = message[:2]
         given = self._ask(service, address[0], (address, query_id), now=now)
         if type(given) is not bytes:
@@ -120,10 +134,17 @@ class WanAnswers(Answers):
         self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
         return query_id + shape[0] + message[12 : end + 4] + POOL_RECORD + given + opt
 
+    def answer(self, query: Query, asker: Asker, *, now: float, refused: Reason | None = None) -> bytes | None:
+        """See `Answers.answer`; who is on a LAN is told what he would be told there."""
+        if self.inside.holds(asker.address[0]):
+            self._events[Count.INSIDE] += 1
+            return self.lan.answer(query, asker, now=now)
+        return super().answer(query, asker, now=now, refused=refused)
+
     def say(self, query: Query, response: Response, asker: Asker, *, now: float, count: Count | None = None) -> bytes:
-        """See `Answers.say`; what gives no address is subject to the rate limit, and cookies go back."""
+        """See `Answers.say`; what reserves no address is subject to the rate limit, and cookies go back."""
         count = kind_of(response) if count is None else count
-        said = _options(query)
+        said = self._said(query, asker)
         kind = LIMITED.get(count)
         if kind is not None and not self._proof(said, asker, now):
             verdict = self._defences.verdict(kind, asker.address[0], self._events, now=now)
@@ -139,11 +160,10 @@ class WanAnswers(Answers):
         """The options of an answer: the cookie, and for how large a network it is (RFC 7871 section 7.2.1)."""
         replies = []
         if said.cookie is not None and self._cookies.enabled:
-            replies.append((cookies.CODE, self._cookies.reply(said.cookie, asker.address[0], now=now)))
+            replies.append((COOKIE, self._cookies.reply(said.cookie, asker.address[0], now=now)))
         if said.subnet is not None:
             believed = count is Count.RESERVED and self._believed(said, asker, now) is not None
-            scope = said.subnet.network.prefixlen if believed else 0
-            replies.append((options.CLIENT_SUBNET, said.subnet.reply(scope)))
+            replies.append((options.CLIENT_SUBNET, said.subnet.reply(believed)))
         return tuple(replies)
 
     def _proof(self, said: Options, asker: Asker, now: float) -> Proof:
@@ -169,20 +189,41 @@ class WanAnswers(Answers):
             service = self._services.get(alias.owner)
         return service
 
-    def _own(self, query: Query, *, now: float) -> RecordSets | None:
-        sets = super()._own(query, now=now)
-        return NO_RECORDS if sets is None and self._service(query.name, now=now) is not None else sets
+    def lends(self, service: Service) -> bool:
+        """See `Answers.lends`."""
+        return not service.proxy_required
 
-    def _serve(
-        self, query: Query, service: Service, zone: Authority, asker: Asker, *, now: float, refused: Reason | None
+    def _addresses(self, service: Service) -> tuple[tuple[bytes, ...], int]:
+        # The circular pool is IPv4: nothing is reserved for clients that can not come, and nothing said but that.
+        return self._service_pool if service.proxy_required else (), self._dns.service_pool_ttl
+
+    def _agreed(self, asker: Asker) -> bool:
+        group = self._allocator.groups.find(asker.address[0])
+        return group is not None and group.sla
+
+    def _said(self, query: Query, asker: Asker) -> Options:
+        """What the options of a query say; nothing if they are malformed, which is answered elsewhere."""
+        if query.edns is None or not query.edns.options:
+            return options.NONE
+        try:
+            return options.read(query.edns.options, agreed=self._agreed(asker))
+        except options.BadOptionError:
+            return options.NONE
+
+    def _without_question(self, query: Query, asker: Asker, *, now: float) -> bytes:
+        cookie = self._said(query, asker).cookie
+        if cookie is None or not self._cookies.enabled:
+            return super()._without_question(query, asker, now=now)
+        if len(cookie) > cookies.CLIENT_LENGTH and not self._cookies.proves(cookie, asker.address[0], now=now):
+            return self.error(query, Rcode.BADCOOKIE, asker, now=now)
+        return self.say(query, Response(), asker, now=now, count=Count.COOKIES)
+
+    def _lend(
+        self, query: Query, service: Service, asker: Asker, *, now: float, refused: Reason | None
     ) -> bytes | None:
-        if service.proxy_required:
-            return self._say_addresses(query, self._service_pool, self._dns.service_pool_ttl, zone, asker, now=now)
-        if query.type != Type.A:  # the pool is IPv4: nothing may be reserved for a client that can not come
-            return self.say(query, no_data(zone), asker, now=now)
-        said = _options(query)
-        if refused is None and self.challenger.active:
-            challenge = self._due(query, zone, said, asker, now)
+        said = self._said(query, asker)
+        if refused is None:
+            challenge = self._due(query, said, asker, now)
             if challenge is not None:
                 return self._challenge(query, challenge, asker, now)
         client = self._believed(said, asker, now)
@@ -199,17 +240,15 @@ class WanAnswers(Answers):
             return None
         return self._client(said, asker, now)
 
-    def _due(self, query: Query, zone: Authority, said: Options, asker: Asker, now: float) -> Challenge | None:
+    def alias(self, name: bytes, *, now: float) -> Alias | None:
+        """What a name (wire form, lower case) stands for, where it is not a service's own."""
+        return None if name in self._services else self._aliases.find(name, now=now)
+
+    def _due(self, query: Query, said: Options, asker: Asker, now: float) -> Challenge | None:
         resolver, proof = asker.address[0], self._proof(said, asker, now)
         cookie = said.cookie is not None and self._cookies.enabled
-        alias = None if query.name in self._services else self._aliases.find(query.name, now=now)
-        if alias is None:
-            return self.challenger.of_name(
-                self.challenger.rules(zone.apex), resolver, proof=proof, cookie=cookie, now=now
-            )
-        owners = self.table.zones.of(alias.owner)
-        rules = NO_CHALLENGES if owners is None else self.challenger.rules(owners.apex)
-        return self.challenger.of_alias(alias, rules, resolver, proof=proof, cookie=cookie, now=now)
+        alias = self.alias(query.name, now=now)
+        return self.challenger.demand(query.name, alias, resolver, proof=proof, cookie=cookie, now=now)
 
     def _challenge(self, query: Query, challenge: Challenge, asker: Asker, now: float) -> bytes:
         if challenge is Challenge.COOKIE:
@@ -287,13 +326,3 @@ class WanAnswers(Answers):
         kind = Kind.SFQDN_NEW if service.target & KEY else Kind.FQDN_NEW
         group = self._allocator.groups.known(asker.address[0])
         return policy.judge(kind, 0.0, group, None, now).reason is not None
-
-
-def _options(query: Query) -> Options:
-    """What the options of a query say; nothing if they are malformed, which is answered elsewhere."""
-    if query.edns is None or not query.edns.options:
-        return options.NONE
-    try:
-        return options.read(query.edns.options)
-    except options.BadOptionError:
-        return options.NONE

@@ -25,12 +25,16 @@ MAX_RECORDS = 8
 """So many questions and records of one query are looked at: more than any has, and few enough to cost little."""
 MIN_UDP_SIZE = 512  # octets
 """What every asker takes, whatever its OPT says (RFC 6891 section 6.2.3)."""
-IN = 1
-"""The class Internet."""
+IN, ANY_CLASS = 1, 255
+"""The class Internet; and the one of records that say something about the message, like TSIG."""
+COOKIE = 10
+"""Option code of a COOKIE (RFC 7873); a query that has one need not have a question."""
 
 _RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
 _QUESTION = struct.Struct("!HH")  # QTYPE, QCLASS
 _OPTION = struct.Struct("!HH")  # OPTION-CODE, OPTION-LENGTH
+_TIMES = struct.Struct("!6sHH")  # of a TSIG record: time signed, fudge, MAC size
+_TSIG_END = struct.Struct("!2sHH")  # original ID, error, length of other data
 
 
 class Type(enum.IntEnum):
@@ -45,6 +49,7 @@ class Type(enum.IntEnum):
     AAAA = 28
     OPT = 41
     DS = 43
+    NXNAME = 128
     TSIG = 250
     IXFR = 251
     AXFR = 252
@@ -86,6 +91,20 @@ class Edns:
 
 
 @attrs.frozen
+class Tsig:
+    """What a query's TSIG record says of its key (RFC 8945 section 4.2), as far as an error needs it."""
+
+    key: bytes
+    """The key's wire name, as it came."""
+    algorithm: bytes
+    """The algorithm's, likewise."""
+    times: bytes
+    """Time signed and fudge, 8 octets."""
+    original_id: bytes
+    """The ID that was signed, 2 octets."""
+
+
+@attrs.frozen
 class Query:
     """A query, or of one that can not be read whole what there is of it."""
 
@@ -103,8 +122,8 @@ class Query:
     """The class asked for."""
     edns: Edns | None = None
     """What the OPT record says, if there is one."""
-    signed: bool = False
-    """There is a TSIG record."""
+    tsig: Tsig | None = None
+    """What the TSIG record says, if there is one."""
 
     @property
     def opcode(self) -> int:
@@ -133,8 +152,10 @@ def decode(message: bytes) -> Query:
     and OPT are given if they can be read.
 
     Raises:
-        BadQueryError: And nothing else, whatever the octets are. QDCOUNT other than 1 is FORMERR (RFC 9619), as are two
-            OPT records, and one that is not the root's or not in the additional section (RFC 6891 section 6.1.1).
+        BadQueryError: And nothing else, whatever the octets are. QDCOUNT other than 1 is FORMERR (RFC 9619), unless it
+            is 0 and there is a COOKIE option (RFC 7873 section 5.4). So are two OPT records, one that is not the root's
+            or not in the additional section (RFC 6891 section 6.1.1), and a TSIG record that is not the last of all
+            (RFC 8945 section 5.1).
     """
     if len(message) < HEADER.size:
         raise BadQueryError("shorter than a header")
@@ -143,7 +164,7 @@ def decode(message: bytes) -> Query:
         raise BadQueryError("a response")
     reading = _Reading(message, counts)
     problem = reading.problem()
-    query = Query(message[:2], flags, *reading.question, reading.edns, reading.signed)
+    query = Query(message[:2], flags, *reading.question, reading.edns, reading.tsig)
     if problem and query.opcode == Opcode.QUERY:
         raise BadQueryError(problem, query)
     return query
@@ -157,7 +178,7 @@ class _Reading:
         self.counts = counts
         self.question: tuple[bytes, bytes, int, int] = (b"", b"", 0, 0)
         self.edns: Edns | None = None
-        self.signed = False
+        self.tsig: Tsig | None = None
 
     def problem(self) -> str | None:
         """Reads everything; what is wrong with it, if anything is."""
@@ -180,11 +201,14 @@ class _Reading:
         return self._judge(questions, answers, authority)
 
     def _judge(self, questions: int, answers: int, authority: int) -> str | None:
-        if questions != 1:
+        if questions != 1 and (questions or not self._asks_for_cookie()):
             return "not exactly one question"
         if answers or (authority and self.question[2] != Type.IXFR):
             return "records in the answer or authority section"
         return None
+
+    def _asks_for_cookie(self) -> bool:
+        return self.edns is not None and any(code == COOKIE for code, _ in self.edns.options)
 
     def _read_question(self, at: int, only: bool) -> int:
         name, after = names.read(self.message, at)
@@ -194,6 +218,8 @@ class _Reading:
         return after + 4
 
     def _read_record(self, at: int, in_additional: bool) -> int:
+        if self.tsig is not None:
+            raise MalformedError("a record behind the TSIG record")
         is_root = self.message[at : at + 1] == names.ROOT
         after = at + 1 if is_root else names.read(self.message, at)[1]
         kind, cls, ttl, length = _RECORD.unpack_from(self.message, after)
@@ -204,8 +230,18 @@ class _Reading:
         if kind == Type.OPT:
             self._read_opt(in_additional and is_root, cls, ttl, self.message[start:end])
         elif kind == Type.TSIG:
-            self.signed = True
+            self._read_tsig(in_additional and cls == ANY_CLASS and not ttl, at, start, end)
         return end
+
+    def _read_tsig(self, in_place: bool, at: int, start: int, end: int) -> None:
+        algorithm, after = names.read(self.message, start)
+        times, fudge, mac = _TIMES.unpack_from(self.message, after)
+        after += _TIMES.size + mac
+        original_id, _, other = _TSIG_END.unpack_from(self.message, after)
+        if not in_place or after + _TSIG_END.size + other != end:
+            raise MalformedError("a TSIG record where none may be, or that is none")
+        key = names.read(self.message, at)[0]
+        self.tsig = Tsig(key, algorithm, times + fudge.to_bytes(2, "big"), original_id)
 
     def _read_opt(self, in_place: bool, size: int, ttl: int, data: bytes) -> None:
         if not in_place or self.edns is not None:

@@ -11,7 +11,7 @@ import attrs
 
 from realmgw.config import settings
 from realmgw.config.steps import Steps, finish
-from realmgw.dns import names
+from realmgw.dns import names, reverse
 from realmgw.dns.message import Record
 from realmgw.dns.wire import Type
 from realmgw.subscribers.model import Directory, Host, Service
@@ -53,6 +53,8 @@ class Authorities:
     """Each by its name."""
     depth: int
     """Labels of the longest apex: what a name has more than that need not be looked at."""
+    classless: dict[bytes, tuple[reverse.Part, ...]]
+    """Zones that reverse names of a part of a network stand in (RFC 2317), by the wire name of the whole network."""
 
     def of(self, name: bytes) -> Authority | None:
         """The zone that a name lies in, which is the one with the longest apex; None for a name that is not ours."""
@@ -81,8 +83,8 @@ class ZoneTable:
     services: dict[bytes, Service]
     """The services. One whose name has an address among the zones' own records is not in here."""
     below: dict[bytes, int]
-    """How many names there are below each name that is no apex. A name that has some exists, even if it has nothing
-    itself (RFC 8020)."""
+    """How many names there are below each name that is no apex, an apex of ours among them. A name that has some
+    exists, even if it has nothing itself (RFC 8020)."""
     pointers: dict[bytes, Host]
     """Hosts by the reverse names of their private addresses."""
     pointers_below: dict[bytes, int]
@@ -120,10 +122,14 @@ def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Steps[Z
         directory: Must not be changed before this has come to its end.
     """
     by_apex = {authority.apex: authority for authority in map(_authority, zones)}
-    authorities = Authorities(by_apex, max((len(names.ancestors(apex)) - 1 for apex in by_apex), default=0))
+    depth = max((len(names.ancestors(apex)) - 1 for apex in by_apex), default=0)
+    authorities = Authorities(by_apex, depth, reverse.parts(by_apex))
     table = ZoneTable(authorities, _static(authorities, zones), {}, {}, {}, {})
     for name in table.static:
         _count(table.below, authorities, name, 1)
+    for authority in by_apex.values():
+        if authorities.above(authority) is not None:
+            _count_above(table.below, authorities, authority.apex, 1)
     yield None
     for services in _portions(directory.services.values()):
         yield from amending(table, (yield from naming(table, (), services, (), ())))
@@ -153,7 +159,7 @@ def naming(
     """
     pointers = yield from _collected(_pointers(table.zones, hosts))
     there = {name for name, _ in pointers}
-    gone = (reverse_name(host.address) for host in hosts_gone)
+    gone = (name for host in hosts_gone for name in reverse.names_of(host.address, table.zones.classless))
     to_wire = names.to_wire
     return NameChanges(
         (yield from _collected(name if name in table.services else None for name in map(to_wire, names_gone))),
@@ -210,9 +216,13 @@ def _portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
 
 def _count(below: dict[bytes, int], zones: Authorities, name: bytes, difference: int) -> None:
     """A name is there, or no more: counts for the names between it and its apex."""
+    if name not in zones.by_apex:
+        _count_above(below, zones, name, difference)
+
+
+def _count_above(below: dict[bytes, int], zones: Authorities, name: bytes, difference: int) -> None:
+    """The same, of an apex as well: it is a name in the zone above it, which must be ours."""
     apexes = zones.by_apex
-    if name in apexes:
-        return
     above = name[1 + name[0] :]
     while above not in apexes:
         left = below.get(above, 0) + difference
@@ -285,13 +295,7 @@ def _services(
 
 def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple[bytes, Host] | None]:
     for host in hosts:
-        name = reverse_name(host.address)
-        yield (name, host) if authorities.of(name) is not None else None
-
-
-def reverse_name(address: bytes) -> bytes:
-    """The wire name under which a packed address has its PTR record (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
-    if len(address) == 4:
-        return names.to_wire(".".join(str(octet) for octet in reversed(address)) + ".in-addr.arpa.")
-    nibbles = [nibble for octet in reversed(address) for nibble in (octet & 0xF, octet >> 4)]
-    return names.to_wire(".".join(f"{nibble:x}" for nibble in nibbles) + ".ip6.arpa.")
+        yield None
+        for name in reverse.names_of(host.address, authorities.classless):
+            if authorities.of(name) is not None:
+                yield name, host

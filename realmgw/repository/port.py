@@ -101,6 +101,7 @@ class RepositorySite(Site):
         tokens: Who may do what.
     """
 
+    noisy = False
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
     def __init__(self, root: Resource, tokens: Tokens) -> None:

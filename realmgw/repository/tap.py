@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
-from twisted.application.service import IService, Service
+from twisted.application.service import IService
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
@@ -25,6 +25,8 @@ from twisted.python.usage import UsageError
 from realmgw.config.addresses import endpoint
 from realmgw.config.settings import Endpoint
 from realmgw.errors import PlatformError
+from realmgw.log.port import Log
+from realmgw.log.service import Logged
 from realmgw.repository.port import LimitedFactory, RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.service import StoreService
@@ -69,9 +71,11 @@ def make_service(options: Options) -> IService:
         UsageError: The options do not fit together, or a file can not be used.
     """
     try:
-        return compose(options, _reactor())
+        server = compose(options, _reactor())
+        server.log = Log(options.parent)
     except (PlatformError, ValueError) as error:
         raise UsageError(str(error)) from error
+    return server
 
 
 def compose(options: Options, reactor: Any) -> RepositoryServer:
@@ -145,7 +149,7 @@ def _listen(
     return port
 
 
-class RepositoryServer(Service):
+class RepositoryServer(Logged):
     """The database, and, while it is open, the port.
 
     Args:

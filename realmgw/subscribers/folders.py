@@ -75,6 +75,10 @@ class Folders:
         """After the start, everything has been read once."""
         self._shapes = Shapes()
 
+    def counts(self) -> dict[str, int]:
+        """What was counted since the start."""
+        return {"pieces_alike": self._shapes.taken}
+
     def units(self, folders: Iterable[Path], force: Mapping[str, Unit] = NOTHING) -> Steps[list[Unit]]:
         """Reads what is new in the folders.
 

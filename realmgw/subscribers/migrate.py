@@ -48,7 +48,7 @@ def migration(folder: Path) -> Migration:
         problems.add(None, "there are no *.yaml files: write the folder of subscribers or policies, or the one above")
     for path in paths:
         own = Problems(str(path))
-        root = read(path, MAX_FILE, own)
+        root = read(path, MAX_FILE, own, unread=policy_schema.UNREAD)
         if root is not None:
             translated.add(path, root, own)
         problems.include(own)
@@ -84,7 +84,7 @@ class _Translated:
                 self.files[Path(layers.SUBSCRIBERS, path.name)] = written(found)
 
     def _add_policy(self, path: Path, root: Mapping, problems: Problems) -> None:
-        left_out = [word for word in root.pairs if word in policy_schema.ESTABLISHED[1:]]
+        left_out = [word for word in root.pairs if word in policy_schema.UNREAD]
         if left_out:
             self.notes.append(f"{path}: {', '.join(left_out)} left out: the gateway's rules are its own")
         said = policy_schema.fragment(root, problems)

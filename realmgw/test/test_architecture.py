@@ -17,8 +17,8 @@ from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, PACKAGE, project_files
 
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
-    "control": {"allocation", "datapath", *BASE},
-    "repository": {"daemon", *BASE},
+    "control": {"allocation", "datapath", "log", *BASE},
+    "repository": {"daemon", "log", *BASE},
     "webproxy": {"allocation", "datapath", *BASE},
     "synproxy": {"allocation", "datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "datapath": BASE,
     "subscribers": {"config", "errors"},
     "daemon": {"config", "errors"},
+    "log": {"config", "errors"},
     "config": {"errors"},
     "errors": set[str](),
 }

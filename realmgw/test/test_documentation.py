@@ -146,3 +146,24 @@ class ReferenceTests(DocumentationTestCase):
             if path.suffix == ".md":
                 for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
                     self.assertTrue((path.parent / target).exists(), f"{path.relative_to(CHECKOUT)}: {target}")
+
+    def test_every_test_against_a_promise_is_there(self) -> None:
+        """In docs/promises.md: in one of the modules that its row names."""
+        rows = [line for line in self.text("docs", "promises.md").splitlines() if line.startswith("| ")]
+        named = 0
+        for row in rows:
+            words = re.findall(r"`([^` ]+)`", row)
+            modules = [word for word in words if re.fullmatch(r"([a-z]+\.)?test_\w+", word) and self.module(word)]
+            texts = "".join(self.text(*self.module(word)) for word in modules)
+            for word in words:
+                if word not in modules and re.fullmatch(r"(test_\w+|\w+Tests|[a-z]+\.test_\w+)", word):
+                    named += 1
+                    self.assertRegex(texts, rf"(def|class) {word}\b", row)
+            named += len(modules)
+        self.assertGreater(named, 40)
+
+    def module(self, name: str) -> tuple[str, ...]:
+        """Where a module of tests is; nothing if there is none of that name."""
+        place = ("realmgw", "test", *name.split("."))
+        place = (*place[:-1], f"{place[-1]}.py")
+        return place if CHECKOUT.joinpath(*place).is_file() else ()

@@ -37,6 +37,7 @@ class MakeServiceTests(SynchronousTestCase):
             names,
             [
                 "process",
+                "log",
                 "sole",
                 "control",
                 "datapath",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 import attrs
@@ -11,7 +12,7 @@ from hypothesis.stateful import rule
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.group import Group
 from realmgw.allocation.requestors import Requestor
-from realmgw.config.policy import Policy
+from realmgw.config.policy import Audit, Policy
 from realmgw.subscribers.model import Host, Service
 from realmgw.test.allocation.scene import Network
 
@@ -35,9 +36,16 @@ SERVICES = tuple(
         )
     )
 )
+POLICIES = (
+    None,
+    Policy(),
+    Policy(system_load=()),
+    Policy(max_claims=2),
+    Policy(max_claims=3, system_load=()),
+    Policy(max_claims=1, audit=(Audit.LOAD,)),
+)
 PACKETS = ((6, 80), (6, 25), (17, 53), (1, 0), (17, 80), (132, 9))
 NETWORKS = (None, None, None, Network(SOURCES[0]))
-CLIENTS = {network: Requestor(network, network) for network in NETWORKS if network is not None}
 
 
 @attrs.define(eq=False)
@@ -55,6 +63,8 @@ class Expected:
     ended: float | None = None
     spare: int = 0
     stands: bool = True
+    waited: bool = False
+    courtesy: bool = False
 
     @property
     def pending(self) -> bool:
@@ -97,6 +107,7 @@ class Knowledge:
     size: int
     claims: list[Expected]
     admitted: list[Admitted]
+    clients: dict[Network, Requestor]
 
     def remembered(self, address: bytes, source: bytes, flow: tuple[int, int, int]) -> bool:
         """Whether this flow was admitted there a moment ago."""
@@ -132,7 +143,8 @@ class Operator:
 
     allocator: Allocator
     now: float
-    policed: bool
+    policy: Policy | None
+    most_before: int
 
     @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
     def regard(self, resolver: str, standing: float) -> None:
@@ -150,8 +162,20 @@ class Operator:
         """The operator has a resolver forgotten."""
         self.allocator.groups.forget(resolver, now=self.now)
 
-    @rule(policy=st.sampled_from((None, Policy(), Policy(system_load=()), Policy(max_claims=2))))
+    @rule(policy=st.sampled_from(POLICIES))
     def reload(self, policy: Policy | None) -> None:
-        """The operator has another policy."""
-        self.policed = policy is not None
+        """The operator has another policy; what stands, stands."""
+        self.policy, self.most_before = policy, self.allocator.counters.pending
         self.allocator.regard_policy(policy, now=self.now)
+
+    @property
+    def bands(self) -> bool:
+        """Whether there is a policy that may refuse by reputation."""
+        return self.policy is not None and bool(self.policy.system_load)
+
+    @property
+    def most_claims(self) -> float:
+        """How many claims may be made for all hosts together."""
+        policy = self.policy
+        limit = None if policy is None or Audit.LOAD in policy.audit else policy.max_claims
+        return math.inf if limit is None else limit

@@ -18,49 +18,59 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.ledger import KEY
-from realmgw.allocation.state import State, overlap
+from realmgw.allocation.requestors import Requestor
+from realmgw.allocation.state import Claim, State
+from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.books import Books
 from realmgw.test.allocation.naive import (
-    CLIENTS,
+    HOSTS,
     LINGER,
     MEMORY_AT_MOST,
     NETWORKS,
     PACKETS,
+    POLICIES,
     RESOLVERS,
     SERVICES,
     SOURCES,
     Admitted,
     Expected,
-    Knowledge,
     Operator,
     Queued,
     meets,
 )
 from realmgw.test.allocation.scene import Network
+from realmgw.test.allocation.verdicts import Verdicts
 
 
-class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
+class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
     """Asks, waits, packets and time, in any order."""
 
-    @initialize(size=st.integers(1, 4), share=st.sampled_from((0.0, 0.5, 1.1)), strict=st.booleans())
-    def start(self, size: int, share: float, strict: bool) -> None:
-        """An allocator, and a model that knows nothing yet."""
+    @initialize(
+        size=st.integers(1, 4),
+        share=st.sampled_from((Allocation().share_load, 0.0, 1.1)),
+        sources=st.sampled_from((Allocation().claim_sources, 1, 3)),
+        company=st.sampled_from((Allocation().company, 0.0)),
+        policy=st.sampled_from(POLICIES[1:]),
+    )
+    def start(self, size: int, share: float, sources: int, company: float, policy: Policy) -> None:
+        """An allocator as the product has it, or with other settings, and a model that knows nothing yet."""
         self.settings = Allocation(
-            linger=LINGER, share_load=share, claim_sources=1 if strict else 2, company=0.0, max_waiting=4, max_groups=64
+            linger=LINGER, share_load=share, claim_sources=sources, company=company, max_waiting=4, max_groups=64
         )
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(size)]
         self.now, self.size = 100.0, size
-        self.allocator = Allocator(self.settings, networks, now=self.now)
+        self.allocator = Allocator(self.settings, networks, now=self.now, policy=policy)
         self.claims: list[Expected] = []
+        self.clients = {network: Requestor(network, network) for network in NETWORKS if network is not None}
         self.admitted: list[Admitted] = []
         self.queue: dict[tuple[int, Hashable], Queued] = {}
         self.promised: float | None = None
         self.admitting = False
-        self.policed = False
+        self.policy: Policy | None = policy
+        self.most_before = 0
 
     # What is done
 
@@ -77,14 +87,16 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
     ) -> None:
         """A query; what is told to wait may do so."""
         asking = (resolver, question)
-        client = None if network is None else CLIENTS[network]
+        client = None if network is None else self.clients[network]
         answer = self.allocator.ask(asked, resolver, asking, now=self.now, client=client)
         if isinstance(answer, bytes):
             self.note_answer(answer, asked, resolver, asking, network)
         elif answer is Reason.HOST_LIMIT:
             assert len(self.pending_on(asked.host)) >= asked.host.max_claims, "refused below the limit"
-        elif answer in (Reason.POLICY, Reason.CLAIM_LIMIT):
-            assert self.policed, "refused by a policy that there is not"
+        elif answer is Reason.CLAIM_LIMIT:
+            assert self.allocator.counters.pending >= self.most_claims, "refused below the limit for all"
+        elif answer is Reason.POLICY:
+            assert self.bands, "refused by a policy that there is not"
         else:
             assert answer is Reason.EXHAUSTED, answer
             assert self.queue or self.is_exhausted(), "refused although an address could be had"
@@ -101,10 +113,10 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
             told.append(outcome)
             self.hear(place, outcome)
 
-        client, group = None if network is None else CLIENTS[network], self.allocator.groups.of(resolver)
+        client, group = None if network is None else self.clients[network], self.allocator.groups.of(resolver)
         refused = self.allocator.wait(asked, resolver, asking, deliver, tcp=tcp, now=self.now, client=client)
         if refused is Reason.POLICY:
-            assert self.policed, "refused by a policy that there is not"
+            assert self.bands, "refused by a policy that there is not"
         elif refused is not None:
             assert refused is Reason.QUEUE_FULL
             assert len(self.queue) == self.settings.max_waiting
@@ -171,90 +183,6 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
         """Whether the time announced is still to come."""
         return self.promised is None or self.promised > self.now
 
-    # What may come of it
-
-    def note_answer(
-        self, address: bytes, asked: Service, resolver: str, asking: Hashable, network: Network | None
-    ) -> None:
-        """Check an answer to a query, and note the claim that it makes."""
-        group, held = self.allocator.groups.of(resolver), self.held_until(address)
-        for claim in self.claims:
-            same = claim.service.target == asked.target and claim.question == asking
-            if same and claim.pending and claim.address == address:
-                return  # a retransmission
-        assert (asked.target, asking) not in self.queue, "answered beside its waiting twin"
-        assert len(self.pending_on(asked.host)) < asked.host.max_claims, "more claims than the host may have"
-        self.settle(used=False)
-        self.hand_over(address, asked)
-        guard, deadline = self.now + group.guard, self.now + asked.timeout
-        if self.queue:
-            assert held is not None, "an address is given away while others wait"
-            assert held >= self.now + group.patience, "a rider without time"
-            deadline = min(deadline, held)
-        self.claims.append(
-            Expected(address, asked, resolver, asking, network, self.now, min(guard, deadline), deadline)
-        )
-
-    def hear(self, place: tuple[int, Hashable], outcome: bytes | Reason) -> None:
-        """Check what a waiting query is told."""
-        queued = self.queue.pop(place)  # fails when it is told twice
-        if isinstance(outcome, bytes):
-            service, group = queued.service, queued.group  # whatever became of it since
-            self.settle(used=self.admitting)
-            self.hand_over(outcome, service)
-            deadline = self.now + service.timeout
-            guard = min(self.now + group.guard, deadline)
-            self.claims.append(
-                Expected(outcome, service, queued.resolver, queued.question, queued.network, self.now, guard, deadline)
-            )
-            assert len(self.pending_on(service.host)) <= service.host.max_claims
-        elif outcome is Reason.WAITED:
-            assert queued.deadline <= self.now, "told too early that it waited"
-        else:
-            assert outcome is Reason.HOST_LIMIT
-            assert len(self.pending_on(queued.service.host)) >= queued.service.host.max_claims, "refused with room"
-
-    def hand_over(self, address: bytes, service: Service) -> None:
-        """What overlapped at the address is gone; nobody may have been expected there any more."""
-        there = [claim for claim in self.claims if claim.address == address and claim.stands]
-        displaced = [
-            claim
-            for claim in there
-            if claim.service.target != service.target and overlap(claim.service.target & KEY, service.target & KEY)
-        ]
-        if any(claim.ended is None or self.now - claim.ended < self.settings.linger_loaded for claim in displaced):
-            for claim in there:
-                assert not claim.pending or claim.guard <= self.now, "taken from somebody who may still come"
-                claim.stands = claim.service.target == service.target
-                self.end(claim)
-        for claim in displaced:  # or they were gone by themselves
-            claim.stands = False
-
-    def end(self, claim: Expected) -> None:
-        """A claim is over, now."""
-        if claim.ended is None:
-            claim.ended = self.now
-
-    def settle(self, *, used: bool) -> None:
-        """End the claims that the allocator does not hold any more: one that was used, and such as were dead."""
-        gone = [claim for claim in self.claims if claim.pending and not self.is_pending(claim)]
-        alive = [claim for claim in gone if claim.guard > self.now]
-        assert len(alive) <= used, "somebody who may still come is not expected any more"
-        for claim in gone:
-            self.end(claim)
-
-    def is_pending(self, claim: Expected) -> bool:
-        """Whether the allocator holds a claim like this one."""
-        address = self.allocator.pool.addresses[claim.address]
-        reservation = address.reservations.get(claim.service.target & KEY)
-        found = None if reservation is None else reservation.claims.get(claim.question)
-        return (
-            found is not None
-            and found.created == claim.made
-            and reservation is not None
-            and (reservation.service.target == claim.service.target)
-        )
-
     def admit(self, address: bytes, source: bytes, protocol: int, sport: int, port: int) -> None:
         """Send a packet, and check the verdict."""
         matching = [
@@ -307,9 +235,12 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
         assert len(used) <= 1 or self.told_now(used), "one packet uses one claim"
         service = next(one.service for one in self.claims if one.address == address and self.is_for(one, index, flow))
         for claim in used[:1]:
-            loose = claim.service.loose_packet
-            claim.spare = 1 << 20 if loose < 0 else self.settings.claim_sources - 1 + loose
-            service = claim.service
+            loose, service = claim.service.loose_packet, claim.service
+            kept = [one for one in self.claims if isinstance(one.question, Claim) and one.made == self.now]
+            if not claim.courtesy:
+                claim.spare = 1 << 20 if loose < 0 else self.settings.claim_sources - 1 + loose
+            if any(one.address == address and self.before(one).question == claim.question for one in kept):
+                claim.spare = 0
         self.admitted.append(Admitted(address, service, source, flow, self.now))
 
     def check_promise(self) -> None:
@@ -345,6 +276,16 @@ class AllocatorMachine(Books, Knowledge, Operator, RuleBasedStateMachine):
             one[2] for one in ledger._riders
         ]
         assert sum(claim.pending for claim in listed) == known.total(), "claims without an end"
+
+    @invariant()
+    def no_more_claims_stand_than_may(self) -> None:
+        """Of one host, and of all together; a limit that was lowered takes nothing away."""
+        standing = self.allocator.counters.pending
+        assert standing == sum(claim.pending for claim in self.claims), "claims of all hosts"
+        assert standing <= max(self.most_claims, self.most_before), "more claims than there may be"
+        self.most_before = min(self.most_before, standing)
+        for host in HOSTS:
+            assert len(self.pending_on(host)) <= host.max_claims
 
     @invariant()
     def who_waits_is_known(self) -> None:

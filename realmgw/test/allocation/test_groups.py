@@ -64,7 +64,7 @@ class UnprovenTests(SynchronousTestCase):
         try:
             before = tracemalloc.get_traced_memory()[0]
             for number in range(10_000, 100_000):
-                groups.of(number).turn(1.0)
+                groups.of(number).counted(1.0)
             after = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
@@ -207,7 +207,7 @@ class MergingTests(SynchronousTestCase):
     def test_both_are_aged_to_the_same_period(self) -> None:
         """What one did periods ago does not count as if it were now."""
         old, new = (self.groups.proven(each, now=0.0) for each in (RESOLVER, OTHER))
-        old.turn(1.0)
+        old.reputation.advance(1.0)
         old.reputation.nok += 50
         merged = self.groups.merge(old, new, now=1000.0)
         self.assertEqual((merged.reputation.nok, merged.nok), (0, 50))

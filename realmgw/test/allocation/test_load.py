@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from ipaddress import ip_network
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,7 +16,18 @@ from realmgw.allocation.reputation import PERIOD
 from realmgw.allocation.requestors import Requestor
 from realmgw.config.policy import REFERENCE_BANDS, Audit, Combination, LoadBand, Policy
 from realmgw.errors import Reason
-from realmgw.test.allocation.scene import OTHER, RESOLVER, TCP, THIRD, Scene, pool_address, service
+from realmgw.test.allocation.scene import (
+    CLIENT,
+    NEIGHBOUR,
+    OTHER,
+    RESOLVER,
+    STRAY,
+    TCP,
+    THIRD,
+    Scene,
+    pool_address,
+    service,
+)
 
 ONE, TWO, THREE = (service(index) for index in range(1, 4))
 
@@ -86,14 +100,14 @@ class BandTests(SynchronousTestCase):
 
     def test_the_better_the_worse_or_the_mean_is_offered(self) -> None:
         """Of the resolver's reputation and the client's, as the band says."""
-        for math, least in ((Combination.MAX, 0.0), (Combination.MIN, 0.6), (Combination.AVG, 0.4)):
-            policy = self.policy(LoadBand(0, 100, 0.6, 1, 1, math))
+        for how, least in ((Combination.MAX, 0.0), (Combination.MIN, 0.6), (Combination.AVG, 0.4)):
+            policy = self.policy(LoadBand(0, 100, 0.6, 1, 1, how))
             self.assertEqual(self.least(policy, Kind.FQDN_NEW, 0.0, named=0.8), least, math)
 
     def test_without_a_client_the_resolvers_alone_is_offered(self) -> None:
         """Whatever the band says of two."""
-        for math in Combination:
-            self.assertEqual(self.least(self.policy(LoadBand(0, 100, 0.6, 1, 1, math)), Kind.FQDN_NEW, 0.0), 0.6)
+        for how in Combination:
+            self.assertEqual(self.least(self.policy(LoadBand(0, 100, 0.6, 1, 1, how)), Kind.FQDN_NEW, 0.0), 0.6)
 
     def test_reputations_are_offered_in_proportion_to_the_best(self) -> None:
         """Where nobody is better than 0.5, half of what the band says is enough."""
@@ -107,19 +121,48 @@ class BandTests(SynchronousTestCase):
             self.assertIs(policy.refuses(Kind.FQDN_NEW, 1.0, group(reputation), None, 0.0), None)
 
     def test_there_is_a_limit_of_claims_for_all_hosts(self) -> None:
-        """Whoever asks is refused for that reason while as many are pending."""
-        policy = self.policy(*REFERENCE_BANDS, max_claims=2)
-        self.counters.claimed = 2
-        self.assertIs(policy.refuses(Kind.FQDN_NEW, 0.0, group(1.0), None, 0.0), Reason.CLAIM_LIMIT)
-        self.counters.by_claim = 1
-        self.assertIs(policy.refuses(Kind.FQDN_NEW, 0.0, group(1.0), None, 0.0), None)
+        """Whoever asks is refused for that reason while as many stand, whether his claim would cost the pool or not."""
+        scene = Scene(4, policy=Policy(max_claims=2))
+        first = scene.get(service(1), now=0.0)
+        scene.get(service(2), now=0.0)
+        for asked in (service(3), service(1)):
+            self.assertIs(scene.ask(asked, now=0.0), Reason.CLAIM_LIMIT)
+        self.assertEqual(scene.counters.refused[Reason.CLAIM_LIMIT], 2)
+        self.assertEqual(scene.come(first, now=0.1), 1)
+        scene.get(service(3), now=0.1)
+
+    def test_those_who_wait_are_served_up_to_that_limit(self) -> None:
+        """Whoever is beyond it when an address comes free is refused for that reason."""
+        scene = Scene(1, policy=Policy(max_claims=2, system_load=()))
+        address = scene.get(service(1), now=0.0)
+        for question in "abc":
+            scene.wait(service(2), question=question, now=0.0)
+        scene.come(address, now=0.1)
+        self.assertEqual(scene.told, [("a", address), ("b", address), ("c", Reason.CLAIM_LIMIT)])
+
+    def test_what_is_kept_for_company_counts_as_well(self) -> None:
+        """However many came for such claims: as many stand as may, and no more."""
+        scene = Scene(1, policy=Policy(max_claims=2, system_load=()))
+        for resolver in (RESOLVER, OTHER):
+            scene.learn_patience(resolver, 0.01)
+        for now in (0.0, 400.0, 800.0):
+            address = scene.get(service(1), now=now)
+            scene.wait(service(2), OTHER, now=now + 0.001)
+            scene.come(address, NEIGHBOUR, now=now + 0.005)
+            scene.wait(service(1), now=now + 0.006)
+            for source in (CLIENT, STRAY, CLIENT):
+                scene.come(address, source, now=now + 0.01)
+            scene.allocator.expire(now=now + 30.0)
+            self.assertEqual(scene.counters.pending, 0)
+        scene.allocator.extend([ip_network("192.0.2.64/28")], now=1200.0)
+        given = [scene.ask(service(index), now=1200.0) for index in range(10, 20)]
+        self.assertEqual(sum(isinstance(each, bytes) for each in given), 2)
 
     def test_in_audit_mode_refusals_are_only_counted(self) -> None:
         """The band's and the limit's."""
         policy = self.policy(*REFERENCE_BANDS, max_claims=5, audit=(Audit.LOAD,))
         self.assertIs(policy.refuses(Kind.FQDN_NEW, 0.0, group(0.0), None, 0.0), None)
-        self.counters.claimed = 5
-        self.assertIs(policy.refuses(Kind.FQDN_NEW, 0.0, group(1.0), None, 0.0), None)
+        self.assertEqual((policy.limits(), policy.room(5)), (False, math.inf))
         self.assertEqual((self.counters.policy_audited, policy.refused), (2, [1, 0, 0]))
 
     @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1), st.floats(0, 1), st.sampled_from(Kind))

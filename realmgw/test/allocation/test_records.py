@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.askers import Askers
+from realmgw.allocation.challenges import Challenge, note
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.disk import AgedRow, Row
 from realmgw.allocation.group import BUCKETS, GUARD_UNKNOWN
@@ -19,7 +20,7 @@ from realmgw.allocation.reputation import PERIOD
 from realmgw.allocation.requestors import ClientPrefix
 from realmgw.config.policy import Policy, ResolverGroup
 from realmgw.errors import MalformedError
-from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD
+from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD, Scene, service
 
 NEAR = ClientPrefix.of(CLIENT, 24)
 PRESET = "192.0.2.0/24"
@@ -105,10 +106,10 @@ class RestartTests(SynchronousTestCase):
     def active(self, resolver: str, ok: int, nok: int, *, now: float = 1.0) -> None:
         """A resolver has outcomes."""
         group = self.askers.groups.of(resolver)
-        group.turn(now)
         group.reputation.ok += ok
         group.reputation.nok += nok
-        group.turn(now)
+        group.counted(now)
+        group.counted(now)
 
     def restarted(self, *, age: float = 0.0, now: float = 5000.0, policy: Policy = BELIEVED) -> Askers:
         """The next start's, which reads what was written some seconds ago."""
@@ -194,6 +195,31 @@ class RestartTests(SynchronousTestCase):
                 self.active(f"203.0.113.{number}", 1, 0)
         self.assertEqual(rows, 10)
         self.assertEqual(len(self.askers.journal), 10)
+
+    def test_the_first_good_outcome_is_written(self) -> None:
+        """One client came, once: the next write has a row of his resolver, and one of him where he was named."""
+        scene = Scene(2, policy=BELIEVED)
+        book = Book(scene.allocator.askers)
+        scene.visit(service(1), now=1.0, after=0.1)
+        self.assertEqual([row.key for row in book.changed(every=False, now=2.0)], [f"group {RESOLVER}"])
+        named = scene.allocator.requestor("192.0.2.7", NEAR, NEAR, now=2.0)
+        address = scene.allocator.ask(service(2), "192.0.2.7", 1, now=2.0, client=named)
+        assert isinstance(address, bytes)
+        scene.come(address, now=2.1)
+        keys = {row.key for row in book.changed(every=False, now=3.0)}
+        self.assertEqual(keys, {f"group {PRESET[:-3]}/24", "client 198.51.100.0/24"})
+
+    def test_what_changes_without_an_outcome_is_written(self) -> None:
+        """That somebody has proved where he is, and that two groups are one."""
+        groups, keys = self.askers.groups, []
+        for change in (
+            lambda: note(groups.proven(RESOLVER, now=1.0), Challenge.TC, now=1.0),
+            lambda: note(groups.proven(OTHER, now=1.0), Challenge.COOKIE, now=1.0),
+            lambda: groups.merge(groups.of(RESOLVER), groups.of(OTHER), now=1.0),
+        ):
+            change()
+            keys.append([row.key for row in self.book.changed(every=False, now=1.0)])
+        self.assertEqual(keys, [[f"group {RESOLVER}"], [f"group {OTHER}"], [f"group {RESOLVER}"]])
 
     def test_who_never_had_a_client_is_not_written(self) -> None:
         """A flood of spoofed resolvers costs no disk."""

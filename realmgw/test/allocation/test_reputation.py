@@ -102,8 +102,10 @@ class AgeingTests(SynchronousTestCase):
         party = Party()
         for now in (1.0, 2.0, PERIOD + 1, PERIOD + 2):
             if now >= party.reputation.until:
-                party.turn(now)
+                party.reputation.advance(now)
             party.reputation.ok += 1
+            if now >= party.reputation.until:
+                party.counted(now)
         self.assertEqual((party.reputation.past[0], party.reputation.ok), (2, 2))
 
     def test_a_clock_that_stands_ages_nothing(self) -> None:
@@ -227,28 +229,28 @@ class JournalTests(SynchronousTestCase):
         party = self.known()
         for now in (1.0, 2.0):
             self.assertEqual(now >= party.reputation.until, now == 1.0)
-            party.turn(now)
+            party.counted(now)
         self.assertEqual(self.journal.take(9), [party])
         self.assertEqual((self.journal.take(9), party.reputation.until), ([], -math.inf))
-        party.turn(3.0)
+        party.counted(3.0)
         self.assertEqual(self.journal.take(9), [party])
 
     def test_it_has_nobody_who_never_had_a_client(self) -> None:
         """He may be one of a million that do not exist."""
         stranger = Party(journal=self.journal)
-        stranger.turn(1.0)
+        stranger.counted(1.0)
         stranger.reputation.nok += 1
         self.assertEqual(len(self.journal), 0)
         stranger.reputation.ok += 1
-        stranger.turn(2.0)
+        stranger.counted(2.0)
         self.assertEqual(len(self.journal), 1)
 
     def test_it_is_bounded(self) -> None:
         """Who has no room is noted with a later outcome."""
         parties = [self.known() for _ in range(3)]
         for party in parties:
-            party.turn(1.0)
+            party.counted(1.0)
         self.assertEqual(self.journal.take(1), parties[:1])
         self.assertEqual(parties[2].reputation.until, -math.inf)
-        parties[2].turn(1.0)
+        parties[2].counted(1.0)
         self.assertEqual(self.journal.take(9), parties[1:])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import document
 from realmgw.config.document import MAX_DEPTH, Mapping, Node, Problems, Scalar, Sequence, parse
+from realmgw.test import programs
 
 
 def plain(node: Node | None) -> object:
@@ -68,6 +67,21 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(
             self.refusal(b"\xef\xbb\xbf\xc3\x9f\xff"), "file.yaml:1:2: byte 0xff is not UTF-8: save as UTF-8"
         )
+
+    def test_what_is_for_other_programs_is_not_looked_at(self) -> None:
+        """Keys that stand twice, tags, aliases, whatever depth: it must be YAML, and that is all."""
+        deep = "[" * (2 * MAX_DEPTH) + "]" * (2 * MAX_DEPTH)
+        theirs = f"{{a: 1, a: 2, ? [k] : &x !t [*x, {{b: {deep}}}]}}"
+        text = f"A: {theirs}\nmax: 1\nB: *y\nB: {theirs}\nC:\n  A: 1\n"
+        node = parse(text.encode(), self.problems, unread=("A", "B"))
+        self.assertEqual(plain(node), {"A": "", "max": "1", "B": "", "C": {"A": "1"}})
+        self.assertEqual(self.problems.lines(), ())
+
+    def test_what_is_for_other_programs_is_yaml(self) -> None:
+        """Else nobody knows where it ends."""
+        self.assertIsNone(parse(b"A: {a: [1, 2}\n", self.problems, unread=("A",)))
+        [line] = self.problems.lines()
+        self.assertIn("this is no YAML", line)
 
     def test_refuses_a_key_that_stands_twice_and_keeps_the_first(self) -> None:
         """The second one is told with the line of the first."""
@@ -138,7 +152,7 @@ class ParseTests(SynchronousTestCase):
 class LongTextTests(SynchronousTestCase):
     """What is long is read once, by the C parser."""
 
-    skip = None if find_spec("_ruamel_yaml") else "ruamel.yaml.clib is missing"
+    skip = programs.missing_modules("_ruamel_yaml")
 
     def setUp(self) -> None:
         """Everything above ten characters is long."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config import load
+from realmgw.config import load, load_partly
 from realmgw.config.document import Problems
 from realmgw.config.files import MAX_MAIN_FILE, read
 from realmgw.errors import ConfigurationError
@@ -41,6 +41,28 @@ class LoadTests(SynchronousTestCase):
         self.assertTrue(first.startswith(f"{self.path}:4:31: the interface wan0 stands twice"))
         self.assertTrue(second.startswith(f"{self.path}:5:32: '198.51.100.0/33' is no prefix"))
         self.assertEqual(third, f"{self.path}:7:1: the key 'allocations' is not known: did you mean 'allocation'?")
+
+    def test_what_is_good_can_be_looked_at_beside_what_is_not(self) -> None:
+        """Key by key; without zones there is nothing to look at."""
+        self.path.write_text(MINIMAL.replace("/24", "/33") + "allocations: {}\nsubscribers: [s]\n")
+        found = load_partly(self.path)
+        assert found.settings is not None
+        self.assertEqual([zone.name for zone in found.settings.zones], ["example.org."])
+        self.assertEqual(found.settings.subscribers, (self.folder / "s",))
+        self.assertEqual((found.left_out, len(found.problems)), (("pools", "allocations"), 2))
+        self.path.write_text(MINIMAL.replace("contact:", "contakt:"))
+        self.assertIsNone(load_partly(self.path).settings)
+
+    def test_policies_of_existing_deployments_are_read(self) -> None:
+        """With rules for iptables in which a key stands twice: they are left alone."""
+        (self.folder / "policies.d").mkdir()
+        (self.folder / "policies.d" / "p.yaml").write_text(
+            "IPTABLES:\n  NAT:\n    rules:\n"
+            "      - {'table': 'nat', 'comment': {'comment': 'a'}, 'comment': {'comment': 'b'}, 'target': 'RETURN'}\n"
+            "CIRCULARPOOL: {max: 7}\n"
+        )
+        self.path.write_text(MINIMAL)
+        self.assertEqual(load(self.path).policy.max_claims, 7)
 
     def test_an_empty_file_is_told_what_it_needs(self) -> None:
         """Every key of the main file."""

@@ -23,6 +23,13 @@ class AbsoluteTests(SynchronousTestCase):
         self.assertEqual(absolute("_sip._udp.example.org"), "_sip._udp.example.org.")
         self.assertEqual(absolute("demo"), "demo.")
 
+    def test_takes_parts_of_networks(self) -> None:
+        """Reverse zones may have a slash in a label (RFC 2317 section 4); no other names may."""
+        for text in ("0/25.2.0.192.in-addr.arpa", "64/26.2.0.192.IN-ADDR.ARPA.", "9.0/25.2.0.192.in-addr.arpa"):
+            self.assertEqual(absolute(text), text.lower().rstrip(".") + ".")
+        for text in ("0/25.example.org", "a/25.2.0.192.in-addr.arpa", "0/.2.0.192.in-addr.arpa", "0/25.ip6.arpa"):
+            self.assertRaises(ValueError, absolute, text)
+
     def test_refuses_what_is_no_name(self) -> None:
         """The message says what to write instead."""
         for text, advice in (

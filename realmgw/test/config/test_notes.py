@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.notes import WITHOUT_EFFECT, note
+from realmgw.config.notes import WITHOUT_EFFECT, note, note_of_subscribers
 from realmgw.config.settings import Settings
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
@@ -26,6 +26,14 @@ class NoteTests(SynchronousTestCase):
         self.assertEqual(
             note(read(text)),
             "Read and checked, but without effect in this version: dns.forward, synproxy.",
+        )
+
+    def test_names_what_subscribers_have_in_one_line(self) -> None:
+        """With how many of them have it."""
+        self.assertIsNone(note_of_subscribers({"firewall": 0, "carriergrade": 0}))
+        self.assertEqual(
+            note_of_subscribers({"firewall": 3, "carriergrade": 1}),
+            "Read and checked, but without effect in this version: FIREWALL rules of 3 hosts, carriergrade of 1 host.",
         )
 
     def test_every_key_that_it_knows_is_one_of_the_settings(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Control, Endpoint, Logging, LogLevel, Repository, Synproxy, Watch
+from realmgw.config.settings import Control, Endpoint, LogFormat, Logging, LogLevel, Repository, Synproxy, Watch
 from realmgw.test.config.test_schema import MINIMAL, refusals
 from realmgw.test.config.test_schema import settings as read
 
@@ -22,7 +22,7 @@ class SurroundingsTests(SynchronousTestCase):
             + "repository: {url: 'https://policy.example.org/', token_file: t, watch: interval, interval: 5}\n"
             + "synproxy: {server: 203.0.113.9, sack: false}\n"
             + "control: {socket: s, group: adm}\n"
-            + "logging: {level: warn, levels: {dns: debug, dns.server: error}}\n"
+            + "logging: {level: warn, levels: {dns: debug, dns.server: error}, format: json, files: 0}\n"
         )
         self.assertEqual(
             found.repository, Repository("https://policy.example.org", Path("t"), watch=Watch.INTERVAL, interval=5.0)
@@ -30,7 +30,8 @@ class SurroundingsTests(SynchronousTestCase):
         self.assertEqual(found.synproxy, Synproxy(Endpoint(IPv4Address("203.0.113.9"), 12345), sack=False))
         self.assertEqual(found.control, Control(Path("s"), "adm"))
         self.assertEqual(
-            found.logging, Logging(LogLevel.WARN, (("dns", LogLevel.DEBUG), ("dns.server", LogLevel.ERROR)))
+            found.logging,
+            Logging(LogLevel.WARN, (("dns", LogLevel.DEBUG), ("dns.server", LogLevel.ERROR)), LogFormat.JSON, files=0),
         )
 
     def test_refuses_what_can_not_be(self) -> None:
@@ -43,6 +44,9 @@ class SurroundingsTests(SynchronousTestCase):
             ("control: {group: 'a b'}", "the name of a group of users"),
             ("logging: {level: loud}", "write debug or info"),
             ("logging: {levels: {DNS: info}}", "the name of a room"),
+            ("logging: {levels: {dsn.server: info}}", "did you mean 'dns'?"),
+            ("logging: {format: xml}", "write text or json"),
+            ("logging: {size: -1}", "a whole number from 0"),
         ):
             [line] = refusals(f"{MINIMAL}{wrong}\n")
             self.assertIn(message, line)

@@ -31,6 +31,7 @@ from realmgw.config.settings import (
     Forwarding,
     Interfaces,
     LoadBand,
+    LogFormat,
     Logging,
     LogLevel,
     NameServer,
@@ -161,6 +162,9 @@ _gateways = st.builds(
         st.dictionaries(st.sampled_from(["dns", "dns.server"]), st.sampled_from(LogLevel)).map(
             lambda levels: tuple(levels.items())
         ),
+        st.sampled_from(LogFormat),
+        st.integers(0, 10**9),
+        st.integers(0, 9),
     ),
 )
 

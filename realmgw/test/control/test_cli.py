@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import __version__, config
 from realmgw.control import local
 from realmgw.control.cli import main
+from realmgw.test.checkout import CHECKOUT
 from realmgw.test.config.test_schema import MINIMAL
 
 UNSEEN = (
@@ -60,6 +67,47 @@ class CheckTests(CliTestCase):
             ),
         )
 
+    def test_says_what_has_no_effect_yet(self) -> None:
+        """Keys of the main file, and rules of subscribers: nobody shall rely on them."""
+        rule = "{priority: 1, direction: INGRESS, target: DROP}"
+        (self.folder / "subscribers.d" / "a.yaml").write_text(
+            f"a.example.org: {{address: 192.168.0.1, firewall: {{user: [{rule}]}}}}\n"
+        )
+        self.path.write_text(self.path.read_text() + "synproxy: {server: 203.0.113.9}\n")
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (0, "No problems."))
+        self.assertIn("Read and checked, but without effect in this version: synproxy.", lines)
+        self.assertIn("Read and checked, but without effect in this version: FIREWALL rules of 1 host.", lines)
+
+    def test_reads_subscribers_whatever_is_wrong_with_the_main_file(self) -> None:
+        """As far as its zones are good; what was left out is told."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\nb: {}\n")
+        self.path.write_text(self.path.read_text() + "allocation: {linger: soon}\n")
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (1, "2 problems."))
+        self.assertIn("'soon' does not do", lines[0])
+        self.assertTrue(lines[1].startswith(f"{self.folder}/subscribers.d/a.yaml:2:4: "), lines)
+        self.assertIn("The subscriber files were checked without allocation of the main file.", lines)
+
+    def test_counts_the_hosts_whatever_is_wrong_with_the_main_file(self) -> None:
+        """One bad key does not make them none."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\n")
+        self.path.write_text(self.path.read_text() + "allocation: {linger: soon}\n")
+        _, lines = self.run_command("check", "--config", str(self.path))
+        self.assertIn(f"{self.folder}/subscribers.d: 1 hosts, 1 services", lines)
+
+    def test_tells_the_same_as_json(self) -> None:
+        """For programs."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\n")
+        status, lines = self.run_command("check", "--json", "--config", str(self.path))
+        found = json.loads("\n".join(lines))
+        self.assertEqual((status, found["problems"], found["hosts"]), (0, [], 1))
+        self.assertTrue(found["notes"][0].startswith("Not looked at: "))
+        self.path.write_text("name: a..b\n")
+        status, lines = self.run_command("--json", "check", "--config", str(self.path))
+        found = json.loads("\n".join(lines))
+        self.assertEqual((status, len(found["problems"]), found["hosts"]), (1, 5, None))
+
     def test_prints_every_problem_of_the_main_file(self) -> None:
         """And exits with 1."""
         self.path.write_text("name: a..b\n")
@@ -84,12 +132,81 @@ class CommandLineTests(CliTestCase):
         """Without a command."""
         self.assertEqual(self.run_command("--version"), (0, [f"realmgw {__version__}"]))
 
+    def test_the_usual_options_may_stand_anywhere(self) -> None:
+        """Before the command, behind it, and between its words."""
+        where = ("--config", str(self.path))
+        for words in (
+            (*where, "show", "config"),
+            ("show", *where, "config"),
+            ("show", "config", *where),
+            (*where, "show", "--json", "config"),
+        ):
+            status, lines = self.run_command(*words)
+            self.assertEqual(status, 0, words)
+            self.assertIn("gw.example.org.", "".join(lines))
+
+    def test_what_was_meant_is_guessed(self) -> None:
+        """Commands, their words, and options."""
+        for words, hint in (
+            (("statsu",), "did you mean 'status'?"),
+            (("subscribers", "lits"), "did you mean 'list'?"),
+            (("completion", "basch"), "did you mean 'bash'?"),
+            (("reload", "--confg", "x"), "did you mean '--config'?"),
+            (("pool", "--no-such-thing-at-all"), "write one of"),
+            (("pool", "all"), "'all' is too much"),
+        ):
+            status, lines = self.run_command(*words)
+            self.assertEqual(status, 2)
+            self.assertIn(hint, lines[-1])
+
     def test_a_wrong_command_line_exits_with_2(self) -> None:
         """With the usage."""
         for arguments in ([], ["chek"], ["check", "--confog", "x"]):
             status, lines = self.run_command(*arguments)
             self.assertEqual(status, 2)
             self.assertTrue(lines[0].startswith("usage: realmgw"))
+
+
+class OutputTests(CliTestCase):
+    """A command whose output nobody takes."""
+
+    def process(self, output: Any, *arguments: str, errors: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+        """A command as a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "realmgw.control.cli", *arguments],
+            stdout=output, stderr=errors, text=True, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        )  # fmt: skip
+
+    def test_a_reader_that_has_gone_is_no_fault(self) -> None:
+        """The command ends as other programs do, and says nothing; help, too."""
+        for words in (("show", "config", "--config", str(self.path)), ("--help",), ("completion", "fish")):
+            theirs, ours = os.pipe()
+            os.close(theirs)
+            process = self.process(ours, *words)
+            os.close(ours)
+            _, said = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, said), (128 + signal.SIGPIPE, ""), words)
+
+    def test_a_disk_that_is_full_is_told(self) -> None:
+        """In one line, with a status of its own; if that can not be told either, the status remains."""
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            for words in (("show", "config", "--config", str(self.path)), ("--version",)):
+                process = self.process(full, *words)
+                _, said = process.communicate(timeout=60)
+                self.assertEqual(
+                    (process.returncode, said),
+                    (5, "realmgw: the output can not be written: No space left on device\n"),
+                )
+                self.assertEqual(self.process(full, *words, errors=full).wait(60), 5)
+
+    def test_questions_are_quick(self) -> None:
+        """Nothing that a question does not need is loaded."""
+        code = "import sys, realmgw.control.cli; print(*sorted({'twisted', 'pyroute2', 'OpenSSL'} & set(sys.modules)))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        self.assertEqual(done.stdout, "\n")
 
 
 class FileTests(CliTestCase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.cli import parser
 from realmgw.control.completion import SHELLS, script, tree
+from realmgw.test import programs
 
 
 class TreeTests(SynchronousTestCase):
@@ -36,20 +36,22 @@ class ScriptTests(SynchronousTestCase):
 
     def test_bash_completes_commands_and_options(self) -> None:
         """Whatever options stand between."""
-        if shutil.which("bash") is None:
-            self.skipTest("needs bash")
+        if reason := programs.missing("bash"):
+            self.skipTest(reason)
         self.assertEqual(self.complete("realmgw", "subscribers", "s"), {"show"})
         self.assertIn("--resolver", self.complete("realmgw", "explain", "--json", "name", "--"))
         self.assertEqual(self.complete("realmgw", "rel"), {"reload"})
 
     def test_every_shell_accepts_its_script(self) -> None:
-        """Those that are there; all scripts name every command."""
+        """And all scripts name every command."""
         for shell in SHELLS:
             text = script(parser(), shell)
             for place in tree(parser()):
                 self.assertTrue(all(word in text for word in place.split()), f"{shell}: {place}")
-            if shutil.which(shell):
+            if programs.missing(shell) is None:
                 path = Path(self.mktemp())
                 path.write_text(text)
                 done = subprocess.run([shell, "-n", path], capture_output=True, text=True, check=False)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
+        if reason := programs.missing(*SHELLS):
+            self.skipTest(reason)

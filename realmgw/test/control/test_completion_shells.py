@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pty
-import shutil
 import subprocess
 from os import close, read, write
 from pathlib import Path
@@ -14,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.cli import parser
 from realmgw.control.completion import script
+from realmgw.test import programs
 
 _BASH = """
 source {script}
@@ -27,8 +27,8 @@ class ShellTests(SynchronousTestCase):
 
     def path(self, shell: str) -> Path:
         """The shell's script in a file; skips where there is no such shell."""
-        if shutil.which(shell) is None:
-            raise SkipTest(f"needs {shell}")
+        if reason := programs.missing(shell):
+            raise SkipTest(reason)
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         path = folder / "_realmgw"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.control.cli import parser
 from realmgw.control.commands import ExitStatus
 from realmgw.control.manual import EXIT_STATUS, commands, page
+from realmgw.test import programs
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 
 MAN = CHECKOUT / "docs" / "man" / "realmgw.8"
@@ -34,14 +34,10 @@ class PageTests(SynchronousTestCase):
 
     def test_is_understood_by_man(self) -> None:
         """Without a warning."""
-        if shutil.which("mandoc") is None and shutil.which("groff") is None:
-            self.skipTest("needs mandoc or groff")
-        argv = (
-            ["mandoc", "-T", "lint", "-W", "error"]
-            if shutil.which("mandoc")
-            else ["groff", "-man", "-z", "-ww", "-Tutf8"]
-        )
-        done = subprocess.run([*argv, MAN], capture_output=True, text=True, check=False)
+        if reason := programs.missing("mandoc"):
+            self.skipTest(reason)
+        argv = ["mandoc", "-T", "lint", "-W", "error", str(MAN)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_every_exit_status_is_explained(self) -> None:

@@ -95,10 +95,37 @@ class SubscriberTests(SynchronousTestCase):
             problems=("a.yaml:1:1: bad",),
         )
         found = finish(planning(SETTINGS, SETTINGS, changes))
-        lines = ["+ host new.example.org.", "~ host x.example.org.", "- host old.example.org.",
-                 "~ service www.new.example.org.", "- service www.old.example.org."]  # fmt: skip
+        lines = [
+            "+ host new.example.org.",
+            "~ host x.example.org.: max_claims 1 -> 2",
+            "- host old.example.org.: its flows end",
+            "+ service www.new.example.org.",
+            "- service www.old.example.org.",
+        ]
         self.assertEqual(list(found.lines()), lines)
         self.assertEqual(found.problems, ("a.yaml:1:1: bad",))
+
+    def test_tells_what_a_host_leaves_behind_when_it_moves(self) -> None:
+        """Its former address and its new one, and that its flows end; what else is different besides."""
+        before = Host(1, "x.example.org.", b"\xc0\xa8\0\3", 1, groups=("a",))
+        after = Host(1, "x.example.org.", b"\xc0\xa8\0\4", 1, groups=("b",))
+        [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=((before, after),)))).lines()
+        self.assertEqual(line, "~ host x.example.org.: address 192.168.0.3 -> 192.168.0.4 (its flows end), groups")
+
+    def test_tells_what_is_different_about_a_service(self) -> None:
+        """Where it leads, and what may be reached; one whose host moves is named with its host."""
+        host, other = Host(1, "x.example.org.", bytes(4), 1), Host(2, "y.example.org.", bytes(4), 1)
+        former = {each.name: each for each in (Service("a.", host, 6, 80), Service("b.", host, 6, 22))}
+        services = (Service("a.", other, 17, 80), attrs.evolve(former["b."]), Service("c.", host))
+        found = finish(planning(SETTINGS, SETTINGS, Changes(services=services), services=former))
+        self.assertEqual(
+            list(found.lines()),
+            [
+                "~ service a.: host x.example.org. -> y.example.org., protocol 6 -> 17",
+                "~ service b.: its host is different",
+                "+ service c.",
+            ],
+        )
 
     def test_counts_what_is_too_much_to_name(self) -> None:
         """A hundred thousand lines help nobody."""

@@ -10,8 +10,7 @@ from realmgw.allocation.requestors import ClientPrefix
 from realmgw.config.policy import ResolverGroup
 from realmgw.control import shown
 from realmgw.control.commands import ExitStatus
-from realmgw.control.reputation import TURN, policy_counts
-from realmgw.errors import Reason
+from realmgw.control.reputation import TURN
 from realmgw.test.control.test_gateway import GatewayTestCase
 
 
@@ -65,25 +64,6 @@ class ListTests(ReputationTestCase):
             self.groups.of(f"2001:db8::{number:x}")
         steps = self.made.reputations._listed(self.groups, "", 10)
         self.assertEqual(sum(1 for _ in steps), 3)
-
-
-class PolicyCountsTests(ReputationTestCase):
-    """What `status` has of the load policy."""
-
-    def test_decisions_are_counted_by_band_and_by_cost(self) -> None:
-        """As long as a policy is in force."""
-        service = self.made.running.register.directory.services["a.example.org."]
-        self.made.allocator.ask(service, "203.0.113.1", 1, now=0.0)
-        load = self.made.allocator.askers.load
-        self.assertEqual(policy_counts(load), {"band_4_permitted": 1})
-        self.groups.set("192.0.2.2", 0.0, now=0.0)
-        other = self.made.running.register.directory.services["b.example.org."]
-        self.assertIs(self.made.allocator.ask(other, "192.0.2.2", 2, now=0.0), Reason.POLICY)
-        self.assertEqual(policy_counts(load), {"band_4_permitted": 1, "fqdn_new_refused": 1})
-
-    def test_without_a_policy_there_is_nothing_to_count(self) -> None:
-        """Nobody is refused."""
-        self.assertEqual(policy_counts(None), {})
 
 
 class ShowTests(ReputationTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,17 +13,21 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from realmgw.config.disk import Hold
+from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
-from realmgw.control.client import ask
+from realmgw.control.client import TIMEOUT, _UnixConnection, ask
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
-from realmgw.control.server import ControlService, SoleService, held_beside
+from realmgw.control.server import MAX_BODY, ControlService, SoleService, held_beside
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+
+_reactor: Any = reactor
 
 
 class RecordingGateway(Gateway):
@@ -31,18 +36,41 @@ class RecordingGateway(Gateway):
     Attributes:
         asked: What it was asked for.
         answer: What it says, or raises.
+        answers: What it says to single commands instead.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answer: object = {"answer": 42}
+        self.answers: dict[str, object] = {}
 
     def do(self, path: str, given: Any) -> Any:
         """Notes it."""
         self.asked.append((path, dict(given)))
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return self.answers.get(path, self.answer)
+
+
+class SilenceTests(SynchronousTestCase):
+    """A gateway that is there and says nothing, as one that was stopped by SIGSTOP."""
+
+    def test_is_told_within_a_moment(self) -> None:
+        """With the process that does not answer, whatever it is asked for."""
+        with tempfile.TemporaryDirectory(prefix="realmgw-") as folder, socket.socket(socket.AF_UNIX) as silent:
+            path = Path(folder, "control.sock")
+            silent.bind(str(path))
+            silent.listen(8)
+            for command in ("status", "reload", "plan", "purge"):
+                error = self.assertRaises(CommandError, ask, path, command, timeout=0.1)
+                assert isinstance(error, CommandError)
+                self.assertIs(error.status, ExitStatus.NO_GATEWAY)
+                self.assertIn("the gateway does not answer within", str(error))
+                self.assertIn(f"process {os.getpid()} is stopped or busy", str(error))
+
+    def test_five_seconds_are_a_moment(self) -> None:
+        """Longer than any answer of a gateway that is well."""
+        self.assertEqual(TIMEOUT, 5.0)
 
 
 class ConversationTests(TestCase):
@@ -101,19 +129,108 @@ class ConversationTests(TestCase):
         self.assertEqual(event["command"], r"reputation/set who='192.0.2.1' reputation='0\n5'")
         self.assertIn(f"process {os.getpid()}", event["who"])
 
-    async def test_a_change_wants_a_post(self) -> None:
-        """So that nothing is changed by a look."""
+    def request(self, *arguments: Any, **more: Any) -> Deferred[tuple[int, Any, str | None]]:
+        """What a request comes to, in a thread: the status, the answer, and which methods are allowed."""
 
-        def get() -> tuple[int, Any]:
-            from realmgw.control.client import _UnixConnection  # noqa: PLC0415 - for this test only
-
+        def converse() -> tuple[int, Any, str | None]:
             connection = _UnixConnection(self.path, 5.0)
-            connection.request("GET", "/v1/reload")
+            connection.request(*arguments, **more)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            text = response.read()
+            connection.close()
+            return response.status, json.loads(text) if text else None, response.getheader("allow")
 
-        status, problem = await deferToThread(get)
-        self.assertEqual((status, problem["status"], self.gateway.asked), (400, 400, []))
+        return deferToThread(converse)
+
+    async def test_each_command_has_its_methods(self) -> None:
+        """Nothing is changed by a look, and nothing is looked at by what sounds like a change."""
+        for method, path, allowed in (
+            ("GET", "reload", "POST"),
+            ("DELETE", "reload", "POST"),
+            ("DELETE", "status", "GET, HEAD"),
+            ("PUT", "status", "GET, HEAD"),
+            ("POST", "status", "GET, HEAD"),
+        ):
+            status, problem, told = await self.request(method, f"/v1/{path}")
+            self.assertEqual((status, problem["exit_status"], told), (405, 2, allowed), (method, path))
+        self.assertEqual(self.gateway.asked, [])
+        self.assertEqual(await self.request("HEAD", "/v1/status"), (200, None, None))
+
+    async def test_parameters_are_utf_8(self) -> None:
+        """What is not is the asker's fault, and no fault of ours."""
+        for query in ("name=%ff", "%ff=name"):
+            status, problem, _ = await self.request("GET", f"/v1/subscribers/show?{query}")
+            self.assertEqual((status, problem["exit_status"]), (400, 2))
+            self.assertIn("not UTF-8", problem["detail"])
+
+    async def test_a_body_has_an_end(self) -> None:
+        """Before it is read; one that does not say where that is has none."""
+        for body, more in (
+            (b"x" * (MAX_BODY + 1), {}),
+            (iter([b"x" * MAX_BODY] * 10), {"encode_chunked": True, "headers": {"Transfer-Encoding": "chunked"}}),
+        ):
+            try:
+                status, _, _ = await self.request("POST", "/v1/reload", body, **more)
+            except OSError:  # it was still sending when we had said all
+                status = 413
+            self.assertEqual(status, 413)
+        self.assertEqual(self.gateway.asked, [])
+
+    async def test_connections_are_bounded(self) -> None:
+        """One too many is closed at once, and counted; when others have gone there is room again."""
+        held = [socket.socket(socket.AF_UNIX) for _ in range(CONTROL_CONNECTIONS)]
+        for each in held:
+            await deferToThread(each.connect, str(self.path))
+        await deferLater(reactor, 0.1, lambda: None)
+        await self.assertFailure(self.ask("status"), CommandError)
+        self.assertEqual(self.service.counts()["connections_closed"], 1)
+        for each in held:
+            each.close()
+        await deferLater(reactor, 0.1, lambda: None)
+        self.assertEqual(await self.ask("status"), {"answer": 42})
+
+    async def test_survives_what_is_no_request(self) -> None:
+        """Whatever comes; whoever comes next is served."""
+        for garbage in (
+            b"\0\xff" * 1000 + b"\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/9.9\r\n" + b"a: b\r\n" * 5000,
+            b"",
+        ):
+            with socket.socket(socket.AF_UNIX) as each:
+                each.connect(str(self.path))
+                with contextlib.suppress(OSError):
+                    each.sendall(garbage)
+            await deferLater(reactor, 0.05, lambda: None)
+        self.assertEqual(await self.ask("status"), {"answer": 42})
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_counts_requests(self) -> None:
+        """And those that were refused."""
+        await self.ask("status")
+        await self.request("GET", "/v1/reload")
+        self.assertEqual(self.service.counts(), {"requests": 2, "refused": 1, "connections_closed": 0})
+
+    async def test_whoever_is_at_a_longer_piece_of_work_is_waited_for(self) -> None:
+        """As long as the gateway still answers other questions."""
+        answer: Deferred[dict[str, int]] = Deferred()
+        self.gateway.answers["reload"] = answer
+        waited: list[float] = []
+
+        def waiting(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 3:
+                _reactor.callFromThread(answer.callback, {"later": 1})
+
+        found = await deferToThread(ask, self.path, "reload", timeout=0.2, waiting=waiting)
+        self.assertEqual((found, len(waited)), ({"later": 1}, 3))
+
+    async def test_a_question_is_not_waited_for(self) -> None:
+        """A status that takes its time is no status."""
+        self.gateway.answers["status"] = Deferred()
+        found = await self.assertFailure(deferToThread(ask, self.path, "status", timeout=0.2), CommandError)
+        assert isinstance(found, CommandError)
+        self.assertIs(found.status, ExitStatus.NO_GATEWAY)
 
     async def test_whoever_means_another_gateway_is_refused(self) -> None:
         """A copy of the main file has the same socket; a link to it is the same file."""

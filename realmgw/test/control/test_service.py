@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.errors import PlatformError
+from realmgw.subscribers.client import Counts
 from realmgw.subscribers.snapshot import Snapshot
 
 
@@ -124,6 +125,7 @@ class QuietRepository:
 
     def __init__(self) -> None:
         self.asked: Deferred[Snapshot] = Deferred()
+        self.counts = Counts(asked=7)
         self.changed: Callable[[Snapshot], object] | None = None
 
     def snapshot(self) -> Deferred[Snapshot]:
@@ -157,6 +159,12 @@ class RepositoryServiceTests(SynchronousTestCase):
         assert self.repository.changed is not None
         self.repository.changed(second)
         self.assertEqual(self.told, [first, second])
+
+    def test_tells_what_it_has_counted(self) -> None:
+        """While it is asked."""
+        self.assertEqual(self.service.counts(), {"asked": 7, "changed": 0, "failed": 0, "cache_failed": 0})
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.service.counts(), {})
 
     def test_tells_nothing_after_the_stop(self) -> None:
         """Neither what was asked for before."""

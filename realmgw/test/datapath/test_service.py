@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from realmgw.datapath.counters import Count
 from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING, WATCH_INTERVAL, DatapathService, KernelThread
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
@@ -78,8 +79,14 @@ class StartTests(DatapathServiceTestCase):
 
     def test_figures_are_the_kernels(self) -> None:
         """Counters and queue, read at once."""
-        self.assertEqual(self.service.counts(), self.kernel.counters)
-        self.assertIsNone(self.service.queue_figures())
+        self.kernel.counters = {"presented": Count(3, 120)}
+        self.assertEqual(self.service.figures(), {"kernel": {"presented": {"packets": 3, "octets": 120}}, "queue": {}})
+
+    def test_what_is_counted_here_is_told(self) -> None:
+        """By name."""
+        self.start()
+        self.service.push_stray(STRAY)
+        self.assertEqual(self.service.counts(), {"strays_told": 0, "strays_lost": 0, "strays_waiting": 1, "repairs": 0})
 
     def test_failed_start_is_told_and_leaves_nothing_running(self) -> None:
         """The error is the kernel's own; the thread has ended."""

@@ -149,10 +149,18 @@ class BothFacesTests(AnswersTestCase):
 
     def test_knows_no_keys(self) -> None:
         """A signed query is not answered as if it were not (RFC 8945 section 5.2.1)."""
-        query = Query(b"\0\0", 0, b"\3one\7example\3org\0\0\1\0\1", b"\3one\7example\3org\0", 1, 1, signed=True)
-        for face in self.faces:
-            answer = read(face.answer(query, Asker(realm.RESOLVER, never), now=1.0))
-            self.assertEqual(answer.rcode(), dns.rcode.NOTAUTH)
+        for use_edns in (-1, 0):
+            query = dns.message.make_query("one.example.org.", "A", use_edns=use_edns)
+            query.use_tsig({"key.example.": b"secret"}, original_id=0x1234)
+            asked = query.to_wire()
+            for face in self.faces:
+                answered = face.answer(decode(asked), Asker(realm.RESOLVER, never), now=1.0)
+                answer = dns.message.from_wire(answered or b"", continue_on_error=True, keyring=False)
+                self.assertEqual((answer.rcode(), answer.edns), (dns.rcode.NOTAUTH, use_edns))
+                assert answer.tsig is not None
+                self.assertEqual(answer.tsig.name.to_text(), "key.example.")
+                [said] = answer.tsig
+                self.assertEqual((said.error, said.mac, said.original_id), (17, b"", 0x1234))
 
     def test_answers_from_another_table_after_a_change(self) -> None:
         """On the fast path too."""
@@ -339,9 +347,12 @@ class FastPathTests(SynchronousTestCase):
             self.assertEqual(dns.message.from_wire(answer).answer, [])
         self.assertEqual(self.allocator.asked, [])
 
-    def test_leaves_names_for_the_proxy_alone(self) -> None:
-        """Nothing is reserved for them."""
-        self.assertIsNone(self.quick(dns.message.make_query("www.two.example.org.", "A").to_wire()))
+    def test_reserves_nothing_for_names_of_the_proxy(self) -> None:
+        """They have the service pool's addresses."""
+        answer = self.quick(dns.message.make_query("www.two.example.org.", "A").to_wire())
+        assert isinstance(answer, bytes)
+        [told] = dns.message.from_wire(answer).answer
+        self.assertEqual({each.address for each in told}, set(map(str, realm.SERVICE_POOL)))
         self.assertEqual(self.allocator.asked, [])
 
     def test_hands_on_a_refusal(self) -> None:

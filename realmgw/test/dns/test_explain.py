@@ -6,8 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.challenges import Challenge, Proof, note
 from realmgw.config import settings
+from realmgw.dns.challenger import Asking
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import Asking, NameExplanation, explain_name
+from realmgw.dns.explain import NameExplanation, explain_name
 from realmgw.dns.names import BadNameError
 from realmgw.dns.wan import WanAnswers
 from realmgw.test.dns import realm
@@ -32,7 +33,7 @@ class ExplainTests(SynchronousTestCase):
 
     def explain(self, name: str = "one.example.org", proof: Proof = Proof.NONE) -> NameExplanation:
         """What is said."""
-        return explain_name(self.wan, name, Asking(RESOLVER, proof, 100.0))
+        return explain_name(self.wan, name, Asking(RESOLVER, proof, now=100.0))
 
     def test_tells_what_there_is_of_a_name(self) -> None:
         """The last step is what would be answered."""

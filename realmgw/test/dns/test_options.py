@@ -56,9 +56,9 @@ class ClientSubnetTests(SynchronousTestCase):
         found = read(((CLIENT_SUBNET, option.to_wire() or b""),)).subnet
         assert found is not None
         self.assertEqual(found.network.prefixlen, length)
-        for scope in (0, length):
-            expected = dns.edns.ECSOption(address, length, scope).to_wire()
-            self.assertEqual(found.reply(scope), expected)
+        for believed in (False, True):
+            expected = dns.edns.ECSOption(address, length, length * believed).to_wire()
+            self.assertEqual(found.reply(believed), expected)
 
     def test_refuses_what_is_malformed(self) -> None:
         """Each a clause of RFC 7871 section 6."""
@@ -79,7 +79,13 @@ class ClientSubnetTests(SynchronousTestCase):
         """The client does not want it told; the option goes back all the same."""
         found = read(((CLIENT_SUBNET, b"\0\1\0\0"),))
         self.assertIsNone(found.network)
-        self.assertEqual(found.subnet and found.subnet.reply(0), b"\0\1\0\0")
+        self.assertEqual(found.subnet and found.subnet.reply(False), b"\0\1\0\0")
+
+    def test_takes_no_family_with_a_prefix_of_0(self) -> None:
+        """As others do: it is as if there were no option; a scope or octets beside it are malformed."""
+        self.assertEqual(read(((CLIENT_SUBNET, bytes(4)),)), Options())
+        for data in (b"\0\0\1\0\0", b"\0\0\0\1", bytes(5)):
+            self.assertRaises(BadOptionError, read, ((CLIENT_SUBNET, data),))
 
     @given(st.binary(max_size=30))
     def test_raises_nothing_but_its_own_error(self, data: bytes) -> None:
@@ -88,8 +94,7 @@ class ClientSubnetTests(SynchronousTestCase):
             found = read(((CLIENT_SUBNET, data),)).subnet
         except BadOptionError:
             return
-        assert found is not None
-        self.assertEqual(found.reply(0), data)
+        self.assertEqual(bytes(4) if found is None else found.reply(False), data)
 
 
 class ClientInformationTests(SynchronousTestCase):
@@ -97,10 +102,10 @@ class ClientInformationTests(SynchronousTestCase):
 
     def test_reads_either_family(self) -> None:
         """Address, protocol, the client's transaction."""
-        found = read(((CLIENT_INFORMATION, b"\0\1\xc0\0\2\1\0\6\x12\x34"),))
+        found = read(((CLIENT_INFORMATION, b"\0\1\xc0\0\2\1\0\6\x12\x34"),), agreed=True)
         self.assertEqual(found.information, ClientInformation(IPv4Network("192.0.2.1/32"), 6, 0x1234))
         address = IPv6Network("2001:db8::1/128").network_address.packed
-        found = read(((CLIENT_INFORMATION, b"\0\2" + address + b"\0\x11\0\x35"),))
+        found = read(((CLIENT_INFORMATION, b"\0\2" + address + b"\0\x11\0\x35"),), agreed=True)
         self.assertEqual(found.information, ClientInformation(IPv6Network("2001:db8::1/128"), 17, 53))
 
     @given(st.binary(max_size=30))
@@ -108,7 +113,7 @@ class ClientInformationTests(SynchronousTestCase):
         """Only two lengths are right, each with its family."""
         right = (data[:2], len(data)) in ((b"\0\1", 10), (b"\0\2", 22))
         try:
-            found = read(((CLIENT_INFORMATION, data),))
+            found = read(((CLIENT_INFORMATION, data),), agreed=True)
         except BadOptionError:
             self.assertFalse(right)
         else:
@@ -119,7 +124,7 @@ class ClientInformationTests(SynchronousTestCase):
         """It is more exact."""
         subnet = (CLIENT_SUBNET, b"\0\1\x18\0\xc0\0\2")
         self.assertEqual(read((subnet,)).network, IPv4Network("192.0.2.0/24"))
-        both = read((subnet, (CLIENT_INFORMATION, b"\0\1\xc0\0\2\1\0\6\0\0")))
+        both = read((subnet, (CLIENT_INFORMATION, b"\0\1\xc0\0\2\1\0\6\0\0")), agreed=True)
         self.assertEqual(both.network, IPv4Network("192.0.2.1/32"))
         self.assertEqual(both.subnet, ClientSubnet(IPv4Network("192.0.2.0/24")))
 
@@ -129,9 +134,9 @@ class ClientIdentifierTests(SynchronousTestCase):
 
     def test_is_opaque(self) -> None:
         """1 to 255 octets of anything."""
-        self.assertEqual(read(((CLIENT_IDENTIFIER, b"\0x"),)).identifier, b"\0x")
+        self.assertEqual(read(((CLIENT_IDENTIFIER, b"\0x"),), agreed=True).identifier, b"\0x")
         for data in (b"", bytes(256)):
-            self.assertRaises(BadOptionError, read, ((CLIENT_IDENTIFIER, data),))
+            self.assertRaises(BadOptionError, read, ((CLIENT_IDENTIFIER, data),), agreed=True)
 
 
 class OptionsTests(SynchronousTestCase):
@@ -143,4 +148,9 @@ class OptionsTests(SynchronousTestCase):
         try:
             read(tuple(options))
         except BadOptionError:
-            self.assertTrue({8, 10, 0xFF01, 0xFF02} & {code for code, _ in options})
+            self.assertTrue({8, 10} & {code for code, _ in options})
+
+    @given(st.lists(st.tuples(st.sampled_from([0xFF01, 0xFF02]), st.binary(max_size=41)), max_size=3))
+    def test_ignores_what_was_not_agreed_on(self, options: list[tuple[int, bytes]]) -> None:
+        """The codes of the local range are anybody's."""
+        self.assertEqual(read(tuple(options)), Options())

@@ -151,6 +151,14 @@ class ClientTests(WanTestCase):
         self.assertEqual(str(by_address.network), "198.18.7.9/32")
         self.assertIsNone(by_name.network)
 
+    def test_reads_local_options_of_nobody_else(self) -> None:
+        """Strangers may mean something else by them. Malformed ones of the believed are FORMERR."""
+        for name, said in (("one.example.org.", "A"), ("nobody.example.org.", "NXDOMAIN"), ("example.org.", "A")):
+            for code in (0xFF01, 0xFF02):
+                option = dns.edns.GenericOption(str(code), b"")
+                self.assertEqual(self.said(name, resolver=ELSEWHERE, options=[option]), said)
+                self.assertEqual(self.said(name, options=[option]), "FORMERR")
+
     def test_believes_only_who_has_shown_where_he_is(self) -> None:
         """Where challenges are due, a bare datagram in the believed resolver's name is not believed."""
         self.start("adaptive", allocator=self.fake)

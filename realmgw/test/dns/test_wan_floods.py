@@ -14,7 +14,7 @@ import dns.rdatatype
 
 from realmgw.config import settings
 from realmgw.dns.counts import Count
-from realmgw.test.dns.gateway import WanTestCase
+from realmgw.test.dns.gateway import RESOLVER, WanTestCase
 
 
 class RateTests(WanTestCase):
@@ -24,13 +24,12 @@ class RateTests(WanTestCase):
         """The answers to so many queries."""
         return [self.said(*args, **rest) for _ in range(count)]
 
-    def test_limits_what_gives_no_address(self) -> None:
+    def test_limits_what_nobody_wants_to_have(self) -> None:
         """Two a second, then silence and TC in turns; whatever the path."""
         rows = [
             ("nobody.example.org.", "A", "NXDOMAIN"),
             ("example.net.", "A", "REFUSED"),
             ("one.example.org.", "AAAA", "NODATA"),
-            ("example.org.", "SOA", "SOA"),
             ("one.example.org.", "OPT", "FORMERR"),
         ]
         self.start(rate=settings.RateLimit(2))
@@ -48,11 +47,38 @@ class RateTests(WanTestCase):
             self.start(word, rate=settings.RateLimit(2, slip=0))
             self.assertEqual(self.said_often(4), [said, said, "silence", "silence"])
 
-    def test_never_limits_addresses(self) -> None:
-        """Of the pool or others."""
+    def test_limits_what_is_the_same_for_everybody(self) -> None:
+        """Two a second of each kind, then TC, which is no more than was sent; whatever the path, whichever the name.
+
+        Who is there comes by TCP at once: nothing is lost, as it would be by silence.
+        """
+        rows = [("example.org.", "SOA", "SOA"), ("ns1.example.org.", "A", "A"), ("www.two.example.org.", "A", "A")]
+        for name, kind, said in rows:
+            for options in ([], [dns.edns.GenericOption("100", b"")]):
+                self.start(rate=settings.RateLimit(2))
+                found = self.said_often(6, name, kind, options=options)
+                self.assertEqual(found, [said, said, "TC", "TC", "TC", "TC"])
+                self.assertEqual(self.events[Count.RATE_SLIPPED], 4)
+                self.assertEqual(self.said(name, kind, tcp=True), said)
+        self.start(rate=settings.RateLimit(2))
+        several = [self.said(name) for name in ("ns1.example.org.", "example.org.", "www.two.example.org.")]
+        self.assertEqual(several, ["A", "A", "TC"])
+        self.start(rate=settings.RateLimit(2, slip=0))
+        self.assertEqual(self.said_often(3, "example.org."), ["A", "A", "silence"])
+
+    def test_an_answer_beyond_the_limit_is_no_longer_than_its_query(self) -> None:
+        """However many addresses the service pool has."""
+        self.start(rate=settings.RateLimit(2))
+        query = dns.message.make_query("www.two.example.org.", "A", use_edns=0).to_wire()
+        answers = [self.wan.quick(query, (RESOLVER, 1), now=100.0) for _ in range(4)]
+        lengths = [len(answer) for answer in answers if isinstance(answer, bytes)]
+        self.assertGreater(lengths[0], len(query))
+        self.assertEqual(lengths[2:], [len(query)] * 2)
+
+    def test_never_limits_addresses_that_are_reserved(self) -> None:
+        """The pool does."""
         self.start(rate=settings.RateLimit(2))
         self.assertEqual(set(self.said_often(9)), {"A"})
-        self.assertEqual(set(self.said_often(20, "ns1.example.org.")), {"A"})
 
     def test_never_limits_who_is_there(self) -> None:
         """By TCP, or with a valid cookie."""

@@ -55,6 +55,18 @@ class AliasTests(WanTestCase):
         alias = self.alias()
         self.assertEqual([self.said(alias, kind) for kind in ("AAAA", "HTTPS", "TXT")], ["NODATA"] * 3)
 
+    def test_does_not_stand_beside_other_records(self) -> None:
+        """Where a service has an apex's name, with SOA and NS: another challenge is made (RFC 1034 section 3.6.2)."""
+        for word in ("cname", "tcpcname", "adaptive", "cname tcp"):
+            self.start(*word.split())
+            self.wan.replace(compile_table(ZONES, realm.directory(extra=("child.example.org.",))))
+            name = "child.example.org."
+            self.assertEqual(self.said(name, "SOA"), "SOA")
+            self.assertEqual(self.said(name), "TC")
+            self.assertEqual(self.said(name, cookie=CLIENT_COOKIE), "BADCOOKIE")
+            self.assertEqual(self.said(name, cookie=self.cookie()), "A")
+            self.assertEqual(self.said(name, tcp=True, id=1), "A")
+
     def test_is_any_case(self) -> None:
         """0x20."""
         self.assertEqual(self.said(self.alias().upper()), "A")

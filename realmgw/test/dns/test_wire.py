@@ -18,6 +18,7 @@ from realmgw.dns import wire
 NAME = b"\3One\7example\3org\0"
 QUESTION = NAME + b"\0\1\0\1"
 OPT = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0"
+TSIG = b"\3Key\0\0\xfa\0\xff\0\0\0\0\0\x18\4hmac\0" + b"\0\0\0\0\0\x2a\1\x2c\0\2!!" + b"\xab\xcd\0\0\0\0"
 
 
 def message(body: bytes = QUESTION, counts: tuple[int, int, int, int] = (1, 0, 0, 0), flags: int = 0x0100) -> bytes:
@@ -25,9 +26,9 @@ def message(body: bytes = QUESTION, counts: tuple[int, int, int, int] = (1, 0, 0
     return struct.pack("!6H", 0x1234, flags, *counts) + body
 
 
-def record(owner: bytes, kind: int, data: bytes = b"", length: int | None = None) -> bytes:
+def record(owner: bytes, kind: int, data: bytes = b"", length: int | None = None, cls: int = 1) -> bytes:
     """A resource record, by default with its true RDLENGTH."""
-    return owner + struct.pack("!HHIH", kind, 1, 0, len(data) if length is None else length) + data
+    return owner + struct.pack("!HHIH", kind, cls, 0, len(data) if length is None else length) + data
 
 
 @st.composite
@@ -68,8 +69,39 @@ class DecodeTests(SynchronousTestCase):
         self.assertIsNotNone(wire.decode(message(body, (1, 0, 0, 3))).edns)
 
     def test_notes_a_signature(self) -> None:
-        """A TSIG record is there."""
-        self.assertTrue(wire.decode(message(QUESTION + record(b"\0", wire.Type.TSIG), (1, 0, 0, 1))).signed)
+        """What an error needs of the TSIG record."""
+        found = wire.decode(message(QUESTION + TSIG, (1, 0, 0, 1))).tsig
+        self.assertEqual(found, wire.Tsig(b"\3Key\0", b"\4hmac\0", b"\0\0\0\0\0\x2a\1\x2c", b"\xab\xcd"))
+
+    def test_wants_the_signature_to_be_the_last_record_of_all(self) -> None:
+        """One, in the additional section, of class ANY, with TTL 0, whole (RFC 8945 sections 4.2 and 5.1)."""
+        rows = {
+            "before an OPT record": (TSIG + OPT, (1, 0, 0, 2)),
+            "twice": (TSIG + TSIG, (1, 0, 0, 2)),
+            "in the authority section": (TSIG, (1, 0, 1, 0)),
+            "of class IN": (TSIG.replace(b"\0\xff\0\0\0\0", b"\0\1\0\0\0\0"), (1, 0, 0, 1)),
+            "with a TTL": (TSIG.replace(b"\0\xff\0\0\0\0", b"\0\xff\0\0\0\1"), (1, 0, 0, 1)),
+            "empty": (record(b"\0", wire.Type.TSIG, cls=255), (1, 0, 0, 1)),
+            "longer than its MAC": (TSIG.replace(b"\0\2!!", b"\0\1!!"), (1, 0, 0, 1)),
+        }
+        for what, (body, counts) in rows.items():
+            with self.subTest(what):
+                self.assertRaises(wire.BadQueryError, wire.decode, message(QUESTION + body, counts))
+        self.assertIsNotNone(wire.decode(message(QUESTION + OPT + TSIG, (1, 0, 0, 2))).tsig)
+
+    def test_needs_no_question_where_a_cookie_is_asked_for(self) -> None:
+        """RFC 7873 section 5.4; with any other option, without one, or with a record, it does."""
+        opt = OPT[:-2] + b"\0\x0c" + b"\0\x0a\0\x08" + bytes(8)
+        query = wire.decode(message(opt, (0, 0, 0, 1)))
+        self.assertEqual((query.question, query.name), (b"", b""))
+        for body, counts in (
+            (OPT, (0, 0, 0, 1)),
+            (OPT[:-2] + b"\0\x0c" + b"\0\x0b\0\x08" + bytes(8), (0, 0, 0, 1)),
+            (b"", (0, 0, 0, 0)),
+            (record(b"\0", 16) + opt, (0, 1, 0, 1)),
+            (QUESTION + QUESTION + opt, (2, 0, 0, 1)),
+        ):
+            self.assertRaises(wire.BadQueryError, wire.decode, message(body, counts))
 
     def test_takes_a_serial_with_ixfr(self) -> None:
         """IXFR has a SOA record in the authority section (RFC 1995 section 3)."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
-from realmgw.dns import names, zones
+from realmgw.dns import names, reverse, zones
 from realmgw.dns.names import to_wire
 from realmgw.dns.wire import Type
 from realmgw.subscribers.model import Directory
@@ -98,10 +98,10 @@ class AuthorityTests(SynchronousTestCase):
 
 
 class ReverseNameTests(SynchronousTestCase):
-    """`reverse_name`."""
+    """`reverse.name_of`."""
 
     @given(st.ip_addresses().filter(lambda address: not getattr(address, "ipv4_mapped", None)).map(str))
     def test_is_what_dnspython_makes(self, address: str) -> None:
         """For both families (of an IPv4-mapped address it makes the IPv4 name)."""
         expected = dns.reversename.from_address(address).to_wire()
-        self.assertEqual(zones.reverse_name(ip_address(address).packed), expected)
+        self.assertEqual(reverse.name_of(ip_address(address).packed), expected)

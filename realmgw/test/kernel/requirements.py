@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
 import os
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from realmgw.config.settings import Datapath, Dnat, Interfaces, Pools, Settings
 from realmgw.datapath import capabilities
 from realmgw.datapath.apply import Kernel
 from realmgw.errors import PlatformError
+from realmgw.test import programs
 
 SETTINGS = Settings(name="probe.", zones=(), interfaces=Interfaces("wan0", ("lan0",)), pools=Pools(()))
 """What is tried does not depend on them."""
@@ -25,10 +25,7 @@ def missing_for_testbed() -> str | None:
     """What is missing to build a testbed, or None (trial takes any text, even an empty one, for a reason to skip)."""
     if os.geteuid() != 0:
         return "needs root (network namespaces)"
-    for module in ("pyroute2", "testbed"):
-        if importlib.util.find_spec(module) is None:
-            return f"needs the Python package {module}" + (" (run from a checkout)" if module == "testbed" else "")
-    return _missing_namespaces()
+    return programs.missing_modules("pyroute2", "testbed") or _missing_namespaces()
 
 
 def _missing_namespaces() -> str | None:
@@ -57,10 +54,7 @@ def missing_for_gateway() -> str | None:
     missing = missing_for_testbed()
     if missing is not None:
         return missing
-    for module in ("dns", "netfilterqueue"):
-        if importlib.util.find_spec(module) is None:
-            return f"needs the Python package that has {module}"
-    return _missing_of_kernel()
+    return programs.missing_modules("dns", "netfilterqueue") or _missing_of_kernel()
 
 
 def _missing_of_kernel() -> str | None:

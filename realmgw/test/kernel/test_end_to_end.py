@@ -8,14 +8,17 @@ import errno
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
+import dns.message
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.control.client import ask
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
@@ -84,6 +87,32 @@ class FlowTests(RealmTestCase):
             server = socket.create_server(("0.0.0.0", 8080))
         self.addCleanup(server.close)
         self.assertRaises(OSError, self.public, client.fetch(ON_LINK[2], 8080, timeout=0.5))
+
+    def test_serves_hosts_of_the_lan_at_the_wans_face(self) -> None:
+        """They are told the private address, which works from there, and nobody is expected for them."""
+        status = ask(self.gateway.control, "status")
+        for tcp in (False, True):
+            answer = self.testbed.call("test_gwa", asyncio.run, client.resolve("two.gwa.demo", server=GATEWAY, tcp=tcp))
+            self.assertEqual(answer.addresses, [SECOND])
+        after = ask(self.gateway.control, "status")
+        self.assertEqual(after["allocation"].get("claimed", 0), status["allocation"].get("claimed", 0))
+        self.assertEqual(after["dns_wan"]["inside"], status["dns_wan"].get("inside", 0) + 2)
+
+    def test_answers_nobody_on_the_wan_who_says_that_he_is_on_the_lan(self) -> None:
+        """A query with a private host's address as its sender's, sent to the WAN, brings him nothing."""
+        with self.testbed.inside("test_gwa"):
+            victim = socket.socket(type=socket.SOCK_DGRAM)
+        self.addCleanup(victim.close)
+        victim.bind((FIRST, 5353))
+        victim.settimeout(0.5)
+        query = dns.message.make_query("two.gwa.demo", "A").to_wire()
+        with self.testbed.inside("router"):
+            liar = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self.addCleanup(liar.close)
+        ends = socket.inet_aton(FIRST) + socket.inet_aton(GATEWAY)
+        header = struct.pack("!BBHHHBBH8s", 0x45, 0, 28 + len(query), 0, 0, 64, UDP, 0, ends)
+        liar.sendto(header + struct.pack("!HHHH", 5353, 53, 8 + len(query), 0) + query, (GATEWAY, 0))
+        self.assertRaises(TimeoutError, victim.recv, 512)
 
     def test_lets_hosts_out(self) -> None:
         """A private host's own connection leaves from an address of the pool."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from typing import TYPE_CHECKING, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import PREFIX
 
@@ -28,7 +28,7 @@ SECONDS = 2.0
 class FloodTests(SynchronousTestCase):
     """100 honest flows a second, 64 addresses, 100 names."""
 
-    skip = requirements.missing_for_gateway() or (None if shutil.which("make") else "needs make and a C compiler")
+    skip = requirements.missing_for_gateway() or programs.missing("make", "cc")
     groups: ClassVar[int] = 10
 
     def flood(self, protocol: int, defence: Defence, *options: Option) -> floods.Flood:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from typing import TYPE_CHECKING, ClassVar
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import PREFIX
 
@@ -26,7 +26,7 @@ LEFT_OUT = ("adaptive, no cookies",)
 class ResolverTests(SynchronousTestCase):
     """All of them, once for all tests; each test is about one."""
 
-    skip = requirements.missing_for_gateway() or (None if shutil.which("make") else "needs make and a C compiler")
+    skip = requirements.missing_for_gateway() or programs.missing("make", "cc")
     measured: ClassVar[Mapping[tuple[str, str], matrix.Cell]] = {}
 
     def setUp(self) -> None:
@@ -46,6 +46,15 @@ class ResolverTests(SynchronousTestCase):
             if resolver == title:
                 expected = 0 if challenge in but else COUNT
                 self.assertEqual((challenge, len(cell.times), cell.reached), (challenge, expected, expected), cell)
+
+    def test_one_that_does_not_start_fails_its_own_row_only(self) -> None:
+        """With its last words; what is asked of the others is asked."""
+        words = ["sh", "-c", "echo nothing works here; exit 3"]
+        broken = resolvers.Kind("broken", "coreutils", "false", lambda site: words)
+        self.patch(matrix, "available", lambda: [broken, *(kind for kind in resolvers.RESOLVERS if not kind.missing())])
+        cells = matrix.measure(matrix.CHALLENGES[0], 1, f"{PREFIX}broken-")
+        self.assertEqual({cell.resolver for cell in cells if not cell.reached}, {"broken"})
+        self.assertIn("nothing works here", " ".join(cells[2].losses))
 
     def test_a_raw_client_passes_every_challenge(self) -> None:
         """One that asks the gateway itself, and does what it is told."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import socket
 import struct
 import subprocess
@@ -25,6 +24,7 @@ from realmgw.admission.strays import Strays
 from realmgw.config import settings
 from realmgw.datapath import marks
 from realmgw.errors import PlatformError, Reason
+from realmgw.test import programs
 from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, accept
 from realmgw.test.kernel.namespace import fresh_namespace
 from realmgw.testing import RecordingAllocator
@@ -40,9 +40,8 @@ def missing() -> str | None:
     """What these tests need and do not have, or None."""
     if os.geteuid() != 0:
         return "needs root (network namespaces, packet queues)"
-    for program in ("ip", "iptables", "setpriv"):
-        if shutil.which(program) is None:
-            return f"needs the program {program}"
+    if reason := programs.missing("ip", "iptables", "setpriv"):
+        return reason
     try:
         with fresh_namespace(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             _queue_to(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.client import ask
+from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
@@ -115,7 +115,7 @@ def _rules(listing: str) -> list[str]:
 class StormTests(SynchronousTestCase):
     """Reloads again and again; `testbed/reload-storm` is the long form."""
 
-    skip = requirements.missing_for_gateway() or (None if shutil.which("make") else "needs make and a C compiler")
+    skip = requirements.missing_for_gateway() or programs.missing("make", "cc")
     reloads: ClassVar[int] = 60
 
     def test_no_flow_is_lost(self) -> None:
@@ -124,6 +124,7 @@ class StormTests(SynchronousTestCase):
         found = storm.run_storm(self.reloads, seed=2, prefix=f"{PREFIX}storm-")
         self.assertEqual(sum(found.statuses.values()), self.reloads)
         self.assertNotIn("failed", found.statuses)
-        self.assertEqual(dict.fromkeys(found.flows.lost, 0), dict(found.flows.lost))
+        for flows in found.flows:
+            self.assertEqual(dict.fromkeys(flows.lost, 0), dict(flows.lost))
         self.assertLessEqual(found.end.threads, found.middle.threads)
         self.assertLessEqual(found.end.files, found.middle.files + 1)

@@ -113,7 +113,7 @@ class LastGoodTests(StartingTestCase):
         self.write({"nonsense": 1})
         self.assertEqual(self.reload()["status"], "refused")
         status = self.status()
-        self.assertEqual((status["state"], status["reloads"]["refused"]), ("last good", 1))
+        self.assertEqual((status["state"], status["counts"]["reloads"]["refused"]), ("last good", 1))
         process.terminate()
         log = self.ended(process).told.splitlines()
         serves = next(number for number, line in enumerate(log) if "serves gw.example.org." in line)

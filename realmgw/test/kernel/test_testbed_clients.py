@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import math
+import os
+import shlex
 import struct
+import subprocess
+from collections.abc import Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.control.cli import parser
+from realmgw.test import programs
+
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import host, icmp, sctp
+    from testbed.demo import OPERATORS
     from testbed.narration import Narration
     from testbed.visits import Visit, percentile
 
-MISSING = None if importlib.util.find_spec("testbed") else "needs the Python package testbed (run from a checkout)"
+MISSING = programs.missing_modules("testbed")
 HOST = "192.168.0.100"
 OCTETS_16 = st.integers(0, 0xFFFF)
 OCTETS_32 = st.integers(0, 0xFFFFFFFF)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+@contextlib.contextmanager
+def columns(count: int) -> Iterator[None]:
+    """A terminal of that width."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(count)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
 
 
 class SctpTests(SynchronousTestCase):
@@ -123,6 +152,24 @@ class CountTests(SynchronousTestCase):
         tell.progress("half")
         tell.end_progress("whole")
         self.assertEqual("   whole\n", out.getvalue())
+
+    def test_tells_operators_commands_that_there_are(self) -> None:
+        """Of a testbed that is kept, each is one that the command line takes."""
+        for words in OPERATORS:
+            self.assertTrue(callable(parser().parse_args(["--config", "realmgw.yaml", *words]).run), words)
+
+    def test_breaks_commands_between_words_on_a_terminal(self) -> None:
+        """As a shell takes them, so that they can be copied; nothing in quotes is torn apart."""
+        out = Terminal()
+        words = ["curl", "--silent", "--write-out", "at the address %{remote_ip} of the pool", "http://h105.gwa.demo/"]
+        with columns(60):
+            Narration(out).command(shlex.join(words))
+        shown = [line.removeprefix("   $ ") for line in out.getvalue().splitlines()]
+        self.assertGreater(len(shown), 1)
+        taken = subprocess.run(
+            ["sh", "-c", r"printf '%s\n' " + "\n".join(shown)], capture_output=True, text=True, check=True
+        )
+        self.assertEqual(words, taken.stdout.splitlines())
 
     def test_shows_what_it_runs(self) -> None:
         """A command is shown as it can be typed, with its output and a bad exit status."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
-import shutil
 import socket
 import subprocess
 import threading
@@ -19,6 +17,7 @@ import dns.rcode
 import dns.rrset
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from realmgw.test import programs
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -29,13 +28,6 @@ PATIENCE = 10.0  # seconds
 
 Said = str | dns.rcode.Rcode | None
 """What a name is answered with: an address, a code, or nothing at all."""
-
-
-def missing() -> str | None:
-    """What keeps the programs from being built, or None."""
-    modules = [name for name in ("testbed", "pyroute2") if importlib.util.find_spec(name) is None]
-    programs = [name for name in ("make", "cc") if shutil.which(name) is None]
-    return "needs " + ", ".join(modules + programs) if modules or programs else None
 
 
 class Answerer:
@@ -89,7 +81,7 @@ def _answer(query: dns.message.Message, said: str | dns.rcode.Rcode) -> bytes:
 class LoadTests(SynchronousTestCase):
     """`flows`, with `echo` as its hosts: every address of the loopback interface is one."""
 
-    skip = missing()
+    skip = programs.missing_modules("testbed", "pyroute2") or programs.missing("make", "cc")
 
     def setUp(self) -> None:
         """Builds the programs and starts the hosts on a free port."""

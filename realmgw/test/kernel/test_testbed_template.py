@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.test import programs
+
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import noise, template
     from testbed.template import Kind, Place, Span
 
-MISSING = None if importlib.util.find_spec("testbed") else "needs the Python package testbed (run from a checkout)"
+MISSING = programs.missing_modules("testbed")
 
 EXAMPLE = """
 duration: 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.utils import getProcessOutputAndValue
 
 from realmgw.repository.tokens import Tokens
+from realmgw.test import programs
 from realmgw.test.repository.site import READ_TOKEN, WRITE_TOKEN, SiteTestCase
 
 COMMAND = "from schemathesis.cli import schemathesis; schemathesis()"
@@ -18,7 +18,7 @@ COMMAND = "from schemathesis.cli import schemathesis; schemathesis()"
 class FuzzedTests(SiteTestCase):
     """Whatever is asked, the answer is one of those that the document announces, and never a fault of ours."""
 
-    skip = None if importlib.util.find_spec("schemathesis") else "needs schemathesis"
+    skip = programs.missing_modules("schemathesis")
     tokens = Tokens(WRITE_TOKEN, READ_TOKEN)
     timeout = 300
 

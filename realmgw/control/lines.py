@@ -1,0 +1,125 @@
+"""What the log says of the gateway as a whole: how it has started, what it has done, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from realmgw import __version__
+from realmgw.config.settings import Dnat, DnsFace, Pools, Settings
+from realmgw.control.counting import Period
+from realmgw.subscribers.model import Directory
+
+PREFIXES = 8
+"""So many prefixes of the pool are named, the others counted."""
+
+
+@attrs.frozen
+class Backends:
+    """How this machine does what a gateway needs."""
+
+    dnat: Dnat
+    """How flows are translated."""
+    native_queue: bool
+    """Packets come by nftables' own statement, not by the NFQUEUE target of iptables."""
+
+
+def started(settings: Settings, directory: Directory, backends: Backends, seconds: float) -> str:
+    """Everything that somebody wants to know first, in one line.
+
+    Args:
+        settings: In force.
+        directory: The subscribers.
+        backends: What this machine has.
+        seconds: How long the start took.
+    """
+    queue = "nftables" if backends.native_queue else "iptables"
+    return "; ".join(
+        [
+            f"realmgw {__version__} serves {settings.name}",
+            f"DNS for the WAN at {_listens(settings.dns.wan)}, for LANs at {_listens(settings.dns.lan)}",
+            f"interfaces {settings.interfaces.wan} (WAN), {', '.join(settings.interfaces.lan)} (LAN)",
+            f"pool of {_pool(settings.pools)}",
+            f"table {settings.datapath.table}, dnat by {backends.dnat.value}",
+            f"queue {settings.admission.queue} by {queue}",
+            forwarding(settings),
+            f"{len(directory.hosts)} hosts, {len(directory.services)} services",
+            f"started in {seconds:.2f} s",
+        ]
+    )
+
+
+def forwarding(settings: Settings) -> str:
+    """What is forwarded besides admitted flows."""
+    del settings
+    return "forwarded besides: LAN to WAN, nothing else"
+
+
+def stopped(settings: Settings, seconds: float, *, purged: bool) -> str:
+    """What stays in the kernel.
+
+    Args:
+        settings: In force.
+        seconds: How long the gateway ran.
+        purged: Whether everything was removed.
+    """
+    begin = f"realmgw stopped after {duration(seconds)}"
+    if purged:
+        return f"{begin}; nothing of it is left in the kernel"
+    return (
+        f"{begin}; in the kernel stay the table {settings.datapath.table}, the queue step and the routes of the pool: "
+        "established flows go on, new ones are dropped, until the next start or a purge"
+    )
+
+
+def summary(period: Period, load: float) -> str | None:
+    """What has happened, in one line; None if nothing has.
+
+    Args:
+        period: Since the last such line.
+        load: Of the pool, 0 to 1.
+    """
+    packets, queries = period.below("admission", "refused"), period.below("allocation", "refused")
+    kernel = period.more("kernel", "stray_limited", "packets") + period.more("kernel", "not_admitted", "packets")
+    strays = period.more("datapath", "strays_told")
+    asked, lent, admitted = (period.total(name) for name in ("queries", "lent", "admitted"))
+    if not any((asked, admitted, packets, kernel, strays)):
+        return None
+    return (
+        f"in {period.seconds:.0f} s: {asked} queries, {lent} addresses lent, {admitted} flows admitted; refused "
+        f"{_reasons('packets', packets)} and {_reasons('queries', queries)}; dropped by the kernel {kernel}; "
+        f"{strays} strays; load {load:.2f}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, in its two largest units."""
+    whole = int(seconds)
+    for unit, size, below, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // part} {below}"
+    return f"{whole} s"
+
+
+def _reasons(what: str, counts: Mapping[str, int]) -> str:
+    """How many, and why."""
+    named = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda each: -each[1]))
+    return f"{sum(counts.values())} {what}{f' ({named})' if named else ''}"
+
+
+def _listens(face: DnsFace) -> str:
+    return _some(str(each.address) if each.port == 53 else f"{each.address} port {each.port}" for each in face.listen)
+
+
+def _pool(pools: Pools) -> str:
+    size = sum(prefix.network.num_addresses for prefix in pools.circular)
+    named = _some(f"{prefix.network} {prefix.attachment.value}" for prefix in pools.circular)
+    return f"{size} addresses ({named})"
+
+
+def _some(texts: Iterable[str]) -> str:
+    """A few of them, and how many more there are."""
+    every = list(texts)
+    more = [f"{len(every) - PREFIXES} more"] if len(every) > PREFIXES else []
+    return ", ".join([*every[:PREFIXES], *more]) or "none"

@@ -1,0 +1,63 @@
+"""What becomes of a command when nobody takes what it says: a reader that has gone, a full disk."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from realmgw.control.commands import ExitStatus
+
+READER_GONE = 141
+"""The exit status when whoever read our output has gone: what a shell says of a program that SIGPIPE has ended."""
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, likewise."""
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Do a command; its output is written when this returns.
+
+    Args:
+        command: Returns the exit status.
+
+    Returns:
+        That; or `READER_GONE` or `INTERRUPTED`, in silence; or FAILED, when the output can not be written.
+    """
+    try:
+        try:
+            return command()
+        finally:
+            _flush()
+    except BrokenPipeError:
+        _close(sys.stdout)
+        _close(sys.stderr)
+        return READER_GONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:  # what files and sockets refuse has errors of its own: this is the output
+        _close(sys.stdout)
+        with contextlib.suppress(OSError):
+            complain(f"the output can not be written: {error.strerror}", ExitStatus.FAILED)
+            return ExitStatus.FAILED
+        _close(sys.stderr)
+        return ExitStatus.FAILED
+
+
+def complain(text: str, status: ExitStatus) -> int:
+    """Say why a command ends with that status, which is returned."""
+    print(f"realmgw: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+
+
+def _close(stream: Any) -> None:
+    """The interpreter would else try once more at its end, and complain."""
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            stream.close()

@@ -1,0 +1,73 @@
+"""Reverse names: under which names an address has its PTR records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from realmgw.dns import names
+
+_IN_ADDR = names.to_wire("in-addr.arpa.")
+
+
+@attrs.frozen
+class Part:
+    """A zone for a part of a network of 24 bits, whose owner has an alias in it for each address (RFC 2317)."""
+
+    apex: bytes
+    """Its wire name, the whole network's with one label before it."""
+    first: int
+    """The first address that it is for, by its last octet."""
+    last: int
+    """The last one."""
+
+
+def parts(apexes: Iterable[bytes]) -> dict[bytes, tuple[Part, ...]]:
+    """Of some zones those that are such parts, by the wire name of the whole network.
+
+    A label like `64/26` says which addresses it is for; one that is no number and says nothing (as the RFC allows) is
+    for all of the network.
+    """
+    found: dict[bytes, tuple[Part, ...]] = {}
+    for apex in apexes:
+        above = names.ancestors(apex)
+        if len(above) == 7 and above[4] == _IN_ADDR and not _label(apex).isdigit():
+            found[above[1]] = (*found.get(above[1], ()), _part(apex))
+    return found
+
+
+def _label(name: bytes) -> str:
+    return name[1 : 1 + name[0]].decode("ascii", "replace")
+
+
+def _part(apex: bytes) -> Part:
+    first, _, length = _label(apex).partition("/")
+    if not (first.isdigit() and length.isdigit() and int(first) < 256 and 24 <= int(length) <= 32):
+        return Part(apex, 0, 255)
+    size = 1 << 32 - int(length)
+    begin = int(first) // size * size
+    return Part(apex, begin, begin + size - 1)
+
+
+def names_of(address: bytes, classless: Mapping[bytes, tuple[Part, ...]]) -> list[bytes]:
+    """The wire names under which a packed address has its PTR record, be they ours or not.
+
+    Args:
+        address: It.
+        classless: What `parts` says of our zones.
+    """
+    name = name_of(address)
+    if not classless or len(address) != 4:
+        return [name]
+    label, network = name[: 1 + name[0]], name[1 + name[0] :]
+    inside = [part.apex for part in classless.get(network, ()) if part.first <= address[3] <= part.last]
+    return [name, *(label + apex for apex in inside)]
+
+
+def name_of(address: bytes) -> bytes:
+    """The wire name of a packed address (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
+    if len(address) == 4:
+        return names.to_wire(".".join(str(octet) for octet in reversed(address)) + ".in-addr.arpa.")
+    nibbles = [nibble for octet in reversed(address) for nibble in (octet & 0xF, octet >> 4)]
+    return names.to_wire(".".join(f"{nibble:x}" for nibble in nibbles) + ".ip6.arpa.")

@@ -1,0 +1,73 @@
+"""Events as lines: for people, for the journal, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from realmgw.log.levels import OURS
+
+LONGEST = 4000  # characters
+"""The longest text of a line; of what is longer, the beginning is written, and how much is missing."""
+PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
+"""What syslog calls the levels."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@attrs.frozen
+class Line:
+    """An event that is to be written."""
+
+    time: str
+    """When, as ISO 8601 has it."""
+    level: str
+    """How important."""
+    part: str
+    """Who tells it: the module without the package's name, as `logging.levels` has it."""
+    text: str
+    """What, in one line."""
+    traceback: str = ""
+    """Where a fault of ours was, in lines; empty: it is none."""
+    values: Mapping[str, Any] = attrs.Factory(dict)
+    """What is in the text's holes, by name."""
+
+    def plain(self) -> str:
+        """For people: time, level, part and text; a traceback is below it, indented."""
+        return f"{self.time} {self.level:5} [{self.part}] {self.text}{self._below()}\n"
+
+    def journal(self) -> str:
+        """For the journal of systemd, which knows the time and reads the level (sd-daemon(3))."""
+        lines = f"[{self.part}] {self.text}{self._below()}".split("\n")
+        return "".join(f"<{PRIORITIES[self.level]}>{line}\n" for line in lines)
+
+    def json(self) -> str:
+        """As an object of JSON."""
+        said = {"time": self.time, "level": self.level, "part": self.part, "text": self.text}
+        values = {key: _simple(value) for key, value in self.values.items()}
+        rest = {**({"values": values} if values else {}), **({"traceback": self.traceback} if self.traceback else {})}
+        return json.dumps({**said, **rest}) + "\n"
+
+    def _below(self) -> str:
+        return "".join(f"\n    {one_line(line)}" for line in self.traceback.splitlines())
+
+
+def part(namespace: str) -> str:
+    """Who tells an event, by its namespace."""
+    return namespace.removeprefix(f"{OURS}.") or "?"
+
+
+def one_line(text: str) -> str:
+    """A text of bounded length that ends no line and moves no cursor, whatever is in it."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}... ({len(text) - LONGEST} more characters)"
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def _simple(value: object) -> object:
+    """A value as JSON has it; what it has not is told as text."""
+    return value if isinstance(value, bool | int | float | None) else one_line(str(value))

@@ -1,0 +1,302 @@
+"""Where the log leaves the process: a file that is watched and bounded, the standard output, the journal, or syslog.
+
+`twistd` says where to (`--logfile`, `--syslog`, `--nodaemon`); a logger of the operator's own (`--logger`) is left in
+its place.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import sys
+import syslog
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from twisted.logger import ILogObserver, LogLevelFilterPredicate, PredicateResult, formatEvent
+from twisted.logger import LogLevel as Level
+from twisted.python.components import Componentized
+from zope.interface import implementer
+
+from realmgw.config.surroundings import LogFormat, Logging
+from realmgw.errors import PlatformError
+from realmgw.log import levels
+from realmgw.log.lines import PRIORITIES, Line, one_line, part
+from realmgw.log.storms import Storms, Untold
+
+MODE = 0o640
+"""Of a log file: nobody but its owner and group can read it."""
+DEFAULT = "twistd.log"
+"""Where a daemon's log is, when the command line does not say."""
+CALM = 3
+"""So often the same text is written within a minute, if it is no cause for concern."""
+
+Event = dict[str, Any]
+
+
+class Outlet(Protocol):
+    """Where lines go."""
+
+    def write(self, line: Line, form: LogFormat) -> None:
+        """Write a line.
+
+        Raises:
+            OSError: It could not be written.
+        """
+
+
+class Stream:
+    """A terminal, a pipe, or the journal behind it.
+
+    Args:
+        stream: Written to.
+        is_journal: Whether the journal of systemd reads it.
+    """
+
+    def __init__(self, stream: Any, *, is_journal: bool = False) -> None:
+        self._stream = stream
+        self._is_journal = is_journal
+
+    def write(self, line: Line, form: LogFormat) -> None:
+        """See `Outlet.write`."""
+        text = line.json() if form is LogFormat.JSON else line.journal() if self._is_journal else line.plain()
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class Syslog:
+    """The system's logger.
+
+    Args:
+        prefix: What its lines begin with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        syslog.openlog(prefix, syslog.LOG_PID, syslog.LOG_DAEMON)
+
+    def write(self, line: Line, form: LogFormat) -> None:
+        """See `Outlet.write`."""
+        text = line.json() if form is LogFormat.JSON else line.plain().partition(" ")[2].lstrip()
+        for each in text.rstrip("\n").split("\n"):
+            syslog.syslog(PRIORITIES[line.level], each)
+
+
+class LogFile:
+    """A file that is begun anew when somebody has moved or removed it, and moved aside by ourselves when it is long.
+
+    Args:
+        path: It; the folder must be there.
+        settings: How long it may become, and how many former ones are kept.
+
+    Raises:
+        PlatformError: It can not be opened, or is no file; one line says what to do.
+    """
+
+    def __init__(self, path: Path, settings: Logging) -> None:
+        self._path = path
+        self.settings = settings
+        self._file = -1
+        try:
+            self._open()
+        except OSError as error:
+            raise PlatformError(
+                f"the log {path} can not be opened: {error.strerror}: write another --logfile"
+            ) from error
+
+    def write(self, line: Line, form: LogFormat) -> None:
+        """See `Outlet.write`."""
+        text = (line.json() if form is LogFormat.JSON else line.plain()).encode(errors="replace")
+        self._look(len(text))
+        while text:
+            text = text[os.write(self._file, text) :]
+
+    def _look(self, coming: int) -> None:
+        """Open the path again if it leads elsewhere by now, and begin a new file if this one would be too long."""
+        try:
+            there: os.stat_result | None = self._path.stat()
+        except OSError:
+            there = None
+        ours = os.fstat(self._file)
+        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            self._open()
+        elif self.settings.size and there.st_size and there.st_size + coming > self.settings.size:
+            self._move_aside()
+            self._open()
+
+    def _move_aside(self) -> None:
+        """Former files are called .1, .2 and so on, the youngest first; the oldest makes room."""
+        names = [f"{self._path.name}.{number}" for number in range(1, self.settings.files + 1)]
+        places = [self._path, *map(self._path.with_name, names)]
+        for younger, older in reversed(list(itertools.pairwise(places))):
+            if younger.exists():
+                younger.replace(older)
+        if len(places) == 1:
+            self._path.unlink()
+
+    def _open(self) -> None:
+        """What is no plain file (a FIFO, a device) is not waited for; the former file stays open if this fails."""
+        opened = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, MODE)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise PlatformError(f"the log {self._path} is no file: write another --logfile")
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = opened
+
+
+@implementer(ILogObserver)
+class Log:
+    """What twisted.logger hands every event to. It can be called from any thread, and never raises.
+
+    Args:
+        twistd: Its parsed command line; None in a test.
+        monotonic: The present, in seconds.
+
+    Attributes:
+        written: How many lines were written.
+        lost: How many could not be.
+    """
+
+    def __init__(
+        self, twistd: Mapping[str, Any] | None = None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._twistd = twistd
+        self._monotonic = monotonic
+        self._lock = threading.RLock()
+        self._storms = Storms()
+        self._outlet: Outlet | None = None
+        self._predicate = LogLevelFilterPredicate()
+        self.written = 0
+        self.lost = 0
+        self.regard(Logging())
+
+    def regard(self, settings: Logging) -> None:
+        """From now on, these are the settings."""
+        predicate = LogLevelFilterPredicate(defaultLogLevel=Level.levelWithName(settings.level.value))
+        for namespace, level in levels.levels(settings).items():
+            predicate.setLogLevelForNamespace(namespace, Level.levelWithName(level.value))
+        with self._lock:
+            self._settings = settings
+            self._predicate = predicate
+            if isinstance(self._outlet, LogFile):
+                self._outlet.settings = settings
+
+    def join(self, application: object) -> None:
+        """Be what an application logs to, unless twistd's command line names a logger.
+
+        Raises:
+            SystemExit: The log can not be opened; the message is one line that says what to do.
+        """
+        if isinstance(application, Componentized) and self._twistd is not None and not self._twistd.get("logger"):
+            try:
+                self.write_to(outlet(self._twistd, self._settings))
+            except PlatformError as error:
+                raise SystemExit(f"realmgw: {error}") from error
+            application.setComponent(ILogObserver, self)  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def write_to(self, place: Outlet) -> None:
+        """From now on, lines go there."""
+        self._outlet = place
+
+    def __call__(self, event: Event) -> None:
+        """Write an event, or count it."""
+        if self._predicate(event) is PredicateResult.no:
+            return
+        kind, now = _kind(event), self._monotonic()
+        kept = {key: value for key, value in event.items() if key != "log_failure"}  # which holds on to its frames
+        with self._lock:
+            if event["log_level"] is Level.debug:
+                self._write(_line(event))
+            elif not self._storms.is_beyond(kind, kept, now=now):
+                line = _line(event)
+                times = CALM if event["log_level"] is Level.info else 1
+                if not self._storms.is_again(kind, kept, line.text, now=now, times=times):
+                    self._write(line)
+
+    def tell_storms(self, *, every: bool = False) -> None:
+        """Write how much was held back.
+
+        Args:
+            every: Also of what a window is open for still.
+        """
+        with self._lock:
+            for untold in self._storms.over(now=float("inf") if every else self._monotonic()):
+                self._write(_told(untold))
+
+    def counts(self) -> dict[str, int]:
+        """What became of events that were to be written."""
+        return {"written": self.written, "lost": self.lost, "held_back": self._storms.held_back}
+
+    def _write(self, line: Line) -> None:
+        if self._outlet is None:
+            return
+        try:
+            self._outlet.write(line, self._settings.format)
+            self.written += 1
+        except (OSError, ValueError, PlatformError):  # a full disk, a closed pipe: there is nobody to tell it
+            self.lost += 1
+
+
+def outlet(twistd: Mapping[str, Any], settings: Logging) -> Outlet:
+    """What a command line of twistd says where the log goes.
+
+    Raises:
+        PlatformError: A file can not be opened.
+        SystemExit: A daemon has no standard output.
+    """
+    path, is_daemon = twistd.get("logfile") or "", not twistd.get("nodaemon")
+    if twistd.get("syslog"):
+        return Syslog(twistd.get("prefix") or "realmgw")
+    if path == "-" and is_daemon:
+        raise PlatformError("a daemon has no standard output: write --nodaemon, or another --logfile")
+    if path == "-" or not (path or is_daemon):
+        return Stream(sys.stdout, is_journal=_is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stdout))
+    return LogFile(Path(path or DEFAULT).absolute(), settings)
+
+
+def _is_journal(told: str, stream: Any) -> bool:
+    """Whether the journal reads a stream, as systemd.exec(5) says: the variable has its device and inode."""
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return told == f"{there.st_dev}:{there.st_ino}"
+
+
+def _kind(event: Event) -> tuple[object, ...]:
+    """What an event has in common with others from the same place in the code."""
+    failure = event.get("log_failure")
+    return (
+        event.get("log_namespace"),
+        event["log_level"].name,
+        event.get("log_format"),
+        None if failure is None else failure.type,
+    )
+
+
+def _line(event: Event) -> Line:
+    failure = event.get("log_failure")
+    when = datetime.fromtimestamp(event.get("log_time", time.time()), timezone.utc).astimezone()
+    text = formatEvent(event) or ("" if failure is None else failure.getErrorMessage())
+    return Line(
+        when.isoformat(timespec="milliseconds"),
+        event["log_level"].name,
+        part(str(event.get("log_namespace") or "")),
+        one_line(text),
+        "" if failure is None else failure.getTraceback(),
+        {key: value for key, value in event.items() if not key.startswith("log_") and key.isidentifier()},
+    )
+
+
+def _told(untold: Untold) -> Line:
+    """How much was held back, as a line with the last event's level and place."""
+    event: Any = untold.last
+    line = _line({**event, "log_time": time.time()})
+    again = f"{untold.text} (again, {untold.count} times)"
+    more = f"{line.text} (and {untold.count} more of this kind)"
+    return Line(line.time, line.level, line.part, more if untold.text is None else again)

@@ -1,0 +1,161 @@
+"""What `--bare` of the testbed's programs is made of (testbed/bare.sh).
+
+Who is in the cage ends with it, and nothing of the machine goes with it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
+from realmgw.test.kernel import requirements
+
+PATIENCE = 20.0  # seconds
+SOURCED = f"set --; cd {CHECKOUT}; source testbed/setup.sh; source testbed/bare.sh; "
+"""What a program begins with; arguments come as $A, $B, ..."""
+
+
+def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of a script that has sourced the parts."""
+    everything = {"HOME": "/nowhere", "PATH": os.environ["PATH"], **environment}
+    return subprocess.run(
+        ["bash", "-c", SOURCED + script, str(CHECKOUT / "testbed" / "check")], env=everything, capture_output=True,
+        text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+class ArgumentTests(SynchronousTestCase):
+    """`--bare [SUITE]` among other arguments."""
+
+    skip = NO_CHECKOUT
+
+    def asked(self, arguments: str) -> str:
+        """What is understood."""
+        done = run(
+            f'bare_asked {arguments} && echo "$bare_suite: ${{bare_arguments[*]}}" || echo "no: ${{bare_arguments[*]}}"'
+        )
+        return done.stdout.strip() or done.stderr.strip()
+
+    def test_suite_is_bookworm_unless_one_is_named(self) -> None:
+        """Whatever stands around it."""
+        self.assertEqual(self.asked("--bare"), "bookworm:")
+        self.assertEqual(self.asked("--bare trixie"), "trixie:")
+        self.assertEqual(self.asked("--bare=trixie realmgw.test.dns"), "trixie: realmgw.test.dns")
+        self.assertEqual(self.asked("--bare realmgw.test.dns"), "bookworm: realmgw.test.dns")
+        self.assertEqual(self.asked("realmgw.test.dns --bare trixie -- a b"), "trixie: realmgw.test.dns a b")
+
+    def test_is_not_asked_for_without_it(self) -> None:
+        """What comes after `--` is no option."""
+        self.assertEqual(self.asked("realmgw.test.dns"), "no: realmgw.test.dns")
+        self.assertEqual(self.asked("-- --bare"), "no: --bare")
+
+    def test_unknown_suite_is_refused(self) -> None:
+        """With those that there are."""
+        self.assertIn("--bare knows bookworm trixie, not sid", self.asked("--bare=sid"))
+
+
+class RegistryTests(SynchronousTestCase):
+    """What is taken along, so that packages are reached from the root as from here."""
+
+    skip = NO_CHECKOUT
+
+    def test_folders_and_files_that_pip_is_told_of(self) -> None:
+        """By its files and by variables: folders are bound, files are copied, caches stay here, URLs are left alone."""
+        folder = Path(self.mktemp()).absolute()
+        for name in ("home/.config/pip", "index/simple", "index/files", "wheels", "cache", "root"):
+            (folder / name).mkdir(parents=True)
+        (folder / "constraints.txt").write_text("attrs\n")
+        (folder / "home/.config/pip/pip.conf").write_text(
+            f"[global]\nextra-index-url = file://{folder}/index/simple\n    https://pypi.example.org/simple\n"
+            f"cache-dir = {folder}/cache\n# find-links = {folder}/root\n"
+        )
+        done = run(
+            'bare_folder=$A; bare_pip "$A/root"; tr "\\0" "\\n" <"$A/bound"', A=str(folder), HOME=str(folder / "home"),
+            PIP_FIND_LINKS=str(folder / "wheels"), PIP_CONSTRAINT=str(folder / "constraints.txt"),
+            PIP_CACHE_DIR=str(folder / "cache"),
+        )  # fmt: skip
+        mine = [line for line in done.stdout.splitlines() if line.startswith(str(folder))]
+        self.assertEqual(sorted(mine), [f"{folder}/index", f"{folder}/wheels"], done.stderr)
+        self.assertTrue((folder / "root" / "root/.config/pip/pip.conf").exists())
+        self.assertEqual(Path(f"{folder}/root{folder}/constraints.txt").read_text(), "attrs\n")
+        self.assertFalse(Path(f"{folder}/root{folder}/cache").exists())
+
+    def test_variables_that_tell_how_packages_are_reached(self) -> None:
+        """And no others."""
+        done = run(
+            'bare_variables | tr "\\0" "\\n"', PIP_INDEX_URL="https://pypi.example.org", SSL_CERT_FILE="/c",
+            http_proxy="http://192.0.2.1", HTTPS_PROXY="http://192.0.2.1", PYTHONPATH="/p", LANG="C", PIP_LOG="/l",
+            PIP_TARGET="/t",
+        )  # fmt: skip
+        names = {line.partition("=")[0] for line in done.stdout.splitlines()}
+        self.assertEqual(names, {"PIP_INDEX_URL", "SSL_CERT_FILE", "http_proxy", "HTTPS_PROXY"}, done.stderr)
+
+
+class CageTests(SynchronousTestCase):
+    """Mounts and processes of its own."""
+
+    skip = NO_CHECKOUT or requirements.missing_for_testbed()
+
+    def test_status_and_mounts_are_its_own(self) -> None:
+        """What is mounted there is not seen here, and the status comes through."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        script = 'bare_caged sh -c \'mount -t tmpfs none "$A" && : >"$A/there" && [ $$ = 1 ] && exit 7\'; echo $?'
+        done = run(script, A=str(folder))
+        self.assertEqual((done.stdout, list(folder.iterdir())), ("7\n", []), done.stderr)
+
+    def test_everybody_in_it_ends_with_the_program(self) -> None:
+        """Whether that is killed or asked to end; what was begun is removed when it was asked."""
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            folder = Path(self.mktemp()).absolute()
+            folder.mkdir()
+            # The pipe is open as long as anybody lives who has it.
+            reading, writing = os.pipe()
+            script = """BARE=$A; trap bare_clean EXIT; trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+bare_begin; bare_caged sh -c 'trap "" INT TERM HUP; sleep 600 & setsid sleep 600 & echo here; wait'"""
+            program = subprocess.Popen(
+                ["bash", "-c", SOURCED + script, "check"], env={**os.environ, "A": str(folder)},
+                stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            os.close(writing)
+            self.addCleanup(os.close, reading)
+            self.addCleanup(program.wait)
+            self.addCleanup(program.kill)
+            self.assertEqual(os.read(reading, 10), b"here\n")
+            program.send_signal(number)
+            self.assertTrue(select.select([reading], [], [], PATIENCE)[0], f"somebody survives {number.name}")
+            self.assertEqual(os.read(reading, 10), b"")
+            status = program.wait(PATIENCE)
+            self.assertEqual(status, -number if number == signal.SIGKILL else 128 + number)
+            left = [path.name for path in folder.glob("run.*")]
+            self.assertEqual(len(left), 1 if number == signal.SIGKILL else 0)
+            self.assertEqual(run("BARE=$A; bare_sweep", A=str(folder)).stderr, "")
+            self.assertEqual(list(folder.glob("run.*")), [])
+
+    def test_folder_of_a_run_that_goes_on_is_not_swept(self) -> None:
+        """Two may run at once."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        done = run('BARE=$A; bare_begin; bash -c "$B"; ls -d "$A"/run.*', A=str(folder),
+                   B=SOURCED + 'BARE=$A; bare_sweep')  # fmt: skip
+        self.assertRegex(done.stdout, r"^/.*/run\.\w+\n$", done.stderr)
+
+    def test_folder_with_mounts_is_not_removed(self) -> None:
+        """Since what is mounted there would be: a blank in its name does not hide it."""
+        folder = Path(self.mktemp() + " with a blank").absolute()
+        (folder / "inner").mkdir(parents=True)
+        (folder / "file").touch()
+        script = 'bare_caged bash -c "$B"; echo $?'
+        inner = SOURCED + 'mount -t tmpfs none "$A/inner" && bare_delete "$A"'
+        done = run(script, A=str(folder), B=inner)
+        self.assertEqual(done.stdout.splitlines()[-1], "1", done.stderr)
+        self.assertIn("has mounts", done.stdout)
+        self.assertTrue((folder / "file").exists())
+        run('bare_delete "$A"', A=str(folder))
+        self.assertFalse(folder.exists())

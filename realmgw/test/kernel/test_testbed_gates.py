@@ -1,0 +1,127 @@
+"""What the measuring programs make of their figures: a tail is judged by the median of rounds, losses by their sum."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections import Counter
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.test import programs
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed import bench, figures, floods, rounds, scenarios, storm
+    from testbed.generator import Outcome, Times
+    from testbed.players import Played
+
+MISSING = programs.missing_modules("testbed", "pyroute2", "dns")
+NOISY = (4.2, 5.1, 13.2, 6.0, 7.2)
+"""ms: five rounds of one gateway, one of them at a bad moment."""
+SLOW = (11.1, 12.0, 4.2, 13.2, 10.5)
+"""ms: five rounds of one that is too slow, one of them at a good moment."""
+
+
+def outcome(p99: float, *, lost: int = 0, misdelivered: int = 0) -> Outcome:
+    """One round with this p99, in ms, for everything."""
+    times = Times(count=1000, p50=500.0, p90=800.0, p99=p99 * 1000, p999=p99 * 2000, longest=p99 * 3000)
+    kinds = Counter(timeout=lost, misdelivered=misdelivered)
+    return Outcome(
+        started=1000, ok=1000 - lost - misdelivered, seconds=2.0, per_second=500.0, lost=kinds, codes={}, asked_again=0,
+        skipped=0, idle_started=0, resolve=times, connect=times, total=times, cpu=1.0, share=0.5, own_cpu=1.0,
+    )  # fmt: skip
+
+
+def flood(case: floods.Case, p99: float, *, lost: int = 0) -> floods.Flood:
+    """One round of a case with this p99, in ms."""
+    events: list[Any] = [[float(number), "ok", "", p99 / 1000] for number in range(1000 - lost)]
+    events += [[float(number), "SERVFAIL", "", None] for number in range(lost)]
+    return floods.Flood(case, Played(None, events, 1000), case.rate, 0.3, 0.0, [], {})  # type: ignore[arg-type]
+
+
+class MedianTests(SynchronousTestCase):
+    """`rounds.at_most`, the one place where tails are judged."""
+
+    skip = MISSING
+
+    def test_one_bad_round_of_five_is_told_and_decides_nothing(self) -> None:
+        """The median is within the limit."""
+        verdict = rounds.at_most("p99", [each * 1000 for each in NOISY], 10_000, figures.milliseconds)
+        self.assertEqual((verdict.figure, verdict.met), ("6.00 ms (4.20 ms, 5.10 ms, 13.2 ms, 6.00 ms, 7.20 ms)", True))
+
+    def test_one_good_round_of_five_does_not_help(self) -> None:
+        """The median is beyond the limit."""
+        self.assertFalse(rounds.at_most("p99", [each * 1000 for each in SLOW], 10_000, figures.milliseconds).met)
+
+    def test_round_in_which_nobody_came_through_is_a_bad_one(self) -> None:
+        """It has no percentile, and does not take part as a small one."""
+        self.assertFalse(rounds.at_most("p99", [1.0, math.nan, math.nan], 10.0, str).met)
+        self.assertTrue(rounds.at_most("p99", [1.0, math.nan, 2.0], 10.0, str).met)
+
+
+class MachineTests(SynchronousTestCase):
+    """Where figures come from."""
+
+    skip = MISSING
+
+    def test_commit_is_unknown_where_there_is_no_git(self) -> None:
+        """A measurement of ten minutes does not end for that."""
+        self.patch(os, "environ", {**os.environ, "PATH": "/nowhere"})
+        self.assertIn("- commit: unknown\n", figures.machine())
+
+
+class ProgramTests(SynchronousTestCase):
+    """Every program that judges a tail."""
+
+    skip = MISSING
+
+    def unmet(self, verdicts: list[rounds.Verdict]) -> list[str]:
+        """The targets that were missed."""
+        return [verdict.target for verdict in verdicts if not verdict.met]
+
+    def test_bench_judges_strays_by_the_median(self) -> None:
+        """Of the rounds' p99, and of the rates at which they came."""
+        sent = float(bench.STRAY_RATE)
+        self.assertEqual(self.unmet(bench.judge_flood("few", [(sent, outcome(each)) for each in NOISY])), [])
+        self.assertEqual(len(self.unmet(bench.judge_flood("few", [(sent, outcome(each)) for each in SLOW]))), 1)
+        few = [(sent / 2, outcome(1.0)), (sent / 2, outcome(1.0)), (sent, outcome(1.0))]
+        self.assertEqual(len(self.unmet(bench.judge_flood("few", few))), 1)
+
+    def test_scenarios_judge_times_by_the_median_and_losses_by_their_sum(self) -> None:
+        """A loss in one round is not outvoted by the others."""
+        target = scenarios.Target(0.999, p50=1.0, p99=10.0)
+        self.assertTrue(target.met_by([outcome(each) for each in NOISY[:3]]))
+        self.assertFalse(target.met_by([outcome(each) for each in SLOW[:3]]))
+        self.assertTrue(target.met_by([outcome(1.0), outcome(1.0, lost=3), outcome(1.0)]))
+        self.assertFalse(target.met_by([outcome(1.0), outcome(1.0, lost=4), outcome(1.0)]))
+        self.assertFalse(target.met_by([outcome(1.0), outcome(1.0, misdelivered=1), outcome(1.0)]))
+
+    def test_traffic_judges_floods_by_the_median_and_losses_by_their_sum(self) -> None:
+        """What a flood costs, too: each round of it is compared with a round without."""
+        case = next(each for each in floods.CASES if each.title == "flood, by UDP, on")
+        calm = next(each for each in floods.CASES if each.title == "no flood, by UDP, on")
+        quiet = [flood(calm, 4.0) for _ in range(5)]
+        tails = (5.0, 6.0, 900.0, 5.0, 7.0)
+        self.assertEqual(self.unmet(floods.judge([*quiet, *(flood(case, each) for each in tails)])), [])
+        tails = (500.0, 400.0, 6.0, 600.0, 5.0)
+        self.assertEqual(len(self.unmet(floods.judge([*quiet, *(flood(case, each) for each in tails)]))), 2)
+        lossy = [flood(case, 5.0, lost=51 if number == 3 else 0) for number in range(5)]
+        self.assertEqual(len(self.unmet(floods.judge([*quiet, *lossy]))), 2)
+
+    def test_storm_judges_queries_and_reloads_by_the_median_and_flows_by_their_sum(self) -> None:
+        """A slow reload of twenty is told."""
+        held = storm.Holdings(50.0, 20, 5)
+
+        def storms(*flows: Outcome) -> list[str]:
+            found = storm.Storm(Counter(applied=5), 0.1, 5.0, flows, held, held, 0.01)
+            return self.unmet(storm.judge_storm(found))
+
+        self.assertEqual(storms(*(outcome(each * 2) for each in NOISY)), [])
+        self.assertEqual(len(storms(*(outcome(each * 2) for each in SLOW))), 1)
+        self.assertEqual(len(storms(outcome(1.0), outcome(1.0, lost=1), outcome(1.0))), 1)
+        single = storm.Single((0.5, 0.6, 1.7), (outcome(1.0),), 0.01)
+        self.assertEqual(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0, 1.0), single)), [])
+        single = storm.Single((1.5, 0.6, 1.7), (outcome(1.0),), 0.01)
+        self.assertEqual(len(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0, 1.0), single))), 1)

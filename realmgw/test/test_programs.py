@@ -1,0 +1,77 @@
+"""Tests for `realmgw.test.programs`: what tests need is installed by `testbed/check`, and what is missing is named."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.test import programs
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
+
+EVERYWHERE = {"bash", "util-linux"}
+"""Packages that every Debian has."""
+SKIPPING = """
+from twisted.trial.unittest import SynchronousTestCase
+
+class SkippedTests(SynchronousTestCase):
+    def test_needs_a_package(self):
+        self.skipTest("not installed: zsh (Debian's package zsh)")
+
+    def test_needs_another_kernel(self):
+        self.skipTest("not on this kernel: MARKDNAT")
+
+    def test_passes(self):
+        pass
+"""
+
+
+class ProgramsTests(SynchronousTestCase):
+    """What tests need."""
+
+    skip = NO_CHECKOUT
+
+    def test_every_package_is_installed_by_check(self) -> None:
+        """It stands in the lists of `testbed/setup.sh`."""
+        text = (CHECKOUT / "testbed" / "setup.sh").read_text()
+        lists = re.findall(r"^(?:APT|TEST)_PACKAGES=\((.*?)\)", text, re.MULTILINE | re.DOTALL)
+        self.assertEqual(set(programs.PACKAGES.values()) - EVERYWHERE - set(" ".join(lists).split()), set())
+
+    def test_what_is_missing_is_named_by_its_package(self) -> None:
+        """All of it."""
+        self.patch(programs, "PACKAGES", {"no-such-a": "first", "sh": "dash", "no-such-b": "second"})
+        reason = "not installed: no-such-a (Debian's package first), no-such-b (Debian's package second)"
+        self.assertEqual(programs.missing("no-such-a", "sh", "no-such-b"), reason)
+        self.assertEqual(programs.missing("sh"), None)
+        self.patch(programs, "DISTRIBUTIONS", {"no_such_c": "third", "re": "python"})
+        self.assertEqual(
+            programs.missing_modules("no_such_c", "re"), "not installed: no_such_c (the Python package third)"
+        )
+
+    def test_no_test_looks_for_programs_in_another_way(self) -> None:
+        """So that none can skip, or leave something out, without a name."""
+        for path in (CHECKOUT / "realmgw" / "test").rglob("*.py"):
+            if path.name not in ("programs.py", "checkout.py", "test_programs.py"):
+                self.assertNotRegex(path.read_text(), r"\bwhich\(|\bfind_spec\(", str(path))
+
+
+class TallyTests(SynchronousTestCase):
+    """`testbed.tally`, by which `testbed/check` counts."""
+
+    skip = NO_CHECKOUT
+
+    def test_test_that_needs_a_package_has_failed_and_names_it(self) -> None:
+        """One that needs another kernel is skipped."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "skipping.py").write_text(SKIPPING)
+        environment = {**os.environ, "PYTHONPATH": f"{folder}:{CHECKOUT}"}
+        argv = [sys.executable, "-m", "testbed.tally", str(folder / "tally"), "skipping"]
+        done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        self.assertEqual((folder / "tally").read_text(), "1 1 1\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, "FAILED by being skipped: .*needs_a_package: not installed: zsh")
