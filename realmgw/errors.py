@@ -56,6 +56,8 @@ class Reason(enum.IntEnum):
     """The gateway is stopping."""
     CLAIM_LIMIT = 8
     """As many claims are pending, for all hosts together, as the policy allows."""
+    DEGRADED = 9
+    """Something that flows need is broken, so an address would be a dead one."""
 
     NOT_OURS = 32
     """The packet's destination is no address of the pool."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -30,15 +30,16 @@ from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
 from realmgw.config.service import Reading
-from realmgw.config.settings import Settings
+from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Blocking
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
-from realmgw.control.examination import around, load, refuse
+from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, Trouble
 from realmgw.control.lines import Backends
+from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, notes_of
 from realmgw.control.server import ControlService, SoleService
@@ -92,7 +93,7 @@ class Options(UsageOptions):
         self.log = Log(self.parent)
 
 
-@refusing
+@refusing("realmgw")
 def make_service(options: Options) -> IService:
     """Make the gateway of a configuration file.
 
@@ -152,25 +153,23 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
-    networks = [prefix.network for prefix in settings.pools.circular]
-    allocator = Allocator(settings.allocation, networks, now=monotonic(), policy=settings.policy)
+    allocator = Allocator(settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
-    hosts, purging = directory.hosts.values(), bool(options["purge"])
-    datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=purging)
+    hosts, is_purging = directory.hosts.values(), bool(options["purge"])
+    datapath = DatapathService(Kernel(settings), hosts, clock=reactor, worker=thread, purging=is_purging)
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
-    dns = DnsService(
-        settings, directory, allocator, reactor, monotonic, secrets, lambda names: thread.call(networks_of, names)
-    )
-    health = Health(monotonic, _trouble_began, _trouble_ended)
-    book, elsewhere = Book(allocator.askers), partial(Readers().call, reactor=reactor)
+    dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
+    health, book = Health(monotonic, _trouble_began, _trouble_ended), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
+    elsewhere = partial(Readers().call, reactor=reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
     read, tell = _reading(reactor), partial(_tell_written, health)
     parts = Parts(datapath, allocator, dns, regard, keep, read, tell, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
-    made = _Made(running, health, allocator, book, dns, datapath, reloader, counting)
+    purging = _purging(running, datapath, allocator, gate, reloader, health)
+    made = _Made(running, health, allocator, book, dns, datapath, reloader, purging, counting)
     says = _Says(made, options.begun)
     gateway = OrderedService(partial(_report, made, says, process, thread), process.fail, says.stopped)
     gateway.log = options.log
@@ -184,9 +183,9 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
-        ReloadService(reloader.reload, reactor.callFromThread),
+        ReloadService(purging.reload, reactor.callFromThread),
         _keeping_subscribers(running, health, reactor),
-        *_repositories(running, reloader, reactor),
+        *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
         counting.take(part)
@@ -224,6 +223,8 @@ class _Made:
     """The kernel's side."""
     reloader: Reloader
     """Reloads."""
+    purging: Purging
+    """Ends lending and admission without a stop."""
     counting: Counting
     """What is counted."""
 
@@ -239,11 +240,24 @@ def _insight(made: _Made) -> Insight:
         explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
         counting=made.counting,
         plan=reloader.plan,
-        reload=reloader.reload,
-        purge=made.datapath.purge,
+        reload=made.purging.reload,
+        purge=made.purging.purge,
         monotonic=monotonic,
         since=monotonic(),
     )
+
+
+def _prefixes(running: Running) -> list[Network]:
+    """The circular pool."""
+    return [prefix.network for prefix in running.settings.pools.circular]
+
+
+def _purging(
+    running: Running, datapath: DatapathService, allocator: Allocator, gate: Gate, reloader: Reloader, health: Health
+) -> Purging:
+    """What ends lending and admission without a stop."""
+    tell = partial(health.tell, "purge", severity=Severity.DEGRADED)
+    return Purging(datapath, allocator, gate, reloader, partial(_prefixes, running), tell, monotonic)
 
 
 def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:
@@ -268,7 +282,7 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
 def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
     """What reads the main file while the gateway runs."""
     reading = Reading("the main file", reactor)
-    return lambda path: reading.call(load, path)
+    return lambda path: reading.take(loading(path))
 
 
 def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
@@ -279,13 +293,16 @@ def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, ne
     keeping.regard(ROWS * new.allocation.max_groups)
 
 
-def _repositories(running: Running, reloader: Reloader, reactor: Any) -> list[RepositoryService]:
+def _repositories(
+    running: Running, reloader: Reloader, reactor: Any, tell: Callable[[Iterable[str]], object]
+) -> list[RepositoryService]:
     """What listens to the policy database, if there is one."""
     settings = running.settings
     url = settings.repository.url
     if url is None:
         return []
-    repository = rest_repository(settings.repository, settings.state, reactor, random.random)
+    repository = rest_repository(settings.repository, settings.state, reactor, random.random, tell)
+    running.believe = repository.accept
     return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
 
 
@@ -370,6 +387,7 @@ def _report(made: _Made, says: _Says, process: ProcessService, thread: KernelThr
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     says.started()
+    made.datapath.settle()
     _keep_first(made.running, thread)
     _tell_written(made.health, made.running.problems)
     process.serves()

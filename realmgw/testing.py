@@ -242,6 +242,8 @@ class RecordingKernel:
         refusal: If set, each call that changes something raises it.
         counters: What `counts` returns; empty when the table was removed.
         applied: What `apply` returns: a machine that has everything, nothing to change, nothing to warn of.
+        stood: Whether the table stood before.
+        breaks: If set, the next `apply` raises it, after it was noted and has placed something.
     """
 
     def __init__(self) -> None:
@@ -250,12 +252,16 @@ class RecordingKernel:
         self.befores: list[tuple[Host, ...]] = []
         self.refusal: Exception | None = None
         self.counters = {"presented": Count(packets=1, octets=60)}
+        self.stood: bool | None = True
+        self.breaks: Exception | None = None
         found = Capabilities(privileges=0, lowest_port=0, missing=())
         self.applied = Applied(found=found, changes=(), warnings=())
 
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """Notes it, and returns `applied`."""
         self._note("apply", hosts)
+        if self.breaks is not None:
+            raise self.breaks
         return self.applied
 
     def change(self, settings: settings.Settings, hosts: HostChange) -> None:

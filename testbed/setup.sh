@@ -152,7 +152,7 @@ make_venv() {
     rm -rf "$VENV"
     /usr/bin/python3 -m venv "$VENV" || die "needs the Debian package python3-venv"
     # shellcheck disable=SC2086 # one word each: requirements contain no spaces
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 5 $1 </dev/null || die "pip could not install the requirements of setup.cfg"
+    "$PYTHON" -m pip install -qq --disable-pip-version-check --retries 5 $1 </dev/null || die "pip could not install the requirements of setup.cfg"
     printf '%s\n' "$2" >"$VENV/stamp"
 }
 
@@ -172,5 +172,5 @@ except PackageNotFoundError:
 PYTHON
     say "installing $(echo $requirements) into .venv"
     # shellcheck disable=SC2086
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 5 $requirements </dev/null || say "SKIPPED: $(echo $requirements) can not be installed"
+    "$PYTHON" -m pip install -qq --disable-pip-version-check --retries 5 $requirements </dev/null || say "SKIPPED: $(echo $requirements) can not be installed"
 }

@@ -28,6 +28,7 @@ from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
 from realmgw.allocation.group import Group
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.load import Kind
+from realmgw.allocation.outage import Outage
 from realmgw.allocation.pool import PROBES
 from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.serving import Serving
@@ -67,7 +68,8 @@ class Allocator:
         policy: Policy | None = None,
         wake: Callable[[float], None] | None = None,
     ) -> None:
-        self._ledger = Ledger(settings, networks)
+        self.outage = Outage(settings, lambda: self.dismiss(Reason.DEGRADED))
+        self._ledger = Ledger(settings, networks, self.outage)
         self.pool = self._ledger.pool
         self.counters = self._ledger.counters
         self.askers = Askers(settings.max_groups, self.counters)
@@ -108,6 +110,8 @@ class Allocator:
             The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason is final.
             Nothing is claimed when a reason is returned.
         """
+        if self.outage.suspended:
+            return self._refuse(Reason.DEGRADED)
         group = self.groups.of(resolver)
         if self._queue.size:
             self._serve(now)
@@ -173,7 +177,7 @@ class Allocator:
     def dismiss(self, reason: Reason = Reason.STOPPING) -> None:
         """Tell every waiting query that there will be no address, and why."""
         for waiter in self._queue.dismiss():
-            waiter.deliver(reason)
+            waiter.deliver(self._refuse(reason))
 
     @property
     def waiting(self) -> int:
@@ -235,6 +239,7 @@ class Allocator:
     def regard(self, settings: Allocation) -> None:
         """From now on, share the pool out by these settings; what is promised stays so."""
         self._settings = self._ledger.settings = settings
+        self.outage.regard(settings)
         self._queue.regard(settings.max_waiting)
         self.askers.regard(settings.max_groups)
 

@@ -42,6 +42,8 @@ class Counters:
     """Claims made."""
     lapsed: int = 0
     """Claims that nobody used."""
+    excused: int = 0
+    """Of those: while flows could not get through, so it counts against nobody."""
     voided: int = 0
     """Claims that ended since their host or their address went away."""
     late: int = 0

@@ -75,6 +75,9 @@ class _Asking:
         self._say(f"{service.name} leads to {service.host.name} (host {service.host.index})")
         for step in askers(self._group, self._client, self._now):
             self._say(step)
+        if self._allocator.outage.suspended:
+            self._say("something that flows need is broken, see `realmgw status`: nothing is lent until it is well")
+            return self._refuse(Reason.DEGRADED)
         self._say(f"claims pending on the host: {pending} of at most {most}")
         if pending >= most:
             return self._refuse(Reason.HOST_LIMIT)

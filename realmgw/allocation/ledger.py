@@ -21,6 +21,7 @@ from realmgw.allocation.reclaim import DeadByExperience
 from realmgw.allocation.state import Address, Claim, Reservation, State
 
 if TYPE_CHECKING:
+    from realmgw.allocation.outage import Outage
     from realmgw.allocation.requestors import Requestor
     from realmgw.config.settings import Allocation, Network
     from realmgw.subscribers.model import Service
@@ -39,10 +40,12 @@ class Ledger:
     Args:
         settings: How the pool is shared out.
         networks: The pool's prefixes.
+        outage: Whether flows get through.
     """
 
-    def __init__(self, settings: Allocation, networks: Iterable[Network]) -> None:
+    def __init__(self, settings: Allocation, networks: Iterable[Network], outage: Outage) -> None:
         self.settings = settings
+        self._outage = outage
         self.pool = Pool(networks)
         self.counters = Counters()
         self.dead = DeadByExperience()
@@ -224,7 +227,9 @@ class Ledger:
             return
         if not claim.courtesy:
             self.counters.lapsed += 1
-            outcomes.lapsed(claim, now)
+            excused = claim.created < self._outage.excused_until
+            self.counters.excused += excused
+            (outcomes.voided if excused else outcomes.lapsed)(claim, now)
         self._end(claim, now)
 
     def _end(self, claim: Claim, now: float) -> None:

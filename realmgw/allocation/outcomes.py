@@ -138,7 +138,7 @@ def _doubt(group: Group, now: float) -> None:
 
 
 def voided(claim: Claim, now: float) -> None:
-    """Count that a claim ended since its host or its address went away, which says nothing of anybody."""
+    """Count that a claim ended for a reason of our own (its host or its address went, or flows did not get through)."""
     reputation = claim.group.reputation
     if now >= reputation.until:
         reputation.advance(now)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -17,6 +18,12 @@ from realmgw.errors import ConfigurationError
 MAX_MAIN_FILE = 2**20  # octets
 """The longest main file, and the longest of every other that is laid over it."""
 
+Step = Callable[[], Any]
+"""Something that reads the file system, and takes no time beside that."""
+T = TypeVar("T")
+Steps = Generator[Step, Any, T]
+"""Reads: yields what touches the file system, is sent its result, and returns what was read."""
+
 
 def load(path: Path) -> Settings:
     """Reads the main file and its drop-ins. Subscriber files are read by `realmgw.subscribers.load`.
@@ -27,7 +34,23 @@ def load(path: Path) -> Settings:
     Raises:
         ConfigurationError: They cannot be used; every problem is in it.
     """
-    found = load_partly(path)
+    return taken(loading(path))
+
+
+def taken(steps: Steps[T]) -> T:
+    """What comes of steps that are taken here, one after the other."""
+    result = None
+    try:
+        while True:
+            result = steps.send(result)()
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def loading(path: Path) -> Steps[Settings]:
+    """`load` in steps."""
+    found = yield from _loading_partly(path)
     if found.settings is None or found.problems:
         raise ConfigurationError(found.problems)
     return found.settings
@@ -51,11 +74,16 @@ def load_partly(path: Path) -> Partly:
     Args:
         path: As in `load`.
     """
+    return taken(_loading_partly(path))
+
+
+def _loading_partly(path: Path) -> Steps[Partly]:
     problems = Problems(str(path))
-    root = read(path, MAX_MAIN_FILE, problems)
+    said = yield partial(text, path, MAX_MAIN_FILE, problems)
+    root = None if said is None else parse(said, problems)
     places = _places(path.parent, root)
     if isinstance(root, Mapping):
-        root = layers.all_of(root, _fragments(places, problems), problems)
+        root = layers.all_of(root, (yield from _fragments(places, problems)), problems)
     settings = None if root is None else GATEWAY(root, problems)
     consistency.check(problems)
     if root is None and not problems.found:
@@ -65,7 +93,7 @@ def load_partly(path: Path) -> Partly:
         settings, left_out = _good_of(root)
     if settings is not None:
         settings = located(settings, path.parent)
-        settings = attrs.evolve(settings, subscribers=_subscribers(places, settings.subscribers))
+        settings = attrs.evolve(settings, subscribers=(yield partial(_subscribers, places, settings.subscribers)))
     return Partly(settings, problems.lines(), left_out)
 
 
@@ -116,28 +144,36 @@ def _places(folder: Path, root: Node | None) -> _Places:
     )
 
 
-def _fragments(places: _Places, problems: Problems) -> Iterator[Node]:
+def _fragments(places: _Places, problems: Problems) -> Steps[list[Node]]:
     """The drop-ins as parts of a main file, in the order in which they are laid over it."""
-    for root in _documents([layer / layers.ZONES for layer in places.layers], problems):
-        yield layers.under("zones", root)
+    zones = yield from _documents([layer / layers.ZONES for layer in places.layers], problems)
+    found: list[Node] = [layers.under("zones", root) for root in zones]
     folders = [*(layer / layers.POLICIES for layer in places.layers), *places.policies]
-    for root in _documents(folders, problems, policy_schema.UNREAD):
+    for root in (yield from _documents(folders, problems, policy_schema.UNREAD)):
         policy = policy_schema.fragment(root, problems)
         if policy is not None:
-            yield layers.under("policy", policy)
-    for root in _documents([layer / layers.FRAGMENTS for layer in places.layers], problems):
+            found.append(layers.under("policy", policy))
+    for root in (yield from _documents([layer / layers.FRAGMENTS for layer in places.layers], problems)):
         _refuse_places(root, problems)
-        yield root
+        found.append(root)
+    return found
 
 
-def _documents(folders: Iterable[Path], problems: Problems, unread: Collection[str] = ()) -> Iterator[Node]:
+def _documents(folders: Iterable[Path], problems: Problems, unread: Collection[str] = ()) -> Steps[list[Node]]:
     """What the files of some folders say, without the empty ones."""
-    for path in layers.files(folders, problems):
-        own = Problems(str(path))
-        root = read(path, MAX_MAIN_FILE, own, source=str(path), unread=unread)
+    found = []
+    for path, content, own in (yield partial(_texts, folders, problems)):
+        root = None if content is None else parse(content, own, source=str(path), unread=unread)
         problems.include(own)
         if root is not None:
-            yield root
+            found.append(root)
+    return found
+
+
+def _texts(folders: Iterable[Path], problems: Problems) -> list[tuple[Path, bytes | None, Problems]]:
+    """The files of some folders, each with its text and what is wrong with reading it."""
+    own = ((path, Problems(str(path))) for path in layers.files(folders, problems))
+    return [(path, text(path, MAX_MAIN_FILE, each), each) for path, each in own]
 
 
 def _refuse_places(root: Node, problems: Problems) -> None:

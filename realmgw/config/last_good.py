@@ -48,6 +48,18 @@ def state_file(path: Path, state: Path, name: str) -> Path:
     return state / f"{name}-{identity}"
 
 
+def state_folder(path: Path) -> Path:
+    """Where the state is, by what a main file says of it even if the rest of it can not be used.
+
+    Args:
+        path: The main file; it may be missing.
+    """
+    ignored = Problems(str(path))
+    root = read(path, MAX_MAIN_FILE, ignored)
+    said = None if root is None else layers.single(root, "state")
+    return path.parent / (said or DEFAULT_STATE)
+
+
 def keep(path: Path, settings: Settings) -> None:
     """Keeps the settings as the last good ones; to be called when the gateway runs with them.
 
@@ -75,7 +87,7 @@ def load_or_last_good(path: Path, state: Path | None = None) -> Loaded:
     try:
         return Loaded(load(path))
     except ConfigurationError as error:
-        kept = _file(path, state or _state(path))
+        kept = _file(path, state or state_folder(path))
         settings, problem = _kept(kept)
         if settings is None:
             raise ConfigurationError((*error.problems, problem)) from None
@@ -84,14 +96,6 @@ def load_or_last_good(path: Path, state: Path | None = None) -> Loaded:
 
 def _file(path: Path, state: Path) -> Path:
     return state_file(path, state, "last-good").with_suffix(layers.SUFFIX)
-
-
-def _state(path: Path) -> Path:
-    """What a main file says of the state's place, even if the rest of it can not be used."""
-    ignored = Problems(str(path))
-    root = read(path, MAX_MAIN_FILE, ignored)
-    said = None if root is None else layers.single(root, "state")
-    return path.parent / (said or DEFAULT_STATE)
 
 
 def _kept(kept: Path) -> tuple[Settings | None, str]:

@@ -7,7 +7,7 @@ replaces those of its name in earlier ones; an empty one, or a link to /dev/null
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
@@ -106,7 +106,7 @@ def _laid_over(base: Node | None, over: Node) -> Node:
     return Mapping(base.line, base.column, pairs, base.source)
 
 
-def all_of(root: Node, fragments: Iterator[Node], problems: Problems) -> Node:
+def all_of(root: Node, fragments: Iterable[Node], problems: Problems) -> Node:
     """A document with many laid over it, one after the other."""
     for fragment in fragments:
         root = merged(root, fragment, problems)

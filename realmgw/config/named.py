@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from realmgw.config.disk import read
-from realmgw.config.files import load
+from realmgw.config.files import Steps, loading, taken
 from realmgw.config.settings import Settings
 from realmgw.errors import ConfigurationError, MalformedError
 
@@ -36,8 +37,13 @@ def load_all(path: Path) -> Written:
     Raises:
         ConfigurationError: Something cannot be used; every problem is in it.
     """
-    settings = load(path)
-    return Written(settings, secrets(settings))
+    return taken(loading_all(path))
+
+
+def loading_all(path: Path) -> Steps[Written]:
+    """`load_all` in steps."""
+    settings = yield from loading(path)
+    return Written(settings, (yield partial(secrets, settings)))
 
 
 def secrets(settings: Settings) -> tuple[bytes, ...]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from realmgw.config.document import MAX_DEPTH, Mapping, Node, Scalar, Sequence
@@ -63,7 +64,7 @@ def _finite(text: str) -> float:
 def node(value: object) -> Node:
     """A JSON value as a node, with the pre-order number of each node, from 1, as its line.
 
-    `pointer` tells what the numbers mean. A member's name has the number of its value.
+    `placed` tells what the numbers mean. A member's name has the number of its value.
 
     Raises:
         MalformedError: It is nested deeper than any document may be.
@@ -101,20 +102,26 @@ def _text(value: object) -> str:
     return "~" if value is None else repr(value)
 
 
-def pointer(value: object, number: int) -> str:
-    """The pointer of a node of `node(value)`.
+def placed(value: object, numbers: Iterable[int]) -> dict[int, str]:
+    """The pointers of nodes of `node(value)`, found by going through the value once.
 
     Args:
         value: The JSON value.
-        number: The node's line.
+        numbers: The nodes' lines.
 
     Returns:
-        A JSON pointer; empty for the whole value.
+        A JSON pointer for each number; empty for the whole value.
+
+    Raises:
+        KeyError: No node has such a number.
     """
-    for count, (tokens, _) in enumerate(_walk(value, ()), 1):
-        if count == number:
-            return _joined(tokens)
-    raise ValueError(f"no node has the number {number}")
+    wanted = set(numbers)
+    last = max(wanted, default=0)
+    walk = enumerate(islice(_walk(value, ()), last), 1)
+    found = {number: _joined(tokens) for number, (tokens, _) in walk if number in wanted}
+    if len(found) < len(wanted):
+        raise KeyError(*(wanted - found.keys()))
+    return found
 
 
 def find(value: object, wanted: Callable[[str], bool]) -> str | None:

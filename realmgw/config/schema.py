@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 
+from realmgw.config import rulenames
 from realmgw.config.addresses import endpoint, ipv4, ipv4_range, network, port_range, prefixes, url
 from realmgw.config.document import Node, Problems
 from realmgw.config.kinds import (
@@ -21,7 +22,6 @@ from realmgw.config.kinds import (
     choice,
     integer,
     is_null,
-    matching,
     name,
     number,
     parsed,
@@ -42,6 +42,7 @@ from realmgw.config.settings import (
     Dnat,
     Dns,
     DnsFace,
+    Forward,
     Forwarding,
     Interfaces,
     NameServer,
@@ -53,6 +54,8 @@ from realmgw.config.settings import (
     Timeouts,
     UnknownHosts,
     UpdateFace,
+    Verdict,
+    WhileDegraded,
     Zone,
 )
 from realmgw.config.surroundings_schema import CONTROL, LOGGING, RELOAD, REPOSITORY, SYNPROXY
@@ -63,7 +66,7 @@ MAX_DURATION = 3600.0  # seconds
 """The longest time that anything may be told to wait or to remember."""
 
 
-interface = matching(r"[^\s/:]{1,15}", "the name of a network interface, at most 15 characters")
+interface = parsed(rulenames.interface_name)
 
 
 @attrs.frozen(eq=False)
@@ -247,6 +250,7 @@ ALLOCATION = Section(
         "wait_tcp": Key(number(0.0, 10.0)),
         "max_waiting": Key(integer(0, 1_000_000)),
         "max_groups": Key(integer(1, 10_000_000)),
+        "while_degraded": Key(choice(WhileDegraded)),
     },
 )
 
@@ -262,12 +266,15 @@ ADMISSION = Section(
     },
 )
 
+FORWARD = Section(Forward, {field.name: Key(choice(Verdict)) for field in attrs.fields(Forward)})
+
 DATAPATH = Section(
     Datapath,
     {
-        "table": Key(matching(r"[A-Za-z][A-Za-z0-9_]{0,31}", "a letter, then letters, digits and '_', at most 32")),
+        "table": Key(parsed(rulenames.table_name)),
         "reject_rate": Key(integer(1, 1_000_000)),
         "dnat": Key(choice(Dnat)),
+        "forward": Key(FORWARD),
         "unknown_hosts": Key(choice(UnknownHosts)),
         "policy_order": Key(sequence(remembered(Label.STAGE, choice(PolicyStage)))),
         "network_api": Key(parsed(url)),

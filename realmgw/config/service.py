@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, inlineCallbacks
 from twisted.python.failure import Failure
 
+from realmgw.config.files import Steps
 from realmgw.errors import PlatformError
 
 DEADLINE = 10.0  # seconds
@@ -20,6 +21,9 @@ _T = TypeVar("_T")
 
 class Reading:
     """Reads one thing, again and again, each time in a thread and within a time.
+
+    Only what waits for the file system is done there: a thread that computes takes turns with the reactor, a few
+    milliseconds each, whenever that has asked the kernel for something. Packets would be late by a hundred of them.
 
     A thread that waits for a file system that is gone can not be ended; so there is one of them at most.
 
@@ -72,6 +76,22 @@ class Reading:
         except RuntimeError as error:
             end(Failure(PlatformError(f"{self._what} can not be read: {error}")))  # type: ignore[no-untyped-call]  # Twisted
         return done
+
+    @inlineCallbacks
+    def take(self, steps: Steps[_T]) -> Generator[Deferred[Any], Any, _T]:
+        """Read in steps: what touches the file system is done by `call`, the rest here.
+
+        Returns:
+            A Deferred that fires with what the steps return, or fails with what they raise, or as `call` does.
+        """
+        result = None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration as end:
+                value: _T = end.value
+                return value
+            result = yield self.call(step)
 
     def _late(self, done: Deferred[Any]) -> None:
         done.errback(PlatformError(f"{self._what}: the file system does not answer within {self._deadline:g} s"))

@@ -58,6 +58,15 @@ class Dnat(enum.Enum):
     """The first of these that works."""
 
 
+class WhileDegraded(enum.Enum):
+    """What a query for an address gets while something that flows need is broken."""
+
+    REFUSE = "refuse"
+    """SERVFAIL, with the reason: the resolver asks another server, or again."""
+    LEND = "lend"
+    """An address, as ever; the client may not get through."""
+
+
 @attrs.frozen
 class PoolPrefix:
     """A piece of the circular pool."""
@@ -224,6 +233,8 @@ class Allocation:
     """How many queries may wait at once."""
     max_groups: int = 65536
     """How many resolver groups are remembered."""
+    while_degraded: WhileDegraded = WhileDegraded.REFUSE
+    """Whether addresses are lent while something that flows need is broken."""
 
 
 @attrs.frozen
@@ -244,6 +255,25 @@ class Admission:
     """New flows per second that such a sender may still present to user space."""
 
 
+class Verdict(enum.Enum):
+    """What becomes of packets."""
+
+    ACCEPT = "accept"
+    """They pass."""
+    DROP = "drop"
+    """They do not."""
+
+
+@attrs.frozen
+class Forward:
+    """What is forwarded besides admitted flows and flows from a LAN to the WAN; nothing of it leads from WAN to LAN."""
+
+    lan_to_lan: Verdict = Verdict.DROP
+    """Between two LANs."""
+    others: Verdict = Verdict.DROP
+    """What comes from or goes to an interface that is none of ours, and neither comes from a LAN nor goes to one."""
+
+
 @attrs.frozen
 class Datapath:
     """The kernel's rules."""
@@ -254,6 +284,8 @@ class Datapath:
     """Refusals told to senders per second; beyond it they are dropped in silence."""
     dnat: Dnat = Dnat.MAP
     """How a flow is sent to its host."""
+    forward: Forward = Forward()
+    """What else is forwarded."""
     unknown_hosts: UnknownHosts = UnknownHosts.ACCEPT
     """What becomes of outgoing flows of LAN hosts that are no subscribers."""
     policy_order: tuple[PolicyStage, ...] = tuple(PolicyStage)

@@ -28,7 +28,7 @@ from realmgw.control.outcome import Outcome as Outcome
 from realmgw.control.outcome import Status as Status
 from realmgw.control.outcome import both
 from realmgw.control.plan import Plan, beyond, planning
-from realmgw.control.running import Running, Written
+from realmgw.control.running import Running, Written, sparing
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.files import collector_at_rest
 from realmgw.subscribers.folders import FOLDERS, QUIET
@@ -119,6 +119,7 @@ class Reloader:
 
     Attributes:
         last: What became of the last reload; None before the first.
+        closed: Why nothing is reloaded at present, in a line; empty: it is.
         count: How many there were.
         refused: How many of them were refused, or failed.
         longest: For how long, in seconds, any part of a reload kept the reactor.
@@ -134,6 +135,7 @@ class Reloader:
         self._is_due = False
         self._next = _Asked()
         self.last: Outcome | None = None
+        self.closed = ""
         self.count = 0
         self.refused = 0
         self.longest = 0.0
@@ -176,8 +178,17 @@ class Reloader:
             repository: Its name, as messages have it.
             snapshot: All that it says; what did not change is the same object as before.
         """
-        self.running.repositories[repository] = snapshot
+        self.running.heard(repository, snapshot)
         return self.reload(repository)
+
+    def exclusively(self, doing: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """Do something while no reload is under way, and begin none before it has come to its end.
+
+        Returns:
+            Fires, or fails, as what was done does.
+        """
+        done: Deferred[T] = self._lock.run(doing)
+        return done
 
     def plan(self) -> Deferred[Plan]:
         """Find out what a reload would change.
@@ -197,12 +208,12 @@ class Reloader:
     def _plan_of(self, written: Written) -> Deferred[Plan]:
         running = self.running
         there = running.register.directory.services
-        return self.drive(_sparing(planning(running.settings, written.settings, written.changes, there)))
+        return self.drive(sparing(planning(running.settings, written.settings, written.changes, there)))
 
     def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
         """What is written now; fails as `Running.written`, or when the main file can not be used."""
         main = yield self._parts.read(self.running.path)
-        written: Written = yield self.drive(_sparing(self.running.written(main, **how)))
+        written: Written = yield self.drive(sparing(self.running.written(main, **how)))
         return written
 
     @inlineCallbacks
@@ -267,13 +278,15 @@ class Reloader:
     def _pass(self, *, accepts_loss: bool) -> Generator[Deferred[Any], Any, tuple[Outcome, tuple[str, ...]]]:
         """One reading, and what comes of it; with the sources that have to be read once more."""
         planned = Plan()
+        if self.closed:
+            return Outcome(Status.REFUSED, problems=(self.closed,)), ()
         try:
             written = yield from self._written(accepts_loss=accepts_loss)
             settings, changes = written.settings, written.changes
             planned = yield self._plan_of(written)
             _refuse_restart(planned)
             preparing = self._parts.names.prepare(settings, self.running.register.directory, changes, written.secrets)
-            prepared = yield self.drive(_sparing(preparing))
+            prepared = yield self.drive(sparing(preparing))
         except RealmGatewayError as error:
             lines = tuple(str(error).splitlines())
             self.running.problems = lines
@@ -283,6 +296,8 @@ class Reloader:
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),)), ()
         yield self.drive(self._commit(written, prepared))
+        for snapshot in self.running.in_force():
+            self.running.believe(snapshot)
         ended, problems = yield from self._after(written, is_different=bool(planned.keys))
         status = Status.APPLIED if planned else Status.UNCHANGED
         return Outcome(status, planned, (*planned.problems, *problems), flows_ended=ended), changes.waiting
@@ -376,14 +391,6 @@ class Reloader:
                 advance = partial(steps.throw, error)
             else:
                 advance = partial(steps.send, answer)
-
-
-def _sparing(steps: Steps[T]) -> Steps[T]:
-    """Steps that only find out: when the memory does not suffice for them, all is as it was, and goes on."""
-    try:
-        return (yield from steps)
-    except MemoryError:
-        raise RealmGatewayError("there is not enough memory for what is written: nothing was changed") from None
 
 
 def _refuse_restart(planned: Plan) -> None:

@@ -21,8 +21,9 @@ from realmgw.control import completion, shown
 from realmgw.control.arguments import DEFAULT_CONFIG, Parser, add_usual
 from realmgw.control.client import ask
 from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.confirming import confirm, refuse_unseen
 from realmgw.control.output import complain, guarded
-from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.errors import ConfigurationError, RealmGatewayError
 
 Options = argparse.Namespace
 Answer = Any
@@ -52,7 +53,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return complain(str(error), error.status)
     except ConfigurationError as error:
         return complain(str(error), ExitStatus.PROBLEMS)
-    except PlatformError as error:
+    except RealmGatewayError as error:
         return complain(str(error), ExitStatus.FAILED)
     return status
 
@@ -65,12 +66,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"realmgw {__version__}")
     add_usual(top, top=True)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add(
-        commands,
-        "check",
-        "check the configuration and the subscriber files",
-        _check,
-    )
+    _add(commands, "check", "check the configuration and the subscriber files", _check)
     _add_migrate(commands)
     _add_changes(commands)
     _add_views(commands)
@@ -100,7 +96,10 @@ def _add_changes(commands: Any) -> None:
     plan.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
     reload = _add(commands, "reload", "make true what is written in the files", _reload)
     reload.add_argument("--accept-loss", action="store_true", help="hosts may go, however many they are")
-    _add(commands, "purge", "remove everything of ours from the kernel; all flows end", _asker("purge", shown.purge))
+    purge = _add(commands, "purge", "lend nothing, and remove all of ours from the kernel; all flows end", _purge)
+    purge.add_argument("--yes", action="store_true", help="do not ask for the gateway's name")
+    purge.add_argument("--offline", action="store_true", help="without a gateway: after a crash, or a failed start")
+    purge.add_argument("--table", metavar="NAME", help="with --offline: of this table, whatever the main file says")
 
 
 def _add_views(commands: Any) -> None:
@@ -210,8 +209,7 @@ _NO_PARAMETERS = {"config", "socket", "json", "run", "parser"}
 
 
 def _ask(options: Options, command: str, **parameters: str) -> Answer:
-    if options.config is not DEFAULT_CONFIG:
-        config.refuse_unreadable(options.config)
+    _refuse_unreadable(options)
     if options.socket is not None:
         return ask(options.socket, command, parameters, waiting=_waiting)
     return ask(_socket(options.config), command, parameters, main=options.config, waiting=_waiting)
@@ -221,6 +219,11 @@ def _waiting(seconds: float) -> None:
     """Says that the gateway works, if somebody looks."""
     if sys.stderr.isatty():
         print(f"the gateway is at it for {seconds:.0f} s now", file=sys.stderr)
+
+
+def _refuse_unreadable(options: Options) -> None:
+    if options.config is not DEFAULT_CONFIG:
+        config.refuse_unreadable(options.config)
 
 
 def _socket(main_file: Path) -> Path:
@@ -256,8 +259,7 @@ def _print_lines(lines: Iterable[str]) -> int:
 
 
 def _status(options: Options) -> int:
-    width = shutil.get_terminal_size((100, 24)).columns
-    answer = _ask(options, "status")
+    answer, width = _ask(options, "status"), shutil.get_terminal_size((100, 24)).columns
     _show(options, answer, lambda answer: shown.status(answer, width=width, every=options.all))
     return ExitStatus.OK if answer["state"] == "healthy" else ExitStatus.PROBLEMS
 
@@ -297,6 +299,21 @@ def _reload(options: Options) -> int:
     if answer["status"] == "failed":
         return ExitStatus.FAILED
     return ExitStatus.PROBLEMS if answer["problems"] else ExitStatus.OK
+
+
+def _purge(options: Options) -> int:
+    _refuse_unreadable(options)
+    if options.table and not options.offline:
+        raise CommandError(ExitStatus.USAGE, "--table is of no use without --offline")
+    refuse_unseen(confirmed=options.yes)
+    if options.offline:
+        from realmgw.control import offline  # noqa: PLC0415 - see `_check`
+
+        confirm(offline.subject(options.config, options.table), confirmed=options.yes)
+        return _show(options, {"done": offline.purge(options.config, options.table)}, shown.purge)
+    name = str(_ask(options, "status")["name"]).removesuffix(".")
+    confirm(name, confirmed=options.yes)
+    return _show(options, _ask(options, "purge", name=name), shown.purge)
 
 
 def _show_config(options: Options) -> int:

@@ -49,6 +49,13 @@ class CommandError(RealmGatewayError):
         self.status = status
 
 
+class ForbiddenError(CommandError):
+    """Whoever asks may speak to the gateway, but not have that done."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(ExitStatus.NO_GATEWAY, text)
+
+
 @attrs.frozen
 class Parameter:
     """Something that a command is told."""
@@ -75,6 +82,8 @@ class Command:
     """Whether it changes anything: then it is a POST, and it is logged who wanted it."""
     takes_time: bool = False
     """Whether a gateway that is well may need more than a moment for it."""
+    privileged: bool = False
+    """Whether only root and the gateway's own user may have it done, and not the group that may speak to it."""
 
 
 _NAME = Parameter("name", "an FQDN")
@@ -119,7 +128,9 @@ COMMANDS: Mapping[str, Command] = {
             Parameter("source_port", "its source port", required=False),
         )),
         Command("config", "The settings that are in force, as a main file."),
-        Command("purge", "Removes everything of ours from the kernel; all flows end.", changes=True, takes_time=True),
+        Command("purge", "Lends nothing any more, and removes everything of ours from the kernel; all flows end.", (
+            Parameter("name", "the gateway's own name, so that no other one is meant"),
+        ), changes=True, takes_time=True, privileged=True),
     )
 }  # fmt: skip
 """Every command by its path."""

@@ -17,11 +17,12 @@ import attrs
 
 from realmgw import config
 from realmgw.config import limits, port
+from realmgw.config.files import Steps
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.control.port import Place, group_number, is_root, unwritable
 from realmgw.datapath import capabilities, client, links
 from realmgw.datapath.apply import Kernel
-from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.errors import ConfigurationError, RealmGatewayError
 from realmgw.subscribers.port import token, trust
 from realmgw.subscribers.reach import NOWHERE, Around
 
@@ -85,13 +86,13 @@ def refuse(settings: Settings) -> Examined:
     return found
 
 
-def load(path: Path) -> config.Written:
-    """`config.load_all` for a gateway that runs: what the machine has no room for is refused as what is written wrong.
+def loading(path: Path) -> Steps[config.Written]:
+    """`config.loading_all` for a gateway that runs: what the machine has no room for is refused as what is wrong.
 
     Raises:
         ConfigurationError: It can not be used.
     """
-    written = config.load_all(path)
+    written = yield from config.loading_all(path)
     refused = tuple(limits.refusals(written.settings))
     if refused:
         raise ConfigurationError(refused)
@@ -233,7 +234,8 @@ def _of_kernel(settings: Settings) -> Iterator[str]:
         found = kernel.probe()
         ports = tuple(endpoint.port for endpoint in _endpoints(settings))
         yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat)
-    except PlatformError as error:
+        kernel.refuse_foreign()
+    except RealmGatewayError as error:
         yield str(error)
     finally:
         kernel.close()

@@ -290,8 +290,11 @@ class Gateway:
         """The settings in force."""
         return {"config": config.dump(self._insight.running.settings)}
 
-    def purge(self) -> Any:
-        """Remove everything of ours from the kernel."""
+    def purge(self, name: str) -> Any:
+        """Lend nothing, and remove everything of ours from the kernel."""
+        own = self._insight.running.settings.name
+        if f"{name.lower().removesuffix('.')}." != own:
+            raise CommandError(ExitStatus.USAGE, f"purge: this gateway is {own}, not {name}: nothing was done")
         return self._insight.purge().addCallback(lambda lines: {"done": list(lines)})
 
 

@@ -9,6 +9,7 @@ import attrs
 from realmgw import __version__
 from realmgw.config.settings import Dnat, DnsFace, Pools, Settings
 from realmgw.control.counting import Period
+from realmgw.datapath import forwarding
 from realmgw.subscribers.model import Directory
 
 PREFIXES = 8
@@ -43,17 +44,11 @@ def started(settings: Settings, directory: Directory, backends: Backends, second
             f"pool of {_pool(settings.pools)}",
             f"table {settings.datapath.table}, dnat by {backends.dnat.value}",
             f"queue {settings.admission.queue} by {queue}",
-            forwarding(settings),
+            forwarding.told(settings),
             f"{len(directory.hosts)} hosts, {len(directory.services)} services",
             f"started in {seconds:.2f} s",
         ]
     )
-
-
-def forwarding(settings: Settings) -> str:
-    """What is forwarded besides admitted flows."""
-    del settings
-    return "forwarded besides: LAN to WAN, nothing else"
 
 
 def stopped(settings: Settings, seconds: float, *, purged: bool) -> str:

@@ -18,9 +18,10 @@ from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
 from realmgw.control.running import Running, notes_of
+from realmgw.datapath import forwarding
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
-from realmgw.subscribers.client import send_all
+from realmgw.subscribers.apply import send_all
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.files import MAX_FILE, collector_at_rest
 from realmgw.subscribers.folders import Folders
@@ -280,6 +281,7 @@ class Checked:
         if self.settings is not None and self.directory is not None:
             zones, pool = ", ".join(zone.name for zone in self.settings.zones), _pool(self.settings.pools)
             yield f"{self.path}: {zones}; {pool}"
+            yield forwarding.told(self.settings)
             folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
             yield f"{folders}: {len(self.directory.hosts)} hosts, {len(self.directory.services)} services"
         yield from self.notes

@@ -34,6 +34,7 @@ CHANGEABLE = (
     "admission.stray_timeout",
     "admission.stray_rate",
     "datapath.reject_rate",
+    "datapath.forward",
     "reload",
     "subscribers",
     "drop_ins",

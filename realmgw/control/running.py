@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from realmgw import config
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
+from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.disk import Good
 from realmgw.subscribers.folders import Folders
@@ -21,7 +22,9 @@ from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.register import Changes, Register
 from realmgw.subscribers.review import Caution
 from realmgw.subscribers.selection import Selection, selecting
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.snapshot import Snapshot, another_line, is_another, same_content
+
+T = TypeVar("T")
 
 BATCH = 2000
 """At the start so many subscribers are read before they are made into hosts, which takes less memory."""
@@ -59,15 +62,36 @@ class Running:
     """What of them is in force, by the repository's name."""
     around: Around = NOWHERE
     """What is around the gateway, as it was at the start."""
+    trusted: dict[str, Snapshot] = attrs.Factory(dict)
+    """What was believed last of each repository, here or in an earlier life."""
+    believe: Callable[[Snapshot], object] = lambda _snapshot: None
+    """Told of what a repository has said, when that is in force."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
+
+    def heard(self, name: str, snapshot: Snapshot) -> None:
+        """Notes what a repository says. What it says first is believed: nothing is lost by it."""
+        self.trusted.setdefault(name, snapshot)
+        self.repositories[name] = snapshot
+
+    def in_force(self) -> list[Snapshot]:
+        """What repositories have said last, as far as it is in force now; it is believed from now on."""
+        now: list[Snapshot] = []
+        for name, snapshot in self.repositories.items():
+            selection, unit = self.selected.get(name), self.register.units.get(name)
+            is_it = selection is not None and selection.snapshot is snapshot
+            if is_it and selection and unit and unit.tokens is selection.unit.tokens:  # else it was refused
+                self.trusted[name] = snapshot
+                now.append(snapshot)
+        return now
 
     def written(self, main: config.Written, *, accepts_loss: bool = False, is_patient: bool = True) -> Steps[Written]:
         """Reads what is written now, and compares it; nothing is done. One at a time, and not beside a commit.
 
         Args:
             main: What the main file says now.
-            accepts_loss: Somebody has said that hosts may go, however many they are.
+            accepts_loss: Somebody has said that hosts may go, however many they are, and that a repository may have
+                become another one.
             is_patient: What takes hosts away waits until it was read twice.
 
         Raises:
@@ -77,7 +101,8 @@ class Running:
         units = yield from self.folders.units(settings.subscribers, self.register.units)
         realm, selected = Realm.of(settings, self.around), dict[str, Selection]()
         for name, snapshot in tuple(self.repositories.items()):
-            selected[name] = yield from selecting(name, snapshot, realm, self.selected.get(name))
+            believed = snapshot if accepts_loss else self._believed(name, snapshot)
+            selected[name] = yield from selecting(name, believed, realm, self.selected.get(name))
             units.append(selected[name].unit)
         caution = Caution(settings.reload.max_loss, accepts_loss=accepts_loss, is_patient=is_patient)
         changes = yield from self.register.changes(units, realm, caution)
@@ -87,6 +112,16 @@ class Running:
         """What is written is in force from now on."""
         yield from self.register.commit(written.changes)
         self.settings, self.selected, self.problems = written.settings, written.selected, ()
+
+    def _believed(self, name: str, snapshot: Snapshot) -> Snapshot:
+        """What a repository says, unless it has become another one: then what it said before."""
+        trusted = self.trusted[name]
+        if not is_another(trusted, snapshot):
+            return snapshot
+        former = self.selected.get(name)
+        doubted = attrs.evolve(trusted, problems=(another_line(name, trusted, snapshot), *trusted.problems))
+        is_known = former is not None and same_content(former.snapshot, doubted)
+        return former.snapshot if former is not None and is_known else doubted
 
     def begin(self, kept: Mapping[str, Good] | None = None, do: Callable[[Blocking], Any] = now) -> None:
         """Reads the subscribers for the first time; takes its time.
@@ -148,3 +183,11 @@ def notes_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
         "carriergrade": sum(bool(host.carriergrade) for host in hosts),
     }
     return tuple(filter(None, (config.note(settings), config.note_of_subscribers(counts))))
+
+
+def sparing(steps: Steps[T]) -> Steps[T]:
+    """Steps that only find out: when the memory does not suffice for them, all is as it was, and goes on."""
+    try:
+        return (yield from steps)
+    except MemoryError:
+        raise RealmGatewayError("there is not enough memory for what is written: nothing was changed") from None

@@ -27,7 +27,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from realmgw.config.disk import HeldError, Hold
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
-from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus, ForbiddenError
 from realmgw.control.gateway import Gateway
 from realmgw.control.port import Place, group_number
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
@@ -89,6 +89,7 @@ class Commands(Resource):
         command = COMMANDS.get(path)
         if command is not None:
             _check_method(request, command)
+            _check_privilege(request, command)
         given = _parameters(request)
         if command is not None and command.changes:
             told = [f"{key}={value!r}" for key, value in given.items()]
@@ -107,6 +108,8 @@ class Commands(Resource):
         self.refused += 1
         if isinstance(error, MethodError):
             status, code = HTTPStatus.METHOD_NOT_ALLOWED, error.status
+        elif isinstance(error, ForbiddenError):
+            status, code = HTTPStatus.FORBIDDEN, error.status
         elif isinstance(error, CommandError):
             status, code = _STATUS.get(error.status, HTTPStatus.INTERNAL_SERVER_ERROR), error.status
         elif isinstance(error, ConfigurationError | MalformedError):
@@ -135,6 +138,13 @@ def _check_method(request: Request, command: Command) -> None:
         )
 
 
+def _check_privilege(request: Request, command: Command) -> None:
+    """What the group that may speak to the gateway may not have done."""
+    if command.privileged and not _is_privileged(request):
+        text = f"{command.path}: only root and the gateway's own user may, not {_who(request)}: nothing was done"
+        raise ForbiddenError(text)
+
+
 def _parameters(request: Request) -> dict[str, str]:
     """Those of the query string and of a form."""
     try:
@@ -153,12 +163,24 @@ def _say(request: Request, status: HTTPStatus, value: object, kind: str) -> None
 
 
 def _who(request: Request) -> str:
-    """The process at the other end of a unix socket (SO_PEERCRED)."""
+    """The process at the other end, for people."""
+    peer = _peer(request)
+    return "somebody" if peer is None else "process {}, user {}, group {}".format(*peer)
+
+
+def _is_privileged(request: Request) -> bool:
+    """Whether root, or the user that the gateway runs as, is at the other end."""
+    peer = _peer(request)
+    return peer is not None and peer[1] in (0, os.geteuid())
+
+
+def _peer(request: Request) -> tuple[int, int, int] | None:
+    """Process, user and group at the other end of a unix socket (SO_PEERCRED); None where there is none."""
     handle = getattr(request.channel.transport, "socket", None)
     if not isinstance(handle, socket.socket):
-        return "somebody"
+        return None
     pid, uid, gid = _CREDENTIALS.unpack(handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return f"process {pid}, user {uid}, group {gid}"
+    return pid, uid, gid
 
 
 class _BoundedRequest(Request):

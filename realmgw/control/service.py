@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from typing import Any
 
-import attrs
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred, succeed
 from twisted.logger import Logger
@@ -127,46 +126,47 @@ class ReloadService(Service):
         self._call(self._reload, "SIGHUP")
 
 
-class CountingRepository(Repository, Protocol):
-    """A repository that counts what happens."""
-
-    @property
-    def counts(self) -> attrs.AttrsInstance:
-        """What happened since it was made, as numbers."""
-
-
 class RepositoryService(Service):
     """Listens to a repository while it runs.
 
     Args:
         make: Makes the repository. May raise `PlatformError`, with one line that says what to do.
-        tell: Called with each snapshot.
+        tell: Called with each snapshot; fires when what can be made of it was made.
     """
 
     name = "repository"
 
-    def __init__(self, make: Callable[[], CountingRepository], tell: Callable[[Snapshot], object]) -> None:
+    def __init__(self, make: Callable[[], Repository], tell: Callable[[Snapshot], Deferred[Any]]) -> None:
         self._make = make
         self._tell = tell
-        self._repository: CountingRepository | None = None
+        self._repository: Repository | None = None
 
     def startService(self) -> None:
-        """Ask for all that there is, and for what changes; the gateway need not wait for it."""
+        """Make true what was in force the last time, then ask for what there is; the gateway need not wait for it."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._repository = self._make()
-        self._repository.snapshot().addCallback(self._begin).addErrback(_log_fault)
+        begun: Deferred[None] = self._begin(self._repository)
+        begun.addErrback(_log_fault)
 
-    def counts(self) -> dict[str, object]:
-        """What became of the questions to it; empty while it is not asked."""
-        return {} if self._repository is None else attrs.asdict(self._repository.counts)
-
-    def _begin(self, snapshot: Snapshot) -> None:
-        if self.running and self._repository is not None:
-            self._tell(snapshot)
-            self._repository.watch(self._changed)
+    @inlineCallbacks
+    def _begin(self, repository: Repository) -> Generator[Deferred[Any], Any, None]:
+        recalled = yield repository.recalled()
+        if self.running and recalled.version:
+            yield self._tell(recalled)  # first, so that it is seen what the next one would take away
+        if self.running:
+            repository.watch(self._changed)
 
     def _changed(self, snapshot: Snapshot) -> None:
-        self._tell(snapshot)
+        self._tell(snapshot).addErrback(_log_fault)
+
+    def accept(self, snapshot: Snapshot) -> None:
+        """A snapshot is in force."""
+        if self._repository is not None:
+            self._repository.accept(snapshot)
+
+    def counts(self) -> dict[str, Any]:
+        """How the repository is, and what became of the questions to it; nothing while it is not listened to."""
+        return {} if self._repository is None else self._repository.report()
 
     def stopService(self) -> Deferred[None]:
         """Listen no more; fires when all is at rest."""

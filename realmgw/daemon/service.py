@@ -61,17 +61,25 @@ def regard_pid_file(options: Options) -> None:
             Path(outer["pidfile"]).unlink()
 
 
-def refusing(make: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Makes what makes a service end the process with status 1 and lines, no traceback, when it is refused."""
+def refusing(name: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Makes what makes a service end the process with status 1 and lines, no traceback, when it is refused.
 
-    @wraps(make)
-    def made(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            return make(*args, **kwargs)
-        except RealmGatewayError as error:
-            raise SystemExit(str(error)) from None
+    Args:
+        name: Of the service, for the lines.
+    """
 
-    return made
+    def decorate(make: Callable[_P, _T]) -> Callable[_P, _T]:
+        @wraps(make)
+        def made(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            try:
+                return make(*args, **kwargs)
+            except RealmGatewayError as error:
+                lines = (f"{name} can not start: {line}" for line in str(error).splitlines())
+                raise SystemExit("\n".join(lines)) from None
+
+        return made
+
+    return decorate
 
 
 @implementer(ILogObserver)

@@ -14,22 +14,32 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Attachment, Dnat, Settings
-from realmgw.datapath import capabilities, client, counters, links, markrule, ruleset, sysctls, translation, xtables
+from realmgw.datapath import (
+    capabilities,
+    client,
+    counters,
+    links,
+    markrule,
+    ruleset,
+    sysctls,
+    translation,
+    xtables,
+)
 from realmgw.datapath.capabilities import Capabilities, Feature
-from realmgw.datapath.chains import Chains
 from realmgw.datapath.client import Run, open_nft, run_program
 from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.links import Route
 from realmgw.datapath.markrule import MarkRule
 from realmgw.datapath.nft import Nft
+from realmgw.datapath.own import IPTABLES, Own
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.datapath.xtables import Chain
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
 _ATTEMPTS = 5
-_MANGLE, _NAT = "mangle", "nat"
+_MANGLE, _NAT = IPTABLES
 _TRIAL = IPv4Network("192.0.2.0/24")
 _SET_FULL = "Too many open files in system"  # what ENFILE is called
 
@@ -53,13 +63,18 @@ class Kernel:
         settings: The gateway's settings.
         open_nft: What makes the access to nftables, at its first use and in that thread.
         run: What runs programs.
+
+    Attributes:
+        stood: Whether our table stood before the last `apply`; None while that is not known.
     """
 
     def __init__(self, settings: Settings, *, open_nft: Callable[[], Nft] = open_nft, run: Run = run_program) -> None:
         self._settings = settings
         self._table = settings.datapath.table
         self._open_nft = open_nft
-        self._chains = Chains(run, lambda: self.nft)
+        self._own = Own(self._table, settings.state, lambda: self.nft, run)
+        self._chains = self._own.chains
+        self.stood: bool | None = None
         self._nft: Nft | None = None
         self._sequence = 0
         self._native_queue = False
@@ -89,19 +104,31 @@ class Kernel:
             dnat=self._try_ways(),
         )
 
+    def refuse_foreign(self) -> None:
+        """Look whether all that has our names is ours; nothing is touched.
+
+        Raises:
+            PlatformError: Something is somebody else's; the text says what.
+            RealmGatewayError: The kernel, or iptables, does not tell.
+        """
+        self._own.stands()
+
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """Put everything in place, whatever there was before; established flows go on.
 
         Raises:
-            PlatformError: Something is missing or in the way; the text says what to do. The rules that were there
-                before are still there, or the new ones when a route or a setting was refused: both are closed.
+            PlatformError: Something is missing or in the way, or has our name and is somebody else's; the text says
+                what to do. The rules that were there before are still there, or the new ones when a route or a setting
+                was refused: both are closed.
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: nft or the kernel refused the ruleset; the old one is still there.
         """
         settings, hosts = self._settings, tuple(hosts)
+        self.stood = None
         faces = (*settings.dns.wan.listen, *settings.dns.lan.listen)
         found = self.probe()
         capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
+        self.stood = self._own.stands()
         with client.route_socket() as netlink:
             addresses = client.addresses(netlink)
             links.check_interfaces(settings.interfaces, addresses)
@@ -111,8 +138,9 @@ class Kernel:
             self._place_rules(found, hosts)
             self._native_queue = found.native_queue
             changes = [*self._place_routes(netlink, links.wanted_routes(settings.pools.circular))]
+        unknown = self._own.remember(standing=self.stood)
         changes += [client.write_sysctl(key, value) for key, value in review.changes]
-        return Applied(found, tuple(changes), (*doubts, *review.warnings))
+        return Applied(found, tuple(changes), (*doubts, *review.warnings, *unknown))
 
     def change(self, settings: Settings, hosts: HostChange) -> None:
         """Lead from what was applied to other settings and hosts: the rules in one transaction, then the routes.
@@ -176,7 +204,7 @@ class Kernel:
 
     def _run_if_any(self, commands: str) -> None:
         if commands:
-            self.nft.run(commands)
+            self._own.run(commands)
 
     def end_flows(self, addresses: Iterable[bytes]) -> int:
         """End every flow of these private addresses (packed), and tell how many there were.
@@ -202,23 +230,16 @@ class Kernel:
             raise RealmGatewayError(f"the kernel's set of stray senders is full ({ruleset.STRAYS_KEPT})") from error
 
     def purge(self) -> tuple[str, ...]:
-        """Remove everything of ours: routes, the queue step, the table. Kernel settings stay, see the docs.
+        """Remove everything of ours, and put kernel settings back; see `own`.
 
         Returns:
             What was done and what stays, one line each.
 
         Raises:
+            PlatformError: Something of our name is somebody else's; nothing was done.
             RealmGatewayError: Something was refused; what was not reached yet is still there.
         """
-        with client.route_socket() as netlink:
-            done = [*self._place_routes(netlink, frozenset())]
-        gone = (table for table in (_MANGLE, _NAT) if self._chains.remove(table, self._table))
-        done += [f"iptables chain {self._table} removed from {table}" for table in gone]
-        self.nft.run(ruleset.removal(self._table))
-        done.append(f"nftables table inet {self._table} removed")
-        if client.read_sysctl(sysctls.FORWARDING):
-            done.append("net.ipv4.ip_forward stays 1: this machine still routes, and no rule of ours limits it")
-        return tuple(done)
+        return self._own.remove()
 
     def close(self) -> None:
         """Give back what is held; the kernel keeps what it has."""
@@ -292,7 +313,7 @@ class Kernel:
         commands = ruleset.replacement(rules, hosts)
         self._dnat, self._first_octet = dnat, first_octet
         self._clear_translation()
-        self.nft.run(commands)
+        self._own.run(commands)
         self._place_queue_step(native=found.native_queue)
         self._place_translation()
 

@@ -31,8 +31,12 @@ class Chains:
         """Try whether the chain can be made, without the jump to it; nothing is left behind.
 
         Args:
-            chain: A chain of a name that does not exist.
+            chain: A chain of a name that nobody should have.
+
+        Raises:
+            PlatformError: Somebody else has it.
         """
+        self.has(chain.table, chain.name)
         try:
             self._fill(chain)
             self.remove(chain.table, chain.name)
@@ -44,9 +48,10 @@ class Chains:
         """Make the chain, or fill it anew in one step; then see to it that there is one jump to it.
 
         Raises:
-            PlatformError: There is no iptables.
+            PlatformError: There is no iptables, or somebody else has a chain of that name.
             RealmGatewayError: It was refused; the chain is as it was, or stands without a jump to it.
         """
+        self.has(chain.table, chain.name)
         self._fill(chain)
         listed = self._listed(chain.table)
         if not xtables.has_jump(listed, chain):
@@ -62,6 +67,27 @@ class Chains:
         """
         return xtables.stands(self._listed(chain.table), chain)
 
+    def has(self, table: str, name: str) -> bool:
+        """Whether there is a chain of ours.
+
+        Args:
+            table: Name of the table of iptables.
+            name: The chain's name.
+
+        Raises:
+            PlatformError: There is one of that name, and it is somebody else's.
+            RealmGatewayError: iptables does not tell.
+        """
+        listed = self._listed_if_any(table)
+        if not xtables.has_chain(listed, name):
+            return False
+        if xtables.is_foreign(listed, name):
+            raise PlatformError(
+                f"the iptables chain {name} in {table} is somebody else's: choose another datapath.table, or remove it"
+                " yourself"
+            )
+        return True
+
     def remove(self, table: str, name: str) -> bool:
         """Take a chain away, with every jump to it, and what iptables itself has made for it in nftables.
 
@@ -69,22 +95,26 @@ class Chains:
             Whether there was one.
 
         Raises:
+            PlatformError: It is somebody else's.
             RealmGatewayError: It was refused.
         """
-        if not shutil.which("iptables"):
+        if not self.has(table, name):
             return False
-        try:
-            listed = self._listed(table)
-        except RealmGatewayError as error:
-            if _FOREIGN not in str(error):
-                raise
-            return False  # somebody's own nftables table of that name: iptables can not have made a chain there
-        if not xtables.has_chain(listed, name):
-            return False
-        for arguments in xtables.removal(listed, table, name):
+        for arguments in xtables.removal(self._listed(table), table, name):
             self._iptables(arguments)
         self._tidy(table)
         return True
+
+    def _listed_if_any(self, table: str) -> str:
+        """The listing of a table, which is empty where iptables can not have made a chain."""
+        if not shutil.which("iptables"):
+            return ""
+        try:
+            return self._listed(table)
+        except RealmGatewayError as error:
+            if _FOREIGN not in str(error):
+                raise
+            return ""  # somebody's own nftables table of that name
 
     def _tidy(self, table: str) -> None:
         """The nftables variant of iptables leaves an empty builtin chain and an empty table behind."""

@@ -5,6 +5,7 @@ A network namespace belongs to a thread: a socket made here is of the namespace 
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import struct
@@ -18,10 +19,13 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Address, Network
-from realmgw.datapath import counters, flows, links, markrule, sysctls
+from realmgw.datapath import counters, flows, links, markrule, sysctls, tables
 from realmgw.datapath.counters import Count
+from realmgw.datapath.former import Surroundings
 from realmgw.datapath.links import Addresses, Kind, Route
 from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
+from realmgw.datapath.ownership import Tables
+from realmgw.datapath.translation import mark_table
 from realmgw.errors import PlatformError, RealmGatewayError
 
 _PROC_SYS = Path("/proc/sys")
@@ -33,6 +37,7 @@ _NETLINK_NETFILTER = 12
 _NETLINK_TIMEOUT = 5.0  # seconds
 _NFQUEUE_CONFIG = 3 << 8 | 2
 _NFQUEUE_PF_UNBIND = 4
+_SO_NETNS_COOKIE = 71
 
 Run = Callable[[Sequence[str], str], str]
 """Runs a program with that input, returns its output, raises `RealmGatewayError` with its message when it fails."""
@@ -205,6 +210,14 @@ def read_sysctl(key: str) -> int | None:
         return None
 
 
+def following_sysctls() -> dict[str, int]:
+    """The kernel settings that would not be the same if forwarding were switched on and off again (`FOLLOWING`)."""
+    conf = _PROC_SYS / "net/ipv4/conf"
+    keys = [conf / "all/accept_redirects", *(path / "forwarding" for path in conf.iterdir() if path.name != "all")]
+    found = {str(path.relative_to(_PROC_SYS)): read_sysctl(str(path)) for path in keys}
+    return {key: value for key, value in found.items() if value is not None and sysctls.is_lost(key, value)}
+
+
 def write_sysctl(key: str, value: int) -> str:
     """Set a kernel setting.
 
@@ -223,6 +236,41 @@ def write_sysctl(key: str, value: int) -> str:
             f"{name} can not be set ({error.strerror}): set it yourself, sysctl -w {name}={value}"
         ) from error
     return f"{sysctls.dotted(key)} set to {value} (was {before})"
+
+
+def standing(table: str) -> Tables:
+    """What stands under the names of our tables.
+
+    Args:
+        table: The name of the main one.
+
+    Raises:
+        RealmGatewayError: The kernel does not tell.
+    """
+    found = []
+    try:
+        with netfilter_socket() as netlink:
+            for sequence, (family, name) in enumerate((("inet", table), ("ip", mark_table(table))), 1):
+                netlink.send(tables.request(family, name, sequence))
+                found.append(tables.answer(netlink.recv(_READ_SIZE)))
+    except OSError as error:
+        raise RealmGatewayError(f"netlink: whether there is a table {table}: {error}") from error
+    return Tables(table, *found)
+
+
+def surroundings() -> Surroundings:
+    """Where kernel settings that are set now are in force: since which boot, and in which network namespace.
+
+    Raises:
+        RealmGatewayError: The kernel does not tell.
+    """
+    try:
+        boot = (_PROC_SYS / "kernel/random/boot_id").read_text().strip()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            cookie = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
+        return Surroundings(boot, cookie.hex())
+    except OSError as error:
+        raise RealmGatewayError(f"the network namespace can not be told from others: {error.strerror}") from error
 
 
 def read_counters(table: str, sequence: int) -> dict[str, Count]:
@@ -253,14 +301,31 @@ def end_flows(addresses: Iterable[bytes]) -> int:
         RealmGatewayError: The kernel refused; some may have been ended.
     """
     wanted = frozenset(addresses)
-    pattern = flows.sources(wanted)
+    return _end_all(flows.sources(wanted), flows.families(wanted), lambda flow: not wanted.isdisjoint(flow.sources))
+
+
+def end_flows_to(networks: Collection[IPv4Network]) -> int:
+    """End every flow, of whomever, that has an address of these prefixes as its destination in either direction.
+
+    Returns:
+        How many were ended.
+
+    Raises:
+        RealmGatewayError: The kernel refused; some may have been ended.
+    """
+    if not networks:
+        return 0
+    return _end_all(flows.destinations(networks), {socket.AF_INET}, lambda _: True)
+
+
+def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Flow], bool]) -> int:
     found: list[flows.Flow] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        for sequence, family in enumerate(flows.families(wanted), 1):
+        for sequence, family in enumerate(families, 1):
             netlink.send(flows.listing(sequence, family))
             while not flows.parse(netlink.recv(_READ_SIZE), sequence, pattern, found):
                 pass
-        return sum(_end(netlink, flow) for flow in found if not wanted.isdisjoint(flow.sources))
+        return sum(_end(netlink, flow) for flow in found if wanted(flow))
 
 
 def _end(netlink: socket.socket, flow: flows.Flow) -> bool:

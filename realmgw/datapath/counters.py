@@ -31,7 +31,7 @@ COUNTERS: Mapping[str, str] = {
     "stray_limited": "dropped: a sender refused so often that he is kept to a rate",
     "not_syn": "dropped: a first TCP segment that is no bare SYN",
     "spoofed_source": "dropped: from the WAN with a source of ours or of a LAN",
-    "pool_from_inside": "dropped: addressed to the pool, but not from the WAN",
+    "pool_from_inside": "refused: addressed to the pool, but not from the WAN",
     "pool_invalid": "dropped: addressed to the pool, and no state that conntrack could have",
     "not_admitted": "dropped: nobody decided about it (no process at the queue)",
     "refused_tcp": "refused: told by a TCP reset",
@@ -43,7 +43,7 @@ COUNTERS: Mapping[str, str] = {
     "untranslated": "dropped: admitted, and the rule that translates is not there",
     "pool_local": "dropped: addressed to the pool, and about to reach a socket of the gateway",
     "forward_invalid": "dropped: to be forwarded, and no state that conntrack could have",
-    "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor from a LAN to the WAN",
+    "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor otherwise allowed",
 }
 """Every named counter of the table, and what it counts; the text is the counter's comment in the kernel, too."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
 
 import attrs
 
@@ -25,6 +26,7 @@ _NEW, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
 _TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
 _TUPLE_IP = 1
 _IP_SRC = {4: 1, 16: 3}
+_IPV4_DST = 2
 _FAMILY = {4: 2, 16: 10}
 ENOENT = 2
 """The flow ended by itself meanwhile."""
@@ -69,6 +71,21 @@ def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
     """
     wanted = (re.escape(_attribute(_IP_SRC[len(address)], address)) for address in addresses)
     return re.compile(b"|".join(wanted), re.DOTALL)
+
+
+def destinations(networks: Iterable[IPv4Network]) -> re.Pattern[bytes]:
+    """What is found in a listing where an address of these prefixes is the destination of a tuple."""
+    head = re.escape(_ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _IPV4_DST))
+    return re.compile(b"|".join(head + _within(network) for network in networks), re.DOTALL)
+
+
+def _within(network: IPv4Network) -> bytes:
+    """A pattern of the packed addresses of a prefix: what is fixed, a range of the octet that is in part, the rest."""
+    first, last = network.network_address.packed, network.broadcast_address.packed
+    return b"".join(
+        re.escape(bytes([low])) if low == high else b"[%s-%s]" % (re.escape(bytes([low])), re.escape(bytes([high])))
+        for low, high in zip(first, last, strict=True)
+    )
 
 
 def deletion(sequence: int, flow: Flow) -> bytes:

@@ -10,13 +10,13 @@ Addresses come as values; this module and the DNS codec are where they are writt
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 import attrs
 
-from realmgw.config.settings import Address, Dnat, Network, Settings
-from realmgw.datapath import markrule, marks, translation
+from realmgw.config import rulenames
+from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
+from realmgw.datapath import forwarding, markrule, marks, ownership, translation
 from realmgw.datapath.counters import COUNTERS as COUNTERS
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.links import first_run
@@ -28,12 +28,8 @@ STRAYS_KEPT = 65536
 ELEMENTS_PER_COMMAND = 1024
 """How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
 
-WITH_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
-"""The protocols whose ports the kernel can translate."""
-
+_OWN_REFUSAL = 'iifname "lo" ct state established,related accept comment "a refusal that we tell ourselves"'
 _STEP = f"meta mark & {marks.STEP_MASK:#x}"
-_TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,23}")
-_INTERFACE_NAME = re.compile(r'[^\s/"*\\]{1,15}')
 
 
 @attrs.frozen
@@ -62,15 +58,17 @@ class Ruleset:
     """Refusals told to senders a second."""
     dnat: Dnat = Dnat.MAP
     """How a flow is sent to its host; not AUTO."""
+    forward: Forward = attrs.Factory(Forward)
+    """What is forwarded besides admitted flows, and flows from a LAN to the WAN."""
+    gateway: str = ""
+    """The gateway's name, for the tables' comment."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
-        checks = ((_TABLE_NAME, (self.table,)), (_INTERFACE_NAME, (self.wan, *self.lan)))
-        problems = [name for pattern, names in checks for name in names if not pattern.fullmatch(name)]
+        interfaces = (rulenames.problem(rulenames.interface_name, name) for name in (self.wan, *self.lan))
+        problems = tuple(filter(None, (rulenames.problem(rulenames.table_name, self.table), *interfaces)))
         if problems:
-            raise ConfigurationError(
-                tuple(f"the name {name!r} can not be used in a rule: rename it" for name in problems)
-            )
+            raise ConfigurationError(problems)
 
     @classmethod
     def of(cls, settings: Settings, *, native_queue: bool, dnat: Dnat = Dnat.MAP) -> Ruleset:
@@ -103,6 +101,8 @@ class Ruleset:
             stray_timeout=settings.admission.stray_timeout,
             reject_rate=settings.datapath.reject_rate,
             dnat=dnat,
+            forward=settings.datapath.forward,
+            gateway=settings.name,
         )
 
 
@@ -131,8 +131,8 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
 def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     """The transaction that leads from one ruleset and its hosts to another.
 
-    Hosts, the pool and the addresses for outgoing flows are changed in place; anything else replaces the whole table,
-    and its counters begin anew (see `is_replaced`).
+    Hosts, the pool, the addresses for outgoing flows and what is forwarded are changed in place; anything else replaces
+    the whole table, and its counters begin anew (see `is_replaced`).
 
     Args:
         before: What the kernel has.
@@ -152,22 +152,35 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
         lines.append(f"flush set inet {after.table} pool")
         lines += _commands("add", after.table, "pool", map(str, after.pool))
     if (before.outbound, before.outbound_ports) != (after.outbound, after.outbound_ports):
-        _, *rules = _chains(after)["outbound"]
-        lines.append(f"flush chain inet {after.table} outbound")
-        lines += (f"add rule inet {after.table} outbound {rule}" for rule in rules)
+        lines += _refilled(after, "outbound")
+    if before.forward != after.forward:
+        lines += _refilled(after, forwarding.CHAIN)
     return "".join(line + "\n" for line in lines)
 
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:
     """Whether `changes` replaces the tables: where the pool stands in two of them, another pool does so too."""
-    in_two = after.dnat is Dnat.MARK
-    pool = before.pool if in_two else after.pool
-    return attrs.evolve(before, pool=pool, outbound=after.outbound, outbound_ports=after.outbound_ports) != after
+    pool = before.pool if after.dnat is Dnat.MARK else after.pool
+    outbound, ports = after.outbound, after.outbound_ports
+    alike = attrs.evolve(before, pool=pool, outbound=outbound, outbound_ports=ports, forward=after.forward)
+    return alike != after
+
+
+def _refilled(ruleset: Ruleset, name: str) -> Iterator[str]:
+    """The commands that put other rules into a chain that stands, with its hook and policy, in the same transaction."""
+    _, *rules = _chains(ruleset)[name]
+    yield f"flush chain inet {ruleset.table} {name}"
+    yield from (f"add rule inet {ruleset.table} {name} {rule}" for rule in rules)
 
 
 def _hosts_changed(table: str, gone: Iterable[Host], came: Iterable[Host], dnat: Dnat) -> Iterator[str]:
     yield from _commands("delete", table, "hosts", (f"{marks.admitted(host.index):#x}" for host in gone))
     yield from _commands("add", table, "hosts", _elements(came, dnat))
+
+
+def replaces(commands: str) -> bool:
+    """Whether commands of ours replace or remove tables."""
+    return commands.startswith("table ")
 
 
 def stray_additions(table: str, sources: Iterable[bytes]) -> str:
@@ -210,7 +223,7 @@ def _commands(verb: str, table: str, name: str, elements: Iterable[str]) -> Iter
 
 def _table(ruleset: Ruleset) -> Iterator[str]:
     yield f"table inet {ruleset.table} {{"
-    yield '\tcomment "realmgw: replaced as a whole at every start; do not edit"'
+    yield _comment(ruleset)
     yield from _objects(ruleset)
     for name, lines in _chains(ruleset).items():
         yield from (f"\tchain {name} {{", *(f"\t\t{line}" for line in lines), "\t}")
@@ -225,10 +238,15 @@ def _no_mark_table(table: str) -> tuple[str, str]:
 def _mark_table(ruleset: Ruleset) -> Iterator[str]:
     """What leads to the rule by netlink, with all of the checks; the chain of the rule itself is empty at first."""
     yield f"table ip {translation.mark_table(ruleset.table)} {{"
+    yield _comment(ruleset)
     yield _pool(ruleset)
     yield f"\tchain {markrule.HOSTS_CHAIN} {{\n\t}}"
     yield "\tchain to_host {\n\t\ttype nat hook prerouting priority dstnat; policy accept;"
     yield f"\t\t{_admitted(_quoted(ruleset.wan))} goto {markrule.HOSTS_CHAIN}\n\t}}\n}}"
+
+
+def _comment(ruleset: Ruleset) -> str:
+    return f'\tcomment "{ownership.comment(ruleset.gateway)}"'
 
 
 def _pool(ruleset: Ruleset) -> str:
@@ -266,8 +284,8 @@ def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
     chains = {
         **_before_routing(wan, lan),
         **_translation(wan, ruleset.dnat),
-        **_after_routing(wan, lan),
-        "outbound": _outbound(wan, lan, ruleset),
+        **_after_routing(wan, lan, ruleset),
+        "outbound": forwarding.outbound(wan, lan, ruleset.outbound, ruleset.outbound_ports),
     }
     if ruleset.queue is not None:
         chains["present"] = [
@@ -291,12 +309,14 @@ def _before_routing(wan: str, lan: str) -> dict[str, list[str]]:
             "ip daddr @pool goto for_pool",
         ],
         "for_pool": [
-            f"iifname != {wan} {_drop('pool_from_inside')}",
+            _OWN_REFUSAL,
+            f"iifname != {wan} goto from_inside",
             f"ct state invalid {_drop('pool_invalid')}",
             'ct status dnat accept comment "an admitted flow that was not answered yet"',
             f"{_STEP} == {marks.REJECTED:#x} goto refuse",
             f'{_STEP} != {marks.ADMITTED:#x} {_drop("not_admitted")} comment "fail closed"',
         ],
+        "from_inside": ['counter name "pool_from_inside" goto refuse'],
         "refuse": ['limit name "refusals_told" goto tell', _drop("refused_silently")],
         "tell": _tell(),
     }
@@ -325,37 +345,17 @@ def _translation(wan: str, dnat: Dnat) -> dict[str, list[str]]:
     }
 
 
-def _after_routing(wan: str, lan: str) -> dict[str, list[str]]:
+def _after_routing(wan: str, lan: str, ruleset: Ruleset) -> dict[str, list[str]]:
+    drop, invalid = _drop("forward_refused"), _drop("forward_invalid")
     return {
         "own_sockets": [
             "type filter hook input priority filter; policy accept;",
             f"iifname {wan} ct state new fib saddr oifname {lan} {_drop('spoofed_source')}",
+            _OWN_REFUSAL,
             f'ip daddr @pool {_drop("pool_local")} comment "the kernel takes on-link pool addresses for its own"',
         ],
-        "forwarding": [
-            "type filter hook forward priority filter; policy drop;",
-            "ct state established,related accept",
-            f"ct state invalid {_drop('forward_invalid')}",
-            f'iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
-            f"iifname {lan} oifname {wan} accept",
-            _drop("forward_refused"),
-        ],
+        forwarding.CHAIN: forwarding.rules(wan, map(_quoted, ruleset.lan), ruleset.forward, drop=drop, invalid=invalid),
     }
-
-
-def _outbound(wan: str, lan: str, ruleset: Ruleset) -> list[str]:
-    """The LANs' own flows leave from ports of their own, drawn by chance.
-
-    Else a host could choose a source port that is the port of a service of another host on the same pool address: the
-    packets of a client of that service would be taken for answers to the host's flow.
-    """
-    from_lan, addresses = f"iifname {lan} oifname {wan}", _span(ruleset.outbound)
-    first, last = ruleset.outbound_ports
-    return [
-        "type nat hook postrouting priority srcnat; policy accept;",
-        f"{from_lan} meta l4proto {WITH_PORTS} snat ip to {addresses}:{first}-{last} fully-random,persistent",
-        f"{from_lan} meta nfproto ipv4 snat ip to {addresses} persistent",
-    ]
 
 
 def _first_packet(lan: str) -> list[str]:
@@ -382,8 +382,3 @@ def _tell() -> list[str]:
 
 def _drop(counter: str) -> str:
     return f'counter name "{counter}" drop'
-
-
-def _span(addresses: tuple[Address, Address]) -> str:
-    first, last = addresses
-    return str(first) if first == last else f"{first}-{last}"

@@ -1,7 +1,8 @@
 """The datapath as a service: a thread of its own talks to the kernel, the reactor only hands over.
 
 Starting puts everything in place (`Kernel.apply`). Stopping leaves it there: with nobody at the queue new flows are
-dropped, and established ones go on. Only `purge` removes it. While running, a table that somebody else removed (a
+dropped, and established ones go on. Only `purge` removes it, and a start of the gateway that fails, at this step or a
+later one, where nothing of ours stood before. While running, a table that somebody else removed (a
 restarted firewall that flushes the whole ruleset) is put back: without it the machine is open.
 """
 
@@ -57,6 +58,8 @@ class Worker(Protocol):
 
 class KernelSide(Protocol):
     """What a `realmgw.datapath.apply.Kernel` is to this service; see there."""
+
+    stood: bool | None
 
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """See `Kernel.apply`."""
@@ -145,6 +148,8 @@ class DatapathService(service.Service):
         self._timer: IDelayedCall | None = None
         self._watch: IDelayedCall | None = None
         self._purged = False
+        self._settled = False
+        self._began_bare = False
         self._refused = False
         self._log = Logger()
         self.applied: Applied | None = None
@@ -158,25 +163,34 @@ class DatapathService(service.Service):
 
         Returns:
             A Deferred that fires when all of it stands. It fails with `PlatformError` or `RealmGatewayError` as
-            `Kernel.apply` does; then the service is not running, and its thread is gone.
+            `Kernel.apply` does; then the service is not running, its thread is gone, and what it placed is, too, unless
+            our table stood there before.
         """
-        self._purged = False
+        self._purged = self._settled = self._began_bare = False
         super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._worker.start()
         try:
             self.applied = yield self._worker.call(self._kernel.apply, tuple(self._hosts.values()))
         except Exception:
+            self._began_bare = self._kernel.stood is False
             yield self.stopService()
             raise
+        self._began_bare = self._kernel.stood is False
         self._watch = self._clock.callLater(WATCH_INTERVAL, self._look)
         for change in self.applied.changes:
             self._log.info("datapath: {change}", change=change)
         for doubt in self.applied.warnings:  # a log event with a key "warning" is taken for Python's own by observers
             self._log.warn("datapath: {doubt}", doubt=doubt)
 
+    def settle(self) -> None:
+        """The gateway has come to run: from now on, what was placed stays when it stops."""
+        self._settled = True
+
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
         """Let go of the kernel, and leave everything there, unless the service was made to purge it.
+
+        Where the gateway has not come to run (see `settle`), and our table did not stand before, it is removed as well.
 
         Returns:
             A Deferred that fires when the thread has ended.
@@ -189,7 +203,8 @@ class DatapathService(service.Service):
                 call.cancel()
         self._timer = self._watch = None
         self._strays.clear()
-        if self._purging and self.applied is not None:
+        is_undone = self._began_bare and not self._settled
+        if is_undone or (self._purging and self.applied is not None):
             yield from self._purge_and_tell()
         yield self._worker.call(self._kernel.close)
         self._worker.stop()
@@ -235,14 +250,32 @@ class DatapathService(service.Service):
 
     @inlineCallbacks
     def purge(self) -> Generator[Deferred[Any], Any, tuple[str, ...]]:
-        """Remove everything of ours from the kernel; new flows and established ones end here. It is not put back.
+        """Remove everything of ours from the kernel; new flows and established ones end here.
+
+        It is not put back but by `place`.
 
         Returns:
             A Deferred with what was done and what stays, one line each.
         """
         self._purged = True
+        self._strays.clear()
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
         return done
+
+    @inlineCallbacks
+    def place(self) -> Generator[Deferred[Any], Any, None]:
+        """Put everything in place again, after a `purge`.
+
+        Returns:
+            A Deferred that fires when all of it stands; when it fails, all is as after the purge.
+        """
+        try:
+            self.applied = yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
+        except RealmGatewayError:
+            if self._kernel.stood is False:
+                yield from self._purge_and_tell()
+            raise
+        self._purged = False
 
     def _purge_and_tell(self) -> Generator[Deferred[Any], Any, None]:
         try:

@@ -6,6 +6,7 @@ Keys are paths below `/proc/sys` (an interface's name may hold a dot).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -28,7 +29,12 @@ REQUIRED: Mapping[str, int] = {
     # leaves for the WAN, and the tuple is taken when the real entry comes.
     LOOSE: 0,
 }
-"""What is set if it is not so already, and stays so after a stop and a purge (others may count on it by then)."""
+"""What is set if it is not so already, and stays so after a stop; a purge puts back what was before (`former`)."""
+
+
+FOLLOWING = re.compile(r"net/ipv4/conf/(all/accept_redirects|[^/]+/forwarding)")
+"""What the kernel itself changes whenever forwarding is switched on or off: each interface forwards or does not, like
+the machine, and redirects are accepted where it does not."""
 
 
 @attrs.frozen
@@ -66,6 +72,11 @@ def review(values: Mapping[str, int], *, wan: str, on_link: bool, default_by_wan
         _refuse_silent_arp(values, wan)
     warnings = (*_reverse_path(values, wan, default_by_wan), *_table_size(values))
     return Review(tuple((key, value) for key, value in REQUIRED.items() if values[key] != value), warnings)
+
+
+def is_lost(key: str, value: int) -> bool:
+    """Whether a key of `FOLLOWING` is another by the time that forwarding was switched on and off again."""
+    return value != (1 if key.endswith("accept_redirects") else 0)
 
 
 def dotted(key: str) -> str:

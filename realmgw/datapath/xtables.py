@@ -10,6 +10,7 @@ Rules are written as `iptables -S` lists them, so that the two can be compared.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -118,6 +119,18 @@ def stands(listed: str, chain: Chain) -> bool:
     """Whether the listing of the chain's table holds the jump and the rules as they should be, and no others."""
     ours = [line for line in listed.splitlines() if line.startswith(f"-A {chain.name} ")]
     return has_jump(listed, chain) and ours == [*chain.lines[1:]]
+
+
+def is_foreign(listed: str, name: str) -> bool:
+    """Whether the listing of a table holds a chain of that name that is not ours.
+
+    A chain has no room for a comment: ours is known by its rules, which are all of the kinds made here, and by jumps to
+    it from PREROUTING alone. An empty one may be left of ours.
+    """
+    ours = re.compile(rf"-A {name} (-j NFQUEUE --queue-num \d+ --queue-bypass|-d \S+ -j MARKDNAT --set-xmark \S+)")
+    inside = [line for line in listed.splitlines() if line.startswith(f"-A {name} ")]
+    to_it = [line for line in listed.splitlines() if line.endswith((f" -j {name}", f" -g {name}"))]
+    return not all(map(ours.fullmatch, inside)) or to_it != _jumps(listed, name)
 
 
 def has_rules(listed: str) -> bool:

@@ -44,6 +44,7 @@ _NO_ADDRESS = {
     Reason.WITHDRAWN: "the host has gone",
     Reason.CLAIM_LIMIT: "too many clients are still expected",
     Reason.STOPPING: "the gateway is stopping",
+    Reason.DEGRADED: "the gateway can not carry flows at present",
 }
 
 
@@ -156,7 +157,7 @@ class Answers(abc.ABC):
         return self._refuse(query, outcome, asker, now=now)
 
     def _refuse(self, query: Query, reason: Reason, asker: Asker, *, now: float) -> bytes:
-        if not asker.tcp:
+        if not asker.tcp and reason is not Reason.DEGRADED:  # which lasts: the resolver had better ask another server
             self.counts.events[Count.SILENT] += 1
             return b""
         return self.error(query, Rcode.SERVFAIL, asker, now=now, error=no_address(reason))

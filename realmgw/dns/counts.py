@@ -31,7 +31,7 @@ class Count(enum.IntEnum):
     NOTAUTH = 9
     """Queries signed with a key that we do not know."""
     SERVFAIL = 10
-    """TCP queries refused for lack of an address, and faults."""
+    """TCP queries refused for lack of an address, all that are refused since flows can not be carried, and faults."""
     SILENT = 11
     """UDP queries refused for lack of an address, which get no answer: the resolver tries again."""
     WAITED = 12

@@ -57,4 +57,4 @@ def _beginnings(network: Network) -> Iterator[str]:
     groups = [packed[at] << 8 | packed[at + 1] for at in range(0, 16, 2)][: length // 16]
     if 0 in groups:  # where zeros are left out, depends on the rest of an address
         groups = groups[: groups.index(0)]
-    yield "".join(f"{group:x}:" for group in groups)
+    yield "".join(f"{group:x}:" for group in groups)[: None if len(groups) < 8 else -1]

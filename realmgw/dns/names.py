@@ -70,9 +70,11 @@ def _split(text: str) -> list[bytes]:
     if b"\\" not in octets:
         *labels, rest = octets.split(b".")
     else:
-        labels = _LABEL.findall(octets)
-        rest = octets[sum(len(label) + 1 for label in labels) :]
-        labels = [_ESCAPE.sub(_unescape, label) for label in labels]
+        labels, at = [], 0
+        while match := _LABEL.match(octets, at):  # `findall` would look again from each octet of the rest
+            labels.append(_ESCAPE.sub(_unescape, match[1]))
+            at = match.end()
+        rest = octets[at:]
     if rest or not labels:
         raise BadNameError(f"{text!r}: a name ends with a dot")
     return labels

@@ -16,6 +16,14 @@ def description() -> dict[str, Any]:
     """The whole document."""
     paths: dict[str, Any] = {
         "/openapi.json": {"get": _operation("description", "This document.", {"200": _json("It", {"type": "object"})})},
+        "/v1/status": {
+            "get": _operation(
+                "status",
+                "Which repository this is, and how it is.",
+                {"200": _json("It", _reference("status"))},
+                problems="400 401",
+            )
+        },
         "/v1/export": _export(),
         "/v1/import": _import(),
     }
@@ -106,7 +114,8 @@ def _export() -> dict[str, Any]:
         "get": _operation(
             "export",
             "All documents as JSON lines: a head, then the documents. With `since`, what changed after that version,"
-            " if it is remembered, with the value null for what was deleted; the head says which of both it is.",
+            " if it is remembered, with the value null for what was deleted; the head says which of both it is,"
+            " and the repository's identity.",
             {"200": lines, "304": _unchanged()},
             parameters=["since", "if_none_match", "prefer", "wait"],
             problems="400 401",
@@ -221,6 +230,18 @@ def _schemas() -> dict[str, Any]:
         "service": _service({}),
         "policy": {"type": "object", "description": "A policy."},
         "imported": _object({"version": _TEXT, "changed": number, "unchanged": number, "deleted": number}),
+        "status": _object(
+            {
+                "identity": {**_TEXT, "description": "Stays with the database; another repository has another."},
+                "version": _TEXT,
+                "documents": _object({kind.value: number for kind in Kind}),
+                "connections": _object(
+                    dict.fromkeys(
+                        ("known", "strangers", "accepted", "displaced", "late", "refused", "unauthorised"), number
+                    )
+                ),
+            }
+        ),
         "problem": _object(
             {
                 "type": _TEXT,

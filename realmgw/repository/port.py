@@ -11,16 +11,17 @@ from typing import IO, Any, ClassVar, cast
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import FileSender
-from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from realmgw.config import pointers
 from realmgw.errors import MalformedError
+from realmgw.repository.connections import Connections, Counts, client_of
 from realmgw.repository.refusals import PROBLEM_TYPE, RefusedError
 from realmgw.repository.tokens import Access, Tokens
 from realmgw.subscribers.documents import MAX_LINE
@@ -31,10 +32,16 @@ MAX_IMPORT = 512 * 2**20  # octets
 """The longest body of documents for exchange, from somebody who may write; every other body has at most MAX_LINE."""
 MAX_IGNORED = 16 * 2**20  # octets
 """How much of a body that is too long is read, and forgotten, so that its sender sees the answer."""
-MAX_CONNECTIONS = 200
-"""How many clients there may be at once; more are not answered."""
-IDLE_TIMEOUT = 60.0  # seconds
-"""How long a connection may be silent between and within requests."""
+HEAD_TIME = 10.0  # seconds
+"""How long the handshake and a request's head may take together, from the connection or the head's first octet on."""
+BODY_TIME = 30.0  # seconds
+"""How long a request's body may take."""
+IMPORT_TIME = 600.0  # seconds
+"""The same for documents for exchange, and how long a client may take to read an answer that is sent from a file."""
+IDLE_TIME = 60.0  # seconds
+"""How long a connection on which a token was shown may be silent between requests; others may for `HEAD_TIME`."""
+SILENCE = 60.0  # seconds
+"""So long nothing is logged of clients that are closed after something was: their number is told then."""
 
 _log = Logger()
 
@@ -60,13 +67,18 @@ def json_reply(status: HTTPStatus, value: object, *headers: tuple[str, str], med
 class BoundedRequest(Request):
     """A request whose body is refused when it is too long, before it is kept."""
 
+    channel: Channel
     site: RepositorySite
+    access = Access.NOTHING
+    has_place = False
     _room = MAX_LINE
 
     def gotLength(self, length: int | None) -> None:
         """The head was read: from now on the body comes, `length` octets long or until it ends."""
-        self.site = cast(Any, self.channel).site  # Twisted sets it after the body only
-        self._room = self.site.longest_body(self)
+        self.site = self.channel.site  # Twisted sets it after the body only
+        self.access = self.site.tokens.access(self.field("Authorization"))
+        self.has_place = self.channel.shows(self.access)
+        self._room = MAX_IMPORT if self.may_import else MAX_LINE
         super().gotLength(length if length is not None and length <= self._room else 0)  # type: ignore[no-untyped-call]  # Twisted does not say
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -77,6 +89,11 @@ class BoundedRequest(Request):
         elif self._room < -MAX_IGNORED:
             self.content = BytesIO()
             cast(Any, self.transport).abortConnection()
+
+    @property
+    def may_import(self) -> bool:
+        """Whether the body may be documents for exchange: by the head, so that strangers can not fill the disk."""
+        return media_type(self) == LINES_TYPE and self.access is Access.WRITE
 
     @property
     def too_long(self) -> bool:
@@ -93,56 +110,144 @@ class BoundedRequest(Request):
         self.responseHeaders.setRawHeaders(name, [value])
 
 
+class Channel(HTTPChannel):
+    """A connection, which has a place and a deadline for whatever its client does next.
+
+    Attributes:
+        client: Who that is, for the places.
+    """
+
+    site: RepositorySite
+    client = ""
+    _timer: Any = None
+    _is_idle = False
+
+    def connectionMade(self) -> None:
+        """Somebody has connected; with TLS, the handshake is still to come."""
+        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self.client = client_of(getattr(self.getPeer(), "host", None))  # type: ignore[no-untyped-call]  # Twisted
+        self.site.arrived(self)
+        self.within(HEAD_TIME)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Something came; between requests, it is the beginning of one."""
+        if self._is_idle:
+            self._is_idle = False
+            self.within(HEAD_TIME)
+        super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def allHeadersReceived(self) -> None:
+        """The head of a request is over."""
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self.within(IMPORT_TIME if self.requests[-1].may_import else BODY_TIME)
+
+    def allContentReceived(self) -> None:
+        """The body is over as well: now it is on us."""
+        self.within(None)
+        super().allContentReceived()  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def requestDone(self, request: Request) -> None:
+        """An answer was handed over; the next request may be there already."""
+        self._is_idle = True
+        self.within(IDLE_TIME if self in self.site.connections else HEAD_TIME)
+        super().requestDone(request)  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection has ended."""
+        self.within(None)
+        self.site.gone(self)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def shows(self, access: Access) -> bool:
+        """A request shows what its client may do.
+
+        Returns:
+            Whether there is a place for him.
+        """
+        if access is not Access.NOTHING:
+            return self.site.connections.know(self, self.client)
+        if self in self.site.connections:
+            self.site.arrived(self)
+        return True
+
+    def within(self, seconds: float | None) -> None:
+        """From now on the client has so long for what comes next; None: as long as it takes us."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.site.reactor.callLater(seconds, self.site.is_late, self)
+
+
 class RepositorySite(Site):
     """The HTTP server's factory.
 
     Args:
         root: What is served.
         tokens: Who may do what.
+        reactor: Twisted's.
+
+    Attributes:
+        counts: What happened to connections.
+        connections: Who has a place.
     """
 
     noisy = False
     displayTracebacks = False  # noqa: N815 - Twisted's name
+    protocol = Channel  # type: ignore[assignment]  # without HTTP/2, whose streams would have no deadlines
 
-    def __init__(self, root: Resource, tokens: Tokens) -> None:
-        super().__init__(root, requestFactory=BoundedRequest, timeout=IDLE_TIMEOUT)  # type: ignore[no-untyped-call]  # Twisted does not say
+    def __init__(self, root: Resource, tokens: Tokens, reactor: Any = None) -> None:
+        super().__init__(root, requestFactory=BoundedRequest, timeout=None, reactor=reactor)  # type: ignore[no-untyped-call]  # Twisted does not say
         self.tokens = tokens
+        self.counts = Counts()
+        self.connections = Connections()
+        self._open: set[Channel] = set()
+        self._silent_until = 0.0
+        self._unsaid = 0
 
-    def longest_body(self, request: BoundedRequest) -> int:
-        """How many octets the body of a request may have, by its head."""
-        is_lines = media_type(request) == LINES_TYPE
-        return MAX_IMPORT if is_lines and self.access(request) is Access.WRITE else MAX_LINE
+    def arrived(self, channel: Channel) -> None:
+        """Gives somebody a place among strangers."""
+        self.counts.accepted += channel not in self._open
+        self._open.add(channel)
+        out = self.connections.arrive(channel, channel.client)
+        if isinstance(out, Channel):
+            self.counts.displaced += 1
+            self._close(out, "another one came, and all places without a token are taken")
 
-    def access(self, request: BoundedRequest) -> Access:
-        """What a request may do."""
-        return self.tokens.access(request.field("Authorization"))
+    def is_late(self, channel: Channel) -> None:
+        """Closes the connection of somebody who takes too long."""
+        self.counts.late += 1
+        self._close(channel, "it took too long")
+
+    def gone(self, channel: Channel) -> None:
+        """A connection has ended."""
+        self._open.discard(channel)
+        self.connections.leave(channel)
+
+    def stopFactory(self) -> None:
+        """The port is closed: so are the connections, on some of which somebody waits for a change."""
+        super().stopFactory()
+        for channel in tuple(self._open):
+            cast(Any, channel.transport).abortConnection()
 
     def log(self, request: object) -> None:
         """No access log of Twisted's: who asks often is in nobody's interest."""
+
+    def _close(self, channel: Channel, why: str) -> None:
+        cast(Any, channel.transport).abortConnection()
+        self._unsaid += 1
+        if self.reactor.seconds() >= self._silent_until:
+            who = channel.client or "the socket"
+            _log.warn(
+                "a connection of {who} was closed: {why} ({count} since last told)",
+                who=who,
+                why=why,
+                count=self._unsaid,
+            )
+            self._silent_until, self._unsaid = self.reactor.seconds() + SILENCE, 0
 
 
 def media_type(request: BoundedRequest) -> str:
     """The media type of the request's body, without parameters."""
     return (request.field("Content-Type") or "").partition(";")[0].strip().lower()
-
-
-class LimitedFactory(WrappingFactory):
-    """Another factory, for no more than `MAX_CONNECTIONS` connections at once."""
-
-    noisy = False
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A new connection; None, which closes it, when there are enough."""
-        if len(self.protocols) >= MAX_CONNECTIONS:
-            _log.warn("{limit} connections are open: another one was closed", limit=MAX_CONNECTIONS)
-            return None
-        return super().buildProtocol(addr)
-
-    def doStop(self) -> None:
-        """The port is closed: so are the connections, on some of which somebody waits for a change."""
-        super().doStop()  # type: ignore[no-untyped-call]  # Twisted does not say
-        for connection in tuple(self.protocols):
-            cast(Any, connection).transport.abortConnection()
 
 
 class Leaf(Resource):
@@ -183,18 +288,27 @@ class Leaf(Resource):
         if method not in self.allowed:
             request.answer_field("Allow", ", ".join(self.allowed))
             raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"write one of {', '.join(self.allowed)}")
-        access = request.site.access(request)
-        if access < self.allowed[method]:
-            request.answer_field("WWW-Authenticate", 'Bearer realm="realmgw-repository"')
-            unknown = access is Access.NOTHING
-            raise RefusedError(
-                HTTPStatus.UNAUTHORIZED if unknown else HTTPStatus.FORBIDDEN,
-                "write Authorization: Bearer, with a token that is known" if unknown else "this token is for reading",
-            )
+        if request.access < self.allowed[method]:
+            raise _unauthorised(request)
+        if not request.has_place:
+            request.site.counts.refused += 1
+            request.answer_field("Retry-After", str(int(SILENCE)))
+            request.answer_field("Connection", "close")
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open: use fewer")
         if request.too_long:
             request.answer_field("Connection", "close")
             raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long: write less at once")
         return self.reply(method, request)
+
+
+def _unauthorised(request: BoundedRequest) -> RefusedError:
+    """The refusal of what the client may not do."""
+    request.site.counts.unauthorised += 1
+    request.answer_field("WWW-Authenticate", 'Bearer realm="realmgw-repository"')
+    if request.access is Access.NOTHING:
+        text = "write Authorization: Bearer, with a token that is known"
+        return RefusedError(HTTPStatus.UNAUTHORIZED, text)
+    return RefusedError(HTTPStatus.FORBIDDEN, "this token is for reading")
 
 
 class Missing(Leaf):
@@ -267,6 +381,7 @@ def _send(reply: Reply, request: BoundedRequest) -> Deferred[None] | None:
 @inlineCallbacks
 def _send_file(file: IO[bytes], request: BoundedRequest) -> Any:
     """Sends a file as fast as the client reads; cancelled when he goes."""
+    request.channel.within(IMPORT_TIME)
     try:
         yield cast(Any, FileSender()).beginFileTransfer(file, request)
         request.finish()  # type: ignore[no-untyped-call]  # Twisted does not say

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
@@ -10,6 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any, ClassVar, cast
 from urllib.parse import quote
 
+import attrs
 from twisted.internet.defer import inlineCallbacks
 from twisted.web.resource import Resource
 
@@ -36,7 +36,6 @@ MAX_IN_MEMORY = 2**20  # octets
 PATCH_TYPE = "application/merge-patch+json"
 """The media type of RFC 7396."""
 
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _READ_AND_WRITE = {"GET": Access.READ, "PUT": Access.WRITE, "PATCH": Access.WRITE, "DELETE": Access.WRITE}
 
 
@@ -49,6 +48,7 @@ def root(documents: StoreService) -> Resource:
     top, versioned = _Branch(), _Branch()
     top.putChild(b"openapi.json", _Description())
     top.putChild(b"v1", versioned)
+    versioned.putChild(b"status", _Status(documents))
     for kind in Kind:
         versioned.putChild(kind.value.encode(), _Collection(documents, kind))
     versioned.putChild(b"export", _Export(documents))
@@ -74,6 +74,26 @@ class _Description(Leaf):
     def reply(self, method: str, request: BoundedRequest) -> Reply:
         del method, request
         return json_reply(HTTPStatus.OK, description())
+
+
+class _Status(Leaf):
+    """/v1/status: which repository this is, and how it is."""
+
+    allowed: ClassVar[Mapping[str, Access]] = {"GET": Access.READ}
+
+    def __init__(self, documents: StoreService) -> None:
+        super().__init__()
+        self._documents = documents
+
+    @inlineCallbacks
+    def reply(self, method: str, request: BoundedRequest) -> Any:
+        del method
+        _arguments(request)
+        counted = yield self._documents.read(store.count)
+        connections, counts = request.site.connections, request.site.counts
+        places = {"known": connections.known, "strangers": connections.strangers, **attrs.asdict(counts)}
+        value = {"identity": self._documents.identity, "version": self._documents.version, "connections": places}
+        return json_reply(HTTPStatus.OK, {**value, "documents": counted})
 
 
 class _Stored(Leaf):
@@ -287,5 +307,9 @@ def _patience(request: BoundedRequest) -> int:
     given = (request.args or {}).get(b"wait")
     if given:
         return _number({"wait": given[0].decode(errors="replace")}, "wait", 1, MAX_WAIT)
-    match = _WAIT.search(request.field("Prefer") or "")
-    return min(int(match[1]), MAX_WAIT) if match else 0
+    for each in (request.field("Prefer") or "").replace(";", ",").split(","):
+        name, _, text = (part.strip() for part in each.partition("="))
+        seconds = text.removeprefix('"').removesuffix('"')
+        if name.lower() == "wait" and seconds.isascii() and seconds.isdigit() and len(seconds) < 10:
+            return min(int(seconds), MAX_WAIT)
+    return 0

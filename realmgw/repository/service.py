@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 from twisted.application.service import Service
 from twisted.enterprise.adbapi import ConnectionPool
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
+from realmgw.config import disk
+from realmgw.config.disk import Hold
 from realmgw.errors import PlatformError
 from realmgw.repository import store
+from realmgw.repository.store import EmptyError
+from realmgw.subscribers.documents import MAX_IDENTITY
 
+FOLDER_MODE = 0o700
+"""Of the database's folder, when it is made here."""
+FILE_MODE = 0o600
+"""Of the database, when it is made here."""
 READERS = 4
 """How many transactions read at the same time."""
 
@@ -25,17 +36,24 @@ _T = TypeVar("_T")
 class StoreService(Service):
     """The documents' database while it is open.
 
+    A file beside the database keeps its identity. Where that is and the database is not, something was lost, and no
+    new database is made in its place.
+
     Attributes:
+        identity: The repository's; empty before the start.
         version: The present version; empty before the start.
     """
 
     name = "repository store"
 
     def __init__(self, path: Path, clock: IReactorTime) -> None:
-        """Takes the database's file, which is made at the start when there is none, and the reactor."""
-        self.version = ""
+        """Takes the database's file, which is made at the start where there never was one, and the reactor."""
+        self.identity = self.version = ""
+        self._mark = path.with_name(f"{path.name}.identity")
+        self._hold = Hold(path.with_name(f"{path.name}.held"), f"the database {path}")
         self._path = path
         self._clock = clock
+        self._inode = 0
         self._writer: Any = None
         self._readers: Any = None
         self._waiting: set[Deferred[None]] = set()
@@ -44,19 +62,38 @@ class StoreService(Service):
         """Opens the database.
 
         Returns:
-            Fires when it can be used; fails with PlatformError when it can not.
+            Fires when it can be used; fails with PlatformError when it can not, and all is as it was.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        started: Deferred[None] = maybeDeferred(self._start)
+        return started.addErrback(self._undo)
+
+    def _start(self) -> Deferred[None]:
+        make_folder(self._path.parent, FOLDER_MODE)
+        self._hold.take()
+        marked = self._marked()
+        try:
+            self._inode = self._found(marked)
+        except OSError as error:
+            raise PlatformError(f"{self._path} can not be used as the database: {error.strerror}") from None
         self._writer = self._pool("writer", 1)
         self._readers = self._pool("readers", READERS)
-        return self._open()
+        return self._open(marked)
+
+    def _undo(self, failure: Failure) -> Failure:
+        self.stopService()
+        return failure
 
     def stopService(self) -> None:
         """Closes the database, after what is under way; whoever waits for a version is told that there is none."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        if self.running:
+            super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._wake()
         for pool in (self._writer, self._readers):
-            pool.close()
+            if pool is not None:
+                pool.close()
+        self._writer = self._readers = None
+        self._hold.release()
 
     def read(
         self, function: Callable[Concatenate[store.Cursor, _P], _T], *args: _P.args, **kwargs: _P.kwargs
@@ -66,7 +103,7 @@ class StoreService(Service):
         Returns:
             Fires with what it returns, or fails with what it raises, or with sqlite3.Error.
         """
-        done: Deferred[_T] = self._readers.runInteraction(_within, "BEGIN", function, *args, **kwargs)
+        done: Deferred[_T] = self._readers.runInteraction(self._within, "BEGIN", function, *args, **kwargs)
         return done
 
     def write(
@@ -79,7 +116,7 @@ class StoreService(Service):
             then nothing has changed. To cancel it does not stop the transaction.
         """
         run = self._writer.runInteraction
-        done = run(_within, "BEGIN IMMEDIATE", _with_version, function, *args, **kwargs)
+        done = run(self._within, "BEGIN IMMEDIATE", _with_version, function, *args, **kwargs)
         result: Deferred[_T] = Deferred()
         done.addCallback(self._committed).chainDeferred(result)
         return result
@@ -112,7 +149,8 @@ class StoreService(Service):
     def _pool(self, name: str, size: int) -> Any:
         return ConnectionPool(  # type: ignore[no-untyped-call]  # Twisted does not say
             "sqlite3",
-            str(self._path),
+            f"file:{quote(str(self._path.absolute()))}?mode=rw",  # what was removed is not made again
+            uri=True,
             isolation_level=None,  # transactions begin where we say so
             check_same_thread=False,  # the pool closes connections from another thread than it opens them in
             cp_min=1,
@@ -124,11 +162,49 @@ class StoreService(Service):
         )
 
     @inlineCallbacks
-    def _open(self) -> Any:
+    def _open(self, marked: str) -> Any:
         try:
-            yield self.write(store.create)
+            self.identity = yield self.write(store.create, begins=not marked)
         except sqlite3.Error as error:
             raise PlatformError(f"{self._path} can not be used as the database: {error}") from error
+        except EmptyError:
+            raise self._lost(marked) from None
+        if self.identity != marked:
+            disk.write(self._mark, f"{self.identity}\n".encode())
+
+    def _found(self, marked: str) -> int:
+        """The number of the database's file, which is made where there never was one."""
+        if not self._path.exists():
+            if marked:
+                raise self._lost(marked)
+            self._path.touch(mode=FILE_MODE)
+        if not self._path.is_file():
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return self._path.stat().st_ino
+
+    def _marked(self) -> str:
+        """The identity of the database that was here the last time; empty if there never was one."""
+        try:
+            return disk.read(self._mark, MAX_IDENTITY).decode().strip()
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError) as error:
+            raise PlatformError(f"{self._mark} can not be read: {error}") from None
+
+    def _lost(self, marked: str) -> PlatformError:
+        return PlatformError(
+            f"the database {self._path} is gone or empty, and it was the one of repository {marked}: put a copy of it"
+            f" back; or, to begin anew with nothing, remove {self._mark}"
+        )
+
+    def _within(
+        self, transaction: store.Cursor, begin: str, function: Callable[..., _T], *args: Any, **kwargs: Any
+    ) -> _T:
+        """Begins the transaction, which adbapi commits, or rolls back when something is raised. In a thread."""
+        if not (self._path.exists() and self._path.stat().st_ino == self._inode):
+            raise sqlite3.OperationalError(f"{self._path} was removed or exchanged while it is in use")
+        transaction.execute(begin)
+        return function(transaction, *args, **kwargs)
 
     def _wake(self) -> None:
         for waiting in tuple(self._waiting):
@@ -139,10 +215,22 @@ class StoreService(Service):
         waiting.callback(None)
 
 
-def _within(transaction: store.Cursor, begin: str, function: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
-    """Begins the transaction, which adbapi commits, or rolls back when something is raised."""
-    transaction.execute(begin)
-    return function(transaction, *args, **kwargs)
+def make_folder(path: Path, mode: int) -> None:
+    """Makes a folder, and those above it, where they are missing.
+
+    Args:
+        path: The folder.
+        mode: Its own, whatever the process's umask is.
+
+    Raises:
+        PlatformError: That is not possible.
+    """
+    try:
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            path.chmod(mode)
+    except OSError as error:
+        raise PlatformError(f"the folder {path} can not be made: {error.strerror}") from error
 
 
 def _with_version(cursor: store.Cursor, function: Callable[..., _T], *args: Any, **kwargs: Any) -> tuple[_T, str]:

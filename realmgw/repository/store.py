@@ -3,6 +3,9 @@
 Every write that changes something makes a new version, `number-token`. The token is chosen at random, so that after the
 database was put back from a backup a version of before is not mistaken for one of now. Deleted documents leave a row
 without a value, so that it can be told what changed since a version; versions are remembered `RETAINED` writes long.
+
+The database has an identity, which stays with it for good: a backup that was put back is the same repository, a new
+database is another one.
 """
 
 from __future__ import annotations
@@ -26,10 +29,8 @@ from realmgw.subscribers.snapshot import service_names
 
 RETAINED = 10_000
 """How many versions back it can be told what changed since."""
-FORMAT = 1
-"""Of the database, in its `user_version`."""
 
-_TABLES = (
+_DOCUMENTS = (
     """CREATE TABLE document (
         kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, value TEXT,
         PRIMARY KEY (kind, name)) WITHOUT ROWID""",
@@ -39,8 +40,14 @@ _TABLES = (
     "CREATE INDEX claim_by_owner ON claim (owner)",
     "CREATE TABLE change (version INTEGER NOT NULL PRIMARY KEY, token TEXT NOT NULL)",
     "INSERT INTO change VALUES (0, lower(hex(randomblob(8))))",
-    f"PRAGMA user_version = {FORMAT}",
 )
+_IDENTITY = (
+    "CREATE TABLE repository (identity TEXT NOT NULL)",
+    "INSERT INTO repository VALUES (lower(hex(randomblob(16))))",
+)
+_STEPS = (_DOCUMENTS, _IDENTITY)
+FORMAT = len(_STEPS)
+"""Of the database, in its `user_version`; each step leads from one format to the next."""
 UPSERT = (
     "INSERT INTO document VALUES (?, ?, ?, ?)"
     " ON CONFLICT (kind, name) DO UPDATE SET version = excluded.version, value = excluded.value"
@@ -49,6 +56,10 @@ UPSERT = (
 
 Cursor = Any
 """A cursor of sqlite3, or of an adbapi transaction around one."""
+
+
+class EmptyError(PlatformError):
+    """There are no tables in a database that must have some."""
 
 
 @attrs.frozen
@@ -74,22 +85,42 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
-def create(cursor: Cursor) -> str:
-    """Makes the tables where there are none.
+def create(cursor: Cursor, *, begins: bool = True) -> str:
+    """Makes the tables that are missing.
+
+    Args:
+        cursor: Of a transaction.
+        begins: An empty database may become a new repository.
 
     Returns:
-        The present version.
+        The repository's identity.
 
     Raises:
-        PlatformError: The database was made by another version of this program.
+        PlatformError: The database was made by a later version of this program.
+        EmptyError: It has no tables, and is not to begin.
     """
     [(found,)] = cursor.execute("PRAGMA user_version").fetchall()
-    if found == 0:
-        for statement in _TABLES:
+    if found > FORMAT:
+        raise PlatformError(f"the database has format {found}, and this program knows those up to {FORMAT}")
+    if found == 0 and not begins:
+        raise EmptyError("the database is empty")
+    for statements in _STEPS[found:]:
+        for statement in statements:
             cursor.execute(statement)
-    elif found != FORMAT:
-        raise PlatformError(f"the database has format {found}, and this program knows format {FORMAT} only")
-    return version(cursor)
+    cursor.execute(f"PRAGMA user_version = {FORMAT}")
+    return identity(cursor)
+
+
+def identity(cursor: Cursor) -> str:
+    """What tells this repository from every other one."""
+    [(text,)] = cursor.execute("SELECT identity FROM repository").fetchall()
+    return str(text)
+
+
+def count(cursor: Cursor) -> dict[str, int]:
+    """How many documents there are, by kind."""
+    query = "SELECT kind, count(*) FROM document WHERE value IS NOT NULL GROUP BY kind"
+    return {kind.value: 0 for kind in Kind} | dict(cursor.execute(query).fetchall())
 
 
 def version(cursor: Cursor) -> str:
@@ -133,8 +164,8 @@ def export(cursor: Cursor, since: str | None) -> tuple[Head, Iterator[bytes]]:
     number = _number(cursor, since)
     where = "value IS NOT NULL" if number is None else "version > ?"
     parameters = () if number is None else (number,)
-    [(count,)] = cursor.execute(f"SELECT count(*) FROM document WHERE {where}", parameters).fetchall()  # noqa: S608 - ours
-    head = Head(version(cursor), since if number is not None else None, count)
+    [(announced,)] = cursor.execute(f"SELECT count(*) FROM document WHERE {where}", parameters).fetchall()  # noqa: S608 - ours
+    head = Head(version(cursor), since if number is not None else None, announced, identity(cursor))
     query = f"SELECT kind, name, ifnull(value, 'null') FROM document WHERE {where} ORDER BY kind, name"  # noqa: S608 - ours
     return head, _lines(cursor, query, parameters)
 
@@ -241,11 +272,11 @@ def checked(kind: Kind, name: str, value: object, shapes: Shapes | None = None) 
         RefusedError: It is not acceptable.
     """
     entry, faults = subscriber(name, value, shapes) if kind is Kind.SUBSCRIBER else (None, policy(value))
-    text = pointers.encode(value)
-    if len(text.encode()) > MAX_VALUE:
-        faults = (Fault("", f"longer than {MAX_VALUE} octets"),)
     if faults:
         raise invalid(faults)
+    text = pointers.encode(value)  # it is not nested too deep for that
+    if len(text.encode()) > MAX_VALUE:
+        raise invalid([Fault("", f"longer than {MAX_VALUE} octets")])
     return text, entry
 
 

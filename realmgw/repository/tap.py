@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import attrs
 from OpenSSL import SSL, crypto
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
@@ -18,18 +17,18 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from realmgw.config.addresses import endpoint
+from realmgw.config.disk import Hold, read
 from realmgw.config.settings import Endpoint
+from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import Logged
-from realmgw.repository.port import LimitedFactory, RepositorySite
+from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
-from realmgw.repository.service import StoreService
+from realmgw.repository.service import StoreService, make_folder
 from realmgw.repository.tokens import Tokens, read_token
 
 DATABASE = "/var/lib/realmgw-repository/repository.sqlite"
@@ -38,10 +37,16 @@ SOCKET = "/run/realmgw-repository/http.sock"
 """Where the server listens, when the command line does not say."""
 PORT = 8082
 """Where it listens at an address without a port."""
+SOCKET_FOLDER_MODE = 0o750
+"""Of the socket's folder, when it is made here: the same may enter it."""
 SOCKET_MODE = 0o660
 """Who may connect to a unix socket: the user and the group of the process."""
 
 _log = Logger()
+MAX_PEM = 2**20  # octets
+"""The longest file with certificates, or a key."""
+
+_ACCESS = {"to write": "token", "to read": "read-token"}
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -49,7 +54,7 @@ class Options(UsageOptions):
     """Command line of `twistd realmgw-repository`."""
 
     optParameters: list[Any] = [  # noqa: N815, RUF012 - Twisted reads it so
-        ("database", "d", DATABASE, "The SQLite database; it is made when there is none."),
+        ("database", "d", DATABASE, "The SQLite database; it is made where there never was one."),
         ("listen", "l", SOCKET, "A unix socket's path, or ADDRESS or ADDRESS:PORT."),
         ("token", None, None, "File with the token of those who may read and write; a must at an address."),
         ("read-token", None, None, "File with the token of those who may only read, as the gateways."),
@@ -57,7 +62,12 @@ class Options(UsageOptions):
         ("key", None, None, "File (PEM) with the certificate's key; a must where others than this machine connect."),
     ]
 
+    def postOptions(self) -> None:
+        """See `regard_pid_file`."""
+        regard_pid_file(self)
 
+
+@refusing("the repository")
 def make_service(options: Options) -> IService:
     """Make the server.
 
@@ -68,18 +78,24 @@ def make_service(options: Options) -> IService:
         The service; nothing is opened or bound yet.
 
     Raises:
-        UsageError: The options do not fit together, or a file can not be used.
+        SystemExit: The options do not fit together, or a file can not be used.
     """
     try:
-        server = compose(options, _reactor())
+        reactor = _reactor()
+        server = compose(options, reactor, ProcessService("the repository", options, reactor))
         server.log = Log(options.parent)
-    except (PlatformError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    except ValueError as error:
+        raise PlatformError(str(error)) from error
     return server
 
 
-def compose(options: Options, reactor: Any) -> RepositoryServer:
+def compose(options: Options, reactor: Any, process: ProcessService) -> RepositoryServer:
     """Put the server together.
+
+    Args:
+        options: The parsed command line.
+        reactor: Runs it.
+        process: What it runs in.
 
     Raises:
         PlatformError: A file can not be used.
@@ -102,9 +118,28 @@ def compose(options: Options, reactor: Any) -> RepositoryServer:
         if tls is None and not ip_address(str(place.address)).is_loopback:
             raise ValueError("tokens would cross the network in the clear: write --certificate and --key")
     documents = StoreService(Path(options["database"]), reactor)
-    factory = LimitedFactory(RepositorySite(root(documents), tokens))  # type: ignore[no-untyped-call]  # Twisted
+    factory = RepositorySite(root(documents), tokens, reactor)
     listen = partial(_listen, reactor, place, factory, tls)
-    return RepositoryServer(documents, listen, partial(_give_up, reactor))
+    socket = place if isinstance(place, Path) else None
+    secrets = [path for name, path in given.items() if name != "certificate"]
+    return RepositoryServer(documents, listen, socket, Terms(_terms(place, tokens, given), _open(secrets)), process)
+
+
+def _open(secrets: Iterable[Path]) -> list[str]:
+    """What everybody may read and should not."""
+    return [
+        f"{path} can be read by everybody on this machine: chmod 640 {path}"
+        for path in secrets
+        if path.stat().st_mode & stat.S_IROTH
+    ]
+
+
+def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:
+    """Where the server listens and who may do what, for the log."""
+    if tokens.write is None and tokens.read is None:
+        return f"at {place}, where everybody who may open it may read and write"
+    needs = [f"{what} needs the token in {given[key]}" for what, key in _ACCESS.items() if key in given]
+    return f"at {place}; {', '.join(needs)}"
 
 
 def where(text: str) -> Path | Endpoint:
@@ -123,30 +158,54 @@ def tls_options(certificate: Path, key: Path) -> CertificateOptions:
         PlatformError: One of the files can not be used.
     """
     try:
-        first, *issuers = [_BEGIN + text for text in certificate.read_bytes().split(_BEGIN)[1:]]
+        first, *issuers = [_BEGIN + text for text in read(certificate, MAX_PEM).split(_BEGIN)[1:]]
         options = CertificateOptions(
-            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, key.read_bytes()),
+            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, read(key, MAX_PEM)),
             certificate=crypto.load_certificate(crypto.FILETYPE_PEM, first),
             extraCertChain=[crypto.load_certificate(crypto.FILETYPE_PEM, text) for text in issuers],
             raiseMinimumTo=TLSVersion.TLSv1_2,
         )
         options.getContext()  # finds out whether they belong together
     except (OSError, ValueError, crypto.Error, SSL.Error) as error:
-        raise PlatformError(f"{certificate} with {key} can not be used for TLS: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise PlatformError(f"{certificate} with {key} can not be used for TLS: {why}") from error
     return options
 
 
 def _listen(
-    reactor: Any, place: Path | Endpoint, factory: LimitedFactory, tls: CertificateOptions | None
+    reactor: Any, place: Path | Endpoint, factory: RepositorySite, tls: CertificateOptions | None
 ) -> IListeningPort:
     port: IListeningPort
     if isinstance(place, Path):
-        port = reactor.listenUNIX(str(place), factory, mode=SOCKET_MODE, wantPID=True)
+        port = _listen_at(reactor, place, factory)
     elif tls is None:
         port = reactor.listenTCP(place.port, factory, interface=str(place.address))
     else:
         port = reactor.listenSSL(place.port, factory, tls, interface=str(place.address))
     return port
+
+
+def _listen_at(reactor: Any, path: Path, factory: RepositorySite) -> IListeningPort:
+    """Listens at a unix socket that we hold; what is there was left behind by a process that did not stop."""
+    try:
+        if path.is_socket():
+            path.unlink()
+        elif path.exists():
+            raise PlatformError(f"{path} is no socket: remove it, or listen elsewhere")
+        port: IListeningPort = reactor.listenUNIX(str(path), factory, mode=SOCKET_MODE)
+    except OSError as error:
+        raise PlatformError(f"{path} can not be made: {error.strerror}") from None
+    return port
+
+
+@attrs.frozen
+class Terms:
+    """What the log says at the start."""
+
+    access: str
+    """Where the server listens, and who may do what."""
+    warnings: list[str]
+    """What somebody should look at."""
 
 
 class RepositoryServer(Logged):
@@ -155,7 +214,9 @@ class RepositoryServer(Logged):
     Args:
         documents: The database.
         listen: Begins to listen.
-        failed: Called when the server can not start.
+        socket: The path of the unix socket that it listens at; None: it listens at an address.
+        terms: What the log says at the start.
+        process: What it runs in.
 
     Attributes:
         documents: The database.
@@ -165,12 +226,20 @@ class RepositoryServer(Logged):
     name = "repository"
 
     def __init__(
-        self, documents: StoreService, listen: Callable[[], IListeningPort], failed: Callable[[Failure], None]
+        self,
+        documents: StoreService,
+        listen: Callable[[], IListeningPort],
+        socket: Path | None,
+        terms: Terms,
+        process: ProcessService,
     ) -> None:
         self.port: IListeningPort | None = None
         self.documents = documents
         self._listen = listen
-        self._failed = failed
+        self._socket = socket
+        self._hold: Hold | None = None
+        self._terms = terms
+        self._process = process
 
     def startService(self) -> Deferred[None]:
         """Open the database, then listen.
@@ -179,17 +248,29 @@ class RepositoryServer(Logged):
             Fires when clients are served; when that is not possible, it is told why.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self._process.startService()
         started: Deferred[None] = self._start()
-        return started.addErrback(self._failed)
+        return started.addCallbacks(lambda _: self._process.serves(), self._process.fail)
 
     @inlineCallbacks
     def _start(self) -> Any:
         yield self.documents.startService()
+        if self._socket is not None:
+            make_folder(self._socket.parent, SOCKET_FOLDER_MODE)
+            self._hold = Hold(self._socket.with_name(f"{self._socket.name}.held"), f"the socket {self._socket}")
+            self._hold.take()
         try:
             self.port = self._listen()
         except CannotListenError as error:
             raise PlatformError(f"nothing can listen there: {error}") from error
-        _log.info("the repository is at version {version}", version=self.documents.version)
+        _log.info(
+            "repository {identity} is at version {version}, and listens {terms}",
+            identity=self.documents.identity,
+            version=self.documents.version,
+            terms=self._terms.access,
+        )
+        for warning in self._terms.warnings:
+            _log.warn("{warning}", warning=warning)
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -202,24 +283,10 @@ class RepositoryServer(Logged):
         port, self.port = self.port, None
         if port is not None:
             yield maybeDeferred(port.stopListening)
+        if self._hold is not None:
+            self._hold.release()
         yield maybeDeferred(self.documents.stopService)
-
-
-def _give_up(reactor: Any, failure: Failure) -> None:
-    """Say why the server can not start, and end the process with status 1."""
-    if isinstance(failure.value, PlatformError):
-        _log.critical("the repository can not start: {reason}", reason=failure.getErrorMessage())
-    else:
-        _log.failure("the repository can not start", failure)
-    atexit.register(_exit_failed)
-    reactor.callWhenRunning(reactor.stop)
-
-
-def _exit_failed() -> None:
-    """End with status 1: twistd itself knows none but 0 once the reactor has run."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+        self._process.stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
 
 
 def _reactor() -> Any:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import attrs
 
+from realmgw.config.disk import read
 from realmgw.errors import PlatformError
+
+MAX_TOKEN = 2**12  # octets
+"""The longest file with a token."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")
 
@@ -51,9 +55,13 @@ def read_token(path: Path) -> str:
         PlatformError: There is none, and what to do.
     """
     try:
-        text = path.read_text().strip()
+        text = read(path, MAX_TOKEN).decode().strip()
     except (OSError, ValueError) as error:
-        raise PlatformError(f"{path} can not be read as a token: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise PlatformError(f"{path} can not be read as a token: {why}") from error
     if _TOKEN.fullmatch(text) is None:
-        raise PlatformError(f"{path} holds no token: write one line of at least 16 letters, digits, or any of ._~+/-")
+        raise PlatformError(
+            f"{path} holds no token: write one line of at least 16 letters, digits, or any of ._~+/-, with"
+            " `openssl rand -hex 24` for example"
+        )
     return text

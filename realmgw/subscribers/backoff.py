@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FIRST = 1.0  # seconds
-"""The delay after the first failure."""
+"""The delay after the first failure, unless another one is said."""
 
 
 class Backoff:
@@ -14,12 +14,14 @@ class Backoff:
     Args:
         most: The longest delay, in seconds.
         random: Gives numbers from 0 to below 1.
+        first: The bound of the first delay, in seconds.
     """
 
-    def __init__(self, most: float, random: Callable[[], float]) -> None:
+    def __init__(self, most: float, random: Callable[[], float], first: float = FIRST) -> None:
         self._most = most
         self._random = random
-        self._next = min(FIRST, most)
+        self._first = min(first, most)
+        self._next = self._first
 
     def failed(self) -> float:
         """The delay after one more failure, in seconds: from half of the present bound to all of it."""
@@ -28,4 +30,4 @@ class Backoff:
 
     def succeeded(self) -> None:
         """Begins anew."""
-        self._next = min(FIRST, self._most)
+        self._next = self._first

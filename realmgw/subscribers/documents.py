@@ -3,9 +3,9 @@
 A subscriber document is what stands under the host's name in a subscriber file, in either style. It is kept under that
 name, absolute and in lower case. A policy document is what stands in a policy file.
 
-The form for exchange is JSON lines: a head, `{"format": 1, "version": V, "since": S, "count": N}`, and N documents,
-`{"kind": ..., "name": ..., "value": ...}`. With `since` null they are everything that there is at version V; otherwise
-they are what changed after version S, and a document that was deleted has the value null.
+The form for exchange is JSON lines: a head, `{"format": 1, "version": V, "since": S, "count": N, "identity": I}`, and N
+documents, `{"kind": ..., "name": ..., "value": ...}`. With `since` null they are everything that there is at version V;
+otherwise they are what changed after version S, and a document that was deleted has the value null.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
@@ -31,6 +31,10 @@ MAX_VALUE = 63 * 2**10  # octets
 """The longest document, as JSON text."""
 MAX_LINE = 64 * 2**10  # octets
 """The longest line: a document with its kind and name."""
+MAX_SAID = 500
+"""How many characters of what a repository says is wrong are told."""
+MAX_IDENTITY = 128
+"""How many characters the identity of a repository may have."""
 
 _FLOW = json.JSONEncoder(ensure_ascii=False)
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -63,6 +67,8 @@ class Head:
     """The version from which they lead to it; None when they are everything."""
     count: int
     """How many there are."""
+    identity: str = ""
+    """Of the repository: another one has another; empty when the lines do not say."""
 
 
 @attrs.frozen(eq=False)
@@ -116,7 +122,7 @@ def subscriber(name: str, value: object, shapes: Shapes | None = None) -> tuple[
     found = entries(root, problems)
     if problems.found:
         # The first two nodes are what the document was wrapped in for the schema: the mapping, and its only member.
-        return None, tuple(Fault(pointers.pointer(value, max(line - 1, 1)), text) for line, _, text in problems.found)
+        return None, _faults(value, [(max(line - 1, 1), text) for line, _, text in problems.found])
     [entry] = found
     if entry.name != name:
         return None, (Fault("", f"this is {entry.name}, not {name}: write {name} as its first FQDN, or keep it there"),)
@@ -145,7 +151,13 @@ def policy(value: object) -> tuple[Fault, ...]:
     said = fragment(root, problems)
     if said is not None:
         POLICY(said, problems)
-    return tuple(Fault(pointers.pointer(value, line), text) for line, _, text in problems.found)
+    return _faults(value, [(line, text) for line, _, text in problems.found])
+
+
+def _faults(value: object, found: Collection[tuple[int, str]]) -> tuple[Fault, ...]:
+    """Problems by the numbers of their nodes as faults by pointers."""
+    places = pointers.placed(value, (number for number, _ in found))
+    return tuple(Fault(places[number], text) for number, text in found)
 
 
 def head(line: bytes) -> Head:
@@ -160,12 +172,21 @@ def head(line: bytes) -> Head:
     version, since, count = value.get("version"), value.get("since"), value.get("count")
     if not (isinstance(version, str) and isinstance(since, str | None) and type(count) is int and count >= 0):
         raise MalformedError("the head has no version, or no count")
-    return Head(version, since, count)
+    identity = value.get("identity", "")
+    if not isinstance(identity, str) or len(identity) > MAX_IDENTITY:
+        raise MalformedError(f"the identity in the head is no text of at most {MAX_IDENTITY} characters")
+    return Head(version, since, count, identity)
 
 
 def head_line(head: Head) -> bytes:
     """Writes a head, with the line's end."""
-    value = {"format": FORMAT, "version": head.version, "since": head.since, "count": head.count}
+    value = {
+        "format": FORMAT,
+        "version": head.version,
+        "since": head.since,
+        "count": head.count,
+        "identity": head.identity,
+    }
     return f"{pointers.encode(value)}\n".encode()
 
 
@@ -229,3 +250,16 @@ def _counted(stream: Iterable[bytes], count: int) -> Iterator[Document]:
         raise MalformedError(
             f"the head announces {count} documents, and there are {'more' if number > count else number}"
         )
+
+
+def said(body: bytes) -> str:
+    """What a problem document (RFC 9457) says, for a message; empty when it is none."""
+    try:
+        value = pointers.decode(body)
+    except MalformedError:
+        return ""
+    detail = value.get("detail") if isinstance(value, dict) else None
+    errors = value.get("errors") if isinstance(value, dict) else None
+    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    text = " ".join(f"{detail}".split()) + (f" ({first.get('pointer')}: {first.get('detail')})" if first else "")
+    return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}..."

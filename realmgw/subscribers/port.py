@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import quote
 
 from OpenSSL import SSL, crypto
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import TimeoutError as TwistedTimeoutError
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.compat import nativeString
 from twisted.python.failure import Failure
 from twisted.web.client import (
+    URI,
     Agent,
     BrowserLikePolicyForHTTPS,
     FileBodyProducer,
@@ -22,14 +26,15 @@ from twisted.web.client import (
     ResponseDone,
 )
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from zope.interface import implementer
 
 from realmgw import __version__
-from realmgw.config import pointers
 from realmgw.config.disk import read
 from realmgw.config.service import Reading
 from realmgw.config.settings import Repository as Settings
-from realmgw.errors import MalformedError, PlatformError, RealmGatewayError
+from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.subscribers.documents import said
 
 MAX_TOKEN = 2**12  # octets
 """The longest file with a token."""
@@ -39,12 +44,18 @@ MAX_ANSWER = 1024 * 2**20  # octets
 """The longest answer with documents."""
 MAX_WORDS = 2**16  # octets
 """The longest answer that is no documents: what came of something, or a problem."""
+MAX_HEAD = 2**13  # octets
+"""The longest head of an answer, with all that comes before it (RFC 9110 section 15.2)."""
+MAX_FRAMES = 2**17  # octets
+"""How much may come beside a body and as much again, as what divides it into chunks: small ones are work."""
 MAX_ANSWER_TIME = 600.0  # seconds
 """How long an answer may take from its first octet to its last."""
+MIN_RATE = 1000.0  # octets a second
+"""An answer that comes more slowly, after `timeout` seconds, is given up."""
 MAX_IMPORT_TIME = 300.0  # seconds
 """How long the repository may take over documents that it is given."""
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 class UnreachableError(RealmGatewayError):
@@ -73,23 +84,26 @@ class Web:
         self._pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]  # Twisted
         self._pool.maxPersistentPerHost = 1
         policy = BrowserLikePolicyForHTTPS(trust(settings.ca_file))  # type: ignore[no-untyped-call]  # Twisted
-        self._agent = Agent(reactor, policy, connectTimeout=settings.timeout, pool=self._pool)  # type: ignore[no-untyped-call]  # Twisted
+        self._ways = _Ways(reactor, policy, settings.timeout)
+        self._agent = Agent.usingEndpointFactory(reactor, self._ways, self._pool)  # type: ignore[no-untyped-call]  # Twisted
 
-    def changes(self, version: str | None, wait: float) -> Deferred[IO[bytes] | None]:
+    def changes(self, since: str | None, seen: str | None, wait: float) -> Deferred[IO[bytes] | None]:
         """Asks for what changed.
 
         Args:
-            version: The version that is known; None: everything is asked for.
-            wait: How long the repository may wait for a change, in whole seconds.
+            since: The version whose changes are asked for; None: everything is.
+            seen: The version that is known; None: there is none.
+            wait: How long the repository may wait for another one than is known, in whole seconds.
 
         Returns:
             Fires with documents for exchange in an unnamed file, which the caller closes; None when nothing changed.
             Fails with UnreachableError. To cancel it ends the connection.
         """
         target, fields = "/v1/export", {"Accept": "application/jsonl"}
-        if version is not None:
-            target += f"?since={quote(version)}"
-            fields["If-None-Match"] = f'"{version}"'
+        if since is not None:
+            target += f"?since={quote(since)}"
+        if seen is not None:
+            fields["If-None-Match"] = f'"{seen}"'
             if wait >= 1:
                 fields["Prefer"] = f"wait={int(wait)}"
         return self._exchange("GET", target, fields, patience=wait, limit=self._longest)
@@ -125,9 +139,11 @@ class Web:
         """A request and its response: a file with the body, or None for 304."""
         try:
             headers = yield self._reading.call(self._headers, fields)
+            self._ways.expect_head()
             request = self._agent.request(method.encode(), (self.url + target).encode(), headers, body)
             request.addTimeout(patience + self._settings.timeout + (MAX_IMPORT_TIME if body else 0), self._reactor)
             response: IResponse = yield request
+            self._ways.expect_body()
             is_good = response.code == 200
             if response.code == 304:
                 yield self._body(response, MAX_WORDS)
@@ -135,14 +151,12 @@ class Web:
             file = yield self._body(response, limit if is_good else MAX_WORDS)
         except CancelledError:
             raise
-        except UnreachableError as error:
-            raise UnreachableError(f"{self.url}: {error}") from error
         except Exception as error:
-            raise UnreachableError(f"{self.url}: {_why(error)}") from error
+            raise UnreachableError(f"{self.url}: {self._ways.fault or _why(error)}") from error
         if is_good:
             return file
         with file:
-            raise UnreachableError(f"{self.url}: {method} {target}: {response.code} {_detail(file.read())}")
+            raise UnreachableError(f"{self.url}: {method} {target}: {response.code} {said(file.read())}")
 
     def _headers(self, fields: dict[str, str]) -> Headers:
         """The request's head. The token is read anew each time: it may be exchanged while we run."""
@@ -155,9 +169,112 @@ class Web:
         return headers
 
     def _body(self, response: IResponse, limit: int) -> Deferred[IO[bytes]]:
-        body = _Body(limit, self._settings.timeout, self._reactor)
+        body = _Body(limit, self._settings.timeout, self._reactor, self._ways)
         response.deliverBody(body)  # type: ignore[no-untyped-call]  # Twisted
         return body.done
+
+
+@implementer(IAgentEndpointFactory)
+class _Ways:
+    """Ways to the repository, on which the head of an answer is bounded: Twisted's client keeps whatever comes.
+
+    Attributes:
+        fault: What was too much of the last answer.
+        frames: How much may still come as what divides the body into chunks.
+    """
+
+    def __init__(self, reactor: Any, policy: Any, timeout: float) -> None:
+        self._reactor = reactor
+        self._policy = policy
+        self._timeout = timeout
+        self._open: set[_Bounded] = set()
+        self.fault = ""
+        self.frames = MAX_FRAMES
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """The way to the host of a URL."""
+        way: Any = HostnameEndpoint(self._reactor, nativeString(uri.host), uri.port, timeout=self._timeout)
+        if uri.scheme == b"https":
+            way = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), way)
+        return _Way(way, self)
+
+    def expect_head(self) -> None:
+        """An answer is to come."""
+        self.fault, self.frames = "", MAX_FRAMES
+        for each in self._open:
+            each.room = MAX_HEAD
+
+    def expect_body(self) -> None:
+        """Its head has come."""
+        for each in self._open:
+            each.room = None
+
+    def opened(self, way: _Bounded) -> None:
+        """There is a connection."""
+        self._open.add(way)
+
+    def closed(self, way: _Bounded) -> None:
+        """It is no more."""
+        self._open.discard(way)
+
+
+@implementer(IStreamClientEndpoint)
+class _Way:
+    """One of them."""
+
+    def __init__(self, endpoint: Any, ways: _Ways) -> None:
+        self._endpoint = endpoint
+        self._ways = ways
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        """Connects; fires with the factory's protocol."""
+        protocolFactory.noisy = False
+        factory = _BoundedFactory(protocolFactory, self._ways)
+        done: Deferred[Any] = self._endpoint.connect(factory)
+        return done.addCallback(lambda bounded: bounded.wrappedProtocol)
+
+
+class _Bounded(ProtocolWrapper):
+    """A connection.
+
+    Attributes:
+        room: How much of a head may still come; None while a body comes.
+    """
+
+    factory: _BoundedFactory
+    room: int | None = MAX_HEAD
+
+    def connectionMade(self) -> None:
+        self.factory.ways.opened(self)
+        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def dataReceived(self, data: bytes) -> None:
+        ways = self.factory.ways
+        if self.room is not None:
+            head, data = data[: self.room], data[self.room :]
+            self.room -= len(head)
+            super().dataReceived(head)  # type: ignore[no-untyped-call]  # Twisted does not say
+        ways.frames -= len(data)
+        if self.room == 0 or ways.frames < 0:
+            ways.fault = "the head of the answer is too long" if self.room == 0 else "the answer's chunks are too small"
+            cast(Any, self.transport).abortConnection()
+        elif data:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.factory.ways.closed(self)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted does not say
+
+
+class _BoundedFactory(WrappingFactory):
+    """Makes connections."""
+
+    protocol = _Bounded
+    noisy = False
+
+    def __init__(self, wrapped: Any, ways: _Ways) -> None:
+        super().__init__(wrapped)  # type: ignore[no-untyped-call]  # Twisted does not say
+        self.ways = ways
 
 
 class _Body(Protocol):
@@ -167,12 +284,15 @@ class _Body(Protocol):
         done: Fires with it in a file, or fails; the connection is ended then, if the body is not.
     """
 
-    def __init__(self, limit: int, patience: float, clock: Any) -> None:
+    def __init__(self, limit: int, patience: float, clock: Any, ways: _Ways) -> None:
         self.done: Deferred[IO[bytes]] = Deferred(self._cancelled)
         self._file: IO[bytes] = TemporaryFile()  # noqa: SIM115 - handed over, or closed at a failure
         self._left = limit
+        self._ways = ways
         self._patience = patience
-        self._idle = clock.callLater(patience, self._fail, "the answer stopped half-way")
+        self._clock = clock
+        self._due = clock.seconds() + patience
+        self._slow = clock.callLater(patience, self._look)
         self._total = clock.callLater(MAX_ANSWER_TIME, self._fail, "the answer takes too long")
 
     def dataReceived(self, data: bytes) -> None:
@@ -181,7 +301,8 @@ class _Body(Protocol):
             if self._left < 0:
                 self._fail("the answer is too long")
             else:
-                self._idle.reset(self._patience)
+                self._due = min(self._due + len(data) / MIN_RATE, self._clock.seconds() + self._patience)
+                self._ways.frames += 2 * len(data)
                 self._file.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -193,6 +314,14 @@ class _Body(Protocol):
         self._stop_timers()
         self._file.seek(0)
         self.done.callback(self._file)
+
+    def _look(self) -> None:
+        """Looks again when more has to have come, if enough has for now."""
+        left = self._due - self._clock.seconds()
+        if left > 0:
+            self._slow = self._clock.callLater(left, self._look)
+        else:
+            self._fail("the answer stopped half-way, or comes too slowly")
 
     def _fail(self, why: str) -> None:
         self._end()
@@ -208,7 +337,7 @@ class _Body(Protocol):
             self.transport.loseConnection()
 
     def _stop_timers(self) -> None:
-        for timer in (self._idle, self._total):
+        for timer in (self._slow, self._total):
             if timer.active():
                 timer.cancel()
 
@@ -223,7 +352,7 @@ def token(path: Path) -> str:
         UnreachableError: There is none.
     """
     try:
-        return read(path, MAX_TOKEN).decode().split()[0]
+        return read(path, MAX_TOKEN).decode("ascii").split()[0]
     except (OSError, ValueError, IndexError) as error:
         why = getattr(error, "strerror", "it has none" if isinstance(error, IndexError) else error)
         raise UnreachableError(f"{path} has no token: {why}") from error
@@ -238,7 +367,7 @@ def trust(path: Path | None) -> Any:
     if path is None:
         return platformTrust()  # type: ignore[no-untyped-call]  # Twisted
     try:
-        found = [Certificate.loadPEM(text) for text in _CERTIFICATE.findall(read(path, MAX_CERTIFICATES))]
+        found = [Certificate.loadPEM(_BEGIN + text) for text in read(path, MAX_CERTIFICATES).split(_BEGIN)[1:]]
     except (OSError, SSL.Error, ValueError, crypto.Error) as error:
         why = getattr(error, "strerror", error)
         raise PlatformError(f"{path} can not be read as certificates: {why}") from error
@@ -249,6 +378,8 @@ def trust(path: Path | None) -> Any:
 
 def _why(error: BaseException) -> str:
     """Why there was no answer, in a few words."""
+    if isinstance(error, RealmGatewayError):
+        return str(error)
     reasons = getattr(error, "reasons", None)
     if reasons:
         return _why(reasons[0].value)
@@ -260,15 +391,3 @@ def _why(error: BaseException) -> str:
     if isinstance(error, (TimeoutError, TwistedTimeoutError, CancelledError)):
         return "no answer in time"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _detail(body: bytes) -> str:
-    """What a problem document says (RFC 9457)."""
-    try:
-        value = pointers.decode(body)
-    except MalformedError:
-        return ""
-    detail = value.get("detail") if isinstance(value, dict) else None
-    errors = value.get("errors") if isinstance(value, dict) else None
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    return f"{detail}" + (f" ({first.get('pointer')}: {first.get('detail')})" if first else "")

@@ -174,7 +174,7 @@ class Register:
 
     def _beyond_now(self, review: Review, realm: Realm) -> Steps[dict[str, tuple[str, ...]]]:
         """What is wrong with hosts that nobody wrote differently; looked for when the realm is another one."""
-        left = review.gone | review.came.keys()
+        left = review.gone.keys() | review.came.keys()
         if self._realm is None or realm == self._realm:
             return {name: lines for name, lines in self._beyond.items() if name not in left}
         found: dict[str, tuple[str, ...]] = {}

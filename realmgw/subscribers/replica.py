@@ -21,7 +21,7 @@ class Replica:
     place: str
     """The repository's URL, for messages."""
     snapshot: Snapshot = NOTHING
-    """What there is; its identity is the repository's version."""
+    """What there is; and at which version."""
     refused: Mapping[tuple[Kind, str], tuple[str, ...]] = attrs.Factory(dict)
     """Documents that can not be used, each with its problems."""
 
@@ -37,13 +37,13 @@ class Replica:
         head, stream = documents.lines(lines)
         if head.since is None:
             new = _Amendment(self.place)
-        elif head.since == self.snapshot.identity:
+        elif head.since == self.snapshot.version:
             new = _Amendment(self.place, self)
         else:
             raise MalformedError(f"{self.place} tells what changed since {head.since}, which was not asked")
         for each in stream:
             new.take(each)
-        snapshot = new.snapshot(head.version)
+        snapshot = new.snapshot(head.version, head.identity)
         return attrs.evolve(
             self,
             snapshot=following(self.snapshot, snapshot) if head.since is None else snapshot,
@@ -79,9 +79,9 @@ class _Amendment:
             place = place_of(self._place, kind, name)
             self.refused[kind, name] = tuple(f"{place}: {fault.pointer or '/'}: {fault.text}" for fault in faults)
 
-    def snapshot(self, version: str) -> Snapshot:
+    def snapshot(self, version: str, identity: str) -> Snapshot:
         problems = tuple(line for lines in self.refused.values() for line in lines)
-        return Snapshot(version, self._entries, self._policies, problems)
+        return Snapshot(version, self._entries, self._policies, problems, identity)
 
 
 def place_of(repository: str, kind: Kind, name: str) -> str:

@@ -88,7 +88,7 @@ class Review:
         self.refused: dict[str, list[str]] = {}
         self.doubts: dict[str, str] = {}
         self.waiting: dict[str, None] = {}
-        self.gone: set[str] = set()
+        self.gone: dict[str, None] = {}
         self.came: dict[str, tuple[Entry, str]] = {}
 
     def decide(self, caution: Caution) -> Steps[None]:
@@ -108,12 +108,12 @@ class Review:
     def _round(self) -> Steps[bool]:
         """Go through all that are not refused yet; returns whether one more was, so that all is to be done again."""
         believed = self._believed()
-        self.gone, self.came = set(), {}
+        self.gone, self.came = {}, {}
         for old, new in believed:
             if old is not None and old.tokens is not new.tokens:
                 for count, (name, token) in enumerate(old.tokens.items(), 1):
                     if new.tokens.get(name) != token:
-                        self.gone.add(name)
+                        self.gone[name] = None
                     if not count % (8 * AT_ONCE):
                         yield None
                 yield None

@@ -35,20 +35,30 @@ _log = Logger()
 class Repository(Protocol):
     """Where subscribers and policies come from. Never asked on the hot path."""
 
-    def snapshot(self) -> Deferred[Snapshot]:
-        """Reads what there is now.
+    def recalled(self) -> Deferred[Snapshot]:
+        """Reads what was in force in an earlier life of the program; to be called once, before `watch`.
 
         Returns:
-            Fires with a snapshot, in which what did not change is the same object as in the one before. It does not
-            fail: what can not be read or reached is told in the snapshot's problems, and the last good one is given.
+            Fires with that, or with `NOTHING`. It does not fail: what can not be read is told as a fault.
         """
 
     def watch(self, changed: Callable[[Snapshot], None]) -> None:
-        """Begins to look for changes by itself; ends with `unwatch`. One watcher at a time.
+        """Begins to ask what there is, and for changes; ends with `unwatch`. One watcher at a time.
 
         Args:
-            changed: Called with each snapshot that differs from the one before. What it raises is logged.
+            changed: Called with each snapshot that differs from the one before, in which what did not change is the
+                same object as in the one in force. What it raises is logged.
         """
+
+    def accept(self, snapshot: Snapshot) -> None:
+        """What the watcher was told is in force; until then the one before is what a next life begins with.
+
+        Args:
+            snapshot: It; nothing happens if it is not the one that was told last.
+        """
+
+    def report(self) -> dict[str, Any]:
+        """How it is, for `status`: plain values."""
 
     def unwatch(self) -> Deferred[None]:
         """Ends looking for changes; does nothing when nobody looks.

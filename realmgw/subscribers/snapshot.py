@@ -16,14 +16,16 @@ class Snapshot:
     Of two snapshots of one repository, what did not change is the same object in both.
     """
 
-    identity: str
-    """Equal only for equal content, within one repository: a version, a hash."""
+    version: str
+    """Equal only for equal content, within one repository."""
     entries: Mapping[str, Entry] = attrs.Factory(dict)
     """Subscribers by the names of their hosts, each checked by itself, in the order in which they count."""
     policies: Mapping[str, object] = attrs.Factory(dict)
     """Policies by their names: JSON values."""
     problems: tuple[str, ...] = ()
     """What is not in here, and why; each `place: what, and what to write instead`."""
+    identity: str = ""
+    """Of the repository: another one has another. Empty when it does not say."""
 
 
 NOTHING = Snapshot("")
@@ -73,6 +75,31 @@ def following(former: Snapshot, new: Snapshot) -> Snapshot:
 def _same(former: Entry | None, entry: Entry) -> Entry:
     same = former is not None and attrs.astuple(former, recurse=False) == attrs.astuple(entry, recurse=False)
     return former if former is not None and same else entry
+
+
+def is_another(former: Snapshot, new: Snapshot) -> bool:
+    """Whether the new snapshot is that of another repository than the former one."""
+    return former.identity not in ("", new.identity)
+
+
+def another_line(place: str, former: Snapshot, new: Snapshot) -> str:
+    """Why a snapshot of another repository is not believed, and what to do.
+
+    Args:
+        place: The repository's URL.
+        former: What is in force.
+        new: What it says now.
+    """
+    return (
+        f"{place}: it has become another repository ({new.identity or 'without identity'}, not {former.identity}), with"
+        f" {len(new.entries)} hosts: the {len(former.entries)} hosts of the former one stay;"
+        " `realmgw reload --accept-loss` takes it as it is"
+    )
+
+
+def same_content(one: Snapshot, other: Snapshot) -> bool:
+    """Whether two snapshots hold the same objects and tell the same problems."""
+    return one.entries is other.entries and one.problems == other.problems
 
 
 def service_names(entry: Entry) -> Iterator[str]:

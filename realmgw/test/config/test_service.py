@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from threading import Event
+from collections.abc import Callable, Generator
+from functools import partial
+from threading import Event, current_thread
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -41,6 +44,22 @@ class ReadingTests(TestCase):
         self.assertIn("it: the file system does not answer within 0.1 s", str(late))
         refused: Deferred[int] = reading.call(self.read, 2)
         self.assertIn("still not answered", str(self.failureResultOf(refused, PlatformError).value))
+
+    async def test_takes_steps_of_which_only_those_that_read_are_in_threads(self) -> None:
+        """What they raise is told; in between, the reactor's own thread computes."""
+        self.answers.set()
+        threads = [current_thread()]
+
+        def steps(last: int) -> Generator[Callable[[], Any], Any, int]:
+            found = yield partial(self.read, 1)
+            threads.append(current_thread())
+            found += yield lambda: 1 // last
+            return int(found)
+
+        reading = Reading("it", reactor)
+        self.assertEqual(await reading.take(steps(1)), 2)
+        self.assertIs(threads[0], threads[1])
+        await self.assertFailure(reading.take(steps(0)), ZeroDivisionError)
 
     async def test_reads_again_when_it_has_answered(self) -> None:
         """What came too late counts for nobody."""

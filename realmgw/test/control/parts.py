@@ -22,6 +22,7 @@ from realmgw.errors import MalformedError
 from realmgw.subscribers.folders import QUIET, Folders
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
+from realmgw.subscribers.snapshot import Snapshot
 from realmgw.test.config.test_schema import MINIMAL
 
 
@@ -96,6 +97,7 @@ class TestGateway:
         parts: What notes what it is told.
         kept: Settings that were kept as the last good ones.
         told: Why what is written was not in force, after each reload.
+        believed: What repositories have said, each time that it was found to be in force.
         book: Where reputations are kept.
     """
 
@@ -107,8 +109,10 @@ class TestGateway:
         self.write("a.yaml", a="192.168.0.1", b="192.168.0.2")
         self.clock, self.parts, self.kept = Clock(), RecordingParts(), list[Settings]()
         self.told: list[tuple[str, ...]] = []
+        self.believed: list[Snapshot] = []
         settings = config.load(self.path)
         self.running = Running(self.path, settings, Folders(lambda: 1e12, self.clock.seconds))
+        self.running.believe = self.believed.append
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)

@@ -10,6 +10,8 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw import config
+from realmgw.config.steps import finish
 from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
 from realmgw.subscribers.register import Changes
@@ -254,7 +256,7 @@ class RepositoryTests(ReloadTestCase):
         super().setUp()
         self.entries: dict[str, Entry] = {}
 
-    def tell(self, *labels: str, problems: tuple[str, ...] = ()) -> Outcome:
+    def tell(self, *labels: str, problems: tuple[str, ...] = (), identity: str = "") -> Outcome:
         """It says these, and what became of that."""
         self.entries = {name: entry for name, entry in self.entries.items() if name[0] in labels}
         for label in labels:
@@ -264,7 +266,7 @@ class RepositoryTests(ReloadTestCase):
                 self.entries[name] = Entry(name, address, (Offer(name),), (), 5)
         found: list[Outcome] = []
         told = self.gateway.reloader.tell(
-            "https://db.example.org", Snapshot("1", dict(self.entries), problems=problems)
+            "https://db.example.org", Snapshot("1", dict(self.entries), problems=problems, identity=identity)
         )
         told.addCallback(found.append)
         self.gateway.pass_time()
@@ -284,6 +286,54 @@ class RepositoryTests(ReloadTestCase):
         """With what it says nevertheless."""
         outcome = self.tell("x", problems=("https://db.example.org: one document is bad",))
         self.assertEqual((outcome.status, len(outcome.problems)), (Status.APPLIED, 1))
+
+    def test_another_repository_is_not_taken_for_the_former_one(self) -> None:
+        """Its hosts stay, and the outcome says so each time, until it is the former one again."""
+        self.tell("x", "y", identity="first")
+        for labels in ((), ("z",)):
+            outcome = self.tell(*labels, identity="second")
+            self.assertEqual((outcome.status, len(outcome.problems)), (Status.UNCHANGED, 1))
+            self.assertIn("another repository (second, not first)", outcome.problems[0])
+            self.assertIn("the 2 hosts of the former one stay; `realmgw reload --accept-loss`", outcome.problems[0])
+            self.assertEqual(self.gateway.names, [*BOTH, "x.example.org.", "y.example.org."])
+        self.assertEqual(only(self.gateway.reload()).problems, outcome.problems)
+        outcome = self.tell("x", "y", identity="first")
+        self.assertEqual(outcome.problems, ())
+
+    def test_another_repository_is_taken_when_somebody_says_so(self) -> None:
+        """From then on it is the one that is known."""
+        self.tell("x", "y", identity="first")
+        self.tell("z", identity="second")
+        running = self.gateway.running
+        written = finish(running.written(config.load_all(self.gateway.path), accepts_loss=True))
+        self.assertEqual([host.name for host in written.changes.removed], ["x.example.org.", "y.example.org."])
+        finish(running.register.commit(written.changes))
+        self.assertEqual([each.identity for each in running.in_force()], ["second"])
+        self.assertEqual(only(self.gateway.reload()).problems, ())
+        self.assertEqual(self.gateway.names, [*BOTH, "z.example.org."])
+
+    def test_a_repository_without_identity_that_gets_one_is_the_same(self) -> None:
+        """It has got a newer program; one that has none any more is another one."""
+        self.tell("x")
+        self.assertEqual(self.tell("x", "y", identity="first").problems, ())
+        self.assertEqual(len(self.tell("x").problems), 1)
+
+    def test_only_what_is_in_force_is_said_to_be(self) -> None:
+        """Not what another repository says, nor what contradicts a file, nor what came with a reload that failed."""
+        believed = self.gateway.believed
+        self.tell("x", identity="first")
+        self.assertEqual([each.identity for each in believed], ["first"])
+        self.tell("y", identity="second")
+        self.assertEqual(len(believed), 1)
+        self.tell("a", identity="first")
+        self.assertEqual(len(believed), 1)
+        self.gateway.parts.refusal = RealmGatewayError("no")
+        self.tell("y", identity="first")
+        self.assertEqual(len(believed), 1)
+        self.gateway.parts.refusal = None
+        self.gateway.reload()
+        self.assertEqual([each.identity for each in believed], ["first", "first"])
+        self.assertEqual(list(believed[1].entries), ["y.example.org."])
 
     def test_a_subscriber_outside_the_zones_is_left_out_by_itself(self) -> None:
         """Until the gateway has its zone: no restart is needed for it, nor does the repository have to say it again."""

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw import __version__, config
 from realmgw.control import local
 from realmgw.control.cli import main
+from realmgw.datapath import forwarding
 from realmgw.test.checkout import CHECKOUT
 from realmgw.test.config.test_schema import MINIMAL
 
@@ -60,6 +61,7 @@ class CheckTests(CliTestCase):
                 0,
                 [
                     f"{self.path}: example.org.; 256 addresses in the circular pool",
+                    forwarding.told(config.load(self.path)),
                     f"{self.folder}/subscribers.d: 1 hosts, 1 services",
                     UNSEEN,
                     "No problems.",
@@ -122,7 +124,7 @@ class CheckTests(CliTestCase):
         status, lines = self.run_command("check", "--config", str(self.path))
         self.assertEqual((status, lines[-1]), (1, "1 problem."))
         self.assertTrue(lines[0].startswith(f"{self.folder}/subscribers.d/a.yaml:1:16: "))
-        self.assertIn("0 hosts, 0 services", lines[2])
+        self.assertIn("0 hosts, 0 services", lines[3])
 
 
 class CommandLineTests(CliTestCase):
@@ -207,6 +209,47 @@ class OutputTests(CliTestCase):
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         self.assertEqual(done.stdout, "\n")
+
+
+class PurgeTests(CliTestCase):
+    """`realmgw purge`, where no gateway runs."""
+
+    def purge(self, *arguments: str, typed: str | None = None) -> tuple[int, list[str]]:
+        """Runs it, at a terminal where something is typed, or without one."""
+
+        class Terminal(io.StringIO):
+            """Where somebody sits, or nobody."""
+
+            def isatty(self) -> bool:
+                return typed is not None
+
+        self.patch(sys, "stdin", Terminal(typed or ""))
+        return self.run_command("purge", "--config", str(self.path), *arguments)
+
+    def test_nobody_is_asked_without_a_terminal(self) -> None:
+        """Whether a gateway would be asked or not."""
+        for arguments in ((), ("--offline",), ("--offline", "--table", "t")):
+            status, lines = self.purge(*arguments)
+            self.assertEqual((status, len(lines)), (2, 1))
+            self.assertIn("nobody is at a terminal to be asked: write --yes; nothing was done", lines[0])
+
+    def test_another_name_ends_it(self) -> None:
+        """Nothing was looked at by then."""
+        for typed in ("", "\n", "other.example.org\n", "realmgw\n"):
+            status, lines = self.purge("--offline", typed=typed)
+            self.assertEqual((status, "that is not gw.example.org: nothing was done" in lines[-1]), (2, True))
+
+    def test_words_that_can_not_be_tables_are_refused(self) -> None:
+        """With what is wrong with them."""
+        status, lines = self.purge("--offline", "--table", "counter", "--yes")
+        self.assertEqual((status, "nft's own language" in lines[0]), (2, True))
+        self.assertEqual(self.purge("--table", "t", "--yes")[0], 2)
+
+    def test_main_file_that_is_missing_is_an_error(self) -> None:
+        """No other one is taken."""
+        self.path.unlink()
+        status, lines = self.purge("--offline", "--yes")
+        self.assertEqual((status, str(self.path) in lines[0]), (1, True))
 
 
 class FileTests(CliTestCase):

@@ -100,7 +100,15 @@ class CommandTests(GatewayTestCase):
         self.made.allocator.groups.of("192.0.2.53")
         for path, command in COMMANDS.items():
             names = [parameter.name for parameter in command.parameters if parameter.required]
-            self.do(path, **{name: given[name] for name in names})
+            told = given if path != "purge" else {"name": "gw.example.org"}
+            self.do(path, **{name: told[name] for name in names})
+
+    def test_purge_is_of_the_gateway_that_is_named(self) -> None:
+        """Another name is that of another gateway, and nothing is done."""
+        self.assertIs(self.refusal("purge", name="other.example.org"), ExitStatus.USAGE)
+        self.assertIs(self.refusal("purge"), ExitStatus.USAGE)
+        for name in ("gw.example.org", "GW.example.org."):
+            self.assertEqual(list(self.do("purge", name=name)), ["done"])
 
     def test_status_says_what_runs(self) -> None:
         """And what was counted."""

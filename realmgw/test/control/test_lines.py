@@ -39,7 +39,7 @@ class LinesTests(SynchronousTestCase):
             "pool of 256 addresses (198.51.100.0/24 routed)",
             "table realmgw, dnat by mark",
             "queue 1 by nftables",
-            "LAN to WAN, nothing else",
+            "between LANs: dropped (datapath.forward.lan_to_lan)",
             "0 hosts, 0 services",
             "started in 1.23 s",
         ):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from realmgw.config.disk import Hold
 from realmgw.config.limits import CONTROL_CONNECTIONS
@@ -28,6 +29,15 @@ from realmgw.control.server import MAX_BODY, ControlService, SoleService, held_b
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 
 _reactor: Any = reactor
+
+_STRANGER = """
+import socket, sys
+for line in (b"GET /v1/status", b"POST /v1/purge?name=gw"):
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.connect(sys.argv[1])
+        asked.sendall(line + b" HTTP/1.0\\r\\n\\r\\n")
+        print(asked.makefile().read())
+"""
 
 
 class RecordingGateway(Gateway):
@@ -128,6 +138,23 @@ class ConversationTests(TestCase):
         [event] = [event for event in events if "command" in event]
         self.assertEqual(event["command"], r"reputation/set who='192.0.2.1' reputation='0\n5'")
         self.assertIn(f"process {os.getpid()}", event["who"])
+
+    async def test_only_root_and_our_own_user_may_purge(self) -> None:
+        """Whoever else may speak to the gateway is refused, and told so; nothing is done."""
+        if os.geteuid() != 0:
+            raise SkipTest("needs root (another user)")
+        self.path.parent.chmod(0o755)
+        self.path.chmod(0o666)
+        argv = ["/usr/bin/env", "python3", "-I", "-c", _STRANGER, str(self.path)]  # no module of ours is his to read
+        done = await deferToThread(
+            subprocess.run, argv, user=65534, group=65534, extra_groups=[], capture_output=True, text=True, timeout=20
+        )
+        self.assertIn("200 OK", done.stdout.splitlines()[0], done.stderr)
+        self.assertIn("403 Forbidden", done.stdout)
+        self.assertIn("only root and the gateway's own user may, not process", done.stdout)
+        self.assertEqual([path for path, _ in self.gateway.asked], ["status"])
+        await self.ask("purge", name="gw")
+        self.assertEqual([path for path, _ in self.gateway.asked], ["status", "purge"])
 
     def request(self, *arguments: Any, **more: Any) -> Deferred[tuple[int, Any, str | None]]:
         """What a request comes to, in a thread: the status, the answer, and which methods are allowed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
@@ -12,8 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.errors import PlatformError
-from realmgw.subscribers.client import Counts
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.snapshot import NOTHING, Snapshot
 
 
 class Part(Service):
@@ -119,22 +119,31 @@ class QuietRepository:
     """A repository that says what it is told to.
 
     Attributes:
-        asked: Fires when it has read what there is.
+        kept: Fires when it has read what was kept.
         changed: Who is told of changes; None: nobody.
+        accepted: What it was told is in force.
     """
 
     def __init__(self) -> None:
-        self.asked: Deferred[Snapshot] = Deferred()
-        self.counts = Counts(asked=7)
-        self.changed: Callable[[Snapshot], object] | None = None
+        self.kept: Deferred[Snapshot] = Deferred()
+        self.changed: Callable[[Snapshot], None] | None = None
+        self.accepted: list[Snapshot] = []
 
-    def snapshot(self) -> Deferred[Snapshot]:
+    def recalled(self) -> Deferred[Snapshot]:
         """Later."""
-        return self.asked
+        return self.kept
 
-    def watch(self, changed: Callable[[Snapshot], object]) -> None:
+    def watch(self, changed: Callable[[Snapshot], None]) -> None:
         """Notes it."""
         self.changed = changed
+
+    def accept(self, snapshot: Snapshot) -> None:
+        """Notes it."""
+        self.accepted.append(snapshot)
+
+    def report(self) -> dict[str, Any]:
+        """How it is."""
+        return {"url": "https://db.example.org"}
 
     def unwatch(self) -> Deferred[None]:
         """Notes it."""
@@ -148,28 +157,54 @@ class RepositoryServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Begins to listen."""
         self.repository, self.told = QuietRepository(), list[Snapshot]()
-        self.service = RepositoryService(lambda: self.repository, self.told.append)
+        self.made_true: list[Deferred[None]] = []
+        self.service = RepositoryService(lambda: self.repository, self.tell)
         self.service.startService()
 
-    def test_tells_what_there_is_and_what_changes(self) -> None:
-        """In that order."""
-        self.assertIsNone(self.repository.changed)
+    def tell(self, snapshot: Snapshot) -> Deferred[None]:
+        """Notes it; takes its time."""
+        self.told.append(snapshot)
+        self.made_true.append(Deferred())
+        return self.made_true[-1]
+
+    def test_what_was_kept_is_in_force_before_anything_is_asked(self) -> None:
+        """Else nobody would see what the answer takes away."""
         first, second = Snapshot("1"), Snapshot("2")
-        self.repository.asked.callback(first)
+        self.repository.kept.callback(first)
+        self.assertEqual((self.told, self.repository.changed), ([first], None))
+        self.made_true[0].callback(None)
         assert self.repository.changed is not None
         self.repository.changed(second)
         self.assertEqual(self.told, [first, second])
 
-    def test_tells_what_it_has_counted(self) -> None:
-        """While it is asked."""
-        self.assertEqual(self.service.counts(), {"asked": 7, "changed": 0, "failed": 0, "cache_failed": 0})
+    def test_where_nothing_was_kept_it_asks_at_once(self) -> None:
+        """Nothing is told: it would be taken for all that there is."""
+        self.repository.kept.callback(NOTHING)
+        self.assertEqual(self.told, [])
+        self.assertIsNotNone(self.repository.changed)
+
+    def test_a_reload_that_fails_ends_nothing(self) -> None:
+        """It is logged, and the next change is told."""
+        self.repository.kept.callback(NOTHING)
+        assert self.repository.changed is not None
+        self.repository.changed(Snapshot("1"))
+        self.made_true[0].errback(ZeroDivisionError())
+        self.repository.changed(Snapshot("2"))
+        self.assertEqual((len(self.flushLoggedErrors(ZeroDivisionError)), len(self.told)), (1, 2))
+
+    def test_hands_on_what_is_in_force_and_how_it_is(self) -> None:
+        """While it runs."""
+        first = Snapshot("1")
+        self.service.accept(first)
+        self.assertEqual((self.repository.accepted, len(self.service.counts())), ([first], 1))
         self.successResultOf(self.service.stopService())
-        self.assertEqual(self.service.counts(), {})
+        self.service.accept(first)
+        self.assertEqual((self.repository.accepted, self.service.counts()), ([first], {}))
 
     def test_tells_nothing_after_the_stop(self) -> None:
-        """Neither what was asked for before."""
+        """Neither what was kept."""
         self.successResultOf(self.service.stopService())
-        self.repository.asked.callback(Snapshot("1"))
+        self.repository.kept.callback(Snapshot("1"))
         self.assertEqual((self.told, self.repository.changed), ([], None))
 
 

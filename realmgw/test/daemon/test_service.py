@@ -61,7 +61,7 @@ class Case(Service):
         threads.deferToThread(time.sleep, 3600)
         reactor.callLater(0.2, reactor.crash)
 
-@refusing
+@refusing("it")
 def make(options):
     global process
     if case == "refused":
@@ -126,7 +126,7 @@ class EndTests(SynchronousTestCase):
 
     def test_refusals_end_with_1_and_their_lines(self) -> None:
         """Early or late, without a traceback."""
-        self.assertEqual(self.run_case("refused", "--nodaemon"), (1, "no\n"))
+        self.assertEqual(self.run_case("refused", "--nodaemon"), (1, "it can not start: no\n"))
         status, told = self.run_case("late", "--nodaemon")
         self.assertEqual((status, "Traceback" in told), (1, False))
         self.assertIn("it can not start: no\n", told)
@@ -134,7 +134,7 @@ class EndTests(SynchronousTestCase):
 
     def test_refusals_in_the_background_reach_who_waits(self) -> None:
         """With status 1; what serves, 0."""
-        self.assertEqual(self.run_case("refused"), (1, "no\n"))
+        self.assertEqual(self.run_case("refused"), (1, "it can not start: no\n"))
         status, told = self.run_case("late")
         self.assertEqual((status, "no; not at all" in told), (1, True), told)
         status, told = self.run_case("serves", "--pidfile=pid")

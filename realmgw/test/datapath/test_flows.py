@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv4Address, IPv4Network
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath import flows
@@ -57,6 +60,16 @@ class ListingTests(SynchronousTestCase):
         found, complete = self.take(entry(1, b"\xc0\xa8\0\2") + entry(1, HOST), DONE)
         self.assertTrue(complete)
         self.assertEqual([flow.sources for flow in found], [frozenset((CLIENT, HOST))])
+
+    @given(st.integers(0, 2**32 - 1), st.integers(0, 32), st.integers(0, 2**32 - 1))
+    def test_finds_flows_by_the_destination_of_either_direction(self, base: int, length: int, address: int) -> None:
+        """Every address of a prefix, and no other."""
+        network = IPv4Network((base >> (32 - length) << (32 - length) if length else 0, length))
+        pattern = flows.destinations([IPv4Network("192.0.2.0/24"), network])
+        for one in (IPv4Address(address), network[0], network[-1]):
+            found = attribute(1, POOL) + attribute(2, one.packed)
+            self.assertEqual(pattern.search(found) is not None, one in network or one in IPv4Network("192.0.2.0/24"))
+        self.assertIsNone(pattern.search(attribute(1, network[0].packed)))
 
     def test_passes_over_answers_to_others(self) -> None:
         """And what has nothing of interest."""

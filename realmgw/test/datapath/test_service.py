@@ -121,6 +121,43 @@ class StartTests(DatapathServiceTestCase):
             self.assertEqual(kernel.calls[-2:], [last, ("close",)])
             self.assertTrue(worker.stopped)
 
+    def test_start_that_fails_later_is_undone(self) -> None:
+        """Where nothing of ours stood before, by the kernel's side itself or by a part that comes after it."""
+        self.kernel.stood = False
+        self.start()
+        stopped = self.service.stopService()
+        self.worker.work()
+        self.successResultOf(stopped)
+        self.assertEqual(self.kernel.calls[-2:], [("purge",), ("close",)])
+
+    def test_start_that_fails_half_way_is_undone(self) -> None:
+        """What was placed goes; why it failed is told as ever."""
+        self.kernel.stood, self.kernel.breaks = False, PlatformError("the route was refused")
+        started = self.service.startService()
+        self.worker.work()
+        self.failureResultOf(started, PlatformError)
+        self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("purge",), ("close",)])
+
+    def test_restart_that_fails_leaves_what_stood(self) -> None:
+        """Established flows go on; so they do when it is not known whether anything stood."""
+        for stood in (True, None):
+            self.setUp()
+            self.kernel.stood = stood
+            self.start()
+            stopped = self.service.stopService()
+            self.worker.work()
+            self.successResultOf(stopped)
+            self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("close",)])
+
+    def test_stop_after_the_gateway_ran_leaves_what_it_placed(self) -> None:
+        """Though nothing stood before that start."""
+        self.kernel.stood = False
+        self.start()
+        self.service.settle()
+        self.service.stopService()
+        self.worker.work()
+        self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("close",)])
+
     def test_second_stop_does_nothing(self) -> None:
         """A service that failed to start is stopped by its parent, too."""
         self.successResultOf(self.service.stopService())
@@ -132,6 +169,32 @@ class StartTests(DatapathServiceTestCase):
         purged = self.service.purge()
         self.worker.work()
         self.assertEqual(self.successResultOf(purged), ("purged",))
+
+    def test_placed_again_after_a_purge(self) -> None:
+        """With the hosts of then, and it is watched again."""
+        self.start()
+        self.service.purge()
+        placed = self.service.place()
+        self.worker.work()
+        self.successResultOf(placed)
+        self.kernel.counters = {}
+        self.clock.advance(WATCH_INTERVAL)
+        self.worker.work()
+        self.assertEqual(self.kernel.calls, [("apply", HOSTS), ("purge",), ("apply", HOSTS), ("apply", HOSTS)])
+
+    def test_placing_again_that_fails_half_way_is_undone(self) -> None:
+        """All is as after the purge."""
+        self.start()
+        self.service.purge()
+        self.worker.work()
+        self.kernel.stood, self.kernel.breaks = False, PlatformError("the route was refused")
+        placed = self.service.place()
+        self.worker.work()
+        self.failureResultOf(placed, PlatformError)
+        self.assertEqual(self.kernel.calls[-2:], [("apply", HOSTS), ("purge",)])
+        self.clock.advance(WATCH_INTERVAL)
+        self.worker.work()
+        self.assertEqual(self.kernel.calls[-1], ("purge",))
 
 
 class HostsTests(DatapathServiceTestCase):

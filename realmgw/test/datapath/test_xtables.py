@@ -84,3 +84,26 @@ class ListingTests(SynchronousTestCase):
         self.assertFalse(xtables.has_rules("-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n"))
         for line in ("-P FORWARD DROP", "-N chain", "-A PREROUTING -j ACCEPT"):
             self.assertTrue(xtables.has_rules(f"-P PREROUTING ACCEPT\n{line}\n"))
+
+
+class ForeignTests(SynchronousTestCase):
+    """`is_foreign`: whose a chain is."""
+
+    def listing(self, *lines: str) -> str:
+        """A table of iptables with a chain."""
+        return "\n".join(["-P PREROUTING ACCEPT", "-N gw", *lines])
+
+    def test_chains_that_we_make_are_ours(self) -> None:
+        """With the jump, without it, and empty."""
+        nets = [ip_network("192.0.2.0/28"), ip_network("198.51.100.1/32")]
+        for chain in (xtables.queue_chain("gw", 7), xtables.dnat_chain("gw", "wan0", nets, 192)):
+            for lines in (chain.lines, chain.lines[1:], ()):
+                self.assertFalse(xtables.is_foreign(self.listing(*lines), "gw"))
+
+    def test_others_are_not(self) -> None:
+        """By any rule in it, and any jump to it, that we would not make; and chains of other names do not matter."""
+        ours = xtables.queue_chain("gw", 7).lines
+        for line in ("-A gw -j ACCEPT", "-A OUTPUT -j gw", "-A FORWARD -p tcp -g gw", "-A gw -j NFQUEUE --queue-num 1"):
+            self.assertTrue(xtables.is_foreign(self.listing(*ours, line), "gw"), line)
+        for line in ("-A gw2 -j ACCEPT", "-A OUTPUT -j agw", "-A OUTPUT -j gw2"):
+            self.assertFalse(xtables.is_foreign(self.listing(*ours, line), "gw"), line)

@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import dns.message
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from twisted.internet import defer
 from twisted.internet.task import Clock
@@ -42,6 +43,7 @@ class InsideTests(SynchronousTestCase):
     """The comparison of texts."""
 
     @given(st.lists(NETWORKS, max_size=4), st.data())
+    @hypothesis_settings(deadline=None)
     def test_is_inside_who_is_in_a_network(self, networks: list[Network], data: st.DataObject) -> None:
         """Of either family; those of the networks, their neighbours, and others."""
         inside = Inside(networks)
@@ -54,6 +56,13 @@ class InsideTests(SynchronousTestCase):
         for candidate in candidates:
             address = data.draw(candidate)
             self.assertEqual(inside.holds(str(address)), any(address in each for each in networks), (address, networks))
+
+    def test_a_network_of_one_address_holds_it(self) -> None:
+        """Whether zeros are left out of its text or not."""
+        for address in ("192.0.2.7", "1:2:3:4:5:6:7:8", "2001:db8::7", "2001:db8:0:1::", "::1"):
+            inside = Inside([ip_network(address)])
+            self.assertTrue(inside.holds(address))
+            self.assertFalse(inside.holds(str(ip_address(address) + 1)))
 
     def test_scopes_do_not_matter(self) -> None:
         """A link-local address has one."""

@@ -197,6 +197,20 @@ class RefusalTests(WanTestCase):
         self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 18))
         self.assertEqual(self.events[Count.SERVFAIL_UDP], 1)
 
+    def test_says_servfail_while_flows_can_not_be_carried(self) -> None:
+        """By UDP and TCP, on both paths, with Extended DNS Error 14; what needs no lent address is answered as ever."""
+        self.start()
+        self.allocator.outage.degrade(degraded=True, now=100.0)
+        nsid = [dns.edns.GenericOption("3", b"")]  # which only the full path knows
+        for asked in ({"use_edns": 0}, {"use_edns": 0, "tcp": True}, {"options": nsid}):
+            answer = self.ask(**asked)
+            assert answer is not None
+            self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 14))
+        self.assertEqual(self.allocator.counters.refused[Reason.DEGRADED], 3)
+        self.assertEqual([self.said("example.org.", "SOA"), self.said("none.example.org.")], ["SOA", "NXDOMAIN"])
+        self.allocator.outage.degrade(degraded=False, now=100.0)
+        self.assertEqual(self.said(), "A")
+
     def test_is_silent_over_udp_about_what_may_pass(self) -> None:
         """Whatever the policy says: the resolver asks again."""
         self.refuse(refuse_udp=settings.Refusal.SERVFAIL)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -50,7 +51,7 @@ queue.run()
 PATIENCE = 5.0  # seconds
 
 
-def settings(*, stray_rate: int, reject_rate: int, dnat: config.Dnat) -> config.Settings:
+def settings(*, stray_rate: int, reject_rate: int, dnat: config.Dnat, state: Path) -> config.Settings:
     """The settings of the testbed's gateway."""
     prefixes = [(f"{address}/32", config.Attachment.ON_LINK) for address in ON_LINK]
     prefixes.append((ROUTED, config.Attachment.ROUTED))
@@ -61,6 +62,7 @@ def settings(*, stray_rate: int, reject_rate: int, dnat: config.Dnat) -> config.
         pools=config.Pools(circular=tuple(config.PoolPrefix(ip_network(net), how) for net, how in prefixes)),
         admission=config.Admission(stray_rate=stray_rate),
         datapath=config.Datapath(reject_rate=reject_rate, dnat=dnat),
+        state=state,
     )
 
 
@@ -90,7 +92,7 @@ class DatapathTestCase(SynchronousTestCase):
             Host(index=number, name=f"h{number}.example.", address=socket.inet_aton(address), max_claims=1)
             for number, address in enumerate(self.testbed.hosts, 1)
         )
-        self.settings = settings(stray_rate=5, reject_rate=self.reject_rate, dnat=self.dnat)
+        self.settings = settings(stray_rate=5, reject_rate=self.reject_rate, dnat=self.dnat, state=self.testbed.folder)
         self.kernel = Kernel(self.settings)
         self.addCleanup(self.kernel.close)
         self.applied = self.testbed.call("gwa", self.kernel.apply, self.hosts)

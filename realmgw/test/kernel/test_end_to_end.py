@@ -330,7 +330,7 @@ class LifeTests(RealmTestCase):
         self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
 
     def test_refuses_to_start_without_its_port(self) -> None:
-        """Where another program has port 53 of our address, the gateway ends with a line that says so."""
+        """Where another program has port 53 of our address, the gateway ends with one line that says so."""
         self.gateway.stop()
         with self.testbed.inside("gwa"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind((GATEWAY, 53))

@@ -73,6 +73,7 @@ class RefusedTests(StartingTestCase):
         background = ["twistd", "--logfile=twistd.log", "realmgw", "--config", str(self.main)]
         for ended in (self.ended(self.twistd()), self.run_program(*background)):
             self.assertEqual((ended.status, "Traceback" in ended.told), (1, False), ended.told)
+            self.assertTrue(all(line.startswith("realmgw can not start: ") for line in ended.told.splitlines()))
             for line in lines:
                 self.assertIn(line, ended.told)
 
@@ -86,8 +87,8 @@ class RefusedTests(StartingTestCase):
         self.write({"pools": {"circular": 1}, "nonsense": 2})
         self.refused("write a list", "the key 'nonsense' is not known")
 
-    def test_failure_that_comes_late_is_told_in_the_background_too(self) -> None:
-        """Whoever waits in the foreground has status 1: here another program has the port."""
+    def test_port_that_another_program_has(self) -> None:
+        """It is found before the process goes into the background."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind((WAN, 53))
             self.refused(f"{WAN} port 53")

@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
-from realmgw.repository.port import LimitedFactory, RepositorySite
+from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.service import StoreService
 from realmgw.repository.tokens import Tokens
@@ -72,8 +72,8 @@ class SiteTestCase(TestCase):
         """Begins to serve the database, on the given port if it is not 0."""
         self.documents = StoreService(self.database, reactor)
         yield self.documents.startService()
-        factory = LimitedFactory(RepositorySite(root(self.documents), self.tokens))
-        self.port: Any = cast(Any, reactor).listenTCP(port, factory, interface="127.0.0.1")
+        self.site = RepositorySite(root(self.documents), self.tokens)
+        self.port: Any = cast(Any, reactor).listenTCP(port, self.site, interface="127.0.0.1")
         self.number: int = self.port.getHost().port
         self.url = f"http://127.0.0.1:{self.number}"
 

@@ -30,6 +30,15 @@ class TagsTests(SynchronousTestCase):
         for text in ("", "a", '"a', '"a" "b"', 'w/"a"', '"a", b', '* , "a"'):
             self.assertRaises(RefusedError, tags, text)
 
+    def test_empty_elements_count_for_nothing(self) -> None:
+        """Wherever they stand, and however many (RFC 9110 section 5.6.1)."""
+        for text in (', "a"', '"a",', ',,\t, "a" , ,', '"a"' + ", " * 60):
+            found = tags(text)
+            assert found is not None
+            self.assertEqual(found.listed, {'"a"'}, text)
+        for text in (",", ", ,", '"a"' + ", " * 60 + "x"):
+            self.assertRaises(RefusedError, tags, text)
+
     def test_a_missing_field_is_none(self) -> None:
         """No condition."""
         self.assertIs(tags(None), None)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import tempfile
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from twisted.application.service import IService, IServiceMaker
+from twisted.application.service import IService, IServiceMaker, Service
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
-from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, readBody
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from realmgw.daemon.service import ProcessService
 from realmgw.errors import PlatformError
-from realmgw.repository.tap import Options, RepositoryServer, compose, make_service, where
+from realmgw.repository.tap import Options, RepositoryServer, Terms, compose, make_service, where
 from realmgw.test.subscribers.authority import Authority
 
 
@@ -54,8 +58,10 @@ class OptionsTests(SynchronousTestCase):
         return make_service(options)
 
     def assert_refused(self, message: str, *arguments: object) -> None:
-        """The command line is refused, and the message says so."""
-        self.assertIn(message, str(self.assertRaises(UsageError, self.make, *arguments)))
+        """The command line is refused, and the message says so, in a line and with status 1."""
+        with self.assertRaises(SystemExit) as caught:
+            self.make(*arguments)
+        self.assertIn(message, str(caught.exception))
 
     def test_twistd_finds_it(self) -> None:
         """By its plugin."""
@@ -91,6 +97,32 @@ class OptionsTests(SynchronousTestCase):
         self.assert_refused("is no address", "--listen", "localhost")
 
 
+class RecordingProcess(ProcessService):
+    """A process that goes on.
+
+    Attributes:
+        told: What became of the start.
+    """
+
+    def __init__(self, options: Options) -> None:
+        """Nothing has."""
+        super().__init__("the repository", options, reactor)
+        self.told: list[str] = []
+
+    def startService(self) -> None:
+        """It is trial's."""
+        Service.startService(self)
+
+    def serves(self) -> None:
+        """Notes it."""
+        self.told.append("serves")
+
+    def fail(self, failure: Failure) -> None:
+        """Notes it; it is one that an operator is told of in a line."""
+        failure.trap(PlatformError)
+        self.told.append(failure.getErrorMessage())
+
+
 class ServerTests(TestCase):
     """The whole server on a unix socket."""
 
@@ -101,7 +133,12 @@ class ServerTests(TestCase):
         self.socket = self.folder / "sock"
         options = Options()
         options.parseOptions(["--database", str(self.folder / "db"), "--listen", f"./{self.socket}"])
-        return compose(options, cast(Any, reactor))
+        return self.composed(options)
+
+    def composed(self, options: Options) -> RepositoryServer:
+        """The server of a command line, in a process that notes what becomes of it."""
+        self.process = RecordingProcess(options)
+        return compose(options, cast(Any, reactor), self.process)
 
     @inlineCallbacks
     def test_serves_on_a_socket_for_user_and_group(self) -> Any:
@@ -112,24 +149,70 @@ class ServerTests(TestCase):
         agent = Agent.usingEndpointFactory(cast(Any, reactor), _ToSocket(self.socket))
         response = yield agent.request(b"GET", b"http://repository/v1/policies")
         self.assertIn(b'"items":[]', (yield readBody(response)))
+        self.assertEqual(self.process.told, ["serves"])
         yield server.stopService()
         self.assertFalse(self.socket.exists())
+        self.assertFalse(self.process.running)
+
+    @inlineCallbacks
+    def test_makes_its_folders(self) -> Any:
+        """The database's for itself alone, the socket's for the group as well; whatever the umask is."""
+        former = os.umask(0o077)
+        self.addCleanup(os.umask, former)
+        folder = Path(tempfile.mkdtemp(prefix="realmgw-"))
+        self.addCleanup(shutil.rmtree, folder)
+        database, place = folder / "lib" / "realmgw" / "db", folder / "run" / "realmgw" / "sock"
+        options = Options()
+        options.parseOptions(["--database", str(database), "--listen", str(place)])
+        server = self.composed(options)
+        yield server.startService()
+        modes = [path.stat().st_mode & 0o777 for path in (database.parent, database, place.parent, place)]
+        self.assertEqual([oct(mode) for mode in modes], ["0o700", "0o600", "0o750", "0o660"])
+        yield server.stopService()
+
+    @inlineCallbacks
+    def test_takes_over_what_a_killed_one_has_left(self) -> Any:
+        """A socket, and files that tell of a process: its number may be ours now, in a container."""
+        server = self.make()
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(self.socket))
+        for path in (self.socket, self.folder / "db"):
+            path.with_name(f"{path.name}.held").write_text(f"{os.getpid()}\n")
+            path.with_name(f"{path.name}.lock").symlink_to(str(os.getpid()))
+        yield server.startService()
+        self.assertIsNotNone(server.port)
+        yield server.stopService()
+
+    @inlineCallbacks
+    def test_a_second_one_is_refused(self) -> Any:
+        """With the same database, or at the same socket; the first one goes on."""
+        server = self.make()
+        yield server.startService()
+        for database, place, what in (("db", "other", "the database"), ("other", "sock", "the socket")):
+            options = Options()
+            options.parseOptions(["--database", str(self.folder / database), "--listen", f"./{self.folder / place}"])
+            second = self.composed(options)
+            yield second.startService()
+            [told] = self.process.told
+            self.assertIn(f"{what} {self.folder}", told)
+            self.assertIn("is in use by", told)
+            yield second.stopService()
+        self.assertTrue(self.socket.exists())
+        yield server.stopService()
 
     @inlineCallbacks
     def test_tells_why_it_can_not_start(self) -> Any:
         """A port that is taken, or a database that is none."""
         server = self.make()
-        failures: list[Failure] = []
 
         def taken() -> NoReturn:
             raise CannotListenError(None, "sock", OSError("in use"))
 
-        broken = RepositoryServer(server.documents, taken, failures.append)
+        broken = RepositoryServer(server.documents, taken, None, Terms("nowhere", []), self.process)
         yield broken.startService()
         yield broken.stopService()
         (self.folder / "db").write_text("this is no database, but a text that is long enough to be one" * 20)
         yield broken.startService()
         yield broken.stopService()
-        self.assertEqual([failure.type for failure in failures], [PlatformError, PlatformError])
-        self.assertIn("nothing can listen there", failures[0].getErrorMessage())
-        self.assertIn("can not be used as the database", failures[1].getErrorMessage())
+        self.assertIn("nothing can listen there", self.process.told[0])
+        self.assertIn("can not be used as the database", self.process.told[1])

@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 import attrs
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
-from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
-from realmgw.config.settings import Repository, Watch
+from realmgw.config.settings import Watch
 from realmgw.errors import PlatformError
-from realmgw.repository.port import LimitedFactory, RepositorySite
+from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.tap import tls_options
 from realmgw.repository.tokens import Tokens
-from realmgw.subscribers.client import CACHE, RestRepository, rest_repository, send
+from realmgw.subscribers.apply import send
+from realmgw.subscribers.client import CACHE
 from realmgw.subscribers.port import UnreachableError, Web
 from realmgw.subscribers.snapshot import Snapshot, difference
-from realmgw.test.repository.site import LINES, READ_TOKEN, WRITE_TOKEN, SiteTestCase, host, lines
+from realmgw.test.repository.site import READ_TOKEN, WRITE_TOKEN, host, lines
 from realmgw.test.subscribers.authority import Authority
-
-
-def names(snapshot: Snapshot) -> list[str]:
-    """The hosts' names without the zone."""
-    return sorted(name.removesuffix(".example.org.") for name in snapshot.entries)
-
-
-class ClientTestCase(SiteTestCase):
-    """A repository, and gateways that ask it."""
-
-    @inlineCallbacks
-    def setUp(self) -> Any:  # type: ignore[override]  # trial waits for it
-        """A server with two subscribers, and a folder for the state."""
-        yield super().setUp()
-        self.state = Path(self.mktemp())
-        self.state.mkdir()
-        self.settings = Repository(url=self.url, timeout=5.0, interval=20.0)
-        self.made: list[RestRepository] = []
-        self.addCleanup(self.clean)
-        body = lines(("subscribers", "a.example.org", host(1)), ("subscribers", "b.example.org", host(2)))
-        yield self.ask("POST", "/v1/import", body, LINES, authorization=f"Bearer {WRITE_TOKEN}")
-
-    @inlineCallbacks
-    def clean(self) -> Any:
-        """Ends what asks."""
-        for each in self.made:
-            yield each.unwatch()
-
-    def gateway(self, **more: Any) -> RestRepository:
-        """A gateway's repository, as after a start."""
-        settings = attrs.evolve(self.settings, **more)
-        made = rest_repository(settings, self.state, reactor, lambda: 0.0)
-        self.made.append(made)
-        return made
-
-    @inlineCallbacks
-    def put(self, name: str, value: object) -> Any:
-        """Writes a subscriber."""
-        yield self.ask("PUT", f"/v1/subscribers/{name}", value, if_match="*")
-
-    @inlineCallbacks
-    def add(self, name: str, value: object) -> Any:
-        """Makes a subscriber."""
-        got = yield self.ask("PUT", f"/v1/subscribers/{name}", value)
-        self.assertEqual(got.status, 201, got.body)
+from realmgw.test.subscribers.followers import ClientTestCase, names
 
 
 class SnapshotTests(ClientTestCase):
@@ -78,7 +33,7 @@ class SnapshotTests(ClientTestCase):
         yield self.ask("PUT", "/v1/policies/p", {"max_claims": 3})
         got = yield self.gateway().snapshot()
         self.assertEqual((names(got), got.policies, got.problems), (["a", "b"], {"p": {"max_claims": 3}}, ()))
-        self.assertEqual(got.identity, self.documents.version)
+        self.assertEqual((got.version, got.identity), (self.documents.version, self.documents.identity))
 
     @inlineCallbacks
     def test_what_did_not_change_is_the_same_object(self) -> Any:
@@ -103,20 +58,22 @@ class SnapshotTests(ClientTestCase):
         yield self.add("c.example.org", host(3))
         before = yield repository.snapshot()
         yield self.tearDown()
-        after = yield self.gateway().snapshot()
+        again = self.gateway()
+        after = yield again.snapshot()
         yield self.open()
-        self.assertEqual((names(after), after.identity), (["a", "b", "c"], before.identity))
-        self.assertIn(f"version {before.identity} counts", after.problems[0])
+        self.assertEqual((names(after), after.version), (["a", "b", "c"], before.version))
+        self.assertIn(f"its 3 hosts of version {before.version} stay", again.troubles[0])
         self.assertEqual((self.state / CACHE).stat().st_mode & 0o777, 0o600)
 
     @inlineCallbacks
     def test_without_repository_and_cache_nothing_is_known(self) -> Any:
         """And that is told."""
         yield self.tearDown()
-        got = yield self.gateway().snapshot()
+        gateway = self.gateway()
+        got = yield gateway.snapshot()
         yield self.open()
         self.assertEqual(names(got), [])
-        self.assertIn("nothing is known", got.problems[0])
+        self.assertIn("nothing is known", gateway.troubles[0])
 
     @inlineCallbacks
     def test_a_damaged_cache_is_ignored_loudly(self) -> Any:
@@ -129,6 +86,55 @@ class SnapshotTests(ClientTestCase):
         got = yield repository.snapshot()
         self.assertEqual((names(got), repository.counts.cache_failed), (["a", "b"], 1))
         self.assertEqual(path.read_bytes(), good)
+
+    @inlineCallbacks
+    def test_what_was_not_accepted_leaves_no_trace(self) -> Any:
+        """Neither in the cache nor in the next question; when it is accepted, it is kept as if it had come then."""
+        repository = self.gateway()
+        before, kept = (yield repository.snapshot()), (self.state / CACHE).read_bytes()
+        yield self.tearDown()
+        for path in self.database.parent.iterdir():
+            path.unlink()
+        yield self.open(self.number)
+        for label, number in (("c", 3), ("d", 4)):
+            yield self.add(f"{label}.example.org", host(number))
+            told = yield repository.repository.ask(0.0)
+            self.assertEqual((told.identity, repository.repository.known), (self.documents.identity, before))
+        self.assertNotEqual(told.identity, before.identity)
+        self.assertEqual((self.state / CACHE).read_bytes(), kept)
+        self.assertIsNone((yield repository.repository.ask(0.0)), "it is told once")
+        again = yield self.gateway().repository.recalled()
+        self.assertEqual((names(again), again.identity), (["a", "b"], before.identity))
+        repository.repository.accept(told)
+        self.assertIs((yield repository.snapshot()), told)
+        again = yield self.gateway().repository.recalled()
+        self.assertEqual((names(again), again.identity), (["c", "d"], told.identity))
+
+    @inlineCallbacks
+    def test_what_was_not_accepted_may_be_taken_back(self) -> Any:
+        """The former repository is there again, and that is told."""
+        repository = self.gateway()
+        before = yield repository.snapshot()
+        folder = self.database.parent
+        self.documents.stopService()
+        yield self.port.stopListening()
+        folder.rename(folder.with_name("former"))
+        folder.mkdir()
+        yield self.open(self.number)
+        self.assertEqual(names((yield repository.repository.ask(0.0))), [])
+        yield self.tearDown()
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        folder.with_name("former").rename(folder)
+        yield self.open(self.number)
+        told = yield repository.repository.ask(0.0)
+        self.assertIs(told, before)
+        repository.repository.accept(told)
+        yield self.add("c.example.org", host(3))
+        self.assertEqual(names((yield repository.snapshot())), ["a", "b", "c"])
+        again = yield self.gateway().repository.recalled()
+        self.assertEqual(names(again), ["a", "b", "c"])
 
     @inlineCallbacks
     def test_a_repository_of_another_life_is_read_as_a_whole(self) -> Any:
@@ -184,7 +190,7 @@ class WatchTests(ClientTestCase):
         yield self.add("d.example.org", host(4))
         yield until(2)
         self.assertEqual([names(each) for each in told], [["a", "b", "c"], ["a", "b", "c", "d"]])
-        yield repository.unwatch()
+        yield repository.repository.unwatch()
         yield self.add("e.example.org", host(5))
         self.assertEqual(len(told), 2)
 
@@ -209,11 +215,15 @@ class WatchTests(ClientTestCase):
         yield self.tearDown()
         while repository.counts.failed < 2:
             yield deferLater(cast(Any, reactor), 0.02, lambda: None)
-        self.assertNotEqual(repository.fault, "")
+        self.assertIn("Connection was refused", repository.troubles[0])
+        self.assertIn("its 2 hosts of version", repository.troubles[0])
+        report = repository.repository.report()
+        self.assertEqual((report["hosts"], report["failed"], report["url"]), (2, repository.counts.failed, self.url))
+        self.assertIn("Connection was refused", report["fault"])
         yield self.open(self.number)
         yield self.add("c.example.org", host(3))
         yield until(1)
-        self.assertEqual((names(told[0]), repository.fault), (["a", "b", "c"], ""))
+        self.assertEqual((names(told[0]), repository.troubles), (["a", "b", "c"], []))
 
     @inlineCallbacks
     def test_a_watcher_that_raises_is_told_the_next_change(self) -> Any:
@@ -251,7 +261,7 @@ class SecureTests(ClientTestCase):
     @inlineCallbacks
     def listen(self, name: str) -> Any:
         """Listens with a certificate for a name."""
-        factory = LimitedFactory(RepositorySite(root(self.documents), self.tokens))
+        factory = RepositorySite(root(self.documents), self.tokens)
         options = tls_options(*self.authority.issue(name))
         port = cast(Any, reactor).listenSSL(0, factory, options, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -273,9 +283,9 @@ class SecureTests(ClientTestCase):
     def test_a_certificate_for_another_name_is_refused(self) -> Any:
         """Though the authority is the right one."""
         yield self.listen("repository.example.org")
-        got = yield self.gateway().snapshot()
-        self.assertEqual(names(got), [])
-        self.assertIn("localhost", got.problems[0])
+        gateway = self.gateway()
+        self.assertEqual(names((yield gateway.snapshot())), [])
+        self.assertIn("localhost", gateway.troubles[0])
 
     @inlineCallbacks
     def test_a_certificate_of_another_authority_is_refused(self) -> Any:
@@ -283,20 +293,23 @@ class SecureTests(ClientTestCase):
         folder = self.state / "other"
         folder.mkdir()
         for other in (Authority(folder).path, None):
-            got = yield self.gateway(ca_file=other).snapshot()
-            self.assertEqual(names(got), [])
-            self.assertIn("certificate", got.problems[0])
+            gateway = self.gateway(ca_file=other)
+            self.assertEqual(names((yield gateway.snapshot())), [])
+            self.assertIn("certificate", gateway.troubles[0])
 
     @inlineCallbacks
     def test_without_the_token_nothing_is_told(self) -> Any:
         """A file that is not there says so; one that comes later is read."""
         self.token.write_text("another-token-than-theirs")
         repository = self.gateway()
-        self.assertIn("401", (yield repository.snapshot()).problems[0])
+        yield repository.snapshot()
+        self.assertIn("401", repository.troubles[0])
         self.token.unlink()
-        self.assertIn("No such file", (yield repository.snapshot()).problems[0])
+        yield repository.snapshot()
+        self.assertIn("No such file", repository.troubles[0])
         self.token.write_text(READ_TOKEN)
-        self.assertEqual((yield repository.snapshot()).problems, ())
+        yield repository.snapshot()
+        self.assertEqual(repository.troubles, [])
 
     def test_an_authority_that_is_none_is_refused_at_the_start(self) -> None:
         """It is a file of the operator's."""
@@ -304,72 +317,3 @@ class SecureTests(ClientTestCase):
         self.assertRaises(PlatformError, self.gateway, ca_file=path)
         path.write_text("nothing")
         self.assertRaises(PlatformError, self.gateway, ca_file=path)
-
-
-class Scripted(Protocol):
-    """Says the same to everybody who asks, whatever he asks."""
-
-    answer = b""
-    is_over = True
-
-    def dataReceived(self, data: bytes) -> None:
-        """Answers."""
-        assert self.transport is not None
-        self.transport.write(self.answer)
-        if self.is_over:
-            self.transport.loseConnection()
-
-
-class MalformedTests(ClientTestCase):
-    """Repositories that are none."""
-
-    @inlineCallbacks
-    def problem(self, answer: bytes, *, is_over: bool = True) -> Any:
-        """What is told of a repository with such an answer, when a good state is known."""
-        yield self.gateway().snapshot()
-        factory = Factory.forProtocol(type("_", (Scripted,), {"answer": answer, "is_over": is_over}))
-        port = cast(Any, reactor).listenTCP(0, factory, interface="127.0.0.1")
-        url = f"http://127.0.0.1:{port.getHost().port}"
-        got = yield self.gateway(url=url, timeout=0.5).snapshot()
-        self.assertEqual(names(got), ["a", "b"], "the last good state counts")
-        yield port.stopListening()
-        return got.problems[0]
-
-    @inlineCallbacks
-    def test_what_they_say_is_not_believed(self) -> Any:
-        """Each time for its own reason."""
-        good = lines(("subscribers", "c.example.org", host(3)))
-        head = b'{"format": 1, "version": "9-x", "since": null, "count": 1}\n'
-        for body, why in (
-            (b"", "no head"),
-            (b"<html>", "no JSON"),
-            (b'{"format": 2, "version": "9-x", "since": null, "count": 0}\n', "format 1"),
-            (b'{"format": 1, "since": null, "count": 0}\n', "no version"),
-            (head, "announces 1 documents, and there are 0"),
-            (head + good + good, "there are more"),
-            (head.replace(b"null", b'"8-y"') + good, "was not asked"),
-            (head + b'{"kind": "gateways", "name": "x", "value": 1}\n', "line 2: the kind 'gateways'"),
-            (head + b'"' + b"a" * 70_000 + b'"\n', "line 2: longer than"),
-        ):
-            fields = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            self.assertIn(why, (yield self.problem(fields + body)), body[:80])
-
-    @inlineCallbacks
-    def test_answers_that_do_not_come_are_given_up(self) -> Any:
-        """At once when the connection ends, else when the time is over."""
-        ok = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
-        self.assertIn("broke off", (yield self.problem(ok)))
-        self.assertIn("stopped half-way", (yield self.problem(ok, is_over=False)))
-        self.assertIn("in time", (yield self.problem(b"HTTP/1.1 200 OK\r\n", is_over=False)))
-        self.assertIn("ParseError", (yield self.problem(b"SSH-2.0-nothing\r\n")))
-        self.assertIn("500", (yield self.problem(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")))
-        self.assertIn("302", (yield self.problem(b"HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")))
-
-    @inlineCallbacks
-    def test_an_answer_without_end_is_given_up(self) -> Any:
-        """When it is longer than any can be."""
-        web = Web(self.settings, reactor, longest=50)
-        error = yield self.assertFailure(web.changes(None, 0.0), UnreachableError)
-        self.assertIn("too long", str(error))
-        yield deferLater(cast(Any, reactor), 0.0, lambda: None)  # the connection is given back after the answer
-        yield web.close()

@@ -1,0 +1,134 @@
+"""A purge while the gateway runs: it lends and admits nothing from then on, until a reload that was asked for here.
+
+First it is said so and nothing is lent any more, then first packets are dropped and claims end without blame; only then
+goes what is in the kernel. So nobody is told an address in vain, and nobody comes in by rules that are half gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.config.settings import Network
+from realmgw.control.apply import Outcome, Status
+from realmgw.errors import RealmGatewayError
+
+PURGED = "nothing is lent and no flow is admitted: `realmgw reload`, or a restart, puts everything in place again"
+"""What `status` says of it."""
+
+Deferred = Any
+"""Twisted's."""
+
+
+class Datapath(Protocol):
+    """What a purge needs of `realmgw.datapath.service.DatapathService`."""
+
+    def purge(self) -> Deferred:
+        """See there."""
+
+    def place(self) -> Deferred:
+        """See there."""
+
+
+class Gate(Protocol):
+    """What a purge needs of `realmgw.admission.gate.Gate`."""
+
+    def start(self) -> None:
+        """See there."""
+
+    def stop(self) -> None:
+        """See there."""
+
+
+class Reloader(Protocol):
+    """What a purge needs of `realmgw.control.apply.Reloader`."""
+
+    closed: str
+
+    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred:
+        """See there."""
+
+    def exclusively(self, doing: Callable[[], Deferred]) -> Deferred:
+        """See there."""
+
+
+class Purging:
+    """Whether the gateway is purged, and how it gets there and back.
+
+    Args:
+        datapath: The kernel's side.
+        allocator: The pool.
+        gate: Decides about first packets.
+        reloader: Reloads nothing meanwhile.
+        networks: The circular pool's prefixes, now.
+        tell: Is told what is wrong because of it, in lines; none: nothing any more.
+        monotonic: The present, in seconds.
+    """
+
+    def __init__(
+        self,
+        datapath: Datapath,
+        allocator: Allocator,
+        gate: Gate,
+        reloader: Reloader,
+        networks: Callable[[], Collection[Network]],
+        tell: Callable[[Collection[str]], object],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._datapath = datapath
+        self._allocator = allocator
+        self._gate = gate
+        self._reloader = reloader
+        self._networks = networks
+        self._tell = tell
+        self._monotonic = monotonic
+
+    def purge(self) -> Deferred:
+        """Lend nothing, admit nothing, and remove everything of ours from the kernel.
+
+        Returns:
+            Fires with what was done and what stays, one line each. When it fails, nothing is lent or admitted all the
+            same, and what was not removed still stands: try again.
+        """
+        return self._reloader.exclusively(self._purge)
+
+    def _purge(self) -> Deferred:
+        now = self._monotonic()
+        self._reloader.closed = PURGED
+        self._tell([PURGED])
+        self._allocator.outage.close(closed=True)
+        self._gate.stop()
+        self._allocator.withdraw(self._networks(), now=now)
+        self._allocator.abandon(now=now)
+        return self._datapath.purge()
+
+    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred:
+        """Reload; when the gateway is purged, everything is put in place again before.
+
+        Args:
+            cause: Who wants it, for the log.
+            accepts_loss: He has said that hosts may go, however many they are.
+
+        Returns:
+            Fires with an `Outcome`.
+        """
+        if not self._reloader.closed:
+            return self._reloader.reload(cause, accepts_loss=accepts_loss)
+        placed = self._reloader.exclusively(self._place)
+        return placed.addCallbacks(lambda _: self._reloader.reload(cause, accepts_loss=accepts_loss), _not_placed)
+
+    def _place(self) -> Deferred:
+        return self._datapath.place().addCallback(self._placed)
+
+    def _placed(self, _: object) -> None:
+        self._reloader.closed = ""
+        self._gate.start()
+        self._tell([])
+        self._allocator.extend(self._networks(), now=self._monotonic())
+        self._allocator.outage.close(closed=False)
+
+
+def _not_placed(failure: Any) -> Outcome:
+    failure.trap(RealmGatewayError)
+    return Outcome(Status.FAILED, problems=(str(failure.value), PURGED))

@@ -1,0 +1,91 @@
+"""What the machine forwards: the rules of the chain at the forward hook, the same in words, and what LANs leave by.
+
+Admitted flows and flows from a LAN to the WAN pass in any case. What the operator may have pass besides, between LANs
+or for interfaces that are none of ours (`datapath.forward`), never leads from the WAN to a LAN, nor from one of these
+interfaces: what comes in by a tunnel may have come from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from realmgw.config.settings import Address, Forward, Settings, Verdict
+
+CHAIN = "forwarding"
+"""The chain's name."""
+WITH_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
+"""The protocols whose ports the kernel can translate."""
+_HOOK = "type filter hook forward priority filter; policy drop;"
+
+
+def rules(wan: str, lan: Iterable[str], forward: Forward, *, drop: str, invalid: str) -> list[str]:
+    """The chain, hook first.
+
+    Args:
+        wan: Name of the interface towards the public Internet, quoted.
+        lan: Names of those towards the private hosts, quoted.
+        forward: What else passes.
+        drop: What becomes of the rest.
+        invalid: What becomes of what conntrack can make nothing of.
+    """
+    lans = list(lan)
+    lan_set, ours = _set(lans), _set([wan, *lans])
+    return [
+        _HOOK,
+        *(_others(wan, lan_set, ours) if forward.others is Verdict.ACCEPT else ()),
+        "ct state established,related accept",
+        f"ct state invalid {invalid}",
+        f'iifname {wan} oifname {lan_set} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
+        f"iifname {lan_set} oifname {wan} accept",
+        *([f"iifname {lan_set} oifname {lan_set} accept"] if forward.lan_to_lan is Verdict.ACCEPT else ()),
+        drop,
+    ]
+
+
+def _others(wan: str, lan: str, ours: str) -> tuple[str, str]:
+    """First of all: whether conntrack can make something of it is none of our business, either."""
+    return (
+        f'iifname != {ours} oifname != {lan} accept comment "not ours: others decide"',
+        f'iifname {wan} oifname != {ours} accept comment "not ours: others decide"',
+    )
+
+
+def outbound(wan: str, lan: str, addresses: tuple[Address, Address], ports: tuple[int, int]) -> list[str]:
+    """The chain by which the LANs' own flows leave, hook first: from ports of their own, drawn by chance.
+
+    Else a host could choose a source port that is the port of a service of another host on the same pool address: the
+    packets of a client of that service would be taken for answers to the host's flow.
+
+    Args:
+        wan: Name of the interface towards the public Internet, quoted.
+        lan: Those towards the private hosts, as a set.
+        addresses: First and last address that they leave from.
+        ports: First and last port.
+    """
+    from_lan, span = f"iifname {lan} oifname {wan}", _span(addresses)
+    first, last = ports
+    return [
+        "type nat hook postrouting priority srcnat; policy accept;",
+        f"{from_lan} meta l4proto {WITH_PORTS} snat ip to {span}:{first}-{last} fully-random,persistent",
+        f"{from_lan} meta nfproto ipv4 snat ip to {span} persistent",
+    ]
+
+
+def told(settings: Settings) -> str:
+    """What is forwarded, in a line for the operator."""
+    forward = settings.datapath.forward
+    words = {Verdict.ACCEPT: "forwarded", Verdict.DROP: "dropped"}
+    return (
+        "forwarded: admitted flows, and LAN to WAN; between LANs: "
+        f"{words[forward.lan_to_lan]} (datapath.forward.lan_to_lan); for interfaces that are neither: "
+        f"{words[forward.others]} (datapath.forward.others)"
+    )
+
+
+def _set(names: Iterable[str]) -> str:
+    return "{ " + ", ".join(names) + " }"
+
+
+def _span(addresses: tuple[Address, Address]) -> str:
+    first, last = addresses
+    return str(first) if first == last else f"{first}-{last}"

@@ -1,0 +1,53 @@
+"""Tests for `realmgw.datapath.forwarding`; what passes is asked in realmgw.test.kernel."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.settings import Datapath, Forward, Verdict
+from realmgw.datapath import forwarding, ruleset
+from realmgw.datapath.ruleset import Ruleset
+from realmgw.test.datapath.moves import change
+from realmgw.test.datapath.test_ruleset import SETTINGS
+
+EVERY = [Forward(*pair) for pair in product(Verdict, repeat=2)]
+
+
+class RulesTests(SynchronousTestCase):
+    """`rules`."""
+
+    def test_no_key_opens_a_lan_to_the_wan_or_to_others(self) -> None:
+        """Whatever they are: what goes to a LAN comes from a LAN, or is of a flow that was admitted."""
+        for forward in EVERY:
+            made = forwarding.rules('"w"', ['"l"', '"m"'], forward, drop="drop", invalid="drop")
+            self.assertEqual((made[0], made[-1]), ("type filter hook forward priority filter; policy drop;", "drop"))
+            for rule in made[1:-1]:
+                if rule.startswith("ct state") or "ct status dnat" in rule:
+                    continue
+                to_lan = 'oifname { "l", "m" } ' in rule
+                self.assertTrue(not to_lan or rule.startswith('iifname { "l", "m" } '), rule)
+                self.assertTrue("oifname" in rule, rule)
+
+    def test_key_that_changes_fills_the_chain_anew(self) -> None:
+        """The table stays, with its counters."""
+        rules = Ruleset.of(SETTINGS, native_queue=False)
+        for before, after in product(EVERY, repeat=2):
+            pair = (attrs.evolve(rules, forward=before), attrs.evolve(rules, forward=after))
+            made = ruleset.changes(*pair, change([], []))
+            self.assertEqual(made.startswith("flush chain inet realmgw forwarding\n"), before != after)
+            self.assertNotIn("table inet realmgw {", made)
+
+
+class ToldTests(SynchronousTestCase):
+    """`told`."""
+
+    def test_says_what_becomes_of_each(self) -> None:
+        """With the key that changes it."""
+        for forward in EVERY:
+            words = {Verdict.ACCEPT: "forwarded", Verdict.DROP: "dropped"}
+            line = forwarding.told(attrs.evolve(SETTINGS, datapath=Datapath(forward=forward)))
+            self.assertIn(f"{words[forward.lan_to_lan]} (datapath.forward.lan_to_lan)", line)
+            self.assertIn(f"{words[forward.others]} (datapath.forward.others)", line)
