@@ -307,7 +307,7 @@ class RepositoryTests(ReloadTestCase):
         running = self.gateway.running
         written = finish(running.written(config.load_all(self.gateway.path), accepts_loss=True))
         self.assertEqual([host.name for host in written.changes.removed], ["x.example.org.", "y.example.org."])
-        finish(running.register.commit(written.changes))
+        finish(running.commit(written))
         self.assertEqual([each.identity for each in running.in_force()], ["second"])
         self.assertEqual(only(self.gateway.reload()).problems, ())
         self.assertEqual(self.gateway.names, [*BOTH, "z.example.org."])
