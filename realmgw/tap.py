@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -31,6 +31,7 @@ from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
 from realmgw.config.service import Reading
 from realmgw.config.settings import Network, Settings
+from realmgw.config.steps import Blocking
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
@@ -51,14 +52,14 @@ from realmgw.datapath.port import KernelEars
 from realmgw.datapath.ruleset import STRAYS
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.dns.service import DnsService
-from realmgw.errors import MalformedError
+from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
-from realmgw.subscribers import recall
 from realmgw.subscribers.client import rest_repository
+from realmgw.subscribers.disk import LastGood
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.service import RecallService
+from realmgw.subscribers.service import KEEP_TIME, LastGoodService, Readers
 
 GC_THRESHOLDS = 500_000, 20, 100
 """Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
@@ -123,23 +124,23 @@ def make_service(options: Options) -> IService:
 
 
 def read(path: Path, settings: Settings, around: Around = NOWHERE) -> Running:
-    """Read the subscribers, with what an earlier start has kept of them.
+    """Read the subscribers; those of files that can not be used, as they were when they were good last.
 
     Args:
         path: The main file.
         settings: What it says.
         around: What is around the gateway.
     """
-    kept = recall.place(path, settings.state)
+    last_good = _last_good(path, settings)
     try:
-        memory = recall.read(kept)
-    except MalformedError as error:
-        _log.warn("subscribers: {error}; all of them are parsed", error=error)
-        memory = recall.Memory()
-    running = Running(path, settings, Folders(time.time, memory), around=around)
+        kept = last_good.sources()
+    except PlatformError as error:
+        _log.warn("what subscriber files said last is not known: {error}", error=error)
+        kept = {}
+    running = Running(path, settings, Folders(time.time, monotonic, last_good.text), around=around)
     gc.disable()  # it would walk through the growing directory again and again
     try:
-        running.begin()
+        running.begin(kept, Readers().wait)
     finally:
         gc.freeze()  # what was read stays
         gc.enable()
@@ -165,9 +166,11 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
     book = Book(allocator.askers)
-    keeping = _keeping(running, book, reactor)
+    keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
+    elsewhere = partial(Readers().call, reactor=reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
-    parts = Parts(datapath, allocator, dns, regard, keep, _reading(reactor), partial(tell_written, health))
+    read, told = _reading(reactor), partial(tell_written, health)
+    parts = Parts(datapath, allocator, dns, regard, keep, read, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
@@ -186,7 +189,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         AllocationService(allocator, reactor, monotonic),
         dns,
         ReloadService(purging.reload, reactor.callFromThread),
-        _recalling(running, thread, reactor),
+        _keeping_subscribers(running, health, reactor),
         *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
@@ -200,6 +203,11 @@ def _state_hold(running: Running) -> Hold:
     """What says that this gateway has what is kept of it, whatever namespace it is in."""
     path = config.state_file(running.path, running.settings.state, "held")
     return Hold(path, f"what is kept of {running.path} in {running.settings.state}")
+
+
+def _last_good(path: Path, settings: Settings) -> LastGood:
+    """Where it is kept what subscriber files said when they were good last."""
+    return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
 
 
 @attrs.frozen(eq=False)
@@ -254,23 +262,18 @@ def _purging(
     running: Running, datapath: DatapathService, allocator: Allocator, gate: Gate, reloader: Reloader, health: Health
 ) -> Purging:
     """What ends lending and admission without a stop."""
-    tell = partial(_tell_purged, health)
+    tell = partial(health.tell, "purge", severity=Severity.DEGRADED)
     return Purging(datapath, allocator, gate, reloader, partial(_prefixes, running), tell, monotonic)
 
 
-def _tell_purged(health: Health, lines: Collection[str]) -> None:
-    health.tell("purge", lines, Severity.DEGRADED)
-
-
-def _recalling(running: Running, thread: KernelThread, reactor: Any) -> RecallService:
-    """Keeps what the gateway knows of subscriber files."""
-    kept = recall.place(running.path, running.settings.state)
-    return RecallService(
+def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:
+    """Keeps what is in force of subscriber files for the next start."""
+    last_good, reader = _last_good(running.path, running.settings), Readers(KEEP_TIME)
+    return LastGoodService(
         lambda: running.register.units,
-        running.recalled,
-        lambda text: thread.call(recall.write, kept, text),
+        lambda force: reader.call(Blocking(str(running.settings.state), partial(last_good.keep, force)), reactor),
+        partial(health.tell, "last good subscribers"),
         reactor,
-        is_kept=not running.folders.parsed,
     )
 
 

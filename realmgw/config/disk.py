@@ -8,8 +8,8 @@ import fcntl
 import hashlib
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from realmgw.errors import MalformedError, PlatformError
 
@@ -38,21 +38,55 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         PlatformError: It can not be written; the former one is as it was.
     """
+    with _beside(path, [content], 0o600) as new:
+        new.replace(path)
+
+
+def create(path: Path, content: Iterable[bytes]) -> None:
+    """Writes a new file, as a whole or not at all; whoever looks into the folder sees it when it is complete.
+
+    The folder is made if it is missing. Who may read the file is for the process's umask to say.
+
+    Args:
+        path: The file.
+        content: All of it, in parts.
+
+    Raises:
+        FileExistsError: There is one; it is as it was.
+        PlatformError: It can not be written; there is none.
+    """
+    if path.exists():  # before it is written in vain
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    is_taken = False
+    with _beside(path, content, 0o666) as new:
+        try:
+            path.hardlink_to(new)
+        except FileExistsError:
+            is_taken = True
+        except OSError:  # a file system without links
+            new.replace(path)
+    if is_taken:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+@contextlib.contextmanager
+def _beside(path: Path, content: Iterable[bytes], mode: int) -> Iterator[Path]:
+    """A file with this content beside another one, to be put in its place; nothing of it is left afterwards."""
+    new = path.with_name(f".{path.name[:200]}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(content)
+        try:
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+                file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())
-                Path(file.name).replace(path)
-            except OSError:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            yield new
+        finally:
+            new.unlink(missing_ok=True)
         _sync(path.parent)
     except OSError as error:
         raise PlatformError(
-            f"{path} can not be written: {error.strerror}: let {path.parent} be ours to write"
+            f"{path} can not be written: {error.strerror}: let {path.parent} be ours to write, and have room"
         ) from None
 
 

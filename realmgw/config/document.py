@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import enum
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 import attrs
@@ -25,6 +26,8 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from realmgw.config.steps import Steps, finish
+
 try:
     # Without the loader that ruamel.yaml puts around it, whose parts refer to each other: thousands of them would wait
     # for the garbage collector.
@@ -36,6 +39,20 @@ MAX_REREAD = 2**20  # characters
 """How long a text may be that is read again by the slower parser; a few seconds."""
 MAX_DEPTH = 16
 """How deep collections may be nested; the schemas need half of it."""
+EVENTS_AT_ONCE = 32
+"""So many of the parser's events are looked at between two steps."""
+MAX_QUOTED = 60  # characters
+"""So much of a value is quoted in a problem."""
+MAX_PROBLEM = 300  # characters
+"""The longest text of a problem."""
+MOST_OF_ONE = 20
+"""So many problems of one file are told; the others are counted."""
+MOST_OF_ALL = 200
+"""So many problems are told at once."""
+MOST_FOUND = 1000
+"""After so many problems, a file is not read any further."""
+
+_QUOTED = re.compile(rf"(?<!\w)'([^']{{{MAX_QUOTED}}})[^']*'|\"([^\"]{{{MAX_QUOTED}}})[^\"]*\"")
 
 
 @attrs.define(eq=False)
@@ -121,20 +138,53 @@ class Problems:
 
     def at(self, line: int, column: int, text: str) -> None:
         """Notes a problem at a place that is no node; lines and columns count from 1."""
-        self.found.append((line, column, text))
+        self.found.append((line, column, shortened(text)))
 
-    def lines(self) -> tuple[str, ...]:
-        """Each as `file:line:column: what, and what to write instead`, in the order of the file; other files last."""
-        placed = [(self.elsewhere.get(index, ""), *found) for index, found in enumerate(self.found)]
-        return tuple(
-            f"{source or self.source}:{line}:{column}: {text}" for source, line, column, text in sorted(placed)
-        )
+    def are_many(self, line: int) -> bool:
+        """Whether there are so many that nobody should read on; then that is noted, too."""
+        if len(self.found) < MOST_FOUND:
+            return False
+        self.at(line, 1, "there are too many problems: nothing is read from here on")
+        return True
+
+    def lines(self, most: int = MOST_OF_ALL) -> tuple[str, ...]:
+        """Each as `file:line:column: what, and what to write instead`, in the order of the file; other files last.
+
+        Args:
+            most: So many; the last line counts the others.
+        """
+        placed = sorted((self.elsewhere.get(index, ""), *found) for index, found in enumerate(self.found))
+        told = [f"{source or self.source}:{line}:{column}: {text}" for source, line, column, text in placed[:most]]
+        return bounded(told, most, len(placed))
 
     def include(self, other: Problems) -> None:
         """Takes over what was found in another file."""
         for index, found in enumerate(other.found, len(self.found)):
             self.elsewhere[index] = other.source
             self.found.append(found)
+
+
+def shortened(text: str) -> str:
+    """A text for a message, without the middle of what it quotes, and with a bounded length."""
+    if len(text) <= MAX_QUOTED:
+        return text
+    text = _QUOTED.sub(lambda match: f"'{match[1] or match[2]}...'", text)
+    rest = (MAX_PROBLEM - 5) // 2
+    return text if len(text) <= MAX_PROBLEM else f"{text[:rest]} ... {text[-rest:]}"
+
+
+def bounded(lines: Collection[str], most: int, count: int | None = None) -> tuple[str, ...]:
+    """Not more lines than somebody reads.
+
+    Args:
+        lines: Problems.
+        most: So many are told; a line more counts the others.
+        count: How many there are in all, if `lines` is only a part of them.
+    """
+    every = len(lines) if count is None else count
+    if every <= most:
+        return tuple(lines)
+    return (*tuple(lines)[:most], f"and {every - most} problems more")
 
 
 def place(node: Node) -> str:
@@ -155,22 +205,34 @@ def parse(text: bytes, problems: Problems, *, source: str | None = None, unread:
     Returns:
         The document, without its faulty parts; None when it is empty, or when it is no YAML and a problem says so.
     """
+    return finish(parsing(text, problems, source=source, unread=unread))
+
+
+def parsing(
+    text: bytes,
+    problems: Problems,
+    *,
+    source: str | None = None,
+    unread: Collection[str] = (),
+    reread: int | None = None,
+) -> Steps[Node | None]:
+    """What `parse` does, step by step; how long a text may be that is read again by the slower parser can be told."""
     text = text.removeprefix(codecs.BOM_UTF8)
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         _add_at(problems, text[: error.start].decode(), f"byte 0x{text[error.start]:02x} is not UTF-8: save as UTF-8")
         return None
-    for events in _parsers(decoded):
+    for events in _parsers(decoded, MAX_REREAD if reread is None else reread):
         attempt = Problems(problems.source)
-        root, readable = _compose(decoded, events, _Composer(attempt, source, unread))
+        root, readable = yield from _compose(decoded, events, _Composer(attempt, source, unread))
         if readable:
             break
     problems.found += attempt.found
     return root
 
 
-def _parsers(text: str) -> tuple[Callable[[str], Iterator[Event]], ...]:
+def _parsers(text: str, reread: int) -> tuple[Callable[[str], Iterator[Event]], ...]:
     """The parsers to try in turn.
 
     The C parser is ten times as fast, but refuses some YAML 1.2 that people write, `[192.0.2.1:53]` among it. So what
@@ -178,14 +240,16 @@ def _parsers(text: str) -> tuple[Callable[[str], Iterator[Event]], ...]:
     """
     if CParser is None:
         return (_events,)
-    return (_fast_events, _events) if len(text) <= MAX_REREAD else (_fast_events,)
+    return (_fast_events, _events) if len(text) <= reread else (_fast_events,)
 
 
-def _compose(text: str, events: Callable[[str], Iterator[Event]], composer: _Composer) -> tuple[Node | None, bool]:
+def _compose(
+    text: str, events: Callable[[str], Iterator[Event]], composer: _Composer
+) -> Steps[tuple[Node | None, bool]]:
     """The document, and whether the text was YAML for this parser; if not, a problem says why."""
     problems = composer.problems
     try:
-        return composer.compose(events(text)), True
+        return (yield from composer.compose(events(text))), True
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
@@ -232,28 +296,37 @@ class _Composer:
         self._innermost: Sequence | Mapping | None = None
         self._key: Scalar | None = None  # of the innermost mapping, waiting for its value
 
-    def compose(self, events: Iterable[Event]) -> Node | None:
+    def compose(self, events: Iterable[Event]) -> Steps[Node | None]:
         """The root; None if there is none, or if the structure is one that cannot be followed (a problem says so)."""
         documents = 0
-        for event in events:
+        for count, event in enumerate(events, 1):
+            if not count % EVENTS_AT_ONCE:
+                yield None
+                if self.problems.are_many(event.start_mark.line + 1):
+                    return None
             if self._unread and self._passes_over(event):
                 continue
-            if isinstance(event, ScalarEvent):
-                self._scalar(event)
-            elif isinstance(event, CollectionStartEvent):
-                if not self._begin(event):
-                    return None
-            elif isinstance(event, CollectionEndEvent):
-                self._open.pop()
-                self._innermost = self._open[-1] if self._open else None
-            elif isinstance(event, AliasEvent):
-                self._alias(event)
-            elif isinstance(event, DocumentStartEvent):
+            if isinstance(event, DocumentStartEvent):
                 documents += 1
                 if documents > 1:
                     self._refuse(event, "a second document begins here: only one is read, make it a file of its own")
                     break
+            elif not self._take(event):
+                return None
         return self._root
+
+    def _take(self, event: Event) -> bool:
+        """What an event within the document says; returns whether to read on."""
+        if isinstance(event, ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, CollectionStartEvent):
+            return self._begin(event)
+        elif isinstance(event, CollectionEndEvent):
+            self._open.pop()
+            self._innermost = self._open[-1] if self._open else None
+        elif isinstance(event, AliasEvent):
+            self._alias(event)
+        return True
 
     def _passes_over(self, event: Event) -> bool:
         """Whether an event belongs to the value of a key that is not read."""

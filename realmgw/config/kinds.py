@@ -274,7 +274,7 @@ class Section(Generic[T]):
 def suggestion(text: str, known: Iterable[str]) -> str:
     """What somebody may have meant, and what he may write."""
     words = list(known)
-    near = difflib.get_close_matches(text.lower(), words, n=1)
+    near = difflib.get_close_matches(text[:64].lower(), words, n=1)
     return f"did you mean {near[0]!r}?" if near else f"write {_listed(words)}"
 
 

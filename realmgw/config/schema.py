@@ -58,7 +58,7 @@ from realmgw.config.settings import (
     WhileDegraded,
     Zone,
 )
-from realmgw.config.surroundings_schema import CONTROL, LOGGING, REPOSITORY, SYNPROXY
+from realmgw.config.surroundings_schema import CONTROL, LOGGING, RELOAD, REPOSITORY, SYNPROXY
 
 MAX_TTL = 604_800  # seconds
 """A week: longer ones are of no use in zones whose names come and go."""
@@ -293,6 +293,7 @@ GATEWAY = Section(
         "admission": Key(ADMISSION),
         "datapath": Key(DATAPATH),
         "policy": Key(POLICY),
+        "reload": Key(RELOAD),
         "repository": Key(REPOSITORY),
         "synproxy": Key(SYNPROXY),
         "control": Key(CONTROL),

@@ -27,6 +27,7 @@ from realmgw.config.surroundings import Control as Control
 from realmgw.config.surroundings import LogFormat as LogFormat
 from realmgw.config.surroundings import Logging as Logging
 from realmgw.config.surroundings import LogLevel as LogLevel
+from realmgw.config.surroundings import Reload as Reload
 from realmgw.config.surroundings import Repository as Repository
 from realmgw.config.surroundings import Synproxy as Synproxy
 from realmgw.config.surroundings import Watch as Watch
@@ -323,6 +324,8 @@ class Settings:
     """Where the gateway keeps what must outlive it."""
     policy: Policy = Policy()
     """To whom addresses are given."""
+    reload: Reload = Reload()
+    """What a reload believes."""
     repository: Repository = Repository()
     """A policy database."""
     synproxy: Synproxy = Synproxy()

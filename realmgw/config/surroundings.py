@@ -20,6 +20,15 @@ class Watch(enum.Enum):
 
 
 @attrs.frozen
+class Reload:
+    """What a reload believes."""
+
+    max_loss: float = 0.2
+    """The share of all hosts that may go at once, if they are more than a few, without somebody saying that it is
+    meant; 1: any."""
+
+
+@attrs.frozen
 class Repository:
     """A policy database that has subscribers and policies, beside the files."""
 

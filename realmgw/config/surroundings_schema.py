@@ -22,7 +22,17 @@ from realmgw.config.kinds import (
     table,
 )
 from realmgw.config.labels import Label
-from realmgw.config.surroundings import LOG_PARTS, Control, LogFormat, Logging, LogLevel, Repository, Synproxy, Watch
+from realmgw.config.surroundings import (
+    LOG_PARTS,
+    Control,
+    LogFormat,
+    Logging,
+    LogLevel,
+    Reload,
+    Repository,
+    Synproxy,
+    Watch,
+)
 
 SYNPROXY_PORT = 12345
 """Where SYN proxies take orders."""
@@ -44,6 +54,8 @@ _part = parsed(_part_name)
 def _logging(levels: dict[str, LogLevel] | None = None, **rest: Any) -> Logging:
     return Logging(levels=tuple((levels or {}).items()), **rest)
 
+
+RELOAD = Section(Reload, {"max_loss": Key(number(0.0, 1.0))})
 
 REPOSITORY = Section(
     Repository,

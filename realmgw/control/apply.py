@@ -1,14 +1,16 @@
 """Carries a reload out: everything is found out first, then the kernel is changed, and last the tables are.
 
-A step that fails leaves everything as it was. The parts that take time are generators; they run in the reactor for a
-moment at a time, so that queries and packets in between do not wait for longer than that.
+A step that fails leaves everything as it was. The parts that take time are done in steps; they run in the reactor for a
+moment at a time, so that queries and packets in between do not wait for longer than that. Reloads and plans are done
+one after the other: what one of them has found out is true until it has ended.
 """
 
 from __future__ import annotations
 
-import enum
 import gc
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,15 +19,20 @@ from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Settings
-from realmgw.control.plan import Plan, beyond, plan
-from realmgw.control.running import Running, Written
+from realmgw.config.steps import Blocking, Steps
+from realmgw.control.outcome import Outcome as Outcome
+from realmgw.control.outcome import Status as Status
+from realmgw.control.outcome import both
+from realmgw.control.plan import Plan, beyond, planning
+from realmgw.control.running import Running, Written, sparing
 from realmgw.datapath.keeper import Findings
 from realmgw.errors import RealmGatewayError
+from realmgw.subscribers.files import collector_at_rest
+from realmgw.subscribers.folders import FOLDERS, QUIET
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
 from realmgw.subscribers.snapshot import Snapshot
@@ -36,41 +43,14 @@ DRAIN = 2.5  # seconds
 """For so long those who were told an address that leaves the pool may still come."""
 DRAIN_STEP = 0.05  # seconds
 """How often it is looked whether all of them have come."""
+PATIENCE = 10.0  # seconds
+"""For so long it is waited until files that take something away say the same twice."""
+TARGETS_AT_ONCE = 4096
+"""So many services that lead nowhere any more are forgotten between two steps."""
 MANY = 5000
 """From so many new hosts on, the garbage collector is told not to look at them again and again."""
 
 T = TypeVar("T")
-
-
-class Status(enum.Enum):
-    """What became of a reload."""
-
-    APPLIED = "applied"
-    """What is written is in force, but for `problems`."""
-    UNCHANGED = "unchanged"
-    """What is written was in force already."""
-    REFUSED = "refused"
-    """What is written can not be used; all is as it was."""
-    FAILED = "failed"
-    """The kernel refused; all is as it was."""
-
-
-@attrs.frozen
-class Outcome:
-    """What became of a reload."""
-
-    status: Status
-    """That."""
-    plan: Plan = attrs.Factory(Plan)
-    """What was to be changed."""
-    problems: tuple[str, ...] = ()
-    """What is not as it is written, and why; with REFUSED and FAILED, why nothing is."""
-    seconds: float = 0.0
-    """How long it took."""
-    flows_ended: int = 0
-    """Flows of hosts that are gone."""
-    restored: tuple[str, ...] = ()
-    """What others had removed or changed outside of the process, and is as it should be again."""
 
 
 class Datapath(Protocol):
@@ -91,10 +71,10 @@ class Names(Protocol):
 
     def prepare(
         self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
-    ) -> Generator[None, None, Any]:
+    ) -> Steps[Any]:
         """See there."""
 
-    def commit(self, prepared: Any) -> Generator[None, None, None]:
+    def commit(self, prepared: Any) -> Steps[None]:
         """See there."""
 
 
@@ -116,6 +96,20 @@ class Parts:
     """Reads a main file, and what it names, beside the reactor; what is wrong with it is told by its failure."""
     tell: Callable[[tuple[str, ...]], object]
     """Told after each reload why what is written is not in force; empty when it is."""
+    elsewhere: Callable[[Blocking], Deferred[Any]]
+    """Makes a call that may block, where it holds up nobody."""
+    doubts: Callable[[tuple[str, ...]], object]
+    """Told of everything about subscribers that somebody has to do something about, whenever that may have changed."""
+
+
+@attrs.define(eq=False)
+class _Asked:
+    """Who wants a reload, and how."""
+
+    waiting: list[Deferred[Outcome]] = attrs.Factory(list)
+    """Everybody who is to be told what became of it."""
+    accepts_loss: bool = False
+    """Whether one of them has said that hosts may go."""
 
 
 class Reloader:
@@ -141,30 +135,34 @@ class Reloader:
         self._clock = clock
         self._monotonic = monotonic
         self._log = Logger()
-        self._busy = False
         self._lock = DeferredLock()
-        self._next: list[Deferred[Outcome]] = []
+        self._is_due = False
+        self._next = _Asked()
         self.last: Outcome | None = None
         self.closed = ""
         self.count = 0
         self.refused = 0
         self.longest = 0.0
+        parts.doubts(self.troubles)
 
-    def reload(self, cause: str) -> Deferred[Outcome]:
+    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred[Outcome]:
         """Make true what is written.
 
         Args:
             cause: Who wants it, for the log.
+            accepts_loss: He has said that hosts may go, however many they are.
 
         Returns:
             Fires with what became of it; it does not fail. What is asked for while a reload is under way is done
             afterwards, all at once, since the one under way may have read the files already.
         """
         asked: Deferred[Outcome] = Deferred()
-        self._next.append(asked)
-        if not self._busy:
+        self._next.waiting.append(asked)
+        self._next.accepts_loss |= accepts_loss
+        if not self._is_due:
+            self._is_due = True
             self._log.info("reload asked for by {cause}", cause=cause)
-            self._begin()
+            self._lock.run(self._begin)
         return asked
 
     def counts(self) -> dict[str, object]:
@@ -202,38 +200,50 @@ class Reloader:
         Returns:
             Fires with that; fails with `ConfigurationError` if the main file can not be used.
         """
-        return self._written().addCallback(self._planned)
+        planned: Deferred[Plan] = self._lock.run(self._planned)
+        return planned
 
     @inlineCallbacks
-    def _written(self) -> Generator[Deferred[Any], Any, Written]:
+    def _planned(self) -> Generator[Deferred[Any], Any, Plan]:
+        written = yield from self._written(is_patient=False)
+        planned: Plan = yield self._plan_of(written)
+        return planned
+
+    def _plan_of(self, written: Written) -> Deferred[Plan]:
+        running = self.running
+        there = running.register.directory.services
+        return self.drive(sparing(planning(running.settings, written.settings, written.changes, there)))
+
+    def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
         """What is written now; fails as `Running.written`, or when the main file can not be used."""
         main = yield self._parts.read(self.running.path)
-        written: Written = yield self.drive(_sparing(self.running.written(main)))
+        written: Written = yield self.drive(sparing(self.running.written(main, **how)))
         return written
 
-    def _planned(self, written: Written) -> Plan:
-        running = self.running
-        return plan(running.settings, written.settings, written.changes, services=running.register.directory.services)
-
-    def _begin(self) -> None:
-        self._busy = True
-        asked, self._next = self._next, []
-        self.exclusively(self._reload).addErrback(self._fault).addCallback(self._end, asked)
-
-    def _fault(self, failure: Failure) -> Outcome:
-        self._log.failure("fault while reloading", failure)
-        return Outcome(Status.FAILED, problems=(f"a fault of our own, see the log: {failure.getErrorMessage()}",))
-
-    def _end(self, outcome: Outcome, asked: Iterable[Deferred[Outcome]]) -> None:
+    @inlineCallbacks
+    def _begin(self) -> Generator[Deferred[Any], Any, None]:
+        asked = self._join(_Asked())
+        if not asked.waiting:  # one that was under way has done it
+            return
+        try:
+            with collector_at_rest():
+                outcome = yield from self._reload(asked)
+        except Exception as error:  # noqa: BLE001 - whatever it is: who waits is told
+            self._log.failure("fault while reloading")
+            outcome = Outcome(Status.FAILED, problems=(f"a fault of our own, see the log: {error}",))
         self.last = outcome
         self.count += 1
         self.refused += outcome.status in (Status.REFUSED, Status.FAILED)
         self._tell(outcome)
-        self._busy = False
-        for each in asked:
+        for each in asked.waiting:
             each.callback(outcome)
-        if self._next and not self._busy:
-            self._begin()
+
+    def _join(self, asked: _Asked) -> _Asked:
+        """Those who have asked so far are told what becomes of what is read from now on."""
+        more, self._next, self._is_due = self._next, _Asked(), False
+        asked.waiting += more.waiting
+        asked.accepts_loss |= more.accepts_loss
+        return asked
 
     def _tell(self, outcome: Outcome) -> None:
         for problem in outcome.problems:
@@ -244,41 +254,59 @@ class Reloader:
             seconds=outcome.seconds,
             summary=outcome.plan.summary(),
         )
-        self._parts.tell(outcome.problems if outcome.status in (Status.REFUSED, Status.FAILED) else ())
+        self._parts.tell(self.running.problems or (outcome.problems if outcome.status is Status.FAILED else ()))
 
-    @inlineCallbacks
-    def _reload(self) -> Generator[Deferred[Any], Any, Outcome]:
-        begin = self._monotonic()
+    def _reload(self, asked: _Asked) -> Generator[Deferred[Any], Any, Outcome]:
+        """Changes what may be changed at once; then, when files are at rest, what takes something away."""
+        begin, waited = self._monotonic(), 0.0
+        outcome, waiting = yield from self._pass(accepts_loss=asked.accepts_loss)
+        while waiting and self._monotonic() - begin < PATIENCE:
+            yield deferLater(self._clock, QUIET)
+            waited += QUIET
+            self._join(asked)
+            then, waiting = yield from self._pass(accepts_loss=asked.accepts_loss)
+            outcome = both(outcome, then)
+        late = "it is being written: what it takes away does not count yet; reload when it is complete"
+        lines = tuple(f"{source}:1:1: {late}" for source in waiting)
+        self._parts.doubts((*self.troubles, *lines))
+        return attrs.evolve(
+            outcome, problems=(*outcome.problems, *lines), seconds=self._monotonic() - begin, waited=waited
+        )  # fmt: skip
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What somebody has to do something about: losses that are not believed, folders that can not be read."""
+        folders = self.running.register.units.get(FOLDERS)
+        return (*(folders.problems if folders else ()), *self.running.register.doubts)
+
+    def _pass(self, *, accepts_loss: bool) -> Generator[Deferred[Any], Any, tuple[Outcome, tuple[str, ...]]]:
+        """One reading, and what comes of it; with the sources that have to be read once more."""
         planned = Plan()
         if self.closed:
-            return Outcome(Status.REFUSED, problems=(self.closed,))
+            return Outcome(Status.REFUSED, problems=(self.closed,)), ()
         try:
-            written = yield self._written()
-            planned = self._planned(written)
-            _refuse_restart(planned)
-            prepared = yield self.drive(
-                _sparing(
-                    self._parts.names.prepare(
-                        written.settings, self.running.register.directory, written.changes, written.secrets
-                    )
-                )
-            )
+            written = yield from self._written(accepts_loss=accepts_loss)
+            settings, changes = written.settings, written.changes
+            planned = yield self._plan_of(written)
+            planned.refuse_restart()
+            preparing = self._parts.names.prepare(settings, self.running.register.directory, changes, written.secrets)
+            prepared = yield self.drive(sparing(preparing))
         except RealmGatewayError as error:
             lines = tuple(str(error).splitlines())
             self.running.problems = lines
-            return Outcome(Status.REFUSED, planned, lines, self._monotonic() - begin)
+            return Outcome(Status.REFUSED, planned, lines), ()
         try:
             yield from self._change_kernel(written)
         except RealmGatewayError as error:
-            return Outcome(Status.FAILED, planned, (str(error),), self._monotonic() - begin)
+            return Outcome(Status.FAILED, planned, (str(error),)), ()
         yield self.drive(self._commit(written, prepared))
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
-        ended, problems = yield from self._after(written, planned)
+        ended, problems = yield from self._after(written, is_different=bool(planned.keys))
         found: Findings = yield self._parts.datapath.restore()
         status = Status.APPLIED if planned or found.repaired else Status.UNCHANGED
-        problems = (*planned.problems, *problems, *found.broken)
-        return Outcome(status, planned, problems, self._monotonic() - begin, ended, found.repaired)
+        lines = (*planned.problems, *problems, *found.broken)
+        return Outcome(status, planned, lines, flows_ended=ended, restored=found.repaired), changes.waiting
 
     def _change_kernel(self, written: Written) -> Generator[Deferred[Any], Any, None]:
         changes, settings = written.changes, written.settings
@@ -310,66 +338,62 @@ class Reloader:
             yield deferLater(self._clock, DRAIN_STEP)
         allocator.abandon(now=self._monotonic())
 
-    def _commit(self, written: Written, prepared: Any) -> Generator[None, None, None]:
+    def _commit(self, written: Written, prepared: Any) -> Steps[None]:
         """The swap. With few changes there is no yield in it: a query meets all of the old state or all of the new."""
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
         before, after = self._pools(settings)
         parts.allocator.regard(settings.allocation)
         if settings.policy != self.running.settings.policy:  # else its counts would begin anew
             parts.allocator.regard_policy(settings.policy, now=now)
-        parts.allocator.forget(changes.targets_gone, now=now)
+        targets = iter(changes.targets_gone)
+        while portion := frozenset(islice(targets, TARGETS_AT_ONCE)):
+            parts.allocator.forget(portion, now=now)
+            if len(portion) == TARGETS_AT_ONCE:
+                yield None
         parts.allocator.extend(beyond(after, before), now=now)
         parts.regard(settings)
         yield from parts.names.commit(prepared)
-        yield from self.running.register.commit(changes)
+        yield from self.running.commit(written)
         if len(changes.added) + len(changes.changed) >= MANY:
             gc.freeze()
 
-    def _after(self, written: Written, planned: Plan) -> Generator[Deferred[Any], Any, tuple[int, tuple[str, ...]]]:
+    def _after(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, tuple[int, list[str]]]:
         """What does not hold up anybody: flows of hosts that are gone end, and the settings are kept."""
-        self.running.settings, self.running.problems = written.settings, ()
-        ended, problems = 0, []
+        ended, problems = 0, list[str]()
         try:
             ended = yield self._parts.datapath.end_flows(written.changes.addresses_gone)
         except RealmGatewayError as error:
             problems.append(str(error))
         try:
-            if planned.keys:
+            if is_different:
                 yield self._parts.keep(written.settings)
         except RealmGatewayError as error:
             problems.append(str(error))
-        return ended, tuple(problems)
+        return ended, problems
 
-    def drive(self, steps: Generator[None, None, T]) -> Deferred[T]:
+    @inlineCallbacks
+    def drive(self, steps: Steps[T]) -> Generator[Deferred[Any], Any, T]:
         """Go through steps, `SLICE` at a time; fires with what they return."""
-        done: Deferred[T] = Deferred()
-        self._run_slice(steps, done)
-        return done
-
-    def _run_slice(self, steps: Generator[None, None, T], done: Deferred[T]) -> None:
-        begin = now = self._monotonic()
-        try:
-            while now - begin < SLICE:
-                next(steps)
-                now = self._monotonic()
-        except StopIteration as end:
-            self.longest = max(self.longest, self._monotonic() - begin)
-            done.callback(end.value)
-        except Exception:  # noqa: BLE001 - whoever waits is told
-            done.errback()
-        else:
-            self.longest = max(self.longest, now - begin)
-            self._clock.callLater(0, self._run_slice, steps, done)
-
-
-def _sparing(steps: Generator[None, None, T]) -> Generator[None, None, T]:
-    """Steps that only find out: when the memory does not suffice for them, all is as it was, and goes on."""
-    try:
-        return (yield from steps)
-    except MemoryError:
-        raise RealmGatewayError("there is not enough memory for what is written: nothing was changed") from None
-
-
-def _refuse_restart(planned: Plan) -> None:
-    if planned.restart:
-        raise RealmGatewayError(f"only a restart can change {', '.join(planned.restart)}: nothing was changed")
+        advance: Callable[[], Blocking | None] = partial(next, steps)
+        while True:
+            begin, step = self._monotonic(), None
+            try:
+                while step is None:
+                    step = advance()
+                    advance = partial(next, steps)
+                    if self._monotonic() - begin >= SLICE:
+                        break
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            finally:
+                self.longest = max(self.longest, self._monotonic() - begin)
+            if step is None:
+                yield deferLater(self._clock, 0)
+                continue
+            try:
+                answer = yield self._parts.elsewhere(step)
+            except OSError as error:
+                advance = partial(steps.throw, error)
+            else:
+                advance = partial(steps.send, answer)

@@ -94,7 +94,8 @@ def _add_migrate(commands: Any) -> None:
 def _add_changes(commands: Any) -> None:
     plan = _add(commands, "plan", "show what a reload would change", _plan)
     plan.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
-    _add(commands, "reload", "make true what is written in the files", _reload)
+    reload = _add(commands, "reload", "make true what is written in the files", _reload)
+    reload.add_argument("--accept-loss", action="store_true", help="hosts may go, however many they are")
     purge = _add(commands, "purge", "lend nothing, and remove all of ours from the kernel; all flows end", _purge)
     purge.add_argument("--yes", action="store_true", help="do not ask for the gateway's name")
     purge.add_argument("--offline", action="store_true", help="without a gateway: after a crash, or a failed start")
@@ -258,8 +259,7 @@ def _print_lines(lines: Iterable[str]) -> int:
 
 
 def _status(options: Options) -> int:
-    width = shutil.get_terminal_size((100, 24)).columns
-    answer = _ask(options, "status")
+    answer, width = _ask(options, "status"), shutil.get_terminal_size((100, 24)).columns
     _show(options, answer, lambda answer: shown.status(answer, width=width, every=options.all))
     return ExitStatus.OK if answer["state"] == "healthy" else ExitStatus.PROBLEMS
 
@@ -294,7 +294,7 @@ def _plan(options: Options) -> int:
 
 
 def _reload(options: Options) -> int:
-    answer = _ask(options, "reload")
+    answer = _ask(options, "reload", **({"accept_loss": "yes"} if options.accept_loss else {}))
     _show(options, answer, shown.reload)
     if answer["status"] == "failed":
         return ExitStatus.FAILED

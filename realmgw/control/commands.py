@@ -96,7 +96,9 @@ COMMANDS: Mapping[str, Command] = {
         Command("health", "How the gateway is, and what is wrong with it now."),
         Command("status", "What runs, since when, and what was counted."),
         Command("plan", "What a reload would change.", takes_time=True),
-        Command("reload", "Makes true what is written.", changes=True, takes_time=True),
+        Command("reload", "Makes true what is written.", (
+            Parameter("accept_loss", "if it is not empty: hosts may go, however many they are", required=False),
+        ), changes=True, takes_time=True),
         Command("subscribers/list", "The names and addresses of hosts.", (
             Parameter("match", "only names that contain this", required=False), _LIMIT,
         )),

@@ -90,8 +90,8 @@ class Insight:
     """Everything that is to be outside of the process, and what it is."""
     plan: Callable[[], Any]
     """A Deferred of a `Plan`."""
-    reload: Callable[[str], Any]
-    """A Deferred of an `Outcome`; told who wants it."""
+    reload: Callable[..., Any]
+    """A Deferred of an `Outcome`; told who wants it, and whether `accepts_loss`."""
     purge: Callable[[], Any]
     """A Deferred of what was done, in lines."""
     monotonic: Callable[[], float]
@@ -191,14 +191,16 @@ class Gateway:
         """What a reload would change."""
         return self._insight.plan().addCallback(described)
 
-    def reload(self) -> Any:
+    def reload(self, accept_loss: str = "") -> Any:
         """Make true what is written."""
-        return self._insight.reload("the control interface").addCallback(self._reloaded)
+        reloading = self._insight.reload("the control interface", accepts_loss=bool(accept_loss))
+        return reloading.addCallback(self._reloaded)
 
     def _reloaded(self, outcome: Any) -> Value:
         return {
             "status": outcome.status.value,
             "seconds": round(outcome.seconds, 3),
+            "waited": round(outcome.waited, 3),
             "flows_ended": outcome.flows_ended,
             "restored": list(outcome.restored),
             "problems": list(outcome.problems),

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import attrs
 
-from realmgw import config, subscribers
-from realmgw.config import addresses, names
+from realmgw import config
+from realmgw.config import addresses, disk, names
 from realmgw.config.disk import read
 from realmgw.config.settings import Pools, Settings
+from realmgw.config.steps import finish
 from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
-from realmgw.control.running import Running, finish, notes_of
+from realmgw.control.running import Running, notes_of
 from realmgw.datapath import forwarding
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers import pieces
@@ -29,6 +30,7 @@ from realmgw.subscribers.migrate import migration, write
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.port import UnreachableError
 from realmgw.subscribers.register import Register
+from realmgw.subscribers.service import Readers
 
 
 @attrs.frozen
@@ -94,37 +96,34 @@ def add(settings: Settings, wanted: Wanted) -> Path:
         PlatformError: The file can not be written.
     """
     path, text = _file(settings, wanted.name), wanted.text()
-    if path.exists():
-        raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: change it, or remove it first")
     problems = _problems_beside(settings, path, text)
     if problems:
         raise ConfigurationError(problems)
-    _do(path, lambda: _write(path, text))
+    try:
+        disk.create(path, [text.encode()])
+    except FileExistsError:
+        there = f"{path} is there already: change it, or remove it first"
+        raise CommandError(ExitStatus.PROBLEMS, there) from None
     return path
 
 
 def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ...]:
     """What is wrong with a new file beside those that there are, one of the same name in an earlier folder excepted."""
-    new = finish(pieces.read(str(path), text.encode(), None))
+    new = finish(pieces.read(str(path), text.encode()))
     if new.problems:
         return new.problems
-    register = _read(settings)
+    register = subscribers(settings)
     others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
     changes = finish(register.changes([*others, new], Realm.of(settings, around(settings))))
     return changes.units[new.source].problems
 
 
-def _read(settings: Settings) -> Register:
+def subscribers(settings: Settings) -> Register:
     """All subscriber files, as a gateway takes them that never ran before."""
-    running = Running(Path(), settings, Folders(lambda: math.inf), around=around(settings))
+    running = Running(Path(), settings, Folders(lambda: math.inf, lambda: 0.0), around=around(settings))
     with collector_at_rest():
-        running.begin()
+        running.begin(do=Readers().wait)
     return running.register
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
 
 
 def remove(settings: Settings, name: str) -> Path:
@@ -143,15 +142,11 @@ def remove(settings: Settings, name: str) -> Path:
             ExitStatus.NOT_FOUND,
             f"there is no file {path}: `realmgw subscribers show {name}` tells where it comes from",
         )
-    _do(path, path.unlink)
-    return path
-
-
-def _do(path: Path, doing: Callable[[], object]) -> None:
     try:
-        doing()
+        path.unlink()
     except OSError as error:
         raise PlatformError(f"{path}: {error.strerror}") from error
+    return path
 
 
 def generate(template: Path, numbers: range, folder: Path, progress: Callable[[int], None]) -> list[Path]:
@@ -315,7 +310,7 @@ def check(path: Path) -> Checked:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return Checked(path, found.problems, notes=(unchecked,))
     settings = found.settings
-    directory, problems = _subscribers(settings)
+    register = subscribers(settings)
     of_machine: tuple[str, ...] = ()
     unseen: list[str] = []
     if not found.problems:
@@ -323,16 +318,9 @@ def check(path: Path) -> Checked:
         of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
         unseen = [f"Not looked at: {line}." for line in examined.unseen]
     partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
-    notes = (*([partly] if found.left_out else []), *notes_of(settings, directory), *unseen)
-    return Checked(path, (*found.problems, *of_machine, *problems), settings, directory, notes)
-
-
-def _subscribers(settings: Settings) -> tuple[Directory, tuple[str, ...]]:
-    """The subscribers, and every problem with its place; these take longer to find than that there are any."""
-    register = _read(settings)
-    if not register.problems:
-        return register.directory, ()
-    return subscribers.load(settings.subscribers, Realm.of(settings, around(settings)))
+    notes = (*([partly] if found.left_out else []), *notes_of(settings, register.directory), *unseen)
+    problems = (*found.problems, *of_machine, *register.problems)
+    return Checked(path, problems, settings, register.directory, notes)
 
 
 def _pool(pools: Pools) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import attrs
 
 from realmgw.allocation.explain import dotted
 from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.settings import Network, Settings
+from realmgw.config.steps import Steps
 from realmgw.config.writing import Change, differences
+from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.register import Changes
+
+T = TypeVar("T")
 
 CHANGEABLE = (
     "zones",
@@ -31,12 +36,15 @@ CHANGEABLE = (
     "admission.stray_rate",
     "datapath.reject_rate",
     "datapath.forward",
+    "reload",
     "subscribers",
     "drop_ins",
     "logging",
     *WITHOUT_EFFECT,
 )  # fmt: skip
 """The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""
+AT_ONCE = 4096
+"""So many names are collected between two steps."""
 NAMED = 20
 """So many hosts or services of a kind are named, the others counted."""
 FLOWS_END = "its flows end"
@@ -76,6 +84,15 @@ class Plan:
     def restart(self) -> tuple[str, ...]:
         """The keys for whose sake a reload is refused."""
         return tuple(change.key for change in self.keys if needs_restart(change.key))
+
+    def refuse_restart(self) -> None:
+        """Refuse what a reload can not change.
+
+        Raises:
+            RealmGatewayError: There is such a key.
+        """
+        if self.restart:
+            raise RealmGatewayError(f"only a restart can change {', '.join(self.restart)}: nothing was changed")
 
     def __bool__(self) -> bool:
         """Whether anything would be different."""
@@ -123,20 +140,15 @@ class Plan:
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing is different"
 
 
-def plan(
-    before: Settings,
-    after: Settings,
-    changes: Changes,
-    problems: Iterable[str] = (),
-    services: Mapping[str, Service] | None = None,
-) -> Plan:
-    """Compare the running state with the one that is written.
+def planning(
+    before: Settings, after: Settings, changes: Changes, services: Mapping[str, Service] | None = None
+) -> Steps[Plan]:
+    """Compare the running state with the one that is written, step by step.
 
     Args:
         before: The running settings.
         after: Those that are written.
         changes: What becomes of the subscribers.
-        problems: What is wrong besides what `changes` tells.
         services: Those that run, by name.
     """
     former = services or {}
@@ -145,19 +157,37 @@ def plan(
         keys=differences(before, after),
         prefixes_added=tuple(network for network in new if network not in old),
         prefixes_removed=tuple(network for network in old if network not in new),
-        hosts_added=tuple(host.name for host in changes.added),
-        hosts_changed=tuple(host.name for _, host in changes.changed),
-        hosts_removed=tuple(host.name for host in changes.removed),
+        hosts_added=(yield from _names(host.name for host in changes.added)),
+        hosts_changed=(yield from _names(host.name for _, host in changes.changed)),
+        hosts_removed=(yield from _names(host.name for host in changes.removed)),
         hosts_differ={host.name: _host_differs(was, host) for was, host in changes.changed[:NAMED]},
-        services_changed=tuple(service.name for service in changes.services),
+        services_changed=(yield from _names(service.name for service in changes.services)),
         services_differ={
             each.name: _differs(former[each.name], each) or "its host is different"
             for each in changes.services[:NAMED]
             if each.name in former
         },
         services_removed=changes.names_gone,
-        problems=(*problems, *changes.problems),
+        problems=changes.problems,
     )
+
+
+def _names(names: Iterator[str]) -> Steps[tuple[str, ...]]:
+    """All of them, some at a time."""
+    found: list[str] = []
+    while portion := list(islice(names, AT_ONCE)):
+        found += portion
+        yield None
+    return tuple(found)
+
+
+def joined(first: Plan, then: Plan) -> Plan:
+    """Two plans that were carried out one after the other, as one; what is wrong is what is so after the second."""
+    both: dict[str, Any] = {}
+    for name in attrs.fields_dict(Plan):
+        one, other = getattr(first, name), getattr(then, name)
+        both[name] = {**one, **other} if isinstance(one, dict) else one + other
+    return Plan(**{**both, "problems": then.problems})
 
 
 def _host_differs(before: Host, after: Host) -> str:

@@ -46,7 +46,7 @@ class Reloader(Protocol):
 
     closed: str
 
-    def reload(self, cause: str) -> Deferred:
+    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred:
         """See there."""
 
     def exclusively(self, doing: Callable[[], Deferred]) -> Deferred:
@@ -103,19 +103,20 @@ class Purging:
         self._allocator.abandon(now=now)
         return self._datapath.purge()
 
-    def reload(self, cause: str) -> Deferred:
+    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred:
         """Reload; when the gateway is purged, everything is put in place again before.
 
         Args:
             cause: Who wants it, for the log.
+            accepts_loss: He has said that hosts may go, however many they are.
 
         Returns:
             Fires with an `Outcome`.
         """
         if not self._reloader.closed:
-            return self._reloader.reload(cause)
+            return self._reloader.reload(cause, accepts_loss=accepts_loss)
         placed = self._reloader.exclusively(self._place)
-        return placed.addCallbacks(lambda _: self._reloader.reload(cause), _not_placed)
+        return placed.addCallbacks(lambda _: self._reloader.reload(cause, accepts_loss=accepts_loss), _not_placed)
 
     def _place(self) -> Deferred:
         return self._datapath.place().addCallback(self._placed)

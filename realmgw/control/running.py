@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from realmgw import config
 from realmgw.config.settings import Settings
-from realmgw.subscribers import recall
+from realmgw.config.steps import Blocking, Steps, finish, now
+from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.disk import Good
 from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.register import Changes, Register
+from realmgw.subscribers.review import Caution
 from realmgw.subscribers.selection import Selection, selecting
 from realmgw.subscribers.snapshot import Snapshot, another_line, is_another, same_content
 
+T = TypeVar("T")
+
 BATCH = 2000
 """At the start so many subscribers are read before they are made into hosts, which takes less memory."""
-
-T = TypeVar("T")
 
 
 @attrs.frozen(eq=False)
@@ -34,6 +38,8 @@ class Written:
     """The main file."""
     changes: Changes
     """What becomes of the subscribers."""
+    selected: Mapping[str, Selection]
+    """What of the repositories can be used."""
     secrets: tuple[bytes, ...] = ()
     """Of DNS cookies, shared with other servers."""
 
@@ -52,8 +58,8 @@ class Running:
     """The subscribers in force."""
     repositories: dict[str, Snapshot] = attrs.Factory(dict)
     """What was last heard of each repository, by its name."""
-    selected: dict[str, Selection] = attrs.Factory(dict)
-    """What of that can be used, by the repository's name."""
+    selected: Mapping[str, Selection] = attrs.Factory(dict)
+    """What of them is in force, by the repository's name."""
     around: Around = NOWHERE
     """What is around the gateway, as it was at the start."""
     trusted: dict[str, Snapshot] = attrs.Factory(dict)
@@ -79,25 +85,33 @@ class Running:
                 now.append(snapshot)
         return now
 
-    def written(self, main: config.Written, *, accepts_loss: bool = False) -> Generator[None, None, Written]:
-        """Reads what is written now, and compares it; nothing is done. Yields every now and then.
+    def written(self, main: config.Written, *, accepts_loss: bool = False, is_patient: bool = True) -> Steps[Written]:
+        """Reads what is written now, and compares it; nothing is done. One at a time, and not beside a commit.
 
         Args:
             main: What the main file says now.
-            accepts_loss: A repository may have become another one.
+            accepts_loss: Somebody has said that hosts may go, however many they are, and that a repository may have
+                become another one.
+            is_patient: What takes hosts away waits until it was read twice.
 
         Raises:
             RealmGatewayError: There are more hosts than indices.
         """
         settings = main.settings
-        units = yield from self.folders.units(settings.subscribers)
-        realm = Realm.of(settings, self.around)
+        units = yield from self.folders.units(settings.subscribers, self.register.units)
+        realm, selected = Realm.of(settings, self.around), dict[str, Selection]()
         for name, snapshot in tuple(self.repositories.items()):
             believed = snapshot if accepts_loss else self._believed(name, snapshot)
-            self.selected[name] = yield from selecting(name, believed, realm, self.selected.get(name))
-            units.append(self.selected[name].unit)
-        changes = yield from self.register.changes(units, realm)
-        return Written(settings, changes, main.secrets)
+            selected[name] = yield from selecting(name, believed, realm, self.selected.get(name))
+            units.append(selected[name].unit)
+        caution = Caution(settings.reload.max_loss, accepts_loss=accepts_loss, is_patient=is_patient)
+        changes = yield from self.register.changes(units, realm, caution)
+        return Written(settings, changes, selected, main.secrets)
+
+    def commit(self, written: Written) -> Steps[None]:
+        """What is written is in force from now on."""
+        yield from self.register.commit(written.changes)
+        self.settings, self.selected, self.problems = written.settings, written.selected, ()
 
     def _believed(self, name: str, snapshot: Snapshot) -> Snapshot:
         """What a repository says, unless it has become another one: then what it said before."""
@@ -109,25 +123,52 @@ class Running:
         is_known = former is not None and same_content(former.snapshot, doubted)
         return former.snapshot if former is not None and is_known else doubted
 
-    def begin(self) -> None:
+    def begin(self, kept: Mapping[str, Good] | None = None, do: Callable[[Blocking], Any] = now) -> None:
         """Reads the subscribers for the first time; takes its time.
+
+        Args:
+            kept: What was in force in an earlier life of the program, by the files' names.
+            do: Makes the calls that may block.
 
         Raises:
             RealmGatewayError: There are more hosts than indices.
         """
-        units: list[Unit] = []
+        units: dict[str, Unit] = {}
         waiting = 0
-        for unit in self.folders.each(self.settings.subscribers):
-            units.append(unit)
+
+        def consume(unit: Unit) -> Steps[None]:
+            nonlocal waiting
+            units[unit.source] = unit
             waiting += len(unit.entries)
             if waiting >= max(BATCH, len(units) // 8):  # a commit takes its time for each unit, too
-                self._commit(units)
+                self._commit(units.values())
                 waiting = 0
-        self._commit(units)
+            yield None
 
-    def recalled(self) -> Generator[None, None, bytes | None]:
-        """What `recall.write` shall keep of the present moment; None when that passes before all is put together."""
-        return (yield from recall.written(self.register, self.folders.versions))
+        finish(self.folders.each(self.settings.subscribers, consume), do)
+        self._commit(units.values())
+        restored = finish(self._restored(units, kept or {}), do)
+        if restored:
+            self._commit({**units, **restored}.values())
+
+    def _restored(self, units: Mapping[str, Unit], kept: Mapping[str, Good]) -> Steps[dict[str, Unit]]:
+        """Sources that have lost more than is believed since they were in force last: they say what they said then."""
+        owners = set(self.register.owners)
+        losses = []
+        for source, good in kept.items():
+            unit = units.get(source, Unit(source, is_gone=True))
+            if unit.digest != good.digest and len(unit.tokens) < good.hosts and not unit.problems:
+                losses.append(Loss(source, good.hosts, good.hosts - len(unit.tokens), len(unit.tokens), unit.is_gone))
+        hosts = max(len(owners), sum(good.hosts for good in kept.values()))
+        folders = {folder_of(source) for source in units}
+        lines = {source: () for source in kept if folder_of(source) in self.folders.unreachable}
+        doubts = doubtful(losses, hosts, self.settings.reload.max_loss, folders)
+        restored: dict[str, Unit] = {}
+        for source, told in {**{source: (line,) for source, line in doubts}, **lines}.items():
+            former = yield from self.folders.restored(source)
+            if former is not None and not former.tokens.keys() <= owners:
+                restored[source] = attrs.evolve(former, problems=told)
+        return restored
 
     def _commit(self, units: Iterable[Unit]) -> None:
         changes = finish(self.register.changes(units, Realm.of(self.settings, self.around)))
@@ -144,11 +185,9 @@ def notes_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
     return tuple(filter(None, (config.note(settings), config.note_of_subscribers(counts))))
 
 
-def finish(steps: Generator[None, None, T]) -> T:
-    """Goes through all steps at once, and returns what comes out."""
+def sparing(steps: Steps[T]) -> Steps[T]:
+    """Steps that only find out: when the memory does not suffice for them, all is as it was, and goes on."""
     try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+        return (yield from steps)
+    except MemoryError:
+        raise RealmGatewayError("there is not enough memory for what is written: nothing was changed") from None

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import attrs
@@ -25,6 +25,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Proof
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsFace, Endpoint, Network, Settings
+from realmgw.config.steps import Steps
 from realmgw.dns.answers import Answers
 from realmgw.dns.challenger import Asking
 from realmgw.dns.defences import Defences
@@ -33,7 +34,7 @@ from realmgw.dns.lan import LanAnswers
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
-from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, name_changes
+from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.register import Changes
@@ -125,7 +126,7 @@ class DnsService(service.Service):
 
     def prepare(
         self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...] = ()
-    ) -> Generator[None, None, Prepared]:
+    ) -> Steps[Prepared]:
         """Finds out what a reload means for the answers; nothing is done yet. Yields every now and then.
 
         Args:
@@ -145,10 +146,10 @@ class DnsService(service.Service):
             table = yield from compiling(settings.zones, directory)
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))
-        names = name_changes(table, changes.names_gone, changes.services, gone, came)
+        names = yield from naming(table, changes.names_gone, changes.services, gone, came)
         return Prepared(settings, table, names, secrets)
 
-    def commit(self, prepared: Prepared) -> Generator[None, None, None]:
+    def commit(self, prepared: Prepared) -> Steps[None]:
         """Answers by what was prepared, from the next query on. Nothing in here can fail.
 
         Changes of up to `zones.AT_ONCE` names are made all at once; with more, it yields now and then, and for a moment

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
 import attrs
 
 from realmgw.config import settings
+from realmgw.config.steps import Steps, finish
 from realmgw.dns import names, reverse
 from realmgw.dns.message import Record
 from realmgw.dns.wire import Type
@@ -110,16 +111,10 @@ def compile_table(zones: tuple[settings.Zone, ...], directory: Directory) -> Zon
     Raises:
         names.BadNameError: A zone, name server or service has no valid name.
     """
-    steps = compiling(zones, directory)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        table: ZoneTable = end.value
-        return table
+    return finish(compiling(zones, directory))
 
 
-def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Generator[None, None, ZoneTable]:
+def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Steps[ZoneTable]:
     """`compile_table` in steps: yields every `AT_ONCE` names, so that the caller can do something else meanwhile.
 
     Args:
@@ -135,22 +130,22 @@ def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Generat
     for authority in by_apex.values():
         if authorities.above(authority) is not None:
             _count_above(table.below, authorities, authority.apex, 1)
-    yield
+    yield None
     for services in _portions(directory.services.values()):
-        yield from amending(table, name_changes(table, (), services, (), ()))
+        yield from amending(table, (yield from naming(table, (), services, (), ())))
     for hosts in _portions(directory.hosts.values()):
-        yield from amending(table, name_changes(table, (), (), (), hosts))
+        yield from amending(table, (yield from naming(table, (), (), (), hosts)))
     return table
 
 
-def name_changes(
+def naming(
     table: ZoneTable,
     names_gone: Iterable[str],
     services: Iterable[Service],
     hosts_gone: Iterable[Host],
     hosts: Iterable[Host],
-) -> NameChanges:
-    """What a change of the directory means for a table, which is not touched.
+) -> Steps[NameChanges]:
+    """What a change of the directory means for a table, which is not touched. Yields every `AT_ONCE` names.
 
     Args:
         table: The table.
@@ -162,18 +157,29 @@ def name_changes(
     Raises:
         names.BadNameError: A service has no valid name.
     """
-    pointers = tuple(_pointers(table.zones, hosts))
+    pointers = yield from _collected(_pointers(table.zones, hosts))
     there = {name for name, _ in pointers}
-    gone = [name for host in hosts_gone for name in reverse.names_of(host.address, table.zones.classless)]
+    gone = (name for host in hosts_gone for name in reverse.names_of(host.address, table.zones.classless))
+    to_wire = names.to_wire
     return NameChanges(
-        tuple(name for name in map(names.to_wire, names_gone) if name in table.services),
-        tuple(_services(table.zones, table.static, services)),
-        tuple(name for name in gone if name not in there and name in table.pointers),
+        (yield from _collected(name if name in table.services else None for name in map(to_wire, names_gone))),
+        (yield from _collected(_services(table.zones, table.static, services))),
+        (yield from _collected(name if name not in there and name in table.pointers else None for name in gone)),
         pointers,
     )
 
 
-def amending(table: ZoneTable, changes: NameChanges) -> Generator[None, None, None]:
+def _collected(values: Iterable[T | None]) -> Steps[tuple[T, ...]]:
+    """All that are not None."""
+    found: list[T] = []
+    for portion in _portions(values):
+        found += [each for each in portion if each is not None]
+        if len(portion) == AT_ONCE:
+            yield None
+    return tuple(found)
+
+
+def amending(table: ZoneTable, changes: NameChanges) -> Steps[None]:
     """Makes changes true in a table, in place, and yields every `AT_ONCE` names. Fewer are changed all at once."""
     zones = table.zones
     yield from _leaving(table.services, table.below, zones, changes.services_gone)
@@ -182,25 +188,23 @@ def amending(table: ZoneTable, changes: NameChanges) -> Generator[None, None, No
     yield from _joining(table.pointers, table.pointers_below, zones, changes.pointers)
 
 
-def _leaving(
-    there: dict[bytes, T], below: dict[bytes, int], zones: Authorities, gone: Iterable[bytes]
-) -> Generator[None, None, None]:
+def _leaving(there: dict[bytes, T], below: dict[bytes, int], zones: Authorities, gone: Iterable[bytes]) -> Steps[None]:
     for count, name in enumerate(gone, 1):
         if there.pop(name, None) is not None:
             _count(below, zones, name, -1)
         if not count % AT_ONCE:
-            yield
+            yield None
 
 
 def _joining(
     there: dict[bytes, T], below: dict[bytes, int], zones: Authorities, came: Iterable[tuple[bytes, T]]
-) -> Generator[None, None, None]:
+) -> Steps[None]:
     for count, (name, value) in enumerate(came, 1):
         if name not in there:
             _count(below, zones, name, 1)
         there[name] = value
         if not count % AT_ONCE:
-            yield
+            yield None
 
 
 def _portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
@@ -269,7 +273,8 @@ def address_record(owner: bytes, ttl: int, address: bytes) -> Record:
 
 def _services(
     authorities: Authorities, static: Mapping[bytes, RecordSets], services: Iterable[Service]
-) -> Iterator[tuple[bytes, Service]]:
+) -> Iterator[tuple[bytes, Service] | None]:
+    """The services that are ours, by their wire names; None for every other."""
     own = {name for name, sets in static.items() if Type.A in sets or Type.AAAA in sets}
     inside = set(authorities.by_apex)
     parent, wire = "", b""  # most names stand next to those beside or above them
@@ -280,16 +285,17 @@ def _services(
             parent, wire = (rest, name[1 + name[0] :]) if "\\" not in label else ("", b"")
         else:
             name = names.below(wire, label)
-        if name in own:
-            continue
         above = name[1 + name[0] :]  # most names stand below one that was looked at already
-        if above in inside or authorities.of(name) is not None:
+        if name not in own and (above in inside or authorities.of(name) is not None):
             inside.add(name)
             yield name, service
+        else:
+            yield None
 
 
-def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple[bytes, Host]]:
+def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple[bytes, Host] | None]:
     for host in hosts:
+        yield None
         for name in reverse.names_of(host.address, authorities.classless):
             if authorities.of(name) is not None:
                 yield name, host

@@ -1,17 +1,16 @@
-"""From the entries of many files to one directory: what must be true between subscribers, and which objects live on."""
+"""What subscribers may say beside the gateway's settings; hosts and services that live on when they say the same."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
-from realmgw.config.document import Node, Problems
 from realmgw.config.names import is_reverse, is_within
 from realmgw.config.settings import Address, Network, Settings, Zone
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.schema import Entry, Label, Offer
+from realmgw.subscribers.schema import Entry, Offer
 
 
 class Realm:
@@ -134,93 +133,6 @@ class Realm:
             if not name.endswith(endings) or name in taken or (offer.terms.proxy_required and not is_served):
                 return False
         return True
-
-
-class Collection:
-    """Subscribers of several files that do not contradict each other."""
-
-    def __init__(self, realm: Realm | Iterable[Zone]) -> None:
-        """Begins without subscribers.
-
-        Args:
-            realm: What they may say; or the zones alone.
-        """
-        self._realm = realm if isinstance(realm, Realm) else Realm(realm)
-        self._entries: list[Entry] = []
-        self._seen: dict[tuple[Label, Hashable], str] = {}
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """Everything that was added, in that order."""
-        return tuple(self._entries)
-
-    def add(self, entries: Iterable[Entry], problems: Problems) -> None:
-        """Adds a file's entries, all or none of them: with any problem in the file, it is as if it were not there.
-
-        Args:
-            entries: What was read from the file.
-            problems: What was found and remembered while it was read; gets what contradicts zones or earlier files.
-        """
-        entries = tuple(entries)
-        seen = self._check(problems)
-        self._check_entries(entries, problems)
-        if not problems.found:
-            self._seen.update(seen)
-            self._entries.extend(entries)
-
-    def _check_entries(self, entries: Iterable[Entry], problems: Problems) -> None:
-        """What a subscriber's address and its ways of being reached can not be."""
-        places = {(label, value): node for label, value, node in _remembered(problems)}
-        for entry in entries:
-            for refusal in self._realm.refusals_of_address(entry):
-                problems.add(places.get((Label.ADDRESS, entry.address)), refusal)
-            for offer in entry.services or ():
-                for refusal in self._realm.refusals_of_offer(offer):
-                    problems.add(places.get((Label.SERVICE, offer.name)), refusal)
-
-    def _check(self, problems: Problems) -> dict[tuple[Label, Hashable], str]:
-        """Where each of the file's own names and addresses stands."""
-        for value, node in problems.remembered.get(Label.SERVICE, ()):
-            for refusal in self._realm.refusals(str(value)):
-                problems.add(node, refusal)
-        seen: dict[tuple[Label, Hashable], str] = {}
-        for label, value, node in _remembered(problems):
-            place = self._seen.get((label, value)) or seen.get((label, value))
-            if place is not None:
-                problems.add(node, f"{value} stands in {place} too: every {label.name.lower()} belongs to one host")
-            else:
-                seen[label, value] = f"{problems.source}:{node.line}"
-        return seen
-
-
-def directory(entries: Iterable[Entry], previous: Directory) -> Directory:
-    """Subscribers that do not contradict each other as a directory.
-
-    Args:
-        entries: Their entries; no two with a name or an address in common.
-        previous: Hosts keep the indices they have there; what did not change stays the same object.
-
-    Raises:
-        RealmGatewayError: There are more hosts than indices.
-    """
-    entries = tuple(entries)
-    indices = previous.indices.following(entry.name for entry in entries)
-    hosts: dict[int, Host] = {}
-    services: dict[str, Service] = {}
-    for entry in entries:
-        index = indices.by_name[entry.name]
-        host = hosts[index] = host_of(entry, index, previous.hosts.get(index))
-        for offer in entry.services or ():
-            service = service_of(offer, host, previous)
-            services[service.name] = service
-    return Directory(services, hosts, indices)
-
-
-def _remembered(problems: Problems) -> Iterator[tuple[Label, Hashable, Node]]:
-    for label in Label:
-        for value, node in problems.remembered.get(label, ()):
-            assert isinstance(value, Hashable)
-            yield label, value, node
 
 
 def host_of(entry: Entry, index: int, former: Host | None) -> Host:

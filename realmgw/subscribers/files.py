@@ -1,58 +1,35 @@
-"""From drop-in folders to a directory: the only part of this room that touches the file system."""
+"""What this room reads of the file system: the files of folders, when they were written, and what is in them.
+
+All of it may block, for as long as a file server does not answer, so a running gateway has it done in a thread.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from realmgw.config.document import Problems
-from realmgw.config.files import read
-from realmgw.config.settings import Zone
-from realmgw.subscribers.collection import Collection, Realm, directory
-from realmgw.subscribers.model import Directory
-from realmgw.subscribers.schema import Entry, entries
+import attrs
+
+from realmgw.config import disk
 
 MAX_FILE = 64 * 2**20  # octets
 """The longest subscriber file."""
 
-
-def load(
-    folders: Iterable[Path], realm: Realm | Iterable[Zone], previous: Directory | None = None
-) -> tuple[Directory, tuple[str, ...]]:
-    """Reads the subscriber files: every `*.yaml` of the folders, in the order of the files' names.
-
-    In a later folder, a file of the same name replaces the earlier one. A file with a problem adds no subscribers; all
-    others do.
-
-    Args:
-        folders: Where the files are.
-        realm: What subscribers may say; or the gateway's zones alone.
-        previous: The directory of the load before: hosts keep their indices, what did not change stays the same object.
-
-    Returns:
-        The directory, and every problem: `file:line:column: what, and what to write instead`.
-
-    Raises:
-        RealmGatewayError: There are more hosts than indices.
-    """
-    with collector_at_rest():
-        found, problems = gather(folders, realm)
-        return directory(found, previous or Directory({}, {})), problems
+Version = tuple[int, int, int, int, int]
+"""A file's device, inode, size, and times of change: what is written has another one, nearly always."""
 
 
-def gather(folders: Iterable[Path], realm: Realm | Iterable[Zone]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
-    """What `load` makes the directory of: the entries, none of which contradicts another, and every problem."""
-    collection = Collection(realm)
-    lines: list[str] = []
-    with collector_at_rest():
-        for path in files(folders, lines):
-            problems = Problems(str(path))
-            root = read(path, MAX_FILE, problems)
-            collection.add([] if root is None else entries(root, problems), problems)
-            lines += problems.lines()
-    return collection.entries, tuple(lines)
+@attrs.frozen(eq=False)
+class Content:
+    """What is in a file."""
+
+    text: bytes
+    """All of it."""
+    digest: bytes
+    """Of that."""
 
 
 @contextlib.contextmanager
@@ -70,22 +47,49 @@ def collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-def files(folders: Iterable[Path], lines: list[str], unreadable: list[Path] | None = None) -> list[Path]:
-    """The files that count, in order.
+def listed(folder: Path) -> dict[str, Version | None]:
+    """The files of a folder that may count, by their names; None where it can not be said when one was written.
+
+    Raises:
+        OSError: The folder can not be read.
+    """
+    return {path.name: _version(path) for path in folder.iterdir() if is_ours(path)}
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is one of those that count: editors leave others behind."""
+    return path.suffix == ".yaml" and not path.name.startswith(".")
+
+
+def _version(path: Path) -> Version | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def chosen(folders: Iterable[Path], files: dict[Path, dict[str, Version | None]]) -> dict[Path, Version | None]:
+    """The files that count, in the order of their names: one of the same name in a later folder replaces the earlier.
 
     Args:
-        folders: Where they are.
-        lines: Gets why a folder can not be read.
-        unreadable: Gets such folders.
+        folders: In their order.
+        files: Those of each folder that could be read.
     """
-    by_name: dict[str, Path] = {}
-    for folder in folders:
-        try:
-            found = [path for path in folder.iterdir() if path.suffix == ".yaml" and not path.name.startswith(".")]
-        except OSError as error:
-            lines.append(f"{folder}:1:1: the folder can not be read: {error.strerror}")
-            if unreadable is not None:
-                unreadable.append(folder)
-            continue
-        by_name.update((path.name, path) for path in found)
-    return [by_name[name] for name in sorted(by_name)]
+    by_name = {name: folder for folder in folders for name in files.get(folder, ())}
+    return {by_name[name] / name: files[by_name[name]][name] for name in sorted(by_name)}
+
+
+def content(path: Path) -> Content:
+    """Reads a file.
+
+    Raises:
+        OSError: It can not be read, or is no file, or has more than `MAX_FILE` octets.
+    """
+    text = disk.read(path, MAX_FILE)
+    return Content(text, digest(text))
+
+
+def digest(text: bytes) -> bytes:
+    """Of a text: equal for equal ones."""
+    return hashlib.blake2b(text, digest_size=16).digest()

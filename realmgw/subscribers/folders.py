@@ -1,39 +1,48 @@
 """Drop-in folders as sources of the register: only files that were written since the last time are read again.
 
-A file that can not be used says what it said before, be that in an earlier life of the program; so do the files of a
-folder that can not be read. Both are problems.
+What was read is remembered by the file's version, and no more than that: what a source says *in force* is what the
+register holds, whatever was read since. A file that can not be used says what is in force of it, or, when the gateway
+starts, what it said when it was good last; so do the files of a folder that can not be read. Both are problems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
 
-from realmgw.config.document import Problems
-from realmgw.subscribers.files import MAX_FILE, files
+from realmgw.config.document import MOST_OF_ONE, Problems, bounded
+from realmgw.config.steps import Blocking, Steps
+from realmgw.subscribers.files import Content, Version, chosen, content, digest, listed
+from realmgw.subscribers.losses import folder_of
 from realmgw.subscribers.pieces import Unit, read
-from realmgw.subscribers.recall import Memory
-from realmgw.subscribers.schema import Entry
 from realmgw.subscribers.shapes import Shapes
 
 SETTLED = 0.1  # seconds
 """A file that changed within so long a time before it was read may change again without getting another time stamp."""
+QUIET = 1.0  # seconds
+"""A file says what it says when it has said so for so long."""
 
-SHORT = 2**16  # octets
-"""Of a file with a few subscribers."""
-
-Version = tuple[int, int, int, int]
-"""A file's inode, size, and times of change."""
+FOLDERS = "folders"
+"""The source of what is wrong with the folders themselves."""
+NOTHING: Mapping[str, Unit] = {}
+"""What is in force before the start."""
 
 
 @attrs.frozen(eq=False)
 class _Known:
+    """What was read of a file."""
+
     version: Version | None
     """When it was written; None if it is to be read again in any case."""
+    digest: bytes
+    """Of its text; nothing if there was none."""
     unit: Unit
     """What it says."""
+    since: float
+    """When it was found to say that, by the monotonic clock."""
 
 
 class Folders:
@@ -41,138 +50,170 @@ class Folders:
 
     Args:
         wall: The time of day in seconds, by the clock that the file system's time stamps are of.
-        memory: What is known from an earlier life of the program.
+        monotonic: The present, in seconds.
+        last_good: What a source said when it was good last, in an earlier life of the program; None if that is not
+            known.
 
     Attributes:
-        parsed: How many pieces were new, in all.
+        unreachable: Folders that could not be read the last time.
     """
 
-    def __init__(self, wall: Callable[[], float], memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        last_good: Callable[[str], bytes | None] = lambda _source: None,
+    ) -> None:
         self._wall = wall
-        self._memory = memory or Memory()
+        self._monotonic = monotonic
+        self._last_good = last_good
         self._shapes = Shapes()
         self._known: dict[Path, _Known] = {}
-        self.parsed = 0
+        self.unreachable: set[str] = set()
 
     def settle(self) -> None:
-        """Forgets the earlier life: after the start, everything has been read once."""
-        self._memory, self._shapes = Memory(), Shapes()
-
-    @property
-    def versions(self) -> dict[str, Version]:
-        """Of files that were good and will not change without getting another one, by their names."""
-        return {str(path): known.version for path, known in self._known.items() if known.version is not None}
+        """After the start, everything has been read once."""
+        self._shapes = Shapes()
 
     def counts(self) -> dict[str, int]:
         """What was counted since the start."""
-        return {"pieces_parsed": self.parsed, "pieces_alike": self._shapes.taken}
+        return {"pieces_alike": self._shapes.taken}
 
-    def units(self, folders: Iterable[Path]) -> Generator[None, None, list[Unit]]:
+    def units(self, folders: Iterable[Path], force: Mapping[str, Unit] = NOTHING) -> Steps[list[Unit]]:
         """Reads what is new in the folders.
 
         Args:
             folders: Where the files are.
+            force: What is in force of each source.
 
         Returns:
-            One unit for each file that counts, the same object if the file is the same; and one for the folders
-            themselves if one of them can not be read.
+            One unit for each file that counts, the same object if the file is the same; one for each that is in force
+            and gone; and one for the folders themselves if one of them can not be read.
         """
-        listing = _Listing(folders)
-        known: dict[Path, _Known] = {}
-        for path in listing.files(self._known):
-            known[path] = yield from self._file(path)
-            yield
-        self._known = known
-        return [*(each.unit for each in known.values()), *listing.unreadable()]
+        reading = _Reading(self, force, tuple(folders))
+        yield from reading.list()
+        for path, version in reading.files.items():
+            reading.known[path] = yield from self.file(path, version, force)
+            yield None
+        yield from reading.pass_over(self._known)
+        self._known, self.unreachable = reading.known, reading.unreachable
+        return [*(each.unit for each in reading.known.values()), *reading.unreadable()]
 
-    def each(self, folders: Iterable[Path]) -> Iterator[Unit]:
-        """What `units` returns, one after the other and without a break: for the start, when nobody waits."""
-        listing = _Listing(folders)
-        for path in listing.files(()):
-            steps = self._file(path)
-            while path not in self._known:
-                try:
-                    next(steps)
-                except StopIteration as end:  # noqa: PERF203 - the only way to get at what a generator returns
-                    self._known[path] = end.value
-            yield self._known[path].unit
-        yield from listing.unreadable()
+    def each(self, folders: Iterable[Path], consume: Callable[[Unit], Steps[None]]) -> Steps[None]:
+        """Reads the folders for the first time, and hands over one unit after the other."""
+        reading = _Reading(self, NOTHING, tuple(folders))
+        yield from reading.list()
+        self.unreachable = reading.unreachable
+        for path, version in reading.files.items():
+            self._known[path] = yield from self.file(path, version, NOTHING)
+            yield from consume(self._known[path].unit)
+        for unit in reading.unreadable():
+            yield from consume(unit)
 
-    def _file(self, path: Path) -> Generator[None, None, _Known]:
-        former = self._known.get(path)
-        version = self._version(path)
-        if former is not None and version is not None and former.version == version:
+    def file(self, path: Path, version: Version | None, force: Mapping[str, Unit]) -> Steps[_Known]:
+        """What a file says; it is not read if it was not written, unless that it was read once is not enough."""
+        former, now = self._known.get(path), self._monotonic()
+        if version is not None and self._wall() - version[-1] / 1e9 < SETTLED:
+            version = None
+        is_written = former is None or version is None or former.version != version
+        if former is not None and not is_written and (former.unit.settled or _is_in_force(former.unit, force)):
             return former
-        if former is None and version is not None:
-            unchanged = self._memory.unchanged(str(path), version)
-            if unchanged is not None:
-                return _Known(version, unchanged)
-        problems = Problems(str(path))
-        text = _text(path, problems)
-        if text is None:
-            return _Known(None, self._as_before(path, former, problems.lines()))
-        unit = yield from read(str(path), text, former.unit if former else None, self._look_up, self._shapes)
-        if unit.problems:
-            return _Known(None, self._as_before(path, former, unit.problems))
-        if former is not None and former.unit.tokens == unit.tokens and not former.unit.problems:
-            unit = former.unit
-        return _Known(version, unit)
-
-    def _as_before(self, path: Path, former: _Known | None, problems: tuple[str, ...]) -> Unit:
-        """What a file said when it could be used, with what is wrong now."""
-        unit = former.unit if former else self._memory.last_good(str(path)) or Unit(str(path))
-        if unit.tokens:
-            kept = (
-                f"{path}:1:1: until this is put right, what it said before counts, with {len(unit.tokens)} subscribers"
-            )
-            problems = (*problems, kept)
-        if former is not None and former.unit.problems == problems:
-            return former.unit
-        return attrs.evolve(unit, problems=problems)
-
-    def _look_up(self, token: bytes) -> list[Entry] | None:
-        found = self._memory.recall(token)
-        self.parsed += found is None
-        return found
-
-    def _version(self, path: Path) -> Version | None:
-        """None while nobody can tell whether it is written at this very moment."""
         try:
-            status = path.stat()
-        except OSError:
+            found: Content = yield Blocking(str(path.parent), partial(content, path))
+        except OSError as error:
+            problems = Problems(str(path))
+            problems.add(None, f"can not be read: {error.strerror}")
+            return _Known(None, b"", (yield from self._as_before(path, force, problems.lines())), now)
+        if former is not None and former.digest == found.digest:
+            is_settled = former.unit.settled or now - former.since >= QUIET
+            return attrs.evolve(
+                former, version=version, unit=former.unit if former.unit.settled == is_settled else
+                attrs.evolve(former.unit, settled=is_settled),
+            )  # fmt: skip
+        unit = yield from read(str(path), found.text, force.get(str(path)), self._shapes)
+        if unit.problems:
+            unit = yield from self._as_before(path, force, unit.problems)
+            return _Known(version, found.digest, unit, now)
+        return _Known(version, found.digest, attrs.evolve(unit, digest=found.digest, settled=False), now)
+
+    def absent(self, path: Path, known: _Known) -> _Known:
+        """A file that is in force and is not there any more."""
+        now = self._monotonic()
+        if not known.unit.is_gone:
+            return _Known(None, b"", Unit(str(path), settled=False, is_gone=True), now)
+        return attrs.evolve(known, unit=attrs.evolve(known.unit, settled=now - known.since >= QUIET))
+
+    def _as_before(self, path: Path, force: Mapping[str, Unit], problems: tuple[str, ...]) -> Steps[Unit]:
+        """What a file said when it could be used, with what is wrong now."""
+        source = str(path)
+        unit = force.get(source)
+        if unit is None:
+            unit = (yield from self.restored(source)) or Unit(source)
+        if unit.tokens:
+            kept = f"{path}:1:1: until this is put right, what it said before counts, with {len(unit.tokens)} hosts"
+            problems = (*bounded(problems, MOST_OF_ONE), kept)
+        return attrs.evolve(unit, problems=problems, is_gone=False)
+
+    def restored(self, source: str) -> Steps[Unit | None]:
+        """What a source said when it was good last, before the start."""
+        text = self._last_good(source)
+        if text is None:
             return None
-        if self._wall() - status.st_ctime < SETTLED:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        unit = yield from read(source, text, None, self._shapes)
+        return None if unit.problems else attrs.evolve(unit, digest=digest(text))
 
 
-class _Listing:
-    """What is in the folders at one moment."""
+def _is_in_force(unit: Unit, force: Mapping[str, Unit]) -> bool:
+    there = force.get(unit.source)
+    return there is not None and there.tokens is unit.tokens
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+
+class _Reading:
+    """One reading of the folders.
+
+    Attributes:
+        files: Those that count, with their versions.
+        known: What they say.
+        unreachable: Folders that can not be read.
+    """
+
+    def __init__(self, folders: Folders, force: Mapping[str, Unit], paths: tuple[Path, ...]) -> None:
+        self._folders = folders
+        self._force = force
+        self._paths = paths
         self._lines: list[str] = []
-        self._unreadable: list[Path] = []
-        self._files = files(folders, self._lines, self._unreadable)
+        self.unreachable: set[str] = set()
+        self.files: dict[Path, Version | None] = {}
+        self.known: dict[Path, _Known] = {}
 
-    def files(self, known: Iterable[Path]) -> list[Path]:
-        """The files that count, and those that were known in folders that can not be read now."""
-        return [*self._files, *(path for path in known if path.parent in self._unreadable)]
+    def list(self) -> Steps[None]:
+        """Finds out which files count."""
+        found = {}
+        for folder in self._paths:
+            found[folder] = yield from self._listed(folder)
+        self.files = chosen(self._paths, found)
 
-    def unreadable(self) -> list[Unit]:
+    def _listed(self, folder: Path) -> Steps[dict[str, Version | None]]:
+        try:
+            files: dict[str, Version | None] = yield Blocking(str(folder), partial(listed, folder))
+        except OSError as error:
+            self.unreachable.add(str(folder))
+            self._lines.append(f"{folder}:1:1: the folder can not be read: {error.strerror}")
+            return {}
+        return files
+
+    def pass_over(self, known: Mapping[Path, _Known]) -> Steps[None]:
+        """Files that are in force and are not among those that count now."""
+        for path, each in known.items():
+            source = str(path)
+            if path not in self.known and source in self._force and folder_of(source) not in self.unreachable:
+                self.known[path] = self._folders.absent(path, each)
+                yield None
+        for source, unit in self._force.items() if self.unreachable else ():
+            if folder_of(source) in self.unreachable:
+                self.known.setdefault(Path(source), _Known(None, b"", attrs.evolve(unit, problems=()), 0.0))
+                yield None
+
+    def unreadable(self) -> tuple[Unit, ...]:
         """A unit that only says which folders can not be read."""
-        return [Unit("folders", problems=tuple(self._lines))] if self._lines else []
-
-
-def _text(path: Path, problems: Problems) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            text = file.read(SHORT)
-            if len(text) == SHORT:  # room for the longest one is not made for each of many short ones
-                text += file.read(MAX_FILE + 1 - SHORT)
-    except OSError as error:
-        problems.add(None, f"can not be read: {error.strerror}")
-        return None
-    if len(text) > MAX_FILE:
-        problems.add(None, f"has more than {MAX_FILE} octets: split it")
-        return None
-    return text
+        return (Unit(FOLDERS, problems=tuple(self._lines)),) if self._lines else ()

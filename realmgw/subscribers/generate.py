@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
-from realmgw.config import pointers
+from realmgw.config import disk, pointers
 from realmgw.config.document import Mapping, Node, Problems, Sequence, parse
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers.documents import Kind, document_line
@@ -123,21 +123,22 @@ class Template:
         """
         paths = []
         width = len(str(numbers[-1]))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for begin in range(0, len(numbers), per_file):
-                some = numbers[begin : begin + per_file]
-                path = folder / f"generated-{some[0]:0{width}}-{some[-1]:0{width}}.yaml"
-                with path.open("x", encoding="utf-8") as file:
-                    for done, number in enumerate(some, begin + 1):
-                        file.write(self.render(number).rstrip("\n") + "\n")
-                        if not done % STEP:
-                            progress(done)
-                paths.append(path)
-        except OSError as error:
-            raise PlatformError(f"{error.filename}: {error.strerror}: remove it, or choose another folder") from error
+        for begin in range(0, len(numbers), per_file):
+            some = numbers[begin : begin + per_file]
+            path = folder / f"generated-{some[0]:0{width}}-{some[-1]:0{width}}.yaml"
+            try:
+                disk.create(path, self._written(some, begin, progress))
+            except FileExistsError as error:
+                raise PlatformError(f"{path}: {error.strerror}: remove it, or choose another folder") from error
+            paths.append(path)
         progress(len(numbers))
         return paths
+
+    def _written(self, numbers: range, before: int, progress: Progress) -> Iterator[bytes]:
+        for done, number in enumerate(numbers, before + 1):
+            yield f"{self.render(number).rstrip()}\n".encode()
+            if not done % STEP:
+                progress(done)
 
 
 def _pieces(text: str) -> list[str | Callable[[int], str]]:

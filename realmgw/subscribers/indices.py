@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import attrs
 
+from realmgw.config.steps import Steps
 from realmgw.errors import RealmGatewayError
 
 LAST_INDEX = 2**24 - 1
@@ -14,9 +15,9 @@ LAST_INDEX = 2**24 - 1
 
 @attrs.frozen(eq=False)
 class Indices:
-    """The indices of one load of the subscribers; the next load's are made from them.
+    """The indices of one moment; those of the next one are made from them.
 
-    A name keeps its index from load to load. An index that came free is given again only when there is no fresh one
+    A name keeps its index. An index that came free is given again only when there is no fresh one
     left, since flows of its former host may live on: then the one goes first that has been free for longest.
     """
 
@@ -27,29 +28,8 @@ class Indices:
     freed: tuple[int, ...] = ()
     """Those that a host had once, in the order in which they came free."""
 
-    def following(self, names: Iterable[str], *, last: int = LAST_INDEX) -> Indices:
-        """The indices of the next load. Fresh ones are given in the order of the names.
-
-        Args:
-            names: Every host that there is now, absolute and lower case.
-            last: The highest index.
-
-        Raises:
-            RealmGatewayError: There are more hosts than indices.
-        """
-        wanted = sorted(set(names))
-        kept = {name: self.by_name[name] for name in wanted if name in self.by_name}
-        freed = [*self.freed, *(index for name, index in self.by_name.items() if name not in kept)]
-        added = [name for name in wanted if name not in kept]
-        fresh = range(self.fresh, last + 1)[: len(added)]
-        reused = freed[: len(added) - len(fresh)]
-        if len(fresh) + len(reused) < len(added):
-            raise RealmGatewayError(f"{len(wanted)} hosts are more than there are indices ({last})")
-        given = dict(zip(added, [*fresh, *reused], strict=True))
-        return Indices({**kept, **given}, self.fresh + len(fresh), tuple(freed[len(reused) :]))
-
-    def amended(self, gone: Iterable[str], came: Iterable[str], *, last: int = LAST_INDEX) -> Indices:
-        """What `following` does, for a few changes among many hosts.
+    def amending(self, gone: Collection[str], came: Collection[str], *, last: int = LAST_INDEX) -> Steps[Indices]:
+        """The indices of the next moment.
 
         Args:
             gone: Hosts that are no more.
@@ -57,13 +37,15 @@ class Indices:
             last: The highest index.
 
         Returns:
-            The indices with only those names in `by_name` that were given one now, for `amend`.
+            The indices with only those names in `by_name` that were given one now: they are to be joined with these.
 
         Raises:
             RealmGatewayError: There are more hosts than indices.
         """
         freed = [*self.freed, *(self.by_name[name] for name in gone)]
+        yield None
         added = [name for name in came if name not in self.by_name]
+        yield None
         fresh = range(self.fresh, last + 1)[: len(added)]
         reused = freed[: len(added) - len(fresh)]
         if len(fresh) + len(reused) < len(added):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config import layers, policy_schema
+from realmgw.config import disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems
 from realmgw.config.files import read
 from realmgw.config.writing import fields, text
@@ -112,10 +112,9 @@ def write(found: Migration, folder: Path) -> tuple[Path, ...]:
     _refuse_existing(paths)
     try:
         for path, content in paths.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise PlatformError(f"{error.filename} can not be written: {error.strerror}: write another folder") from None
+            disk.create(path, [content.encode()])
+    except FileExistsError as error:
+        _refuse_existing([Path(error.filename)])
     return tuple(paths)
 
 

@@ -2,32 +2,53 @@
 
 A piece is one top-level key with everything under it. Its token is a digest of its text: of equal tokens, what was made
 of one stands for both. So a file of a hundred thousand subscribers costs little more than its splitting when a few of
-them have changed. What takes time is a generator here, which yields every now and then: the caller may do something
-else meanwhile.
+them have changed. What takes time is done in steps here (see `realmgw.config.steps`).
+
+A file that is split says what it says as a whole: what is good in pieces is good as one document and means the same,
+and where a piece is not good, the whole document has the last word. So keys may begin anywhere on a line, texts in
+quotes may run over several, and there may be a document's begin and end; only such a file can not be long.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Generator, Hashable, Mapping
 
 import attrs
 
 from realmgw import __version__
-from realmgw.config.document import Problems, parse
-from realmgw.subscribers.schema import Entry, entries
+from realmgw.config import document
+from realmgw.config.document import MOST_FOUND, MOST_OF_ONE, Problems, parse, parsing
+from realmgw.config.steps import Steps
+from realmgw.subscribers.schema import Entry, entries, reading
 from realmgw.subscribers.shapes import Shapes
 
 TOKEN = 12  # octets
 """Of a token: two different pieces have the same one once in a universe."""
 PIECES_AT_ONCE = 64
-"""So many pieces are passed over between two yields; one that has to be parsed counts like that many."""
+"""So many pieces are passed over between two steps; one that has to be parsed counts like that many."""
+MAX_PIECE = 2**20  # octets
+"""The longest piece, and the longest file that can not be split: the parser does a long text in quotes in one go."""
+SHORT = 2**16  # octets
+"""A piece that may be read by its shape, and in one go, if it looks like others."""
+SEARCHED = 2**20  # octets
+"""So much of a file is searched in one go."""
 
-_ALIKE = f"realmgw {__version__} 1\n".encode()  # another schema may make something else of the same text
+_ALIKE = f"realmgw {__version__} 2\n".encode()  # another schema may make something else of the same text
 # Both in a text with a line end before it: what begins with a fixed octet is found several times as fast.
 _BEGIN = re.compile(rb"\n[^\s#\]}]")
-_WHOLE = re.compile(rb"\n(?:---|%|\?|[\[{\]}&*!|>@`-])")
+_WHOLE = re.compile(rb"\n(?:---|\.\.\.|%|\?|[\[{\]}&*!|>@`-])")
+_REACH = 4  # octets: of what `_WHOLE` finds
+_RETURN = re.compile(rb"\r[^\n]")
+# Where YAML begins a line, too; and a mark that may stand at the begin only.
+_OTHER_SIGNS = b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9", codecs.BOM_UTF8
+
+_EMPTY = rb"(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*"
+_REST = rb"(?:[ \t]+#[^\r\n]*|[ \t]*)"
+_HEAD = re.compile(_EMPTY + rb"(?:---" + _REST + rb"\r?\n" + _EMPTY + rb")?")
+_TAIL = re.compile(rb"\.\.\." + _REST + rb"(?:\r?\n" + _EMPTY + rb"[ \t]*(?:#[^\r\n]*)?)?\Z")
 
 
 @attrs.frozen(eq=False)
@@ -46,6 +67,13 @@ class Unit:
     lines: Mapping[str, int] = attrs.Factory(dict)
     """The lines, counted from 1, where the hosts in `entries` stand, if the source is a file that was read.
     `Register.commit` empties it too."""
+    digest: bytes = b""
+    """Of the text that the tokens are of, if it is a file."""
+    settled: bool = True
+    """It has been found to say the same twice, some time apart; what comes as a whole, as from a repository, has no
+    need of that."""
+    is_gone: bool = False
+    """There is no such source any more."""
 
     def place(self, name: str) -> str:
         """Where a host stands, for messages; of a file that was not read now, the name has to do."""
@@ -53,54 +81,84 @@ class Unit:
         return f"{self.source}: {name}" if line is None else f"{self.source}:{line}:1: {name}"
 
 
-Recall = Callable[[bytes], "list[Entry] | None"]
-"""What was made of a piece in an earlier life of the program, by its token; None when that is not known."""
-
-
-def nothing_recalled(_token: bytes) -> None:
-    """The memory of a program that never ran before."""
-
-
-def read(
-    source: str, text: bytes, former: Unit | None, recall: Recall = nothing_recalled, shapes: Shapes | None = None
-) -> Generator[None, None, Unit]:
+def read(source: str, text: bytes, former: Unit | None = None, shapes: Shapes | None = None) -> Steps[Unit]:
     """Reads a subscriber file.
 
     Args:
         source: Its name.
         text: All of it.
-        former: What it said before.
-        recall: What is known of pieces.
+        former: What is in force of it: of pieces that it has already, no entries are made.
         shapes: What pieces of other files look like; gets those of this one.
 
     Returns:
         What it says now; with any problem in it, what it said before, and the problems.
     """
-    reading = _Reading(source, former, recall, shapes or Shapes())
-    for count, (line, piece) in enumerate(_pieces(text)):
-        if reading.take(piece, line) or not count % PIECES_AT_ONCE:
-            yield
-    return reading.unit()
+    whole, text = text, text.removeprefix(codecs.BOM_UTF8)
+    pass_ = _Pass(source, former, shapes or Shapes())
+    yield from pass_.recognize()
+    bounds = yield from _bounds(text)
+    is_split = bounds is not None
+    if bounds is not None:
+        yield from _take_all(pass_, _pieces(text, *bounds))
+    if pass_.problems or not is_split:
+        if len(text) <= MAX_PIECE:
+            pass_.begin_anew()
+            yield from pass_.parse(whole, 0, is_whole=True)
+        elif not is_split:
+            pass_.add(
+                0, f"this can not be read host by host, and is longer than {MAX_PIECE} octets: write every host as a"
+                " key at the begin of a line, in one document without other line ends",
+            )  # fmt: skip
+    return pass_.unit()
 
 
-def _pieces(text: bytes) -> Generator[tuple[int, bytes], None, None]:
-    """The pieces, each with the number of lines before it. What can not be split by lines is one piece."""
-    after_end = b"\n" + text
-    if _WHOLE.search(after_end):
-        yield 0, text
-        return
-    lines, begin = 0, None
-    for match in _BEGIN.finditer(after_end):
-        start = match.start()  # in the text itself
-        if begin is None:
-            lines = text.count(b"\n", 0, start)
-        else:
-            piece = text[begin:start]
-            yield lines, piece
-            lines += piece.count(b"\n")
-        begin = start
-    if begin is not None:
-        yield lines, text[begin:]
+def _take_all(pass_: _Pass, pieces: Generator[tuple[int, bytes], None, None]) -> Steps[None]:
+    for count, (line, piece) in enumerate(pieces):
+        yield from pass_.take(piece, line)
+        if pass_.is_hopeless(line):
+            break
+        if not count % PIECES_AT_ONCE:
+            yield None
+
+
+def _bounds(text: bytes) -> Steps[tuple[int, int] | None]:
+    """Where the text that is split begins and ends; None if it has to be one piece."""
+    head = _HEAD.match(text, 0, SHORT)
+    begin = 0 if head is None else head.end()
+    last = text.rfind(b"\n...", max(0, len(text) - SHORT))
+    end = last if last >= begin - 1 and last >= 0 and _TAIL.match(text, last + 1) else len(text)
+    if begin < len(text) and text[begin : begin + 1] in b" \t\f\v":
+        return None  # keys do not begin at the begin of a line
+    begin = max(0, begin - 1)
+    if _WHOLE.match(b"\n" + text[begin : begin + _REACH]) and begin == 0:
+        return None
+    for at in range(begin, end, SEARCHED):
+        if _is_whole(text, at, min(end, at + SEARCHED + _REACH)):
+            return None
+        yield None
+    return begin, end
+
+
+def _is_whole(text: bytes, begin: int, end: int) -> bool:
+    """Whether there is anything in a part of a text because of which it can not be split."""
+    has_returns = text.find(b"\r", begin, end) >= 0 and _RETURN.search(text, begin, end) is not None
+    has_other_signs = any(text.find(each, begin, end) >= 0 for each in _OTHER_SIGNS)
+    return has_returns or has_other_signs or _WHOLE.search(text, begin, end) is not None
+
+
+def _pieces(text: bytes, begin: int, end: int) -> Generator[tuple[int, bytes], None, None]:
+    """The pieces, each with the number of lines before it.
+
+    What is before the first key and after the last one belongs to these. Of one that is too long, not all is given.
+    """
+    lines, start = 0, 0
+    for match in _BEGIN.finditer(text, begin, end):
+        at = match.start() + 1
+        if at > begin + 1:
+            yield lines, text[start : min(at, start + MAX_PIECE + 1)]
+            lines += text.count(b"\n", start, at)
+            start = at
+    yield lines, text[start : start + MAX_PIECE + 1]
 
 
 def alone(piece: bytes) -> Entry | None:
@@ -111,67 +169,96 @@ def alone(piece: bytes) -> Entry | None:
     return found[0] if len(found) == 1 and not problems.found else None
 
 
-class _Reading:
-    """One pass over the pieces of one file."""
+class _Pass:
+    """One pass over the pieces of one file.
 
-    def __init__(self, source: str, former: Unit | None, recall: Recall, shapes: Shapes) -> None:
+    Attributes:
+        problems: What was found wrong, with line and column.
+    """
+
+    def __init__(self, source: str, former: Unit | None, shapes: Shapes) -> None:
         self._source = source
-        self._former = former
-        self._recall = recall
+        self._former = former or Unit(source)
         self._shapes = shapes
         self._names: dict[Hashable, list[str]] = {}
-        for name, token in former.tokens.items() if former else ():
-            self._names.setdefault(token, []).append(name)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Nothing was read."""
         self._tokens: dict[str, Hashable] = {}
         self._entries: dict[str, Entry] = {}
         self._lines: dict[str, int] = {}
-        self._problems: list[tuple[int, int, str]] = []
+        self.problems: list[tuple[int, int, str]] = []
 
-    def take(self, piece: bytes, line: int) -> bool:
-        """A piece that begins after so many lines. Returns whether it had to be parsed, which takes its time."""
-        token = hashlib.blake2b(_ALIKE + piece.rstrip(), digest_size=TOKEN).digest()
+    def recognize(self) -> Steps[None]:
+        """Finds out which pieces are known."""
+        for count, (name, token) in enumerate(self._former.tokens.items()):
+            self._names.setdefault(token, []).append(name)
+            if not count % (8 * PIECES_AT_ONCE):
+                yield None
+
+    def take(self, piece: bytes, line: int) -> Steps[None]:
+        """A piece that begins after so many lines."""
+        if len(piece) > MAX_PIECE:
+            self.add(line, f"this host has more than {MAX_PIECE} octets: too many")
+            return
+        token = _token(piece)
         names = self._names.get(token)
         if names is not None:
             for name in names:
-                self._keep(name)
-                self._lines[name] = line + 1
                 self._add(name, token, line)
-            return False
-        found = self._recall(token)
-        if found is None and (alike := self._shapes.read(piece)) is not None:
-            found = [alike]
-        parsed = found is None
-        for entry in self._parse(piece, line) if found is None else found:
-            self._entries[entry.name] = entry
-            self._lines[entry.name] = line + 1
-            self._add(entry.name, token, line)
-        return parsed
+            return
+        alike = self._shapes.read(piece) if len(piece) <= SHORT else None
+        if alike is None:
+            yield from self.parse(piece, line)
+            yield None
+        else:
+            self._add(alike.name, token, line, alike)
 
-    def _keep(self, name: str) -> None:
-        """What was read before may not have been made into a host yet, since the source was refused."""
-        entry = self._former.entries.get(name) if self._former else None
-        if entry is not None:
-            self._entries[name] = entry
-
-    def _parse(self, piece: bytes, line: int) -> list[Entry]:
-        problems = Problems(self._source)
-        root = parse(piece, problems)
-        found = [] if root is None else entries(root, problems)
-        self._problems += [(line + at, column, text) for at, column, text in problems.found]
-        if root is not None and len(found) == 1 and not problems.found:
+    def parse(self, piece: bytes, line: int, *, is_whole: bool = False) -> Steps[None]:
+        """A piece, or the whole file, by the full reading."""
+        problems, found = Problems(self._source), list[Entry]()
+        root = yield from parsing(piece, problems, reread=SHORT)
+        if root is not None and (is_whole or isinstance(root, document.Mapping)):
+            found = yield from reading(root, problems)
+        elif root is not None:
+            problems.add(root, "this is no key: write one for each host")
+        self.problems += [(line + at, column, text) for at, column, text in problems.found]
+        token = _token(piece)
+        for count, entry in enumerate(found):
+            self._add(entry.name, token, line, entry)
+            if not count % PIECES_AT_ONCE:
+                yield None
+        if root is not None and len(found) == 1 and not problems.found and len(piece) <= SHORT and not is_whole:
             self._shapes.learn(piece, root, found[0], alone)
-        return found
 
-    def _add(self, name: str, token: Hashable, line: int) -> None:
+    def is_hopeless(self, line: int) -> bool:
+        """Whether so much is wrong that nobody should read on."""
+        if len(self.problems) < MOST_FOUND:
+            return False
+        self.add(line, "there are too many problems: nothing is read from here on")
+        return True
+
+    def add(self, line: int, text: str) -> None:
+        """Something is wrong after so many lines."""
+        self.problems.append((line + 1, 1, text))
+
+    def _add(self, name: str, token: Hashable, line: int, entry: Entry | None = None) -> None:
         if name in self._tokens:
-            self._problems.append((line + 1, 1, f"{name} stands in this file twice: remove one of them"))
+            self.add(line, f"{name} stands in this file twice: remove one of them")
         self._tokens[name] = token
+        self._lines[name] = line + 1
+        if entry is not None and self._former.tokens.get(name) != token:
+            self._entries[name] = entry
 
     def unit(self) -> Unit:
         """What the file says."""
-        if not self._problems:
+        if not self.problems:
             return Unit(self._source, self._tokens, self._entries, lines=self._lines)
         problems = Problems(self._source)
-        problems.found = self._problems
-        tokens = self._former.tokens if self._former else {}
-        return Unit(self._source, tokens, problems=problems.lines())
+        problems.found = self.problems
+        return Unit(self._source, self._former.tokens, problems=problems.lines(MOST_OF_ONE))
+
+
+def _token(piece: bytes) -> bytes:
+    return hashlib.blake2b(_ALIKE + piece.rstrip(), digest_size=TOKEN).digest()

@@ -1,26 +1,31 @@
 """All subscribers of the running gateway, and what follows when some of them are written differently.
 
 A reload must not walk through a hundred thousand hosts in one go, and must leave everything as it was when a later step
-of it fails. So it has two steps: `changes` finds out what is different, as a generator that yields every now and then,
-and touches nothing; `commit` then amends the directory in place, in a time that depends on the changes alone.
+of it fails. So it has two parts: `changes` finds out what is different, step by step, and touches nothing; `commit`
+then amends the directory in place, in a time that depends on the changes alone. Between the two nothing else may be
+committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Iterable, Iterator, Mapping, Set
+from ipaddress import IPv4Address
+from itertools import islice
+from typing import TypeVar
 
 import attrs
 
+from realmgw.config.document import MOST_OF_ALL, MOST_OF_ONE, bounded
 from realmgw.config.settings import Zone
+from realmgw.config.steps import Steps
 from realmgw.subscribers.collection import Realm, host_of, service_of
 from realmgw.subscribers.indices import Indices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.review import AT_ONCE, BELIEVING, Caution, Review, addresses_of
 from realmgw.subscribers.schema import Entry, Offer, Terms
 
-AT_ONCE = 64
-"""So many hosts are looked at between two yields."""
+T = TypeVar("T")
 
 
 @attrs.frozen(eq=False)
@@ -37,10 +42,14 @@ class Changes:
     """Services that are no more."""
     services: tuple[Service, ...] = ()
     """Services that are new or different."""
-    targets_gone: frozenset[int] = frozenset()
+    targets_gone: Set[int] = frozenset()
     """Targets (`Service.target`) that no service leads to any more."""
     problems: tuple[str, ...] = ()
     """Why some source is not as it is written; what it said before stays."""
+    doubts: tuple[str, ...] = ()
+    """Those of them that tell of losses which are not believed."""
+    waiting: tuple[str, ...] = ()
+    """Sources that take something away and have not said the same twice yet: what they said before stays until then."""
     units: Mapping[str, Unit] = attrs.Factory(dict)
     """What every source says from now on."""
     indices: Indices = attrs.Factory(Indices)
@@ -74,11 +83,13 @@ class Register:
     Attributes:
         directory: The directory. `commit` amends its tables in place: they are the same objects all the time.
         problems: What was wrong with the sources at the last `commit`.
+        doubts: Those of them that tell of losses which are not believed.
     """
 
     def __init__(self) -> None:
         self.directory = Directory({}, {})
         self.problems: tuple[str, ...] = ()
+        self.doubts: tuple[str, ...] = ()
         self._units: Mapping[str, Unit] = {}
         self._by_host: dict[str, tuple[Service, ...]] = {}
         self._owners: dict[str, str] = {}
@@ -104,7 +115,9 @@ class Register:
         """Which source a host comes from."""
         return self._owners.get(name)
 
-    def changes(self, units: Iterable[Unit], realm: Realm | Iterable[Zone]) -> Generator[None, None, Changes]:
+    def changes(
+        self, units: Iterable[Unit], realm: Realm | Iterable[Zone], caution: Caution = BELIEVING
+    ) -> Steps[Changes]:
         """Finds out what is different when the sources say this.
 
         A source that contradicts another one, or the realm, is left as it was. Who has a name or an address already
@@ -114,6 +127,7 @@ class Register:
         Args:
             units: What every source says, in the order in which they count; unchanged ones as the same object.
             realm: What they may say; or the gateway's zones alone.
+            caution: Which losses are not believed.
 
         Returns:
             The changes; nothing is done yet.
@@ -122,24 +136,45 @@ class Register:
             RealmGatewayError: There are more hosts than indices.
         """
         said = {unit.source: unit for unit in units}
-        touched: list[tuple[Unit | None, Unit | None]]
-        touched = [(self._units.get(source), unit) for source, unit in said.items()]
-        touched += [(unit, None) for source, unit in self._units.items() if source not in said]
+        yield None
+        touched = yield from self._touched(said)
         realm = realm if isinstance(realm, Realm) else Realm(realm)
-        review = _Review(self, realm, [(old, new) for old, new in touched if old is not new])
-        while (yield from review.round()):
-            pass
-        for source, lines in review.refused.items():
-            former = self._units.get(source, Unit(source))
-            said[source] = attrs.evolve(former, entries={}, problems=tuple(lines))
-        changes = yield from self._build(review, said)
+        review = Review(self, realm, touched, said)
+        yield from review.decide(caution)
+        for source in (*review.refused, *review.waiting):
+            former, now = self._units.get(source, Unit(source)), said.get(source, Unit(source))
+            lines = (*now.problems, *review.refused.get(source, ()))
+            said[source] = attrs.evolve(former, entries={}, lines={}, problems=lines)
+        units_now = {source: unit for source, unit in said.items() if not unit.is_gone}
+        yield None
+        changes = yield from self._build(review, units_now)
         beyond = yield from self._beyond_now(review, realm)
         told = (line for each in beyond.values() for line in each)
-        return attrs.evolve(changes, realm=realm, beyond=beyond, problems=(*changes.problems, *told))
+        problems = bounded([*(yield from _problems(units_now.values())), *told], MOST_OF_ALL)
+        doubts, waiting = tuple(review.doubts.values()), tuple(review.waiting)
+        return attrs.evolve(
+            changes, realm=realm, beyond=beyond, problems=problems, doubts=doubts, waiting=waiting
+        )  # fmt: skip
 
-    def _beyond_now(self, review: _Review, realm: Realm) -> Generator[None, None, dict[str, tuple[str, ...]]]:
+    def _touched(self, said: Mapping[str, Unit]) -> Steps[list[tuple[Unit | None, Unit]]]:
+        """The sources that say something else, as they were and as they are."""
+        touched: list[tuple[Unit | None, Unit]] = []
+        for count, (source, unit) in enumerate(said.items()):
+            old = self._units.get(source)
+            if old is not unit:
+                touched.append((old, unit))
+            if not count % (8 * AT_ONCE):
+                yield None
+        for count, (source, old) in enumerate(self._units.items()):
+            if source not in said:
+                touched.append((old, Unit(source, is_gone=True)))
+            if not count % (8 * AT_ONCE):
+                yield None
+        return touched
+
+    def _beyond_now(self, review: Review, realm: Realm) -> Steps[dict[str, tuple[str, ...]]]:
         """What is wrong with hosts that nobody wrote differently; looked for when the realm is another one."""
-        left = review.gone | review.came.keys()
+        left = review.gone.keys() | review.came.keys()
         if self._realm is None or realm == self._realm:
             return {name: lines for name, lines in self._beyond.items() if name not in left}
         found: dict[str, tuple[str, ...]] = {}
@@ -149,43 +184,62 @@ class Register:
                 if lines:
                     found[host.name] = tuple(f"{self._owners[host.name]}: {host.name}: {line}" for line in lines)
             if not count % AT_ONCE:
-                yield
+                yield None
         return found
 
-    def _build(self, review: _Review, said: dict[str, Unit]) -> Generator[None, None, Changes]:
+    def _build(self, review: Review, said: dict[str, Unit]) -> Steps[Changes]:
         """Hosts and services of what came, and what is left of what went."""
         removed = [name for name in review.gone if name not in review.came]
-        indices = self.directory.indices.amended(removed, review.came)
-        built = _Built()
-        for count, (name, (entry, source)) in enumerate(review.came.items()):
-            self._build_one(name, entry, indices, built)
+        yield None
+        indices = yield from self.directory.indices.amending(removed, review.came)
+        built, weight = _Built(), 0
+        for name, (entry, source) in review.came.items():
+            yield from self._build_one(name, entry, indices, built)
             built.owners[name] = source
-            if not count % AT_ONCE:
-                yield
-        for name in removed:
-            built.removed.append(self.directory.hosts[self.directory.indices.by_name[name]])
-            built.former.extend(self._by_host[name])
-        present = {service.name for services in built.by_host.values() for service in services}
-        targets = {service.target for services in built.by_host.values() for service in services}
+            weight += 4 + len(entry.services or ())
+            if weight > 4 * AT_ONCE:
+                weight = 0
+                yield None
+        for portion in _portions(removed):
+            for name in portion:
+                built.removed.append(self.directory.hosts[self.directory.indices.by_name[name]])
+                built.former.extend(self._by_host[name])
+            yield None
+        present, targets = set[str](), set[int]()
+        told = (service for each in built.by_host.values() for service in each) if built.former else ()
+        for services in _portions(told):
+            present.update(service.name for service in services)
+            targets.update(service.target for service in services)
+            yield None
+        names_gone: list[str] = []
+        targets_gone: set[int] = set()
+        for services in _portions(built.former):
+            names_gone += [service.name for service in services if service.name not in present]
+            targets_gone.update(service.target for service in services if service.target not in targets)
+            yield None
         return Changes(
             removed=tuple(built.removed),
             added=tuple(built.added),
             changed=tuple(built.changed),
-            names_gone=tuple(service.name for service in built.former if service.name not in present),
+            names_gone=tuple(names_gone),
             services=tuple(built.services),
-            targets_gone=frozenset(service.target for service in built.former) - targets,
-            problems=tuple(line for unit in said.values() for line in unit.problems),
+            targets_gone=targets_gone,
             units=said,
             indices=indices,
             by_host=built.by_host,
             owners=built.owners,
         )
 
-    def _build_one(self, name: str, entry: Entry, indices: Indices, built: _Built) -> None:
+    def _build_one(self, name: str, entry: Entry, indices: Indices, built: _Built) -> Steps[None]:
         known = self.directory.indices.by_name.get(name)
         before = None if known is None else self.directory.hosts[known]
         host = host_of(entry, indices.by_name[name] if known is None else known, before)
-        services = tuple(service_of(each, host, self.directory) for each in entry.services or ())
+        found: list[Service] = []
+        for offers in _portions(entry.services or ()):
+            found += [service_of(each, host, self.directory) for each in offers]
+            if len(found) > AT_ONCE:
+                yield None
+        services = tuple(found)
         if before is None:
             built.added.append(host)
         elif before is not host:
@@ -195,37 +249,50 @@ class Register:
         there = self.directory.services
         built.services.extend(service for service in services if there.get(service.name) is not service)
 
-    def commit(self, changes: Changes) -> Generator[None, None, None]:
+    def commit(self, changes: Changes) -> Steps[None]:
         """Makes changes true. Nothing in here can fail.
 
         Yields every `AT_ONCE` hosts: up to so many are changed all at once.
         """
+        yield from self._remove(changes)
+        hosts, services, by_name = self.directory.hosts, self.directory.services, self.directory.indices.by_name
+        for count, host in enumerate((*changes.added, *(after for _, after in changes.changed)), 1):
+            hosts[host.index] = host
+            self._by_address.update(dict.fromkeys(addresses_of(host), host))
+            if not count % AT_ONCE:
+                yield None
+        for count, service in enumerate(changes.services, 1):
+            services[service.name] = service
+            if not count % (8 * AT_ONCE):
+                yield None
+        yield from _updating(by_name, changes.indices.by_name)
+        yield from _updating(self._by_host, changes.by_host)
+        yield from _updating(self._owners, changes.owners)
+        self.directory = Directory(services, hosts, attrs.evolve(changes.indices, by_name=by_name))
+        for count, (source, unit) in enumerate(changes.units.items(), 1):
+            if self._units.get(source) is not unit:
+                _forget_entries(unit)
+            if not count % (8 * AT_ONCE):
+                yield None
+        self._units = changes.units
+        self.problems, self.doubts = changes.problems, changes.doubts
+        self._realm, self._beyond = changes.realm, changes.beyond
+
+    def _remove(self, changes: Changes) -> Steps[None]:
         hosts, services, by_name = self.directory.hosts, self.directory.services, self.directory.indices.by_name
         for count, host in enumerate(changes.removed, 1):
             del hosts[host.index], by_name[host.name], self._by_host[host.name], self._owners[host.name]
             self._forget_address(host)
             if not count % AT_ONCE:
-                yield
-        for former, _ in changes.changed:
+                yield None
+        for count, (former, _) in enumerate(changes.changed, 1):
             self._forget_address(former)
-        for name in changes.names_gone:
-            del services[name]
-        for count, host in enumerate((*changes.added, *(after for _, after in changes.changed)), 1):
-            hosts[host.index] = host
-            self._by_address.update(dict.fromkeys(addresses_of(host), host))
             if not count % AT_ONCE:
-                yield
-        for count, service in enumerate(changes.services, 1):
-            services[service.name] = service
+                yield None
+        for count, name in enumerate(changes.names_gone, 1):
+            del services[name]
             if not count % (8 * AT_ONCE):
-                yield
-        by_name.update(changes.indices.by_name)
-        self.directory = Directory(services, hosts, attrs.evolve(changes.indices, by_name=by_name))
-        self._by_host.update(changes.by_host)
-        self._owners.update(changes.owners)
-        self._units = {source: _without_entries(unit) for source, unit in changes.units.items()}
-        self.problems = changes.problems
-        self._realm, self._beyond = changes.realm, changes.beyond
+                yield None
 
     def _forget_address(self, host: Host) -> None:
         for address in addresses_of(host):
@@ -249,18 +316,38 @@ def _entry_of(host: Host, services: Iterable[Service]) -> Entry:
     return Entry(host.name, IPv4Address(host.address), offers, host.groups, host.max_claims)
 
 
-def addresses_of(host: Host) -> tuple[bytes, ...]:
-    """Every private address of a host, packed; flows are translated to the first one."""
-    return (host.address, *host.identity.addresses)
-
-
-def _without_entries(unit: Unit) -> Unit:
+def _forget_entries(unit: Unit) -> None:
     """Entries were made into hosts by now; kept, they would take more memory than these."""
     if isinstance(unit.entries, dict) and unit.entries is not unit.tokens:
         unit.entries.clear()
     if isinstance(unit.lines, dict):
         unit.lines.clear()
-    return unit
+
+
+def _problems(units: Iterable[Unit]) -> Steps[list[str]]:
+    """What is wrong with sources, of none of them too much."""
+    found: list[str] = []
+    for count, unit in enumerate(units, 1):
+        if unit.problems:
+            found += bounded(unit.problems, MOST_OF_ONE + 1)  # a reader's own last line
+        if not count % (8 * AT_ONCE):
+            yield None
+    return found
+
+
+def _portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
+    """All of them, some at a time."""
+    iterator = iter(values)
+    while portion := tuple(islice(iterator, 8 * AT_ONCE)):
+        yield portion
+
+
+def _updating(there: dict[str, T], new: Mapping[str, T]) -> Steps[None]:
+    """Adds all of a mapping to another one; a few all at once."""
+    for count, (key, value) in enumerate(new.items(), 1):
+        there[key] = value
+        if not count % (8 * AT_ONCE):
+            yield None
 
 
 @attrs.define(eq=False)
@@ -281,83 +368,3 @@ class _Built:
     """As in `Changes`."""
     owners: dict[str, str] = attrs.Factory(dict)
     """As in `Changes`."""
-
-
-class _Review:
-    """Which of the touched sources can be believed, found out in rounds: whoever is refused takes nothing away."""
-
-    def __init__(self, register: Register, realm: Realm, touched: Collection[tuple[Unit | None, Unit | None]]) -> None:
-        self._register = register
-        self._realm = realm
-        self._touched = touched
-        self.refused: dict[str, list[str]] = {}
-        self.gone: set[str] = set()
-        self.came: dict[str, tuple[Entry, str]] = {}
-
-    def round(self) -> Generator[None, None, bool]:
-        """Go through all that are not refused yet; returns whether one more was, so that all is to be done again."""
-        believed = [(old, new) for old, new in self._touched if new is None or new.source not in self.refused]
-        self.gone, self.came = set(), {}
-        for old, new in believed:
-            if old is not None:
-                there = {} if new is None else new.tokens
-                self.gone.update(name for name, token in old.tokens.items() if there.get(name) != token)
-                yield
-        taken: dict[object, str] = {}
-        before = len(self.refused)
-        for old, new in believed:
-            if new is not None and new.tokens is not (old and old.tokens):
-                yield from self._claim(old, new, taken)
-        return len(self.refused) > before
-
-    def _claim(self, old: Unit | None, new: Unit, taken: dict[object, str]) -> Generator[None, None, None]:
-        there = {} if old is None else old.tokens
-        for count, (name, token) in enumerate(new.tokens.items()):
-            if there.get(name) != token:
-                entry = new.entries[name]
-                lines = list(self._contradictions(entry, new.place(name), taken))
-                if lines:
-                    self.refused.setdefault(new.source, []).extend(lines)
-                self.came[name] = entry, new.source
-            if not count % AT_ONCE:
-                yield
-
-    def _contradictions(self, entry: Entry, place: str, taken: dict[object, str]) -> Iterator[str]:
-        """What is wrong with an entry beside all others, a line each; what it claims is taken from now on."""
-        if not self._is_alone(entry, taken):
-            yield from self._collisions(entry, place, taken)
-        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
-
-    def _is_alone(self, entry: Entry, taken: dict[object, str]) -> bool:
-        """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""
-        register = self._register
-        names = [offer.name for offer in entry.services or ()]
-        addresses = (entry.address.packed, *entry.identity.addresses)
-        claims: dict[object, str] = dict.fromkeys((("host", entry.name), *addresses, *names), entry.name)
-        if len(claims) <= len(addresses) + len(names) or not taken.keys().isdisjoint(claims):
-            return False
-        if entry.name in register.owners or not register.directory.services.keys().isdisjoint(names):
-            return False
-        if any(register.owner_of_address(address) is not None for address in addresses):
-            return False
-        taken.update(claims)
-        return True
-
-    def _collisions(self, entry: Entry, place: str, taken: dict[object, str]) -> Iterator[str]:
-        register = self._register
-        addresses = (entry.address.packed, *entry.identity.addresses)
-        services = [offer.name for offer in entry.services or ()]
-        claims: list[tuple[object, str, str | None]] = [
-            (("host", entry.name), "this host", entry.name if register.source_of(entry.name) else None),
-            *((address, str(ip_address(address)), register.owner_of_address(address)) for address in addresses),
-            *((name, name, register.owner_of_service(name)) for name in services),
-        ]
-        for key, what, owner in claims:
-            other = taken.get(key) or (None if owner is None or owner in self.gone else owner)
-            if other is not None:
-                yield f"{place}: {what} belongs to {other} of {self._where(other)} already: remove one of them"
-            taken[key] = entry.name
-
-    def _where(self, host: str) -> str:
-        came = self.came.get(host)
-        return came[1] if came is not None else self._register.source_of(host) or "this file"

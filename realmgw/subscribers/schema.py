@@ -25,7 +25,6 @@ and the plain style, where a host without `services` is reached by its own name:
 
 from __future__ import annotations
 
-import enum
 from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any
@@ -33,7 +32,7 @@ from typing import Any
 import attrs
 
 from realmgw.config.addresses import host as host_address
-from realmgw.config.document import Mapping, Node, Problems, Sequence
+from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.kinds import (
     Key,
     Section,
@@ -44,122 +43,125 @@ from realmgw.config.kinds import (
     name,
     number,
     parsed,
-    remembered,
     sequence,
     shape,
     table,
 )
+from realmgw.config.steps import Steps, finish
 from realmgw.subscribers import firewall
+from realmgw.subscribers.entry import Entry as Entry
+from realmgw.subscribers.entry import Offer as Offer
+from realmgw.subscribers.entry import Terms as Terms
 from realmgw.subscribers.firewall import NO_RULES, Firewall
-from realmgw.subscribers.model import ANY, CLAIM_LIFETIME, NO_MORE, Host, Identity, Service
+from realmgw.subscribers.model import NO_MORE, Identity
 from realmgw.subscribers.protocols import PROTOCOLS, protocol
 
 DEFAULT_MAX_CLAIMS = 100
 """How many claims may be pending on a host whose file says nothing."""
 MOST_CLAIMS = 1_000_000
 """The most that a file may say."""
-
-
-class Label(enum.Enum):
-    """What values are remembered as, for the checks between subscribers. In brackets: their type."""
-
-    HOST = enum.auto()
-    """A host's name (str)."""
-    ADDRESS = enum.auto()
-    """A host's address (IPv4Address)."""
-    SERVICE = enum.auto()
-    """A service's name (str)."""
-
-
-@attrs.frozen
-class Terms:
-    """What may be reached by a service, and how; as in `model.Service`. Those that say the same are one object."""
-
-    protocol: int = ANY
-    """IP protocol number."""
-    port: int = ANY
-    """Destination port."""
-    proxy_required: bool = False
-    """A reverse proxy answers for it."""
-    carriergrade: bool = False
-    """The host is a realm gateway itself."""
-    loose_packet: int = 0
-    """How many packets one claim lets in beside the first."""
-    autobind: bool = True
-    """They come from the first one's sender."""
-    timeout: float = CLAIM_LIFETIME  # seconds
-    """How long a claim waits."""
-
-
-@attrs.frozen
-class Offer:
-    """A service as it is written: without its host."""
-
-    name: str
-    """Absolute and lower case."""
-    terms: Terms = Terms()
-    """What may be reached by it."""
-
-    def at(self, host: Host) -> Service:
-        """The service of a host."""
-        terms = self.terms
-        return Service(
-            self.name,
-            host,
-            terms.protocol,
-            terms.port,
-            terms.proxy_required,
-            terms.carriergrade,
-            terms.loose_packet,
-            terms.autobind,
-            terms.timeout,
-        )
-
-
-@attrs.frozen(eq=False)
-class Entry:
-    """A subscriber as it is written."""
-
-    name: str
-    """Absolute and lower case; empty if the value does not say it, then it is its key."""
-    address: IPv4Address
-    """Its private address."""
-    services: tuple[Offer, ...] | None
-    """Its services; None if the value does not say."""
-    groups: tuple[str, ...]
-    """Names of groups."""
-    max_claims: int
-    """As in `model.Host`."""
-    identity: Identity = NO_MORE
-    """What else it is known by."""
-    firewall: Firewall = NO_RULES
-    """Its rules."""
-    carriergrade: tuple[IPv4Address, ...] = ()
-    """As in `model.Host`, as addresses."""
+MOST_SERVICES = 5000
+"""So many services a host may have: what is done for a host in one go does not hold up packets."""
+MOST_VALUES = 4096
+"""So many keys and values a host may have beside its services."""
+SERVICES_AT_ONCE = 64
+"""So many services are read between two steps."""
 
 
 def entries(root: Node, problems: Problems) -> list[Entry]:
     """The subscribers of a file, without those that a problem was noted of."""
+    return finish(reading(root, problems))
+
+
+def reading(root: Node, problems: Problems) -> Steps[list[Entry]]:
+    """What `entries` does, step by step."""
     if is_null(root):
         return []
     if not isinstance(root, Mapping):
         problems.add(root, f"{shape(root)} stands here: write a mapping, one key for each host")
         return []
-    found = (_entry(key, value, problems) for key, value in root.pairs.values())
-    return [entry for entry in found if entry is not None]
+    found = []
+    for key, value in root.pairs.values():
+        entry = yield from _entry(key, value, problems)
+        if entry is not None:
+            found.append(entry)
+        yield None
+        if problems.are_many(key.line):
+            break
+    return found
 
 
-def _entry(key: Node, value: Node, problems: Problems) -> Entry | None:
-    key_name = name(key, problems)
-    entry = (_ESTABLISHED if _is_established(value) else PLAIN)(value, problems)
+def _entry(key: Node, value: Node, problems: Problems) -> Steps[Entry | None]:
+    kind, key_name, offers = _ESTABLISHED if _is_established(value) else PLAIN, name(key, problems), None
+    many = _many(value)
+    if isinstance(value, Mapping) and many is not None:
+        offers = yield from _many_services(value.pairs[many][1], problems)
+        rest = {word: pair for word, pair in value.pairs.items() if word != many}
+        value = Mapping(value.line, value.column, rest, value.source)
+    if _is_large(value):
+        problems.add(key, f"this host has more than {MOST_VALUES} keys and values beside its services: too many")
+        return None
+    entry = kind(value, problems)
     if entry is None or key_name is None:
         return None
     host = entry.name or key_name
-    problems.remember(Label.HOST, host, key)
-    if entry.services is None:
-        problems.remember(Label.SERVICE, host, key)
-        return attrs.evolve(entry, name=host, services=(Offer(host),))
-    return attrs.evolve(entry, name=host)
+    services = entry.services if offers is None else offers
+    return attrs.evolve(entry, name=host, services=(Offer(host),) if services is None else services)
+
+
+def _many(value: Node) -> str | None:
+    """The key under which a host has more services than are read in one go."""
+    if not isinstance(value, Mapping):
+        return None
+    wanted: tuple[type, str] = (Sequence, "sfqdn") if _is_established(value) else (Mapping, "services")
+    found = [word for word in value.pairs if (word.lower() if wanted[0] is Sequence else word) == wanted[1]]
+    if len(found) != 1:
+        return None
+    node = value.pairs[found[0]][1]
+    return found[0] if isinstance(node, wanted[0]) and _length(node) > SERVICES_AT_ONCE else None
+
+
+def _length(node: Node) -> int:
+    return len(node.pairs if isinstance(node, Mapping) else node.items if isinstance(node, Sequence) else ())
+
+
+def _is_large(value: Node) -> bool:
+    """Whether a host says so much that it is not looked at any further."""
+    left, waiting = MOST_VALUES, [value]
+    while waiting:
+        node = waiting.pop()
+        left -= 1 + _length(node)
+        if left < 0:
+            return True
+        if isinstance(node, Mapping):
+            waiting += [each for _, each in node.pairs.values() if not isinstance(each, Scalar)]
+        elif isinstance(node, Sequence):
+            waiting += [each for each in node.items if not isinstance(each, Scalar)]
+    return False
+
+
+def _many_services(node: Node, problems: Problems) -> Steps[tuple[Offer, ...]]:
+    """The services of a host that has many, a portion at a time; of those with a problem, some are missing."""
+    count = _length(node)
+    if count > MOST_SERVICES:
+        problems.add(node, f"there are {count} services: a host may have {MOST_SERVICES}")
+        return ()
+    found: dict[str, Offer] = {}
+    for begin in range(0, count, SERVICES_AT_ONCE):
+        for offer in _portion(node, slice(begin, begin + SERVICES_AT_ONCE), problems):
+            if isinstance(node, Mapping) and offer.name in found:
+                problems.add(node, f"{offer.name} stands twice among these: remove one")
+            found[offer.name] = offer
+        yield None
+    return tuple(found.values())
+
+
+def _portion(node: Node, which: slice, problems: Problems) -> tuple[Offer, ...]:
+    if isinstance(node, Mapping):
+        pairs = dict(list(node.pairs.items())[which])
+        return _named(_SERVICES(Mapping(node.line, node.column, pairs, node.source), problems) or {})
+    assert isinstance(node, Sequence)
+    return _SFQDNS(Sequence(node.line, node.column, node.items[which], node.source), problems) or ()
 
 
 def _is_established(node: Node) -> bool:
@@ -268,12 +270,15 @@ class _Plain:
 
 def _build_plain(**written: Any) -> Entry:
     said = _Plain(**written)
-    named = said.services
-    offers = None if named is None else tuple(attrs.evolve(offer, name=each) for each, offer in named.items())
+    offers = None if said.services is None else _named(said.services)
     identity = _identity(said.other_names, said.other_addresses, said.msisdn)
     return Entry(
         "", said.address, offers, _shared(said.groups), said.max_claims, identity, said.firewall, said.carriergrade
     )
+
+
+def _named(services: dict[str, Offer]) -> tuple[Offer, ...]:
+    return tuple(attrs.evolve(offer, name=each) for each, offer in services.items())
 
 
 @lru_cache(4096)
@@ -282,8 +287,7 @@ def _shared(groups: tuple[str, ...]) -> tuple[str, ...]:
     return groups
 
 
-_service_name = remembered(Label.SERVICE, name)
-_address = remembered(Label.ADDRESS, parsed(host_address))
+_address = parsed(host_address)
 _max_claims = integer(0, MOST_CLAIMS)
 _groups = sequence(parsed(str))
 _words = sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits"))
@@ -302,7 +306,8 @@ SERVICE_KEYS: dict[str, Key[object]] = {
     "timeout": Key(number(0.1, 3600.0)),
 }
 _SERVICE = Section(_build_service, SERVICE_KEYS)
-_SFQDN = Section(_build_service, {"fqdn": Key(_service_name, required=True), **SERVICE_KEYS}, any_case=True)
+_SFQDN = Section(_build_service, {"fqdn": Key(name, required=True), **SERVICE_KEYS}, any_case=True)
+_SERVICES, _SFQDNS = table(name, _service), sequence(_sfqdn)
 _CIRCULAR_POOL: Section[int] = Section(lambda **given: given["max"], {"max": Key(_max_claims, True)}, any_case=True)
 _UNREAD: dict[str, Key[object]] = {word: Key(_anything) for word in ("imsi", "ipv6", "username")}
 _ID = Section(
@@ -321,7 +326,7 @@ _ESTABLISHED = Section(
         "id": Key(_ID, required=True),
         "group": Key(_groups),
         "circularpool": Key(_circular_pool),
-        "sfqdn": Key(sequence(_sfqdn)),
+        "sfqdn": Key(_SFQDNS),
         "firewall": Key(firewall.ESTABLISHED),
         "carriergrade": Key(_carriergrade),
     },
@@ -333,7 +338,7 @@ PLAIN = Section(
         "address": Key(_address, required=True),
         "max_claims": Key(_max_claims),
         "groups": Key(_groups),
-        "services": Key(table(_service_name, _service)),
+        "services": Key(_SERVICES),
         "other_names": Key(sequence(name)),
         "other_addresses": Key(sequence(_address)),
         "msisdn": Key(_texts),

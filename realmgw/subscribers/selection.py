@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 
 import attrs
 
+from realmgw.config.steps import Steps
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.documents import Kind
 from realmgw.subscribers.pieces import Unit
@@ -31,9 +32,7 @@ class Selection:
     """What is left, and every problem: also those of the snapshot."""
 
 
-def selecting(
-    repository: str, snapshot: Snapshot, realm: Realm, former: Selection | None
-) -> Generator[None, None, Selection]:
+def selecting(repository: str, snapshot: Snapshot, realm: Realm, former: Selection | None) -> Steps[Selection]:
     """Chooses what can be used of a snapshot; what contradicts the realm is left out by itself.
 
     What could be used before stays when only the realm has changed: the register tells what is wrong with it.
@@ -52,7 +51,7 @@ def selecting(
         if lines:
             refused[name] = lines
         if not count % AT_ONCE:
-            yield
+            yield None
     said = snapshot.entries
     if refused:
         said = {name: entry for name, entry in said.items() if name not in refused}

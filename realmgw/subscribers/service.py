@@ -1,43 +1,35 @@
-"""Repositories: where subscribers come from. One interface, whatever is behind it; here the folders of files."""
+"""Repositories: where subscribers come from; one interface, whatever is behind it. And what waits for file systems."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-from collections.abc import Callable, Generator, Iterable
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+import errno
+import queue
+import threading
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTimeError
+from typing import Any, Protocol
 
-import attrs
 from twisted.application.service import Service
-from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import Cooperator, LoopingCall, SchedulerStopped
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from realmgw.config.settings import Zone
+from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
-from realmgw.subscribers.files import gather
-from realmgw.subscribers.snapshot import NOTHING, Snapshot, difference, following
+from realmgw.subscribers.disk import Good
+from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.snapshot import Snapshot
 
-SETTLE = 0.3  # seconds
-"""How long nothing must happen in a folder before it is read: editors and copies take several steps."""
-PATIENCE = 3.0  # seconds
-"""How long a folder that does not come to rest is not read."""
-
-RECALL_INTERVAL = 60.0  # seconds
-"""How often it is looked whether what is served has changed, so that it is to be kept for the next start."""
-RECALL_PAUSE = 0.001  # seconds
-"""Between the steps of that."""
-
-T = TypeVar("T")
+DEADLINE = 10.0  # seconds
+"""How long a file system may take over one file or folder."""
+KEEP_TIME = 600.0  # seconds
+"""How long it may take to keep all that is in force."""
+KEEP_INTERVAL = 10.0  # seconds
+"""How often it is looked whether what is in force has changed, so that it is to be kept for the next start."""
 
 _log = Logger()
-
-# linux/inotify.h: something was written, moved in or out, made or removed; or the folder itself was.
-_MASK = 0x00000008 | 0x00000040 | 0x00000080 | 0x00000100 | 0x00000200 | 0x00000400 | 0x00000800
 
 
 class Repository(Protocol):
@@ -76,213 +68,133 @@ class Repository(Protocol):
         """
 
 
-class FolderWatch(FileDescriptor):
-    """Tells when something changes in folders, by inotify.
+class Readers:
+    """Threads that wait for file systems, one for each place, so that nobody else has to.
 
-    A folder that is not there is waited for in the nearest one above it that is.
-
-    Args:
-        folders: What to look at.
-        changed: Called when they have come to rest after a change; it may be called when there is none.
-        reactor: Twisted's.
-
-    Raises:
-        PlatformError: The kernel gives no inotify descriptor.
+    A place that did not answer in time is not asked again before it has. The threads do not hold up the process's end.
     """
 
-    def __init__(self, folders: Iterable[Path], changed: Callable[[], None], reactor: Any) -> None:
-        super().__init__(reactor)
-        self._clock = reactor
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._folders = tuple(folders)
-        self._changed = changed
-        self._timer: Any = None
-        self._since = 0.0
-        self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._descriptor < 0:
-            why = os.strerror(ctypes.get_errno())
-            raise PlatformError(f"inotify: {why}: raise fs.inotify.max_user_instances, or reload by SIGHUP")
-        self.connected = 1
-        self._look()
-        self.startReading()  # type: ignore[no-untyped-call]  # Twisted does not say
+    def __init__(self, deadline: float = DEADLINE) -> None:
+        self._deadline = deadline
+        self._queues: dict[str, queue.SimpleQueue[tuple[Blocking, Future[Any]]]] = {}
+        self._late: dict[str, Future[Any]] = {}
 
-    def fileno(self) -> int:
-        """The inotify descriptor."""
-        return self._descriptor
-
-    def doRead(self) -> None:
-        """Something happened. What it was does not matter, not even that some of it was lost."""
-        try:
-            while os.read(self._descriptor, 2**16):
-                pass
-        except BlockingIOError:
-            pass
-        now = self._clock.seconds()
-        if self._timer is None or not self._timer.active():
-            self._since = now
-            self._timer = self._clock.callLater(SETTLE, self._settled)
-        elif now - self._since < PATIENCE - SETTLE:
-            self._timer.reset(SETTLE)
-
-    def stop(self) -> None:
-        """Looks no more."""
-        self.stopReading()  # type: ignore[no-untyped-call]  # Twisted does not say
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor stops, or can not read any more."""
-        del reason
-        self.stop()
-
-    def _settled(self) -> None:
-        self._look()  # folders may have been made, removed or exchanged
-        self._changed()
-
-    def _look(self) -> None:
-        for folder in self._folders:
-            there = next((path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir()), Path("/"))
-            if self._libc.inotify_add_watch(self._descriptor, os.fsencode(there), _MASK) < 0:
-                why = os.strerror(ctypes.get_errno())
-                _log.error("changes in {path} are not noticed: {why}", path=there, why=why)
-
-
-class FileRepository:
-    """Drop-in folders; see `Repository`.
-
-    Args:
-        folders: Where the files are; in a later folder, a file of the same name replaces the earlier one.
-        zones: Every zone of the gateway.
-        in_thread: Calls a function in a thread: `in_thread(function, *args)`.
-        reactor: Twisted's.
-    """
-
-    def __init__(
-        self,
-        folders: Iterable[Path],
-        zones: Iterable[Zone],
-        in_thread: Callable[..., Deferred[Any]],
-        reactor: Any,
-    ) -> None:
-        self._folders = tuple(folders)
-        self._zones = tuple(zones)
-        self._in_thread = in_thread
-        self._reactor = reactor
-        self._known = NOTHING
-        self._number = 0
-        self._watch: FolderWatch | None = None
-
-    def snapshot(self) -> Deferred[Snapshot]:
-        """Reads every file."""
-        done: Deferred[Snapshot] = self._in_thread(self._read)
-        return done.addCallback(self._keep)
-
-    def watch(self, changed: Callable[[Snapshot], None]) -> None:
-        """Begins to look at the folders; `changed` is told after the files have been read.
+    def wait(self, blocking: Blocking) -> Any:
+        """Makes a call, and waits for it; for the start, and for commands.
 
         Raises:
-            PlatformError: The kernel gives no inotify descriptor.
+            OSError: The call raised it, or it takes too long.
         """
+        future = self._begin(blocking)
+        try:
+            return future.result(self._deadline)
+        except NotInTimeError:
+            if future.done():  # the call itself has raised it
+                raise
+            self._late[blocking.where] = future
+            raise self._lateness(blocking.where) from None
 
-        def tell(former: Snapshot) -> None:
-            def compare(new: Snapshot) -> None:
-                if new is not former:
-                    changed(new)
+    def call(self, blocking: Blocking, reactor: Any) -> Deferred[Any]:
+        """Makes a call; the reactor goes on meanwhile.
 
-            self.snapshot().addCallback(compare).addErrback(
-                lambda failure: _log.failure("a change of the folders was not taken", failure)
-            )
+        Returns:
+            Fires with the result; fails with what `wait` raises.
+        """
+        done: Deferred[Any] = Deferred()
+        try:
+            future = self._begin(blocking)
+        except OSError as error:
+            done.errback(error)
+            return done
 
-        self._watch = FolderWatch(self._folders, lambda: tell(self._known), self._reactor)
+        def give_up() -> None:
+            self._late[blocking.where] = future
+            done.errback(self._lateness(blocking.where))
 
-    def unwatch(self) -> Deferred[None]:
-        """Ends looking."""
-        if self._watch is not None:
-            self._watch.stop()
-            self._watch = None
-        return succeed(None)
+        timer = reactor.callLater(self._deadline, give_up)
 
-    def _read(self) -> Snapshot:
-        entries, problems = gather(self._folders, self._zones)
-        return Snapshot("", {entry.name: entry for entry in entries}, problems=problems)
+        def tell() -> None:
+            if not done.called:
+                timer.cancel()
+                error = future.exception()
+                done.callback(future.result()) if error is None else done.errback(error)
 
-    def _keep(self, read: Snapshot) -> Snapshot:
-        """The snapshot, which is the former one if nothing changed."""
-        new = following(self._known, read)
-        is_first = self._known is NOTHING
-        if is_first or new.problems != self._known.problems or difference(self._known, new):
-            self._number += 1
-            self._known = attrs.evolve(new, version=f"files {self._number}")
-        return self._known
+        future.add_done_callback(lambda _future: reactor.callFromThread(tell))
+        return done
+
+    def _begin(self, blocking: Blocking) -> Future[Any]:
+        where, future = blocking.where, Future[Any]()
+        late = self._late.get(where)
+        if late is not None and not late.done():
+            raise self._lateness(where)
+        self._late.pop(where, None)
+        if where not in self._queues:
+            self._queues[where] = queue.SimpleQueue()
+            threading.Thread(target=_work, args=(self._queues[where],), name="realmgw-files", daemon=True).start()
+        self._queues[where].put((blocking, future))
+        return future
+
+    def _lateness(self, where: str) -> OSError:
+        return OSError(errno.ETIMEDOUT, f"{where} has not answered for {self._deadline:g} s")
 
 
-class RecallService(Service):
-    """Keeps what is served for the next start, every now and then when it has changed.
+def _work(calls: queue.SimpleQueue[tuple[Blocking, Future[Any]]]) -> None:
+    while True:
+        blocking, future = calls.get()
+        try:
+            future.set_result(blocking.call())
+        except BaseException as error:  # noqa: BLE001 - whoever waits is told
+            future.set_exception(error)
+
+
+class LastGoodService(Service):
+    """Keeps what is in force for the next start, some time after it has changed.
 
     Args:
-        units: What every source says (`Register.units`): another object when anything has changed.
-        written: Puts together what is to be kept, step by step (`recall.written`).
-        write: Keeps it.
+        units: What is in force of every source (`Register.units`): another object when anything has changed.
+        keep: Keeps it (`LastGood.keep`), in a thread.
+        tell: Called with what is wrong, in lines.
         clock: The reactor.
-        is_kept: What is served when the gateway starts was kept by an earlier one; if not, it is kept at once.
     """
 
-    name = "recall"
+    name = "last good"
 
     def __init__(
         self,
-        units: Callable[[], object],
-        written: Callable[[], Generator[None, None, bytes | None]],
-        write: Callable[[bytes], Deferred[None]],
+        units: Callable[[], Mapping[str, Unit]],
+        keep: Callable[[Mapping[str, Good]], Deferred[int]],
+        tell: Callable[[tuple[str, ...]], object],
         clock: IReactorTime,
-        *,
-        is_kept: bool,
     ) -> None:
-        self._is_kept = is_kept
         self._units = units
-        self._written = written
-        self._write = write
+        self._keep = keep
+        self._tell = tell
         self._kept: object = None
-        # One step at a time, so that queries and packets do not wait.
-        self._cooperator = Cooperator(lambda: lambda: True, lambda turn: clock.callLater(RECALL_PAUSE, turn))
         self._loop = LoopingCall(self._look)
         self._loop.clock = clock
 
     def startService(self) -> None:
         """Looks for the first time."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self._kept = self._units() if self._is_kept else None
-        self._loop.start(RECALL_INTERVAL, now=True)
+        self._loop.start(KEEP_INTERVAL, now=True)
 
     def stopService(self) -> None:
-        """What has changed since the last time is read again by the next start."""
+        """What was not kept is not: the next start has what was before."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         if self._loop.running:
             self._loop.stop()
-            self._cooperator.stop()
 
     @inlineCallbacks
     def _look(self) -> Generator[Deferred[Any], Any, None]:
         units = self._units()
         if units is self._kept:
             return
-        texts: list[bytes | None] = []
+        force = {source: Good(unit.digest, len(unit.tokens)) for source, unit in units.items() if unit.digest}
         try:
-            yield self._cooperator.coiterate(_gathered(self._written(), texts))
-            [text] = texts
-            if text is not None:  # else the next look finds what has changed meanwhile
-                yield self._write(text)
-                self._kept = units
-        except SchedulerStopped:
-            return
-        except PlatformError as error:
-            self._kept = units  # there is nothing to be gained by trying again before something changes
-            _log.warn("subscribers: the next start has to read them again: {error}", error=error)
-
-
-def _gathered(steps: Generator[None, None, T], results: list[T]) -> Generator[None, None, None]:
-    """The steps; what comes out of them is added to the results."""
-    results.append((yield from steps))
+            left = yield self._keep(force)
+            self._kept = units if not left else None
+            self._tell(())
+        except (PlatformError, OSError) as error:
+            self._tell((f"what is in force is not kept for the next start: {error}",))
+        except Exception:  # noqa: BLE001 - whatever it is: it is tried again
+            _log.failure("fault while keeping subscribers")

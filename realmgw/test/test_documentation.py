@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw import config, subscribers
+from realmgw import config
 from realmgw.config import consistency
 from realmgw.config.document import Mapping as MappingNode
 from realmgw.config.document import Problems, parse
@@ -17,6 +17,7 @@ from realmgw.config.kinds import Key, Section
 from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.policy_schema import LOAD_BAND, POLICY, RESOLVER_GROUP
 from realmgw.config.schema import GATEWAY, POOL_PIECE, ZONE
+from realmgw.control import local
 from realmgw.subscribers import schema
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
 from realmgw.test.test_architecture import requirements
@@ -50,9 +51,9 @@ class ExampleTests(DocumentationTestCase):
     def test_the_demo_configuration_has_no_problems(self) -> None:
         """The main file, and every subscriber file beside it."""
         settings = config.load(CHECKOUT / "conf" / "realmgw.yaml")
-        directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
-        self.assertEqual(problems, ())
-        self.assertIn("test.gwa.demo.", directory.services)
+        register = local.subscribers(settings)
+        self.assertEqual(register.problems, ())
+        self.assertIn("test.gwa.demo.", register.directory.services)
         self.assertIsNone(config.note(settings))
 
     def test_every_yaml_file_of_conf_is_read(self) -> None:

@@ -46,7 +46,7 @@ class MakeServiceTests(SynchronousTestCase):
                 "allocation",
                 "dns",
                 "reload",
-                "recall",
+                "last good",
             ],
         )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from hypothesis import given
@@ -36,6 +38,48 @@ class WriteTests(SynchronousTestCase):
         error = self.assertRaises(PlatformError, disk.write, path, b"one")
         self.assertIn(f"{path} can not be written: Is a directory", str(error))
         self.assertEqual([each.name for each in path.parent.iterdir()], [path.name])
+
+
+class CreateTests(SynchronousTestCase):
+    """`create` writes a new file as a whole or not at all."""
+
+    def setUp(self) -> None:
+        """A path in a folder that is not there yet."""
+        self.path = Path(self.mktemp()) / "a" / "b.yaml"
+
+    def test_makes_folder_and_file(self) -> None:
+        """With the rights that the umask leaves, and nothing beside it."""
+        disk.create(self.path, [b"one", b"two"])
+        self.assertEqual((self.path.read_bytes(), list(self.path.parent.iterdir())), (b"onetwo", [self.path]))
+        umask = os.umask(0)
+        os.umask(umask)
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o666 & ~umask)
+
+    def test_never_touches_a_file_that_is_there(self) -> None:
+        """Nor one that comes while it is written."""
+
+        def content() -> Iterator[bytes]:
+            yield b"ours"
+            self.path.write_bytes(b"theirs")
+
+        for _ in range(2):
+            self.assertRaises(FileExistsError, disk.create, self.path, content())
+            self.assertEqual((self.path.read_bytes(), list(self.path.parent.iterdir())), (b"theirs", [self.path]))
+
+    def test_a_disk_without_room_is_left_as_it_was(self) -> None:
+        """No empty file, no part of one, and a former one stays."""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for function, content in ((disk.create, [bytes(9000)]), (disk.write, bytes(9000))):
+            if function is disk.write:
+                disk.write(self.path, b"former")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+            try:
+                error = self.assertRaises(PlatformError, function, self.path, content)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            self.assertIn("File too large", str(error))
+            left = [each.read_bytes() for each in self.path.parent.iterdir()]
+            self.assertEqual(left, [b"former"] if function is disk.write else [])
 
 
 class ReadTests(SynchronousTestCase):

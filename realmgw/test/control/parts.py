@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
@@ -12,13 +13,14 @@ from twisted.internet.task import Clock
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Blocking, Steps
 from realmgw.control.apply import Outcome, Parts, Reloader
 from realmgw.control.health import Health
 from realmgw.control.reputation import Known, Reputations
 from realmgw.control.running import Running
 from realmgw.datapath.keeper import Findings
 from realmgw.errors import MalformedError
-from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.folders import QUIET, Folders
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
 from realmgw.subscribers.snapshot import Snapshot
@@ -57,11 +59,11 @@ class RecordingParts:
 
     def prepare(
         self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
-    ) -> Generator[None, None, Changes]:
+    ) -> Steps[Changes]:
         """Names are good unless `bad_name` says otherwise."""
         if self.bad_name is not None:
             raise self.bad_name
-        yield
+        yield None
         return changes
 
     def restore(self) -> Deferred[Findings]:
@@ -70,7 +72,7 @@ class RecordingParts:
             self.calls.append(("restore",))
         return succeed(self.findings)
 
-    def commit(self, prepared: Changes) -> Generator[None, None, None]:
+    def commit(self, prepared: Changes) -> Steps[None]:
         """Notes it."""
         self.calls.append(("names", sorted(service.name for service in prepared.services)))
         yield from ()
@@ -90,6 +92,11 @@ class RecordingBook:
     def forget(self, known: Known, /) -> None:
         """Notes it."""
         self.forgotten.append(known)
+
+
+def _inline(blocking: Blocking) -> Deferred[Any]:
+    """Nothing blocks here."""
+    return maybeDeferred(blocking.call)
 
 
 class TestGateway:
@@ -113,22 +120,18 @@ class TestGateway:
         self.told: list[tuple[str, ...]] = []
         self.believed: list[Snapshot] = []
         settings = config.load(self.path)
-        self.running = Running(self.path, settings, Folders(lambda: 1e12))
+        self.running = Running(self.path, settings, Folders(lambda: 1e12, self.clock.seconds))
         self.running.believe = self.believed.append
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
+        self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
+        told = partial(self.health.tell, "subscribers")
+        read = partial(maybeDeferred, config.load_all)
         parts = Parts(
-            self.parts,
-            self.allocator,
-            self.parts,
-            lambda _new: None,
-            self._keep,
-            partial(maybeDeferred, config.load_all),
-            self.told.append,
+            self.parts, self.allocator, self.parts, lambda _new: None, self._keep, read, self.told.append, _inline, told
         )
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
-        self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
         self.book = RecordingBook()
         groups, requestors = self.allocator.groups, self.allocator.requestors
         self.reputations = Reputations(groups, requestors, self.book, self.reloader.drive, self.clock.seconds)
@@ -142,12 +145,20 @@ class TestGateway:
         lines = (f"{label}.example.org: {{address: {address}}}\n" for label, address in hosts.items())
         (self.folder / "subscribers.d" / name).write_text("".join(lines))
 
-    def reload(self) -> list[Outcome]:
+    def reload(self, *, accepts_loss: bool = False, seconds: float = QUIET) -> list[Outcome]:
         """Reloads, and lets time pass until nothing is left to do; returns the outcome, once there is one."""
         found: list[Outcome] = []
-        self.reloader.reload("a test").addCallback(found.append)
+        self.reloader.reload("a test", accepts_loss=accepts_loss).addCallback(found.append)
         self.pass_time()
+        if not found and seconds:
+            self.pass_time(seconds)
         return found
+
+    def settle(self) -> None:
+        """What is written has been read twice, some time apart, so that a reload believes it at once."""
+        for _ in range(2):
+            self.reloader.plan()
+            self.pass_time(QUIET)
 
     def pass_time(self, seconds: float = 0.0) -> None:
         """Lets the clock go on until everything that is due is done."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw import __version__, config, subscribers
+from realmgw import __version__, config
+from realmgw.control import local
 from realmgw.control.cli import main
 from realmgw.datapath import forwarding
 from realmgw.test.checkout import CHECKOUT
@@ -270,8 +271,8 @@ class FileTests(CliTestCase):
         )
         self.assertEqual(added, (0, [f"written: {path}"]))
         settings = config.load(self.path)
-        directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
-        self.assertEqual((problems, directory.services["w.example.org."].port), ((), 80))
+        register = local.subscribers(settings)
+        self.assertEqual((register.problems, register.directory.services["w.example.org."].port), ((), 80))
         self.assertEqual(
             self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
         )

@@ -184,6 +184,7 @@ class CommandTests(GatewayTestCase):
         planned = self.do("plan")
         self.assertEqual(planned["hosts_removed"], ["a.example.org."])
         self.assertIn("- host a.example.org.: its flows end", list(shown.plan(planned)))
+        self.made.settle()
         answer = self.do("reload")
         self.assertEqual((answer["status"], answer["plan"]), ("applied", planned))
         self.assertIn("applied", list(shown.reload(answer))[-1])

@@ -18,7 +18,8 @@ from realmgw.config.settings import (
     Settings,
     Zone,
 )
-from realmgw.control.plan import CHANGEABLE, NAMED, Plan, beyond, needs_restart, plan
+from realmgw.config.steps import finish
+from realmgw.control.plan import CHANGEABLE, NAMED, Plan, beyond, needs_restart, planning
 from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.register import Changes
 
@@ -51,7 +52,7 @@ class SettingsTests(SynchronousTestCase):
     def test_names_the_keys_that_differ(self) -> None:
         """By their place in the configuration, and whether they want a restart."""
         for title, (after, keys, restart) in CHANGES.items():
-            found = plan(SETTINGS, after, Changes())
+            found = finish(planning(SETTINGS, after, Changes()))
             self.assertEqual(tuple(change.key for change in found.keys), keys, title)
             self.assertEqual(found.restart, keys if restart else (), title)
             self.assertEqual(bool(found), bool(keys), title)
@@ -73,7 +74,7 @@ class SettingsTests(SynchronousTestCase):
     def test_tells_prefixes(self) -> None:
         """Those that come and those that go."""
         pools = Pools((PoolPrefix(ip_network("203.0.113.0/28"), Attachment.ROUTED),))
-        found = plan(SETTINGS, attrs.evolve(SETTINGS, pools=pools), Changes())
+        found = finish(planning(SETTINGS, attrs.evolve(SETTINGS, pools=pools), Changes()))
         self.assertEqual(found.prefixes_added, (ip_network("203.0.113.0/28"),))
         self.assertEqual(found.prefixes_removed, (ip_network("198.51.100.0/28"),))
 
@@ -93,7 +94,7 @@ class SubscriberTests(SynchronousTestCase):
             services=(Service("www.new.example.org.", new),),
             problems=("a.yaml:1:1: bad",),
         )
-        found = plan(SETTINGS, SETTINGS, changes)
+        found = finish(planning(SETTINGS, SETTINGS, changes))
         lines = [
             "+ host new.example.org.",
             "~ host x.example.org.: max_claims 1 -> 2",
@@ -108,7 +109,7 @@ class SubscriberTests(SynchronousTestCase):
         """Its former address and its new one, and that its flows end; what else is different besides."""
         before = Host(1, "x.example.org.", b"\xc0\xa8\0\3", 1, groups=("a",))
         after = Host(1, "x.example.org.", b"\xc0\xa8\0\4", 1, groups=("b",))
-        [line] = plan(SETTINGS, SETTINGS, Changes(changed=((before, after),))).lines()
+        [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=((before, after),)))).lines()
         self.assertEqual(line, "~ host x.example.org.: address 192.168.0.3 -> 192.168.0.4 (its flows end), groups")
 
     def test_tells_what_is_different_about_a_service(self) -> None:
@@ -116,7 +117,7 @@ class SubscriberTests(SynchronousTestCase):
         host, other = Host(1, "x.example.org.", bytes(4), 1), Host(2, "y.example.org.", bytes(4), 1)
         former = {each.name: each for each in (Service("a.", host, 6, 80), Service("b.", host, 6, 22))}
         services = (Service("a.", other, 17, 80), attrs.evolve(former["b."]), Service("c.", host))
-        found = plan(SETTINGS, SETTINGS, Changes(services=services), services=former)
+        found = finish(planning(SETTINGS, SETTINGS, Changes(services=services), services=former))
         self.assertEqual(
             list(found.lines()),
             [

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
+from realmgw.config.steps import finish
 from realmgw.dns.answers import Asker
 from realmgw.dns.wan import WanAnswers
 from realmgw.dns.wire import BadQueryError, Query, decode
-from realmgw.dns.zones import amending, compile_table, name_changes
+from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm
@@ -96,7 +97,7 @@ class Gateway:
         self.allocator.forget(gone, now=self.now)
         if made.zones == self.settings.zones:
             names = [name for name in self.directory.services if name not in directory.services]
-            changes = name_changes(self.wan.table, names, directory.services.values(), (), ())
+            changes = finish(naming(self.wan.table, names, directory.services.values(), (), ()))
             for _ in amending(self.wan.table, changes):
                 pass
         self.defences.regard(made, (), now=self.now)

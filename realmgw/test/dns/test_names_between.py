@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
+from realmgw.config.steps import finish
 from realmgw.dns.answers import Answers, Asker
 from realmgw.dns.challenger import Asking
 from realmgw.dns.explain import explain_name
 from realmgw.dns.lan import LanAnswers
 from realmgw.dns.wire import Rcode, decode
-from realmgw.dns.zones import amending, compile_table, name_changes
+from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.test.dns import realm
 
@@ -61,7 +62,7 @@ class ExistenceTests(SynchronousTestCase):
         made = realm.make_settings(zones=zones)
         wan = realm.wan(made=made)
         wan.replace(compile_table(zones, directory(before)))
-        changes = name_changes(wan.table, before - after, directory(after).services.values(), (), ())
+        changes = finish(naming(wan.table, before - after, directory(after).services.values(), (), ()))
         for _ in amending(wan.table, changes):
             pass
         wan.regard(made)
@@ -147,7 +148,7 @@ class ClasslessTests(SynchronousTestCase):
         table = compile_table(zones, Directory({}, {5: one}))
         self.assertEqual(len(table.pointers), 2)
         for gone, came, left in (([one], [moved], 2), ([moved], [], 0)):
-            for _ in amending(table, name_changes(table, (), (), gone, came)):
+            for _ in amending(table, finish(naming(table, (), (), gone, came))):
                 pass
             self.assertEqual(
                 (len(table.pointers), {host.index for host in table.pointers.values()}), (left, {6} if left else set())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from realmgw import config
 from realmgw.config import settings
+from realmgw.config.steps import Steps
 from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
 from realmgw.subscribers.register import Changes
@@ -88,7 +88,7 @@ class ChallengeTests(TestCase):
     def reload(self, service: DnsService, made: settings.Settings) -> None:
         """With these settings."""
 
-        def steps() -> Generator[None, None, None]:
+        def steps() -> Steps[None]:
             prepared = yield from service.prepare(made, realm.directory(), NO_CHANGES, config.secrets(made))
             yield from service.commit(prepared)
 

@@ -122,6 +122,6 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(len(storms(*(outcome(each * 2) for each in SLOW))), 1)
         self.assertEqual(len(storms(outcome(1.0), outcome(1.0, lost=1), outcome(1.0))), 1)
         single = storm.Single((0.5, 0.6, 1.7), (outcome(1.0),), 0.01)
-        self.assertEqual(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0, 1.0), single)), [])
+        self.assertEqual(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0), single)), [])
         single = storm.Single((1.5, 0.6, 1.7), (outcome(1.0),), 0.01)
-        self.assertEqual(len(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0, 1.0), single))), 1)
+        self.assertEqual(len(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0), single))), 1)

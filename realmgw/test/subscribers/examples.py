@@ -7,9 +7,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from realmgw.config.settings import NameServer, Zone
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
 from realmgw.subscribers.model import Identity
 from realmgw.subscribers.schema import Entry, Offer, Terms
+
+SERVERS = (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),)
+ZONES = (
+    Zone("example.org.", SERVERS, "admin.example.org.", IPv4Address("192.0.2.1")),
+    Zone("0.168.192.in-addr.arpa.", SERVERS, "admin.example.org."),
+)
 
 NAMES = st.integers(0, 999).map(lambda number: f"_h-{number}.example.org.")
 ADDRESSES = st.integers(0xC0A80001, 0xC0A8FFFE).map(IPv4Address)

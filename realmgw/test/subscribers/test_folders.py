@@ -7,14 +7,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.subscribers import recall
-from realmgw.subscribers.folders import Folders
+from realmgw.config.steps import finish
+from realmgw.subscribers.folders import QUIET, Folders
 from realmgw.subscribers.pieces import Unit
-from realmgw.subscribers.recall import Memory
 from realmgw.subscribers.register import Register
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
-from realmgw.test.subscribers.test_recall import finish
 
 ZONES = read(MINIMAL).zones
 LATER = 10_000_000_000.0  # when every file has been left alone for long
@@ -31,13 +29,13 @@ class FoldersTestCase(SynchronousTestCase):
         self.folder.mkdir()
         self.path = self.folder / "a.yaml"
         self.path.write_text(A + B)
-        self.now = LATER
-        self.folders = Folders(lambda: self.now)
+        self.wall, self.now = LATER, 0.0
+        self.folders = Folders(lambda: self.wall, lambda: self.now)
         self.register = Register()
 
     def units(self) -> list[Unit]:
         """What the folder says now."""
-        return finish(self.folders.units([self.folder]))
+        return finish(self.folders.units([self.folder], self.register.units))
 
     def reload(self) -> list[str]:
         """Serves what the folder says now; what is wrong, without the places."""
@@ -63,13 +61,12 @@ class ReloadTests(FoldersTestCase):
         [first], [second] = self.units(), self.units()
         self.assertIs(first, second)
 
-    def test_only_pieces_that_are_written_differently_are_parsed(self) -> None:
+    def test_only_pieces_that_are_written_differently_are_made_into_entries(self) -> None:
         """The others are known by their text."""
         self.reload()
-        self.assertEqual(self.folders.parsed, 2)
-        self.write("# a comment\n" + A + "c.example.org: {address: 192.168.0.3}\n")
-        self.assertEqual((self.reload(), self.served()), ([], ["a", "c"]))
-        self.assertEqual(self.folders.parsed, 3)
+        self.write(A + B + "c.example.org: {address: 192.168.0.3}\n")
+        self.assertEqual([list(unit.entries) for unit in self.units()], [["c.example.org."]])
+        self.assertEqual((self.reload(), self.served()), ([], ["a", "b", "c"]))
 
     def test_a_file_that_has_become_bad_keeps_what_it_said(self) -> None:
         """And says so, until it is put right."""
@@ -78,7 +75,7 @@ class ReloadTests(FoldersTestCase):
         for _ in range(2):
             problem, kept = self.reload()
             self.assertIn("'nonsense' is no address", problem)
-            self.assertEqual(kept, "until this is put right, what it said before counts, with 2 subscribers")
+            self.assertEqual(kept, "until this is put right, what it said before counts, with 2 hosts")
             self.assertEqual(self.served(), ["a", "b"])
         self.write(A)
         self.assertEqual((self.reload(), self.served()), ([], ["a"]))
@@ -104,60 +101,101 @@ class ReloadTests(FoldersTestCase):
 
     def test_a_file_that_was_just_written_is_read_again(self) -> None:
         """It may change once more without getting another time stamp."""
-        self.now = self.path.stat().st_ctime
-        [first], [second] = self.units(), self.units()
-        self.assertEqual(self.folders.versions, {})
-        self.assertEqual(first.tokens, second.tokens)
-
-
-class StartTests(FoldersTestCase):
-    """Reading with what an earlier life of the program knew."""
-
-    def begin(self) -> list[str]:
-        """Ends a life that ran well, and begins another one; what is wrong, without the places."""
-        self.folders = Folders(lambda: self.now, self.memory)
-        self.register = Register()
-        units = list(self.folders.each([self.folder]))
-        finish(self.register.commit(finish(self.register.changes(units, ZONES))))
-        return [line.split(": ", 1)[1] for line in self.register.problems]
-
-    def setUp(self) -> None:
-        """What a life that ran well leaves behind."""
-        super().setUp()
+        self.wall = self.path.stat().st_ctime
         self.reload()
-        text = finish(recall.written(self.register, self.folders.versions))
-        assert text is not None
-        self.memory = Memory(text)
+        before = self.path.stat()
+        self.path.write_text(A + B.replace("0.2", "0.7"))
+        os.utime(self.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self.assertEqual([len(unit.entries) for unit in self.units()], [1])
 
-    def test_a_file_that_was_not_written_is_not_parsed(self) -> None:
-        """The same hosts are served."""
-        self.assertEqual((self.begin(), self.served(), self.folders.parsed), ([], ["a", "b"], 0))
+    def test_problems_belong_to_the_present_content(self) -> None:
+        """Not to one that was refused before it."""
+        (self.folder / "b.yaml").write_text("c.example.org: {address: 192.168.0.1}\n")
+        self.assertIn("belongs to a.example.org.", self.reload()[0])
+        (self.folder / "b.yaml").write_text("c.example.org: {address: 192.168.0.3, max_claims: x}\n")
+        [line] = self.reload()
+        self.assertIn("'x' does not do", line)
 
-    def test_of_a_file_that_was_written_only_new_pieces_are_parsed(self) -> None:
-        """The others are known."""
-        self.write(A + "c.example.org: {address: 192.168.0.3}\n")
-        self.assertEqual((self.begin(), self.served(), self.folders.parsed), ([], ["a", "c"], 1))
+
+class SettledTests(FoldersTestCase):
+    """What a file says is settled when it was read twice, some time apart."""
+
+    def settled(self) -> list[bool]:
+        """Of each file."""
+        return [unit.settled for unit in self.units()]
+
+    def test_a_second_reading_settles_it(self) -> None:
+        """Not too soon after the first."""
+        self.reload()
+        self.write(A)
+        self.assertEqual(self.settled(), [False])
+        self.now += QUIET / 2
+        self.assertEqual(self.settled(), [False])
+        self.now += QUIET / 2
+        self.assertEqual(self.settled(), [True])
+
+    def test_another_text_begins_anew(self) -> None:
+        """Whoever writes still writes."""
+        self.reload()
+        self.write(A)
+        self.units()
+        self.now += QUIET
+        self.write(A + "# more\n")
+        self.assertEqual(self.settled(), [False])
+
+    def test_a_time_stamp_alone_settles_nothing(self) -> None:
+        """On some file systems it is that of seconds ago."""
+        self.reload()
+        self.write(A)
+        self.units()
+        before = self.path.stat()
+        self.path.write_text(B)
+        os.utime(self.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self.now += QUIET
+        self.assertEqual(self.settled(), [False])
+
+    def test_a_file_that_is_gone_is_so_when_it_was_looked_for_twice(self) -> None:
+        """An editor that puts a new one in its place removes nobody."""
+        self.reload()
+        self.path.rename(self.folder / "a.old")
+        [gone] = self.units()
+        self.assertEqual((gone.is_gone, gone.settled), (True, False))
+        self.now += QUIET
+        [gone] = self.units()
+        self.assertEqual((gone.is_gone, gone.settled), (True, True))
+        (self.folder / "a.old").rename(self.path)
+        [back] = self.units()
+        self.assertFalse(back.is_gone)
+
+
+class LastGoodTests(FoldersTestCase):
+    """What was good in an earlier life of the program."""
+
+    def begin(self, good: dict[str, str]) -> list[str]:
+        """Reads everything for the first time; what is wrong, without the places."""
+        self.folders = Folders(
+            lambda: self.wall, lambda: self.now, lambda source: good[source].encode() if source in good else None
+        )
+        return self.reload()
 
     def test_a_file_that_is_bad_says_what_it_said_when_it_was_good(self) -> None:
-        """And that this is so."""
+        """And that this is so; when it is good again, it says what it says."""
         self.write("[")
-        problem, kept = self.begin()
+        problem, kept = self.begin({str(self.path): A + B})
         self.assertIn("this is no YAML", problem)
-        self.assertEqual(kept, "until this is put right, what it said before counts, with 2 subscribers")
+        self.assertEqual(kept, "until this is put right, what it said before counts, with 2 hosts")
         self.assertEqual(self.served(), ["a", "b"])
+        self.assertEqual((len(self.reload()), self.served()), (2, ["a", "b"]))
+        self.write(A)
+        self.assertEqual((self.reload(), self.served()), ([], ["a"]))
 
     def test_a_file_that_was_never_good_disables_itself(self) -> None:
         """The others count."""
         (self.folder / "b.yaml").write_text("c.example.org: {adress: 192.168.0.3}\n")
-        self.assertEqual(len(self.begin()), 2)
+        self.assertEqual(len(self.begin({})), 2)
         self.assertEqual(self.served(), ["a", "b"])
 
-    def test_what_is_good_stays_known_while_it_is_bad(self) -> None:
-        """A second start finds the same."""
+    def test_what_can_not_be_used_any_more_is_not(self) -> None:
+        """A copy that is bad itself."""
         self.write("[")
-        self.begin()
-        text = finish(recall.written(self.register, self.folders.versions))
-        assert text is not None
-        self.memory = Memory(text)
-        self.begin()
-        self.assertEqual(self.served(), ["a", "b"])
+        self.assertEqual((len(self.begin({str(self.path): "]"})), self.served()), (1, []))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import attrs
 from hypothesis import given, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.steps import finish
 from realmgw.datapath.marks import HOST_MASK
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.indices import LAST_INDEX, Indices
@@ -12,35 +16,43 @@ from realmgw.subscribers.indices import LAST_INDEX, Indices
 LOADS = strategies.lists(strategies.sets(strategies.sampled_from("abcdefgh")), max_size=8)
 
 
-class IndicesTests(SynchronousTestCase):
-    """`Indices.following` gives each host an index that it keeps."""
+def following(indices: Indices, names: Collection[str], last: int = LAST_INDEX) -> Indices:
+    """The indices when there are these hosts."""
+    gone = [name for name in indices.by_name if name not in names]
+    new = finish(indices.amending(gone, names, last=last))
+    kept = {name: index for name, index in indices.by_name.items() if name in names}
+    return attrs.evolve(new, by_name={**kept, **new.by_name})
 
-    def test_first_load_is_in_the_order_of_names(self) -> None:
-        """From 1, whatever the order of the files; a name that stands twice counts once."""
-        self.assertEqual(Indices().following(["c", "a", "b", "a"]).by_name, {"a": 1, "b": 2, "c": 3})
+
+class IndicesTests(SynchronousTestCase):
+    """`Indices.amending` gives each host an index that it keeps."""
+
+    def test_first_indices_are_in_the_order_in_which_hosts_are_told(self) -> None:
+        """From 1."""
+        self.assertEqual(following(Indices(), ["c", "a", "b"]).by_name, {"c": 1, "a": 2, "b": 3})
 
     def test_a_name_keeps_its_index(self) -> None:
         """New names get fresh ones."""
-        indices = Indices().following(["b", "d"]).following(["a", "b", "c", "d"])
+        indices = following(following(Indices(), ["b", "d"]), ["a", "b", "c", "d"])
         self.assertEqual(indices.by_name, {"b": 1, "d": 2, "a": 3, "c": 4})
 
     def test_a_freed_index_is_not_given_while_there_are_fresh_ones(self) -> None:
         """Not even to the name that had it: its flows may have ended up elsewhere."""
-        indices = Indices().following(["a", "b"]).following(["b"]).following(["a", "b"])
+        indices = following(following(following(Indices(), ["a", "b"]), ["b"]), ["a", "b"])
         self.assertEqual(indices.by_name, {"b": 2, "a": 3})
 
     def test_the_index_that_was_free_for_longest_is_reused_first(self) -> None:
         """When there is no fresh one left."""
         indices = Indices()
         for names in (["a", "b", "c"], ["a", "c"], ["c"], ["c", "d", "e"]):
-            indices = indices.following(names, last=4)
+            indices = following(indices, names, last=4)
         self.assertEqual(indices.by_name, {"c": 3, "d": 4, "e": 2})
         self.assertEqual(indices.freed, (1,))
 
     def test_refuses_more_hosts_than_there_are_indices(self) -> None:
         """Nothing is given then."""
-        error = self.assertRaises(RealmGatewayError, Indices().following, ["a", "b", "c"], last=2)
-        self.assertIn("3 hosts are more than there are indices (2)", str(error))
+        error = self.assertRaises(RealmGatewayError, following, Indices(), ["a", "b", "c"], last=2)
+        self.assertIn("3 more hosts are more than there are indices left (2 in all)", str(error))
 
     def test_every_index_fits_into_the_packet_mark(self) -> None:
         """The mark's layout is the data path's, one level above: the two must agree."""
@@ -51,7 +63,7 @@ class IndicesTests(SynchronousTestCase):
         """Every name has one, none is given twice or lost, and what stays, stays the same."""
         indices = Indices()
         for names in loads:
-            before, indices = indices, indices.following(names, last=10)
+            before, indices = indices, following(indices, sorted(names), last=10)
             self.assertEqual(set(indices.by_name), names)
             given_out = [*indices.by_name.values(), *indices.freed]
             self.assertEqual(sorted(given_out), list(range(1, indices.fresh)))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw import config, subscribers
+from realmgw import config
+from realmgw.control import local
 from realmgw.errors import PlatformError
 from realmgw.subscribers.migrate import migration, write
 from realmgw.test.config.test_schema import MINIMAL
@@ -57,9 +58,11 @@ class MigrationTests(MigrationTestCase):
         self.assertEqual((settings.policy.max_claims, len(settings.policy.system_load)), (1000, 1))
         self.assertEqual((settings.policy.challenges.tcp, settings.policy.challenges.cname), (True, False))
         self.assertTrue(settings.policy.groups[0].sla)
-        directory, problems = subscribers.load(settings.subscribers, subscribers.Realm.of(settings))
-        self.assertEqual(problems, ())
-        self.assertEqual(sorted(directory.services), [f"{label}ue001.example.org." for label in ("ssh.", "", "www.")])
+        register = local.subscribers(settings)
+        self.assertEqual(register.problems, ())
+        self.assertEqual(
+            sorted(register.directory.services), [f"{label}ue001.example.org." for label in ("ssh.", "", "www.")]
+        )
 
     def test_the_folders_can_be_used_as_they_are(self) -> None:
         """With the same result."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
+from realmgw.config.steps import finish
 from realmgw.subscribers.pieces import Unit, read
 from realmgw.subscribers.schema import entries
-from realmgw.test.subscribers.test_register import finish, host
+from realmgw.test.subscribers.test_register import host
 
 TEXTS = (
     "",
@@ -46,11 +47,6 @@ class ReadTests(SynchronousTestCase):
         second = unit(host("b", 2, "y") + host("a", 1, "x", limit=4), first)
         self.assertEqual(list(second.entries), ["a.example.org."])
         self.assertEqual(second.tokens["b.example.org."], first.tokens["b.example.org."])
-
-    def test_keeps_what_was_not_made_into_a_host_yet(self) -> None:
-        """The source was refused then, and may count now."""
-        second = unit(host("a", 1, "x") + host("b", 2, "y"), unit(host("a", 1, "x")))
-        self.assertEqual(sorted(second.entries), ["a.example.org.", "b.example.org."])
 
     def test_tells_places_within_the_file(self) -> None:
         """Not within the piece."""

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from random import Random
-from typing import TypeVar
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.steps import finish
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.pieces import Unit, read
 from realmgw.subscribers.register import Changes, Register
-from realmgw.test.subscribers.test_files import ZONES
-
-T = TypeVar("T")
-
-
-def finish(steps: Generator[None, None, T]) -> T:
-    """Goes through all steps, and returns what comes out."""
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+from realmgw.test.subscribers.examples import ZONES
 
 
 def host(label: str, last: int, *services: str, limit: int = 9) -> str:

@@ -2,146 +2,115 @@
 
 from __future__ import annotations
 
+import errno
+import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import inlineCallbacks, maybeDeferred
-from twisted.internet.task import Clock, deferLater
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from realmgw.config.settings import NameServer, Zone
-from realmgw.subscribers.service import PATIENCE, SETTLE, FileRepository, FolderWatch
-from realmgw.subscribers.snapshot import Snapshot, difference
-
-ZONES = (Zone("example.org.", (NameServer("ns.example.net."),), "admin.example.org."),)
-
-
-class _Readable(Clock):
-    """A clock that also knows who wants to read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: list[Any] = []
-
-    def addReader(self, reader: Any) -> None:
-        """Notes it."""
-        self.readers.append(reader)
-
-    def removeReader(self, reader: Any) -> None:
-        """Forgets it, if it is known."""
-        self.readers = [each for each in self.readers if each is not reader]
-
-    def removeWriter(self, writer: Any) -> None:
-        """There is none."""
+from realmgw.config.steps import Blocking
+from realmgw.errors import PlatformError
+from realmgw.subscribers.disk import Good
+from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.service import KEEP_INTERVAL, LastGoodService, Readers
 
 
-class FolderWatchTests(TestCase):
-    """Changes in folders; the kernel's part is real, time is not."""
+class ReadersTests(TestCase):
+    """Whoever waits for a file system waits in a thread, and not for ever."""
 
     def setUp(self) -> None:
-        """Two folders, one of which is not there yet."""
-        self.clock = _Readable()
-        self.there, self.missing = Path(self.mktemp()), Path(self.mktemp()) / "below"
-        self.there.mkdir()
-        self.told = 0
-        self.watch = FolderWatch([self.there, self.missing], self.note, self.clock)
-        self.addCleanup(self.watch.stop)
-
-    def note(self) -> None:
-        """Counts."""
-        self.told += 1
-
-    def settle(self) -> int:
-        """How often something was told, after what there is was read and time has passed."""
-        self.watch.doRead()
-        self.clock.advance(SETTLE)
-        return self.told
-
-    def test_tells_of_every_kind_of_change(self) -> None:
-        """Once it has come to rest."""
-        path = self.there / "a.yaml"
-        path.write_text("a")
-        self.watch.doRead()
-        self.assertEqual(self.told, 0)
-        self.clock.advance(SETTLE)
-        self.assertEqual(self.told, 1)
-        path.rename(path.with_suffix(".off"))
-        self.assertEqual(self.settle(), 2)
-        path.with_suffix(".off").unlink()
-        self.assertEqual(self.settle(), 3)
-
-    def test_a_folder_that_never_rests_is_read_all_the_same(self) -> None:
-        """After a while."""
-        for _ in range(int(PATIENCE / SETTLE * 2) + 2):
-            self.watch.doRead()
-            self.clock.advance(SETTLE / 2)
-        self.assertEqual(self.told, 1)
-
-    def test_a_folder_that_is_made_later_is_noticed(self) -> None:
-        """And what happens in it."""
-        self.missing.mkdir(parents=True)
-        before = self.settle()
-        (self.missing / "a.yaml").write_text("a")
-        self.assertEqual(self.settle(), before + 1)
-
-    def test_after_the_stop_nothing_is_told(self) -> None:
-        """Nothing stays open."""
-        (self.there / "a.yaml").write_text("a")
-        self.watch.doRead()
-        self.watch.stop()
-        self.clock.advance(SETTLE)
-        self.assertEqual((self.told, self.clock.readers, self.watch.fileno()), (0, [], -1))
-
-
-class FileRepositoryTests(TestCase):
-    """Drop-in folders as a repository."""
-
-    def setUp(self) -> None:
-        """A folder with two files."""
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-        self.write("a", "192.168.0.1")
-        self.write("b", "192.168.0.2")
-        self.repository = FileRepository([self.folder], ZONES, maybeDeferred, cast(Any, reactor))
-        self.addCleanup(self.repository.unwatch)
-
-    def write(self, name: str, address: str) -> None:
-        """A file of one subscriber."""
-        (self.folder / f"{name}.yaml").write_text(f"{name}.example.org: {{address: {address}}}\n")
-
-    def snapshot(self) -> Snapshot:
-        """What there is now."""
-        return self.successResultOf(self.repository.snapshot())
-
-    def test_what_did_not_change_is_the_same_object(self) -> None:
-        """Though everything was read again; a snapshot without a change is the one before."""
-        before = self.snapshot()
-        self.assertIs(self.snapshot(), before)
-        self.write("b", "192.168.0.3")
-        self.write("c", "192.168.0.4")
-        (self.folder / "a.yaml").unlink()
-        found = difference(before, self.snapshot())
-        self.assertEqual(
-            (found.added, found.changed, found.removed), ({"c.example.org."}, {"b.example.org."}, {"a.example.org."})
-        )
-        self.assertTrue(found)
-
-    def test_a_bad_file_is_a_problem_of_its_own(self) -> None:
-        """The others count."""
-        before = self.snapshot()
-        self.write("b", "nowhere")
-        after = self.snapshot()
-        self.assertEqual((list(after.entries), len(after.problems)), (["a.example.org."], 1))
-        self.assertNotEqual(after.version, before.version)
+        """A place that answers when it is told to, and one that always does."""
+        self.answer = threading.Event()
+        self.addCleanup(self.answer.set)
+        self.readers = Readers(0.1)
+        self.dead = Blocking("dead", lambda: self.answer.wait(60))
+        self.well = Blocking("well", threading.get_ident)
 
     @inlineCallbacks
-    def test_tells_a_watcher_what_changed(self) -> Any:
-        """After the files came to rest."""
-        self.snapshot()
-        told: list[Snapshot] = []
-        self.repository.watch(told.append)
-        self.write("c", "192.168.0.4")
-        while not told:
-            yield deferLater(cast(Any, reactor), 0.02, lambda: None)
-        self.assertIn("c.example.org.", told[0].entries)
+    def test_the_result_comes_from_another_thread(self) -> Any:
+        """So does an error."""
+        self.assertNotEqual((yield self.readers.call(self.well, reactor)), threading.get_ident())
+        self.assertNotEqual(self.readers.wait(self.well), threading.get_ident())
+        missing = Blocking("well", Path("/nowhere/at/all").stat)
+        self.assertRaises(FileNotFoundError, self.readers.wait, missing)
+        yield self.assertFailure(self.readers.call(missing, reactor), FileNotFoundError)
+
+    @inlineCallbacks
+    def test_a_place_that_does_not_answer_is_told(self) -> Any:
+        """It is not waited for twice, and holds up no other place; when it is there again, it is asked again."""
+        error = yield self.assertFailure(self.readers.call(self.dead, reactor), OSError)
+        self.assertEqual((error.errno, error.strerror), (errno.ETIMEDOUT, "dead has not answered for 0.1 s"))
+        for _ in range(2):
+            at_once: list[object] = []
+            self.readers.call(self.dead, reactor).addErrback(at_once.append)
+            self.assertEqual(len(at_once), 1)
+        yield self.readers.call(self.well, reactor)
+        self.answer.set()
+        answers: list[object] = []
+        while not answers:
+            self.readers.call(self.dead, reactor).addCallbacks(answers.append, lambda _late: None)
+            yield self.readers.call(self.well, reactor)
+        self.assertEqual(answers, [True])
+
+    def test_a_start_does_not_wait_longer_either(self) -> None:
+        """Nor does a command."""
+        self.assertEqual(self.assertRaises(OSError, self.readers.wait, self.dead).errno, errno.ETIMEDOUT)
+
+    def test_the_threads_end_with_the_process(self) -> None:
+        """Whatever they wait for."""
+        self.readers.wait(self.well)
+        ours = [thread for thread in threading.enumerate() if thread.name == "realmgw-files"]
+        self.assertTrue(ours)
+        self.assertTrue(all(thread.daemon for thread in ours))
+
+
+class LastGoodServiceTests(SynchronousTestCase):
+    """What is in force is kept for the next start."""
+
+    def setUp(self) -> None:
+        """A source, and a disk that is well."""
+        self.clock = Clock()
+        self.units: Mapping[str, Unit] = {"a": Unit("a", {"x.": b"1"}, digest=b"d"), "db": Unit("db", {"y.": b"2"})}
+        self.kept: list[Mapping[str, Good]] = []
+        self.result: Deferred[int] = succeed(0)
+        self.told: list[tuple[str, ...]] = []
+        self.service = LastGoodService(lambda: self.units, self.keep, self.told.append, self.clock)
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+
+    def keep(self, force: Mapping[str, Good]) -> Deferred[int]:
+        """Notes it."""
+        self.kept.append(force)
+        return self.result
+
+    def later(self) -> int:
+        """How often it was kept, some time later."""
+        self.clock.advance(KEEP_INTERVAL)
+        return len(self.kept)
+
+    def test_keeps_files_when_they_have_changed(self) -> None:
+        """And nothing of a repository, which has a cache of its own."""
+        self.assertEqual(self.kept, [{"a": Good(b"d", 1)}])
+        self.assertEqual(self.later(), 1)
+        self.units = dict(self.units)
+        self.assertEqual((self.later(), self.later()), (2, 2))
+
+    def test_tries_again_when_it_could_not(self) -> None:
+        """Files that were written again meanwhile, or a disk that is full: that is told, until it is over."""
+        for result in (succeed(1), fail(PlatformError("full")), fail(OSError(5, "late")), fail(ValueError("ours"))):
+            self.units, self.result = dict(self.units), result
+            before = len(self.kept)
+            self.assertEqual(self.later(), before + 1)
+            self.result = succeed(0)
+            self.assertEqual((self.later(), self.later()), (before + 2, before + 2))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual([line for lines in self.told for line in lines], [
+            "what is in force is not kept for the next start: full",
+            "what is in force is not kept for the next start: [Errno 5] late",
+        ])  # fmt: skip
+        self.assertEqual(self.told[-1], ())

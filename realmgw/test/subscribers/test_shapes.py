@@ -12,12 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import pointers
 from realmgw.config.document import Mapping, Problems, parse
+from realmgw.config.steps import finish
 from realmgw.subscribers.documents import subscriber
-from realmgw.subscribers.pieces import Unit, nothing_recalled, read
+from realmgw.subscribers.pieces import Unit, read
 from realmgw.subscribers.shapes import FREQUENT, MAX_SHAPES, MAX_VARIANTS, Shapes
 from realmgw.subscribers.writing import written
 from realmgw.test.subscribers.examples import ENTRIES
-from realmgw.test.subscribers.test_register import finish
 
 ESTABLISHED = """\
 ue1.example.org.:
@@ -66,7 +66,7 @@ WORD = re.compile(r"[A-Za-z0-9_.+-]*[0-9.][A-Za-z0-9_.+-]*")
 
 def said(text: str, shapes: Shapes) -> Any:
     """What a file says, its problems among it."""
-    unit: Unit = finish(read("f.yaml", text.encode(), None, nothing_recalled, shapes))
+    unit: Unit = finish(read("f.yaml", text.encode(), None, shapes))
     found = {name: attrs.astuple(entry, recurse=False) for name, entry in unit.entries.items()}
     return found, tuple(unit.tokens), unit.problems
 

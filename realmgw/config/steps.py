@@ -1,0 +1,64 @@
+"""Work that is done step by step, so that whoever does it can do something else in between.
+
+A generator yields None where others may have their turn, and a `Blocking` where it needs something that may take its
+time: a disk that has to be woken, a file server that does not answer. Whoever drives it has that done where it holds up
+nobody, and sends the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False)
+class Blocking:
+    """A call that may block."""
+
+    where: str
+    """What it waits for, a folder for example: what does not answer holds up only those who want the same."""
+    call: Callable[[], Any]
+    """It. Its result is sent to the generator; an OSError is raised there, one for an answer that does not come too."""
+
+
+Steps = Generator[Blocking | None, Any, T]
+"""Steps that end with a value."""
+
+
+def now(blocking: Blocking) -> Any:
+    """Makes a call at once: for whoever may wait."""
+    return blocking.call()
+
+
+def finish(steps: Steps[T], do: Callable[[Blocking], Any] = now) -> T:
+    """Goes through all steps at once.
+
+    Args:
+        steps: Them.
+        do: Makes the calls that may block.
+
+    Returns:
+        What comes out.
+    """
+    try:
+        step = next(steps)
+        while True:
+            step = advanced(steps, step, do)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def advanced(steps: Steps[T], step: Blocking | None, do: Callable[[Blocking], Any]) -> Blocking | None:
+    """One step further: answers the last one, and returns the next; raises StopIteration at the end."""
+    if step is None:
+        return next(steps)
+    try:
+        result = do(step)
+    except OSError as error:
+        return steps.throw(error)
+    return steps.send(result)

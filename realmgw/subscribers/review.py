@@ -1,0 +1,239 @@
+"""Which of the sources that say something else can be believed, beside all others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from ipaddress import ip_address
+from typing import Protocol
+
+import attrs
+
+from realmgw.config.document import MOST_OF_ONE
+from realmgw.config.steps import Steps
+from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.losses import Loss, doubtful, folder_of
+from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.schema import Entry
+
+AT_ONCE = 64
+"""So many hosts are looked at between two steps."""
+
+Claims = tuple[dict[object, str], dict[object, str]]
+"""Who claims a name or an address: of the same source, and of those before it that can be believed."""
+
+
+@attrs.frozen
+class Caution:
+    """Which losses are not believed."""
+
+    max_loss: float = 0.2
+    """The share of all hosts that may go at once; 1: any."""
+    accepts_loss: bool = False
+    """Somebody has said that losses are meant."""
+    is_patient: bool = True
+    """What takes something away waits until its source has said the same twice."""
+
+
+BELIEVING = Caution(1.0, accepts_loss=True, is_patient=False)
+"""Everything is believed."""
+
+
+class Register(Protocol):
+    """What is asked of a `realmgw.subscribers.register.Register`."""
+
+    directory: Directory
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """See there."""
+
+    def services_of(self, name: str) -> tuple[Service, ...]:
+        """See there."""
+
+    def source_of(self, name: str) -> str | None:
+        """See there."""
+
+    def owner_of_service(self, name: str) -> str | None:
+        """See there."""
+
+    def owner_of_address(self, address: bytes) -> str | None:
+        """See there."""
+
+
+class Review:
+    """Found out in rounds: whoever is refused takes nothing away.
+
+    Args:
+        register: What is in force.
+        realm: What may be said.
+        touched: Sources that say something else, as they were and as they are.
+        said: What all sources say.
+
+    Attributes:
+        refused: Sources that are not believed, with what is wrong.
+        doubts: Those of them that are not since they lose too much, with what is wrong.
+        waiting: Sources that take something away and have not said it twice.
+        gone: Hosts that are not as they were.
+        came: Hosts that are told of, with their sources.
+    """
+
+    def __init__(
+        self, register: Register, realm: Realm, touched: Collection[tuple[Unit | None, Unit]], said: Mapping[str, Unit]
+    ) -> None:
+        self._register = register
+        self._realm = realm
+        self._touched = touched
+        self._said = said
+        self.refused: dict[str, list[str]] = {}
+        self.doubts: dict[str, str] = {}
+        self.waiting: dict[str, None] = {}
+        self.gone: dict[str, None] = {}
+        self.came: dict[str, tuple[Entry, str]] = {}
+
+    def decide(self, caution: Caution) -> Steps[None]:
+        """Goes on until all that is left can be believed."""
+        while True:
+            while (yield from self._round()):
+                pass
+            if caution.is_patient and (yield from self._wait()):
+                continue
+            if caution.accepts_loss or not (yield from self._doubt(caution.max_loss)):
+                return
+
+    def _believed(self) -> list[tuple[Unit | None, Unit]]:
+        left_out = self.refused.keys() | self.waiting.keys()
+        return [(old, new) for old, new in self._touched if new.source not in left_out]
+
+    def _round(self) -> Steps[bool]:
+        """Go through all that are not refused yet; returns whether one more was, so that all is to be done again."""
+        believed = self._believed()
+        self.gone, self.came = {}, {}
+        for old, new in believed:
+            if old is not None and old.tokens is not new.tokens:
+                for count, (name, token) in enumerate(old.tokens.items(), 1):
+                    if new.tokens.get(name) != token:
+                        self.gone[name] = None
+                    if not count % (8 * AT_ONCE):
+                        yield None
+                yield None
+        taken: dict[object, str] = {}
+        before = len(self.refused)
+        for old, new in believed:
+            if new.tokens is not (old and old.tokens):
+                yield from self._claim(old, new, taken)
+        return len(self.refused) > before
+
+    def _claim(self, old: Unit | None, new: Unit, taken: dict[object, str]) -> Steps[None]:
+        there, mine, weight = {} if old is None else old.tokens, dict[object, str](), 0
+        for name, token in new.tokens.items():
+            weight += 1
+            if there.get(name) != token:
+                entry = new.entries[name]
+                weight += 4 + len(entry.services or ())
+                for line in self._contradictions(entry, new.place(name), (mine, taken)):
+                    lines = self.refused.setdefault(new.source, [])
+                    if len(lines) <= MOST_OF_ONE:
+                        lines.append(line)
+                self.came[name] = entry, new.source
+            if weight > 4 * AT_ONCE:
+                weight = 0
+                yield None
+        for count, (key, host) in enumerate(() if new.source in self.refused else mine.items(), 1):
+            taken[key] = host
+            if not count % (8 * AT_ONCE):
+                yield None
+
+    def _wait(self) -> Steps[bool]:
+        """Sources that would take something away, and have not said so twice, wait."""
+        unsettled = {new.source for _, new in self._believed() if not new.settled}
+        before = len(self.waiting)
+        for count, name in enumerate(self.gone if unsettled else (), 1):
+            source = self._register.owners[name]
+            came = self.came.get(name)
+            if source in unsettled and (came is None or self._takes_away(name, came[0])):
+                self.waiting[source] = None
+            if not count % AT_ONCE:
+                yield None
+        return len(self.waiting) > before
+
+    def _takes_away(self, name: str, entry: Entry) -> bool:
+        """Whether a host that is told differently loses an address or a name."""
+        host = self._register.directory.hosts[self._register.directory.indices.by_name[name]]
+        names = {offer.name for offer in entry.services or ()}
+        return not set(addresses_of(host)) <= {entry.address.packed, *entry.identity.addresses} or not all(
+            service.name in names for service in self._register.services_of(name)
+        )
+
+    def _doubt(self, share: float) -> Steps[bool]:
+        """Sources that would lose too much are refused."""
+        lost: dict[str, int] = {}
+        for count, name in enumerate(self.gone, 1):
+            if name not in self.came:
+                source = self._register.owners[name]
+                lost[source] = lost.get(source, 0) + 1
+            if not count % (8 * AT_ONCE):
+                yield None
+        folders: set[str] = set()
+        for count, unit in enumerate(self._said.values() if lost else (), 1):
+            if not unit.is_gone:
+                folders.add(folder_of(unit.source))
+            if not count % (8 * AT_ONCE):
+                yield None
+        losses = [
+            Loss(new.source, len(old.tokens) if old else 0, lost[new.source], len(new.tokens), new.is_gone)
+            for old, new in self._believed()
+            if new.source in lost
+        ]
+        found = dict(doubtful(losses, len(self._register.directory.hosts), share, folders))
+        self.doubts.update(found)
+        self.refused.update((source, [line]) for source, line in found.items())
+        return bool(found)
+
+    def _contradictions(self, entry: Entry, place: str, taken: Claims) -> Iterator[str]:
+        """What is wrong with an entry beside all others, a line each; what it claims is taken from now on."""
+        if not self._is_alone(entry, taken):
+            yield from self._collisions(entry, place, taken)
+        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
+
+    def _is_alone(self, entry: Entry, taken: Claims) -> bool:
+        """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""
+        register = self._register
+        names = [offer.name for offer in entry.services or ()]
+        addresses = (entry.address.packed, *entry.identity.addresses)
+        claims: dict[object, str] = dict.fromkeys((("host", entry.name), *addresses, *names), entry.name)
+        mine, others = taken
+        if len(claims) <= len(addresses) + len(names) or not mine.keys().isdisjoint(claims):
+            return False
+        if not others.keys().isdisjoint(claims):
+            return False
+        if entry.name in register.owners or not register.directory.services.keys().isdisjoint(names):
+            return False
+        if any(register.owner_of_address(address) is not None for address in addresses):
+            return False
+        mine.update(claims)
+        return True
+
+    def _collisions(self, entry: Entry, place: str, taken: Claims) -> Iterator[str]:
+        register, (mine, others) = self._register, taken
+        addresses = (entry.address.packed, *entry.identity.addresses)
+        services = [offer.name for offer in entry.services or ()]
+        claims: list[tuple[object, str, str | None]] = [
+            (("host", entry.name), "this host", entry.name if register.source_of(entry.name) else None),
+            *((address, str(ip_address(address)), register.owner_of_address(address)) for address in addresses),
+            *((name, name, register.owner_of_service(name)) for name in services),
+        ]
+        for key, what, owner in claims:
+            other = mine.get(key) or others.get(key) or (None if owner is None or owner in self.gone else owner)
+            if other is not None:
+                yield f"{place}: {what} belongs to {other} of {self._where(other)} already: remove one of them"
+            mine[key] = entry.name
+
+    def _where(self, host: str) -> str:
+        came = self.came.get(host)
+        return came[1] if came is not None else self._register.source_of(host) or "this file"
+
+
+def addresses_of(host: Host) -> tuple[bytes, ...]:
+    """Every private address of a host, packed; flows are translated to the first one."""
+    return (host.address, *host.identity.addresses)
