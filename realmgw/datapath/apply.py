@@ -264,8 +264,9 @@ class Kernel:
             PlatformError: Something of our name is somebody else's; nothing was done.
             RealmGatewayError: Something was refused; what was not reached yet is still there.
         """
+        done = self._own.remove()
         self._guard.remove()
-        return self._own.remove()
+        return done
 
     def close(self) -> None:
         """Give back what is held; the kernel keeps what it has."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realmgw.datapath.nft import Nft
-from realmgw.datapath.ruleset import Ruleset
+from realmgw.datapath.ruleset import OWN_REFUSAL, Ruleset
 from realmgw.errors import RealmGatewayError
 
 
@@ -41,6 +41,7 @@ table inet {name} {{
 	set pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}
 	chain for_pool {{
 		type filter hook prerouting priority dstnat + 30; policy accept;
+		{OWN_REFUSAL}
 		ip daddr @pool drop
 	}}
 	chain forwarding {{

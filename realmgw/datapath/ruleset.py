@@ -30,7 +30,8 @@ STRAYS_KEPT = 65536
 ELEMENTS_PER_COMMAND = 1024
 """How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
 
-_OWN_REFUSAL = 'iifname "lo" ct state established,related accept comment "a refusal that we tell ourselves"'
+OWN_REFUSAL = 'iifname "lo" ct state established,related accept comment "a refusal that we tell ourselves"'
+"""The gateway knocks at the pool itself, and is told so by itself."""
 _STEP = f"meta mark & {marks.STEP_MASK:#x}"
 
 
@@ -311,7 +312,7 @@ def _before_routing(wan: str, lan: str) -> dict[str, list[str]]:
             "ip daddr @pool goto for_pool",
         ],
         "for_pool": [
-            _OWN_REFUSAL,
+            OWN_REFUSAL,
             f"iifname != {wan} goto from_inside",
             f"ct state invalid {_drop('pool_invalid')}",
             'ct status dnat accept comment "an admitted flow that was not answered yet"',
@@ -353,7 +354,7 @@ def _after_routing(wan: str, lan: str, ruleset: Ruleset) -> dict[str, list[str]]
         "own_sockets": [
             "type filter hook input priority filter; policy accept;",
             f"iifname {wan} ct state new fib saddr oifname {lan} {_drop('spoofed_source')}",
-            _OWN_REFUSAL,
+            OWN_REFUSAL,
             f'ip daddr @pool {_drop("pool_local")} comment "the kernel takes on-link pool addresses for its own"',
         ],
         forwarding.CHAIN: forwarding.rules(wan, map(_quoted, ruleset.lan), ruleset.forward, drop=drop, invalid=invalid),

@@ -26,9 +26,9 @@ class OwnTestCase(DatapathTestCase):
     """A gateway's datapath, and others."""
 
     def fresh(self, table: str = "realmgw", dnat: Dnat = Dnat.MAP) -> Kernel:
-        """The datapath of a gateway that was just started."""
+        """The datapath of a gateway that was just started; without the guard, which would end with its process."""
         datapath = attrs.evolve(self.settings.datapath, table=table, dnat=dnat)
-        kernel = Kernel(attrs.evolve(self.settings, datapath=datapath))
+        kernel = Kernel(attrs.evolve(self.settings, datapath=datapath), open_owner=None)
         self.addCleanup(kernel.close)
         return kernel
 

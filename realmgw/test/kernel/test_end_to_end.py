@@ -95,8 +95,9 @@ class FlowTests(RealmTestCase):
             answer = self.testbed.call("test_gwa", asyncio.run, client.resolve("two.gwa.demo", server=GATEWAY, tcp=tcp))
             self.assertEqual(answer.addresses, [SECOND])
         after = ask(self.gateway.control, "status")
-        self.assertEqual(after["allocation"].get("claimed", 0), status["allocation"].get("claimed", 0))
-        self.assertEqual(after["dns_wan"]["inside"], status["dns_wan"].get("inside", 0) + 2)
+        before, now = (each["counts"] for each in (status, after))
+        self.assertEqual(now["allocation"]["claimed"], before["allocation"]["claimed"])
+        self.assertEqual(now["dns"]["wan"]["inside"], before["dns"]["wan"]["inside"] + 2)
 
     def test_answers_nobody_on_the_wan_who_says_that_he_is_on_the_lan(self) -> None:
         """A query with a private host's address as its sender's, sent to the WAN, brings him nothing."""
