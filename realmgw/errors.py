@@ -47,7 +47,7 @@ class Reason(enum.IntEnum):
     QUEUE_FULL = 3
     """As many queries as may wait for an address are waiting already."""
     HOST_LIMIT = 4
-    """The host has as many claims pending as its CIRCULARPOOL allows."""
+    """The host's clients are expected at as many addresses, or shares of one, as its CIRCULARPOOL allows."""
     POLICY = 5
     """The load policy refused: the asker's standing does not suffice at this load."""
     WITHDRAWN = 6
@@ -83,3 +83,5 @@ class Reason(enum.IntEnum):
     """Our own fault while deciding; the packet was refused, the fault logged."""
     STOPPED = 43
     """The gateway is stopping: nothing new is admitted."""
+    CROWDED = 44
+    """As many senders without a claim of their own came to the reservation as may within a moment."""

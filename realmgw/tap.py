@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw import config
+from realmgw.admission.client import Conntrack
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
@@ -156,7 +157,10 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
-    allocator = Allocator(settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy)
+    conntrack = Conntrack()
+    allocator = Allocator(
+        settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy, answered=conntrack.answered
+    )
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = watched(allocator, monotonic, _trouble_began, _trouble_ended)
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
@@ -184,7 +188,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         SoleService(settings.datapath.table, _state_hold(running)),
         ControlService(settings.control, Gateway(_insight(made)), reactor, running.path),
         datapath,
-        AdmissionService(settings.admission, gate, reactor, monotonic),
+        AdmissionService(settings.admission, gate, reactor, monotonic, conntrack=conntrack),
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,

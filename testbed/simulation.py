@@ -30,6 +30,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
 from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Service
+from testbed import robbery
 
 HOSTS = 10
 CLIENT_RATE = 30.0  # per second
@@ -401,6 +402,12 @@ def main(arguments: list[str] | None = None) -> int:
         cells = " | ".join(cell(result) for result in results.values())
         lines.append(f"| {case.title} | {cells} | {'yes' if good else 'NO'} |")
         print(lines[-1], flush=True)
+    lines.append("")
+    print(flush=True)
+    for line, good in robbery.table():
+        held = held and good
+        lines.append(line)
+        print(line, flush=True)
     if options.write:
         options.write.write_text("\n".join(lines) + "\n")
     return 0 if held else 1

@@ -33,11 +33,12 @@ SILENT = frozenset(
         Reason.NOT_INITIAL,
         Reason.FAULT,
         Reason.STOPPED,
+        Reason.CROWDED,
     )
 )
 """Refused without a word. Malformed packets and those that begin nothing: RFC 1122 section 3.2.2 forbids ICMP errors
-about fragments and ICMP errors, and for the rest nobody honest waits. Our own faults, and packets that come while the
-gateway stops: their sender will try again, and by then somebody may be able to decide."""
+about fragments and ICMP errors, and for the rest nobody honest waits. Our own faults, packets that come while the
+gateway stops, or in a crowd of strangers: their sender will try again, and by then somebody may be able to decide."""
 
 TELLING = 1.0  # seconds
 """Senders who are told of a refusal are counted for so long."""

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.admission.client import KernelPacketQueue, PacketQueue
+from realmgw.admission.client import Conntrack, KernelPacketQueue, PacketQueue
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.gate import Gate
 from realmgw.admission.port import QueuePort
@@ -45,6 +45,7 @@ class AdmissionService(Service):
         reactor: IReactorFDSet,
         monotonic: Callable[[], float],
         queue: PacketQueue | None = None,
+        conntrack: Conntrack | None = None,
     ) -> None:
         """Bind nothing yet.
 
@@ -54,9 +55,11 @@ class AdmissionService(Service):
             reactor: Where the queue is read.
             monotonic: The clock, in seconds.
             queue: The queue; by default the kernel's.
+            conntrack: What tells whether first packets were answered; it is closed with the queue.
         """
         self._admission = admission
         self._gate = gate
+        self._conntrack = conntrack or Conntrack()
         self._queue: PacketQueue = KernelPacketQueue() if queue is None else queue
         self._port = QueuePort(gate, self._queue, reactor, monotonic)
 
@@ -67,7 +70,8 @@ class AdmissionService(Service):
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start, at the queue and by the gate."""
-        return {**self._gate.counts(), "overruns": self.overruns, "hangups": self._port.hangups}
+        own = {"overruns": self.overruns, "hangups": self._port.hangups, "unasked": self._conntrack.unasked}
+        return {**self._gate.counts(), **own}
 
     def status(self) -> QueueStatus | None:
         """What the kernel counts about the queue; None while the service does not run."""
@@ -88,3 +92,4 @@ class AdmissionService(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._gate.stop()
         self._port.stop()
+        self._conntrack.close()

@@ -22,9 +22,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.arrivals import Arrivals, Flow
+from realmgw.allocation import changes
+from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.askers import Askers
-from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
+from realmgw.allocation.candidates import POLL, Answered
 from realmgw.allocation.group import Group
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.load import Kind
@@ -39,7 +40,7 @@ from realmgw.errors import Reason
 if TYPE_CHECKING:
     from realmgw.config.policy import Policy
     from realmgw.config.settings import Allocation, Network
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 
 TOLERANCE = 0.01  # seconds
@@ -57,6 +58,7 @@ class Allocator:
         now: The present, in monotonic seconds, as everywhere.
         policy: Who is given addresses; None: everybody.
         wake: Called with the time at which `expire` wants to be called, when a query begins to wait.
+        answered: Asks conntrack whether a flow that was admitted is answered; None: nobody can be asked.
     """
 
     def __init__(
@@ -67,9 +69,10 @@ class Allocator:
         now: float,
         policy: Policy | None = None,
         wake: Callable[[float], None] | None = None,
+        answered: Answered | None = None,
     ) -> None:
         self.outage = Outage(settings, lambda: self.dismiss(Reason.DEGRADED))
-        self._ledger = Ledger(settings, networks, self.outage)
+        self._ledger = Ledger(settings, networks, self.outage, answered)
         self.pool = self._ledger.pool
         self.counters = self._ledger.counters
         self.askers = Askers(settings.max_groups, self.counters)
@@ -83,9 +86,8 @@ class Allocator:
         self._queue = WaitingQueue(settings.max_waiting)
         self._serve = Serving(self._ledger, self._queue, self.askers).serve
         self._expected = self._ledger.expected
-        self._pending = self._ledger.pending
-        self._arrivals = Arrivals(self._ledger, self._queue, self._serve, now=now)
-        self.admit = self._arrivals.admit
+        self.arrivals = Arrivals(self._ledger, self._queue, self._serve, now=now)
+        self.admit = self.arrivals.admit
 
     def ask(
         self,
@@ -121,8 +123,6 @@ class Allocator:
         if expected is not None and (own := expected.get(group)) is not None and question in own.claims:
             self.counters.retransmitted += 1
             return own.address.packed
-        if self._pending.get(service.host.index, 0) >= service.host.max_claims:
-            return self._refuse(Reason.HOST_LIMIT)
         load = self.askers.load
         if load is not None and self.counters.pending >= load.most_claims and load.limits():
             return self._refuse(Reason.CLAIM_LIMIT)
@@ -191,7 +191,7 @@ class Allocator:
             When it wants to be called again, in monotonic seconds; None when nothing is pending.
         """
         self._ledger.expire(now=now)
-        self._arrivals.forget(now=now)
+        self.arrivals.forget(now=now)
         self._serve(now)
         for waiter in self._queue.give_up(now=now):
             waiter.deliver(self._refuse(Reason.WAITED))
@@ -214,6 +214,8 @@ class Allocator:
         ends = [self._ledger.next_end(now=now)]
         if self._queue.size:
             ends += [self._queue.next_deadline(), self._ledger.dead.next_death(now=now)]
+            if self.pool.available:  # but none of those can be had yet
+                ends.append(now + POLL)
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 
@@ -223,16 +225,6 @@ class Allocator:
     def ledger(self) -> Ledger:
         """What stands where, to look at."""
         return self._ledger
-
-    def explain_ask(
-        self, service: Service, resolver: Hashable, *, now: float, client: Requestor | None = None
-    ) -> Explanation:
-        """What `ask` would say to a new question, and why; nothing is changed."""
-        return explain_ask(self, service, resolver, now=now, client=client)
-
-    def explain_admit(self, flow: Flow, *, now: float) -> Explanation:
-        """What `admit` would say to a packet, and why; nothing is changed."""
-        return explain_admit(self._ledger, self._arrivals, flow, now=now)
 
     # What changes while the gateway runs
 
@@ -245,7 +237,7 @@ class Allocator:
 
     def extend(self, networks: Iterable[Network], *, now: float) -> None:
         """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""
-        self._ledger.extend(tuple(networks))
+        changes.extend(self._ledger, tuple(networks))
         self._serve(now)
 
     def withdraw(self, networks: Iterable[Network], *, now: float) -> int:
@@ -258,7 +250,7 @@ class Allocator:
             How many addresses stay for their claims' sake; `leaving` tells it later.
         """
         for address in self.pool.within(networks):
-            self._ledger.retire(address, now=now)
+            changes.retire(self._ledger, address, now=now)
         if len(self.pool.leaving) == self.pool.size:
             self.dismiss(Reason.WITHDRAWN)
         return self.leaving
@@ -271,7 +263,7 @@ class Allocator:
     def abandon(self, *, now: float) -> None:
         """Wait no longer for those who are expected at withdrawn addresses."""
         for address in tuple(self.pool.leaving):
-            self._ledger.dismiss(address, now=now)
+            changes.dismiss(self._ledger, address, now=now)
 
     def forget(self, targets: Collection[int], *, now: float) -> None:
         """Services lead nowhere any more: end their claims and reservations, and forget whom they let in.
@@ -284,8 +276,8 @@ class Allocator:
         """
         if not targets:
             return
-        self._arrivals.forget_targets(targets)
-        self._ledger.forget(targets, now=now)
+        self.arrivals.forget_targets(targets)
+        changes.forget(self._ledger, targets, now=now)
         for target in targets:
             if self._queue.waits_for(target):
                 for waiter in self._queue.leave(target):
@@ -303,10 +295,22 @@ class Allocator:
         now: float,
     ) -> Reservation | Reason:
         if expected is not None:
-            joined = self.joinable(expected, group, now)
+            joined = self.joinable(expected, service.host, group, now)
             if joined is not None:
                 self.counters.joined += 1
                 return joined
+        if self._ledger.places.has_room(service.host):
+            return self._apart(service, group, client, now)
+        worse = self._ledger.places.worse(service.host, group, group.weigh(now))
+        if worse is None:
+            return Reason.HOST_LIMIT
+        found = self._apart(service, group, client, now)
+        if isinstance(found, Reservation):
+            self._ledger.displace(worse, now=now)
+        return found
+
+    def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
+        """A place for the host's clients where nobody is expected for it yet."""
         last = self._ledger.last.get(service.target)
         if last is not None:
             sticky = self._sticky(last, service, group, now)
@@ -315,7 +319,7 @@ class Allocator:
                 return sticky
         return self._new(service, group, client, now)
 
-    def joinable(self, expected: dict[Group, Reservation], group: Group, now: float) -> Reservation | None:
+    def joinable(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
         own = expected.get(group)
         if own is not None and (not self._queue.size or self.may_stay(own.address, group, now)):
@@ -325,7 +329,7 @@ class Allocator:
                 own = expected.get(one)
                 if own is not None and self.may_stay(own.address, group, now):
                     return own
-        if self.pool.load < self._settings.share_load:
+        if self.pool.load < self._settings.share_load and self._ledger.places.has_room(host):
             return None
         latest = islice(reversed(expected.values()), PROBES)
         return next((one for one in latest if self.may_stay(one.address, group, now)), None)
@@ -340,7 +344,7 @@ class Allocator:
 
     def may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
-        return not self._queue.size or address.hold >= now + group.patience
+        return not self._queue.size or (address.claims > 0 and address.hold >= now + group.patience)
 
     def _rides(self, address: Address) -> bool:
         """Whether a claim made while others wait ends with the hold of its address: all do but the first there."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.candidates import Crowd, Flow
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.state import Address, Claim, Reservation, overlap
 from realmgw.allocation.waiting import WaitingQueue
@@ -21,13 +22,14 @@ SOURCES = 1024
 """How many admitted senders a reservation remembers."""
 SOURCES_ANY = 64
 """Beyond so many, those are forgotten whom it would not help any more."""
+LOOKED_AT = 64
+"""So many claims of a reservation are looked at for the one that a packet uses."""
 KEPT = 64
 """How many used claims a reservation keeps for what they have to spare, the latest ones."""
+RENEWAL = 1.0  # seconds
+"""Who was let in before is let in again; it is looked at most that often whether his right to is to be renewed."""
 UNLIMITED = 1 << 30
 """How many further senders a claim lets in whose service has `loose_packet` -1."""
-
-Flow = tuple[bytes, bytes, int, int, int]
-"""Packed source, packed destination, protocol, source port, destination port."""
 
 
 class Arrivals:
@@ -43,6 +45,7 @@ class Arrivals:
     def __init__(self, ledger: Ledger, queue: WaitingQueue, serve: Callable[[float], None], *, now: float) -> None:
         self._ledger = ledger
         self._addresses = ledger.pool.addresses
+        self._candidates = ledger.candidates
         self._counters = ledger.counters
         self._queue = queue
         self._serve = serve
@@ -79,14 +82,13 @@ class Arrivals:
             return -Reason.NOT_OURS
         get = address.reservations.get  # at most one of these: services at one address do not overlap
         reservation = get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
-        if reservation is None:
-            reason = Reason.NO_RESERVATION
-        elif self._enters(reservation, src, now):
+        reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
+        if reservation is not None and reason is None:
             self._young[flow] = reservation
             return reservation.service.host.index
-        else:
-            reason = Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
-        return -(Reason.LATE if self._came_late(address, protocol, dport, now) else reason)
+        self._candidates.alarm(now)
+        is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
+        return -(Reason.LATE if is_late or reason is None else reason)
 
     def _again(self, known: Reservation, flow: Flow, now: float) -> int:
         """Admit a flow that was admitted a moment ago.
@@ -101,7 +103,7 @@ class Arrivals:
                 reservation = reservations.get(key)
                 claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
                 if claim is not None:
-                    self._use(claim, src, now)
+                    self._use(claim, flow, now)
                     self._young[flow] = claim.reservation
                     return claim.reservation.service.host.index
         self._counters.by_memory += 1
@@ -131,41 +133,92 @@ class Arrivals:
                 return known if not any(other is not None and other.claims for other in others) else None
         return known
 
-    def _enters(self, reservation: Reservation, src: bytes, now: float) -> bool:
+    def _refuses(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:
+        """Let somebody in, or say why not."""
+        src, since = flow[0], now
         claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None:
-            self._use(claim, src, now)
-            return True
+            self._use(claim, flow, now)
+            return None
         admitted = reservation.sources.get(src)
-        if admitted is not None and now - admitted <= self._ledger.linger():
+        if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
-        elif reservation.used and (spare := spares(reservation.used, src, now)) is not None:
-            spare.spare -= 1
-            self._counters.by_spare += 1
-        else:
-            return False
+            since = self._renewed(*admitted, now)
+        elif (reason := self._refuses_stranger(reservation, flow, now)) is not None:
+            return reason
         address = reservation.address
         if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
             self._counters.uncertain += 1
-        self._remember(reservation.sources, src, now)
+        self._remember(reservation.sources, flow, since, now)
+        return None
+
+    def _refuses_stranger(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:
+        """Let somebody in who has no claim and was not there before, or say why not."""
+        spare = self.spare(reservation, flow[0], now) if reservation.used else None
+        if spare is None:
+            return Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
+        if self.is_meant_for_former(reservation, flow[0], now):
+            return Reason.LATE
+        if not self._joins_the_crowd(reservation, flow, now):
+            return Reason.CROWDED
+        spare.spare -= 1
+        self._counters.by_spare += 1
+        return None
+
+    def _renewed(self, since: float, former: Flow, now: float) -> float:
+        """Since when somebody who comes again has the right to: anew, if what he came with before was answered.
+
+        Who only knocks is forgotten when his time is over.
+        """
+        return now if now - since > RENEWAL and self._candidates.is_believed(former) else since
+
+    def spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
+        """The used claim that lets in a further sender, if there is one."""
+        for claim in reservation.used or ():
+            if claim.spare and (claim.network is None or src in claim.network) and self._candidates.is_open(claim, now):
+                return claim
+        return None
+
+    def is_meant_for_former(self, reservation: Reservation, src: bytes, now: float) -> bool:
+        """Whether a sender without a claim of his own comes too late, for the host that had the address before.
+
+        So it is when he was let in to that one, or when those who asked for it are known to keep answers.
+        """
+        address = reservation.address
+        former = address.gone
+        if former is None or address.gone_until <= now or not _may_mean(address.gone_target, reservation.service):
+            return False
+        return src in former.sources or former.group.keeps_until > now
+
+    def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
+        """Whether one more is let in on a used claim; either he or who used it was not meant."""
+        candidates = self._candidates
+        candidates.alarm(now)
+        crowd = reservation.crowd = reservation.crowd or Crowd()
+        if not crowd.may_enter(self._ledger.settings.candidate_rate, now):
+            return False
+        if candidates.alarmed_until > now:
+            candidates.suspect(reservation, now)
+            candidates.note(reservation, flow, now)
         return True
 
-    def _use(self, claim: Claim, src: bytes, now: float) -> None:
-        reservation = claim.reservation
+    def _use(self, claim: Claim, flow: Flow, now: float) -> None:
+        reservation, claim.user = claim.reservation, (flow, now)
         address, service = reservation.address, reservation.service
         self._counters.by_claim += 1
         if address.gone_until > now and _may_mean(address.gone_target, service):
             self._counters.uncertain += 1
-        if len(reservation.sources) >= SOURCES_ANY:
-            self._make_room(reservation.sources, src, now)
-        reservation.sources[src] = now
+        self._remember(reservation.sources, flow, now, now)
         self._ledger.use(claim, now=now)
         if not claim.courtesy:
-            claim.spare = self._ledger.settings.claim_sources - 1
+            sources = self._ledger.settings.claim_sources
+            claim.spare = sources - 1 if sources else UNLIMITED
             if service.loose_packet:
                 claim.spare = _loosely(claim.spare, service)
-        if claim.spare:
+        if claim.spare or claim.doubt is not None:
             _keep(claim, reservation, now)
+        if claim.doubt is not None:
+            self._candidates.note(reservation, flow, now)
         if self._queue.size:
             if claim.spare and (claim.waited or claim.courtesy):
                 self._ask_to_stay(claim, now)
@@ -176,22 +229,22 @@ class Arrivals:
 
         Only where the group's clients are quick; else most of them would come too late all the same.
         """
-        host, ledger = claim.reservation.service.host, self._ledger
+        ledger = self._ledger
         quick = claim.group.patience <= ledger.settings.company
-        if quick and ledger.pending.get(host.index, 0) < host.max_claims:
+        if quick and ledger.places.has_room(claim.reservation.service.host):
             ledger.keep(claim, claim.spare - 1, now=now)
             claim.spare = 0
 
-    def _remember(self, sources: dict[bytes, float], src: bytes, now: float) -> None:
+    def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
         if len(sources) >= SOURCES_ANY:
-            self._make_room(sources, src, now)
-        sources[src] = now
+            self._make_room(sources, flow[0], now)
+        sources[flow[0]] = since, flow
 
-    def _make_room(self, sources: dict[bytes, float], src: bytes, now: float) -> None:
+    def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:
         """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""
         sources.pop(src, None)  # so that it is put last
         useless = now - self._ledger.settings.linger
-        for known in tuple(takewhile(lambda known: sources[known] < useless, sources)):
+        for known in tuple(takewhile(lambda known: sources[known][0] < useless, sources)):
             del sources[known]
         if len(sources) >= SOURCES:
             del sources[next(iter(sources))]
@@ -223,13 +276,21 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     if not reservation.bound:
         oldest = next(iter(claims))
         return oldest if oldest.dead > now or len(claims) == 1 else _oldest(claims, now)
-    bound = [claim for claim in claims if claim.network is not None and src in claim.network]
-    return _oldest(bound or [claim for claim in claims if claim.network is None], now)
+    bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
+    return _oldest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
 
 
 def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
-    """The first of these, which are in the order of their age, that is not dead; else the first."""
-    return next((claim for claim in claims if claim.dead > now), None) or next(iter(claims), None)
+    """The first of these, which are in the order of their age, that is not dead; else the first.
+
+    Of very many the oldest few are looked at, and the youngest: whoever asks without end must not make others wait.
+    """
+    if not claims:
+        return None
+    alive = next((claim for claim in islice(claims, LOOKED_AT) if claim.dead > now), None)
+    if alive is None and len(claims) > LOOKED_AT:
+        alive = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
+    return alive if alive is not None and alive.dead > now else next(iter(claims))
 
 
 def _loosely(spare: int, service: Service) -> int:
@@ -254,13 +315,8 @@ def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
     while used and used[0].deadline <= now:
         del used[0]
     if len(used) >= KEPT:
-        used[:] = [other for other in used if other.deadline > now and other.spare][-KEPT // 2 :]
+        for other in used[: -KEPT // 2]:
+            if other.doubt is not None:
+                other.doubt.unclear = True  # nobody will look for its client any more
+        used[:] = [other for other in used[-KEPT // 2 :] if other.deadline > now]
     used.append(claim)
-
-
-def spares(used: list[Claim], src: bytes, now: float) -> Claim | None:
-    """The used claim that lets in a further sender, if there is one."""
-    for claim in used:
-        if claim.spare and claim.deadline > now and (claim.network is None or src in claim.network):
-            return claim
-    return None

@@ -24,6 +24,8 @@ class Counters:
     """Claims at the address that the host had last."""
     shared: int = 0
     """Reservations at an address beside other services."""
+    displaced: int = 0
+    """Times that a host at its limit had those of a worse standing make room."""
     reclaimed: int = 0
     """Addresses taken from claims that were dead by experience."""
     waited: int = 0
@@ -38,6 +40,8 @@ class Counters:
     """Packets admitted as the further sender of a used claim."""
     by_memory: int = 0
     """Packets admitted since their flow had just been."""
+    questions: int = 0
+    """Put to conntrack: whether somebody who was let in was answered."""
     claimed: int = 0
     """Claims made."""
     lapsed: int = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation.arrivals import Arrivals, matching, spares
+from realmgw.allocation.arrivals import Arrivals, matching
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.load import Judgement, Kind
 from realmgw.allocation.state import Address, Reservation, State
@@ -20,6 +20,7 @@ from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.allocator import Allocator
+    from realmgw.allocation.candidates import Flow
     from realmgw.allocation.group import Group
     from realmgw.allocation.reputation import Party
     from realmgw.allocation.requestors import Requestor
@@ -71,23 +72,30 @@ class _Asking:
 
     def explain(self) -> Explanation:
         service, pool = self._service, self._allocator.pool
-        pending, most = self._ledger.pending.get(service.host.index, 0), service.host.max_claims
+        held, most = len(self._ledger.places.of(service.host)), service.host.max_claims
         self._say(f"{service.name} leads to {service.host.name} (host {service.host.index})")
         for step in askers(self._group, self._client, self._now):
             self._say(step)
         if self._allocator.outage.suspended:
             self._say("something that flows need is broken, see `realmgw status`: nothing is lent until it is well")
             return self._refuse(Reason.DEGRADED)
-        self._say(f"claims pending on the host: {pending} of at most {most}")
-        if pending >= most:
-            return self._refuse(Reason.HOST_LIMIT)
         limited = self._limited()
         if limited is not None:
             return limited
+        self._say(f"clients of the host are expected at {held} places, of at most {most}")
         self._say(
             f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait"
         )
-        return self._expected() or self._sticky() or self._new()
+        return self._expected() or self._limit() or self._sticky() or self._new()
+
+    def _limit(self) -> Explanation | None:
+        host = self._service.host
+        if self._ledger.places.has_room(host):
+            return None
+        if self._ledger.places.worse(host, self._group, self._group.reputation.value(self._now)) is None:
+            return self._refuse(Reason.HOST_LIMIT)
+        self._say("those of a worse standing would make room")
+        return None
 
     def _say(self, step: str) -> None:
         self._steps.append(step)
@@ -114,7 +122,7 @@ class _Asking:
         if expected is None:
             self._say("nobody is expected for this service")
             return None
-        joined = self._allocator.joinable(expected, self._group, self._now)
+        joined = self._allocator.joinable(expected, self._service.host, self._group, self._now)
         if joined is None:
             self._say("clients are expected for it, but this one can not join them")
             return None
@@ -221,17 +229,15 @@ def judged(judgement: Judgement) -> Iterator[str]:
         yield f"audit: {judgement.reason.name} would be the answer, but is only counted"
 
 
-def explain_admit(
-    ledger: Ledger, arrivals: Arrivals, flow: tuple[bytes, bytes, int, int, int], *, now: float
-) -> Explanation:
-    """What `Allocator.admit` would say to a packet.
+def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanation:
+    """What `Allocator.admit` would say to a packet. Conntrack may be asked about others who came.
 
     Args:
-        ledger: What stands where.
-        arrivals: Who decides.
+        allocator: The pool.
         flow: Packed source and destination, protocol, source and destination port (0 for protocols without).
         now: The present.
     """
+    ledger, arrivals = allocator.ledger, allocator.arrivals
     src, dst, protocol, _, dport = flow
     known = arrivals.known(flow, now=now)
     if known is not None:
@@ -247,31 +253,35 @@ def explain_admit(
         if reservation is None:
             steps.append(f"protocol {key >> 16}, port {key & 0xFFFF}: nothing is reserved")
             continue
-        enters, why = _enters(ledger, reservation, src, now)
+        refused, why = _refuses(ledger, arrivals, reservation, src, now)
         host = reservation.service.host
         steps.append(f"protocol {key >> 16}, port {key & 0xFFFF}: reserved for {reservation.service.name}; {why}")
-        if enters:
+        if refused is None:
             return Explanation((*steps, f"admitted to {host.name}"), host=host.index)
-        reason = Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
+        reason = refused
     if arrivals.is_late(address, protocol, dport, now):
         steps.append("a service left this address a moment ago")
         reason = Reason.LATE
     return Explanation((*steps, f"refused: {reason.name}"), reason=reason)
 
 
-def _enters(ledger: Ledger, reservation: Reservation, src: bytes, now: float) -> tuple[bool, str]:
+def _refuses(
+    ledger: Ledger, arrivals: Arrivals, reservation: Reservation, src: bytes, now: float
+) -> tuple[Reason | None, str]:
+    """Why a reservation would not let somebody in (None: it would), and that in words."""
     claim = matching(reservation, src, now) if reservation.claims else None
     if claim is not None:
-        return True, f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, would be used"
+        return None, f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, would be used"
     admitted = reservation.sources.get(src)
-    if admitted is not None and now - admitted <= ledger.linger():
-        return True, f"this sender was admitted {now - admitted:.1f} s ago"
-    if reservation.used and spares(reservation.used, src, now) is not None:
-        return True, "a used claim has one further sender to spare"
-    return (
-        False,
-        f"{len(reservation.claims)} claims are for other networks" if reservation.claims else "no claim is left",
-    )
+    if admitted is not None and now - admitted[0] <= ledger.linger():
+        return None, f"this sender was admitted {now - admitted[0]:.1f} s ago"
+    if arrivals.spare(reservation, src, now) is None:
+        if reservation.claims:
+            return Reason.OTHER_NETWORK, f"{len(reservation.claims)} claims are for other networks"
+        return Reason.NO_CLAIM, "no claim is left"
+    if arrivals.is_meant_for_former(reservation, src, now):
+        return Reason.LATE, "a used claim lets in further senders, but this one comes for the host before"
+    return None, "a used claim lets in further senders, at a rate"
 
 
 def dotted(address: bytes) -> str:

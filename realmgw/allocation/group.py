@@ -124,6 +124,8 @@ class Group(Party):
     """Used claims of queries that did not show where they came from, against those unused; see `outcomes`."""
     doubted_until: float = -math.inf
     """Until then it is not taken at its word: too many came in its name for nothing."""
+    keeps_until: float = -math.inf
+    """Until then it is taken to keep answers, and several of its clients may come for one claim; monotonic seconds."""
     trusted: int = 0
     """Queries that showed where they came from, where such are counted."""
     untrusted: int = 0

@@ -6,16 +6,17 @@ the state of the address. Nothing here decides; `Allocator` and `Arrivals` do.
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections import OrderedDict, deque
-from collections.abc import Collection, Hashable, Iterable
-from itertools import count
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import outcomes
+from realmgw.allocation import changes, outcomes
+from realmgw.allocation.candidates import Answered, Candidates, Doubt
 from realmgw.allocation.counters import Counters
+from realmgw.allocation.deadlines import Deadlines
 from realmgw.allocation.group import Group
+from realmgw.allocation.places import Places
 from realmgw.allocation.pool import Pool
 from realmgw.allocation.reclaim import DeadByExperience
 from realmgw.allocation.state import Address, Claim, Reservation, State
@@ -30,6 +31,12 @@ KEY = 0xFF_FFFF
 """The part of `Service.target` that is the service key (protocol << 16 | port)."""
 LATE = 10.0  # seconds
 """For so long after a service left an address, a packet for it counts as one that came late."""
+MOST_CLAIMS = 64
+"""So many claims one group has at one reservation; the next one takes the place of its oldest."""
+LOOKED_AT = 64
+"""Of more claims at an address it is not looked for the one that holds it longest."""
+PROBES = 16
+"""So many of the oldest claims there are looked at for it."""
 ROOM = 0.75
 """Below this load an exhausted pool counts as recovered."""
 
@@ -41,25 +48,27 @@ class Ledger:
         settings: How the pool is shared out.
         networks: The pool's prefixes.
         outage: Whether flows get through.
+        answered: Asks conntrack whether a flow is answered; None: nobody can be asked.
     """
 
-    def __init__(self, settings: Allocation, networks: Iterable[Network], outage: Outage) -> None:
+    def __init__(
+        self, settings: Allocation, networks: Iterable[Network], outage: Outage, answered: Answered | None = None
+    ) -> None:
         self.settings = settings
         self._outage = outage
         self.pool = Pool(networks)
         self.counters = Counters()
         self.dead = DeadByExperience()
-        self._credit_most = outcomes.credit_most(self.pool.size)
+        self.candidates = Candidates(answered, self.counters)
+        self.credit_most = outcomes.credit_most(self.pool.size)
         self.expected: dict[int, dict[Group, Reservation]] = {}
         """By target, and by the groups that have claims pending for it: where the last of each group was made."""
         self.last: dict[int, Address] = {}
         """By target: the address that it had last, as long as nobody else had it since."""
-        self.pending: dict[int, int] = {}
-        """By host index: how many claims are pending."""
-        self._expiries: dict[float, deque[Claim]] = {}  # by timeout, so that each is in the order of deadlines
-        self._riders: list[tuple[float, int, Claim]] = []  # claims that end before their timeout
-        self._lingers: OrderedDict[Reservation, None] = OrderedDict()  # longest first
-        self._order = count()
+        self.places = Places()
+        self.deadlines = Deadlines()
+        self.lingers: OrderedDict[Reservation, None] = OrderedDict()
+        """The reservations without pending claims, those that linger longest first."""
 
     # Reservations
 
@@ -81,14 +90,18 @@ class Ledger:
             At the address that is free longest, lingers longest, or is dead by experience; what was there is gone,
             unless it was for this same service. None when somebody is expected at every address.
         """
-        address = self.pool.next() or self._reclaim(now)
+        address = self.pool.next()
+        if address is None:
+            address = self._reclaim(now)
+        elif address.doubt > now and address.state is State.LINGERING:
+            address = self.candidates.undoubted(self.pool.lingering, now)
         if address is None:
             return None
         own = address.reservations.get(service.target & KEY)
         if own is not None and own.service.target == service.target:
             return own
         for reservation in tuple(address.reservations.values()):
-            self._remove(reservation, now)
+            self.remove(reservation, now)
         return self.settle(address, service, group)
 
     def _reclaim(self, now: float) -> Address | None:
@@ -102,13 +115,14 @@ class Ledger:
                     self._lapse(claim, now)
         return address
 
-    def _remove(self, reservation: Reservation, now: float) -> None:
+    def remove(self, reservation: Reservation, now: float) -> None:
         """Take a reservation without claims from its address."""
         address, target = reservation.address, reservation.service.target
         self.pool.remove(reservation, target & KEY)
-        del self._lingers[reservation]
+        del self.lingers[reservation]
+        self.candidates.ask(reservation, now, at_once=True)
         reservation.used = None  # each would keep the other alive until the collector came
-        address.gone_target, address.gone_until = target, now + LATE
+        address.gone_target, address.gone_until, address.gone = target, now + LATE, reservation
         if self.last.get(target) is address:
             del self.last[target]
 
@@ -137,6 +151,7 @@ class Ledger:
         Returns:
             The packed address.
         """
+        self._bound(reservation, group, now)
         address, service = reservation.address, reservation.service
         deadline = now + service.timeout
         if rides and address.hold < deadline:
@@ -152,12 +167,20 @@ class Ledger:
         self.counters.claimed += 1
         self._stand(claim)
         if rides:
-            heapq.heappush(self._riders, (deadline, next(self._order), claim))
-        elif (expiry := self._expiries.get(service.timeout)) is not None:
-            expiry.append(claim)
+            self.deadlines.add_rider(claim)
         else:
-            self._expiries[service.timeout] = deque((claim,))
+            self.deadlines.add(claim, service.timeout)
         return address.packed
+
+    def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
+        """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""
+        claims, shares = reservation.claims, reservation.shares
+        if len(claims) < MOST_CLAIMS or (shares is not None and shares.get(group, 0) < MOST_CLAIMS):
+            return
+        oldest = (claim for claim in islice(claims.values(), PROBES) if claim.group is group)
+        claim = next(oldest, None)
+        if claim is not None:
+            self._lapse(claim, now)
 
     def keep(self, used: Claim, spare: int, *, now: float) -> None:
         """Keep the address for others who were told the same as the client who has just come, if it is ours still.
@@ -172,7 +195,7 @@ class Ledger:
         until = now + self.settings.company
         claim = Claim(used.reservation, used.group, used, now, until, until, used.network, spare=spare, courtesy=True)
         self._stand(claim)
-        heapq.heappush(self._riders, (until, next(self._order), claim))
+        self.deadlines.add_rider(claim)
 
     def _stand(self, claim: Claim) -> None:
         """Enter a claim everywhere but where it ends."""
@@ -180,19 +203,18 @@ class Ledger:
         self._expect(reservation, claim.group)
         reservation.claims[claim.question] = claim
         if claim.network is not None:
-            reservation.bound += 1
-        index = reservation.service.host.index
-        self.pending[index] = self.pending.get(index, 0) + 1
+            reservation.bound[claim.question] = claim
         self.counters.pending += 1
         self._hold(reservation.address, claim.group, claim.dead)
 
     def _expect(self, reservation: Reservation, group: Group) -> None:
         target, claims, shares = reservation.service.target, reservation.claims, reservation.shares
         if not claims:
+            self.places.take(reservation)
             reservation.group, reservation.shares = group, None
             if reservation.since is not None:
                 reservation.since = None
-                del self._lingers[reservation]
+                del self.lingers[reservation]
         elif shares is not None:
             shares[group] = shares.get(group, 0) + 1
         elif group is not reservation.group:
@@ -216,9 +238,17 @@ class Ledger:
             address.standing = group.standing
 
     def use(self, claim: Claim, *, now: float) -> None:
-        """End a claim whose client has come; its group learns from that, if it has not just learned."""
-        if not claim.courtesy:
-            outcomes.used(claim, self._credit_most, now)
+        """End a claim whose client has come; its group learns from that, if it has not just learned.
+
+        While the gateway is alarmed, it may have been a stranger: that is found out later.
+        """
+        if claim.courtesy:
+            pass
+        elif self.candidates.alarmed_until > now:
+            alone, apart = len(claim.reservation.claims) == 1, outcomes.is_apart(claim)
+            self.candidates.doubt(claim, Doubt(alone, apart), now)
+        else:
+            outcomes.used(claim, self.credit_most, now)
         self._end(claim, now)
 
     def _lapse(self, claim: Claim, now: float) -> None:
@@ -235,16 +265,11 @@ class Ledger:
     def _end(self, claim: Claim, now: float) -> None:
         """Take a claim away; its reservation lingers when it was the last, and so its address."""
         reservation = claim.reservation
-        address, index = reservation.address, reservation.service.host.index
+        address = reservation.address
         claim.pending = False
         del reservation.claims[claim.question]
         if claim.network is not None:
-            reservation.bound -= 1
-        left = self.pending[index] - 1
-        if left:
-            self.pending[index] = left
-        else:
-            del self.pending[index]
+            del reservation.bound[claim.question]
         self.counters.pending -= 1
         address.claims -= 1
         shares = reservation.shares
@@ -253,19 +278,26 @@ class Ledger:
         elif shares is not None or not reservation.claims:
             self._expect_no_more(reservation, claim.group)
         if not reservation.claims:
+            self.places.leave(reservation)
             reservation.since = now
-            self._lingers[reservation] = None
+            self.lingers[reservation] = None
         if not address.claims:
             self.pool.linger(address)
             if self.pool.leaving and address in self.pool.leaving:
-                self.retire(address, now=now)
+                changes.retire(self, address, now=now)
         elif claim.dead >= address.hold:
-            self._hold_less(address, next(reversed(reservation.claims.values()), None))
+            self.hold_less(address, next(reversed(reservation.claims.values()), None))
 
-    def _hold_less(self, address: Address, latest: Claim | None) -> None:
+    def displace(self, reservation: Reservation, *, now: float) -> None:
+        """End the claims at a reservation, as if their time was over: others of a better standing need the place."""
+        self.counters.displaced += 1
+        for claim in tuple(reservation.claims.values()):
+            self._lapse(claim, now)
+
+    def hold_less(self, address: Address, latest: Claim | None) -> None:
         """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
-        if latest is not None and latest.dead >= address.hold:
-            return
+        if latest is not None and (latest.dead >= address.hold or address.claims > LOOKED_AT):
+            return  # of very many claims, one that is as late is likely there, and it is not worth a look at all
         address.hold = max(
             claim.dead for reservation in address.reservations.values() for claim in reservation.claims.values()
         )
@@ -282,69 +314,8 @@ class Ledger:
             if not expected:
                 del self.expected[reservation.service.target]
 
-    # What the operator gives and takes away
-
-    def extend(self, networks: Collection[Network]) -> None:
-        """Add the addresses of further prefixes; those that were about to leave stay."""
-        returning = [address for address in self.pool.within(networks) if address in self.pool.leaving]
-        self.pool.extend(networks)
-        self._credit_most = outcomes.credit_most(self.pool.size)
-        for address in returning:
-            self._hold_less(address, None)
-
-    def retire(self, address: Address, *, now: float) -> bool:
-        """Take an address out of the pool: at once, or when the last one who is expected there has come.
-
-        Nobody new is sent there in the meantime.
-
-        Returns:
-            Whether it is out.
-        """
-        if address.claims:
-            address.hold = math.inf  # it can not be reclaimed for somebody else
-        elif address.former is not None and self.last.get(address.former) is address:
-            del self.last[address.former]
-        for reservation in tuple(address.reservations.values()):
-            if reservation.claims:
-                self._hide(reservation)
-            else:
-                self._remove(reservation, now)
-        left = self.pool.leave(address)
-        self._credit_most = outcomes.credit_most(self.pool.size)
-        return left
-
-    def _hide(self, reservation: Reservation) -> None:
-        """Let no further claim find a reservation."""
-        target = reservation.service.target
-        if self.last.get(target) is reservation.address:
-            del self.last[target]
-        left = {group: one for group, one in self.expected.pop(target, {}).items() if one is not reservation}
-        if left:
-            self.expected[target] = left
-
-    def dismiss(self, address: Address, *, now: float) -> None:
-        """End the claims at an address; that nobody came is nobody's fault."""
-        for reservation in tuple(address.reservations.values()):
-            for claim in tuple(reservation.claims.values()):
-                self._void(claim, now)
-
-    def forget(self, targets: Collection[int], *, now: float) -> None:
-        """End the claims and reservations of these targets, which lead nowhere any more."""
-        pending = [
-            *(claim for expiry in self._expiries.values() for claim in expiry),
-            *(ride[2] for ride in self._riders),
-        ]
-        for claim in pending:
-            if claim.pending and claim.reservation.service.target in targets:
-                self._void(claim, now)
-        for reservation in [each for each in self._lingers if each.service.target in targets]:
-            self._linger_no_more(reservation, now)
-        for target in targets:
-            address = self.last.pop(target, None)
-            if address is not None and address.former == target:
-                address.former = None
-
-    def _void(self, claim: Claim, now: float) -> None:
+    def void(self, claim: Claim, now: float) -> None:
+        """End a claim; that nobody came is nobody's fault."""
         if not claim.courtesy:
             self.counters.voided += 1
             outcomes.voided(claim, now)
@@ -359,21 +330,29 @@ class Ledger:
         handed on, and the packet delivered to somebody else.
         """
         seen = now - self.dead.unseen(now=now)
-        for expiry in self._expiries.values():
-            while expiry and (not expiry[0].pending or expiry[0].deadline <= seen):
-                self._lapse(expiry.popleft(), now)
-        while self._riders and (not self._riders[0][2].pending or self._riders[0][0] <= seen):
-            self._lapse(heapq.heappop(self._riders)[2], now)
+        for claim in self.deadlines.over(seen):
+            self._finish(claim, now)
         linger = self.linger()
-        while (longest := next(iter(self._lingers), None)) is not None and _end_of(longest, linger) <= now:
-            self._linger_no_more(longest, now)
+        while (longest := next(iter(self.lingers), None)) is not None and _end_of(longest, linger) <= now:
+            self.linger_no_more(longest, now)
         if self.dead.watching and self.pool.load < ROOM:
             self.dead.rest()
 
-    def _linger_no_more(self, reservation: Reservation, now: float) -> None:
+    def _finish(self, claim: Claim, now: float) -> None:
+        """The time of a claim is over: if it is pending nobody came, and if it is doubted it is to be judged."""
+        if claim.pending:
+            self._lapse(claim, now)
+        elif claim.doubt is not None and not claim.doubt.counted:
+            self.candidates.ask(claim.reservation, now, at_once=True)
+            claim.doubt.unclear |= claim.created < self._outage.excused_until
+            outcomes.judge(claim, claim.doubt, self.credit_most, now)
+            claim.doubt = None
+
+    def linger_no_more(self, reservation: Reservation, now: float) -> None:
+        """Forget a lingering reservation; its address is free when it was the last there."""
         address, target = reservation.address, reservation.service.target
         was_last = self.last.get(target) is address
-        self._remove(reservation, now)
+        self.remove(reservation, now)
         if not address.reservations:
             self.pool.free(address)
             if was_last:
@@ -388,11 +367,10 @@ class Ledger:
 
     def next_end(self, *, now: float) -> float | None:
         """When something ends next, in monotonic seconds, or None; `expire` was called just before."""
-        unseen = self.dead.unseen(now=now)
-        times = [expiry[0].deadline + unseen for expiry in self._expiries.values() if expiry]
-        times += [self._riders[0][0] + unseen] if self._riders else []
-        times += [_end_of(next(iter(self._lingers)), self.linger())] if self._lingers else []
-        return min(times) if times else None
+        first = self.deadlines.first()
+        times = [] if first is None else [first + self.dead.unseen(now=now)]
+        times += [_end_of(next(iter(self.lingers)), self.linger())] if self.lingers else []
+        return min(times, default=None)
 
 
 def _end_of(reservation: Reservation, linger: float) -> float:

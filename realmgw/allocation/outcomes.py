@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from realmgw.allocation.candidates import Doubt
     from realmgw.allocation.group import Group
     from realmgw.allocation.state import Claim
 
@@ -65,24 +66,53 @@ def used(claim: Claim, most: int, now: float) -> None:
         most: How many such claims at most speak for the group.
         now: The present, in monotonic seconds.
     """
-    group = claim.group
-    if now >= group.learns_at:
+    if now >= claim.group.learns_at:
         learn(claim, now)
+    apart = is_apart(claim)
+    _praise(claim, apart=apart, most=most, now=now)
+    if not apart:
+        claim.reservation.doubtful = now
+
+
+def _praise(claim: Claim, *, apart: bool, most: int, now: float) -> None:
+    """Its client has come: whose merit that is."""
+    group = claim.group
     reputation, client = group.reputation, claim.client
     if client is not None:
-        client.used(group, apart=is_apart(claim), now=now)
+        client.used(group, apart=apart, now=now)
         return
     if now >= reputation.until:
         reputation.advance(now)
     if claim.bare and group.credit < most:
         group.credit += 1
-    if claim.reservation.shares is None:
+    if apart:
         reputation.ok += 1
     else:
         reputation.neutral += 1
-        claim.reservation.doubtful = now
     if now >= reputation.until:
         group.counted(now)
+
+
+def judge(claim: Claim, doubt: Doubt, most: int, now: float) -> None:
+    """Count what became of a claim that was used while the gateway was alarmed, now that its time is over.
+
+    Args:
+        claim: It.
+        doubt: What was found out: answered is merit, unanswered is as if nobody had come, and in between is neutral.
+        most: As for `used`.
+        now: The present, in monotonic seconds.
+    """
+    group = claim.group
+    if doubt.came is not None and doubt.alone and now >= group.learns_at:
+        group.arrived(doubt.came - claim.created)
+        if not group.inexperienced:
+            group.learns_at = now + LESSON
+    if doubt.came is None and doubt.unclear:
+        voided(claim, now)
+    elif doubt.came is None:
+        _blame(claim, told=doubt.apart, now=now)
+    else:
+        _praise(claim, apart=doubt.apart, most=most, now=now)
 
 
 def is_apart(claim: Claim) -> bool:
@@ -105,8 +135,12 @@ def lapsed(claim: Claim, now: float) -> None:
         claim: It.
         now: The present, in monotonic seconds.
     """
+    _blame(claim, told=is_told(claim), now=now)
+
+
+def _blame(claim: Claim, *, told: bool, now: float) -> None:
+    """Its client has not come: whose fault that is."""
     group = claim.group
-    told = is_told(claim)
     if claim.client is not None:
         claim.client.lapsed(group, apart=told, now=now)
         return

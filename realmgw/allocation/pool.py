@@ -84,6 +84,11 @@ class Pool:
         self._free[address] = None
 
     @property
+    def lingering(self) -> Iterable[Address]:
+        """The LINGERING addresses, those that linger longest first."""
+        return self._lingering
+
+    @property
     def available(self) -> bool:
         """Whether an address can be had at which nobody is expected."""
         return bool(self._free or self._lingering)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.group import Group
     from realmgw.allocation.state import Reservation
     from realmgw.allocation.waiting import Waiter, WaitingQueue
-    from realmgw.subscribers.model import Host, Service
+    from realmgw.subscribers.model import Service
 
 
 class Serving:
@@ -35,30 +35,29 @@ class Serving:
         if not ledger.pool.available and not ledger.dead.due(now=now):
             return
         while (first := queue.first(now=now)) is not None:
-            service, reservation, room = first.service, None, 0
-            if self._room(service.host):
+            service = first.service
+            if not ledger.places.has_room(service.host):
+                self._refuse(queue.leave(service.target), Reason.HOST_LIMIT)
+            elif not self._room():
+                self._refuse(queue.leave(service.target), Reason.CLAIM_LIMIT)
+            else:
                 reservation = self._vacancy(service, first.group, now)
                 if reservation is None:
                     return
-                room = self._room(service.host)  # claims of its own may just have been reclaimed
-            waiters = queue.leave(service.target)
-            if reservation is not None:
+                room = self._room()  # claims may just have been reclaimed
+                waiters = queue.leave(service.target)
                 self._lend(reservation, waiters[:room], now)
-            for waiter in waiters[room:]:
-                waiter.deliver(self._refuse(service.host))
+                self._refuse(waiters[room:], Reason.CLAIM_LIMIT)
 
-    def _room(self, host: Host) -> int:
-        """How many more claims a host may have, and all of them together."""
-        own = host.max_claims - self._ledger.pending.get(host.index, 0)
-        policy = self._askers.load
-        room = own if policy is None else min(own, policy.room(self._ledger.counters.pending))
-        return max(0, int(room))
+    def _room(self) -> int:
+        """How many more claims there may be of those who wait, for all hosts together."""
+        policy, waiting = self._askers.load, self._queue.size
+        return waiting if policy is None else max(0, int(min(waiting, policy.room(self._ledger.counters.pending))))
 
-    def _refuse(self, host: Host) -> Reason:
-        is_full = self._ledger.pending.get(host.index, 0) >= host.max_claims
-        reason = Reason.HOST_LIMIT if is_full else Reason.CLAIM_LIMIT
-        self._ledger.counters.refused[reason] += 1
-        return reason
+    def _refuse(self, waiters: list[Waiter], reason: Reason) -> None:
+        for waiter in waiters:
+            self._ledger.counters.refused[reason] += 1
+            waiter.deliver(reason)
 
     def _vacancy(self, service: Service, group: Group, now: float) -> Reservation | None:
         """Where the host was last, if nobody is expected there, else what is to be had."""

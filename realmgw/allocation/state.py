@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
+    from realmgw.allocation.candidates import Crowd, Doubt, Flow
     from realmgw.allocation.group import Group
     from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
@@ -82,9 +83,18 @@ class Claim:
     """Its query has waited, and a resolver may have kept other clients with that question waiting for the answer."""
     courtesy: bool = False
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
+    user: tuple[Flow, float] | None = None
+    """The flow that used it, and when (monotonic seconds)."""
+    doubt: Doubt | None = None
+    """It was used while the gateway was alarmed, and it is to be found out whether by its client."""
     bare: bool = False
     """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
     it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to be done any more when its time is over."""
+        return not self.pending and (self.doubt is None or self.doubt.counted)
 
 
 @attrs.define(eq=False)
@@ -104,12 +114,15 @@ class Reservation:
     """When a claim was last used here that may have been another group's."""
     claims: dict[Hashable, Claim] = attrs.field(factory=dict)
     """The pending ones by question, oldest first."""
-    bound: int = 0
-    """How many of them are bound to a network."""
-    sources: dict[bytes, float] = attrs.field(factory=dict)
-    """Packed addresses admitted here, and when last (monotonic seconds)."""
+    bound: dict[Hashable, Claim] = attrs.field(factory=dict)
+    """Those of them that are bound to a network."""
+    sources: dict[bytes, tuple[float, Flow]] = attrs.field(factory=dict)
+    """Packed addresses admitted here: since when they have the right to come again (monotonic seconds), and a flow of
+    theirs."""
     used: list[Claim] | None = None
-    """The used claims that may still have something to spare, oldest first."""
+    """The used claims that may still have something to spare, or are doubted, oldest first."""
+    crowd: Crowd | None = None
+    """Those who came without a claim of their own, if any did."""
     since: float | None = None
     """When it began to linger; None while claims are pending."""
 
@@ -128,6 +141,8 @@ class Address:
     """How many are pending at all its reservations."""
     hold: float = 0.0
     """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
+    doubt: float = 0.0
+    """Until when a client of a claim that a stranger may have used is waited for."""
     standing: float = 0.0
     """The best standing of those who have made claims since it began to wait."""
     former: int | None = None
@@ -136,6 +151,8 @@ class Address:
     """The target of the last reservation that ended here; 0: none yet."""
     gone_until: float = 0.0
     """Until when a packet for that service may be one that came late."""
+    gone: Reservation | None = None
+    """That reservation, for as long."""
 
 
 def overlap(one: int, other: int) -> bool:

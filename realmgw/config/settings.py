@@ -216,8 +216,11 @@ class Allocation:
 
     share_load: float = 0.5
     """Load (waiting addresses / pool size) from which claims of different resolver groups may share an address."""
-    claim_sources: int = 2
-    """How many different senders one claim may let in until its deadline; 1 = strict."""
+    claim_sources: int = 0
+    """How many different senders one claim may let in until its deadline; 1 = strict, 0 = as many as `candidate_rate`
+    lets in."""
+    candidate_rate: int = 2000
+    """How many senders without a claim of their own may come within a second to a service for which one was used."""
     company: float = 0.03  # seconds
     """For so long after the client of a query that has waited came, others who wait do not get its address: a resolver
     asks once for all of its clients that ask meanwhile."""

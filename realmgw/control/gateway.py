@@ -13,7 +13,7 @@ import attrs
 from realmgw import __version__, config
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Challenge
-from realmgw.allocation.explain import Explanation, dotted
+from realmgw.allocation.explain import Explanation, dotted, explain_admit, explain_ask
 from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, State
 from realmgw.config.settings import Network
@@ -226,9 +226,9 @@ class Gateway:
         host = register.directory.hosts[index] if index is not None else service.host if service else None
         assert host is not None
         services = [_service(each) for each in register.services_of(host.name)]
-        pending = self._insight.allocator.ledger.pending.get(host.index, 0)
+        held = len(self._insight.allocator.ledger.places.of(host))
         return {**_brief(host), "source": register.source_of(host.name), "max_claims": host.max_claims,
-                "groups": list(host.groups), "claims_pending": pending, "services": services}  # fmt: skip
+                "groups": list(host.groups), "places_held": held, "services": services}  # fmt: skip
 
     def pool(self) -> Value:
         """The pool by prefix and by state."""
@@ -262,7 +262,7 @@ class Gateway:
         named = None if network is None else self._named(address, network)
         if network is not None:
             steps.append(f"its client {network} is {_CLIENT[named is not None]}")
-        asked = self._insight.allocator.explain_ask(found.service, address, now=now, client=named)
+        asked = explain_ask(self._insight.allocator, found.service, address, now=now, client=named)
         answer = None if asked.address is None else dotted(asked.address)
         return {"steps": [*steps, *asked.steps], "answer": answer, "challenge": challenge, **_reason(asked)}
 
@@ -286,7 +286,7 @@ class Gateway:
             number(source_port, "source_port", 65535),
             number(port, "port", 65535),
         )
-        asked = self._insight.allocator.explain_admit(flow, now=self._insight.monotonic())
+        asked = explain_admit(self._insight.allocator, flow, now=self._insight.monotonic())
         host = self._insight.running.register.directory.hosts.get(asked.host)
         return {"steps": list(asked.steps), "host": host and _brief(host), **_reason(asked)}
 

@@ -180,7 +180,7 @@ def subscribers(answer: Answer) -> Iterator[str]:
 def subscriber(answer: Answer) -> Iterator[str]:
     """A host."""
     yield f"{answer['name']} {answer['address']}, index {answer['index']}, from {answer['source']}"
-    yield f"claims pending: {answer['claims_pending']} of at most {answer['max_claims']}"
+    yield f"clients are expected at {answer['places_held']} places, of at most {answer['max_claims']}"
     if answer["groups"]:
         yield f"groups: {', '.join(answer['groups'])}"
     rows = [[row["name"], _any(row["protocol"]), _any(row["port"])] for row in answer["services"]]

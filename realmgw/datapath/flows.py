@@ -21,11 +21,17 @@ from realmgw.errors import RealmGatewayError
 _KIND = struct.Struct("=4xH")  # of the first message
 _NEW, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
 _TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
-_TUPLE_IP = 1
+_STATUS, _PROTOCOL_INFO = 3, 4
+_TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
 _IP_SRC = {4: 1, 16: 3}
-_IPV4_DST = 2
+_IP_DST = {4: 2, 16: 4}
+_PROTOCOL_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
 AF_INET = 2
 _FAMILY = {4: AF_INET, 16: 10}
+_INFO_TCP, _TCP_STATE, _TCP_CLOSE = 1, 1, 8
+# linux/netfilter/nf_conntrack_common.h
+_SEEN_REPLY, _ASSURED = 1 << 1, 1 << 2
+_TCP, _SCTP = 6, 132
 ENOENT = 2
 """The flow ended by itself meanwhile."""
 
@@ -57,6 +63,69 @@ def listing(sequence: int, family: int) -> bytes:
     return _message(_GET, netlink.REQUEST | netlink.DUMP, sequence, family, b"")
 
 
+def question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, dport: int) -> bytes:
+    """The message that asks for one flow, by the tuple of its first packet.
+
+    Args:
+        sequence: What the answer shall carry.
+        src: Packed address of the sender.
+        dst: Packed address that he sent to, before translation.
+        protocol: One with ports.
+        sport: Source port.
+        dport: Destination port.
+    """
+    addresses = netlink.attribute(_IP_SRC[len(src)], src) + netlink.attribute(_IP_DST[len(dst)], dst)
+    ports = (
+        netlink.attribute(_PROTOCOL_NUMBER, bytes((protocol,)))
+        + netlink.attribute(_SOURCE_PORT, sport.to_bytes(2, "big"))
+        + netlink.attribute(_DESTINATION_PORT, dport.to_bytes(2, "big"))
+    )
+    body = netlink.attribute(_TUPLE_IP | netlink.NESTED, addresses) + netlink.attribute(
+        _TUPLE_PROTOCOL | netlink.NESTED, ports
+    )
+    return _message(
+        _GET, netlink.REQUEST, sequence, _FAMILY[len(src)], netlink.attribute(_TUPLE_ORIG | netlink.NESTED, body)
+    )
+
+
+def is_answered(received: bytes, sequence: int, protocol: int) -> bool | None:
+    """What the answer to a question says of the flow.
+
+    Args:
+        received: One or more whole netlink messages.
+        sequence: That of the question.
+        protocol: That of the flow.
+
+    Returns:
+        True if the handshake of TCP or SCTP came to its end (an assured entry), or of another protocol anything was
+        replied. False if a handshake did not, or there is no such flow. None where that says nothing: a connection
+        that was reset, a protocol that need not be replied to.
+
+    Raises:
+        RealmGatewayError: The answer to this question is not there, or the kernel refused.
+    """
+    for each in netlink.messages(received):
+        if each.sequence != sequence:
+            continue
+        if each.kind == netlink.ERROR:
+            error = netlink.error_of(each.body)
+            if error != ENOENT:
+                raise RealmGatewayError(f"netlink: the kernel refused to look for a flow (error {error})")
+            return False if protocol in (_TCP, _SCTP) else None
+        return _says_answered(dict(netlink.attributes(each.body[4:])), protocol)
+    raise RealmGatewayError("netlink: a question about a flow was not answered")
+
+
+def _says_answered(fields: dict[int, bytes], protocol: int) -> bool | None:
+    status = int.from_bytes(fields.get(_STATUS, b""), "big")
+    if protocol not in (_TCP, _SCTP):
+        return True if status & _SEEN_REPLY else None
+    if status & _ASSURED:
+        return True
+    info = dict(netlink.attributes(dict(netlink.attributes(fields.get(_PROTOCOL_INFO, b""))).get(_INFO_TCP, b"")))
+    return None if info.get(_TCP_STATE, b"\0")[0] == _TCP_CLOSE else False
+
+
 def families(addresses: Iterable[bytes]) -> frozenset[int]:
     """The families (AF_INET, AF_INET6) that packed addresses are of."""
     return frozenset(_FAMILY[len(address)] for address in addresses)
@@ -73,7 +142,7 @@ def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
 
 def destinations(networks: Iterable[IPv4Network]) -> re.Pattern[bytes]:
     """What is found in a listing where an address of these prefixes is the destination of a tuple."""
-    head = re.escape(netlink.attribute(_IPV4_DST, bytes(4))[:4])
+    head = re.escape(netlink.attribute(_IP_DST[4], bytes(4))[:4])
     return re.compile(b"|".join(head + _within(network) for network in networks), re.DOTALL)
 
 

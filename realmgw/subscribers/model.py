@@ -44,7 +44,7 @@ class Host:
     address: bytes
     """Its private address, packed."""
     max_claims: int
-    """How many claims (queries whose client has not come yet) may be pending on it at once; CIRCULARPOOL `max`."""
+    """At how many addresses, or shares of one, its clients may be expected at once; CIRCULARPOOL `max`."""
     groups: tuple[str, ...] = ()
     """Names of the subscriber groups that it belongs to."""
     identity: Identity = NO_MORE

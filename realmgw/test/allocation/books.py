@@ -7,6 +7,7 @@ from hypothesis.stateful import invariant
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.ledger import KEY
 from realmgw.allocation.state import State, overlap
+from realmgw.test.allocation.naive import HOSTS
 
 
 class Books:
@@ -18,7 +19,7 @@ class Books:
     @invariant()
     def the_addresses_books_are_right(self) -> None:
         """States, counts and holds follow from what stands at each address, and nothing overlaps there."""
-        pool, linger = self.allocator.pool, self.allocator._ledger._lingers
+        pool, linger = self.allocator.pool, self.allocator._ledger.lingers
         for address in pool.addresses.values():
             standing = list(address.reservations.values())
             claims = [claim for one in standing for claim in one.claims.values()]
@@ -28,7 +29,7 @@ class Books:
                 assert address.hold == max(claim.dead for claim in claims), "held too long or too short"
             for number, one in enumerate(standing):
                 assert (one.since is not None) == (not one.claims) == (one in linger)
-                assert one.bound == sum(claim.network is not None for claim in one.claims.values())
+                assert list(one.bound.values()) == [each for each in one.claims.values() if each.network is not None]
                 for other in standing[:number]:
                     assert not overlap(one.service.target & KEY, other.service.target & KEY)
         counts = pool.counts()
@@ -57,7 +58,10 @@ class Books:
     def claims_and_reputations_add_up(self) -> None:
         """As many claims are pending as the counters say, and every reputation lies within 0 and 1."""
         allocator = self.allocator
-        assert allocator.counters.pending == sum(allocator.ledger.pending.values())
+        held = [one for host in HOSTS for one in allocator.ledger.places.of(host)]
+        assert len(held) == len(allocator.ledger.places)
+        assert all(one.claims for one in held), "held for nobody"
+        assert allocator.counters.pending == sum(len(one.claims) for one in held)
         for group in allocator.groups:
             assert 0.0 <= group.reputation.current() <= 1.0
             assert 0.0 <= group.standing <= 1.0

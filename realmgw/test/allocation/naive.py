@@ -65,6 +65,7 @@ class Expected:
     stands: bool = True
     waited: bool = False
     courtesy: bool = False
+    doubted: bool = False
 
     @property
     def pending(self) -> bool:
@@ -128,13 +129,17 @@ class Knowledge:
         """The claims that are expected on a host."""
         return [claim for claim in self.claims if claim.pending and claim.service.host is host]
 
+    def places_of(self, host: Host) -> set[tuple[bytes, int]]:
+        """Where clients of a host are expected: addresses, and what for."""
+        return {(claim.address, claim.service.target) for claim in self.pending_on(host)}
+
     def held_until(self, address: bytes) -> float | None:
         """Until when the model knows somebody to be expected at an address."""
         return max((claim.guard for claim in self.claims if claim.pending and claim.address == address), default=None)
 
     def is_exhausted(self) -> bool:
         """Whether somebody is expected at every address."""
-        held = {claim.address for claim in self.claims if claim.pending and claim.guard > self.now}
+        held = {claim.address for claim in self.claims if claim.guard > self.now and (claim.pending or claim.doubted)}
         return len(held) == self.size
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 from itertools import count
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.candidates import Answered
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.group import Group
 from realmgw.allocation.load import Best, Kind, LoadPolicy
@@ -55,9 +56,12 @@ class Scene:
         told: What was delivered to waiting questions, in order: the question, and the address or reason.
     """
 
-    def __init__(self, addresses: int = 4, *, policy: Policy | None = None, **settings: float) -> None:
+    def __init__(
+        self, addresses: int = 4, *, policy: Policy | None = None, answered: Answered | None = None, **settings: float
+    ) -> None:
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(1, addresses + 1)]
-        self.allocator = Allocator(Allocation(**settings), networks, now=0.0, policy=policy)  # type: ignore[arg-type]
+        allocation = Allocation(**settings)  # type: ignore[arg-type]
+        self.allocator = Allocator(allocation, networks, now=0.0, policy=policy, answered=answered)
         self.counters = self.allocator.counters
         self.told: list[tuple[Hashable, bytes | Reason]] = []
         self._questions = count(1)

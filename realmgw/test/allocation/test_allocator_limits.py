@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.ledger import MOST_CLAIMS
 from realmgw.allocation.load import Kind
 from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
+    CLIENT,
     OTHER,
     RESOLVER,
     STRAY,
@@ -26,14 +28,43 @@ class LimitTests(SynchronousTestCase):
     """The most claims that a host may have, and the load policy."""
 
     def test_a_host_has_a_limit(self) -> None:
-        """A host with as many pending claims as it may have is refused, whatever the pool; others are not."""
+        """A host whose clients are expected at as many places as may be gets no further one; others do."""
         scene = Scene()
-        limited = service(1, max_claims=2)
-        for resolver in (RESOLVER, OTHER):
-            scene.get(limited, resolver, now=0.0)
-        self.assertIs(scene.ask(limited, THIRD, now=0.1), Reason.HOST_LIMIT)
+        one, two, three = (service(1, TCP, port, max_claims=2) for port in (80, 25, 22))
+        for asked in (one, two):
+            scene.get(asked, now=0.0)
+        self.assertIs(scene.ask(three, THIRD, now=0.1), Reason.HOST_LIMIT)
         scene.get(TWO, now=0.1)
         self.assertEqual(scene.counters.refused[Reason.HOST_LIMIT], 1)
+
+    def test_who_finds_the_host_at_a_place_joins(self) -> None:
+        """Claims cost nothing: no asker can use up what others need, whatever his own share of the pool."""
+        scene = Scene(16)
+        limited = service(1, max_claims=2)
+        places = {scene.get(limited, f"203.0.113.{number}", now=0.0) for number in range(1, 200)}
+        self.assertEqual(len(places), 2)
+        self.assertEqual(scene.counters.refused[Reason.HOST_LIMIT], 0)
+
+    def test_the_claims_of_one_asker_at_a_place_are_bounded(self) -> None:
+        """Whoever asks without end displaces his own oldest claims, and nobody else's."""
+        scene = Scene(1)
+        address = scene.get(ONE, OTHER, now=0.0)
+        for number in range(1000):
+            self.assertEqual(scene.get(ONE, now=number * 0.001), address)
+        self.assertLessEqual(scene.counters.pending, 2 * MOST_CLAIMS)
+        self.assertEqual(scene.come(address, CLIENT, now=1.0), 1)
+        self.assertLess(scene.allocator.groups.of(RESOLVER).reputation.value(1.0), 0.2)
+
+    def test_a_better_standing_has_room_made(self) -> None:
+        """Who is known for clients that do not come makes room at a host that is at its limit."""
+        scene = Scene()
+        scene.allocator.groups.set(OTHER, 0.05, now=0.0)
+        scene.allocator.groups.of(OTHER).weigh(0.0)
+        web, mail = service(1, TCP, 80, max_claims=1), service(1, TCP, 25, max_claims=1)
+        scene.get(web, OTHER, now=0.0)
+        self.assertIs(scene.ask(mail, OTHER, now=0.1), Reason.HOST_LIMIT)
+        scene.get(mail, RESOLVER, now=0.1)
+        self.assertEqual((scene.counters.displaced, scene.counters.lapsed), (1, 1))
 
     def test_the_limit_is_for_all_services_of_a_host(self) -> None:
         """Claims on one service of a host count for its other ones."""
@@ -117,8 +148,9 @@ class TimeTests(SynchronousTestCase):
         scene.allocator.expire(now=80.0)
         ledger = scene.allocator._ledger
         self.assertEqual(scene.allocator.pool.counts(), {State.FREE: 8, State.WAITING: 0, State.LINGERING: 0})
-        self.assertEqual((ledger.expected, ledger.pending, ledger._riders, len(ledger._lingers)), ({}, {}, [], 0))
-        self.assertFalse(any(ledger._expiries.values()))
+        self.assertEqual(
+            (ledger.expected, len(ledger.places), len(ledger.deadlines), len(ledger.lingers)), ({}, 0, 0, 0)
+        )
         self.assertLessEqual(len(ledger.last), 8)
         self.assertLessEqual(len(scene.allocator.groups), 16)
         self.assertFalse(ledger.dead.watching)
@@ -131,9 +163,9 @@ class TimeTests(SynchronousTestCase):
             if number % 50 == 0:
                 scene.allocator.expire(now=0.001 * number)
         ledger = scene.allocator._ledger
-        pending = sum(ledger.pending.values())
-        self.assertLessEqual(pending, 5 * 100)  # what the hosts' limits allow
-        self.assertLessEqual(sum(map(len, ledger._expiries.values())) + len(ledger._riders), 2 * 2000)
+        pending = scene.counters.pending
+        self.assertLessEqual(pending, 2000)  # of two seconds
+        self.assertLessEqual(len(ledger.deadlines), 2 * 2000)
         self.assertLessEqual(len(ledger.dead._holds or ()) + len(ledger.dead._dead), 2 * (2 * 4 + 64))
         self.assertLessEqual(sum(map(len, ledger.expected.values())), pending)
         self.assertLessEqual(len(scene.allocator.groups), 64)

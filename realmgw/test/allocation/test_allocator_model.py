@@ -51,18 +51,22 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
     @initialize(
         size=st.integers(1, 4),
         share=st.sampled_from((Allocation().share_load, 0.0, 1.1)),
-        sources=st.sampled_from((Allocation().claim_sources, 1, 3)),
+        sources=st.sampled_from((Allocation().claim_sources, 1, 2, 3)),
         company=st.sampled_from((Allocation().company, 0.0)),
         policy=st.sampled_from(POLICIES[1:]),
+        asks=st.booleans(),
     )
-    def start(self, size: int, share: float, sources: int, company: float, policy: Policy) -> None:
+    def start(self, size: int, share: float, sources: int, company: float, policy: Policy, asks: bool) -> None:
         """An allocator as the product has it, or with other settings, and a model that knows nothing yet."""
         self.settings = Allocation(
             linger=LINGER, share_load=share, claim_sources=sources, company=company, max_waiting=4, max_groups=64
         )
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(size)]
         self.now, self.size = 100.0, size
-        self.allocator = Allocator(self.settings, networks, now=self.now, policy=policy)
+        self.said: dict[bytes, bool | None] = {}
+        answered = (lambda flow: self.said.get(flow[0], False)) if asks else None
+        self.allocator = Allocator(self.settings, networks, now=self.now, policy=policy, answered=answered)
+        self.displaced = 0
         self.claims: list[Expected] = []
         self.clients = {network: Requestor(network, network) for network in NETWORKS if network is not None}
         self.admitted: list[Admitted] = []
@@ -92,7 +96,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         if isinstance(answer, bytes):
             self.note_answer(answer, asked, resolver, asking, network)
         elif answer is Reason.HOST_LIMIT:
-            assert len(self.pending_on(asked.host)) >= asked.host.max_claims, "refused below the limit"
+            assert len(self.places_of(asked.host)) >= asked.host.max_claims, "refused below the limit"
         elif answer is Reason.CLAIM_LIMIT:
             assert self.allocator.counters.pending >= self.most_claims, "refused below the limit for all"
         elif answer is Reason.POLICY:
@@ -173,6 +177,11 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
             self.expire()
             assert self.next_is_later(), "announced without need"
 
+    @rule(source=st.sampled_from(SOURCES), said=st.sampled_from((True, False, None)))
+    def reply(self, source: bytes, said: bool | None) -> None:
+        """Conntrack says something else of a sender's flows: that they are answered, or no more, or nothing."""
+        self.said[source] = said
+
     @rule(resolver=st.sampled_from(RESOLVERS), delay=st.sampled_from((0.001, 0.3)))
     def learn(self, resolver: str, delay: float) -> None:
         """A group gets experience."""
@@ -237,8 +246,10 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         for claim in used[:1]:
             loose, service = claim.service.loose_packet, claim.service
             kept = [one for one in self.claims if isinstance(one.question, Claim) and one.made == self.now]
+            claim.doubted = True  # where somebody can be asked
             if not claim.courtesy:
-                claim.spare = 1 << 20 if loose < 0 else self.settings.claim_sources - 1 + loose
+                sources = self.settings.claim_sources
+                claim.spare = 1 << 20 if loose < 0 or not sources else sources - 1 + loose
             if any(one.address == address and self.before(one).question == claim.question for one in kept):
                 claim.spare = 0
         self.admitted.append(Admitted(address, service, source, flow, self.now))
@@ -269,12 +280,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
                     real[address.packed, reservation.service.target, claim.question] += 1
         known = Counter((one.address, one.service.target, one.question) for one in self.claims if one.pending)
         assert real == known, (real, known)
-        assert ledger.pending == dict(Counter(one.service.host.index for one in self.claims if one.pending)), (
-            "claims by host"
-        )
-        listed = [claim for expiry in ledger._expiries.values() for claim in expiry] + [
-            one[2] for one in ledger._riders
-        ]
+        listed = list(ledger.deadlines)
         assert sum(claim.pending for claim in listed) == known.total(), "claims without an end"
 
     @invariant()
@@ -285,7 +291,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         assert standing <= max(self.most_claims, self.most_before), "more claims than there may be"
         self.most_before = min(self.most_before, standing)
         for host in HOSTS:
-            assert len(self.pending_on(host)) <= host.max_claims
+            assert len(self.places_of(host)) <= host.max_claims
 
     @invariant()
     def who_waits_is_known(self) -> None:
@@ -304,9 +310,8 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         self.expire()
         ledger = self.allocator._ledger
         assert self.allocator.pool.counts()[State.FREE] == self.size
-        assert not any((self.queue, ledger.expected, ledger.pending, ledger._riders, ledger._lingers))
-        assert not any((self.allocator._arrivals._young, self.allocator._arrivals._old))
-        assert not any(ledger._expiries.values())
+        assert not any((self.queue, ledger.expected, len(ledger.places), len(ledger.deadlines), ledger.lingers))
+        assert not any((self.allocator.arrivals._young, self.allocator.arrivals._old))
         assert not ledger.dead.watching
         assert len(ledger.last) <= self.size
 

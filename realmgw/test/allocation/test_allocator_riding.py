@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.state import State
@@ -99,12 +101,12 @@ class WaitTests(SynchronousTestCase):
         self.assertEqual((scene.allocator.waiting, scene.counters.refused[Reason.QUEUE_FULL]), (2, 1))
 
     def test_a_hosts_limit_holds_for_those_who_wait(self) -> None:
-        """Of those who wait for one host, as many are served as it may have claims; the others are refused."""
-        limited = service(2, max_claims=2)
+        """All who wait for one host are told the one place that it holds then."""
+        limited = service(2, max_claims=1)
         for question in range(3):
             self.scene.wait(limited, question=question, now=0.1)
         self.scene.come(self.address, now=0.2)
-        self.assertEqual(self.scene.told, [(0, self.address), (1, self.address), (2, Reason.HOST_LIMIT)])
+        self.assertEqual(self.scene.told, [(question, self.address) for question in range(3)])
 
     def test_a_host_without_room_takes_no_address(self) -> None:
         """Who waits for a host that is at its limit by now is refused, and the address goes to the next one."""
@@ -233,9 +235,9 @@ class RideTests(SynchronousTestCase):
 class CompanyTests(SynchronousTestCase):
     """Clients of a resolver that asked once for several of them, while others wait."""
 
-    def crowded(self, **settings: float) -> tuple[Scene, bytes]:
+    def crowded(self, **settings: Any) -> tuple[Scene, bytes]:
         """One address, whose client is there; two queries wait, and the first of them is served at 0.1."""
-        scene = Scene(1, policy=None, **settings)
+        scene = Scene(1, **settings)
         scene.learn_patience(OTHER, 0.02)
         address = scene.get(ONE, now=0.0)
         for number, asked in enumerate((TWO, THREE)):
@@ -245,8 +247,8 @@ class CompanyTests(SynchronousTestCase):
         return scene, address
 
     def test_the_address_is_kept_for_a_second_client(self) -> None:
-        """He comes a moment after the first, and reaches the same host; then it passes on at once."""
-        scene, address = self.crowded()
+        """He comes a moment after the first, and reaches the same host; if none is to come it passes on at once."""
+        scene, address = self.crowded(claim_sources=2)
         self.assertEqual(scene.come(address, CLIENT, now=0.11), TWO.host.index)
         self.assertEqual(len(scene.told), 1)
         self.assertEqual(scene.come(address, NEIGHBOUR, now=0.12), TWO.host.index)

@@ -7,7 +7,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.explain import dotted
+from realmgw.allocation.explain import dotted, explain_admit, explain_ask
 from realmgw.config.policy import Policy
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import OTHER, RESOLVER, TCP, UDP, Scene, pool_address, service
@@ -17,6 +17,7 @@ SERVICES = [
     *(service(index, TCP, 80, loose_packet=index) for index in (5, 6)),
     service(7, UDP, 53),
     service(8, TCP, max_claims=1),
+    service(8, UDP, max_claims=1),
 ]
 SOURCES = [bytes((198, 51, 100, last)) for last in range(1, 5)]
 
@@ -53,7 +54,7 @@ class AgreementTests(SynchronousTestCase):
             scene, random, now = self.history(seed)
             dst, src, protocol, dport = self.packet(random)
             sport = random.randrange(1000, 1003)
-            said = scene.allocator.explain_admit((src, dst, protocol, sport, dport), now=now)
+            said = explain_admit(scene.allocator, (src, dst, protocol, sport, dport), now=now)
             done = scene.allocator.admit(src, dst, protocol, sport, dport, now=now)
             self.assertEqual(said.host or -(said.reason or 0), done, f"seed {seed}: {said.steps}")
             outcomes.add(done)
@@ -66,7 +67,7 @@ class AgreementTests(SynchronousTestCase):
         for seed in range(400):
             scene, random, now = self.history(seed)
             asked, resolver = random.choice(SERVICES), random.choice((RESOLVER, OTHER))
-            said = scene.allocator.explain_ask(asked, resolver, now=now)
+            said = explain_ask(scene.allocator, asked, resolver, now=now)
             done = scene.ask(asked, resolver, now=now)
             if said.address is None and said.reason is None:
                 self.assertIsInstance(done, bytes, f"seed {seed}: {said.steps}")
@@ -84,7 +85,7 @@ class AgreementTests(SynchronousTestCase):
             for resolver in (RESOLVER, OTHER):
                 scene.allocator.groups.set(resolver, random.choice((0.0, 0.3, 0.9)), now=now)
             asked, resolver = random.choice(SERVICES), random.choice((RESOLVER, OTHER))
-            said = scene.allocator.explain_ask(asked, resolver, now=now)
+            said = explain_ask(scene.allocator, asked, resolver, now=now)
             done = scene.ask(asked, resolver, question="q", now=now)
             if done is Reason.EXHAUSTED:
                 done = scene.allocator.wait(asked, resolver, "q", print, tcp=False, now=now) or done
@@ -99,7 +100,7 @@ class AgreementTests(SynchronousTestCase):
         scene.allocator.groups.set(OTHER, 0.9, now=0.0)
         for index in (1, 2):
             scene.get(service(index), OTHER, now=0.0)
-        said = "\n".join(scene.allocator.explain_ask(service(3), RESOLVER, now=0.0).steps)
+        said = "\n".join(explain_ask(scene.allocator, service(3), RESOLVER, now=0.0).steps)
         for part in (
             "resolver group 203.0.113.1: unproven",
             "0.45, of 0.45 for the last period and 0.45 for this one, which began with 0.45 and has 0 ok",
@@ -113,12 +114,12 @@ class AgreementTests(SynchronousTestCase):
     def test_changes_nothing(self) -> None:
         """Neither counters nor groups nor claims."""
         scene, random, now = self.history(7)
-        before = copy.deepcopy((scene.counters, len(scene.allocator.groups), scene.allocator.ledger.pending))
+        before = copy.deepcopy((scene.counters, len(scene.allocator.groups), len(scene.allocator.ledger.places)))
         for asked in SERVICES:
-            scene.allocator.explain_ask(asked, "203.0.113.77", now=now)
+            explain_ask(scene.allocator, asked, "203.0.113.77", now=now)
         dst, src, protocol, dport = self.packet(random)
-        scene.allocator.explain_admit((src, dst, protocol, 1, dport), now=now)
-        after = (scene.counters, len(scene.allocator.groups), scene.allocator.ledger.pending)
+        explain_admit(scene.allocator, (src, dst, protocol, 1, dport), now=now)
+        after = (scene.counters, len(scene.allocator.groups), len(scene.allocator.ledger.places))
         self.assertEqual(after, before)
 
     def test_addresses_are_written_for_humans(self) -> None:

@@ -53,12 +53,12 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual(scene.come(address, CLIENT, now=0.1), 1)
         self.assertEqual(scene.come(address, NEIGHBOUR, now=0.1), -Reason.NO_CLAIM)
 
-    def test_the_claims_of_a_host_are_counted_down_in_every_way(self) -> None:
+    def test_the_places_of_a_host_are_counted_down_in_every_way(self) -> None:
         """A host at its limit has room again when a claim was used, when one lapsed, and when one was reclaimed."""
-        scene, limited = Scene(1), service(1, max_claims=1)
+        scene, limited, other = Scene(1), service(1, max_claims=1), service(1, TCP, 80, max_claims=1)
         scene.visit(limited, now=0.0, after=0.1)
         scene.get(limited, now=0.2)
-        self.assertIs(scene.ask(limited, now=0.3), Reason.HOST_LIMIT)
+        self.assertIs(scene.ask(other, now=0.3), Reason.HOST_LIMIT)
         scene.allocator.expire(now=2.2)
         scene.get(limited, now=2.2)
         scene.get(TWO, now=2.8)  # takes the address

@@ -152,7 +152,8 @@ class BandTests(SynchronousTestCase):
             scene.wait(service(1), now=now + 0.006)
             for source in (CLIENT, STRAY, CLIENT):
                 scene.come(address, source, now=now + 0.01)
-            scene.allocator.expire(now=now + 30.0)
+            for later in (0.5, 30.0):
+                scene.allocator.expire(now=now + later)
             self.assertEqual(scene.counters.pending, 0)
         scene.allocator.extend([ip_network("192.0.2.64/28")], now=1200.0)
         given = [scene.ask(service(index), now=1200.0) for index in range(10, 20)]
@@ -295,6 +296,7 @@ class AllocationTests(SynchronousTestCase):
         self.assertEqual(scene.counters.pending, 2)
         scene.get(THREE, now=0.9)
         scene.allocator.forget({THREE.target}, now=1.0)
-        self.assertEqual(scene.counters.pending, sum(scene.allocator.ledger.pending.values()))
+        standing = (one for address in scene.allocator.pool.addresses.values() for one in address.reservations.values())
+        self.assertEqual(scene.counters.pending, sum(len(one.claims) for one in standing))
         scene.allocator.expire(now=5.0)
         self.assertEqual(scene.counters.pending, 0)

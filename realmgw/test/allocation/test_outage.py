@@ -6,6 +6,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.explain import explain_ask
 from realmgw.config.settings import Allocation, WhileDegraded
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, Scene, service
@@ -100,7 +101,7 @@ class OutageTests(SynchronousTestCase):
     def test_explain_says_so(self) -> None:
         """The same refusal, and where the reason is told."""
         self.degrade(degraded=True, now=0.0)
-        explained = self.allocator.explain_ask(ONE, RESOLVER, now=0.1)
+        explained = explain_ask(self.allocator, ONE, RESOLVER, now=0.1)
         self.assertEqual(explained.reason, Reason.DEGRADED)
         self.assertIn("realmgw status", explained.steps[-2])
 

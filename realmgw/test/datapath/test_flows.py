@@ -107,3 +107,45 @@ class DeletionTests(SynchronousTestCase):
         """0 is success."""
         received = b"".join(message(2, 0, struct.pack("=i", -error) + bytes(16)) for error in (0, flows.ENOENT))
         self.assertEqual(list(flows.acknowledgements(received)), [0, flows.ENOENT])
+
+
+def said(status: int, *, protocol: int = 6, tcp_state: int | None = None, sequence: int = 7) -> bytes:
+    """What the kernel says of one flow."""
+    body = struct.pack("!BBH", 2, 0, 0) + nested(1, tuple_of(CLIENT, POOL)) + attribute(3, struct.pack("!I", status))
+    if tcp_state is not None:
+        body += nested(4, nested(1, attribute(1, bytes((tcp_state,)))))
+    return message(1 << 8, sequence, body)
+
+
+class QuestionTests(SynchronousTestCase):
+    """Whether one flow was answered."""
+
+    def test_asks_by_the_tuple_of_the_first_packet(self) -> None:
+        """As the kernel writes it: addresses, protocol, ports in network order."""
+        asked = flows.question(7, CLIENT, POOL, 17, 1000, 53)
+        body = struct.pack("!BBH", 2, 0, 0) + nested(1, tuple_of(CLIENT, POOL))
+        self.assertEqual(asked, struct.pack("=IHHII", 16 + len(body), 0x101, 1, 7, 0) + body)
+
+    def test_a_handshake_is_answered_when_it_came_to_its_end(self) -> None:
+        """Not by what the host alone has said; and a reset says nothing."""
+        replied, assured, close = 1 << 1, 1 << 2, 8
+        self.assertIs(flows.is_answered(said(replied | assured, tcp_state=3), 7, 6), True)
+        self.assertIs(flows.is_answered(said(replied, tcp_state=2), 7, 6), False)
+        self.assertIs(flows.is_answered(said(replied), 7, 132), False)
+        self.assertIsNone(flows.is_answered(said(replied, tcp_state=close), 7, 6))
+
+    def test_another_flow_is_answered_by_any_reply(self) -> None:
+        """And need not be."""
+        self.assertIs(flows.is_answered(said(1 << 1), 7, 17), True)
+        self.assertIsNone(flows.is_answered(said(0), 7, 17))
+
+    def test_a_flow_that_is_not_there(self) -> None:
+        """Has not completed a handshake; of others that says nothing."""
+        gone = message(2, 7, struct.pack("=i", -flows.ENOENT))
+        self.assertIs(flows.is_answered(gone, 7, 6), False)
+        self.assertIsNone(flows.is_answered(gone, 7, 17))
+
+    def test_what_is_no_answer_is_an_error(self) -> None:
+        """A refusal, the answer to another question, and octets that are no message."""
+        for received in (message(2, 7, struct.pack("=i", -1)), said(6, sequence=8), b"", bytes(40), said(6)[:-3]):
+            self.assertRaises(RealmGatewayError, flows.is_answered, received, 7, 6)

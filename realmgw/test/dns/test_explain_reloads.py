@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.challenges import Challenge, Proof
+from realmgw.allocation.explain import explain_ask
 from realmgw.config import settings
 from realmgw.dns import names
 from realmgw.dns.challenger import Asking
@@ -113,7 +114,7 @@ def foretold(gateway: Gateway, step: Step, found: NameExplanation) -> set[object
         said = {Challenge.COOKIE: "BADCOOKIE", Challenge.TC: "TC", Challenge.CNAME: "CNAME"}[found.challenge]
         return {said, "TC"} if said == "CNAME" else {said}  # there may be too many aliases, or a name too long
     assert found.service is not None
-    why = gateway.allocator.explain_ask(found.service, step.resolver, now=gateway.now)
+    why = explain_ask(gateway.allocator, found.service, step.resolver, now=gateway.now)
     if why.address is not None:
         return {(".".join(map(str, why.address)),)}
     if why.reason is None:

@@ -31,6 +31,8 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, TestbedError, environment
 
 TCP, UDP = 6, 17
+CLAIM = 2.1  # seconds
+"""A claim is over by then."""
 STALL = 2.5  # seconds
 """Longer than a claim lives."""
 ONE_ADDRESS = "100.64.2.1"
@@ -160,7 +162,7 @@ class StrayTests(RealmTestCase):
 
     def test_refuses_on_the_link(self) -> None:
         """The same holds for the pool addresses of the WAN link."""
-        self.assert_refused(errno.ECONNREFUSED, 0, client.fetch(ON_LINK[1], source=self.stray))
+        self.assert_refused(errno.ECONNREFUSED, 0, client.fetch(ON_LINK[2], source=self.stray))
 
     def test_lets_everybody_in_where_that_is_wanted(self) -> None:
         """A service with `loose_packet` -1 is open to every client until the claim ends."""
@@ -168,13 +170,15 @@ class StrayTests(RealmTestCase):
         for source in self.testbed.clients[:4]:
             self.assertEqual(SECOND, self.public(client.fetch(address, source=source)))
 
-    def test_refuses_a_third_client(self) -> None:
-        """One query lets in one client, and one more in case a stray was first; nobody after them."""
+    def test_refuses_who_comes_after_the_claim(self) -> None:
+        """One query lets in its client, and others in case strays were first; nobody after its time is over."""
         address = self.ask("one.gwa.demo")
         first, second, third = self.testbed.clients[1:4]
         for source in (first, second):
             self.assertEqual(FIRST, self.public(client.fetch(address, source=source)))
+        time.sleep(CLAIM)
         self.assert_refused(errno.ECONNREFUSED, 0, client.fetch(address, source=third))
+        self.assertEqual(FIRST, self.public(client.fetch(address, source=first)))
 
 
 class SharedAddressTests(RealmTestCase):

@@ -1,0 +1,232 @@
+"""Whose packet used a claim: its client's, or a stranger's who only guessed.
+
+Theory of operation. A packet with a forged source costs its sender nothing, so the first packet for a claim need not be
+its client's. What can not be forged is a flow that is *answered*: TCP that was established, any other flow that the
+host has replied to. Conntrack knows; asking it costs something. So it is asked only when there is a reason: while the
+gateway is *alarmed*, since a packet came a moment ago that nobody expected, or a second sender for one claim.
+
+While alarmed, whoever is let in is a *candidate*. The claim is used, as ever, and lets in further senders; but it is
+*doubted* until one of its candidates is answered, and that has two consequences. Its address is not handed on to
+another host before the claim is dead by experience: its client may still come. And what became of it is found out when
+its time is over, not by its first packet: answered is merit, unanswered is as if nobody had come.
+
+Which of several claims an answered candidate came for nobody can tell: the oldest that was made before he came, then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from realmgw.allocation.counters import Counters
+    from realmgw.allocation.state import Address, Claim, Reservation
+
+Flow = tuple[bytes, bytes, int, int, int]
+"""Packed source, packed destination, protocol, source port, destination port."""
+Answered = Callable[[Flow], "bool | None"]
+"""Whether a flow that was admitted is answered; None: that can not be told, it may have been."""
+
+ALARM = 10.0  # seconds
+"""For so long the gateway is alarmed after the last packet that nobody expected."""
+KEPT = 512
+"""So many candidates a reservation remembers; who is displaced by the newest is asked for before he is forgotten."""
+QUESTIONS = 64
+"""So many candidates of a reservation are looked at in one go."""
+FIRST_QUESTION = 0.001  # seconds
+"""A candidate younger than this has hardly been answered; the next question waits until he is twice as old."""
+POLL = 0.002  # seconds
+"""How often candidates are looked at while somebody waits for an address."""
+BURST = 0.1  # seconds
+"""What a reservation lets in during that time, it lets in at once if nobody came before."""
+KEEPS = 600.0  # seconds
+"""For so long after the last time that more than one client came for one claim, a group is taken to keep answers."""
+PROBES = 16
+"""So many lingering addresses are looked at for one that can be handed on."""
+
+
+@attrs.define(eq=False)
+class Doubt:
+    """What is not known of a claim that was used."""
+
+    alone: bool
+    """Nobody else was expected there: it is clear how long its client took."""
+    apart: bool
+    """No other group's client can have been meant."""
+    came: float | None = None
+    """When the one came who was answered, in monotonic seconds; None as long as none was."""
+    unclear: bool = False
+    """Of one who came it can not be told whether he was answered."""
+    counted: bool = False
+    """Its outcome was counted before anybody doubted it."""
+
+
+@attrs.define(eq=False)
+class Candidate:
+    """Who came while the gateway was alarmed."""
+
+    flow: Flow
+    """His flow."""
+    came: float
+    """When, in monotonic seconds."""
+    due: float
+    """When it is to be asked next whether he was answered."""
+    beyond: bool
+    """All claims that were used had been answered when he came: he came for one of them as well."""
+
+
+@attrs.define(eq=False)
+class Crowd:
+    """Those who come to a reservation without a claim of their own."""
+
+    candidates: deque[Candidate] = attrs.field(factory=deque)
+    """In the order in which they came, or were last asked for."""
+    tokens: float = math.inf
+    """So many may come at once."""
+    at: float = 0.0
+    """When that was so, in monotonic seconds."""
+    due: float = 0.0
+    """When candidates are looked at again, in monotonic seconds."""
+
+    def may_enter(self, rate: int, now: float) -> bool:
+        """Whether one more may, and if so count him.
+
+        Args:
+            rate: So many may within a second.
+            now: The present.
+        """
+        tokens = min(rate * BURST, self.tokens + (now - self.at) * rate)
+        self.at = now
+        self.tokens = tokens - 1 if tokens >= 1 else tokens
+        return tokens >= 1
+
+
+class Candidates:
+    """Finds out who came.
+
+    Args:
+        answered: Asks conntrack; None: nobody can be asked, and every first packet is believed.
+        counters: Where the questions are counted.
+
+    Attributes:
+        alarmed_until: Until when first packets are doubted, in monotonic seconds.
+    """
+
+    def __init__(self, answered: Answered | None, counters: Counters) -> None:
+        self._answered = answered
+        self._counters = counters
+        self.alarmed_until = -math.inf
+
+    def alarm(self, now: float) -> None:
+        """A packet came that nobody expected."""
+        if self._answered is not None:
+            self.alarmed_until = now + ALARM
+
+    def is_believed(self, flow: Flow) -> bool:
+        """Whether a flow that was admitted was answered, as far as can be told."""
+        if self._answered is None:
+            return True
+        self._counters.questions += 1
+        return self._answered(flow) is not False
+
+    def doubt(self, claim: Claim, doubt: Doubt, now: float) -> None:
+        """It is not known who used a claim."""
+        claim.doubt = doubt
+        address = claim.reservation.address
+        if claim.dead > now and claim.dead > address.doubt:
+            address.doubt = claim.dead
+
+    def suspect(self, reservation: Reservation, now: float) -> None:
+        """Somebody else comes for claims that were used: whoever used them need not have been their client."""
+        for claim in reservation.used or ():
+            if claim.doubt is None and claim.user is not None and claim.dead > now:
+                self.doubt(claim, Doubt(alone=False, apart=False, counted=True), now)
+                self.note(reservation, *claim.user)
+
+    def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
+        """Somebody is let in while the gateway is alarmed."""
+        crowd = reservation.crowd = reservation.crowd or Crowd()
+        if len(crowd.candidates) >= KEPT and not self._settles(reservation, crowd.candidates.popleft()):
+            for _, doubt in _unanswered((reservation,)):
+                doubt.unclear = True  # it may have been he, a moment before he was answered
+        self.ask(reservation, now)
+        candidates = crowd.candidates
+        beyond = next(_unanswered((reservation,)), None) is None
+        candidates.append(Candidate(flow, now, now + FIRST_QUESTION, beyond))
+
+    def undoubted(self, lingering: Iterable[Address], now: float) -> Address | None:
+        """The first of some addresses, of `PROBES` at most, where no client of a used claim is still to come."""
+        return next((each for each in islice(lingering, PROBES) if not self.is_doubted(each, now)), None)
+
+    def is_open(self, claim: Claim, now: float) -> bool:
+        """Whether a used claim lets in further senders.
+
+        Until its deadline; but while the gateway is alarmed no longer than until its client has come, and the time is
+        over in which others come who were told the same. Of a group that keeps answers, any number may be such.
+        """
+        doubt = claim.doubt
+        if doubt is None or claim.dead > now or claim.group.keeps_until > now:
+            return claim.deadline > now
+        if doubt.came is None:
+            self.ask(claim.reservation, now)
+        return doubt.came is None and claim.deadline > now
+
+    def is_doubted(self, address: Address, now: float) -> bool:
+        """Whether a client of a claim that was used at an address may still come."""
+        if address.doubt <= now:
+            return False
+        for reservation in address.reservations.values():
+            self.ask(reservation, now)
+        address.doubt = max((claim.dead for claim, _ in _unanswered(address.reservations.values())), default=0.0)
+        return address.doubt > now
+
+    def ask(self, reservation: Reservation, now: float, *, at_once: bool = False) -> None:
+        """Find out who of the candidates was answered meanwhile.
+
+        Args:
+            reservation: Where they came.
+            now: The present.
+            at_once: Ask for all of them, whether their next question is due or not.
+        """
+        crowd = reservation.crowd
+        if crowd is None or not crowd.candidates or (now < crowd.due and not at_once):
+            return
+        candidates, crowd.due = crowd.candidates, now + POLL
+        for candidate in [candidates.popleft() for _ in range(min(len(candidates), QUESTIONS))]:
+            if now < candidate.due and not at_once:
+                candidates.append(candidate)
+            elif not self._settles(reservation, candidate):
+                candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
+                candidates.append(candidate)
+        if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
+            crowd.candidates = deque(candidate for candidate in candidates if candidate.beyond)
+
+    def _settles(self, reservation: Reservation, candidate: Candidate) -> bool:
+        """Ask for one; returns whether he was answered."""
+        assert self._answered is not None, "nobody is noted without"
+        self._counters.questions += 1
+        answered = self._answered(candidate.flow)
+        if answered is False:
+            return False
+        hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
+        if hoping and answered:
+            hoping[0][1].came = candidate.came
+            hoping[0][1].alone &= len(hoping) == 1
+        elif hoping:
+            hoping[0][1].unclear = True
+        elif answered and candidate.beyond and reservation.shares is None:
+            reservation.group.keeps_until = candidate.came + KEEPS
+        return answered is True
+
+
+def _unanswered(reservations: Iterable[Reservation]) -> Iterator[tuple[Claim, Doubt]]:
+    """The used claims that wait to hear of their clients, oldest first."""
+    for reservation in reservations:
+        for claim in reservation.used or ():
+            if claim.doubt is not None and claim.doubt.came is None:
+                yield claim, claim.doubt
