@@ -64,7 +64,7 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     if not (starting or is_here(settings, there)):
         found.unseen.append(
             "interfaces, addresses, ports, limits and the kernel: this machine is not the gateway, it has neither the"
-            f" interfaces {', '.join(_interfaces(settings))} nor an address that DNS listens at; see there"
+            f" interfaces {', '.join(_interfaces(settings))} nor an address that DNS listens at"
         )
         return found
     _look_at_links(settings, there, routers, found)

@@ -150,7 +150,9 @@ class AgreementTests(StartingTestCase):
         status, told = self.check()
         self.assertEqual((status, told.splitlines()[-1]), (1, f"{len(wrong)} problems."), told)
         for number, address in enumerate(wrong):
-            self.assertRegex(told, rf"wrong{number}.example.org.yaml:1:\d+: '?{address}'? ")
+            self.assertRegex(
+                told, rf"wrong{number}.example.org.yaml:1:\d+: (wrong{number}.example.org.: )?'?{address}'? "
+            )
         self.start()
         self.assertEqual((self.status()["hosts"], len(self.status()["problems"])), (1, len(wrong)))
         added = self.run_program(
