@@ -23,7 +23,7 @@ from realmgw.test.config.test_schema import MINIMAL
 
 UNSEEN = (
     "Not looked at: interfaces, addresses, ports, limits and the kernel: this machine is not the gateway, it has"
-    " neither the interfaces wan0, lan0 nor an address that DNS listens at; see there."
+    " neither the interfaces wan0, lan0 nor an address that DNS listens at."
 )
 """What can be said elsewhere."""
 
