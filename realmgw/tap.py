@@ -39,13 +39,13 @@ from realmgw.control.counting import Counting
 from realmgw.control.degrading import looked_at, watched
 from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
-from realmgw.control.health import Health, Severity, Trouble, tell_written
+from realmgw.control.health import Health, Severity, tell_written
 from realmgw.control.lines import Backends
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, notes_of
 from realmgw.control.server import ControlService, SoleService
-from realmgw.control.service import OrderedService, ReloadService, RepositoryService
+from realmgw.control.service import OrderedService, ReloadService, RepositoryService, trouble_began, trouble_ended
 from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
@@ -162,7 +162,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy, answered=conntrack.answered
     )
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
-    health = watched(allocator, monotonic, _trouble_began, _trouble_ended)
+    health = watched(allocator, monotonic, trouble_began, trouble_ended)
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
     kernel, hosts, purges = Kernel(settings), directory.hosts.values(), bool(options["purge"])
     datapath = DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purges, ears=ears, tell=tell)
@@ -338,15 +338,6 @@ def _reactor() -> Any:
     from twisted.internet import reactor  # noqa: PLC0415 - see above
 
     return reactor
-
-
-def _trouble_began(trouble: Trouble) -> None:
-    tell = _log.error if trouble.severity is Severity.DEGRADED else _log.warn
-    tell("{part}: {text}", part=trouble.part, text=trouble.text)
-
-
-def _trouble_ended(trouble: Trouble) -> None:
-    _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
 
 
 class _Says:

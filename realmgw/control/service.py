@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, mayb
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from realmgw.control.health import Severity, Trouble
 from realmgw.log.service import Logged
 from realmgw.subscribers.service import Repository
 from realmgw.subscribers.snapshot import Snapshot
@@ -177,3 +178,14 @@ class RepositoryService(Service):
 
 def _log_fault(failure: Failure) -> None:
     _log.failure("fault while listening to a repository", failure)
+
+
+def trouble_began(trouble: Trouble) -> None:
+    """Have the log say that something is wrong from now on."""
+    tell = _log.error if trouble.severity is Severity.DEGRADED else _log.warn
+    tell("{part}: {text}", part=trouble.part, text=trouble.text)
+
+
+def trouble_ended(trouble: Trouble) -> None:
+    """Have the log say that it is over."""
+    _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
