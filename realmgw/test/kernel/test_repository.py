@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from realmgw.control.client import ask
 from realmgw.test.kernel.starting_case import PATIENCE, StartingTestCase
 
 PORT = 8082
@@ -140,6 +141,10 @@ class LostTests(RepositoryTestCase):
         self.ask("PUT", "/v1/subscribers/h3.example.org", {"address": "192.168.0.33"})
         self.until(lambda: "with 1 hosts" in self.troubles())
         self.assertEqual((self.status()["hosts"], self.cache.read_bytes()), (3, kept))
+        answer = ask(self.folder / "control.sock", "reload", {"accept_loss": "yes"})
+        self.assertEqual((answer["status"], self.status()["hosts"]), ("applied", 2))
+        self.until(lambda: "another repository" not in self.troubles())
+        self.until(lambda: self.cache.read_bytes() != kept)
 
     def test_a_copy_that_was_put_back_is_the_same_repository(self) -> None:
         """What it does not have is gone, as after any other change."""
