@@ -302,9 +302,11 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         """In the end everything is over."""
         if not hasattr(self, "allocator"):
             return
-        for _ in range(200):
+        for _ in range(2000):  # while somebody waits, it is looked every few milliseconds whether an address can be had
             self.expire()
-            self.now = self.promised or self.now
+            if self.promised is None:
+                break
+            self.now = self.promised
         assert self.promised is None, "it never ends"
         self.now += 10.0
         self.expire()
