@@ -6,6 +6,7 @@ the state of the address. Nothing here decides; `Allocator` and `Arrivals` do.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from itertools import islice
@@ -37,6 +38,8 @@ LOOKED_AT = 64
 """Of more claims at an address it is not looked for the one that holds it longest."""
 PROBES = 16
 """So many of the oldest claims there are looked at for it."""
+SHORT = 1.0  # seconds
+"""For so long after an address was looked for in vain, it is followed which one dies next."""
 ROOM = 0.75
 """Below this load an exhausted pool counts as recovered."""
 
@@ -67,6 +70,7 @@ class Ledger:
         """By target: the address that it had last, as long as nobody else had it since."""
         self.places = Places()
         self.deadlines = Deadlines()
+        self._short_until = -math.inf
         self.lingers: OrderedDict[Reservation, None] = OrderedDict()
         """The reservations without pending claims, those that linger longest first."""
 
@@ -91,11 +95,12 @@ class Ledger:
             unless it was for this same service. None when somebody is expected at every address.
         """
         address = self.pool.next()
-        if address is None:
-            address = self._reclaim(now)
-        elif address.doubt > now and address.state is State.LINGERING:
+        if address is not None and address.doubt > now and address.state is State.LINGERING:
             address = self.candidates.undoubted(self.pool.lingering, now)
         if address is None:
+            address = self._reclaim(now)
+        if address is None:
+            self._short_until = now + SHORT
             return None
         own = address.reservations.get(service.target & KEY)
         if own is not None and own.service.target == service.target:
@@ -335,7 +340,7 @@ class Ledger:
         linger = self.linger()
         while (longest := next(iter(self.lingers), None)) is not None and _end_of(longest, linger) <= now:
             self.linger_no_more(longest, now)
-        if self.dead.watching and self.pool.load < ROOM:
+        if self.dead.watching and self.pool.load < ROOM and now >= self._short_until:
             self.dead.rest()
 
     def _finish(self, claim: Claim, now: float) -> None:
