@@ -53,8 +53,8 @@ class ReadersTests(TestCase):
         self.answer.set()
         answers: list[object] = []
         while not answers:
-            self.readers.call(self.dead, reactor).addCallbacks(answers.append, lambda _late: None)
             yield self.readers.call(self.well, reactor)
+            yield self.readers.call(self.dead, reactor).addCallbacks(answers.append, lambda _late: None)
         self.assertEqual(answers, [True])
 
     def test_a_start_does_not_wait_longer_either(self) -> None:
