@@ -86,7 +86,7 @@ class Arrivals:
         if reservation is not None and reason is None:
             self._young[flow] = reservation
             return reservation.service.host.index
-        self._candidates.alarm(now)
+        self._candidates.stray(now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
         return -(Reason.LATE if is_late or reason is None else reason)
 
@@ -193,11 +193,10 @@ class Arrivals:
     def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
         """Whether one more is let in on a used claim; either he or who used it was not meant."""
         candidates = self._candidates
-        candidates.alarm(now)
         crowd = reservation.crowd = reservation.crowd or Crowd()
         if not crowd.may_enter(self._ledger.settings.candidate_rate, now):
             return False
-        if candidates.alarmed_until > now:
+        if candidates.can_ask:
             candidates.suspect(reservation, now)
             candidates.note(reservation, flow, now)
         return True

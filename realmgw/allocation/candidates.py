@@ -3,7 +3,8 @@
 Theory of operation. A packet with a forged source costs its sender nothing, so the first packet for a claim need not be
 its client's. What can not be forged is a flow that is *answered*: TCP that was established, any other flow that the
 host has replied to. Conntrack knows; asking it costs something. So it is asked only when there is a reason: while the
-gateway is *alarmed*, since a packet came a moment ago that nobody expected, or a second sender for one claim.
+gateway is *alarmed*, since several packets came a moment ago that nobody expected; and about a claim for which a second
+sender comes, whose first one is doubted then as well.
 
 While alarmed, whoever is let in is a *candidate*. The claim is used, as ever, and lets in further senders; but it is
 *doubted* until one of its candidates is answered, and that has two consequences. Its address is not handed on to
@@ -32,8 +33,10 @@ Flow = tuple[bytes, bytes, int, int, int]
 Answered = Callable[[Flow], "bool | None"]
 """Whether a flow that was admitted is answered; None: that can not be told, it may have been."""
 
+STRAYS = 5
+"""So many packets that nobody expected, within a second, alarm the gateway: one now and then is a client's own."""
 ALARM = 10.0  # seconds
-"""For so long the gateway is alarmed after the last packet that nobody expected."""
+"""For so long after them."""
 KEPT = 512
 """So many candidates a reservation remembers; who is displaced by the newest is asked for before he is forgotten."""
 QUESTIONS = 64
@@ -121,10 +124,20 @@ class Candidates:
         self._answered = answered
         self._counters = counters
         self.alarmed_until = -math.inf
+        self._strays = 0
+        self._second_ends = -math.inf
 
-    def alarm(self, now: float) -> None:
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody who can be asked."""
+        return self._answered is not None
+
+    def stray(self, now: float) -> None:
         """A packet came that nobody expected."""
-        if self._answered is not None:
+        if now >= self._second_ends:
+            self._second_ends, self._strays = now + 1.0, 0
+        self._strays += 1
+        if self._strays >= STRAYS and self.can_ask:
             self.alarmed_until = now + ALARM
 
     def is_believed(self, flow: Flow) -> bool:

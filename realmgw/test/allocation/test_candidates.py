@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.candidates import ALARM, KEPT, Crowd, Flow
+from realmgw.allocation.candidates import ALARM, KEPT, STRAYS, Crowd, Flow
 from realmgw.allocation.reputation import PERIOD
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
 
 ONE, TWO, THREE = (service(index) for index in range(1, 4))
+NOWHERE_LENT = bytes((192, 0, 2, 4))
+"""An address of the pool that is lent to nobody in these tests."""
 NOWHERE = bytes((192, 0, 2, 250))
 
 
@@ -42,8 +44,9 @@ class RobberyTestCase(SynchronousTestCase):
         return scene
 
     def alarm(self, scene: Scene, *, now: float) -> None:
-        """A packet that nobody expected."""
-        self.assertLess(scene.come(scene.allocator.pool.next().packed, b"\x01\x02\x03\x04", now=now), 0)  # type: ignore[union-attr]
+        """Packets that nobody expected."""
+        for _ in range(STRAYS):
+            self.assertLess(scene.come(scene.allocator.pool.next().packed, b"\x01\x02\x03\x04", now=now), 0)  # type: ignore[union-attr]
 
     def strangers(self, scene: Scene, address: bytes, count: int, *, now: float) -> list[int]:
         """So many packets, each from another source; what became of them."""
@@ -235,6 +238,16 @@ class PeaceTests(RobberyTestCase):
         scene.allocator.expire(now=9.0)
         self.assertEqual(self.conntrack.asked, [])
         self.assertEqual(scene.allocator.groups.of(RESOLVER).ok, 20)
+
+    def test_one_stray_now_and_then_is_no_alarm(self) -> None:
+        """It may be a client that comes too late; nobody pays for it."""
+        self.conntrack = Conntrack()
+        scene = Scene(4, answered=self.conntrack.answered)
+        for second in range(20):
+            self.assertLess(scene.come(NOWHERE_LENT, b"\x01\x02\x03\x04", now=float(second)), 0)
+            scene.visit(ONE, now=second + 0.1, after=0.1)
+        scene.allocator.expire(now=30.0)
+        self.assertEqual(self.conntrack.asked, [])
 
     def test_comes_again_some_seconds_after_the_last_stranger(self) -> None:
         """An alarm is over by itself."""
