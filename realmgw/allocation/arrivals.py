@@ -311,7 +311,7 @@ def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
     if used is None:
         reservation.used = [claim]
         return
-    while used and used[0].deadline <= now:
+    while used and used[0].deadline <= now and used[0].is_over:
         del used[0]
     if len(used) >= KEPT:
         for other in used[: -KEPT // 2]:

@@ -190,6 +190,17 @@ class OutcomeTests(RobberyTestCase):
         assert group.delays is not None
         self.assertGreaterEqual(group.delays.quantile(0.5), 0.3)
 
+    def test_a_client_who_was_answered_counts_whoever_comes_after_his_time(self) -> None:
+        """A claim that waits to be judged is not forgotten when the next one is used."""
+        scene = self.scene()
+        scene.come(scene.get(ONE, now=0.1), CLIENT, now=0.2)
+        address = scene.get(ONE, now=2.0)
+        self.conntrack.said[CLIENT] = self.conntrack.said[NEIGHBOUR] = True
+        scene.come(address, NEIGHBOUR, now=2.11)
+        self.end(scene)
+        group = scene.allocator.groups.of(RESOLVER)
+        self.assertEqual((group.ok, group.nok), (2, 0))
+
     def test_what_can_not_be_told_is_neutral(self) -> None:
         """A connection that was reset, a datagram that needs no reply."""
         scene = self.scene()
