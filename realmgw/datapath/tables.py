@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 import attrs
 
+from realmgw.datapath import netlink
 from realmgw.errors import PlatformError, RealmGatewayError
 
 FAMILIES = {"inet": 1, "ip": 2}
 """Families of tables, by nft's name (NFPROTO_INET, NFPROTO_IPV4)."""
 
-# linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h. Netlink is in host order, handles are in network order.
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
-_NLMSG_ERROR = 2
-_REQUEST = 0x1
+# linux/netfilter/nfnetlink.h and nf_tables.h; handles are in network order.
 _NEWTABLE, _GETTABLE = 10 << 8, 10 << 8 | 1
 _NAME, _HANDLE, _USERDATA = 1, 4, 6
 _COMMENT = 0  # libnftnl: NFTNL_UDATA_TABLE_COMMENT
@@ -41,10 +37,8 @@ def request(family: str, name: str, sequence: int) -> bytes:
         name: The table's name.
         sequence: What the answer shall carry.
     """
-    value = name.encode() + b"\0"
-    length = _ATTRIBUTE.size + len(value)
-    body = struct.pack("!BBH", FAMILIES[family], 0, 0) + _ATTRIBUTE.pack(length, _NAME) + value + bytes(-length % 4)
-    return _HEADER.pack(_HEADER.size + len(body), _GETTABLE, _REQUEST, sequence, 0) + body
+    body = struct.pack("!BBH", FAMILIES[family], 0, 0) + netlink.attribute(_NAME, name.encode() + b"\0")
+    return netlink.message(_GETTABLE, netlink.REQUEST, sequence, body)
 
 
 def answer(received: bytes) -> Standing | None:
@@ -60,19 +54,18 @@ def answer(received: bytes) -> Standing | None:
         PlatformError: The kernel does not let us.
         RealmGatewayError: It refused, or it says what nobody can understand.
     """
-    if len(received) < _HEADER.size + 4:
+    said = next(netlink.messages(received), None)
+    if said is None or len(said.body) < 4:
         raise RealmGatewayError(f"netlink: {len(received)} octets are no answer about a table")
-    length, kind, *_ = _HEADER.unpack_from(received)
-    body = received[_HEADER.size : length]
-    if kind == _NLMSG_ERROR:
-        error = -struct.unpack_from("=i", body)[0]
+    if said.kind == netlink.ERROR:
+        error = netlink.error_of(said.body)
         if error == _ENOENT:
             return None
         if error == _EPERM:
             raise PlatformError("CAP_NET_ADMIN is missing: run as root, or give it to the service")
         raise RealmGatewayError(f"netlink: the kernel refused to tell of a table (error {error})")
-    fields = dict(_attributes(body[4:]))
-    if kind != _NEWTABLE or len(fields.get(_HANDLE, b"")) != 8:
+    fields = dict(netlink.attributes(said.body[4:]))
+    if said.kind != _NEWTABLE or len(fields.get(_HANDLE, b"")) != 8:
         raise RealmGatewayError("netlink: the kernel's answer is not about a table")
     return Standing(struct.unpack("!Q", fields[_HANDLE])[0], _comment(fields.get(_USERDATA, b"")))
 
@@ -86,14 +79,3 @@ def _comment(data: bytes) -> str:
             return data[at + 2 : at + 2 + length].rstrip(b"\0").decode(errors="replace")
         at += 2 + length
     return ""
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type (without its flag bits) and value of each attribute; what comes after one that is malformed is left out."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            return
-        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
-        at += (length + 3) & ~3
