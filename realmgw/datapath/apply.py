@@ -85,11 +85,11 @@ class Kernel:
         self._settings = settings
         self._table = settings.datapath.table
         self._open_nft = open_nft
-        self._own = Own(self._table, settings.state, lambda: self.nft, run)
-        self._chains = self._own.chains
-        self.stood: bool | None = None
         self._reader = RulesetReader(client.open_netfilter)
         self._generations = Generations(self._reader.generation)
+        self._own = Own(self._table, settings.state, lambda: self.nft, run, self._generations.ours)
+        self._chains = self._own.chains
+        self.stood: bool | None = None
         self._guard = Guard(open_owner)
         self._keeper = Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from realmgw.datapath import xtables
 from realmgw.datapath.client import Run
@@ -21,11 +22,15 @@ class Chains:
     Args:
         run: What runs programs.
         nft: Access to nftables, for what the nftables variant of iptables leaves behind there.
+        ours: Within it a program changes something: in the nftables variant, by one transaction.
     """
 
-    def __init__(self, run: Run, nft: Callable[[], Nft]) -> None:
+    def __init__(
+        self, run: Run, nft: Callable[[], Nft], ours: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self._run = run
         self._nft = nft
+        self._ours = ours
 
     def works(self, chain: Chain) -> bool:
         """Try whether the chain can be made, without the jump to it; nothing is left behind.
@@ -55,9 +60,8 @@ class Chains:
         self._fill(chain)
         listed = self._listed(chain.table)
         if not xtables.has_jump(listed, chain):
-            for arguments in xtables.removal(listed, chain.table, chain.name)[:-2]:
-                self._iptables(arguments)
-            self._iptables(xtables.jump(chain))
+            for arguments in (*xtables.removal(listed, chain.table, chain.name)[:-2], xtables.jump(chain)):
+                self._change(arguments)
 
     def stands(self, chain: Chain) -> bool:
         """Whether the chain and the jump to it are as they should be.
@@ -101,7 +105,7 @@ class Chains:
         if not self.has(table, name):
             return False
         for arguments in xtables.removal(self._listed(table), table, name):
-            self._iptables(arguments)
+            self._change(arguments)
         self._tidy(table)
         return True
 
@@ -126,10 +130,15 @@ class Chains:
             nft.run(f"delete table ip {table}\n")
 
     def _fill(self, chain: Chain) -> None:
-        self._run(["iptables-restore", "-w", "10", "--noflush"], xtables.chain_input(chain))
+        with self._ours():
+            self._run(["iptables-restore", "-w", "10", "--noflush"], xtables.chain_input(chain))
 
     def _listed(self, table: str) -> str:
         return self._iptables(xtables.listing(table))
+
+    def _change(self, arguments: Sequence[str]) -> None:
+        with self._ours():
+            self._iptables(arguments)
 
     def _iptables(self, arguments: Sequence[str]) -> str:
         return self._run(["iptables", *arguments], "")

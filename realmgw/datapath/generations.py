@@ -1,7 +1,7 @@
 """Which generations of the ruleset are our own, where they can not be told by the socket that they come from.
 
 Each transaction makes a generation. libnftables' transactions all come from one socket, by whose port they are known;
-the `nft` program is another process each time.
+the programs `nft` and `iptables` are another process each time.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ still stand before them, the table goes last. A step that is refused ends the pu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -52,16 +53,24 @@ class Own:
         state: The state folder, where former kernel settings are remembered.
         nft: Access to nftables.
         run: What runs programs.
+        ours: Within it a program changes something of ours; see `realmgw.datapath.generations`.
 
     Attributes:
         chains: Ours in the tables of iptables.
     """
 
-    def __init__(self, table: str, state: Path, nft: Callable[[], Nft], run: Run) -> None:
+    def __init__(
+        self,
+        table: str,
+        state: Path,
+        nft: Callable[[], Nft],
+        run: Run,
+        ours: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._table = table
         self._nft = nft
         self._former = FormerValues(state, table)
-        self.chains = Chains(run, nft)
+        self.chains = Chains(run, nft, ours)
 
     def stands(self) -> bool:
         """Whether the table stands; nothing of its name may be somebody else's.

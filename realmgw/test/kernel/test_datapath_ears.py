@@ -72,6 +72,18 @@ class EarsTests(DatapathTestCase):
         [transaction] = noticed.transactions
         self.assertEqual((transaction.program, transaction.tables), ("nft", {(1, "realmgw")}))
 
+    def test_nobody_is_blamed_for_what_the_gateway_puts_back_by_a_program(self) -> None:
+        """What `iptables` does for the gateway is heard, and known for its own when somebody else does damage."""
+        if self.kernel.queue_step.is_native:
+            return
+        self.listen()
+        self.testbed.call("gwa", self.kernel.queue_step.place)
+        heard = tuple(each for noticed in self.listen() for each in noticed.transactions)
+        self.assertLessEqual({each.program for each in heard}, {"iptables-restor"})  # none: iptables-legacy
+        self.testbed.run("gwa", ["iptables", "-t", "mangle", "-F"])
+        found = self.testbed.call("gwa", self.kernel.look, Noticed(heard), lambda: self.hosts)
+        self.assertEqual(found.repaired, ("iptables chain of the queue step realmgw is changed",))
+
     def test_changes_of_links_addresses_routes_and_switches_are_heard(self) -> None:
         """Of routes, those that concern us."""
         for command, heard in (

@@ -53,9 +53,10 @@ class PutBackTests(WatchTestCase):
         """Its chain, and the jump to it alone; where the kernel has the step in our table, that is all there is."""
         if "iptables" not in str(self.status()["placed"]):
             return
-        self.damage("iptables -t mangle -F", "queue step realmgw is changed, by iptables (process ")
+        self.damage("iptables -t mangle -F", "queue step realmgw is changed")
         self.damage("iptables -t mangle -F PREROUTING", "queue step realmgw is changed")
-        self.damage("iptables -t mangle -F realmgw", "queue step realmgw is changed")
+        logged = self.damage("iptables -t mangle -F realmgw", "queue step realmgw is changed")
+        self.assertIn("queue step realmgw is changed, by iptables (process ", logged)
 
     def test_table(self) -> None:
         """Flushed (its counters stay), deleted, and with every other table of the machine; the log says by whom."""
