@@ -22,18 +22,18 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import changes
+from realmgw.allocation import changes, vacancies
 from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.askers import Askers
 from realmgw.allocation.candidates import POLL, Answered
 from realmgw.allocation.group import Group
-from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.load import Kind
 from realmgw.allocation.outage import Outage
 from realmgw.allocation.pool import PROBES
 from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.serving import Serving
-from realmgw.allocation.state import Address, Reservation, State
+from realmgw.allocation.state import KEY, Address, Reservation, State
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
 
@@ -213,9 +213,12 @@ class Allocator:
     def _next(self, now: float) -> float | None:
         ends = [self._ledger.next_end(now=now)]
         if self._queue.size:
-            ends += [self._queue.next_deadline(), self._ledger.dead.next_death(now=now)]
-            if self.pool.available:  # but none of those can be had yet
+            ends.append(self._queue.next_deadline())
+            death = self._ledger.dead.next_death(now=now)
+            if self.pool.available or (death is not None and death <= now):  # but none of those can be had yet
                 ends.append(now + POLL)
+            elif death is not None:
+                ends.append(death)
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 
@@ -301,6 +304,9 @@ class Allocator:
                 return joined
         if self._ledger.places.has_room(service.host):
             return self._apart(service, group, client, now)
+        home = self.beside(service, group, now)
+        if home is not None and self._ledger.places.are_at(service.host, home):
+            return self._ledger.settle(home, service, group)
         worse = self._ledger.places.worse(service.host, group, group.weigh(now))
         if worse is None:
             return Reason.HOST_LIMIT
@@ -311,16 +317,28 @@ class Allocator:
 
     def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         """A place for the host's clients where nobody is expected for it yet."""
+        told = self.told(service, group, now)
+        if told is not None:
+            self.counters.sticky += 1
+            return told
         last = self._ledger.last.get(service.target)
-        if last is not None:
+        if last is not None and not last.is_spoilt(service.host.index, now):
             sticky = self._sticky(last, service, group, now)
             if sticky is not None:
                 self.counters.sticky += 1
                 return sticky
+        home = self.beside(service, group, now)
+        if home is not None:
+            self.counters.sticky += 1
+            return self._ledger.settle(home, service, group)
         return self._new(service, group, client, now)
 
     def joinable(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
+        joined = self._joined(expected, host, group, now)
+        return None if joined is None or joined.address.is_spoilt(host.index, now) else joined
+
+    def _joined(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         own = expected.get(group)
         if own is not None and (not self._queue.size or self.may_stay(own.address, group, now)):
             return own
@@ -341,6 +359,16 @@ class Allocator:
         if reservation.claims or (self._queue.size and not self.may_stay(last, group, now)):
             return None
         return reservation
+
+    def told(self, service: Service, group: Group, now: float) -> Reservation | None:
+        """Where the group was told last that the service is, if nobody is expected there."""
+        told = vacancies.told(self._ledger, service, group, now)
+        return None if told is None or (self._queue.size and not self.may_stay(told.address, group, now)) else told
+
+    def beside(self, service: Service, group: Group, now: float) -> Address | None:
+        """Where other services of its host are, which cost nothing more together than one of them."""
+        home = vacancies.beside(self._ledger, service, now)
+        return None if home is None or (self._queue.size and not self.may_stay(home, group, now)) else home
 
     def may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
@@ -364,7 +392,7 @@ class Allocator:
             no = load.refuses(SFQDN_NEW if key else FQDN_NEW, self.pool.load, group, client, now)
             if no is not None:
                 return no
-        return self._ledger.obtain(service, group, now=now) or Reason.EXHAUSTED
+        return vacancies.obtain(self._ledger, service, group, patient=True, now=now) or Reason.EXHAUSTED
 
     def _refuse(self, reason: Reason) -> Reason:
         self.counters.refused[reason] += 1

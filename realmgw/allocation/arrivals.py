@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from realmgw.allocation import courtesies
 from realmgw.allocation.candidates import Crowd, Flow
-from realmgw.allocation.ledger import KEY, Ledger
-from realmgw.allocation.state import Address, Claim, Reservation, overlap
+from realmgw.allocation.ledger import Ledger
+from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 
@@ -24,12 +25,8 @@ SOURCES_ANY = 64
 """Beyond so many, those are forgotten whom it would not help any more."""
 LOOKED_AT = 64
 """So many claims of a reservation are looked at for the one that a packet uses."""
-KEPT = 64
-"""How many used claims a reservation keeps for what they have to spare, the latest ones."""
 RENEWAL = 1.0  # seconds
 """Who was let in before is let in again; it is looked at most that often whether his right to is to be renewed."""
-UNLIMITED = 1 << 30
-"""How many further senders a claim lets in whose service has `loose_packet` -1."""
 
 
 class Arrivals:
@@ -80,8 +77,10 @@ class Arrivals:
         address = self._addresses.get(dst)
         if address is None:
             return -Reason.NOT_OURS
-        get = address.reservations.get  # at most one of these: services at one address do not overlap
+        get = address.reservations.get  # those of one host at most: services of several do not overlap
         reservation = get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
+        if reservation is not None and not reservation.claims and len(address.reservations) > 1:
+            reservation = self.expecting(address, flow, now) or reservation
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
@@ -137,14 +136,14 @@ class Arrivals:
         """Let somebody in, or say why not."""
         src, since = flow[0], now
         claim = matching(reservation, src, now) if reservation.claims else None
-        if claim is not None:
+        if claim is not None and not claim.courtesy:
             self._use(claim, flow, now)
             return None
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
             since = self._renewed(*admitted, now)
-        elif (reason := self._refuses_stranger(reservation, flow, now)) is not None:
+        elif (reason := self._refuses_stranger(reservation, claim, flow, now)) is not None:
             return reason
         address = reservation.address
         if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
@@ -152,17 +151,26 @@ class Arrivals:
         self._remember(reservation.sources, flow, since, now)
         return None
 
-    def _refuses_stranger(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:
+    def _refuses_stranger(
+        self, reservation: Reservation, courtesy: Claim | None, flow: Flow, now: float
+    ) -> Reason | None:
         """Let somebody in who has no claim and was not there before, or say why not."""
-        spare = self.spare(reservation, flow[0], now) if reservation.used else None
+        spare = courtesy or (self.spare(reservation, flow[0], now) if reservation.used else None)
         if spare is None:
             return Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
-        if self.is_meant_for_former(reservation, flow[0], now):
+        if self.is_meant_for_former(spare, flow[0], now):
             return Reason.LATE
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
-        spare.spare -= 1
         self._counters.by_spare += 1
+        if spare.courtesy:
+            self._ledger.use(spare, now=now)
+        else:
+            spare.spare -= 1
+        if spare.group.habits.is_known:
+            self._ask_to_stay(spare, now)
+        if self._queue.size:
+            self._serve(now)
         return None
 
     def _renewed(self, since: float, former: Flow, now: float) -> float:
@@ -172,6 +180,18 @@ class Arrivals:
         """
         return now if now - since > RENEWAL and self._candidates.is_believed(former) else since
 
+    def expecting(self, address: Address, flow: Flow, now: float) -> Reservation | None:
+        """Of several services of one host that a packet may be meant for, the one whose client it may be.
+
+        It is where a claim is pending, else where its sender was before, else where a used claim lets him in.
+        """
+        src, _, protocol, _, dport = flow
+        found = [address.reservations.get(key) for key in (protocol << 16 | dport, dport, protocol << 16, 0)]
+        matches = [each for each in found if each is not None]
+        expecting = next((each for each in matches if each.claims), None)
+        before = next((each for each in matches if src in each.sources), None)
+        return expecting or before or next((each for each in matches if self.spare(each, src, now) is not None), None)
+
     def spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
         """The used claim that lets in a further sender, if there is one."""
         for claim in reservation.used or ():
@@ -179,16 +199,24 @@ class Arrivals:
                 return claim
         return None
 
-    def is_meant_for_former(self, reservation: Reservation, src: bytes, now: float) -> bool:
+    def is_meant_for_former(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own comes too late, for the host that had the address before.
 
-        So it is when he was let in to that one, or when those who asked for it are known to keep answers.
+        So it is as long as clients may come for what those were told who asked for that one; and if he was let in
+        there, unless many come here for what was told once.
+
+        Args:
+            spare: What would let him in.
+            src: Packed address of the sender.
+            now: The present.
         """
-        address = reservation.address
+        address = spare.reservation.address
+        if address.expects_former(spare.reservation.service.host.index, now) is not None:
+            return True
         former = address.gone
-        if former is None or address.gone_until <= now or not _may_mean(address.gone_target, reservation.service):
+        if former is None or address.gone_until <= now or not _may_mean(address.gone_target, spare.reservation.service):
             return False
-        return src in former.sources or former.group.keeps_until > now
+        return src in former.sources and not (spare.courtesy or spare.group.habits.keeps_answers)
 
     def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
         """Whether one more is let in on a used claim; either he or who used it was not meant."""
@@ -209,44 +237,54 @@ class Arrivals:
             self._counters.uncertain += 1
         self._remember(reservation.sources, flow, now, now)
         self._ledger.use(claim, now=now)
-        if not claim.courtesy:
-            sources = self._ledger.settings.claim_sources
-            claim.spare = sources - 1 if sources else UNLIMITED
-            if service.loose_packet:
-                claim.spare = _loosely(claim.spare, service)
+        sources = self._ledger.settings.claim_sources
+        claim.spare = sources - 1 if sources else UNLIMITED
+        if service.loose_packet:
+            claim.spare = _loosely(claim.spare, service)
         if claim.spare or claim.doubt is not None:
-            _keep(claim, reservation, now)
+            keep_used(claim, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
+        if claim.spare:
+            self._ask_to_stay(claim, now)
         if self._queue.size:
-            if claim.spare and (claim.waited or claim.courtesy):
-                self._ask_to_stay(claim, now)
             self._serve(now)
 
     def _ask_to_stay(self, claim: Claim, now: float) -> None:
-        """Others may have been told the same answer, and come in a moment: the next of those who wait has time.
+        """Others may have been told the same answer, and come yet: then whoever wants the address has time.
 
-        Only where the group's clients are quick; else most of them would come too late all the same.
+        So it is where clients were seen to come for answers that were given before. Who waits, lets others wait whose
+        clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on
+        when no other can be had.
         """
-        ledger = self._ledger
-        quick = claim.group.patience <= ledger.settings.company
-        if quick and ledger.places.has_room(claim.reservation.service.host):
-            ledger.keep(claim, claim.spare - 1, now=now)
-            claim.spare = 0
+        ledger, group, address = self._ledger, claim.group, claim.reservation.address
+        habits, until = group.habits, 0.0
+        if habits.keeps_answers:
+            until = claim.created + habits.window(group.patience, now)
+        elif habits.is_known or (claim.waited and self._queue.size and habits.coalesces):
+            until = min(claim.created + group.patience, now + ledger.settings.company)
+        if claim.spare and until > now and ledger.places.has_room(claim.reservation.service.host):
+            courtesies.keep(ledger, claim, until)
+        elif not habits.is_known:
+            address.kept = max(address.kept, claim.created + group.spell)
 
     def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
         if len(sources) >= SOURCES_ANY:
             self._make_room(sources, flow[0], now)
+        before = len(sources)
         sources[flow[0]] = since, flow
+        self._ledger.remembered += len(sources) - before
 
     def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:
         """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""
+        before = len(sources)
         sources.pop(src, None)  # so that it is put last
-        useless = now - self._ledger.settings.linger
+        useless = now - self._ledger.linger()
         for known in tuple(takewhile(lambda known: sources[known][0] < useless, sources)):
             del sources[known]
         if len(sources) >= SOURCES:
             del sources[next(iter(sources))]
+        self._ledger.remembered += len(sources) - before
 
     def _came_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
         late = self.is_late(address, protocol, dport, now)
@@ -274,7 +312,8 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     claims = reservation.claims.values()
     if not reservation.bound:
         oldest = next(iter(claims))
-        return oldest if oldest.dead > now or len(claims) == 1 else _oldest(claims, now)
+        alive = oldest.dead > now and not oldest.courtesy
+        return oldest if alive or len(claims) == 1 else _oldest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
     return _oldest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
 
@@ -286,10 +325,13 @@ def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
     """
     if not claims:
         return None
-    alive = next((claim for claim in islice(claims, LOOKED_AT) if claim.dead > now), None)
+    first = islice(claims, LOOKED_AT)
+    alive = next((claim for claim in first if claim.dead > now and not claim.courtesy), None)
     if alive is None and len(claims) > LOOKED_AT:
         alive = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
-    return alive if alive is not None and alive.dead > now else next(iter(claims))
+    if alive is not None and alive.dead > now:
+        return alive
+    return next((claim for claim in islice(claims, LOOKED_AT) if not claim.courtesy), next(iter(claims)))
 
 
 def _loosely(spare: int, service: Service) -> int:
@@ -302,20 +344,4 @@ def _loosely(spare: int, service: Service) -> int:
 def _may_mean(gone: int, service: Service) -> bool:
     """Whether a packet for a service may be meant for the target that had the address before."""
     key = gone & KEY
-    return gone != service.target and (not key or overlap(key, service.target & KEY))
-
-
-def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
-    """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
-    used = reservation.used
-    if used is None:
-        reservation.used = [claim]
-        return
-    while used and used[0].deadline <= now and used[0].is_over:
-        del used[0]
-    if len(used) >= KEPT:
-        for other in used[: -KEPT // 2]:
-            if other.doubt is not None:
-                other.doubt.unclear = True  # nobody will look for its client any more
-        used[:] = [other for other in used[-KEPT // 2 :] if other.deadline > now]
-    used.append(claim)
+    return gone >> 24 != service.host.index and (not key or overlap(key, service.target & KEY))

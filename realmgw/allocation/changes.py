@@ -51,6 +51,8 @@ def _hide(ledger: Ledger, reservation: Reservation) -> None:
     target = reservation.service.target
     if ledger.last.get(target) is reservation.address:
         del ledger.last[target]
+    if ledger.home.get(reservation.service.host.index) is reservation.address:
+        del ledger.home[reservation.service.host.index]
     left = {group: one for group, one in ledger.expected.pop(target, {}).items() if one is not reservation}
     if left:
         ledger.expected[target] = left

@@ -48,6 +48,8 @@ class Counters:
     """Claims that nobody used."""
     excused: int = 0
     """Of those: while flows could not get through, so it counts against nobody."""
+    probes: int = 0
+    """Claims for a name above another one that was asked for a moment later: nobody is held responsible for them."""
     voided: int = 0
     """Claims that ended since their host or their address went away."""
     late: int = 0

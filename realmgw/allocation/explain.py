@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation import courtesies, vacancies
 from realmgw.allocation.arrivals import Arrivals, matching
-from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.load import Judgement, Kind
-from realmgw.allocation.state import Address, Reservation, State
+from realmgw.allocation.state import KEY, Address, Reservation, State
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from realmgw.allocation.reputation import Party
     from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
+
+
+BESIDE = "where other services of its host stand"
 
 
 @attrs.frozen
@@ -72,7 +76,7 @@ class _Asking:
 
     def explain(self) -> Explanation:
         service, pool = self._service, self._allocator.pool
-        held, most = len(self._ledger.places.of(service.host)), service.host.max_claims
+        held, most = self._ledger.places.count(service.host), service.host.max_claims
         self._say(f"{service.name} leads to {service.host.name} (host {service.host.index})")
         for step in askers(self._group, self._client, self._now):
             self._say(step)
@@ -82,7 +86,7 @@ class _Asking:
         limited = self._limited()
         if limited is not None:
             return limited
-        self._say(f"clients of the host are expected at {held} places, of at most {most}")
+        self._say(f"clients of the host are expected at {held} addresses, of at most {most}")
         self._say(
             f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait"
         )
@@ -92,6 +96,9 @@ class _Asking:
         host = self._service.host
         if self._ledger.places.has_room(host):
             return None
+        beside = self._allocator.beside(self._service, self._group, self._now)
+        if beside is not None and self._ledger.places.are_at(host, beside):
+            return self._give(beside, BESIDE)
         if self._ledger.places.worse(host, self._group, self._group.reputation.value(self._now)) is None:
             return self._refuse(Reason.HOST_LIMIT)
         self._say("those of a worse standing would make room")
@@ -129,11 +136,17 @@ class _Asking:
         return self._give(joined.address, "where a client of the same host is expected already")
 
     def _sticky(self) -> Explanation | None:
+        told = self._allocator.told(self._service, self._group, self._now)
+        if told is not None:
+            return self._give(told.address, "where this group was told last that it is")
         last = self._ledger.last.get(self._service.target)
         if last is None:
             self._say("the service has no address that it had last")
             return None
         reservation = last.reservations.get(self._service.target & KEY)
+        if last.is_spoilt(self._service.host.index, self._now):
+            self._say(f"the address that it had last, {dotted(last.packed)}, is where clients of another host may come")
+            return None
         if last.state is State.FREE or (
             reservation is not None
             and not reservation.claims
@@ -145,6 +158,9 @@ class _Asking:
 
     def _new(self) -> Explanation:
         allocator, pool = self._allocator, self._allocator.pool
+        beside = allocator.beside(self._service, self._group, self._now)
+        if beside is not None:
+            return self._give(beside, BESIDE)
         key = self._service.target & KEY
         shared = pool.shareable(key)
         if shared is not None and allocator.may_stay(shared, self._group, self._now):
@@ -159,13 +175,20 @@ class _Asking:
         refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if pool.available else None
         if refusal is not None:
             return refusal
-        address = pool.next()
+        if courtesies.holds_its_share(self._ledger, self._group, self._now):
+            share = f"{self._ledger.kept} addresses stand for long for those who keep answers"
+            self._say(f"{share}, and others ask as well (keeper_share)")
+            return self._exhausted()
+        address = vacancies.vacant(self._ledger, self._service.host.index, self._now, patient=True)
         if address is not None:
             free = address.state is State.FREE
             return self._give(
                 address, "free for longest" if free else "lingering for longest: nobody is expected there"
             )
-        self._say("every address is waited at")
+        if pool.available:
+            self._say("at the addresses that linger, clients may still come for what was told before")
+        else:
+            self._say("every address is waited at")
         if any(address.hold <= self._now for address in pool.in_state(State.WAITING)):
             return Explanation((*self._steps, "given: an address that nobody comes to any more"))
         return self._exhausted()
@@ -197,10 +220,21 @@ def askers(group: Group, client: Requestor | None, now: float) -> Iterator[str]:
     kind = "preset" if group.preset is not None else "proven" if group.passed else "unproven"
     yield f"resolver group {group.nodes[0]}{others}: {kind}{', with an agreement' if group.sla else ''}"
     yield f"its reputation: {reputation(group, now)}"
+    yield from habits(group, now)
     if client is not None:
         yield f"client {client.key}, who is believed: {reputation(client, now)}"
     elif group.sla:
         yield "no client is named"
+
+
+def habits(group: Group, now: float) -> Iterator[str]:
+    """What a resolver group does with answers, as far as that is known."""
+    if group.habits.keeps_until <= now:
+        return
+    if group.habits.keeps_answers:
+        yield f"it keeps answers: its clients come for up to {group.spell:.1f} s after one"
+    else:
+        yield "it asks once for all of its clients that ask meanwhile"
 
 
 def reputation(party: Party, now: float) -> str:
@@ -248,7 +282,7 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
         return Explanation((f"{dotted(dst)} is no address of the pool", "refused: NOT_OURS"), reason=Reason.NOT_OURS)
     steps = [f"{dotted(dst)} is {address.state.name}, with {len(address.reservations)} reservations"]
     reason = Reason.NO_RESERVATION
-    for key in (protocol << 16 | dport, dport, protocol << 16, 0):
+    for key in _order(arrivals, address, flow, now):
         reservation = address.reservations.get(key)
         if reservation is None:
             steps.append(f"protocol {key >> 16}, port {key & 0xFFFF}: nothing is reserved")
@@ -265,21 +299,35 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     return Explanation((*steps, f"refused: {reason.name}"), reason=reason)
 
 
+def _order(arrivals: Arrivals, address: Address, flow: Flow, now: float) -> tuple[int, ...]:
+    """The service keys that a packet may be meant for, in the order in which it is looked at them."""
+    _, _, protocol, _, dport = flow
+    keys = (protocol << 16 | dport, dport, protocol << 16, 0)
+    first = next((key for key in keys if key in address.reservations), None)
+    if first is None or address.reservations[first].claims:
+        return keys
+    expecting = arrivals.expecting(address, flow, now)
+    if expecting is None:
+        return keys
+    return (expecting.service.target & KEY, *(key for key in keys if key != expecting.service.target & KEY))
+
+
 def _refuses(
     ledger: Ledger, arrivals: Arrivals, reservation: Reservation, src: bytes, now: float
 ) -> tuple[Reason | None, str]:
     """Why a reservation would not let somebody in (None: it would), and that in words."""
     claim = matching(reservation, src, now) if reservation.claims else None
-    if claim is not None:
+    if claim is not None and not claim.courtesy:
         return None, f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, would be used"
     admitted = reservation.sources.get(src)
     if admitted is not None and now - admitted[0] <= ledger.linger():
         return None, f"this sender was admitted {now - admitted[0]:.1f} s ago"
-    if arrivals.spare(reservation, src, now) is None:
+    spare = claim or arrivals.spare(reservation, src, now)
+    if spare is None:
         if reservation.claims:
             return Reason.OTHER_NETWORK, f"{len(reservation.claims)} claims are for other networks"
         return Reason.NO_CLAIM, "no claim is left"
-    if arrivals.is_meant_for_former(reservation, src, now):
+    if arrivals.is_meant_for_former(spare, src, now):
         return Reason.LATE, "a used claim lets in further senders, but this one comes for the host before"
     return None, "a used claim lets in further senders, at a rate"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.habits import Habits
 from realmgw.allocation.reputation import INITIAL, Party
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ class Group(Party):
     """Used claims of queries that did not show where they came from, against those unused; see `outcomes`."""
     doubted_until: float = -math.inf
     """Until then it is not taken at its word: too many came in its name for nothing."""
-    keeps_until: float = -math.inf
-    """Until then it is taken to keep answers, and several of its clients may come for one claim; monotonic seconds."""
+    habits: Habits = attrs.field(factory=Habits)
+    """What it does with answers."""
     trusted: int = 0
     """Queries that showed where they came from, where such are counted."""
     untrusted: int = 0
@@ -152,6 +153,11 @@ class Group(Party):
     def neutral(self) -> int:
         """Claims whose outcome could not be told apart from another group's, ever."""
         return self.reputation.neutral + self.reputation.past[2]
+
+    @property
+    def spell(self) -> float:
+        """For how long, in seconds, after an answer further clients may come for it, as far as is known."""
+        return self.habits.spell(self.patience)
 
     @property
     def inexperienced(self) -> bool:
@@ -219,5 +225,8 @@ class Group(Party):
         self.untrusted += other.untrusted
         self.absorbed = (other, *self.absorbed)[:ABSORBED]
         other.heir, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
+        if other.habits.keeps_until > self.habits.keeps_until:
+            self.habits = other.habits
+        other.habits = self.habits
         self._refresh(self.delays or Delays())
         self.weigh(now)

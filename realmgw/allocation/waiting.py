@@ -40,6 +40,10 @@ class Waiter:
     client: Requestor | None = None
     """For whom, where that is known and believed."""
 
+    def has_time(self, now: float) -> bool:
+        """Whether it has not yet waited for half of the time that it has."""
+        return now - self.since <= (self.deadline - self.since) / 2
+
 
 class WaitingQueue:
     """The waiting queries by target (host and service), in the order in which the first of each target came.
@@ -80,7 +84,7 @@ class WaitingQueue:
         up half of its time: nobody is overtaken for ever.
         """
         heads = [next(iter(waiters.values())) for waiters in islice(self._targets.values(), PREFERENCE)]
-        if not heads or now - heads[0].since > (heads[0].deadline - heads[0].since) / 2:
+        if not heads or not heads[0].has_time(now):
             return heads[0] if heads else None
         return max(heads, key=lambda waiter: waiter.group.standing)
 

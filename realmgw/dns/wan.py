@@ -10,9 +10,9 @@ import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Challenge, Proof
-from realmgw.allocation.ledger import KEY
 from realmgw.allocation.load import Kind
 from realmgw.allocation.requestors import ClientPrefix, Requestor
+from realmgw.allocation.state import KEY
 from realmgw.config import settings
 from realmgw.config.policy import Refusal
 from realmgw.config.values import Network

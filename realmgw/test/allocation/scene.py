@@ -127,10 +127,10 @@ class Scene:
 
     def learn(self, asked: Service, resolver: str = RESOLVER, *, visits: int, now: float, after: float) -> float:
         """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""
-        for _ in range(visits):
-            self.visit(asked, resolver, now=now, after=after)
-            now += after
-        return now
+        self.visit(asked, resolver, now=now, after=after)
+        for _ in range(visits - 1):
+            self.allocator.groups.of(resolver).arrived(after)
+        return now + visits * after
 
 
 class RecordingPolicy(LoadPolicy):

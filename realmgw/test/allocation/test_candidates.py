@@ -36,10 +36,10 @@ class Conntrack:
 class RobberyTestCase(SynchronousTestCase):
     """A gateway that can ask, and is alarmed."""
 
-    def scene(self, addresses: int = 4, candidate_rate: int = 2000) -> Scene:
+    def scene(self, addresses: int = 4, candidate_rate: int = 2000, linger: float = 600.0) -> Scene:
         """It has seen a packet that nobody expected."""
         self.conntrack = Conntrack()
-        scene = Scene(addresses, answered=self.conntrack.answered, candidate_rate=candidate_rate)
+        scene = Scene(addresses, answered=self.conntrack.answered, candidate_rate=candidate_rate, linger=linger)
         self.alarm(scene, now=0.0)
         return scene
 
@@ -140,7 +140,7 @@ class StrangerTests(RobberyTestCase):
 
     def test_are_forgotten_while_they_only_knock(self) -> None:
         """The right to come again is renewed by flows that were answered, and by nothing else."""
-        scene = self.scene()
+        scene = self.scene(linger=10)
         address = scene.get(ONE, now=0.1)
         for source in (STRAY, CLIENT):
             self.assertEqual(scene.come(address, source, now=0.2), 1)
@@ -234,7 +234,7 @@ class OutcomeTests(RobberyTestCase):
         scene.come(address, NEIGHBOUR, now=0.3)
         scene.allocator.expire(now=0.35)
         self.end(scene)
-        self.assertGreater(group.keeps_until, 100.0)
+        self.assertGreater(group.habits.keeps_until, 100.0)
 
 
 class PeaceTests(RobberyTestCase):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.ledger import KEY
-from realmgw.allocation.state import Claim, overlap
+from realmgw.allocation.state import KEY, Claim, overlap
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
