@@ -7,13 +7,15 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.candidates import Crowd, Flow
+from realmgw.allocation.datagrams import NOTED
+from realmgw.allocation.ended import UNNOTED, Ended
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.state import Address, Claim, Reservation, overlap
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 MEMORY = 1.0  # seconds
 """For at least so long, and less than three times, an admitted flow is admitted again where it was: packets of a burst
@@ -46,6 +48,7 @@ class Arrivals:
         self._ledger = ledger
         self._addresses = ledger.pool.addresses
         self._candidates = ledger.candidates
+        self._ended = ledger.ended
         self._counters = ledger.counters
         self._queue = queue
         self._serve = serve
@@ -74,21 +77,63 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
+        if protocol not in UNNOTED and self._ended.is_on and (verdict := self._goes_on(flow, now)):
+            return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
             return self._again(known, flow, now)
         address = self._addresses.get(dst)
         if address is None:
             return -Reason.NOT_OURS
-        get = address.reservations.get  # at most one of these: services at one address do not overlap
-        reservation = get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
+        reservation = address.meeting(protocol, dport)
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
+            if protocol in NOTED:
+                self._ledger.datagrams.note(address, flow, reservation.service.host)
             return reservation.service.host.index
         self._candidates.stray(now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
         return -(Reason.LATE if is_late or reason is None else reason)
+
+    def _goes_on(self, flow: Flow, now: float) -> int:
+        """Decide on a flow that had ended; 0 if this is a new one."""
+        address, found = self._addresses.get(flow[1]), self._ended.find(flow, now=now)
+        if found is None or address is None:
+            return 0
+        ended, host = found
+        reason = self.is_in_the_way(ended, host, address, flow, now)
+        if reason is None:
+            self._counters.resumed += 1
+            if flow[2] in NOTED:
+                self._ledger.datagrams.note(address, flow, host)
+                self._ledger.datagrams.passed(address)  # it may be another host's
+            return host.index
+        if reason is Reason.PASSED_ON:
+            ended.until = 0.0  # somebody is expected, and it may be that he has come
+            return -reason
+        self._ended.forget(flow)
+        return 0
+
+    def is_in_the_way(self, ended: Ended, host: Host, address: Address, flow: Flow, now: float) -> Reason | None:
+        """Whether a flow that had ended can go on where it went.
+
+        Returns:
+            None if it can; `Reason.PASSED_ON` if the address is another host's. `Reason.NO_CLAIM` if it can not be
+            told that it is the flow of old, since somebody like its sender is expected: it is a first packet then.
+        """
+        reservation, src = address.meeting(flow[2], flow[4]), flow[0]
+        if reservation is None:
+            return None
+        if reservation.service.host.index == host.index:
+            return None if not reservation.claims or matching(reservation, src, now) is None else Reason.NO_CLAIM
+        if any(claim.network is not None and src in claim.network for claim in reservation.bound.values()):
+            return Reason.NO_CLAIM
+        if not flow[4] and src in reservation.sources:
+            return Reason.NO_CLAIM  # without ports all flows of a sender look alike, and he was let in here since
+        if ended.until > now and not reservation.claims and self.spare(reservation, src, now) is None:
+            return None
+        return Reason.PASSED_ON
 
     def _again(self, known: Reservation, flow: Flow, now: float) -> int:
         """Admit a flow that was admitted a moment ago.

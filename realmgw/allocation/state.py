@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.candidates import Crowd, Doubt, Flow
     from realmgw.allocation.group import Group
     from realmgw.allocation.requestors import Requestor
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 
 class State(enum.IntEnum):
@@ -153,6 +153,13 @@ class Address:
     """Until when a packet for that service may be one that came late."""
     gone: Reservation | None = None
     """That reservation, for as long."""
+    flows: dict[Flow, Host] | None = None
+    """Flows of UDP that were let in here and have not ended, as far as is known, with the host that each goes to."""
+
+    def meeting(self, protocol: int, dport: int) -> Reservation | None:
+        """What a packet meets here: at most one reservation does, since services at one address do not overlap."""
+        get = self.reservations.get
+        return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
 
 
 def overlap(one: int, other: int) -> bool:
