@@ -7,6 +7,7 @@ judge must not raise. So nothing leaves either.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
@@ -32,6 +33,10 @@ PAUSE = 0.001  # seconds
 _MARK_MAX = 0xFFFF_FFFF
 _EVENT_SIZE = 1024  # octets
 """More than what conntrack tells of one flow."""
+_EVENT_BUFFER = 1 << 23  # octets
+"""Conntrack looks for flows whose time is over now and then, and tells of all of them at once."""
+_LISTENED = 1024
+"""So many ends are heard at most before it is decided about a packet."""
 
 
 class Flood:
@@ -218,7 +223,7 @@ class EndedFlows:
         self._ear: Ear | None = None
         self.heard = self.lost = 0
 
-    def open(self, told: Callable[[destroyed.Flow, bytes, bool], object]) -> None:
+    def open(self, told: Callable[[destroyed.Flow, bytes], object]) -> None:
         """Begin to listen.
 
         Args:
@@ -235,15 +240,22 @@ class EndedFlows:
                 told(*ended)
 
         try:
-            channel = open_groups(NETLINK_NETFILTER, (destroyed.GROUP,), self._program)
+            channel = open_groups(NETLINK_NETFILTER, (destroyed.GROUP,), self._program, _EVENT_BUFFER)
         except OSError as error:
             raise PlatformError(f"conntrack does not tell of flows that have ended ({error.strerror})") from error
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
         self._ear = Ear(channel, take, self._lose, self._reactor, _EVENT_SIZE)
 
     def listen(self) -> None:
         """Hear what has been told so far: a flow is known to have ended before its next packet is looked at."""
-        if self._ear is not None:
-            self._ear.doRead()
+        if self._ear is not None and self._poll.poll(0) and self.is_open:
+            self._ear.read(_LISTENED)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is listened."""
+        return self._ear is not None and self._ear.fileno() >= 0
 
     def close(self) -> None:
         """End."""

@@ -65,11 +65,10 @@ class Hearing:
     ) -> None:
         self._conntrack = conntrack
         self._ended = EndedFlows(reactor, UNNOTED)
-        allocator.ended.listen = self._ended.listen
+        allocator.datagrams.listen = self._ended.listen
         self._hear = allocator.datagrams.hear
         self._tell = tell
         self._monotonic = monotonic
-        self._is_deaf = ""
         self._loop = LoopingCall(self._look)
         self._loop.clock = reactor
 
@@ -79,11 +78,6 @@ class Hearing:
 
     def start(self) -> None:
         """Begin to listen."""
-        try:
-            self._ended.open(self._told)
-            self._is_deaf = ""
-        except PlatformError as error:
-            self._is_deaf = str(error)
         self._loop.start(LOOK)
 
     def stop(self) -> None:
@@ -92,12 +86,17 @@ class Hearing:
         self._ended.close()
         self._conntrack.close()
 
-    def _told(self, flow: Flow, private: bytes, assured: bool) -> None:
-        self._hear(flow, private, assured, now=self._monotonic())
+    def _told(self, flow: Flow, private: bytes) -> None:
+        self._hear(flow, private, now=self._monotonic())
 
     def _look(self) -> None:
-        """The operator may switch it off and on at any time."""
-        line = self._is_deaf or ("" if tells_of_ends() else _SWITCHED_OFF)
+        """Listen, if it is not; conntrack's settings may change at any time."""
+        line = "" if tells_of_ends() else _SWITCHED_OFF
+        try:
+            if not self._ended.is_open:
+                self._ended.open(self._told)
+        except PlatformError as error:
+            line = str(error)
         self._tell(
             "conntrack", (f"{line}: UDP that pauses for longer than conntrack remembers is refused",) if line else ()
         )

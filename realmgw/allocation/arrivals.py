@@ -7,7 +7,6 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.candidates import Crowd, Flow
-from realmgw.allocation.datagrams import NOTED
 from realmgw.allocation.ended import UNNOTED, Ended
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.state import Address, Claim, Reservation, overlap
@@ -48,7 +47,7 @@ class Arrivals:
         self._ledger = ledger
         self._addresses = ledger.pool.addresses
         self._candidates = ledger.candidates
-        self._ended = ledger.ended
+        self._datagrams = ledger.datagrams
         self._counters = ledger.counters
         self._queue = queue
         self._serve = serve
@@ -77,7 +76,7 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
-        if protocol not in UNNOTED and self._ended.is_on and (verdict := self._goes_on(flow, now)):
+        if protocol not in UNNOTED and (verdict := self._goes_on(flow, now)):
             return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
@@ -89,8 +88,8 @@ class Arrivals:
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
-            if protocol in NOTED:
-                self._ledger.datagrams.note(address, flow, reservation.service.host)
+            if protocol not in UNNOTED:
+                self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
         self._candidates.stray(now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
@@ -98,21 +97,21 @@ class Arrivals:
 
     def _goes_on(self, flow: Flow, now: float) -> int:
         """Decide on a flow that had ended; 0 if this is a new one."""
-        address, found = self._addresses.get(flow[1]), self._ended.find(flow, now=now)
-        if found is None or address is None:
+        address = self._addresses.get(flow[1])
+        ended = None if address is None else self._datagrams.find(address, flow, now=now)
+        host = None if ended is None else self._ledger.ended.host_of(ended, now=now)
+        if ended is None or address is None or host is None:
             return 0
-        ended, host = found
         reason = self.is_in_the_way(ended, host, address, flow, now)
         if reason is None:
             self._counters.resumed += 1
-            if flow[2] in NOTED:
-                self._ledger.datagrams.note(address, flow, host)
-                self._ledger.datagrams.passed(address)  # it may be another host's
+            self._datagrams.note(address, flow, host, now=now)
+            self._datagrams.passed(address)  # it may be another host's
             return host.index
         if reason is Reason.PASSED_ON:
             ended.until = 0.0  # somebody is expected, and it may be that he has come
             return -reason
-        self._ended.forget(flow)
+        self._datagrams.forget(address, flow)
         return 0
 
     def is_in_the_way(self, ended: Ended, host: Host, address: Address, flow: Flow, now: float) -> Reason | None:

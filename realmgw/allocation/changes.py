@@ -42,8 +42,6 @@ def retire(ledger: Ledger, address: Address, *, now: float) -> bool:
         else:
             ledger.remove(reservation, now)
     left = ledger.pool.leave(address)
-    if left:
-        ledger.datagrams.left(address)
     ledger.credit_most = outcomes.credit_most(ledger.pool.size)
     return left
 

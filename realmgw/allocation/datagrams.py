@@ -1,4 +1,4 @@
-"""Flows of UDP that stand at addresses of the pool, and what becomes of them when their address passes on.
+"""Flows of UDP that were let in at addresses of the pool, and what becomes of them when their address passes on.
 
 Theory of operation. What conntrack knows goes where it went before, whoever has the address by now: so flows outlive
 the passing on of their address, and that is what they are meant to do. But conntrack knows a flow for a while after
@@ -7,17 +7,18 @@ would be taken for one of that flow. So when an address passes on, conntrack is 
 that have been idle are ended; the others are asked about again, as long as the address is another host's. They are
 looked at a few at a time, beside everything else. Flows of TCP need none of this: a new handshake ends what was left.
 
-A flow that is ended so is remembered (`ended`), and may go on if it was only slow.
+A flow that is ended so is remembered (see `ended`), and may go on if it was only slow.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from realmgw.allocation.candidates import Flow
-from realmgw.allocation.ended import EndedFlows
+from realmgw.allocation.ended import Ended, EndedFlows
 
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
@@ -27,14 +28,18 @@ if TYPE_CHECKING:
     from realmgw.subscribers.model import Host
 
 UDP, UDP_LITE = 17, 136
-NOTED = frozenset((UDP, UDP_LITE))
-"""Protocols that have ports to be asked for by, and no handshake."""
-MOST = 1024
-"""So many flows are known of an address."""
+ASKED = frozenset((UDP, UDP_LITE))
+"""Protocols without a handshake that conntrack can be asked about: they have ports."""
+LEAST = 8
+"""So many flows are noted of an address at least, however many addresses there are."""
 LOOKS = 64
 """So many flows are asked about in one go."""
+RATE = 1000.0
+"""So many within a second: 1 % of a processor."""
 GATHERED = 16
 """The flows of so many addresses are gathered in one go."""
+BURST = 1.0  # seconds
+"""A packet that comes so soon after its flow was let in is one of its first ones, which conntrack has not seen."""
 AGAIN = 2.0  # seconds
 """How long after a flow was asked about it is asked about again."""
 
@@ -70,7 +75,7 @@ class Datagrams:
     """Knows the flows at each address, and ends those that are idle where they are in the way.
 
     Args:
-        settings: When a flow is idle.
+        settings: How many flows are noted, and when one is idle.
         pool: The addresses.
         ended: Where flows are remembered that have ended.
         entries: Conntrack; None: nobody can be asked, and flows are left alone.
@@ -78,6 +83,7 @@ class Datagrams:
 
     Attributes:
         soon: Called when `look` wants to be called, before anything else happens if it can be.
+        listen: Called before it is looked for a flow: what has been told of ends is heard first.
     """
 
     def __init__(
@@ -90,45 +96,60 @@ class Datagrams:
         self._passed: OrderedDict[Address, None] = OrderedDict()
         self._next: OrderedDict[Flow, None] = OrderedDict()
         self._later: OrderedDict[Flow, float] = OrderedDict()
-        self._count = 0
+        self._tokens, self._at = float(LOOKS), 0.0
         self.soon: Callable[[], object] = _nothing
+        self.listen: Callable[[], object] = _nothing
         self.regard(settings)
 
-    def __len__(self) -> int:
-        return self._count
-
     def regard(self, settings: Allocation) -> None:
-        """From now on, this is how long flows have to be idle."""
+        """From now on, note so many flows, and this is how long they have to be idle."""
         self._idle = settings.idle_exchange, settings.idle_flow
         self._most = settings.ended_flows
 
-    def note(self, address: Address, flow: Flow, host: Host) -> None:
-        """A flow was let in at an address, to a host."""
+    # What is known of flows
+
+    def note(self, address: Address, flow: Flow, host: Host, *, now: float) -> None:
+        """A flow was let in at an address, to a host. It is of a protocol without a handshake."""
         flows = address.flows
         if flows is None:
+            if not self._ended.is_on:
+                return
             flows = address.flows = {}
-        elif flow in flows:
-            del flows[flow]
-            self._count -= 1
-        elif len(flows) >= MOST:
-            self._drop(address, next(iter(flows)))
-        if self._entries is not None and self._count < self._most:
-            flows[flow] = host
-            self._count += 1
+        elif len(flows) >= LEAST and len(flows) * self._pool.size >= self._most:
+            flows = address.flows = dict(islice(flows.items(), len(flows) // 2, None))
+        flows[flow] = Ended(host.address, now, lives=True)
 
-    def hear(self, flow: Flow, private: bytes, assured: bool, *, now: float) -> None:
-        """Conntrack has forgotten a flow, or somebody has ended it.
+    def hear(self, flow: Flow, private: bytes, *, now: float) -> None:
+        """Conntrack has forgotten a flow that was more than one exchange of packets, or somebody has ended it.
 
         Args:
             flow: Which one.
             private: Packed address of the host that it went to.
-            assured: It was more than one exchange of packets.
             now: The present.
         """
         address = self._pool.addresses.get(flow[1])
-        if address is not None:
-            self._drop(address, flow)
-            self._ended.remember(flow, private, assured=assured, now=now)
+        if address is None:
+            return
+        noted = None if address.flows is None else address.flows.get(flow)
+        if noted is None or noted.lives:  # else it was ended by us
+            self.forget(address, flow)
+            self._ended.remember(flow, Ended(private, now))
+
+    def find(self, address: Address, flow: Flow, *, now: float) -> Ended | None:
+        """What is known of a flow whose packet is a first one; None: it is a new flow, or has just begun."""
+        self.listen()
+        noted = None if address.flows is None else address.flows.get(flow)
+        if noted is None:
+            return self._ended.find(flow)
+        return None if noted.lives and now - noted.at <= BURST else noted
+
+    def forget(self, address: Address, flow: Flow) -> None:
+        """It is another flow by now."""
+        self._ended.forget(flow)
+        if address.flows is not None:
+            address.flows.pop(flow, None)
+
+    # Addresses that pass on
 
     def passed(self, address: Address) -> None:
         """Another host has an address, or a part of it, from now on."""
@@ -136,59 +157,52 @@ class Datagrams:
             self._passed[address] = None
             self.soon()
 
-    def left(self, address: Address) -> None:
-        """An address is no more of the pool."""
-        self._count -= len(address.flows or ())
-        address.flows = None
-
     def look(self, *, now: float) -> bool:
         """End what is idle where another host has the address; some of it at most.
 
         Returns:
-            Whether there is more to be looked at now.
+            Whether more can be looked at now.
         """
+        if not (self._passed or self._next or self._later):
+            return False
         for _ in range(min(GATHERED, len(self._passed))):
             self._gather(self._passed.popitem(last=False)[0])
         while self._later and next(iter(self._later.values())) <= now:
             self._next[self._later.popitem(last=False)[0]] = None
-        for _ in range(min(LOOKS, len(self._next))):
-            self._regard_flow(self._next.popitem(last=False)[0], now)
-        return bool(self._next or self._passed)
+        self._tokens = min(LOOKS, self._tokens + (now - self._at) * RATE)
+        self._at = now
+        while self._next and self._tokens >= 1:
+            self._tokens -= 1
+            self._look_at(self._next.popitem(last=False)[0], now)
+        return bool(self._passed)
 
     def _gather(self, address: Address) -> None:
-        for flow, host in (address.flows or {}).items():
-            if flow not in self._later and _is_astray(address, flow, host):
+        for flow, noted in (address.flows or {}).items():
+            if noted.lives and flow[2] in ASKED and flow not in self._later and _is_astray(address, flow, noted):
                 self._next[flow] = None
 
-    def _regard_flow(self, flow: Flow, now: float) -> None:
+    def _look_at(self, flow: Flow, now: float) -> None:
         address = self._pool.addresses.get(flow[1])
-        host = None if address is None or address.flows is None else address.flows.get(flow)
-        if address is None or host is None or self._entries is None or not _is_astray(address, flow, host):
+        noted = None if address is None or address.flows is None else address.flows.get(flow)
+        if address is None or noted is None or not noted.lives or not _is_astray(address, flow, noted):
             return
-        idle = self._entries.idle(flow)
+        idle = None if self._entries is None else self._entries.idle(flow)
         if idle is None:
-            self._drop(address, flow)
+            noted.lives = now - noted.at <= BURST  # it may not be there yet
             return
         enough = self._idle[idle.assured]
         if not enough or idle.seconds < enough:
             self._later[flow] = now + AGAIN
-            return
-        if idle.end():
+        elif idle.end():
             self._counters.idle_ended += 1
-            until = now + idle.remaining
-            self._ended.remember(flow, host.address, assured=idle.assured, now=now, until=until)
-        self._drop(address, flow)
-
-    def _drop(self, address: Address, flow: Flow) -> None:
-        if address.flows is not None and address.flows.pop(flow, None) is not None:
-            self._count -= 1
+            noted.lives, noted.at, noted.until = False, now, now + idle.remaining
 
 
-def _is_astray(address: Address, flow: Flow, host: Host) -> bool:
+def _is_astray(address: Address, flow: Flow, noted: Ended) -> bool:
     """Whether a packet like those of a flow would be another host's, if it were the first one."""
     reservation = address.meeting(flow[2], flow[4])
-    return reservation is not None and reservation.service.host.index != host.index
+    return reservation is not None and reservation.service.host.address != noted.private
 
 
 def _nothing() -> None:
-    """Somebody will look by himself."""
+    """Nobody is there."""

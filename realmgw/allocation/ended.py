@@ -1,14 +1,18 @@
 """Flows that conntrack has forgotten, and where they went: the dead do not inherit.
 
 Theory of operation. Conntrack forgets a flow of UDP that pauses. Its next packet is a first packet again, and nothing
-in it tells that it is no new client's; by then its address may be another host's, whose claim it would use up. So the
-end of each flow is noted, with the host that it went to, and a packet of a flow that is known so
+in it tells that it is no new client's; by then its address may be another host's, whose claim it would use up. So it is
+remembered which flows there were, with the host that each went to, and a packet of a flow that is known so
 
 - goes to that host as long as nobody else has the address, and needs no claim for that;
 - is refused when another host has it: whoever is expected there, it is hardly he.
 
-Of protocols with a handshake nothing is noted: what begins with one is a new flow, whatever has had these ports before.
-The same is true of echo requests, whose identifiers are not looked at.
+Of protocols with a handshake nothing is remembered: what begins with one is a new flow, whatever has had these ports
+before. The same is true of echo requests, whose identifiers are not looked at.
+
+There are two memories. `Datagrams` notes each flow when it is let in; the latest ones are there still when conntrack
+has forgotten them. But a flow may live for hours: so the end of those that were more than one exchange of packets is
+told by conntrack, and remembered here.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 ICMP, TCP, DCCP, ICMP_V6, SCTP = 1, 6, 33, 58, 132
 UNNOTED = frozenset((ICMP, TCP, DCCP, ICMP_V6, SCTP))
-"""The protocols of which no end is noted."""
+"""The protocols of which nothing is remembered."""
 GRACE = 10.0  # seconds
 """So late it may be told that a flow has ended."""
 
@@ -37,80 +41,63 @@ HostAt = Callable[[bytes], "Host | None"]
 
 @attrs.define(eq=False)
 class Ended:
-    """A flow that has ended."""
+    """A flow that has ended, or may have."""
 
     private: bytes
     """The packed address of the host that it went to."""
     at: float
-    """When it ended, or went on last, in monotonic seconds."""
+    """When it ended, as far as is known; else when it was let in. In monotonic seconds."""
     until: float = 0.0
     """It was ended by us, since it was idle: until then conntrack would have known it, and it goes on even if another
     host has its address, as long as nobody is expected there."""
+    lives: bool = False
+    """It is not known that it has ended."""
 
 
 class EndedFlows:
     """Remembers flows that have ended, a bounded number of them for a bounded time.
-
-    Those that were more than one exchange of packets have half of the places for themselves: else somebody who asks
-    and is answered, again and again, each time from another port, would have them forgotten.
 
     Args:
         settings: How many, and for how long.
         host_at: Tells whose a private address is now; None: nothing is remembered.
 
     Attributes:
-        listen: Called before it is looked for a flow: what has been told of ends is heard first.
         is_on: Whether anything is remembered.
     """
 
     def __init__(self, settings: Allocation, host_at: HostAt | None) -> None:
         self._host_at = host_at
-        self._exchanges = Generations[Flow, Ended](1)
-        self._conversations = Generations[Flow, Ended](1)
+        self._flows = Generations[Flow, Ended](1)
         self._barred: dict[bytes, float] = {}
-        self.listen: Callable[[], object] = _nothing
         self.regard(settings)
 
     def __len__(self) -> int:
-        return len(self._exchanges) + len(self._conversations)
+        return len(self._flows)
 
     def regard(self, settings: Allocation) -> None:
         """From now on, remember so many for so long."""
         self.is_on = settings.ended_flows > 0 and self._host_at is not None
         self._time = settings.ended_time
-        for each in (self._exchanges, self._conversations):
-            each.regard(settings.ended_flows // 2)
+        self._flows.regard(settings.ended_flows)
 
-    def remember(self, flow: Flow, private: bytes, *, assured: bool, now: float, until: float = 0.0) -> None:
-        """A flow has ended.
+    def remember(self, flow: Flow, ended: Ended) -> None:
+        """A flow has ended."""
+        if self.is_on and ended.at >= self._barred.get(ended.private, 0.0):
+            self._flows.put(flow, ended)
 
-        Args:
-            flow: Which one.
-            private: Packed address of the host that it went to.
-            assured: It was more than one exchange of packets.
-            now: The present.
-            until: See `Ended`.
-        """
-        if not self.is_on or now < self._barred.get(private, 0.0):
-            return
-        known = self._exchanges.pop(flow) or self._conversations.pop(flow)
-        if known is not None and known.private == private and known.until > until:
-            until = known.until
-        (self._conversations if assured else self._exchanges).put(flow, Ended(private, now, until))
+    def find(self, flow: Flow) -> Ended | None:
+        """A flow that has ended."""
+        return self._flows.peek(flow) if self._flows.young else None
 
-    def find(self, flow: Flow, *, now: float) -> tuple[Ended, Host] | None:
-        """A flow that has ended, with the host that it went to, if there is that host still; None: it is a new one."""
-        self.listen()
-        ended = self._conversations.peek(flow) or self._exchanges.peek(flow)
-        if ended is None or now - ended.at > self._time or ended.at < self._barred.get(ended.private, 0.0):
+    def host_of(self, ended: Ended, *, now: float) -> Host | None:
+        """The host that a flow went to, if it may go on there: it did not end too long ago, and there is the host."""
+        if self._host_at is None or now - ended.at > self._time or ended.at < self._barred.get(ended.private, 0.0):
             return None
-        host = None if self._host_at is None else self._host_at(ended.private)
-        return None if host is None else (ended, host)
+        return self._host_at(ended.private)
 
     def forget(self, flow: Flow) -> None:
         """It is another flow by now."""
-        self._conversations.pop(flow)
-        self._exchanges.pop(flow)
+        self._flows.pop(flow)
 
     def bar(self, addresses: Iterable[bytes], *, now: float) -> None:
         """Private addresses are no more whose they were: no flow goes on there that went there before.
@@ -119,7 +106,3 @@ class EndedFlows:
         """
         self._barred = {each: until for each, until in self._barred.items() if until + self._time > now}
         self._barred.update(dict.fromkeys(addresses, now + GRACE))
-
-
-def _nothing() -> None:
-    """There is nothing to hear."""

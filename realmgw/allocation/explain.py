@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.arrivals import Arrivals, matching
+from realmgw.allocation.ended import UNNOTED
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.load import Judgement, Kind
 from realmgw.allocation.state import Address, Reservation, State
@@ -239,6 +240,9 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     """
     ledger, arrivals = allocator.ledger, allocator.arrivals
     src, dst, protocol, _, dport = flow
+    gone_on = _gone_on(ledger, arrivals, flow, now)
+    if gone_on is not None:
+        return gone_on
     known = arrivals.known(flow, now=now)
     if known is not None:
         host = known.service.host
@@ -263,6 +267,24 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
         steps.append("a service left this address a moment ago")
         reason = Reason.LATE
     return Explanation((*steps, f"refused: {reason.name}"), reason=reason)
+
+
+def _gone_on(ledger: Ledger, arrivals: Arrivals, flow: Flow, now: float) -> Explanation | None:
+    """What becomes of a flow that had ended; None if this is a new one."""
+    address = ledger.pool.addresses.get(flow[1])
+    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow, now=now)
+    host = None if ended is None else ledger.ended.host_of(ended, now=now)
+    if address is None or ended is None or host is None:
+        return None
+    what = "was let in" if ended.lives else "ended"
+    told = f"a flow to {host.name}, which {what} {now - ended.at:.1f} s ago, and if it comes here is not in conntrack"
+    reason = arrivals.is_in_the_way(ended, host, address, flow, now)
+    if reason is None:
+        return Explanation((told, f"admitted to {host.name} again: nobody else is expected there"), host=host.index)
+    if reason is Reason.PASSED_ON:
+        steps = told, f"{dotted(address.packed)} is another host's for such packets by now", f"refused: {reason.name}"
+        return Explanation(steps, reason=reason)
+    return None
 
 
 def _refuses(

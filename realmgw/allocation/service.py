@@ -58,7 +58,7 @@ class AllocationService(Service):
         """What the allocator has counted since the start, and how many of those who ask are known."""
         allocator = self._allocator
         known = {"groups": len(allocator.groups), "clients": len(allocator.requestors)}
-        known |= {"udp_flows": len(allocator.datagrams), "ended_flows": len(allocator.ended)}
+        known |= {"ended_flows": len(allocator.ended)}
         load = allocator.askers.load
         return {**allocator.counters.counts(), **known, "policy": {} if load is None else load.counts()}
 

@@ -25,9 +25,10 @@ import attrs
 
 if TYPE_CHECKING:
     from realmgw.allocation.candidates import Crowd, Doubt, Flow
+    from realmgw.allocation.ended import Ended
     from realmgw.allocation.group import Group
     from realmgw.allocation.requestors import Requestor
-    from realmgw.subscribers.model import Host, Service
+    from realmgw.subscribers.model import Service
 
 
 class State(enum.IntEnum):
@@ -153,8 +154,8 @@ class Address:
     """Until when a packet for that service may be one that came late."""
     gone: Reservation | None = None
     """That reservation, for as long."""
-    flows: dict[Flow, Host] | None = None
-    """Flows of UDP that were let in here and have not ended, as far as is known, with the host that each goes to."""
+    flows: dict[Flow, Ended] | None = None
+    """Flows without a handshake that were let in here, the latest ones, in the order in which they were."""
 
     def meeting(self, protocol: int, dport: int) -> Reservation | None:
         """What a packet meets here: at most one reservation does, since services at one address do not overlap."""

@@ -10,7 +10,7 @@ Instruction = tuple[int, int, int, int]
 # linux/filter.h, linux/bpf_common.h
 LOAD_WORD, LOAD_OCTET, LOAD_NUMBER, LOAD_WORD_BEYOND = 0x20, 0x30, 0x00, 0x40
 INDEX_NUMBER, INDEX_LOADED = 0x01, 0x07
-IF_EQUAL, IF_ANY_BIT, RETURN = 0x15, 0x45, 0x06
+AND, IF_EQUAL, RETURN = 0x54, 0x15, 0x06
 FIND_ATTRIBUTE = 0x1_0000_0000 - 0x1000 + 12
 """Loading the word at this place finds the netlink attribute whose type is in the index, from the loaded offset on."""
 WHOLE, NOTHING = (RETURN, 0, 0, 0xFFFF_FFFF), (RETURN, 0, 0, 0)

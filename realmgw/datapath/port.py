@@ -177,8 +177,12 @@ class Ear:
 
     def doRead(self) -> None:
         """Take what there is. Never raises: that would end all reading."""
+        self.read(PER_TURN)
+
+    def read(self, limit: int) -> None:
+        """Take so many messages at most. Never raises."""
         receive, size, take = self._channel.recv, self._size, self._take
-        for _ in range(PER_TURN):
+        for _ in range(limit):
             try:
                 take(receive(size))
             except BlockingIOError:  # noqa: PERF203 - one read fails, and the next may not
@@ -204,20 +208,21 @@ class Ear:
             self._channel.close()
 
 
-def open_groups(protocol: int, groups: tuple[int, ...], program: bytes = b"") -> socket.socket:
+def open_groups(protocol: int, groups: tuple[int, ...], program: bytes = b"", buffer: int = _BUFFER) -> socket.socket:
     """A socket that hears what these groups are told, in this thread's network namespace.
 
     Args:
         protocol: Of netlink.
         groups: Numbers of its groups.
         program: A filter; empty: everything is delivered.
+        buffer: How much may wait to be read, in octets.
 
     Raises:
         OSError: The kernel does not let us.
     """
     made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
     try:
-        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
         made.bind((0, 0))
         if program:
             _attach(made, program)
