@@ -30,6 +30,8 @@ _FAMILY, _FIRST_ATTRIBUTE, _PROTOCOL = 16, 20, 52
 """Where these are in a message: behind the headers comes the tuple of the first packet, addresses first."""
 _WITH_PORTS = struct.Struct("!16xB15x4s4x4s8xB7xH6xH14x4s48xI")
 _WITHOUT_PORTS = struct.Struct("!16xB15x4s4x4s8xB15x4s32xI")
+_PORTS = frozenset((6, 17, 33, 132, 136))
+"""Protocols with ports: GRE has its key in their place."""
 _LENGTH = struct.Struct("=20xH")
 _LAYOUTS = {52: _WITH_PORTS, 36: _WITHOUT_PORTS}
 """By how long the tuple is: family, source, destination, protocol, ports if there are any; the source of the answers;
@@ -77,5 +79,5 @@ def parse(received: bytes) -> tuple[Flow, bytes] | None:
     at = layout.size
     if family != _IPV4 or received[at - 8 : at - 4] != _STATUS_FOLLOWS or status & _WANTED != _WANTED:
         return None
-    sport, dport = ports or (0, 0)
+    sport, dport = ports if protocol in _PORTS and ports else (0, 0)
     return (source, destination, protocol, sport, dport), host
