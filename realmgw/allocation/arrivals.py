@@ -98,10 +98,15 @@ class Arrivals:
     def _goes_on(self, flow: Flow, now: float) -> int:
         """Decide on a flow that had ended; 0 if this is a new one."""
         address = self._addresses.get(flow[1])
-        ended = None if address is None else self._datagrams.find(address, flow, now=now)
+        ended = None if address is None else self._datagrams.find(address, flow)
         host = None if ended is None else self._ledger.ended.host_of(ended, now=now)
         if ended is None or address is None or host is None:
             return 0
+        if ended.has_just_begun(now):
+            if flow in self._young or flow in self._old:
+                return 0
+            self._counters.by_memory += 1
+            return host.index
         reason = self.is_in_the_way(ended, host, address, flow, now)
         if reason is None:
             self._counters.resumed += 1

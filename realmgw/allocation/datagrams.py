@@ -38,8 +38,6 @@ RATE = 1000.0
 """So many within a second: 1 % of a processor."""
 GATHERED = 16
 """The flows of so many addresses are gathered in one go."""
-BURST = 1.0  # seconds
-"""A packet that comes so soon after its flow was let in is one of its first ones, which conntrack has not seen."""
 AGAIN = 2.0  # seconds
 """How long after a flow was asked about it is asked about again."""
 
@@ -135,13 +133,11 @@ class Datagrams:
             self.forget(address, flow)
             self._ended.remember(flow, Ended(private, now))
 
-    def find(self, address: Address, flow: Flow, *, now: float) -> Ended | None:
-        """What is known of a flow whose packet is a first one; None: it is a new flow, or has just begun."""
+    def find(self, address: Address, flow: Flow) -> Ended | None:
+        """What is known of a flow whose packet is a first one; None: it is a new flow."""
         self.listen()
         noted = None if address.flows is None else address.flows.get(flow)
-        if noted is None:
-            return self._ended.find(flow)
-        return None if noted.lives and now - noted.at <= BURST else noted
+        return self._ended.find(flow) if noted is None else noted
 
     def forget(self, address: Address, flow: Flow) -> None:
         """It is another flow by now."""
@@ -188,7 +184,7 @@ class Datagrams:
             return
         idle = None if self._entries is None else self._entries.idle(flow)
         if idle is None:
-            noted.lives = now - noted.at <= BURST  # it may not be there yet
+            noted.lives = noted.has_just_begun(now)  # it may not be there yet
             return
         enough = self._idle[idle.assured]
         if not enough or idle.seconds < enough:

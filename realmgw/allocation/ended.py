@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ICMP, TCP, DCCP, ICMP_V6, SCTP = 1, 6, 33, 58, 132
 UNNOTED = frozenset((ICMP, TCP, DCCP, ICMP_V6, SCTP))
 """The protocols of which nothing is remembered."""
+BURST = 1.0  # seconds
+"""So soon after a flow was let in come those of its packets that conntrack has not seen."""
 GRACE = 10.0  # seconds
 """So late it may be told that a flow has ended."""
 
@@ -52,6 +54,10 @@ class Ended:
     host has its address, as long as nobody is expected there."""
     lives: bool = False
     """It is not known that it has ended."""
+
+    def has_just_begun(self, now: float) -> bool:
+        """Whether a packet is one of its first ones, which come before conntrack knows it."""
+        return self.lives and now - self.at <= BURST
 
 
 class EndedFlows:

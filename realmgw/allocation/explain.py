@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.group import Group
     from realmgw.allocation.reputation import Party
     from realmgw.allocation.requestors import Requestor
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 
 @attrs.frozen
@@ -245,8 +245,7 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
         return gone_on
     known = arrivals.known(flow, now=now)
     if known is not None:
-        host = known.service.host
-        return Explanation((f"this flow was admitted a moment ago: admitted to {host.name} again",), host=host.index)
+        return _again(known.service.host)
     address = ledger.pool.addresses.get(dst)
     if address is None:
         return Explanation((f"{dotted(dst)} is no address of the pool", "refused: NOT_OURS"), reason=Reason.NOT_OURS)
@@ -269,13 +268,19 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     return Explanation((*steps, f"refused: {reason.name}"), reason=reason)
 
 
+def _again(host: Host) -> Explanation:
+    return Explanation((f"this flow was admitted a moment ago: admitted to {host.name} again",), host=host.index)
+
+
 def _gone_on(ledger: Ledger, arrivals: Arrivals, flow: Flow, now: float) -> Explanation | None:
     """What becomes of a flow that had ended; None if this is a new one."""
     address = ledger.pool.addresses.get(flow[1])
-    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow, now=now)
+    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow)
     host = None if ended is None else ledger.ended.host_of(ended, now=now)
     if address is None or ended is None or host is None:
         return None
+    if ended.has_just_begun(now):
+        return _again(host) if arrivals.known(flow, now=now) is None else None
     what = "was let in" if ended.lives else "ended"
     told = f"a flow to {host.name}, which {what} {now - ended.at:.1f} s ago, and if it comes here is not in conntrack"
     reason = arrivals.is_in_the_way(ended, host, address, flow, now)

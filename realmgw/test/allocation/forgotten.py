@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from realmgw.allocation.candidates import Flow
+from realmgw.allocation.ended import BURST
 from realmgw.errors import Reason
 from realmgw.test.allocation.naive import HANDSHAKE, HOSTS, PACKETS, SOURCES, Knowledge, meets
 from realmgw.test.allocation.scene import Idle
@@ -26,6 +27,8 @@ class Forgotten(Knowledge):
     allocator: Allocator
     went: dict[Flow, set[int]]
     """The hosts that flows without a handshake ever went to, as the allocator may know it."""
+    going: dict[Flow, tuple[int, float]]
+    """The host that a flow went on to last, and when."""
     told: set[Flow]
     """Flows whose end was told since they were let in last, or that were ended since they were idle."""
     idleness: Idle | None
@@ -95,6 +98,9 @@ class Forgotten(Knowledge):
         if address is None:
             return set()
         there = address.meeting(flow[2], flow[4])
+        host, at = self.going.get(flow, (0, 0.0))
+        if host and self.now - at <= BURST and flow not in self.told:
+            return {host}
         if there is None or (flow in self.told and not there.claims):
             return went
         return went & {there.service.host.index}
@@ -117,6 +123,8 @@ class Forgotten(Knowledge):
         counters = self.allocator.counters
         if verdict == -Reason.PASSED_ON or counters.resumed > resumed:
             assert counters.pending == pending, "a flow of old used up a claim"
+        if counters.resumed > resumed:
+            self.going[flow] = verdict, self.now
         if verdict > 0 and flow[2] not in HANDSHAKE:
             if counters.resumed == resumed and flow in self.told:
                 self.went[flow] = set()

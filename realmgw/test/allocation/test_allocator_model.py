@@ -66,7 +66,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         self.now, self.size = 100.0, size
         self.said: dict[bytes, bool | None] = {}
         answered = (lambda flow: self.said.get(flow[0], False)) if asks else None
-        self.went, self.told, self.idleness = {}, set(), None
+        self.went, self.going, self.told, self.idleness = {}, {}, set(), None
         self.allocator = Allocator(
             self.settings,
             networks,

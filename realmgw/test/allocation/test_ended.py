@@ -76,6 +76,17 @@ class GoingOnTests(EndedTestCase):
             self.assertEqual(self.udp(scene, address, now=now), 1)
         self.assertEqual((scene.counters.resumed, scene.counters.by_claim), (20, 1))
 
+    def test_goes_on_with_all_packets_of_a_burst(self) -> None:
+        """Those that come before conntrack knows it again, even when the address passes on meanwhile."""
+        scene = self.scene()
+        address = self.begun(scene)
+        scene.allocator.expire(now=180.0)
+        self.assertEqual([self.udp(scene, address, now=180.0) for _ in range(3)], [1] * 3)
+        self.assertEqual(scene.get(TWO, now=180.1), address)
+        self.assertEqual(self.explained(scene, self.flow(address), now=180.2), 1)
+        self.assertEqual(self.udp(scene, address, now=180.2), 1)
+        self.assertEqual(self.udp(scene, address, source=NEIGHBOUR, now=180.3), 2)
+
     def test_goes_on_hours_after_it_began(self) -> None:
         """Conntrack tells when a long one has ended, and from then on the time counts."""
         scene = self.scene(ended_flows=16)
