@@ -114,7 +114,7 @@ class Arrivals:
             self._datagrams.passed(address)  # it may be another host's
             return host.index
         if reason is Reason.PASSED_ON:
-            ended.until = 0.0  # somebody is expected, and it may be that he has come
+            self._datagrams.refuse(address, flow, ended, now=now)
             return -reason
         self._datagrams.forget(address, flow)
         return 0

@@ -139,6 +139,14 @@ class Datagrams:
         noted = None if address.flows is None else address.flows.get(flow)
         return self._ended.find(flow) if noted is None else noted
 
+    def refuse(self, address: Address, flow: Flow, ended: Ended, *, now: float) -> None:
+        """A flow could not go on. Whoever goes on knocking is remembered, and takes nobody's place later on."""
+        ended.at, ended.until, ended.lives = now, 0.0, False  # if somebody is expected, it may be he who has come
+        if address.flows is None or address.flows.pop(flow, None) is None:
+            self._ended.remember(flow, ended)
+        else:
+            address.flows[flow] = ended
+
     def forget(self, address: Address, flow: Flow) -> None:
         """It is another flow by now."""
         self._ended.forget(flow)

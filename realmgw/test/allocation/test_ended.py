@@ -117,6 +117,16 @@ class GoingOnTests(EndedTestCase):
         self.assertEqual(self.udp(scene, address, source=NEIGHBOUR, now=100.3), 2)
         self.assertEqual(scene.counters.by_claim, 2)
 
+    def test_who_goes_on_knocking_inherits_nothing(self) -> None:
+        """However long he does so; the others at his address get what they have asked for."""
+        scene = self.scene()
+        address = self.begun(scene)
+        for now in range(100, 5000, 100):
+            scene.allocator.expire(now=now)
+            self.assertEqual(scene.get(TWO, now=now), address)
+            self.assertEqual(self.udp(scene, address, now=now + 0.1), -Reason.PASSED_ON)
+            self.assertEqual(self.udp(scene, address, source=NEIGHBOUR, sport=now, now=now + 0.2), 2)
+
     def test_goes_on_beside_services_that_it_is_not_for(self) -> None:
         """What another host has at the address is not what it is sent to."""
         web = service(2, TCP, 80)
