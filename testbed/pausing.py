@@ -1,9 +1,9 @@
 """Allocation and flows that pause, in simulated time: UDP whose datagrams are farther apart than conntrack remembers.
 
-A table of `testbed/simulate`. Clients ask one after the other, and each has a flow of UDP from a port of his own, with a
-datagram every so often. Between them conntrack forgets the flow, unless it is told otherwise here, so each is a first
-packet. Meanwhile others ask for all hosts and come, by TCP. The real `Allocator` decides, with this simulation's clock
-as its only one; beside it the same without memory of flows, which is what there was before.
+A table of `testbed/simulate`. Clients ask one after the other, and each has a flow of UDP from a port of his own, with
+a datagram every so often. Between them conntrack forgets the flow, so each is a first packet. Meanwhile others ask for
+all hosts and come, by TCP. The real `Allocator` decides, with this simulation's clock as its only one; beside it the
+same without memory of flows, which is what there was before.
 """
 
 from __future__ import annotations

@@ -42,14 +42,18 @@ class Conntrack:
     Args:
         open_channel: Opens a socket to it.
         monotonic: The present, in seconds.
+        sysctls: Where conntrack's settings are.
 
     Attributes:
         unasked: Questions that could not be put, or were not answered; such flows are believed.
     """
 
-    def __init__(self, open_channel: Callable[[], Listening], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, open_channel: Callable[[], Listening], monotonic: Callable[[], float], sysctls: Path = SYSCTLS
+    ) -> None:
         self._open = open_channel
         self._monotonic = monotonic
+        self._sysctls = sysctls
         self._netlink: Listening | None = None
         self._sequence = 0
         self._timeouts = 0, 0
@@ -123,18 +127,16 @@ class Conntrack:
         """After how many seconds conntrack forgets a flow of UDP; the operator may change it at any time."""
         now = self._monotonic()
         if now >= self._timeouts_until:
-            self._timeouts = _sysctl("udp_timeout"), _sysctl("udp_timeout_stream")
+            self._timeouts = self._sysctl("udp_timeout"), self._sysctl("udp_timeout_stream")
             self._timeouts_until = now + _TIMEOUTS_KNOWN
         return self._timeouts[assured]
 
+    def tells_of_ends(self) -> bool:
+        """Whether conntrack tells of flows that end (net.netfilter.nf_conntrack_events), as far as can be seen."""
+        try:
+            return self._sysctl("events") > 0
+        except (OSError, ValueError):
+            return True
 
-def tells_of_ends() -> bool:
-    """Whether conntrack tells of flows that end (net.netfilter.nf_conntrack_events), as far as can be seen."""
-    try:
-        return _sysctl("events") > 0
-    except (OSError, ValueError):
-        return True
-
-
-def _sysctl(name: str) -> int:
-    return int((SYSCTLS / f"nf_conntrack_{name}").read_text())
+    def _sysctl(self, name: str) -> int:
+        return int((self._sysctls / f"nf_conntrack_{name}").read_text())

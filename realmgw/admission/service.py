@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorFDSet
@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realmgw.admission.client import KernelPacketQueue, PacketQueue
-from realmgw.admission.conntrack import Conntrack, tells_of_ends
+from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.gate import Gate
 from realmgw.admission.port import EndedFlows, QueuePort
@@ -42,6 +42,26 @@ def log_fault(fault: Exception, faults: int) -> None:
     _log.failure("A fault of our own dropped a first packet ({faults} since the last report)", failure, faults=faults)
 
 
+class Ends(Protocol):
+    """Hears of flows that have ended; see `realmgw.admission.port.EndedFlows`."""
+
+    heard: int
+    lost: int
+
+    @property
+    def is_open(self) -> bool:
+        """See there."""
+
+    def open(self, told: Callable[[Flow, bytes], object]) -> None:
+        """See there."""
+
+    def listen(self) -> None:
+        """See there."""
+
+    def close(self) -> None:
+        """See there."""
+
+
 class Hearing:
     """What conntrack says of flows: whether those that are asked for were answered, and which ones have ended.
 
@@ -53,6 +73,7 @@ class Hearing:
         tell: Told what is wrong: with what, and in lines, none when all is well.
         reactor: Where it is listened.
         monotonic: The clock, in seconds.
+        ends: Hears of flows that have ended; by default the kernel is listened to.
     """
 
     def __init__(
@@ -62,11 +83,13 @@ class Hearing:
         tell: Callable[[str, tuple[str, ...]], object],
         reactor: Any,
         monotonic: Callable[[], float],
+        ends: Ends | None = None,
     ) -> None:
         self._conntrack = conntrack
-        self._ended = EndedFlows(reactor, UNNOTED)
+        self._ended: Ends = EndedFlows(reactor, UNNOTED) if ends is None else ends
         allocator.datagrams.listen = self._ended.listen
         self._hear = allocator.datagrams.hear
+        self._memory = allocator.ended
         self._tell = tell
         self._monotonic = monotonic
         self._loop = LoopingCall(self._look)
@@ -90,16 +113,23 @@ class Hearing:
         self._hear(flow, private, now=self._monotonic())
 
     def _look(self) -> None:
-        """Listen, if it is not; conntrack's settings may change at any time."""
-        line = "" if tells_of_ends() else _SWITCHED_OFF
+        """Listen if anything is to be remembered; that, and conntrack's settings, may change at any time."""
+        wrong = ""
+        if not self._memory.is_on:
+            self._ended.close()
+        elif not self._conntrack.tells_of_ends():
+            wrong = _SWITCHED_OFF
+        elif not self._ended.is_open:
+            wrong = self._open()
+        line = f"{wrong}: UDP that was let in long ago, and pauses, may be refused when it goes on"
+        self._tell("conntrack", (line,) if wrong else ())
+
+    def _open(self) -> str:
         try:
-            if not self._ended.is_open:
-                self._ended.open(self._told)
+            self._ended.open(self._told)
         except PlatformError as error:
-            line = str(error)
-        self._tell(
-            "conntrack", (f"{line}: UDP that pauses for longer than conntrack remembers is refused",) if line else ()
-        )
+            return str(error)
+        return ""
 
 
 class AdmissionService(Service):

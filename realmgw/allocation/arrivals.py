@@ -76,12 +76,12 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
-        if protocol not in UNNOTED and (verdict := self._goes_on(flow, now)):
+        address = self._addresses.get(dst)
+        if protocol not in UNNOTED and address is not None and (verdict := self._goes_on(address, flow, now)):
             return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
             return self._again(known, flow, now)
-        address = self._addresses.get(dst)
         if address is None:
             return -Reason.NOT_OURS
         reservation = address.meeting(protocol, dport)
@@ -95,12 +95,13 @@ class Arrivals:
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
         return -(Reason.LATE if is_late or reason is None else reason)
 
-    def _goes_on(self, flow: Flow, now: float) -> int:
+    def _goes_on(self, address: Address, flow: Flow, now: float) -> int:
         """Decide on a flow that had ended; 0 if this is a new one."""
-        address = self._addresses.get(flow[1])
-        ended = None if address is None else self._datagrams.find(address, flow)
-        host = None if ended is None else self._ledger.ended.host_of(ended, now=now)
-        if ended is None or address is None or host is None:
+        ended = self._datagrams.find(address, flow)
+        if ended is None:
+            return 0
+        host = self._ledger.ended.host_of(ended, now=now)
+        if host is None:
             return 0
         if ended.has_just_begun(now):
             if flow in self._young or flow in self._old:

@@ -115,7 +115,7 @@ class Datagrams:
             flows = address.flows = {}
         elif len(flows) >= LEAST and len(flows) * self._pool.size >= self._most:
             flows = address.flows = dict(islice(flows.items(), len(flows) // 2, None))
-        flows[flow] = Ended(host.address, now, lives=True)
+        flows[flow] = Ended(host.address, now, 0.0, True)
 
     def hear(self, flow: Flow, private: bytes, *, now: float) -> None:
         """Conntrack has forgotten a flow that was more than one exchange of packets, or somebody has ended it.
@@ -136,7 +136,8 @@ class Datagrams:
     def find(self, address: Address, flow: Flow) -> Ended | None:
         """What is known of a flow whose packet is a first one; None: it is a new flow."""
         self.listen()
-        noted = None if address.flows is None else address.flows.get(flow)
+        flows = address.flows
+        noted = flows.get(flow) if flows else None
         return self._ended.find(flow) if noted is None else noted
 
     def refuse(self, address: Address, flow: Flow, ended: Ended, *, now: float) -> None:
