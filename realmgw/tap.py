@@ -20,10 +20,11 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw import config
-from realmgw.admission.client import Conntrack
+from realmgw.admission.client import open_conntrack
+from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
-from realmgw.admission.service import AdmissionService, log_fault
+from realmgw.admission.service import AdmissionService, Hearing, log_fault
 from realmgw.admission.strays import Strays
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.disk import ReputationFile
@@ -157,10 +158,8 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
-    conntrack = Conntrack()
-    allocator = Allocator(
-        settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy, answered=conntrack.answered
-    )
+    conntrack = Conntrack(open_conntrack, monotonic)
+    allocator = _allocator(running, conntrack)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = watched(allocator, monotonic, trouble_began, trouble_ended)
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
@@ -169,7 +168,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
-    book = Book(allocator.askers)
+    hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
     elsewhere = partial(Readers().call, reactor=reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
@@ -188,7 +187,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         SoleService(settings.datapath.table, _state_hold(running)),
         ControlService(settings.control, Gateway(_insight(made)), reactor, running.path),
         datapath,
-        AdmissionService(settings.admission, gate, reactor, monotonic, conntrack=conntrack),
+        AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing),
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
@@ -255,6 +254,13 @@ def _insight(made: _Made) -> Insight:
         monotonic=monotonic,
         since=monotonic(),
     )
+
+
+def _allocator(running: Running, its: Conntrack) -> Allocator:
+    """The pool, with conntrack to ask."""
+    settings, pool, at, now = running.settings, _prefixes(running), running.register.host_at, monotonic()
+    how, policy, answered = settings.allocation, settings.policy, its.answered
+    return Allocator(how, pool, now=now, policy=policy, answered=answered, entries=its, host_at=at)
 
 
 def _prefixes(running: Running) -> list[Network]:

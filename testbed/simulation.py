@@ -30,7 +30,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
 from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Service
-from testbed import robbery
+from testbed import pausing, robbery
 
 HOSTS = 10
 CLIENT_RATE = 30.0  # per second
@@ -404,10 +404,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(lines[-1], flush=True)
     lines.append("")
     print(flush=True)
-    for line, good in robbery.table():
-        held = held and good
-        lines.append(line)
-        print(line, flush=True)
+    for table in (robbery.table, pausing.table):
+        for line, good in table():
+            held = held and good
+            lines.append(line)
+            print(line, flush=True)
+        lines.append("")
+        print(flush=True)
     if options.write:
         options.write.write_text("\n".join(lines) + "\n")
     return 0 if held else 1

@@ -26,6 +26,8 @@ from realmgw.allocation import changes, vacancies
 from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.askers import Askers
 from realmgw.allocation.candidates import POLL, Answered
+from realmgw.allocation.datagrams import Entries
+from realmgw.allocation.ended import HostAt
 from realmgw.allocation.group import Group
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.load import Kind
@@ -59,6 +61,8 @@ class Allocator:
         policy: Who is given addresses; None: everybody.
         wake: Called with the time at which `expire` wants to be called, when a query begins to wait.
         answered: Asks conntrack whether a flow that was admitted is answered; None: nobody can be asked.
+        entries: Conntrack, to be asked about flows of UDP, and to end them; None: none are ended.
+        host_at: Tells whose a private address is; None: flows that have ended are not remembered.
     """
 
     def __init__(
@@ -70,9 +74,12 @@ class Allocator:
         policy: Policy | None = None,
         wake: Callable[[float], None] | None = None,
         answered: Answered | None = None,
+        entries: Entries | None = None,
+        host_at: HostAt | None = None,
     ) -> None:
         self.outage = Outage(settings, lambda: self.dismiss(Reason.DEGRADED))
-        self._ledger = Ledger(settings, networks, self.outage, answered)
+        self._ledger = Ledger(settings, networks, self.outage, answered, entries, host_at)
+        self.ended, self.datagrams = self._ledger.ended, self._ledger.datagrams
         self.pool = self._ledger.pool
         self.counters = self._ledger.counters
         self.askers = Askers(settings.max_groups, self.counters)
@@ -192,6 +199,7 @@ class Allocator:
         """
         self._ledger.expire(now=now)
         self.arrivals.forget(now=now)
+        self.datagrams.look(now=now)
         self._serve(now)
         for waiter in self._queue.give_up(now=now):
             waiter.deliver(self._refuse(Reason.WAITED))
@@ -237,6 +245,8 @@ class Allocator:
         self.outage.regard(settings)
         self._queue.regard(settings.max_waiting)
         self.askers.regard(settings.max_groups)
+        self.ended.regard(settings)
+        self.datagrams.regard(settings)
 
     def extend(self, networks: Iterable[Network], *, now: float) -> None:
         """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""

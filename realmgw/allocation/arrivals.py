@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation import courtesies
 from realmgw.allocation.candidates import Crowd, Flow
+from realmgw.allocation.ended import UNNOTED, Ended
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 MEMORY = 1.0  # seconds
 """For at least so long, and less than three times, an admitted flow is admitted again where it was: packets of a burst
@@ -43,6 +44,7 @@ class Arrivals:
         self._ledger = ledger
         self._addresses = ledger.pool.addresses
         self._candidates = ledger.candidates
+        self._datagrams = ledger.datagrams
         self._counters = ledger.counters
         self._queue = queue
         self._serve = serve
@@ -71,23 +73,70 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
+        address = self._addresses.get(dst)
+        if protocol not in UNNOTED and address is not None and (verdict := self._goes_on(address, flow, now)):
+            return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
             return self._again(known, flow, now)
-        address = self._addresses.get(dst)
         if address is None:
             return -Reason.NOT_OURS
-        get = address.reservations.get  # those of one host at most: services of several do not overlap
-        reservation = get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
-        if reservation is not None and not reservation.claims and len(address.reservations) > 1:
-            reservation = self.expecting(address, flow, now) or reservation
+        reservation = self.meeting(address, flow, now)
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
+            if protocol not in UNNOTED:
+                self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
         self._candidates.stray(now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
         return -(Reason.LATE if is_late or reason is None else reason)
+
+    def _goes_on(self, address: Address, flow: Flow, now: float) -> int:
+        """Decide on a flow that had ended; 0 if this is a new one."""
+        ended = self._datagrams.find(address, flow)
+        if ended is None:
+            return 0
+        host = self._ledger.ended.host_of(ended, now=now)
+        if host is None:
+            return 0
+        if ended.has_just_begun(now):
+            if flow in self._young or flow in self._old:
+                return 0
+            self._counters.by_memory += 1
+            return host.index
+        reason = self.is_in_the_way(ended, host, address, flow, now)
+        if reason is None:
+            self._counters.resumed += 1
+            self._datagrams.note(address, flow, host, now=now)
+            self._datagrams.passed(address)  # it may be another host's
+            return host.index
+        if reason is Reason.PASSED_ON:
+            self._datagrams.refuse(address, flow, ended, now=now)
+            return -reason
+        self._datagrams.forget(address, flow)
+        return 0
+
+    def is_in_the_way(self, ended: Ended, host: Host, address: Address, flow: Flow, now: float) -> Reason | None:
+        """Whether a flow that had ended can go on where it went.
+
+        Returns:
+            None if it can; `Reason.PASSED_ON` if the address is another host's. `Reason.NO_CLAIM` if it can not be
+            told that it is the flow of old, since somebody like its sender is expected: it is a first packet then.
+        """
+        reservation, src = self.meeting(address, flow, now), flow[0]
+        if reservation is None:
+            return None
+        if reservation.service.host.index == host.index:
+            claim = matching(reservation, src, now) if reservation.claims else None
+            return None if claim is None or claim.courtesy else Reason.NO_CLAIM
+        if any(claim.network is not None and src in claim.network for claim in reservation.bound.values()):
+            return Reason.NO_CLAIM
+        if not flow[4] and src in reservation.sources:
+            return Reason.NO_CLAIM  # without ports all flows of a sender look alike, and he was let in here since
+        if ended.until > now and not reservation.claims and self.spare(reservation, src, now) is None:
+            return None
+        return Reason.PASSED_ON
 
     def _again(self, known: Reservation, flow: Flow, now: float) -> int:
         """Admit a flow that was admitted a moment ago.
@@ -180,17 +229,22 @@ class Arrivals:
         """
         return now if now - since > RENEWAL and self._candidates.is_believed(former) else since
 
-    def expecting(self, address: Address, flow: Flow, now: float) -> Reservation | None:
-        """Of several services of one host that a packet may be meant for, the one whose client it may be.
+    def meeting(self, address: Address, flow: Flow, now: float) -> Reservation | None:
+        """What a packet meets at an address: of several services of one host, the one whose client it may be.
 
-        It is where a claim is pending, else where its sender was before, else where a used claim lets him in.
+        That is where a claim is pending, else where its sender was before, else where a used claim lets him in, else
+        the one that is named most closely.
         """
         src, _, protocol, _, dport = flow
+        closest = address.meeting(protocol, dport)
+        if closest is None or closest.claims or len(address.reservations) == 1:
+            return closest
         found = [address.reservations.get(key) for key in (protocol << 16 | dport, dport, protocol << 16, 0)]
         matches = [each for each in found if each is not None]
         expecting = next((each for each in matches if each.claims), None)
         before = next((each for each in matches if src in each.sources), None)
-        return expecting or before or next((each for each in matches if self.spare(each, src, now) is not None), None)
+        spare = next((each for each in matches if self.spare(each, src, now) is not None), None)
+        return expecting or before or spare or closest
 
     def spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
         """The used claim that lets in a further sender, if there is one."""

@@ -40,6 +40,10 @@ class Counters:
     """Packets admitted as the further sender of a used claim."""
     by_memory: int = 0
     """Packets admitted since their flow had just been."""
+    resumed: int = 0
+    """Packets admitted since their flow had been, before conntrack forgot it."""
+    idle_ended: int = 0
+    """Flows of UDP that were ended, since they were idle when their address had passed on to another host."""
     questions: int = 0
     """Put to conntrack: whether somebody who was let in was answered."""
     claimed: int = 0

@@ -14,6 +14,7 @@ import attrs
 
 from realmgw.allocation import courtesies, vacancies
 from realmgw.allocation.arrivals import Arrivals, matching
+from realmgw.allocation.ended import UNNOTED
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.load import Judgement, Kind
 from realmgw.allocation.state import KEY, Address, Reservation, State
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.group import Group
     from realmgw.allocation.reputation import Party
     from realmgw.allocation.requestors import Requestor
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 
 BESIDE = "where other services of its host stand"
@@ -273,10 +274,12 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     """
     ledger, arrivals = allocator.ledger, allocator.arrivals
     src, dst, protocol, _, dport = flow
+    gone_on = _gone_on(ledger, arrivals, flow, now)
+    if gone_on is not None:
+        return gone_on
     known = arrivals.known(flow, now=now)
     if known is not None:
-        host = known.service.host
-        return Explanation((f"this flow was admitted a moment ago: admitted to {host.name} again",), host=host.index)
+        return _again(known.service.host)
     address = ledger.pool.addresses.get(dst)
     if address is None:
         return Explanation((f"{dotted(dst)} is no address of the pool", "refused: NOT_OURS"), reason=Reason.NOT_OURS)
@@ -303,13 +306,33 @@ def _order(arrivals: Arrivals, address: Address, flow: Flow, now: float) -> tupl
     """The service keys that a packet may be meant for, in the order in which it is looked at them."""
     _, _, protocol, _, dport = flow
     keys = (protocol << 16 | dport, dport, protocol << 16, 0)
-    first = next((key for key in keys if key in address.reservations), None)
-    if first is None or address.reservations[first].claims:
-        return keys
-    expecting = arrivals.expecting(address, flow, now)
-    if expecting is None:
-        return keys
-    return (expecting.service.target & KEY, *(key for key in keys if key != expecting.service.target & KEY))
+    met = arrivals.meeting(address, flow, now)
+    first = keys[0] if met is None else met.service.target & KEY
+    return (first, *(key for key in keys if key != first))
+
+
+def _again(host: Host) -> Explanation:
+    return Explanation((f"this flow was admitted a moment ago: admitted to {host.name} again",), host=host.index)
+
+
+def _gone_on(ledger: Ledger, arrivals: Arrivals, flow: Flow, now: float) -> Explanation | None:
+    """What becomes of a flow that had ended; None if this is a new one."""
+    address = ledger.pool.addresses.get(flow[1])
+    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow)
+    host = None if ended is None else ledger.ended.host_of(ended, now=now)
+    if address is None or ended is None or host is None:
+        return None
+    if ended.has_just_begun(now):
+        return _again(host) if arrivals.known(flow, now=now) is None else None
+    what = "was let in" if ended.lives else "ended"
+    told = f"a flow to {host.name}, which {what} {now - ended.at:.1f} s ago, and if it comes here is not in conntrack"
+    reason = arrivals.is_in_the_way(ended, host, address, flow, now)
+    if reason is None:
+        return Explanation((told, f"admitted to {host.name} again: nobody else is expected there"), host=host.index)
+    if reason is Reason.PASSED_ON:
+        steps = told, f"{dotted(address.packed)} is another host's for such packets by now", f"refused: {reason.name}"
+        return Explanation(steps, reason=reason)
+    return None
 
 
 def _refuses(

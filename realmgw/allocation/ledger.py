@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from realmgw.allocation import changes, courtesies, outcomes
 from realmgw.allocation.candidates import Answered, Candidates, Doubt
 from realmgw.allocation.counters import Counters
+from realmgw.allocation.datagrams import Datagrams, Entries
 from realmgw.allocation.deadlines import Deadlines
+from realmgw.allocation.ended import EndedFlows, HostAt
 from realmgw.allocation.group import Group
 from realmgw.allocation.places import Places
 from realmgw.allocation.pool import Pool, stands
@@ -51,10 +53,18 @@ class Ledger:
         networks: The pool's prefixes.
         outage: Whether flows get through.
         answered: Asks conntrack whether a flow is answered; None: nobody can be asked.
+        entries: Conntrack, to be asked about flows, and to end them; None: none are ended.
+        host_at: Tells whose a private address is; None: flows that have ended are not remembered.
     """
 
     def __init__(
-        self, settings: Allocation, networks: Iterable[Network], outage: Outage, answered: Answered | None = None
+        self,
+        settings: Allocation,
+        networks: Iterable[Network],
+        outage: Outage,
+        answered: Answered | None = None,
+        entries: Entries | None = None,
+        host_at: HostAt | None = None,
     ) -> None:
         self.settings = settings
         self._outage = outage
@@ -62,6 +72,8 @@ class Ledger:
         self.counters = Counters()
         self.dead = DeadByExperience()
         self.candidates = Candidates(answered, self.counters)
+        self.ended = EndedFlows(settings, host_at)
+        self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
         self.credit_most = outcomes.credit_most(self.pool.size)
         self.expected: dict[int, dict[Group, Reservation]] = {}
         """By target, and by the groups that have claims pending for it: where the last of each group was made."""
@@ -94,6 +106,7 @@ class Ledger:
         reservation = Reservation(address, service, group)
         self.pool.place(reservation, service.target & KEY)
         self.last[service.target] = self.home[service.host.index] = address
+        self.datagrams.passed(address)
         return reservation
 
     def remove(self, reservation: Reservation, now: float) -> None:

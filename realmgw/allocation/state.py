@@ -25,6 +25,7 @@ import attrs
 
 if TYPE_CHECKING:
     from realmgw.allocation.candidates import Crowd, Doubt, Flow
+    from realmgw.allocation.ended import Ended
     from realmgw.allocation.group import Group
     from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
@@ -185,6 +186,13 @@ class Address:
     """Until when a packet for that service may be one that came late."""
     gone: Reservation | None = None
     """That reservation, for as long."""
+    flows: dict[Flow, Ended] | None = None
+    """Flows without a handshake that were let in here, the latest ones, in the order in which they were."""
+
+    def meeting(self, protocol: int, dport: int) -> Reservation | None:
+        """What a packet meets here, what is named most closely first; services of several hosts do not overlap."""
+        get = self.reservations.get
+        return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
 
     def note_former(self, reservation: Reservation) -> None:
         """A reservation leaves: clients may still come for it."""

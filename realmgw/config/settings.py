@@ -231,6 +231,15 @@ class Allocation:
     below 0.5."""
     linger_loaded: float = 1.0  # seconds
     """The same at a load of 0.9 or more; in between it falls linearly."""
+    ended_flows: int = 65536
+    """How many flows of protocols without a handshake are remembered, after conntrack has forgotten them; 0: none."""
+    ended_time: float = 600.0  # seconds
+    """For how long."""
+    idle_exchange: float = 2.0  # seconds
+    """For so long nothing more has come of a single exchange of UDP before it is ended, where its address has passed on
+    to another host; 0: it is left alone."""
+    idle_flow: float = 45.0  # seconds
+    """The same of a flow of UDP that was more than that."""
     wait_udp: float = 0.9  # seconds
     """How long a query by UDP may wait for an address."""
     wait_tcp: float = 1.0  # seconds

@@ -359,9 +359,10 @@ class Reloader:
 
     def _after(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, tuple[int, list[str]]]:
         """What does not hold up anybody: flows of hosts that are gone end, and the settings are kept."""
-        ended, problems = 0, list[str]()
+        ended, problems, gone = 0, list[str](), written.changes.addresses_gone
+        self._parts.allocator.ended.bar(gone, now=self._monotonic())
         try:
-            ended = yield self._parts.datapath.end_flows(written.changes.addresses_gone)
+            ended = yield self._parts.datapath.end_flows(gone)
         except RealmGatewayError as error:
             problems.append(str(error))
         try:

@@ -304,9 +304,13 @@ class Register:
         service = self.directory.services.get(name)
         return None if service is None else service.host.name
 
-    def owner_of_address(self, address: bytes) -> str | None:
+    def host_at(self, address: bytes) -> Host | None:
         """The host that has a packed address."""
-        host = self._by_address.get(address)
+        return self._by_address.get(address)
+
+    def owner_of_address(self, address: bytes) -> str | None:
+        """The name of the host that has a packed address."""
+        host = self.host_at(address)
         return None if host is None else host.name
 
 
