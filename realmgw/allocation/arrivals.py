@@ -272,6 +272,10 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     one that it does belong to would be left behind and hold the address for nobody.
     """
     claims = reservation.claims.values()
+    if reservation.shares is not None and not reservation.bound:
+        for claim in islice(claims, LOOKED_AT):
+            if claim.dead > now and not claim.group.hopeless:
+                return claim
     if not reservation.bound:
         oldest = next(iter(claims))
         return oldest if oldest.dead > now or len(claims) == 1 else _oldest(claims, now)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation import changes, outcomes
 from realmgw.allocation.candidates import Answered, Candidates, Doubt
+from realmgw.allocation.costs import Costs
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.deadlines import Deadlines
 from realmgw.allocation.group import Group
@@ -21,6 +22,7 @@ from realmgw.allocation.places import Places
 from realmgw.allocation.pool import Pool
 from realmgw.allocation.reclaim import DeadByExperience
 from realmgw.allocation.state import Address, Claim, Reservation, State
+from realmgw.allocation.word import credit_most
 
 if TYPE_CHECKING:
     from realmgw.allocation.outage import Outage
@@ -63,12 +65,13 @@ class Ledger:
         self.counters = Counters()
         self.dead = DeadByExperience()
         self.candidates = Candidates(answered, self.counters)
-        self.credit_most = outcomes.credit_most(self.pool.size)
+        self.credit_most = credit_most(self.pool.size)
         self.expected: dict[int, dict[Group, Reservation]] = {}
         """By target, and by the groups that have claims pending for it: where the last of each group was made."""
         self.last: dict[int, Address] = {}
         """By target: the address that it had last, as long as nobody else had it since."""
         self.places = Places()
+        self.costs = Costs(self.pool, self.places)
         self.deadlines = Deadlines()
         self._short_until = -math.inf
         self.lingers: OrderedDict[Reservation, None] = OrderedDict()
@@ -171,6 +174,7 @@ class Ledger:
         claim.bare = group.passed > 0 and group.proven_at != now
         self.counters.claimed += 1
         self._stand(claim)
+        self.costs.claimed(now)
         if rides:
             self.deadlines.add_rider(claim)
         else:
@@ -254,6 +258,7 @@ class Ledger:
             self.candidates.doubt(claim, Doubt(alone, apart), now)
         else:
             outcomes.used(claim, self.credit_most, now)
+        claim.reservation.address.came_at = now
         self._end(claim, now)
 
     def _lapse(self, claim: Claim, now: float) -> None:
@@ -264,7 +269,10 @@ class Ledger:
             self.counters.lapsed += 1
             excused = claim.created < self._outage.excused_until
             self.counters.excused += excused
-            (outcomes.voided if excused else outcomes.lapsed)(claim, now)
+            if excused:
+                outcomes.voided(claim, now)
+            elif (cost := self.costs.of(claim, now)) > 0.0:
+                outcomes.lapsed(claim, cost, now)
         self._end(claim, now)
 
     def _end(self, claim: Claim, now: float) -> None:
@@ -350,7 +358,7 @@ class Ledger:
         elif claim.doubt is not None and not claim.doubt.counted:
             self.candidates.ask(claim.reservation, now, at_once=True)
             claim.doubt.unclear |= claim.created < self._outage.excused_until
-            outcomes.judge(claim, claim.doubt, self.credit_most, now)
+            outcomes.judge(claim, claim.doubt, self.credit_most, float(self.costs.was_scarce(claim)), now)
             claim.doubt = None
 
     def linger_no_more(self, reservation: Reservation, now: float) -> None:

@@ -5,6 +5,7 @@ That is what a host may have so many of. However many claims stand at a place, t
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Places:
 
     def __init__(self) -> None:
         self._held: dict[int, dict[Reservation, None]] = {}
+        self._missed: dict[int, float] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -40,6 +42,15 @@ class Places:
         del held[reservation]
         if not held:
             del self._held[index]
+            self._missed.pop(index, None)
+
+    def miss(self, host: Host, now: float) -> None:
+        """Somebody needs a place of a host that has no more of them."""
+        self._missed[host.index] = now
+
+    def missed_at(self, host: Host) -> float:
+        """When somebody did so last, in monotonic seconds, since anybody is expected there."""
+        return self._missed.get(host.index, -math.inf)
 
     def has_room(self, host: Host) -> bool:
         """Whether a host's clients may be expected at one more place."""

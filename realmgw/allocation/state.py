@@ -145,6 +145,8 @@ class Address:
     """Until when a client of a claim that a stranger may have used is waited for."""
     standing: float = 0.0
     """The best standing of those who have made claims since it began to wait."""
+    came_at: float = -math.inf
+    """When a client came for a claim here last, in monotonic seconds."""
     former: int | None = None
     """While FREE: the target that had it last, and may find it again."""
     gone_target: int = 0
