@@ -166,8 +166,11 @@ class Allocator:
         elif self.askers.load.spurns(group, client, now):
             return self._refuse(Reason.POLICY)
         waiter = Waiter(service, group, question, deliver, now, now + patience, client)
-        if not self._queue.join(waiter):
+        displaced = self._queue.join(waiter)
+        if displaced is waiter:
             return self._refuse(Reason.QUEUE_FULL)
+        if displaced is not None:
+            displaced.deliver(self._refuse(Reason.QUEUE_FULL))
         self.counters.waited += 1
         self._ledger.costs.scarce_at = now
         if self.wake is not None:
