@@ -4,7 +4,7 @@ Two tables of `testbed/simulate`. In the first, ten hosts are asked for by one h
 nobody follows: of five other resolvers that show where they are, in the name of others (three in ten in that of the
 honest one), or of the honest resolver itself. In the second, one resolver asks for far more hosts than there are
 addresses, and another one for a few. The real `Allocator` decides, with this simulation's clock as its only one, and
-challenges are made as the name server makes them: who is due one comes again by TCP, a round trip later, if he is there.
+challenges are made as the name server makes them: whoever is due one comes again by TCP, a round trip later.
 """
 
 from __future__ import annotations
