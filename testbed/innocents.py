@@ -230,7 +230,7 @@ def innocents() -> Iterator[tuple[str, bool]]:
     yield "| pool, idle queries, clients | no policy | the default one | holds |", True
     yield "|---|---|---|---|", True
     for row in ROWS:
-        without, ours = row.play(None), row.play(Policy(challenges=Challenges(adaptive=True)))
+        without, ours = row.play(None), row.play(Policy())
         holds = ours.lost <= without.lost and all(
             ours.percentile(share) <= max(SLACK * without.percentile(share), without.percentile(share) + 2000 * TRIP)
             for share in (0.5, 0.99)
@@ -251,7 +251,7 @@ def crowded() -> Iterator[tuple[str, bool]]:
     yield "| a large resolver's queries, clients come to all | a small resolver's clients | holds |", True
     yield "|---|---|---|", True
     for rate in CROWDS:
-        play = Play(CROWD_ADDRESSES, CROWD_HOSTS, Policy(challenges=Challenges(adaptive=True)))
+        play = Play(CROWD_ADDRESSES, CROWD_HOSTS, Policy())
         chance, time = play.chance, SETTLING
         for number in range(SMALL_WARM + SMALL_FLOWS):
             time += chance.expovariate(SMALL_RATE)
