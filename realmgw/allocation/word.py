@@ -28,13 +28,33 @@ TOLERATED_MOST = 0.9
 DOUBT_LEAST, DOUBT_MOST = 2.0, 60.0  # seconds
 """For so long it is not, then: twice as long each time that follows soon, but no longer than until its own queries are
 seen to be like that."""
-_SEEN = 1 / 64
-"""The part of what a share is known to be that follows from one outcome."""
+_FIRST, _MOST = 8, 64
+"""What is known of a share is the mean of so many outcomes: at first of as many that somebody came for, at last of
+those that were counted lately."""
 
 
 def credit_most(size: int) -> int:
     """How many used claims at most speak for a group, by the size of the pool in addresses."""
     return max(CREDIT_MOST, size // CREDIT_SHARE)
+
+
+@attrs.define
+class _Share:
+    """How many of some queries nobody came for, of those lately, 0 to 1."""
+
+    value: float = 0.0
+    _seen: int = _FIRST
+
+    def add(self, outcome: float, weight: float = 1.0) -> None:
+        """One more of them.
+
+        Args:
+            outcome: 1.0 if nobody came, else 0.0.
+            weight: How much it counts, 0 to 1.
+        """
+        if self._seen < _MOST:
+            self._seen += 1
+        self.value += (outcome - self.value) * weight / self._seen
 
 
 @attrs.define(eq=False)
@@ -45,9 +65,9 @@ class Word:
     """Used claims of bare queries, against idle ones."""
     doubted_until: float = -math.inf
     """Until then, in monotonic seconds, the group is not taken at its word: too many came in its name for nothing."""
-    own_idle: float = 0.0
-    """The share of its queries that nobody came for, of those that showed where they came from lately, 0 to 1."""
-    bare_idle: float = 0.0
+    own: _Share = attrs.field(factory=_Share)
+    """What nobody came for of its queries that showed where they came from."""
+    bare: _Share = attrs.field(factory=_Share)
     """The same of its bare ones."""
     _doubted_for: float = DOUBT_LEAST
     """How long it was doubted last, in seconds."""
@@ -55,7 +75,7 @@ class Word:
     @property
     def tolerated(self) -> float:
         """The share of its bare queries that may be idle, 0 to 1."""
-        return min(TOLERATED_MOST, max(TOLERATED, LIKENESS * self.own_idle))
+        return min(TOLERATED_MOST, max(TOLERATED, LIKENESS * self.own.value))
 
     @property
     def is_idle_itself(self) -> bool:
@@ -70,9 +90,9 @@ class Word:
             bare: For a bare query.
         """
         if not bare:
-            self.own_idle -= self.own_idle * _SEEN
+            self.own.add(0.0)
             return
-        self.bare_idle -= self.bare_idle * _SEEN
+        self.bare.add(0.0)
         if self.credit < most:
             self.credit += 1
 
@@ -85,14 +105,14 @@ class Word:
             bare: For a bare query.
         """
         if bare:
-            self.bare_idle += (1 - self.bare_idle) * cost * _SEEN
+            self.bare.add(1.0, cost)
             self.credit -= cost * (1 / self.tolerated - 1)
             if self.credit < 0:
                 self.credit = CREDIT_FIRST
                 self._doubt(now)
         else:
-            self.own_idle += (1 - self.own_idle) * cost * _SEEN
-            if now < self.doubted_until and self.is_idle_itself and self.bare_idle <= self.tolerated:
+            self.own.add(1.0, cost)
+            if now < self.doubted_until and self.is_idle_itself and self.bare.value <= self.tolerated:
                 self.doubted_until = now
 
     def _doubt(self, now: float) -> None:
