@@ -165,7 +165,7 @@ class Allocator:
             group.weigh(now)  # by its standing it is served
         elif self.askers.load.spurns(group, client, now):
             return self._refuse(Reason.POLICY)
-        waiter = Waiter(service, group, question, deliver, now, now + patience, client)
+        waiter = Waiter(service, group, question, deliver, now, now + patience, client, group.is_bare(now))
         displaced = self._queue.join(waiter)
         if displaced is waiter:
             return self._refuse(Reason.QUEUE_FULL)

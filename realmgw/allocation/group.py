@@ -158,6 +158,10 @@ class Group(Party):
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
         return self.delays is None or self.delays.total < EXPERIENCE
 
+    def is_bare(self, now: float) -> bool:
+        """Whether a query of the present is one that it is only taken at its word for; see `Claim.bare`."""
+        return self.passed > 0 and self.proven_at != now
+
     def arrived(self, delay: float) -> None:
         """Learn that a client came `delay` seconds after the answer."""
         if self.delays is None:

@@ -171,7 +171,7 @@ class Ledger:
             dead = deadline
         network = None if client is None else client.network
         claim = Claim(reservation, group, question, now, deadline, dead, network, client=client)
-        claim.bare = group.passed > 0 and group.proven_at != now
+        claim.bare = group.is_bare(now)
         self.counters.claimed += 1
         self._stand(claim)
         self.costs.claimed(now)

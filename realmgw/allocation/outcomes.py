@@ -86,7 +86,7 @@ def _praise(claim: Claim, sure: float, *, most: int, now: float) -> None:
     if now >= reputation.until:
         reputation.advance(now)
     if sure:
-        group.word.kept(most, bare=claim.bare)
+        group.word.kept(most, claim.created, now, bare=claim.bare)
     reputation.ok += sure
     reputation.neutral += 1 - sure
     if now >= reputation.until:
@@ -161,7 +161,7 @@ def _blame(claim: Claim, cost: float, sure: float, now: float) -> None:
     if sure:
         word, told = group.word, cost * sure
         believed = claim.bare and now >= word.doubted_until and not word.is_idle_itself
-        word.broken(told, now, bare=claim.bare)
+        word.broken(told, claim.created, now, bare=claim.bare)
         if not believed:  # else anybody can have sent it, and that is no reason to think ill of the group
             reputation.nok += told
     if now >= reputation.until:

@@ -47,6 +47,8 @@ class Waiter:
     """When it gives up."""
     client: Requestor | None = None
     """For whom, where that is known and believed."""
+    bare: bool = False
+    """See `Claim.bare`."""
 
 
 class _Line:

@@ -12,20 +12,20 @@ import math
 
 import attrs
 
-CREDIT_FIRST = 10.0
+CREDIT_FIRST = 20.0
 """A group begins with the credit of so many claims that were used, also after it was doubted."""
-CREDIT_MOST = 20
+CREDIT_MOST = 40
 """So many claims that were used at most speak for a group that is taken at its word, in a small pool."""
 CREDIT_SHARE = 4
 """In a larger one, one for each so many addresses: where thousands of clients come a second, some dozens of them may
-stay away at once, and what is lost by believing that is a sixteenth of the pool."""
-TOLERATED = 0.2
+stay away at once, and what is lost by believing that is a thirtieth of the pool."""
+TOLERATED = 0.1
 """With more idle ones than this share of its bare queries (0 to 1) no group is taken at its word,"""
-LIKENESS = 1.5
-"""unless they are fewer than so many times as it has among those that showed where they come from,"""
+LIKENESS, ALLOWANCE = 1.5, 0.05
+"""unless they are fewer than so many times as it has among those that showed where they come from, and so many more,"""
 TOLERATED_MOST = 0.9
 """and never with more than this share."""
-DOUBT_LEAST, DOUBT_MOST = 2.0, 60.0  # seconds
+DOUBT_LEAST, DOUBT_MOST = 4.0, 60.0  # seconds
 """For so long it is not, then: twice as long each time that follows soon, but no longer than until its own queries are
 seen to be like that."""
 _FIRST, _MOST = 8, 64
@@ -69,50 +69,59 @@ class Word:
     """What nobody came for of its queries that showed where they came from."""
     bare: _Share = attrs.field(factory=_Share)
     """The same of its bare ones."""
+    _bare_until: float = -math.inf
+    """When a claim for a bare query ended last, in monotonic seconds."""
     _doubted_for: float = DOUBT_LEAST
     """How long it was doubted last, in seconds."""
 
     @property
     def tolerated(self) -> float:
         """The share of its bare queries that may be idle, 0 to 1."""
-        return min(TOLERATED_MOST, max(TOLERATED, LIKENESS * self.own.value))
+        return min(TOLERATED_MOST, max(TOLERATED, LIKENESS * self.own.value + ALLOWANCE))
 
     @property
     def is_idle_itself(self) -> bool:
         """Whether its own queries are like that: then bare ones count against it, too."""
-        return self.tolerated > TOLERATED
+        return self.own.value > TOLERATED
 
-    def kept(self, most: int, *, bare: bool) -> None:
+    def kept(self, most: int, created: float, now: float, *, bare: bool) -> None:
         """Somebody came.
 
         Args:
             most: How many such claims at most speak for the group.
+            created: When the claim was made, in monotonic seconds.
+            now: The present, likewise.
             bare: For a bare query.
         """
-        if not bare:
+        if bare:
+            self._bare_until = now
+            self.bare.add(0.0)
+            if self.own.value > self.bare.value:  # those are its own, and maybe others' besides
+                self.own.add(0.0)
+            if self.credit < most:
+                self.credit += 1
+        elif created > self._bare_until:
             self.own.add(0.0)
-            return
-        self.bare.add(0.0)
-        if self.credit < most:
-            self.credit += 1
 
-    def broken(self, cost: float, now: float, *, bare: bool) -> None:
+    def broken(self, cost: float, created: float, now: float, *, bare: bool) -> None:
         """Nobody came, and it can be told that it was this group's client who did not.
 
         Args:
             cost: What that has cost others, 0 to 1.
-            now: The present, in monotonic seconds.
+            created: When the claim was made, in monotonic seconds.
+            now: The present, likewise.
             bare: For a bare query.
         """
         if bare:
+            self._bare_until = now
             self.bare.add(1.0, cost)
             self.credit -= cost * (1 / self.tolerated - 1)
             if self.credit < 0:
                 self.credit = CREDIT_FIRST
                 self._doubt(now)
-        else:
+        elif created > self._bare_until:  # else it may be idle since a bare one had its client
             self.own.add(1.0, cost)
-            if now < self.doubted_until and self.is_idle_itself and self.bare.value <= self.tolerated:
+            if now < self.doubted_until and self.bare.value <= self.tolerated:
                 self.doubted_until = now
 
     def _doubt(self, now: float) -> None:

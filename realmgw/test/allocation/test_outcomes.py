@@ -93,19 +93,19 @@ class AttributionTests(OutcomeTestCase):
         self.assertTrue(is_known(group, pressed=False, now=OVER + word.DOUBT_LEAST))
 
     def test_clients_that_come_speak_for_the_word_of_their_group(self) -> None:
-        """One in five may stay away."""
+        """One in ten may stay away."""
         group = self.known(now=0.0)
-        for number in range(4):
-            self.scene.visit(ONE, OTHER, now=0.1 + number / 10, after=0.01)
+        for number in range(9):
+            self.scene.visit(ONE, OTHER, now=0.1 + number / 20, after=0.01)
         for _ in range(3):
             self.scene.get(ONE, OTHER, now=0.9)
         self.end()
         self.assertTrue(is_known(group, pressed=False, now=OVER))
-        self.assertEqual(self.outcomes(OTHER), [(4, 0, 0)])
+        self.assertEqual(self.outcomes(OTHER), [(9, 0, 0)])
 
     def test_in_a_large_pool_more_clients_speak_for_the_word_of_their_group(self) -> None:
         """One for each four addresses: dozens that stay away at once are few among thousands that came."""
-        for pool, idle, known in ((8, 5, True), (8, 6, False), (160, 10, True), (160, 11, False)):
+        for pool, idle, known in ((8, 4, True), (8, 5, False), (240, 6, True), (240, 7, False)):
             self.scene = Scene(pool, linger=0.0)
             self.allocator = self.scene.allocator
             group = self.known(now=0.0)
