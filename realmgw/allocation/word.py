@@ -43,6 +43,7 @@ class _Share:
     """How many of some queries nobody came for, of those lately, 0 to 1."""
 
     value: float = 0.0
+    """So many."""
     _seen: int = _FIRST
 
     def add(self, outcome: float, weight: float = 1.0) -> None:

@@ -124,6 +124,15 @@ class AttributionTests(OutcomeTestCase):
         self.end()
         self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
 
+    def test_an_idle_query_that_showed_it_and_then_waited_is_bad_for_its_group_as_well(self) -> None:
+        """It was proven when it came, whenever it is served."""
+        address = self.scene.get(ONE, THIRD, now=0.0)
+        self.known(now=0.1)
+        self.scene.wait(TWO, OTHER, tcp=True, now=0.1)
+        self.scene.come(address, now=0.2)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
+
     def test_who_is_doubted_is_blamed_for_every_query(self) -> None:
         """Where doubt has no consequence, as in a zone without challenges, idleness still has."""
         group = self.known(now=0.0)
