@@ -254,8 +254,8 @@ class Ledger:
         if claim.courtesy:
             pass
         elif self.candidates.alarmed_until > now:
-            alone, apart = len(claim.reservation.claims) == 1, outcomes.is_apart(claim)
-            self.candidates.doubt(claim, Doubt(alone, apart), now)
+            alone = len(claim.reservation.claims) == 1
+            self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
         else:
             outcomes.used(claim, self.credit_most, now)
         claim.reservation.address.came_at = now

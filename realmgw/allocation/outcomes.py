@@ -63,14 +63,15 @@ def used(claim: Claim, most: int, now: float) -> None:
     """
     if now >= claim.group.learns_at:
         learn(claim, now)
-    apart = is_apart(claim)
-    _praise(claim, 1.0 if apart else _merit(claim), most=most, now=now)
-    if not apart:
+    _praise(claim, merit(claim), most=most, now=now)
+    if not is_apart(claim):
         claim.reservation.doubtful = now
 
 
-def _merit(claim: Claim) -> float:
-    """How sure it is that a client who came where several groups expect one is this claim's, 0 to 1."""
+def merit(claim: Claim) -> float:
+    """How sure it is that a client who came is this claim's, and not another group's who expects one there, 0 to 1."""
+    if is_apart(claim):
+        return 1.0
     shares = claim.reservation.shares or {}
     others = [group.standing for group in islice(shares, 9) if group is not claim.group]
     return suspicion(max(others, default=INITIAL))
@@ -112,9 +113,9 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
         voided(claim, now)
     elif doubt.came is None:
         if cost > 0.0:
-            _blame(claim, cost, float(doubt.apart), now)
+            _blame(claim, cost, doubt.fault, now)
     else:
-        _praise(claim, float(doubt.apart), most=most, now=now)
+        _praise(claim, doubt.merit, most=most, now=now)
 
 
 def is_apart(claim: Claim) -> bool:
@@ -124,12 +125,15 @@ def is_apart(claim: Claim) -> bool:
 
 def certainty(claim: Claim) -> float:
     """How sure it is that it was this claim's client who did not come, 0 to 1."""
-    reservation, standing = claim.reservation, claim.group.standing
-    if is_apart(claim) or reservation.doubtful < claim.created:
+    return 1.0 if claim.reservation.doubtful < claim.created else fault(claim)
+
+
+def fault(claim: Claim) -> float:
+    """The same where somebody came, who may have been another group's."""
+    if is_apart(claim):
         return 1.0
-    if standing >= min(INITIAL, reservation.address.standing):
-        return 0.0
-    return suspicion(standing)
+    standing = claim.group.standing
+    return suspicion(standing) if standing < claim.reservation.address.standing else 0.0
 
 
 def suspicion(standing: float) -> float:
