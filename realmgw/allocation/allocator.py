@@ -138,7 +138,7 @@ class Allocator:
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
-        rides = self._queue.size > 0 and self._rides(found.address)
+        rides = self._must_ride(group) and self._rides(found.address)
         return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(
@@ -172,10 +172,14 @@ class Allocator:
             group.weigh(now)  # by its standing it is served
         elif self.askers.load.spurns(group, client, now):
             return self._refuse(Reason.POLICY)
-        waiter = Waiter(service, group, question, deliver, now, now + patience, client)
-        if not self._queue.join(waiter):
+        waiter = Waiter(service, group, question, deliver, now, now + patience, client, group.is_bare(now))
+        displaced = self._queue.join(waiter)
+        if displaced is waiter:
             return self._refuse(Reason.QUEUE_FULL)
+        if displaced is not None:
+            displaced.deliver(self._refuse(Reason.QUEUE_FULL))
         self.counters.waited += 1
+        self._ledger.costs.scarce_at = now
         if self.wake is not None:
             next_end = self._next(now)
             self.wake(now if next_end is None else next_end)
@@ -317,6 +321,7 @@ class Allocator:
         home = self.beside(service, group, now)
         if home is not None and self._ledger.places.are_at(service.host, home):
             return self._ledger.settle(home, service, group)
+        self._ledger.places.miss(service.host, now)
         worse = self._ledger.places.worse(service.host, group, group.weigh(now))
         if worse is None:
             return Reason.HOST_LIMIT
@@ -350,7 +355,7 @@ class Allocator:
 
     def _joined(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         own = expected.get(group)
-        if own is not None and (not self._queue.size or self.may_stay(own.address, group, now)):
+        if own is not None and self.may_stay(own.address, group, now):
             return own
         if group.absorbed:
             for one in group.absorbed:
@@ -363,12 +368,21 @@ class Allocator:
         return next((one for one in latest if self.may_stay(one.address, group, now)), None)
 
     def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
-        if last.state is _FREE:
-            return self._ledger.settle(last, service, group)
-        reservation = last.reservations[service.target & KEY]
-        if reservation.claims or (self._queue.size and not self.may_stay(last, group, now)):
+        if not self.may_return(last, service, group, now):
             return None
-        return reservation
+        load = self.askers.load
+        if load is not None and load.restrains(group):
+            load.tried(self.pool, now)
+        return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
+
+    def may_return(self, last: Address, service: Service, group: Group, now: float) -> bool:
+        """Whether a new claim can be made at the address that its service had last, where nobody is expected for it."""
+        reservation, load = last.reservations.get(service.target & KEY), self.askers.load
+        if reservation is not None and reservation.claims:
+            return False
+        if load is not None and load.restrains(group):
+            return not self._queue.size and load.may_try(self.pool, now)
+        return last.state is _FREE or self.may_stay(last, group, now)
 
     def told(self, service: Service, group: Group, now: float) -> Reservation | None:
         """Where the group was told last that the service is, if nobody is expected there."""
@@ -381,11 +395,16 @@ class Allocator:
         return None if home is None or (self._queue.size and not self.may_stay(home, group, now)) else home
 
     def may_stay(self, address: Address, group: Group, now: float) -> bool:
-        """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
-        return not self._queue.size or (address.claims > 0 and address.hold >= now + group.patience)
+        """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""
+        return not self._must_ride(group) or (address.claims > 0 and address.hold >= now + group.patience)
+
+    def _must_ride(self, group: Group) -> bool:
+        """Whether a group's claims may not prolong what is held: others wait, or the policy restrains it."""
+        load = self.askers.load
+        return self._queue.size > 0 or (group.hopeless and load is not None and load.restrains(group))
 
     def _rides(self, address: Address) -> bool:
-        """Whether a claim made while others wait ends with the hold of its address: all do but the first there."""
+        """Whether a claim that must ride ends with the hold of its address: all do but the first there."""
         return address.claims > 0
 
     def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
@@ -398,9 +417,11 @@ class Allocator:
             return self._ledger.settle(shared, service, group)
         if self._queue.size:
             return Reason.EXHAUSTED
-        if load is not None and self.pool.available:
+        if load is not None and (self.pool.available or load.restrains(group)):
             no = load.refuses(SFQDN_NEW if key else FQDN_NEW, self.pool.load, group, client, now)
             if no is not None:
+                if not group.hopeless:  # an emptier pool would have had one
+                    self._ledger.costs.scarce_at = now
                 return no
         return vacancies.obtain(self._ledger, service, group, patient=True, now=now) or Reason.EXHAUSTED
 

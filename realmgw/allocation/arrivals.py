@@ -360,32 +360,35 @@ class Arrivals:
 def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
 
-    A claim that is dead by experience is used only when there is no other: the packet hardly belongs to it, and the
-    one that it does belong to would be left behind and hold the address for nobody.
+    One that only keeps the address for others comes last, and one that is dead by experience is used only when there is
+    no other: the packet hardly belongs to it, and the one that it does belong to would be left behind and hold the
+    address for nobody. For the same reason those come later whose group is next to nothing, or keeps answers.
     """
     claims = reservation.claims.values()
     if not reservation.bound:
         oldest = next(iter(claims))
-        alive = oldest.dead > now and not oldest.courtesy
-        return oldest if alive or len(claims) == 1 else _oldest(claims, now)
+        alone = reservation.shares is None and oldest.dead > now and not oldest.courtesy
+        return oldest if alone or len(claims) == 1 else _likeliest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
-    return _oldest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
+    return _likeliest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
 
 
-def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
-    """The first of these, which are in the order of their age, that is not dead; else the first.
+def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
+    """Which of these, that are in the order of their age, a packet uses; the oldest of those that are alike.
 
     Of very many the oldest few are looked at, and the youngest: whoever asks without end must not make others wait.
     """
     if not claims:
         return None
-    first = islice(claims, LOOKED_AT)
-    alive = next((claim for claim in first if claim.dead > now and not claim.courtesy), None)
-    if alive is None and len(claims) > LOOKED_AT:
-        alive = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
-    if alive is not None and alive.dead > now:
-        return alive
-    return next((claim for claim in islice(claims, LOOKED_AT) if not claim.courtesy), next(iter(claims)))
+    likeliest = min(islice(claims, LOOKED_AT), key=lambda claim: _unlikely(claim, now))
+    if likeliest.dead <= now and len(claims) > LOOKED_AT:
+        youngest: Claim = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
+        return min(youngest, likeliest, key=lambda claim: _unlikely(claim, now))
+    return likeliest
+
+
+def _unlikely(claim: Claim, now: float) -> tuple[bool, ...]:
+    return claim.courtesy, claim.dead <= now, claim.group.hopeless, claim.is_long
 
 
 def _loosely(spare: int, service: Service) -> int:

@@ -57,8 +57,10 @@ class Doubt:
 
     alone: bool
     """Nobody else was expected there: it is clear how long its client took."""
-    apart: bool
-    """No other group's client can have been meant."""
+    merit: float
+    """How sure it is, 0 to 1, that who is answered is its own group's client, and not another's there."""
+    fault: float
+    """How sure it is that its client is the one who stays away if nobody is answered, 0 to 1."""
     came: float | None = None
     """When the one came who was answered, in monotonic seconds; None as long as none was."""
     unclear: bool = False
@@ -156,7 +158,7 @@ class Candidates:
         """Somebody else comes for claims that were used: whoever used them need not have been their client."""
         for claim in reservation.used or ():
             if claim.doubt is None and claim.user is not None and claim.dead > now:
-                self.doubt(claim, Doubt(alone=False, apart=False, counted=True), now)
+                self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
                 self.note(reservation, *claim.user)
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:

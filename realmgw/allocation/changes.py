@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import outcomes
+from realmgw.allocation.word import credit_most
 
 if TYPE_CHECKING:
     from realmgw.allocation.ledger import Ledger
@@ -19,7 +19,7 @@ def extend(ledger: Ledger, networks: Collection[Network]) -> None:
     pool = ledger.pool
     returning = [address for address in pool.within(networks) if address in pool.leaving]
     pool.extend(networks)
-    ledger.credit_most = outcomes.credit_most(pool.size)
+    ledger.credit_most = credit_most(pool.size)
     for address in returning:
         ledger.hold_less(address, None)
 
@@ -42,7 +42,7 @@ def retire(ledger: Ledger, address: Address, *, now: float) -> bool:
         else:
             ledger.remove(reservation, now)
     left = ledger.pool.leave(address)
-    ledger.credit_most = outcomes.credit_most(ledger.pool.size)
+    ledger.credit_most = credit_most(ledger.pool.size)
     return left
 
 

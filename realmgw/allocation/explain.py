@@ -144,16 +144,14 @@ class _Asking:
         if last is None:
             self._say("the service has no address that it had last")
             return None
-        reservation = last.reservations.get(self._service.target & KEY)
         if last.is_spoilt(self._service.host.index, self._now):
             self._say(f"the address that it had last, {dotted(last.packed)}, is where clients of another host may come")
             return None
-        if last.state is State.FREE or (
-            reservation is not None
-            and not reservation.claims
-            and self._allocator.may_stay(last, self._group, self._now)
-        ):
+        if self._allocator.may_return(last, self._service, self._group, self._now):
             return self._give(last, "the address that it had last")
+        if self._is_restrained():
+            self._say("its standing is next to nothing, so that it keeps no address from others but now and then")
+            return None
         self._say(f"the address that it had last, {dotted(last.packed)}, is in use")
         return None
 
@@ -173,7 +171,8 @@ class _Asking:
         if allocator.waiting:
             self._say("others wait already")
             return self._exhausted()
-        refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if pool.available else None
+        asked = pool.available or self._is_restrained()
+        refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if asked else None
         if refusal is not None:
             return refusal
         if courtesies.holds_its_share(self._ledger, self._group, self._now):
@@ -194,6 +193,10 @@ class _Asking:
             return Explanation((*self._steps, "given: an address that nobody comes to any more"))
         return self._exhausted()
 
+    def _is_restrained(self) -> bool:
+        policy = self._allocator.askers.load
+        return policy is not None and policy.restrains(self._group)
+
     def _judged(self, kind: Kind) -> Explanation | None:
         policy = self._allocator.askers.load
         if policy is None:
@@ -209,7 +212,7 @@ class _Asking:
         if policy is not None:
             judgement = policy.judge(Kind.SFQDN_REUSE, 0.0, self._group, self._client, self._now)
             if judgement.in_vain and not judgement.audited:
-                self._say(f"it may not wait: even an empty pool demands more than {judgement.offered:.2f} of the best")
+                self._say(f"it may not wait: {judgement.offered:.2f} of the best is next to nothing")
                 return self._refuse(Reason.POLICY)
             self._say("it may wait")
         return self._refuse(Reason.EXHAUSTED)
@@ -244,7 +247,7 @@ def reputation(party: Party, now: float) -> str:
     value = its.value(now)
     return (
         f"{value:.2f}, of {its.previous:.2f} for the last period and {its.current():.2f} for this one, which began with"
-        f" {its.initial:.2f} and has {its.ok} ok, {its.nok} nok, {its.neutral} neutral"
+        f" {its.initial:.2f} and has {its.ok:.4g} ok, {its.nok:.4g} nok, {its.neutral:.4g} neutral"
     )
 
 

@@ -4,7 +4,7 @@ A time to live of 0 says that an answer is for those who have asked already. Som
 same, and tell it to clients of whom the gateway never hears. That shows in two ways, and only together do they say how
 long: further clients come for an answer that is old already; and it never asks again sooner than after some time,
 although clients come by chance. Who asks again for what it was told a moment ago does not keep answers for longer;
-where askers have to show where they are, nobody else can say so in its name.
+as long as what is asked in its name is not doubted, nobody else is taken to say so.
 
 Many resolvers ask once for all clients that ask while they ask. So several come for an answer that was waited for.
 """
@@ -18,7 +18,7 @@ import attrs
 ASSUMED = 5.0  # seconds
 """Who may well keep answers, of whom nothing else is known, is taken to do so for so long."""
 SUSPICIOUS = 8
-"""Who has asked so often, and for nothing again, may well keep answers."""
+"""Who has asked so often within `ASSUMED` seconds, and for nothing again, may well keep answers."""
 MOST = 120.0  # seconds
 """For no longer than this anybody is taken to keep them."""
 COALESCES = 0.001  # seconds
@@ -51,7 +51,8 @@ class Habits:
     """It was seen to ask again for what it was told so many seconds before: it does not keep answers for longer."""
     renews_until: float = -math.inf
     """Until then that is believed, in monotonic seconds."""
-    _fresh: int = 0  # questions, one after the other, that it had not asked a moment before
+    _fresh: int = 0  # questions, one after the other, that it had not asked a moment before, since then
+    _fresh_since: float = -math.inf
     _repeats: int = 0
     _longest: float = 0.0
     _gaps: tuple[float, ...] = ()
@@ -95,8 +96,10 @@ class Habits:
         """Learn whether further clients came while an address was kept for them."""
         self._alone = 0 if others else self._alone + 1
 
-    def asked(self) -> None:
-        """Learn that it asked for something else than a moment before."""
+    def asked(self, now: float) -> None:
+        """Learn that it asked for something that it had not asked a moment before."""
+        if now - self._fresh_since > ASSUMED:
+            self._fresh, self._fresh_since = 0, now
         self._fresh += 1
 
     def asked_again(self, gap: float, patience: float, now: float) -> bool:

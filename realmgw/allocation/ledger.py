@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation import changes, courtesies, outcomes
 from realmgw.allocation.candidates import Answered, Candidates, Doubt
+from realmgw.allocation.costs import Costs
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.datagrams import Datagrams, Entries
 from realmgw.allocation.deadlines import Deadlines
@@ -24,6 +25,7 @@ from realmgw.allocation.pool import Pool, stands
 from realmgw.allocation.reclaim import DeadByExperience
 from realmgw.allocation.state import KEY, Address, Claim, Reservation
 from realmgw.allocation.told import Told
+from realmgw.allocation.word import credit_most
 
 if TYPE_CHECKING:
     from realmgw.allocation.outage import Outage
@@ -74,7 +76,7 @@ class Ledger:
         self.candidates = Candidates(answered, self.counters)
         self.ended = EndedFlows(settings, host_at)
         self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
-        self.credit_most = outcomes.credit_most(self.pool.size)
+        self.credit_most = credit_most(self.pool.size)
         self.expected: dict[int, dict[Group, Reservation]] = {}
         """By target, and by the groups that have claims pending for it: where the last of each group was made."""
         self.last: dict[int, Address] = {}
@@ -82,6 +84,7 @@ class Ledger:
         self.home: dict[int, Address] = {}
         """By host index: the address where a service of the host was placed last, as long as one stands there."""
         self.places = Places()
+        self.costs = Costs(self.pool, self.places)
         self.deadlines = Deadlines()
         self.told = Told()
         self.remembered = 0
@@ -166,11 +169,12 @@ class Ledger:
         dead = min(deadline, now + max(group.guard, window))
         network = None if client is None else client.network
         claim = Claim(reservation, group, question, now, deadline, dead, network, client=client, is_long=is_long)
-        claim.bare = group.passed > 0 and group.proven_at != now
+        claim.bare = group.is_bare(now)
         if reservation.expects_until <= now + group.spell:
             reservation.latest = group, now
         self.counters.claimed += 1
         self.stand(claim)
+        self.costs.claimed(now)
         if deadline == until:
             self.deadlines.add(claim, service.timeout)
         else:
@@ -261,10 +265,11 @@ class Ledger:
             if claim.spare > 0:
                 return
         elif self.candidates.alarmed_until > now:
-            alone, apart = len(claim.reservation.claims) == 1, outcomes.is_apart(claim)
-            self.candidates.doubt(claim, Doubt(alone, apart), now)
+            alone = len(claim.reservation.claims) == 1
+            self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
         else:
             outcomes.used(claim, self.credit_most, now)
+        claim.reservation.address.came_at = now
         self.end(claim, now)
 
     def lapse(self, claim: Claim, now: float) -> None:
@@ -275,7 +280,10 @@ class Ledger:
             self.counters.lapsed += 1
             excused = claim.created < self._outage.excused_until
             self.counters.excused += excused
-            (outcomes.voided if excused else outcomes.lapsed)(claim, now)
+            if excused:
+                outcomes.voided(claim, now)
+            elif (cost := self.costs.of(claim, now)) > 0.0:
+                outcomes.lapsed(claim, cost, now)
         self.end(claim, now)
 
     def end(self, claim: Claim, now: float) -> None:
@@ -365,7 +373,7 @@ class Ledger:
         elif claim.doubt is not None and not claim.doubt.counted:
             self.candidates.ask(claim.reservation, now, at_once=True)
             claim.doubt.unclear |= claim.created < self._outage.excused_until
-            outcomes.judge(claim, claim.doubt, self.credit_most, now)
+            outcomes.judge(claim, claim.doubt, self.credit_most, float(self.costs.was_scarce(claim)), now)
             claim.doubt = None
 
     def linger_no_more(self, reservation: Reservation, now: float) -> None:

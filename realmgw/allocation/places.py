@@ -5,6 +5,7 @@ That is what a host may have so many of. However many claims and services of it 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Places:
     def __init__(self) -> None:
         self._held: dict[int, dict[Reservation, None]] = {}
         self._at: dict[int, dict[Address, int]] = {}
+        self._missed: dict[int, float] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -48,6 +50,15 @@ class Places:
         del at[address]
         if not held:
             del self._held[index], self._at[index]
+            self._missed.pop(index, None)
+
+    def miss(self, host: Host, now: float) -> None:
+        """Somebody needs a place of a host that has no more of them."""
+        self._missed[host.index] = now
+
+    def missed_at(self, host: Host) -> float:
+        """When somebody did so last, in monotonic seconds, since anybody is expected there."""
+        return self._missed.get(host.index, -math.inf)
 
     def has_room(self, host: Host) -> bool:
         """Whether a host's clients may be expected at one more address."""

@@ -74,6 +74,7 @@ class Serving:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
             self._ledger.claim(reservation, waiter.group, waiter.question, waiter.client, rides=False, now=now)
-            reservation.claims[waiter.question].waited = True
+            claim = reservation.claims[waiter.question]
+            claim.waited, claim.bare = True, waiter.bare
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

@@ -178,6 +178,8 @@ class Address:
     """Of those who were told of hosts that had it before, whose clients may come for longest; when; which host."""
     standing: float = 0.0
     """The best standing of those who have made claims since it began to wait."""
+    came_at: float = -math.inf
+    """When a client came for a claim here last, in monotonic seconds."""
     former: int | None = None
     """While FREE: the target that had it last, and may find it again."""
     gone_target: int = 0

@@ -49,8 +49,8 @@ class Told:
         before = self._young.get(key) or self._old.get(key)
         self._young[key] = claim
         if before is None:
-            claim.group.habits.asked()
-        if before is None or claim.bare:
+            claim.group.habits.asked(now)
+        if before is None or (claim.bare and claim.group.word.doubted_until > now):
             return False
         return claim.group.habits.asked_again(now - before.created, claim.group.patience, now)
 

@@ -171,7 +171,7 @@ class OutcomeTests(RobberyTestCase):
 
     def test_nobody_has_the_merit_of_a_strangers_packet(self) -> None:
         """A claim that only strangers used is one that nobody came for."""
-        scene = self.scene()
+        scene = self.scene(1)
         self.strangers(scene, scene.get(ONE, now=0.1), 3, now=0.2)
         self.end(scene)
         group = scene.allocator.groups.of(RESOLVER)
@@ -212,7 +212,7 @@ class OutcomeTests(RobberyTestCase):
 
     def test_each_of_several_clients_counts(self) -> None:
         """Whichever claim they came for."""
-        scene = self.scene()
+        scene = self.scene(1)
         address = scene.get(ONE, now=0.1)
         for _ in range(2):
             scene.get(ONE, now=0.12)

@@ -137,14 +137,14 @@ class GoingOnTests(EndedTestCase):
 
     def test_is_forgotten_in_time(self) -> None:
         """Then it is a new flow like any other."""
-        scene = self.scene(ended_time=60.0)
+        scene = self.scene(ended_time=60.0, linger=10.0)
         address = self.begun(scene)
         scene.allocator.expire(now=20.0)
         self.assertEqual(self.udp(scene, address, now=61.0), -Reason.NO_RESERVATION)
 
     def test_nothing_is_remembered_where_the_operator_wants_it_so(self) -> None:
         """`ended_flows` 0."""
-        scene = self.scene(ended_flows=0)
+        scene = self.scene(ended_flows=0, linger=10.0)
         address = self.begun(scene)
         scene.allocator.expire(now=20.0)
         self.assertEqual(self.udp(scene, address, now=61.0), -Reason.NO_RESERVATION)
