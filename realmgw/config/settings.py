@@ -221,7 +221,7 @@ class Allocation:
     lets in."""
     candidate_rate: int = 2000
     """How many senders without a claim of their own may come within a second to a service for which one was used."""
-    company: float = 0.5  # seconds
+    company: float = 0.3  # seconds
     """For so long at most after a client came, others do not get his address, where further clients may have been told
     the same: a resolver asks once for all of its clients that ask meanwhile."""
     keeper_share: float = 0.5

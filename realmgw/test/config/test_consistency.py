@@ -84,7 +84,7 @@ class CheckTests(SynchronousTestCase):
 
     def test_finds_lingering_that_grows_with_the_load(self) -> None:
         """Compared with the default where only one of the two is written."""
-        for wrong in ("{linger: 5, linger_loaded: 6}", "{linger_loaded: 11}"):
+        for wrong in ("{linger: 5, linger_loaded: 6}", "{linger_loaded: 601}"):
             [line] = self.problems(more=f"allocation: {wrong}\n")
             self.assertIn("'linger_loaded' is longer than 'linger'", line)
         self.assertEqual(self.problems(more="allocation: {linger: 5, linger_loaded: 5}\n"), [])
