@@ -275,7 +275,7 @@ def _again(host: Host) -> Explanation:
 def _gone_on(ledger: Ledger, arrivals: Arrivals, flow: Flow, now: float) -> Explanation | None:
     """What becomes of a flow that had ended; None if this is a new one."""
     address = ledger.pool.addresses.get(flow[1])
-    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow)
+    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow, now=now)
     host = None if ended is None else ledger.ended.host_of(ended, now=now)
     if address is None or ended is None or host is None:
         return None
