@@ -36,7 +36,7 @@ LEAST = 8
 LOOKS = 64
 """So many flows are asked about in one go."""
 RATE = 1000.0
-"""So many within a second: 1 % of a processor."""
+"""So many within a second: 2 % of a processor."""
 GATHERED = 16
 """The flows of so many addresses are gathered in one go."""
 USEFUL = 30.0  # seconds
