@@ -282,7 +282,7 @@ def _gone_on(ledger: Ledger, arrivals: Arrivals, flow: Flow, now: float) -> Expl
     if ended.has_just_begun(now):
         return _again(host) if arrivals.known(flow, now=now) is None else None
     what = "was let in" if ended.lives else "ended"
-    told = f"a flow to {host.name}, which {what} {now - ended.at:.1f} s ago, and if it comes here is not in conntrack"
+    told = f"this flow to {host.name} {what} {now - ended.at:.1f} s ago; if it comes here, conntrack has forgotten it"
     reason = arrivals.is_in_the_way(ended, host, address, flow, now)
     if reason is None:
         return Explanation((told, f"admitted to {host.name} again: nobody else is expected there"), host=host.index)
