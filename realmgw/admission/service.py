@@ -105,7 +105,8 @@ class Hearing:
 
     def stop(self) -> None:
         """Let go of everything."""
-        self._loop.stop()
+        if self._loop.running:
+            self._loop.stop()
         self._ended.close()
         self._conntrack.close()
 

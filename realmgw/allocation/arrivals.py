@@ -94,7 +94,7 @@ class Arrivals:
 
     def _goes_on(self, address: Address, flow: Flow, now: float) -> int:
         """Decide on a flow that had ended; 0 if this is a new one."""
-        ended = self._datagrams.find(address, flow)
+        ended = self._datagrams.find(address, flow, now=now)
         if ended is None:
             return 0
         host = self._ledger.ended.host_of(ended, now=now)
@@ -108,8 +108,7 @@ class Arrivals:
         reason = self.is_in_the_way(ended, host, address, flow, now)
         if reason is None:
             self._counters.resumed += 1
-            self._datagrams.note(address, flow, host, now=now)
-            self._datagrams.passed(address)  # it may be another host's
+            self._datagrams.resume(address, flow, ended, host, now=now)
             return host.index
         if reason is Reason.PASSED_ON:
             self._datagrams.refuse(address, flow, ended, now=now)

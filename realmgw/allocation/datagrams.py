@@ -12,6 +12,7 @@ A flow that is ended so is remembered (see `ended`), and may go on if it was onl
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
@@ -35,9 +36,14 @@ LEAST = 8
 LOOKS = 64
 """So many flows are asked about in one go."""
 RATE = 1000.0
-"""So many within a second: 1 % of a processor."""
+"""So many within a second: 2 % of a processor."""
 GATHERED = 16
 """The flows of so many addresses are gathered in one go."""
+USEFUL = 30.0  # seconds
+"""An address at which flows come too fast for all to be noted keeps the notes it has for so long: conntrack knows
+each flow for about that time anyway, and a note that is gone by then was of no use."""
+LISTENING = 0.001  # seconds
+"""What is told of ends is heard before a packet is looked at, but not again within this time."""
 AGAIN = 2.0  # seconds
 """How long after a flow was asked about it is asked about again."""
 
@@ -94,6 +100,7 @@ class Datagrams:
         self._passed: OrderedDict[Address, None] = OrderedDict()
         self._next: OrderedDict[Flow, None] = OrderedDict()
         self._later: OrderedDict[Flow, float] = OrderedDict()
+        self._listen_from = -math.inf
         self._tokens, self._at = float(LOOKS), 0.0
         self.soon: Callable[[], object] = _nothing
         self.listen: Callable[[], object] = _nothing
@@ -114,6 +121,8 @@ class Datagrams:
                 return
             flows = address.flows = {}
         elif len(flows) >= LEAST and len(flows) * self._pool.size >= self._most:
+            if now - next(iter(flows.values())).at < USEFUL:
+                return
             flows = address.flows = dict(islice(flows.items(), len(flows) // 2, None))
         flows[flow] = Ended(host.address, now, 0.0, True)
 
@@ -133,16 +142,26 @@ class Datagrams:
             self.forget(address, flow)
             self._ended.remember(flow, Ended(private, now))
 
-    def find(self, address: Address, flow: Flow) -> Ended | None:
+    def find(self, address: Address, flow: Flow, *, now: float) -> Ended | None:
         """What is known of a flow whose packet is a first one; None: it is a new flow."""
-        self.listen()
+        if now >= self._listen_from:
+            self._listen_from = now + LISTENING
+            self.listen()
         flows = address.flows
         noted = flows.get(flow) if flows else None
         return self._ended.find(flow) if noted is None else noted
 
+    def resume(self, address: Address, flow: Flow, ended: Ended, host: Host, *, now: float) -> None:
+        """A flow that had ended goes on."""
+        self._renew(address, flow, Ended(host.address, now, ended.until, lives=True))
+        self.passed(address)  # it may be another host's
+
     def refuse(self, address: Address, flow: Flow, ended: Ended, *, now: float) -> None:
         """A flow could not go on. Whoever goes on knocking is remembered, and takes nobody's place later on."""
-        ended.at, ended.until, ended.lives = now, 0.0, False  # if somebody is expected, it may be he who has come
+        self._renew(address, flow, Ended(ended.private, now))  # if somebody is expected, it may be he who has come
+
+    def _renew(self, address: Address, flow: Flow, ended: Ended) -> None:
+        """Have this as the latest of what is known, in the memory where it was."""
         if address.flows is None or address.flows.pop(flow, None) is None:
             self._ended.remember(flow, ended)
         else:

@@ -321,14 +321,14 @@ def _again(host: Host) -> Explanation:
 def _gone_on(ledger: Ledger, arrivals: Arrivals, flow: Flow, now: float) -> Explanation | None:
     """What becomes of a flow that had ended; None if this is a new one."""
     address = ledger.pool.addresses.get(flow[1])
-    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow)
+    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow, now=now)
     host = None if ended is None else ledger.ended.host_of(ended, now=now)
     if address is None or ended is None or host is None:
         return None
     if ended.has_just_begun(now):
         return _again(host) if arrivals.known(flow, now=now) is None else None
     what = "was let in" if ended.lives else "ended"
-    told = f"a flow to {host.name}, which {what} {now - ended.at:.1f} s ago, and if it comes here is not in conntrack"
+    told = f"this flow to {host.name} {what} {now - ended.at:.1f} s ago; if it comes here, conntrack has forgotten it"
     reason = arrivals.is_in_the_way(ended, host, address, flow, now)
     if reason is None:
         return Explanation((told, f"admitted to {host.name} again: nobody else is expected there"), host=host.index)

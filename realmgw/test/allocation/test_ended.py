@@ -99,6 +99,15 @@ class GoingOnTests(EndedTestCase):
         scene.allocator.datagrams.hear(self.flow(address), PRIVATE, now=9000.0)
         self.assertEqual(self.udp(scene, address, now=9500.0), 1)
 
+    def test_what_goes_on_is_renewed_wherever_it_is_remembered(self) -> None:
+        """So it does not get old as long as it lives."""
+        scene = self.scene(ended_time=100.0)
+        address, now = pool_address(1), 0.0
+        scene.allocator.datagrams.hear(self.flow(address), PRIVATE, now=now)
+        for _ in range(10):
+            now += 80.0
+            self.assertEqual(self.udp(scene, address, now=now), 1)
+
     def test_its_end_is_heard_before_its_packet_is_looked_at(self) -> None:
         """However late the reactor would have come to it."""
         scene = self.scene()
@@ -245,9 +254,18 @@ class MemoryTests(SynchronousTestCase):
         for number in range(5000):
             where = addresses[number % 4 if number < 2500 else 0]
             flow = (ip_address(number).packed, where.packed, UDP, 1, 1)
-            scene.allocator.datagrams.note(where, flow, ONE.host, now=0.0)
+            scene.allocator.datagrams.note(where, flow, ONE.host, now=float(number))
             self.assertLessEqual(sum(len(each.flows or ()) for each in addresses), 400)
-        self.assertIn(flow, addresses[0].flows or ())
+        self.assertTrue(flow in (addresses[0].flows or ()), "the latest one is known")
+
+    def test_what_is_noted_is_kept_until_it_can_be_of_use(self) -> None:
+        """Where flows come too fast for all to be known, some are, instead of none when conntrack forgets them."""
+        scene = Scene(1, host_at=HOSTS.get, ended_flows=100)
+        address = scene.allocator.pool.addresses[pool_address(1)]
+        flows = [(ip_address(number).packed, address.packed, UDP, 1, 1) for number in range(5000)]
+        for number, flow in enumerate(flows):
+            scene.allocator.datagrams.note(address, flow, ONE.host, now=number * 0.001)
+        self.assertEqual(list(address.flows or ()), flows[:100])
 
 
 class PassingOnTests(EndedTestCase):

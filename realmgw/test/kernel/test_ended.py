@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ ONE_ADDRESS = "100.64.2.1"
 """The whole pool."""
 TIMES = {"udp_timeout": 3, "udp_timeout_stream": 6}
 """When conntrack forgets flows of UDP, in seconds: a single exchange, and a longer one."""
+TCP_REPAIR = 19
+"""An option: a socket that has it is closed without a word."""
 PORT = 2000
 """Where the hosts echo datagrams."""
 
@@ -129,6 +132,21 @@ class PausingTests(EndedTestCase):
         self.assertGreater(self.counts()["admission"]["refused"]["passed_on"], 0)
 
 
+class DeafTests(EndedTestCase):
+    """The operator has switched conntrack's events off."""
+
+    def test_is_told_and_the_latest_flows_go_on(self) -> None:
+        """They are known without."""
+        self.testbed.run("gwa", ["sysctl", "-w", "net.netfilter.nf_conntrack_events=0"])
+        self.ask("one.gwa.demo")
+        one = self.peer(5021)
+        self.assertEqual(one.say(), FIRST)
+        time.sleep(11)  # by then it was looked at
+        lines = [each["text"] for each in ask(self.gateway.control, "status")["troubles"]]
+        self.assertIn("nf_conntrack_events is 0", " ".join(lines))
+        self.assertEqual(one.say(), FIRST)
+
+
 class PassingOnTests(EndedTestCase):
     """Flows that conntrack knows still; its memory is as long as ever."""
 
@@ -145,6 +163,37 @@ class PassingOnTests(EndedTestCase):
             for _ in range(3):
                 self.assertIn(one.say(), (None, SECOND))
                 time.sleep(0.2)
+
+    def connect(self, port: int) -> socket.socket:
+        """A connection from this port, which has said and heard something."""
+        with self.testbed.inside("public"):
+            made = socket.socket()
+        self.addCleanup(made.close)
+        made.settimeout(5)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((CLIENT, port))
+        made.connect((ONE_ADDRESS, 80))
+        made.send(b"GET / HTTP/1.0\r\n\r\n")
+        return made
+
+    def answer(self, connection: socket.socket) -> bytes:
+        """All that the host says, by which it is known."""
+        return b"".join(iter(lambda: connection.recv(999), b""))
+
+    def test_a_handshake_ends_what_was_left(self) -> None:
+        """Of a connection that was closed, of one that was reset, and of one that its client has lost."""
+        self.ask("one.gwa.demo")
+        closed, reset, lost = (self.connect(port) for port in (7001, 7002, 7003))
+        for each in (closed, reset, lost):
+            self.assertIn(FIRST.encode(), self.answer(each))
+        reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        lost.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        for each in (closed, reset, lost):
+            each.close()
+        time.sleep(3.2)  # until then they would be taken for packets of a burst
+        self.ask("two.gwa.demo")
+        for port in (7001, 7002, 7003):
+            self.assertIn(SECOND.encode(), self.answer(self.connect(port)))
 
     def test_busy_flows_survive(self) -> None:
         """A flow of UDP, and a download: their address passes on and on meanwhile."""
