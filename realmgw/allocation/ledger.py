@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation import changes, outcomes
 from realmgw.allocation.candidates import Answered, Candidates, Doubt
-from realmgw.allocation.costs import Costs
+from realmgw.allocation.costs import AMPLE, Costs
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.deadlines import Deadlines
 from realmgw.allocation.group import Group
@@ -71,7 +71,7 @@ class Ledger:
         self.last: dict[int, Address] = {}
         """By target: the address that it had last, as long as nobody else had it since."""
         self.places = Places()
-        self.costs = Costs(self.pool, self.places)
+        self.costs = Costs(self.places)
         self.deadlines = Deadlines()
         self._short_until = -math.inf
         self.lingers: OrderedDict[Reservation, None] = OrderedDict()
@@ -174,7 +174,8 @@ class Ledger:
         claim.bare = group.is_bare(now)
         self.counters.claimed += 1
         self._stand(claim)
-        self.costs.claimed(now)
+        if self.pool.waiting >= AMPLE * self.pool.size:
+            self.costs.scarce_at = now
         if rides:
             self.deadlines.add_rider(claim)
         else:
