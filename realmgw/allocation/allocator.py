@@ -138,7 +138,7 @@ class Allocator:
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
-        rides = self._must_ride(group) and self._rides(found.address)
+        rides = (self._queue.size > 0 or group.hopeless) and self._must_ride(group) and self._rides(found.address)
         return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(
@@ -355,7 +355,7 @@ class Allocator:
 
     def _joined(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         own = expected.get(group)
-        if own is not None and self.may_stay(own.address, group, now):
+        if own is not None and (not (self._queue.size or group.hopeless) or self.may_stay(own.address, group, now)):
             return own
         if group.absorbed:
             for one in group.absorbed:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from realmgw.allocation.places import Places
-    from realmgw.allocation.pool import Pool
     from realmgw.allocation.state import Claim
 
 AMPLE = 0.5
@@ -26,23 +25,16 @@ class Costs:
     """Knows when addresses were scarce, and what that makes an idle claim cost.
 
     Args:
-        pool: Tells how many addresses are waited at.
         places: Tell whose hosts had no more places.
 
     Attributes:
         scarce_at: When addresses were scarce last, in monotonic seconds: half of the pool was taken, or somebody who
-            may have one had to do without.
+            may have one had to do without. Whoever sees it, sets it.
     """
 
-    def __init__(self, pool: Pool, places: Places) -> None:
-        self._pool = pool
+    def __init__(self, places: Places) -> None:
         self._places = places
         self.scarce_at = -math.inf
-
-    def claimed(self, now: float) -> None:
-        """A claim was made."""
-        if self._pool.waiting >= AMPLE * self._pool.size:
-            self.scarce_at = now
 
     def was_scarce(self, claim: Claim) -> bool:
         """Whether there was not enough for everybody, of addresses or of its host's places, since a claim was made."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation import changes, courtesies, outcomes
 from realmgw.allocation.candidates import Answered, Candidates, Doubt
-from realmgw.allocation.costs import Costs
+from realmgw.allocation.costs import AMPLE, Costs
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.datagrams import Datagrams, Entries
 from realmgw.allocation.deadlines import Deadlines
@@ -84,7 +84,7 @@ class Ledger:
         self.home: dict[int, Address] = {}
         """By host index: the address where a service of the host was placed last, as long as one stands there."""
         self.places = Places()
-        self.costs = Costs(self.pool, self.places)
+        self.costs = Costs(self.places)
         self.deadlines = Deadlines()
         self.told = Told()
         self.remembered = 0
@@ -174,7 +174,6 @@ class Ledger:
             reservation.latest = group, now
         self.counters.claimed += 1
         self.stand(claim)
-        self.costs.claimed(now)
         if deadline == until:
             self.deadlines.add(claim, service.timeout)
         else:
@@ -183,7 +182,9 @@ class Ledger:
         return address.packed
 
     def _compare(self, claim: Claim, now: float) -> None:
-        """See what a claim says of its group, beside what that was told before."""
+        """See what a claim says of the pool, and of its group, beside what that was told before."""
+        if self.pool.waiting >= AMPLE * self.pool.size:
+            self.costs.scarce_at = now
         name, group = claim.reservation.service.name, claim.group
         if self.told.note(name, claim, now) and group.habits.is_known:
             courtesies.shorten(self, group, now)

@@ -63,8 +63,11 @@ def used(claim: Claim, most: int, now: float) -> None:
     """
     if now >= claim.group.learns_at:
         learn(claim, now)
+    if claim.reservation.shares is None:
+        _praise(claim, 1.0, most=most, now=now)
+        return
     _praise(claim, merit(claim), most=most, now=now)
-    if not is_apart(claim):
+    if claim.network is None:
         claim.reservation.doubtful = now
 
 

@@ -46,6 +46,11 @@ class _Share:
     """So many."""
     _seen: int = _FIRST
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is known that somebody always came."""
+        return not self.value and self._seen == _MOST
+
     def add(self, outcome: float, weight: float = 1.0) -> None:
         """One more of them.
 
@@ -101,7 +106,7 @@ class Word:
                 self.own.add(0.0)
             if self.credit < most:
                 self.credit += 1
-        elif created > self._bare_until:
+        elif created > self._bare_until and not self.own.is_nothing:
             self.own.add(0.0)
 
     def broken(self, cost: float, created: float, now: float, *, bare: bool) -> None:
