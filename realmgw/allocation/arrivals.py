@@ -218,20 +218,22 @@ class Arrivals:
             _keep(claim, reservation, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
+        if claim.spare and (claim.waited or claim.courtesy):
+            self._ask_to_stay(claim, now)
         if self._queue.size:
-            if claim.spare and (claim.waited or claim.courtesy):
-                self._ask_to_stay(claim, now)
             self._serve(now)
 
     def _ask_to_stay(self, claim: Claim, now: float) -> None:
-        """Others may have been told the same answer, and come in a moment: the next of those who wait has time.
+        """Others may have been told the same answer, and come in a moment: whoever wants the address has time.
 
-        Only where the group's clients are quick; else most of them would come too late all the same.
+        Only where the group's clients are quick, or not known yet; else most of them would come too late all the same.
+        However many come, the address is kept for no longer because of that.
         """
-        ledger = self._ledger
-        quick = claim.group.patience <= ledger.settings.company
+        ledger, company = self._ledger, self._ledger.settings.company
+        until = claim.deadline if claim.courtesy else now + company
+        quick = until > now and claim.group.usual <= company
         if quick and ledger.places.has_room(claim.reservation.service.host):
-            ledger.keep(claim, claim.spare - 1, now=now)
+            ledger.keep(claim, claim.spare - 1, until=until, now=now)
             claim.spare = 0
 
     def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:

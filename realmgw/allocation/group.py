@@ -100,6 +100,8 @@ class Group(Party):
     """Age, in seconds, at which a claim of this group is dead by experience."""
     patience: float = GUARD_UNKNOWN / 2
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
+    usual: float = 0.0
+    """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
     learns_at: float = 0.0
@@ -171,6 +173,7 @@ class Group(Party):
         self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total
         if delays.total >= GUARD_OBSERVATIONS:
             slowest = delays.quantile(0.999)
+            self.usual = delays.quantile(0.5)
             scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
             self.patience = slowest * (1 + scarce)
             self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))

@@ -6,7 +6,6 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -238,7 +237,6 @@ class CompanyTests(SynchronousTestCase):
     def crowded(self, **settings: Any) -> tuple[Scene, bytes]:
         """One address, whose client is there; two queries wait, and the first of them is served at 0.1."""
         scene = Scene(1, **settings)
-        scene.learn_patience(OTHER, 0.02)
         address = scene.get(ONE, now=0.0)
         for number, asked in enumerate((TWO, THREE)):
             self.assertIsNone(scene.wait(asked, OTHER, number, now=0.01))
@@ -281,16 +279,39 @@ class CompanyTests(SynchronousTestCase):
             scene, address = self.crowded(**settings)
             scene.come(address, CLIENT, now=0.11)
             self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_also_from_those_who_ask_a_moment_later(self) -> None:
+        """That nobody else waited when the first client came changes nothing for the second one."""
         scene, address = self.crowded()
         scene.allocator.forget({THREE.target}, now=0.1)
         scene.come(address, CLIENT, now=0.11)
-        self.assertEqual(scene.allocator.pool.counts()[State.LINGERING], 1)
+        self.assertIsNone(scene.wait(ONE, RESOLVER, "later", now=0.112))
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.115), TWO.host.index)
+        scene.allocator.expire(now=0.1401)
+        self.assertEqual(scene.told, [(0, address), (1, Reason.WITHDRAWN), ("later", address)])
+
+    def test_for_no_longer_however_many_come(self) -> None:
+        """Who sends packets without end holds no address by it."""
+        scene, address = self.crowded()
+        for number in range(30):
+            scene.come(address, bytes((203, 0, 113, number)), now=0.11 + number / 1000)
+        scene.allocator.expire(now=0.1401)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
 
     def test_for_nobody_whose_group_is_slow(self) -> None:
         """Most of its clients would come too late: the address passes on as soon as the first one came."""
-        scene, address = self.crowded(company=0.019)
+        scene, address = self.crowded()
+        scene.allocator.groups.of(OTHER).usual = 0.031
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_for_clients_of_a_group_that_is_quick_as_a_rule(self) -> None:
+        """One slow client among a hundred does not make the others late."""
+        scene = Scene(4)
+        now = scene.learn(ONE, OTHER, visits=100, now=0.0, after=0.002)
+        now = scene.learn(ONE, OTHER, visits=1, now=now, after=0.4)
+        group = scene.allocator.groups.of(OTHER)
+        self.assertLess(group.usual, 0.005)
 
     def test_goes_when_the_host_goes(self) -> None:
         """And the next one is served."""
