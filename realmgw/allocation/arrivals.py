@@ -226,13 +226,11 @@ class Arrivals:
     def _ask_to_stay(self, claim: Claim, now: float) -> None:
         """Others may have been told the same answer, and come in a moment: whoever wants the address has time.
 
-        Only where the group's clients are quick, or not known yet; else most of them would come too late all the same.
         However many come, the address is kept for no longer because of that.
         """
-        ledger, company = self._ledger, self._ledger.settings.company
-        until = claim.deadline if claim.courtesy else now + company
-        quick = until > now and claim.group.usual <= company
-        if quick and ledger.places.has_room(claim.reservation.service.host):
+        ledger = self._ledger
+        until = claim.deadline if claim.courtesy else now + claim.group.company(ledger.settings.company)
+        if until > now and ledger.places.has_room(claim.reservation.service.host):
             ledger.keep(claim, claim.spare - 1, until=until, now=now)
             claim.spare = 0
 

@@ -32,6 +32,8 @@ STANDING_LOWEST_BAND = 0.05
 """Below this standing, in proportion to the best, a group is refused even by an empty pool; its claims get the least
 guard."""
 
+COMPANY = 10
+"""Those who were told one answer have come when so many times the group's median delay has passed since the first."""
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
 
@@ -159,6 +161,15 @@ class Group(Party):
     def inexperienced(self) -> bool:
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
         return self.delays is None or self.delays.total < EXPERIENCE
+
+    def company(self, most: float) -> float:
+        """For how long, in seconds, others come after the first of those who were told one answer.
+
+        Args:
+            most: No longer than this. Of a group of which little is known it is this; of one half of whose clients come
+                later after the answer, nothing: they would come too late all the same.
+        """
+        return most if not self.usual else min(most, COMPANY * self.usual) if self.usual <= most else 0.0
 
     def arrived(self, delay: float) -> None:
         """Learn that a client came `delay` seconds after the answer."""

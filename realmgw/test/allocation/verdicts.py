@@ -124,7 +124,8 @@ class Verdicts(Knowledge):
         )
         assert used.waited or used.courtesy, "kept for the company of somebody who had not waited"
         assert not before.pending, "kept beside the claim that it is for"
-        assert kept.deadline == (used.deadline if used.courtesy else self.now + self.settings.company)
+        company = kept.group.company(self.settings.company)
+        assert kept.deadline == (used.deadline if used.courtesy else self.now + company)
         assert kept.group.usual <= self.settings.company, "kept for clients who are not quick"
         self.claims.append(
             Expected(
