@@ -156,13 +156,16 @@ class Arrivals:
         """Let somebody in who has no claim and was not there before, or say why not."""
         spare = self.spare(reservation, flow[0], now) if reservation.used else None
         if spare is None:
-            return Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
-        if self.is_meant_for_former(reservation, flow[0], now):
+            return missing(reservation)
+        if self.is_meant_for_former(spare, flow[0], now):
             return Reason.LATE
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
         spare.spare -= 1
         self._counters.by_spare += 1
+        if not spare.spare and (kept := reservation.claims.get(spare)) is not None:
+            self._ledger.void(kept, now)
+            self._serve(now)
         return None
 
     def _renewed(self, since: float, former: Flow, now: float) -> float:
@@ -179,14 +182,22 @@ class Arrivals:
                 return claim
         return None
 
-    def is_meant_for_former(self, reservation: Reservation, src: bytes, now: float) -> bool:
+    def is_meant_for_former(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own comes too late, for the host that had the address before.
 
-        So it is when he was let in to that one, or when those who asked for it are known to keep answers.
+        So it is when he was let in to that one, or when those who asked for it are known to keep answers; but not while
+        the address is kept for others who were told the same.
+
+        Args:
+            spare: The used claim that would let him in.
+            src: Packed address of the sender.
+            now: The present.
         """
-        address = reservation.address
+        reservation, address = spare.reservation, spare.reservation.address
         former = address.gone
-        if former is None or address.gone_until <= now or not _may_mean(address.gone_target, reservation.service):
+        if former is None or address.gone_until <= now or spare in reservation.claims:
+            return False
+        if not _may_mean(address.gone_target, reservation.service):
             return False
         return src in former.sources or former.group.keeps_until > now
 
@@ -209,16 +220,15 @@ class Arrivals:
             self._counters.uncertain += 1
         self._remember(reservation.sources, flow, now, now)
         self._ledger.use(claim, now=now)
-        if not claim.courtesy:
-            sources = self._ledger.settings.claim_sources
-            claim.spare = sources - 1 if sources else UNLIMITED
-            if service.loose_packet:
-                claim.spare = _loosely(claim.spare, service)
+        sources = self._ledger.settings.claim_sources
+        claim.spare = sources - 1 if sources else UNLIMITED
+        if service.loose_packet:
+            claim.spare = _loosely(claim.spare, service)
         if claim.spare or claim.doubt is not None:
             _keep(claim, reservation, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
-        if claim.spare and (claim.waited or claim.courtesy):
+        if claim.spare and claim.waited:
             self._ask_to_stay(claim, now)
         if self._queue.size:
             self._serve(now)
@@ -229,10 +239,9 @@ class Arrivals:
         However many come, the address is kept for no longer because of that.
         """
         ledger = self._ledger
-        until = claim.deadline if claim.courtesy else now + claim.group.company(ledger.settings.company)
+        until = now + claim.group.company(ledger.settings.company)
         if until > now and ledger.places.has_room(claim.reservation.service.host):
-            ledger.keep(claim, claim.spare - 1, until=until, now=now)
-            claim.spare = 0
+            ledger.keep(claim, until=until, now=now)
 
     def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
         if len(sources) >= SOURCES_ANY:
@@ -268,13 +277,14 @@ class Arrivals:
 def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
 
-    A claim that is dead by experience is used only when there is no other: the packet hardly belongs to it, and the
-    one that it does belong to would be left behind and hold the address for nobody.
+    Nobody uses one that only keeps the address for others. One that is dead by experience is used only when there is no
+    other: the packet hardly belongs to it, and the one that it does belong to would be left behind and hold the address
+    for nobody.
     """
     claims = reservation.claims.values()
     if not reservation.bound:
         oldest = next(iter(claims))
-        return oldest if oldest.dead > now or len(claims) == 1 else _oldest(claims, now)
+        return oldest if oldest.dead > now and not oldest.courtesy else _oldest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
     return _oldest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
 
@@ -284,12 +294,18 @@ def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
 
     Of very many the oldest few are looked at, and the youngest: whoever asks without end must not make others wait.
     """
-    if not claims:
-        return None
-    alive = next((claim for claim in islice(claims, LOOKED_AT) if claim.dead > now), None)
+    looked_at = [claim for claim in islice(claims, LOOKED_AT) if not claim.courtesy]
+    alive = next((claim for claim in looked_at if claim.dead > now), None)
     if alive is None and len(claims) > LOOKED_AT:
-        alive = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
-    return alive if alive is not None and alive.dead > now else next(iter(claims))
+        youngest: Claim = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
+        alive = youngest if youngest.dead > now and not youngest.courtesy else None
+    return alive or next(iter(looked_at), None)
+
+
+def missing(reservation: Reservation) -> Reason:
+    """Why somebody is not let in whom no claim is for."""
+    others = any(not claim.courtesy for claim in reservation.claims.values())
+    return Reason.OTHER_NETWORK if others else Reason.NO_CLAIM
 
 
 def _loosely(spare: int, service: Service) -> int:

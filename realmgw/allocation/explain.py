@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation.arrivals import Arrivals, matching
+from realmgw.allocation.arrivals import Arrivals, matching, missing
 from realmgw.allocation.ledger import KEY, Ledger
 from realmgw.allocation.load import Judgement, Kind
 from realmgw.allocation.state import Address, Reservation, State
@@ -275,11 +275,12 @@ def _refuses(
     admitted = reservation.sources.get(src)
     if admitted is not None and now - admitted[0] <= ledger.linger():
         return None, f"this sender was admitted {now - admitted[0]:.1f} s ago"
-    if arrivals.spare(reservation, src, now) is None:
-        if reservation.claims:
+    spare = arrivals.spare(reservation, src, now)
+    if spare is None:
+        if missing(reservation) is Reason.OTHER_NETWORK:
             return Reason.OTHER_NETWORK, f"{len(reservation.claims)} claims are for other networks"
         return Reason.NO_CLAIM, "no claim is left"
-    if arrivals.is_meant_for_former(reservation, src, now):
+    if arrivals.is_meant_for_former(spare, src, now):
         return Reason.LATE, "a used claim lets in further senders, but this one comes for the host before"
     return None, "a used claim lets in further senders, at a rate"
 

@@ -187,18 +187,17 @@ class Ledger:
         if claim is not None:
             self._lapse(claim, now)
 
-    def keep(self, used: Claim, spare: int, *, until: float, now: float) -> None:
+    def keep(self, used: Claim, *, until: float, now: float) -> None:
         """Keep the address for others who were told the same as the client who has just come, if it is ours still.
 
         Args:
             used: His claim, which has ended.
-            spare: How many more of them are let in after the next one.
             until: For how long, in monotonic seconds.
             now: The present.
         """
         if used.reservation.address.packed not in self.pool.addresses:
             return
-        claim = Claim(used.reservation, used.group, used, now, until, until, used.network, spare=spare, courtesy=True)
+        claim = Claim(used.reservation, used.group, used, now, until, until, used.network, courtesy=True)
         self._stand(claim)
         self.deadlines.add_rider(claim)
 
@@ -247,9 +246,7 @@ class Ledger:
 
         While the gateway is alarmed, it may have been a stranger: that is found out later.
         """
-        if claim.courtesy:
-            pass
-        elif self.candidates.alarmed_until > now:
+        if self.candidates.alarmed_until > now:
             alone, apart = len(claim.reservation.claims) == 1, outcomes.is_apart(claim)
             self.candidates.doubt(claim, Doubt(alone, apart), now)
         else:

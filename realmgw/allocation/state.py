@@ -82,7 +82,7 @@ class Claim:
     waited: bool = False
     """Its query has waited, and a resolver may have kept other clients with that question waiting for the answer."""
     courtesy: bool = False
-    """It keeps the address for those; what becomes of it is nobody's merit or fault."""
+    """It only keeps the address for those, who come on what the used one has to spare; its question is that one."""
     user: tuple[Flow, float] | None = None
     """The flow that used it, and when (monotonic seconds)."""
     doubt: Doubt | None = None

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.requestors import Requestor
-from realmgw.allocation.state import Claim, State
+from realmgw.allocation.state import State
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
@@ -199,7 +199,8 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
             for claim in self.claims
             if claim.address == address and claim.stands and meets(claim.service, protocol, port)
         ]
-        usable = [claim for claim in matching if claim.pending and (claim.network is None or source in claim.network)]
+        expected = [claim for claim in matching if claim.pending and not claim.courtesy]
+        usable = [claim for claim in expected if claim.network is None or source in claim.network]
         flow = (protocol, sport, port)
         before = self.allowed(address, source, flow, matching)
         must = {claim.service.host.index for claim in usable}
@@ -222,7 +223,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         hosts = {}
         for claim in matching:
             fits = claim.network is None or source in claim.network
-            if claim.pending and fits:
+            if claim.pending and fits and not claim.courtesy:
                 hosts[claim.service.host.index] = "claim"
             elif fits and claim.spare and claim.deadline > self.now:
                 hosts[claim.service.host.index] = "spare"
@@ -245,13 +246,9 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         service = next(one.service for one in self.claims if one.address == address and self.is_for(one, index, flow))
         for claim in used[:1]:
             loose, service = claim.service.loose_packet, claim.service
-            kept = [one for one in self.claims if isinstance(one.question, Claim) and one.made == self.now]
             claim.doubted = True  # where somebody can be asked
-            if not claim.courtesy:
-                sources = self.settings.claim_sources
-                claim.spare = 1 << 20 if loose < 0 or not sources else sources - 1 + loose
-            if any(one.address == address and self.before(one).question == claim.question for one in kept):
-                claim.spare = 0
+            sources = self.settings.claim_sources
+            claim.spare = 1 << 20 if loose < 0 or not sources else sources - 1 + loose
         self.admitted.append(Admitted(address, service, source, flow, self.now))
 
     def check_promise(self) -> None:

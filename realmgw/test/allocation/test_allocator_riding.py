@@ -290,6 +290,21 @@ class CompanyTests(SynchronousTestCase):
         scene.allocator.expire(now=0.1401)
         self.assertEqual(scene.told, [(0, address), (1, Reason.WITHDRAWN), ("later", address)])
 
+    def test_who_is_slower_is_let_in_as_long_as_the_address_is_there(self) -> None:
+        """When it is kept no longer, and nobody has wanted it."""
+        scene, address = self.crowded()
+        scene.allocator.forget({THREE.target}, now=0.1)
+        scene.come(address, CLIENT, now=0.11)
+        scene.allocator.expire(now=0.15)
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.2), TWO.host.index)
+
+    def test_from_those_who_were_there_for_the_host_before(self) -> None:
+        """While it is kept, whoever comes is taken for one of the company, and not for one who comes too late."""
+        scene, address = self.crowded()
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.11), TWO.host.index)
+        self.assertEqual(scene.come(address, CLIENT, now=0.115), TWO.host.index)
+        self.assertEqual(scene.counters.late, 0)
+
     def test_for_no_longer_however_many_come(self) -> None:
         """Who sends packets without end holds no address by it."""
         scene, address = self.crowded()

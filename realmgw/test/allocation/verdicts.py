@@ -122,10 +122,9 @@ class Verdicts(Knowledge):
             and one.made == before.created
             and one.question == before.question
         )
-        assert used.waited or used.courtesy, "kept for the company of somebody who had not waited"
+        assert used.waited, "kept for the company of somebody who had not waited"
         assert not before.pending, "kept beside the claim that it is for"
-        company = kept.group.company(self.settings.company)
-        assert kept.deadline == (used.deadline if used.courtesy else self.now + company)
+        assert kept.deadline == self.now + kept.group.company(self.settings.company)
         assert kept.group.usual <= self.settings.company, "kept for clients who are not quick"
         self.claims.append(
             Expected(
@@ -137,7 +136,6 @@ class Verdicts(Knowledge):
                 self.now,
                 kept.deadline,
                 kept.deadline,
-                spare=kept.spare,
                 courtesy=True,
             )
         )
@@ -153,8 +151,3 @@ class Verdicts(Knowledge):
             and reservation is not None
             and (reservation.service.target == claim.service.target)
         )
-
-    def before(self, kept: Expected) -> Claim:
-        """The claim that one for company was made after."""
-        assert isinstance(kept.question, Claim)
-        return kept.question
