@@ -49,6 +49,9 @@ BURST = 0.1  # seconds
 """What a reservation lets in during that time, it lets in at once if nobody came before."""
 KEEPS = 600.0  # seconds
 """For so long after the last time that more than one client came for one claim, a group is taken to keep answers."""
+COMPANY = 0.03  # seconds
+"""Who comes so soon after somebody who used a claim was told the same answer with him: their resolver asked once for
+both, and need not keep answers."""
 PROBES = 16
 """So many lingering addresses are looked at for one that can be handed on."""
 
@@ -80,7 +83,7 @@ class Candidate:
     due: float
     """When it is to be asked next whether he was answered."""
     beyond: bool
-    """All claims that were used had been answered when he came: he came for one of them as well."""
+    """All claims that were used had been answered for a while when he came: he came for one of them as well."""
 
 
 @attrs.define(eq=False)
@@ -169,7 +172,7 @@ class Candidates:
                 doubt.unclear = True  # it may have been he, a moment before he was answered
         self.ask(reservation, now)
         candidates = crowd.candidates
-        beyond = next(_unanswered((reservation,)), None) is None
+        beyond = next(_unanswered((reservation,)), None) is None and not _is_company(reservation, now)
         candidates.append(Candidate(flow, now, now + FIRST_QUESTION, beyond))
 
     def undoubted(self, lingering: Iterable[Address], now: float) -> Address | None:
@@ -235,6 +238,12 @@ class Candidates:
         elif answered and candidate.beyond and reservation.shares is None:
             reservation.group.keeps_until = candidate.came + KEEPS
         return answered is True
+
+
+def _is_company(reservation: Reservation, now: float) -> bool:
+    """Whether the last claim that was used there was used a moment ago."""
+    user = reservation.used[-1].user if reservation.used else None
+    return user is not None and now - user[1] <= COMPANY
 
 
 def _unanswered(reservations: Iterable[Reservation]) -> Iterator[tuple[Claim, Doubt]]:

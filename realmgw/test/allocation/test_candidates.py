@@ -236,6 +236,17 @@ class OutcomeTests(RobberyTestCase):
         self.end(scene)
         self.assertGreater(group.keeps_until, 100.0)
 
+    def test_a_resolver_that_asks_once_for_two_clients_keeps_nothing(self) -> None:
+        """They come together, and are answered; at the host's next address nobody is refused for it."""
+        scene = self.scene()
+        address = scene.get(ONE, now=0.1)
+        self.strangers(scene, address, 1, now=0.11)
+        self.conntrack.said[CLIENT] = self.conntrack.said[NEIGHBOUR] = True
+        for number, source in enumerate((CLIENT, NEIGHBOUR)):
+            self.assertEqual(scene.come(address, source, now=0.12 + number / 100), ONE.host.index)
+        self.end(scene)
+        self.assertLess(scene.allocator.groups.of(RESOLVER).keeps_until, 0.0)
+
 
 class PeaceTests(RobberyTestCase):
     """As long as nobody comes who is not expected."""
