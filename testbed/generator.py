@@ -254,15 +254,16 @@ def run_flows(testbed: Testbed, load: Load, watched: Sequence[int] = ()) -> Outc
     return outcome_of(json.loads(done.stdout))
 
 
-def start_strays(testbed: Testbed, strays: Strays) -> subprocess.Popen[bytes]:
+def start_strays(testbed: Testbed, strays: Strays, namespace: str = "public") -> subprocess.Popen[bytes]:
     """Starts strays; they end by themselves.
 
     Args:
-        testbed: Where; they come from `public`.
+        testbed: Where.
         strays: What.
+        namespace: Where they come from.
     """
     arguments = [str(BUILD / "strays"), *strays.arguments()]
-    return testbed.spawn("public", arguments, stdout=subprocess.PIPE)
+    return testbed.spawn(namespace, arguments, stdout=subprocess.PIPE)
 
 
 def end_of_strays(process: subprocess.Popen[bytes]) -> int:

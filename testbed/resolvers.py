@@ -57,6 +57,8 @@ class Site:
     """What to start."""
     upstream: str = GATEWAY
     """Whom it asks for the zones."""
+    lines: tuple[str, ...] = ()
+    """What its user has set, in its own words; only unbound has room for that."""
 
 
 @attrs.frozen
@@ -93,7 +95,9 @@ class Resolver:
         address: Where it listens, and asks from.
     """
 
-    def __init__(self, testbed: Testbed, kind: Kind, address: str, upstream: str = GATEWAY) -> None:
+    def __init__(
+        self, testbed: Testbed, kind: Kind, address: str, upstream: str = GATEWAY, lines: Sequence[str] = ()
+    ) -> None:
         """Writes its configuration into a folder below the testbed's.
 
         Args:
@@ -101,6 +105,7 @@ class Resolver:
             kind: Which.
             address: Where it shall listen, one of the clients' addresses.
             upstream: Whom it asks for the realm's zones.
+            lines: What its user has set, in its own words.
 
         Raises:
             TestbedError: It is not installed, or can not have that address.
@@ -119,7 +124,7 @@ class Resolver:
         # Debian's AppArmor profiles go by the program's place, and know nothing of our folders.
         copy = shutil.copy(program, folder / kind.program)
         # Resolvers are other machines: the gateway's load must not keep them from running.
-        self._command = ["nice", "-n", "-10", *kind.configure(Site(folder, address, str(copy), upstream))]
+        self._command = ["nice", "-n", "-10", *kind.configure(Site(folder, address, str(copy), upstream, tuple(lines)))]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Resolver:
@@ -167,6 +172,7 @@ class Resolver:
 
 def _unbound(site: Site) -> Sequence[str]:
     stubs = "".join(f'stub-zone:\n  name: "{zone}"\n  stub-addr: {site.upstream}\n' for zone in ZONES)
+    lines = "".join(f"  {line}\n" for line in site.lines)
     text = f"""server:
   directory: "{site.folder}"
   username: ""
@@ -183,7 +189,7 @@ def _unbound(site: Site) -> Sequence[str]:
   msg-cache-size: 4m
   rrset-cache-size: 4m
   module-config: "iterator"
-{stubs}remote-control:
+{lines}{stubs}remote-control:
   control-enable: no
 """
     return [site.program, "-d", "-c", _written(site, text)]

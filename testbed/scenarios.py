@@ -1,9 +1,9 @@
-"""What share of the clients gets through when three pool addresses serve ten hosts, and how fast.
+"""What share of the clients gets through when three pool addresses serve ten hosts, and how fast; and who is robbed.
 
 Each scenario has a testbed and a gateway of its own, so that none profits from what another one taught the gateway.
 Ten private hosts are asked by their full names in random order, by TCP connections; all queries come from one resolver
-address, which repeats them three times, a second apart; the clients have a hundred addresses in turn. docs/scenarios.md
-says how to read the figures.
+address, which repeats them three times, a second apart; the clients have a hundred addresses in turn. The second table
+is of `testbed.trials`: clients beside others who rob, starve or confuse. docs/scenarios.md says how to read both.
 
     ./testbed/scenarios [--quick | --seconds S] [--only TEXT] [--write FILE]
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import attrs
 
-from testbed import figures, generator, quiet, rounds
+from testbed import figures, generator, quiet, rounds, trials
 from testbed.gateway import ON_LINK_POOL, ZONE, Gateway, Subscriber
 from testbed.generator import Load, Outcome, Strays
 from testbed.topology import ON_LINK, Testbed
@@ -32,6 +32,8 @@ WARM_FLOWS = 100
 """Flows before the measurement: what the gateway has to learn of the clients, it has learned by then."""
 SECONDS, QUICK_SECONDS = 45.0, 12.0
 """How long a scenario is measured, in all its rounds together."""
+TRIAL_SECONDS, QUICK_TRIAL_SECONDS = 10.0, 5.0
+"""How long a trial is measured."""
 ROUNDS = 3
 """So many, each with a gateway of its own; more would leave too few flows in each for a percentile."""
 STRAY_SOURCES, STRAY_TARGETS = "100.66.2.0+200", f"{ON_LINK[0]}+{len(ON_LINK)}"
@@ -217,16 +219,25 @@ def report(scenarios: Sequence[Scenario], seconds: float) -> tuple[str, bool]:
 
 def main() -> int:
     """Runs the scenarios; the exit status is 0 when every target was met."""
-    parser = argparse.ArgumentParser(prog="scenarios", description="Three pool addresses for ten hosts.")
-    parser.add_argument("--quick", action="store_true", help=f"measure {QUICK_SECONDS:g} s each instead of {SECONDS:g}")
+    parser = argparse.ArgumentParser(prog="scenarios", description="Few pool addresses, and who is robbed.")
+    parser.add_argument(
+        "--quick", action="store_true", help="shorter, and only the most telling rows of the second table"
+    )
     parser.add_argument("--seconds", type=float, metavar="S", help="measure S seconds each, in all rounds together")
     parser.add_argument("--only", default="", metavar="TEXT", help="only those with this in their title")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the reports into their places in this document")
     options = parser.parse_args()
     generator.build()
     chosen = [scenario for scenario in SCENARIOS if options.only in scenario.title]
+    harmed = [trial for trial in trials.TRIALS if options.only in trial.title and (trial.quick or not options.quick)]
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
-    return figures.publish("scenarios", lambda: report(chosen, seconds), options.write)
+    longest = options.seconds or (QUICK_TRIAL_SECONDS if options.quick else TRIAL_SECONDS)
+    statuses = [figures.publish("scenarios", lambda: report(chosen, seconds), options.write)] if chosen else []
+    if harmed:
+        statuses.append(figures.publish("scenarios", lambda: trials.report(harmed, longest), options.write, "trials"))
+    if not statuses:
+        parser.error(f"no title has {options.only!r} in it")
+    return max(statuses)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import functools
 import itertools
 import json
 import os
@@ -41,6 +42,8 @@ PLAYED = (Kind.DNSDATA, Kind.DNS, Kind.DATA)
 """The kinds that are played here."""
 HASTE = -10
 """Our niceness: clients are other machines, and the gateway's load must not keep them from running."""
+NEVER = Span(0.0, 0.0)
+"""No pause, and nothing after it."""
 FILES = 20_000
 """So many sockets there may be at once."""
 
@@ -139,7 +142,8 @@ class Player:
 
     async def _connect(self, target: Place, source: Place) -> tuple[str, float]:
         """Connects, with as many tries as there are timeouts: who answers there, and when it was reached."""
-        once = connect_tcp if target.protocol == TCP else connect_udp
+        again = self.stream.data_again
+        once = connect_tcp if target.protocol == TCP else functools.partial(connect_udp, again=again)
         *tries, last = self.stream.data_timeouts
         for timeout in tries:
             with contextlib.suppress(asyncio.TimeoutError, OSError):
@@ -176,25 +180,36 @@ async def connect_tcp(target: Place, source: Place) -> tuple[str, float]:
     return str(IPv4Address(greeting)), reached
 
 
-async def connect_udp(target: Place, source: Place) -> tuple[str, float]:
-    """Sends a probe and waits for its answer.
+async def connect_udp(target: Place, source: Place, again: Span = NEVER) -> tuple[str, float]:
+    """Sends a probe and waits for its answer; after a pause once more, if that is wanted.
 
     Args:
         target: Where to.
         source: Where from.
+        again: The pause; 0: there is none, and no second probe.
 
     Returns:
-        As for `connect_tcp`; it was reached when it answered.
+        As for `connect_tcp`; it was reached when it answered. Two hosts, if the second probe was another one's.
 
     Raises:
         OSError: Refused.
     """
-    loop = asyncio.get_running_loop()
     with bound(socket.SOCK_DGRAM, source.address, source.port) as flow:
         flow.connect((target.address, target.port))
-        await loop.sock_sendall(flow, PROBE.pack(PROBE_MARK, 0, 0, 0))
-        answer = await loop.sock_recv(flow, PROBE.size)
-    return str(IPv4Address(answer[-4:])), time.monotonic()
+        host, reached = await _probe(flow), time.monotonic()
+        if again.most > 0:
+            await _pause(again)
+            second = await _probe(flow)
+            host = host if host == second else f"{host}, then {second}"
+    return host, reached
+
+
+async def _probe(flow: socket.socket) -> str:
+    """Who answers a datagram."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(flow, PROBE.pack(PROBE_MARK, 0, 0, 0))
+    answer = await loop.sock_recv(flow, PROBE.size)
+    return str(IPv4Address(answer[-4:]))
 
 
 async def _pause(span: Span) -> None:

@@ -117,6 +117,8 @@ class Stream:
     """Between the answer and the connection."""
     data_backoff: Span = Span(0.0, 0.0)
     """Between two tries to connect."""
+    data_again: Span = Span(0.0, 0.0)
+    """UDP: from the answer to a second datagram of the same flow, which must be answered as well; 0: there is none."""
 
 
 @attrs.frozen
@@ -299,7 +301,7 @@ class _Reader:
 
 _KEYS = frozenset(
     f"{half}_{what}"
-    for half, whats in (("dns", "laddr raddr timeouts delay"), ("data", "laddr raddr timeouts delay backoff"))
+    for half, whats in (("dns", "laddr raddr timeouts delay"), ("data", "laddr raddr timeouts delay backoff again"))
     for what in whats.split()
 )
 _NEEDED = {

@@ -58,8 +58,8 @@ GATEWAY_LAN = "192.168.0.1"
 """The gateway on the LAN."""
 MAX_HOSTS = 150
 """The private hosts are 192.168.0.100 to .249."""
-MAX_CLIENTS = 100
-"""The clients are 100.64.3.10 to .109."""
+MAX_CLIENTS = 230
+"""The clients are 100.64.3.10 to .239."""
 PATIENCE = 10.0 * float(os.environ.get("TESTBED_PATIENCE", "1"))  # seconds
 """How long a program may take to start, to end or to stop. TESTBED_PATIENCE makes it longer on a slow machine."""
 

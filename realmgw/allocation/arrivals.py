@@ -314,7 +314,7 @@ class Arrivals:
         habits, until = group.habits, 0.0
         if habits.keeps_answers:
             until = claim.created + habits.window(group.patience, now)
-        elif habits.is_known or (claim.waited and self._queue.size and habits.coalesces):
+        elif habits.is_known or (claim.waited and habits.coalesces):
             until = min(claim.created + group.patience, now + ledger.settings.company)
         if claim.spare and until > now and ledger.places.has_room(claim.reservation.service.host):
             courtesies.keep(ledger, claim, until)

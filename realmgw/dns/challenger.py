@@ -84,6 +84,11 @@ class Challenger:
         """The group of a resolver, if it has one."""
         return self._groups.find(resolver)
 
+    def follows_tc(self, resolver: str) -> bool:
+        """Whether a resolver has come by TCP after an answer with TC before."""
+        group = self._groups.find(resolver)
+        return group is not None and bool(group.passed & Challenge.TC)
+
     def foresee(self, name: bytes, alias: Alias | None, asking: Asking) -> Challenge | None:
         """What `demand` would decide, enforced or not; nothing is changed or counted."""
         resolver, proof, cookie, now = asking.resolver, asking.proof, asking.cookie, asking.now

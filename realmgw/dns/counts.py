@@ -83,6 +83,8 @@ class Count(enum.IntEnum):
     INSIDE = 35
     """Queries from a LAN at the WAN's face, answered as on the LAN, since pool addresses lead nowhere from there; what
     was said to them is counted as well."""
+    TC_TO_WAIT = 36
+    """TC, since no address is to be had at once: by TCP a query can wait for one, and is not asked again meanwhile."""
 
 
 REASONS = 64
@@ -91,7 +93,7 @@ QUERIES = (
     Count.RESERVED, Count.ADDRESSES, Count.RECORDS, Count.NODATA, Count.NXDOMAIN, Count.REFUSED, Count.FORMERR,
     Count.NOTIMP, Count.BADVERS, Count.NOTAUTH, Count.SERVFAIL, Count.SERVFAIL_UDP, Count.SILENT,
     Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC, Count.CHALLENGED_CNAME, Count.ALIASES_FULL, Count.RATE_DROPPED,
-    Count.RATE_SLIPPED,
+    Count.RATE_SLIPPED, Count.TC_TO_WAIT,
 )  # fmt: skip
 """What may become of a query: one of these, of which each query has one."""
 

@@ -81,7 +81,10 @@ def explain_name(answers: WanAnswers, text: str, asking: Asking) -> NameExplanat
         steps += said
         if challenge is not None:
             return NameExplanation(tuple(steps), service if challenge is Challenge.CNAME else None, challenge)
-    return NameExplanation((*steps, "it is a service: the allocator is asked"), service)
+    steps.append("it is a service: the allocator is asked")
+    if asking.proof is not Proof.TCP and answers.challenger.follows_tc(asking.resolver):
+        steps.append("its group follows TC: if it had to wait for an address, it would be told to come by TCP for that")
+    return NameExplanation(tuple(steps), service)
 
 
 def _query(name: bytes) -> Query:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 import attrs
@@ -230,12 +230,19 @@ class WanAnswers(Answers):
             if challenge is not None:
                 return self._challenge(query, challenge, asker, now)
         client = self._believed(said, asker, now)
-        outcome = self._reserve(query, service, asker, client, refused=refused, now=now)
+        outcome = refused or self._reserve(query, service, asker, client, now=now)
+        if outcome is Reason.EXHAUSTED:
+            if not asker.tcp and self.challenger.follows_tc(asker.address[0]):
+                return self._truncated(query, asker, now=now, count=Count.TC_TO_WAIT)
+            why = self._wait(query, service, asker, client, now=now)
+            if why is None:
+                return None
+            outcome = why
         if outcome is Reason.POLICY and asker.tcp and self._again < MOST_AGAIN:
             self._again += 1
             self._later(AGAIN, functools.partial(self._try_again, query, service, asker, client))
             return None
-        return None if outcome is None else self.settle(query, outcome, asker, now=now)
+        return self.settle(query, outcome, asker, now=now)
 
     def _believed(self, said: Options, asker: Asker, now: float) -> Requestor | None:
         """`_client`, where its resolver has shown that it is he, if such is asked for anywhere."""
@@ -269,25 +276,27 @@ class WanAnswers(Answers):
                     count=Count.CHALLENGED_CNAME,
                 )
             count = Count.ALIASES_FULL
+        return self._truncated(query, asker, now=now, count=count)
+
+    def _truncated(self, query: Query, asker: Asker, *, now: float, count: Count) -> bytes:
+        """Nothing but TC: the resolver comes again by TCP."""
         return self.say(query, Response(authoritative=True, truncated=True), asker, now=now, count=count)
 
+    def _question(self, query: Query, asker: Asker) -> Hashable:
+        """What is equal for a retransmission; an alias is one question, however often it is asked."""
+        return (asker.address, query.id) if query.name in self._services else query.name
+
     def _reserve(
-        self,
-        query: Query,
-        service: Service,
-        asker: Asker,
-        client: Requestor | None,
-        *,
-        refused: Reason | None = None,
-        now: float,
-    ) -> bytes | Reason | None:
-        """A packed address, why there is none, or None if the query waits for one."""
-        resolver, name = asker.address[0], query.name
-        # An alias is one question, however often it is asked.
-        question = (asker.address, query.id) if name in self._services else name
-        outcome = refused or self._ask(service, resolver, question, now=now, client=client)
-        if outcome is not Reason.EXHAUSTED:
-            return outcome
+        self, query: Query, service: Service, asker: Asker, client: Requestor | None, *, now: float
+    ) -> bytes | Reason:
+        """A packed address, or why there is none."""
+        return self._ask(service, asker.address[0], self._question(query, asker), now=now, client=client)
+
+    def _wait(
+        self, query: Query, service: Service, asker: Asker, client: Requestor | None, *, now: float
+    ) -> Reason | None:
+        """None if the query waits for an address, else why it does not."""
+        resolver, question = asker.address[0], self._question(query, asker)
         deliver = functools.partial(asker.deliver, query)
         why = self._allocator.wait(service, resolver, question, deliver, tcp=asker.tcp, now=now, client=client)
         if why is None:
@@ -297,7 +306,9 @@ class WanAnswers(Answers):
     def _try_again(self, query: Query, service: Service, asker: Asker, client: Requestor | None, now: float) -> None:
         self._again -= 1
         self._events[Count.TRIED_AGAIN] += 1
-        outcome = self._reserve(query, service, asker, client, now=now)
+        outcome: bytes | Reason | None = self._reserve(query, service, asker, client, now=now)
+        if outcome is Reason.EXHAUSTED:
+            outcome = self._wait(query, service, asker, client, now=now)
         if outcome is not None:
             asker.deliver(query, outcome)
 

@@ -276,8 +276,8 @@ class CompanyTests(SynchronousTestCase):
             self.assertEqual(scene.come(address, source, now=0.11 + number / 1000), TWO.host.index)
         self.assertEqual(len(scene.told), 2)
 
-    def test_for_nobody_where_claims_are_strict_or_nobody_waits(self) -> None:
-        """Then the address passes on as soon as it may, or lingers."""
+    def test_for_nobody_where_claims_are_strict_or_the_operator_says_so(self) -> None:
+        """Then the address passes on as soon as it may; else it lingers after that time."""
         for settings in ({"claim_sources": 1}, {"company": 0.0}):
             scene, address = self.crowded(**settings)
             scene.come(address, CLIENT, now=0.11)
@@ -285,7 +285,23 @@ class CompanyTests(SynchronousTestCase):
         scene, address = self.crowded()
         scene.allocator.forget({THREE.target}, now=0.1)
         scene.come(address, CLIENT, now=0.11)
+        scene.allocator.expire(now=0.16)
         self.assertEqual(scene.allocator.pool.counts()[State.LINGERING], 1)
+
+    def test_from_those_who_were_there_for_the_host_before(self) -> None:
+        """While it is kept, whoever comes is taken for one of the company, and not for one who comes too late."""
+        scene, address = self.crowded()
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.11), TWO.host.index)
+        self.assertEqual(scene.come(address, CLIENT, now=0.115), TWO.host.index)
+        self.assertEqual(scene.counters.late, 0)
+
+    def test_for_no_longer_however_many_come(self) -> None:
+        """Who sends packets without end holds no address by it."""
+        scene, address = self.crowded()
+        for number in range(30):
+            scene.come(address, bytes((203, 0, 113, number)), now=0.11 + number / 1000)
+        scene.allocator.expire(now=0.1601)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
 
     def test_for_nobody_whose_clients_always_come_alone(self) -> None:
         """Then the address passes on as soon as the one came; seldom it is looked whether that is still so."""

@@ -70,7 +70,9 @@ class ExplainTests(SynchronousTestCase):
         note(group, Challenge.TC, now=88.0)
         found = self.explain()
         self.assertIn("its group has passed TC, last 12 s ago; its reputation is 0.45", found.steps)
-        self.assertEqual((found.challenge, found.steps[-2]), (None, "no challenge is due"))
+        self.assertEqual((found.challenge, found.steps[-3]), (None, "no challenge is due"))
+        self.assertIn("to come by TCP for that", found.steps[-1])
+        self.assertNotIn("to come by TCP for that", self.explain(proof=Proof.TCP).steps[-1])
 
     def test_tells_that_it_is_only_counted(self) -> None:
         """In audit mode."""

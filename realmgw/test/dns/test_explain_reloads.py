@@ -119,6 +119,8 @@ def foretold(gateway: Gateway, step: Step, found: NameExplanation) -> set[object
         return {(".".join(map(str, why.address)),)}
     if why.reason is None:
         return {"some address"}
+    if why.reason is Reason.EXHAUSTED and not step.tcp and gateway.wan.challenger.follows_tc(step.resolver):
+        return {"TC", "some address"}
     if why.reason is Reason.EXHAUSTED:
         return {"waits", "some address", *_refused(step)}
     return _refused(step)

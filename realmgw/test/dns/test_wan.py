@@ -254,6 +254,28 @@ class RefusalTests(WanTestCase):
         """Stands for a delivery that must not come."""
         raise AssertionError(query, outcome)
 
+    def test_who_follows_tc_waits_by_tcp(self) -> None:
+        """On the fast path and the full one: a resolver asks again by UDP after 50 ms, and by TCP it does not."""
+        self.start("adaptive", allocator=self.fake)
+        self.fake.refusal = None
+        self.assertEqual([self.said(), self.said(tcp=True)], ["TC", "A"])
+        self.fake.refusal = Reason.EXHAUSTED
+        nsid = [dns.edns.GenericOption("3", b"")]
+        self.assertEqual([self.said(), self.said(options=nsid)], ["TC", "TC"])
+        self.assertEqual((len(self.fake.held), self.events[Count.TC_TO_WAIT]), (0, 2))
+        self.assertIsNone(self.ask(tcp=True))
+        self.assertEqual((len(self.fake.held), self.events[Count.WAITED]), (1, 1))
+
+    def test_who_is_not_known_to_follow_tc_waits_by_udp(self) -> None:
+        """A stranger, and who showed where he is by a cookie."""
+        self.start("adaptive", allocator=self.fake)
+        self.fake.refusal = None
+        cookie = self.cookie(ELSEWHERE)
+        self.assertEqual(self.said(resolver=ELSEWHERE, cookie=cookie), "A")
+        self.fake.refusal = Reason.EXHAUSTED
+        self.assertIsNone(self.ask(resolver=ELSEWHERE, cookie=cookie))
+        self.assertEqual(len(self.fake.held), 1)
+
     def test_tries_again_for_so_many_only(self) -> None:
         """The others are refused at once."""
         self.refuse()

@@ -52,6 +52,7 @@ class RealmTestCase(SynchronousTestCase):
     skip = requirements.missing_for_gateway()
     circular: ClassVar[Sequence[Mapping[str, str]]] = ()
     dnat: ClassVar[Dnat] = Dnat.MAP
+    settings: ClassVar[Mapping[str, Any]] = {}
     running: ClassVar[tuple[type[RealmTestCase], Testbed, Gateway] | None] = None
 
     @classmethod
@@ -72,7 +73,8 @@ class RealmTestCase(SynchronousTestCase):
         try:
             host.start(testbed)
             pool, datapath = self.circular or (ON_LINK_POOL, ROUTED_POOL), {"dnat": self.dnat.value}
-            gateway = Gateway(testbed, self.subscribers(), circular=pool, settings={"datapath": datapath})
+            settings = {"datapath": datapath, **self.settings}
+            gateway = Gateway(testbed, self.subscribers(), circular=pool, settings=settings)
             gateway.start()
         except BaseException:
             testbed.close()
