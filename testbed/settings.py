@@ -14,6 +14,10 @@ AS_IT_COMES = "as it comes"
 """What the tables call a resolver with the configuration that Debian ships."""
 
 
+LONG = 30.0  # seconds
+"""Whoever keeps answers for so long has been told to."""
+
+
 @attrs.frozen
 class Row:
     """A resolver with its setting."""
@@ -26,14 +30,21 @@ class Row:
     """How that is said in its own words."""
     before: str | None = None
     """Of a forwarder: the resolver that it asks; None: the gateway itself."""
-    keeps: bool = False
-    """Whether it keeps answers for so long that the gateway has to learn it."""
+    kept: float = 0.0
+    """How long it tells its clients an answer whose time to live is 0, in seconds."""
+    renewed: bool = False
+    """Whether it asks again whenever it has told a kept answer."""
 
     @property
     def title(self) -> str:
         """What the tables call it."""
         name = f"{self.resolver} before {self.before}" if self.before else self.resolver
         return name if self.setting == AS_IT_COMES else f"{name}, {self.setting}"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it keeps answers for so long that the gateway has to learn it."""
+        return self.kept >= LONG
 
     @property
     def usual(self) -> bool:
@@ -53,8 +64,8 @@ MINIMUM, AS_TOLD, ECS = "minimum TTL 60 s", "minimum TTL 0", "ECS"
 ROWS = (
     Row("unbound"),
     Row("BIND"),
-    Row("Knot Resolver"),
-    Row("PowerDNS Recursor"),
+    Row("Knot Resolver", kept=5.0, renewed=True),
+    Row("PowerDNS Recursor", kept=1.0),
     Row("dnsmasq"),
     Row("dnsmasq", before="unbound"),
     Row("systemd-resolved"),
@@ -65,22 +76,24 @@ ROWS = (
     Row("unbound", STALE, ("serve-expired: yes",)),
     Row("unbound", "0x20", ("use-caps-for-id: yes",)),
     Row("unbound", ECS, (f"send-client-subnet: {GATEWAY}",)),
-    Row("unbound", MINIMUM, ("cache-min-ttl: 60",), keeps=True),
+    Row("unbound", MINIMUM, ("cache-min-ttl: 60",), kept=60.0),
     Row("BIND", STRICT, ("qname-minimization strict;",)),
     Row("BIND", OFF, ("qname-minimization off;",)),
     Row("BIND", STALE, ("stale-cache-enable yes;", "stale-answer-enable yes;", "stale-answer-client-timeout 0;")),
-    Row("BIND", MINIMUM, ("min-cache-ttl 60;",), keeps=True),
-    Row("Knot Resolver", OFF, ("policy.add(policy.all(policy.FLAGS('NO_MINIMIZE')))",)),
-    Row("Knot Resolver", STALE, ("modules.load('serve_stale < cache')",)),
+    Row("BIND", MINIMUM, ("min-cache-ttl 60;",), kept=60.0),
+    Row("Knot Resolver", OFF, ("policy.add(policy.all(policy.FLAGS('NO_MINIMIZE')))",), kept=5.0, renewed=True),
+    Row("Knot Resolver", STALE, ("modules.load('serve_stale < cache')",), kept=5.0, renewed=True),
     Row("Knot Resolver", AS_TOLD, ("cache.min_ttl(0)",)),
-    Row("Knot Resolver", MINIMUM, ("cache.min_ttl(60)",), keeps=True),
-    Row("PowerDNS Recursor", OFF, ("qname-minimization=no",)),
-    Row("PowerDNS Recursor", PREFETCH, ("refresh-on-ttl-perc=10",)),
-    Row("PowerDNS Recursor", STALE, ("serve-stale-extensions=10",)),
-    Row("PowerDNS Recursor", ECS, (f"edns-subnet-allow-list={','.join(zone.rstrip('.') for zone in ZONES)}",)),
+    Row("Knot Resolver", MINIMUM, ("cache.min_ttl(60)",), kept=60.0),
+    Row("PowerDNS Recursor", OFF, ("qname-minimization=no",), kept=1.0),
+    Row("PowerDNS Recursor", PREFETCH, ("refresh-on-ttl-perc=10",), kept=1.0),
+    Row("PowerDNS Recursor", STALE, ("serve-stale-extensions=10",), kept=1.0),
+    Row(
+        "PowerDNS Recursor", ECS, (f"edns-subnet-allow-list={','.join(zone.rstrip('.') for zone in ZONES)}",), kept=1.0
+    ),
     Row("PowerDNS Recursor", AS_TOLD, ("minimum-ttl-override=0",)),
-    Row("PowerDNS Recursor", MINIMUM, ("minimum-ttl-override=60",), keeps=True),
+    Row("PowerDNS Recursor", MINIMUM, ("minimum-ttl-override=60",), kept=60.0),
     Row("dnsmasq", STALE, ("use-stale-cache",)),
-    Row("dnsmasq", MINIMUM, ("min-cache-ttl=60",), keeps=True),
+    Row("dnsmasq", MINIMUM, ("min-cache-ttl=60",), kept=60.0),
 )
 """All of them; those as they come first."""

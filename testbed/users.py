@@ -52,6 +52,8 @@ class Pool:
     """What the tables call it."""
     addresses: Mapping[str, str]
     """As in the configuration."""
+    size: int
+    """How many they are."""
     hosts: int
     """Private hosts, each with a name."""
     rate: float
@@ -59,12 +61,10 @@ class Pool:
 
 
 AMPLE_PREFIX = "100.64.5.0/24"
-AMPLE = Pool("ample", {"addresses": AMPLE_PREFIX, "attachment": "routed"}, 20, 40.0)
-"""256 addresses."""
-TIGHT = Pool("tight", ROUTED_POOL, 20, 40.0)
-"""16 addresses."""
-EXHAUSTED = Pool("exhausted", ON_LINK_POOL, 10, 30.0)
-"""Three addresses."""
+AMPLE = Pool("ample", {"addresses": AMPLE_PREFIX, "attachment": "routed"}, 256, 20, 40.0)
+TIGHT = Pool("tight", ROUTED_POOL, 16, 20, 40.0)
+EXHAUSTED = Pool("exhausted", ON_LINK_POOL, 3, 10, 30.0)
+"""The pools."""
 
 
 @attrs.frozen

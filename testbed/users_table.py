@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from testbed import figures
+from testbed import allowed, figures
 from testbed.crowd import SERVED
 from testbed.rounds import Verdict
 from testbed.settings import ROWS, Row
-from testbed.users import AMPLE, BESIDE, EXHAUSTED, LEARNING, SITUATIONS, TIGHT, Cell, Crowded, Situation
+from testbed.users import AMPLE, BESIDE, EXHAUSTED, LEARNING, PAUSES, SITUATIONS, TIGHT, Cell, Crowded, Situation
 
 ALLOWED = "BIND"
-"""Whose clients, alone, get what the rule of a pool allows: it keeps nothing, and spends no address on a probe."""
+"""Whose clients, alone, show what the gateway makes of a pool: it keeps nothing, and spends no address on a probe."""
 SHARE = 0.97
-"""What the clients of every other one get of that at least."""
+"""What the clients of every resolver get at least, of that and of what the rule of the pool allows them."""
 STANDING = 0.8
 """The least reputation of a resolver whose clients all come."""
 
@@ -53,13 +53,15 @@ def _told(cell: Cell | None) -> str:
     if cell.clients is None:
         return "did not start"
     others = "" if cell.others is None else f"; {BESIDE}'s {_shares(cell.others)}"
-    return f"{_shares(cell.clients)}, {_times(cell.clients)}{others}"
+    most = possible(cell)
+    bound = "" if most > 0.995 else f" of {most * 100:.0f} %"
+    return f"{_shares(cell.clients, bound)}, {_times(cell.clients)}{others}"
 
 
-def _shares(crowd: Crowded) -> str:
+def _shares(crowd: Crowded, bound: str = "") -> str:
     wrong = f", **{crowd.wrong} wrong**" if crowd.wrong else ""
     standing = "-" if math.isnan(crowd.reputation) else f"{crowd.reputation:.2f}"
-    return f"{figures.percent(crowd.served)}{wrong}, {standing}"
+    return f"{figures.percent(crowd.served)}{bound}{wrong}, {standing}"
 
 
 def _times(crowd: Crowded) -> str:
@@ -111,7 +113,7 @@ def judge(cells: Cells) -> list[Verdict]:
         _none_of("as they come, ample pool: everybody is served", ample, _unserved),
         _none_of(f"as they come, ample pool: reputation at least {STANDING:g}", ample, _standing),
         _none_of(
-            f"as they come, tight pool, alone or not: at least {SHARE:.0%} of what {ALLOWED}'s clients get alone",
+            f"as they come, tight pool, alone or not: at least {SHARE:.0%} of what its rule allows",
             tight,
             lambda cell: _starved(cell, cells),
         ),
@@ -151,21 +153,35 @@ def _standing(cell: Cell) -> str:
 
 
 def _starved(cell: Cell, cells: Cells) -> str:
-    """Whose clients get too little; empty when nobody's do, or when nothing was measured to compare with."""
-    allowed = allowance(_column(cell), cells)
-    starved = [crowd.served for crowd in _crowds(cell) if crowd.served < SHARE * allowed]
-    return " and ".join(map(figures.percent, starved)) + f" of {figures.percent(allowed)}" if starved else ""
+    """Whose clients get too little; empty when nobody's do."""
+    least = allowance(cell, cells)
+    starved = [crowd.served for crowd in _crowds(cell) if crowd.served < SHARE * least]
+    return " and ".join(map(figures.percent, starved)) + f" of {figures.percent(least)}" if starved else ""
 
 
-def allowance(column: Situation, cells: Cells) -> float:
-    """What the rule of a pool allows any resolver's clients: the share that those of BIND, alone, are served.
+def allowance(cell: Cell, cells: Cells) -> float:
+    """What the rule of a pool allows a resolver's clients, and what BIND's get alone where that is less; 0 to 1.
 
     Args:
-        column: A situation; that in which BIND is alone with these names counts.
-        cells: What was measured; 0 when that was not.
+        cell: For whom, and in which situation.
+        cells: What was measured.
     """
+    column = _column(cell)
     alone = cells.get((ALLOWED, Situation(column.pool, column.nested).title))
-    return alone.clients.served if alone is not None and alone.clients is not None else 0.0
+    measured = 1.0 if alone is None or alone.clients is None else alone.clients.served
+    return min(measured, possible(cell))
+
+
+def possible(cell: Cell) -> float:
+    """What the rule of a pool allows a resolver's clients, 0 to 1.
+
+    Args:
+        cell: For whom, and in which situation.
+    """
+    column = _column(cell)
+    named = [cell.row, *([BESIDE] if column.beside else [])]
+    resolvers = [row for title in named for row in ROWS if row.title == title]
+    return allowed.share(column.pool.size, column.pool.hosts, column.pool.rate, resolvers, PAUSES)
 
 
 def _none_of(target: str, cells: Iterable[Cell], fault: Callable[[Cell], str]) -> Verdict | None:

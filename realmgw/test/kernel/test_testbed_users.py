@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from testbed.users import Cell, Crowded
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import crowd, generator, matrix, root, settings, shipped, users, users_table
+    from testbed import allowed, crowd, generator, matrix, root, settings, shipped, users, users_table
     from testbed.users import AMPLE, TIGHT, Situation
 
 SECONDS = 1.0
@@ -148,6 +148,27 @@ def crowded(served: int, *, wrong: int = 0, early: int = 0, reputation: float = 
     ends = {crowd.SERVED: served, crowd.WRONG: wrong, "SERVFAIL": 100 - served - wrong}
     later = {**ends, crowd.WRONG: wrong - early}
     return users.Crowded(ends, later, (0.001, 0.002), reputation, {"ok": served}, 0.0)
+
+
+class AllowedTests(SynchronousTestCase):
+    """What the rule of a pool allows."""
+
+    skip = programs.missing_modules("testbed")
+
+    def test_as_many_addresses_as_hosts_are_enough(self) -> None:
+        """However long answers are kept; with fewer, of hosts that always need one, the others have none."""
+        self.assertAlmostEqual(allowed.served(20, 20, 1.0), 1.0)
+        self.assertAlmostEqual(allowed.served(16, 20, 1.0), 0.8)
+        self.assertAlmostEqual(allowed.served(1, 2, 0.5), 0.75)
+
+    def test_who_keeps_answers_for_longer_needs_addresses_for_longer(self) -> None:
+        """And one that asks again at each hit for longer still; beside another one, a host needs one for either."""
+        kept = [settings.Row("BIND", kept=seconds) for seconds in (0.0, 1.0, 5.0, 60.0)]
+        parts = [allowed.busy(row, 2.0, (0.0, 0.1, 0.3)) for row in kept]
+        self.assertEqual(parts, sorted(parts))
+        self.assertGreater(allowed.busy(settings.Row("BIND", kept=1.0, renewed=True), 2.0, (0.0,)), parts[0])
+        alone, beside = allowed.share(16, 20, 40.0, kept[1:2], (0.3,)), allowed.share(16, 20, 40.0, kept[:2], (0.3,))
+        self.assertLess(alone, beside)  # half of the clients come by one that keeps nothing
 
 
 class JudgingTests(SynchronousTestCase):
