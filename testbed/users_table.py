@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from testbed import allowed, figures
-from testbed.crowd import SERVED
+from testbed.crowd import SERVED, WRONG
 from testbed.rounds import Verdict
 from testbed.settings import ROWS, Row
 from testbed.users import AMPLE, BESIDE, EXHAUSTED, LEARNING, PAUSES, SITUATIONS, TIGHT, Cell, Crowded, Situation
@@ -15,6 +16,8 @@ ALLOWED = "BIND"
 """Whose clients, alone, show what the gateway makes of a pool: it keeps nothing, and spends no address on a probe."""
 SHARE = 0.97
 """What the clients of every resolver get at least, of that and of what the rule of the pool allows them."""
+TOLD = 4
+"""So many cells that do not meet a target are told; the tables have the others."""
 STANDING = 0.8
 """The least reputation of a resolver whose clients all come."""
 
@@ -109,7 +112,7 @@ def judge(cells: Cells) -> list[Verdict]:
     verdicts = [
         _none_of("every resolver that is installed starts", cells.values(), lambda cell: cell.trouble),
         _none_of("as they come: nobody reaches a wrong host", usual, _wrong),
-        _none_of(f"minimum TTL 60 s: nobody does after {LEARNING:g} s", keeping, _wrong_later),
+        _none_of(f"minimum TTL 60 s: nobody does after {LEARNING:g} s ({_cost(keeping)})", keeping, _wrong_later),
         _none_of("as they come, ample pool: everybody is served", ample, _unserved),
         _none_of(f"as they come, ample pool: reputation at least {STANDING:g}", ample, _standing),
         _none_of(
@@ -140,6 +143,13 @@ def _wrong(cell: Cell) -> str:
 def _wrong_later(cell: Cell) -> str:
     wrong = sum(crowd.wrong_later for crowd in _crowds(cell))
     return f"{wrong} wrong" if wrong else ""
+
+
+def _cost(cells: Sequence[Cell]) -> str:
+    """What it costs to learn that a resolver keeps answers."""
+    early = [Counter(crowd.ends) - Counter(crowd.later) for cell in cells for crowd in _crowds(cell)]
+    met = sum(early, Counter())
+    return f"until then {met[WRONG]} did, and {met.total() - met[WRONG] - met[SERVED]} of {met.total()} were refused"
 
 
 def _unserved(cell: Cell) -> str:
@@ -188,7 +198,10 @@ def _none_of(target: str, cells: Iterable[Cell], fault: Callable[[Cell], str]) -
     """That there is no cell with a fault; None when nothing was measured."""
     judged = list(cells)
     faults = [f"{cell.title}: {words}" for cell in judged if (words := fault(cell).partition("\n")[0])]
-    return Verdict(target, "; ".join(faults) or "none but these", not faults) if judged else None
+    more = f"; and {len(faults) - TOLD} more" if len(faults) > TOLD else ""
+    return (
+        Verdict(target, "; ".join(faults[:TOLD]) + more or f"all {len(judged)} cells", not faults) if judged else None
+    )
 
 
 def report(cells: Sequence[Cell]) -> tuple[str, list[Verdict]]:
@@ -200,8 +213,10 @@ def report(cells: Sequence[Cell]) -> tuple[str, list[Verdict]]:
     found = by_title(cells)
     parts = []
     for pool in (AMPLE, TIGHT, EXHAUSTED):
-        columns = [column for column in SITUATIONS if column.pool is pool]
+        measured = {cell.column for cell in cells}
+        columns = [column for column in SITUATIONS if column.pool is pool and column.title in measured]
         if table := rows(found, columns):
             parts.append(figures.table(["resolver", *(column.title for column in columns)], table))
-    parts.append(figures.table(LOSSES_HEAD, losses(cells)))
+    if lost := losses(cells):
+        parts.append(figures.table(LOSSES_HEAD, lost))
     return "\n".join(parts), judge(found)
