@@ -18,9 +18,6 @@ import attrs
 from testbed.root import HINTS
 from testbed.topology import GATEWAY
 
-PLACES = (Path("/"), Path("/usr"))
-"""Below which Debian puts what is no configuration."""
-
 
 @attrs.frozen
 class Site:
@@ -90,16 +87,16 @@ server:
 
 
 def bind(site: Site) -> Sequence[str]:
-    """`named.conf.options`, `named.conf.local` and `named.conf.default-zones` of `/etc/bind`.
+    """Whatever `/etc/bind/named.conf` includes: the options, which are ours to end, and the usual zones.
 
     Args:
         site: Where it runs.
     """
-    folder = Path("/etc/bind")
-    options = shipped(folder / "named.conf.options", without=r"^\s*(directory|dnssec-validation|listen-on-v6)\b")
-    head, _, _ = options.rpartition("}")
-    zones = shipped(folder / "named.conf.local", folder / "named.conf.default-zones", without=r"^$")
-    text = f"""{head or "options {"}
+    included = re.findall(r'^include "(.*)";', shipped(Path("/etc/bind/named.conf"), without="^//"), re.MULTILINE)
+    parts = [shipped(Path(path), without=r"^\s*(directory|dnssec-validation|listen-on-v6)\b") for path in included]
+    options = "".join(part for part in parts if re.search(r"^options\b", part, re.MULTILINE))
+    zones = "".join(part for part in parts if part != options).replace("/usr/share/dns/root.hints", str(site.hints))
+    text = f"""{options.rpartition("}")[0] or "options {"}
   directory "{site.folder}";
   pid-file none;
   session-keyfile none;
@@ -109,7 +106,7 @@ def bind(site: Site) -> Sequence[str]:
   dnssec-validation no;
 {_indented(site.lines)}}};
 controls {{ }};
-{zones.replace("/usr/share/dns/root.hints", str(site.hints))}"""
+{zones}"""
     return [site.program, "-4", "-g", "-c", str(site.write("named.conf", text))]
 
 
@@ -130,21 +127,17 @@ hints.root_file('{site.hints}')
 
 
 def powerdns(site: Site) -> Sequence[str]:
-    """`recursor.conf`. Its validation is done for those only who ask for it, so the trust anchor may stay.
+    """`recursor.conf`, as it is: the command line counts more, and speaks its language in every version.
+
+    Its trust anchor may stay, since it validates for those only who ask for that.
 
     Args:
         site: Where it runs.
     """
-    ours = r"^(config-dir|hint-file|local-address)=|^\S+:"  # from 5.2 on it is YAML, all of it comments or ours
-    text = f"""{shipped(Path("/etc/powerdns/recursor.conf"), without=ours)}
-local-address={site.address}
-query-local-address={site.address}
-hint-file={site.hints}
-socket-dir={site.folder}
-dont-query=
-"""
-    site.write("recursor.conf", text + "".join(f"{line}\n" for line in site.lines))
-    return [site.program, f"--config-dir={site.folder}", "--daemon=no", "--write-pid=no", "--disable-syslog"]
+    site.write("recursor.conf", shipped(Path("/etc/powerdns/recursor.conf"), without=r"^config-dir="))
+    ours = ("daemon=no", "write-pid=no", "disable-syslog", f"config-dir={site.folder}", f"socket-dir={site.folder}")
+    where = (f"local-address={site.address}", f"query-local-address={site.address}", f"hint-file={site.hints}")
+    return [site.program, *(f"--{word}" for word in (*ours, *where, "dont-query=", *site.lines))]
 
 
 def dnsmasq(site: Site) -> Sequence[str]:
