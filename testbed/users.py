@@ -107,6 +107,7 @@ class Situation:
 SITUATIONS = (
     Situation(AMPLE),
     Situation(AMPLE, nested=True),
+    Situation(AMPLE, nested=True, beside=True),
     Situation(TIGHT),
     Situation(TIGHT, nested=True),
     Situation(TIGHT, nested=True, beside=True),
