@@ -92,8 +92,8 @@ class Parts:
     """Told of settings that concern nobody else here."""
     keep: Callable[[Settings], Deferred[None]]
     """Keeps settings as the last good ones; what goes wrong is told by its failure."""
-    read: Callable[[Path], Deferred[config.Written]]
-    """Reads a main file, and what it names, beside the reactor; what is wrong with it is told by its failure."""
+    read: Callable[[Path], Steps[config.Written]]
+    """Reads a main file, and what it names; raises what is wrong with it."""
     tell: Callable[[tuple[str, ...]], object]
     """Told after each reload why what is written is not in force; empty when it is."""
     elsewhere: Callable[[Blocking], Deferred[Any]]
@@ -216,7 +216,7 @@ class Reloader:
 
     def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
         """What is written now; fails as `Running.written`, or when the main file can not be used."""
-        main = yield self._parts.read(self.running.path)
+        main = yield self.drive(sparing(self._parts.read(self.running.path)))
         written: Written = yield self.drive(sparing(self.running.written(main, **how)))
         return written
 
