@@ -153,7 +153,7 @@ class Kernel:
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
             changes = [*self.place_routes(netlink)]
-        unknown = self._own.remember(standing=self.stood)
+        unknown = self._own.remember(settings.interfaces, standing=self.stood)
         changes += [client.write_sysctl(key, value) for key, value in review.changes]
         return Applied(found, tuple(changes), (*doubts, *review.warnings, *unknown))
 

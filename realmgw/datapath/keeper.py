@@ -159,6 +159,8 @@ class Keeper:
             for kind in dict.fromkeys(each.thing.kind for each in these):
                 self._put_back(kind, these, errors)
             wrong += these
+        if not self._rules.guard_stands:
+            self._attempt(self._rules.place_guard, errors)
         concerned = {each.thing.kind for each in wrong}
         left = self._wrong([thing for thing in things if thing.kind in concerned])
         self._question(anew=noticed.links)
@@ -211,9 +213,7 @@ class Keeper:
     def _put_back(self, kind: Kind, wrong: Collection[Deviation], errors: list[str]) -> None:
         """Things of one kind, but for the table."""
         rules = self._rules
-        if kind is Kind.GUARD:
-            self._attempt(rules.place_guard, errors)
-        elif kind is Kind.QUEUE_STEP:
+        if kind is Kind.QUEUE_STEP:
             self._attempt(rules.queue_step.place, errors)
         elif kind is Kind.TRANSLATION:
             self._attempt(partial(rules.last_step.place, rules.settings), errors)
