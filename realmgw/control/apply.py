@@ -44,7 +44,7 @@ DRAIN = 2.5  # seconds
 DRAIN_STEP = 0.05  # seconds
 """How often it is looked whether all of them have come."""
 PATIENCE = 10.0  # seconds
-"""For so long it is waited until files that take something away say the same twice."""
+"""For so long after the first reading it is waited until files that take something away say the same twice."""
 TARGETS_AT_ONCE = 4096
 """So many services that lead nowhere any more are forgotten between two steps."""
 MANY = 5000
@@ -260,7 +260,8 @@ class Reloader:
         """Changes what may be changed at once; then, when files are at rest, what takes something away."""
         begin, waited = self._monotonic(), 0.0
         outcome, waiting = yield from self._pass(accepts_loss=asked.accepts_loss)
-        while waiting and self._monotonic() - begin < PATIENCE:
+        end = self._monotonic() + PATIENCE  # however long one reading takes, there is another one
+        while waiting and self._monotonic() < end:
             yield deferLater(self._clock, QUIET)
             waited += QUIET
             self._join(asked)
