@@ -41,6 +41,8 @@ UNPACKED = CHECKOUT / "testbed" / "build" / "resolvers"
 """Where setup.sh unpacks what must not be installed, since it would change how this machine resolves names."""
 ROOT = "100.67.0.1"
 """Where our root of the DNS is served, for resolvers that begin there; only `public` knows of it."""
+POWERDNS_SETTINGS = """exec "$0" "$@" $("$0" --help 2>/dev/null | grep -o -m 1 -e --enable-old-settings)"""
+"""Starts PowerDNS Recursor with settings of a form that all of its versions read; from 5.4 on, if it is asked to."""
 PROBE = 0.1  # seconds
 """How long one probe of a starting resolver waits for an answer."""
 
@@ -246,7 +248,7 @@ max-cache-entries=10000
 disable-packetcache=yes
 """
     (site.folder / "recursor.conf").write_text(text)
-    return [site.program, f"--config-dir={site.folder}"]
+    return ["sh", "-c", POWERDNS_SETTINGS, site.program, f"--config-dir={site.folder}"]
 
 
 def _dnsmasq(site: Site) -> Sequence[str]:

@@ -108,6 +108,7 @@ class PutBackTests(WatchTestCase):
 
     def test_guard_can_not_be_removed(self) -> None:
         """By nobody but the gateway itself."""
+        self.assertIn("realmgw_guard", self.testbed.run("gwa", ["nft", "list", "tables"]).stdout)
         for command in ("delete", "flush"):
             self.assertNotEqual(
                 self.testbed.run("gwa", ["nft", command, "table", "inet", "realmgw_guard"]).returncode, 0
