@@ -173,7 +173,7 @@ def leaves_by(name: str) -> bool:
 
 
 def is_own(address: str) -> bool:
-    """Whether the kernel takes an IPv4 address for this machine's."""
+    """Whether the kernel takes an address for this machine's."""
     return _way(address).is_local
 
 
