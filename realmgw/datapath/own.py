@@ -138,8 +138,7 @@ class Own:
         if ended:
             yield f"{ended} flows ended"
         for route in found.routes:
-            client.change_route(netlink, "del", route)
-            yield f"route deleted: {route.kind.name.lower()} {route.network}"
+            yield client.change_route(netlink, "del", route)
         for each in found.chains:
             if self.chains.remove(each, self._table):
                 yield f"iptables chain {self._table} removed from {each}"
