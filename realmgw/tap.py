@@ -31,7 +31,7 @@ from realmgw.allocation.disk import ReputationFile
 from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
-from realmgw.config.service import Reading
+from realmgw.config.service import Readers
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Blocking
 from realmgw.control import lines
@@ -61,7 +61,7 @@ from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.disk import LastGood
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.service import KEEP_TIME, LastGoodService, Readers
+from realmgw.subscribers.service import KEEP_TIME, LastGoodService
 
 GC_THRESHOLDS = 500_000, 20, 100
 """Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
@@ -172,8 +172,8 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
     elsewhere = partial(Readers().call, reactor=reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
-    read, told = _reading(reactor), partial(tell_written, health)
-    parts = Parts(datapath, allocator, dns, regard, keep, read, told, elsewhere, doubts)
+    told = partial(tell_written, health)
+    parts = Parts(datapath, allocator, dns, regard, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
@@ -293,12 +293,6 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     path = config.state_file(running.path, settings.state, "reputation").with_suffix(".sqlite")
     file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
-
-
-def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
-    """What reads the main file while the gateway runs."""
-    reading = Reading("the main file", reactor)
-    return lambda path: reading.take(loading(path))
 
 
 def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
