@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.state import UNLIMITED, Claim, keep_used
@@ -14,6 +15,30 @@ LONG = 1.0  # seconds
 """Where claims stand for longer than this, since their group keeps answers, that is one of the places limited."""
 PRESENT = 10.0  # seconds
 """Those who do not keep answers count as present for so long after they asked."""
+
+
+NAMED = 16
+"""So many of those who keep answers can be named."""
+
+
+class Keepers:
+    """Those who asked last of all who keep answers for long, to be named."""
+
+    def __init__(self) -> None:
+        self._last: dict[Group, float] = {}
+
+    def note(self, group: Group, now: float) -> None:
+        """One of them asked, in monotonic seconds."""
+        self._last.pop(group, None)  # so that it is put last
+        self._last[group] = now
+        if len(self._last) > NAMED:
+            del self._last[next(iter(self._last))]
+
+    def present(self, now: float) -> Iterator[Group]:
+        """Those of whom it is believed still, the latest first."""
+        for group in reversed(self._last):
+            if group.habits.window(group.patience, now) > LONG:
+                yield group
 
 
 def keep(ledger: Ledger, used: Claim, until: float) -> None:

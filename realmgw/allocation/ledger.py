@@ -91,6 +91,7 @@ class Ledger:
         """How many senders all reservations together remember."""
         self.kept = 0
         """At how many places claims stand for long, since their groups keep answers."""
+        self.keepers = courtesies.Keepers()
         self.modest_until = -math.inf
         """Until then, others than those who keep answers count as present, in monotonic seconds."""
         self.short_until = -math.inf
@@ -164,6 +165,7 @@ class Ledger:
         is_long = window > courtesies.LONG
         if is_long:
             deadline = max(until, now + window)
+            self.keepers.note(group, now)
         else:
             self.modest_until = now + courtesies.PRESENT
         dead = min(deadline, now + max(group.guard, window))

@@ -238,11 +238,16 @@ class Gateway:
         return {**self._states(), "linger": self._insight.allocator.ledger.linger(), "prefixes": by_prefix}
 
     def _states(self) -> dict[str, Value]:
-        allocator = self._insight.allocator
+        allocator, now = self._insight.allocator, self._insight.monotonic()
+        keepers = [
+            {"resolver": group.nodes[0], "seconds": round(group.spell, 1)}
+            for group in allocator.ledger.keepers.present(now)
+        ]
         states = {state.name.lower(): count for state, count in allocator.pool.counts().items()}
         load = round(allocator.pool.load, 4)
         return {"size": allocator.pool.size, "load": load, **states, "leaving": allocator.leaving,
-                "queries_waiting": allocator.waiting}  # fmt: skip
+                "queries_waiting": allocator.waiting, "held_for_keepers": allocator.ledger.kept,
+                "keepers": keepers}  # fmt: skip
 
     def reservations(self, limit: str = str(LIMIT)) -> Value:
         """What stands at the addresses."""

@@ -40,6 +40,7 @@ def status(answer: Answer, *, width: int = 100, every: bool = False) -> Iterator
         ("gateway", _gateway(answer)),
         ("subscribers", f"{answer['hosts']} hosts, {answer['services']} services"),
         ("pool", _picture(answer["pool"])),
+        *_keepers(answer["pool"]),
         ("placed", _placed(answer["placed"])),
         ("rates", _rates(answer["rates"])),
         *_refusals(answer["counts"]),
@@ -90,6 +91,14 @@ def _picture(counts: Answer, length: int = 20) -> str:
     lingering = min(length - waiting, -(-length * counts["lingering"] // size))
     bar_ = f"{'#' * waiting}{'+' * lingering}".ljust(length, ".")
     return f"[{bar_}] {_states(counts)}; {counts['queries_waiting']} queries wait"
+
+
+def _keepers(counts: Answer) -> Iterator[tuple[str, str]]:
+    """Resolvers that keep answers."""
+    if counts["keepers"]:
+        named = ", ".join(f"{each['resolver']} ({each['seconds']:g} s)" for each in counts["keepers"])
+        held = counts["held_for_keepers"]
+        yield "keepers", f"clients come for old answers of {named}; {held} addresses stand for them"
 
 
 def _rates(rates: Answer) -> str:

@@ -11,7 +11,8 @@ from realmgw.control import shown
 ANSWER: dict[str, Any] = {
     "state": "healthy", "troubles": [], "version": "0.1.0", "name": "gw.example.org.", "config": "realmgw.yaml",
     "uptime": 61.0, "hosts": 2, "services": 3, "problems": [],
-    "pool": {"size": 20, "load": 0.1, "free": 13, "waiting": 2, "lingering": 5, "leaving": 0, "queries_waiting": 0},
+    "pool": {"size": 20, "load": 0.1, "free": 13, "waiting": 2, "lingering": 5, "leaving": 0, "queries_waiting": 0,
+             "held_for_keepers": 0, "keepers": []},
     "placed": [{"what": "route", "name": "local 192.0.2.3/32", "should_be": "there", "is": "there"}],
     "rates": {"seconds": 61.0, "queries": 12.34, "lent": 4.0, "admitted": 3.0},
     "counts": {
@@ -36,6 +37,13 @@ class StatusTests(SynchronousTestCase):
     def screen(self, *, width: int = 100, every: bool = False, **different: Any) -> list[str]:
         """What is shown."""
         return list(shown.status({**ANSWER, **different}, width=width, every=every))
+
+    def test_names_those_who_keep_answers(self) -> None:
+        """And for how long, and what stands for them."""
+        keepers = [{"resolver": "203.0.113.5", "seconds": 5.1}]
+        lines = self.screen(pool={**ANSWER["pool"], "held_for_keepers": 3, "keepers": keepers})
+        [line] = [line for line in lines if "keepers" in line]
+        self.assertIn("203.0.113.5 (5.1 s); 3 addresses stand for them", line)
 
     def test_names_what_is_not_in_place(self) -> None:
         """Of all that is to be outside of the process."""

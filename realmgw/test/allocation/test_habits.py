@@ -1,0 +1,249 @@
+"""Tests of what resolvers do with answers, and of what follows from it."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.explain import explain_ask
+from realmgw.allocation.habits import ASSUMED, GAPS, LATECOMERS, MOST, REMEMBERED, REPEATS, SUSPICIOUS, Habits
+from realmgw.allocation.state import State
+from realmgw.errors import Reason
+from realmgw.subscribers.model import Service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, THIRD, Scene, host, service
+
+ONE, TWO, THREE = (service(index) for index in range(1, 4))
+PATIENCE = 0.1
+LATE = [bytes((203, 0, 113, number)) for number in range(LATECOMERS)]
+
+
+def keeper(seconds: float, now: float = 0.0) -> Habits:
+    """Of somebody who keeps answers for so long."""
+    habits = Habits()
+    for src in LATE:
+        habits.came_again(src, seconds, PATIENCE, now)
+    for _ in range(REPEATS):
+        habits.asked_again(seconds, PATIENCE, now)
+    return habits
+
+
+class HabitsTests(SynchronousTestCase):
+    """What is learned of whom."""
+
+    def test_of_a_stranger_nothing_is_known(self) -> None:
+        """One client comes for each answer, as far as is known."""
+        habits = Habits()
+        self.assertEqual(
+            (habits.window(PATIENCE, 0.0), habits.spell(PATIENCE), habits.keeps_answers), (0.0, 0.0, False)
+        )
+
+    def test_clients_who_come_late_give_a_keeper_away(self) -> None:
+        """Several of them; how long it keeps answers is told by when it asks again."""
+        habits = Habits()
+        for number, src in enumerate(LATE):
+            self.assertEqual(habits.keeps_answers, False, number)
+            habits.came_again(src, 3.0, PATIENCE, 0.0)
+        self.assertEqual(habits.window(PATIENCE, 0.0), MOST + PATIENCE)
+        for gap in (5.2, 5.4, 5.1):
+            habits.asked_again(gap, PATIENCE, 1.0)
+        self.assertEqual(habits.window(PATIENCE, 1.0), 5.4 + PATIENCE)
+
+    def test_one_client_alone_is_no_evidence(self) -> None:
+        """He may have come by himself, as often as he likes."""
+        habits = Habits()
+        for _ in range(100):
+            habits.came_again(CLIENT, 3.0, PATIENCE, 0.0)
+        self.assertFalse(habits.is_known)
+
+    def test_who_comes_as_soon_as_others_was_told_with_them(self) -> None:
+        """That resolver asks once for all who ask meanwhile, and keeps nothing."""
+        habits = Habits()
+        habits.came_again(CLIENT, PATIENCE / 2, PATIENCE, 0.0)
+        self.assertEqual((habits.is_known, habits.keeps_answers), (True, False))
+        self.assertLess(habits.window(PATIENCE, 0.0), PATIENCE * 1.1)
+
+    def test_who_asks_again_at_once_keeps_nothing(self) -> None:
+        """Whatever late clients say: they may have been sent to make him look so."""
+        habits = keeper(3.0)
+        for _ in range(REPEATS):
+            habits.asked_again(0.01, PATIENCE, 0.0)
+        self.assertEqual(habits.window(PATIENCE, 0.0), 0.01 + PATIENCE)
+
+    def test_regular_gaps_give_a_keeper_away(self) -> None:
+        """Who asks again no sooner than after some time, however many names, keeps what he was told for that long."""
+        habits = Habits()
+        for number in range(GAPS):
+            habits.asked_again(1.0 + number / GAPS, PATIENCE, 0.0)
+        self.assertTrue(habits.keeps_answers)
+        self.assertAlmostEqual(habits.window(PATIENCE, 0.0), 1.0 + PATIENCE)
+
+    def test_gaps_by_chance_do_not(self) -> None:
+        """As those of clients are: some are very short."""
+        habits = Habits()
+        for number in range(GAPS):
+            habits.asked_again(0.02 + 2.0 * number / GAPS, PATIENCE, 0.0)
+        self.assertFalse(habits.is_known)
+
+    def test_is_forgotten_when_it_was_not_seen_for_long(self) -> None:
+        """Resolvers are set otherwise at times."""
+        habits = keeper(5.0)
+        self.assertGreater(habits.window(PATIENCE, REMEMBERED - 1.0), 5.0)
+        self.assertEqual(habits.window(PATIENCE, REMEMBERED + 1.0), 0.0)
+
+    def test_who_never_asks_again_is_suspicious(self) -> None:
+        """So many names within some seconds; one of them asked again clears him."""
+        habits = Habits()
+        for number in range(SUSPICIOUS):
+            self.assertEqual(habits.spell(PATIENCE), 0.0)
+            habits.asked(number * 0.1)
+        self.assertEqual(habits.spell(PATIENCE), ASSUMED)
+        habits.asked_again(1.0, PATIENCE, 1.0)
+        self.assertEqual(habits.spell(PATIENCE), 0.0)
+
+    def test_who_asks_seldom_is_not(self) -> None:
+        """Of him it can not be told."""
+        habits = Habits()
+        for number in range(100):
+            habits.asked(number * 1.0)
+        self.assertEqual(habits.spell(PATIENCE), 0.0)
+
+
+class KeeperTests(SynchronousTestCase):
+    """Those who keep answers, in the pool."""
+
+    def scene(self, addresses: int) -> Scene:
+        """A gateway that knows that."""
+        scene = Scene(addresses)
+        group = scene.allocator.groups.of(RESOLVER)
+        group.habits, group.patience = keeper(5.0), PATIENCE
+        return scene
+
+    def test_as_many_clients_as_come_reach_the_host(self) -> None:
+        """For as long as their resolver tells the answer."""
+        scene = self.scene(1)
+        address = scene.get(ONE, now=0.0)
+        for tenth in range(1, 50):
+            scene.allocator.expire(now=tenth / 10)
+            self.assertEqual(scene.come(address, bytes((10, 0, 0, tenth)), now=tenth / 10), 1)
+
+    def test_the_address_is_held_for_them(self) -> None:
+        """Whoever waits; then it is handed on, and who comes now is told that he is late."""
+        scene = self.scene(1)
+        address = scene.get(ONE, now=0.0)
+        scene.come(address, CLIENT, now=0.1)
+        self.assertIsNone(scene.wait(TWO, OTHER, "two", tcp=True, now=4.5))
+        scene.allocator.expire(now=5.0)
+        self.assertEqual(scene.told, [])
+        scene.allocator.expire(now=5.2)
+        self.assertEqual(scene.told, [("two", address)])
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=5.3), 2)
+
+    def test_unused_it_is_held_as_well(self) -> None:
+        """That nobody came so far says nothing."""
+        scene = self.scene(1)
+        scene.get(ONE, now=0.0)
+        self.assertIs(scene.ask(TWO, OTHER, now=4.9), Reason.EXHAUSTED)
+
+    def test_others_find_room_beside_them(self) -> None:
+        """While others ask as well, no more than their share of the pool stands for them."""
+        scene = self.scene(4)
+        scene.get(service(9), OTHER, now=0.0)
+        for index in (1, 2):
+            scene.get(service(index), now=0.0)
+        self.assertIs(scene.ask(service(3), now=0.0), Reason.EXHAUSTED)
+        scene.get(service(4), OTHER, now=0.0)
+        self.assertEqual(scene.allocator.ledger.kept, 2)
+        self.assertEqual([group.resolver for group in scene.allocator.ledger.keepers.present(0.1)], [RESOLVER])
+
+    def test_alone_they_have_all_of_it(self) -> None:
+        """Where nobody else asks."""
+        scene = self.scene(4)
+        self.assertEqual(len({scene.get(service(index), now=0.0) for index in range(1, 5)}), 4)
+
+    def test_no_other_host_is_placed_where_their_clients_may_come(self) -> None:
+        """Where an address was handed on before it was known, it is left alone until that is over."""
+        scene = Scene(2)
+        first = scene.visit(ONE, now=0.0, after=0.01)
+        scene.visit(TWO, now=0.0, after=0.02)
+        scene.get(THREE, OTHER, now=0.1)  # takes the first one
+        group = scene.allocator.groups.of(RESOLVER)
+        group.habits, group.patience = keeper(5.0), PATIENCE
+        self.assertTrue(scene.allocator.pool.addresses[first].is_spoilt(4, 0.2))
+        scene.allocator.expire(now=3.0)
+        self.assertNotEqual(scene.ask(service(4), OTHER, now=3.0), first)
+        scene.allocator.expire(now=5.2)
+        self.assertFalse(scene.allocator.pool.addresses[first].is_spoilt(4, 5.2))
+
+    def test_when_less_is_known_what_stands_is_shortened(self) -> None:
+        """As soon as it asks again."""
+        scene = Scene(2)
+        group = scene.allocator.groups.of(RESOLVER)
+        group.patience = PATIENCE
+        for src in LATE:
+            group.habits.came_again(src, 3.0, PATIENCE, 0.0)
+        first = scene.get(ONE, now=0.0)
+        scene.come(first, CLIENT, now=0.01)
+        self.assertEqual(scene.allocator.pool.addresses[first].hold, MOST + PATIENCE)
+        for _ in range(REPEATS + 1):
+            scene.get(TWO, now=1.0)
+        scene.allocator.expire(now=1.0 + 2 * PATIENCE)
+        self.assertEqual(scene.allocator.ledger.kept, 0)
+        self.assertEqual(scene.allocator.pool.addresses[first].state, State.LINGERING)
+
+    def test_is_explained(self) -> None:
+        """Who it is, and for how long."""
+        scene = self.scene(2)
+        said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
+        self.assertIn("it keeps answers: its clients come for up to 5.1 s after one", said.steps)
+
+
+class ProbeTests(SynchronousTestCase):
+    """Resolvers that ask for the name above first."""
+
+    above = Service("h1.gwa.demo.", host(1))
+    below = Service("http.h1.gwa.demo.", host(1), TCP, 80)
+
+    def test_cost_no_address_and_no_reputation(self) -> None:
+        """The name below stands where the one above was placed, and nobody is held responsible for that."""
+        scene = Scene(2)
+        for visit in range(50):
+            address = scene.get(self.above, now=float(visit))
+            self.assertEqual(scene.get(self.below, now=visit + 0.01), address)
+            self.assertEqual(scene.come(address, CLIENT, now=visit + 0.02), 1)
+            scene.allocator.expire(now=visit + 0.9)
+        group = scene.allocator.groups.of(RESOLVER)
+        self.assertEqual((group.ok, group.nok), (50, 0))
+        self.assertEqual((scene.counters.probes, scene.allocator.pool.counts()[State.FREE]), (50, 1))
+
+    def test_who_means_the_name_above_gets_through_all_the_same(self) -> None:
+        """His client comes when the other name was asked for as well."""
+        scene = Scene(2)
+        address = scene.get(self.above, now=0.0)
+        scene.get(self.below, now=0.01)
+        self.assertEqual(scene.come(address, CLIENT, TCP, 22, now=0.3), 1)
+        self.assertEqual(scene.come(address, NEIGHBOUR, TCP, 80, now=0.3), 1)
+
+    def test_another_resolvers_question_is_none(self) -> None:
+        """Nor one that was long ago, nor one whose client has come."""
+        scene = Scene(4)
+        scene.get(self.above, OTHER, now=0.0)
+        scene.get(self.below, RESOLVER, now=0.1)
+        scene.visit(self.above, THIRD, now=0.2, after=0.01)
+        scene.get(self.below, THIRD, now=0.3)
+        self.assertEqual(scene.counters.probes, 0)
+
+    def test_holds_the_address_against_nobody(self) -> None:
+        """When the client of the name below has come, it is handed on."""
+        scene = Scene(1)
+        address = scene.get(self.above, now=0.0)
+        scene.get(self.below, now=0.01)
+        self.assertIsNone(scene.wait(TWO, OTHER, "two", now=0.02))
+        scene.come(address, CLIENT, now=0.05)
+        self.assertEqual(scene.told, [("two", address)])
+
+    def test_strangers_are_still_refused(self) -> None:
+        """Where nothing was asked for lately."""
+        scene = Scene(1)
+        address = scene.get(self.above, now=0.0)
+        scene.get(self.below, now=0.01)
+        scene.allocator.expire(now=3.0)
+        self.assertLess(scene.come(address, STRAY, now=3.0), 0)
