@@ -86,6 +86,11 @@ class Habits:
         """Whether further clients are known to come for its answers."""
         return self.keeps > 0.0
 
+    def remember(self, keeps: float, renews: float, *, until: float) -> None:
+        """Learn what was learned in an earlier run, and believe it until then, in monotonic seconds."""
+        self.keeps, self.renews = keeps, renews
+        self.keeps_until = self.renews_until = until
+
     @property
     def coalesces(self) -> bool:
         """Whether several clients may come for an answer that was waited for; at times that is looked at anew."""

@@ -17,6 +17,7 @@ import attrs
 from realmgw.allocation.disk import AgedRow, Row
 from realmgw.allocation.group import BUCKETS, Group
 from realmgw.allocation.groups import MAX_NODES
+from realmgw.allocation.habits import MOST, REMEMBERED
 from realmgw.allocation.reputation import Party, Reputation
 from realmgw.allocation.requestors import ClientPrefix, Requestor
 from realmgw.errors import MalformedError
@@ -80,6 +81,8 @@ class GroupRecord:
     """Queries that showed where they came from, and those that did not, where they are counted."""
     delays: tuple[int, ...]
     """How many of its clients came how soon, by the buckets of `Delays`; empty: none."""
+    keeps: tuple[float, ...] = ()
+    """For how many seconds it is taken to keep answers, and after how many it asks again; empty: it does not."""
 
     @property
     def key(self) -> str:
@@ -126,6 +129,7 @@ def record(party: Party, *, now: float) -> Record | None:
         None if party.proven_at == -math.inf else max(0.0, now - party.proven_at),
         (party.trusted, party.untrusted),
         () if party.delays is None else party.delays.counts(),
+        (party.habits.keeps, party.habits.renews) if party.habits.keeps_until > now else (),
     )
 
 
@@ -179,6 +183,7 @@ def _group(said: dict[str, Any]) -> GroupRecord:
         None if proven is None else _number(proven, math.inf),
         _each(said["asked"], _count, (2,)),
         _each(said["delays"], _count, (0, BUCKETS)),
+        _each(said.get("keeps", []), lambda value: _number(value, MOST), (0, 2)),
     )
 
 
@@ -270,6 +275,8 @@ class Book:
         group.trusted, group.untrusted = found.asked
         if found.delays:
             group.remember(found.delays)
+        if found.keeps:
+            group.habits.remember(*found.keeps, until=written + REMEMBERED)
         if found.proven_ago is not None:
             group.proven_at = written - found.proven_ago
             self._askers.groups.keep(group)

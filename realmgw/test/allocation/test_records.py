@@ -15,6 +15,7 @@ from realmgw.allocation.challenges import Challenge, note
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.disk import AgedRow, Row
 from realmgw.allocation.group import BUCKETS, GUARD_UNKNOWN
+from realmgw.allocation.habits import MOST, REMEMBERED
 from realmgw.allocation.records import Book, GroupRecord, ReputationRecord, RequestorRecord, read, write
 from realmgw.allocation.reputation import PERIOD
 from realmgw.allocation.requestors import ClientPrefix
@@ -41,6 +42,7 @@ RECORDS = st.one_of(
         st.none() | st.floats(0, 1e9),
         st.tuples(COUNT, COUNT),
         st.just(()) | st.lists(COUNT, min_size=BUCKETS, max_size=BUCKETS).map(tuple),
+        st.just(()) | st.tuples(st.floats(0, MOST), st.floats(0, MOST)),
     ),
     st.builds(
         RequestorRecord,
@@ -163,6 +165,22 @@ class RestartTests(SynchronousTestCase):
         for number in range(10_000):
             after.groups.of(number)
         self.assertIs(after.groups.find(RESOLVER), found)
+
+    def test_who_keeps_answers_is_known(self) -> None:
+        """As long as it would have been without a restart; texts of earlier versions say nothing of it."""
+        self.askers.groups.proven(RESOLVER, now=0.5)
+        self.active(RESOLVER, 100, 0)
+        habits = self.askers.groups.of(RESOLVER).habits
+        habits.remember(MOST, 5.1, until=500.0)
+        found = self.restarted(age=100.0).groups.of(RESOLVER).habits
+        self.assertEqual((found.keeps, found.renews, found.keeps_until), (MOST, 5.1, 5000.0 - 100.0 + REMEMBERED))
+        text = write(
+            read(
+                '{"version":1,"resolver":"r","preset":false,"others":[],"reputation":{"initial":1,"previous":1,'
+                '"counts":[0,0,0],"past":[0,0,0]},"passed":0,"proven_ago":null,"asked":[0,0],"delays":[]}'
+            )
+        )
+        self.assertIn('"keeps":[]', text)
 
     def test_a_cluster_survives(self) -> None:
         """All its addresses, and the rows of those that it has taken in are replaced."""
