@@ -332,13 +332,11 @@ class Allocator:
 
     def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         """A place for the host's clients where nobody is expected for it yet."""
-        told = self.told(service, group, now)
-        if told is not None:
-            self.counters.sticky += 1
-            return told
         last = self._ledger.last.get(service.target)
-        if last is not None and not last.is_spoilt(service.host.index, now):
-            sticky = self._sticky(last, service, group, now)
+        if last is not None:
+            sticky = self.told(service, group, now)
+            if sticky is None and not last.is_spoilt(service.host.index, now):
+                sticky = self._sticky(last, service, group, now)
             if sticky is not None:
                 self.counters.sticky += 1
                 return sticky

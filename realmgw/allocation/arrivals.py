@@ -269,7 +269,9 @@ class Arrivals:
         former = address.gone
         if former is None or address.gone_until <= now or not _may_mean(address.gone_target, spare.reservation.service):
             return False
-        return src in former.sources and not (spare.courtesy or spare.group.habits.keeps_answers)
+        if spare.courtesy or spare.group.habits.keeps_answers:
+            return False  # others are expected here
+        return src in former.sources
 
     def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
         """Whether one more is let in on a used claim; either he or who used it was not meant."""
@@ -315,11 +317,11 @@ class Arrivals:
         if habits.keeps_answers:
             until = claim.created + habits.window(group.patience, now)
         elif habits.is_known or (claim.waited and habits.coalesces):
-            until = min(claim.created + group.patience, now + ledger.settings.company)
+            until = min(claim.created + group.patience, now + group.company(ledger.settings.company))
         if claim.spare and until > now and ledger.places.has_room(claim.reservation.service.host):
             courtesies.keep(ledger, claim, until)
-        elif not habits.is_known:
-            address.kept = max(address.kept, claim.created + group.spell)
+        elif not habits.keeps and (spell := habits.spell(group.patience)):
+            address.kept = max(address.kept, claim.created + spell)
 
     def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
         if len(sources) >= SOURCES_ANY:

@@ -137,13 +137,13 @@ class _Asking:
         return self._give(joined.address, "where a client of the same host is expected already")
 
     def _sticky(self) -> Explanation | None:
-        told = self._allocator.told(self._service, self._group, self._now)
-        if told is not None:
-            return self._give(told.address, "where this group was told last that it is")
         last = self._ledger.last.get(self._service.target)
         if last is None:
             self._say("the service has no address that it had last")
             return None
+        told = self._allocator.told(self._service, self._group, self._now)
+        if told is not None:
+            return self._give(told.address, "where this group was told last that it is")
         if last.is_spoilt(self._service.host.index, self._now):
             self._say(f"the address that it had last, {dotted(last.packed)}, is where clients of another host may come")
             return None

@@ -15,6 +15,7 @@ import attrs
 
 from realmgw.allocation.habits import Habits
 from realmgw.allocation.reputation import INITIAL, Party
+from realmgw.allocation.told import Told
 from realmgw.allocation.word import Word
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ HOPELESS, HOPEFUL = 0.25, 0.35
 for its clients longer than for those who come at once; and where the policy decides, it is given nothing that others
 need."""
 
+COMPANY = 10
+"""Those who were told one answer have come when so many times the median delay has passed since the first."""
+COMPANY_UNKNOWN = 0.03  # seconds
+"""Where that is not known, they are taken to come within so long."""
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
 
@@ -103,6 +108,8 @@ class Group(Party):
     """Age, in seconds, at which a claim of this group is dead by experience."""
     patience: float = GUARD_UNKNOWN / 2
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
+    usual: float = 0.0
+    """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
     learns_at: float = 0.0
@@ -127,6 +134,8 @@ class Group(Party):
     """What its word is worth, where a query does not show where it comes from."""
     habits: Habits = attrs.field(factory=Habits)
     """What it does with answers."""
+    told: Told = attrs.field(factory=Told)
+    """What it was told a moment ago."""
     trusted: int = 0
     """Queries that showed where they came from, where such are counted."""
     untrusted: int = 0
@@ -164,6 +173,14 @@ class Group(Party):
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
         return self.delays is None or self.delays.total < EXPERIENCE
 
+    def company(self, most: float) -> float:
+        """For how long at most, in seconds, others come after the first of those who were told one answer.
+
+        Args:
+            most: No longer than this, in seconds.
+        """
+        return min(most, COMPANY_UNKNOWN if not self.usual else COMPANY * self.usual)
+
     def is_bare(self, now: float) -> bool:
         """Whether a query of the present is one that it is only taken at its word for; see `Claim.bare`."""
         return self.passed > 0 and self.proven_at != now
@@ -181,6 +198,7 @@ class Group(Party):
         self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total
         if delays.total >= GUARD_OBSERVATIONS:
             slowest = delays.quantile(0.999)
+            self.usual = delays.quantile(0.5)
             scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
             self.patience = slowest * (1 + scarce)
             self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))

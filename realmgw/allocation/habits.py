@@ -31,7 +31,7 @@ LATECOMERS = 3
 """So many different clients have to come for older answers before it is believed that it keeps them."""
 GAPS = 24
 """After so many questions that were asked again, it is looked at how soon that was."""
-REGULAR = 4
+REGULAR = 3
 """Whose shortest gap is longer than this part of the mean, does not ask when clients come, but later."""
 LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
@@ -55,7 +55,9 @@ class Habits:
     _fresh_since: float = -math.inf
     _repeats: int = 0
     _longest: float = 0.0
-    _gaps: tuple[float, ...] = ()
+    _gaps: int = 0
+    _sum_of_gaps: float = 0.0
+    _least_gap: float = math.inf
     _latecomers: tuple[bytes, ...] = ()
     _waited: int = 0
     _alone: int = 0
@@ -133,14 +135,19 @@ class Habits:
 
         Of `GAPS` times between clients that come by chance, the shortest one is a small part of the mean.
         """
-        self._gaps = (*self._gaps, gap)
-        if len(self._gaps) < GAPS:
+        self._gaps += 1
+        self._sum_of_gaps += gap
+        if gap < self._least_gap:
+            self._least_gap = gap
+        if self._gaps < GAPS:
             return
-        least, mean = min(self._gaps), sum(self._gaps) / GAPS
-        self._gaps = ()
+        least, mean = self._least_gap, self._sum_of_gaps / GAPS
+        self._gaps, self._sum_of_gaps, self._least_gap = 0, 0.0, math.inf
         if least > mean / REGULAR and least > patience:
             self.keeps, self.renews = MOST, min(self.renews, least)
             self.keeps_until = self.renews_until = now + REMEMBERED
+        elif least <= patience and self.keeps > COALESCES:
+            self.keeps, self._latecomers = 0.0, ()
 
     def came_again(self, src: bytes, age: float, patience: float, now: float) -> None:
         """Learn that a further client came for an answer that was given `age` seconds before.

@@ -24,7 +24,6 @@ from realmgw.allocation.places import Places
 from realmgw.allocation.pool import Pool, stands
 from realmgw.allocation.reclaim import DeadByExperience
 from realmgw.allocation.state import KEY, Address, Claim, Reservation
-from realmgw.allocation.told import Told
 from realmgw.allocation.word import credit_most
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ class Ledger:
         self.places = Places()
         self.costs = Costs(self.places)
         self.deadlines = Deadlines()
-        self.told = Told()
         self.remembered = 0
         """How many senders all reservations together remember."""
         self.kept = 0
@@ -161,7 +159,8 @@ class Ledger:
         address, service = reservation.address, reservation.service
         until = now + service.timeout
         deadline = min(until, address.hold) if rides else until
-        window = group.habits.window(group.patience, now) if group.habits.is_known else 0.0
+        habits = group.habits
+        window = habits.window(group.patience, now) if habits.keeps else 0.0
         is_long = window > courtesies.LONG
         if is_long:
             deadline = max(until, now + window)
@@ -172,7 +171,8 @@ class Ledger:
         network = None if client is None else client.network
         claim = Claim(reservation, group, question, now, deadline, dead, network, client=client, is_long=is_long)
         claim.bare = group.is_bare(now)
-        if reservation.expects_until <= now + group.spell:
+        latest = reservation.latest
+        if latest is None or latest[0] is group or reservation.expects_until <= now + group.spell:
             reservation.latest = group, now
         self.counters.claimed += 1
         self.stand(claim)
@@ -188,9 +188,9 @@ class Ledger:
         if self.pool.waiting >= AMPLE * self.pool.size:
             self.costs.scarce_at = now
         name, group = claim.reservation.service.name, claim.group
-        if self.told.note(name, claim, now) and group.habits.is_known:
+        if group.told.note(name, claim, now) and group.habits.is_known:
             courtesies.shorten(self, group, now)
-        probe = self.told.probe(claim, name, now)
+        probe = group.told.probe(name, now)
         if probe is not None:
             courtesies.soften(self, probe, claim, now)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.habits import ASSUMED
 
 if TYPE_CHECKING:
-    from realmgw.allocation.group import Group
     from realmgw.allocation.state import Claim, Reservation
 
 PROBED = 1.0  # seconds
@@ -21,18 +20,20 @@ LEVELS = 2
 
 
 class Told:
-    """What each group was told last of each name, for at least `ASSUMED` seconds, less than three times that."""
+    """What a group was told last of each name, for at least `ASSUMED` seconds, and less than three times that."""
+
+    __slots__ = ("_old", "_turn_at", "_young")
 
     def __init__(self) -> None:
-        self._young: dict[tuple[str, Group], Claim] = {}
-        self._old: dict[tuple[str, Group], Claim] = {}
+        self._young: dict[str, Claim] = {}
+        self._old: dict[str, Claim] = {}
         self._turn_at = 0.0
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
     def note(self, name: str, claim: Claim, now: float) -> bool:
-        """A group is told; if it was told last, and not long ago, it is known how soon it asks again.
+        """The group is told; if it was told that not long ago, it is known how soon it asks again.
 
         Args:
             name: Where what leads.
@@ -40,38 +41,37 @@ class Told:
             now: The present, in monotonic seconds.
 
         Returns:
-            Whether its group turned out to keep answers for less long than was known.
+            Whether the group turned out to keep answers for less long than was known.
         """
         if now >= self._turn_at:
             self._old, self._young = self._young if now < self._turn_at + ASSUMED else {}, {}
             self._turn_at = now + ASSUMED
-        key = name, claim.group
-        before = self._young.get(key) or self._old.get(key)
-        self._young[key] = claim
+        before = self._young.get(name) or self._old.get(name)
+        self._young[name] = claim
+        group = claim.group
         if before is None:
-            claim.group.habits.asked(now)
-        if before is None or (claim.bare and claim.group.word.doubted_until > now):
+            group.habits.asked(now)
             return False
-        return claim.group.habits.asked_again(now - before.created, claim.group.patience, now)
+        if claim.bare and group.word.doubted_until > now:
+            return False
+        return group.habits.asked_again(now - before.created, group.patience, now)
 
-    def last(self, name: str, group: Group) -> Reservation | None:
-        """Where a group was told last that a name leads, if that was not long ago."""
-        key = name, group
-        claim = self._young.get(key) or self._old.get(key)
+    def last(self, name: str) -> Reservation | None:
+        """Where the group was told last that a name leads, if that was not long ago."""
+        claim = self._young.get(name) or self._old.get(name)
         return None if claim is None else claim.reservation
 
-    def probe(self, claim: Claim, name: str, now: float) -> Claim | None:
-        """What its group was told about a name above a moment ago, if nobody has come for that.
+    def probe(self, name: str, now: float) -> Claim | None:
+        """What the group was told about a name above a moment ago, if nobody has come for that.
 
         Args:
-            claim: For the name.
-            name: It.
+            name: What it asks for now.
             now: The present, in monotonic seconds.
         """
-        above = name
+        begin = 0
         for _ in range(LEVELS):
-            above = above.partition(".")[2]
-            probe = self._young.get((above, claim.group))
+            begin = name.find(".", begin) + 1
+            probe = self._young.get(name[begin:])
             if probe is not None:
                 return probe if probe.pending and now - probe.created < PROBED else None
         return None

@@ -27,7 +27,7 @@ def beside(ledger: Ledger, service: Service, now: float) -> Address | None:
 
 def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservation | None:
     """Where a group was told last that a service is, if it stands there still and nobody is expected."""
-    last = ledger.told.last(service.name, group)
+    last = group.told.last(service.name)
     if last is None or last.claims or last.address in ledger.pool.leaving:
         return None
     stands = last.address.reservations.get(service.target & KEY) is last and last.service.target == service.target

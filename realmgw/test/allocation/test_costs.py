@@ -92,6 +92,7 @@ class CostTests(SynchronousTestCase):
         scene = Scene(64)
         limited, other = service(1, TCP, 80, max_claims=1), service(1, TCP, 443, max_claims=1)
         scene.get(limited, now=0.0)
+        scene.get(service(2, TCP, 443), OTHER, now=0.0)  # beside it
         self.assertIs(scene.ask(other, OTHER, now=0.1), Reason.HOST_LIMIT)
         self.assertEqual(self.blame(scene), 1.0)
 
