@@ -21,8 +21,9 @@ CREDIT_SHARE = 4
 stay away at once, and what is lost by believing that is a thirtieth of the pool."""
 TOLERATED = 0.1
 """With more idle ones than this share of its bare queries (0 to 1) no group is taken at its word,"""
-LIKENESS, ALLOWANCE = 1.5, 0.05
-"""unless they are fewer than so many times as it has among those that showed where they come from, and so many more,"""
+LIKENESS, ALLOWANCE = 2.0, 0.2
+"""unless it has more than that among those that showed where they come from: then so many times as many, and so many
+more: how many they are is a matter of chance, and to challenge them is of little use,"""
 TOLERATED_MOST = 0.9
 """and never with more than this share."""
 DOUBT_LEAST, DOUBT_MOST = 4.0, 60.0  # seconds
@@ -83,7 +84,7 @@ class Word:
     @property
     def tolerated(self) -> float:
         """The share of its bare queries that may be idle, 0 to 1."""
-        return min(TOLERATED_MOST, max(TOLERATED, LIKENESS * self.own.value + ALLOWANCE))
+        return min(TOLERATED_MOST, LIKENESS * self.own.value + ALLOWANCE) if self.is_idle_itself else TOLERATED
 
     @property
     def is_idle_itself(self) -> bool:
@@ -127,10 +128,17 @@ class Word:
                 self._doubt(now)
         elif created > self._bare_until:  # else it may be idle since a bare one had its client
             self.own.add(1.0, cost)
-            if now < self.doubted_until and self.bare.value <= self.tolerated:
-                self.doubted_until = now
+            if now < self.doubted_until and self.is_idle_itself:
+                self._reconsider(now)
+
+    def _reconsider(self, now: float) -> None:
+        """Its own queries are idle as well: how idle the bare ones were may have been chance."""
+        self.bare.add(self.own.value)
+        if self.bare.value <= self.tolerated:
+            self.doubted_until = now
 
     def _doubt(self, now: float) -> None:
         soon = now - self.doubted_until < 2 * self._doubted_for
-        self._doubted_for = min(DOUBT_MOST, 2 * self._doubted_for) if soon else DOUBT_LEAST
+        longer = soon and not self.is_idle_itself
+        self._doubted_for = min(DOUBT_MOST, 2 * self._doubted_for) if longer else DOUBT_LEAST
         self.doubted_until = now + self._doubted_for

@@ -117,6 +117,12 @@ class Challenger:
             return self._of_alias(alias, resolver, proof, cookie, now)
         return self._of_name(name, resolver, proof, cookie, now) if self.active else None
 
+    def vouch(self, resolver: str, proof: Proof, *, now: float) -> None:
+        """A query that was looked at a moment ago comes on: what it shows of its sender counts still, for its claim."""
+        group = self._groups.find(resolver) if proof else None
+        if group is not None and group.passed:
+            group.proven_at = now
+
     def _of_name(self, name: bytes, resolver: str, proof: Proof, cookie: bool, now: float) -> Challenge | None:
         rules = self.rules(name)
         group = self._groups.find(resolver) if rules.adaptive or rules.log_untrusted else None

@@ -290,12 +290,14 @@ class WanAnswers(Answers):
         self, query: Query, service: Service, asker: Asker, client: Requestor | None, *, now: float
     ) -> bytes | Reason:
         """A packed address, or why there is none."""
+        self.challenger.vouch(asker.address[0], self._proof(self._said(query, asker), asker, now), now=now)
         return self._ask(service, asker.address[0], self._question(query, asker), now=now, client=client)
 
     def _wait(
         self, query: Query, service: Service, asker: Asker, client: Requestor | None, *, now: float
     ) -> Reason | None:
         """None if the query waits for an address, else why it does not."""
+        self.challenger.vouch(asker.address[0], self._proof(self._said(query, asker), asker, now), now=now)
         resolver, question = asker.address[0], self._question(query, asker)
         deliver = functools.partial(asker.deliver, query)
         why = self._allocator.wait(service, resolver, question, deliver, tcp=asker.tcp, now=now, client=client)

@@ -41,7 +41,7 @@ class WordTests(SynchronousTestCase):
         self.assertTrue(self.is_doubted(self.course(0.33, bare=True)))
         own = self.course(0.33, bare=False)
         self.assertFalse(self.is_doubted(self.course(0.33, bare=True, word=own)))
-        self.assertTrue(self.is_doubted(self.course(0.8, bare=True, word=own)))
+        self.assertTrue(self.is_doubted(self.course(0.97, bare=True, word=own)))
 
     def test_its_own_queries_do_not_break_it(self) -> None:
         """However idle they are: they were its own, and are blamed as such."""
@@ -68,6 +68,13 @@ class WordTests(SynchronousTestCase):
             word.doubted_until = 1000.0  # they were made before that
             self.course(own, bare=False, count=200, word=word, since=100.0)
             self.assertEqual(word.doubted_until < 1000.0, ends)
+
+    def test_a_doubt_by_chance_does_not_last(self) -> None:
+        """Many of the first few bare ones were idle; its own are, too, but fewer."""
+        word = self.course(0.9, bare=True, count=60)
+        word.doubted_until = 1000.0
+        self.course(0.33, bare=False, count=200, word=word, since=100.0)
+        self.assertLess(word.doubted_until, 1000.0)
 
     def test_an_outcome_counts_by_what_it_cost(self) -> None:
         """Ten of a tenth are one."""

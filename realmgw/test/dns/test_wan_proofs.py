@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 import dns.edns
 import dns.flags
 import dns.message
@@ -9,6 +11,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Challenge
 from realmgw.config import settings
 from realmgw.dns.answers import Asker
@@ -173,3 +176,20 @@ class CookieTests(WanTestCase):
         answer = self.ask(cookie=CLIENT_COOKIE)
         assert answer is not None
         self.assertEqual((answer.options, bool(answer.flags & dns.flags.TC)), ((), True))
+
+
+class WaitingTests(WanTestCase):
+    """Queries that have to wait for an address."""
+
+    def test_a_query_by_tcp_shows_where_it_is_whenever_it_is_looked_at_again(self) -> None:
+        """The clock goes on between the fast path and the wait; the claim is none that anybody can have asked for."""
+        allocator = Allocator(settings.Allocation(), [IPv4Network("192.0.2.1/32")], now=100.0)
+        self.start("adaptive", allocator=allocator)
+        self.assertEqual(self.said("one.example.org.", resolver=ELSEWHERE, tcp=True), "A")
+        message, address = dns.message.make_query("two.example.org.", "A").to_wire(), (RESOLVER, 5353, 1)
+        self.assertIs(self.wan.quick(message, address, now=100.1, tcp=True), Reason.EXHAUSTED)
+        asker = Asker(address, lambda query, outcome: self.outcomes.append(outcome), True)
+        self.assertIsNone(self.wan.answer(decode(message), asker, now=100.101, refused=Reason.EXHAUSTED))
+        allocator.expire(now=102.5)
+        [reservation] = next(iter(allocator.pool.addresses.values())).reservations.values()
+        self.assertEqual([claim.bare for claim in reservation.claims.values()], [False])
