@@ -85,3 +85,5 @@ class Reason(enum.IntEnum):
     """The gateway is stopping: nothing new is admitted."""
     CROWDED = 44
     """As many senders without a claim of their own came to the reservation as may within a moment."""
+    PASSED_ON = 45
+    """A flow that paused for longer than conntrack remembers, and its address is another host's by now."""

@@ -20,17 +20,18 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw import config
-from realmgw.admission.client import Conntrack
+from realmgw.admission.client import open_conntrack
+from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
-from realmgw.admission.service import AdmissionService, log_fault
+from realmgw.admission.service import AdmissionService, Hearing, log_fault
 from realmgw.admission.strays import Strays
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.disk import ReputationFile
 from realmgw.allocation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
-from realmgw.config.service import Reading
+from realmgw.config.service import Readers
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Blocking
 from realmgw.control import lines
@@ -60,7 +61,7 @@ from realmgw.subscribers.client import rest_repository
 from realmgw.subscribers.disk import LastGood
 from realmgw.subscribers.folders import Folders
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.service import KEEP_TIME, LastGoodService, Readers
+from realmgw.subscribers.service import KEEP_TIME, LastGoodService
 
 GC_THRESHOLDS = 500_000, 20, 100
 """Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
@@ -157,10 +158,8 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
-    conntrack = Conntrack()
-    allocator = Allocator(
-        settings.allocation, _prefixes(running), now=monotonic(), policy=settings.policy, answered=conntrack.answered
-    )
+    conntrack = Conntrack(open_conntrack, monotonic)
+    allocator = _allocator(running, conntrack)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = watched(allocator, monotonic, trouble_began, trouble_ended)
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
@@ -169,12 +168,12 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     strays = Strays(settings.admission, datapath.push_stray)
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
-    book = Book(allocator.askers)
+    hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
     elsewhere = partial(Readers().call, reactor=reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
-    read, told = _reading(reactor), partial(tell_written, health)
-    parts = Parts(datapath, allocator, dns, regard, keep, read, told, elsewhere, doubts)
+    told = partial(tell_written, health)
+    parts = Parts(datapath, allocator, dns, regard, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
@@ -188,7 +187,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         SoleService(settings.datapath.table, _state_hold(running)),
         ControlService(settings.control, Gateway(_insight(made)), reactor, running.path),
         datapath,
-        AdmissionService(settings.admission, gate, reactor, monotonic, conntrack=conntrack),
+        AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing),
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
@@ -257,6 +256,13 @@ def _insight(made: _Made) -> Insight:
     )
 
 
+def _allocator(running: Running, its: Conntrack) -> Allocator:
+    """The pool, with conntrack to ask."""
+    settings, pool, at, now = running.settings, _prefixes(running), running.register.host_at, monotonic()
+    how, policy, answered = settings.allocation, settings.policy, its.answered
+    return Allocator(how, pool, now=now, policy=policy, answered=answered, entries=its, host_at=at)
+
+
 def _prefixes(running: Running) -> list[Network]:
     """The circular pool."""
     return [prefix.network for prefix in running.settings.pools.circular]
@@ -287,12 +293,6 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     path = config.state_file(running.path, settings.state, "reputation").with_suffix(".sqlite")
     file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
-
-
-def _reading(reactor: Any) -> Callable[[Path], Deferred[config.Written]]:
-    """What reads the main file while the gateway runs."""
-    reading = Reading("the main file", reactor)
-    return lambda path: reading.take(loading(path))
 
 
 def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:

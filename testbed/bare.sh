@@ -246,7 +246,8 @@ bare_enter() {
     umount --lazy /mnt
     shift
     # Not by exec: the first process has to take in orphans, and signals that it does not await never reach it.
-    exec env -i HOME=~root "PATH=/usr/local/sbin:/usr/local/bin:$PATH" "TERM=${TERM-dumb}" ${CI:+"CI=$CI"} "${variables[@]}" \
+    exec env -i HOME=~root "PATH=/usr/local/sbin:/usr/local/bin:$PATH" "TERM=${TERM-dumb}" ${CI:+"CI=$CI"} \
+        ${TESTBED_PATIENCE:+"TESTBED_PATIENCE=$TESTBED_PATIENCE"} "${variables[@]}" \
         bash -c 'cd ~/realmgw && "$@"; exit $?' bare "$@"
 }
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 import attrs
 import dns.asyncquery
 import dns.exception
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
@@ -84,7 +85,7 @@ async def resolve(
     timeout: float = RESOLVER_TIMEOUT,
     source: str | None = None,
 ) -> Answer:
-    """Asks a name server, as a resolver does: again, with the same question, when no answer comes.
+    """Asks a name server, as a resolver does: again, with the same question, when no answer comes; by TCP after TC.
 
     Args:
         name: The name.
@@ -100,11 +101,18 @@ async def resolve(
         OSError: The network says that there is nobody.
     """
     query = dns.message.make_query(name, kind)
-    ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
+
+    async def ask() -> dns.message.Message:
+        if not tcp:
+            said = await dns.asyncquery.udp(query, server, timeout=timeout, source=source)
+            if not said.flags & dns.flags.TC:
+                return said
+        return await dns.asyncquery.tcp(query, server, timeout=timeout, source=source)
+
     for attempt in range(1, attempts):
         with contextlib.suppress(dns.exception.Timeout):
-            return Answer(await ask(query, server, timeout=timeout, source=source), attempt)
-    return Answer(await ask(query, server, timeout=timeout, source=source), attempts)
+            return Answer(await ask(), attempt)
+    return Answer(await ask(), attempts)
 
 
 async def address_of(name: str, **how: object) -> str:

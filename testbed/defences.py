@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from testbed.gateway import ON_LINK_POOL, ZONE, configuration
-from testbed.resolvers import ALIASES
+from testbed.root import ALIASES
 
 
 @attrs.frozen

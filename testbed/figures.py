@@ -77,7 +77,7 @@ def machine() -> str:
         "kernel": f"{platform.system()} {platform.release()}",
         "interpreter": f"{python}, built by {platform.python_compiler()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in ("Twisted", "NetfilterQueue")),
-        "commit": _commit(),
+        "commit": commit(),
     }
     return "".join(f"- {name}: {value}\n" for name, value in lines.items())
 
@@ -87,7 +87,7 @@ def _processor() -> str:
     return found[1] if found else platform.machine()
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit that was measured, and whether the checkout had changes; nothing of it where there is no git."""
     root = Path(__file__).parent.parent
     # Root may measure in somebody else's checkout, which git mistrusts.

@@ -1,267 +1,185 @@
-"""Whether real resolvers get through the challenges, and what these cost: a table of resolvers and challenges.
+"""Real resolvers: what their users meet, and whether they get through the challenges.
 
-Each challenge has a testbed and a gateway of its own; there each resolver is asked for names, one after the other, by a
-stub that follows no aliases itself, and each answer is followed by a connection. docs/resolvers.md says how to read the
-figures.
-
-    ./testbed/matrix [--quick] [--write FILE]
+./testbed/matrix [--quick] [--only TEXT] [--pause MS] [--write FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
-import math
-import statistics
+import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
 
-from testbed import figures, generator
-from testbed.asking import Asker, Origin, UnresolvedError
-from testbed.defences import Defence
-from testbed.gateway import ROUTED_POOL, ZONE, Gateway, Subscriber
-from testbed.resolvers import RESOLVERS, Kind, Resolver
+from testbed import challenged, figures, generator, users, users_table
+from testbed.resolvers import RESOLVERS
 from testbed.rounds import Verdict
-from testbed.sender import connect_tcp
-from testbed.template import TCP, Option, Place
-from testbed.topology import CLIENT, GATEWAY, Testbed, TestbedError
+from testbed.settings import ROWS, Row
+from testbed.topology import CHECKOUT
+from testbed.users import AMPLE, PAUSES, TIGHT, Cell, Situation
 
-NONE = "none"
-"""What the tables call no challenge."""
-CHALLENGES = (
-    Defence(NONE),
-    Defence("tcp", ("tcp",)),
-    Defence("cname", ("cname",)),
-    Defence("tcpcname", ("tcpcname",)),
-    Defence("adaptive", ("adaptive",)),
-    Defence("adaptive, no cookies", ("adaptive",), cookies=False),
-)
-"""The switches, one by one."""
-HOSTS = 10
-"""Private hosts, asked in turn."""
-COUNT, QUICK_COUNT = 60, 10
-"""How often each resolver is asked under each challenge."""
-TIMEOUTS = (1.0, 1.0, 1.0, 1.0)
-"""Of the stub, in seconds."""
-RAW, RAW_COOKIE = "raw client", "raw client with cookies"
-"""Those who ask the gateway themselves."""
-ROUTED = "dnsmasq before unbound"
-"""A forwarder that has a recursive resolver before it, as it is meant to be used."""
+KEPT = CHECKOUT / "testbed" / "build" / "matrix.json"
+"""Where the cells of the last runs are: those of the same commit count, so that `--only` measures some again."""
+AT_ONCE = 3
+"""So many cells side by side."""
+CHALLENGES = "challenges"
+"""What `--only` calls the table of these."""
+USERS = "users"
+"""The place of the other one in a document."""
+SOME = (Situation(AMPLE, nested=True), Situation(TIGHT, nested=True))
+"""The columns of settings."""
+QUICK = (*SOME, Situation(TIGHT, nested=True, beside=True))
+"""Those of resolvers as they come when there is little time."""
 
 
 @attrs.frozen
-class Cell:
-    """One resolver under one challenge."""
+class Plan:
+    """How much is measured."""
 
-    resolver: str
-    """Which."""
-    challenge: str
-    """Which."""
-    asked: int
-    """How often."""
-    times: tuple[float, ...]
-    """How long each resolution took that gave an address, in seconds."""
-    reached: int
-    """How many addresses led to the host that was asked for."""
-    losses: Mapping[str, int]
-    """How the others ended."""
-
-    @property
-    def resolved(self) -> float:
-        """The part of the questions that gave an address, 0 to 1."""
-        return len(self.times) / self.asked
-
-    @property
-    def median(self) -> float:
-        """Of the times, in seconds; not a number without any."""
-        return statistics.median(self.times) if self.times else math.nan
+    seconds: float
+    """How long clients come; more than a period of reputations, where that is judged."""
+    keeping_seconds: float
+    """How long they come where answers are kept for 60 s."""
+    count: int
+    """How often each resolver is asked under each challenge."""
+    quick: bool
+    """Whether only resolvers as they come, and those that keep answers, are measured."""
+    pauses: tuple[float, ...] = PAUSES
+    """Of the clients, before they connect, in seconds."""
 
 
-async def ask(asker: Asker, hosts: Mapping[str, str], count: int, options: tuple[Option, ...]) -> Cell:
-    """Asks for names in turn, and connects to each answer.
+FULL = Plan(22.0, 75.0, challenged.COUNT, quick=False)
+"""About twenty-three minutes."""
+BRIEF = Plan(12.0, 40.0, challenged.QUICK_COUNT, quick=True)
+"""About four."""
+
+
+def wanted(plan: Plan, only: str = "") -> Iterator[tuple[Row, Situation]]:
+    """What is measured: rows and columns, those that take longest first.
 
     Args:
-        asker: Who asks.
-        hosts: Name -> the host behind it.
-        count: How often.
-        options: What he sends along.
+        plan: How much.
+        only: Only those with this in their title.
     """
-    times, losses, reached, names = [], Counter[str](), 0, list(hosts)
-    for number in range(count):
-        name = names[number % len(names)]
-        begin = time.monotonic()
+    for row in sorted(ROWS, key=lambda row: not row.keeps):
+        if row.missing is None:
+            for column in columns(row, plan):
+                if only in f"{row.title}: {column.title}":
+                    yield row, column
+
+
+def columns(row: Row, plan: Plan) -> Sequence[Situation]:
+    """In which situations a resolver is measured.
+
+    Args:
+        row: Which.
+        plan: How much is measured at all.
+    """
+    if plan.quick:
+        return QUICK if row.usual else SOME[:1] if row.keeps else ()
+    if row.usual:
+        return users.SITUATIONS
+    return QUICK if row.keeps else SOME
+
+
+def measure(plan: Plan, only: str) -> list[Cell]:
+    """Measures cells, some side by side.
+
+    Args:
+        plan: How much.
+        only: Only those with this in their title.
+    """
+    cases = list(wanted(plan, only))
+    prefixes = [f"matrix{number}-" for number in range(AT_ONCE)]
+
+    def one(numbered: tuple[int, tuple[Row, Situation]]) -> Cell:
+        number, (row, column) = numbered
+        prefix = prefixes.pop()
         try:
-            found = await asker.resolve(name, timeouts=TIMEOUTS, origin=Origin(options))
-            times.append(time.monotonic() - begin)
-            target = Place(found.address, generator.PORT, TCP)
-            host, _ = await asyncio.wait_for(connect_tcp(target, Place("", 0, TCP)), 1.0)
-            reached += host == hosts[name]
-        except (OSError, asyncio.TimeoutError, UnresolvedError) as error:
-            losses[str(error) or type(error).__name__] += 1
-    return Cell("", "", count, tuple(times), reached, losses)
+            seconds = plan.keeping_seconds if row.keeps else plan.seconds
+            cell = users.measure(row, column, seconds, pauses=plan.pauses, prefix=prefix)
+        finally:
+            prefixes.append(prefix)
+        told = cell.trouble.partition("\n")[0] if cell.clients is None else figures.percent(cell.clients.served)
+        print(f"    {number + 1} of {len(cases)}: {cell.title}: {told}", file=sys.stderr)
+        return cell
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(one, enumerate(cases)))
 
 
-@attrs.frozen
-class Way:
-    """How names are resolved."""
-
-    address: str
-    """Whom a client asks."""
-    options: tuple[Option, ...] = ()
-    """What it sends along."""
-    trouble: str = ""
-    """Why there is nobody at that address."""
-
-
-@contextlib.contextmanager
-def _started(testbed: Testbed) -> Iterator[dict[str, Way]]:
-    """All resolvers: title -> how to ask. One that is not installed is missing; one that does not start has trouble."""
-    started = {}
-    for number, kind in enumerate(available(), 1):
-        address = CLIENT if kind.usual else testbed.clients[number]
-        started[kind.title] = Resolver(testbed, kind, address).start()
-    forwarder = next((kind for kind in available() if not kind.recursive), None)
-    if forwarder is not None and "unbound" in started:
-        address = testbed.clients[len(RESOLVERS) + 1]
-        started[ROUTED] = Resolver(testbed, forwarder, address, upstream=started["unbound"].address).start()
-    ways = {RAW: Way(GATEWAY), RAW_COOKIE: Way(GATEWAY, (Option.COOKIE,))}
-    with contextlib.ExitStack() as running:
-        for title, resolver in started.items():
-            ways[title] = Way(resolver.address, trouble=_trouble(running, resolver))
-        yield ways
-
-
-def _trouble(running: contextlib.ExitStack, resolver: Resolver) -> str:
-    """Why a resolver does not start, which is the end of its own row and of no other; empty when it runs."""
-    try:
-        running.enter_context(resolver)
-    except TestbedError as error:
-        return str(error)
-    return ""
-
-
-def available() -> list[Kind]:
-    """The resolvers that are installed."""
-    return [kind for kind in RESOLVERS if kind.missing() is None]
-
-
-def measure(challenge: Defence, count: int, prefix: str = "matrix-") -> list[Cell]:
-    """All resolvers under one challenge.
+def together(fresh: Sequence[Cell], plan: Plan) -> list[Cell]:
+    """These and what earlier runs of the same commit have measured, kept for the next one.
 
     Args:
-        challenge: Which.
-        count: How often each is asked.
-        prefix: Of the testbed.
+        fresh: What was measured now.
+        plan: How: only what was measured in the same way counts.
     """
-    with Testbed(prefix, hosts=HOSTS, clients=len(RESOLVERS) + 10) as testbed:
-        generator.start_hosts(testbed)
-        hosts = {f"host{number}.{ZONE}": address for number, address in enumerate(testbed.hosts)}
-        subscribers = [Subscriber(name, address) for name, address in hosts.items()]
-        settings = challenge.settings()
-        cells = []
-        with Gateway(testbed, subscribers, circular=[ROUTED_POOL], settings=settings), _started(testbed) as ways:
-            for title, way in ways.items():
-                if way.trouble:
-                    cells.append(Cell(title, challenge.title, count, (), 0, {way.trouble: count}))
-                    continue
-                source = testbed.clients[-1 if title == RAW else -2] if way.address == GATEWAY else ""
-                asker = Asker(way.address, source=source)
-                cell = testbed.call("public", asyncio.run, ask(asker, hosts, count, way.options))
-                cells.append(attrs.evolve(cell, resolver=title, challenge=challenge.title))
-    return cells
+    mark = {"commit": figures.commit(), "plan": attrs.asdict(plan)}
+    mark = json.loads(json.dumps(mark))
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    old = [users.cell_of(words) for words in kept.get("cells", [])] if kept.get("mark") == mark else []
+    cells = {**users_table.by_title(old), **users_table.by_title(fresh)}
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    KEPT.write_text(json.dumps({"mark": mark, "cells": [users.plain(cell) for cell in cells.values()]}))
+    order = [(row.title, column.title) for row in ROWS for column in users.SITUATIONS]
+    return sorted(cells.values(), key=lambda cell: order.index((cell.row, cell.column)))
 
 
-def rows(cells: Sequence[Cell]) -> list[list[str]]:
-    """A row for each resolver: what it resolves under each challenge, and how much longer that takes.
+def finished(text: str, verdicts: Sequence[Verdict]) -> tuple[str, bool]:
+    """A report with where its figures come from, and with its targets; and whether all of them were met.
 
     Args:
-        cells: In any order.
+        text: Its tables.
+        verdicts: What was demanded.
     """
-    found = {(cell.resolver, cell.challenge): cell for cell in cells}
-    table = []
-    for title in dict.fromkeys(cell.resolver for cell in cells):
-        base = found[title, NONE].median
-        row = [title]
-        for challenge in CHALLENGES:
-            cell = found[title, challenge.title]
-            row.append(_cell(cell, 0.0 if challenge.title == NONE else base))
-        table.append(row)
-    return table
+    skipped = "".join(f"- skipped: {kind.missing()}\n" for kind in RESOLVERS if kind.missing())
+    targets = figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts])
+    return f"{figures.machine()}{skipped}\n{text}\n{targets}", all(verdict.met for verdict in verdicts)
 
 
-def _cell(cell: Cell, base: float) -> str:
-    share = f"{cell.resolved * 100:.4g} %"
-    if not cell.times:
-        return share
-    return f"{share}, {(cell.median - base) * 1000:{'+' if base else ''}.1f} ms"
-
-
-HEAD = ["resolver", *(challenge.title for challenge in CHALLENGES)]
-"""Titles of the table."""
-
-
-def judge(cells: Sequence[Cell]) -> list[Verdict]:
-    """Every resolver resolves everything, and every answer leads to the right host.
+def report_users(plan: Plan, only: str) -> tuple[str, bool]:
+    """What users meet.
 
     Args:
-        cells: In any order.
+        plan: How much is measured.
+        only: Only cells with this in their title.
     """
-    alone = {kind.title for kind in RESOLVERS if not kind.recursive}
-    worst = [cell for cell in cells if cell.resolved < 1 and cell.resolver not in alone]
-    lost = [cell for cell in cells if cell.reached < len(cell.times)]
-    return [
-        Verdict(
-            "every recursive resolver resolves 100 % under every challenge",
-            ", ".join(f"{cell.resolver} {cell.challenge}: {cell.resolved:.0%}" for cell in worst) or "100 %",
-            not worst,
-        ),
-        Verdict(
-            "every answer leads to its host",
-            ", ".join(f"{cell.resolver} {cell.challenge}: {dict(cell.losses)}" for cell in lost) or "100 %",
-            not lost,
-        ),
-    ]
-
-
-def report(count: int) -> tuple[str, bool]:
-    """Measures everything.
-
-    Args:
-        count: How often each resolver is asked under each challenge.
-
-    Returns:
-        The report in Markdown, and whether all targets were met.
-    """
-    cells: list[Cell] = []
-    for challenge in CHALLENGES:
-        print(f"    {challenge.title} ...", file=sys.stderr)
-        cells += measure(challenge, count)
-    verdicts = judge(cells)
-    skipped = [f"- skipped: {kind.missing()}\n" for kind in RESOLVERS if kind.missing()]
-    text = "\n".join(
-        [
-            figures.machine() + f"- each resolver asked {count} times under each challenge\n" + "".join(skipped),
-            figures.table(HEAD, rows(cells)),
-            figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts]),
-        ]
+    begin = time.monotonic()
+    text, verdicts = users_table.report(together(measure(plan, only), plan))
+    pauses = ", ".join(f"{pause * 1000:g}" for pause in plan.pauses)
+    head = (
+        f"Clients come for {plan.seconds:g} s, {plan.keeping_seconds:g} s where answers are kept for 60 s, and connect"
+        f" {pauses} ms after their answer; {AT_ONCE} cells side by side."
     )
-    return text, all(verdict.met for verdict in verdicts)
+    print(f"({time.monotonic() - begin:.0f} s)", file=sys.stderr)
+    return finished(f"{head}\n\n{text}", verdicts)
 
 
 def main() -> int:
     """Measures; the exit status is 0 when every target was met."""
-    parser = argparse.ArgumentParser(prog="matrix", description="Real resolvers under every challenge.")
-    parser.add_argument("--quick", action="store_true", help=f"ask {QUICK_COUNT} times instead of {COUNT}")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
+    parser = argparse.ArgumentParser(prog="matrix", description="What the users of real resolvers meet.")
+    parser.add_argument("--quick", action="store_true", help="only the most telling cells, and shorter")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only cells with this in their title")
+    parser.add_argument("--pause", type=float, metavar="MS", help="from an answer to the connection, of all clients")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its places in this document")
     options = parser.parse_args()
+    plan = BRIEF if options.quick else FULL
+    if options.pause is not None:
+        plan = attrs.evolve(plan, pauses=(options.pause / 1000,))
     generator.build()
-    return figures.publish("matrix", lambda: report(QUICK_COUNT if options.quick else COUNT), options.write)
+    statuses = []
+    if options.only in CHALLENGES:
+        statuses.append(figures.publish("matrix", lambda: finished(*challenged.report(plan.count)), options.write))
+    if not options.only or any(wanted(plan, options.only)):
+        statuses.append(figures.publish("matrix", lambda: report_users(plan, options.only), options.write, USERS))
+    if not statuses:
+        parser.error(f"nothing is called {options.only!r}: it is RESOLVER[, SETTING]: SITUATION, or {CHALLENGES}")
+    return max(statuses)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ Case = tuple[bytes, str]
 class Gateway:
     """A WAN's face and an allocator with 256 addresses; whoever is given one comes at once."""
 
-    def __init__(self, *words: str, rate: int = 1_000_000) -> None:
+    def __init__(self, *words: str) -> None:
         zone = settings.Zone("example.org.", (settings.NameServer("ns.example.net."),), "hostmaster.example.org.")
         zones = (zone, attrs.evolve(zone, name="a.example.org.", aliases=True))
         policy = settings.Policy(challenges=settings.Challenges(**dict.fromkeys(words, True)))
@@ -50,7 +50,7 @@ class Gateway:
             zones,
             settings.Interfaces("wan", ("lan",)),
             settings.Pools(()),
-            settings.Dns(rate_limit=settings.RateLimit(rate)),
+            settings.Dns(),
             policy=policy,
         )
         hosts = [Host(index, f"h{index}.example.org.", bytes((10, 0, 0, index)), 1 << 30) for index in range(1, HOSTS)]
@@ -132,12 +132,11 @@ def row(
     senders: Callable[[], Iterator[str]] = spoofed,
     kind: int = 1,
     cookie: str = "",
-    rate: int = 1_000_000,
 ) -> Row:
     """One row of the table: how queries and gateway are made for it."""
 
     def make() -> tuple[Gateway, list[Case]]:
-        gateway = Gateway(*words, rate=rate)
+        gateway = Gateway(*words)
         own = {"": b"", "client": bytes(8), "valid": gateway.cookie(RESOLVER)}[cookie]
         cases = [
             (query(name, kind, own), sender)
@@ -160,10 +159,6 @@ ROWS = (
     row("NODATA (AAAA), spoofed", kind=28),
     row("NXDOMAIN, spoofed", asked=lambda: same("nobody.example.org.")),
     row("REFUSED, spoofed", asked=lambda: same("www.example.net.")),
-    row(
-        "NXDOMAIN beyond the rate limit, one network", asked=lambda: same("nobody.example.org."), senders=one, rate=100
-    ),
-    row("TC beyond the rate limit, one network", "tcp", senders=one, rate=100),
 )
 
 

@@ -7,22 +7,19 @@
             with Resolver(testbed, kind, address="100.64.3.11") as resolver:
                 ...  # ask 100.64.3.11
 
-Each of them has the realm's zone and its alias zone from the gateway, by its own word for that, or begins at a root
-of our own that refers it there (`root.py`); and nothing else from anybody. It asks from the
-address that it listens on, so that the gateway sees each as a resolver of its own. docs/resolvers.md has what came of
-it.
+Each of them is configured as Debian ships it (`shipped.py`). The recursive ones begin at a root of our own, which
+refers them to the gateway for the realm's zones as the Internet would (`root.py`); forwarders ask the gateway, or one
+of those. Each asks from the address that it listens on, so that the gateway sees it as a resolver of its own.
+docs/resolvers.md has what came of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 
 import attrs
@@ -30,35 +27,15 @@ import dns.exception
 import dns.message
 import dns.query
 
+from testbed import root, shipped
 from testbed.gateway import ZONE
+from testbed.shipped import Site
 from testbed.topology import CHECKOUT, CLIENT, GATEWAY, PATIENCE, Testbed, TestbedError
 
-ALIASES = f"cname-{ZONE}"
-"""The zone of one-time aliases."""
-ZONES = (ZONE, ALIASES)
-"""What they ask the gateway for."""
 UNPACKED = CHECKOUT / "testbed" / "build" / "resolvers"
 """Where setup.sh unpacks what must not be installed, since it would change how this machine resolves names."""
-ROOT = "100.67.0.1"
-"""Where our root of the DNS is served, for resolvers that begin there; only `public` knows of it."""
 PROBE = 0.1  # seconds
 """How long one probe of a starting resolver waits for an answer."""
-
-
-@attrs.frozen
-class Site:
-    """Where a resolver runs."""
-
-    folder: Path
-    """A folder of its own."""
-    address: str
-    """Where it listens, and asks from."""
-    program: str
-    """What to start."""
-    upstream: str = GATEWAY
-    """Whom it asks for the zones."""
-    lines: tuple[str, ...] = ()
-    """What its user has set, in its own words; only unbound has room for that."""
 
 
 @attrs.frozen
@@ -104,7 +81,7 @@ class Resolver:
             testbed: A running testbed.
             kind: Which.
             address: Where it shall listen, one of the clients' addresses.
-            upstream: Whom it asks for the realm's zones.
+            upstream: Whom a forwarder asks.
             lines: What its user has set, in its own words.
 
         Raises:
@@ -128,7 +105,8 @@ class Resolver:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Resolver:
-        """Starts it, and does not wait."""
+        """Starts it, and does not wait; before that, the root, when nobody else did."""
+        root.start(self._testbed)
         self.process = self._testbed.spawn("public", self._command, log=self._log)
         return self
 
@@ -170,137 +148,12 @@ class Resolver:
         return False
 
 
-def _unbound(site: Site) -> Sequence[str]:
-    stubs = "".join(f'stub-zone:\n  name: "{zone}"\n  stub-addr: {site.upstream}\n' for zone in ZONES)
-    lines = "".join(f"  {line}\n" for line in site.lines)
-    text = f"""server:
-  directory: "{site.folder}"
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  logfile: ""
-  do-daemonize: no
-  do-ip6: no
-  interface: {site.address}
-  outgoing-interface: {site.address}
-  access-control: 0.0.0.0/0 allow
-  num-threads: 1
-  msg-cache-size: 4m
-  rrset-cache-size: 4m
-  module-config: "iterator"
-{lines}{stubs}remote-control:
-  control-enable: no
-"""
-    return [site.program, "-d", "-c", _written(site, text)]
-
-
-def _bind(site: Site) -> Sequence[str]:
-    stubs = "".join(
-        f'zone "{zone}" {{ type static-stub; server-addresses {{ {site.upstream}; }}; }};\n' for zone in ZONES
-    )
-    text = f"""options {{
-  directory "{site.folder}";
-  pid-file none;
-  session-keyfile none;
-  listen-on {{ {site.address}; }};
-  listen-on-v6 {{ none; }};
-  query-source address {site.address};
-  allow-query {{ any; }};
-  recursion yes;
-  dnssec-validation no;
-  empty-zones-enable no;
-  max-cache-size 8m;
-}};
-controls {{ }};
-{stubs}"""
-    return [site.program, "-4", "-g", "-n", "1", "-c", _written(site, text)]
-
-
-def _knot(site: Site) -> Sequence[str]:
-    """Its ways to forward follow no aliases, so it begins at a root of our own, which a second process serves."""
-    text = f"""net.ipv6 = false
-net.listen('{site.address}', 53)
-net.outgoing_v4('{site.address}')
-cache.open(4 * MB, 'lmdb://{site.folder}')
-trust_anchors.remove('.')
-modules.load('hints')
-hints.root({{['root.invalid.'] = '{ROOT}'}})
-"""
-    command = [site.program, "-n", "-c", _written(site, text), str(site.folder)]
-    ready = site.folder / "root-is-ready"
-    ready.unlink(missing_ok=True)
-    root = shlex.join([sys.executable, "-m", "testbed.root", ROOT, str(ready)])
-    wait = f"while kill -0 $! && [ ! -e {shlex.quote(str(ready))} ]; do sleep 0.02; done"
-    return ["sh", "-c", f"ip address add {ROOT}/32 dev lo 2>/dev/null; {root} & {wait}; exec {shlex.join(command)}"]
-
-
-def _powerdns(site: Site) -> Sequence[str]:
-    text = f"""local-address={site.address}
-local-port=53
-query-local-address={site.address}
-forward-zones={",".join(f"{zone}={site.upstream}" for zone in ZONES)}
-socket-dir={site.folder}
-dnssec=off
-daemon=no
-write-pid=no
-threads=1
-pdns-distributes-queries=no
-allow-from=0.0.0.0/0
-dont-query=
-max-cache-entries=10000
-disable-packetcache=yes
-"""
-    (site.folder / "recursor.conf").write_text(text)
-    return [site.program, f"--config-dir={site.folder}"]
-
-
-def _dnsmasq(site: Site) -> Sequence[str]:
-    servers = [f"--server=/{zone}/{site.upstream}@{site.address}" for zone in ZONES]
-    return [
-        site.program,
-        *("--keep-in-foreground", "--user=root", "--conf-file=/dev/null", "--pid-file=", "--no-resolv", "--no-hosts"),
-        *("--bind-interfaces", f"--listen-address={site.address}", "--log-facility=-"),
-        *servers,
-    ]
-
-
-def _resolved(site: Site) -> Sequence[str]:
-    """It knows one place only for its configuration and its state: in a mount namespace, these are ours."""
-    text = f"""[Resolve]
-DNS={site.upstream}
-FallbackDNS=
-Domains=~.
-DNSSEC=no
-LLMNR=no
-MulticastDNS=no
-DNSStubListener=no
-DNSStubListenerExtra={site.address}
-"""
-    config = _written(site, text)
-    script = f"""set -e
-mount -t tmpfs none /run/systemd 2>/dev/null || {{ mkdir -p /run/systemd; mount -t tmpfs none /run/systemd; }}
-mkdir -p /run/systemd/resolve /run/systemd/resolved.conf.d
-cp {config} /run/systemd/resolved.conf.d/testbed.conf
-chown -R 65534 /run/systemd/resolve
-exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+net_bind_service,+net_raw,+setpcap \\
-    --ambient-caps=+net_bind_service,+net_raw,+setpcap {site.program}
-"""
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-
-
-def _written(site: Site, text: str) -> str:
-    path = site.folder / "configuration"
-    path.write_text(text)
-    return str(path)
-
-
 RESOLVERS = (
-    Kind("unbound", "unbound", "unbound", _unbound),
-    Kind("BIND", "bind9", "named", _bind),
-    Kind("Knot Resolver", "knot-resolver", "kresd", _knot),
-    Kind("PowerDNS Recursor", "pdns-recursor", "pdns_recursor", _powerdns),
-    Kind("dnsmasq", "dnsmasq-base", "dnsmasq", _dnsmasq, recursive=False),
-    Kind("systemd-resolved", "systemd-resolved", "systemd-resolved", _resolved, usual=True),
+    Kind("unbound", "unbound", "unbound", shipped.unbound),
+    Kind("BIND", "bind9", "named", shipped.bind),
+    Kind("Knot Resolver", "knot-resolver", "kresd", shipped.knot),
+    Kind("PowerDNS Recursor", "pdns-recursor", "pdns_recursor", shipped.powerdns),
+    Kind("dnsmasq", "dnsmasq-base", "dnsmasq", shipped.dnsmasq, recursive=False),
+    Kind("systemd-resolved", "systemd-resolved", "systemd-resolved", shipped.resolved, usual=True),
 )
 """What Debian 12 has."""

@@ -30,7 +30,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
 from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Service
-from testbed import robbery
+from testbed import caches, innocents, pausing, robbery
 
 HOSTS = 10
 CLIENT_RATE = 30.0  # per second
@@ -383,7 +383,7 @@ def holds(case: Case, results: dict[str, Result]) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table; 0 when ours holds in every line."""
+    """Print the tables; 0 when ours holds in every line."""
     parser = argparse.ArgumentParser(prog="testbed/simulate", description="The allocation rules in simulated time.")
     parser.add_argument("--flows", type=int, default=6000, help="clients counted in each cell (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the traffic (default %(default)s)")
@@ -402,12 +402,13 @@ def main(arguments: list[str] | None = None) -> int:
         cells = " | ".join(cell(result) for result in results.values())
         lines.append(f"| {case.title} | {cells} | {'yes' if good else 'NO'} |")
         print(lines[-1], flush=True)
-    lines.append("")
-    print(flush=True)
-    for line, good in robbery.table():
-        held = held and good
-        lines.append(line)
-        print(line, flush=True)
+    for table in (robbery.table, caches.table, pausing.table, innocents.innocents, innocents.crowded):
+        lines.append("")
+        print(flush=True)
+        for line, good in table():
+            held = held and good
+            lines.append(line)
+            print(line, flush=True)
     if options.write:
         options.write.write_text("\n".join(lines) + "\n")
     return 0 if held else 1

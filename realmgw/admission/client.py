@@ -31,15 +31,12 @@ from realmgw.admission.counters import QueueStatus, parse_status
 from realmgw.admission.gate import DROP
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.config import settings
-from realmgw.datapath import flows
-from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.datapath.port import NETLINK_NETFILTER
+from realmgw.errors import PlatformError
 
 if TYPE_CHECKING:
     from netfilterqueue import NetfilterQueue
 
-_NETLINK_NETFILTER = 12
-_ANSWER = 8192  # octets
-"""More than any answer about one flow has."""
 QUEUE_TABLE = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")
 """The kernel's table of queues, of the network namespace that this thread is in."""
 MESSAGE_SPACE = 1024  # octets
@@ -290,41 +287,12 @@ def _may_administer_network() -> bool:
     return True
 
 
-class Conntrack:
-    """Asks conntrack whether flows were answered. The kernel answers within the call, in some microseconds.
+def open_conntrack() -> socket.socket:
+    """A socket that conntrack is asked by, without waiting; it belongs to this thread's network namespace.
 
-    Attributes:
-        unasked: Questions that could not be put, or were not answered; such flows are believed.
+    Raises:
+        OSError: The kernel does not let us.
     """
-
-    def __init__(self) -> None:
-        self._netlink: socket.socket | None = None
-        self._sequence = 0
-        self.unasked = 0
-
-    def answered(self, flow: tuple[bytes, bytes, int, int, int]) -> bool | None:
-        """Whether a flow was answered: see `flows.is_answered`. Never raises, and never waits.
-
-        Args:
-            flow: Packed source, packed destination (before translation), protocol, source and destination port. One
-                without ports is believed: it can not be asked for.
-        """
-        if not flow[3]:
-            return True
-        self._sequence = self._sequence + 1 & 0xFFFF_FFFF
-        try:
-            if self._netlink is None:
-                self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
-                self._netlink.setblocking(False)
-            self._netlink.send(flows.question(self._sequence, *flow))
-            return flows.is_answered(self._netlink.recv(_ANSWER), self._sequence, flow[2])
-        except (OSError, RealmGatewayError):
-            self.unasked += 1
-            self.close()  # what may still come is not read as the answer to the next question
-            return True
-
-    def close(self) -> None:
-        """Let go of the socket; the next question opens another."""
-        if self._netlink is not None:
-            self._netlink.close()
-            self._netlink = None
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+    made.setblocking(False)
+    return made

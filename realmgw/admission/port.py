@@ -1,4 +1,4 @@
-"""The packet queue in the reactor.
+"""The packet queue in the reactor, and what conntrack tells of flows that have ended.
 
 `QueuePort` is what the reactor sees: a descriptor to read from, which takes a bounded number of packets per turn and
 gives each exactly one verdict. An exception that leaves `doRead` removes a descriptor from the reactor for good, and a
@@ -7,7 +7,8 @@ judge must not raise. So nothing leaves either.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import select
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
@@ -19,6 +20,9 @@ from realmgw.admission.client import PacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import DROP
 from realmgw.config import settings
+from realmgw.datapath import destroyed
+from realmgw.datapath.port import NETLINK_NETFILTER, Ear, open_groups
+from realmgw.errors import PlatformError
 
 FLOOD = 20_000  # per second
 """From so many refused packets on, the queue is polled instead of waited for."""
@@ -27,6 +31,12 @@ OBSERVED = 0.01  # seconds
 PAUSE = 0.001  # seconds
 """Between two looks at a queue that is polled; what came meanwhile is taken together."""
 _MARK_MAX = 0xFFFF_FFFF
+_EVENT_SIZE = 1024  # octets
+"""More than what conntrack tells of one flow."""
+_EVENT_BUFFER = 1 << 23  # octets
+"""Conntrack looks for flows whose time is over now and then, and tells of all of them at once."""
+_LISTENED = 1024
+"""So many ends are heard at most before it is decided about a packet."""
 
 
 class Flood:
@@ -193,3 +203,65 @@ class QueuePort:
 
 def _not_a_mark(mark: int) -> None:
     raise OverflowError(f"a mark has 32 bits, and {mark:#x} has more")
+
+
+class EndedFlows:
+    """Hears of flows that conntrack has forgotten: see `destroyed`.
+
+    Args:
+        reactor: Where to be read: an `IReactorFDSet`.
+        unwanted: IP protocols of which nothing is to be heard.
+
+    Attributes:
+        heard: How many ends were told.
+        lost: How often some were lost, since more came than there was room for.
+    """
+
+    def __init__(self, reactor: Any, unwanted: Collection[int]) -> None:
+        self._reactor = reactor
+        self._program = destroyed.program(unwanted)
+        self._ear: Ear | None = None
+        self.heard = self.lost = 0
+
+    def open(self, told: Callable[[destroyed.Flow, bytes], object]) -> None:
+        """Begin to listen.
+
+        Args:
+            told: Called with what `destroyed.parse` makes of each; must not raise.
+
+        Raises:
+            PlatformError: The kernel does not let us.
+        """
+
+        def take(received: bytes) -> None:
+            ended = destroyed.parse(received)
+            if ended is not None:
+                self.heard += 1
+                told(*ended)
+
+        try:
+            channel = open_groups(NETLINK_NETFILTER, (destroyed.GROUP,), self._program, _EVENT_BUFFER)
+        except OSError as error:
+            raise PlatformError(f"conntrack does not tell of flows that have ended ({error.strerror})") from error
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
+        self._ear = Ear(channel, take, self._lose, self._reactor, _EVENT_SIZE)
+
+    def listen(self) -> None:
+        """Hear what has been told so far: a flow is known to have ended before its next packet is looked at."""
+        if self._ear is not None and self._poll.poll(0) and self.is_open:
+            self._ear.read(_LISTENED)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is listened."""
+        return self._ear is not None and self._ear.fileno() >= 0
+
+    def close(self) -> None:
+        """End."""
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.close()
+
+    def _lose(self) -> None:
+        self.lost += 1

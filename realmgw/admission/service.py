@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.admission.client import Conntrack, KernelPacketQueue, PacketQueue
+from realmgw.admission.client import KernelPacketQueue, PacketQueue
+from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.gate import Gate
-from realmgw.admission.port import QueuePort
+from realmgw.admission.port import EndedFlows, QueuePort
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.ended import UNNOTED
 from realmgw.config import settings
+from realmgw.datapath.destroyed import Flow
+from realmgw.errors import PlatformError
+
+LOOK = 10.0  # seconds
+"""How often it is looked whether conntrack tells of flows that end."""
+_SWITCHED_OFF = (
+    "net.netfilter.nf_conntrack_events is 0, so conntrack does not tell of flows that end (1 or 2 would be right)"
+)
 
 _log = Logger()
 
@@ -27,6 +40,97 @@ def log_fault(fault: Exception, faults: int) -> None:
     """
     failure = Failure(fault)  # type: ignore[no-untyped-call]  # Twisted does not say
     _log.failure("A fault of our own dropped a first packet ({faults} since the last report)", failure, faults=faults)
+
+
+class Ends(Protocol):
+    """Hears of flows that have ended; see `realmgw.admission.port.EndedFlows`."""
+
+    heard: int
+    lost: int
+
+    @property
+    def is_open(self) -> bool:
+        """See there."""
+
+    def open(self, told: Callable[[Flow, bytes], object]) -> None:
+        """See there."""
+
+    def listen(self) -> None:
+        """See there."""
+
+    def close(self) -> None:
+        """See there."""
+
+
+class Hearing:
+    """What conntrack says of flows: whether those that are asked for were answered, and which ones have ended.
+
+    Without the latter, flows that pause are refused when they go on, and that is told; it hinders nothing else.
+
+    Args:
+        conntrack: Is asked.
+        allocator: Is told of flows that have ended, before it decides about packets that came later.
+        tell: Told what is wrong: with what, and in lines, none when all is well.
+        reactor: Where it is listened.
+        monotonic: The clock, in seconds.
+        ends: Hears of flows that have ended; by default the kernel is listened to.
+    """
+
+    def __init__(
+        self,
+        conntrack: Conntrack,
+        allocator: Allocator,
+        tell: Callable[[str, tuple[str, ...]], object],
+        reactor: Any,
+        monotonic: Callable[[], float],
+        ends: Ends | None = None,
+    ) -> None:
+        self._conntrack = conntrack
+        self._ended: Ends = EndedFlows(reactor, UNNOTED) if ends is None else ends
+        allocator.datagrams.listen = self._ended.listen
+        self._hear = allocator.datagrams.hear
+        self._memory = allocator.ended
+        self._tell = tell
+        self._monotonic = monotonic
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = reactor
+
+    def counts(self) -> dict[str, object]:
+        """What was counted since the start."""
+        return {"unasked": self._conntrack.unasked, "ends_heard": self._ended.heard, "ends_lost": self._ended.lost}
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._loop.start(LOOK)
+
+    def stop(self) -> None:
+        """Let go of everything."""
+        if self._loop.running:
+            self._loop.stop()
+        self._ended.close()
+        self._conntrack.close()
+
+    def _told(self, flow: Flow, private: bytes) -> None:
+        self._hear(flow, private, now=self._monotonic())
+
+    def _look(self) -> None:
+        """Listen if anything is to be remembered; that, and conntrack's settings, may change at any time."""
+        wrong = ""
+        if not self._memory.is_on:
+            self._ended.close()
+        elif not self._conntrack.tells_of_ends():
+            wrong = _SWITCHED_OFF
+        elif not self._ended.is_open:
+            wrong = self._open()
+        line = f"{wrong}: UDP that was let in long ago, and pauses, may be refused when it goes on"
+        self._tell("conntrack", (line,) if wrong else ())
+
+    def _open(self) -> str:
+        try:
+            self._ended.open(self._told)
+        except PlatformError as error:
+            return str(error)
+        return ""
 
 
 class AdmissionService(Service):
@@ -45,7 +149,7 @@ class AdmissionService(Service):
         reactor: IReactorFDSet,
         monotonic: Callable[[], float],
         queue: PacketQueue | None = None,
-        conntrack: Conntrack | None = None,
+        hearing: Hearing | None = None,
     ) -> None:
         """Bind nothing yet.
 
@@ -55,11 +159,11 @@ class AdmissionService(Service):
             reactor: Where the queue is read.
             monotonic: The clock, in seconds.
             queue: The queue; by default the kernel's.
-            conntrack: What tells whether first packets were answered; it is closed with the queue.
+            hearing: What conntrack says of flows; none: it is neither asked nor listened to.
         """
         self._admission = admission
         self._gate = gate
-        self._conntrack = conntrack or Conntrack()
+        self._hearing = hearing
         self._queue: PacketQueue = KernelPacketQueue() if queue is None else queue
         self._port = QueuePort(gate, self._queue, reactor, monotonic)
 
@@ -70,8 +174,8 @@ class AdmissionService(Service):
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start, at the queue and by the gate."""
-        own = {"overruns": self.overruns, "hangups": self._port.hangups, "unasked": self._conntrack.unasked}
-        return {**self._gate.counts(), **own}
+        own = {"overruns": self.overruns, "hangups": self._port.hangups}
+        return {**self._gate.counts(), **own, **({} if self._hearing is None else self._hearing.counts())}
 
     def status(self) -> QueueStatus | None:
         """What the kernel counts about the queue; None while the service does not run."""
@@ -84,6 +188,8 @@ class AdmissionService(Service):
             PlatformError: The queue can not be had, with one line that says what to do; the service does not run.
         """
         self._port.start(self._admission)
+        if self._hearing is not None:
+            self._hearing.start()
         self._gate.start()
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
 
@@ -92,4 +198,5 @@ class AdmissionService(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._gate.stop()
         self._port.stop()
-        self._conntrack.close()
+        if self._hearing is not None:
+            self._hearing.stop()

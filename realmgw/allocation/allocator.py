@@ -22,18 +22,20 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import changes
+from realmgw.allocation import changes, vacancies
 from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.askers import Askers
 from realmgw.allocation.candidates import POLL, Answered
+from realmgw.allocation.datagrams import Entries
+from realmgw.allocation.ended import HostAt
 from realmgw.allocation.group import Group
-from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.load import Kind
 from realmgw.allocation.outage import Outage
 from realmgw.allocation.pool import PROBES
 from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.serving import Serving
-from realmgw.allocation.state import Address, Reservation, State
+from realmgw.allocation.state import KEY, Address, Reservation, State
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
 
@@ -59,6 +61,8 @@ class Allocator:
         policy: Who is given addresses; None: everybody.
         wake: Called with the time at which `expire` wants to be called, when a query begins to wait.
         answered: Asks conntrack whether a flow that was admitted is answered; None: nobody can be asked.
+        entries: Conntrack, to be asked about flows of UDP, and to end them; None: none are ended.
+        host_at: Tells whose a private address is; None: flows that have ended are not remembered.
     """
 
     def __init__(
@@ -70,9 +74,12 @@ class Allocator:
         policy: Policy | None = None,
         wake: Callable[[float], None] | None = None,
         answered: Answered | None = None,
+        entries: Entries | None = None,
+        host_at: HostAt | None = None,
     ) -> None:
         self.outage = Outage(settings, lambda: self.dismiss(Reason.DEGRADED))
-        self._ledger = Ledger(settings, networks, self.outage, answered)
+        self._ledger = Ledger(settings, networks, self.outage, answered, entries, host_at)
+        self.ended, self.datagrams = self._ledger.ended, self._ledger.datagrams
         self.pool = self._ledger.pool
         self.counters = self._ledger.counters
         self.askers = Askers(settings.max_groups, self.counters)
@@ -131,7 +138,7 @@ class Allocator:
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
-        rides = self._queue.size > 0 and self._rides(found.address)
+        rides = (self._queue.size > 0 or group.hopeless) and self._must_ride(group) and self._rides(found.address)
         return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(
@@ -165,10 +172,14 @@ class Allocator:
             group.weigh(now)  # by its standing it is served
         elif self.askers.load.spurns(group, client, now):
             return self._refuse(Reason.POLICY)
-        waiter = Waiter(service, group, question, deliver, now, now + patience, client)
-        if not self._queue.join(waiter):
+        waiter = Waiter(service, group, question, deliver, now, now + patience, client, group.is_bare(now))
+        displaced = self._queue.join(waiter)
+        if displaced is waiter:
             return self._refuse(Reason.QUEUE_FULL)
+        if displaced is not None:
+            displaced.deliver(self._refuse(Reason.QUEUE_FULL))
         self.counters.waited += 1
+        self._ledger.costs.scarce_at = now
         if self.wake is not None:
             next_end = self._next(now)
             self.wake(now if next_end is None else next_end)
@@ -192,6 +203,7 @@ class Allocator:
         """
         self._ledger.expire(now=now)
         self.arrivals.forget(now=now)
+        self.datagrams.look(now=now)
         self._serve(now)
         for waiter in self._queue.give_up(now=now):
             waiter.deliver(self._refuse(Reason.WAITED))
@@ -213,9 +225,12 @@ class Allocator:
     def _next(self, now: float) -> float | None:
         ends = [self._ledger.next_end(now=now)]
         if self._queue.size:
-            ends += [self._queue.next_deadline(), self._ledger.dead.next_death(now=now)]
-            if self.pool.available:  # but none of those can be had yet
+            ends.append(self._queue.next_deadline())
+            death = self._ledger.dead.next_death(now=now)
+            if self.pool.available or (death is not None and death <= now):  # but none of those can be had yet
                 ends.append(now + POLL)
+            elif death is not None:
+                ends.append(death)
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 
@@ -234,6 +249,8 @@ class Allocator:
         self.outage.regard(settings)
         self._queue.regard(settings.max_waiting)
         self.askers.regard(settings.max_groups)
+        self.ended.regard(settings)
+        self.datagrams.regard(settings)
 
     def extend(self, networks: Iterable[Network], *, now: float) -> None:
         """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""
@@ -301,6 +318,10 @@ class Allocator:
                 return joined
         if self._ledger.places.has_room(service.host):
             return self._apart(service, group, client, now)
+        home = self.beside(service, group, now)
+        if home is not None and self._ledger.places.are_at(service.host, home):
+            return self._ledger.settle(home, service, group)
+        self._ledger.places.miss(service.host, now)
         worse = self._ledger.places.worse(service.host, group, group.weigh(now))
         if worse is None:
             return Reason.HOST_LIMIT
@@ -311,18 +332,30 @@ class Allocator:
 
     def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         """A place for the host's clients where nobody is expected for it yet."""
+        told = self.told(service, group, now)
+        if told is not None:
+            self.counters.sticky += 1
+            return told
         last = self._ledger.last.get(service.target)
-        if last is not None:
+        if last is not None and not last.is_spoilt(service.host.index, now):
             sticky = self._sticky(last, service, group, now)
             if sticky is not None:
                 self.counters.sticky += 1
                 return sticky
+        home = self.beside(service, group, now)
+        if home is not None:
+            self.counters.sticky += 1
+            return self._ledger.settle(home, service, group)
         return self._new(service, group, client, now)
 
     def joinable(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
+        joined = self._joined(expected, host, group, now)
+        return None if joined is None or joined.address.is_spoilt(host.index, now) else joined
+
+    def _joined(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         own = expected.get(group)
-        if own is not None and (not self._queue.size or self.may_stay(own.address, group, now)):
+        if own is not None and (not (self._queue.size or group.hopeless) or self.may_stay(own.address, group, now)):
             return own
         if group.absorbed:
             for one in group.absorbed:
@@ -335,19 +368,43 @@ class Allocator:
         return next((one for one in latest if self.may_stay(one.address, group, now)), None)
 
     def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
-        if last.state is _FREE:
-            return self._ledger.settle(last, service, group)
-        reservation = last.reservations[service.target & KEY]
-        if reservation.claims or (self._queue.size and not self.may_stay(last, group, now)):
+        if not self.may_return(last, service, group, now):
             return None
-        return reservation
+        load = self.askers.load
+        if load is not None and load.restrains(group):
+            load.tried(self.pool, now)
+        return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
+
+    def may_return(self, last: Address, service: Service, group: Group, now: float) -> bool:
+        """Whether a new claim can be made at the address that its service had last, where nobody is expected for it."""
+        reservation, load = last.reservations.get(service.target & KEY), self.askers.load
+        if reservation is not None and reservation.claims:
+            return False
+        if load is not None and load.restrains(group):
+            return not self._queue.size and load.may_try(self.pool, now)
+        return last.state is _FREE or self.may_stay(last, group, now)
+
+    def told(self, service: Service, group: Group, now: float) -> Reservation | None:
+        """Where the group was told last that the service is, if nobody is expected there."""
+        told = vacancies.told(self._ledger, service, group, now)
+        return None if told is None or (self._queue.size and not self.may_stay(told.address, group, now)) else told
+
+    def beside(self, service: Service, group: Group, now: float) -> Address | None:
+        """Where other services of its host are, which cost nothing more together than one of them."""
+        home = vacancies.beside(self._ledger, service, now)
+        return None if home is None or (self._queue.size and not self.may_stay(home, group, now)) else home
 
     def may_stay(self, address: Address, group: Group, now: float) -> bool:
-        """Whether one more claim wrongs nobody: none waits, or its client has time before the hold ends."""
-        return not self._queue.size or (address.claims > 0 and address.hold >= now + group.patience)
+        """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""
+        return not self._must_ride(group) or (address.claims > 0 and address.hold >= now + group.patience)
+
+    def _must_ride(self, group: Group) -> bool:
+        """Whether a group's claims may not prolong what is held: others wait, or the policy restrains it."""
+        load = self.askers.load
+        return self._queue.size > 0 or (group.hopeless and load is not None and load.restrains(group))
 
     def _rides(self, address: Address) -> bool:
-        """Whether a claim made while others wait ends with the hold of its address: all do but the first there."""
+        """Whether a claim that must ride ends with the hold of its address: all do but the first there."""
         return address.claims > 0
 
     def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
@@ -360,11 +417,13 @@ class Allocator:
             return self._ledger.settle(shared, service, group)
         if self._queue.size:
             return Reason.EXHAUSTED
-        if load is not None and self.pool.available:
+        if load is not None and (self.pool.available or load.restrains(group)):
             no = load.refuses(SFQDN_NEW if key else FQDN_NEW, self.pool.load, group, client, now)
             if no is not None:
+                if not group.hopeless:  # an emptier pool would have had one
+                    self._ledger.costs.scarce_at = now
                 return no
-        return self._ledger.obtain(service, group, now=now) or Reason.EXHAUSTED
+        return vacancies.obtain(self._ledger, service, group, patient=True, now=now) or Reason.EXHAUSTED
 
     def _refuse(self, reason: Reason) -> Reason:
         self.counters.refused[reason] += 1

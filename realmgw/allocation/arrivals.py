@@ -6,14 +6,16 @@ from collections.abc import Callable, Collection
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from realmgw.allocation import courtesies
 from realmgw.allocation.candidates import Crowd, Flow
-from realmgw.allocation.ledger import KEY, Ledger
-from realmgw.allocation.state import Address, Claim, Reservation, overlap
+from realmgw.allocation.ended import UNNOTED, Ended
+from realmgw.allocation.ledger import Ledger
+from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 MEMORY = 1.0  # seconds
 """For at least so long, and less than three times, an admitted flow is admitted again where it was: packets of a burst
@@ -24,12 +26,8 @@ SOURCES_ANY = 64
 """Beyond so many, those are forgotten whom it would not help any more."""
 LOOKED_AT = 64
 """So many claims of a reservation are looked at for the one that a packet uses."""
-KEPT = 64
-"""How many used claims a reservation keeps for what they have to spare, the latest ones."""
 RENEWAL = 1.0  # seconds
 """Who was let in before is let in again; it is looked at most that often whether his right to is to be renewed."""
-UNLIMITED = 1 << 30
-"""How many further senders a claim lets in whose service has `loose_packet` -1."""
 
 
 class Arrivals:
@@ -46,6 +44,7 @@ class Arrivals:
         self._ledger = ledger
         self._addresses = ledger.pool.addresses
         self._candidates = ledger.candidates
+        self._datagrams = ledger.datagrams
         self._counters = ledger.counters
         self._queue = queue
         self._serve = serve
@@ -74,21 +73,69 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
+        address = self._addresses.get(dst)
+        if protocol not in UNNOTED and address is not None and (verdict := self._goes_on(address, flow, now)):
+            return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
             return self._again(known, flow, now)
-        address = self._addresses.get(dst)
         if address is None:
             return -Reason.NOT_OURS
-        get = address.reservations.get  # at most one of these: services at one address do not overlap
-        reservation = get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
+        reservation = self.meeting(address, flow, now)
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
+            if protocol not in UNNOTED:
+                self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
         self._candidates.stray(now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
         return -(Reason.LATE if is_late or reason is None else reason)
+
+    def _goes_on(self, address: Address, flow: Flow, now: float) -> int:
+        """Decide on a flow that had ended; 0 if this is a new one."""
+        ended = self._datagrams.find(address, flow, now=now)
+        if ended is None:
+            return 0
+        host = self._ledger.ended.host_of(ended, now=now)
+        if host is None:
+            return 0
+        if ended.has_just_begun(now):
+            if flow in self._young or flow in self._old:
+                return 0
+            self._counters.by_memory += 1
+            return host.index
+        reason = self.is_in_the_way(ended, host, address, flow, now)
+        if reason is None:
+            self._counters.resumed += 1
+            self._datagrams.resume(address, flow, ended, host, now=now)
+            return host.index
+        if reason is Reason.PASSED_ON:
+            self._datagrams.refuse(address, flow, ended, now=now)
+            return -reason
+        self._datagrams.forget(address, flow)
+        return 0
+
+    def is_in_the_way(self, ended: Ended, host: Host, address: Address, flow: Flow, now: float) -> Reason | None:
+        """Whether a flow that had ended can go on where it went.
+
+        Returns:
+            None if it can; `Reason.PASSED_ON` if the address is another host's. `Reason.NO_CLAIM` if it can not be
+            told that it is the flow of old, since somebody like its sender is expected: it is a first packet then.
+        """
+        reservation, src = self.meeting(address, flow, now), flow[0]
+        if reservation is None:
+            return None
+        if reservation.service.host.index == host.index:
+            claim = matching(reservation, src, now) if reservation.claims else None
+            return None if claim is None or claim.courtesy else Reason.NO_CLAIM
+        if any(claim.network is not None and src in claim.network for claim in reservation.bound.values()):
+            return Reason.NO_CLAIM
+        if not flow[4] and src in reservation.sources:
+            return Reason.NO_CLAIM  # without ports all flows of a sender look alike, and he was let in here since
+        if ended.until > now and not reservation.claims and self.spare(reservation, src, now) is None:
+            return None
+        return Reason.PASSED_ON
 
     def _again(self, known: Reservation, flow: Flow, now: float) -> int:
         """Admit a flow that was admitted a moment ago.
@@ -137,14 +184,14 @@ class Arrivals:
         """Let somebody in, or say why not."""
         src, since = flow[0], now
         claim = matching(reservation, src, now) if reservation.claims else None
-        if claim is not None:
+        if claim is not None and not claim.courtesy:
             self._use(claim, flow, now)
             return None
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
             since = self._renewed(*admitted, now)
-        elif (reason := self._refuses_stranger(reservation, flow, now)) is not None:
+        elif (reason := self._refuses_stranger(reservation, claim, flow, now)) is not None:
             return reason
         address = reservation.address
         if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
@@ -152,19 +199,25 @@ class Arrivals:
         self._remember(reservation.sources, flow, since, now)
         return None
 
-    def _refuses_stranger(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:
+    def _refuses_stranger(
+        self, reservation: Reservation, courtesy: Claim | None, flow: Flow, now: float
+    ) -> Reason | None:
         """Let somebody in who has no claim and was not there before, or say why not."""
-        spare = self.spare(reservation, flow[0], now) if reservation.used else None
+        spare = courtesy or (self.spare(reservation, flow[0], now) if reservation.used else None)
         if spare is None:
-            return missing(reservation)
+            return Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
         if self.is_meant_for_former(spare, flow[0], now):
             return Reason.LATE
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
-        spare.spare -= 1
         self._counters.by_spare += 1
-        if not spare.spare and (kept := reservation.claims.get(spare)) is not None:
-            self._ledger.void(kept, now)
+        if spare.courtesy:
+            self._ledger.use(spare, now=now)
+        else:
+            spare.spare -= 1
+        if spare.group.habits.is_known:
+            self._ask_to_stay(spare, now)
+        if self._queue.size:
             self._serve(now)
         return None
 
@@ -174,6 +227,23 @@ class Arrivals:
         Who only knocks is forgotten when his time is over.
         """
         return now if now - since > RENEWAL and self._candidates.is_believed(former) else since
+
+    def meeting(self, address: Address, flow: Flow, now: float) -> Reservation | None:
+        """What a packet meets at an address: of several services of one host, the one whose client it may be.
+
+        That is where a claim is pending, else where its sender was before, else where a used claim lets him in, else
+        the one that is named most closely.
+        """
+        src, _, protocol, _, dport = flow
+        closest = address.meeting(protocol, dport)
+        if closest is None or closest.claims or len(address.reservations) == 1:
+            return closest
+        found = [address.reservations.get(key) for key in (protocol << 16 | dport, dport, protocol << 16, 0)]
+        matches = [each for each in found if each is not None]
+        expecting = next((each for each in matches if each.claims), None)
+        before = next((each for each in matches if src in each.sources), None)
+        spare = next((each for each in matches if self.spare(each, src, now) is not None), None)
+        return expecting or before or spare or closest
 
     def spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
         """The used claim that lets in a further sender, if there is one."""
@@ -185,21 +255,21 @@ class Arrivals:
     def is_meant_for_former(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own comes too late, for the host that had the address before.
 
-        So it is when he was let in to that one, or when those who asked for it are known to keep answers; but not while
-        the address is kept for others who were told the same.
+        So it is as long as clients may come for what those were told who asked for that one; and if he was let in
+        there, unless many come here for what was told once.
 
         Args:
-            spare: The used claim that would let him in.
+            spare: What would let him in.
             src: Packed address of the sender.
             now: The present.
         """
-        reservation, address = spare.reservation, spare.reservation.address
+        address = spare.reservation.address
+        if address.expects_former(spare.reservation.service.host.index, now) is not None:
+            return True
         former = address.gone
-        if former is None or address.gone_until <= now or spare in reservation.claims:
+        if former is None or address.gone_until <= now or not _may_mean(address.gone_target, spare.reservation.service):
             return False
-        if not _may_mean(address.gone_target, reservation.service):
-            return False
-        return src in former.sources or former.group.keeps_until > now
+        return src in former.sources and not (spare.courtesy or spare.group.habits.keeps_answers)
 
     def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
         """Whether one more is let in on a used claim; either he or who used it was not meant."""
@@ -225,37 +295,49 @@ class Arrivals:
         if service.loose_packet:
             claim.spare = _loosely(claim.spare, service)
         if claim.spare or claim.doubt is not None:
-            _keep(claim, reservation, now)
+            keep_used(claim, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
-        if claim.spare and claim.waited:
+        if claim.spare:
             self._ask_to_stay(claim, now)
         if self._queue.size:
             self._serve(now)
 
     def _ask_to_stay(self, claim: Claim, now: float) -> None:
-        """Others may have been told the same answer, and come in a moment: whoever wants the address has time.
+        """Others may have been told the same answer, and come yet: then whoever wants the address has time.
 
-        However many come, the address is kept for no longer because of that.
+        So it is where clients were seen to come for answers that were given before. Who waits, lets others wait whose
+        clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on
+        when no other can be had.
         """
-        ledger = self._ledger
-        until = now + claim.group.company(ledger.settings.company)
-        if until > now and ledger.places.has_room(claim.reservation.service.host):
-            ledger.keep(claim, until=until, now=now)
+        ledger, group, address = self._ledger, claim.group, claim.reservation.address
+        habits, until = group.habits, 0.0
+        if habits.keeps_answers:
+            until = claim.created + habits.window(group.patience, now)
+        elif habits.is_known or (claim.waited and habits.coalesces):
+            until = min(claim.created + group.patience, now + ledger.settings.company)
+        if claim.spare and until > now and ledger.places.has_room(claim.reservation.service.host):
+            courtesies.keep(ledger, claim, until)
+        elif not habits.is_known:
+            address.kept = max(address.kept, claim.created + group.spell)
 
     def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
         if len(sources) >= SOURCES_ANY:
             self._make_room(sources, flow[0], now)
+        before = len(sources)
         sources[flow[0]] = since, flow
+        self._ledger.remembered += len(sources) - before
 
     def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:
         """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""
+        before = len(sources)
         sources.pop(src, None)  # so that it is put last
-        useless = now - self._ledger.settings.linger
+        useless = now - self._ledger.linger()
         for known in tuple(takewhile(lambda known: sources[known][0] < useless, sources)):
             del sources[known]
         if len(sources) >= SOURCES:
             del sources[next(iter(sources))]
+        self._ledger.remembered += len(sources) - before
 
     def _came_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
         late = self.is_late(address, protocol, dport, now)
@@ -277,35 +359,35 @@ class Arrivals:
 def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
 
-    Nobody uses one that only keeps the address for others. One that is dead by experience is used only when there is no
-    other: the packet hardly belongs to it, and the one that it does belong to would be left behind and hold the address
-    for nobody.
+    One that only keeps the address for others comes last, and one that is dead by experience is used only when there is
+    no other: the packet hardly belongs to it, and the one that it does belong to would be left behind and hold the
+    address for nobody. For the same reason those come later whose group is next to nothing, or keeps answers.
     """
     claims = reservation.claims.values()
     if not reservation.bound:
         oldest = next(iter(claims))
-        return oldest if oldest.dead > now and not oldest.courtesy else _oldest(claims, now)
+        alone = reservation.shares is None and oldest.dead > now and not oldest.courtesy
+        return oldest if alone or len(claims) == 1 else _likeliest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
-    return _oldest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
+    return _likeliest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
 
 
-def _oldest(claims: Collection[Claim], now: float) -> Claim | None:
-    """The first of these, which are in the order of their age, that is not dead; else the first.
+def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
+    """Which of these, that are in the order of their age, a packet uses; the oldest of those that are alike.
 
     Of very many the oldest few are looked at, and the youngest: whoever asks without end must not make others wait.
     """
-    looked_at = [claim for claim in islice(claims, LOOKED_AT) if not claim.courtesy]
-    alive = next((claim for claim in looked_at if claim.dead > now), None)
-    if alive is None and len(claims) > LOOKED_AT:
+    if not claims:
+        return None
+    likeliest = min(islice(claims, LOOKED_AT), key=lambda claim: _unlikely(claim, now))
+    if likeliest.dead <= now and len(claims) > LOOKED_AT:
         youngest: Claim = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
-        alive = youngest if youngest.dead > now and not youngest.courtesy else None
-    return alive or next(iter(looked_at), None)
+        return min(youngest, likeliest, key=lambda claim: _unlikely(claim, now))
+    return likeliest
 
 
-def missing(reservation: Reservation) -> Reason:
-    """Why somebody is not let in whom no claim is for."""
-    others = any(not claim.courtesy for claim in reservation.claims.values())
-    return Reason.OTHER_NETWORK if others else Reason.NO_CLAIM
+def _unlikely(claim: Claim, now: float) -> tuple[bool, ...]:
+    return claim.courtesy, claim.dead <= now, claim.group.hopeless, claim.is_long
 
 
 def _loosely(spare: int, service: Service) -> int:
@@ -318,20 +400,4 @@ def _loosely(spare: int, service: Service) -> int:
 def _may_mean(gone: int, service: Service) -> bool:
     """Whether a packet for a service may be meant for the target that had the address before."""
     key = gone & KEY
-    return gone != service.target and (not key or overlap(key, service.target & KEY))
-
-
-def _keep(claim: Claim, reservation: Reservation, now: float) -> None:
-    """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
-    used = reservation.used
-    if used is None:
-        reservation.used = [claim]
-        return
-    while used and used[0].deadline <= now and used[0].is_over:
-        del used[0]
-    if len(used) >= KEPT:
-        for other in used[: -KEPT // 2]:
-            if other.doubt is not None:
-                other.doubt.unclear = True  # nobody will look for its client any more
-        used[:] = [other for other in used[-KEPT // 2 :] if other.deadline > now]
-    used.append(claim)
+    return gone >> 24 != service.host.index and (not key or overlap(key, service.target & KEY))

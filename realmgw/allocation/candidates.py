@@ -47,11 +47,6 @@ POLL = 0.002  # seconds
 """How often candidates are looked at while somebody waits for an address."""
 BURST = 0.1  # seconds
 """What a reservation lets in during that time, it lets in at once if nobody came before."""
-KEEPS = 600.0  # seconds
-"""For so long after the last time that more than one client came for one claim, a group is taken to keep answers."""
-COMPANY = 0.03  # seconds
-"""Who comes so soon after somebody who used a claim was told the same answer with him: their resolver asked once for
-both, and need not keep answers."""
 PROBES = 16
 """So many lingering addresses are looked at for one that can be handed on."""
 
@@ -62,8 +57,10 @@ class Doubt:
 
     alone: bool
     """Nobody else was expected there: it is clear how long its client took."""
-    apart: bool
-    """No other group's client can have been meant."""
+    merit: float
+    """How sure it is, 0 to 1, that who is answered is its own group's client, and not another's there."""
+    fault: float
+    """How sure it is that its client is the one who stays away if nobody is answered, 0 to 1."""
     came: float | None = None
     """When the one came who was answered, in monotonic seconds; None as long as none was."""
     unclear: bool = False
@@ -83,7 +80,7 @@ class Candidate:
     due: float
     """When it is to be asked next whether he was answered."""
     beyond: bool
-    """All claims that were used had been answered for a while when he came: he came for one of them as well."""
+    """All claims that were used had been answered when he came: he came for one of them as well."""
 
 
 @attrs.define(eq=False)
@@ -161,7 +158,7 @@ class Candidates:
         """Somebody else comes for claims that were used: whoever used them need not have been their client."""
         for claim in reservation.used or ():
             if claim.doubt is None and claim.user is not None and claim.dead > now:
-                self.doubt(claim, Doubt(alone=False, apart=False, counted=True), now)
+                self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
                 self.note(reservation, *claim.user)
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
@@ -172,12 +169,25 @@ class Candidates:
                 doubt.unclear = True  # it may have been he, a moment before he was answered
         self.ask(reservation, now)
         candidates = crowd.candidates
-        beyond = next(_unanswered((reservation,)), None) is None and not _is_company(reservation, now)
+        beyond = next(_unanswered((reservation,)), None) is None
         candidates.append(Candidate(flow, now, now + FIRST_QUESTION, beyond))
 
-    def undoubted(self, lingering: Iterable[Address], now: float) -> Address | None:
-        """The first of some addresses, of `PROBES` at most, where no client of a used claim is still to come."""
-        return next((each for each in islice(lingering, PROBES) if not self.is_doubted(each, now)), None)
+    def undoubted(self, lingering: Iterable[Address], host: int, now: float, *, patient: bool) -> Address | None:
+        """The first of some addresses, of `PROBES` at most, where no client of a used claim is still to come.
+
+        Args:
+            lingering: The addresses.
+            host: The index of the host that it is for.
+            now: The present.
+            patient: That further clients may come who were told the same is a reason as well.
+        """
+        for each in islice(lingering, PROBES):
+            if (patient and each.kept > now) or self.is_doubted(each, now):
+                continue
+            former = each.expects_former(host, now)
+            if former is None or not (patient or former.habits.keeps_answers):
+                return each
+        return None
 
     def is_open(self, claim: Claim, now: float) -> bool:
         """Whether a used claim lets in further senders.
@@ -186,11 +196,11 @@ class Candidates:
         over in which others come who were told the same. Of a group that keeps answers, any number may be such.
         """
         doubt = claim.doubt
-        if doubt is None or claim.dead > now or claim.group.keeps_until > now:
-            return claim.deadline > now
+        if doubt is None or claim.dead > now or claim.group.habits.keeps_until > now:
+            return claim.open_until > now
         if doubt.came is None:
             self.ask(claim.reservation, now)
-        return doubt.came is None and claim.deadline > now
+        return doubt.came is None and claim.open_until > now
 
     def is_doubted(self, address: Address, now: float) -> bool:
         """Whether a client of a claim that was used at an address may still come."""
@@ -235,15 +245,19 @@ class Candidates:
             hoping[0][1].alone &= len(hoping) == 1
         elif hoping:
             hoping[0][1].unclear = True
-        elif answered and candidate.beyond and reservation.shares is None:
-            reservation.group.keeps_until = candidate.came + KEEPS
+        elif answered and candidate.beyond:
+            _learn(reservation, candidate)
         return answered is True
 
 
-def _is_company(reservation: Reservation, now: float) -> bool:
-    """Whether the last claim that was used there was used a moment ago."""
-    user = reservation.used[-1].user if reservation.used else None
-    return user is not None and now - user[1] <= COMPANY
+def _learn(reservation: Reservation, candidate: Candidate) -> None:
+    """One more came than was asked for: for the last answer before him of a group that can have kept it so long."""
+    for claim in reversed(reservation.used or ()):
+        age = candidate.came - claim.created
+        group = claim.group
+        if 0.0 <= age <= group.habits.renews + group.patience:
+            group.habits.came_again(candidate.flow[0], age, group.patience, candidate.came)
+            return
 
 
 def _unanswered(reservations: Iterable[Reservation]) -> Iterator[tuple[Claim, Doubt]]:

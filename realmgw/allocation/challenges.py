@@ -32,10 +32,8 @@ if TYPE_CHECKING:
 
 KNOWN = 300.0  # seconds
 """For so long after it has passed a challenge a group of good standing is due none, while the pool is not pressed."""
-JUST_PASSED = 1.0  # seconds
-"""For so long not even then: the next query may well be of the same client."""
-GOOD_STANDING = 0.4
-"""A little less than what a stranger begins with: some clients never come, and that is nobody's fault."""
+JUST_PASSED = 10.0  # seconds
+"""For so long not even then: who asks often is not sent round by TCP with one in each hundred of his queries."""
 PRESSED = 0.5
 """Load (waiting addresses / pool size, 0 to 1) from which on being known does not help."""
 
@@ -105,11 +103,13 @@ def _adaptive(group: Group | None, cookie: bool) -> Challenge:
 def is_known(group: Group | None, *, pressed: bool, now: float) -> bool:
     """Whether a group is due nothing in adaptive mode, because of what it has passed lately and of what it did since.
 
-    Anybody can write its address into his queries; but then nobody comes, and its standing is soon no longer good.
+    Anybody can write its address into his queries; but then nobody comes, and it is soon no longer taken at its word.
     """
-    if group is None or now - group.proven_at > (JUST_PASSED if pressed else KNOWN) or now < group.doubted_until:
-        return False
-    return group.reputation.value(now) >= GOOD_STANDING
+    return (
+        group is not None
+        and now - group.proven_at <= (JUST_PASSED if pressed else KNOWN)
+        and now >= group.word.doubted_until
+    )
 
 
 def is_stray(*, proof: Proof, same_group: bool) -> bool:

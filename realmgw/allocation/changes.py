@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import outcomes
+from realmgw.allocation.word import credit_most
 
 if TYPE_CHECKING:
     from realmgw.allocation.ledger import Ledger
@@ -19,7 +19,7 @@ def extend(ledger: Ledger, networks: Collection[Network]) -> None:
     pool = ledger.pool
     returning = [address for address in pool.within(networks) if address in pool.leaving]
     pool.extend(networks)
-    ledger.credit_most = outcomes.credit_most(pool.size)
+    ledger.credit_most = credit_most(pool.size)
     for address in returning:
         ledger.hold_less(address, None)
 
@@ -42,7 +42,7 @@ def retire(ledger: Ledger, address: Address, *, now: float) -> bool:
         else:
             ledger.remove(reservation, now)
     left = ledger.pool.leave(address)
-    ledger.credit_most = outcomes.credit_most(ledger.pool.size)
+    ledger.credit_most = credit_most(ledger.pool.size)
     return left
 
 
@@ -51,6 +51,8 @@ def _hide(ledger: Ledger, reservation: Reservation) -> None:
     target = reservation.service.target
     if ledger.last.get(target) is reservation.address:
         del ledger.last[target]
+    if ledger.home.get(reservation.service.host.index) is reservation.address:
+        del ledger.home[reservation.service.host.index]
     left = {group: one for group, one in ledger.expected.pop(target, {}).items() if one is not reservation}
     if left:
         ledger.expected[target] = left

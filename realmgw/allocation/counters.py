@@ -40,6 +40,10 @@ class Counters:
     """Packets admitted as the further sender of a used claim."""
     by_memory: int = 0
     """Packets admitted since their flow had just been."""
+    resumed: int = 0
+    """Packets admitted since their flow had been, before conntrack forgot it."""
+    idle_ended: int = 0
+    """Flows of UDP that were ended, since they were idle when their address had passed on to another host."""
     questions: int = 0
     """Put to conntrack: whether somebody who was let in was answered."""
     claimed: int = 0
@@ -48,6 +52,8 @@ class Counters:
     """Claims that nobody used."""
     excused: int = 0
     """Of those: while flows could not get through, so it counts against nobody."""
+    probes: int = 0
+    """Claims for a name above another one that was asked for a moment later: nobody is held responsible for them."""
     voided: int = 0
     """Claims that ended since their host or their address went away."""
     late: int = 0

@@ -9,6 +9,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from realmgw.allocation.group import Group
     from realmgw.allocation.state import Claim
 
 
@@ -39,6 +40,10 @@ class Deadlines:
         else:
             same.append(claim)
 
+    def riders(self, group: Group) -> tuple[Claim, ...]:
+        """A group's claims that stand, and end at another time than those of their service; O(all such claims)."""
+        return tuple(claim for _, _, claim in self._riders if claim.group is group and claim.pending)
+
     def add_rider(self, claim: Claim) -> None:
         """A claim was made that ends at another time."""
         heapq.heappush(self._riders, (claim.deadline, next(self._order), claim))
@@ -49,7 +54,11 @@ class Deadlines:
             while same and (same[0].deadline <= now or same[0].is_over):
                 yield same.popleft()
         while self._riders and (self._riders[0][0] <= now or self._riders[0][2].is_over):
-            yield heapq.heappop(self._riders)[2]
+            claim = heapq.heappop(self._riders)[2]
+            if claim.deadline > now and not claim.is_over:
+                self.add_rider(claim)  # it was given more time
+            else:
+                yield claim
 
     def first(self) -> float | None:
         """When the next one ends, in monotonic seconds; `over` was gone through just before."""

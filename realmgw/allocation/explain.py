@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation.arrivals import Arrivals, matching, missing
-from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation import courtesies, vacancies
+from realmgw.allocation.arrivals import Arrivals, matching
+from realmgw.allocation.ended import UNNOTED
+from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.load import Judgement, Kind
-from realmgw.allocation.state import Address, Reservation, State
+from realmgw.allocation.state import KEY, Address, Reservation, State
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     from realmgw.allocation.group import Group
     from realmgw.allocation.reputation import Party
     from realmgw.allocation.requestors import Requestor
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
+
+
+BESIDE = "where other services of its host stand"
 
 
 @attrs.frozen
@@ -72,7 +77,7 @@ class _Asking:
 
     def explain(self) -> Explanation:
         service, pool = self._service, self._allocator.pool
-        held, most = len(self._ledger.places.of(service.host)), service.host.max_claims
+        held, most = self._ledger.places.count(service.host), service.host.max_claims
         self._say(f"{service.name} leads to {service.host.name} (host {service.host.index})")
         for step in askers(self._group, self._client, self._now):
             self._say(step)
@@ -82,7 +87,7 @@ class _Asking:
         limited = self._limited()
         if limited is not None:
             return limited
-        self._say(f"clients of the host are expected at {held} places, of at most {most}")
+        self._say(f"clients of the host are expected at {held} addresses, of at most {most}")
         self._say(
             f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait"
         )
@@ -92,6 +97,9 @@ class _Asking:
         host = self._service.host
         if self._ledger.places.has_room(host):
             return None
+        beside = self._allocator.beside(self._service, self._group, self._now)
+        if beside is not None and self._ledger.places.are_at(host, beside):
+            return self._give(beside, BESIDE)
         if self._ledger.places.worse(host, self._group, self._group.reputation.value(self._now)) is None:
             return self._refuse(Reason.HOST_LIMIT)
         self._say("those of a worse standing would make room")
@@ -129,22 +137,29 @@ class _Asking:
         return self._give(joined.address, "where a client of the same host is expected already")
 
     def _sticky(self) -> Explanation | None:
+        told = self._allocator.told(self._service, self._group, self._now)
+        if told is not None:
+            return self._give(told.address, "where this group was told last that it is")
         last = self._ledger.last.get(self._service.target)
         if last is None:
             self._say("the service has no address that it had last")
             return None
-        reservation = last.reservations.get(self._service.target & KEY)
-        if last.state is State.FREE or (
-            reservation is not None
-            and not reservation.claims
-            and self._allocator.may_stay(last, self._group, self._now)
-        ):
+        if last.is_spoilt(self._service.host.index, self._now):
+            self._say(f"the address that it had last, {dotted(last.packed)}, is where clients of another host may come")
+            return None
+        if self._allocator.may_return(last, self._service, self._group, self._now):
             return self._give(last, "the address that it had last")
+        if self._is_restrained():
+            self._say("its standing is next to nothing, so that it keeps no address from others but now and then")
+            return None
         self._say(f"the address that it had last, {dotted(last.packed)}, is in use")
         return None
 
     def _new(self) -> Explanation:
         allocator, pool = self._allocator, self._allocator.pool
+        beside = allocator.beside(self._service, self._group, self._now)
+        if beside is not None:
+            return self._give(beside, BESIDE)
         key = self._service.target & KEY
         shared = pool.shareable(key)
         if shared is not None and allocator.may_stay(shared, self._group, self._now):
@@ -156,19 +171,31 @@ class _Asking:
         if allocator.waiting:
             self._say("others wait already")
             return self._exhausted()
-        refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if pool.available else None
+        asked = pool.available or self._is_restrained()
+        refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if asked else None
         if refusal is not None:
             return refusal
-        address = pool.next()
+        if courtesies.holds_its_share(self._ledger, self._group, self._now):
+            share = f"{self._ledger.kept} addresses stand for long for those who keep answers"
+            self._say(f"{share}, and others ask as well (keeper_share)")
+            return self._exhausted()
+        address = vacancies.vacant(self._ledger, self._service.host.index, self._now, patient=True)
         if address is not None:
             free = address.state is State.FREE
             return self._give(
                 address, "free for longest" if free else "lingering for longest: nobody is expected there"
             )
-        self._say("every address is waited at")
+        if pool.available:
+            self._say("at the addresses that linger, clients may still come for what was told before")
+        else:
+            self._say("every address is waited at")
         if any(address.hold <= self._now for address in pool.in_state(State.WAITING)):
             return Explanation((*self._steps, "given: an address that nobody comes to any more"))
         return self._exhausted()
+
+    def _is_restrained(self) -> bool:
+        policy = self._allocator.askers.load
+        return policy is not None and policy.restrains(self._group)
 
     def _judged(self, kind: Kind) -> Explanation | None:
         policy = self._allocator.askers.load
@@ -185,7 +212,7 @@ class _Asking:
         if policy is not None:
             judgement = policy.judge(Kind.SFQDN_REUSE, 0.0, self._group, self._client, self._now)
             if judgement.in_vain and not judgement.audited:
-                self._say(f"it may not wait: even an empty pool demands more than {judgement.offered:.2f} of the best")
+                self._say(f"it may not wait: {judgement.offered:.2f} of the best is next to nothing")
                 return self._refuse(Reason.POLICY)
             self._say("it may wait")
         return self._refuse(Reason.EXHAUSTED)
@@ -197,10 +224,21 @@ def askers(group: Group, client: Requestor | None, now: float) -> Iterator[str]:
     kind = "preset" if group.preset is not None else "proven" if group.passed else "unproven"
     yield f"resolver group {group.nodes[0]}{others}: {kind}{', with an agreement' if group.sla else ''}"
     yield f"its reputation: {reputation(group, now)}"
+    yield from habits(group, now)
     if client is not None:
         yield f"client {client.key}, who is believed: {reputation(client, now)}"
     elif group.sla:
         yield "no client is named"
+
+
+def habits(group: Group, now: float) -> Iterator[str]:
+    """What a resolver group does with answers, as far as that is known."""
+    if group.habits.keeps_until <= now:
+        return
+    if group.habits.keeps_answers:
+        yield f"it keeps answers: its clients come for up to {group.spell:.1f} s after one"
+    else:
+        yield "it asks once for all of its clients that ask meanwhile"
 
 
 def reputation(party: Party, now: float) -> str:
@@ -209,7 +247,7 @@ def reputation(party: Party, now: float) -> str:
     value = its.value(now)
     return (
         f"{value:.2f}, of {its.previous:.2f} for the last period and {its.current():.2f} for this one, which began with"
-        f" {its.initial:.2f} and has {its.ok} ok, {its.nok} nok, {its.neutral} neutral"
+        f" {its.initial:.2f} and has {its.ok:.4g} ok, {its.nok:.4g} nok, {its.neutral:.4g} neutral"
     )
 
 
@@ -239,16 +277,18 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     """
     ledger, arrivals = allocator.ledger, allocator.arrivals
     src, dst, protocol, _, dport = flow
+    gone_on = _gone_on(ledger, arrivals, flow, now)
+    if gone_on is not None:
+        return gone_on
     known = arrivals.known(flow, now=now)
     if known is not None:
-        host = known.service.host
-        return Explanation((f"this flow was admitted a moment ago: admitted to {host.name} again",), host=host.index)
+        return _again(known.service.host)
     address = ledger.pool.addresses.get(dst)
     if address is None:
         return Explanation((f"{dotted(dst)} is no address of the pool", "refused: NOT_OURS"), reason=Reason.NOT_OURS)
     steps = [f"{dotted(dst)} is {address.state.name}, with {len(address.reservations)} reservations"]
     reason = Reason.NO_RESERVATION
-    for key in (protocol << 16 | dport, dport, protocol << 16, 0):
+    for key in _order(arrivals, address, flow, now):
         reservation = address.reservations.get(key)
         if reservation is None:
             steps.append(f"protocol {key >> 16}, port {key & 0xFFFF}: nothing is reserved")
@@ -265,19 +305,52 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     return Explanation((*steps, f"refused: {reason.name}"), reason=reason)
 
 
+def _order(arrivals: Arrivals, address: Address, flow: Flow, now: float) -> tuple[int, ...]:
+    """The service keys that a packet may be meant for, in the order in which it is looked at them."""
+    _, _, protocol, _, dport = flow
+    keys = (protocol << 16 | dport, dport, protocol << 16, 0)
+    met = arrivals.meeting(address, flow, now)
+    first = keys[0] if met is None else met.service.target & KEY
+    return (first, *(key for key in keys if key != first))
+
+
+def _again(host: Host) -> Explanation:
+    return Explanation((f"this flow was admitted a moment ago: admitted to {host.name} again",), host=host.index)
+
+
+def _gone_on(ledger: Ledger, arrivals: Arrivals, flow: Flow, now: float) -> Explanation | None:
+    """What becomes of a flow that had ended; None if this is a new one."""
+    address = ledger.pool.addresses.get(flow[1])
+    ended = None if address is None or flow[2] in UNNOTED else ledger.datagrams.find(address, flow, now=now)
+    host = None if ended is None else ledger.ended.host_of(ended, now=now)
+    if address is None or ended is None or host is None:
+        return None
+    if ended.has_just_begun(now):
+        return _again(host) if arrivals.known(flow, now=now) is None else None
+    what = "was let in" if ended.lives else "ended"
+    told = f"this flow to {host.name} {what} {now - ended.at:.1f} s ago; if it comes here, conntrack has forgotten it"
+    reason = arrivals.is_in_the_way(ended, host, address, flow, now)
+    if reason is None:
+        return Explanation((told, f"admitted to {host.name} again: nobody else is expected there"), host=host.index)
+    if reason is Reason.PASSED_ON:
+        steps = told, f"{dotted(address.packed)} is another host's for such packets by now", f"refused: {reason.name}"
+        return Explanation(steps, reason=reason)
+    return None
+
+
 def _refuses(
     ledger: Ledger, arrivals: Arrivals, reservation: Reservation, src: bytes, now: float
 ) -> tuple[Reason | None, str]:
     """Why a reservation would not let somebody in (None: it would), and that in words."""
     claim = matching(reservation, src, now) if reservation.claims else None
-    if claim is not None:
+    if claim is not None and not claim.courtesy:
         return None, f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, would be used"
     admitted = reservation.sources.get(src)
     if admitted is not None and now - admitted[0] <= ledger.linger():
         return None, f"this sender was admitted {now - admitted[0]:.1f} s ago"
-    spare = arrivals.spare(reservation, src, now)
+    spare = claim or arrivals.spare(reservation, src, now)
     if spare is None:
-        if missing(reservation) is Reason.OTHER_NETWORK:
+        if reservation.claims:
             return Reason.OTHER_NETWORK, f"{len(reservation.claims)} claims are for other networks"
         return Reason.NO_CLAIM, "no claim is left"
     if arrivals.is_meant_for_former(spare, src, now):

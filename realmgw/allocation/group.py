@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.habits import Habits
 from realmgw.allocation.reputation import INITIAL, Party
+from realmgw.allocation.word import Word
 
 if TYPE_CHECKING:
     from realmgw.config.policy import ResolverGroup
@@ -28,12 +30,11 @@ GUARD_LEAST = 0.1  # seconds
 """No claim is dead sooner than this, however fast the clients are."""
 STANDING_INITIAL = INITIAL
 """The standing of a group of which nothing is known, within 0 and 1."""
-STANDING_LOWEST_BAND = 0.05
-"""Below this standing, in proportion to the best, a group is refused even by an empty pool; its claims get the least
-guard."""
+HOPELESS, HOPEFUL = 0.25, 0.35
+"""Below this standing, in proportion to the best, a group is next to nothing, until it is above that one: nobody waits
+for its clients longer than for those who come at once; and where the policy decides, it is given nothing that others
+need."""
 
-COMPANY = 10
-"""Those who were told one answer have come when so many times the group's median delay has passed since the first."""
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
 
@@ -102,8 +103,6 @@ class Group(Party):
     """Age, in seconds, at which a claim of this group is dead by experience."""
     patience: float = GUARD_UNKNOWN / 2
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
-    usual: float = 0.0
-    """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
     learns_at: float = 0.0
@@ -119,17 +118,15 @@ class Group(Party):
     heir: Group | None = None
     """The group that it was merged into, and has its reputation from then on."""
     hopeless: bool = False
-    """Whether its standing is below the lowest band, in proportion to the best."""
+    """Whether it is next to nothing, in proportion to the best."""
     passed: int = 0
     """The challenges that it has passed, as bits."""
     proven_at: float = -math.inf
     """When it last showed that it is where it says, in monotonic seconds; minus infinity: never."""
-    credit: int = 0
-    """Used claims of queries that did not show where they came from, against those unused; see `outcomes`."""
-    doubted_until: float = -math.inf
-    """Until then it is not taken at its word: too many came in its name for nothing."""
-    keeps_until: float = -math.inf
-    """Until then it is taken to keep answers, and several of its clients may come for one claim; monotonic seconds."""
+    word: Word = attrs.field(factory=Word)
+    """What its word is worth, where a query does not show where it comes from."""
+    habits: Habits = attrs.field(factory=Habits)
+    """What it does with answers."""
     trusted: int = 0
     """Queries that showed where they came from, where such are counted."""
     untrusted: int = 0
@@ -143,33 +140,33 @@ class Group(Party):
         return tuple(map(str, (*own, *self.others)))
 
     @property
-    def ok(self) -> int:
+    def ok(self) -> float:
         """Claims that were used, ever."""
         return self.reputation.ok + self.reputation.past[0]
 
     @property
-    def nok(self) -> int:
-        """Claims that nobody used, ever."""
+    def nok(self) -> float:
+        """Claims that nobody used, ever, each by what it cost others."""
         return self.reputation.nok + self.reputation.past[1]
 
     @property
-    def neutral(self) -> int:
+    def neutral(self) -> float:
         """Claims whose outcome could not be told apart from another group's, ever."""
         return self.reputation.neutral + self.reputation.past[2]
+
+    @property
+    def spell(self) -> float:
+        """For how long, in seconds, after an answer further clients may come for it, as far as is known."""
+        return self.habits.spell(self.patience)
 
     @property
     def inexperienced(self) -> bool:
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
         return self.delays is None or self.delays.total < EXPERIENCE
 
-    def company(self, most: float) -> float:
-        """For how long, in seconds, others come after the first of those who were told one answer.
-
-        Args:
-            most: No longer than this. Of a group of which little is known it is this; of one half of whose clients come
-                later after the answer, nothing: they would come too late all the same.
-        """
-        return most if not self.usual else min(most, COMPANY * self.usual) if self.usual <= most else 0.0
+    def is_bare(self, now: float) -> bool:
+        """Whether a query of the present is one that it is only taken at its word for; see `Claim.bare`."""
+        return self.passed > 0 and self.proven_at != now
 
     def arrived(self, delay: float) -> None:
         """Learn that a client came `delay` seconds after the answer."""
@@ -184,7 +181,6 @@ class Group(Party):
         self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total
         if delays.total >= GUARD_OBSERVATIONS:
             slowest = delays.quantile(0.999)
-            self.usual = delays.quantile(0.5)
             scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
             self.patience = slowest * (1 + scarce)
             self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))
@@ -198,7 +194,7 @@ class Group(Party):
 
     def compare(self, best: float) -> None:
         """Who is next to nothing in proportion to the best is not waited for: such claims get the least guard."""
-        hopeless = self.standing < STANDING_LOWEST_BAND * best
+        hopeless = self.standing < (HOPEFUL if self.hopeless else HOPELESS) * best
         if hopeless is not self.hopeless:
             self.hopeless = hopeless
             self.guard = GUARD_UNKNOWN
@@ -233,5 +229,8 @@ class Group(Party):
         self.untrusted += other.untrusted
         self.absorbed = (other, *self.absorbed)[:ABSORBED]
         other.heir, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
+        if other.habits.keeps_until > self.habits.keeps_until:
+            self.habits = other.habits
+        other.word, other.habits = self.word, self.habits
         self._refresh(self.delays or Delays())
         self.weigh(now)

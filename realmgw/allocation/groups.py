@@ -248,6 +248,6 @@ def _may_merge(one: Group, other: Group) -> bool:
     return len(one.others) + len(other.others) < MAX_NODES
 
 
-def _rank(group: Group) -> tuple[bool, int, str]:
+def _rank(group: Group) -> tuple[bool, float, str]:
     """Which of two groups takes the other in: a preset one, else the one of which more is known."""
     return group.preset is None, -group.reputation.weight, str(group.resolver)

@@ -12,15 +12,20 @@ from collections.abc import Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import changes, outcomes
+from realmgw.allocation import changes, courtesies, outcomes
 from realmgw.allocation.candidates import Answered, Candidates, Doubt
+from realmgw.allocation.costs import AMPLE, Costs
 from realmgw.allocation.counters import Counters
+from realmgw.allocation.datagrams import Datagrams, Entries
 from realmgw.allocation.deadlines import Deadlines
+from realmgw.allocation.ended import EndedFlows, HostAt
 from realmgw.allocation.group import Group
 from realmgw.allocation.places import Places
-from realmgw.allocation.pool import Pool
+from realmgw.allocation.pool import Pool, stands
 from realmgw.allocation.reclaim import DeadByExperience
-from realmgw.allocation.state import Address, Claim, Reservation, State
+from realmgw.allocation.state import KEY, Address, Claim, Reservation
+from realmgw.allocation.told import Told
+from realmgw.allocation.word import credit_most
 
 if TYPE_CHECKING:
     from realmgw.allocation.outage import Outage
@@ -28,8 +33,6 @@ if TYPE_CHECKING:
     from realmgw.config.settings import Allocation, Network
     from realmgw.subscribers.model import Service
 
-KEY = 0xFF_FFFF
-"""The part of `Service.target` that is the service key (protocol << 16 | port)."""
 LATE = 10.0  # seconds
 """For so long after a service left an address, a packet for it counts as one that came late."""
 MOST_CLAIMS = 64
@@ -38,8 +41,8 @@ LOOKED_AT = 64
 """Of more claims at an address it is not looked for the one that holds it longest."""
 PROBES = 16
 """So many of the oldest claims there are looked at for it."""
-SHORT = 1.0  # seconds
-"""For so long after an address was looked for in vain, it is followed which one dies next."""
+SENDERS = 1 << 17
+"""So many senders at most are remembered for long, of all reservations together."""
 ROOM = 0.75
 """Below this load an exhausted pool counts as recovered."""
 
@@ -52,10 +55,18 @@ class Ledger:
         networks: The pool's prefixes.
         outage: Whether flows get through.
         answered: Asks conntrack whether a flow is answered; None: nobody can be asked.
+        entries: Conntrack, to be asked about flows, and to end them; None: none are ended.
+        host_at: Tells whose a private address is; None: flows that have ended are not remembered.
     """
 
     def __init__(
-        self, settings: Allocation, networks: Iterable[Network], outage: Outage, answered: Answered | None = None
+        self,
+        settings: Allocation,
+        networks: Iterable[Network],
+        outage: Outage,
+        answered: Answered | None = None,
+        entries: Entries | None = None,
+        host_at: HostAt | None = None,
     ) -> None:
         self.settings = settings
         self._outage = outage
@@ -63,14 +74,27 @@ class Ledger:
         self.counters = Counters()
         self.dead = DeadByExperience()
         self.candidates = Candidates(answered, self.counters)
-        self.credit_most = outcomes.credit_most(self.pool.size)
+        self.ended = EndedFlows(settings, host_at)
+        self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
+        self.credit_most = credit_most(self.pool.size)
         self.expected: dict[int, dict[Group, Reservation]] = {}
         """By target, and by the groups that have claims pending for it: where the last of each group was made."""
         self.last: dict[int, Address] = {}
         """By target: the address that it had last, as long as nobody else had it since."""
+        self.home: dict[int, Address] = {}
+        """By host index: the address where a service of the host was placed last, as long as one stands there."""
         self.places = Places()
+        self.costs = Costs(self.places)
         self.deadlines = Deadlines()
-        self._short_until = -math.inf
+        self.told = Told()
+        self.remembered = 0
+        """How many senders all reservations together remember."""
+        self.kept = 0
+        """At how many places claims stand for long, since their groups keep answers."""
+        self.modest_until = -math.inf
+        """Until then, others than those who keep answers count as present, in monotonic seconds."""
+        self.short_until = -math.inf
+        """Until then it is followed which address dies next, since one was looked for in vain; monotonic seconds."""
         self.lingers: OrderedDict[Reservation, None] = OrderedDict()
         """The reservations without pending claims, those that linger longest first."""
 
@@ -84,41 +108,9 @@ class Ledger:
             address.former = None
         reservation = Reservation(address, service, group)
         self.pool.place(reservation, service.target & KEY)
-        self.last[service.target] = address
+        self.last[service.target] = self.home[service.host.index] = address
+        self.datagrams.passed(address)
         return reservation
-
-    def obtain(self, service: Service, group: Group, *, now: float) -> Reservation | None:
-        """A reservation for a service at the address to lend next; a claim must follow at once.
-
-        Returns:
-            At the address that is free longest, lingers longest, or is dead by experience; what was there is gone,
-            unless it was for this same service. None when somebody is expected at every address.
-        """
-        address = self.pool.next()
-        if address is not None and address.doubt > now and address.state is State.LINGERING:
-            address = self.candidates.undoubted(self.pool.lingering, now)
-        if address is None:
-            address = self._reclaim(now)
-        if address is None:
-            self._short_until = now + SHORT
-            return None
-        own = address.reservations.get(service.target & KEY)
-        if own is not None and own.service.target == service.target:
-            return own
-        for reservation in tuple(address.reservations.values()):
-            self.remove(reservation, now)
-        return self.settle(address, service, group)
-
-    def _reclaim(self, now: float) -> Address | None:
-        if not self.dead.watching:
-            self.dead.watch(self.pool.in_state(State.WAITING))
-        address = self.dead.take(now=now)
-        if address is not None:
-            self.counters.reclaimed += 1
-            for reservation in list(address.reservations.values()):
-                for claim in list(reservation.claims.values()):
-                    self._lapse(claim, now)
-        return address
 
     def remove(self, reservation: Reservation, now: float) -> None:
         """Take a reservation without claims from its address."""
@@ -126,10 +118,18 @@ class Ledger:
         self.pool.remove(reservation, target & KEY)
         del self.lingers[reservation]
         self.candidates.ask(reservation, now, at_once=True)
+        self.remembered -= len(reservation.sources)
         reservation.used = None  # each would keep the other alive until the collector came
-        address.gone_target, address.gone_until, address.gone = target, now + LATE, reservation
         if self.last.get(target) is address:
             del self.last[target]
+        index = reservation.service.host.index
+        if stands(address, index):
+            return  # the host is still there
+        until = max(now + LATE, reservation.expects_until)
+        address.note_former(reservation)
+        address.gone_target, address.gone_until, address.gone = target, until, reservation
+        if self.home.get(index) is address:
+            del self.home[index]
 
     # Claims
 
@@ -158,24 +158,39 @@ class Ledger:
         """
         self._bound(reservation, group, now)
         address, service = reservation.address, reservation.service
-        deadline = now + service.timeout
-        if rides and address.hold < deadline:
-            deadline = address.hold
+        until = now + service.timeout
+        deadline = min(until, address.hold) if rides else until
+        window = group.habits.window(group.patience, now) if group.habits.is_known else 0.0
+        is_long = window > courtesies.LONG
+        if is_long:
+            deadline = max(until, now + window)
         else:
-            rides = False
-        dead = now + group.guard
-        if dead > deadline:
-            dead = deadline
+            self.modest_until = now + courtesies.PRESENT
+        dead = min(deadline, now + max(group.guard, window))
         network = None if client is None else client.network
-        claim = Claim(reservation, group, question, now, deadline, dead, network, client=client)
-        claim.bare = group.passed > 0 and group.proven_at != now
+        claim = Claim(reservation, group, question, now, deadline, dead, network, client=client, is_long=is_long)
+        claim.bare = group.is_bare(now)
+        if reservation.expects_until <= now + group.spell:
+            reservation.latest = group, now
         self.counters.claimed += 1
-        self._stand(claim)
-        if rides:
-            self.deadlines.add_rider(claim)
-        else:
+        self.stand(claim)
+        if deadline == until:
             self.deadlines.add(claim, service.timeout)
+        else:
+            self.deadlines.add_rider(claim)
+        self._compare(claim, now)
         return address.packed
+
+    def _compare(self, claim: Claim, now: float) -> None:
+        """See what a claim says of the pool, and of its group, beside what that was told before."""
+        if self.pool.waiting >= AMPLE * self.pool.size:
+            self.costs.scarce_at = now
+        name, group = claim.reservation.service.name, claim.group
+        if self.told.note(name, claim, now) and group.habits.is_known:
+            courtesies.shorten(self, group, now)
+        probe = self.told.probe(claim, name, now)
+        if probe is not None:
+            courtesies.soften(self, probe, claim, now)
 
     def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
         """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""
@@ -185,23 +200,9 @@ class Ledger:
         oldest = (claim for claim in islice(claims.values(), PROBES) if claim.group is group)
         claim = next(oldest, None)
         if claim is not None:
-            self._lapse(claim, now)
+            self.lapse(claim, now)
 
-    def keep(self, used: Claim, *, until: float, now: float) -> None:
-        """Keep the address for others who were told the same as the client who has just come, if it is ours still.
-
-        Args:
-            used: His claim, which has ended.
-            until: For how long, in monotonic seconds.
-            now: The present.
-        """
-        if used.reservation.address.packed not in self.pool.addresses:
-            return
-        claim = Claim(used.reservation, used.group, used, now, until, until, used.network, courtesy=True)
-        self._stand(claim)
-        self.deadlines.add_rider(claim)
-
-    def _stand(self, claim: Claim) -> None:
+    def stand(self, claim: Claim) -> None:
         """Enter a claim everywhere but where it ends."""
         reservation = claim.reservation
         self._expect(reservation, claim.group)
@@ -209,7 +210,15 @@ class Ledger:
         if claim.network is not None:
             reservation.bound[claim.question] = claim
         self.counters.pending += 1
+        if claim.is_long:
+            self.count_long(reservation, 1)
         self._hold(reservation.address, claim.group, claim.dead)
+
+    def count_long(self, reservation: Reservation, change: int) -> None:
+        """So many more claims stand for long at a reservation."""
+        before = reservation.long > 0
+        reservation.long += change
+        self.kept += (reservation.long > 0) - before
 
     def _expect(self, reservation: Reservation, group: Group) -> None:
         target, claims, shares = reservation.service.target, reservation.claims, reservation.shares
@@ -234,26 +243,37 @@ class Ledger:
             self.pool.await_client(address)
             address.hold = address.standing = 0.0
         address.claims += 1
+        self.hold_longer(address, until)
+        if group.standing > address.standing:
+            address.standing = group.standing
+
+    def hold_longer(self, address: Address, until: float) -> None:
+        """Somebody is expected at an address until then at least."""
         if until > address.hold:
             address.hold = until
             if self.dead.watching:
                 self.dead.held(address)
-        if group.standing > address.standing:
-            address.standing = group.standing
 
     def use(self, claim: Claim, *, now: float) -> None:
         """End a claim whose client has come; its group learns from that, if it has not just learned.
 
+        One that keeps the address for others stays until it has nothing to spare any more.
+
         While the gateway is alarmed, it may have been a stranger: that is found out later.
         """
-        if self.candidates.alarmed_until > now:
-            alone, apart = len(claim.reservation.claims) == 1, outcomes.is_apart(claim)
-            self.candidates.doubt(claim, Doubt(alone, apart), now)
+        if claim.courtesy:
+            claim.spare -= 1
+            if claim.spare > 0:
+                return
+        elif self.candidates.alarmed_until > now:
+            alone = len(claim.reservation.claims) == 1
+            self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
         else:
             outcomes.used(claim, self.credit_most, now)
-        self._end(claim, now)
+        claim.reservation.address.came_at = now
+        self.end(claim, now)
 
-    def _lapse(self, claim: Claim, now: float) -> None:
+    def lapse(self, claim: Claim, now: float) -> None:
         """End a claim that nobody came for; one that has ended already is left alone."""
         if not claim.pending:
             return
@@ -261,14 +281,21 @@ class Ledger:
             self.counters.lapsed += 1
             excused = claim.created < self._outage.excused_until
             self.counters.excused += excused
-            (outcomes.voided if excused else outcomes.lapsed)(claim, now)
-        self._end(claim, now)
+            if excused:
+                outcomes.voided(claim, now)
+            elif (cost := self.costs.of(claim, now)) > 0.0:
+                outcomes.lapsed(claim, cost, now)
+        self.end(claim, now)
 
-    def _end(self, claim: Claim, now: float) -> None:
+    def end(self, claim: Claim, now: float) -> None:
         """Take a claim away; its reservation lingers when it was the last, and so its address."""
         reservation = claim.reservation
         address = reservation.address
         claim.pending = False
+        if claim.is_long:
+            self.count_long(reservation, -1)
+        if claim.courtesy:
+            courtesies.ended(claim)
         del reservation.claims[claim.question]
         if claim.network is not None:
             del reservation.bound[claim.question]
@@ -294,7 +321,7 @@ class Ledger:
         """End the claims at a reservation, as if their time was over: others of a better standing need the place."""
         self.counters.displaced += 1
         for claim in tuple(reservation.claims.values()):
-            self._lapse(claim, now)
+            self.lapse(claim, now)
 
     def hold_less(self, address: Address, latest: Claim | None) -> None:
         """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
@@ -321,7 +348,7 @@ class Ledger:
         if not claim.courtesy:
             self.counters.voided += 1
             outcomes.voided(claim, now)
-        self._end(claim, now)
+        self.end(claim, now)
 
     # Time
 
@@ -337,17 +364,17 @@ class Ledger:
         linger = self.linger()
         while (longest := next(iter(self.lingers), None)) is not None and _end_of(longest, linger) <= now:
             self.linger_no_more(longest, now)
-        if self.dead.watching and self.pool.load < ROOM and now >= self._short_until:
+        if self.dead.watching and self.pool.load < ROOM and now >= self.short_until:
             self.dead.rest()
 
     def _finish(self, claim: Claim, now: float) -> None:
         """The time of a claim is over: if it is pending nobody came, and if it is doubted it is to be judged."""
         if claim.pending:
-            self._lapse(claim, now)
+            self.lapse(claim, now)
         elif claim.doubt is not None and not claim.doubt.counted:
             self.candidates.ask(claim.reservation, now, at_once=True)
             claim.doubt.unclear |= claim.created < self._outage.excused_until
-            outcomes.judge(claim, claim.doubt, self.credit_most, now)
+            outcomes.judge(claim, claim.doubt, self.credit_most, float(self.costs.was_scarce(claim)), now)
             claim.doubt = None
 
     def linger_no_more(self, reservation: Reservation, now: float) -> None:
@@ -362,9 +389,12 @@ class Ledger:
                 self.last[target] = address
 
     def linger(self) -> float:
-        """How long, in seconds, an address belongs to its host after its last claim, at the present load."""
+        """How long, in seconds, an address belongs to its host after its last claim, at the present load.
+
+        The memory for senders who may come again is a load as well.
+        """
         full, loaded = self.settings.linger, self.settings.linger_loaded
-        crowding = (self.pool.load - 0.5) / 0.4
+        crowding = (max(self.pool.load, self.remembered / SENDERS) - 0.5) / 0.4
         return full if crowding <= 0 else loaded if crowding >= 1 else full - (full - loaded) * crowding
 
     def next_end(self, *, now: float) -> float | None:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.costs import AMPLE
+from realmgw.allocation.group import GUARD_LEAST
 from realmgw.allocation.reputation import PERIOD
 from realmgw.config.policy import Audit, Combination, LoadBand, Policy
 from realmgw.errors import Reason
@@ -24,11 +26,14 @@ from realmgw.errors import Reason
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
     from realmgw.allocation.group import Group
+    from realmgw.allocation.pool import Pool
     from realmgw.allocation.reputation import Party
     from realmgw.allocation.requestors import Requestor
 
 LEADERS = 8
 """So many of the best reputations known are followed."""
+TRIALS = 0.05
+"""This part of the pool's time is lent, while it is half full, to those who are restrained: to show clients."""
 
 
 class Kind(enum.IntEnum):
@@ -110,7 +115,7 @@ class Judgement:
     offered: float
     """What is offered at most, in proportion to the best."""
     in_vain: bool
-    """Whether that would not even do for the least of what an empty pool has."""
+    """Whether waiting is in vain: that would not even do for the least of what an empty pool has."""
     reason: Reason | None
     """Why it is refused."""
     audited: bool
@@ -139,6 +144,8 @@ class LoadPolicy:
         self._bands = tuple(_Band(number, band) for number, band in enumerate(policy.system_load))
         self._quick = tuple((band.low, band.high, band.demands, band.number) for band in self._bands)
         self._least = min((min(band.demands) for band in self._bands), default=0.0)
+        self._restrains = bool(self._bands) and not self._audit
+        self._tries_at = -math.inf
         self.permitted = [0] * len(self._bands)
         self.refused = [0] * len(Kind)
 
@@ -207,8 +214,21 @@ class LoadPolicy:
         """How many more claims may be made when so many stand; without a bound where that is only audited."""
         return math.inf if self._audit else self.most_claims - pending
 
+    def restrains(self, group: Group) -> bool:
+        """Whether a group is next to nothing, so that its claims may keep no address from others."""
+        return group.hopeless and self._restrains
+
+    def may_try(self, pool: Pool, now: float) -> bool:
+        """Whether a group that is restrained may have an address that others could have, to show that clients come."""
+        return pool.load < AMPLE or now >= self._tries_at
+
+    def tried(self, pool: Pool, now: float) -> None:
+        """One has had one."""
+        if pool.load >= AMPLE:
+            self._tries_at = now + GUARD_LEAST / (TRIALS * pool.size)
+
     def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
-        """Whether what is offered would not even do for the least of what an empty pool has: then waiting is in vain.
+        """Whether waiting is in vain, for who is restrained, or offers less than even an empty pool demands.
 
         Args:
             group: Who asks; its standing is what it is found to be.
@@ -216,7 +236,9 @@ class LoadPolicy:
             now: The present, in monotonic seconds.
         """
         self._look(group, now)
-        return max(self._offers(group, client, now)) < self._least and self._refuse(Reason.POLICY) is not None
+        offered = max(self._offers(group, client, now))
+        in_vain = offered < self._least or (client is None and self.restrains(group))
+        return in_vain and self._refuse(Reason.POLICY) is not None
 
     def judge(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Judgement:
         """What `refuses` would say, and why; nothing is changed."""
@@ -233,7 +255,8 @@ class LoadPolicy:
                     reason = None
                     break
         most = max(offers)
-        return Judgement(kind, mine, theirs, best, tuple(tried), most, most < self._least, reason, self._audit)
+        in_vain = most < self._least or (client is None and self.restrains(group))
+        return Judgement(kind, mine, theirs, best, tuple(tried), most, in_vain, reason, self._audit)
 
 
 class _Band:

@@ -2,7 +2,8 @@
 
 A claim that was used is good for the group that asked and, if a client was named and is believed,
 for that one too. A claim that nobody used is bad for the client, if one was named and is believed: then the group did
-its part. Else it is bad for the group.
+its part. Else it is bad for the group. How bad follows from what it has kept from others (`costs`); where that is
+nothing, it does not count at all.
 
 Where claims of several groups stand at one address, nobody can tell whose client came: such an outcome is neutral. But
 it can be told
@@ -15,26 +16,20 @@ it can be told
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from realmgw.allocation.reputation import INITIAL
 
 if TYPE_CHECKING:
     from realmgw.allocation.candidates import Doubt
-    from realmgw.allocation.group import Group
     from realmgw.allocation.state import Claim
 
-CREDIT_MOST = 20
-"""So many claims that were used at most speak for a group that is taken at its word, in a small pool."""
-CREDIT_SHARE = 4
-"""In a larger one, one for each so many addresses: where thousands of clients come a second, some dozens of them may
-stay away at once, and what is lost by believing that is a sixteenth of the pool."""
-PRICE = 4
-"""So many of them one speaks against that nobody used; with more than one in five it is not taken at its word."""
-DOUBT = 60.0  # seconds
-"""For so long, then."""
 LESSON = 0.001  # seconds
 """After an experienced group has learned from an arrival, it learns from none for so long."""
 SUSPECT = 0.3
-"""Below this standing somebody is known for clients that do not come; only what can be told brings him there."""
+"""With this standing and below somebody is known for clients that do not come, and with less than a stranger's the more
+so the nearer he is to it; only what can be told brings him there."""
 
 
 def learn(claim: Claim, now: float) -> None:
@@ -47,15 +42,15 @@ def learn(claim: Claim, now: float) -> None:
     group, claims = claim.group, claim.reservation.claims
     if len(claims) == 1:
         group.arrived(now - claim.created)
-    elif group.inexperienced:
-        group.arrived(now - next(reversed(claims.values())).created)
+    else:
+        youngest = now - next(reversed(claims.values())).created
+        oldest = next(iter(claims.values())).group
+        if group.inexperienced:
+            group.arrived(youngest)
+        if oldest is not group and oldest.inexperienced:
+            oldest.arrived(youngest)
     if not group.inexperienced:
         group.learns_at = now + LESSON
-
-
-def credit_most(size: int) -> int:
-    """How many used claims at most speak for a group, by the size of the pool in addresses."""
-    return max(CREDIT_MOST, size // CREDIT_SHARE)
 
 
 def used(claim: Claim, most: int, now: float) -> None:
@@ -68,38 +63,48 @@ def used(claim: Claim, most: int, now: float) -> None:
     """
     if now >= claim.group.learns_at:
         learn(claim, now)
-    apart = is_apart(claim)
-    _praise(claim, apart=apart, most=most, now=now)
-    if not apart:
+    if claim.reservation.shares is None:
+        _praise(claim, 1.0, most=most, now=now)
+        return
+    _praise(claim, merit(claim), most=most, now=now)
+    if claim.network is None:
         claim.reservation.doubtful = now
 
 
-def _praise(claim: Claim, *, apart: bool, most: int, now: float) -> None:
+def merit(claim: Claim) -> float:
+    """How sure it is that a client who came is this claim's, and not another group's who expects one there, 0 to 1."""
+    if is_apart(claim):
+        return 1.0
+    shares = claim.reservation.shares or {}
+    others = [group.standing for group in islice(shares, 9) if group is not claim.group]
+    return suspicion(max(others, default=INITIAL))
+
+
+def _praise(claim: Claim, sure: float, *, most: int, now: float) -> None:
     """Its client has come: whose merit that is."""
     group = claim.group
     reputation, client = group.reputation, claim.client
     if client is not None:
-        client.used(group, apart=apart, now=now)
+        client.used(group, sure, now=now)
         return
     if now >= reputation.until:
         reputation.advance(now)
-    if claim.bare and group.credit < most:
-        group.credit += 1
-    if apart:
-        reputation.ok += 1
-    else:
-        reputation.neutral += 1
+    if sure:
+        group.word.kept(most, claim.created, now, bare=claim.bare)
+    reputation.ok += sure
+    reputation.neutral += 1 - sure
     if now >= reputation.until:
         group.counted(now)
 
 
-def judge(claim: Claim, doubt: Doubt, most: int, now: float) -> None:
+def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> None:
     """Count what became of a claim that was used while the gateway was alarmed, now that its time is over.
 
     Args:
         claim: It.
         doubt: What was found out: answered is merit, unanswered is as if nobody had come, and in between is neutral.
         most: As for `used`.
+        cost: What it has cost others if nobody has come, 0 to 1.
         now: The present, in monotonic seconds.
     """
     group = claim.group
@@ -110,9 +115,10 @@ def judge(claim: Claim, doubt: Doubt, most: int, now: float) -> None:
     if doubt.came is None and doubt.unclear:
         voided(claim, now)
     elif doubt.came is None:
-        _blame(claim, told=doubt.apart, now=now)
+        if cost > 0.0:
+            _blame(claim, cost, doubt.fault, now)
     else:
-        _praise(claim, apart=doubt.apart, most=most, now=now)
+        _praise(claim, doubt.merit, most=most, now=now)
 
 
 def is_apart(claim: Claim) -> bool:
@@ -120,55 +126,53 @@ def is_apart(claim: Claim) -> bool:
     return claim.reservation.shares is None or claim.network is not None
 
 
-def is_told(claim: Claim) -> bool:
-    """Whether it can be told that it was this claim's client who did not come."""
-    reservation, group = claim.reservation, claim.group
-    if is_apart(claim) or reservation.doubtful < claim.created:
-        return True
-    return group.standing < SUSPECT and group.standing < reservation.address.standing
+def certainty(claim: Claim) -> float:
+    """How sure it is that it was this claim's client who did not come, 0 to 1."""
+    return 1.0 if claim.reservation.doubtful < claim.created else fault(claim)
 
 
-def lapsed(claim: Claim, now: float) -> None:
+def fault(claim: Claim) -> float:
+    """The same where somebody came, who may have been another group's."""
+    if is_apart(claim):
+        return 1.0
+    standing = claim.group.standing
+    return suspicion(standing) if standing < claim.reservation.address.standing else 0.0
+
+
+def suspicion(standing: float) -> float:
+    """How sure it is that somebody of this standing is one whose clients do not come, 0 to 1."""
+    return min(1.0, max(0.0, (INITIAL - standing) / (INITIAL - SUSPECT)))
+
+
+def lapsed(claim: Claim, cost: float, now: float) -> None:
     """Count that nobody used a claim, which is still there.
 
     Args:
         claim: It.
+        cost: What it has kept from others, more than 0, up to 1.
         now: The present, in monotonic seconds.
     """
-    _blame(claim, told=is_told(claim), now=now)
+    _blame(claim, cost, certainty(claim), now)
 
 
-def _blame(claim: Claim, *, told: bool, now: float) -> None:
+def _blame(claim: Claim, cost: float, sure: float, now: float) -> None:
     """Its client has not come: whose fault that is."""
     group = claim.group
     if claim.client is not None:
-        claim.client.lapsed(group, apart=told, now=now)
+        claim.client.lapsed(group, cost, sure, now=now)
         return
     reputation = group.reputation
     if now >= reputation.until:
         reputation.advance(now)
-    if claim.bare and now >= group.doubted_until:
-        _doubt(group, now)
-    elif told:
-        reputation.nok += 1
-    else:
-        reputation.neutral += 1
+    reputation.neutral += cost * (1 - sure)
+    if sure:
+        word, told = group.word, cost * sure
+        believed = claim.bare and now >= word.doubted_until and not word.is_idle_itself
+        word.broken(told, claim.created, now, bare=claim.bare)
+        if not believed:  # else anybody can have sent it, and that is no reason to think ill of the group
+            reputation.nok += told
     if now >= reputation.until:
         group.counted(now)
-
-
-def _doubt(group: Group, now: float) -> None:
-    """Nobody came for a query that anybody can have sent in a group's name.
-
-    That does not harm its good name, or whoever knows its address could. But after too many of them it is no longer
-    taken at its word.
-    """
-    group.credit -= PRICE
-    if group.credit < 0:
-        group.credit = 0
-        group.doubted_until = now + DOUBT
-        if group.heir is not None:
-            group.heir.doubted_until = now + DOUBT
 
 
 def voided(claim: Claim, now: float) -> None:

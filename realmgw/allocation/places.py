@@ -1,15 +1,16 @@
-"""Where the clients of each host are expected: each such place holds an address, or a share of one.
+"""Where the clients of each host are expected, and at how many addresses.
 
-That is what a host may have so many of. However many claims stand at a place, they cost nothing more.
+That is what a host may have so many of. However many claims and services of it stand at one, they cost nothing more.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from realmgw.allocation.group import Group
-    from realmgw.allocation.state import Reservation
+    from realmgw.allocation.state import Address, Reservation
     from realmgw.subscribers.model import Host
 
 MARGIN = 0.1
@@ -21,6 +22,8 @@ class Places:
 
     def __init__(self) -> None:
         self._held: dict[int, dict[Reservation, None]] = {}
+        self._at: dict[int, dict[Address, int]] = {}
+        self._missed: dict[int, float] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -31,19 +34,43 @@ class Places:
 
     def take(self, reservation: Reservation) -> None:
         """A reservation has its first pending claim."""
-        self._held.setdefault(reservation.service.host.index, {})[reservation] = None
+        index, address = reservation.service.host.index, reservation.address
+        self._held.setdefault(index, {})[reservation] = None
+        at = self._at.setdefault(index, {})
+        at[address] = at.get(address, 0) + 1
 
     def leave(self, reservation: Reservation) -> None:
         """A reservation has no pending claim any more."""
         index = reservation.service.host.index
-        held = self._held[index]
+        held, at, address = self._held[index], self._at[index], reservation.address
         del held[reservation]
+        if at[address] > 1:
+            at[address] -= 1
+            return
+        del at[address]
         if not held:
-            del self._held[index]
+            del self._held[index], self._at[index]
+            self._missed.pop(index, None)
+
+    def miss(self, host: Host, now: float) -> None:
+        """Somebody needs a place of a host that has no more of them."""
+        self._missed[host.index] = now
+
+    def missed_at(self, host: Host) -> float:
+        """When somebody did so last, in monotonic seconds, since anybody is expected there."""
+        return self._missed.get(host.index, -math.inf)
 
     def has_room(self, host: Host) -> bool:
-        """Whether a host's clients may be expected at one more place."""
-        return len(self._held.get(host.index, ())) < host.max_claims
+        """Whether a host's clients may be expected at one more address."""
+        return len(self._at.get(host.index, ())) < host.max_claims
+
+    def are_at(self, host: Host, address: Address) -> bool:
+        """Whether clients of a host are expected at an address."""
+        return address in self._at.get(host.index, ())
+
+    def count(self, host: Host) -> int:
+        """At how many addresses clients of a host are expected."""
+        return len(self._at.get(host.index, ()))
 
     def worse(self, host: Host, group: Group, standing: float) -> Reservation | None:
         """Where clients of a host are expected only for other groups of a worse standing; O(its limit).

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.state import TRANSITIONS, Address, Reservation, State, overlap
+from realmgw.allocation.state import KEY, TRANSITIONS, Address, Reservation, State, overlap
 from realmgw.errors import RealmGatewayError
 
 if TYPE_CHECKING:
@@ -161,6 +161,20 @@ def fits(address: Address, key: int) -> bool:
     if key & 0xFFFF and key >> 16:
         return not any(one in reservations for one in (key, key & 0xFFFF, key & ~0xFFFF, 0))
     return len(reservations) <= PARTIAL_PROBE and not any(overlap(key, other) for other in reservations)
+
+
+def may_stand(address: Address, target: int) -> bool:
+    """Whether a service can stand at an address beside others of its host: no other host's may overlap with it."""
+    key = target & KEY
+    others = (each.service.target for each in address.reservations.values())
+    if len(address.reservations) > PARTIAL_PROBE or key in address.reservations:
+        return False
+    return not any(other >> 24 != target >> 24 and overlap(key, other & KEY) for other in others)
+
+
+def stands(address: Address, index: int) -> bool:
+    """Whether any service of a host, by its index, stands at an address."""
+    return any(each.service.host.index == index for each in address.reservations.values())
 
 
 def _impossible(address: Address, state: State) -> RealmGatewayError:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of the texts."""
+DIGITS = 3
+"""Weights are kept with so many decimal places."""
 _MOST = 2**63
 
 
@@ -37,17 +39,19 @@ class ReputationRecord:
     """What its period began with, 0 to 1."""
     previous: float
     """The previous period's, 0 to 1."""
-    counts: tuple[int, int, int]
-    """`ok`, `nok`, `neutral` of its period."""
-    past: tuple[int, int, int]
+    counts: tuple[float, float, float]
+    """`ok`, `nok`, `neutral` of its period, each claim by its weight."""
+    past: tuple[float, float, float]
     """The same of all periods before."""
 
     @classmethod
     def of(cls, reputation: Reputation, now: float) -> ReputationRecord:
         """A reputation as it is now, in monotonic seconds."""
         reputation.advance(now)
-        counts = reputation.ok, reputation.nok, reputation.neutral
-        return cls(reputation.initial, reputation.previous, counts, reputation.past)
+        ok, nok, neutral = (round(count, DIGITS) for count in (reputation.ok, reputation.nok, reputation.neutral))
+        past_ok, past_nok, past_neutral = (round(count, DIGITS) for count in reputation.past)
+        past = past_ok, past_nok, past_neutral
+        return cls(reputation.initial, reputation.previous, (ok, nok, neutral), past)
 
     def restore(self, reputation: Reputation, written: float) -> None:
         """Make a reputation what it was when this was written, in monotonic seconds, maybe before the start."""
@@ -180,7 +184,7 @@ def _group(said: dict[str, Any]) -> GroupRecord:
 
 def _reputation(said: Any) -> ReputationRecord:
     said = _object(said)
-    counts, past = (_each(said[key], _count, (3,)) for key in ("counts", "past"))
+    counts, past = (_each(said[key], _weight, (3,)) for key in ("counts", "past"))
     return ReputationRecord(_number(said["initial"], 1.0), _number(said["previous"], 1.0), counts, past)
 
 
@@ -200,6 +204,10 @@ def _count(said: Any) -> int:
     if type(said) is not int or not 0 <= said < _MOST:
         raise MalformedError("not a count")
     return said
+
+
+def _weight(said: Any) -> float:
+    return said if type(said) is int and 0 <= said < _MOST else _number(said, float(_MOST))
 
 
 def _number(said: Any, most: float) -> float:

@@ -51,15 +51,15 @@ class Reputation:
     """What the present period began with, 0 to 1."""
     previous: float = attrs.field(default=attrs.Factory(lambda self: self.initial, takes_self=True))
     """The previous period's reputation, 0 to 1."""
-    ok: int = 0
+    ok: float = 0
     """Claims of this period that were used."""
-    nok: int = 0
-    """Claims of this period that nobody used."""
-    neutral: int = 0
-    """Claims of this period whose outcome says nothing."""
+    nok: float = 0
+    """Claims of this period that nobody used, each by what it cost others, 0 to 1."""
+    neutral: float = 0
+    """Claims of this period whose outcome says nothing, likewise."""
     until: float = -math.inf
     """From then on `Party.counted` must be told of outcomes; monotonic seconds."""
-    past: tuple[int, int, int] = (0, 0, 0)
+    past: tuple[float, float, float] = (0, 0, 0)
     """`ok`, `nok` and `neutral` of all periods before."""
     _period: int | None = None
 
@@ -120,7 +120,7 @@ class Reputation:
         self.until = -math.inf
 
     @property
-    def weight(self) -> int:
+    def weight(self) -> float:
         """How much is known: all outcomes ever counted, and those that stand for what is not known."""
         return UNKNOWN + self.ok + self.nok + self.neutral + sum(self.past)
 

@@ -53,35 +53,39 @@ class Requestor(Party):
     network: ClientNetwork | None
     """Where its packets come from; None if only an id was told."""
 
-    def used(self, group: Group, *, apart: bool, now: float) -> None:
+    def used(self, group: Group, sure: float, *, now: float) -> None:
         """A claim of it was used: good for it, and for the group that named it.
 
         Args:
             group: The group.
-            apart: Whether nobody else's client can have been meant.
+            sure: How sure it is that nobody else's client was meant, 0 to 1.
             now: The present, in monotonic seconds.
         """
         for party in (self, group):
             reputation = party.reputation
             if now >= reputation.until:
                 reputation.advance(now)
-            if apart:
-                reputation.ok += 1
-            else:
-                reputation.neutral += 1
+            reputation.ok += sure
+            reputation.neutral += 1 - sure
             if now >= reputation.until:
                 party.counted(now)
 
-    def lapsed(self, group: Group, *, apart: bool, now: float) -> None:
-        """Nobody used a claim of it: that is its own fault, and not that of the group that named it."""
-        for party in (self,) if apart else (self, group):
+    def lapsed(self, group: Group, cost: float, sure: float, *, now: float) -> None:
+        """Nobody used a claim of it: that is its own fault, and not that of the group that named it.
+
+        Args:
+            group: The group.
+            cost: What it has kept from others, 0 to 1.
+            sure: How sure it is that it was its packet that did not come, 0 to 1.
+            now: The present, in monotonic seconds.
+        """
+        for party in (self,) if sure == 1.0 else (self, group):
             reputation = party.reputation
             if now >= reputation.until:
                 reputation.advance(now)
-            if apart:
-                reputation.nok += 1
-            else:
-                reputation.neutral += 1
+            reputation.neutral += cost * (1 - sure)
+            if party is self:
+                reputation.nok += cost * sure
             if now >= reputation.until:
                 party.counted(now)
 

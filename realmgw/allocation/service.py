@@ -52,11 +52,13 @@ class AllocationService(Service):
         self._monotonic = monotonic
         self._due = 0.0
         self._call: IDelayedCall | None = None
+        self._look: IDelayedCall | None = None
 
     def counts(self) -> dict[str, object]:
         """What the allocator has counted since the start, and how many of those who ask are known."""
         allocator = self._allocator
         known = {"groups": len(allocator.groups), "clients": len(allocator.requestors)}
+        known |= {"ended_flows": len(allocator.ended)}
         load = allocator.askers.load
         return {**allocator.counters.counts(), **known, "policy": {} if load is None else load.counts()}
 
@@ -64,14 +66,16 @@ class AllocationService(Service):
         """Begin to end claims."""
         super().startService()
         self._allocator.wake = self._wake
+        self._allocator.datagrams.soon = self._look_soon
         self._arm(self._monotonic(), TICK)
 
     def stopService(self) -> None:
         """End no claims any more; queries that wait are told `Reason.STOPPING`."""
         super().stopService()
         self._allocator.wake = None
-        if self._call is not None and self._call.active():
-            self._call.cancel()
+        for call in (self._call, self._look):
+            if call is not None and call.active():
+                call.cancel()
         self._allocator.dismiss()
 
     def _arm(self, now: float, delay: float) -> None:
@@ -86,6 +90,15 @@ class AllocationService(Service):
         due = self._allocator.expire(now=now)
         if due is not None and self._allocator.waiting:
             self._wake(due)
+
+    def _look_soon(self) -> None:
+        """Have idle flows be looked for when what goes on now is done, and before whoever is answered now can come."""
+        if self.running and (self._look is None or not self._look.active()):
+            self._look = self._clock.callLater(0.0, self._look_once)
+
+    def _look_once(self) -> None:
+        if self._allocator.datagrams.look(now=self._monotonic()):
+            self._look_soon()
 
     def _wake(self, due: float) -> None:
         """Have `expire` called at a time when an address comes free that somebody waits for."""

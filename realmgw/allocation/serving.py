@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.ledger import KEY, Ledger
+from realmgw.allocation import vacancies
+from realmgw.allocation.ledger import Ledger
+from realmgw.allocation.state import KEY
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.askers import Askers
-    from realmgw.allocation.group import Group
     from realmgw.allocation.state import Reservation
     from realmgw.allocation.waiting import Waiter, WaitingQueue
-    from realmgw.subscribers.model import Service
 
 
 class Serving:
@@ -41,7 +41,7 @@ class Serving:
             elif not self._room():
                 self._refuse(queue.leave(service.target), Reason.CLAIM_LIMIT)
             else:
-                reservation = self._vacancy(service, first.group, now)
+                reservation = self._vacancy(first, now)
                 if reservation is None:
                     return
                 room = self._room()  # claims may just have been reclaimed
@@ -59,17 +59,22 @@ class Serving:
             self._ledger.counters.refused[reason] += 1
             waiter.deliver(reason)
 
-    def _vacancy(self, service: Service, group: Group, now: float) -> Reservation | None:
+    def _vacancy(self, first: Waiter, now: float) -> Reservation | None:
         """Where the host was last, if nobody is expected there, else what is to be had."""
+        service = first.service
         last = self._ledger.last.get(service.target)
-        if last is not None and not last.claims:
-            return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
-        return self._ledger.obtain(service, group, now=now)
+        if last is not None and not last.claims and not last.is_spoilt(service.host.index, now):
+            return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, first.group)
+        beside = vacancies.beside(self._ledger, service, now)
+        if beside is not None:
+            return self._ledger.settle(beside, service, first.group)
+        return vacancies.obtain(self._ledger, service, first.group, patient=first.has_time(now), now=now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
             self._ledger.claim(reservation, waiter.group, waiter.question, waiter.client, rides=False, now=now)
-            reservation.claims[waiter.question].waited = True
+            claim = reservation.claims[waiter.question]
+            claim.waited, claim.bare = True, waiter.bare
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

@@ -25,9 +25,18 @@ import attrs
 
 if TYPE_CHECKING:
     from realmgw.allocation.candidates import Crowd, Doubt, Flow
+    from realmgw.allocation.ended import Ended
     from realmgw.allocation.group import Group
     from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
+
+
+KEY = 0xFF_FFFF
+"""The part of `Service.target` that is the service key (protocol << 16 | port)."""
+UNLIMITED = 1 << 30
+"""How many further senders a used claim lets in that lets in everybody."""
+KEPT = 64
+"""How many used claims a reservation keeps for what they have to spare, the latest ones."""
 
 
 class State(enum.IntEnum):
@@ -79,10 +88,14 @@ class Claim:
     """Who is expected, where the asker told it and is believed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
+    to_spare: int = 0
+    """How many it let in when it began to keep the address."""
     waited: bool = False
     """Its query has waited, and a resolver may have kept other clients with that question waiting for the answer."""
     courtesy: bool = False
-    """It only keeps the address for those, who come on what the used one has to spare; its question is that one."""
+    """It keeps the address for those; what becomes of it is nobody's merit or fault."""
+    is_long: bool = False
+    """It stands for long, since its group keeps answers."""
     user: tuple[Flow, float] | None = None
     """The flow that used it, and when (monotonic seconds)."""
     doubt: Doubt | None = None
@@ -90,6 +103,11 @@ class Claim:
     bare: bool = False
     """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
     it."""
+
+    @property
+    def open_until(self) -> float:
+        """Once it was used: until when it may let in further senders, in monotonic seconds."""
+        return max(self.deadline, self.created + self.group.spell + self.group.patience)
 
     @property
     def is_over(self) -> bool:
@@ -125,6 +143,17 @@ class Reservation:
     """Those who came without a claim of their own, if any did."""
     since: float | None = None
     """When it began to linger; None while claims are pending."""
+    long: int = 0
+    """How many of its claims stand for long."""
+    courtesy: Claim | None = None
+    """The pending claim that keeps the address for further clients, if one does."""
+    latest: tuple[Group, float] | None = None
+    """Of those who were told of it, whose clients may come for longest, and when that was (monotonic seconds)."""
+
+    @property
+    def expects_until(self) -> float:
+        """Until when clients may come for what its groups were told, as far as is known of these now."""
+        return -math.inf if self.latest is None else self.latest[1] + self.latest[0].spell
 
 
 @attrs.define(eq=False)
@@ -143,8 +172,14 @@ class Address:
     """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
     doubt: float = 0.0
     """Until when a client of a claim that a stranger may have used is waited for."""
+    kept: float = 0.0
+    """Until when further clients of a used claim may come, if its group keeps answers, which is not known."""
+    before: tuple[Group, float, int] | None = None
+    """Of those who were told of hosts that had it before, whose clients may come for longest; when; which host."""
     standing: float = 0.0
     """The best standing of those who have made claims since it began to wait."""
+    came_at: float = -math.inf
+    """When a client came for a claim here last, in monotonic seconds."""
     former: int | None = None
     """While FREE: the target that had it last, and may find it again."""
     gone_target: int = 0
@@ -153,6 +188,31 @@ class Address:
     """Until when a packet for that service may be one that came late."""
     gone: Reservation | None = None
     """That reservation, for as long."""
+    flows: dict[Flow, Ended] | None = None
+    """Flows without a handshake that were let in here, the latest ones, in the order in which they were."""
+
+    def meeting(self, protocol: int, dport: int) -> Reservation | None:
+        """What a packet meets here, what is named most closely first; services of several hosts do not overlap."""
+        get = self.reservations.get
+        return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
+
+    def note_former(self, reservation: Reservation) -> None:
+        """A reservation leaves: clients may still come for it."""
+        latest, before = reservation.latest, self.before
+        if latest is not None and (before is None or reservation.expects_until >= before[1] + before[0].spell):
+            self.before = (*latest, reservation.service.host.index)
+
+    def expects_former(self, host: int, now: float) -> Group | None:
+        """Whose clients may still come for another host than this one (its index), which had it before."""
+        before = self.before
+        if before is None or before[2] == host:
+            return None
+        return before[0] if before[1] + before[0].spell > now else None
+
+    def is_spoilt(self, host: int, now: float) -> bool:
+        """Whether clients of those who keep answers will come for another host than this one (its index)."""
+        former = None if self.before is None else self.expects_former(host, now)
+        return former is not None and former.habits.keeps_answers
 
 
 def overlap(one: int, other: int) -> bool:
@@ -166,3 +226,20 @@ def overlap(one: int, other: int) -> bool:
     return (port == other_port or not port or not other_port) and (
         protocol == other_protocol or not protocol or not other_protocol
     )
+
+
+def keep_used(claim: Claim, now: float) -> None:
+    """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
+    reservation = claim.reservation
+    used = reservation.used
+    if used is None:
+        reservation.used = [claim]
+        return
+    while used and used[0].open_until <= now and used[0].is_over:
+        del used[0]
+    if len(used) >= KEPT:
+        for other in used[: -KEPT // 2]:
+            if other.doubt is not None:
+                other.doubt.unclear = True  # nobody will look for its client any more
+        used[:] = [other for other in used[-KEPT // 2 :] if other.open_until > now]
+    used.append(claim)

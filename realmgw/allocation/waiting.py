@@ -1,4 +1,8 @@
-"""Queries that wait for an address: first come, first served by host, and all who wait for one host ride along."""
+"""Queries that wait for an address: first come, first served by host, and all who wait for one host ride along.
+
+No group is in the way of others. However many hosts it asks for, few of them are in the line at once, and the rest wait
+behind these; and when the queue is full, who has more of it than his share makes room.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ from realmgw.subscribers.model import Service
 
 PREFERENCE = 8
 """Among so many hosts that wait longest, the one whose asker has the best standing is served first."""
+IN_LINE = 16
+"""So many hosts at most that one group asked for are in the line at once."""
+MARGIN = 0.1
+"""In a full queue, a standing counts as better when it is better by so much."""
 
 Deliver = Callable[[bytes | Reason], None]
 """Called once with a packed address, or with why there is none."""
@@ -39,10 +47,105 @@ class Waiter:
     """When it gives up."""
     client: Requestor | None = None
     """For whom, where that is known and believed."""
+    bare: bool = False
+    """See `Claim.bare`."""
+
+    def has_time(self, now: float) -> bool:
+        """Whether it has not yet waited for half of the time that it has."""
+        return now - self.since <= (self.deadline - self.since) / 2
+
+
+class _Line:
+    """The targets that wait, in their order, and those behind them. All of it O(1)."""
+
+    def __init__(self) -> None:
+        self.order: OrderedDict[int, Group] = OrderedDict()
+        """Those in the line, with whose one of `IN_LINE` each is."""
+        self._in_line: dict[Group, int] = {}
+        self._behind: dict[Group, dict[int, None]] = {}
+        self._whose: dict[int, Group] = {}
+
+    def join(self, target: int, group: Group) -> None:
+        """A group waits for a target, as others may already."""
+        if target in self.order:
+            return
+        if self._in_line.get(group, 0) < IN_LINE:
+            self._leave_behind(target)
+            self._enter(target, group)
+        elif target not in self._whose:
+            self._whose[target] = group
+            self._behind.setdefault(group, {})[target] = None
+
+    def leave(self, target: int) -> None:
+        """Nobody waits for a target any more; the next one of its group takes its place in the line, at the end."""
+        group = self.order.pop(target, None)
+        if group is None:
+            self._leave_behind(target)
+            return
+        self._in_line[group] -= 1
+        if not self._in_line[group]:
+            del self._in_line[group]
+        if group in self._behind:
+            following = next(iter(self._behind[group]))
+            self._leave_behind(following)
+            self._enter(following, group)
+
+    def _enter(self, target: int, group: Group) -> None:
+        self.order[target] = group
+        self._in_line[group] = self._in_line.get(group, 0) + 1
+
+    def _leave_behind(self, target: int) -> None:
+        group = self._whose.pop(target, None)
+        if group is not None:
+            del self._behind[group][target]
+            if not self._behind[group]:
+                del self._behind[group]
+
+
+class _Shares:
+    """What each group has of the queue. All of it O(1)."""
+
+    def __init__(self) -> None:
+        self.waiters: dict[Group, dict[Waiter, None]] = {}
+        self._by_count: dict[int, dict[Group, None]] = {}
+        self._most = 0
+
+    def add(self, waiter: Waiter) -> None:
+        """One more query waits."""
+        its = self.waiters.setdefault(waiter.group, {})
+        its[waiter] = None
+        self._count(waiter.group, len(its) - 1, len(its))
+
+    def remove(self, waiter: Waiter) -> None:
+        """It waits no more."""
+        its = self.waiters[waiter.group]
+        del its[waiter]
+        if not its:
+            del self.waiters[waiter.group]
+        self._count(waiter.group, len(its) + 1, len(its))
+
+    def _count(self, group: Group, before: int, count: int) -> None:
+        if before:
+            same = self._by_count[before]
+            del same[group]
+            if not same:
+                del self._by_count[before]
+        if count:
+            self._by_count.setdefault(count, {})[group] = None
+        if count > self._most or self._most not in self._by_count:
+            self._most = count
+
+    def too_many(self, group: Group) -> Waiter | None:
+        """The latest query of the group that has most, if that is more than its share where `group` has one more."""
+        most = next(iter(self._by_count[self._most]))
+        mine = len(self.waiters.get(group, ())) + 1
+        if most is group or self._most * group.standing <= mine * (most.standing + MARGIN):
+            return None
+        return next(reversed(self.waiters[most]))
 
 
 class WaitingQueue:
-    """The waiting queries by target (host and service), in the order in which the first of each target came.
+    """The waiting queries, by target (host and service) and by group.
 
     Args:
         limit: How many queries may wait.
@@ -50,28 +153,37 @@ class WaitingQueue:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._targets: OrderedDict[int, dict[Hashable, Waiter]] = OrderedDict()
+        self._targets: dict[int, dict[Hashable, Waiter]] = {}
+        self._line = _Line()
+        self._shares = _Shares()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._order = count()
         self.size = 0
         """How many queries wait; read only."""
 
-    def join(self, waiter: Waiter) -> bool:
+    def join(self, waiter: Waiter) -> Waiter | None:
         """Let a query wait; a retransmission takes the place of its twin and keeps the twin's times.
 
         Returns:
-            Whether it waits; False, and nothing is changed, when as many wait as may.
+            Who has to go for it, when as many wait as may: a query of the group that has most, or this one itself. He
+            waits no more.
         """
-        waiters = self._targets.get(waiter.service.target)
-        if waiters is not None and (twin := waiters.get(waiter.question)) is not None:
+        target = waiter.service.target
+        if (twin := self._targets.get(target, {}).get(waiter.question)) is not None:
             twin.deliver = waiter.deliver
-            return True
+            return None
+        displaced = None
         if self.size >= self._limit:
-            return False
-        self._targets.setdefault(waiter.service.target, {})[waiter.question] = waiter
+            displaced = self._shares.too_many(waiter.group) if self.size else None
+            if displaced is None:
+                return waiter
+            self._forget(displaced)
+        self._targets.setdefault(target, {})[waiter.question] = waiter
+        self._line.join(target, waiter.group)
+        self._shares.add(waiter)
         heapq.heappush(self._deadlines, (waiter.deadline, next(self._order), waiter))
         self.size += 1
-        return True
+        return displaced
 
     def first(self, *, now: float) -> Waiter | None:
         """The query whose host is served next.
@@ -79,15 +191,16 @@ class WaitingQueue:
         The one that waits longest, or one of a better standing among the first few hosts, unless the longest has used
         up half of its time: nobody is overtaken for ever.
         """
-        heads = [next(iter(waiters.values())) for waiters in islice(self._targets.values(), PREFERENCE)]
-        if not heads or now - heads[0].since > (heads[0].deadline - heads[0].since) / 2:
+        heads = [next(iter(self._targets[target].values())) for target in islice(self._line.order, PREFERENCE)]
+        if not heads or not heads[0].has_time(now):
             return heads[0] if heads else None
         return max(heads, key=lambda waiter: waiter.group.standing)
 
     def leave(self, target: int) -> list[Waiter]:
         """All queries that wait for a target; they wait no more."""
-        waiters = list(self._targets.pop(target).values())
-        self.size -= len(waiters)
+        waiters = list(self._targets[target].values())
+        for waiter in waiters:
+            self._forget(waiter)
         return waiters
 
     def regard(self, limit: int) -> None:
@@ -116,6 +229,7 @@ class WaitingQueue:
         """All queries; none waits any more."""
         waiters = [waiter for waiters in self._targets.values() for waiter in waiters.values()]
         self._targets.clear()
+        self._line, self._shares = _Line(), _Shares()
         self._deadlines.clear()
         self.size = 0
         return waiters
@@ -130,6 +244,8 @@ class WaitingQueue:
     def _forget(self, waiter: Waiter) -> None:
         waiters = self._targets[waiter.service.target]
         del waiters[waiter.question]
+        self._shares.remove(waiter)
         self.size -= 1
         if not waiters:
             del self._targets[waiter.service.target]
+            self._line.leave(waiter.service.target)

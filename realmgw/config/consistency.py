@@ -132,7 +132,7 @@ def _check_policy(problems: Problems) -> None:
             problems.add(node, f"{network} belongs to a group already, at {place(other)}: remove one of them")
     has_aliases = any(value for value, _ in _all(problems, Label.ALIAS_ZONE, bool))
     for challenges, node in _all(problems, Label.CHALLENGES, Challenges):
-        needing = [word for word in ("tcpcname", "cname", "adaptive") if getattr(challenges, word)]
+        needing = [word for word in ("tcpcname", "cname") if getattr(challenges, word)]
         if needing and not has_aliases:
             problems.add(
                 node,

@@ -23,11 +23,11 @@ class Cookies:
 
 @attrs.frozen
 class RateLimit:
-    """How many answers of one kind that give no address a network gets by UDP without a valid cookie."""
+    """How many answers that are much longer than their queries a network gets by UDP without a valid cookie."""
 
     per_second: int = 100
-    """Of each kind, to each network; 0: there is no limit."""
-    slip: int = 2
+    """To each network; 0: there is no limit."""
+    slip: int = 1
     """Every so many answers beyond the limit, one with TC is given instead of silence; 0: never, 1: always."""
     ipv4_prefix: int = 24
     """Length of the prefix that is one network, for IPv4; 8 to 32."""

@@ -114,7 +114,9 @@ def read(path: Path, limit: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | _LOOKING)
     with os.fdopen(descriptor, "rb") as file:
         _regular(os.fstat(descriptor))
-        content = file.read(limit + 1)
+        content: bytes | None = file.read(limit + 1)
+    if content is None:  # it looks like a file, and is written by the kernel when it likes to
+        raise OSError(errno.EAGAIN, "it is not a regular file: nothing can be read from it at present")
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit} octets")
     return content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,16 +13,15 @@ from realmgw.config import consistency, disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems, parse
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Interfaces, Pools, Settings
+from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.errors import ConfigurationError
 
 MAX_MAIN_FILE = 2**20  # octets
 """The longest main file, and the longest of every other that is laid over it."""
 
-Step = Callable[[], Any]
-"""Something that reads the file system, and takes no time beside that."""
+_Text = tuple[Path, bytes | None, Problems]
+"""A file, its text, and what is wrong with reading it."""
 T = TypeVar("T")
-Steps = Generator[Step, Any, T]
-"""Reads: yields what touches the file system, is sent its result, and returns what was read."""
 
 
 def load(path: Path) -> Settings:
@@ -34,18 +33,7 @@ def load(path: Path) -> Settings:
     Raises:
         ConfigurationError: They cannot be used; every problem is in it.
     """
-    return taken(loading(path))
-
-
-def taken(steps: Steps[T]) -> T:
-    """What comes of steps that are taken here, one after the other."""
-    result = None
-    try:
-        while True:
-            result = steps.send(result)()
-    except StopIteration as end:
-        value: T = end.value
-        return value
+    return finish(loading(path))
 
 
 def loading(path: Path) -> Steps[Settings]:
@@ -74,14 +62,14 @@ def load_partly(path: Path) -> Partly:
     Args:
         path: As in `load`.
     """
-    return taken(_loading_partly(path))
+    return finish(_loading_partly(path))
 
 
 def _loading_partly(path: Path) -> Steps[Partly]:
     problems = Problems(str(path))
-    said = yield partial(text, path, MAX_MAIN_FILE, problems)
+    said = yield from _read(path, partial(text, path, MAX_MAIN_FILE, problems), problems, None)
     root = None if said is None else parse(said, problems)
-    places = _places(path.parent, root)
+    places = _places(path, root)
     if isinstance(root, Mapping):
         root = layers.all_of(root, (yield from _fragments(places, problems)), problems)
     settings = None if root is None else GATEWAY(root, problems)
@@ -93,8 +81,23 @@ def _loading_partly(path: Path) -> Steps[Partly]:
         settings, left_out = _good_of(root)
     if settings is not None:
         settings = located(settings, path.parent)
-        settings = attrs.evolve(settings, subscribers=(yield partial(_subscribers, places, settings.subscribers)))
+        named = settings.subscribers
+        folders = yield from _read(path, partial(_subscribers, places, named), problems, named)
+        settings = attrs.evolve(settings, subscribers=folders)
     return Partly(settings, problems.lines(), left_out)
+
+
+def _read(main: Path, call: Callable[[], T], problems: Problems, otherwise: T) -> Steps[T]:
+    """What a call returns that reads files; something else where they do not answer, and a problem says so.
+
+    All that belongs to a main file is one place: what does not answer keeps all of it from being read.
+    """
+    try:
+        result: T = yield Blocking(str(main), call)
+    except OSError as error:
+        problems.add(None, f"can not be read: {error.strerror}")
+        return otherwise
+    return result
 
 
 def _good_of(root: Mapping) -> tuple[Settings | None, tuple[str, ...]]:
@@ -127,18 +130,22 @@ def refuse_unreadable(path: Path) -> None:
 class _Places:
     """Where drop-ins are looked for."""
 
+    main: Path
+    """The main file."""
     layers: list[Path]
     """Folders with folders of drop-ins."""
     policies: list[Path]
     """Further folders of policy files."""
 
 
-def _places(folder: Path, root: Node | None) -> _Places:
+def _places(main: Path, root: Node | None) -> _Places:
     """Taken from the main file alone: a drop-in can not say where drop-ins are."""
+    folder = main.parent
     default: tuple[Path, ...] = attrs.fields(Settings).drop_ins.default or ()
     if root is None:
-        return _Places([], [])
+        return _Places(main, [], [])
     return _Places(
+        main,
         [folder / layer for layer in layers.paths(root, "drop_ins", default)],
         [folder / layer for layer in layers.paths(root, "policies", ())],
     )
@@ -146,23 +153,27 @@ def _places(folder: Path, root: Node | None) -> _Places:
 
 def _fragments(places: _Places, problems: Problems) -> Steps[list[Node]]:
     """The drop-ins as parts of a main file, in the order in which they are laid over it."""
-    zones = yield from _documents([layer / layers.ZONES for layer in places.layers], problems)
+    main = places.main
+    zones = yield from _documents(main, [layer / layers.ZONES for layer in places.layers], problems)
     found: list[Node] = [layers.under("zones", root) for root in zones]
     folders = [*(layer / layers.POLICIES for layer in places.layers), *places.policies]
-    for root in (yield from _documents(folders, problems, policy_schema.UNREAD)):
+    for root in (yield from _documents(main, folders, problems, policy_schema.UNREAD)):
         policy = policy_schema.fragment(root, problems)
         if policy is not None:
             found.append(layers.under("policy", policy))
-    for root in (yield from _documents([layer / layers.FRAGMENTS for layer in places.layers], problems)):
+    for root in (yield from _documents(main, [layer / layers.FRAGMENTS for layer in places.layers], problems)):
         _refuse_places(root, problems)
         found.append(root)
     return found
 
 
-def _documents(folders: Iterable[Path], problems: Problems, unread: Collection[str] = ()) -> Steps[list[Node]]:
+def _documents(
+    main: Path, folders: Iterable[Path], problems: Problems, unread: Collection[str] = ()
+) -> Steps[list[Node]]:
     """What the files of some folders say, without the empty ones."""
     found = []
-    for path, content, own in (yield partial(_texts, folders, problems)):
+    none: list[_Text] = []
+    for path, content, own in (yield from _read(main, partial(_texts, folders, problems), problems, none)):
         root = None if content is None else parse(content, own, source=str(path), unread=unread)
         problems.include(own)
         if root is not None:
@@ -170,7 +181,7 @@ def _documents(folders: Iterable[Path], problems: Problems, unread: Collection[s
     return found
 
 
-def _texts(folders: Iterable[Path], problems: Problems) -> list[tuple[Path, bytes | None, Problems]]:
+def _texts(folders: Iterable[Path], problems: Problems) -> list[_Text]:
     """The files of some folders, each with its text and what is wrong with reading it."""
     own = ((path, Problems(str(path))) for path in layers.files(folders, problems))
     return [(path, text(path, MAX_MAIN_FILE, each), each) for path, each in own]

@@ -8,8 +8,9 @@ from pathlib import Path
 import attrs
 
 from realmgw.config.disk import read
-from realmgw.config.files import Steps, loading, taken
+from realmgw.config.files import loading
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.errors import ConfigurationError, MalformedError
 
 SECRET_LENGTH = 16  # octets
@@ -37,13 +38,19 @@ def load_all(path: Path) -> Written:
     Raises:
         ConfigurationError: Something cannot be used; every problem is in it.
     """
-    return taken(loading_all(path))
+    return finish(loading_all(path))
 
 
 def loading_all(path: Path) -> Steps[Written]:
     """`load_all` in steps."""
     settings = yield from loading(path)
-    return Written(settings, (yield partial(secrets, settings)))
+    file = settings.dns.cookies.secret_file
+    if file is None:
+        return Written(settings)
+    try:
+        return Written(settings, (yield Blocking(str(file), partial(secrets, settings))))
+    except OSError as error:
+        raise _unreadable(file, error) from None
 
 
 def secrets(settings: Settings) -> tuple[bytes, ...]:
@@ -58,12 +65,16 @@ def secrets(settings: Settings) -> tuple[bytes, ...]:
     try:
         found = parse_secrets(read(path, LONGEST).decode())
     except OSError as error:
-        raise ConfigurationError((f"dns.cookies.secret_file: {path} can not be read: {error.strerror}",)) from None
+        raise _unreadable(path, error) from None
     except (UnicodeDecodeError, MalformedError) as error:
         raise ConfigurationError((f"dns.cookies.secret_file: {path}: {error}",)) from None
     if not found:
         raise ConfigurationError((f"dns.cookies.secret_file: {path}: there is no secret in it",))
     return found
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError((f"dns.cookies.secret_file: {path} can not be read: {error.strerror}",))
 
 
 def parse_secrets(text: str) -> tuple[bytes, ...]:

@@ -144,7 +144,7 @@ class Policy:
     """How many claims may be pending for all hosts together; None: as many as there is room for."""
     system_load: tuple[LoadBand, ...] = REFERENCE_BANDS
     """What reputation is needed at which load; empty: none at any."""
-    challenges: Challenges = Challenges()
+    challenges: Challenges = Challenges(adaptive=True)
     """For the names of every zone that has none of its own."""
     groups: tuple[ResolverGroup, ...] = ()
     """Resolvers that are known from the beginning."""

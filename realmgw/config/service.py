@@ -1,97 +1,103 @@
-"""Reading what operators named, beside the reactor: a disk or a network file system may never answer."""
+"""Waiting for file systems beside the reactor: a disk or a network file system may never answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from threading import Thread
-from typing import Any, ParamSpec, TypeVar
+import errno
+import queue
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTimeError
+from typing import Any
 
-from twisted.internet.defer import Deferred, fail, inlineCallbacks
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
-from realmgw.config.files import Steps
-from realmgw.errors import PlatformError
+from realmgw.config.steps import Blocking
 
 DEADLINE = 10.0  # seconds
-"""How long it may take to read something."""
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+"""How long a file system may take over one file or folder."""
 
 
-class Reading:
-    """Reads one thing, again and again, each time in a thread and within a time.
+class Readers:
+    """Threads that wait for file systems, one for each place, so that nobody else has to.
 
-    Only what waits for the file system is done there: a thread that computes takes turns with the reactor, a few
-    milliseconds each, whenever that has asked the kernel for something. Packets would be late by a hundred of them.
+    Only what waits is done there: a thread that computes takes turns with the reactor, a few milliseconds each,
+    whenever that has asked the kernel for something. Packets would be late by a hundred of them.
 
-    A thread that waits for a file system that is gone can not be ended; so there is one of them at most.
-
-    Args:
-        what: It, for messages: `the main file`.
-        reactor: Where results are delivered, and what the time is measured by.
-        deadline: How long it may take, in seconds.
+    A place that did not answer in time is not asked again before it has. The threads do not hold up the process's end.
     """
 
-    def __init__(self, what: str, reactor: Any, deadline: float = DEADLINE) -> None:
-        self._what = what
-        self._reactor = reactor
+    def __init__(self, deadline: float = DEADLINE) -> None:
         self._deadline = deadline
-        self._under_way = False
+        self._queues: dict[str, queue.SimpleQueue[tuple[Blocking, Future[Any]]]] = {}
+        self._late: dict[str, Future[Any]] = {}
 
-    def call(self, read: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        """Read it.
+    def wait(self, blocking: Blocking) -> Any:
+        """Makes a call, and waits for it; for the start, and for commands.
 
-        Args:
-            read: Does that; it is called in a thread.
-            args: For it.
-            kwargs: For it.
+        Raises:
+            OSError: The call raised it, or it takes too long.
+        """
+        future = self._begin(blocking)
+        try:
+            return future.result(self._deadline)
+        except NotInTimeError:
+            if future.done():  # the call itself has raised it
+                raise
+            self._late[blocking.where] = future
+            raise self._lateness(blocking.where) from None
+
+    def call(self, blocking: Blocking, reactor: Any) -> Deferred[Any]:
+        """Makes a call; the reactor goes on meanwhile.
 
         Returns:
-            Fires with what it returns, or fails with what it raises; with PlatformError when it takes too long, or when
-            an earlier call has still not come back.
+            Fires with the result; fails with what `wait` raises.
         """
-        if self._under_way:
-            return fail(PlatformError(f"{self._what}: the file system has still not answered: nothing is read there"))
-        done: Deferred[_T] = Deferred()
-        timer = self._reactor.callLater(self._deadline, self._late, done)
-        self._under_way = True
-
-        def end(result: _T | Failure) -> None:
-            self._under_way = False
-            if timer.active():
-                timer.cancel()
-                done.callback(result)
-
-        def work() -> None:
-            result: _T | Failure
-            try:
-                result = read(*args, **kwargs)
-            except BaseException:  # noqa: BLE001 - whoever waits is told
-                result = Failure()  # type: ignore[no-untyped-call]  # Twisted does not say
-            self._reactor.callFromThread(end, result)
-
+        done: Deferred[Any] = Deferred()
         try:
-            Thread(target=work, name=f"realmgw reads {self._what}", daemon=True).start()
-        except RuntimeError as error:
-            end(Failure(PlatformError(f"{self._what} can not be read: {error}")))  # type: ignore[no-untyped-call]  # Twisted
+            future = self._begin(blocking)
+        except OSError as error:
+            done.errback(error)
+            return done
+
+        def give_up() -> None:
+            self._late[blocking.where] = future
+            done.errback(self._lateness(blocking.where))
+
+        timer = reactor.callLater(self._deadline, give_up)
+
+        def tell() -> None:
+            if not done.called:
+                timer.cancel()
+                error = future.exception()
+                done.callback(future.result()) if error is None else done.errback(error)
+
+        future.add_done_callback(lambda _future: reactor.callFromThread(tell))
         return done
 
-    @inlineCallbacks
-    def take(self, steps: Steps[_T]) -> Generator[Deferred[Any], Any, _T]:
-        """Read in steps: what touches the file system is done by `call`, the rest here.
-
-        Returns:
-            A Deferred that fires with what the steps return, or fails with what they raise, or as `call` does.
-        """
-        result = None
-        while True:
+    def _begin(self, blocking: Blocking) -> Future[Any]:
+        where, future = blocking.where, Future[Any]()
+        late = self._late.get(where)
+        if late is not None and not late.done():
+            raise self._lateness(where)
+        self._late.pop(where, None)
+        if where not in self._queues:
+            calls: queue.SimpleQueue[tuple[Blocking, Future[Any]]] = queue.SimpleQueue()
             try:
-                step = steps.send(result)
-            except StopIteration as end:
-                value: _T = end.value
-                return value
-            result = yield self.call(step)
+                threading.Thread(target=_work, args=(calls,), name="realmgw-files", daemon=True).start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, f"{where} can not be waited for: {error}") from None
+            self._queues[where] = calls
+        self._queues[where].put((blocking, future))
+        return future
 
-    def _late(self, done: Deferred[Any]) -> None:
-        done.errback(PlatformError(f"{self._what}: the file system does not answer within {self._deadline:g} s"))
+    def _lateness(self, where: str) -> OSError:
+        return OSError(errno.ETIMEDOUT, f"{where} has not answered for {self._deadline:g} s")
+
+
+def _work(calls: queue.SimpleQueue[tuple[Blocking, Future[Any]]]) -> None:
+    while True:
+        blocking, future = calls.get()
+        try:
+            future.set_result(blocking.call())
+        except BaseException as error:  # noqa: BLE001 - whoever waits is told
+            future.set_exception(error)

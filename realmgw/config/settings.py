@@ -221,13 +221,25 @@ class Allocation:
     lets in."""
     candidate_rate: int = 2000
     """How many senders without a claim of their own may come within a second to a service for which one was used."""
-    company: float = 0.03  # seconds
-    """For so long after the client of a query that has waited came, others who wait do not get its address: a resolver
-    asks once for all of its clients that ask meanwhile."""
-    linger: float = 10.0  # seconds
-    """How long an address still belongs to its host after the last claim was used, at a load below 0.5."""
+    company: float = 0.3  # seconds
+    """For so long at most after a client came, others do not get his address, where further clients may have been told
+    the same: a resolver asks once for all of its clients that ask meanwhile."""
+    keeper_share: float = 0.5
+    """So large a part of the pool at most stands for long for resolvers that keep answers, while others ask as well."""
+    linger: float = 600.0  # seconds
+    """How long an address still belongs to its host after the last claim was used, if nobody else needs it, at a load
+    below 0.5."""
     linger_loaded: float = 1.0  # seconds
     """The same at a load of 0.9 or more; in between it falls linearly."""
+    ended_flows: int = 65536
+    """How many flows of protocols without a handshake are remembered, after conntrack has forgotten them; 0: none."""
+    ended_time: float = 600.0  # seconds
+    """For how long."""
+    idle_exchange: float = 2.0  # seconds
+    """For so long nothing more has come of a single exchange of UDP before it is ended, where its address has passed on
+    to another host; 0: it is left alone."""
+    idle_flow: float = 45.0  # seconds
+    """The same of a flow of UDP that was more than that."""
     wait_udp: float = 0.9  # seconds
     """How long a query by UDP may wait for an address."""
     wait_tcp: float = 1.0  # seconds

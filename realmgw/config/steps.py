@@ -7,7 +7,8 @@ nobody, and sends the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
@@ -27,6 +28,25 @@ class Blocking:
 
 Steps = Generator[Blocking | None, Any, T]
 """Steps that end with a value."""
+PORTION = 512
+"""So many small things are done between two steps."""
+
+
+def portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
+    """All of them, some at a time."""
+    iterator = iter(values)
+    while portion := tuple(islice(iterator, PORTION)):
+        yield portion
+
+
+def emptying(*tables: dict[Any, Any]) -> Steps[None]:
+    """Forgets what is in them, a few all at once: to free a hundred thousand things takes longer than a step may."""
+    for table in tables:
+        while table:
+            for _ in range(min(PORTION, len(table))):
+                table.popitem()
+            if table:
+                yield None
 
 
 def now(blocking: Blocking) -> Any:

@@ -44,7 +44,7 @@ DRAIN = 2.5  # seconds
 DRAIN_STEP = 0.05  # seconds
 """How often it is looked whether all of them have come."""
 PATIENCE = 10.0  # seconds
-"""For so long it is waited until files that take something away say the same twice."""
+"""For so long after the first reading it is waited until files that take something away say the same twice."""
 TARGETS_AT_ONCE = 4096
 """So many services that lead nowhere any more are forgotten between two steps."""
 MANY = 5000
@@ -92,8 +92,8 @@ class Parts:
     """Told of settings that concern nobody else here."""
     keep: Callable[[Settings], Deferred[None]]
     """Keeps settings as the last good ones; what goes wrong is told by its failure."""
-    read: Callable[[Path], Deferred[config.Written]]
-    """Reads a main file, and what it names, beside the reactor; what is wrong with it is told by its failure."""
+    read: Callable[[Path], Steps[config.Written]]
+    """Reads a main file, and what it names; raises what is wrong with it."""
     tell: Callable[[tuple[str, ...]], object]
     """Told after each reload why what is written is not in force; empty when it is."""
     elsewhere: Callable[[Blocking], Deferred[Any]]
@@ -216,7 +216,7 @@ class Reloader:
 
     def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
         """What is written now; fails as `Running.written`, or when the main file can not be used."""
-        main = yield self._parts.read(self.running.path)
+        main = yield self.drive(sparing(self._parts.read(self.running.path)))
         written: Written = yield self.drive(sparing(self.running.written(main, **how)))
         return written
 
@@ -260,7 +260,8 @@ class Reloader:
         """Changes what may be changed at once; then, when files are at rest, what takes something away."""
         begin, waited = self._monotonic(), 0.0
         outcome, waiting = yield from self._pass(accepts_loss=asked.accepts_loss)
-        while waiting and self._monotonic() - begin < PATIENCE:
+        end = self._monotonic() + PATIENCE  # however long one reading takes, there is another one
+        while waiting and self._monotonic() < end:
             yield deferLater(self._clock, QUIET)
             waited += QUIET
             self._join(asked)
@@ -359,9 +360,10 @@ class Reloader:
 
     def _after(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, tuple[int, list[str]]]:
         """What does not hold up anybody: flows of hosts that are gone end, and the settings are kept."""
-        ended, problems = 0, list[str]()
+        ended, problems, gone = 0, list[str](), written.changes.addresses_gone
+        self._parts.allocator.ended.bar(gone, now=self._monotonic())
         try:
-            ended = yield self._parts.datapath.end_flows(written.changes.addresses_gone)
+            ended = yield self._parts.datapath.end_flows(gone)
         except RealmGatewayError as error:
             problems.append(str(error))
         try:

@@ -16,7 +16,11 @@ USUAL = {"config", "socket", "json"}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that tells what may have been meant."""
+    """A parser that tells what may have been meant, and does nothing that was not written."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        """As argparse's own, but an option is its whole name: a beginning of one may be meant for another."""
+        super().__init__(*args, **{**more, "allow_abbrev": False})
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """A word that is none of those that may stand there."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from realmgw.config.document import shortened
 from realmgw.errors import RealmGatewayError
 
 CONFIG_FIELD = "Realmgw-Config"
@@ -161,6 +162,6 @@ def number(text: str, name: str, last: int) -> int:
     Raises:
         CommandError: It is none, or more than `last`.
     """
-    if not (text.isascii() and text.isdigit() and int(text) <= last):
-        raise CommandError(ExitStatus.USAGE, f"{name}: {text!r} is no number from 0 to {last}")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(last)) and int(text) <= last):
+        raise CommandError(ExitStatus.USAGE, f"{name}: {shortened(repr(text))} is no number from 0 to {last}")
     return int(text)

@@ -17,8 +17,8 @@ import attrs
 
 from realmgw import config
 from realmgw.config import limits, port
-from realmgw.config.files import Steps
 from realmgw.config.settings import Address, Endpoint, Network, Settings
+from realmgw.config.steps import Steps
 from realmgw.control.port import Place, group_number, is_root, unwritable
 from realmgw.datapath import capabilities, client, links
 from realmgw.datapath.apply import Kernel

@@ -12,6 +12,7 @@ import attrs
 from realmgw import config
 from realmgw.config import addresses, disk, names
 from realmgw.config.disk import read
+from realmgw.config.service import Readers
 from realmgw.config.settings import Pools, Settings
 from realmgw.config.steps import finish
 from realmgw.config.surroundings import Repository
@@ -30,7 +31,6 @@ from realmgw.subscribers.migrate import migration, write
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.port import UnreachableError
 from realmgw.subscribers.register import Register
-from realmgw.subscribers.service import Readers
 
 
 @attrs.frozen

@@ -127,8 +127,8 @@ def brief(known: Known, now: float) -> dict[str, Value]:
     reputation = known.reputation
     value = round(reputation.value(now), 4)
     past_ok, past_nok, past_neutral = reputation.past
-    outcomes = {"ok": past_ok + reputation.ok, "nok": past_nok + reputation.nok,
-                "neutral": past_neutral + reputation.neutral}  # fmt: skip
+    ever = past_ok + reputation.ok, past_nok + reputation.nok, past_neutral + reputation.neutral
+    outcomes = {name: _weight(count) for name, count in zip(("ok", "nok", "neutral"), ever, strict=True)}
     if isinstance(known, Requestor):
         return {"name": str(known.key), "kind": "client", "reputation": value, **outcomes}
     kind = "preset" if known.preset is not None else "proven" if known.proven_at > -math.inf else "unproven"
@@ -147,6 +147,7 @@ def _group(group: Group, now: float) -> dict[str, Value]:
         "nodes": list(group.nodes),
         "trusted": group.trusted,
         "untrusted": group.untrusted,
+        "doubted_for": round(max(0.0, group.word.doubted_until - now), 3),
         "proven_ago": round(now - group.proven_at, 3) if group.proven_at > -math.inf else None,
         "guard": round(group.guard, 4),
         "patience": round(group.patience, 4),
@@ -160,10 +161,16 @@ def _period(reputation: Reputation) -> dict[str, Value]:
         "previous": round(reputation.previous, 4),
         "current": round(reputation.current(), 4),
         "initial": round(reputation.initial, 4),
-        "ok": reputation.ok,
-        "nok": reputation.nok,
-        "neutral": reputation.neutral,
+        "ok": _weight(reputation.ok),
+        "nok": _weight(reputation.nok),
+        "neutral": _weight(reputation.neutral),
     }
+
+
+def _weight(count: float) -> float:
+    """Claims by their weights, to be read; whole where they are."""
+    rounded = round(count, 2)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def _share(text: str) -> float:

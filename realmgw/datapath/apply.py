@@ -7,6 +7,7 @@ for `counts` and `queue_figures`, which any thread may call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -152,8 +153,8 @@ class Kernel:
             self.place(hosts)
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
-            changes = [*self.place_routes(netlink)]
-        unknown = self._own.remember(standing=self.stood)
+            changes = [place() for place in self.place_routes(netlink)]
+        unknown = self._own.remember(settings.interfaces, standing=self.stood)
         changes += [client.write_sysctl(key, value) for key, value in review.changes]
         return Applied(found, tuple(changes), (*doubts, *review.warnings, *unknown))
 
@@ -200,10 +201,10 @@ class Kernel:
             self._review(there.settings)
             self._run(attrs.evolve(there, closed=True))
             try:
-                tuple(self.place_routes(netlink))
+                tuple(place() for place in self.place_routes(netlink))
             except RealmGatewayError:
                 self._run(back)
-                tuple(self.place_routes(netlink))
+                tuple(place() for place in self.place_routes(netlink))
                 raise
         self.place_guard()
 
@@ -388,12 +389,8 @@ class Kernel:
     def _ruleset(self, settings: Settings) -> Ruleset:
         return Ruleset.of(settings, native_queue=self.queue_step.is_native, dnat=self.last_step.dnat)
 
-    def place_routes(self, netlink: IPRoute) -> Iterator[str]:
-        """Place the pool's routes; what was changed, one line each."""
+    def place_routes(self, netlink: IPRoute) -> Iterator[Callable[[], str]]:
+        """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""
         changes = links.route_changes(client.our_routes(), links.wanted_routes(self._settings.pools.circular))
-        for route in changes.add:
-            client.change_route(netlink, "add", route)
-            yield f"route added: {route.kind.name.lower()} {route.network}"
-        for route in changes.delete:
-            client.change_route(netlink, "del", route)
-            yield f"route deleted: {route.kind.name.lower()} {route.network}"
+        for verb, routes in (("add", changes.add), ("del", changes.delete)):
+            yield from (partial(client.change_route, netlink, verb, route) for route in routes)

@@ -173,7 +173,7 @@ def leaves_by(name: str) -> bool:
 
 
 def is_own(address: str) -> bool:
-    """Whether the kernel takes an IPv4 address for this machine's."""
+    """Whether the kernel takes an address for this machine's."""
     return _way(address).is_local
 
 
@@ -219,13 +219,16 @@ def our_routes() -> frozenset[Route]:
     return frozenset(found)
 
 
-def change_route(netlink: IPRoute, verb: str, route: Route) -> None:
+def change_route(netlink: IPRoute, verb: str, route: Route) -> str:
     """Add or delete a route of ours.
 
     Args:
         netlink: The routing socket.
         verb: `add` or `del`.
         route: The route.
+
+    Returns:
+        What was done, in words.
 
     Raises:
         PlatformError: The kernel refused, most likely since somebody else has a route for that prefix.
@@ -243,6 +246,7 @@ def change_route(netlink: IPRoute, verb: str, route: Route) -> None:
             f"the {route.kind.name.lower()} route for {route.network} was refused ({error.args[1]}): "
             f"is there another for that prefix (ip route show table all {route.network})?"
         ) from error
+    return f"route {'added' if verb == 'add' else 'deleted'}: {route.kind.name.lower()} {route.network}"
 
 
 def read_sysctl(key: str) -> int | None:

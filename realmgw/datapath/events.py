@@ -12,15 +12,15 @@ from collections.abc import Collection, Iterator
 
 import attrs
 
-from realmgw.datapath import netlink
+from realmgw.datapath import bpf, netlink
 from realmgw.datapath.contents import Table
 from realmgw.datapath.links import PROTOCOL
 from realmgw.datapath.netlink import Message
 
 NFTABLES_GROUP = 7
 """NFNLGRP_NFTABLES, of NETLINK_NETFILTER."""
-LINK_GROUPS = (1, 5, 7, 24)
-"""RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE and _IPV4_NETCONF (forwarding, rp_filter), of NETLINK_ROUTE."""
+LINK_GROUPS = (1, 5, 7, 9, 24)
+"""RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR and _IPV4_NETCONF (forwarding, rp_filter), of NETLINK_ROUTE."""
 
 MOST_PORTS = 200
 """So many ports a filter can tell apart."""
@@ -35,11 +35,7 @@ _GENERATION, _PROCESS, _PROGRAM = 1, 2, 3
 _ROUTES = (24, 25)
 _ROUTE = struct.Struct("=BBBBBB")  # family, length of destination and source, TOS, table, protocol
 _REPLACE = 0x100
-# linux/filter.h
-_INSTRUCTION = struct.Struct("=HBBI")
-_LOAD_WORD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _AT_PORT = 12
-_WHOLE, _NOTHING = 0xFFFF_FFFF, 0
 
 
 @attrs.frozen
@@ -125,13 +121,9 @@ def concerns_us(received: bytes) -> bool:
 def filter_out(ports: Collection[int]) -> bytes:
     """A filter for the socket (classic BPF): everything but what came from these ports, at most `MOST_PORTS`."""
     compared = [
-        (_IF_EQUAL, len(ports) - number, 0, _swapped(struct.pack("=I", port))) for number, port in enumerate(ports)
+        (bpf.IF_EQUAL, len(ports) - number, 0, _swapped(struct.pack("=I", port))) for number, port in enumerate(ports)
     ]
-    return _instructions((_LOAD_WORD, 0, 0, _AT_PORT), *compared, (_RETURN, 0, 0, _WHOLE), (_RETURN, 0, 0, _NOTHING))
-
-
-def _instructions(*instructions: tuple[int, int, int, int]) -> bytes:
-    return b"".join(_INSTRUCTION.pack(*each) for each in instructions)
+    return bpf.program((bpf.LOAD_WORD, 0, 0, _AT_PORT), *compared, bpf.WHOLE, bpf.NOTHING)
 
 
 def _swapped(value: bytes) -> int:

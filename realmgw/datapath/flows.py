@@ -21,7 +21,7 @@ from realmgw.errors import RealmGatewayError
 _KIND = struct.Struct("=4xH")  # of the first message
 _NEW, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
 _TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
-_STATUS, _PROTOCOL_INFO = 3, 4
+_STATUS, _PROTOCOL_INFO, _TIMEOUT = 3, 4, 7
 _TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
 _IP_SRC = {4: 1, 16: 3}
 _IP_DST = {4: 2, 16: 4}
@@ -48,6 +48,18 @@ class Flow:
     """Packed source addresses of both tuples."""
     identity: bytes
     """The entry's own number, as the kernel wrote it: another flow with that tuple is another entry."""
+
+
+@attrs.frozen
+class Entry:
+    """An entry of conntrack, as it was when it was asked for."""
+
+    flow: Flow
+    """What selects it."""
+    assured: bool
+    """Packets went in both directions for more than a moment."""
+    remaining: int
+    """When it will be forgotten, unless a packet comes, in seconds."""
 
 
 def listing(sequence: int, family: int) -> bytes:
@@ -104,6 +116,35 @@ def is_answered(received: bytes, sequence: int, protocol: int) -> bool | None:
     Raises:
         RealmGatewayError: The answer to this question is not there, or the kernel refused.
     """
+    body = _answer(received, sequence)
+    if body is None:
+        return False if protocol in (_TCP, _SCTP) else None
+    return _says_answered(dict(netlink.attributes(body[4:])), protocol)
+
+
+def entry(received: bytes, sequence: int) -> Entry | None:
+    """The entry that was asked for.
+
+    Args:
+        received: One or more whole netlink messages.
+        sequence: That of the question.
+
+    Returns:
+        None if there is no such flow.
+
+    Raises:
+        RealmGatewayError: The answer to this question is not there, or the kernel refused.
+    """
+    body = _answer(received, sequence)
+    if body is None:
+        return None
+    fields = dict(netlink.attributes(body[4:]))
+    status, remaining = (int.from_bytes(fields.get(field, b""), "big") for field in (_STATUS, _TIMEOUT))
+    return Entry(_flow(body), bool(status & _ASSURED), remaining)
+
+
+def _answer(received: bytes, sequence: int) -> bytes | None:
+    """What the answer to a question has behind its header; None if there is no such flow."""
     for each in netlink.messages(received):
         if each.sequence != sequence:
             continue
@@ -111,8 +152,8 @@ def is_answered(received: bytes, sequence: int, protocol: int) -> bool | None:
             error = netlink.error_of(each.body)
             if error != ENOENT:
                 raise RealmGatewayError(f"netlink: the kernel refused to look for a flow (error {error})")
-            return False if protocol in (_TCP, _SCTP) else None
-        return _says_answered(dict(netlink.attributes(each.body[4:])), protocol)
+            return None
+        return each.body
     raise RealmGatewayError("netlink: a question about a flow was not answered")
 
 

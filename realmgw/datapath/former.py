@@ -104,8 +104,11 @@ def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: b
             notes.append(f"{name} stays {value}, as it was before: the machine routes, and no rule of ours limits what")
     first = {key: value for key, value in changes.items() if key == sysctls.FORWARDING}
     last = {key: value for key, value in changes.items() if key not in first}
-    if former.get(sysctls.FORWARDING) in first.values():
-        last |= {key: value for key, value in former.items() if sysctls.FOLLOWING.fullmatch(key)}
+    following = {key: value for key, value in former.items() if sysctls.FOLLOWING.fullmatch(key)}
+    if not first:  # the machine goes on routing, but not what comes in by these
+        first = {key: value for key, value in following.items() if value == 0}
+    elif former.get(sysctls.FORWARDING) in first.values():
+        last |= following
     return Restoring(tuple(first.items()), tuple(last.items()), tuple(notes))
 
 

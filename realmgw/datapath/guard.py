@@ -16,6 +16,9 @@ from realmgw.datapath.nft import Nft
 from realmgw.datapath.ruleset import OWN_REFUSAL, Ruleset
 from realmgw.errors import RealmGatewayError
 
+RETRY = 30
+"""A guard that was refused is tried again every so many times that it is to be placed: with each look at the kernel."""
+
 
 def guard_table(table: str) -> str:
     """The guard's name.
@@ -74,6 +77,7 @@ class Guard:
         self._open = open_owner
         self._nft: Nft | None = None
         self._rules: str | None = None
+        self._calls = 0  # since it was refused
         self.refusal: RealmGatewayError | None = None
 
     @property
@@ -82,9 +86,15 @@ class Guard:
         return self._nft is not None
 
     def place(self, ruleset: Ruleset) -> None:
-        """Put it in place for this ruleset, if it is not so already; a kernel without owners is noted, no error."""
+        """Put it in place for this ruleset, if it is not so already; a kernel without owners is noted, no error.
+
+        Where it was refused, that may have been for what is over by then: it is tried again, now and then.
+        """
         rules = guard_rules(ruleset)
         if self._open is None or (self.stands and rules == self._rules):
+            return
+        self._calls = 0 if self.refusal is None else self._calls + 1
+        if self._calls % RETRY:
             return
         try:
             self._nft = self._nft or self._open()

@@ -87,8 +87,8 @@ class Rules(Protocol):
     def place_guard(self) -> None:
         """Place the guard."""
 
-    def place_routes(self, netlink: IPRoute) -> Iterator[str]:
-        """Place the pool's routes."""
+    def place_routes(self, netlink: IPRoute) -> Iterator[Callable[[], str]]:
+        """What places the pool's routes, one by one."""
 
     def review(self) -> Review:
         """What speaks against lending among the kernel's settings: raises `PlatformError`; else what to warn of."""
@@ -159,6 +159,8 @@ class Keeper:
             for kind in dict.fromkeys(each.thing.kind for each in these):
                 self._put_back(kind, these, errors)
             wrong += these
+        if not self._rules.guard_stands:
+            self._attempt(self._rules.place_guard, errors)
         concerned = {each.thing.kind for each in wrong}
         left = self._wrong([thing for thing in things if thing.kind in concerned])
         self._question(anew=noticed.links)
@@ -211,22 +213,22 @@ class Keeper:
     def _put_back(self, kind: Kind, wrong: Collection[Deviation], errors: list[str]) -> None:
         """Things of one kind, but for the table."""
         rules = self._rules
-        if kind is Kind.GUARD:
-            self._attempt(rules.place_guard, errors)
-        elif kind is Kind.QUEUE_STEP:
+        if kind is Kind.QUEUE_STEP:
             self._attempt(rules.queue_step.place, errors)
         elif kind is Kind.TRANSLATION:
             self._attempt(partial(rules.last_step.place, rules.settings), errors)
         elif kind is Kind.ROUTE:
-            self._attempt(self._place_routes, errors)
+            self._attempt(partial(self._place_routes, errors), errors)
         elif kind is Kind.SETTING:
             for thing in (each.thing for each in wrong if each.thing.kind is kind):
                 set_ = partial(client.write_sysctl, sysctls.path(thing.name), int(thing.wanted))
                 self._attempt(set_, errors)
 
-    def _place_routes(self) -> None:
+    def _place_routes(self, errors: list[str]) -> None:
+        """One that is refused, since somebody else has taken its place, keeps no other from being placed."""
         with client.route_socket() as netlink:
-            tuple(self._rules.place_routes(netlink))
+            for place in self._rules.place_routes(netlink):
+                self._attempt(place, errors)
 
     def _question(self, *, anew: bool) -> None:
         """Find out what speaks against lending, and what works but not well; addresses only if they may be others."""

@@ -7,7 +7,7 @@ still stand before them, the table goes last. A step that is refused ends the pu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 from pyroute2 import IPRoute
 
+from realmgw.config.settings import Interfaces
 from realmgw.datapath import client, former, ruleset, sysctls
 from realmgw.datapath.chains import Chains
 from realmgw.datapath.client import Run
@@ -93,10 +94,11 @@ class Own:
         """
         self._nft().run(self._tables().guard() + commands if ruleset.replaces(commands) else commands)
 
-    def remember(self, *, standing: bool) -> tuple[str, ...]:
+    def remember(self, interfaces: Interfaces, *, standing: bool) -> tuple[str, ...]:
         """Remember what kernel settings are, before they are changed.
 
         Args:
+            interfaces: The gateway's, which are to take part in forwarding.
             standing: Whether the table stood before this start.
 
         Returns:
@@ -105,6 +107,9 @@ class Own:
         present = _settings()
         if present.get(sysctls.FORWARDING) == 0:
             present |= client.following_sysctls()
+        else:
+            forwarding = ((key, client.read_sysctl(key)) for key in sysctls.forwarding(interfaces))
+            present |= {key: value for key, value in forwarding if value == 0}
         problem = self._former.remember(present, standing=standing)
         return () if problem is None else (problem,)
 
@@ -128,22 +133,19 @@ class Own:
     def _steps(self, found: Found, restoring: Restoring, netlink: IPRoute) -> Iterator[str]:
         if not found:
             yield NOTHING
-        yield from (client.write_sysctl(key, value) for key, value in restoring.first)
+        yield from _set(restoring.first)
         ended = end_flows_to(_networks(found.routes))
         if ended:
             yield f"{ended} flows ended"
         for route in found.routes:
-            client.change_route(netlink, "del", route)
-            yield f"route deleted: {route.kind.name.lower()} {route.network}"
+            yield client.change_route(netlink, "del", route)
         for each in found.chains:
             if self.chains.remove(each, self._table):
                 yield f"iptables chain {self._table} removed from {each}"
         if found.tables.main or found.tables.mark:
             self.run(ruleset.removal(self._table))
             yield f"nftables table inet {self._table} removed"
-        for key, value in restoring.last:
-            if client.read_sysctl(key) not in (None, value):
-                yield client.write_sysctl(key, value)
+        yield from _set(restoring.last)
         yield from restoring.notes
         self._former.forget()
 
@@ -157,6 +159,13 @@ class Own:
 def _settings() -> dict[str, int]:
     """The kernel settings that we change, as they are."""
     return {key: value for key in sysctls.REQUIRED if (value := client.read_sysctl(key)) is not None}
+
+
+def _set(values: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Set what is not so already, unless the kernel has it no more; what was done."""
+    for key, value in values:
+        if client.read_sysctl(key) not in (None, value):
+            yield client.write_sysctl(key, value)
 
 
 def _networks(routes: tuple[Route, ...]) -> list[IPv4Network]:

@@ -13,6 +13,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Protocol
 
 import attrs
@@ -46,7 +47,7 @@ _FOUGHT = (
 )
 _BUFFER = 1 << 20  # octets
 _READ_SIZE = 65536  # octets
-_NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
+_NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 
@@ -90,7 +91,7 @@ class KernelEars:
     def __init__(self, reactor: Any, free: tuple[str, ...] = ()) -> None:
         self._reactor = reactor
         self._free = free
-        self._sockets: list[_Ear] = []
+        self._sockets: list[Ear] = []
 
     def open(self, heard: Heard) -> None:
         """Begin to listen.
@@ -103,13 +104,17 @@ class KernelEars:
         """
         self._transactions = Transactions(self._free)
         try:
-            self._nftables = _socket(_NETLINK_NETFILTER, (events.NFTABLES_GROUP,))
-            links = _socket(_NETLINK_ROUTE, events.LINK_GROUPS)
+            self._nftables = open_groups(NETLINK_NETFILTER, (events.NFTABLES_GROUP,))
+            links = open_groups(_NETLINK_ROUTE, events.LINK_GROUPS)
         except OSError as error:
             raise PlatformError(f"the kernel does not tell of changes ({error.strerror})") from error
+
+        def lost() -> None:
+            heard(Noticed(lost=True))
+
         self._sockets = [
-            _Ear(self._nftables, self._of_nftables, heard, self._reactor),
-            _Ear(links, _of_links, heard, self._reactor),
+            Ear(self._nftables, partial(self._of_nftables, heard), lost, self._reactor),
+            Ear(links, partial(_of_links, heard), lost, self._reactor),
         ]
 
     def ignore(self, ports: frozenset[int]) -> None:
@@ -123,50 +128,71 @@ class KernelEars:
         for each in ears:
             each.close()
 
-    def _of_nftables(self, received: bytes) -> Noticed | None:
+    def _of_nftables(self, heard: Heard, received: bytes) -> None:
         committed = tuple(self._transactions.take(received))
-        return Noticed(committed, links=False) if committed else None
+        if committed:
+            heard(Noticed(committed, links=False))
 
 
-def _of_links(received: bytes) -> Noticed | None:
-    return Noticed(links=True) if events.concerns_us(received) else None
+def _of_links(heard: Heard, received: bytes) -> None:
+    if events.concerns_us(received):
+        heard(Noticed(links=True))
 
 
 @implementer(IReadDescriptor)
-class _Ear:
-    """A netlink socket in the reactor, which takes a bounded number of messages in a turn."""
+class Ear:
+    """A netlink socket in the reactor, which takes a bounded number of messages in a turn.
+
+    Args:
+        channel: The socket; it does not block.
+        take: Called with what each read gives.
+        lost: Called when messages were lost, or one can not be understood.
+        reactor: Where to be read.
+        size: How long what a read gives may be, in octets.
+    """
 
     def __init__(
-        self, channel: socket.socket, understand: Callable[[bytes], Noticed | None], heard: Heard, reactor: Any
+        self,
+        channel: socket.socket,
+        take: Callable[[bytes], object],
+        lost: Callable[[], object],
+        reactor: Any,
+        size: int = _READ_SIZE,
     ) -> None:
         self._channel = channel
-        self._understand = understand
-        self._heard = heard
+        self._take = take
+        self._lost = lost
         self._reactor = reactor
+        self._size = size
         self._log = Logger()
         reactor.addReader(self)
 
     def fileno(self) -> int:
+        """See `IFileDescriptor`."""
         return self._channel.fileno()
 
     def logPrefix(self) -> str:
+        """See `ILoggingContext`."""
         return "datapath"
 
     def doRead(self) -> None:
-        """Never raises: that would end all reading."""
-        for _ in range(PER_TURN):
+        """Take what there is. Never raises: that would end all reading."""
+        self.read(PER_TURN)
+
+    def read(self, limit: int) -> None:
+        """Take so many messages at most. Never raises."""
+        receive, size, take = self._channel.recv, self._size, self._take
+        for _ in range(limit):
             try:
-                noticed = self._understand(self._channel.recv(_READ_SIZE))
-            except BlockingIOError:
+                take(receive(size))
+            except BlockingIOError:  # noqa: PERF203 - one read fails, and the next may not
                 return
             except (OSError, RealmGatewayError) as error:
                 if isinstance(error, OSError) and error.errno != errno.ENOBUFS:
                     self._log.error("datapath: changes are not heard any more: {error}", error=error)
                     self.close()
                     return
-                noticed = Noticed(lost=True)
-            if noticed is not None:
-                self._heard(noticed)
+                self._lost()
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor saw an error without data, which is an overrun; or it ends."""
@@ -176,16 +202,30 @@ class _Ear:
                 self._reactor.addReader(self)
 
     def close(self) -> None:
+        """Leave the reactor, and give the socket back."""
         if self._channel.fileno() >= 0:
             self._reactor.removeReader(self)
             self._channel.close()
 
 
-def _socket(protocol: int, groups: tuple[int, ...]) -> socket.socket:
+def open_groups(protocol: int, groups: tuple[int, ...], program: bytes = b"", buffer: int = _BUFFER) -> socket.socket:
+    """A socket that hears what these groups are told, in this thread's network namespace.
+
+    Args:
+        protocol: Of netlink.
+        groups: Numbers of its groups.
+        program: A filter; empty: everything is delivered.
+        buffer: How much may wait to be read, in octets.
+
+    Raises:
+        OSError: The kernel does not let us.
+    """
     made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
     try:
-        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
         made.bind((0, 0))
+        if program:
+            _attach(made, program)
         for group in groups:
             made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
     except OSError:

@@ -6,7 +6,7 @@ The kernel chooses among a full table's million routes; none of the others is se
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_address
 
 import attrs
 
@@ -18,6 +18,7 @@ from realmgw.errors import RealmGatewayError
 _NEWROUTE, _GETROUTE = 24, 26
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, lengths, TOS, table, protocol, scope, type, flags
 _AF_INET = 2
+_FAMILY = {4: _AF_INET, 16: 10}
 _DESTINATION, _OUT = 1, 4
 _OURS = frozenset(kind.value for kind in Kind)
 
@@ -69,9 +70,10 @@ def parse(received: bytes, sequence: int, into: set[Route]) -> bool:
 
 
 def question(address: str, sequence: int) -> bytes:
-    """The message that asks where an IPv4 address leads."""
-    body = _ROUTE.pack(_AF_INET, 32, 0, 0, 0, 0, 0, 0, 0)
-    body += netlink.attribute(_DESTINATION, IPv4Address(address).packed)
+    """The message that asks where an address leads, of either family."""
+    packed = ip_address(address).packed
+    body = _ROUTE.pack(_FAMILY[len(packed)], len(packed) * 8, 0, 0, 0, 0, 0, 0, 0)
+    body += netlink.attribute(_DESTINATION, packed)
     return netlink.message(_GETROUTE, netlink.REQUEST, sequence, body)
 
 

@@ -40,8 +40,12 @@ the machine, and redirects are accepted where it does not."""
 
 def required(interfaces: Interfaces) -> dict[str, int]:
     """All that is needed while the gateway runs: `REQUIRED`, and that its interfaces take part in forwarding."""
-    names = dict.fromkeys((interfaces.wan, *interfaces.lan))
-    return {**REQUIRED, **{f"net/ipv4/conf/{name}/forwarding": 1 for name in names}}
+    return {**REQUIRED, **dict.fromkeys(forwarding(interfaces), 1)}
+
+
+def forwarding(interfaces: Interfaces) -> tuple[str, ...]:
+    """The keys by which the gateway's interfaces take part in forwarding."""
+    return tuple(f"net/ipv4/conf/{name}/forwarding" for name in dict.fromkeys((interfaces.wan, *interfaces.lan)))
 
 
 @attrs.frozen

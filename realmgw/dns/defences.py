@@ -11,28 +11,7 @@ from realmgw.config.policy import Audit
 from realmgw.dns.aliases import Aliases
 from realmgw.dns.cookies import Cookies
 from realmgw.dns.counts import Count
-from realmgw.dns.ratelimit import Kind, RateLimit, Verdict
-
-LIMITED = {
-    Count.REFUSED: Kind.REFUSED,
-    Count.NXDOMAIN: Kind.NXDOMAIN,
-    Count.NODATA: Kind.NODATA,
-    Count.RECORDS: Kind.RECORDS,
-    Count.ADDRESSES: Kind.ADDRESSES,
-    Count.FORMERR: Kind.ERROR,
-    Count.NOTIMP: Kind.ERROR,
-    Count.BADVERS: Kind.ERROR,
-    Count.NOTAUTH: Kind.ERROR,
-    Count.SERVFAIL: Kind.ERROR,
-    Count.SERVFAIL_UDP: Kind.ERROR,
-    Count.COOKIES: Kind.CHALLENGE,
-    Count.CHALLENGED_COOKIE: Kind.CHALLENGE,
-    Count.CHALLENGED_TC: Kind.CHALLENGE,
-    Count.TC_TO_WAIT: Kind.CHALLENGE,
-    Count.CHALLENGED_CNAME: Kind.CHALLENGE,
-    Count.ALIASES_FULL: Kind.CHALLENGE,
-}
-"""The answers that are limited, and which of them together. Those with a reserved address are not."""
+from realmgw.dns.ratelimit import RateLimit, Verdict
 
 
 @attrs.define(eq=False)
@@ -69,16 +48,15 @@ class Defences:
         self.limit.regard(settings.dns.rate_limit)
         self.audit = _audits(settings)
 
-    def verdict(self, kind: Kind, address: str, events: list[int], *, now: float) -> Verdict:
-        """What becomes of an answer by UDP to whom nothing has proven; counted.
+    def verdict(self, address: str, events: list[int], *, now: float) -> Verdict:
+        """What becomes of an answer by UDP that amplifies, to whom nothing has proven; counted.
 
         Args:
-            kind: What kind of answer.
             address: Where it goes, as text.
             events: Counters by `Count`.
             now: The present, in monotonic seconds.
         """
-        verdict = self.limit.judge(kind, address, now=now)
+        verdict = self.limit.judge(address, now=now)
         return _PASS if verdict is _PASS else self.enforced(verdict, events)
 
     def enforced(self, verdict: Verdict, events: list[int]) -> Verdict:

@@ -13,10 +13,8 @@ import attrs
 
 from realmgw.dns.answers import kind_of
 from realmgw.dns.counts import Count
-from realmgw.dns.defences import LIMITED
 from realmgw.dns.message import MAX_MESSAGE, Response, encode
 from realmgw.dns.names import ancestors
-from realmgw.dns.ratelimit import Kind
 from realmgw.dns.usual import A_IN
 from realmgw.dns.wire import IN, MIN_UDP_SIZE, Query, Type
 from realmgw.dns.zones import Authority, ZoneTable
@@ -47,8 +45,6 @@ class Found:
     """The records."""
     count: Count
     """What it counts as."""
-    kind: Kind
-    """What it is limited with."""
 
 
 def prepare(query: Query, response: Response, udp_size: int) -> Found | None:
@@ -59,7 +55,7 @@ def prepare(query: Query, response: Response, udp_size: int) -> Found | None:
     sections = len(response.answers), len(response.authority), len(response.additional)
     counts = tuple(_COUNTS.pack(1, *sections[:2], sections[2] + with_opt) for with_opt in (0, 1))
     count = kind_of(response)
-    return Found((counts[0], counts[1]), whole[_HEADER_LENGTH + len(query.question) :], count, LIMITED[count])
+    return Found((counts[0], counts[1]), whole[_HEADER_LENGTH + len(query.question) :], count)
 
 
 def _query(name: bytes, kind: bytes) -> Query:

@@ -19,7 +19,7 @@ from realmgw.dns.counts import Count, Counts
 from realmgw.dns.defences import Defences
 from realmgw.dns.names import MAX_LABEL, MAX_NAME, ancestors
 from realmgw.dns.prepared import LEFT, OPT_MOST, Found, Respond, StaticOctets, ZoneOctets
-from realmgw.dns.ratelimit import Kind, Verdict
+from realmgw.dns.ratelimit import Verdict, amplifies
 from realmgw.dns.usual import A_IN, OPT_BEGINS, Shape, cookie_opts, plain_opts
 from realmgw.dns.wire import MIN_UDP_SIZE, Type
 from realmgw.dns.zones import ZoneTable
@@ -35,7 +35,6 @@ _A, _AAAA, _ANY = (kind.to_bytes(2, "big") for kind in (Type.A, Type.AAAA, Type.
 _REST_MOST = 4 + len(_CNAME_RECORD) + 2 + OPT_MOST  # octets, of an answer with an alias, besides both names
 _NO_PROOF, _COOKIE, _TCP = Proof  # members of enums are slow to get at by name
 _PASS, _DROP = Verdict.PASS, Verdict.DROP
-_REFUSALS, _NXDOMAINS, _NODATAS, _CHALLENGES = Kind.REFUSED, Kind.NXDOMAIN, Kind.NODATA, Kind.CHALLENGE
 _RESERVED, _REFUSED, _NXDOMAIN, _NODATA = Count.RESERVED, Count.REFUSED, Count.NXDOMAIN, Count.NODATA
 _CHALLENGED_COOKIE, _CHALLENGED_TC = Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC
 _CHALLENGED_CNAME, _ALIASES_FULL = Count.CHALLENGED_CNAME, Count.ALIASES_FULL
@@ -176,12 +175,9 @@ class QuickAnswers:
     # What gives no address
 
     def _challenge(self, asked: _Usual, challenge: Challenge, now: float) -> bytes | None:
-        message, shape, end, _, address, opt, badcookie, proof = asked
+        message, shape, end, _, _, opt, badcookie, _ = asked
         if challenge is _CNAME:
             return self._send_to_alias(asked, now)
-        verdict = _PASS if proof else self._judge(_CHALLENGES, address[0], now=now)
-        if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
-            return other
         if challenge is _TC:
             self._events[_CHALLENGED_TC] += 1
             return message[:2] + shape.truncated + message[12 : end + 4] + opt
@@ -189,13 +185,12 @@ class QuickAnswers:
         return message[:2] + shape.badcookie + message[12 : end + 4] + badcookie
 
     def _send_to_alias(self, asked: _Usual, now: float) -> bytes | None:
-        message, shape, end, name, address, opt, _, proof = asked
+        message, shape, end, name, address, opt, _, _ = asked
         alias = self._aliases.give(name, address[0], now=now)
         rdata = b"" if alias is None else self._compressed(alias.name, name)
         if end + len(rdata) + _REST_MOST > MIN_UDP_SIZE:
             return None
-        verdict = _PASS if proof else self._judge(_CHALLENGES, address[0], now=now)
-        if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
+        if (other := self._limited(asked, len(_CNAME_RECORD) + 2 + len(rdata), now)) is not None:
             return other
         if not rdata:
             self._events[_ALIASES_FULL] += 1
@@ -219,7 +214,7 @@ class QuickAnswers:
             exists: There is such a name.
             now: The present, in monotonic seconds.
         """
-        message, shape, end, name, address, opt, _, proof = asked
+        message, shape, end, name, _, opt, _, _ = asked
         at = above = 0
         zones = self._zones
         zone = zones.get(name)
@@ -232,34 +227,32 @@ class QuickAnswers:
         if ending is None or len(name) > MAX_NAME:
             return None
         if zone is None:
-            kind, count, begin = _REFUSALS, _REFUSED, shape.refused
+            count, begin = _REFUSED, shape.refused
         elif exists or name in self._below:
-            kind, count, begin = _NODATAS, _NODATA, shape.nodata
+            count, begin = _NODATA, shape.nodata
         else:
-            kind, count, begin = _NXDOMAINS, _NXDOMAIN, shape.nxdomain
-        if not proof:
-            verdict = self._judge(kind, address[0], now=now)
-            if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
-                return other
+            count, begin = _NXDOMAIN, shape.nxdomain
+        if (other := self._limited(asked, len(ending), now)) is not None:
+            return other
         self._events[count] += 1
         return message[:2] + begin + message[12 : end + 4] + ending + opt
 
     def _say(self, asked: _Usual, found: Found, now: float) -> bytes:
         """What is the same for whoever asks."""
-        message, shape, end, _, address, opt, _, proof = asked
-        if not proof:
-            verdict = self._judge(found.kind, address[0], now=now)
-            if verdict is not _PASS and (other := self._exceeded(asked, verdict)) is not None:
-                return other
+        message, shape, end, _, _, opt, _, _ = asked
+        if (other := self._limited(asked, len(found.ending), now)) is not None:
+            return other
         self._events[found.count] += 1
         return message[:2] + shape.found + found.counts[shape.with_opt] + message[12 : end + 4] + found.ending + opt
 
-    def _exceeded(self, asked: _Usual, verdict: Verdict) -> bytes | None:
-        """What is said to whom too much is said already; None: what was to be said, since that is only counted."""
-        verdict = self._defences.enforced(verdict, self._events)
-        if verdict is _PASS:
+    def _limited(self, asked: _Usual, records: int, now: float) -> bytes | None:
+        """What is said in place of records of so many octets to whom too much is said already; None: the records."""
+        message, shape, end, _, address, opt, _, proof = asked
+        if proof or not amplifies(len(message), end + 4 + records + len(opt)):
             return None
-        message, shape, end, _, _, opt, _, _ = asked
+        verdict = self._judge(address[0], now=now)
+        if verdict is _PASS or (verdict := self._defences.enforced(verdict, self._events)) is _PASS:
+            return None
         return b"" if verdict is _DROP else message[:2] + shape.slipped + message[12 : end + 4] + opt
 
 

@@ -1,8 +1,16 @@
 """Response rate limiting: answers that reserve no address are no weapon against whose address stands in the query.
 
-Every network has a bucket of tokens for each kind of answer; it holds one second's worth. A bucket is one number: the
-time at which it will be full again. One that is full already need not be kept, so two generations of at least a second
-each are enough, and nothing has to be aged one by one.
+A weapon is what makes more of what is sent. An answer by UDP that is at most `FACTOR` times as long as its query,
+headers included, is given to whoever asks, however often: that there is no such type, or no such name, is what
+resolvers ask for all day. Of longer ones every network has a bucket of tokens; it holds one second's worth. What goes
+beyond is answered with TC, which is no longer than the query: who is there comes by TCP and loses nothing. So all that
+is sent to a network in whose name somebody asks is at most `FACTOR` times as much as he has sent, and so many long
+answers a second.
+
+There is no bucket for each name: whoever means harm would ask for many.
+
+A bucket is one number: the time at which it will be full again. One that is full already need not be kept, so two
+generations of at least a second each are enough, and nothing has to be aged one by one.
 """
 
 from __future__ import annotations
@@ -13,24 +21,14 @@ from ipaddress import IPv6Address, ip_address
 
 from realmgw.config import settings
 
+FACTOR = 3
+"""An answer so many times as long as its query hardly amplifies: as much QUIC allows itself (RFC 9000 section 8.1)."""
+HEADERS = 28
+"""Octets of IPv4 and UDP headers that each of them has besides."""
 DEPTH = 1.0  # seconds
 """What a full bucket holds: the tokens of so long a time."""
 MOST = 65536
-"""Networks and kinds of a generation; with more, those that were seen longest ago are forgotten sooner."""
-
-
-class Kind(enum.IntEnum):
-    """Answers that are counted together."""
-
-    REFUSED = 0
-    NXDOMAIN = 1
-    NODATA = 2
-    RECORDS = 3
-    """SOA, NS and the like."""
-    ERROR = 4
-    CHALLENGE = 5
-    ADDRESSES = 6
-    """Of name servers, zones and the service pool, which nobody is reserved for."""
+"""Networks of a generation; with more, those that were seen longest ago are forgotten sooner."""
 
 
 class Verdict(enum.IntEnum):
@@ -45,8 +43,11 @@ class Verdict(enum.IntEnum):
 
 
 _PASS = Verdict.PASS  # a member of an enum is slow to get at by name
-_POSITIVE = frozenset((Kind.RECORDS, Kind.ADDRESSES))
-"""What somebody wants to have: beyond the limit he is always told to come by TCP, which is no more than he has sent."""
+
+
+def amplifies(asked: int, said: int) -> bool:
+    """Whether an answer is more than `FACTOR` times as long as its query, on the wire; both in octets of DNS."""
+    return said + HEADERS > FACTOR * (asked + HEADERS)
 
 
 class RateLimit:
@@ -61,14 +62,14 @@ class RateLimit:
     """
 
     def __init__(self, rules: settings.RateLimit, *, now: float) -> None:
-        self._young: list[dict[Hashable, float]] = [{} for _ in Kind]
-        self._old: list[dict[Hashable, float]] = [{} for _ in Kind]
+        self._young: dict[Hashable, float] = {}
+        self._old: dict[Hashable, float] = {}
         self._turn_at = now + DEPTH
         self._beyond = 0
         self.regard(rules)
 
     def __len__(self) -> int:
-        return sum(map(len, self._young)) + sum(map(len, self._old))
+        return len(self._young) + len(self._old)
 
     def regard(self, rules: settings.RateLimit) -> None:
         """From now on, limit by these rules; what was counted for networks of another size is forgotten in a second."""
@@ -77,43 +78,40 @@ class RateLimit:
         self._interval = 1 / rules.per_second if self.active else 0.0
         self._highest = DEPTH + self._interval * 1e-6  # sums of fractions are not exact
 
-    def judge(self, kind: Kind, address: str, *, now: float) -> Verdict:
-        """Takes a token from a bucket.
+    def judge(self, address: str, *, now: float) -> Verdict:
+        """Takes a token from a bucket, for an answer that amplifies.
 
         Args:
-            kind: What kind of answer is about to be given.
-            address: Whom, as text.
+            address: To whom it is about to be given, as text.
             now: The present, in monotonic seconds.
         """
         if not self.active:
             return _PASS
         plain = self._rules.ipv4_prefix == 24 and ":" not in address
         network = address[: address.rindex(".")] if plain else self._network(address)
-        young = self._young[kind]
+        young = self._young
         full_at = young.get(network)
         if full_at is None:
             if now >= self._turn_at or len(young) >= MOST:
-                young = self._turn(kind, now)
-            full_at = self._old[kind].get(network, now)
+                young = self._turn(now)
+            full_at = self._old.get(network, now)
         if full_at < now:
             full_at = now
         full_at += self._interval
         if full_at - now > self._highest:
-            return self._exceeded(kind, address)
+            return self._exceeded(address)
         young[network] = full_at
         return _PASS
 
-    def _turn(self, kind: Kind, now: float) -> dict[Hashable, float]:
-        self._old, self._young = self._young, [{} for _ in Kind]
+    def _turn(self, now: float) -> dict[Hashable, float]:
+        self._old, self._young = self._young, {}
         self._turn_at = now + DEPTH
-        return self._young[kind]
+        return self._young
 
-    def _exceeded(self, kind: Kind, address: str) -> Verdict:
+    def _exceeded(self, address: str) -> Verdict:
         if any(_plain(address) in network for network in self._rules.exempt):
             return Verdict.PASS
         slip = self._rules.slip
-        if slip and kind in _POSITIVE:
-            return Verdict.SLIP
         self._beyond += 1
         return Verdict.DROP if not slip or self._beyond % slip else Verdict.SLIP
 

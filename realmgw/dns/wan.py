@@ -10,9 +10,9 @@ import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.challenges import Challenge, Proof
-from realmgw.allocation.ledger import KEY
 from realmgw.allocation.load import Kind
 from realmgw.allocation.requestors import ClientPrefix, Requestor
+from realmgw.allocation.state import KEY
 from realmgw.config import settings
 from realmgw.config.policy import Refusal
 from realmgw.config.values import Network
@@ -21,13 +21,13 @@ from realmgw.dns.aliases import Alias
 from realmgw.dns.answers import Answers, Asker, kind_of, no_address
 from realmgw.dns.challenger import Challenger
 from realmgw.dns.counts import Count
-from realmgw.dns.defences import LIMITED, Defences
+from realmgw.dns.defences import Defences
 from realmgw.dns.inside import Inside
 from realmgw.dns.lan import LanAnswers
 from realmgw.dns.message import ExtendedError, Record, Response
 from realmgw.dns.options import Options
 from realmgw.dns.quick import POOL_RECORD, QuickAnswers
-from realmgw.dns.ratelimit import Verdict
+from realmgw.dns.ratelimit import Verdict, amplifies
 from realmgw.dns.usual import A_IN, A_IN_OPT, SHAPES, plain_opts
 from realmgw.dns.wire import COOKIE, Query, Rcode, Type
 from realmgw.dns.zones import ZoneTable
@@ -145,16 +145,19 @@ class WanAnswers(Answers):
         """See `Answers.say`; what reserves no address is subject to the rate limit, and cookies go back."""
         count = kind_of(response) if count is None else count
         said = self._said(query, asker)
-        kind = LIMITED.get(count)
-        if kind is not None and not self._proof(said, asker, now):
-            verdict = self._defences.verdict(kind, asker.address[0], self._events, now=now)
-            if verdict is Verdict.DROP:
-                return b""
-            if verdict is Verdict.SLIP:
-                response, count = Response(truncated=True), Count.RATE_SLIPPED
-                self._events[count] -= 1  # it is counted there, too
         response = attrs.evolve(response, options=self._replies(said, asker, count, now))
-        return super().say(query, response, asker, now=now, count=count)
+        answer = super().say(query, response, asker, now=now, count=count)
+        if count is Count.RESERVED or self._proof(said, asker, now) or not amplifies(query.length, len(answer)):
+            return answer
+        verdict = self._defences.verdict(asker.address[0], self._events, now=now)
+        if verdict is Verdict.PASS:
+            return answer
+        self._events[count] -= 1
+        if verdict is Verdict.DROP:
+            return b""
+        self._events[Count.RATE_SLIPPED] -= 1  # it is counted below, too
+        slipped = Response(truncated=True, options=response.options)
+        return super().say(query, slipped, asker, now=now, count=Count.RATE_SLIPPED)
 
     def _replies(self, said: Options, asker: Asker, count: Count, now: float) -> tuple[tuple[int, bytes], ...]:
         """The options of an answer: the cookie, and for how large a network it is (RFC 7871 section 7.2.1)."""

@@ -124,6 +124,8 @@ class Query:
     """What the OPT record says, if there is one."""
     tsig: Tsig | None = None
     """What the TSIG record says, if there is one."""
+    length: int = 0
+    """The whole of it, in octets."""
 
     @property
     def opcode(self) -> int:
@@ -164,7 +166,7 @@ def decode(message: bytes) -> Query:
         raise BadQueryError("a response")
     reading = _Reading(message, counts)
     problem = reading.problem()
-    query = Query(message[:2], flags, *reading.question, reading.edns, reading.tsig)
+    query = Query(message[:2], flags, *reading.question, reading.edns, reading.tsig, len(message))
     if problem and query.opcode == Opcode.QUERY:
         raise BadQueryError(problem, query)
     return query

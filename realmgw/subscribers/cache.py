@@ -7,6 +7,7 @@ end, or was changed by somebody else, does not count, and nothing after it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -84,28 +85,42 @@ class Cache:
         """Makes a new file of one block, and puts it in the place of the old one in one step.
 
         Raises:
-            OSError: That is not possible; the old file is as it was.
+            OSError: That is not possible; the old file is as it was, and nothing is left of the new one.
         """
         new = self.path.with_name(self.path.name + ".new")
         new.unlink(missing_ok=True)
         new.touch(mode=0o600)
-        with new.open("r+b") as file:
-            self._write(file, content)
-            length = file.tell()
-        new.replace(self.path)
+        try:
+            with new.open("r+b") as file:
+                self._write(file, content)
+                length = file.tell()
+            new.replace(self.path)
+        finally:
+            new.unlink(missing_ok=True)
         self._first = self._end = length
 
     def append(self, content: IO[bytes]) -> None:
         """Adds a block after the last good one.
 
         Raises:
-            OSError: That is not possible; what was good is so still.
+            OSError: That is not possible; what was good is so still, and ends the file where that can be shortened.
         """
-        with self.path.open("r+b") as file:
-            file.seek(self._end)
-            file.truncate()
-            self._write(file, content)
-            self._end = file.tell()
+        try:
+            with self._cut() as file:
+                file.seek(self._end)
+                self._write(file, content)
+                end = file.tell()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._cut().close()
+            raise
+        self._end = end
+
+    def _cut(self) -> IO[bytes]:
+        """The file, which ends with the last good block from now on."""
+        file = self.path.open("r+b")
+        file.truncate(self._end)
+        return file
 
     def _write(self, file: IO[bytes], content: IO[bytes]) -> None:
         length = content.seek(0, SEEK_END)

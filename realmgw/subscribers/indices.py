@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import chain
 
 import attrs
 
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, portions
 from realmgw.errors import RealmGatewayError
 
 LAST_INDEX = 2**24 - 1
@@ -42,13 +43,18 @@ class Indices:
         Raises:
             RealmGatewayError: There are more hosts than indices.
         """
-        freed = [*self.freed, *(self.by_name[name] for name in gone)]
-        yield None
-        added = [name for name in came if name not in self.by_name]
-        yield None
+        freed, added, given = list(self.freed), list[str](), dict[str, int]()
+        for portion in portions(gone):
+            freed += [self.by_name[name] for name in portion]
+            yield None
+        for portion in portions(came):
+            added += [name for name in portion if name not in self.by_name]
+            yield None
         fresh = range(self.fresh, last + 1)[: len(added)]
         reused = freed[: len(added) - len(fresh)]
         if len(fresh) + len(reused) < len(added):
             raise RealmGatewayError(f"{len(added)} more hosts are more than there are indices left ({last} in all)")
-        given = dict(zip(added, [*fresh, *reused], strict=True))
+        for pairs in portions(zip(added, chain(fresh, reused), strict=True)):
+            given.update(pairs)
+            yield None
         return Indices(given, self.fresh + len(fresh), tuple(freed[len(reused) :]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, cast
@@ -31,8 +32,9 @@ from zope.interface import implementer
 
 from realmgw import __version__
 from realmgw.config.disk import read
-from realmgw.config.service import Reading
+from realmgw.config.service import Readers
 from realmgw.config.settings import Repository as Settings
+from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.documents import said
 
@@ -80,7 +82,7 @@ class Web:
         self._settings = settings
         self._longest = longest
         self._reactor = reactor
-        self._reading = Reading("repository.token_file", reactor)
+        self._readers = Readers()
         self._pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]  # Twisted
         self._pool.maxPersistentPerHost = 1
         policy = BrowserLikePolicyForHTTPS(trust(settings.ca_file))  # type: ignore[no-untyped-call]  # Twisted
@@ -138,7 +140,7 @@ class Web:
     ) -> Any:
         """A request and its response: a file with the body, or None for 304."""
         try:
-            headers = yield self._reading.call(self._headers, fields)
+            headers = yield self._headers(fields)
             self._ways.expect_head()
             request = self._agent.request(method.encode(), (self.url + target).encode(), headers, body)
             request.addTimeout(patience + self._settings.timeout + (MAX_IMPORT_TIME if body else 0), self._reactor)
@@ -158,14 +160,13 @@ class Web:
         with file:
             raise UnreachableError(f"{self.url}: {method} {target}: {response.code} {said(file.read())}")
 
-    def _headers(self, fields: dict[str, str]) -> Headers:
+    @inlineCallbacks
+    def _headers(self, fields: dict[str, str]) -> Any:
         """The request's head. The token is read anew each time: it may be exchanged while we run."""
-        headers = Headers({"User-Agent": [f"realmgw/{__version__}"]})
-        for name, value in fields.items():
-            headers.setRawHeaders(name, [value])
-        path = self._settings.token_file
-        if path is not None:
-            headers.setRawHeaders("Authorization", [f"Bearer {token(path)}"])
+        headers = Headers({"User-Agent": [f"realmgw/{__version__}"], **{key: [fields[key]] for key in fields}})
+        if (path := self._settings.token_file) is not None:
+            bearer = yield self._readers.call(Blocking(str(path), partial(token, path)), self._reactor)
+            headers.setRawHeaders("Authorization", [f"Bearer {bearer}"])
         return headers
 
     def _body(self, response: IResponse, limit: int) -> Deferred[IO[bytes]]:
@@ -392,6 +393,8 @@ def _why(error: BaseException) -> str:
         return "TLS: " + (
             ", ".join(each[-1] for each in said) if isinstance(said, (list, tuple)) and said else "failed"
         )
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, (TimeoutError, TwistedTimeoutError, CancelledError)):
         return "no answer in time"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -8,16 +8,15 @@ committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from ipaddress import IPv4Address
-from itertools import islice
 from typing import TypeVar
 
 import attrs
 
 from realmgw.config.document import MOST_OF_ALL, MOST_OF_ONE, bounded
 from realmgw.config.settings import Zone
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, emptying, portions
 from realmgw.subscribers.collection import Realm, host_of, service_of
 from realmgw.subscribers.indices import Indices
 from realmgw.subscribers.model import Directory, Host, Service
@@ -42,6 +41,8 @@ class Changes:
     """Services that are no more."""
     services: tuple[Service, ...] = ()
     """Services that are new or different."""
+    addresses_gone: Set[bytes] = frozenset()
+    """Packed addresses that were a host's and are so no more: their flows have to end."""
     targets_gone: Set[int] = frozenset()
     """Targets (`Service.target`) that no service leads to any more."""
     problems: tuple[str, ...] = ()
@@ -67,14 +68,6 @@ class Changes:
     def __bool__(self) -> bool:
         """Whether anything that matters to other rooms is different."""
         return bool(self.removed or self.added or self.changed or self.names_gone or self.services)
-
-    @property
-    def addresses_gone(self) -> frozenset[bytes]:
-        """Packed addresses that were a host's and are so no more: their flows have to end."""
-        gone = {address for host in self.removed for address in addresses_of(host)}
-        for before, after in self.changed:
-            gone.update(address for address in addresses_of(before) if address not in addresses_of(after))
-        return frozenset(gone)
 
 
 class Register:
@@ -152,6 +145,7 @@ class Register:
         told = (line for each in beyond.values() for line in each)
         problems = bounded([*(yield from _problems(units_now.values())), *told], MOST_OF_ALL)
         doubts, waiting = tuple(review.doubts.values()), tuple(review.waiting)
+        yield from emptying(review.came, review.gone)
         return attrs.evolve(
             changes, realm=realm, beyond=beyond, problems=problems, doubts=doubts, waiting=waiting
         )  # fmt: skip
@@ -200,29 +194,33 @@ class Register:
             if weight > 4 * AT_ONCE:
                 weight = 0
                 yield None
-        for portion in _portions(removed):
+        for portion in portions(removed):
             for name in portion:
-                built.removed.append(self.directory.hosts[self.directory.indices.by_name[name]])
+                host = self.directory.hosts[self.directory.indices.by_name[name]]
+                built.removed.append(host)
+                built.addresses_gone.update(addresses_of(host))
                 built.former.extend(self._by_host[name])
             yield None
-        present, targets = set[str](), set[int]()
+        present, targets = dict[str, None](), dict[int, None]()
         told = (service for each in built.by_host.values() for service in each) if built.former else ()
-        for services in _portions(told):
-            present.update(service.name for service in services)
-            targets.update(service.target for service in services)
+        for services in portions(told):
+            present.update((service.name, None) for service in services)
+            targets.update((service.target, None) for service in services)
             yield None
         names_gone: list[str] = []
         targets_gone: set[int] = set()
-        for services in _portions(built.former):
+        for services in portions(built.former):
             names_gone += [service.name for service in services if service.name not in present]
             targets_gone.update(service.target for service in services if service.target not in targets)
             yield None
+        yield from emptying(present, targets)
         return Changes(
             removed=tuple(built.removed),
             added=tuple(built.added),
             changed=tuple(built.changed),
             names_gone=tuple(names_gone),
             services=tuple(built.services),
+            addresses_gone=built.addresses_gone,
             targets_gone=targets_gone,
             units=said,
             indices=indices,
@@ -235,7 +233,7 @@ class Register:
         before = None if known is None else self.directory.hosts[known]
         host = host_of(entry, indices.by_name[name] if known is None else known, before)
         found: list[Service] = []
-        for offers in _portions(entry.services or ()):
+        for offers in portions(entry.services or ()):
             found += [service_of(each, host, self.directory) for each in offers]
             if len(found) > AT_ONCE:
                 yield None
@@ -244,6 +242,7 @@ class Register:
             built.added.append(host)
         elif before is not host:
             built.changed.append((before, host))
+            built.addresses_gone.update(each for each in addresses_of(before) if each not in addresses_of(host))
         built.former.extend(self._by_host.get(name, ()))
         built.by_host[name] = services
         there = self.directory.services
@@ -271,7 +270,7 @@ class Register:
         self.directory = Directory(services, hosts, attrs.evolve(changes.indices, by_name=by_name))
         for count, (source, unit) in enumerate(changes.units.items(), 1):
             if self._units.get(source) is not unit:
-                _forget_entries(unit)
+                yield from _forget_entries(unit)
             if not count % (8 * AT_ONCE):
                 yield None
         self._units = changes.units
@@ -304,9 +303,13 @@ class Register:
         service = self.directory.services.get(name)
         return None if service is None else service.host.name
 
-    def owner_of_address(self, address: bytes) -> str | None:
+    def host_at(self, address: bytes) -> Host | None:
         """The host that has a packed address."""
-        host = self._by_address.get(address)
+        return self._by_address.get(address)
+
+    def owner_of_address(self, address: bytes) -> str | None:
+        """The name of the host that has a packed address."""
+        host = self.host_at(address)
         return None if host is None else host.name
 
 
@@ -316,12 +319,12 @@ def _entry_of(host: Host, services: Iterable[Service]) -> Entry:
     return Entry(host.name, IPv4Address(host.address), offers, host.groups, host.max_claims)
 
 
-def _forget_entries(unit: Unit) -> None:
+def _forget_entries(unit: Unit) -> Steps[None]:
     """Entries were made into hosts by now; kept, they would take more memory than these."""
     if isinstance(unit.entries, dict) and unit.entries is not unit.tokens:
-        unit.entries.clear()
+        yield from emptying(unit.entries)
     if isinstance(unit.lines, dict):
-        unit.lines.clear()
+        yield from emptying(unit.lines)
 
 
 def _problems(units: Iterable[Unit]) -> Steps[list[str]]:
@@ -333,13 +336,6 @@ def _problems(units: Iterable[Unit]) -> Steps[list[str]]:
         if not count % (8 * AT_ONCE):
             yield None
     return found
-
-
-def _portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
-    """All of them, some at a time."""
-    iterator = iter(values)
-    while portion := tuple(islice(iterator, 8 * AT_ONCE)):
-        yield portion
 
 
 def _updating(there: dict[str, T], new: Mapping[str, T]) -> Steps[None]:
@@ -367,4 +363,6 @@ class _Built:
     by_host: dict[str, tuple[Service, ...]] = attrs.Factory(dict)
     """As in `Changes`."""
     owners: dict[str, str] = attrs.Factory(dict)
+    """As in `Changes`."""
+    addresses_gone: set[bytes] = attrs.Factory(set)
     """As in `Changes`."""

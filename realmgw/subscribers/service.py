@@ -1,13 +1,8 @@
-"""Repositories: where subscribers come from; one interface, whatever is behind it. And what waits for file systems."""
+"""Repositories: where subscribers come from; one interface, whatever is behind it. And what keeps what is in force."""
 
 from __future__ import annotations
 
-import errno
-import queue
-import threading
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTimeError
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -16,14 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
 from realmgw.subscribers.disk import Good
 from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.snapshot import Snapshot
 
-DEADLINE = 10.0  # seconds
-"""How long a file system may take over one file or folder."""
 KEEP_TIME = 600.0  # seconds
 """How long it may take to keep all that is in force."""
 KEEP_INTERVAL = 10.0  # seconds
@@ -66,85 +58,6 @@ class Repository(Protocol):
         Returns:
             Fires when all is at rest.
         """
-
-
-class Readers:
-    """Threads that wait for file systems, one for each place, so that nobody else has to.
-
-    A place that did not answer in time is not asked again before it has. The threads do not hold up the process's end.
-    """
-
-    def __init__(self, deadline: float = DEADLINE) -> None:
-        self._deadline = deadline
-        self._queues: dict[str, queue.SimpleQueue[tuple[Blocking, Future[Any]]]] = {}
-        self._late: dict[str, Future[Any]] = {}
-
-    def wait(self, blocking: Blocking) -> Any:
-        """Makes a call, and waits for it; for the start, and for commands.
-
-        Raises:
-            OSError: The call raised it, or it takes too long.
-        """
-        future = self._begin(blocking)
-        try:
-            return future.result(self._deadline)
-        except NotInTimeError:
-            if future.done():  # the call itself has raised it
-                raise
-            self._late[blocking.where] = future
-            raise self._lateness(blocking.where) from None
-
-    def call(self, blocking: Blocking, reactor: Any) -> Deferred[Any]:
-        """Makes a call; the reactor goes on meanwhile.
-
-        Returns:
-            Fires with the result; fails with what `wait` raises.
-        """
-        done: Deferred[Any] = Deferred()
-        try:
-            future = self._begin(blocking)
-        except OSError as error:
-            done.errback(error)
-            return done
-
-        def give_up() -> None:
-            self._late[blocking.where] = future
-            done.errback(self._lateness(blocking.where))
-
-        timer = reactor.callLater(self._deadline, give_up)
-
-        def tell() -> None:
-            if not done.called:
-                timer.cancel()
-                error = future.exception()
-                done.callback(future.result()) if error is None else done.errback(error)
-
-        future.add_done_callback(lambda _future: reactor.callFromThread(tell))
-        return done
-
-    def _begin(self, blocking: Blocking) -> Future[Any]:
-        where, future = blocking.where, Future[Any]()
-        late = self._late.get(where)
-        if late is not None and not late.done():
-            raise self._lateness(where)
-        self._late.pop(where, None)
-        if where not in self._queues:
-            self._queues[where] = queue.SimpleQueue()
-            threading.Thread(target=_work, args=(self._queues[where],), name="realmgw-files", daemon=True).start()
-        self._queues[where].put((blocking, future))
-        return future
-
-    def _lateness(self, where: str) -> OSError:
-        return OSError(errno.ETIMEDOUT, f"{where} has not answered for {self._deadline:g} s")
-
-
-def _work(calls: queue.SimpleQueue[tuple[Blocking, Future[Any]]]) -> None:
-    while True:
-        blocking, future = calls.get()
-        try:
-            future.set_result(blocking.call())
-        except BaseException as error:  # noqa: BLE001 - whoever waits is told
-            future.set_exception(error)
 
 
 class LastGoodService(Service):

@@ -9,6 +9,7 @@
 #define DNS_NAME_MOST 255
 #define DNS_QUERY_MOST (12 + DNS_NAME_MOST + 4 + 11)
 #define DNS_UDP_SIZE 1232 /* what we say that we take (RFC 9715) */
+#define DNS_STREAM_MOST 16384 /* octets of answers by TCP that are held at once */
 
 enum dns_code { DNS_NOERROR = 0, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3, DNS_REFUSED = 5 };
 

@@ -164,6 +164,9 @@ static void handle(struct generator *g, uint64_t subject)
     case SUBJECT_RECEIVER:
         client_read_receiver(g);
         break;
+    case SUBJECT_STREAM:
+        resolver_read_stream(g, (uint32_t)subject);
+        break;
     }
 }
 

@@ -15,6 +15,7 @@
 #define GENERATOR_H
 
 #include "deadlines.h"
+#include "dns.h"
 #include "options.h"
 #include "results.h"
 #include "targets.h"
@@ -44,6 +45,9 @@ struct port {
     int fd;
     uint16_t next_id;
     uint32_t slots[65536]; /* by message ID */
+    int stream;            /* the connection for what is to come by TCP, else -1 */
+    size_t held;           /* octets of answers that are not whole yet */
+    uint8_t buffer[DNS_STREAM_MOST];
 };
 
 struct generator {
@@ -70,7 +74,7 @@ struct generator {
 };
 
 /* What an epoll event is about. */
-enum subject { SUBJECT_PORT, SUBJECT_CLIENT, SUBJECT_RECEIVER };
+enum subject { SUBJECT_PORT, SUBJECT_CLIENT, SUBJECT_RECEIVER, SUBJECT_STREAM };
 
 /* flows.c */
 void watch(struct generator *g, int fd, uint32_t events, enum subject subject, uint32_t index);
@@ -83,6 +87,7 @@ void resolver_open(struct generator *g);
 void resolver_begin(struct generator *g, bool idle, uint64_t time);
 void resolver_ask_again(struct generator *g, uint32_t slot, uint64_t time);
 void resolver_read(struct generator *g, uint32_t port);
+void resolver_read_stream(struct generator *g, uint32_t port);
 
 /* client.c: sends the first packet, and reads the reply */
 void client_open(struct generator *g);

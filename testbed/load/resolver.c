@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "dns.h"
 #include "generator.h"
@@ -114,7 +116,57 @@ static void take_address(struct generator *g, uint32_t slot, uint64_t time)
     succeed(g, slot);
 }
 
-static void take_answer(struct generator *g, uint32_t slot, const uint8_t *message, size_t length, uint64_t time)
+static void open_stream(struct generator *g, uint32_t index)
+{
+    const struct options *options = &g->options;
+    struct port *port = &g->ports[index];
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(options->resolver)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons(options->server_port),
+        .sin_addr.s_addr = htonl(options->server),
+    };
+    int yes = 1;
+
+    port->held = 0;
+    port->stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(port->stream, (struct sockaddr *)&from, sizeof from) ||
+        connect(port->stream, (struct sockaddr *)&to, sizeof to)) {
+        close(port->stream);
+        port->stream = -1;
+        return;
+    }
+    setsockopt(port->stream, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    watch(g, port->stream, EPOLLIN, SUBJECT_STREAM, index);
+}
+
+/* The same query by TCP, on one connection for all that a port asks (RFC 7766 section 6.2.1). */
+static void send_by_stream(struct generator *g, uint32_t slot, uint64_t time)
+{
+    struct flow *flow = &g->flows[slot];
+    struct port *port = &g->ports[flow->port];
+    uint8_t message[2 + DNS_QUERY_MOST];
+    size_t length =
+        dns_query(message + 2, flow->id, flow->target->name, flow->target->name_length, g->options.edns);
+
+    message[0] = (uint8_t)(length >> 8);
+    message[1] = (uint8_t)length;
+    deadlines_clear(&g->queries, slot);
+    deadlines_set(&g->queries, slot, time);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (port->stream < 0)
+            open_stream(g, flow->port);
+        if (port->stream >= 0 && send(port->stream, message, length + 2, MSG_NOSIGNAL) == (ssize_t)length + 2)
+            return;
+        if (port->stream >= 0)
+            close(port->stream);
+        port->stream = -1;
+    }
+    lose(g, slot, LOSS_LOCAL);
+}
+
+static void take_answer(struct generator *g, uint32_t slot, const uint8_t *message, size_t length, uint64_t time,
+                        bool stream)
 {
     struct flow *flow = &g->flows[slot];
     unsigned code = 0;
@@ -127,7 +179,10 @@ static void take_answer(struct generator *g, uint32_t slot, const uint8_t *messa
         lose(g, slot, LOSS_NO_ADDRESS);
         break;
     case DNS_TRUNCATED:
-        lose(g, slot, LOSS_TRUNCATED);
+        if (stream)
+            lose(g, slot, LOSS_TRUNCATED);
+        else
+            send_by_stream(g, slot, time);
         break;
     case DNS_FAILED:
         if (flow->measured && !flow->idle)
@@ -154,7 +209,34 @@ void resolver_read(struct generator *g, uint32_t index)
     if (port->slots[dns_id(message)] == NOBODY)
         g->results.strangers++;
     else
-        take_answer(g, port->slots[dns_id(message)], message, (size_t)length, now());
+        take_answer(g, port->slots[dns_id(message)], message, (size_t)length, now(), false);
+}
+
+void resolver_read_stream(struct generator *g, uint32_t index)
+{
+    struct port *port = &g->ports[index];
+    uint8_t *at = port->buffer;
+    ssize_t length = recv(port->stream, port->buffer + port->held, sizeof port->buffer - port->held, MSG_DONTWAIT);
+
+    if (length < 0 && errno == EAGAIN)
+        return;
+    if (length <= 0) { /* what was asked there is asked again when its time is over */
+        close(port->stream);
+        port->stream = -1;
+        return;
+    }
+    port->held += (size_t)length;
+    while (port->held >= 2) {
+        size_t whole = (size_t)at[0] << 8 | at[1];
+
+        if (port->held < 2 + whole)
+            break;
+        if (whole >= 12 && port->slots[dns_id(at + 2)] != NOBODY)
+            take_answer(g, port->slots[dns_id(at + 2)], at + 2, whole, now(), true);
+        at += 2 + whole;
+        port->held -= 2 + whole;
+    }
+    memmove(port->buffer, at, port->held);
 }
 
 static void open_port(struct generator *g, uint32_t index)
@@ -170,6 +252,7 @@ static void open_port(struct generator *g, uint32_t index)
 
     port->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     port->next_id = (uint16_t)chance();
+    port->stream = -1;
     memset(port->slots, 0xFF, sizeof port->slots);
     enlarge_buffers(port->fd);
     if (bind(port->fd, (struct sockaddr *)&from, sizeof from))

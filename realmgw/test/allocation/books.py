@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis.stateful import invariant
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.ledger import KEY
-from realmgw.allocation.state import State, overlap
+from realmgw.allocation.state import KEY, State, overlap
 from realmgw.test.allocation.naive import HOSTS
 
 

@@ -19,7 +19,12 @@ from realmgw.test.allocation.scene import Network
 LINGER, MEMORY_AT_MOST = 3.0, 3.0  # seconds
 SOURCES = tuple(bytes((198, 51, 100, last)) for last in range(1, 4))
 RESOLVERS = ("203.0.113.1", "203.0.113.2", "203.0.113.3")
-HOSTS = tuple(Host(index, f"host{index}.gwa.demo.", b"", max_claims) for index, max_claims in enumerate((2, 3, 50), 1))
+HOSTS = tuple(
+    Host(index, f"host{index}.gwa.demo.", bytes((192, 168, 0, index)), max_claims)
+    for index, max_claims in enumerate((2, 3, 50), 1)
+)
+HANDSHAKE = frozenset((1, 6, 132))
+"""Protocols of which no flow is remembered; echo requests among them."""
 SERVICES = tuple(
     Service(f"{number}.gwa.demo.", host, protocol, port, loose_packet=loose, autobind=not loose, timeout=timeout)
     for number, (host, protocol, port, loose, timeout) in enumerate(

@@ -6,9 +6,13 @@ from collections.abc import Collection, Hashable
 from ipaddress import ip_address, ip_network
 from itertools import count
 
+import attrs
+
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.candidates import Answered
+from realmgw.allocation.candidates import Answered, Flow
 from realmgw.allocation.counters import Counters
+from realmgw.allocation.datagrams import Entries
+from realmgw.allocation.ended import HostAt
 from realmgw.allocation.group import Group
 from realmgw.allocation.load import Best, Kind, LoadPolicy
 from realmgw.allocation.requestors import Requestor
@@ -48,6 +52,40 @@ class Network:
         return address in self._addresses
 
 
+@attrs.define
+class Idle:
+    """What conntrack says of a flow, and whether it was ended."""
+
+    seconds: float = 0.0
+    assured: bool = False
+    remaining: float = 30.0
+    ended: bool = False
+
+    def end(self) -> bool:
+        """The first time, it was there."""
+        self.ended, was_there = True, not self.ended
+        return was_there
+
+
+class MemoryEntries:
+    """Conntrack's entries.
+
+    Attributes:
+        flows: What there is.
+        asked: Which it was asked about, in order.
+    """
+
+    def __init__(self) -> None:
+        self.flows: dict[Flow, Idle] = {}
+        self.asked: list[Flow] = []
+
+    def idle(self, flow: Flow) -> Idle | None:
+        """See `Entries`."""
+        self.asked.append(flow)
+        found = self.flows.get(flow)
+        return None if found is None or found.ended else found
+
+
 class Scene:
     """An allocator with a pool of so many addresses, and what it has told those who wait.
 
@@ -57,11 +95,20 @@ class Scene:
     """
 
     def __init__(
-        self, addresses: int = 4, *, policy: Policy | None = None, answered: Answered | None = None, **settings: float
+        self,
+        addresses: int = 4,
+        *,
+        policy: Policy | None = None,
+        answered: Answered | None = None,
+        entries: Entries | None = None,
+        host_at: HostAt | None = None,
+        **settings: float,
     ) -> None:
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(1, addresses + 1)]
         allocation = Allocation(**settings)  # type: ignore[arg-type]
-        self.allocator = Allocator(allocation, networks, now=0.0, policy=policy, answered=answered)
+        self.allocator = Allocator(
+            allocation, networks, now=0.0, policy=policy, answered=answered, entries=entries, host_at=host_at
+        )
         self.counters = self.allocator.counters
         self.told: list[tuple[Hashable, bytes | Reason]] = []
         self._questions = count(1)
@@ -127,10 +174,10 @@ class Scene:
 
     def learn(self, asked: Service, resolver: str = RESOLVER, *, visits: int, now: float, after: float) -> float:
         """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""
-        for _ in range(visits):
-            self.visit(asked, resolver, now=now, after=after)
-            now += after
-        return now
+        self.visit(asked, resolver, now=now, after=after)
+        for _ in range(visits - 1):
+            self.allocator.groups.of(resolver).arrived(after)
+        return now + visits * after
 
 
 class RecordingPolicy(LoadPolicy):

@@ -10,6 +10,8 @@ from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
+    ICMP,
+    NEIGHBOUR,
     OTHER,
     RESOLVER,
     STRAY,
@@ -28,13 +30,13 @@ class LimitTests(SynchronousTestCase):
     """The most claims that a host may have, and the load policy."""
 
     def test_a_host_has_a_limit(self) -> None:
-        """A host whose clients are expected at as many places as may be gets no further one; others do."""
+        """A host whose clients are expected at as many addresses as may be gets no further one; others do."""
         scene = Scene()
-        one, two, three = (service(1, TCP, port, max_claims=2) for port in (80, 25, 22))
-        for asked in (one, two):
-            scene.get(asked, now=0.0)
-        self.assertIs(scene.ask(three, THIRD, now=0.1), Reason.HOST_LIMIT)
-        scene.get(TWO, now=0.1)
+        mail = service(1, TCP, 25, max_claims=1)
+        scene.get(service(1, TCP, 80, max_claims=1), now=0.0)
+        scene.get(MAIL, now=0.0)  # beside it
+        self.assertIs(scene.ask(mail, THIRD, now=0.1), Reason.HOST_LIMIT)
+        scene.get(THREE, now=0.1)
         self.assertEqual(scene.counters.refused[Reason.HOST_LIMIT], 1)
 
     def test_who_finds_the_host_at_a_place_joins(self) -> None:
@@ -62,15 +64,18 @@ class LimitTests(SynchronousTestCase):
         scene.allocator.groups.of(OTHER).weigh(0.0)
         web, mail = service(1, TCP, 80, max_claims=1), service(1, TCP, 25, max_claims=1)
         scene.get(web, OTHER, now=0.0)
+        scene.get(MAIL, now=0.0)  # beside it
         self.assertIs(scene.ask(mail, OTHER, now=0.1), Reason.HOST_LIMIT)
         scene.get(mail, RESOLVER, now=0.1)
         self.assertEqual((scene.counters.displaced, scene.counters.lapsed), (1, 1))
 
-    def test_the_limit_is_for_all_services_of_a_host(self) -> None:
-        """Claims on one service of a host count for its other ones."""
+    def test_services_of_a_host_stand_at_one_address(self) -> None:
+        """Where no other host's service is in the way, they cost no more than one of them."""
         scene = Scene()
-        scene.get(service(1, TCP, 80, max_claims=1), now=0.0)
-        self.assertIs(scene.ask(service(1, TCP, 25, max_claims=1), now=0.0), Reason.HOST_LIMIT)
+        every = [service(1, *key, max_claims=1) for key in ((TCP, 80), (TCP, 25), (0, 80), (TCP, 0), (0, 0))]
+        [address] = {scene.get(asked, now=0.0) for asked in every}
+        self.assertEqual([scene.come(address, CLIENT, TCP, port, now=0.1) for port in (80, 25, 7)], [1, 1, 1])
+        self.assertEqual(scene.come(address, NEIGHBOUR, ICMP, 0, now=0.1), 1)
 
     def permits(self, *refused: Kind) -> Scene:
         """A scene of 4 addresses whose load policy refuses these kinds, and notes what it was asked."""
@@ -82,7 +87,7 @@ class LimitTests(SynchronousTestCase):
     def test_the_load_policy_is_asked_by_kind(self) -> None:
         """A whole address, an address that can be shared, and a share are different kinds; the load is told."""
         scene = self.permits()
-        for asked in (ONE, WEB, MAIL):
+        for asked in (THREE, WEB, MAIL):
             scene.get(asked, now=0.0)
         self.assertEqual(self.asked, [(Kind.FQDN_NEW, 0.0), (Kind.SFQDN_NEW, 0.25), (Kind.SFQDN_REUSE, 0.5)])
 
@@ -128,7 +133,7 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(scene.allocator.expire(now=0.6), 2.5)
         scene.visit(TWO, now=0.6, after=0.0)
         scene.allocator.expire(now=2.5)
-        self.assertEqual(scene.allocator.expire(now=2.6), 10.6)
+        self.assertEqual(scene.allocator.expire(now=2.6), 600.6)
 
     def test_a_time_near_the_clocks_zero_is_a_time(self) -> None:
         """What ends at the zero of the monotonic clock is announced like anything else."""
@@ -145,7 +150,7 @@ class TimeTests(SynchronousTestCase):
             if isinstance(answer, bytes) and number % 3:
                 scene.come(answer, STRAY, asked.protocol or TCP, asked.port or 80, now=0.01 * number)
         scene.allocator.expire(now=60.0)
-        scene.allocator.expire(now=80.0)
+        scene.allocator.expire(now=700.0)
         ledger = scene.allocator._ledger
         self.assertEqual(scene.allocator.pool.counts(), {State.FREE: 8, State.WAITING: 0, State.LINGERING: 0})
         self.assertEqual(

@@ -19,12 +19,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.requestors import Requestor
-from realmgw.allocation.state import State
+from realmgw.allocation.state import Claim, State
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.books import Books
+from realmgw.test.allocation.forgotten import PRIVATE, Forgotten
 from realmgw.test.allocation.naive import (
     HOSTS,
     LINGER,
@@ -45,7 +46,7 @@ from realmgw.test.allocation.scene import Network
 from realmgw.test.allocation.verdicts import Verdicts
 
 
-class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
+class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachine):
     """Asks, waits, packets and time, in any order."""
 
     @initialize(
@@ -65,7 +66,16 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         self.now, self.size = 100.0, size
         self.said: dict[bytes, bool | None] = {}
         answered = (lambda flow: self.said.get(flow[0], False)) if asks else None
-        self.allocator = Allocator(self.settings, networks, now=self.now, policy=policy, answered=answered)
+        self.went, self.going, self.told, self.idleness = {}, {}, set(), None
+        self.allocator = Allocator(
+            self.settings,
+            networks,
+            now=self.now,
+            policy=policy,
+            answered=answered,
+            entries=self,
+            host_at=PRIVATE.get,
+        )
         self.displaced = 0
         self.claims: list[Expected] = []
         self.clients = {network: Requestor(network, network) for network in NETWORKS if network is not None}
@@ -199,22 +209,26 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
             for claim in self.claims
             if claim.address == address and claim.stands and meets(claim.service, protocol, port)
         ]
-        expected = [claim for claim in matching if claim.pending and not claim.courtesy]
-        usable = [claim for claim in expected if claim.network is None or source in claim.network]
+        usable = [claim for claim in matching if claim.pending and (claim.network is None or source in claim.network)]
         flow = (protocol, sport, port)
         before = self.allowed(address, source, flow, matching)
         must = {claim.service.host.index for claim in usable}
-        remembered = self.remembered(address, source, flow)
+        whole = (source, address, *flow)
+        remembered = self.remembered(address, source, flow) and whole not in self.told
+        going_on, refusable = self.may_go_on(whole), self.may_be_refused(whole)
+        pending, resumed = self.allocator.counters.pending, self.allocator.counters.resumed
         self.admitting = True
         verdict = self.allocator.admit(source, address, protocol, sport, port, now=self.now)
         self.settle(used=True)
         self.admitting = False
         if verdict > 0:
-            assert verdict in before, "let in to a host where nothing was for him"
+            assert verdict in before or verdict in going_on, "let in to a host where nothing was for him"
             self.note_admission(address, source, flow, verdict, usable)
         else:
-            assert not must, "a client was refused who was expected"
+            assert not must or refusable, "a client was refused who was expected"
+            assert all(claim.network is None for claim in usable), "a client was refused who was announced"
             assert not remembered, "a flow of a second ago was refused"
+        self.note_verdict(whole, verdict, pending, resumed)
 
     def allowed(
         self, address: bytes, source: bytes, flow: tuple[int, int, int], matching: list[Expected]
@@ -223,7 +237,7 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         hosts = {}
         for claim in matching:
             fits = claim.network is None or source in claim.network
-            if claim.pending and fits and not claim.courtesy:
+            if claim.pending and fits:
                 hosts[claim.service.host.index] = "claim"
             elif fits and claim.spare and claim.deadline > self.now:
                 hosts[claim.service.host.index] = "spare"
@@ -243,12 +257,20 @@ class AllocatorMachine(Books, Verdicts, Operator, RuleBasedStateMachine):
         """Somebody was let in."""
         used = [claim for claim in usable if not claim.pending and claim.service.host.index == index]
         assert len(used) <= 1 or self.told_now(used), "one packet uses one claim"
-        service = next(one.service for one in self.claims if one.address == address and self.is_for(one, index, flow))
+        service = next(
+            (one.service for one in self.claims if one.address == address and self.is_for(one, index, flow)), None
+        )
+        if service is None:  # conntrack has told of it, and nobody else
+            return
         for claim in used[:1]:
             loose, service = claim.service.loose_packet, claim.service
+            kept = [one for one in self.claims if isinstance(one.question, Claim) and one.made == self.now]
             claim.doubted = True  # where somebody can be asked
-            sources = self.settings.claim_sources
-            claim.spare = 1 << 20 if loose < 0 or not sources else sources - 1 + loose
+            if not claim.courtesy:
+                sources = self.settings.claim_sources
+                claim.spare = 1 << 20 if loose < 0 or not sources else sources - 1 + loose
+            if any(one.address == address and self.before(one).question == claim.question for one in kept):
+                claim.spare = 0
         self.admitted.append(Admitted(address, service, source, flow, self.now))
 
     def check_promise(self) -> None:

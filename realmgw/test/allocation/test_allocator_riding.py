@@ -6,6 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.habits import LONERS, LOOK_AGAIN
+from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -88,7 +90,7 @@ class WaitTests(SynchronousTestCase):
             self.scene.wait(asked, question=question, now=0.1)
         self.scene.come(self.address, now=0.2)
         self.scene.come(self.address, NEIGHBOUR, now=0.3)
-        self.scene.allocator.expire(now=0.4)
+        self.scene.allocator.expire(now=0.46)  # others may have been told the same as the neighbour
         self.assertEqual([question for question, _ in self.scene.told], [0, 1])
 
     def test_the_queue_is_bounded(self) -> None:
@@ -211,7 +213,7 @@ class RideTests(SynchronousTestCase):
         """A service whose claims live shorter than the hold does not get a longer one by riding."""
         scene, brief = Scene(1), service(1, TCP, 80, timeout=0.05)
         address = scene.get(MAIL, now=0.0)
-        scene.wait(TWO, now=0.1)
+        scene.wait(THREE, now=0.1)
         self.assertEqual(scene.get(brief, now=0.1), address)
         scene.allocator.expire(now=0.16)
         self.assertEqual(scene.come(address, CLIENT, TCP, 80, now=0.16), -Reason.NO_CLAIM)
@@ -237,6 +239,7 @@ class CompanyTests(SynchronousTestCase):
     def crowded(self, **settings: Any) -> tuple[Scene, bytes]:
         """One address, whose client is there; two queries wait, and the first of them is served at 0.1."""
         scene = Scene(1, **settings)
+        scene.learn_patience(OTHER, 0.02)
         address = scene.get(ONE, now=0.0)
         for number, asked in enumerate((TWO, THREE)):
             self.assertIsNone(scene.wait(asked, OTHER, number, now=0.01))
@@ -258,9 +261,9 @@ class CompanyTests(SynchronousTestCase):
         scene.come(address, CLIENT, now=0.11)
         group = scene.allocator.groups.of(OTHER)
         before = group.reputation.ok, group.reputation.nok, group.reputation.neutral, scene.counters.lapsed
-        scene.allocator.expire(now=0.139)
+        scene.allocator.expire(now=0.12)
         self.assertEqual(len(scene.told), 1)
-        self.assertEqual(scene.allocator.expire(now=0.1401), scene.allocator.expire(now=0.1401))
+        self.assertEqual(scene.allocator.expire(now=0.16), scene.allocator.expire(now=0.16))
         self.assertEqual(scene.told, [(0, address), (1, address)])
         after = group.reputation.ok, group.reputation.nok, group.reputation.neutral, scene.counters.lapsed
         self.assertEqual(before, after)
@@ -273,30 +276,17 @@ class CompanyTests(SynchronousTestCase):
             self.assertEqual(scene.come(address, source, now=0.11 + number / 1000), TWO.host.index)
         self.assertEqual(len(scene.told), 2)
 
-    def test_for_nobody_where_claims_are_strict_or_nobody_waits(self) -> None:
-        """Then the address passes on as soon as it may, or lingers."""
+    def test_for_nobody_where_claims_are_strict_or_the_operator_says_so(self) -> None:
+        """Then the address passes on as soon as it may; else it lingers after that time."""
         for settings in ({"claim_sources": 1}, {"company": 0.0}):
             scene, address = self.crowded(**settings)
             scene.come(address, CLIENT, now=0.11)
             self.assertEqual(scene.told, [(0, address), (1, address)])
-
-    def test_also_from_those_who_ask_a_moment_later(self) -> None:
-        """That nobody else waited when the first client came changes nothing for the second one."""
         scene, address = self.crowded()
         scene.allocator.forget({THREE.target}, now=0.1)
         scene.come(address, CLIENT, now=0.11)
-        self.assertIsNone(scene.wait(ONE, RESOLVER, "later", now=0.112))
-        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.115), TWO.host.index)
-        scene.allocator.expire(now=0.1401)
-        self.assertEqual(scene.told, [(0, address), (1, Reason.WITHDRAWN), ("later", address)])
-
-    def test_who_is_slower_is_let_in_as_long_as_the_address_is_there(self) -> None:
-        """When it is kept no longer, and nobody has wanted it."""
-        scene, address = self.crowded()
-        scene.allocator.forget({THREE.target}, now=0.1)
-        scene.come(address, CLIENT, now=0.11)
-        scene.allocator.expire(now=0.15)
-        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.2), TWO.host.index)
+        scene.allocator.expire(now=0.16)
+        self.assertEqual(scene.allocator.pool.counts()[State.LINGERING], 1)
 
     def test_from_those_who_were_there_for_the_host_before(self) -> None:
         """While it is kept, whoever comes is taken for one of the company, and not for one who comes too late."""
@@ -310,27 +300,18 @@ class CompanyTests(SynchronousTestCase):
         scene, address = self.crowded()
         for number in range(30):
             scene.come(address, bytes((203, 0, 113, number)), now=0.11 + number / 1000)
-        scene.allocator.expire(now=0.1401)
+        scene.allocator.expire(now=0.1601)
         self.assertEqual(scene.told, [(0, address), (1, address)])
 
-    def test_for_nobody_whose_group_is_slow(self) -> None:
-        """Most of its clients would come too late: the address passes on as soon as the first one came."""
+    def test_for_nobody_whose_clients_always_come_alone(self) -> None:
+        """Then the address passes on as soon as the one came; seldom it is looked whether that is still so."""
         scene, address = self.crowded()
-        scene.allocator.groups.of(OTHER).usual = 0.031
+        habits = scene.allocator.groups.of(OTHER).habits
+        for _ in range(LONERS):
+            habits.met(others=False)
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.told, [(0, address), (1, address)])
-
-    def test_for_clients_of_a_group_that_is_quick_as_a_rule(self) -> None:
-        """One slow client among a hundred changes nothing; and of quick ones the others have come soon."""
-        scene, address = self.crowded()
-        group = scene.allocator.groups.of(OTHER)
-        for delay in (*[0.001] * 100, 0.4):
-            group.arrived(delay)
-        scene.come(address, CLIENT, now=0.11)
-        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.118), TWO.host.index)
-        self.assertEqual(len(scene.told), 1)
-        scene.allocator.expire(now=0.125)
-        self.assertEqual(scene.told, [(0, address), (1, address)])
+        self.assertEqual([habits.coalesces for _ in range(2 * LOOK_AGAIN)].count(True), 2)
 
     def test_goes_when_the_host_goes(self) -> None:
         """And the next one is served."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.arrivals import KEPT, SOURCES, SOURCES_ANY
+from realmgw.allocation.arrivals import SOURCES, SOURCES_ANY
+from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -90,8 +91,8 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(scene.come(address, CLIENT, TCP, 25, now=0.2), -Reason.NO_CLAIM)
 
     def test_a_source_is_remembered_as_long_as_an_address_lingers(self) -> None:
-        """At a reservation that never rests, a source that was not seen for 10 s is a stranger."""
-        scene = Scene(claim_sources=1)
+        """At a reservation that never rests, a source that was not seen for so long is a stranger."""
+        scene = Scene(claim_sources=1, linger=10.0)
         address = scene.visit(ONE, now=0.0, after=0.0)
         for second in range(1, 13):
             scene.visit(ONE, source=NEIGHBOUR, now=float(second), after=0.0)

@@ -36,10 +36,10 @@ class Conntrack:
 class RobberyTestCase(SynchronousTestCase):
     """A gateway that can ask, and is alarmed."""
 
-    def scene(self, addresses: int = 4, candidate_rate: int = 2000) -> Scene:
+    def scene(self, addresses: int = 4, candidate_rate: int = 2000, linger: float = 600.0) -> Scene:
         """It has seen a packet that nobody expected."""
         self.conntrack = Conntrack()
-        scene = Scene(addresses, answered=self.conntrack.answered, candidate_rate=candidate_rate)
+        scene = Scene(addresses, answered=self.conntrack.answered, candidate_rate=candidate_rate, linger=linger)
         self.alarm(scene, now=0.0)
         return scene
 
@@ -140,7 +140,7 @@ class StrangerTests(RobberyTestCase):
 
     def test_are_forgotten_while_they_only_knock(self) -> None:
         """The right to come again is renewed by flows that were answered, and by nothing else."""
-        scene = self.scene()
+        scene = self.scene(linger=10)
         address = scene.get(ONE, now=0.1)
         for source in (STRAY, CLIENT):
             self.assertEqual(scene.come(address, source, now=0.2), 1)
@@ -171,7 +171,7 @@ class OutcomeTests(RobberyTestCase):
 
     def test_nobody_has_the_merit_of_a_strangers_packet(self) -> None:
         """A claim that only strangers used is one that nobody came for."""
-        scene = self.scene()
+        scene = self.scene(1)
         self.strangers(scene, scene.get(ONE, now=0.1), 3, now=0.2)
         self.end(scene)
         group = scene.allocator.groups.of(RESOLVER)
@@ -212,7 +212,7 @@ class OutcomeTests(RobberyTestCase):
 
     def test_each_of_several_clients_counts(self) -> None:
         """Whichever claim they came for."""
-        scene = self.scene()
+        scene = self.scene(1)
         address = scene.get(ONE, now=0.1)
         for _ in range(2):
             scene.get(ONE, now=0.12)
@@ -234,18 +234,7 @@ class OutcomeTests(RobberyTestCase):
         scene.come(address, NEIGHBOUR, now=0.3)
         scene.allocator.expire(now=0.35)
         self.end(scene)
-        self.assertGreater(group.keeps_until, 100.0)
-
-    def test_a_resolver_that_asks_once_for_two_clients_keeps_nothing(self) -> None:
-        """They come together, and are answered; at the host's next address nobody is refused for it."""
-        scene = self.scene()
-        address = scene.get(ONE, now=0.1)
-        self.strangers(scene, address, 1, now=0.11)
-        self.conntrack.said[CLIENT] = self.conntrack.said[NEIGHBOUR] = True
-        for number, source in enumerate((CLIENT, NEIGHBOUR)):
-            self.assertEqual(scene.come(address, source, now=0.12 + number / 100), ONE.host.index)
-        self.end(scene)
-        self.assertLess(scene.allocator.groups.of(RESOLVER).keeps_until, 0.0)
+        self.assertGreater(group.habits.keeps_until, 100.0)
 
 
 class PeaceTests(RobberyTestCase):

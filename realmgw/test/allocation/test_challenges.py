@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.challenges import (
-    GOOD_STANDING,
     JUST_PASSED,
     KNOWN,
     Challenge,
@@ -31,10 +32,13 @@ def rules(words: str) -> Challenges:
     return Challenges(**dict.fromkeys(words.split(), True))
 
 
-def group(*challenges: Challenge, ago: float = 10.0, reputation: float = 0.5) -> Group:
+def group(
+    *challenges: Challenge, ago: float = 100.0, reputation: float = 0.5, doubted_until: float = -math.inf
+) -> Group:
     """A group that has passed these."""
     made = Group("198.51.100.53")
     made.reputation.set(reputation, now=NOW)
+    made.word.doubted_until = doubted_until
     for challenge in challenges:
         note(made, challenge, now=NOW - ago)
     return made
@@ -87,11 +91,12 @@ class AdaptiveTests(SynchronousTestCase):
         return due(rules("adaptive"), proof=UDP, alias=False, group=of, cookie=cookie, pressed=pressed, now=NOW)
 
     def test_demands_nothing_of_who_is_known(self) -> None:
-        """Passed lately, of good standing, and the pool not pressed: all three."""
+        """Passed lately, taken at its word, and the pool not pressed: all three."""
         rows = {
             "known": (group(TC), False, None),
             "passed long ago": (group(TC, ago=KNOWN + 1), False, TC),
-            "of bad standing": (group(TC, reputation=GOOD_STANDING - 0.01), False, TC),
+            "doubted": (group(TC, doubted_until=NOW + 1.0), False, TC),
+            "of bad standing": (group(TC, reputation=0.0), False, None),
             "the pool is pressed": (group(TC), True, TC),
             "never passed anything": (group(), False, TC),
             "not known at all": (None, False, TC),
@@ -101,10 +106,10 @@ class AdaptiveTests(SynchronousTestCase):
                 self.assertIs(self.due(of, pressed=pressed), expected)
 
     def test_never_challenges_twice_in_a_row(self) -> None:
-        """Who has passed just now, even if the pool is pressed; but not whose clients do not come."""
+        """Who has passed just now, even if the pool is pressed; but not who is not taken at its word."""
         self.assertIsNone(self.due(group(CNAME, ago=JUST_PASSED), pressed=True))
         self.assertIs(self.due(group(CNAME, ago=JUST_PASSED + 0.1), pressed=True), CNAME)
-        self.assertIs(self.due(group(CNAME, ago=0.0, reputation=0.1), pressed=True), CNAME)
+        self.assertIs(self.due(group(CNAME, ago=0.0, doubted_until=NOW + 1.0), pressed=True), CNAME)
 
     def test_demands_what_the_group_has_passed_before(self) -> None:
         """The cheapest of it: TC before CNAME, and the cookie before both where the query has one."""

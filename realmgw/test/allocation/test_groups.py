@@ -323,11 +323,12 @@ class StandingTests(SynchronousTestCase):
         self.assertEqual(group.weigh(21.0), group.reputation.value(21.0))
         self.assertEqual(group.standing, group.reputation.value(21.0))
 
-    def test_below_the_lowest_band_claims_get_the_least_guard(self) -> None:
-        """In proportion to the best reputation known: who is as good as anybody is waited for as anybody is."""
+    def test_who_is_next_to_nothing_gets_the_least_guard(self) -> None:
+        """In proportion to the best reputation known, until it is clearly more than that."""
         group = Group(RESOLVER)
-        group.reputation.set(0.04, now=0.0)
+        group.reputation.set(0.2, now=0.0)
         group.weigh(0.0)
-        for best, guard in ((1.0, GUARD_LEAST), (0.5, GUARD_UNKNOWN), (0.04, GUARD_UNKNOWN), (0.9, GUARD_LEAST)):
+        unknown = (0.2, GUARD_UNKNOWN), (0.7, GUARD_UNKNOWN)
+        for best, guard in (*unknown, (0.9, GUARD_LEAST), (0.7, GUARD_LEAST), (0.5, GUARD_UNKNOWN)):
             group.compare(best)
             self.assertEqual(group.guard, guard, best)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.ledger import SENDERS
 from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
@@ -55,9 +56,10 @@ class ClaimTests(SynchronousTestCase):
 
     def test_the_places_of_a_host_are_counted_down_in_every_way(self) -> None:
         """A host at its limit has room again when a claim was used, when one lapsed, and when one was reclaimed."""
-        scene, limited, other = Scene(1), service(1, max_claims=1), service(1, TCP, 80, max_claims=1)
+        scene, limited, other = Scene(1), service(1, TCP, 80, max_claims=1), service(1, TCP, 25, max_claims=1)
         scene.visit(limited, now=0.0, after=0.1)
         scene.get(limited, now=0.2)
+        scene.get(service(3, TCP, 25), now=0.2)  # beside it
         self.assertIs(scene.ask(other, now=0.3), Reason.HOST_LIMIT)
         scene.allocator.expire(now=2.2)
         scene.get(limited, now=2.2)
@@ -66,7 +68,7 @@ class ClaimTests(SynchronousTestCase):
 
     def test_a_lapsed_claim_is_held_against_its_group(self) -> None:
         """A claim that nobody used is nok for its resolver group, a used one ok."""
-        scene = Scene()
+        scene = Scene(1)
         scene.visit(ONE, now=0.0, after=0.1)
         scene.get(ONE, now=0.2)
         scene.allocator.expire(now=5.0)
@@ -89,17 +91,17 @@ class NeutralTests(SynchronousTestCase):
         self.scene.get(TWO, now=0.0)  # a load of a half
         self.address = self.scene.get(ONE, RESOLVER, now=0.0)
 
-    def outcomes(self, resolver: str) -> tuple[int, int, int]:
+    def outcomes(self, resolver: str) -> tuple[float, float, float]:
         """A group's ok, nok and neutral."""
         group = self.scene.allocator.groups.of(resolver)
-        return group.ok, group.nok, group.neutral
+        return group.ok, group.nok, round(group.neutral, 2)
 
     def test_joined_claims_are_neutral_for_both(self) -> None:
         """Who came can not be told apart: neither the used nor the lapsed claim counts for or against anybody."""
         self.scene.get(ONE, OTHER, now=0.1)
         self.scene.come(self.address, now=0.2)
         self.scene.allocator.expire(now=3.0)
-        self.assertEqual(self.outcomes(OTHER), (0, 0, 1))
+        self.assertEqual(self.outcomes(OTHER), (0, 0, 0.8))  # a fifth of its time the address was held anyway
         self.assertEqual(self.outcomes(RESOLVER), (0, 1, 1))  # nok for TWO
 
     def test_a_claim_bound_to_a_network_is_told_apart(self) -> None:
@@ -140,16 +142,37 @@ class LingerTests(SynchronousTestCase):
         scene.allocator.expire(now=now)
         return scene.allocator.pool.addresses[address].state is State.LINGERING
 
-    def test_it_lingers_ten_seconds(self) -> None:
-        """Below half load it lingers for 10 s from the moment that its last claim was gone."""
+    def test_it_lingers_ten_minutes(self) -> None:
+        """Where addresses are free, a client who keeps one finds his host there again for minutes."""
         scene = Scene()
+        address = scene.visit(ONE, now=0.0, after=0.5)
+        self.assertTrue(self.lingers(scene, address, now=600.49))
+        self.assertEqual(scene.come(address, CLIENT, now=600.49), 1)
+        self.assertFalse(self.lingers(scene, address, now=600.5))
+
+    def test_what_lingers_is_lent_when_nothing_else_is_left(self) -> None:
+        """The one that lingers longest first: nobody waits for its host's former clients."""
+        scene = Scene(2)
+        first, second = (scene.visit(asked, now=float(at), after=0.0) for at, asked in enumerate((ONE, TWO)))
+        self.assertEqual([scene.get(service(index), now=2.0) for index in (3, 4)], [first, second])
+
+    def test_it_shrinks_while_many_senders_are_remembered(self) -> None:
+        """The memory for those who may come again is bounded for the gateway as a whole."""
+        scene = Scene()
+        scene.allocator.ledger.remembered = SENDERS
+        address = scene.visit(ONE, now=0.0, after=0.5)
+        self.assertFalse(self.lingers(scene, address, now=1.5))
+
+    def test_it_lingers_as_long_as_the_operator_says(self) -> None:
+        """Below half load, from the moment that its last claim was gone."""
+        scene = Scene(linger=10.0)
         address = scene.visit(ONE, now=0.0, after=0.5)
         self.assertTrue(self.lingers(scene, address, now=10.49))
         self.assertFalse(self.lingers(scene, address, now=10.5))
 
     def test_it_lingers_one_second_under_load(self) -> None:
         """From a load of 90 % on it lingers for 1 s."""
-        scene = Scene(10)
+        scene = Scene(10, linger=10.0)
         address = scene.visit(service(99), now=0.0, after=0.0)
         for index in range(1, 10):
             scene.get(service(index), now=0.0)
@@ -158,7 +181,7 @@ class LingerTests(SynchronousTestCase):
 
     def test_it_shrinks_linearly_in_between(self) -> None:
         """At 70 % load it lingers for 5.5 s."""
-        scene = Scene(10)
+        scene = Scene(10, linger=10.0)
         address = scene.visit(service(99), now=0.0, after=0.0)
         for index in range(1, 8):
             scene.get(service(index, timeout=60.0), now=0.0)
@@ -167,7 +190,7 @@ class LingerTests(SynchronousTestCase):
 
     def test_an_unused_address_lingers_too(self) -> None:
         """When nobody came, the address still belongs to its host for a while: a cache may be late."""
-        scene = Scene()
+        scene = Scene(linger=10.0)
         address = scene.get(ONE, now=0.0)
         self.assertTrue(self.lingers(scene, address, now=2.0))
         self.assertTrue(self.lingers(scene, address, now=11.9))
@@ -175,7 +198,7 @@ class LingerTests(SynchronousTestCase):
 
     def test_services_of_one_address_linger_each_for_itself(self) -> None:
         """A service that nobody asked for is gone from an address that goes on with another one."""
-        scene, web, mail = Scene(), service(1, TCP, 80), service(2, TCP, 25)
+        scene, web, mail = Scene(linger=10.0), service(1, TCP, 80), service(2, TCP, 25)
         address = scene.visit(web, now=0.0, after=0.0)
         self.assertEqual(scene.visit(mail, now=9.0, after=0.0), address)
         scene.allocator.expire(now=10.0)
@@ -195,7 +218,7 @@ class LingerTests(SynchronousTestCase):
 
     def test_a_host_finds_its_address_again_when_it_is_free(self) -> None:
         """The last host of a free address gets it again, as long as nobody else had it."""
-        scene = Scene()
+        scene = Scene(linger=10.0)
         first, second = scene.visit(ONE, now=0.0, after=0.0), scene.visit(TWO, now=0.0, after=0.0)
         scene.allocator.expire(now=20.0)
         self.assertEqual(scene.allocator.pool.counts()[State.FREE], 4)
@@ -203,7 +226,7 @@ class LingerTests(SynchronousTestCase):
 
     def test_a_host_does_not_find_an_address_that_others_had(self) -> None:
         """An address that was passed on is another's last one."""
-        scene = Scene(1)
+        scene = Scene(1, linger=10.0)
         scene.visit(ONE, now=0.0, after=0.0)
         scene.visit(TWO, now=0.1, after=0.0)
         scene.allocator.expire(now=20.0)

@@ -246,11 +246,49 @@ class AllocationTests(SynchronousTestCase):
 
     def test_one_who_would_be_refused_by_an_empty_pool_may_not_wait(self) -> None:
         """He would take the place of others, and be given what he is refused otherwise."""
-        scene = self.scene(1, mine=0.0)
+        demanding = Policy(system_load=(LoadBand(0, 100, 0.6, 0.6, 0.6),))
+        scene = Scene(1, policy=demanding)
+        for resolver, standing in ((RESOLVER, 0.4), (OTHER, 0.9)):
+            scene.allocator.groups.set(resolver, standing, now=0.0)
         scene.get(ONE, OTHER, now=0.0)
         self.assertIs(scene.wait(TWO, now=0.1), Reason.POLICY)
         self.assertIs(scene.wait(TWO, OTHER, now=0.1), None)
         self.assertEqual(scene.counters.refused[Reason.POLICY], 1)
+
+    def test_who_is_next_to_nothing_keeps_no_address_from_others(self) -> None:
+        """He may neither wait nor have what is reclaimed, and his claims do not prolong what is held."""
+        scene = self.scene(1, mine=0.1)
+        address = scene.get(ONE, OTHER, now=0.1)
+        self.assertIs(scene.ask(TWO, now=0.1), Reason.POLICY)
+        hold = scene.allocator.pool.addresses[address].hold
+        self.assertEqual(scene.get(ONE, now=0.2), address)
+        self.assertEqual(scene.allocator.pool.addresses[address].hold, hold)
+        self.assertIs(scene.ask(ONE, now=0.5), Reason.POLICY)
+        self.assertIs(scene.ask(TWO, now=0.7), Reason.POLICY)
+        scene.get(TWO, OTHER, now=0.7)
+
+    def test_who_is_next_to_nothing_may_show_now_and_then_that_clients_come(self) -> None:
+        """Where his host was last, for a twentieth of the pool's time at most; and who does so is one of all again."""
+        scene = self.scene(2, mine=0.01)
+        scene.get(ONE, OTHER, now=0.0)
+        scene.visit(TWO, OTHER, now=0.0, after=0.01)
+        given, now = 0, 0.1
+        while now < 10.1:
+            given += isinstance(scene.ask(TWO, now=now), bytes)
+            scene.get(ONE, OTHER, now=now)
+            scene.allocator.expire(now=now)
+            now += 0.01
+        self.assertLessEqual(given * 0.1, 0.05 * 2 * 10.0 + 0.2)
+        self.assertGreater(given, 3)
+
+    def test_in_audit_nobody_is_restrained(self) -> None:
+        """What is refused is only counted, and so is who is next to nothing."""
+        scene = Scene(1, policy=Policy(audit=(Audit.LOAD,)))
+        for resolver, standing in ((RESOLVER, 0.1), (OTHER, 0.9)):
+            scene.allocator.groups.set(resolver, standing, now=0.0)
+        scene.visit(ONE, OTHER, now=0.0, after=0.1)
+        scene.get(ONE, now=0.2)
+        self.assertIs(scene.wait(TWO, now=0.2), None)
 
     def test_a_better_reputation_is_served_first(self) -> None:
         """Of those who wait, once it is found what they are worth."""

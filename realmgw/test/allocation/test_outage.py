@@ -27,7 +27,7 @@ class OutageTests(SynchronousTestCase):
         """Something breaks, or is well again."""
         self.allocator.outage.degrade(degraded=degraded, now=now)
 
-    def outcomes(self, resolver: str = RESOLVER) -> tuple[int, int, int]:
+    def outcomes(self, resolver: str = RESOLVER) -> tuple[float, float, float]:
         """How many claims of a resolver were ok, nok, and neutral."""
         return counts(self.allocator.groups.of(resolver))
 

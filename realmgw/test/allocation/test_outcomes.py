@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation import outcomes
+from realmgw.allocation import word
 from realmgw.allocation.challenges import Challenge, is_known, note
 from realmgw.allocation.group import Group
 from realmgw.allocation.reputation import Party
@@ -28,7 +28,7 @@ class OutcomeTestCase(SynchronousTestCase):
         self.scene = Scene(1, policy=BELIEVED, share_load=0.0)
         self.allocator = self.scene.allocator
 
-    def outcomes(self, *resolvers: str) -> list[tuple[int, int, int]]:
+    def outcomes(self, *resolvers: str) -> list[tuple[float, float, float]]:
         """How many claims of each were ok, nok, and neutral."""
         return [counts(self.allocator.groups.of(resolver)) for resolver in resolvers]
 
@@ -43,9 +43,10 @@ class OutcomeTestCase(SynchronousTestCase):
         self.allocator.expire(now=OVER)
 
 
-def counts(party: Party) -> tuple[int, int, int]:
-    """How many claims of somebody were ok, nok, and neutral in this period."""
-    return party.reputation.ok, party.reputation.nok, party.reputation.neutral
+def counts(party: Party) -> tuple[float, float, float]:
+    """How many claims of somebody were ok, nok, and neutral in this period, by their weights."""
+    its = party.reputation
+    return round(its.ok, 2), round(its.nok, 2), round(its.neutral, 2)
 
 
 class AttributionTests(OutcomeTestCase):
@@ -81,33 +82,36 @@ class AttributionTests(OutcomeTestCase):
         return group
 
     def test_an_idle_query_that_anybody_can_have_sent_is_not_bad_for_its_group(self) -> None:
-        """But it is no longer taken at its word."""
+        """But after a few of them it is no longer taken at its word, for a while."""
         group = self.known(now=0.0)
         self.assertTrue(is_known(group, pressed=False, now=0.5))
-        self.scene.get(ONE, OTHER, now=0.5)
+        for _ in range(3):
+            self.scene.get(ONE, OTHER, now=0.5)
         self.end()
         self.assertEqual(self.outcomes(OTHER), [(0, 0, 0)])
         self.assertFalse(is_known(group, pressed=False, now=OVER))
-        self.assertTrue(is_known(group, pressed=False, now=OVER + outcomes.DOUBT))
+        self.assertTrue(is_known(group, pressed=False, now=OVER + word.DOUBT_LEAST))
 
     def test_clients_that_come_speak_for_the_word_of_their_group(self) -> None:
-        """One in five may stay away."""
+        """One in ten may stay away."""
         group = self.known(now=0.0)
-        for number in range(outcomes.PRICE):
-            self.scene.visit(ONE, OTHER, now=0.1 + number / 10, after=0.01)
-        self.scene.get(ONE, OTHER, now=0.9)
+        for number in range(9):
+            self.scene.visit(ONE, OTHER, now=0.1 + number / 20, after=0.01)
+        for _ in range(3):
+            self.scene.get(ONE, OTHER, now=0.9)
         self.end()
         self.assertTrue(is_known(group, pressed=False, now=OVER))
-        self.assertEqual(self.outcomes(OTHER), [(outcomes.PRICE, 0, 0)])
+        self.assertEqual(self.outcomes(OTHER), [(9, 0, 0)])
 
     def test_in_a_large_pool_more_clients_speak_for_the_word_of_their_group(self) -> None:
         """One for each four addresses: dozens that stay away at once are few among thousands that came."""
-        for pool, idle, known in ((8, 5, True), (8, 6, False), (160, 10, True), (160, 11, False)):
+        for pool, idle, known in ((8, 4, True), (8, 5, False), (240, 6, True), (240, 7, False)):
             self.scene = Scene(pool, linger=0.0)
             self.allocator = self.scene.allocator
             group = self.known(now=0.0)
             for number in range(200):
                 self.scene.visit(ONE, OTHER, now=0.1 + number / 1000, after=0.0005)
+            self.allocator.ledger.costs.scarce_at = 0.9
             for _ in range(idle):
                 self.scene.get(ONE, OTHER, now=0.9)
             self.allocator.expire(now=0.9 + 2.0)
@@ -120,10 +124,19 @@ class AttributionTests(OutcomeTestCase):
         self.end()
         self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
 
+    def test_an_idle_query_that_showed_it_and_then_waited_is_bad_for_its_group_as_well(self) -> None:
+        """It was proven when it came, whenever it is served."""
+        address = self.scene.get(ONE, THIRD, now=0.0)
+        self.known(now=0.1)
+        self.scene.wait(TWO, OTHER, tcp=True, now=0.1)
+        self.scene.come(address, now=0.2)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
+
     def test_who_is_doubted_is_blamed_for_every_query(self) -> None:
         """Where doubt has no consequence, as in a zone without challenges, idleness still has."""
         group = self.known(now=0.0)
-        group.doubted_until = 60.0
+        group.word.doubted_until = 60.0
         self.scene.get(ONE, OTHER, now=0.5)
         self.end()
         self.assertEqual(self.outcomes(OTHER), [(0, 1, 0)])
@@ -165,7 +178,7 @@ class SharedTests(OutcomeTestCase):
             self.scene.get(ONE, resolver, now=0.0)
         self.scene.come(pool_address(1), now=0.1)
         self.end()
-        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0, 1), (0, 0, 1)])
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0, 1), (0, 0, 0.8)])
 
     def test_where_nobody_came_it_is_everybodys_fault(self) -> None:
         """All the claims are nok: whosever they were, their clients did not come."""
@@ -181,7 +194,7 @@ class SharedTests(OutcomeTestCase):
         self.scene.come(pool_address(1), now=0.1)
         self.scene.get(ONE, OTHER, now=0.2)
         self.end()
-        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 1, 1), (0, 0, 1)])
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 1, 1), (0, 0, 0.8)])
 
     def test_a_claim_bound_to_a_network_can_always_be_told_apart(self) -> None:
         """Used or not, whoever else waits there."""
@@ -192,7 +205,7 @@ class SharedTests(OutcomeTestCase):
             self.allocator.ask(ONE, RESOLVER, client, now=0.0, client=client)
         self.scene.come(pool_address(1), CLIENT, now=0.1)
         self.end()
-        self.assertEqual([counts(near), counts(far), *self.outcomes(OTHER)], [(1, 0, 0), (0, 1, 0), (0, 1, 0)])
+        self.assertEqual([counts(near), counts(far), *self.outcomes(OTHER)], [(1, 0, 0), (0, 0.8, 0), (0, 0.8, 0)])
 
     def test_a_client_known_by_an_id_can_not(self) -> None:
         """Both he and his group have a neutral outcome."""
@@ -201,27 +214,36 @@ class SharedTests(OutcomeTestCase):
         self.allocator.ask(ONE, RESOLVER, "q", now=0.0, client=client)
         self.scene.come(pool_address(1), now=0.1)
         self.end()
-        self.assertEqual([counts(client), *self.outcomes(RESOLVER)], [(0, 0, 1), (0, 0, 1)])
+        self.assertEqual([counts(client), *self.outcomes(RESOLVER)], [(0, 0, 0.8), (0, 0, 0.8)])
 
     def test_in_doubt_it_is_the_fault_of_who_is_known_for_it(self) -> None:
-        """Below 0.3, and below the others: so nobody hides behind those who ask for the same."""
-        self.allocator.groups.set(OTHER, 0.29, now=0.0)
+        """At 0.3, and below the others: so nobody hides behind those who ask for the same. Who came is their merit."""
+        self.allocator.groups.set(OTHER, 0.3, now=0.0)
         for resolver in (THIRD, OTHER):
             self.scene.get(ONE, resolver, now=0.0)
         self.scene.come(pool_address(1), now=0.1)
         self.end()
-        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 1, 0), (0, 0, 1)])
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0.8, 0), (1, 0, 0)])
+
+    def test_in_doubt_it_is_partly_the_fault_of_who_is_on_the_way_there(self) -> None:
+        """The more, the worse he is known to be: halfway from a stranger to one who is known for it, half of it."""
+        self.allocator.groups.set(OTHER, 0.375, now=0.0)
+        for resolver in (THIRD, OTHER):
+            self.scene.get(ONE, resolver, now=0.0)
+        self.scene.come(pool_address(1), now=0.1)
+        self.end()
+        self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0.4, 0.4), (0.5, 0, 0.5)])
 
     def test_in_doubt_it_is_nobodys_fault_who_is_not(self) -> None:
         """A stranger is not blamed for what is in doubt, nor one of two that are known alike."""
-        for standing in (0.3, 0.45):
+        for standing, other in ((0.45, 0.9), (0.9, 0.9)):
             self.setUp()
             for resolver in (OTHER, THIRD):
-                self.allocator.groups.set(resolver, standing if resolver == OTHER else 0.9, now=0.0)
+                self.allocator.groups.set(resolver, standing if resolver == OTHER else other, now=0.0)
                 self.scene.get(ONE, resolver, now=0.0)
             self.scene.come(pool_address(1), now=0.1)
             self.end()
-            self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0, 1), (0, 0, 1)])
+            self.assertEqual(self.outcomes(OTHER, THIRD), [(0, 0, 1), (0, 0, 0.8)])
 
     def test_claims_of_a_merged_group_still_count(self) -> None:
         """They are the united group's, used or not, and it finds its own claims there."""
@@ -234,5 +256,5 @@ class SharedTests(OutcomeTestCase):
         self.assertEqual(self.scene.get(ONE, THIRD, now=0.2), address)
         self.scene.come(address, now=0.3)
         self.end()
-        self.assertEqual(sum(counts(groups.of(OTHER))), 3)
+        self.assertEqual(counts(groups.of(OTHER)), (1, 1.2, 0))  # until he came, the address was held anyway
         self.assertIs(groups.of(OTHER), groups.of(THIRD))

@@ -26,7 +26,8 @@ NEAR = ClientPrefix.of(CLIENT, 24)
 PRESET = "192.0.2.0/24"
 BELIEVED = Policy(groups=(ResolverGroup((ip_network(PRESET),), 0.8, sla=True),))
 COUNT, SHARE = st.integers(0, 2**40), st.floats(0, 1)
-THREE = st.tuples(COUNT, COUNT, COUNT)
+WEIGHT = COUNT | st.floats(0, 2**40)
+THREE = st.tuples(WEIGHT, WEIGHT, WEIGHT)
 REPUTATIONS = st.builds(ReputationRecord, SHARE, SHARE, THREE, THREE)
 NAME = st.text(min_size=1)
 RECORDS = st.one_of(
@@ -126,7 +127,7 @@ class RestartTests(SynchronousTestCase):
             self.active(resolver, 10 * number, 5)
         client = self.askers.requestors.of(NEAR, NEAR)
         for _ in range(3):
-            client.used(self.askers.groups.of(OTHER), apart=True, now=1.0)
+            client.used(self.askers.groups.of(OTHER), 1.0, now=1.0)
         after = self.restarted()
         for resolver in (RESOLVER, OTHER, "192.0.2.9"):
             before, found = self.askers.groups.find(resolver), after.groups.find(resolver)

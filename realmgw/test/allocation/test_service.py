@@ -54,6 +54,25 @@ class AllocationServiceTests(SynchronousTestCase):
         self.clock.pump([TICK] * 2)
         self.assertEqual(self.allocator.counters.lapsed, 1)
 
+    def test_looks_for_idle_flows_as_soon_as_an_address_has_passed_on(self) -> None:
+        """In the same turn of the reactor, not within the query; and no more when it has stopped."""
+        looked: list[float] = []
+
+        def look(*, now: float) -> bool:
+            looked.append(now)
+            return False
+
+        self.allocator.datagrams.look = look  # type: ignore[method-assign]
+        self.allocator.datagrams.soon()
+        self.allocator.datagrams.soon()
+        self.assertEqual(looked, [])
+        self.clock.advance(0)
+        self.assertEqual(len(looked), 1)
+        self.allocator.datagrams.soon()
+        self.service.stopService()
+        self.clock.advance(1)
+        self.assertEqual(len(looked), 1)
+
     def test_serves_a_waiting_query_on_time(self) -> None:
         """A query that waits gets the address as soon as the claim on it is dead by experience, not a tick later."""
         self.ask(0, "q")

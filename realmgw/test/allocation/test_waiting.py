@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.group import Group
-from realmgw.allocation.waiting import PREFERENCE, Waiter, WaitingQueue
+from realmgw.allocation.waiting import IN_LINE, PREFERENCE, Waiter, WaitingQueue
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
-from realmgw.test.allocation.scene import service
+from realmgw.test.allocation.scene import TCP, service
 
 ONE, TWO, THREE = service(1), service(2), service(3)
 
@@ -19,9 +21,17 @@ def ignore(outcome: bytes | Reason) -> None:
     """Nobody listens."""
 
 
-def waiter(asked: Service, question: Hashable, *, now: float, standing: float = 0.45, lasts: float = 1.0) -> Waiter:
-    """A query that waits from `now` on."""
-    return Waiter(asked, Group("203.0.113.1", standing=standing), question, ignore, now, now + lasts)
+def waiter(
+    asked: Service,
+    question: Hashable,
+    *,
+    now: float,
+    group: Group | None = None,
+    standing: float = 0.45,
+    lasts: float = 1.0,
+) -> Waiter:
+    """A query that waits from `now` on, of a group of its own unless it is told."""
+    return Waiter(asked, group or Group("203.0.113.1", standing=standing), question, ignore, now, now + lasts)
 
 
 class WaitingQueueTests(SynchronousTestCase):
@@ -55,8 +65,8 @@ class WaitingQueueTests(SynchronousTestCase):
         first, second = waiter(ONE, "same", now=0.0), waiter(ONE, "same", now=0.5)
         first.deliver = lambda outcome: heard.append("first")
         second.deliver = lambda outcome: heard.append("second")
-        self.assertTrue(self.queue.join(first))
-        self.assertTrue(self.queue.join(second))
+        self.assertIsNone(self.queue.join(first))
+        self.assertIsNone(self.queue.join(second))
         (left,) = self.queue.give_up(now=1.0)
         left.deliver(Reason.WAITED)
         self.assertEqual((heard, self.queue.size), (["second"], 0))
@@ -70,9 +80,10 @@ class WaitingQueueTests(SynchronousTestCase):
     def test_the_queue_is_bounded(self) -> None:
         """The one too many does not wait; a retransmission still joins its twin."""
         for question in range(4):
-            self.assertTrue(self.queue.join(waiter(ONE, question, now=0.0)))
-        self.assertFalse(self.queue.join(waiter(TWO, 4, now=0.0)))
-        self.assertTrue(self.queue.join(waiter(ONE, 3, now=0.0)))
+            self.assertIsNone(self.queue.join(waiter(ONE, question, now=0.0)))
+        too_many = waiter(TWO, 4, now=0.0)
+        self.assertIs(self.queue.join(too_many), too_many)
+        self.assertIsNone(self.queue.join(waiter(ONE, 3, now=0.0)))
         self.assertEqual(self.queue.size, 4)
 
     def test_a_better_standing_goes_first(self) -> None:
@@ -132,3 +143,89 @@ class WaitingQueueTests(SynchronousTestCase):
             self.queue.join(waiter(asked, question, now=0.0))
         self.assertEqual([one.question for one in self.queue.dismiss()], [0, 1])
         self.assertEqual((self.queue.size, self.queue.next_deadline()), (0, None))
+
+
+class FairnessTests(SynchronousTestCase):
+    """What groups may have of a queue."""
+
+    def setUp(self) -> None:
+        self.many, self.few = Group("203.0.113.1"), Group("203.0.113.2")
+
+    def serve(self, queue: WaitingQueue, *, now: float) -> Waiter:
+        """The first one, who leaves with all who wait for the same."""
+        first = queue.first(now=now)
+        assert first is not None
+        queue.leave(first.service.target)
+        return first
+
+    def test_no_group_has_many_hosts_in_the_line(self) -> None:
+        """Who asks for one host is served soon, however many others were asked for before; then the rest in order."""
+        queue = WaitingQueue(limit=1000)
+        for index in range(1, 501):
+            queue.join(waiter(service(1, TCP, index), index, now=0.0, group=self.many))
+        queue.join(waiter(service(1, TCP, 600), 600, now=0.1, group=self.few))
+        served = [self.serve(queue, now=0.2).question for _ in range(501)]
+        self.assertEqual(served, [*range(1, IN_LINE + 1), 600, *range(IN_LINE + 1, 501)])
+
+    def test_a_host_behind_is_in_the_line_when_others_ask_for_it(self) -> None:
+        """It counts as theirs then."""
+        queue = WaitingQueue(limit=1000)
+        for index in range(1, 501):
+            queue.join(waiter(service(1, TCP, index), index, now=0.0, group=self.many))
+        queue.join(waiter(service(1, TCP, 400), 600, now=0.1, group=self.few))
+        served = [self.serve(queue, now=0.2).question for _ in range(IN_LINE + 2)]
+        self.assertEqual(served, [*range(1, IN_LINE + 1), 400, IN_LINE + 1])
+
+    def test_few_hosts_of_many_groups_are_served_in_the_order_in_which_they_came(self) -> None:
+        """As long as no group has many, nothing but time counts among equals; a host keeps its place."""
+        queue = WaitingQueue(limit=100)
+        for index in range(1, 10):
+            group = self.many if index % 3 else self.few
+            queue.join(waiter(service(1, TCP, index), index, now=0.0, group=group))
+        self.assertEqual([self.serve(queue, now=0.1).question for _ in range(9)], list(range(1, 10)))
+
+    def test_a_group_that_fills_the_queue_makes_room_for_others(self) -> None:
+        """Its latest queries go, until the others have their share."""
+        queue = WaitingQueue(limit=100)
+        for index in range(1, 101):
+            queue.join(waiter(service(1, TCP, index), index, now=0.0, group=self.many))
+        displaced = [
+            queue.join(waiter(service(1, TCP, index), index, now=0.1, group=self.few)) for index in range(201, 301)
+        ]
+        gone = [one.question for one in displaced if one is not None and one.group is self.many]
+        self.assertEqual(gone, list(range(100, 100 - len(gone), -1)))
+        self.assertGreaterEqual(len(gone), 40)
+        self.assertEqual(queue.size, 100)
+        self.assertLessEqual(len(gone), 50)
+        itself = waiter(service(1, TCP, 999), 999, now=0.2, group=self.many)
+        self.assertIs(queue.join(itself), itself)
+
+    def test_a_better_standing_displaces_a_worse_one(self) -> None:
+        """A queue that is full of strangers with one query each has room for who is known."""
+        queue = WaitingQueue(limit=8)
+        for index in range(1, 9):
+            queue.join(waiter(service(1, TCP, index), index, now=0.0))
+        displaced = queue.join(waiter(service(1, TCP, 9), 9, now=0.0, standing=0.9))
+        assert displaced is not None
+        self.assertNotEqual(displaced.question, 9)
+        stranger = waiter(service(1, TCP, 10), 10, now=0.0)
+        self.assertIs(queue.join(stranger), stranger)
+
+    @given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 60), st.sampled_from("jjjlg")), max_size=200))
+    def test_counts_agree_whatever_happens(self, course: list[tuple[int, int, str]]) -> None:
+        """Who has most is known, and nobody is left over."""
+        queue, groups = WaitingQueue(limit=60), [Group(str(number)) for number in range(5)]
+        for number, (group, target, what) in enumerate(course):
+            if what == "j":
+                queue.join(waiter(service(target), number, now=number / 10, group=groups[group]))
+            elif what == "l" and queue.waits_for(service(target).target):
+                queue.leave(service(target).target)
+            else:
+                queue.give_up(now=number / 10)
+            counts = {each: len(waiters) for each, waiters in queue._shares.waiters.items()}
+            self.assertEqual(sum(counts.values()), queue.size)
+            self.assertLessEqual(max(queue._line._in_line.values(), default=0), IN_LINE)
+            self.assertEqual(set(queue._line.order) | set(queue._line._whose), set(queue._targets))
+            self.assertEqual(queue._shares._most, max(counts.values(), default=0))
+        queue.give_up(now=1000.0)
+        self.assertEqual((queue.size, queue._shares._by_count, *vars(queue._line).values()), (0, *[{}] * 5))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.ledger import KEY
-from realmgw.allocation.state import Claim, overlap
+from realmgw.allocation.state import KEY, Claim, overlap
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
@@ -122,10 +121,10 @@ class Verdicts(Knowledge):
             and one.made == before.created
             and one.question == before.question
         )
-        assert used.waited, "kept for the company of somebody who had not waited"
+        assert used.waited or used.courtesy, "kept for the company of somebody who had not waited"
         assert not before.pending, "kept beside the claim that it is for"
-        assert kept.deadline == self.now + kept.group.company(self.settings.company)
-        assert kept.group.usual <= self.settings.company, "kept for clients who are not quick"
+        assert kept.deadline == self.now + self.settings.company
+        assert kept.group.patience <= self.settings.company, "kept for clients who are not quick"
         self.claims.append(
             Expected(
                 address,
@@ -136,6 +135,7 @@ class Verdicts(Knowledge):
                 self.now,
                 kept.deadline,
                 kept.deadline,
+                spare=kept.spare,
                 courtesy=True,
             )
         )
@@ -151,3 +151,8 @@ class Verdicts(Knowledge):
             and reservation is not None
             and (reservation.service.target == claim.service.target)
         )
+
+    def before(self, kept: Expected) -> Claim:
+        """The claim that one for company was made after."""
+        assert isinstance(kept.question, Claim)
+        return kept.question

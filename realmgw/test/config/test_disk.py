@@ -106,6 +106,10 @@ class ReadTests(SynchronousTestCase):
             found[path.name] = str(self.assertRaises(OSError, disk.read, path, 100).strerror).rpartition(" ")[2]
         self.assertEqual(list(found.values()), ["pipe", "pipe", "socket", "folder", "device"])
 
+    def test_what_only_looks_like_a_file_is_refused(self) -> None:
+        """The kernel's messages: a file by its kind, and read by whoever waits for the next one."""
+        self.assertRaises(OSError, disk.read, Path("/proc/kmsg"), 0)
+
     def test_what_the_system_refuses_is_its_error(self) -> None:
         """Here: there is none."""
         self.assertRaises(FileNotFoundError, disk.read, Path(self.mktemp()), 100)

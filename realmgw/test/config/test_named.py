@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.named import load_all, parse_secrets
+from realmgw.config.named import load_all, loading_all, parse_secrets
+from realmgw.config.steps import Blocking, finish
 from realmgw.errors import ConfigurationError, MalformedError
 from realmgw.test.config.test_schema import MINIMAL
 
@@ -47,6 +49,27 @@ class LoadTests(SynchronousTestCase):
         """Beside the main file, where it names them."""
         self.secrets.write_text(SECRET.hex())
         self.assertEqual(load_all(self.main).secrets, (SECRET,))
+
+    def test_whatever_does_not_answer_is_a_problem(self) -> None:
+        """The main file, any folder of drop-ins, the secrets: no other error comes of it, and its place is named."""
+        self.secrets.write_text(SECRET.hex())
+        asked: list[Blocking] = []
+        late = OSError(errno.ETIMEDOUT, "it has not answered")
+
+        def answer(blocking: Blocking) -> object:
+            asked.append(blocking)
+            if len(asked) == silent:
+                raise late
+            return blocking.call()
+
+        silent = 0
+        finish(loading_all(self.main), answer)
+        for silent in range(1, len(asked) + 1):
+            asked.clear()
+            error = self.assertRaises(ConfigurationError, finish, loading_all(self.main), answer)
+            self.assertIn(f"{asked[silent - 1].where}", str(error))
+            self.assertIn("can not be read: it has not answered", str(error))
+        self.assertEqual({each.where for each in asked}, {str(self.main), str(self.secrets)})
 
     def test_file_that_can_not_be_used_is_a_problem(self) -> None:
         """It is not there, is no file, has no secret, or none that is one; nothing is waited for."""

@@ -2,74 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from functools import partial
-from threading import Event, current_thread
+import errno
+import threading
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
 
-from realmgw.config.service import Reading
-from realmgw.errors import PlatformError
+from realmgw.config.service import Readers
+from realmgw.config.steps import Blocking
 
 
-class ReadingTests(TestCase):
-    """`Reading` keeps the reactor free."""
+class ReadersTests(TestCase):
+    """Whoever waits for a file system waits in a thread, and not for ever."""
 
     def setUp(self) -> None:
-        """A file system that answers when it is told to."""
-        self.answers = Event()
-        self.addCleanup(self.answers.set)
+        """A place that answers when it is told to, and one that always does."""
+        self.answer = threading.Event()
+        self.addCleanup(self.answer.set)
+        self.readers = Readers(0.1)
+        self.dead = Blocking("dead", lambda: self.answer.wait(60))
+        self.well = Blocking("well", threading.get_ident)
 
-    def read(self, answer: int) -> int:
-        """Blocks until the file system answers."""
-        self.answers.wait(30.0)
-        return answer
+    @inlineCallbacks
+    def test_the_result_comes_from_another_thread(self) -> Any:
+        """So does an error."""
+        self.assertNotEqual((yield self.readers.call(self.well, reactor)), threading.get_ident())
+        self.assertNotEqual(self.readers.wait(self.well), threading.get_ident())
+        missing = Blocking("well", Path("/nowhere/at/all").stat)
+        self.assertRaises(FileNotFoundError, self.readers.wait, missing)
+        yield self.assertFailure(self.readers.call(missing, reactor), FileNotFoundError)
 
-    async def test_gives_what_is_read_or_why_it_is_not(self) -> None:
-        """Again and again."""
-        self.answers.set()
-        reading = Reading("it", reactor)
-        self.assertEqual(await reading.call(self.read, 1), 1)
-        await self.assertFailure(reading.call(lambda: 1 // 0), ZeroDivisionError)
-        self.assertEqual(await reading.call(self.read, answer=2), 2)
+    @inlineCallbacks
+    def test_a_place_that_does_not_answer_is_told(self) -> Any:
+        """It is not waited for twice, and holds up no other place; when it is there again, it is asked again."""
+        error = yield self.assertFailure(self.readers.call(self.dead, reactor), OSError)
+        self.assertEqual((error.errno, error.strerror), (errno.ETIMEDOUT, "dead has not answered for 0.1 s"))
+        for _ in range(2):
+            at_once: list[object] = []
+            self.readers.call(self.dead, reactor).addErrback(at_once.append)
+            self.assertEqual(len(at_once), 1)
+        yield self.readers.call(self.well, reactor)
+        self.answer.set()
+        answers: list[object] = []
+        while not answers:
+            yield self.readers.call(self.well, reactor)
+            yield self.readers.call(self.dead, reactor).addCallbacks(answers.append, lambda _late: None)
+        self.assertEqual(answers, [True])
 
-    async def test_reactor_goes_on_while_nothing_answers(self) -> None:
-        """Whoever asked is told after a time; further calls are refused at once, without another thread."""
-        reading = Reading("it", reactor, deadline=0.1)
-        late = await self.assertFailure(reading.call(self.read, 1), PlatformError)
-        self.assertIn("it: the file system does not answer within 0.1 s", str(late))
-        refused: Deferred[int] = reading.call(self.read, 2)
-        self.assertIn("still not answered", str(self.failureResultOf(refused, PlatformError).value))
+    def test_a_start_does_not_wait_longer_either(self) -> None:
+        """Nor does a command."""
+        self.assertEqual(self.assertRaises(OSError, self.readers.wait, self.dead).errno, errno.ETIMEDOUT)
 
-    async def test_takes_steps_of_which_only_those_that_read_are_in_threads(self) -> None:
-        """What they raise is told; in between, the reactor's own thread computes."""
-        self.answers.set()
-        threads = [current_thread()]
+    def test_no_thread_left_is_told(self) -> None:
+        """As any other error; when there is room again, the place is asked."""
 
-        def steps(last: int) -> Generator[Callable[[], Any], Any, int]:
-            found = yield partial(self.read, 1)
-            threads.append(current_thread())
-            found += yield lambda: 1 // last
-            return int(found)
+        def refuse(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
 
-        reading = Reading("it", reactor)
-        self.assertEqual(await reading.take(steps(1)), 2)
-        self.assertIs(threads[0], threads[1])
-        await self.assertFailure(reading.take(steps(0)), ZeroDivisionError)
+        patch = self.patch(threading.Thread, "start", refuse)
+        error = self.assertRaises(OSError, self.readers.wait, self.well)
+        self.assertEqual(error.strerror, "well can not be waited for: can't start new thread")
+        patch.restore()
+        self.assertNotEqual(self.readers.wait(self.well), threading.get_ident())
 
-    async def test_reads_again_when_it_has_answered(self) -> None:
-        """What came too late counts for nobody."""
-        reading = Reading("it", reactor, deadline=0.1)
-        await self.assertFailure(reading.call(self.read, 1), PlatformError)
-        self.answers.set()
-        for _ in range(500):
-            await deferLater(reactor, 0.01)
-            again = reading.call(self.read, 2)
-            found = await again.addErrback(lambda failure: failure.trap(PlatformError) and None)
-            if found is not None:
-                break
-        self.assertEqual(found, 2)
+    def test_the_threads_end_with_the_process(self) -> None:
+        """Whatever they wait for."""
+        self.readers.wait(self.well)
+        ours = [thread for thread in threading.enumerate() if thread.name == "realmgw-files"]
+        self.assertTrue(ours)
+        self.assertTrue(all(thread.daemon for thread in ours))

@@ -127,9 +127,16 @@ class TestGateway:
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
         self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
         told = partial(self.health.tell, "subscribers")
-        read = partial(maybeDeferred, config.load_all)
         parts = Parts(
-            self.parts, self.allocator, self.parts, lambda _new: None, self._keep, read, self.told.append, _inline, told
+            self.parts,
+            self.allocator,
+            self.parts,
+            lambda _new: None,
+            self._keep,
+            config.loading_all,
+            self.told.append,
+            _inline,
+            told,
         )
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
         self.book = RecordingBook()

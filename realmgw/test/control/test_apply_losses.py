@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config
-from realmgw.config.steps import finish
+from realmgw.config.named import Written, loading_all
+from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.control.apply import PATIENCE, Outcome, Status
 from realmgw.control.running import Running
 from realmgw.subscribers.disk import Good, LastGood
@@ -166,6 +168,18 @@ class WaitingTests(LossTestCase):
             self.assertEqual(self.gateway.reload(seconds=0), [])
             self.gateway.pass_time(QUIET)
             self.assertEqual(self.gateway.reloader.last.waited, QUIET)  # type: ignore[union-attr]  # there is one
+
+    def test_a_reading_that_takes_long_is_not_taken_for_writing(self) -> None:
+        """A hundred thousand hosts on a machine that is busy: all is read once more in any case."""
+        reloader = self.gateway.reloader
+
+        def slowly(path: Path) -> Steps[Written]:
+            yield Blocking(str(path), lambda: self.gateway.clock.advance(2 * PATIENCE))
+            return (yield from loading_all(path))
+
+        reloader._parts = attrs.evolve(reloader._parts, read=slowly)
+        self.gateway.write("a.yaml", a="192.168.0.1")
+        self.assertEqual((only(self.gateway.reload()).problems, self.names()), ((), ["a"]))
 
     def test_a_file_that_is_never_at_rest_takes_nobody_away(self) -> None:
         """The answer comes all the same, and says so; the next reload tries again."""

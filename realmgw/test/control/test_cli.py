@@ -155,6 +155,7 @@ class CommandLineTests(CliTestCase):
             (("completion", "basch"), "did you mean 'bash'?"),
             (("reload", "--confg", "x"), "did you mean '--config'?"),
             (("pool", "--no-such-thing-at-all"), "write one of"),
+            (("reload", "--accept"), "did you mean '--accept-loss'?"),
             (("pool", "all"), "'all' is too much"),
         ):
             status, lines = self.run_command(*words)

@@ -104,6 +104,17 @@ class CommandTests(GatewayTestCase):
             told = given if path != "purge" else {"name": "gw.example.org"}
             self.do(path, **{name: told[name] for name in names})
 
+    def test_numbers_that_are_none_are_the_askers_fault(self) -> None:
+        """Whatever they are asked for, and however many digits or words there are."""
+        given = {"name": "a.example.org.", "source": "192.0.2.9", "destination": "198.51.100.1", "protocol": "tcp",
+                 "who": "192.0.2.53", "reputation": "0.5", "resolver": "192.0.2.53"}  # fmt: skip
+        for path, command in COMMANDS.items():
+            names = [parameter.name for parameter in command.parameters]
+            for name in {"limit", "port", "source_port", "reputation"}.intersection(names):
+                for wrong in ("9" * 5000, "-1", "\N{SUPERSCRIPT TWO}", "", "nan", "1e999", "x" * 5000):
+                    asked = {each: given[each] for each in names if each in given} | {name: wrong}
+                    self.assertIs(self.refusal(path, **asked), ExitStatus.USAGE, (path, name, wrong[:9]))
+
     def test_purge_is_of_the_gateway_that_is_named(self) -> None:
         """Another name is that of another gateway, and nothing is done."""
         self.assertIs(self.refusal("purge", name="other.example.org"), ExitStatus.USAGE)

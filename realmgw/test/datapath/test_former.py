@@ -54,6 +54,14 @@ class RestoringTests(SynchronousTestCase):
         self.assertEqual((dict(found.first), dict(found.last)), ({FORWARDING: 0}, {redirects: 0, other: 1}))
         self.assertEqual(restoring({**former, FORWARDING: 1}, {FORWARDING: 1}, found=True).last, ())
 
+    def test_an_interface_that_did_not_forward_does_not_afterwards(self) -> None:
+        """On a machine that routes by others: it is closed first. Where the machine stops routing, it is by itself."""
+        lan = "net/ipv4/conf/lan0/forwarding"
+        found = restoring({FORWARDING: 1, LOOSE: 1, lan: 0}, AS_WE_WANT, found=True)
+        self.assertEqual((found.first, found.last), (((lan, 0),), ((LOOSE, 1),)))
+        found = restoring({LOOSE: 0, lan: 0}, AS_WE_WANT, found=True)
+        self.assertEqual((found.first, found.last), (((FORWARDING, 0),), ()))
+
     def test_forwarding_that_was_on_before_stays_and_is_told(self) -> None:
         """Others route by it."""
         found = restoring(AS_WE_WANT, AS_WE_WANT, found=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.guard import Guard, guard_rules
+from realmgw.datapath.guard import RETRY, Guard, guard_rules
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.test.config.test_schema import MINIMAL, settings
@@ -65,6 +65,17 @@ class GuardTests(SynchronousTestCase):
         self.nft.refusal = RealmGatewayError("nft: Operation not supported")
         self.guard.place(RULESET)
         self.assertEqual((self.guard.stands, self.guard.refusal, self.nft.closed), (False, self.nft.refusal, 1))
+
+    def test_what_was_refused_is_tried_again(self) -> None:
+        """Now and then: it may have been for a table of its name that is gone, or for a moment without memory."""
+        self.nft.refusal = RealmGatewayError("nft: File exists")
+        self.guard.place(RULESET)
+        self.nft.refusal = None
+        for _ in range(RETRY - 1):
+            self.guard.place(RULESET)
+        self.assertFalse(self.guard.stands)
+        self.guard.place(RULESET)
+        self.assertEqual((self.guard.stands, self.guard.refusal), (True, None))
 
     def test_machine_without_the_library_is_noted(self) -> None:
         """The gateway runs by the program `nft`, which owns nothing when it has ended."""

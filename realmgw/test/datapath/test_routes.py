@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,5 +71,8 @@ class WayTests(SynchronousTestCase):
         self.assertEqual(routes.way(refusal, SEQUENCE), Way(is_local=False, interface=0))
 
     def test_asks_for_one_address(self) -> None:
-        """All 32 bits of it."""
+        """All 32 bits of it, or 128."""
         self.assertTrue(routes.question("192.0.2.1", SEQUENCE).endswith(bytes((8, 0, 1, 0, 192, 0, 2, 1))))
+        asked = routes.question("2001:db8::1", SEQUENCE)
+        self.assertEqual(asked[16:18], bytes((10, 128)))
+        self.assertTrue(asked.endswith(ip_address("2001:db8::1").packed))

@@ -41,12 +41,13 @@ class WanTestCase(SynchronousTestCase):
         switches = settings.Challenges(**dict.fromkeys(words, True))
         rate = policy.pop("rate", realm.NO_LIMIT)
         zones = policy.pop("zones", ZONES)
+        service_pool = policy.pop("service_pool", realm.SERVICE_POOL)
         made = settings.Policy(**{"system_load": (), "challenges": switches, **policy})
         now = self.clock.seconds()
         self.allocator = allocator or Allocator(
             settings.Allocation(), [IPv4Network("192.0.2.0/28")], now=now, policy=made
         )
-        made_settings = realm.make_settings(made, rate, zones)
+        made_settings = realm.make_settings(made, rate, zones, service_pool)
         self.wan = realm.wan(self.allocator, made_settings, self.later)
         self.events = self.wan.counts.events
 

@@ -29,7 +29,7 @@ CHILD = settings.Zone("child.example.org.", (settings.NameServer("ns.example.net
 REVERSE = settings.Zone("168.192.in-addr.arpa.", (SERVER,), "hostmaster.example.org.")
 ZONES = (ZONE, CHILD, REVERSE)
 ALIASES = settings.Zone("a.example.org.", (SERVER,), "hostmaster.example.org.", aliases=True)
-PLAIN = settings.Policy(system_load=())
+PLAIN = settings.Policy(system_load=(), challenges=settings.Challenges())
 NO_LIMIT = settings.RateLimit(per_second=0)
 NOON = 1_795_262_400.0  # seconds since 1970: 2026-11-21 12:00 UTC
 RESOLVER = ("198.51.100.53", 5353)

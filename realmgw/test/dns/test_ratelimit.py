@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
-from realmgw.dns.ratelimit import MOST, Kind, RateLimit, Verdict
+from realmgw.dns.ratelimit import MOST, RateLimit, Verdict, amplifies
 
 SENDER = "198.51.100.53"
 
@@ -26,9 +26,9 @@ class RateLimitTests(SynchronousTestCase):
         """A limit."""
         return RateLimit(settings.RateLimit(per_second, **rules), now=0.0)
 
-    def judge(self, count: int, now: float = 0.0, address: str = SENDER, kind: Kind = Kind.REFUSED) -> list[Verdict]:
+    def judge(self, count: int, now: float = 0.0, address: str = SENDER) -> list[Verdict]:
         """So many answers at once."""
-        return [self.limit.judge(kind, address, now=now) for _ in range(count)]
+        return [self.limit.judge(address, now=now) for _ in range(count)]
 
     def passed(self, *args: Any, **rest: Any) -> int:
         """How many of them are given."""
@@ -40,10 +40,10 @@ class RateLimitTests(SynchronousTestCase):
         self.assertEqual(self.passed(20, now=0.4), 2)
         self.assertEqual(self.passed(20, now=10.0), 5)
 
-    def test_limits_each_kind_by_itself(self) -> None:
-        """Who asks for names that are not does not keep others from hearing of types that are not."""
-        self.judge(20, kind=Kind.NXDOMAIN)
-        self.assertEqual(self.passed(20, kind=Kind.NODATA), 5)
+    def test_what_is_three_times_as_long_amplifies(self) -> None:
+        """On the wire: with 28 octets of headers each."""
+        for asked, said, expected in ((33, 84, False), (30, 30, False), (33, 155, False), (33, 156, True)):
+            self.assertIs(amplifies(asked, said), expected)
 
     def test_limits_a_network_together(self) -> None:
         """Of 24 bits, and 56 of IPv6; the next one is another."""
@@ -75,14 +75,15 @@ class RateLimitTests(SynchronousTestCase):
         self.assertEqual(self.passed(20, address="fe80::1%eth0"), 5)
 
     def test_slips_every_so_many(self) -> None:
-        """The second, by default; so who is really there can come by TCP."""
+        """With 2, the second; so who is really there can come by TCP."""
+        self.limit = self.make(slip=2)
         verdicts = self.judge(9)[5:]
         self.assertEqual(verdicts, [Verdict.DROP, Verdict.SLIP] * 2)
 
     def test_slips_never_or_always(self) -> None:
-        """0 and 1."""
-        for slip, verdict in ((0, Verdict.DROP), (1, Verdict.SLIP)):
-            self.limit = self.make(slip=slip)
+        """0 and 1, which is the default: TC is no longer than the query."""
+        for rules, verdict in (({"slip": 0}, Verdict.DROP), ({"slip": 1}, Verdict.SLIP), ({}, Verdict.SLIP)):
+            self.limit = self.make(**rules)
             self.assertEqual(set(self.judge(9)[5:]), {verdict})
 
     def test_exempts_networks(self) -> None:
@@ -114,7 +115,7 @@ class RateLimitTests(SynchronousTestCase):
     def test_is_bounded_under_spoofed_floods(self) -> None:
         """More networks in a second than are kept."""
         for number in range(3 * MOST):
-            self.limit.judge(Kind.REFUSED, f"{number >> 16}.{number >> 8 & 255}.{number & 255}.1", now=0.5)
+            self.limit.judge(f"{number >> 16}.{number >> 8 & 255}.{number & 255}.1", now=0.5)
         self.assertLessEqual(len(self.limit), 2 * MOST)
 
     @given(st.lists(st.floats(0.0, 0.3), min_size=1, max_size=200))
@@ -123,7 +124,7 @@ class RateLimitTests(SynchronousTestCase):
         limit, now, times = self.make(), 0.0, []
         for gap in gaps:
             now += gap
-            if limit.judge(Kind.REFUSED, SENDER, now=now) is Verdict.PASS:
+            if limit.judge(SENDER, now=now) is Verdict.PASS:
                 times.append(now)
         for first, start in enumerate(times):
             for last, end in enumerate(times[first:], first):

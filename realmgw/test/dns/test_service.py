@@ -59,6 +59,7 @@ def make_settings(wan: int, lan: int, **limits: Any) -> settings.Settings:
         settings.Interfaces("wan", ("lan",)),
         settings.Pools((), realm.SERVICE_POOL),
         settings.Dns(settings.DnsFace(endpoints, **limits), settings.DnsFace((settings.Endpoint(LOOPBACK, lan),))),
+        policy=realm.PLAIN,
     )
 
 

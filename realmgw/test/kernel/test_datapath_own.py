@@ -11,6 +11,7 @@ from realmgw.config import settings as config
 from realmgw.config.settings import Dnat
 from realmgw.datapath import ownership
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.keeper import Noticed
 from realmgw.datapath.own import NOTHING
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.test.datapath.moves import change
@@ -193,6 +194,22 @@ class SettingsTests(OwnTestCase):
             for _ in range(2):
                 self.apply(self.fresh())
                 self.assertNotEqual(self.network_settings(), before)
+            self.purge(self.fresh())
+            self.assertEqual(self.network_settings(), before)
+
+    def test_purge_leaves_interfaces_that_did_not_forward_as_they_were(self) -> None:
+        """On a machine that routes by others."""
+        self.sysctl(FORWARDING, 1)
+        keys = [f"net.ipv4.conf.{name}.forwarding" for name in ("wan0", "lan0")]
+        for values in ((0, 1), (1, 0), (0, 0)):
+            for key, value in zip(keys, values, strict=True):
+                self.sysctl(key, value)
+            before = self.network_settings()
+            for _ in range(2):
+                kernel = self.fresh()
+                self.apply(kernel)
+                self.testbed.call("gwa", kernel.look, Noticed(), lambda: self.hosts)
+                self.assertEqual([self.sysctl(key) for key in keys], [1, 1])
             self.purge(self.fresh())
             self.assertEqual(self.network_settings(), before)
 

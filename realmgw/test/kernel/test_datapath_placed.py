@@ -16,7 +16,8 @@ from realmgw.datapath.client import NftProgram, open_netfilter
 from realmgw.datapath.contents import INET
 from realmgw.datapath.counters import QueueFigures
 from realmgw.datapath.events import Transaction
-from realmgw.datapath.keeper import Noticed
+from realmgw.datapath.guard import RETRY
+from realmgw.datapath.keeper import Findings, Noticed
 from realmgw.datapath.nft import Nft
 from realmgw.datapath.reader import RulesetReader
 from realmgw.datapath.ruleset import STRAYS_KEPT
@@ -147,6 +148,31 @@ class PlacedTests(DatapathTestCase):
         self.assertLess(time.perf_counter() - began, 0.1)
         last = self.nft("get", "element", "inet", "realmgw", "hosts", f"{{ {marks.admitted(100_000):#x} }}")
         self.assertIn(str(ip_address(0x0A000000 + 100_000)), last)
+
+
+class GuardTests(DatapathTestCase):
+    """The guard, where it can not be had for some time."""
+
+    def test_is_placed_when_what_was_in_its_place_has_gone(self) -> None:
+        """That there is none is told until then; it is tried again now and then."""
+        self.testbed.call("gwa", self.kernel.close)
+        self.nft("add", "table", "inet", "realmgw_guard")
+        self.nft("add", "chain", "inet", "realmgw_guard", "theirs")
+        kernel = Kernel(self.settings)
+        self.addCleanup(kernel.close)
+        self.testbed.call("gwa", kernel.apply, self.hosts)
+
+        def looked(times: int) -> Findings:
+            found = [self.testbed.call("gwa", kernel.look, Noticed(), lambda: self.hosts) for _ in range(times)]
+            return found[-1]
+
+        self.assertIn("there can be no guard", str(looked(1).doubtful))
+        self.assertIn("chain theirs", self.nft("list", "table", "inet", "realmgw_guard"))
+        self.nft("delete", "table", "inet", "realmgw_guard")
+        found = looked(RETRY)
+        self.assertEqual((found.doubtful, found.broken), ((), ()))
+        self.assertTrue(kernel.guard_stands)
+        self.assertIn("flags owner", self.nft("list", "table", "inet", "realmgw_guard"))
 
 
 class WithoutLibraryTests(DatapathTestCase):

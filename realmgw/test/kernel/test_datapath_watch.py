@@ -33,6 +33,17 @@ class PutBackTests(WatchTestCase):
         self.damage("ip route flush table local proto 82", "route local 100.64.1.131/32 is gone; it was put back")
         self.damage("ip route flush table all proto 82", "route unreachable 100.64.2.0/28 is gone; it was put back")
 
+    def test_a_route_that_somebody_has_taken_keeps_no_other_away(self) -> None:
+        """It is told for as long as that lasts."""
+        taken, other = "100.64.1.131", "100.64.2.0/28"
+        self.shell(f"ip route replace local {taken} dev lo table local proto 2; ip route flush {other} proto 82")
+        found = lambda: self.testbed.run("gwa", ["ip", "route", "show", other, "proto", "82"]).stdout  # noqa: E731
+        self.wait(lambda: "unreachable" in found(), SOON, other)
+        self.wait(lambda: self.status()["state"] == "degraded", SOON, taken)
+        self.assertIn(f"route local {taken}/32 is gone", str(self.status()["troubles"]))
+        self.shell(f"ip route delete local {taken} dev lo table local proto 2")
+        self.wait(lambda: self.status()["state"] == "healthy", LOOKED, taken)
+
     def test_a_route_of_ours_too_many(self) -> None:
         """What carries our number and is for no prefix of the pool goes."""
         self.damage("ip route add unreachable 203.0.113.0/24 proto 82", "route unreachable 203.0.113.0/24 is there")
@@ -108,6 +119,7 @@ class PutBackTests(WatchTestCase):
 
     def test_guard_can_not_be_removed(self) -> None:
         """By nobody but the gateway itself."""
+        self.assertIn("realmgw_guard", self.testbed.run("gwa", ["nft", "list", "tables"]).stdout)
         for command in ("delete", "flush"):
             self.assertNotEqual(
                 self.testbed.run("gwa", ["nft", command, "table", "inet", "realmgw_guard"]).returncode, 0

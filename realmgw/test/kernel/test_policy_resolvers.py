@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import generator, matrix, resolvers
+    from testbed import challenged, generator, resolvers
 
 COUNT = 3
 """How often each is asked under each challenge."""
@@ -27,14 +27,14 @@ class ResolverTests(SynchronousTestCase):
     """All of them, once for all tests; each test is about one."""
 
     skip = requirements.missing_for_gateway() or programs.missing("make", "cc")
-    measured: ClassVar[Mapping[tuple[str, str], matrix.Cell]] = {}
+    measured: ClassVar[Mapping[tuple[str, str], challenged.Cell]] = {}
 
     def setUp(self) -> None:
         """Measures, if no test before did."""
         if not ResolverTests.measured:
             generator.build()
-            wanted = [each for each in matrix.CHALLENGES if each.title not in LEFT_OUT]
-            cells = [cell for each in wanted for cell in matrix.measure(each, COUNT, f"{PREFIX}matrix-")]
+            wanted = [each for each in challenged.CHALLENGES if each.title not in LEFT_OUT]
+            cells = [cell for each in wanted for cell in challenged.measure(each, COUNT, f"{PREFIX}matrix-")]
             ResolverTests.measured = {(cell.resolver, cell.challenge): cell for cell in cells}
 
     def assert_resolves(self, title: str, *, but: tuple[str, ...] = ()) -> None:
@@ -51,33 +51,34 @@ class ResolverTests(SynchronousTestCase):
         """With its last words; what is asked of the others is asked."""
         words = ["sh", "-c", "echo nothing works here; exit 3"]
         broken = resolvers.Kind("broken", "coreutils", "false", lambda site: words)
-        self.patch(matrix, "available", lambda: [broken, *(kind for kind in resolvers.RESOLVERS if not kind.missing())])
-        cells = matrix.measure(matrix.CHALLENGES[0], 1, f"{PREFIX}broken-")
+        others = [kind for kind in resolvers.RESOLVERS if not kind.missing()]
+        self.patch(challenged, "available", lambda: [broken, *others])
+        cells = challenged.measure(challenged.CHALLENGES[0], 1, f"{PREFIX}broken-")
         self.assertEqual({cell.resolver for cell in cells if not cell.reached}, {"broken"})
         self.assertIn("nothing works here", " ".join(cells[2].losses))
 
     def test_a_raw_client_passes_every_challenge(self) -> None:
         """One that asks the gateway itself, and does what it is told."""
-        self.assert_resolves(matrix.RAW)
+        self.assert_resolves(challenged.RAW)
 
     def test_a_raw_client_with_cookies_passes_every_challenge(self) -> None:
         """It sends the server's cookie back (RFC 7873)."""
-        self.assert_resolves(matrix.RAW_COOKIE)
+        self.assert_resolves(challenged.RAW_COOKIE)
 
     def test_unbound_passes_every_challenge(self) -> None:
-        """By stub zones."""
+        """As it comes, as all of them."""
         self.assert_resolves("unbound")
 
     def test_bind_passes_every_challenge(self) -> None:
-        """By static-stub zones; it sends cookies."""
+        """It sends cookies."""
         self.assert_resolves("BIND")
 
     def test_knot_resolver_passes_every_challenge(self) -> None:
-        """By a delegation from the root."""
+        """Told to keep no answer for longer than it may."""
         self.assert_resolves("Knot Resolver")
 
     def test_powerdns_recursor_passes_every_challenge(self) -> None:
-        """By forward zones."""
+        """Told to keep no answer for longer than it may."""
         self.assert_resolves("PowerDNS Recursor")
 
     def test_systemd_resolved_passes_every_challenge(self) -> None:
@@ -92,4 +93,4 @@ class ResolverTests(SynchronousTestCase):
         """As it is meant to be used."""
         if (missing := resolvers.RESOLVERS[0].missing()) is not None:
             raise SkipTest(missing)
-        self.assert_resolves(matrix.ROUTED)
+        self.assert_resolves(challenged.ROUTED)

@@ -52,6 +52,12 @@ class PurgeTestCase(RealmTestCase):
         argv = [sys.executable, "-m", "realmgw.control.cli", *arguments, "--config", str(self.gateway.config)]
         return self.testbed.run("gwa", argv)
 
+    def purge(self) -> None:
+        """The gateway that runs, without a question."""
+        done = self.realmgw("purge", "--yes")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("nftables table inet realmgw removed", done.stdout)
+
     def typed(self, text: str, *arguments: str) -> tuple[int, str]:
         """The same at a terminal, where somebody types; its exit status and what it says there."""
         mine, theirs = pty.openpty()
@@ -136,7 +142,7 @@ class OnlineTests(PurgeTestCase):
         """By the command and by the signal; it serves as ever."""
         before = self.placed()
         for reload in (lambda: self.realmgw("reload"), lambda: os.kill(self.gateway.pid, signal.SIGHUP)):
-            self.realmgw("purge", "--yes")
+            self.purge()
             self.assertNotEqual(self.placed(), before)
             reload()
             deadline = 50
@@ -148,7 +154,7 @@ class OnlineTests(PurgeTestCase):
 
     def test_restart_puts_everything_in_place_again(self) -> None:
         """As any start does."""
-        self.realmgw("purge", "--yes")
+        self.purge()
         self.gateway.stop()
         self.gateway.start()
         self.assertEqual(SECOND, self.public(client.fetch(self.ask("two.gwa.demo"))))
@@ -157,7 +163,7 @@ class OnlineTests(PurgeTestCase):
         """Whoever is on the WAN and sends to the private network meets a machine that routes nothing."""
         self.testbed.run("router", ["ip", "route", "replace", "192.168.0.0/24", "via", GATEWAY])
         self.addCleanup(self.testbed.run, "router", ["ip", "route", "delete", "192.168.0.0/24"])
-        self.realmgw("purge", "--yes")
+        self.purge()
         self.assertRaises(OSError, self.public, client.fetch(FIRST, timeout=0.5))
 
     def test_stop_with_purge_does_the_same(self) -> None:

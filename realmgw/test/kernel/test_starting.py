@@ -6,11 +6,13 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
 from realmgw.control.commands import CommandError
 from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, WAN, StartingTestCase
+from realmgw.test.kernel.watch_case import SOON
 
 
 class StopTests(StartingTestCase):
@@ -92,6 +94,35 @@ class RefusedTests(StartingTestCase):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind((WAN, 53))
             self.refused(f"{WAN} port 53")
+
+
+class FamilyTests(StartingTestCase):
+    """A gateway whose name server has IPv6 addresses as well."""
+
+    WAN6, LAN6 = "2001:db8::1", "2001:db8:1::1"
+
+    def until(self, state: str) -> None:
+        """It is like that within a second: the kernel has told."""
+        end = time.monotonic() + SOON
+        while self.status()["state"] != state:
+            self.assertLess(time.monotonic(), end, self.status()["troubles"])
+            time.sleep(0.02)
+
+    def test_watches_addresses_of_both_families(self) -> None:
+        """It is well while they are there, and says which one is gone."""
+        self.write({"dns": {"wan": {"listen": [WAN, self.WAN6]}, "lan": {"listen": [LAN, self.LAN6]}}})
+        ip = ("ip", "-6", "address")
+        subprocess.run([*ip, "add", f"{self.WAN6}/64", "dev", "wan0", "nodad"], check=True)
+        subprocess.run([*ip, "add", f"{self.LAN6}/64", "dev", "lan0", "nodad"], check=True)
+        process = self.start()
+        self.assertEqual(self.status()["troubles"], [])
+        subprocess.run([*ip, "del", f"{self.WAN6}/64", "dev", "wan0"], check=True)
+        self.until("degraded")
+        self.assertIn(f"address {self.WAN6} is gone", self.status()["troubles"][0]["text"])
+        subprocess.run([*ip, "add", f"{self.WAN6}/64", "dev", "wan0", "nodad"], check=True)
+        self.until("healthy")
+        process.terminate()
+        self.assertNotIn("Traceback", self.ended(process).told)
 
 
 class LastGoodTests(StartingTestCase):

@@ -119,8 +119,10 @@ class CageTests(SynchronousTestCase):
             reading, writing = os.pipe()
             script = """BARE=$A; trap bare_clean EXIT; trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 bare_begin; bare_caged sh -c 'trap "" INT TERM HUP; sleep 600 & setsid sleep 600 & echo here; wait'"""
+            # Whoever runs these tests may be deaf to some (nohup); a shell can not hear what it is born deaf to.
+            hearing = ["env", "--default-signal=HUP,INT,TERM"]
             program = subprocess.Popen(
-                ["bash", "-c", SOURCED + script, "check"], env={**os.environ, "A": str(folder)},
+                [*hearing, "bash", "-c", SOURCED + script, "check"], env={**os.environ, "A": str(folder)},
                 stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             os.close(writing)

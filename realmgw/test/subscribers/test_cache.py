@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from io import BytesIO
 from pathlib import Path
 
@@ -87,6 +88,20 @@ class CacheTests(SynchronousTestCase):
         self.assertTrue(again.is_full)
         cache.replace(BytesIO(b"z"))
         self.assertFalse(cache.is_full)
+
+    def test_a_full_disk_leaves_what_was_there(self) -> None:
+        """And nothing beside it: the room that is left is other people's."""
+        self.filled([b"x"])
+
+        def full(_descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        cache = Cache(self.path, full)
+        self.assertEqual(self.read(cache), ([b"x"], True))
+        for write in (cache.replace, cache.append):
+            self.assertRaises(OSError, write, BytesIO(b"y"))
+            self.assertEqual([path.name for path in self.path.parent.glob(f"{self.path.name}*")], [self.path.name])
+            self.assertEqual(self.read(self.cache()), ([b"x"], True))
 
     def test_a_file_that_can_not_be_replaced_stays(self) -> None:
         """And who wrote it is told."""

@@ -1,0 +1,142 @@
+"""What conntrack says of flows when it is asked: whether they were answered, and how long they have been idle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import attrs
+
+from realmgw.datapath import flows
+from realmgw.datapath.reader import Listening
+from realmgw.errors import RealmGatewayError
+
+SYSCTLS = Path("/proc/sys/net/netfilter")
+"""Conntrack's settings, of the network namespace of whoever reads them."""
+_TIMEOUTS_KNOWN = 10.0  # seconds
+"""How often they are read."""
+_ANSWER = 8192  # octets
+"""More than any answer about one flow has."""
+_Flow = tuple[bytes, bytes, int, int, int]
+
+
+@attrs.frozen
+class Idle:
+    """A flow, and since when no packet of it has come; see `realmgw.allocation.datagrams`."""
+
+    seconds: int
+    """For how long it has been idle, rounded up."""
+    remaining: int
+    """After how many more conntrack forgets it."""
+    assured: bool
+    """It is more than one exchange of packets."""
+    end: Callable[[], bool]
+    """Ends it; returns whether it was there still. Never raises, and never waits."""
+
+
+class Conntrack:
+    """Asks conntrack about flows. The kernel answers within the call, in some microseconds.
+
+    Args:
+        open_channel: Opens a socket to it.
+        monotonic: The present, in seconds.
+        sysctls: Where conntrack's settings are.
+
+    Attributes:
+        unasked: Questions that could not be put, or were not answered; such flows are believed.
+    """
+
+    def __init__(
+        self, open_channel: Callable[[], Listening], monotonic: Callable[[], float], sysctls: Path = SYSCTLS
+    ) -> None:
+        self._open = open_channel
+        self._monotonic = monotonic
+        self._sysctls = sysctls
+        self._netlink: Listening | None = None
+        self._sequence = 0
+        self._timeouts = 0, 0
+        self._timeouts_until = -math.inf
+        self.unasked = 0
+
+    def answered(self, flow: _Flow) -> bool | None:
+        """Whether a flow was answered: see `flows.is_answered`. Never raises, and never waits.
+
+        Args:
+            flow: Packed source, packed destination (before translation), protocol, source and destination port. One
+                without ports is believed: it can not be asked for.
+        """
+        if not flow[3]:
+            return True
+        try:
+            return flows.is_answered(self._ask(flow), self._sequence, flow[2])
+        except (OSError, RealmGatewayError):
+            self._give_up()
+            return True
+
+    def idle(self, flow: _Flow) -> Idle | None:
+        """Since when a flow of UDP has been idle. Never raises, and never waits.
+
+        Args:
+            flow: As for `answered`.
+
+        Returns:
+            None when there is no such flow, or it can not be asked for.
+        """
+        try:
+            found = flows.entry(self._ask(flow), self._sequence)
+            if found is None:
+                return None
+            idle = self._timeout(assured=found.assured) - found.remaining
+        except (OSError, ValueError, RealmGatewayError):
+            self._give_up()
+            return None
+        return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, found.flow))
+
+    def close(self) -> None:
+        """Let go of the socket; the next question opens another."""
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+
+    def _end(self, flow: flows.Flow) -> bool:
+        self._sequence = self._sequence + 1 & 0xFFFF_FFFF
+        try:
+            received = self._exchange(flows.deletion(self._sequence, flow))
+            return next(flows.acknowledgements(received), flows.ENOENT) == 0
+        except (OSError, RealmGatewayError):
+            self._give_up()
+            return False
+
+    def _ask(self, flow: _Flow) -> bytes:
+        self._sequence = self._sequence + 1 & 0xFFFF_FFFF
+        return self._exchange(flows.question(self._sequence, *flow))
+
+    def _exchange(self, request: bytes) -> bytes:
+        if self._netlink is None:
+            self._netlink = self._open()
+        self._netlink.send(request)
+        return self._netlink.recv(_ANSWER)
+
+    def _give_up(self) -> None:
+        self.unasked += 1
+        self.close()  # what may still come is not read as the answer to the next question
+
+    def _timeout(self, *, assured: bool) -> int:
+        """After how many seconds conntrack forgets a flow of UDP; the operator may change it at any time."""
+        now = self._monotonic()
+        if now >= self._timeouts_until:
+            self._timeouts = self._sysctl("udp_timeout"), self._sysctl("udp_timeout_stream")
+            self._timeouts_until = now + _TIMEOUTS_KNOWN
+        return self._timeouts[assured]
+
+    def tells_of_ends(self) -> bool:
+        """Whether conntrack tells of flows that end (net.netfilter.nf_conntrack_events), as far as can be seen."""
+        try:
+            return self._sysctl("events") > 0
+        except (OSError, ValueError):
+            return True
+
+    def _sysctl(self, name: str) -> int:
+        return int((self._sysctls / f"nf_conntrack_{name}").read_text())

@@ -1,0 +1,86 @@
+"""Claims that keep an address for further clients who were told the same, and those that hold none for anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.state import UNLIMITED, Claim, keep_used
+
+if TYPE_CHECKING:
+    from realmgw.allocation.group import Group
+    from realmgw.allocation.ledger import Ledger
+
+LONG = 1.0  # seconds
+"""Where claims stand for longer than this, since their group keeps answers, that is one of the places limited."""
+PRESENT = 10.0  # seconds
+"""Those who do not keep answers count as present for so long after they asked."""
+
+
+def keep(ledger: Ledger, used: Claim, until: float) -> None:
+    """Keep the address for others who were told the same as the client who has just come, if it is ours still.
+
+    Args:
+        ledger: What stands where.
+        used: His claim, which has ended, or the one that keeps the address already; what it has to spare goes over.
+        until: For how long, in monotonic seconds.
+    """
+    reservation, courtesy = used.reservation, used.reservation.courtesy
+    if reservation.address.packed not in ledger.pool.addresses:
+        return
+    if courtesy is None or (courtesy.group is not used.group and courtesy.deadline < until):
+        times = used.created, until, until
+        courtesy = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, courtesy=True)
+        courtesy.to_spare, used.spare = used.spare, 0
+        ledger.stand(courtesy)
+        ledger.deadlines.add_rider(courtesy)
+        reservation.courtesy = courtesy
+    elif courtesy.deadline < until:
+        courtesy.created, courtesy.deadline, courtesy.dead = used.created, until, until
+        ledger.hold_longer(reservation.address, until)
+    if not courtesy.is_long and courtesy.deadline - courtesy.created > LONG:
+        courtesy.is_long = True
+        ledger.count_long(reservation, 1)
+
+
+def ended(courtesy: Claim) -> None:
+    """A claim that kept an address has ended: what it has to spare goes back, and it is known whether others came."""
+    used, reservation = courtesy.question, courtesy.reservation
+    assert isinstance(used, Claim), "it was made for one"
+    used.spare = courtesy.spare
+    courtesy.group.habits.met(others=courtesy.spare != courtesy.to_spare)
+    if courtesy is reservation.courtesy:
+        reservation.courtesy = None
+
+
+def shorten(ledger: Ledger, group: Group, now: float) -> None:
+    """A group does not keep answers for as long as was thought: claims that stand for long end earlier."""
+    for claim in ledger.deadlines.riders(group):
+        until = max(now, claim.created + group.spell)
+        if (claim.courtesy or claim.is_long) and until < claim.deadline:
+            claim.deadline = claim.dead = until
+            ledger.deadlines.add_rider(claim)
+
+
+def soften(ledger: Ledger, probe: Claim, claim: Claim, now: float) -> None:
+    """Hold no address for a probe any more; whoever comes for it all the same is let in as long as he may be.
+
+    Args:
+        ledger: What stands where.
+        probe: A claim for a name above another one.
+        claim: That for the other one, for which its clients come.
+        now: The present, in monotonic seconds.
+    """
+    ledger.counters.probes += 1
+    claim.waited |= probe.waited
+    probe.spare = UNLIMITED
+    keep_used(probe, now)
+    ledger.end(probe, now)
+
+
+def holds_its_share(ledger: Ledger, group: Group, now: float) -> bool:
+    """Whether no further address is to be had for a group that keeps answers, since others want some as well."""
+    if not ledger.kept or ledger.modest_until <= now:
+        return False
+    if ledger.kept < ledger.pool.size * ledger.settings.keeper_share:
+        return False
+    return group.habits.is_known and group.habits.window(group.patience, now) > LONG

@@ -1,0 +1,159 @@
+"""What a resolver does with answers: whether it keeps them, and for how long; whether it tells one to several clients.
+
+A time to live of 0 says that an answer is for those who have asked already. Some resolvers keep it for seconds all the
+same, and tell it to clients of whom the gateway never hears. That shows in two ways, and only together do they say how
+long: further clients come for an answer that is old already; and it never asks again sooner than after some time,
+although clients come by chance. Who asks again for what it was told a moment ago does not keep answers for longer;
+as long as what is asked in its name is not doubted, nobody else is taken to say so.
+
+Many resolvers ask once for all clients that ask while they ask. So several come for an answer that was waited for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+ASSUMED = 5.0  # seconds
+"""Who may well keep answers, of whom nothing else is known, is taken to do so for so long."""
+SUSPICIOUS = 8
+"""Who has asked so often within `ASSUMED` seconds, and for nothing again, may well keep answers."""
+MOST = 120.0  # seconds
+"""For no longer than this anybody is taken to keep them."""
+COALESCES = 0.001  # seconds
+"""For hardly any time those keep answers who only ask once for all that ask meanwhile."""
+REMEMBERED = 600.0  # seconds
+"""For so long after it was last seen, a habit is believed in."""
+REPEATS = 3
+"""So often it has to ask again before it is believed that it does."""
+LATECOMERS = 3
+"""So many different clients have to come for older answers before it is believed that it keeps them."""
+GAPS = 24
+"""After so many questions that were asked again, it is looked at how soon that was."""
+REGULAR = 4
+"""Whose shortest gap is longer than this part of the mean, does not ask when clients come, but later."""
+LONERS = 32
+"""So often no other client must have come for an answer that was waited for until no other one is expected."""
+LOOK_AGAIN = 64
+"""Then, for one of so many it is looked all the same whether others come."""
+
+
+@attrs.define(eq=False)
+class Habits:
+    """The habits of a resolver group."""
+
+    keeps: float = 0.0
+    """It is taken to tell an answer to further clients for so many seconds, if `renews` is not less; 0.0: to none."""
+    keeps_until: float = -math.inf
+    """Until then that is believed, in monotonic seconds."""
+    renews: float = MOST
+    """It was seen to ask again for what it was told so many seconds before: it does not keep answers for longer."""
+    renews_until: float = -math.inf
+    """Until then that is believed, in monotonic seconds."""
+    _fresh: int = 0  # questions, one after the other, that it had not asked a moment before, since then
+    _fresh_since: float = -math.inf
+    _repeats: int = 0
+    _longest: float = 0.0
+    _gaps: tuple[float, ...] = ()
+    _latecomers: tuple[bytes, ...] = ()
+    _waited: int = 0
+    _alone: int = 0
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether it is known to tell answers to clients who ask later."""
+        return self.keeps > COALESCES
+
+    def spell(self, patience: float) -> float:
+        """For how long, in seconds, after an answer further clients may come for it, as far as is known.
+
+        Args:
+            patience: Within so many seconds after they were told, its clients come.
+        """
+        if self.keeps:
+            return min(self.keeps, self.renews) + patience
+        return min(ASSUMED, self.renews) if self._fresh >= SUSPICIOUS else 0.0
+
+    def window(self, patience: float, now: float) -> float:
+        """The same, but only what is known and not forgotten; 0.0: one client comes, and that is all."""
+        if self.keeps and self.keeps_until <= now:
+            self.keeps, self._latecomers = 0.0, ()
+        return self.spell(patience) if self.is_known else 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether further clients are known to come for its answers."""
+        return self.keeps > 0.0
+
+    @property
+    def coalesces(self) -> bool:
+        """Whether several clients may come for an answer that was waited for; at times that is looked at anew."""
+        self._waited += 1
+        return self.is_known or self._alone < LONERS or not self._waited % LOOK_AGAIN
+
+    def met(self, *, others: bool) -> None:
+        """Learn whether further clients came while an address was kept for them."""
+        self._alone = 0 if others else self._alone + 1
+
+    def asked(self, now: float) -> None:
+        """Learn that it asked for something that it had not asked a moment before."""
+        if now - self._fresh_since > ASSUMED:
+            self._fresh, self._fresh_since = 0, now
+        self._fresh += 1
+
+    def asked_again(self, gap: float, patience: float, now: float) -> bool:
+        """Learn that it asked again `gap` seconds after it was told the same; returns whether that shortens `renews`.
+
+        Args:
+            gap: In seconds.
+            patience: Within so many seconds after they were told, its clients come.
+            now: The present, in monotonic seconds.
+        """
+        self._fresh = 0
+        if self.renews_until <= now:
+            self.renews, self.renews_until = MOST, now + REMEMBERED
+        before = self.renews
+        self._regard(gap, patience, now)
+        if gap < self.renews:
+            self._longest = max(self._longest, gap)
+            self._repeats += 1
+            if self._repeats >= REPEATS:
+                self.renews, self.renews_until = self._longest, now + REMEMBERED
+                self._repeats, self._longest = 0, 0.0
+        return self.renews < before
+
+    def _regard(self, gap: float, patience: float, now: float) -> None:
+        """See whether it asks when it is asked, which is by chance, or when what it keeps has run out.
+
+        Of `GAPS` times between clients that come by chance, the shortest one is a small part of the mean.
+        """
+        self._gaps = (*self._gaps, gap)
+        if len(self._gaps) < GAPS:
+            return
+        least, mean = min(self._gaps), sum(self._gaps) / GAPS
+        self._gaps = ()
+        if least > mean / REGULAR and least > patience:
+            self.keeps, self.renews = MOST, min(self.renews, least)
+            self.keeps_until = self.renews_until = now + REMEMBERED
+
+    def came_again(self, src: bytes, age: float, patience: float, now: float) -> None:
+        """Learn that a further client came for an answer that was given `age` seconds before.
+
+        Either both have asked before the answer was there, and he is no slower than others; or it is kept. For how
+        long is found out when it asks again. One client alone may have come by himself.
+
+        Args:
+            src: Packed address of the client.
+            age: In seconds.
+            patience: Within so many seconds after they were told, its clients come.
+            now: When he came, in monotonic seconds.
+        """
+        if age <= patience:
+            self.keeps = max(self.keeps, COALESCES)
+        else:
+            self._latecomers = (*(each for each in self._latecomers if each != src), src)[-LATECOMERS:]
+            if len(self._latecomers) == LATECOMERS:
+                self.keeps = MOST
+        if self.keeps:
+            self.keeps_until = now + REMEMBERED

@@ -1,0 +1,90 @@
+"""Which address is to be had: beside the other services of a host, free, lingering, or dead by experience."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from realmgw.allocation import courtesies
+from realmgw.allocation.pool import may_stand
+from realmgw.allocation.state import KEY, Address, Reservation, State
+
+if TYPE_CHECKING:
+    from realmgw.allocation.group import Group
+    from realmgw.allocation.ledger import Ledger
+    from realmgw.subscribers.model import Service
+
+SHORT = 1.0  # seconds
+"""For so long after an address was looked for in vain, it is followed which one dies next."""
+
+
+def beside(ledger: Ledger, service: Service, now: float) -> Address | None:
+    """The address where other services of its host stand, if this one can stand there as well."""
+    home = ledger.home.get(service.host.index)
+    if home is None or not home.reservations or not may_stand(home, service.target):
+        return None
+    return None if home.is_spoilt(service.host.index, now) else home
+
+
+def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservation | None:
+    """Where a group was told last that a service is, if it stands there still and nobody is expected."""
+    last = ledger.told.last(service.name, group)
+    if last is None or last.claims or last.address in ledger.pool.leaving:
+        return None
+    stands = last.address.reservations.get(service.target & KEY) is last and last.service.target == service.target
+    return last if stands and not last.address.is_spoilt(service.host.index, now) else None
+
+
+def vacant(ledger: Ledger, host: int, now: float, *, patient: bool) -> Address | None:
+    """The address that is free longest, else the one that lingers longest and is waited at by nobody who counts.
+
+    Args:
+        ledger: What stands where.
+        host: The index of the host that it is for.
+        now: The present, in monotonic seconds.
+        patient: Addresses are left alone where clients may still come, if those who asked keep answers.
+    """
+    address = ledger.pool.next()
+    if address is None or address.state is not State.LINGERING:
+        return address
+    return ledger.candidates.undoubted(ledger.pool.lingering, host, now, patient=patient)
+
+
+def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now: float) -> Reservation | None:
+    """A reservation for a service at the address to lend next; a claim must follow at once.
+
+    Args:
+        ledger: What stands where.
+        service: For what.
+        group: Who asks.
+        patient: Addresses are left alone where clients may still come, if those who asked keep answers.
+        now: The present.
+
+    Returns:
+        At the address that is free longest, lingers longest, or is dead by experience; what was there is gone,
+        unless it was for this same service. None when somebody is expected at every address.
+    """
+    if courtesies.holds_its_share(ledger, group, now):
+        return None
+    address = vacant(ledger, service.host.index, now, patient=patient) or _reclaim(ledger, now)
+    if address is None:
+        ledger.short_until = now + SHORT
+        return None
+    own = address.reservations.get(service.target & KEY)
+    if own is not None and own.service.target == service.target:
+        return own
+    for reservation in sorted(address.reservations.values(), key=lambda each: each.expects_until):
+        ledger.remove(reservation, now)  # the one last for whose clients it is too late last
+    return ledger.settle(address, service, group)
+
+
+def _reclaim(ledger: Ledger, now: float) -> Address | None:
+    """An address that nobody comes to any more; its claims are over."""
+    if not ledger.dead.watching:
+        ledger.dead.watch(ledger.pool.in_state(State.WAITING))
+    address = ledger.dead.take(now=now)
+    if address is not None:
+        ledger.counters.reclaimed += 1
+        for reservation in list(address.reservations.values()):
+            for claim in list(reservation.claims.values()):
+                ledger.lapse(claim, now)
+    return address

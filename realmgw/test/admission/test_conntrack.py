@@ -1,0 +1,275 @@
+"""What conntrack is asked, and how its answers are read."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from pathlib import Path
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.admission.conntrack import Conntrack
+from realmgw.admission.service import Hearing
+from realmgw.allocation.allocator import Allocator
+from realmgw.config.settings import Allocation
+from realmgw.datapath import flows, netlink
+from realmgw.datapath.destroyed import Flow
+from realmgw.datapath.port import PER_TURN, Ear
+from realmgw.errors import PlatformError
+from realmgw.test.datapath.test_destroyed import ASSURED, FLOW, HOST, POOL, SEEN_REPLY, SOURCE, UDP, side
+
+IDENTITY = b"\1\2\3\4"
+
+
+class MemoryChannel:
+    """A netlink socket whose kernel has one flow, or fails.
+
+    Attributes:
+        sent: The kinds of the messages that it was sent.
+        fault: What it fails with next.
+    """
+
+    def __init__(self, *, status: int = SEEN_REPLY, remaining: int = 20) -> None:
+        self.body = (
+            struct.pack("!BBH", 2, 0, 0)
+            + netlink.attribute(1 | netlink.NESTED, side(SOURCE, POOL, UDP, (5000, 2000)))
+            + netlink.attribute(2 | netlink.NESTED, side(HOST, SOURCE, UDP, (2000, 5000)))
+            + netlink.attribute(3, status.to_bytes(4, "big"))
+            + netlink.attribute(7, remaining.to_bytes(4, "big"))
+            + netlink.attribute(12, IDENTITY)
+        )
+        self.there = True
+        self.sent: list[netlink.Message] = []
+        self.fault: OSError | None = None
+
+    def send(self, data: bytes) -> int:
+        """Take a question."""
+        self.sent += netlink.messages(data)
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        """Answer it."""
+        del size
+        if self.fault is not None:
+            raise self.fault
+        asked = self.sent[-1]
+        if self.there and asked.kind & 0xFF == 1:
+            return netlink.message(1 << 8, 0, asked.sequence, self.body)
+        error, self.there = 0 if self.there else -flows.ENOENT, False
+        return netlink.message(netlink.ERROR, 0, asked.sequence, struct.pack("=i", error) + bytes(16))
+
+    def close(self) -> None:
+        """Go."""
+
+
+class ConntrackTestCase(SynchronousTestCase):
+    """Conntrack with the kernel's usual settings."""
+
+    def setUp(self) -> None:
+        """Writes them."""
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        for name, value in {"udp_timeout": 30, "udp_timeout_stream": 120, "events": 2}.items():
+            self.set(name, value)
+        self.clock = Clock()
+
+    def set(self, name: str, value: int) -> None:
+        """The operator sets something."""
+        (self.folder / f"nf_conntrack_{name}").write_text(f"{value}\n")
+
+    def conntrack(self, channel: MemoryChannel) -> Conntrack:
+        """Asks by this channel."""
+        return Conntrack(lambda: channel, self.clock.seconds, self.folder)
+
+
+class IdleTests(ConntrackTestCase):
+    """`Conntrack.idle`."""
+
+    def test_what_remains_tells_since_when_a_flow_is_idle(self) -> None:
+        """By the time that flows of its kind are remembered for."""
+        for status, expected in ((SEEN_REPLY, (10, False)), (SEEN_REPLY | ASSURED, (100, True))):
+            idle = self.conntrack(MemoryChannel(status=status)).idle(FLOW)
+            assert idle is not None
+            self.assertEqual((idle.seconds, idle.assured, idle.remaining), (*expected, 20))
+
+    def test_follows_the_operator(self) -> None:
+        """Soon after he has set other times; a flow that has more time than them is not idle."""
+        conntrack = self.conntrack(MemoryChannel())
+        conntrack.idle(FLOW)
+        self.set("udp_timeout", 15)
+        self.clock.advance(20)
+        idle = conntrack.idle(FLOW)
+        assert idle is not None
+        self.assertEqual(idle.seconds, 0)
+
+    def test_a_flow_that_is_not_there_is_none(self) -> None:
+        """That is an answer, not a fault."""
+        channel = MemoryChannel()
+        channel.there = False
+        conntrack = self.conntrack(channel)
+        self.assertIsNone(conntrack.idle(FLOW))
+        self.assertEqual(conntrack.unasked, 0)
+
+    def test_ends_the_very_entry_that_it_has_asked_about(self) -> None:
+        """Once; another flow with these ports is another entry."""
+        channel = MemoryChannel()
+        idle = self.conntrack(channel).idle(FLOW)
+        assert idle is not None
+        self.assertTrue(idle.end())
+        self.assertIn(IDENTITY, channel.sent[-1].body)
+        self.assertFalse(idle.end())
+
+    def test_faults_are_counted_and_pass(self) -> None:
+        """The kernel does not answer, or nothing that can be understood, or the settings are not there."""
+        channel = MemoryChannel()
+        conntrack = self.conntrack(channel)
+        idle = conntrack.idle(FLOW)
+        assert idle is not None
+        channel.fault = OSError(errno.ENOBUFS, "No buffer space available")
+        self.assertIsNone(conntrack.idle(FLOW))
+        self.assertFalse(idle.end())
+        channel.fault = None
+        self.clock.advance(20)
+        (self.folder / "nf_conntrack_udp_timeout").unlink()
+        self.assertIsNone(conntrack.idle(FLOW))
+        self.assertEqual(conntrack.unasked, 3)
+
+
+class MemoryEnds:
+    """Ends of flows that a test tells of."""
+
+    def __init__(self) -> None:
+        self.heard = self.lost = 0
+        self.is_open = False
+        self.fault: PlatformError | None = None
+        self.waiting: list[tuple[Flow, bytes]] = []
+
+    def open(self, told: object) -> None:
+        """See `Ends`."""
+        if self.fault is not None:
+            raise self.fault
+        self.told, self.is_open = told, True
+
+    def listen(self) -> None:
+        """See `Ends`."""
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            self.told(*each)  # type: ignore[operator]  # a callable
+
+    def close(self) -> None:
+        """See `Ends`."""
+        self.is_open = False
+
+
+class HearingTests(ConntrackTestCase):
+    """`Hearing`."""
+
+    def setUp(self) -> None:
+        """An allocator that listens."""
+        super().setUp()
+        self.reactor, self.ends = MemoryReactorClock(), MemoryEnds()
+        self.allocator = Allocator(Allocation(), [], now=0.0, host_at=lambda _: None)
+        self.told: list[tuple[str, ...]] = []
+        self.hearing = Hearing(
+            self.conntrack(MemoryChannel()),
+            self.allocator,
+            lambda part, lines: self.told.append((part, *lines)),
+            self.reactor,
+            self.reactor.seconds,
+            self.ends,
+        )
+
+    def start(self) -> None:
+        """Until the test is over."""
+        self.hearing.start()
+        self.addCleanup(self.hearing.stop)
+
+    def test_all_is_well_where_conntrack_tells(self) -> None:
+        """Nothing is told, and it is listened before a packet is decided about."""
+        self.start()
+        self.assertEqual(self.told, [("conntrack",)])
+        self.ends.waiting = [(FLOW, HOST)]
+        self.allocator.datagrams.listen()
+        self.assertEqual(self.ends.waiting, [])
+
+    def test_tells_when_the_operator_has_switched_it_off(self) -> None:
+        """And when it is on again."""
+        self.start()
+        self.set("events", 0)
+        self.reactor.advance(10)
+        self.assertIn("nf_conntrack_events is 0", self.told[-1][1])
+        self.set("events", 1)
+        self.reactor.advance(10)
+        self.assertEqual(self.told[-1], ("conntrack",))
+
+    def test_listens_to_nothing_where_nothing_is_remembered(self) -> None:
+        """And begins and ends with a reload."""
+        self.start()
+        for ended_flows in (0, 100):
+            self.allocator.regard(Allocation(ended_flows=ended_flows))
+            self.reactor.advance(10)
+            self.assertEqual(self.ends.is_open, ended_flows > 0)
+
+    def test_goes_on_where_the_kernel_does_not_let_it_listen(self) -> None:
+        """That is told, and tried again."""
+        self.ends.fault = PlatformError("conntrack does not tell (Operation not permitted)")
+        self.start()
+        self.assertIn("not permitted", self.told[-1][1])
+        self.ends.fault = None
+        self.reactor.advance(10)
+        self.assertEqual((self.told[-1], self.ends.is_open), (("conntrack",), True))
+
+
+class BrokenChannel:
+    """A socket of which each read gives the next of these, or fails with it."""
+
+    def __init__(self, *reads: bytes | OSError) -> None:
+        self.reads, self.number = list(reads), 7
+
+    def fileno(self) -> int:
+        """Some number, -1 when it is closed."""
+        return self.number
+
+    def recv(self, size: int) -> bytes:
+        """The next one."""
+        del size
+        read = self.reads.pop(0) if self.reads else BlockingIOError()
+        if isinstance(read, OSError):
+            raise read
+        return read
+
+    def close(self) -> None:
+        """It has no number any more."""
+        self.number = -1
+
+
+class EarTests(SynchronousTestCase):
+    """`Ear`, which hears them."""
+
+    def setUp(self) -> None:
+        """Nothing was heard."""
+        self.reactor = MemoryReactorClock()
+        self.taken: list[bytes] = []
+        self.lost: list[None] = []
+
+    def ear(self, channel: BrokenChannel) -> Ear:
+        """Hears what this channel gives."""
+        return Ear(channel, self.taken.append, lambda: self.lost.append(None), self.reactor)  # type: ignore[arg-type]
+
+    def test_goes_on_after_an_overrun(self) -> None:
+        """It is counted, and what comes behind is heard."""
+        self.ear(BrokenChannel(b"1", OSError(errno.ENOBUFS, ""), b"2")).doRead()
+        self.assertEqual((self.taken, len(self.lost)), ([b"1", b"2"], 1))
+
+    def test_takes_a_bounded_number_in_a_turn(self) -> None:
+        """Others have their turn, too."""
+        self.ear(BrokenChannel(*[b"x"] * 1000)).doRead()
+        self.assertEqual(len(self.taken), PER_TURN)
+
+    def test_a_socket_that_is_broken_is_given_back(self) -> None:
+        """It is read no more; whoever has opened it may see that."""
+        ear = self.ear(BrokenChannel(OSError(errno.EBADF, "Bad file descriptor")))
+        ear.doRead()
+        self.assertEqual((ear.fileno(), self.reactor.getReaders()), (-1, []))

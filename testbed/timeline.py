@@ -1,0 +1,56 @@
+"""Simulated time: events in their order, and an allocator that is called whenever it wants to be."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from itertools import count
+from typing import Protocol
+
+
+class Expiring(Protocol):
+    """What has a timer."""
+
+    def expire(self, *, now: float) -> float | None:
+        """End what is over; returns when it wants to be called again."""
+        ...
+
+
+class Timeline:
+    """The one clock of a simulation.
+
+    Args:
+        chance: What decides by chance.
+
+    Attributes:
+        now: The present, in seconds.
+        chance: What decides by chance.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self.now = 0.0
+        self.chance = chance
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+
+    def at(self, time: float, event: Callable[[], None]) -> None:
+        """Something happens then."""
+        heapq.heappush(self._events, (time, next(self._order), event))
+
+    def again(self, rate: float, end: float, event: Callable[[], None]) -> None:
+        """Something happens next by chance, so often in a second, before the end."""
+        time = self.now + self.chance.expovariate(rate)
+        if time < end:
+            self.at(time, event)
+
+    def run(self, expiring: Expiring) -> None:
+        """Let everything happen."""
+        while self._events:
+            time, _, event = heapq.heappop(self._events)
+            wanted = expiring.expire(now=self.now)
+            while wanted is not None and wanted < time:
+                self.now = max(wanted, self.now + 1e-6)
+                wanted = expiring.expire(now=self.now)
+            self.now = time
+            event()
