@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.settings import Allocation
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, UDP, Scene, service
 
 ONE, TWO = service(1), service(2)
-LINGER = 600.0  # seconds
+LINGER = Allocation().linger
 AWAY = (15.0, 60.0, 300.0)
 """So long they are away, in seconds."""
 
@@ -17,7 +18,7 @@ class KeptAddressTests(SynchronousTestCase):
 
     def visited(self, protocol: int = 6) -> tuple[Scene, bytes]:
         """Somebody has been there, a moment after time 0."""
-        scene = Scene(7, linger=LINGER)
+        scene = Scene(7)
         address = scene.get(ONE, now=0.0)
         self.assertEqual(scene.come(address, CLIENT, protocol, 80, now=0.05), ONE.host.index)
         return scene, address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
@@ -19,7 +19,6 @@ class KeptAddressTests(RealmTestCase):
     """Seven addresses for two hosts."""
 
     circular: ClassVar[Sequence[Mapping[str, str]]] = [{"addresses": "100.64.2.1-100.64.2.7", "attachment": "routed"}]
-    settings: ClassVar[Mapping[str, Any]] = {"allocation": {"linger": 600}}
 
     def test_who_comes_back_after_15_seconds_finds_the_same_host(self) -> None:
         """Without asking again, while others ask for other hosts; who was never there is refused."""
