@@ -41,7 +41,8 @@ CONNECTING = 3.0  # seconds
 """So long a client waits for its connection; the kernel sends its first packet again after a second."""
 NAP = 0.01  # seconds
 """The pieces in which is waited, to notice pauses."""
-ENDS = {
+ENDS: dict[int | None, str] = {
+    None: "broken off",
     errno.ECONNREFUSED: "refused by RST",
     errno.ECONNRESET: "broken off",
     errno.EHOSTUNREACH: "refused by ICMP",
@@ -132,7 +133,7 @@ async def visit(asker: Asker, client: str, name: str, host: str, when: float, pa
     except dns.exception.DNSException as error:
         return Visit(when, pause, f"malformed: {type(error).__name__}")
     except OSError as error:
-        return Visit(when, pause, ENDS.get(error.errno or 0, f"OSError {error.errno}"), resolving)
+        return Visit(when, pause, ENDS.get(error.errno, f"OSError {error.errno}"), resolving)
 
 
 class _Pauses:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,8 +87,8 @@ def columns(row: Row, plan: Plan) -> Sequence[Situation]:
     return QUICK if row.keeps else SOME
 
 
-def measure(plan: Plan, only: str) -> list[Cell]:
-    """Measures cells, some side by side.
+def measure(plan: Plan, only: str) -> None:
+    """Measures cells, some side by side; each is kept as soon as it is there.
 
     Args:
         plan: How much.
@@ -96,7 +97,9 @@ def measure(plan: Plan, only: str) -> list[Cell]:
     cases = list(wanted(plan, only))
     prefixes = [f"matrix{number}-" for number in range(AT_ONCE)]
 
-    def one(numbered: tuple[int, tuple[Row, Situation]]) -> Cell:
+    keeping = threading.Lock()
+
+    def one(numbered: tuple[int, tuple[Row, Situation]]) -> None:
         number, (row, column) = numbered
         prefix = prefixes.pop()
         try:
@@ -106,14 +109,15 @@ def measure(plan: Plan, only: str) -> list[Cell]:
             prefixes.append(prefix)
         told = cell.trouble.partition("\n")[0] if cell.clients is None else figures.percent(cell.clients.served)
         print(f"    {number + 1} of {len(cases)}: {cell.title}: {told}", file=sys.stderr)
-        return cell
+        with keeping:
+            together([cell], plan)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(one, enumerate(cases)))
+        list(pool.map(one, enumerate(cases)))
 
 
 def together(fresh: Sequence[Cell], plan: Plan) -> list[Cell]:
-    """These and what earlier runs of the same commit have measured, kept for the next one.
+    """These and what was measured of the same commit before, kept for the next time.
 
     Args:
         fresh: What was measured now.
@@ -150,7 +154,8 @@ def report_users(plan: Plan, only: str) -> tuple[str, bool]:
         only: Only cells with this in their title.
     """
     begin = time.monotonic()
-    text, verdicts = users_table.report(together(measure(plan, only), plan))
+    measure(plan, only)
+    text, verdicts = users_table.report(together([], plan))
     pauses = ", ".join(f"{pause * 1000:g}" for pause in plan.pauses)
     head = (
         f"Clients come for {plan.seconds:g} s, {plan.keeping_seconds:g} s where answers are kept for 60 s, and connect"

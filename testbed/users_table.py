@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from realmgw.config.settings import Allocation
 from testbed import allowed, figures
 from testbed.crowd import SERVED, WRONG
 from testbed.rounds import Verdict
@@ -16,6 +17,8 @@ ALLOWED = "BIND"
 """Whose clients, alone, show what the gateway makes of a pool: it keeps nothing, and spends no address on a probe."""
 SHARE = 0.97
 """What the clients of every resolver get at least, of that and of what the rule of the pool allows them."""
+ALMOST = 0.995
+"""Who may have so much may have everything."""
 TOLD = 4
 """So many cells that do not meet a target are told; the tables have the others."""
 STANDING = 0.8
@@ -55,13 +58,17 @@ def _told(cell: Cell | None) -> str:
         return "-"
     if cell.clients is None:
         return "did not start"
-    others = "" if cell.others is None else f"; {BESIDE}'s {_shares(cell.others)}"
-    most = possible(cell)
-    bound = "" if most > 0.995 else f" of {most * 100:.0f} %"
-    return f"{_shares(cell.clients, bound)}, {_times(cell.clients)}{others}"
+    own, other = map(_bound, possible(cell))
+    others = "" if cell.others is None else f"; {BESIDE}'s {_shares(cell.others, other)}"
+    return f"{_shares(cell.clients, own)}, {_times(cell.clients)}{others}"
 
 
-def _shares(crowd: Crowded, bound: str = "") -> str:
+def _bound(most: float) -> str:
+    """What the rule of the pool allows, if that is not everything."""
+    return "" if most > ALMOST else f" of {most * 100:.0f} %"
+
+
+def _shares(crowd: Crowded, bound: str) -> str:
     wrong = f", **{crowd.wrong} wrong**" if crowd.wrong else ""
     standing = "-" if math.isnan(crowd.reputation) else f"{crowd.reputation:.2f}"
     return f"{figures.percent(crowd.served)}{bound}{wrong}, {standing}"
@@ -164,34 +171,37 @@ def _standing(cell: Cell) -> str:
 
 def _starved(cell: Cell, cells: Cells) -> str:
     """Whose clients get too little; empty when nobody's do."""
-    least = allowance(cell, cells)
-    starved = [crowd.served for crowd in _crowds(cell) if crowd.served < SHARE * least]
-    return " and ".join(map(figures.percent, starved)) + f" of {figures.percent(least)}" if starved else ""
+    found = []
+    for crowd, most in zip(_crowds(cell), possible(cell), strict=False):
+        least = min(most, _alone(_column(cell), cells))
+        if crowd.served < SHARE * least:
+            found.append(f"{figures.percent(crowd.served)} of {figures.percent(least)}")
+    return " and ".join(found)
 
 
-def allowance(cell: Cell, cells: Cells) -> float:
-    """What the rule of a pool allows a resolver's clients, and what BIND's get alone where that is less; 0 to 1.
-
-    Args:
-        cell: For whom, and in which situation.
-        cells: What was measured.
-    """
-    column = _column(cell)
+def _alone(column: Situation, cells: Cells) -> float:
+    """What BIND's clients get alone in a pool, 0 to 1; 1 when that was not measured."""
     alone = cells.get((ALLOWED, Situation(column.pool, column.nested).title))
-    measured = 1.0 if alone is None or alone.clients is None else alone.clients.served
-    return min(measured, possible(cell))
+    return 1.0 if alone is None or alone.clients is None else alone.clients.served
 
 
-def possible(cell: Cell) -> float:
-    """What the rule of a pool allows a resolver's clients, 0 to 1.
+def possible(cell: Cell) -> tuple[float, float]:
+    """What the rule of a pool allows a resolver's clients, and those of the other one if there is one; 0 to 1.
+
+    Who keeps answers has no more than a part of the pool then (`keeper_share`), and the other one has the rest.
 
     Args:
         cell: For whom, and in which situation.
     """
-    column = _column(cell)
-    named = [cell.row, *([BESIDE] if column.beside else [])]
-    resolvers = [row for title in named for row in ROWS if row.title == title]
-    return allowed.share(column.pool.size, column.pool.hosts, column.pool.rate, resolvers, PAUSES)
+    pool, beside = _column(cell).pool, _column(cell).beside
+    (row,) = (row for row in ROWS if row.title == cell.row)
+    (other,) = (row for row in ROWS if row.title == BESIDE)
+    held = round(pool.size * Allocation().keeper_share) if beside and row.kept else 0
+    rate = pool.rate / 2 if beside else pool.rate
+    own = allowed.share(held or pool.size, pool.hosts, rate, [row], PAUSES)
+    if held or not beside:
+        return own, allowed.share(pool.size - held, pool.hosts, rate, [other], PAUSES)
+    return (allowed.share(pool.size, pool.hosts, pool.rate, [row, other], PAUSES),) * 2
 
 
 def _none_of(target: str, cells: Iterable[Cell], fault: Callable[[Cell], str]) -> Verdict | None:

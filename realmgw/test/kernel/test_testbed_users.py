@@ -22,13 +22,32 @@ if TYPE_CHECKING:
     from testbed.users import Cell, Crowded
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import allowed, crowd, generator, matrix, root, settings, shipped, users, users_table
+    from testbed import allowed, crowd, figures, generator, matrix, root, settings, shipped, users, users_table
     from testbed.users import AMPLE, TIGHT, Situation
 
 SECONDS = 1.0
 """How long clients come in the short form."""
 AT_ONCE = 4
 """So many resolvers side by side."""
+
+
+class KeptTests(SynchronousTestCase):
+    """Cells that earlier runs have measured."""
+
+    skip = programs.missing_modules("testbed")
+
+    def test_cells_of_the_same_commit_and_plan_are_put_together(self) -> None:
+        """In the order of the table; one measured again counts as it is now. Another commit has none of them."""
+        self.patch(matrix, "KEPT", Path(self.mktemp()) / "kept.json")
+        self.patch(figures, "commit", lambda: "abc")
+        bind, unbound = (users.Cell(name, Situation(TIGHT).title, None, trouble="old") for name in ("BIND", "unbound"))
+        self.assertEqual(matrix.together([bind], matrix.FULL), [bind])
+        self.assertEqual(matrix.together([unbound], matrix.FULL), [unbound, bind])
+        again = users.Cell("BIND", Situation(TIGHT).title, None, trouble="new")
+        self.assertEqual(matrix.together([again], matrix.FULL), [unbound, again])
+        self.assertEqual(matrix.together([], matrix.BRIEF), [])
+        self.patch(figures, "commit", lambda: "def")
+        self.assertEqual(matrix.together([bind], matrix.FULL), [bind])
 
 
 class RootTests(SynchronousTestCase):
@@ -216,6 +235,15 @@ class JudgingTests(SynchronousTestCase):
         self.assertEqual(self.unmet(bind, self.cell("unbound", below, crowded(88))), {})
         (figure,) = self.unmet(bind, self.cell("unbound", beside, crowded(90), crowded(80))).values()
         self.assertIn("unbound: tight, below, beside BIND: 80.00 % of 90.00 %", figure)
+
+    def test_who_keeps_answers_has_half_of_a_pool_beside_others(self) -> None:
+        """Alone it may have all of it; the others' clients find enough in the rest."""
+        alone, beside = Situation(TIGHT, nested=True), Situation(TIGHT, nested=True, beside=True)
+        own, _ = users_table.possible(self.cell("Knot Resolver", alone, None))
+        self.assertAlmostEqual(own, 0.8, places=2)  # sixteen addresses for twenty hosts
+        own, other = users_table.possible(self.cell("Knot Resolver", beside, None))
+        self.assertAlmostEqual(own, 0.4, places=2)
+        self.assertGreater(other, users_table.ALMOST)
 
     def test_an_ample_pool_serves_everybody(self) -> None:
         """And all are in good standing."""
