@@ -1,8 +1,7 @@
 """Carries a reload out: everything is found out first, then the kernel is changed, and last the tables are.
 
-A step that fails leaves everything as it was. The parts that take time are done in steps; they run in the reactor for a
-moment at a time, so that queries and packets in between do not wait for longer than that. Reloads and plans are done
-one after the other: what one of them has found out is true until it has ended.
+A step that fails leaves everything as it was. What takes time is done in steps, for a moment at a time: queries and
+packets wait no longer. Reloads and plans are done one after the other: what one has found out is true until its end.
 """
 
 from __future__ import annotations

@@ -183,8 +183,10 @@ class Register:
 
     def _build(self, review: Review, said: dict[str, Unit]) -> Steps[Changes]:
         """Hosts and services of what came, and what is left of what went."""
-        removed = [name for name in review.gone if name not in review.came]
-        yield None
+        removed: list[str] = []
+        for names in portions(review.gone):
+            removed += [name for name in names if name not in review.came]
+            yield None
         indices = yield from self.directory.indices.amending(removed, review.came)
         built, weight = _Built(), 0
         for name, (entry, source) in review.came.items():
