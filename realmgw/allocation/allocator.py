@@ -138,7 +138,7 @@ class Allocator:
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
-        rides = (self._queue.size > 0 or group.hopeless) and self._must_ride(group) and self._rides(found.address)
+        rides = (self._queue.size > 0 or group.hopeless) and self._must_ride(group) and found.address.claims > 0
         return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(
@@ -318,9 +318,9 @@ class Allocator:
                 return joined
         if self._ledger.places.has_room(service.host):
             return self._apart(service, group, client, now)
-        home = self.beside(service, group, now)
-        if home is not None and self._ledger.places.are_at(service.host, home):
-            return self._ledger.settle(home, service, group)
+        within = self.within(service, group, now)
+        if within is not None:
+            return vacancies.placed(self._ledger, within, service, group)
         self._ledger.places.miss(service.host, now)
         worse = self._ledger.places.worse(service.host, group, group.weigh(now))
         if worse is None:
@@ -392,6 +392,11 @@ class Allocator:
         home = vacancies.beside(self._ledger, service, now)
         return None if home is None or (self._queue.size and not self.may_stay(home, group, now)) else home
 
+    def within(self, service: Service, group: Group, now: float) -> Address | None:
+        """Where clients of its host are expected already, and it can be as well, which costs the host nothing more."""
+        within = vacancies.within(self._ledger, service, now)
+        return None if within is None or not self.may_stay(within, group, now) else within
+
     def may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""
         return not self._must_ride(group) or (address.claims > 0 and address.hold >= now + group.patience)
@@ -400,10 +405,6 @@ class Allocator:
         """Whether a group's claims may not prolong what is held: others wait, or the policy restrains it."""
         load = self.askers.load
         return self._queue.size > 0 or (group.hopeless and load is not None and load.restrains(group))
-
-    def _rides(self, address: Address) -> bool:
-        """Whether a claim that must ride ends with the hold of its address: all do but the first there."""
-        return address.claims > 0
 
     def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         key, load = service.target & KEY, self.askers.load

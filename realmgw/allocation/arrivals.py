@@ -182,7 +182,7 @@ class Arrivals:
 
     def _refuses(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:
         """Let somebody in, or say why not."""
-        src, since = flow[0], now
+        src = flow[0]
         claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None and not claim.courtesy:
             self._use(claim, flow, now)
@@ -190,14 +190,16 @@ class Arrivals:
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
-            since = self._renewed(*admitted, now)
-        elif (reason := self._refuses_stranger(reservation, claim, flow, now)) is not None:
-            return reason
+            self._let_in(reservation, flow, self._renewed(*admitted, now), now)
+            return None
+        return self._refuses_stranger(reservation, claim, flow, now)
+
+    def _let_in(self, reservation: Reservation, flow: Flow, since: float, now: float) -> None:
+        """Remember who is let in; what follows from his coming may take the reservation away."""
         address = reservation.address
         if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
             self._counters.uncertain += 1
         self._remember(reservation.sources, flow, since, now)
-        return None
 
     def _refuses_stranger(
         self, reservation: Reservation, courtesy: Claim | None, flow: Flow, now: float
@@ -211,6 +213,7 @@ class Arrivals:
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
         self._counters.by_spare += 1
+        self._let_in(reservation, flow, now, now)
         if spare.courtesy:
             self._ledger.use(spare, now=now)
         else:
@@ -231,19 +234,23 @@ class Arrivals:
     def meeting(self, address: Address, flow: Flow, now: float) -> Reservation | None:
         """What a packet meets at an address: of several services of one host, the one whose client it may be.
 
-        That is where a claim is pending, else where its sender was before, else where a used claim lets him in, else
-        the one that is named most closely.
+        That is where a claim of his may be pending, else where he was before, else where he is let in as a further one,
+        else the one that is named most closely.
         """
         src, _, protocol, _, dport = flow
         closest = address.meeting(protocol, dport)
-        if closest is None or closest.claims or len(address.reservations) == 1:
+        if closest is None or len(address.reservations) == 1 or not may_pass(closest):
             return closest
         found = [address.reservations.get(key) for key in (protocol << 16 | dport, dport, protocol << 16, 0)]
         matches = [each for each in found if each is not None]
-        expecting = next((each for each in matches if each.claims), None)
-        before = next((each for each in matches if src in each.sources), None)
-        spare = next((each for each in matches if self.spare(each, src, now) is not None), None)
-        return expecting or before or spare or closest
+        claims = [(each, matching(each, src, now) if each.claims else None) for each in matches]
+        expecting = next((each for each, claim in claims if claim is not None and not claim.courtesy), None)
+        if expecting is not None:
+            return expecting
+        least = now - self._ledger.linger()
+        before = next((each for each in matches if src in each.sources and each.sources[src][0] >= least), None)
+        open_ones = (each for each, claim in claims if claim is not None or self.spare(each, src, now) is not None)
+        return before or next(open_ones, closest)
 
     def spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
         """The used claim that lets in a further sender, if there is one."""
@@ -286,11 +293,9 @@ class Arrivals:
 
     def _use(self, claim: Claim, flow: Flow, now: float) -> None:
         reservation, claim.user = claim.reservation, (flow, now)
-        address, service = reservation.address, reservation.service
+        service = reservation.service
         self._counters.by_claim += 1
-        if address.gone_until > now and _may_mean(address.gone_target, service):
-            self._counters.uncertain += 1
-        self._remember(reservation.sources, flow, now, now)
+        self._let_in(reservation, flow, now, now)
         self._ledger.use(claim, now=now)
         sources = self._ledger.settings.claim_sources
         claim.spare = sources - 1 if sources else UNLIMITED
@@ -318,7 +323,8 @@ class Arrivals:
             until = claim.created + habits.window(group.patience, now)
         elif habits.is_known or (claim.waited and habits.coalesces):
             until = min(claim.created + group.patience, now + group.company(ledger.settings.company))
-        if claim.spare and until > now and ledger.places.has_room(claim.reservation.service.host):
+        host, places = claim.reservation.service.host, ledger.places
+        if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
             courtesies.keep(ledger, claim, until)
         elif not habits.keeps and (spell := habits.spell(group.patience)):
             address.kept = max(address.kept, claim.created + spell)
@@ -356,6 +362,11 @@ class Arrivals:
         self._old = self._young if now < self._turn_at + MEMORY else {}
         self._young = {}
         self._turn_at = now + MEMORY
+
+
+def may_pass(reservation: Reservation) -> bool:
+    """Whether a packet may be meant for another service that overlaps: no claim here is for whoever comes."""
+    return not reservation.claims or reservation.courtesy is not None or bool(reservation.bound)
 
 
 def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:

@@ -49,8 +49,9 @@ def keep(ledger: Ledger, used: Claim, until: float) -> None:
         used: His claim, which has ended, or the one that keeps the address already; what it has to spare goes over.
         until: For how long, in monotonic seconds.
     """
-    reservation, courtesy = used.reservation, used.reservation.courtesy
-    if reservation.address.packed not in ledger.pool.addresses:
+    reservation, pool = used.reservation, ledger.pool
+    courtesy = used if used.courtesy else reservation.courtesy
+    if reservation.address.packed not in pool.addresses or reservation.address in pool.leaving:
         return
     if courtesy is None or (courtesy.group is not used.group and courtesy.deadline < until):
         times = used.created, until, until
@@ -64,7 +65,7 @@ def keep(ledger: Ledger, used: Claim, until: float) -> None:
         ledger.hold_longer(reservation.address, until)
     if not courtesy.is_long and courtesy.deadline - courtesy.created > LONG:
         courtesy.is_long = True
-        ledger.count_long(reservation, 1)
+        ledger.count_long(reservation.address, 1)
 
 
 def ended(courtesy: Claim) -> None:
@@ -80,10 +81,16 @@ def ended(courtesy: Claim) -> None:
 def shorten(ledger: Ledger, group: Group, now: float) -> None:
     """A group does not keep answers for as long as was thought: claims that stand for long end earlier."""
     for claim in ledger.deadlines.riders(group):
-        until = max(now, claim.created + group.spell)
-        if (claim.courtesy or claim.is_long) and until < claim.deadline:
-            claim.deadline = claim.dead = until
+        if not claim.courtesy and not claim.is_long:
+            continue
+        dead = until = max(now, claim.created + group.spell)
+        if not claim.courtesy:  # the client of its own may come as late as any
+            until = max(until, claim.created + claim.reservation.service.timeout)
+            dead = min(until, max(dead, claim.created + group.guard))
+        if until < claim.deadline:
+            claim.deadline, claim.dead = until, min(dead, claim.dead)
             ledger.deadlines.add_rider(claim)
+            ledger.hold_less(claim.reservation.address, None)
 
 
 def soften(ledger: Ledger, probe: Claim, claim: Claim, now: float) -> None:

@@ -97,9 +97,9 @@ class _Asking:
         host = self._service.host
         if self._ledger.places.has_room(host):
             return None
-        beside = self._allocator.beside(self._service, self._group, self._now)
-        if beside is not None and self._ledger.places.are_at(host, beside):
-            return self._give(beside, BESIDE)
+        within = self._allocator.within(self._service, self._group, self._now)
+        if within is not None:
+            return self._give(within, BESIDE)
         if self._ledger.places.worse(host, self._group, self._group.reputation.value(self._now)) is None:
             return self._refuse(Reason.HOST_LIMIT)
         self._say("those of a worse standing would make room")

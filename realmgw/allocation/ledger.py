@@ -88,7 +88,7 @@ class Ledger:
         self.remembered = 0
         """How many senders all reservations together remember."""
         self.kept = 0
-        """At how many places claims stand for long, since their groups keep answers."""
+        """At how many addresses claims stand for long, since their groups keep answers."""
         self.keepers = courtesies.Keepers()
         self.modest_until = -math.inf
         """Until then, others than those who keep answers count as present, in monotonic seconds."""
@@ -213,14 +213,14 @@ class Ledger:
             reservation.bound[claim.question] = claim
         self.counters.pending += 1
         if claim.is_long:
-            self.count_long(reservation, 1)
+            self.count_long(reservation.address, 1)
         self._hold(reservation.address, claim.group, claim.dead)
 
-    def count_long(self, reservation: Reservation, change: int) -> None:
-        """So many more claims stand for long at a reservation."""
-        before = reservation.long > 0
-        reservation.long += change
-        self.kept += (reservation.long > 0) - before
+    def count_long(self, address: Address, change: int) -> None:
+        """So many more claims stand for long at an address."""
+        before = address.long > 0
+        address.long += change
+        self.kept += (address.long > 0) - before
 
     def _expect(self, reservation: Reservation, group: Group) -> None:
         target, claims, shares = reservation.service.target, reservation.claims, reservation.shares
@@ -295,7 +295,7 @@ class Ledger:
         address = reservation.address
         claim.pending = False
         if claim.is_long:
-            self.count_long(reservation, -1)
+            self.count_long(reservation.address, -1)
         if claim.courtesy:
             courtesies.ended(claim)
         del reservation.claims[claim.question]
@@ -327,6 +327,8 @@ class Ledger:
 
     def hold_less(self, address: Address, latest: Claim | None) -> None:
         """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
+        if address in self.pool.leaving:
+            return  # nobody else is to have it
         if latest is not None and (latest.dead >= address.hold or address.claims > LOOKED_AT):
             return  # of very many claims, one that is as late is likely there, and it is not worth a look at all
         address.hold = max(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import vacancies
+from realmgw.allocation import courtesies, vacancies
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.state import KEY
 from realmgw.errors import Reason
@@ -31,23 +31,41 @@ class Serving:
 
     def serve(self, now: float) -> None:
         """Give addresses to those who wait, as long as there are any."""
-        ledger, queue = self._ledger, self._queue
+        ledger = self._ledger
         if not ledger.pool.available and not ledger.dead.due(now=now):
             return
-        while (first := queue.first(now=now)) is not None:
-            service = first.service
-            if not ledger.places.has_room(service.host):
+        while self._serve_one(now):
+            pass
+
+    def _serve_one(self, now: float) -> bool:
+        """Have one host's queries wait no more; who may have no address for now, keeps it from nobody else."""
+        for first in self._queue.heads(now=now):
+            if self._serves(first, now):
+                return True
+            if not courtesies.holds_its_share(self._ledger, first.group, now):
+                return False  # there is none
+        return False
+
+    def _serves(self, first: Waiter, now: float) -> bool:
+        service, queue = first.service, self._queue
+        if not self._room():
+            self._refuse(queue.leave(service.target), Reason.CLAIM_LIMIT)
+            return True
+        if self._ledger.places.has_room(service.host):
+            reservation = self._vacancy(first, now)
+        else:
+            within = vacancies.within(self._ledger, service, now)
+            if within is None:
                 self._refuse(queue.leave(service.target), Reason.HOST_LIMIT)
-            elif not self._room():
-                self._refuse(queue.leave(service.target), Reason.CLAIM_LIMIT)
-            else:
-                reservation = self._vacancy(first, now)
-                if reservation is None:
-                    return
-                room = self._room()  # claims may just have been reclaimed
-                waiters = queue.leave(service.target)
-                self._lend(reservation, waiters[:room], now)
-                self._refuse(waiters[room:], Reason.CLAIM_LIMIT)
+                return True
+            reservation = vacancies.placed(self._ledger, within, service, first.group)
+        if reservation is None:
+            return False
+        room = self._room()  # claims may just have been reclaimed
+        waiters = queue.leave(service.target)
+        self._lend(reservation, waiters[:room], now)
+        self._refuse(waiters[room:], Reason.CLAIM_LIMIT)
+        return True
 
     def _room(self) -> int:
         """How many more claims there may be of those who wait, for all hosts together."""

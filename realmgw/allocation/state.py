@@ -143,8 +143,6 @@ class Reservation:
     """Those who came without a claim of their own, if any did."""
     since: float | None = None
     """When it began to linger; None while claims are pending."""
-    long: int = 0
-    """How many of its claims stand for long."""
     courtesy: Claim | None = None
     """The pending claim that keeps the address for further clients, if one does."""
     latest: tuple[Group, float] | None = None
@@ -168,6 +166,8 @@ class Address:
     """By service key (protocol << 16 | port); no two of them overlap."""
     claims: int = 0
     """How many are pending at all its reservations."""
+    long: int = 0
+    """How many of them stand for long."""
     hold: float = 0.0
     """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
     doubt: float = 0.0

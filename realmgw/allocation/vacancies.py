@@ -25,6 +25,22 @@ def beside(ledger: Ledger, service: Service, now: float) -> Address | None:
     return None if home.is_spoilt(service.host.index, now) else home
 
 
+def within(ledger: Ledger, service: Service, now: float) -> Address | None:
+    """An address where a host's clients are expected already, and this service of it can be as well; nobody for it."""
+    host, key = service.host, service.target & KEY
+    for address in (ledger.last.get(service.target), ledger.home.get(host.index)):
+        if address is not None and ledger.places.are_at(host, address) and not address.is_spoilt(host.index, now):
+            own = address.reservations.get(key)
+            if (not own.claims and own.service.target == service.target) if own else may_stand(address, service.target):
+                return address
+    return None
+
+
+def placed(ledger: Ledger, address: Address, service: Service, group: Group) -> Reservation:
+    """The reservation for a service at an address where it stands or can stand; a claim must follow at once."""
+    return address.reservations.get(service.target & KEY) or ledger.settle(address, service, group)
+
+
 def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservation | None:
     """Where a group was told last that a service is, if it stands there still and nobody is expected."""
     last = group.told.last(service.name)

@@ -185,16 +185,16 @@ class WaitingQueue:
         self.size += 1
         return displaced
 
-    def first(self, *, now: float) -> Waiter | None:
-        """The query whose host is served next.
+    def heads(self, *, now: float) -> list[Waiter]:
+        """The queries whose hosts are served next, in this order.
 
-        The one that waits longest, or one of a better standing among the first few hosts, unless the longest has used
-        up half of its time: nobody is overtaken for ever.
+        Those that wait longest, those of a better standing first, unless the longest has used up half of its time:
+        nobody is overtaken for ever.
         """
         heads = [next(iter(self._targets[target].values())) for target in islice(self._line.order, PREFERENCE)]
-        if not heads or not heads[0].has_time(now):
-            return heads[0] if heads else None
-        return max(heads, key=lambda waiter: waiter.group.standing)
+        if heads and heads[0].has_time(now):
+            heads.sort(key=lambda waiter: -waiter.group.standing)
+        return heads
 
     def leave(self, target: int) -> list[Waiter]:
         """All queries that wait for a target; they wait no more."""

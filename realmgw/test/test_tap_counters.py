@@ -23,7 +23,6 @@ NO_TOTALS = {
     ("allocation.pool", "size"): "how many now: in `pool`",
     ("allocation.waiting", "size"): "how many now: in `pool`, as queries_waiting",
     ("allocation.ledger", "kept"): "how many now: in `pool`, as held_for_keepers",
-    ("allocation.ledger", "remembered"): "how many now: what `linger` in `pool` follows",
     ("allocation.reputation", "ok"): "of one group: in `realmgw reputation`",
     ("allocation.reputation", "nok"): "of one group: in `realmgw reputation`",
     ("allocation.reputation", "neutral"): "of one group: in `realmgw reputation`",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis.stateful import invariant
 
 from realmgw.allocation.allocator import Allocator
@@ -13,7 +15,6 @@ class Books:
     """A part of a state machine that has an allocator with so many addresses."""
 
     allocator: Allocator
-    size: int
 
     @invariant()
     def the_addresses_books_are_right(self) -> None:
@@ -24,15 +25,19 @@ class Books:
             claims = [claim for one in standing for claim in one.claims.values()]
             assert address.claims == len(claims)
             assert address.state is (State.WAITING if claims else State.LINGERING if standing else State.FREE)
-            if claims:
+            if address in pool.leaving:
+                assert address.hold == math.inf, "somebody else may have it"
+            elif claims:
                 assert address.hold == max(claim.dead for claim in claims), "held too long or too short"
             for number, one in enumerate(standing):
                 assert (one.since is not None) == (not one.claims) == (one in linger)
                 assert list(one.bound.values()) == [each for each in one.claims.values() if each.network is not None]
                 for other in standing[:number]:
-                    assert not overlap(one.service.target & KEY, other.service.target & KEY)
+                    beside = one.service.host is other.service.host
+                    assert beside or not overlap(one.service.target & KEY, other.service.target & KEY)
         counts = pool.counts()
-        assert sum(counts.values()) == self.size
+        assert pool.size == len(pool.addresses)
+        assert sum(counts.values()) == pool.size
         assert counts == {state: len(pool.in_state(state)) for state in State}
         assert len(linger) == sum(
             one.since is not None for address in pool.addresses.values() for one in address.reservations.values()
@@ -41,7 +46,9 @@ class Books:
     @invariant()
     def what_is_indexed_stands(self) -> None:
         """Every entry of the indexes leads to something that is there."""
-        ledger = self.allocator._ledger
+        ledger, leaving = self.allocator._ledger, self.allocator.pool.leaving
+        assert not any(one.address in leaving for by_group in ledger.expected.values() for one in by_group.values())
+        assert not any(address in leaving for address in (*ledger.last.values(), *ledger.home.values()))
         for target, by_group in ledger.expected.items():
             assert by_group
             for group, reservation in by_group.items():
@@ -53,6 +60,23 @@ class Books:
                 address.state is State.FREE and address.former == target
             )
 
+        for index, address in ledger.home.items():
+            assert any(one.service.host.index == index for one in address.reservations.values()), "nobody's home"
+
+    @invariant()
+    def what_is_counted_is_there(self) -> None:
+        """Claims that stand for long, courtesies, and senders who are remembered."""
+        ledger = self.allocator._ledger
+        addresses = self.allocator.pool.addresses.values()
+        standing = [one for address in addresses for one in address.reservations.values()]
+        for address in addresses:
+            claims = [claim for one in address.reservations.values() for claim in one.claims.values()]
+            assert address.long == sum(claim.is_long for claim in claims)
+        assert ledger.kept == sum(address.long > 0 for address in addresses)
+        assert ledger.remembered == sum(len(one.sources) for one in standing)
+        for one in standing:
+            assert one.courtesy is None or one.courtesy in one.claims.values(), "it keeps nothing any more"
+
     @invariant()
     def claims_and_reputations_add_up(self) -> None:
         """As many claims are pending as the counters say, and every reputation lies within 0 and 1."""
@@ -61,6 +85,8 @@ class Books:
         assert len(held) == len(allocator.ledger.places)
         assert all(one.claims for one in held), "held for nobody"
         assert allocator.counters.pending == sum(len(one.claims) for one in held)
+        for host in HOSTS:
+            assert allocator.ledger.places.count(host) == len({one.address for one in allocator.ledger.places.of(host)})
         for group in allocator.groups:
             assert 0.0 <= group.reputation.current() <= 1.0
             assert 0.0 <= group.standing <= 1.0

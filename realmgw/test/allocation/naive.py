@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from ipaddress import ip_network
 
 import attrs
 from hypothesis import strategies as st
@@ -11,8 +12,11 @@ from hypothesis.stateful import rule
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.group import Group
+from realmgw.allocation.habits import LONERS, REPEATS, SUSPICIOUS
 from realmgw.allocation.requestors import Requestor
+from realmgw.allocation.state import Claim
 from realmgw.config.policy import Audit, Policy
+from realmgw.config.settings import Allocation
 from realmgw.subscribers.model import Host, Service
 from realmgw.test.allocation.scene import Network
 
@@ -25,8 +29,10 @@ HOSTS = tuple(
 )
 HANDSHAKE = frozenset((1, 6, 132))
 """Protocols of which no flow is remembered; echo requests among them."""
+NAMES = ("0", "1", "www.0", "mail", "dns.mail", "web", "smtp", "a.b.web", "2")
+"""Some are above others: who asks for these as well, may have asked for those only to find them."""
 SERVICES = tuple(
-    Service(f"{number}.gwa.demo.", host, protocol, port, loose_packet=loose, autobind=not loose, timeout=timeout)
+    Service(f"{NAMES[number]}.gwa.demo.", host, protocol, port, loose_packet=loose, autobind=not loose, timeout=timeout)
     for number, (host, protocol, port, loose, timeout) in enumerate(
         (
             (HOSTS[0], 0, 0, 0, 2.0),
@@ -57,6 +63,7 @@ NETWORKS = (None, None, None, Network(SOURCES[0]))
 class Expected:
     """What the model knows of a claim."""
 
+    real: Claim = attrs.field(repr=False)
     address: bytes
     service: Service
     resolver: str
@@ -69,13 +76,25 @@ class Expected:
     spare: int = 0
     stands: bool = True
     waited: bool = False
-    courtesy: bool = False
+    courtesy: Expected | None = None
     doubted: bool = False
+    kept: float = -math.inf
+    is_long: bool = False
 
     @property
     def pending(self) -> bool:
         """Whether its client is still expected."""
         return self.ended is None
+
+    @property
+    def root(self) -> Expected:
+        """The claim that was made for a question."""
+        return self if self.courtesy is None else self.courtesy.root
+
+    @property
+    def told_until(self) -> float:
+        """Until when others may come who were told the same, as far as is known of their resolver now."""
+        return self.root.made + self.real.group.spell
 
 
 @attrs.define(eq=False)
@@ -87,6 +106,7 @@ class Admitted:
     source: bytes
     flow: tuple[int, int, int]
     at: float
+    sure: bool = True
 
 
 @attrs.define(eq=False)
@@ -99,6 +119,7 @@ class Queued:
     deadline: float
     network: Network | None
     group: Group
+    since: float
 
 
 def meets(service: Service, protocol: int, port: int) -> bool:
@@ -109,52 +130,21 @@ def meets(service: Service, protocol: int, port: int) -> bool:
 class Knowledge:
     """What the model can tell from the lists that it keeps: a part of the state machine."""
 
+    allocator: Allocator
     now: float
-    size: int
+    pool: set[bytes]
+    leaving: set[bytes]
     claims: list[Expected]
     admitted: list[Admitted]
     clients: dict[Network, Requestor]
 
-    def remembered(self, address: bytes, source: bytes, flow: tuple[int, int, int]) -> bool:
-        """Whether this flow was admitted there a moment ago."""
-        return any(
-            one.address == address and one.source == source and one.flow == flow and self.now - one.at < 1.0
-            for one in self.admitted
-        )
-
-    def told_now(self, used: list[Expected]) -> bool:
-        """Whether the address went on in the same moment, to one who waited: the other claims are gone then."""
-        return any(claim.made == self.now for claim in self.claims if claim.address == used[0].address)
-
-    def is_for(self, claim: Expected, index: int, flow: tuple[int, int, int]) -> bool:
-        """Whether a claim is for such a packet."""
-        return claim.service.host.index == index and meets(claim.service, flow[0], flow[2])
-
-    def pending_on(self, host: Host) -> list[Expected]:
-        """The claims that are expected on a host."""
-        return [claim for claim in self.claims if claim.pending and claim.service.host is host]
-
-    def places_of(self, host: Host) -> set[tuple[bytes, int]]:
-        """Where clients of a host are expected: addresses, and what for."""
-        return {(claim.address, claim.service.target) for claim in self.pending_on(host)}
-
-    def held_until(self, address: bytes) -> float | None:
-        """Until when the model knows somebody to be expected at an address."""
-        return max((claim.guard for claim in self.claims if claim.pending and claim.address == address), default=None)
-
-    def is_exhausted(self) -> bool:
-        """Whether somebody is expected at every address."""
-        held = {claim.address for claim in self.claims if claim.guard > self.now and (claim.pending or claim.doubted)}
-        return len(held) == self.size
-
-
-class Operator:
-    """What is changed from outside: a part of the state machine."""
-
-    allocator: Allocator
-    now: float
-    policy: Policy | None
-    most_before: int
+    def let_go(self) -> None:
+        """Addresses that were taken away, and where nobody is expected any more, are gone with what was there."""
+        held = {claim.address for claim in self.claims if claim.pending}
+        for claim in self.claims:
+            if claim.address in self.leaving - held:
+                claim.stands = False
+        self.leaving &= held
 
     @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
     def regard(self, resolver: str, standing: float) -> None:
@@ -172,11 +162,149 @@ class Operator:
         """The operator has a resolver forgotten."""
         self.allocator.groups.forget(resolver, now=self.now)
 
+    @rule(resolver=st.sampled_from(RESOLVERS), delay=st.sampled_from((0.001, 0.3)))
+    def learn(self, resolver: str, delay: float) -> None:
+        """A group gets experience."""
+        for _ in range(60):
+            self.allocator.groups.of(resolver).arrived(delay)
+
+    @rule(resolver=st.sampled_from(RESOLVERS), gap=st.sampled_from((None, 0.001, 0.4, 3.0)))
+    def keep_answers(self, resolver: str, gap: float | None) -> None:
+        """A group tells its answers to those who ask later; it may be known as well how soon it asks again."""
+        group = self.allocator.groups.of(resolver)
+        for source in SOURCES:
+            group.habits.came_again(source, group.patience + 1.0, group.patience, self.now)
+        for _ in range(REPEATS if gap else 0):
+            group.habits.asked_again(gap or 0.0, group.patience, self.now)
+
+    @rule(resolver=st.sampled_from(RESOLVERS), together=st.booleans())
+    def coalesce(self, resolver: str, together: bool) -> None:
+        """Clients of a group come together, or always alone."""
+        group = self.allocator.groups.of(resolver)
+        if together:
+            group.habits.came_again(SOURCES[0], 0.0, group.patience, self.now)
+        for _ in range(0 if together else LONERS):
+            group.habits.met(others=False)
+
+    @rule(resolver=st.sampled_from(RESOLVERS))
+    def be_suspicious(self, resolver: str) -> None:
+        """A group asks for many things, and for nothing again."""
+        for _ in range(SUSPICIOUS):
+            self.allocator.groups.of(resolver).habits.asked(self.now)
+
     @rule(policy=st.sampled_from(POLICIES))
     def reload(self, policy: Policy | None) -> None:
         """The operator has another policy; what stands, stands."""
         self.policy, self.most_before = policy, self.allocator.counters.pending
         self.allocator.regard_policy(policy, now=self.now)
+
+    def remembered(self, address: bytes, source: bytes, flow: tuple[int, int, int]) -> bool:
+        """Whether this flow was admitted there a moment ago."""
+        return any(
+            one.address == address
+            and one.source == source
+            and one.flow == flow
+            and one.sure
+            and self.now - one.at < 1.0
+            for one in self.admitted
+        )
+
+    def told_now(self, used: list[Expected]) -> bool:
+        """Whether the address went on in the same moment, to one who waited: the other claims are gone then."""
+        return any(claim.made == self.now for claim in self.claims if claim.address == used[0].address)
+
+    def is_for(self, claim: Expected, index: int, flow: tuple[int, int, int]) -> bool:
+        """Whether a claim is for such a packet."""
+        return claim.service.host.index == index and meets(claim.service, flow[0], flow[2])
+
+    def places_of(self, host: Host) -> set[bytes]:
+        """The addresses where clients of a host are expected."""
+        return {claim.address for claim in self.claims if claim.pending and claim.service.host is host}
+
+    def at(self, address: bytes) -> list[Expected]:
+        """All claims that were ever made for an address."""
+        return [claim for claim in self.claims if claim.address == address]
+
+    def is_wanted(self, claim: Expected) -> bool:
+        """Whether a client of a claim may still come: its own, or further ones who were told the same."""
+        own = claim.guard > self.now and (claim.pending or claim.doubted)
+        return own or claim.told_until > self.now or claim.kept > self.now
+
+    def held_until(self, address: bytes) -> float | None:
+        """Until when the model knows somebody to be expected at an address."""
+        return max((claim.guard for claim in self.claims if claim.pending and claim.address == address), default=None)
+
+    def is_exhausted(self) -> bool:
+        """Whether somebody may come to every address."""
+        return self.pool <= {claim.address for claim in self.claims if self.is_wanted(claim)}
+
+    @property
+    def size(self) -> int:
+        """How many addresses there are, with those that go as soon as nobody is expected there."""
+        return len(self.pool) + len(self.leaving & {claim.address for claim in self.claims if claim.pending})
+
+    def is_former(self, address: bytes, source: bytes, host: int) -> bool:
+        """Whether a sender may mean another host than this one (its index), which had the address before."""
+        others = [claim for claim in self.at(address) if claim.service.host.index != host]
+        told = any(claim.told_until > self.now for claim in others)
+        return told or any(
+            one.address == address and one.source == source and one.service.host.index != host for one in self.admitted
+        )
+
+    def keepers_have_their_share(self, group: Group) -> bool:
+        """Whether the addresses of those who keep answers are as many as they may have, and this is one of them."""
+        long = {claim.address for claim in self.claims if claim.pending and claim.is_long}
+        others = any(self.now - claim.made < 10.0 for claim in self.claims)
+        return others and group.spell > 1.0 and len(long) >= self.size * Allocation().keeper_share
+
+
+class Operator(Knowledge):
+    """What is changed from outside, and becomes known: a part of the state machine."""
+
+    policy: Policy | None
+    most_before: int
+    ending: int
+
+    @rule(number=st.integers(0, 3))
+    def withdraw(self, number: int) -> None:
+        """An address is taken away: at once, or when nobody is expected there any more."""
+        address = bytes((192, 0, 2, number))
+        if address in self.pool:
+            self.pool.discard(address)
+            self.leaving.add(address)
+            self.allocator.withdraw([ip_network((address, 32))], now=self.now)
+            self.let_go()
+
+    @rule(number=st.integers(0, 3))
+    def extend(self, number: int) -> None:
+        """An address is given, or given back."""
+        address = bytes((192, 0, 2, number))
+        self.let_go()
+        self.pool.add(address)
+        self.leaving.discard(address)
+        self.allocator.extend([ip_network((address, 32))], now=self.now)
+
+    @rule()
+    def abandon(self) -> None:
+        """Nobody is waited for at addresses that were taken away."""
+        for claim in self.claims:
+            if claim.address in self.leaving:
+                claim.ended = self.now if claim.ended is None else claim.ended
+        self.allocator.abandon(now=self.now)
+        self.let_go()
+
+    @rule(service=st.sampled_from(SERVICES))
+    def end_service(self, service: Service) -> None:
+        """A service leads nowhere any more, for a moment."""
+        for claim in self.claims:
+            if claim.service.target == service.target:
+                claim.ended, claim.stands = self.now if claim.ended is None else claim.ended, False
+        for one in self.admitted:
+            one.sure &= one.service.host is not service.host
+        self.ending = service.target
+        self.allocator.forget({service.target}, now=self.now)
+        self.ending = 0
+        self.let_go()
 
     @property
     def bands(self) -> bool:

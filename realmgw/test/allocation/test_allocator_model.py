@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.requestors import Requestor
-from realmgw.allocation.state import Claim, State
+from realmgw.allocation.state import State
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
@@ -63,7 +63,8 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             linger=LINGER, share_load=share, claim_sources=sources, company=company, max_waiting=4, max_groups=64
         )
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(size)]
-        self.now, self.size = 100.0, size
+        self.now, self.ending = 100.0, 0
+        self.pool, self.leaving = {network.network_address.packed for network in networks}, set[bytes]()
         self.said: dict[bytes, bool | None] = {}
         answered = (lambda flow: self.said.get(flow[0], False)) if asks else None
         self.went, self.going, self.told, self.idleness = {}, {}, set(), None
@@ -76,7 +77,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             entries=self,
             host_at=PRIVATE.get,
         )
-        self.displaced = 0
+        self.displaced = self.probes = 0
         self.claims: list[Expected] = []
         self.clients = {network: Requestor(network, network) for network in NETWORKS if network is not None}
         self.admitted: list[Admitted] = []
@@ -102,9 +103,11 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         """A query; what is told to wait may do so."""
         asking = (resolver, question)
         client = None if network is None else self.clients[network]
+        group = self.allocator.groups.of(resolver)
+        window = self.known_window(group)
         answer = self.allocator.ask(asked, resolver, asking, now=self.now, client=client)
         if isinstance(answer, bytes):
-            self.note_answer(answer, asked, resolver, asking, network)
+            self.note_answer(answer, asked, resolver, asking, network, window)
         elif answer is Reason.HOST_LIMIT:
             assert len(self.places_of(asked.host)) >= asked.host.max_claims, "refused below the limit"
         elif answer is Reason.CLAIM_LIMIT:
@@ -113,7 +116,8 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             assert self.bands, "refused by a policy that there is not"
         else:
             assert answer is Reason.EXHAUSTED, answer
-            assert self.queue or self.is_exhausted(), "refused although an address could be had"
+            spared = self.queue or self.keepers_have_their_share(group)
+            assert spared or self.is_exhausted(), "refused although an address could be had"
             if waits:
                 self.wait(asked, resolver, asking, tcp, network)
 
@@ -137,7 +141,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             assert place not in self.queue
         elif place not in self.queue:
             patience = self.settings.wait_tcp if tcp else self.settings.wait_udp
-            self.queue[place] = Queued(asked, resolver, asking, self.now + patience, network, group)
+            self.queue[place] = Queued(asked, resolver, asking, self.now + patience, network, group, self.now)
 
     @rule(
         number=st.integers(0, 3),
@@ -173,6 +177,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         for claim in self.claims:
             if claim.deadline <= self.now:
                 self.end(claim)
+        self.let_go()
         self.promised = self.allocator.expire(now=self.now)
         assert all(queued.deadline > self.now for queued in self.queue.values()), "somebody waits for too long"
         assert self.promised is None or self.promised >= self.now, "the past is over"
@@ -192,12 +197,6 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         """Conntrack says something else of a sender's flows: that they are answered, or no more, or nothing."""
         self.said[source] = said
 
-    @rule(resolver=st.sampled_from(RESOLVERS), delay=st.sampled_from((0.001, 0.3)))
-    def learn(self, resolver: str, delay: float) -> None:
-        """A group gets experience."""
-        for _ in range(60):
-            self.allocator.groups.of(resolver).arrived(delay)
-
     def next_is_later(self) -> bool:
         """Whether the time announced is still to come."""
         return self.promised is None or self.promised > self.now
@@ -212,7 +211,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         usable = [claim for claim in matching if claim.pending and (claim.network is None or source in claim.network)]
         flow = (protocol, sport, port)
         before = self.allowed(address, source, flow, matching)
-        must = {claim.service.host.index for claim in usable}
+        must = any(not self.is_courtesy_in_doubt(claim, source) for claim in usable)
         whole = (source, address, *flow)
         remembered = self.remembered(address, source, flow) and whole not in self.told
         going_on, refusable = self.may_go_on(whole), self.may_be_refused(whole)
@@ -224,32 +223,58 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         if verdict > 0:
             assert verdict in before or verdict in going_on, "let in to a host where nothing was for him"
             self.note_admission(address, source, flow, verdict, usable)
+            if before.get(verdict) == "spare":
+                self.note_spare(matching, source, verdict)
         else:
             assert not must or refusable, "a client was refused who was expected"
-            assert all(claim.network is None for claim in usable), "a client was refused who was announced"
+            announced = [claim for claim in usable if claim.network is not None and claim.courtesy is None]
+            assert not announced, "a client was refused who was announced"
             assert not remembered, "a flow of a second ago was refused"
         self.note_verdict(whole, verdict, pending, resumed)
+
+    def is_courtesy_in_doubt(self, claim: Expected, source: bytes) -> bool:
+        """Whether who comes for this one may be meant for another host."""
+        return claim.courtesy is not None and self.is_former(claim.address, source, claim.service.host.index)
 
     def allowed(
         self, address: bytes, source: bytes, flow: tuple[int, int, int], matching: list[Expected]
     ) -> dict[int, str]:
         """The hosts that a packet may go to."""
-        hosts = {}
+        hosts: dict[int, str] = {}
         for claim in matching:
-            fits = claim.network is None or source in claim.network
-            if claim.pending and fits:
+            if (claim.network is None or source in claim.network) and self.is_open(claim):
+                hosts.setdefault(claim.service.host.index, "spare")
+        for claim in matching:
+            if claim.pending and not claim.courtesy and (claim.network is None or source in claim.network):
                 hosts[claim.service.host.index] = "claim"
-            elif fits and claim.spare and claim.deadline > self.now:
-                hosts[claim.service.host.index] = "spare"
         for one in self.admitted:
             if one.address != address or one.source != source:
                 continue
             if one.flow == flow and self.now - one.at < MEMORY_AT_MOST:
                 hosts[one.service.host.index] = "memory"
-            standing = any(claim.service.target == one.service.target for claim in matching)
+            standing = any(claim.service.host is one.service.host for claim in matching)
             if standing and self.now - one.at <= LINGER:
                 hosts[one.service.host.index] = "source"
         return hosts
+
+    def is_open(self, claim: Expected) -> bool:
+        """Whether a claim that was used lets in further senders."""
+        if claim.pending:
+            return claim.courtesy is not None  # it ends when the timer comes
+        until = max(claim.deadline, claim.told_until + claim.real.group.patience)
+        return claim.root.spare > 0 and until > self.now
+
+    def note_spare(self, matching: list[Expected], source: bytes, host: int) -> None:
+        """Who was let in had no other right: one fewer may come, where it is clear for which claim he came."""
+        roots = {
+            claim.root
+            for claim in matching
+            if claim.service.host.index == host
+            and self.is_open(claim)
+            and (claim.network is None or source in claim.network)
+        }
+        if len(roots) == 1:
+            roots.pop().spare -= 1
 
     def note_admission(
         self, address: bytes, source: bytes, flow: tuple[int, int, int], index: int, usable: list[Expected]
@@ -264,21 +289,20 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             return
         for claim in used[:1]:
             loose, service = claim.service.loose_packet, claim.service
-            kept = [one for one in self.claims if isinstance(one.question, Claim) and one.made == self.now]
             claim.doubted = True  # where somebody can be asked
             if not claim.courtesy:
                 sources = self.settings.claim_sources
                 claim.spare = 1 << 20 if loose < 0 or not sources else sources - 1 + loose
-            if any(one.address == address and self.before(one).question == claim.question for one in kept):
-                claim.spare = 0
+                if claim.spare and not claim.real.group.habits.is_known:
+                    claim.kept = claim.told_until
         self.admitted.append(Admitted(address, service, source, flow, self.now))
 
     def check_promise(self) -> None:
         """Nothing ends before the time that was announced."""
         ends = [claim.deadline for claim in self.claims if claim.pending]
         ends += [queued.deadline for queued in self.queue.values()]
-        if self.queue:
-            holds = [self.held_until(address) for address in self.allocator.pool.addresses]
+        if not all(self.keepers_have_their_share(queued.group) for queued in self.queue.values()):
+            holds = [self.held_until(address) for address in self.pool]
             ends += [hold for hold in holds if hold is not None]
         for end in ends:
             assert self.promised is not None
@@ -299,14 +323,16 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
                     real[address.packed, reservation.service.target, claim.question] += 1
         known = Counter((one.address, one.service.target, one.question) for one in self.claims if one.pending)
         assert real == known, (real, known)
-        listed = list(ledger.deadlines)
+        listed = set(ledger.deadlines)
         assert sum(claim.pending for claim in listed) == known.total(), "claims without an end"
 
     @invariant()
     def no_more_claims_stand_than_may(self) -> None:
         """Of one host, and of all together; a limit that was lowered takes nothing away."""
         standing = self.allocator.counters.pending
+        assert self.allocator.pool.size == self.size
         assert standing == sum(claim.pending for claim in self.claims), "claims of all hosts"
+        standing -= sum(claim.pending and claim.courtesy is not None for claim in self.claims)
         assert standing <= max(self.most_claims, self.most_before), "more claims than there may be"
         self.most_before = min(self.most_before, standing)
         for host in HOSTS:
@@ -333,7 +359,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         assert self.allocator.pool.counts()[State.FREE] == self.size
         assert not any((self.queue, ledger.expected, len(ledger.places), len(ledger.deadlines), ledger.lingers))
         assert not any((self.allocator.arrivals._young, self.allocator.arrivals._old))
-        assert not ledger.dead.watching
+        assert not ledger.dead.watching or not self.pool
         assert len(ledger.last) <= self.size
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from math import isclose
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.group import Group
 from realmgw.allocation.state import KEY, Claim, overlap
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.naive import Expected, Knowledge, Queued
 from realmgw.test.allocation.scene import Network
+
+PROBED, LONG = 1.0, 1.0  # seconds
 
 
 class Verdicts(Knowledge):
@@ -20,29 +24,58 @@ class Verdicts(Knowledge):
     settings: Allocation
     queue: dict[tuple[int, Hashable], Queued]
     admitting: bool
+    ending: int
     displaced: int
+    probes: int
     most_claims: float
 
+    # Answers
+
     def note_answer(
-        self, address: bytes, asked: Service, resolver: str, asking: Hashable, network: Network | None
+        self, address: bytes, asked: Service, resolver: str, asking: Hashable, network: Network | None, window: float
     ) -> None:
-        """Check an answer to a query, and note the claim that it makes."""
+        """Check an answer to a query, and note the claim that it makes; `window`: further clients come for so long."""
         group, held = self.allocator.groups.of(resolver), self.held_until(address)
         for claim in self.claims:
             same = claim.service.target == asked.target and claim.question == asking
             if same and claim.pending and claim.address == address:
                 return  # a retransmission
+        assert address in self.pool, "sent to an address that was taken away"
         assert (asked.target, asking) not in self.queue, "answered beside its waiting twin"
         self.settle(used=False)
-        self.hand_over(address, asked)
-        guard, deadline = self.now + group.guard, self.now + asked.timeout
+        self.hand_over(address, asked, patient=True)
+        limit = None
         if self.queue:
             assert held is not None, "an address is given away while others wait"
             assert held >= self.now + group.patience, "a rider without time"
-            deadline = min(deadline, held)
-        self.claims.append(
-            Expected(address, asked, resolver, asking, network, self.now, min(guard, deadline), deadline)
-        )
+            limit = held
+        self.note_claim(address, asked, resolver, asking, network, group, window, limit)
+
+    def note_claim(
+        self,
+        address: bytes,
+        asked: Service,
+        resolver: str,
+        asking: Hashable,
+        network: Network | None,
+        group: Group,
+        window: float,
+        limit: float | None,
+    ) -> None:
+        """A claim is made: its client comes within the guard; or for longer, where further ones are known to come."""
+        deadline = self.now + asked.timeout
+        if limit is not None:
+            deadline = min(deadline, limit)
+        if window > LONG:
+            deadline = max(self.now + asked.timeout, self.now + window)
+        guard = min(deadline, self.now + max(group.guard, window))
+        real = self.allocator.pool.addresses[address].reservations[asked.target & KEY].claims[asking]
+        claim = Expected(real, address, asked, resolver, asking, network, self.now, guard, deadline)
+        claim.is_long = window > LONG
+        self.claims.append(claim)
+        self.follow(claim)
+        assert isclose(real.deadline, claim.deadline), "it ends at another time than it should"
+        assert isclose(real.dead, claim.guard), "it is held for longer or shorter than its client is expected"
 
     def hear(self, place: tuple[int, Hashable], outcome: bytes | Reason) -> None:
         """Check what a waiting query is told."""
@@ -50,16 +83,19 @@ class Verdicts(Knowledge):
         if isinstance(outcome, bytes):
             service, group = queued.service, queued.group  # whatever became of it since
             self.settle(used=self.admitting)
-            self.hand_over(outcome, service)
-            deadline = self.now + service.timeout
-            guard = min(self.now + group.guard, deadline)
-            self.claims.append(
-                Expected(outcome, service, queued.resolver, queued.question, queued.network, self.now, guard, deadline)
+            assert outcome in self.pool, "sent to an address that was taken away"
+            has_time = self.now - queued.since <= (queued.deadline - queued.since) / 2
+            self.hand_over(outcome, service, patient=has_time)
+            window = self.known_window(group)
+            self.note_claim(
+                outcome, service, queued.resolver, queued.question, queued.network, group, window, limit=None
             )
             self.claims[-1].waited = True
             assert len(self.places_of(service.host)) <= service.host.max_claims
         elif outcome is Reason.WAITED:
             assert queued.deadline <= self.now, "told too early that it waited"
+        elif outcome is Reason.WITHDRAWN:
+            assert self.ending == queued.service.target or not self.pool, "told that what is there is gone"
         elif outcome is Reason.CLAIM_LIMIT:
             assert self.allocator.counters.pending >= self.most_claims, "refused with room for all"
         else:
@@ -67,21 +103,30 @@ class Verdicts(Knowledge):
             self.adopt()
             assert len(self.places_of(queued.service.host)) >= queued.service.host.max_claims, "refused with room"
 
-    def hand_over(self, address: bytes, service: Service) -> None:
-        """What overlapped at the address is gone; nobody may have been expected there any more."""
-        there = [claim for claim in self.claims if claim.address == address and claim.stands]
+    def known_window(self, group: Group) -> float:
+        """For how long further clients are known to come for what a group is told now."""
+        habits = group.habits
+        return group.spell if habits.keeps and habits.keeps_until > self.now else 0.0
+
+    def hand_over(self, address: bytes, service: Service, *, patient: bool) -> None:
+        """What overlapped at the address for other hosts is gone; nobody may have been expected there any more."""
+        there = [claim for claim in self.at(address) if claim.stands]
         displaced = [
             claim
             for claim in there
-            if claim.service.target != service.target and overlap(claim.service.target & KEY, service.target & KEY)
+            if claim.service.host is not service.host and overlap(claim.service.target & KEY, service.target & KEY)
         ]
         if any(claim.ended is None or self.now - claim.ended < self.settings.linger_loaded for claim in displaced):
+            was_waited_at = any(claim.ended in (None, self.now) for claim in there)
             for claim in there:
                 assert not claim.pending or claim.guard <= self.now, "taken from somebody who may still come"
+                assert not patient or was_waited_at or claim.kept <= self.now, "taken from those who may well come"
                 claim.stands = claim.service.target == service.target
                 self.end(claim)
         for claim in displaced:  # or they were gone by themselves
             claim.stands = False
+
+    # Ends
 
     def end(self, claim: Expected) -> None:
         """A claim is over, now."""
@@ -89,70 +134,106 @@ class Verdicts(Knowledge):
             claim.ended = self.now
 
     def settle(self, *, used: bool) -> None:
-        """End the claims that the allocator does not hold any more: one that was used, and such as were dead."""
+        """End the claims that the allocator does not hold any more.
+
+        One that was used, such as were dead, such as made room for others of a better standing, and probes.
+        """
         self.adopt()
-        gone = [claim for claim in self.claims if claim.pending and not self.is_pending(claim)]
-        alive = [claim for claim in gone if claim.guard > self.now]
+        for claim in self.claims:
+            self.follow(claim)
+        gone = [claim for claim in self.claims if claim.pending and not claim.real.pending]
+        probes = self.allocator.counters.probes - self.probes
+        self.probes += probes
+        softened = [claim for claim in gone if claim.guard > self.now and self.is_probe(claim)][:probes]
+        for claim in softened:
+            claim.spare = 1 << 20
+        alive = [claim for claim in gone if claim.guard > self.now and claim not in softened]
         moved = self.allocator.counters.displaced - self.displaced
         self.displaced += moved
         places = {(claim.address, claim.service.target) for claim in alive}
         assert len(alive) <= used or len(places) <= moved, "somebody who may still come is not expected any more"
         for claim in gone:
             self.end(claim)
+        self.let_go()
+
+    def is_probe(self, claim: Expected) -> bool:
+        """Whether the same group was told of a name below the name of a claim, soon after and just now."""
+        return self.now - claim.made < PROBED and any(
+            real.group is claim.real.group
+            and real.created == self.now
+            and reservation.service.name.endswith("." + claim.service.name)
+            for address in self.allocator.pool.addresses.values()
+            for reservation in address.reservations.values()
+            for real in reservation.claims.values()
+        )
+
+    def follow(self, claim: Expected) -> None:
+        """Take note of another time at which a claim ends, if it may.
+
+        Sooner, when its group was found not to keep answers for as long; later, when it is a courtesy, and one more
+        client came who was told the same.
+        """
+        real, habits = claim.real, claim.real.group.habits
+        if claim.pending and not isclose(real.dead, claim.guard):
+            if real.dead < claim.guard:
+                assert habits.is_known, "shortened although nothing is known"
+                least = max(self.now, real.created + real.group.spell)
+                if not claim.courtesy:
+                    least = max(least, min(claim.made + real.group.guard, claim.made + claim.service.timeout))
+                assert real.dead >= least or isclose(real.dead, least), "who may still come has no time any more"
+            else:
+                assert claim.courtesy, "it is held for longer than its client is expected"
+                self.check_courtesy(real, self.known(real.created, claim))
+                claim.is_long |= real.deadline - real.created > LONG
+            claim.made, claim.guard, claim.deadline = real.created, real.dead, real.deadline
+
+    def known(self, made: float, like: Expected) -> Expected:
+        """A claim of the same place and group as this one, which was made then."""
+        return next(
+            one
+            for one in reversed(self.claims)
+            if one.made == made
+            and one.real.group is like.real.group
+            and one.address == like.address
+            and one.service.target == like.service.target
+        )
+
+    # Courtesies
 
     def adopt(self) -> None:
-        """Take note of an address that is kept for company, if there is a claim for that, and if there may be."""
+        """Take note of the addresses that are kept for further clients, if they may be."""
         for address in self.allocator.pool.addresses.values():
             for reservation in address.reservations.values():
                 for kept in reservation.claims.values():
-                    if kept.courtesy and not any(one.question is kept.question for one in self.claims):
-                        self.note_company(address.packed, reservation.service, kept)
+                    if kept.courtesy and not any(one.real is kept for one in self.claims):
+                        self.note_courtesy(address.packed, reservation.service, kept)
 
-    def note_company(self, address: bytes, service: Service, kept: Claim) -> None:
-        """Check a claim that keeps an address for company, and note it."""
-        before = kept.question
+    def note_courtesy(self, address: bytes, service: Service, kept: Claim) -> None:
+        """Check a claim that keeps an address for further clients, and note it."""
+        used = next(one for one in self.claims if one.real is kept.question)
+        assert (used.address, used.service.target) == (address, service.target), "kept elsewhere"
+        assert kept.network is used.network, "kept for others"
+        assert kept.spare, "kept for nobody"
+        assert not used.real.pending or used.courtesy, "kept beside the claim that it is for"
+        self.check_courtesy(kept, used)
+        claim = Expected(
+            kept, address, service, used.resolver, kept.question, used.network, kept.created, kept.dead, kept.deadline
+        )
+        claim.courtesy, claim.is_long = used, kept.deadline - kept.created > LONG
+        self.claims.append(claim)
+
+    def check_courtesy(self, kept: Claim, used: Expected) -> None:
+        """Check for how long an address is kept.
+
+        For as long as clients come for what was told, where that is known; else for a moment, and only for those who
+        may have asked while the query waited.
+        """
+        group, company = kept.group, self.now + self.settings.company
         assert self.admitting, "kept although nobody came"
-        assert isinstance(before, Claim), "kept for nobody"
-        used = next(
-            one
-            for one in self.claims
-            if one.address == address
-            and one.service.target == service.target
-            and one.made == before.created
-            and one.question == before.question
-        )
-        assert used.waited or used.courtesy, "kept for the company of somebody who had not waited"
-        assert not before.pending, "kept beside the claim that it is for"
-        assert kept.deadline == self.now + self.settings.company
-        assert kept.group.patience <= self.settings.company, "kept for clients who are not quick"
-        self.claims.append(
-            Expected(
-                address,
-                service,
-                used.resolver,
-                before,
-                used.network,
-                self.now,
-                kept.deadline,
-                kept.deadline,
-                spare=kept.spare,
-                courtesy=True,
-            )
-        )
-
-    def is_pending(self, claim: Expected) -> bool:
-        """Whether the allocator holds a claim like this one."""
-        address = self.allocator.pool.addresses[claim.address]
-        reservation = address.reservations.get(claim.service.target & KEY)
-        found = None if reservation is None else reservation.claims.get(claim.question)
-        return (
-            found is not None
-            and found.created == claim.made
-            and reservation is not None
-            and (reservation.service.target == claim.service.target)
-        )
-
-    def before(self, kept: Expected) -> Claim:
-        """The claim that one for company was made after."""
-        assert isinstance(kept.question, Claim)
-        return kept.question
+        assert kept.deadline > self.now, "kept until it was over"
+        assert kept.deadline == kept.dead, "not held for as long as it stands"
+        assert kept.created == used.root.made, "kept for longer than others were told"
+        if not group.habits.is_known:
+            assert used.root.waited, "kept although nothing is known, and nobody has asked meanwhile"
+        latest = max(used.told_until, company) if group.habits.is_known else company
+        assert kept.deadline <= latest + 1e-9, "kept for longer than anybody comes"

@@ -1,0 +1,128 @@
+"""Tests of what the habits of resolvers do to the books: addresses kept for further clients, and who needs them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.habits import MOST
+from realmgw.test.allocation.scene import (
+    CLIENT,
+    NEIGHBOUR,
+    OTHER,
+    RESOLVER,
+    STRAY,
+    TCP,
+    THIRD,
+    Network,
+    Scene,
+    service,
+)
+
+ONE, TWO, THREE = service(1), service(2), service(3)
+LIMITED, WEB, MAIL = service(1, max_claims=1), service(1, TCP, 80, max_claims=1), service(1, TCP, 25, max_claims=1)
+
+
+def keeping(scene: Scene, resolver: str = RESOLVER) -> None:
+    """A resolver is known to keep answers for very long."""
+    group = scene.allocator.groups.of(resolver)
+    for source in (CLIENT, NEIGHBOUR, STRAY):
+        group.habits.came_again(source, 10.0, group.patience, 0.0)
+
+
+class CourtesyTests(SynchronousTestCase):
+    """Addresses that are kept for further clients."""
+
+    def test_the_last_one_who_is_let_in_counts_while_the_address_is_his(self) -> None:
+        """When it passes on as soon as he came, he is remembered there no more."""
+        scene = Scene(1, claim_sources=2)
+        keeping(scene)
+        address = scene.get(ONE, now=0.0)
+        scene.wait(TWO, OTHER, "waits", now=0.1)
+        for source in (CLIENT, NEIGHBOUR):
+            self.assertEqual(scene.come(address, source, now=0.2), 1)
+        self.assertEqual((scene.told, scene.allocator.ledger.remembered), ([("waits", address)], 0))
+
+    def test_nobody_new_is_sent_to_a_withdrawn_address(self) -> None:
+        """Not even where the first of several clients came there after it was withdrawn."""
+        scene = Scene(2)
+        keeping(scene)
+        address = scene.get(ONE, now=0.0)
+        scene.get(ONE, now=0.0)
+        scene.allocator.withdraw([ip_network("192.0.2.1/32")], now=0.1)
+        scene.come(address, now=0.2)
+        self.assertNotEqual(scene.get(ONE, now=0.3), address)
+
+    def test_it_is_prolonged_at_the_limit_of_a_host(self) -> None:
+        """The host has that address already: it costs nothing more."""
+        scene = Scene()
+        keeping(scene)
+        for now in (0.0, 100.0):
+            scene.come(scene.get(LIMITED, now=now), now=now + 0.1)
+            scene.allocator.expire(now=now + 0.2)
+        scene.allocator.expire(now=MOST + 50.0)
+        self.assertEqual(scene.counters.pending, 1)
+
+    def test_who_asks_again_soon_is_still_expected_as_long_as_any(self) -> None:
+        """A resolver that turns out not to keep answers has its claims for the time that its service says."""
+        scene = Scene()
+        keeping(scene)
+        for number in range(4):
+            address = scene.get(ONE, now=number / 10)
+        self.assertLess(scene.allocator.groups.of(RESOLVER).spell, 0.4)
+        self.assertEqual(scene.allocator.pool.addresses[address].hold, 0.8)
+        scene.allocator.expire(now=1.99)
+        self.assertEqual((scene.counters.pending, scene.counters.lapsed), (4, 0))
+        scene.allocator.expire(now=2.3)
+        self.assertEqual((scene.counters.pending, scene.counters.lapsed), (0, 4))
+
+    def test_who_may_have_no_more_keeps_nothing_from_others(self) -> None:
+        """A query of those who keep answers, and have their share, waits; those behind it are served."""
+        scene = Scene()
+        keeping(scene)
+        scene.visit(THREE, OTHER, now=0.0, after=0.0)
+        for index in (1, 2):
+            scene.get(service(index), now=0.0)
+        scene.wait(service(4), RESOLVER, "keeps", now=0.1)
+        scene.wait(service(5), THIRD, "modest", now=0.1)
+        scene.allocator.expire(now=0.11)
+        self.assertEqual([question for question, _ in scene.told], ["modest"])
+
+    def test_services_of_one_host_count_once(self) -> None:
+        """Those who keep answers have their share of the addresses, whatever stands at one."""
+        scene = Scene()
+        keeping(scene)
+        scene.visit(THREE, OTHER, now=0.0, after=0.0)
+        scene.get(ONE, now=0.0)
+        scene.get(service(1, TCP, 80), now=0.0)
+        self.assertEqual(scene.allocator.ledger.kept, 1)
+        scene.get(TWO, now=0.0)
+
+
+class StackTests(SynchronousTestCase):
+    """Services of one host at one address."""
+
+    def test_at_its_limit_a_host_has_all_its_services_where_it_is(self) -> None:
+        """One that stands there already, too, though nobody was expected for it any more."""
+        scene = Scene()
+        address = scene.visit(MAIL, now=0.0, after=0.1)
+        self.assertEqual([scene.get(asked, now=0.2) for asked in (WEB, MAIL)], [address, address])
+
+    def test_at_its_limit_it_has_them_when_they_waited(self) -> None:
+        """Whoever waits for one is sent where the host is."""
+        scene = Scene(1)
+        address = scene.get(TWO, now=0.0)
+        for asked in (WEB, MAIL):
+            scene.wait(asked, question=asked.port, now=0.1)
+        scene.come(address, now=0.2)
+        self.assertEqual(scene.told, [(80, address), (25, address)])
+
+    def test_a_claim_for_another_network_is_in_nobodys_way(self) -> None:
+        """A packet that it is not for goes to the service of the host that it may be meant for as well."""
+        scene = Scene()
+        address = scene.get(ONE, now=0.0)
+        self.assertEqual(scene.ask(WEB, OTHER, now=0.0, network=Network(CLIENT)), address)
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.1), 1)
+        self.assertEqual(scene.come(address, CLIENT, now=0.1), 1)
+        self.assertEqual(scene.counters.by_claim, 2)
