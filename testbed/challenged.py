@@ -25,7 +25,6 @@ from testbed.gateway import ROUTED_POOL, ZONE, Gateway, Subscriber
 from testbed.resolvers import RESOLVERS, Kind, Resolver
 from testbed.rounds import Verdict
 from testbed.sender import connect_tcp
-from testbed.settings import AS_TOLD, ROWS
 from testbed.template import TCP, Option, Place
 from testbed.topology import CLIENT, GATEWAY, Testbed, TestbedError
 
@@ -50,7 +49,10 @@ RAW, RAW_COOKIE = "raw client", "raw client with cookies"
 """Those who ask the gateway themselves."""
 ROUTED = "dnsmasq before unbound"
 """A forwarder that has a recursive resolver before it, as it is meant to be used."""
-TOLD = {row.resolver: row.lines for row in ROWS if row.setting == AS_TOLD}
+TOLD = {
+    "Knot Resolver": ("policy.add(policy.all(policy.FLAGS('NO_CACHE')))",),
+    "PowerDNS Recursor": ("minimum-ttl-override=0",),
+}
 """How those that keep answers for longer than they may are told not to: every question shall meet the challenge."""
 
 

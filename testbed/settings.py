@@ -83,7 +83,7 @@ ROWS = (
     Row("BIND", MINIMUM, ("min-cache-ttl 60;",), kept=60.0),
     Row("Knot Resolver", OFF, ("policy.add(policy.all(policy.FLAGS('NO_MINIMIZE')))",), kept=5.0, renewed=True),
     Row("Knot Resolver", STALE, ("modules.load('serve_stale < cache')",), kept=5.0, renewed=True),
-    Row("Knot Resolver", AS_TOLD, ("cache.min_ttl(0)",)),
+    Row("Knot Resolver", AS_TOLD, ("cache.min_ttl(0)",), kept=1.0, renewed=True),
     Row("Knot Resolver", MINIMUM, ("cache.min_ttl(60)",), kept=60.0),
     Row("PowerDNS Recursor", OFF, ("qname-minimization=no",), kept=1.0),
     Row("PowerDNS Recursor", PREFETCH, ("refresh-on-ttl-perc=10",), kept=1.0),
