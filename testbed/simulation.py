@@ -23,9 +23,9 @@ from typing import Protocol
 import attrs
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.finder import Finder
 from realmgw.allocation.group import Group
 from realmgw.allocation.groups import Groups
-from realmgw.allocation.state import Address
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
@@ -125,14 +125,11 @@ class Patient(Group):
         """Learn nothing."""
 
 
-class WithoutRiding(Allocator):
+class WithoutRiding(Finder):
     """Every new query joins its host's address and prolongs the hold, whoever waits."""
 
-    def may_stay(self, address: Address, group: Group, now: float) -> bool:  # noqa: ARG002 - the interface has it
-        """Whatever others want."""
-        return True
-
-    def _rides(self, address: Address) -> bool:  # noqa: ARG002 - the interface has it
+    def must_ride(self, group: Group) -> bool:  # noqa: ARG002 - the interface has it
+        """Nobody must."""
         return False
 
 
@@ -143,14 +140,14 @@ def original(networks: list[Network]) -> Rule:
 
 def sharing_only(networks: list[Network]) -> Rule:
     """Claims share an address and an address lingers; but nothing is dead by experience, and nobody waits."""
-    allocator = WithoutRiding(Allocation(max_waiting=0), networks, now=0.0)
+    allocator = Allocator(Allocation(max_waiting=0), networks, now=0.0, finder=WithoutRiding)
     allocator.groups = Groups(16, Patient)
     return allocator
 
 
 def guard_and_waiting(networks: list[Network]) -> Rule:
     """Sharing, reclaim by experience and the waiting queue, but without the rule on riding."""
-    return WithoutRiding(Allocation(), networks, now=0.0)
+    return Allocator(Allocation(), networks, now=0.0, finder=WithoutRiding)
 
 
 def without_policy(networks: list[Network]) -> Rule:

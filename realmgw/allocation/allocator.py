@@ -19,36 +19,31 @@ client has time enough to come before the address is handed on, and it does not 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import changes, vacancies
+from realmgw.allocation import changes
 from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.askers import Askers
 from realmgw.allocation.candidates import POLL, Answered
 from realmgw.allocation.datagrams import Entries
 from realmgw.allocation.ended import HostAt
-from realmgw.allocation.group import Group
+from realmgw.allocation.finder import Finder
 from realmgw.allocation.ledger import Ledger
-from realmgw.allocation.load import Kind
 from realmgw.allocation.outage import Outage
-from realmgw.allocation.pool import PROBES
 from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.serving import Serving
-from realmgw.allocation.state import KEY, Address, Reservation, State
+from realmgw.allocation.state import Reservation
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.config.policy import Policy
     from realmgw.config.settings import Allocation, Network
-    from realmgw.subscribers.model import Host, Service
+    from realmgw.subscribers.model import Service
 
 
 TOLERANCE = 0.01  # seconds
 """A timer that is no later than this was not held up."""
-_FREE = State.FREE  # a member of an enum is slow to get at by name
-FQDN_NEW, SFQDN_NEW, SFQDN_REUSE = Kind
 
 
 class Allocator:
@@ -63,6 +58,7 @@ class Allocator:
         answered: Asks conntrack whether a flow that was admitted is answered; None: nobody can be asked.
         entries: Conntrack, to be asked about flows of UDP, and to end them; None: none are ended.
         host_at: Tells whose a private address is; None: flows that have ended are not remembered.
+        finder: Looks for addresses.
     """
 
     def __init__(
@@ -76,6 +72,7 @@ class Allocator:
         answered: Answered | None = None,
         entries: Entries | None = None,
         host_at: HostAt | None = None,
+        finder: type[Finder] = Finder,
     ) -> None:
         self.outage = Outage(settings, lambda: self.dismiss(Reason.DEGRADED))
         self._ledger = Ledger(settings, networks, self.outage, answered, entries, host_at)
@@ -92,6 +89,7 @@ class Allocator:
         self.wake = wake
         self._queue = WaitingQueue(settings.max_waiting)
         self._serve = Serving(self._ledger, self._queue, self.askers).serve
+        self.finder = finder(self._ledger, self._queue, self.askers)
         self._expected = self._ledger.expected
         self.arrivals = Arrivals(self._ledger, self._queue, self._serve, now=now)
         self.admit = self.arrivals.admit
@@ -133,12 +131,12 @@ class Allocator:
         load = self.askers.load
         if load is not None and self.counters.pending >= load.most_claims and load.limits():
             return self._refuse(Reason.CLAIM_LIMIT)
-        found = self._find(service, group, client, expected, now)
+        found = self.finder.find(service, group, client, expected, now)
         if not isinstance(found, Reservation):
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
-        rides = (self._queue.size > 0 or group.hopeless) and self._must_ride(group) and found.address.claims > 0
+        rides = (self._queue.size > 0 or group.hopeless) and self.finder.must_ride(group) and found.address.claims > 0
         return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(
@@ -300,129 +298,6 @@ class Allocator:
                 for waiter in self._queue.leave(target):
                     waiter.deliver(self._refuse(Reason.WITHDRAWN))
         self._serve(now)
-
-    # Looking for an address
-
-    def _find(
-        self,
-        service: Service,
-        group: Group,
-        client: Requestor | None,
-        expected: dict[Group, Reservation] | None,
-        now: float,
-    ) -> Reservation | Reason:
-        if expected is not None:
-            joined = self.joinable(expected, service.host, group, now)
-            if joined is not None:
-                self.counters.joined += 1
-                return joined
-        if self._ledger.places.has_room(service.host):
-            return self._apart(service, group, client, now)
-        within = self.within(service, group, now)
-        if within is not None:
-            return vacancies.placed(self._ledger, within, service, group)
-        self._ledger.places.miss(service.host, now)
-        worse = self._ledger.places.worse(service.host, group, group.weigh(now))
-        if worse is None:
-            return Reason.HOST_LIMIT
-        found = self._apart(service, group, client, now)
-        if isinstance(found, Reservation):
-            self._ledger.displace(worse, now=now)
-        return found
-
-    def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
-        """A place for the host's clients where nobody is expected for it yet."""
-        last = self._ledger.last.get(service.target)
-        if last is not None:
-            sticky = self.told(service, group, now)
-            if sticky is None and not last.is_spoilt(service.host.index, now):
-                sticky = self._sticky(last, service, group, now)
-            if sticky is not None:
-                self.counters.sticky += 1
-                return sticky
-        home = self.beside(service, group, now)
-        if home is not None:
-            self.counters.sticky += 1
-            return self._ledger.settle(home, service, group)
-        return self._new(service, group, client, now)
-
-    def joinable(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
-        """Where a new claim can join others of its host; nothing is changed."""
-        joined = self._joined(expected, host, group, now)
-        return None if joined is None or joined.address.is_spoilt(host.index, now) else joined
-
-    def _joined(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
-        own = expected.get(group)
-        if own is not None and (not (self._queue.size or group.hopeless) or self.may_stay(own.address, group, now)):
-            return own
-        if group.absorbed:
-            for one in group.absorbed:
-                own = expected.get(one)
-                if own is not None and self.may_stay(own.address, group, now):
-                    return own
-        if self.pool.load < self._settings.share_load and self._ledger.places.has_room(host):
-            return None
-        latest = islice(reversed(expected.values()), PROBES)
-        return next((one for one in latest if self.may_stay(one.address, group, now)), None)
-
-    def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
-        if not self.may_return(last, service, group, now):
-            return None
-        load = self.askers.load
-        if load is not None and load.restrains(group):
-            load.tried(self.pool, now)
-        return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
-
-    def may_return(self, last: Address, service: Service, group: Group, now: float) -> bool:
-        """Whether a new claim can be made at the address that its service had last, where nobody is expected for it."""
-        reservation, load = last.reservations.get(service.target & KEY), self.askers.load
-        if reservation is not None and reservation.claims:
-            return False
-        if load is not None and load.restrains(group):
-            return not self._queue.size and load.may_try(self.pool, now)
-        return last.state is _FREE or self.may_stay(last, group, now)
-
-    def told(self, service: Service, group: Group, now: float) -> Reservation | None:
-        """Where the group was told last that the service is, if nobody is expected there."""
-        told = vacancies.told(self._ledger, service, group, now)
-        return None if told is None or (self._queue.size and not self.may_stay(told.address, group, now)) else told
-
-    def beside(self, service: Service, group: Group, now: float) -> Address | None:
-        """Where other services of its host are, which cost nothing more together than one of them."""
-        home = vacancies.beside(self._ledger, service, now)
-        return None if home is None or (self._queue.size and not self.may_stay(home, group, now)) else home
-
-    def within(self, service: Service, group: Group, now: float) -> Address | None:
-        """Where clients of its host are expected already, and it can be as well, which costs the host nothing more."""
-        within = vacancies.within(self._ledger, service, now)
-        return None if within is None or not self.may_stay(within, group, now) else within
-
-    def may_stay(self, address: Address, group: Group, now: float) -> bool:
-        """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""
-        return not self._must_ride(group) or (address.claims > 0 and address.hold >= now + group.patience)
-
-    def _must_ride(self, group: Group) -> bool:
-        """Whether a group's claims may not prolong what is held: others wait, or the policy restrains it."""
-        load = self.askers.load
-        return self._queue.size > 0 or (group.hopeless and load is not None and load.restrains(group))
-
-    def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
-        key, load = service.target & KEY, self.askers.load
-        shared = self.pool.shareable(key)
-        if shared is not None and self.may_stay(shared, group, now):
-            if load is not None and (no := load.refuses(SFQDN_REUSE, self.pool.load, group, client, now)) is not None:
-                return no
-            self.counters.shared += 1
-            return self._ledger.settle(shared, service, group)
-        if self._queue.size:
-            return Reason.EXHAUSTED
-        if load is not None and (self.pool.available or load.restrains(group)):
-            no = load.refuses(SFQDN_NEW if key else FQDN_NEW, self.pool.load, group, client, now)
-            if no is not None:
-                if not group.hopeless:  # an emptier pool would have had one
-                    self._ledger.costs.scarce_at = now
-                return no
-        return vacancies.obtain(self._ledger, service, group, patient=True, now=now) or Reason.EXHAUSTED
 
     def _refuse(self, reason: Reason) -> Reason:
         self.counters.refused[reason] += 1

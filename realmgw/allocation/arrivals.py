@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from realmgw.allocation import courtesies
 from realmgw.allocation.candidates import Crowd, Flow
 from realmgw.allocation.ended import UNNOTED, Ended
 from realmgw.allocation.ledger import Ledger
+from realmgw.allocation.matching import matching
 from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
@@ -24,8 +25,6 @@ SOURCES = 1024
 """How many admitted senders a reservation remembers."""
 SOURCES_ANY = 64
 """Beyond so many, those are forgotten whom it would not help any more."""
-LOOKED_AT = 64
-"""So many claims of a reservation are looked at for the one that a packet uses."""
 RENEWAL = 1.0  # seconds
 """Who was let in before is let in again; it is looked at most that often whether his right to is to be renewed."""
 
@@ -367,40 +366,6 @@ class Arrivals:
 def may_pass(reservation: Reservation) -> bool:
     """Whether a packet may be meant for another service that overlaps: no claim here is for whoever comes."""
     return not reservation.claims or reservation.courtesy is not None or bool(reservation.bound)
-
-
-def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
-    """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
-
-    One that only keeps the address for others comes last, and one that is dead by experience is used only when there is
-    no other: the packet hardly belongs to it, and the one that it does belong to would be left behind and hold the
-    address for nobody. For the same reason those come later whose group is next to nothing, or keeps answers.
-    """
-    claims = reservation.claims.values()
-    if not reservation.bound:
-        oldest = next(iter(claims))
-        alone = reservation.shares is None and oldest.dead > now and not oldest.courtesy
-        return oldest if alone or len(claims) == 1 else _likeliest(claims, now)
-    bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
-    return _likeliest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
-
-
-def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
-    """Which of these, that are in the order of their age, a packet uses; the oldest of those that are alike.
-
-    Of very many the oldest few are looked at, and the youngest: whoever asks without end must not make others wait.
-    """
-    if not claims:
-        return None
-    likeliest = min(islice(claims, LOOKED_AT), key=lambda claim: _unlikely(claim, now))
-    if likeliest.dead <= now and len(claims) > LOOKED_AT:
-        youngest: Claim = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
-        return min(youngest, likeliest, key=lambda claim: _unlikely(claim, now))
-    return likeliest
-
-
-def _unlikely(claim: Claim, now: float) -> tuple[bool, ...]:
-    return claim.courtesy, claim.dead <= now, claim.group.hopeless, claim.is_long
 
 
 def _loosely(spare: int, service: Service) -> int:

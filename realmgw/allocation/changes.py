@@ -6,11 +6,12 @@ import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from realmgw.allocation import outcomes
 from realmgw.allocation.word import credit_most
 
 if TYPE_CHECKING:
     from realmgw.allocation.ledger import Ledger
-    from realmgw.allocation.state import Address, Reservation
+    from realmgw.allocation.state import Address, Claim, Reservation
     from realmgw.config.settings import Network
 
 
@@ -62,17 +63,32 @@ def dismiss(ledger: Ledger, address: Address, *, now: float) -> None:
     """End the claims at an address; that nobody came is nobody's fault."""
     for reservation in tuple(address.reservations.values()):
         for claim in tuple(reservation.claims.values()):
-            ledger.void(claim, now)
+            _void(ledger, claim, now)
 
 
 def forget(ledger: Ledger, targets: Collection[int], *, now: float) -> None:
     """End the claims and reservations of these targets, which lead nowhere any more."""
     for claim in tuple(ledger.deadlines):
         if claim.pending and claim.reservation.service.target in targets:
-            ledger.void(claim, now)
+            _void(ledger, claim, now)
     for reservation in [each for each in ledger.lingers if each.service.target in targets]:
         ledger.linger_no_more(reservation, now)
     for target in targets:
         address = ledger.last.pop(target, None)
         if address is not None and address.former == target:
             address.former = None
+
+
+def displace(ledger: Ledger, reservation: Reservation, *, now: float) -> None:
+    """End the claims at a reservation, as if their time was over: others of a better standing need the place."""
+    ledger.counters.displaced += 1
+    for claim in tuple(reservation.claims.values()):
+        ledger.lapse(claim, now)
+
+
+def _void(ledger: Ledger, claim: Claim, now: float) -> None:
+    """End a claim; that nobody came is nobody's fault."""
+    if not claim.courtesy:
+        ledger.counters.voided += 1
+        outcomes.voided(claim, now)
+    ledger.end(claim, now)

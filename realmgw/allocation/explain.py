@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation import courtesies, vacancies
-from realmgw.allocation.arrivals import Arrivals, matching
+from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.ended import UNNOTED
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.load import Judgement, Kind
+from realmgw.allocation.matching import matching
 from realmgw.allocation.state import KEY, Address, Reservation, State
 from realmgw.errors import Reason
 
@@ -97,7 +98,7 @@ class _Asking:
         host = self._service.host
         if self._ledger.places.has_room(host):
             return None
-        within = self._allocator.within(self._service, self._group, self._now)
+        within = self._allocator.finder.within(self._service, self._group, self._now)
         if within is not None:
             return self._give(within, BESIDE)
         if self._ledger.places.worse(host, self._group, self._group.reputation.value(self._now)) is None:
@@ -130,7 +131,7 @@ class _Asking:
         if expected is None:
             self._say("nobody is expected for this service")
             return None
-        joined = self._allocator.joinable(expected, self._service.host, self._group, self._now)
+        joined = self._allocator.finder.joinable(expected, self._service.host, self._group, self._now)
         if joined is None:
             self._say("clients are expected for it, but this one can not join them")
             return None
@@ -141,13 +142,13 @@ class _Asking:
         if last is None:
             self._say("the service has no address that it had last")
             return None
-        told = self._allocator.told(self._service, self._group, self._now)
+        told = self._allocator.finder.told(self._service, self._group, self._now)
         if told is not None:
             return self._give(told.address, "where this group was told last that it is")
         if last.is_spoilt(self._service.host.index, self._now):
             self._say(f"the address that it had last, {dotted(last.packed)}, is where clients of another host may come")
             return None
-        if self._allocator.may_return(last, self._service, self._group, self._now):
+        if self._allocator.finder.may_return(last, self._service, self._group, self._now):
             return self._give(last, "the address that it had last")
         if self._is_restrained():
             self._say("its standing is next to nothing, so that it keeps no address from others but now and then")
@@ -157,12 +158,12 @@ class _Asking:
 
     def _new(self) -> Explanation:
         allocator, pool = self._allocator, self._allocator.pool
-        beside = allocator.beside(self._service, self._group, self._now)
+        beside = allocator.finder.beside(self._service, self._group, self._now)
         if beside is not None:
             return self._give(beside, BESIDE)
         key = self._service.target & KEY
         shared = pool.shareable(key)
-        if shared is not None and allocator.may_stay(shared, self._group, self._now):
+        if shared is not None and allocator.finder.may_stay(shared, self._group, self._now):
             refusal = self._judged(Kind.SFQDN_REUSE)
             if refusal is not None:
                 return refusal

@@ -259,9 +259,8 @@ class Ledger:
     def use(self, claim: Claim, *, now: float) -> None:
         """End a claim whose client has come; its group learns from that, if it has not just learned.
 
-        One that keeps the address for others stays until it has nothing to spare any more.
-
-        While the gateway is alarmed, it may have been a stranger: that is found out later.
+        One that keeps the address for others stays until it has nothing to spare any more. While the gateway is
+        alarmed, it may have been a stranger: that is found out later.
         """
         if claim.courtesy:
             claim.spare -= 1
@@ -319,12 +318,6 @@ class Ledger:
         elif claim.dead >= address.hold:
             self.hold_less(address, next(reversed(reservation.claims.values()), None))
 
-    def displace(self, reservation: Reservation, *, now: float) -> None:
-        """End the claims at a reservation, as if their time was over: others of a better standing need the place."""
-        self.counters.displaced += 1
-        for claim in tuple(reservation.claims.values()):
-            self.lapse(claim, now)
-
     def hold_less(self, address: Address, latest: Claim | None) -> None:
         """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
         if address in self.pool.leaving:
@@ -346,13 +339,6 @@ class Ledger:
             del expected[group]
             if not expected:
                 del self.expected[reservation.service.target]
-
-    def void(self, claim: Claim, now: float) -> None:
-        """End a claim; that nobody came is nobody's fault."""
-        if not claim.courtesy:
-            self.counters.voided += 1
-            outcomes.voided(claim, now)
-        self.end(claim, now)
 
     # Time
 

@@ -71,6 +71,8 @@ class Told:
         begin = 0
         for _ in range(LEVELS):
             begin = name.find(".", begin) + 1
+            if begin in (0, len(name)):
+                return None
             probe = self._young.get(name[begin:])
             if probe is not None:
                 return probe if probe.pending and now - probe.created < PROBED else None

@@ -186,8 +186,9 @@ class KeeperTests(SynchronousTestCase):
         for _ in range(REPEATS + 1):
             scene.get(TWO, now=1.0)
         scene.allocator.expire(now=1.0 + 2 * PATIENCE)
-        self.assertEqual(scene.allocator.ledger.kept, 0)
         self.assertEqual(scene.allocator.pool.addresses[first].state, State.LINGERING)
+        scene.allocator.expire(now=3.0)  # when anybody's claims would end
+        self.assertEqual(scene.allocator.ledger.kept, 0)
 
     def test_is_explained(self) -> None:
         """Who it is, and for how long."""
@@ -221,6 +222,12 @@ class ProbeTests(SynchronousTestCase):
         scene.get(self.below, now=0.01)
         self.assertEqual(scene.come(address, CLIENT, TCP, 22, now=0.3), 1)
         self.assertEqual(scene.come(address, NEIGHBOUR, TCP, 80, now=0.3), 1)
+
+    def test_a_name_of_one_label_is_its_own_probe_for_nobody(self) -> None:
+        """Nor is the root above anything."""
+        scene = Scene(1)
+        scene.get(Service("b.", host(1)), now=0.0)
+        self.assertEqual((scene.counters.probes, scene.counters.pending), (0, 1))
 
     def test_another_resolvers_question_is_none(self) -> None:
         """Nor one that was long ago, nor one whose client has come."""
