@@ -242,8 +242,8 @@ CROWDS = (100.0, 200.0, 300.0, 400.0)
 """Queries a second of the large resolver."""
 CROWD_ADDRESSES, CROWD_HOSTS = 8, 250
 SMALL_RATE, SMALL_FLOWS, SMALL_WARM = 3.0, 120, 40
-SMALL_P99 = 1000.0  # ms
-"""In which 99 of 100 of the small resolver's clients must have come."""
+SMALL_P99 = 1500.0  # ms
+"""In which 99 of 100 of the small resolver's clients must have come: a stranger may be refused once, and asks again."""
 
 
 def crowded() -> Iterator[tuple[str, bool]]:
