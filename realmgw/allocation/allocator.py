@@ -138,7 +138,7 @@ class Allocator:
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
-        rides = (self._queue.size > 0 or group.hopeless) and self._must_ride(group) and found.address.claims > 0
+        rides = (self._queue.size > 0 or group.hopeless) and self._must_ride(group) and self._rides(found.address)
         return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(
@@ -405,6 +405,10 @@ class Allocator:
         """Whether a group's claims may not prolong what is held: others wait, or the policy restrains it."""
         load = self.askers.load
         return self._queue.size > 0 or (group.hopeless and load is not None and load.restrains(group))
+
+    def _rides(self, address: Address) -> bool:
+        """Whether a claim that must ride ends with the hold of its address: all do but the first there."""
+        return address.claims > 0
 
     def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         key, load = service.target & KEY, self.askers.load
