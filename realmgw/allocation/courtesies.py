@@ -91,6 +91,9 @@ def shorten(ledger: Ledger, group: Group, now: float) -> None:
             claim.deadline, claim.dead = until, min(dead, claim.dead)
             ledger.deadlines.add_rider(claim)
             ledger.hold_less(claim.reservation.address, None)
+        if claim.is_long and group.spell <= LONG:
+            claim.is_long = False
+            ledger.count_long(claim.reservation.address, -1)
 
 
 def soften(ledger: Ledger, probe: Claim, claim: Claim, now: float) -> None:
