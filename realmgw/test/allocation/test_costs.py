@@ -90,8 +90,9 @@ class CostTests(SynchronousTestCase):
     def test_the_place_of_a_host_that_others_need(self) -> None:
         """At a host's limit an idle claim costs, however large the pool is."""
         scene = Scene(64)
-        limited, other = service(1, max_claims=1), service(1, TCP, 443, max_claims=1)
+        limited, other = service(1, TCP, 80, max_claims=1), service(1, TCP, 443, max_claims=1)
         scene.get(limited, now=0.0)
+        scene.get(service(3, TCP, 443), THIRD, now=0.0)  # beside it, where the other one would be
         self.assertIs(scene.ask(other, OTHER, now=0.1), Reason.HOST_LIMIT)
         self.assertEqual(self.blame(scene), 1.0)
 
