@@ -42,6 +42,8 @@ class Resolver:
     """What the table calls it."""
     keeps: float = 0.0
     """For so many seconds it keeps an answer whose time to live is 0."""
+    by_clock: bool = False
+    """Its seconds are those of a clock: 1 ends with the present one."""
     probes: bool = False
     """It asks for the name above a service first."""
     predicts: bool = False
@@ -52,7 +54,7 @@ PLAIN = Resolver("keeps nothing")
 RESOLVERS = (
     PLAIN,
     Resolver("asks above first (unbound)", probes=True),
-    Resolver("keeps 1 s, asks above first (PowerDNS)", keeps=1.0, probes=True),
+    Resolver("keeps 1 s, asks above first (PowerDNS)", keeps=1.0, by_clock=True, probes=True),
     Resolver("keeps 5 s, asks again each time (Knot Resolver)", keeps=5.0, predicts=True),
     Resolver("keeps 5 s", keeps=5.0),
     Resolver("keeps 60 s", keeps=60.0),
@@ -143,7 +145,8 @@ class Cache:
         host = site.line.chance.randrange(len(site.services))
         deliver: Callable[[bytes | Reason], None] = partial(self._answer, host)
         known = self._known.get(host)
-        if known is not None and site.line.now - known[1] < self._kind.keeps:
+        begin = 0.0 if known is None else math.floor(known[1]) if self._kind.by_clock else known[1]
+        if known is not None and site.line.now - begin < self._kind.keeps:
             deliver(known[0])
             if not self._kind.predicts:
                 return

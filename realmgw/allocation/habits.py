@@ -27,7 +27,9 @@ REMEMBERED = 600.0  # seconds
 """For so long after it was last seen, a habit is believed in."""
 REPEATS = 3
 """So often it has to ask again before it is believed that it does."""
-LATECOMERS = 3
+SECOND = 1.0  # seconds
+"""Resolvers count in seconds of a clock: who keeps answers for one of them may ask again before one has passed."""
+LATECOMERS = 5
 """So many different clients have to come for older answers before it is believed that it keeps them."""
 GAPS = 24
 """After so many questions that were asked again, it is looked at how soon that was."""
@@ -74,7 +76,7 @@ class Habits:
             patience: Within so many seconds after they were told, its clients come.
         """
         if self.keeps:
-            return min(self.keeps, self.renews) + patience
+            return min(self.keeps, max(self.renews, SECOND)) + patience
         return min(ASSUMED, self.renews) if self._fresh >= SUSPICIOUS else 0.0
 
     def window(self, patience: float, now: float) -> float:
@@ -143,11 +145,9 @@ class Habits:
             return
         least, mean = self._least_gap, self._sum_of_gaps / GAPS
         self._gaps, self._sum_of_gaps, self._least_gap = 0, 0.0, math.inf
-        if least > mean / REGULAR and least > patience:
-            self.keeps, self.renews = MOST, min(self.renews, least)
+        if least > mean / REGULAR and least > max(patience, SECOND / 2):
+            self.keeps, self.renews = max(self.keeps, least), min(self.renews, least)
             self.keeps_until = self.renews_until = now + REMEMBERED
-        elif least <= patience and self.keeps > COALESCES:
-            self.keeps, self._latecomers = 0.0, ()
 
     def came_again(self, src: bytes, age: float, patience: float, now: float) -> None:
         """Learn that a further client came for an answer that was given `age` seconds before.
@@ -166,6 +166,6 @@ class Habits:
         else:
             self._latecomers = (*(each for each in self._latecomers if each != src), src)[-LATECOMERS:]
             if len(self._latecomers) == LATECOMERS:
-                self.keeps = MOST
+                self.keeps = MOST if self.renews >= MOST else max(self.keeps, min(MOST, 2 * age))
         if self.keeps:
             self.keeps_until = now + REMEMBERED

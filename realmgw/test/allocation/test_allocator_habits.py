@@ -6,13 +6,12 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.habits import MOST
+from realmgw.allocation.habits import LATECOMERS, MOST, SECOND
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
     OTHER,
     RESOLVER,
-    STRAY,
     TCP,
     THIRD,
     Network,
@@ -27,8 +26,8 @@ LIMITED, WEB, MAIL = service(1, max_claims=1), service(1, TCP, 80, max_claims=1)
 def keeping(scene: Scene, resolver: str = RESOLVER) -> None:
     """A resolver is known to keep answers for very long."""
     group = scene.allocator.groups.of(resolver)
-    for source in (CLIENT, NEIGHBOUR, STRAY):
-        group.habits.came_again(source, 10.0, group.patience, 0.0)
+    for source in range(LATECOMERS):
+        group.habits.came_again(bytes((203, 0, 113, source)), 10.0, group.patience, 0.0)
 
 
 class CourtesyTests(SynchronousTestCase):
@@ -70,8 +69,9 @@ class CourtesyTests(SynchronousTestCase):
         keeping(scene)
         for number in range(4):
             address = scene.get(ONE, now=number / 10)
-        self.assertLess(scene.allocator.groups.of(RESOLVER).spell, 0.4)
-        self.assertEqual(scene.allocator.pool.addresses[address].hold, 0.8)
+        group = scene.allocator.groups.of(RESOLVER)
+        self.assertEqual(group.spell, SECOND + group.patience)
+        self.assertAlmostEqual(scene.allocator.pool.addresses[address].hold, 0.3 + group.spell)
         scene.allocator.expire(now=1.99)
         self.assertEqual((scene.counters.pending, scene.counters.lapsed), (4, 0))
         scene.allocator.expire(now=2.3)
