@@ -8,6 +8,7 @@ from math import isclose
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.group import Group
 from realmgw.allocation.state import KEY, Claim, overlap
+from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
@@ -28,6 +29,7 @@ class Verdicts(Knowledge):
     displaced: int
     probes: int
     most_claims: float
+    policy: Policy | None
 
     # Answers
 
@@ -49,6 +51,8 @@ class Verdicts(Knowledge):
             assert held is not None, "an address is given away while others wait"
             assert held >= self.now + group.patience, "a rider without time"
             limit = held
+        elif held is not None and group.hopeless and self.policy is not None:
+            limit = held  # of those whom the policy restrains, nobody prolongs what is held
         self.note_claim(address, asked, resolver, asking, network, group, window, limit)
 
     def note_claim(
