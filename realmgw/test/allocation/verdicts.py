@@ -98,6 +98,8 @@ class Verdicts(Knowledge):
             assert len(self.places_of(service.host)) <= service.host.max_claims
         elif outcome is Reason.WAITED:
             assert queued.deadline <= self.now, "told too early that it waited"
+        elif outcome is Reason.QUEUE_FULL:  # another group's query took its place
+            assert len(self.queue) + 1 == self.settings.max_waiting, "sent away though there was room"
         elif outcome is Reason.WITHDRAWN:
             assert self.ending == queued.service.target or not self.pool, "told that what is there is gone"
         elif outcome is Reason.CLAIM_LIMIT:
