@@ -8,7 +8,6 @@ from math import isclose
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.group import Group
 from realmgw.allocation.state import KEY, Claim, overlap
-from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
@@ -29,7 +28,6 @@ class Verdicts(Knowledge):
     displaced: int
     probes: int
     most_claims: float
-    policy: Policy | None
 
     # Answers
 
@@ -46,12 +44,12 @@ class Verdicts(Knowledge):
         assert (asked.target, asking) not in self.queue, "answered beside its waiting twin"
         self.settle(used=False)
         self.hand_over(address, asked, patient=True)
-        limit = None
+        limit, load = None, self.allocator.askers.load
         if self.queue:
             assert held is not None, "an address is given away while others wait"
             assert held >= self.now + group.patience, "a rider without time"
             limit = held
-        elif held is not None and group.hopeless and self.policy is not None:
+        elif held is not None and group.hopeless and load is not None and load.restrains(group):
             limit = held  # of those whom the policy restrains, nobody prolongs what is held
         self.note_claim(address, asked, resolver, asking, network, group, window, limit)
 
