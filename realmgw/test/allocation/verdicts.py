@@ -44,11 +44,13 @@ class Verdicts(Knowledge):
         assert (asked.target, asking) not in self.queue, "answered beside its waiting twin"
         self.settle(used=False)
         self.hand_over(address, asked, patient=True)
-        limit = None
+        limit, load = None, self.allocator.askers.load
         if self.queue:
             assert held is not None, "an address is given away while others wait"
             assert held >= self.now + group.patience, "a rider without time"
             limit = held
+        elif held is not None and group.hopeless and load is not None and load.restrains(group):
+            limit = held  # of those whom the policy restrains, nobody prolongs what is held
         self.note_claim(address, asked, resolver, asking, network, group, window, limit)
 
     def note_claim(
@@ -94,6 +96,8 @@ class Verdicts(Knowledge):
             assert len(self.places_of(service.host)) <= service.host.max_claims
         elif outcome is Reason.WAITED:
             assert queued.deadline <= self.now, "told too early that it waited"
+        elif outcome is Reason.QUEUE_FULL:  # another group's query took its place
+            assert len(self.queue) + 1 == self.settings.max_waiting, "sent away though there was room"
         elif outcome is Reason.WITHDRAWN:
             assert self.ending == queued.service.target or not self.pool, "told that what is there is gone"
         elif outcome is Reason.CLAIM_LIMIT:
