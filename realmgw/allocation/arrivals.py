@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation import courtesies
 from realmgw.allocation.candidates import Crowd, Flow
+from realmgw.allocation.clients import Clients
 from realmgw.allocation.ended import UNNOTED, Ended
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.matching import matching
@@ -50,6 +51,7 @@ class Arrivals:
         self._young: dict[Flow, Reservation] = {}
         self._old: dict[Flow, Reservation] = {}
         self._turn_at = now + MEMORY
+        self._clients = Clients()
 
     def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
         """Decide on a first packet.
@@ -88,6 +90,8 @@ class Arrivals:
                 self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
         self._candidates.stray(now)
+        if address.moved is not None:
+            self._clients.regard_stray(address.moved, src, now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
         return -(Reason.LATE if is_late or reason is None else reason)
 
@@ -295,6 +299,8 @@ class Arrivals:
         service = reservation.service
         self._counters.by_claim += 1
         self._let_in(reservation, flow, now, now)
+        if self._ledger.dead.watching:
+            self._clients.note(flow[0], claim.group)
         self._ledger.use(claim, now=now)
         sources = self._ledger.settings.claim_sources
         claim.spare = sources - 1 if sources else UNLIMITED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.costs import AMPLE
 from realmgw.allocation.state import UNLIMITED, Claim, keep_used
 
 if TYPE_CHECKING:
@@ -94,6 +95,21 @@ def shorten(ledger: Ledger, group: Group, now: float) -> None:
         if claim.is_long and group.spell <= LONG:
             claim.is_long = False
             ledger.count_long(claim.reservation.address, -1)
+
+
+def compare(ledger: Ledger, claim: Claim, now: float) -> None:
+    """See what a claim says of the pool, and of its group, beside what that was told before."""
+    if ledger.pool.waiting >= AMPLE * ledger.pool.size:
+        ledger.costs.scarce_at = now
+    name, group = claim.reservation.service.name, claim.group
+    if (address := group.told.has_moved(name, claim)) is not None:
+        address.moved = claim
+        group.habits.moved(now)
+    if group.told.note(name, claim, now) and group.habits.is_known:
+        shorten(ledger, group, now)
+    probe = group.told.probe(name, now)
+    if probe is not None:
+        soften(ledger, probe, claim, now)
 
 
 def soften(ledger: Ledger, probe: Claim, claim: Claim, now: float) -> None:

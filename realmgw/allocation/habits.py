@@ -6,6 +6,9 @@ long: further clients come for an answer that is old already; and it never asks 
 although clients come by chance. Who asks again for what it was told a moment ago does not keep answers for longer;
 as long as what is asked in its name is not doubted, nobody else is taken to say so.
 
+One that tells what it keeps and asks again each time (Knot Resolver does) is not seen to wait. But when it is told
+another address than before, its client comes to the one before, again and again.
+
 Many resolvers ask once for all clients that ask while they ask. So several come for an answer that was waited for.
 """
 
@@ -35,6 +38,11 @@ GAPS = 24
 """After so many questions that were asked again, it is looked at how soon that was."""
 REGULAR = 3
 """Whose shortest gap is longer than this part of the mean, does not ask when clients come, but later."""
+MOVES, STRAYING = 32, 4
+"""After so many addresses that were other ones than before, it is looked where its clients came. If one of so many came
+where it had been told before, it tells what it keeps, and asks again."""
+SOON = 0.5  # seconds
+"""So soon after it was told, a client is taken for its."""
 LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
 LOOK_AGAIN = 64
@@ -53,6 +61,11 @@ class Habits:
     """It was seen to ask again for what it was told so many seconds before: it does not keep answers for longer."""
     renews_until: float = -math.inf
     """Until then that is believed, in monotonic seconds."""
+    predicts_until: float = -math.inf
+    """Until then (monotonic seconds) it is taken to tell what it keeps, for `ASSUMED` seconds, and to ask again each
+    time."""
+    _moved: int = 0
+    _strayed: int = 0
     _fresh: int = 0  # questions, one after the other, that it had not asked a moment before, since then
     _fresh_since: float = -math.inf
     _repeats: int = 0
@@ -67,7 +80,7 @@ class Habits:
     @property
     def keeps_answers(self) -> bool:
         """Whether it is known to tell answers to clients who ask later."""
-        return self.keeps > COALESCES
+        return self.keeps > COALESCES or self.predicts_until > -math.inf
 
     def spell(self, patience: float) -> float:
         """For how long, in seconds, after an answer further clients may come for it, as far as is known.
@@ -75,6 +88,8 @@ class Habits:
         Args:
             patience: Within so many seconds after they were told, its clients come.
         """
+        if self.predicts_until > -math.inf:
+            return ASSUMED + patience
         if self.keeps:
             return min(self.keeps, max(self.renews, SECOND)) + patience
         return min(ASSUMED, self.renews) if self._fresh >= SUSPICIOUS else 0.0
@@ -83,12 +98,14 @@ class Habits:
         """The same, but only what is known and not forgotten; 0.0: one client comes, and that is all."""
         if self.keeps and self.keeps_until <= now:
             self.keeps, self._latecomers = 0.0, ()
+        if self.predicts_until <= now:
+            self.predicts_until = -math.inf
         return self.spell(patience) if self.is_known else 0.0
 
     @property
     def is_known(self) -> bool:
         """Whether further clients are known to come for its answers."""
-        return self.keeps > 0.0
+        return self.keeps > 0.0 or self.predicts_until > -math.inf
 
     def remember(self, keeps: float, renews: float, *, until: float) -> None:
         """Learn what was learned in an earlier run, and believe it until then, in monotonic seconds."""
@@ -104,6 +121,18 @@ class Habits:
     def met(self, *, others: bool) -> None:
         """Learn whether further clients came while an address was kept for them."""
         self._alone = 0 if others else self._alone + 1
+
+    def moved(self, now: float) -> None:
+        """Learn that it was told another address than a moment before."""
+        if self._moved >= MOVES:
+            if self._strayed * STRAYING >= MOVES:
+                self.predicts_until = now + REMEMBERED
+            self._moved = self._strayed = 0
+        self._moved += 1
+
+    def strayed(self) -> None:
+        """Learn that one of its clients came there, for whom nothing was."""
+        self._strayed += 1
 
     def asked(self, now: float) -> None:
         """Learn that it asked for something that it had not asked a moment before."""

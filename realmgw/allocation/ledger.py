@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation import changes, courtesies, outcomes
 from realmgw.allocation.candidates import Answered, Candidates, Doubt
-from realmgw.allocation.costs import AMPLE, Costs
+from realmgw.allocation.costs import Costs
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.datagrams import Datagrams, Entries
 from realmgw.allocation.deadlines import Deadlines
@@ -180,19 +180,8 @@ class Ledger:
             self.deadlines.add(claim, service.timeout)
         else:
             self.deadlines.add_rider(claim)
-        self._compare(claim, now)
+        courtesies.compare(self, claim, now)
         return address.packed
-
-    def _compare(self, claim: Claim, now: float) -> None:
-        """See what a claim says of the pool, and of its group, beside what that was told before."""
-        if self.pool.waiting >= AMPLE * self.pool.size:
-            self.costs.scarce_at = now
-        name, group = claim.reservation.service.name, claim.group
-        if group.told.note(name, claim, now) and group.habits.is_known:
-            courtesies.shorten(self, group, now)
-        probe = group.told.probe(name, now)
-        if probe is not None:
-            courtesies.soften(self, probe, claim, now)
 
     def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
         """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""

@@ -94,6 +94,8 @@ class Claim:
     """Its query has waited, and a resolver may have kept other clients with that question waiting for the answer."""
     courtesy: bool = False
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
+    strayed: bool = False
+    """Somebody came, for whom nothing was, where its group had been told a moment before that the service is."""
     is_long: bool = False
     """It stands for long, since its group keeps answers."""
     user: tuple[Flow, float] | None = None
@@ -174,6 +176,8 @@ class Address:
     """Until when a client of a claim that a stranger may have used is waited for."""
     kept: float = 0.0
     """Until when further clients of a used claim may come, if its group keeps answers, which is not known."""
+    moved: Claim | None = None
+    """The last claim of a group that was told this address a moment before, and is told another one now."""
     before: tuple[Group, float, int] | None = None
     """Of those who were told of hosts that had it before, whose clients may come for longest; when; which host."""
     standing: float = 0.0

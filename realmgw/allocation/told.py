@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.habits import ASSUMED
 
 if TYPE_CHECKING:
-    from realmgw.allocation.state import Claim, Reservation
+    from realmgw.allocation.state import Address, Claim, Reservation
 
 PROBED = 1.0  # seconds
 """Within this time after a probe was answered, the name below it is asked for."""
@@ -55,6 +55,13 @@ class Told:
         if claim.bare and group.word.doubted_until > now:
             return False
         return group.habits.asked_again(now - before.created, group.patience, now)
+
+    def has_moved(self, name: str, claim: Claim) -> Address | None:
+        """The other address that the group was told a moment before, if it was; to be asked before `note`."""
+        before = self._young.get(name) or self._old.get(name)
+        if before is None or before.reservation.address is claim.reservation.address:
+            return None
+        return before.reservation.address
 
     def last(self, name: str) -> Reservation | None:
         """Where the group was told last that a name leads, if that was not long ago."""

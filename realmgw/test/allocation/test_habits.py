@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.clients import Clients
 from realmgw.allocation.explain import explain_ask
-from realmgw.allocation.habits import ASSUMED, GAPS, LATECOMERS, MOST, REMEMBERED, REPEATS, SECOND, SUSPICIOUS, Habits
-from realmgw.allocation.state import State
+from realmgw.allocation.habits import (
+    ASSUMED,
+    GAPS,
+    LATECOMERS,
+    MOST,
+    MOVES,
+    REMEMBERED,
+    REPEATS,
+    SECOND,
+    STRAYING,
+    SUSPICIOUS,
+    Habits,
+)
+from realmgw.allocation.state import Reservation, State
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, THIRD, Scene, host, service
@@ -195,6 +208,50 @@ class KeeperTests(SynchronousTestCase):
         scene = self.scene(2)
         said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
         self.assertIn("it keeps answers: its clients come for up to 5.1 s after one", said.steps)
+
+
+class PredictingTests(SynchronousTestCase):
+    """Those who tell what they keep and ask again each time."""
+
+    def test_are_known_by_their_clients_at_addresses_of_before(self) -> None:
+        """One in four moves is enough, over some dozens."""
+        habits = Habits()
+        for number in range(MOVES + 1):
+            habits.moved(1.0)
+            if number % STRAYING == 0:
+                habits.strayed()
+        self.assertTrue(habits.keeps_answers)
+        self.assertEqual(habits.window(PATIENCE, 1.0), ASSUMED + PATIENCE)
+        self.assertEqual(habits.window(PATIENCE, REMEMBERED + 2.0), 0.0)
+
+    def test_one_now_and_then_proves_nothing(self) -> None:
+        """He may have kept the address himself."""
+        habits = Habits()
+        for number in range(20 * MOVES):
+            habits.moved(1.0)
+            if number % (2 * STRAYING) == 0:
+                habits.strayed()
+        self.assertFalse(habits.is_known)
+
+    def test_only_their_own_clients_count(self) -> None:
+        """A stranger, however often he comes, and a client of another one say nothing."""
+        scene = Scene(2)
+        group, clients = scene.allocator.groups.of(RESOLVER), Clients()
+        claim = next(iter(self.reservation(scene).claims.values()))
+        for src in (STRAY, NEIGHBOUR):
+            clients.note(NEIGHBOUR, scene.allocator.groups.of(OTHER))
+            clients.regard_stray(claim, src, 0.1)
+        self.assertFalse(claim.strayed)
+        clients.note(CLIENT, group)
+        clients.regard_stray(claim, CLIENT, 1.0)  # too late
+        self.assertFalse(claim.strayed)
+        clients.regard_stray(claim, CLIENT, 0.1)
+        self.assertTrue(claim.strayed)
+
+    def reservation(self, scene: Scene) -> Reservation:
+        """Where somebody is expected for a resolver."""
+        address = scene.allocator.pool.addresses[scene.get(ONE, now=0.0)]
+        return next(iter(address.reservations.values()))
 
 
 class ProbeTests(SynchronousTestCase):
