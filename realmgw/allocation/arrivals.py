@@ -82,7 +82,9 @@ class Arrivals:
             return self._again(known, flow, now)
         if address is None:
             return -Reason.NOT_OURS
-        reservation = self.meeting(address, flow, now)
+        reservation = address.meeting(protocol, dport)
+        if reservation is not None and len(address.reservations) > 1:
+            reservation = self.meeting(address, flow, now)
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
@@ -324,6 +326,8 @@ class Arrivals:
         """
         ledger, group, address = self._ledger, claim.group, claim.reservation.address
         habits, until = group.habits, 0.0
+        if habits.is_plain and not claim.waited:
+            return
         if habits.keeps_answers:
             until = claim.created + habits.window(group.patience, now)
         elif habits.is_known or (claim.waited and habits.coalesces):
@@ -331,8 +335,8 @@ class Arrivals:
         host, places = claim.reservation.service.host, ledger.places
         if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
             courtesies.keep(ledger, claim, until)
-        elif not habits.keeps and (spell := habits.spell(group.patience)):
-            address.kept = max(address.kept, claim.created + spell)
+        elif not habits.is_plain and not habits.keeps:
+            address.kept = max(address.kept, claim.created + habits.spell(group.patience))
 
     def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
         if len(sources) >= SOURCES_ANY:

@@ -102,14 +102,26 @@ def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     if ledger.pool.waiting >= AMPLE * ledger.pool.size:
         ledger.costs.scarce_at = now
     name, group = claim.reservation.service.name, claim.group
-    if (address := group.told.has_moved(name, claim)) is not None:
-        address.moved = claim
-        group.habits.moved(now)
-    if group.told.note(name, claim, now) and group.habits.is_known:
-        shorten(ledger, group, now)
+    before = group.told.note(name, claim, now)
+    if before is None:
+        group.habits.asked(now)
+    else:
+        _compare(ledger, before, claim, now)
     probe = group.told.probe(name, now)
     if probe is not None:
         soften(ledger, probe, claim, now)
+
+
+def _compare(ledger: Ledger, before: Claim, claim: Claim, now: float) -> None:
+    """A group asks again for what it was told a moment before: maybe it is told another address, or had kept none."""
+    group, address = claim.group, before.reservation.address
+    if address is not claim.reservation.address:
+        address.moved = claim
+        group.habits.moved(now)
+    if claim.bare and group.word.doubted_until > now:
+        return
+    if group.habits.asked_again(now - before.created, group.patience, now) and group.habits.is_known:
+        shorten(ledger, group, now)
 
 
 def soften(ledger: Ledger, probe: Claim, claim: Claim, now: float) -> None:

@@ -22,6 +22,8 @@ ASSUMED = 5.0  # seconds
 """Who may well keep answers, of whom nothing else is known, is taken to do so for so long."""
 SUSPICIOUS = 8
 """Who has asked so often within `ASSUMED` seconds, and for nothing again, may well keep answers."""
+BUSY = 64
+"""Of who asks for so many different names in that time it can not be told, and whoever waits for him waits in vain."""
 MOST = 120.0  # seconds
 """For no longer than this anybody is taken to keep them."""
 COALESCES = 0.001  # seconds
@@ -61,6 +63,8 @@ class Habits:
     """It was seen to ask again for what it was told so many seconds before: it does not keep answers for longer."""
     renews_until: float = -math.inf
     """Until then that is believed, in monotonic seconds."""
+    is_plain: bool = True
+    """Nothing is known, and nothing suspected: one client comes for each answer."""
     predicts_until: float = -math.inf
     """Until then (monotonic seconds) it is taken to tell what it keeps, for `ASSUMED` seconds, and to ask again each
     time."""
@@ -92,7 +96,7 @@ class Habits:
             return ASSUMED + patience
         if self.keeps:
             return min(self.keeps, max(self.renews, SECOND)) + patience
-        return min(ASSUMED, self.renews) if self._fresh >= SUSPICIOUS else 0.0
+        return min(ASSUMED, self.renews) if SUSPICIOUS <= self._fresh < BUSY else 0.0
 
     def window(self, patience: float, now: float) -> float:
         """The same, but only what is known and not forgotten; 0.0: one client comes, and that is all."""
@@ -100,7 +104,11 @@ class Habits:
             self.keeps, self._latecomers = 0.0, ()
         if self.predicts_until <= now:
             self.predicts_until = -math.inf
+        self._regard_all()
         return self.spell(patience) if self.is_known else 0.0
+
+    def _regard_all(self) -> None:
+        self.is_plain = not (self.is_known or SUSPICIOUS <= self._fresh < BUSY)
 
     @property
     def is_known(self) -> bool:
@@ -111,6 +119,7 @@ class Habits:
         """Learn what was learned in an earlier run, and believe it until then, in monotonic seconds."""
         self.keeps, self.renews = keeps, renews
         self.keeps_until = self.renews_until = until
+        self._regard_all()
 
     @property
     def coalesces(self) -> bool:
@@ -126,7 +135,7 @@ class Habits:
         """Learn that it was told another address than a moment before."""
         if self._moved >= MOVES:
             if self._strayed * STRAYING >= MOVES:
-                self.predicts_until = now + REMEMBERED
+                self.predicts_until, self.is_plain = now + REMEMBERED, False
             self._moved = self._strayed = 0
         self._moved += 1
 
@@ -138,7 +147,10 @@ class Habits:
         """Learn that it asked for something that it had not asked a moment before."""
         if now - self._fresh_since > ASSUMED:
             self._fresh, self._fresh_since = 0, now
+            self._regard_all()
         self._fresh += 1
+        if self._fresh in (SUSPICIOUS, BUSY):
+            self._regard_all()
 
     def asked_again(self, gap: float, patience: float, now: float) -> bool:
         """Learn that it asked again `gap` seconds after it was told the same; returns whether that shortens `renews`.
@@ -149,6 +161,8 @@ class Habits:
             now: The present, in monotonic seconds.
         """
         self._fresh = 0
+        if not self.is_plain:
+            self._regard_all()
         if self.renews_until <= now:
             self.renews, self.renews_until = MOST, now + REMEMBERED
         before = self.renews
@@ -175,7 +189,7 @@ class Habits:
         least, mean = self._least_gap, self._sum_of_gaps / GAPS
         self._gaps, self._sum_of_gaps, self._least_gap = 0, 0.0, math.inf
         if least > mean / REGULAR and least > max(patience, SECOND / 2):
-            self.keeps, self.renews = max(self.keeps, least), min(self.renews, least)
+            self.keeps, self.renews, self.is_plain = max(self.keeps, least), min(self.renews, least), False
             self.keeps_until = self.renews_until = now + REMEMBERED
 
     def came_again(self, src: bytes, age: float, patience: float, now: float) -> None:
@@ -197,4 +211,4 @@ class Habits:
             if len(self._latecomers) == LATECOMERS:
                 self.keeps = MOST if self.renews >= MOST else max(self.keeps, min(MOST, 2 * age))
         if self.keeps:
-            self.keeps_until = now + REMEMBERED
+            self.keeps_until, self.is_plain = now + REMEMBERED, False

@@ -122,7 +122,7 @@ class Ledger:
         if self.last.get(target) is address:
             del self.last[target]
         index = reservation.service.host.index
-        if stands(address, index):
+        if address.reservations and stands(address, index):
             return  # the host is still there
         until = max(now + LATE, reservation.expects_until)
         address.note_former(reservation)
@@ -160,7 +160,7 @@ class Ledger:
         until = now + service.timeout
         deadline = min(until, address.hold) if rides else until
         habits = group.habits
-        window = habits.window(group.patience, now) if habits.keeps else 0.0
+        window = habits.window(group.patience, now) if not habits.is_plain else 0.0
         is_long = window > courtesies.LONG
         if is_long:
             deadline = max(until, now + window)
@@ -171,8 +171,7 @@ class Ledger:
         network = None if client is None else client.network
         claim = Claim(reservation, group, question, now, deadline, dead, network, client=client, is_long=is_long)
         claim.bare = group.is_bare(now)
-        latest = reservation.latest
-        if latest is None or latest[0] is group or reservation.expects_until <= now + group.spell:
+        if habits.is_plain or reservation.expects_until <= now + group.spell:
             reservation.latest = group, now
         self.counters.claimed += 1
         self.stand(claim)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.state import KEY, TRANSITIONS, Address, Reservation, State, overlap
@@ -92,6 +93,20 @@ class Pool:
     def available(self) -> bool:
         """Whether an address can be had at which nobody is expected."""
         return bool(self._free or self._lingering)
+
+    def set_back(self, found: Address | None, most: int) -> None:
+        """Have those that linger longer than this one come up later, since clients may come there: so many at most.
+
+        Args:
+            found: What is lent instead of them; None: nothing.
+            most: So many were looked at.
+        """
+        if found is not None and found.state is not _LINGERING:
+            return
+        for address in tuple(islice(self._lingering, most)):
+            if address is found:
+                return
+            self._lingering.move_to_end(address)
 
     def next(self) -> Address | None:
         """The address to lend next: the free one that was released longest ago, else the one that lingers longest."""

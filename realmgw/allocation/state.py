@@ -109,6 +109,8 @@ class Claim:
     @property
     def open_until(self) -> float:
         """Once it was used: until when it may let in further senders, in monotonic seconds."""
+        if self.group.habits.is_plain:
+            return self.deadline
         return max(self.deadline, self.created + self.group.spell + self.group.patience)
 
     @property
@@ -153,7 +155,8 @@ class Reservation:
     @property
     def expects_until(self) -> float:
         """Until when clients may come for what its groups were told, as far as is known of these now."""
-        return -math.inf if self.latest is None else self.latest[1] + self.latest[0].spell
+        latest = self.latest
+        return -math.inf if latest is None or latest[0].habits.is_plain else latest[1] + latest[0].spell
 
 
 @attrs.define(eq=False)
@@ -203,19 +206,21 @@ class Address:
     def note_former(self, reservation: Reservation) -> None:
         """A reservation leaves: clients may still come for it."""
         latest, before = reservation.latest, self.before
-        if latest is not None and (before is None or reservation.expects_until >= before[1] + before[0].spell):
-            self.before = (*latest, reservation.service.host.index)
+        if latest is None:
+            return
+        if before is None or before[0].habits.is_plain or reservation.expects_until >= before[1] + before[0].spell:
+            self.before = latest[0], latest[1], reservation.service.host.index
 
     def expects_former(self, host: int, now: float) -> Group | None:
         """Whose clients may still come for another host than this one (its index), which had it before."""
         before = self.before
-        if before is None or before[2] == host:
+        if before is None or before[0].habits.is_plain or before[2] == host:
             return None
         return before[0] if before[1] + before[0].spell > now else None
 
     def is_spoilt(self, host: int, now: float) -> bool:
         """Whether clients of those who keep answers will come for another host than this one (its index)."""
-        former = None if self.before is None else self.expects_former(host, now)
+        former = self.expects_former(host, now)
         return former is not None and former.habits.keeps_answers
 
 

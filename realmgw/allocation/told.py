@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.habits import ASSUMED
 
 if TYPE_CHECKING:
-    from realmgw.allocation.state import Address, Claim, Reservation
+    from realmgw.allocation.state import Claim, Reservation
 
 PROBED = 1.0  # seconds
 """Within this time after a probe was answered, the name below it is asked for."""
@@ -32,8 +32,8 @@ class Told:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def note(self, name: str, claim: Claim, now: float) -> bool:
-        """The group is told; if it was told that not long ago, it is known how soon it asks again.
+    def note(self, name: str, claim: Claim, now: float) -> Claim | None:
+        """The group is told something.
 
         Args:
             name: Where what leads.
@@ -41,27 +41,14 @@ class Told:
             now: The present, in monotonic seconds.
 
         Returns:
-            Whether the group turned out to keep answers for less long than was known.
+            For what it was told the same before, not long ago.
         """
         if now >= self._turn_at:
             self._old, self._young = self._young if now < self._turn_at + ASSUMED else {}, {}
             self._turn_at = now + ASSUMED
         before = self._young.get(name) or self._old.get(name)
         self._young[name] = claim
-        group = claim.group
-        if before is None:
-            group.habits.asked(now)
-            return False
-        if claim.bare and group.word.doubted_until > now:
-            return False
-        return group.habits.asked_again(now - before.created, group.patience, now)
-
-    def has_moved(self, name: str, claim: Claim) -> Address | None:
-        """The other address that the group was told a moment before, if it was; to be asked before `note`."""
-        before = self._young.get(name) or self._old.get(name)
-        if before is None or before.reservation.address is claim.reservation.address:
-            return None
-        return before.reservation.address
+        return before
 
     def last(self, name: str) -> Reservation | None:
         """Where the group was told last that a name leads, if that was not long ago."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realmgw.allocation import courtesies
+from realmgw.allocation.candidates import PROBES
 from realmgw.allocation.pool import may_stand
 from realmgw.allocation.state import KEY, Address, Reservation, State
 
@@ -62,6 +63,9 @@ def vacant(ledger: Ledger, host: int, now: float, *, patient: bool) -> Address |
     address = ledger.pool.next()
     if address is None or address.state is not State.LINGERING:
         return address
+    before = address.before
+    if address.doubt <= now and address.kept <= now and (before is None or before[0].habits.is_plain):
+        return address
     return ledger.candidates.undoubted(ledger.pool.lingering, host, now, patient=patient)
 
 
@@ -81,14 +85,17 @@ def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now
     """
     if courtesies.holds_its_share(ledger, group, now):
         return None
-    address = vacant(ledger, service.host.index, now, patient=patient) or _reclaim(ledger, now)
+    address = vacant(ledger, service.host.index, now, patient=patient)
+    ledger.pool.set_back(address, PROBES)
+    address = address or _reclaim(ledger, now)
     if address is None:
         ledger.short_until = now + SHORT
         return None
     own = address.reservations.get(service.target & KEY)
     if own is not None and own.service.target == service.target:
         return own
-    for reservation in sorted(address.reservations.values(), key=lambda each: each.expects_until):
+    every = tuple(address.reservations.values())
+    for reservation in every if len(every) == 1 else sorted(every, key=lambda each: each.expects_until):
         ledger.remove(reservation, now)  # the one last for whose clients it is too late last
     return ledger.settle(address, service, group)
 
