@@ -116,7 +116,8 @@ class Ledger:
         address, target = reservation.address, reservation.service.target
         self.pool.remove(reservation, target & KEY)
         del self.lingers[reservation]
-        self.candidates.ask(reservation, now, at_once=True)
+        if reservation.crowd is not None:
+            self.candidates.ask(reservation, now, at_once=True)
         self.remembered -= len(reservation.sources)
         reservation.used = None  # each would keep the other alive until the collector came
         if self.last.get(target) is address:

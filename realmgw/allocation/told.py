@@ -22,12 +22,14 @@ LEVELS = 2
 class Told:
     """What a group was told last of each name, for at least `ASSUMED` seconds, and less than three times that."""
 
-    __slots__ = ("_old", "_turn_at", "_young")
+    __slots__ = ("_fewest", "_old", "_turn_at", "_young")
 
     def __init__(self) -> None:
         self._young: dict[str, Claim] = {}
         self._old: dict[str, Claim] = {}
         self._turn_at = 0.0
+        self._fewest = 0
+        """No name that it was told lately has fewer dots, so there is none above such a one."""
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -46,6 +48,9 @@ class Told:
         if now >= self._turn_at:
             self._old, self._young = self._young if now < self._turn_at + ASSUMED else {}, {}
             self._turn_at = now + ASSUMED
+            self._fewest = name.count(".")
+        elif (dots := name.count(".")) < self._fewest:
+            self._fewest = dots
         before = self._young.get(name) or self._old.get(name)
         self._young[name] = claim
         return before
@@ -62,6 +67,8 @@ class Told:
             name: What it asks for now.
             now: The present, in monotonic seconds.
         """
+        if name.count(".") <= self._fewest:
+            return None
         begin = 0
         for _ in range(LEVELS):
             begin = name.find(".", begin) + 1

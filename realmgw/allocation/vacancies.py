@@ -86,7 +86,8 @@ def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now
     if courtesies.holds_its_share(ledger, group, now):
         return None
     address = vacant(ledger, service.host.index, now, patient=patient)
-    ledger.pool.set_back(address, PROBES)
+    if address is not ledger.pool.next():
+        ledger.pool.set_back(address, PROBES)
     address = address or _reclaim(ledger, now)
     if address is None:
         ledger.short_until = now + SHORT
