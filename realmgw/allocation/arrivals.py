@@ -301,6 +301,8 @@ class Arrivals:
         service = reservation.service
         self._counters.by_claim += 1
         self._let_in(reservation, flow, now, now)
+        if not claim.group.habits.serves_several:
+            claim.group.habits.served(flow[0])
         if self._ledger.dead.watching:
             self._clients.note(flow[0], claim.group)
         self._ledger.use(claim, now=now)
@@ -336,7 +338,7 @@ class Arrivals:
         if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
             courtesies.keep(ledger, claim, until)
         elif not habits.is_plain and not habits.keeps:
-            address.kept = max(address.kept, claim.created + habits.spell(group.patience))
+            address.keep_for(group, claim.created + habits.spell(group.patience))
 
     def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
         if len(sources) >= SOURCES_ANY:

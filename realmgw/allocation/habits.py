@@ -21,7 +21,8 @@ import attrs
 ASSUMED = 5.0  # seconds
 """Who may well keep answers, of whom nothing else is known, is taken to do so for so long."""
 SUSPICIOUS = 8
-"""Who has asked so often within `ASSUMED` seconds, and for nothing again, may well keep answers."""
+"""Who has asked so often within `ASSUMED` seconds, and for nothing again, may well keep answers, if he asks for others:
+who asks for himself comes back to what he has kept, where he is known."""
 BUSY = 64
 """Of who asks for so many different names in that time it can not be told, and whoever waits for him waits in vain."""
 MOST = 120.0  # seconds
@@ -68,6 +69,9 @@ class Habits:
     predicts_until: float = -math.inf
     """Until then (monotonic seconds) it is taken to tell what it keeps, for `ASSUMED` seconds, and to ask again each
     time."""
+    serves_several: bool = False
+    """Clients of different addresses have come for its answers: it does not ask for itself alone."""
+    _client: bytes = b""
     _moved: int = 0
     _strayed: int = 0
     _fresh: int = 0  # questions, one after the other, that it had not asked a moment before, since then
@@ -96,7 +100,7 @@ class Habits:
             return ASSUMED + patience
         if self.keeps:
             return min(self.keeps, max(self.renews, SECOND)) + patience
-        return min(ASSUMED, self.renews) if SUSPICIOUS <= self._fresh < BUSY else 0.0
+        return min(ASSUMED, self.renews) if self._is_suspicious else 0.0
 
     def window(self, patience: float, now: float) -> float:
         """The same, but only what is known and not forgotten; 0.0: one client comes, and that is all."""
@@ -108,7 +112,22 @@ class Habits:
         return self.spell(patience) if self.is_known else 0.0
 
     def _regard_all(self) -> None:
-        self.is_plain = not (self.is_known or SUSPICIOUS <= self._fresh < BUSY)
+        self.is_plain = not (self.is_known or self._is_suspicious)
+
+    @property
+    def _is_suspicious(self) -> bool:
+        return self.serves_several and SUSPICIOUS <= self._fresh < BUSY
+
+    def served(self, src: bytes) -> None:
+        """Learn that a client came; of no interest any more once it `serves_several`.
+
+        Args:
+            src: Packed address of the client.
+        """
+        if self._client and src != self._client:
+            self.serves_several = True
+            self._regard_all()
+        self._client = src
 
     @property
     def is_known(self) -> bool:

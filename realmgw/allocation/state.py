@@ -177,8 +177,8 @@ class Address:
     """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
     doubt: float = 0.0
     """Until when a client of a claim that a stranger may have used is waited for."""
-    kept: float = 0.0
-    """Until when further clients of a used claim may come, if its group keeps answers, which is not known."""
+    kept: tuple[Group, float] | None = None
+    """Who may keep answers, which is not known, and until when further clients of a used claim of theirs may come."""
     moved: Claim | None = None
     """The last claim of a group that was told this address a moment before, and is told another one now."""
     before: tuple[Group, float, int] | None = None
@@ -202,6 +202,16 @@ class Address:
         """What a packet meets here, what is named most closely first; services of several hosts do not overlap."""
         get = self.reservations.get
         return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
+
+    def keep_for(self, group: Group, until: float) -> None:
+        """Further clients of a group may come until then, in monotonic seconds."""
+        if self.kept is None or self.kept[1] < until or self.kept[0].habits.is_plain:
+            self.kept = group, until
+
+    def is_kept(self, now: float) -> bool:
+        """Whether further clients may come, as far as is known of those who asked by now."""
+        kept = self.kept
+        return kept is not None and kept[1] > now and not kept[0].habits.is_plain
 
     def note_former(self, reservation: Reservation) -> None:
         """A reservation leaves: clients may still come for it."""

@@ -64,7 +64,7 @@ def vacant(ledger: Ledger, host: int, now: float, *, patient: bool) -> Address |
     if address is None or address.state is not State.LINGERING:
         return address
     before = address.before
-    if address.doubt <= now and address.kept <= now and (before is None or before[0].habits.is_plain):
+    if address.doubt <= now and not address.is_kept(now) and (before is None or before[0].habits.is_plain):
         return address
     return ledger.candidates.undoubted(ledger.pool.lingering, host, now, patient=patient)
 

@@ -189,8 +189,11 @@ class Knowledge:
     @rule(resolver=st.sampled_from(RESOLVERS))
     def be_suspicious(self, resolver: str) -> None:
         """A group asks for many things, and for nothing again."""
+        habits = self.allocator.groups.of(resolver).habits
+        habits.served(SOURCES[0])
+        habits.served(SOURCES[1])
         for _ in range(SUSPICIOUS):
-            self.allocator.groups.of(resolver).habits.asked(self.now)
+            habits.asked(self.now)
 
     @rule(policy=st.sampled_from(POLICIES))
     def reload(self, policy: Policy | None) -> None:

@@ -105,12 +105,26 @@ class HabitsTests(SynchronousTestCase):
     def test_who_never_asks_again_is_suspicious(self) -> None:
         """So many names within some seconds; one of them asked again clears him."""
         habits = Habits()
+        habits.served(b"\x01")
+        habits.served(b"\x02")
         for number in range(SUSPICIOUS):
             self.assertEqual(habits.spell(PATIENCE), 0.0)
             habits.asked(number * 0.1)
         self.assertEqual(habits.spell(PATIENCE), ASSUMED)
         habits.asked_again(1.0, PATIENCE, 1.0)
         self.assertEqual(habits.spell(PATIENCE), 0.0)
+
+    def test_who_asks_for_himself_alone_is_not(self) -> None:
+        """Nobody else comes; once somebody does, he is."""
+        habits = Habits()
+        for number in range(SUSPICIOUS):
+            habits.asked(number * 0.1)
+            habits.served(b"\x01")
+        self.assertEqual(habits.spell(PATIENCE), 0.0)
+        self.assertTrue(habits.is_plain)
+        habits.served(b"\x02")
+        self.assertEqual(habits.spell(PATIENCE), ASSUMED)
+        self.assertFalse(habits.is_plain)
 
     def test_who_asks_seldom_is_not(self) -> None:
         """Of him it can not be told."""
