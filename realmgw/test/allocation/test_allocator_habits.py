@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.habits import LATECOMERS, MOST, SECOND
+from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
@@ -28,6 +29,28 @@ def keeping(scene: Scene, resolver: str = RESOLVER) -> None:
     group = scene.allocator.groups.of(resolver)
     for source in range(LATECOMERS):
         group.habits.came_again(bytes((203, 0, 113, source)), 10.0, group.patience, 0.0)
+
+
+class SuspicionTests(SynchronousTestCase):
+    """Who has asked for many names, and for none of them again."""
+
+    def many(self, scene: Scene, clients: tuple[bytes, ...]) -> list[bytes | Reason]:
+        """A query for each of twenty names, whose clients come at once."""
+        found = []
+        for number in range(20):
+            now = number * 0.01
+            found.append(outcome := scene.ask(service(number + 1), now=now))
+            if isinstance(outcome, bytes):
+                scene.come(outcome, clients[number % len(clients)], now=now + 0.001)
+        return found
+
+    def test_who_asks_for_himself_does_not_wait(self) -> None:
+        """Nobody else comes for what he was told."""
+        self.assertNotIn(Reason.EXHAUSTED, self.many(Scene(3), (CLIENT,)))
+
+    def test_who_asks_for_others_does(self) -> None:
+        """One of them may still come."""
+        self.assertIn(Reason.EXHAUSTED, self.many(Scene(3), (CLIENT, NEIGHBOUR)))
 
 
 class CourtesyTests(SynchronousTestCase):
