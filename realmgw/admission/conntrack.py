@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from realmgw.datapath import flows
+from realmgw.datapath.destroyed import Flow
 from realmgw.datapath.reader import Listening
 from realmgw.errors import RealmGatewayError
 
@@ -19,7 +20,6 @@ _TIMEOUTS_KNOWN = 10.0  # seconds
 """How often they are read."""
 _ANSWER = 8192  # octets
 """More than any answer about one flow has."""
-_Flow = tuple[bytes, bytes, int, int, int]
 
 
 @attrs.frozen
@@ -60,7 +60,7 @@ class Conntrack:
         self._timeouts_until = -math.inf
         self.unasked = 0
 
-    def answered(self, flow: _Flow) -> bool | None:
+    def answered(self, flow: Flow) -> bool | None:
         """Whether a flow was answered: see `flows.is_answered`. Never raises, and never waits.
 
         Args:
@@ -75,7 +75,7 @@ class Conntrack:
             self._give_up()
             return True
 
-    def idle(self, flow: _Flow) -> Idle | None:
+    def idle(self, flow: Flow) -> Idle | None:
         """Since when a flow of UDP has been idle. Never raises, and never waits.
 
         Args:
@@ -109,7 +109,7 @@ class Conntrack:
             self._give_up()
             return False
 
-    def _ask(self, flow: _Flow) -> bytes:
+    def _ask(self, flow: Flow) -> bytes:
         self._sequence = self._sequence + 1 & 0xFFFF_FFFF
         return self._exchange(flows.question(self._sequence, *flow))
 

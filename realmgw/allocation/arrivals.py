@@ -332,7 +332,7 @@ class Arrivals:
             return
         if habits.keeps_answers:
             until = claim.created + habits.window(group.patience, now)
-        elif habits.is_known or (claim.waited and habits.coalesces):
+        elif habits.is_known or (claim.waited and habits.may_coalesce()):
             until = min(claim.created + group.patience, now + group.company(ledger.settings.company))
         host, places = claim.reservation.service.host, ledger.places
         if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):

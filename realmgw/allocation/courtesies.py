@@ -16,8 +16,6 @@ LONG = 1.0  # seconds
 """Where claims stand for longer than this, since their group keeps answers, that is one of the places limited."""
 PRESENT = 10.0  # seconds
 """Those who do not keep answers count as present for so long after they asked."""
-
-
 NAMED = 16
 """So many of those who keep answers can be named."""
 

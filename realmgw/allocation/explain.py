@@ -234,12 +234,15 @@ def askers(group: Group, client: Requestor | None, now: float) -> Iterator[str]:
 
 def habits(group: Group, now: float) -> Iterator[str]:
     """What a resolver group does with answers, as far as that is known."""
-    if group.habits.keeps_until <= now:
-        return
-    if group.habits.keeps_answers:
-        yield f"it keeps answers: its clients come for up to {group.spell:.1f} s after one"
-    else:
+    its, spell = group.habits, f"its clients come for up to {group.spell:.1f} s after one"
+    if its.predicts_until > now:
+        yield f"it tells what it keeps, and asks again each time: {spell}"
+    elif its.keeps_answers and its.keeps_until > now:
+        yield f"it keeps answers: {spell}"
+    elif its.keeps_until > now:
         yield "it asks once for all of its clients that ask meanwhile"
+    elif its.is_suspicious:
+        yield f"it asks for many names, and for none again: maybe it keeps answers, for up to {group.spell:.1f} s"
 
 
 def reputation(party: Party, now: float) -> str:

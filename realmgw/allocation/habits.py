@@ -100,7 +100,7 @@ class Habits:
             return ASSUMED + patience
         if self.keeps:
             return min(self.keeps, max(self.renews, SECOND)) + patience
-        return min(ASSUMED, self.renews) if self._is_suspicious else 0.0
+        return min(ASSUMED, self.renews) if self.is_suspicious else 0.0
 
     def window(self, patience: float, now: float) -> float:
         """The same, but only what is known and not forgotten; 0.0: one client comes, and that is all."""
@@ -112,10 +112,11 @@ class Habits:
         return self.spell(patience) if self.is_known else 0.0
 
     def _regard_all(self) -> None:
-        self.is_plain = not (self.is_known or self._is_suspicious)
+        self.is_plain = not (self.is_known or self.is_suspicious)
 
     @property
-    def _is_suspicious(self) -> bool:
+    def is_suspicious(self) -> bool:
+        """Whether it may well keep answers, of which nothing is known yet."""
         return self.serves_several and SUSPICIOUS <= self._fresh < BUSY
 
     def served(self, src: bytes) -> None:
@@ -140,9 +141,11 @@ class Habits:
         self.keeps_until = self.renews_until = until
         self._regard_all()
 
-    @property
-    def coalesces(self) -> bool:
-        """Whether several clients may come for an answer that was waited for; at times that is looked at anew."""
+    def may_coalesce(self) -> bool:
+        """Whether several clients may come for an answer that was waited for; at times that is looked at anew.
+
+        To be asked once for each answer: for one of so many it is so whatever is known.
+        """
         self._waited += 1
         return self.is_known or self._alone < LONERS or not self._waited % LOOK_AGAIN
 
@@ -154,7 +157,8 @@ class Habits:
         """Learn that it was told another address than a moment before."""
         if self._moved >= MOVES:
             if self._strayed * STRAYING >= MOVES:
-                self.predicts_until, self.is_plain = now + REMEMBERED, False
+                self.predicts_until = now + REMEMBERED
+                self._regard_all()
             self._moved = self._strayed = 0
         self._moved += 1
 
@@ -208,8 +212,9 @@ class Habits:
         least, mean = self._least_gap, self._sum_of_gaps / GAPS
         self._gaps, self._sum_of_gaps, self._least_gap = 0, 0.0, math.inf
         if least > mean / REGULAR and least > max(patience, SECOND / 2):
-            self.keeps, self.renews, self.is_plain = max(self.keeps, least), min(self.renews, least), False
+            self.keeps, self.renews = max(self.keeps, least), min(self.renews, least)
             self.keeps_until = self.renews_until = now + REMEMBERED
+            self._regard_all()
 
     def came_again(self, src: bytes, age: float, patience: float, now: float) -> None:
         """Learn that a further client came for an answer that was given `age` seconds before.
@@ -230,4 +235,5 @@ class Habits:
             if len(self._latecomers) == LATECOMERS:
                 self.keeps = MOST if self.renews >= MOST else max(self.keeps, min(MOST, 2 * age))
         if self.keeps:
-            self.keeps_until, self.is_plain = now + REMEMBERED, False
+            self.keeps_until = now + REMEMBERED
+            self._regard_all()

@@ -63,9 +63,6 @@ def vacant(ledger: Ledger, host: int, now: float, *, patient: bool) -> Address |
     address = ledger.pool.next()
     if address is None or address.state is not State.LINGERING:
         return address
-    before = address.before
-    if address.doubt <= now and not address.is_kept(now) and (before is None or before[0].habits.is_plain):
-        return address
     return ledger.candidates.undoubted(ledger.pool.lingering, host, now, patient=patient)
 
 

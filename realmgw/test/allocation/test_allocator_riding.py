@@ -311,7 +311,7 @@ class CompanyTests(SynchronousTestCase):
             habits.met(others=False)
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.told, [(0, address), (1, address)])
-        self.assertEqual([habits.coalesces for _ in range(2 * LOOK_AGAIN)].count(True), 2)
+        self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
 
     def test_goes_when_the_host_goes(self) -> None:
         """And the next one is served."""

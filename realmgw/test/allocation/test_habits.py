@@ -223,6 +223,28 @@ class KeeperTests(SynchronousTestCase):
         said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
         self.assertIn("it keeps answers: its clients come for up to 5.1 s after one", said.steps)
 
+    def test_what_is_suspected_is_explained(self) -> None:
+        """It delays others, and so they are told of it."""
+        scene = Scene(2)
+        habits = scene.allocator.groups.of(RESOLVER).habits
+        habits.served(LATE[0])
+        habits.served(LATE[1])
+        for _ in range(SUSPICIOUS):
+            habits.asked(1.0)
+        said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
+        wanted = "it asks for many names, and for none again: maybe it keeps answers, for up to 5.0 s"
+        self.assertIn(wanted, said.steps)
+
+    def test_who_predicts_is_explained(self) -> None:
+        """As long as it is believed, and no longer."""
+        scene = Scene(2)
+        group = scene.allocator.groups.of(RESOLVER)
+        group.patience, group.habits.predicts_until = PATIENCE, 2.0
+        wanted = f"asks again each time: its clients come for up to {ASSUMED + PATIENCE:.1f} s after one"
+        for now, told in ((1.0, True), (3.0, False)):
+            said = explain_ask(scene.allocator, ONE, RESOLVER, now=now)
+            self.assertIs(wanted in str(said.steps), told)
+
 
 class PredictingTests(SynchronousTestCase):
     """Those who tell what they keep and ask again each time."""
