@@ -9,10 +9,9 @@ challenges are made as the name server makes them: whoever is due one comes agai
 
 from __future__ import annotations
 
-import heapq
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_network
 from itertools import count
 
@@ -24,6 +23,7 @@ from realmgw.config.policy import Challenges, Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Service
+from testbed.timeline import LAN_DELAY, Timeline
 
 HONEST, OTHERS, SMALL = "203.0.113.53", tuple(f"198.51.100.{last}" for last in range(1, 6)), "203.0.113.54"
 TCP, PORT = 6, 80
@@ -32,8 +32,6 @@ FLOWS, WARM = 3000, 100
 SETTLING = 4.0  # seconds of idle queries before the first client
 RETRY, RETRIES = 1.0, 3
 TRIP = 0.0003  # seconds, one way, of a query
-LAN_DELAY, WAN_MEDIAN = 0.0005, 0.040  # seconds
-WAN_SIGMA = math.log(0.260 / 0.040) / 3.0902  # 99.9 % within 260 ms
 REFUSED_AGAIN = 0.5  # seconds; what the policy refuses by TCP is tried once more
 SLACK = 1.2
 """So many times as long may the innocent take with a policy."""
@@ -92,7 +90,7 @@ class Play:
 
     def __init__(self, addresses: int, hosts: int, policy: Policy | None, seed: int = 1) -> None:
         pool = [ip_network(f"192.0.2.{last}/32") for last in range(1, addresses + 1)]
-        self.chance = random.Random(seed)
+        self.line = Timeline(random.Random(seed))
         self.delays = Delays()
         self._allocator = Allocator(Allocation(), pool, now=0.0, policy=policy)
         self._challenges = Challenges() if policy is None else policy.challenges
@@ -100,32 +98,20 @@ class Play:
             Service(f"h{index}.example.org.", Host(index, f"h{index}.example.org.", bytes(4), 100))
             for index in range(1, hosts + 1)
         ]
-        self._now = 0.0
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order, self._numbers = count(), count()
+        self._numbers = count()
 
     def begin(
         self, time: float, resolver: str, delay: float | None, *, spoofed: bool = False, counts: bool = False
     ) -> None:
         """Somebody asks for one of the hosts at some time."""
-        service = self.chance.choice(self._services)
+        service = self.line.chance.choice(self._services)
         flow = Flow(service, resolver, time, next(self._numbers), delay, spoofed, counts)
-        self._at(time, lambda: self._try(flow, 0 if delay is None else RETRIES))
+        self.line.at(time, lambda: self._try(flow, 0 if delay is None else RETRIES))
 
     def run(self) -> Delays:
         """Let all of them pass."""
-        while self._events:
-            time, _, event = heapq.heappop(self._events)
-            wanted = self._allocator.expire(now=self._now)
-            while wanted is not None and wanted < time:
-                self._now = max(wanted, self._now + 1e-6)
-                wanted = self._allocator.expire(now=self._now)
-            self._now = time
-            event()
+        self.line.run(self._allocator)
         return self.delays
-
-    def _at(self, time: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (time, next(self._order), event))
 
     def _try(self, flow: Flow, retries: int) -> None:
         def again() -> None:
@@ -135,15 +121,15 @@ class Play:
                 self.delays.lost += 1
 
         self._query(flow, retries, Proof.NONE)
-        self._at(self._now + RETRY, again)
+        self.line.at(self.line.now + RETRY, again)
 
     def _query(self, flow: Flow, retries: int, proof: Proof) -> None:
-        allocator, now, rules = self._allocator, self._now, self._challenges
+        allocator, now, rules = self._allocator, self.line.now, self._challenges
         group = allocator.groups.find(flow.resolver)
         pressed = allocator.pool.load >= PRESSED
         if due(rules, proof=proof, alias=False, group=group, cookie=False, pressed=pressed, now=now) is not None:
             if not flow.spoofed:
-                self._at(now + 2 * TRIP, lambda: self._query(flow, retries, Proof.TCP))
+                self.line.at(now + 2 * TRIP, lambda: self._query(flow, retries, Proof.TCP))
             return
         challenge = passed(proof, alias=False)
         if challenge is not None:
@@ -151,15 +137,15 @@ class Play:
         self._ask(flow, (flow.number, retries), tcp=proof is Proof.TCP, again=proof is Proof.TCP)
 
     def _ask(self, flow: Flow, question: tuple[int, int], *, tcp: bool, again: bool) -> None:
-        allocator, service, resolver, now = self._allocator, flow.service, flow.resolver, self._now
+        allocator, service, resolver, now = self._allocator, flow.service, flow.resolver, self.line.now
 
         def deliver(outcome: bytes | Reason) -> None:
             if outcome is Reason.POLICY and again:
-                self._at(self._now + REFUSED_AGAIN, lambda: self._ask(flow, question, tcp=tcp, again=False))
+                self.line.at(self.line.now + REFUSED_AGAIN, lambda: self._ask(flow, question, tcp=tcp, again=False))
             if not isinstance(outcome, Reason) and not flow.done:
                 flow.done = True
                 if flow.delay is not None:
-                    self._at(self._now + flow.delay, lambda: self._arrive(flow, outcome))
+                    self.line.at(self.line.now + flow.delay, lambda: self._arrive(flow, outcome))
 
         outcome: bytes | Reason | None = allocator.ask(service, resolver, question, now=now)
         if outcome is Reason.EXHAUSTED:
@@ -168,10 +154,10 @@ class Play:
             deliver(outcome)
 
     def _arrive(self, flow: Flow, address: bytes) -> None:
-        source = b"\xc6\x33\x65" + bytes((self.chance.randrange(200),))
-        host = self._allocator.admit(source, address, TCP, 1024 + flow.number % 60000, PORT, now=self._now)
+        source = b"\xc6\x33\x65" + bytes((self.line.chance.randrange(200),))
+        host = self._allocator.admit(source, address, TCP, 1024 + flow.number % 60000, PORT, now=self.line.now)
         if flow.counts and host == flow.service.host.index:
-            self.delays.served.append(self._now - flow.asked)
+            self.delays.served.append(self.line.now - flow.asked)
         elif flow.counts:
             self.delays.lost += 1
 
@@ -195,10 +181,10 @@ class Beside:
     def play(self, policy: Policy | None) -> Delays:
         """Let it happen."""
         play = Play(3, HOSTS, policy)
-        chance, time = play.chance, SETTLING
+        chance, time = play.line.chance, SETTLING
         for number in range(WARM + FLOWS):
             time += chance.expovariate(RATE)
-            play.begin(time, HONEST, _delay(chance) if self.wan else LAN_DELAY, counts=number >= WARM)
+            play.begin(time, HONEST, play.line.wan_delay() if self.wan else LAN_DELAY, counts=number >= WARM)
         idle, number = chance.expovariate(self.idle), 0
         while idle < time + 1:
             play.begin(idle, self._resolver(chance, number), None, spoofed=self.whose == "spoofed")
@@ -219,10 +205,6 @@ WHOSE = {
     "same": "of the same resolver",
 }
 ROWS = tuple(Beside(whose, idle, wan) for wan in (False, True) for whose in WHOSE for idle in (3.0, 15.0))
-
-
-def _delay(chance: random.Random) -> float:
-    return chance.lognormvariate(math.log(WAN_MEDIAN), WAN_SIGMA)
 
 
 def innocents() -> Iterator[tuple[str, bool]]:
@@ -252,14 +234,14 @@ def crowded() -> Iterator[tuple[str, bool]]:
     yield "|---|---|---|", True
     for rate in CROWDS:
         play = Play(CROWD_ADDRESSES, CROWD_HOSTS, Policy())
-        chance, time = play.chance, SETTLING
+        chance, time = play.line.chance, SETTLING
         for number in range(SMALL_WARM + SMALL_FLOWS):
             time += chance.expovariate(SMALL_RATE)
-            play.begin(time, SMALL, _delay(chance), counts=number >= SMALL_WARM)
+            play.begin(time, SMALL, play.line.wan_delay(), counts=number >= SMALL_WARM)
         large = 0.0
         while large < time:
             large += chance.expovariate(rate)
-            play.begin(large, HONEST, _delay(chance))
+            play.begin(large, HONEST, play.line.wan_delay())
         delays = play.run()
         holds = not delays.lost and delays.percentile(0.99) <= SMALL_P99
         yield (

@@ -8,7 +8,6 @@ same without memory of flows, which is what there was before.
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +21,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Service
+from testbed.timeline import Timeline
 
 RESOLVER = "203.0.113.53"
 TCP, UDP, PORT = 6, 17, 51820
@@ -88,12 +88,10 @@ class Site:
     """
 
     def __init__(self, pauses: Pauses, settings: Allocation) -> None:
-        self.now = 0.0
         self.outcome = Outcome()
         self._pauses = pauses
-        self._chance = random.Random(1)
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
+        self._line = Timeline(random.Random(1))
+        self._questions = count()
         networks = [ip_network(f"198.51.100.{last}/32") for last in range(pauses.addresses)]
         hosts = [
             Host(index, f"h{index}.example.org.", bytes((192, 168, 0, index)), 100) for index in range(1, HOSTS + 1)
@@ -105,67 +103,51 @@ class Site:
     def run(self) -> Outcome:
         """Let all flows pass."""
         for number in range(CLIENTS):
-            self._at(1.0 + number * 0.5, partial(self._begin, number))
+            self._line.at(1.0 + number * 0.5, partial(self._begin, number))
         self._end = 1.0 + CLIENTS * 0.5 + DATAGRAMS * self._pauses.pause
         if self._pauses.others:
-            self._at(0.0, self._other)
-        while self._events:
-            time, _, event = heapq.heappop(self._events)
-            self._expire_until(time)
-            self.now = time
-            event()
+            self._line.at(0.0, self._other)
+        self._line.run(self._allocator)
         return self.outcome
 
-    def _at(self, time: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (time, next(self._order), event))
-
     def _begin(self, number: int) -> None:
-        service = self._chance.choice(self._services)
+        service = self._line.chance.choice(self._services)
         self._ask(service, lambda address: self._say(number, service, address, DATAGRAMS))
 
     def _say(self, number: int, service: Service, address: bytes, left: int) -> None:
         """A datagram, the first or a later one, and the next of them if it was let in."""
         flow = ((10 << 24 | number).to_bytes(4, "big"), address, UDP, 40000 + number, PORT)
-        host = self._allocator.admit(*flow, now=self.now)
+        host = self._allocator.admit(*flow, now=self._line.now)
         if left < DATAGRAMS:
             self.outcome.went_on += host == service.host.index
             self.outcome.astray += host > 0 and host != service.host.index
             self.outcome.refused += host <= 0
         if left:
-            self._at(self.now + self._pauses.pause, partial(self._say, number, service, address, left - 1))
+            self._line.at(self._line.now + self._pauses.pause, partial(self._say, number, service, address, left - 1))
 
     def _other(self) -> None:
-        service, number = self._chance.choice(self._services), next(self._order)
+        service, number = self._line.chance.choice(self._services), next(self._questions)
         self._ask(service, lambda address: self._connect(number, service, address))
-        time = self.now + self._chance.expovariate(self._pauses.others)
-        if time < self._end:
-            self._at(time, self._other)
+        self._line.again(self._pauses.others, self._end, self._other)
 
     def _connect(self, number: int, service: Service, address: bytes) -> None:
         flow = ((11 << 24 | number).to_bytes(4, "big"), address, TCP, 1024 + number % 60000, 443)
-        host = self._allocator.admit(*flow, now=self.now)
+        host = self._allocator.admit(*flow, now=self._line.now)
         self.outcome.others_lost += host <= 0
         self.outcome.others_astray += host > 0 and host != service.host.index
 
     def _ask(self, service: Service, come: Callable[[bytes], None]) -> None:
-        question = next(self._order)
+        question = next(self._questions)
 
         def deliver(outcome: bytes | Reason) -> None:
             if isinstance(outcome, bytes):
-                self._at(self.now + DELAY, partial(come, outcome))
+                self._line.at(self._line.now + DELAY, partial(come, outcome))
 
-        answer = self._allocator.ask(service, RESOLVER, question, now=self.now)
+        answer = self._allocator.ask(service, RESOLVER, question, now=self._line.now)
         if answer is Reason.EXHAUSTED:
-            self._allocator.wait(service, RESOLVER, question, deliver, tcp=False, now=self.now)
+            self._allocator.wait(service, RESOLVER, question, deliver, tcp=False, now=self._line.now)
         else:
             deliver(answer)
-
-    def _expire_until(self, time: float) -> None:
-        """Call `expire` whenever it wants to be, as the gateway's timer does."""
-        wanted = self._allocator.expire(now=self.now)
-        while wanted is not None and wanted < time:
-            self.now = max(wanted, self.now + 1e-6)
-            wanted = self._allocator.expire(now=self.now)
 
 
 def without(pauses: Pauses) -> Outcome:

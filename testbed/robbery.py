@@ -8,9 +8,8 @@ only one; beside it the strict rule: a first packet is believed whoever sent it,
 
 from __future__ import annotations
 
-import heapq
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from ipaddress import ip_network
 from itertools import count
@@ -23,6 +22,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Service
+from testbed.timeline import Timeline
 
 RESOLVER, ASKER = "203.0.113.53", "203.0.113.66"
 TCP, PORT = 6, 80
@@ -99,12 +99,10 @@ class Site:
     """
 
     def __init__(self, attack: Attack, settings: Allocation, *, believes: bool) -> None:
-        self.now = 0.0
         self.outcome = Outcome()
         self._attack = attack
-        self._chance = random.Random(1)
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
+        self._line = Timeline(random.Random(1))
+        self._questions = count()
         self._answered: dict[Flow, float] = {}
         networks = [ip_network(f"198.51.100.{last}/32") for last in range(attack.addresses)]
         asking: Answered | None = None if believes else self._is_answered
@@ -114,73 +112,61 @@ class Site:
         self._services = [Service(host.name, host) for host in hosts]
 
     def _is_answered(self, flow: Flow) -> bool:
-        return self.now >= self._answered.get(flow, float("inf"))
+        return self._line.now >= self._answered.get(flow, float("inf"))
 
     def run(self) -> Outcome:
         """Let the clients pass, the first ones undisturbed."""
         start = 0.0
         for number in range(WARM + CLIENTS):
-            start += self._chance.expovariate(CLIENT_RATE)
+            start += self._line.chance.expovariate(CLIENT_RATE)
             if number == WARM:
                 self._begin_attack(start)
-            host = 0 if self._attack.queries else self._chance.randrange(HOSTS)
-            self._at(start, partial(self._ask, number, self._services[host], RETRIES))
+            host = 0 if self._attack.queries else self._line.chance.randrange(HOSTS)
+            self._line.at(start, partial(self._ask, number, self._services[host], RETRIES))
         self._end = start + END
-        while self._events:
-            time, _, event = heapq.heappop(self._events)
-            self._expire_until(time)
-            self.now = time
-            event()
+        self._line.run(self._allocator)
         return self.outcome
 
     def _begin_attack(self, start: float) -> None:
         if self._attack.strays:
-            self._at(start, self._stray)
+            self._line.at(start, self._stray)
         if self._attack.queries:
-            self._at(start, self._idle)
-
-    def _at(self, time: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (time, next(self._order), event))
-
-    def _again(self, rate: float, event: Callable[[], None]) -> None:
-        time = self.now + self._chance.expovariate(rate)
-        if time < self._end:
-            self._at(time, event)
+            self._line.at(start, self._idle)
 
     def _stray(self) -> None:
-        source, target = self._chance.randbytes(4), self._chance.choice(self._pool)
-        sport = self._chance.randrange(1024, 65536)
-        self.outcome.let_in += self._allocator.admit(source, target, TCP, sport, PORT, now=self.now) > 0
-        self._again(self._attack.strays, self._stray)
+        source, target = self._line.chance.randbytes(4), self._line.chance.choice(self._pool)
+        sport = self._line.chance.randrange(1024, 65536)
+        self.outcome.let_in += self._allocator.admit(source, target, TCP, sport, PORT, now=self._line.now) > 0
+        self._line.again(self._attack.strays, self._end, self._stray)
 
     def _idle(self) -> None:
-        question = ("idle", next(self._order))
-        self._allocator.ask(self._services[0], ASKER, question, now=self.now)
-        self._again(self._attack.queries, self._idle)
+        question = ("idle", next(self._questions))
+        self._allocator.ask(self._services[0], ASKER, question, now=self._line.now)
+        self._line.again(self._attack.queries, self._end, self._idle)
 
     def _ask(self, number: int, service: Service, retries: int) -> None:
         question = (number, retries)
 
         def deliver(outcome: bytes | Reason) -> None:
             if isinstance(outcome, bytes):
-                self._at(self.now + self._attack.delay, lambda: self._come(number, service, outcome))
+                self._line.at(self._line.now + self._attack.delay, lambda: self._come(number, service, outcome))
             elif retries:
-                self._at(self.now + RETRY, lambda: self._ask(number, service, retries - 1))
+                self._line.at(self._line.now + RETRY, lambda: self._ask(number, service, retries - 1))
             else:
                 self._count(number, service, 0)
 
-        outcome = self._allocator.ask(service, RESOLVER, question, now=self.now)
+        outcome = self._allocator.ask(service, RESOLVER, question, now=self._line.now)
         refused: Reason | None = None
         if outcome is Reason.EXHAUSTED:
-            refused = self._allocator.wait(service, RESOLVER, question, deliver, tcp=False, now=self.now)
+            refused = self._allocator.wait(service, RESOLVER, question, deliver, tcp=False, now=self._line.now)
         if outcome is not Reason.EXHAUSTED or refused is not None:
             deliver(outcome if refused is None else refused)
 
     def _come(self, number: int, service: Service, address: bytes) -> None:
         flow = ((10 << 24 | number).to_bytes(4, "big"), address, TCP, 1024 + number, PORT)
-        host = self._allocator.admit(*flow, now=self.now)
+        host = self._allocator.admit(*flow, now=self._line.now)
         if host > 0:
-            self._answered[flow] = self.now + min(self._attack.delay, HANDSHAKE)
+            self._answered[flow] = self._line.now + min(self._attack.delay, HANDSHAKE)
         self._count(number, service, host)
 
     def _count(self, number: int, service: Service, host: int) -> None:
@@ -190,13 +176,6 @@ class Site:
         outcome.served += host == service.host.index
         outcome.astray += host > 0 and host != service.host.index
         outcome.lost += host <= 0
-
-    def _expire_until(self, time: float) -> None:
-        """Call `expire` whenever it wants to be, as the gateway's timer does."""
-        wanted = self._allocator.expire(now=self.now)
-        while wanted is not None and wanted < time:
-            self.now = max(wanted, self.now + 1e-6)
-            wanted = self._allocator.expire(now=self.now)
 
 
 def strict(attack: Attack) -> Outcome:

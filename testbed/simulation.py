@@ -10,7 +10,6 @@ parts of it left out.
 from __future__ import annotations
 
 import argparse
-import heapq
 import math
 import random
 import sys
@@ -31,6 +30,7 @@ from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
 from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Service
 from testbed import caches, innocents, pausing, robbery
+from testbed.timeline import LAN_DELAY, Timeline
 
 HOSTS = 10
 CLIENT_RATE = 30.0  # per second
@@ -43,8 +43,6 @@ OURS, OURS_APART = "riding and policy (ours)", "ours, idle by another"
 SETTLING = 4.0  # seconds of idle queries before the first client
 LEARNED_AFTER = 100  # flows; the next ones count where experience is asked for
 UNLEARNED = 45  # flows of a fresh gateway, fewer than it learns from
-WAN_MEDIAN = 0.040  # seconds
-WAN_SIGMA = math.log(0.260 / 0.040) / 3.0902  # 99.9 % within 260 ms
 
 Deliver = Callable[[bytes | Reason], None]
 
@@ -260,13 +258,10 @@ class Traffic:
     """One run: events in the order of their time, and the rule that is asked."""
 
     def __init__(self, case: Case, rule: Rule, chance: random.Random, idle_resolver: str) -> None:
-        self.now = 0.0
         self._idle_resolver = idle_resolver
         self._case = case
         self._rule = rule
-        self._chance = chance
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
+        self._line = Timeline(chance)
         self._numbers = count()
         hosts = [Host(index, f"h{index}.example.org.", bytes(4), 100) for index in range(1, HOSTS + 1)]
         self._services = [Service(host.name, host) for host in hosts]
@@ -276,38 +271,21 @@ class Traffic:
         result = Result()
         start = SETTLING
         for number in range(uncounted + counted):
-            start += self._chance.expovariate(CLIENT_RATE)
+            start += self._line.chance.expovariate(CLIENT_RATE)
             self._begin(start, self._delay(), result if number >= uncounted else None)
-        idle = self._chance.expovariate(self._case.idle_rate)
+        idle = self._line.chance.expovariate(self._case.idle_rate)
         while idle < start + 1:
             self._begin(idle, None, None)
-            idle += self._chance.expovariate(self._case.idle_rate)
-        self._work_off()
+            idle += self._line.chance.expovariate(self._case.idle_rate)
+        self._line.run(self._rule)
         return result
 
     def _delay(self) -> float:
-        return self._chance.lognormvariate(math.log(WAN_MEDIAN), WAN_SIGMA) if self._case.wan else 0.0005
+        return self._line.wan_delay() if self._case.wan else LAN_DELAY
 
     def _begin(self, time: float, delay: float | None, result: Result | None) -> None:
-        flow = Flow(self._chance.choice(self._services), time, next(self._numbers), delay, result)
-        self._at(time, lambda: self._ask(flow, 0 if delay is None else RETRIES))
-
-    def _at(self, time: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (time, next(self._order), event))
-
-    def _work_off(self) -> None:
-        while self._events:
-            time, _, event = heapq.heappop(self._events)
-            self._expire_until(time)
-            self.now = time
-            event()
-
-    def _expire_until(self, time: float) -> None:
-        """Call `expire` whenever it wants to be, as the gateway's timer does."""
-        wanted = self._rule.expire(now=self.now)
-        while wanted is not None and wanted < time:
-            self.now = max(wanted, self.now + 1e-6)
-            wanted = self._rule.expire(now=self.now)
+        flow = Flow(self._line.chance.choice(self._services), time, next(self._numbers), delay, result)
+        self._line.at(time, lambda: self._ask(flow, 0 if delay is None else RETRIES))
 
     def _ask(self, flow: Flow, retries: int) -> None:
         question = (flow.number, retries)
@@ -320,12 +298,12 @@ class Traffic:
                 answered = True
                 self._answer(flow, outcome)
 
-        outcome = self._rule.ask(flow.service, resolver, question, now=self.now)
+        outcome = self._rule.ask(flow.service, resolver, question, now=self._line.now)
         if outcome is Reason.EXHAUSTED:
-            self._rule.wait(flow.service, resolver, question, deliver, tcp=False, now=self.now)
+            self._rule.wait(flow.service, resolver, question, deliver, tcp=False, now=self._line.now)
         else:
             deliver(outcome)
-        self._at(self.now + RETRY, lambda: None if answered else self._again(flow, retries))
+        self._line.at(self._line.now + RETRY, lambda: None if answered else self._again(flow, retries))
 
     def _again(self, flow: Flow, retries: int) -> None:
         if retries:
@@ -335,15 +313,15 @@ class Traffic:
 
     def _answer(self, flow: Flow, address: bytes) -> None:
         if flow.delay is not None:
-            self._at(self.now + flow.delay, lambda: self._arrive(flow, address))
+            self._line.at(self._line.now + flow.delay, lambda: self._arrive(flow, address))
 
     def _arrive(self, flow: Flow, address: bytes) -> None:
-        src = b"\xc6\x33\x64" + bytes((self._chance.randrange(CLIENTS),))
-        index = self._rule.admit(src, address, 6, 1024 + flow.number % 60000, 80, now=self.now)
+        src = b"\xc6\x33\x64" + bytes((self._line.chance.randrange(CLIENTS),))
+        index = self._rule.admit(src, address, 6, 1024 + flow.number % 60000, 80, now=self._line.now)
         if flow.result is None:
             return
         if index == flow.service.host.index:
-            flow.result.served.append(self.now - flow.asked)
+            flow.result.served.append(self._line.now - flow.asked)
         elif index > 0:
             flow.result.misdelivered += 1
         else:

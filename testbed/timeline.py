@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable
 from itertools import count
 from typing import Protocol
+
+LAN_DELAY, WAN_MEDIAN = 0.0005, 0.040  # seconds
+"""From an answer to the client's first packet: next to it, and for one of two clients on the Internet."""
+WAN_SIGMA = math.log(0.260 / WAN_MEDIAN) / 3.0902
+"""So that 99.9 % of them have come within 260 ms."""
 
 
 class Expiring(Protocol):
@@ -37,6 +43,10 @@ class Timeline:
     def at(self, time: float, event: Callable[[], None]) -> None:
         """Something happens then."""
         heapq.heappush(self._events, (time, next(self._order), event))
+
+    def wan_delay(self) -> float:
+        """Seconds from an answer until a client on the Internet comes: log-normal."""
+        return self.chance.lognormvariate(math.log(WAN_MEDIAN), WAN_SIGMA)
 
     def again(self, rate: float, end: float, event: Callable[[], None]) -> None:
         """Something happens next by chance, so often in a second, before the end."""

@@ -116,16 +116,24 @@ static void take_address(struct generator *g, uint32_t slot, uint64_t time)
     succeed(g, slot);
 }
 
-static void open_stream(struct generator *g, uint32_t index)
+static struct sockaddr_in resolver_address(const struct options *options)
 {
-    const struct options *options = &g->options;
-    struct port *port = &g->ports[index];
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(options->resolver)};
-    struct sockaddr_in to = {
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(options->resolver)};
+}
+
+static struct sockaddr_in server_address(const struct options *options)
+{
+    return (struct sockaddr_in){
         .sin_family = AF_INET,
         .sin_port = htons(options->server_port),
         .sin_addr.s_addr = htonl(options->server),
     };
+}
+
+static void open_stream(struct generator *g, uint32_t index)
+{
+    struct port *port = &g->ports[index];
+    struct sockaddr_in from = resolver_address(&g->options), to = server_address(&g->options);
     int yes = 1;
 
     port->held = 0;
@@ -241,14 +249,8 @@ void resolver_read_stream(struct generator *g, uint32_t index)
 
 static void open_port(struct generator *g, uint32_t index)
 {
-    const struct options *options = &g->options;
     struct port *port = &g->ports[index];
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(options->resolver)};
-    struct sockaddr_in to = {
-        .sin_family = AF_INET,
-        .sin_port = htons(options->server_port),
-        .sin_addr.s_addr = htonl(options->server),
-    };
+    struct sockaddr_in from = resolver_address(&g->options), to = server_address(&g->options);
 
     port->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     port->next_id = (uint16_t)chance();
