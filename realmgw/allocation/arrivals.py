@@ -82,9 +82,10 @@ class Arrivals:
             return self._again(known, flow, now)
         if address is None:
             return -Reason.NOT_OURS
-        reservation = address.meeting(protocol, dport)
-        if reservation is not None and len(address.reservations) > 1:
+        if len(address.reservations) > 1:
             reservation = self.meeting(address, flow, now)
+        else:  # a whole name, as most are
+            reservation = address.reservations.get(0) or address.meeting(protocol, dport)
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
@@ -134,7 +135,8 @@ class Arrivals:
         if reservation.service.host.index == host.index:
             claim = matching(reservation, src, now) if reservation.claims else None
             return None if claim is None or claim.courtesy else Reason.NO_CLAIM
-        if any(claim.network is not None and src in claim.network for claim in reservation.bound.values()):
+        bound = (reservation.bound or {}).values()
+        if any(claim.network is not None and src in claim.network for claim in bound):
             return Reason.NO_CLAIM
         if not flow[4] and src in reservation.sources:
             return Reason.NO_CLAIM  # without ports all flows of a sender look alike, and he was let in here since
@@ -201,10 +203,14 @@ class Arrivals:
 
     def _let_in(self, reservation: Reservation, flow: Flow, since: float, now: float) -> None:
         """Remember who is let in; what follows from his coming may take the reservation away."""
-        address = reservation.address
+        address, sources, src = reservation.address, reservation.sources, flow[0]
         if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
             self._counters.uncertain += 1
-        self._remember(reservation.sources, flow, since, now)
+        if len(sources) >= SOURCES_ANY:
+            self._make_room(sources, src, now)
+        if src not in sources:
+            self._ledger.remembered += 1
+        sources[src] = since, flow
 
     def _refuses_stranger(
         self, reservation: Reservation, courtesy: Claim | None, flow: Flow, now: float
@@ -297,24 +303,25 @@ class Arrivals:
         return True
 
     def _use(self, claim: Claim, flow: Flow, now: float) -> None:
-        reservation, claim.user = claim.reservation, (flow, now)
-        service = reservation.service
+        reservation, group, ledger = claim.reservation, claim.group, self._ledger
+        habits, service = group.habits, reservation.service
+        claim.user = flow, now
         self._counters.by_claim += 1
         self._let_in(reservation, flow, now, now)
-        if not claim.group.habits.serves_several:
-            claim.group.habits.served(flow[0])
-        if self._ledger.dead.watching:
-            self._clients.note(flow[0], claim.group)
-        self._ledger.use(claim, now=now)
-        sources = self._ledger.settings.claim_sources
-        claim.spare = sources - 1 if sources else UNLIMITED
+        if not habits.serves_several:
+            habits.served(flow[0])
+        if ledger.dead.watching:
+            self._clients.note(flow[0], group)
+        ledger.use(claim, now=now)
+        sources = ledger.settings.claim_sources
+        claim.spare = spare = sources - 1 if sources else UNLIMITED
         if service.loose_packet:
-            claim.spare = _loosely(claim.spare, service)
-        if claim.spare or claim.doubt is not None:
+            claim.spare = spare = _loosely(spare, service)
+        if spare or claim.doubt is not None:
             keep_used(claim, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
-        if claim.spare:
+        if spare and (claim.waited or not habits.is_plain):
             self._ask_to_stay(claim, now)
         if self._queue.size:
             self._serve(now)
@@ -324,12 +331,10 @@ class Arrivals:
 
         So it is where clients were seen to come for answers that were given before. Who waits, lets others wait whose
         clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on
-        when no other can be had.
+        when no other can be had. (If nothing is suspected either, and the query has not waited, this is not asked.)
         """
         ledger, group, address = self._ledger, claim.group, claim.reservation.address
         habits, until = group.habits, 0.0
-        if habits.is_plain and not claim.waited:
-            return
         if habits.keeps_answers:
             until = claim.created + habits.window(group.patience, now)
         elif habits.is_known or (claim.waited and habits.may_coalesce()):
@@ -339,13 +344,6 @@ class Arrivals:
             courtesies.keep(ledger, claim, until)
         elif not habits.is_plain and not habits.keeps:
             address.keep_for(group, claim.created + habits.spell(group.patience))
-
-    def _remember(self, sources: dict[bytes, tuple[float, Flow]], flow: Flow, since: float, now: float) -> None:
-        if len(sources) >= SOURCES_ANY:
-            self._make_room(sources, flow[0], now)
-        before = len(sources)
-        sources[flow[0]] = since, flow
-        self._ledger.remembered += len(sources) - before
 
     def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:
         """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""

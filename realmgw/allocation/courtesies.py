@@ -100,6 +100,10 @@ def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     if ledger.pool.waiting >= AMPLE * ledger.pool.size:
         ledger.costs.scarce_at = now
     name, group = claim.reservation.service.name, claim.group
+    if claim.is_long:
+        ledger.keepers.note(group, now)
+    else:
+        ledger.modest_until = now + PRESENT
     before = group.told.note(name, claim, now)
     if before is None:
         group.habits.asked(now)

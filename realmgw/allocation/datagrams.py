@@ -154,7 +154,8 @@ class Datagrams:
     def resume(self, address: Address, flow: Flow, ended: Ended, host: Host, *, now: float) -> None:
         """A flow that had ended goes on."""
         self._renew(address, flow, Ended(host.address, now, ended.until, lives=True))
-        self.passed(address)  # it may be another host's
+        if address.flows:
+            self.passed(address)  # it may be another host's
 
     def refuse(self, address: Address, flow: Flow, ended: Ended, *, now: float) -> None:
         """A flow could not go on. Whoever goes on knocking is remembered, and takes nobody's place later on."""
@@ -176,10 +177,9 @@ class Datagrams:
     # Addresses that pass on
 
     def passed(self, address: Address) -> None:
-        """Another host has an address, or a part of it, from now on."""
-        if address.flows:
-            self._passed[address] = None
-            self.soon()
+        """Another host has an address where flows were noted, or a part of it, from now on."""
+        self._passed[address] = None
+        self.soon()
 
     def look(self, *, now: float) -> bool:
         """End what is idle where another host has the address; some of it at most.

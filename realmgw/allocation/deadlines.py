@@ -49,10 +49,19 @@ class Deadlines:
         heapq.heappush(self._riders, (claim.deadline, next(self._order), claim))
 
     def over(self, now: float) -> Iterator[Claim]:
-        """Those whose deadline is over, or with whom nothing is to be done any more; they are let go of."""
+        """Those whose deadline is over, and with whom something is to be done still.
+
+        They are let go of, and so are those with whom nothing is to be done any more.
+        """
         for same in self._by_timeout.values():
-            while same and (same[0].deadline <= now or same[0].is_over):
-                yield same.popleft()
+            while same:
+                claim = same[0]
+                if claim.pending or claim.doubt is not None:
+                    if claim.deadline > now and not claim.is_over:
+                        break
+                    yield same.popleft()
+                else:  # as most are: somebody came, and nobody doubts it
+                    same.popleft()
         while self._riders and (self._riders[0][0] <= now or self._riders[0][2].is_over):
             claim = heapq.heappop(self._riders)[2]
             if claim.deadline > now and not claim.is_over:

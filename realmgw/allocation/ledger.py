@@ -108,12 +108,14 @@ class Ledger:
         reservation = Reservation(address, service, group)
         self.pool.place(reservation, service.target & KEY)
         self.last[service.target] = self.home[service.host.index] = address
-        self.datagrams.passed(address)
+        if address.flows:
+            self.datagrams.passed(address)
         return reservation
 
     def remove(self, reservation: Reservation, now: float) -> None:
         """Take a reservation without claims from its address."""
-        address, target = reservation.address, reservation.service.target
+        address, service = reservation.address, reservation.service
+        target, index = service.target, service.host.index
         self.pool.remove(reservation, target & KEY)
         del self.lingers[reservation]
         if reservation.crowd is not None:
@@ -122,12 +124,9 @@ class Ledger:
         reservation.used = None  # each would keep the other alive until the collector came
         if self.last.get(target) is address:
             del self.last[target]
-        index = reservation.service.host.index
         if address.reservations and stands(address, index):
             return  # the host is still there
-        until = max(now + LATE, reservation.expects_until)
-        address.note_former(reservation)
-        address.gone_target, address.gone_until, address.gone = target, until, reservation
+        address.note_former(reservation, now + LATE)
         if self.home.get(index) is address:
             del self.home[index]
 
@@ -156,22 +155,21 @@ class Ledger:
         Returns:
             The packed address.
         """
-        self._bound(reservation, group, now)
-        address, service = reservation.address, reservation.service
-        until = now + service.timeout
-        deadline = min(until, address.hold) if rides else until
-        habits = group.habits
-        window = habits.window(group.patience, now) if not habits.is_plain else 0.0
+        if len(reservation.claims) >= MOST_CLAIMS:
+            self._bound(reservation, group, now)
+        address, service, habits = reservation.address, reservation.service, group.habits
+        until = deadline = now + service.timeout
+        if rides and address.hold < until:
+            deadline = address.hold
+        window = 0.0 if habits.is_plain else habits.window(group.patience, now)
         is_long = window > courtesies.LONG
         if is_long:
             deadline = max(until, now + window)
-            self.keepers.note(group, now)
-        else:
-            self.modest_until = now + courtesies.PRESENT
-        dead = min(deadline, now + max(group.guard, window))
-        network = None if client is None else client.network
-        claim = Claim(reservation, group, question, now, deadline, dead, network, client=client, is_long=is_long)
-        claim.bare = group.is_bare(now)
+        dead = now + (max(group.guard, window) if window else group.guard)
+        if dead > deadline:
+            dead = deadline
+        network, bare = None if client is None else client.network, group.is_bare(now)
+        claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, bare)
         if habits.is_plain or reservation.expects_until <= now + group.spell:
             reservation.latest = group, now
         self.counters.claimed += 1
@@ -185,25 +183,41 @@ class Ledger:
 
     def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
         """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""
-        claims, shares = reservation.claims, reservation.shares
-        if len(claims) < MOST_CLAIMS or (shares is not None and shares.get(group, 0) < MOST_CLAIMS):
+        shares = reservation.shares
+        if shares is not None and shares.get(group, 0) < MOST_CLAIMS:
             return
-        oldest = (claim for claim in islice(claims.values(), PROBES) if claim.group is group)
+        oldest = (claim for claim in islice(reservation.claims.values(), PROBES) if claim.group is group)
         claim = next(oldest, None)
         if claim is not None:
             self.lapse(claim, now)
 
     def stand(self, claim: Claim) -> None:
         """Enter a claim everywhere but where it ends."""
-        reservation = claim.reservation
-        self._expect(reservation, claim.group)
+        reservation, group = claim.reservation, claim.group
+        if reservation.claims:
+            _join(reservation, group)
+        else:
+            self._begin(reservation, group)
+        expected = self.expected.get(reservation.service.target)
+        if expected is None:
+            self.expected[reservation.service.target] = {group: reservation}
+        else:
+            expected[group] = reservation
         reservation.claims[claim.question] = claim
         if claim.network is not None:
+            reservation.bound = reservation.bound or {}
             reservation.bound[claim.question] = claim
         self.counters.pending += 1
+        address = reservation.address
         if claim.is_long:
-            self.count_long(reservation.address, 1)
-        self._hold(reservation.address, claim.group, claim.dead)
+            self.count_long(address, 1)
+        if not address.claims:
+            self.pool.await_client(address)
+            address.hold = address.standing = 0.0
+        address.claims += 1
+        self.hold_longer(address, claim.dead)
+        if group.standing > address.standing:
+            address.standing = group.standing
 
     def count_long(self, address: Address, change: int) -> None:
         """So many more claims stand for long at an address."""
@@ -211,32 +225,13 @@ class Ledger:
         address.long += change
         self.kept += (address.long > 0) - before
 
-    def _expect(self, reservation: Reservation, group: Group) -> None:
-        target, claims, shares = reservation.service.target, reservation.claims, reservation.shares
-        if not claims:
-            self.places.take(reservation)
-            reservation.group, reservation.shares = group, None
-            if reservation.since is not None:
-                reservation.since = None
-                del self.lingers[reservation]
-        elif shares is not None:
-            shares[group] = shares.get(group, 0) + 1
-        elif group is not reservation.group:
-            reservation.shares = {reservation.group: len(claims), group: 1}
-        expected = self.expected.get(target)
-        if expected is None:
-            self.expected[target] = {group: reservation}
-        else:
-            expected[group] = reservation
-
-    def _hold(self, address: Address, group: Group, until: float) -> None:
-        if not address.claims:
-            self.pool.await_client(address)
-            address.hold = address.standing = 0.0
-        address.claims += 1
-        self.hold_longer(address, until)
-        if group.standing > address.standing:
-            address.standing = group.standing
+    def _begin(self, reservation: Reservation, group: Group) -> None:
+        """The first pending claim is to stand at a reservation."""
+        self.places.take(reservation)
+        reservation.group, reservation.shares = group, None
+        if reservation.since is not None:
+            reservation.since = None
+            del self.lingers[reservation]
 
     def hold_longer(self, address: Address, until: float) -> None:
         """Somebody is expected at an address until then at least."""
@@ -287,7 +282,7 @@ class Ledger:
         if claim.courtesy:
             courtesies.ended(claim)
         del reservation.claims[claim.question]
-        if claim.network is not None:
+        if claim.network is not None and reservation.bound is not None:
             del reservation.bound[claim.question]
         self.counters.pending -= 1
         address.claims -= 1
@@ -382,6 +377,15 @@ class Ledger:
         times = [] if first is None else [first + self.dead.unseen(now=now)]
         times += [_end_of(next(iter(self.lingers)), self.linger())] if self.lingers else []
         return min(times, default=None)
+
+
+def _join(reservation: Reservation, group: Group) -> None:
+    """One more claim is to stand at a reservation beside others."""
+    shares = reservation.shares
+    if shares is not None:
+        shares[group] = shares.get(group, 0) + 1
+    elif group is not reservation.group:
+        reservation.shares = {reservation.group: len(reservation.claims), group: 1}
 
 
 def _end_of(reservation: Reservation, linger: float) -> float:

@@ -23,8 +23,9 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     claims = reservation.claims.values()
     if not reservation.bound:
         oldest = next(iter(claims))
-        alone = reservation.shares is None and oldest.dead > now and not oldest.courtesy
-        return oldest if alone or len(claims) == 1 else _likeliest(claims, now)
+        if len(claims) == 1 or (reservation.shares is None and oldest.dead > now and not oldest.courtesy):
+            return oldest
+        return _likeliest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
     return _likeliest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
 

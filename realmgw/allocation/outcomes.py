@@ -64,9 +64,9 @@ def used(claim: Claim, most: int, now: float) -> None:
     if now >= claim.group.learns_at:
         learn(claim, now)
     if claim.reservation.shares is None:
-        _praise(claim, 1.0, most=most, now=now)
+        _praise(claim, 1.0, most, now)
         return
-    _praise(claim, merit(claim), most=most, now=now)
+    _praise(claim, merit(claim), most, now)
     if claim.network is None:
         claim.reservation.doubtful = now
 
@@ -80,20 +80,22 @@ def merit(claim: Claim) -> float:
     return suspicion(max(others, default=INITIAL))
 
 
-def _praise(claim: Claim, sure: float, *, most: int, now: float) -> None:
+def _praise(claim: Claim, sure: float, most: int, now: float) -> None:
     """Its client has come: whose merit that is."""
     group = claim.group
-    reputation, client = group.reputation, claim.client
-    if client is not None:
-        client.used(group, sure, now=now)
+    if claim.client is not None:
+        claim.client.used(group, sure, now=now)
         return
-    if now >= reputation.until:
+    reputation = group.reputation
+    is_new = now >= reputation.until
+    if is_new:
         reputation.advance(now)
     if sure:
         group.word.kept(most, claim.created, now, bare=claim.bare)
     reputation.ok += sure
-    reputation.neutral += 1 - sure
-    if now >= reputation.until:
+    if sure < 1.0:
+        reputation.neutral += 1 - sure
+    if is_new:
         group.counted(now)
 
 
@@ -118,7 +120,7 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
         if cost > 0.0:
             _blame(claim, cost, doubt.fault, now)
     else:
-        _praise(claim, doubt.merit, most=most, now=now)
+        _praise(claim, doubt.merit, most, now)
 
 
 def is_apart(claim: Claim) -> bool:

@@ -22,7 +22,6 @@ class Places:
 
     def __init__(self) -> None:
         self._held: dict[int, dict[Reservation, None]] = {}
-        self._at: dict[int, dict[Address, int]] = {}
         self._missed: dict[int, float] = {}
 
     def __len__(self) -> int:
@@ -34,23 +33,22 @@ class Places:
 
     def take(self, reservation: Reservation) -> None:
         """A reservation has its first pending claim."""
-        index, address = reservation.service.host.index, reservation.address
-        self._held.setdefault(index, {})[reservation] = None
-        at = self._at.setdefault(index, {})
-        at[address] = at.get(address, 0) + 1
+        index = reservation.service.host.index
+        held = self._held.get(index)
+        if held is None:
+            self._held[index] = {reservation: None}
+        else:
+            held[reservation] = None
 
     def leave(self, reservation: Reservation) -> None:
         """A reservation has no pending claim any more."""
         index = reservation.service.host.index
-        held, at, address = self._held[index], self._at[index], reservation.address
+        held = self._held[index]
         del held[reservation]
-        if at[address] > 1:
-            at[address] -= 1
-            return
-        del at[address]
         if not held:
-            del self._held[index], self._at[index]
-            self._missed.pop(index, None)
+            del self._held[index]
+            if self._missed:
+                self._missed.pop(index, None)
 
     def miss(self, host: Host, now: float) -> None:
         """Somebody needs a place of a host that has no more of them."""
@@ -61,16 +59,17 @@ class Places:
         return self._missed.get(host.index, -math.inf)
 
     def has_room(self, host: Host) -> bool:
-        """Whether a host's clients may be expected at one more address."""
-        return len(self._at.get(host.index, ())) < host.max_claims
+        """Whether a host's clients may be expected at one more address; O(1) as long as it has fewer services there."""
+        held = self._held.get(host.index)
+        return held is None or len(held) < host.max_claims or self.count(host) < host.max_claims
 
     def are_at(self, host: Host, address: Address) -> bool:
-        """Whether clients of a host are expected at an address."""
-        return address in self._at.get(host.index, ())
+        """Whether clients of a host are expected at an address; O(its places)."""
+        return any(each.address is address for each in self._held.get(host.index, ()))
 
     def count(self, host: Host) -> int:
-        """At how many addresses clients of a host are expected."""
-        return len(self._at.get(host.index, ()))
+        """At how many addresses clients of a host are expected; O(its places)."""
+        return len({each.address for each in self._held.get(host.index, ())})
 
     def worse(self, host: Host, group: Group, standing: float) -> Reservation | None:
         """Where clients of a host are expected only for other groups of a worse standing; O(its limit).

@@ -23,7 +23,8 @@ PARTIAL_PROBE = 64
 """A service for any port or any protocol shares only with addresses that hold at most so many services."""
 
 # Members of an enum are slow to get at by name.
-_FREE, _WAITING, _LINGERING = State.FREE, State.WAITING, State.LINGERING
+_FREE, _WAITING, _LINGERING = State
+_TO_FREE, _TO_WAITING, _TO_LINGERING = (tuple(one for one in State if TRANSITIONS[one][other]) for other in State)
 
 
 class Pool:
@@ -62,15 +63,16 @@ class Pool:
 
     def await_client(self, address: Address) -> None:
         """Move an address to WAITING, from FREE or LINGERING."""
-        if not TRANSITIONS[address.state][_WAITING]:
+        before = address.state
+        if before not in _TO_WAITING:
             raise _impossible(address, _WAITING)
-        del (self._lingering if address.state else self._free)[address]
+        del (self._free if before is _FREE else self._lingering)[address]
         address.state = _WAITING
         self.waiting += 1
 
     def linger(self, address: Address) -> None:
         """Move an address from WAITING to LINGERING: from now on others can have it."""
-        if not TRANSITIONS[address.state][_LINGERING]:
+        if address.state not in _TO_LINGERING:
             raise _impossible(address, _LINGERING)
         address.state = _LINGERING
         self.waiting -= 1
@@ -78,7 +80,7 @@ class Pool:
 
     def free(self, address: Address) -> None:
         """Move an address from LINGERING to FREE; nothing may stand there any more."""
-        if not TRANSITIONS[address.state][_FREE]:
+        if address.state not in _TO_FREE:
             raise _impossible(address, _FREE)
         address.state = _FREE
         del self._lingering[address]
@@ -157,7 +159,7 @@ class Pool:
         """Take a reservation away from its address."""
         address = reservation.address
         del address.reservations[key]
-        if not address.reservations:
+        if self._shareable and not address.reservations:
             self._shareable.pop(address, None)
 
     def shareable(self, key: int) -> Address | None:

@@ -29,34 +29,33 @@ class DeadByExperience:
     """
 
     def __init__(self) -> None:
-        self._holds: list[tuple[float, int, Address]] | None = None
+        self._holds: list[tuple[float, int, Address]] = []
         self._dead: list[tuple[float, float, int, Address]] = []
         self._order = count()
         self._bound = 0
         self._forgiven = 0.0
         self._forgiven_until = -math.inf
+        self.watching = False
+        """Whether claims must be followed: the pool was exhausted lately. Read only."""
         self.awake_until = math.inf
         """When the timer is to be heard of next; a later present means that we are held up right now."""
 
-    @property
-    def watching(self) -> bool:
-        """Whether claims must be followed: the pool was exhausted lately."""
-        return self._holds is not None
-
     def watch(self, waiting: Iterable[Address]) -> None:
         """Begin to follow, or begin anew; all waiting addresses are told once."""
+        self.watching = True
         self._holds = [(address.hold, next(self._order), address) for address in waiting]
         heapq.heapify(self._holds)
         self._bound = 2 * len(self._holds) + SLACK
 
     def rest(self) -> None:
         """Stop following: there is room again."""
-        self._holds = None
+        self.watching = False
+        self._holds = []
         self._dead.clear()
 
     def held(self, address: Address) -> None:
         """An address has a new claim, while `watching`."""
-        if self._holds is not None:
+        if self.watching:
             if len(self._holds) >= self._bound:
                 self.watch(dict.fromkeys(address for hold, _, address in self._holds if _current(hold, address)))
             heapq.heappush(self._holds, (address.hold, next(self._order), address))
@@ -82,7 +81,8 @@ class DeadByExperience:
     def due(self, *, now: float) -> bool:
         """Whether `take` may find one; O(1)."""
         holds = self._holds
-        return holds is None or bool(self._dead) or (bool(holds) and holds[0][0] <= now - self.unseen(now=now))
+        followed = bool(holds) and holds[0][0] <= now - self.unseen(now=now)
+        return followed or bool(self._dead) or not self.watching
 
     def take(self, *, now: float) -> Address | None:
         """The dead address of the worst standing, of these the one that died first; None when all are alive.
@@ -98,13 +98,13 @@ class DeadByExperience:
 
     def next_death(self, *, now: float) -> float | None:
         """When the next address can be reclaimed, in monotonic seconds; None when none is followed."""
-        holds = self._holds or []
+        holds = self._holds
         while holds and not _current(holds[0][0], holds[0][2]):
             heapq.heappop(holds)
         return holds[0][0] + self.unseen(now=now) if holds else None
 
     def _bury(self, seen: float) -> None:
-        holds = self._holds or []
+        holds = self._holds
         while holds and holds[0][0] <= seen:
             hold, order, address = heapq.heappop(holds)
             if _current(hold, address):

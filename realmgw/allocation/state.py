@@ -82,10 +82,15 @@ class Claim:
     """From when on it is dead by experience: clients of its group that come at all have come by then."""
     network: ClientNetwork | None = None
     """Only packets from there use it; None: any."""
-    pending: bool = True
-    """False once it was used, expired or reclaimed."""
     client: Requestor | None = None
     """Who is expected, where the asker told it and is believed."""
+    is_long: bool = False
+    """It stands for long, since its group keeps answers."""
+    bare: bool = False
+    """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
+    it."""
+    pending: bool = True
+    """False once it was used, expired or reclaimed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
     to_spare: int = 0
@@ -96,15 +101,10 @@ class Claim:
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
     strayed: bool = False
     """Somebody came, for whom nothing was, where its group had been told a moment before that the service is."""
-    is_long: bool = False
-    """It stands for long, since its group keeps answers."""
     user: tuple[Flow, float] | None = None
     """The flow that used it, and when (monotonic seconds)."""
     doubt: Doubt | None = None
     """It was used while the gateway was alarmed, and it is to be found out whether by its client."""
-    bare: bool = False
-    """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
-    it."""
 
     @property
     def open_until(self) -> float:
@@ -134,11 +134,11 @@ class Reservation:
     whose client came, so outcomes are neutral."""
     doubtful: float = -math.inf
     """When a claim was last used here that may have been another group's."""
-    claims: dict[Hashable, Claim] = attrs.field(factory=dict)
+    claims: dict[Hashable, Claim] = attrs.field(factory=dict, init=False)
     """The pending ones by question, oldest first."""
-    bound: dict[Hashable, Claim] = attrs.field(factory=dict)
-    """Those of them that are bound to a network."""
-    sources: dict[bytes, tuple[float, Flow]] = attrs.field(factory=dict)
+    bound: dict[Hashable, Claim] | None = None
+    """Those of them that are bound to a network, once one was."""
+    sources: dict[bytes, tuple[float, Flow]] = attrs.field(factory=dict, init=False)
     """Packed addresses admitted here: since when they have the right to come again (monotonic seconds), and a flow of
     theirs."""
     used: list[Claim] | None = None
@@ -213,13 +213,21 @@ class Address:
         kept = self.kept
         return kept is not None and kept[1] > now and not kept[0].habits.is_plain
 
-    def note_former(self, reservation: Reservation) -> None:
-        """A reservation leaves: clients may still come for it."""
-        latest, before = reservation.latest, self.before
-        if latest is None:
-            return
-        if before is None or before[0].habits.is_plain or reservation.expects_until >= before[1] + before[0].spell:
-            self.before = latest[0], latest[1], reservation.service.host.index
+    def note_former(self, reservation: Reservation, until: float) -> None:
+        """A reservation leaves, and its host with it: clients may still come for it.
+
+        Args:
+            reservation: It.
+            until: So long at least a packet for it counts as one that came late, in monotonic seconds.
+        """
+        latest, before, expects_until = reservation.latest, self.before, reservation.expects_until
+        service = reservation.service
+        if latest is not None and (
+            before is None or before[0].habits.is_plain or expects_until >= before[1] + before[0].spell
+        ):
+            self.before = latest[0], latest[1], service.host.index
+        self.gone, self.gone_target = reservation, service.target
+        self.gone_until = max(until, expects_until)
 
     def expects_former(self, host: int, now: float) -> Group | None:
         """Whose clients may still come for another host than this one (its index), which had it before."""

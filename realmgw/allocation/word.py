@@ -45,12 +45,9 @@ class _Share:
 
     value: float = 0.0
     """So many."""
+    is_nothing: bool = False
+    """It is known that somebody always came."""
     _seen: int = _FIRST
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether it is known that somebody always came."""
-        return not self.value and self._seen == _MOST
 
     def add(self, outcome: float, weight: float = 1.0) -> None:
         """One more of them.
@@ -62,6 +59,7 @@ class _Share:
         if self._seen < _MOST:
             self._seen += 1
         self.value += (outcome - self.value) * weight / self._seen
+        self.is_nothing = not self.value and self._seen == _MOST
 
 
 @attrs.define(eq=False)

@@ -31,7 +31,8 @@ class Books:
                 assert address.hold == max(claim.dead for claim in claims), "held too long or too short"
             for number, one in enumerate(standing):
                 assert (one.since is not None) == (not one.claims) == (one in linger)
-                assert list(one.bound.values()) == [each for each in one.claims.values() if each.network is not None]
+                bound = [each for each in one.claims.values() if each.network is not None]
+                assert list((one.bound or {}).values()) == bound
                 for other in standing[:number]:
                     beside = one.service.host is other.service.host
                     assert beside or not overlap(one.service.target & KEY, other.service.target & KEY)
