@@ -182,7 +182,7 @@ class Candidates:
             patient: That further clients may come who were told the same is a reason as well.
         """
         for each in islice(lingering, PROBES):
-            if (patient and each.is_kept(now)) or self.is_doubted(each, now):
+            if (patient and each.kept is not None and each.is_kept(now)) or self.is_doubted(each, now):
                 continue
             former = each.expects_former(host, now)
             if former is None or not (patient or former.habits.keeps_answers):

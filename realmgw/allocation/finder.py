@@ -80,7 +80,8 @@ class Finder:
 
     def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         """A place for the host's clients where nobody is expected for it yet."""
-        last = self._ledger.last.get(service.target)
+        ledger = self._ledger
+        last = ledger.last.get(service.target)
         if last is not None:
             sticky = self.told(service, group, now)
             if sticky is None and not last.is_spoilt(service.host.index, now):
@@ -88,10 +89,9 @@ class Finder:
             if sticky is not None:
                 self._counters.sticky += 1
                 return sticky
-        home = self.beside(service, group, now)
-        if home is not None:
+        if service.host.index in ledger.home and (home := self.beside(service, group, now)) is not None:
             self._counters.sticky += 1
-            return self._ledger.settle(home, service, group)
+            return ledger.settle(home, service, group)
         return self._new(service, group, client, now)
 
     def joinable(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
@@ -156,7 +156,7 @@ class Finder:
 
     def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         key, load = service.target & KEY, self._askers.load
-        shared = self._pool.shareable(key)
+        shared = self._pool.shareable(key) if key else None
         if shared is not None and self.may_stay(shared, group, now):
             if load is not None and (no := load.refuses(SFQDN_REUSE, self._pool.load, group, client, now)) is not None:
                 return no

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import enum
 import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -142,7 +144,8 @@ class LoadPolicy:
         self.most_claims: float = math.inf if policy.max_claims is None else policy.max_claims
         self._audit = Audit.LOAD in policy.audit
         self._bands = tuple(_Band(number, band) for number, band in enumerate(policy.system_load))
-        self._quick = tuple((band.low, band.high, band.demands, band.number) for band in self._bands)
+        self._edges = sorted({edge for band in self._bands for edge in (band.low, band.high)})
+        self._demands = tuple(_demanded(self._bands, self._edges, place) for place in range(2 * len(self._edges) + 1))
         self._least = min((min(band.demands) for band in self._bands), default=0.0)
         self._restrains = bool(self._bands) and not self._audit
         self._tries_at = -math.inf
@@ -173,8 +176,9 @@ class LoadPolicy:
             best = self._best.value
             offered = group.standing / best if best > 0.0 else 1.0
             percent = load * 100.0
-            for low, high, demands, number in self._quick:
-                if low <= percent <= high and offered >= demands[kind]:
+            place = bisect_left(self._edges, percent) + bisect_right(self._edges, percent)
+            for demanded, number in self._demands[place][kind]:
+                if offered >= demanded:
                     self.permitted[number] += 1
                     return None
         return self._consider(kind, load * 100.0, self._offers(group, client, now))
@@ -271,6 +275,21 @@ class _Band:
         self.high = band.threshold_max
         self.demands = (band.fqdn_new, band.sfqdn_new, band.sfqdn_reuse)
         self.math = (Combination.MAX, Combination.MIN, Combination.AVG).index(band.math)
+
+
+def _demanded(bands: Sequence[_Band], edges: Sequence[float], place: int) -> tuple[tuple[tuple[float, int], ...], ...]:
+    """What is demanded for each `Kind` at some load, and the number of the band that does, in the order of the bands.
+
+    Args:
+        bands: The bands.
+        edges: Where any of them begins or ends, in percent, in ascending order.
+        place: The load, as how many edges are below it and how many are not above it, together: odd on an edge.
+    """
+    low, high = place // 2 - (place % 2 == 0), place // 2
+    if low < 0 or high >= len(edges):
+        return ((),) * len(Kind)
+    there = [band for band in bands if band.low <= edges[low] and edges[high] <= band.high]
+    return tuple(tuple((band.demands[kind], band.number) for band in there) for kind in Kind)
 
 
 def _present(party: Party, now: float) -> float:

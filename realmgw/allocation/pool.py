@@ -41,7 +41,8 @@ class Pool:
         self.leaving: set[Address] = set()
         """WAITING addresses that leave the pool when nobody is expected there any more; read only."""
         self._free = OrderedDict.fromkeys(self.addresses.values())
-        self._lingering: OrderedDict[Address, None] = OrderedDict()
+        self.lingering: OrderedDict[Address, None] = OrderedDict()
+        """The LINGERING addresses, those that linger longest first; read only."""
         self._shareable: OrderedDict[Address, None] = OrderedDict()
 
     @property
@@ -54,7 +55,7 @@ class Pool:
         return {
             State.FREE: len(self._free),
             State.WAITING: self.waiting,
-            State.LINGERING: len(self._lingering),
+            State.LINGERING: len(self.lingering),
         }
 
     def in_state(self, state: State) -> list[Address]:
@@ -66,7 +67,7 @@ class Pool:
         before = address.state
         if before not in _TO_WAITING:
             raise _impossible(address, _WAITING)
-        del (self._free if before is _FREE else self._lingering)[address]
+        del (self._free if before is _FREE else self.lingering)[address]
         address.state = _WAITING
         self.waiting += 1
 
@@ -76,25 +77,20 @@ class Pool:
             raise _impossible(address, _LINGERING)
         address.state = _LINGERING
         self.waiting -= 1
-        self._lingering[address] = None
+        self.lingering[address] = None
 
     def free(self, address: Address) -> None:
         """Move an address from LINGERING to FREE; nothing may stand there any more."""
         if address.state not in _TO_FREE:
             raise _impossible(address, _FREE)
         address.state = _FREE
-        del self._lingering[address]
+        del self.lingering[address]
         self._free[address] = None
-
-    @property
-    def lingering(self) -> Iterable[Address]:
-        """The LINGERING addresses, those that linger longest first."""
-        return self._lingering
 
     @property
     def available(self) -> bool:
         """Whether an address can be had at which nobody is expected."""
-        return bool(self._free or self._lingering)
+        return self.waiting < self.size
 
     def set_back(self, found: Address | None, most: int) -> None:
         """Have those that linger longer than this one come up later, since clients may come there: so many at most.
@@ -105,14 +101,14 @@ class Pool:
         """
         if found is not None and found.state is not _LINGERING:
             return
-        for address in tuple(islice(self._lingering, most)):
+        for address in tuple(islice(self.lingering, most)):
             if address is found:
                 return
-            self._lingering.move_to_end(address)
+            self.lingering.move_to_end(address)
 
     def next(self) -> Address | None:
         """The address to lend next: the free one that was released longest ago, else the one that lingers longest."""
-        addresses = self._free or self._lingering
+        addresses = self._free or self.lingering
         return next(iter(addresses)) if addresses else None
 
     def extend(self, networks: Iterable[Network]) -> None:
@@ -141,7 +137,7 @@ class Pool:
             self.leaving.add(address)
             self._shareable.pop(address, None)
             return False
-        del (self._lingering if address.state else self._free)[address]
+        del (self.lingering if address.state else self._free)[address]
         del self.addresses[address.packed]
         self._shareable.pop(address, None)
         self.leaving.discard(address)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.ledger import Ledger
     from realmgw.subscribers.model import Service
 
+_LINGERING = State.LINGERING  # a member of an enum is slow to get at by name
 SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""
 
@@ -61,7 +62,7 @@ def vacant(ledger: Ledger, host: int, now: float, *, patient: bool) -> Address |
         patient: Addresses are left alone where clients may still come, if those who asked keep answers.
     """
     address = ledger.pool.next()
-    if address is None or address.state is not State.LINGERING:
+    if address is None or address.state is not _LINGERING:
         return address
     return ledger.candidates.undoubted(ledger.pool.lingering, host, now, patient=patient)
 
@@ -80,10 +81,10 @@ def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now
         At the address that is free longest, lingers longest, or is dead by experience; what was there is gone,
         unless it was for this same service. None when somebody is expected at every address.
     """
-    if courtesies.holds_its_share(ledger, group, now):
+    if ledger.kept and courtesies.holds_its_share(ledger, group, now):
         return None
-    address = vacant(ledger, service.host.index, now, patient=patient)
-    if address is not ledger.pool.next():
+    address, lingering = vacant(ledger, service.host.index, now, patient=patient), ledger.pool.lingering
+    if lingering and address is not next(iter(lingering)):
         ledger.pool.set_back(address, PROBES)
     address = address or _reclaim(ledger, now)
     if address is None:
@@ -92,9 +93,11 @@ def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now
     own = address.reservations.get(service.target & KEY)
     if own is not None and own.service.target == service.target:
         return own
-    every = tuple(address.reservations.values())
-    for reservation in every if len(every) == 1 else sorted(every, key=lambda each: each.expects_until):
-        ledger.remove(reservation, now)  # the one last for whose clients it is too late last
+    every = list(address.reservations.values())
+    if len(every) > 1:
+        every.sort(key=lambda each: each.expects_until)  # the one last for whose clients it is too late last
+    for reservation in every:
+        ledger.remove(reservation, now)
     return ledger.settle(address, service, group)
 
 
