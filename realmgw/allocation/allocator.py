@@ -119,10 +119,10 @@ class Allocator:
         """
         if self.outage.suspended:
             return self._refuse(Reason.DEGRADED)
-        group = self.groups.of(resolver)
-        if self._queue.size:
+        group, queue = self.groups.of(resolver), self._queue
+        if queue.size:
             self._serve(now)
-            if self._queue.holds(service.target, question):
+            if queue.holds(service.target, question):
                 return self._refuse(Reason.EXHAUSTED)
         expected = self._expected.get(service.target)
         if expected is not None and (own := expected.get(group)) is not None and question in own.claims:
@@ -136,7 +136,7 @@ class Allocator:
             return self._refuse(found)
         if found.claims and question in found.claims:  # which looks the same, of another group
             return found.address.packed
-        rides = (self._queue.size > 0 or group.hopeless) and self.finder.must_ride(group) and found.address.claims > 0
+        rides = found.address.claims > 0 and self.finder.must_ride(group)
         return self._ledger.claim(found, group, question, client, rides=rides, now=now)
 
     def wait(

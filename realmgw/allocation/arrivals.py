@@ -74,8 +74,8 @@ class Arrivals:
         if now >= self._turn_at:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
-        address = self._addresses.get(dst)
-        if protocol not in UNNOTED and address is not None and (verdict := self._goes_on(address, flow, now)):
+        address, may_go_on = self._addresses.get(dst), protocol not in UNNOTED
+        if may_go_on and address is not None and (verdict := self._goes_on(address, flow, now)):
             return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
@@ -89,7 +89,7 @@ class Arrivals:
         reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
         if reservation is not None and reason is None:
             self._young[flow] = reservation
-            if protocol not in UNNOTED:
+            if may_go_on:
                 self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
         self._candidates.stray(now)
@@ -197,20 +197,20 @@ class Arrivals:
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
-            self._let_in(reservation, flow, self._renewed(*admitted, now), now)
+            self._let_in(reservation, (self._renewed(*admitted, now), flow), now)
             return None
         return self._refuses_stranger(reservation, claim, flow, now)
 
-    def _let_in(self, reservation: Reservation, flow: Flow, since: float, now: float) -> None:
-        """Remember who is let in; what follows from his coming may take the reservation away."""
-        address, sources, src = reservation.address, reservation.sources, flow[0]
+    def _let_in(self, reservation: Reservation, came: tuple[float, Flow], now: float) -> None:
+        """Remember who is let in, and since when he may come again; what follows may take the reservation away."""
+        address, sources, src = reservation.address, reservation.sources, came[1][0]
         if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
             self._counters.uncertain += 1
         if len(sources) >= SOURCES_ANY:
             self._make_room(sources, src, now)
         if src not in sources:
             self._ledger.remembered += 1
-        sources[src] = since, flow
+        sources[src] = came
 
     def _refuses_stranger(
         self, reservation: Reservation, courtesy: Claim | None, flow: Flow, now: float
@@ -224,7 +224,7 @@ class Arrivals:
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
         self._counters.by_spare += 1
-        self._let_in(reservation, flow, now, now)
+        self._let_in(reservation, (now, flow), now)
         if spare.courtesy:
             self._ledger.use(spare, now=now)
         else:
@@ -305,9 +305,9 @@ class Arrivals:
     def _use(self, claim: Claim, flow: Flow, now: float) -> None:
         reservation, group, ledger = claim.reservation, claim.group, self._ledger
         habits, service = group.habits, reservation.service
-        claim.user = flow, now
+        claim.user = came = now, flow
         self._counters.by_claim += 1
-        self._let_in(reservation, flow, now, now)
+        self._let_in(reservation, came, now)
         if not habits.serves_several:
             habits.served(flow[0])
         if ledger.dead.watching:

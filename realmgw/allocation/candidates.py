@@ -159,7 +159,8 @@ class Candidates:
         for claim in reservation.used or ():
             if claim.doubt is None and claim.user is not None and claim.dead > now:
                 self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
-                self.note(reservation, *claim.user)
+                came, flow = claim.user
+                self.note(reservation, flow, came)
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """Somebody is let in while the gateway is alarmed."""
@@ -182,7 +183,9 @@ class Candidates:
             patient: That further clients may come who were told the same is a reason as well.
         """
         for each in islice(lingering, PROBES):
-            if (patient and each.kept is not None and each.is_kept(now)) or self.is_doubted(each, now):
+            if (patient and each.kept is not None and each.is_kept(now)) or (
+                each.doubt > now and self._is_doubted(each, now)
+            ):
                 continue
             former = each.expects_former(host, now)
             if former is None or not (patient or former.habits.keeps_answers):
@@ -202,10 +205,8 @@ class Candidates:
             self.ask(claim.reservation, now)
         return doubt.came is None and claim.open_until > now
 
-    def is_doubted(self, address: Address, now: float) -> bool:
-        """Whether a client of a claim that was used at an address may still come."""
-        if address.doubt <= now:
-            return False
+    def _is_doubted(self, address: Address, now: float) -> bool:
+        """Whether a client of a claim that was used at an address may still come, where one could a moment ago."""
         for reservation in address.reservations.values():
             self.ask(reservation, now)
         address.doubt = max((claim.dead for claim, _ in _unanswered(address.reservations.values())), default=0.0)

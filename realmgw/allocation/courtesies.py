@@ -97,32 +97,33 @@ def shorten(ledger: Ledger, group: Group, now: float) -> None:
 
 def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     """See what a claim says of the pool, and of its group, beside what that was told before."""
-    if ledger.pool.waiting >= AMPLE * ledger.pool.size:
+    pool, group, name = ledger.pool, claim.group, claim.reservation.service.name
+    if pool.waiting >= AMPLE * pool.size:
         ledger.costs.scarce_at = now
-    name, group = claim.reservation.service.name, claim.group
     if claim.is_long:
         ledger.keepers.note(group, now)
     else:
         ledger.modest_until = now + PRESENT
-    before = group.told.note(name, claim, now)
+    told = group.told
+    before = told.note(name, claim, now)
     if before is None:
         group.habits.asked(now)
     else:
         _compare(ledger, before, claim, now)
-    probe = group.told.probe(name, now)
-    if probe is not None:
+    if not told.is_flat and (probe := told.probe(name, now)) is not None:
         soften(ledger, probe, claim, now)
 
 
 def _compare(ledger: Ledger, before: Claim, claim: Claim, now: float) -> None:
     """A group asks again for what it was told a moment before: maybe it is told another address, or had kept none."""
     group, address = claim.group, before.reservation.address
+    habits = group.habits
     if address is not claim.reservation.address:
         address.moved = claim
-        group.habits.moved(now)
+        habits.moved(now)
     if claim.bare and group.word.doubted_until > now:
         return
-    if group.habits.asked_again(now - before.created, group.patience, now) and group.habits.is_known:
+    if habits.asked_again(now - before.created, group.patience, now) and habits.is_known:
         shorten(ledger, group, now)
 
 

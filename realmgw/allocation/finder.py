@@ -147,6 +147,8 @@ class Finder:
 
     def may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""
+        if not (self._queue.size or group.hopeless):
+            return True
         return not self.must_ride(group) or (address.claims > 0 and address.hold >= now + group.patience)
 
     def must_ride(self, group: Group) -> bool:

@@ -189,7 +189,12 @@ class Habits:
         if self.renews_until <= now:
             self.renews, self.renews_until = MOST, now + REMEMBERED
         before = self.renews
-        self._regard(gap, patience, now)
+        self._gaps += 1
+        self._sum_of_gaps += gap
+        if gap < self._least_gap:
+            self._least_gap = gap
+        if self._gaps >= GAPS:
+            self._regard_gaps(patience, now)
         if gap < self.renews:
             self._longest = max(self._longest, gap)
             self._repeats += 1
@@ -198,17 +203,11 @@ class Habits:
                 self._repeats, self._longest = 0, 0.0
         return self.renews < before
 
-    def _regard(self, gap: float, patience: float, now: float) -> None:
+    def _regard_gaps(self, patience: float, now: float) -> None:
         """See whether it asks when it is asked, which is by chance, or when what it keeps has run out.
 
         Of `GAPS` times between clients that come by chance, the shortest one is a small part of the mean.
         """
-        self._gaps += 1
-        self._sum_of_gaps += gap
-        if gap < self._least_gap:
-            self._least_gap = gap
-        if self._gaps < GAPS:
-            return
         least, mean = self._least_gap, self._sum_of_gaps / GAPS
         self._gaps, self._sum_of_gaps, self._least_gap = 0, 0.0, math.inf
         if least > mean / REGULAR and least > max(patience, SECOND / 2):

@@ -275,13 +275,13 @@ class Ledger:
     def end(self, claim: Claim, now: float) -> None:
         """Take a claim away; its reservation lingers when it was the last, and so its address."""
         reservation = claim.reservation
-        address = reservation.address
+        address, claims = reservation.address, reservation.claims
         claim.pending = False
         if claim.is_long:
-            self.count_long(reservation.address, -1)
+            self.count_long(address, -1)
         if claim.courtesy:
             courtesies.ended(claim)
-        del reservation.claims[claim.question]
+        del claims[claim.question]
         if claim.network is not None and reservation.bound is not None:
             del reservation.bound[claim.question]
         self.counters.pending -= 1
@@ -289,9 +289,9 @@ class Ledger:
         shares = reservation.shares
         if shares is not None and shares[claim.group] > 1:
             shares[claim.group] -= 1
-        elif shares is not None or not reservation.claims:
+        elif shares is not None or not claims:
             self._expect_no_more(reservation, claim.group)
-        if not reservation.claims:
+        if not claims:
             self.places.leave(reservation)
             reservation.since = now
             self.lingers[reservation] = None
@@ -300,7 +300,7 @@ class Ledger:
             if self.pool.leaving and address in self.pool.leaving:
                 changes.retire(self, address, now=now)
         elif claim.dead >= address.hold:
-            self.hold_less(address, next(reversed(reservation.claims.values()), None))
+            self.hold_less(address, next(reversed(claims.values()), None))
 
     def hold_less(self, address: Address, latest: Claim | None) -> None:
         """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
@@ -318,11 +318,12 @@ class Ledger:
         """Note that a group has no claim at a reservation any more."""
         if reservation.shares is not None:
             del reservation.shares[group]
-        expected = self.expected.get(reservation.service.target)
+        target = reservation.service.target
+        expected = self.expected.get(target)
         if expected is not None and expected.get(group) is reservation:
             del expected[group]
             if not expected:
-                del self.expected[reservation.service.target]
+                del self.expected[target]
 
     # Time
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -144,8 +144,8 @@ class LoadPolicy:
         self.most_claims: float = math.inf if policy.max_claims is None else policy.max_claims
         self._audit = Audit.LOAD in policy.audit
         self._bands = tuple(_Band(number, band) for number, band in enumerate(policy.system_load))
-        self._edges = sorted({edge for band in self._bands for edge in (band.low, band.high)})
-        self._demands = tuple(_demanded(self._bands, self._edges, place) for place in range(2 * len(self._edges) + 1))
+        self._edges = sorted({edge for band in self._bands for edge in (band.low, band.end)})
+        self._demands = tuple(_demanded(self._bands, low) for low in (-math.inf, *self._edges))
         self._least = min((min(band.demands) for band in self._bands), default=0.0)
         self._restrains = bool(self._bands) and not self._audit
         self._tries_at = -math.inf
@@ -175,9 +175,7 @@ class LoadPolicy:
         if client is None:
             best = self._best.value
             offered = group.standing / best if best > 0.0 else 1.0
-            percent = load * 100.0
-            place = bisect_left(self._edges, percent) + bisect_right(self._edges, percent)
-            for demanded, number in self._demands[place][kind]:
+            for demanded, number in self._demands[bisect(self._edges, load * 100.0)][kind]:
                 if offered >= demanded:
                     self.permitted[number] += 1
                     return None
@@ -266,29 +264,24 @@ class LoadPolicy:
 class _Band:
     """A band, so that it is quick to look at."""
 
-    __slots__ = ("demands", "high", "low", "math", "number", "said")
+    __slots__ = ("demands", "end", "high", "low", "math", "number", "said")
 
     def __init__(self, number: int, band: LoadBand) -> None:
         self.number = number
         self.said = band
         self.low = band.threshold_min
         self.high = band.threshold_max
+        self.end = math.nextafter(band.threshold_max, math.inf)
         self.demands = (band.fqdn_new, band.sfqdn_new, band.sfqdn_reuse)
         self.math = (Combination.MAX, Combination.MIN, Combination.AVG).index(band.math)
 
 
-def _demanded(bands: Sequence[_Band], edges: Sequence[float], place: int) -> tuple[tuple[tuple[float, int], ...], ...]:
-    """What is demanded for each `Kind` at some load, and the number of the band that does, in the order of the bands.
+def _demanded(bands: Sequence[_Band], low: float) -> tuple[tuple[tuple[float, int], ...], ...]:
+    """What is demanded for each `Kind`, and by which band, from this load (in percent) to the next edge.
 
-    Args:
-        bands: The bands.
-        edges: Where any of them begins or ends, in percent, in ascending order.
-        place: The load, as how many edges are below it and how many are not above it, together: odd on an edge.
+    An edge is where a band begins, or the first load above one.
     """
-    low, high = place // 2 - (place % 2 == 0), place // 2
-    if low < 0 or high >= len(edges):
-        return ((),) * len(Kind)
-    there = [band for band in bands if band.low <= edges[low] and edges[high] <= band.high]
+    there = [band for band in bands if band.low <= low < band.end]
     return tuple(tuple((band.demands[kind], band.number) for band in there) for kind in Kind)
 
 

@@ -101,8 +101,8 @@ class Claim:
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
     strayed: bool = False
     """Somebody came, for whom nothing was, where its group had been told a moment before that the service is."""
-    user: tuple[Flow, float] | None = None
-    """The flow that used it, and when (monotonic seconds)."""
+    user: tuple[float, Flow] | None = None
+    """When it was used (monotonic seconds), and by which flow."""
     doubt: Doubt | None = None
     """It was used while the gateway was alarmed, and it is to be found out whether by its client."""
 
@@ -220,14 +220,15 @@ class Address:
             reservation: It.
             until: So long at least a packet for it counts as one that came late, in monotonic seconds.
         """
-        latest, before, expects_until = reservation.latest, self.before, reservation.expects_until
-        service = reservation.service
-        if latest is not None and (
-            before is None or before[0].habits.is_plain or expects_until >= before[1] + before[0].spell
-        ):
+        latest, before, service = reservation.latest, self.before, reservation.service
+        self.gone, self.gone_target, self.gone_until = reservation, service.target, until
+        if latest is None:
+            return
+        expects_until = reservation.expects_until
+        if expects_until > until:
+            self.gone_until = expects_until
+        if before is None or before[0].habits.is_plain or expects_until >= before[1] + before[0].spell:
             self.before = latest[0], latest[1], service.host.index
-        self.gone, self.gone_target = reservation, service.target
-        self.gone_until = max(until, expects_until)
 
     def expects_former(self, host: int, now: float) -> Group | None:
         """Whose clients may still come for another host than this one (its index), which had it before."""

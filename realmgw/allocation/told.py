@@ -22,7 +22,7 @@ LEVELS = 2
 class Told:
     """What a group was told last of each name, for at least `ASSUMED` seconds, and less than three times that."""
 
-    __slots__ = ("_fewest", "_old", "_turn_at", "_young")
+    __slots__ = ("_fewest", "_old", "_turn_at", "_young", "is_flat")
 
     def __init__(self) -> None:
         self._young: dict[str, Claim] = {}
@@ -30,6 +30,8 @@ class Told:
         self._turn_at = 0.0
         self._fewest = 0
         """No name that it was told lately has fewer dots, so there is none above such a one."""
+        self.is_flat = True
+        """All names that it was told lately have as many dots, so none is above another one; read only."""
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -48,12 +50,20 @@ class Told:
         if now >= self._turn_at:
             self._old, self._young = self._young if now < self._turn_at + ASSUMED else {}, {}
             self._turn_at = now + ASSUMED
-            self._fewest = name.count(".")
-        elif (dots := name.count(".")) < self._fewest:
-            self._fewest = dots
-        before = self._young.get(name) or self._old.get(name)
+        before = self._young.get(name)
+        if before is None:
+            self._regard(name)
+            before = self._old.get(name)
         self._young[name] = claim
         return before
+
+    def _regard(self, name: str) -> None:
+        """A name is the first one of late, or is told for the first time."""
+        dots = name.count(".")
+        if not self._young:
+            self._fewest, self.is_flat = dots, True
+        elif dots != self._fewest:
+            self._fewest, self.is_flat = min(dots, self._fewest), False
 
     def last(self, name: str) -> Reservation | None:
         """Where the group was told last that a name leads, if that was not long ago."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from realmgw.allocation.ledger import Ledger
     from realmgw.subscribers.model import Service
 
-_LINGERING = State.LINGERING  # a member of an enum is slow to get at by name
 SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""
 
@@ -61,10 +60,8 @@ def vacant(ledger: Ledger, host: int, now: float, *, patient: bool) -> Address |
         now: The present, in monotonic seconds.
         patient: Addresses are left alone where clients may still come, if those who asked keep answers.
     """
-    address = ledger.pool.next()
-    if address is None or address.state is not _LINGERING:
-        return address
-    return ledger.candidates.undoubted(ledger.pool.lingering, host, now, patient=patient)
+    pool = ledger.pool
+    return pool.unused() or ledger.candidates.undoubted(pool.lingering, host, now, patient=patient)
 
 
 def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now: float) -> Reservation | None:
