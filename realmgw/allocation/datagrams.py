@@ -120,11 +120,14 @@ class Datagrams:
             if not self._ended.is_on:
                 return
             flows = address.flows = {}
+            address.unwatched = {}
         elif len(flows) >= LEAST and len(flows) * self._pool.size >= self._most:
             if now - next(iter(flows.values())).at < USEFUL:
                 return
             flows = address.flows = dict(islice(flows.items(), len(flows) // 2, None))
+            address.unwatched = {each: None for each in address.unwatched or () if each in flows}
         flows[flow] = Ended(host.address, now, 0.0, True)
+        _look_later(address, flow)
 
     def hear(self, flow: Flow, private: bytes, *, now: float) -> None:
         """Conntrack has forgotten a flow that was more than one exchange of packets, or somebody has ended it.
@@ -167,12 +170,15 @@ class Datagrams:
             self._ended.remember(flow, ended)
         else:
             address.flows[flow] = ended
+            if ended.lives:
+                _look_later(address, flow)
 
     def forget(self, address: Address, flow: Flow) -> None:
         """It is another flow by now."""
         self._ended.forget(flow)
-        if address.flows is not None:
+        if address.flows is not None and address.unwatched is not None:
             address.flows.pop(flow, None)
+            address.unwatched.pop(flow, None)
 
     # Addresses that pass on
 
@@ -201,25 +207,41 @@ class Datagrams:
         return bool(self._passed)
 
     def _gather(self, address: Address) -> None:
-        for flow, noted in (address.flows or {}).items():
-            if noted.lives and flow[2] in ASKED and flow not in self._later and _is_astray(address, flow, noted):
+        """Have those be looked at that are in the way and are not yet; O(flows noted since it passed on last)."""
+        flows, unwatched = address.flows or {}, address.unwatched or {}
+        address.unwatched = {}
+        for flow in unwatched:
+            noted = flows.get(flow)
+            if noted is None or not noted.lives:
+                continue
+            if not _is_astray(address, flow, noted):
+                _look_later(address, flow)
+            elif flow not in self._later:
                 self._next[flow] = None
 
     def _look_at(self, flow: Flow, now: float) -> None:
         address = self._pool.addresses.get(flow[1])
         noted = None if address is None or address.flows is None else address.flows.get(flow)
-        if address is None or noted is None or not noted.lives or not _is_astray(address, flow, noted):
+        if address is None or noted is None or not noted.lives:
             return
-        idle = None if self._entries is None else self._entries.idle(flow)
-        if idle is None:
-            noted.lives = noted.has_just_begun(now)  # it may not be there yet
-            return
-        enough = self._idle[idle.assured]
-        if not enough or idle.seconds < enough:
-            self._later[flow] = now + AGAIN
-        elif idle.end():
-            self._counters.idle_ended += 1
-            noted.lives, noted.at, noted.until = False, now, now + idle.remaining
+        if _is_astray(address, flow, noted):
+            idle = None if self._entries is None else self._entries.idle(flow)
+            if idle is None:
+                noted.lives = noted.has_just_begun(now)  # it may not be there yet
+            elif not (enough := self._idle[idle.assured]) or idle.seconds < enough:
+                self._later[flow] = now + AGAIN
+                return
+            elif idle.end():
+                self._counters.idle_ended += 1
+                noted.lives, noted.at, noted.until = False, now, now + idle.remaining
+        if noted.lives:
+            _look_later(address, flow)
+
+
+def _look_later(address: Address, flow: Flow) -> None:
+    """A flow that is noted at an address is to be looked at when that passes on, if conntrack can be asked about it."""
+    if flow[2] in ASKED and address.unwatched is not None:
+        address.unwatched[flow] = None
 
 
 def _is_astray(address: Address, flow: Flow, noted: Ended) -> bool:

@@ -197,6 +197,9 @@ class Address:
     """That reservation, for as long."""
     flows: dict[Flow, Ended] | None = None
     """Flows without a handshake that were let in here, the latest ones, in the order in which they were."""
+    unwatched: dict[Flow, None] | None = None
+    """Those of them that it is looked at when the address passes on to another host; the others are looked at already,
+    or have ended."""
 
     def meeting(self, protocol: int, dport: int) -> Reservation | None:
         """What a packet meets here, what is named most closely first; services of several hosts do not overlap."""

@@ -256,6 +256,7 @@ class MemoryTests(SynchronousTestCase):
             flow = (ip_address(number).packed, where.packed, UDP, 1, 1)
             scene.allocator.datagrams.note(where, flow, ONE.host, now=float(number))
             self.assertLessEqual(sum(len(each.flows or ()) for each in addresses), 400)
+            self.assertLessEqual(set(where.unwatched or ()), set(where.flows or ()))
         self.assertTrue(flow in (addresses[0].flows or ()), "the latest one is known")
 
     def test_what_is_noted_is_kept_until_it_can_be_of_use(self) -> None:
@@ -304,6 +305,19 @@ class PassingOnTests(EndedTestCase):
         self.assertTrue(self.idle.ended)
         scene.allocator.expire(now=30.0)
         self.assertEqual(self.entries.asked, [self.flow(address)] * 2)
+
+    def test_it_is_looked_at_each_time_that_the_address_passes_on(self) -> None:
+        """Also if its own host had the address again in between: then nobody asks."""
+        scene, address = self.passed(seconds=1, assured=False)
+        scene.allocator.expire(now=22.0)
+        self.assertEqual(len(self.entries.asked), 2)
+        self.assertEqual(scene.get(ONE, now=23.0), address)
+        for now in (24.1, 26.1, 28.1):
+            scene.allocator.expire(now=now)
+        self.assertEqual(len(self.entries.asked), 2)
+        self.assertEqual(scene.get(TWO, now=30.0), address)
+        scene.allocator.expire(now=30.0)
+        self.assertEqual(len(self.entries.asked), 3)
 
     def test_it_goes_on_if_it_was_only_slow(self) -> None:
         """While conntrack would have known it, and nobody is expected at the address."""
