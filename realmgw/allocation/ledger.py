@@ -197,7 +197,11 @@ class Ledger:
         if reservation.claims:
             _join(reservation, group)
         else:
-            self._begin(reservation, group)
+            self.places.take(reservation)
+            reservation.group, reservation.shares = group, None
+            if reservation.since is not None:
+                reservation.since = None
+                del self.lingers[reservation]
         expected = self.expected.get(reservation.service.target)
         if expected is None:
             self.expected[reservation.service.target] = {group: reservation}
@@ -224,14 +228,6 @@ class Ledger:
         before = address.long > 0
         address.long += change
         self.kept += (address.long > 0) - before
-
-    def _begin(self, reservation: Reservation, group: Group) -> None:
-        """The first pending claim is to stand at a reservation."""
-        self.places.take(reservation)
-        reservation.group, reservation.shares = group, None
-        if reservation.since is not None:
-            reservation.since = None
-            del self.lingers[reservation]
 
     def hold_longer(self, address: Address, until: float) -> None:
         """Somebody is expected at an address until then at least."""

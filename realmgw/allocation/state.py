@@ -242,7 +242,7 @@ class Address:
 
     def is_spoilt(self, host: int, now: float) -> bool:
         """Whether clients of those who keep answers will come for another host than this one (its index)."""
-        former = self.expects_former(host, now)
+        former = None if self.before is None else self.expects_former(host, now)
         return former is not None and former.habits.keeps_answers
 
 
@@ -266,7 +266,7 @@ def keep_used(claim: Claim, now: float) -> None:
     if used is None:
         reservation.used = [claim]
         return
-    while used and used[0].open_until <= now and used[0].is_over:
+    while used and used[0].deadline <= now and used[0].open_until <= now and used[0].is_over:
         del used[0]
     if len(used) >= KEPT:
         for other in used[: -KEPT // 2]:

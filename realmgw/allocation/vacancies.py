@@ -44,10 +44,10 @@ def placed(ledger: Ledger, address: Address, service: Service, group: Group) -> 
 
 def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservation | None:
     """Where a group was told last that a service is, if it stands there still and nobody is expected."""
-    last = group.told.last(service.name)
-    if last is None or last.claims or last.address in ledger.pool.leaving:
+    last, leaving, target = group.told.last(service.name), ledger.pool.leaving, service.target
+    if last is None or last.claims or (leaving and last.address in leaving):
         return None
-    stands = last.address.reservations.get(service.target & KEY) is last and last.service.target == service.target
+    stands = last.address.reservations.get(target & KEY) is last and last.service.target == target
     return last if stands and not last.address.is_spoilt(service.host.index, now) else None
 
 
