@@ -183,9 +183,7 @@ class Candidates:
             patient: That further clients may come who were told the same is a reason as well.
         """
         for each in islice(lingering, PROBES):
-            if (patient and each.kept is not None and each.is_kept(now)) or (
-                each.doubt > now and self._is_doubted(each, now)
-            ):
+            if (patient and each.kept is not None and each.is_kept(now)) or (each.doubt and self.is_doubted(each, now)):
                 continue
             former = each.expects_former(host, now)
             if former is None or not (patient or former.habits.keeps_answers):
@@ -205,8 +203,10 @@ class Candidates:
             self.ask(claim.reservation, now)
         return doubt.came is None and claim.open_until > now
 
-    def _is_doubted(self, address: Address, now: float) -> bool:
-        """Whether a client of a claim that was used at an address may still come, where one could a moment ago."""
+    def is_doubted(self, address: Address, now: float) -> bool:
+        """Whether a client of a claim that was used at an address may still come."""
+        if address.doubt <= now:
+            return False
         for reservation in address.reservations.values():
             self.ask(reservation, now)
         address.doubt = max((claim.dead for claim, _ in _unanswered(address.reservations.values())), default=0.0)

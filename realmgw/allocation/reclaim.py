@@ -29,14 +29,14 @@ class DeadByExperience:
     """
 
     def __init__(self) -> None:
+        self.watching = False
+        """Whether claims must be followed: the pool was exhausted lately. Read only."""
         self._holds: list[tuple[float, int, Address]] = []
         self._dead: list[tuple[float, float, int, Address]] = []
         self._order = count()
         self._bound = 0
         self._forgiven = 0.0
         self._forgiven_until = -math.inf
-        self.watching = False
-        """Whether claims must be followed: the pool was exhausted lately. Read only."""
         self.awake_until = math.inf
         """When the timer is to be heard of next; a later present means that we are held up right now."""
 
