@@ -91,7 +91,7 @@ class Arrivals:
             if protocol not in UNNOTED:
                 self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
-        self._candidates.stray(now)
+        self._candidates.refused(src, now, scarce=self._ledger.dead.watching)
         if address.moved is not None:
             self._clients.regard_stray(address.moved, src, now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
@@ -217,6 +217,8 @@ class Arrivals:
             return Reason.LATE
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
+        if spare.group.habits.is_plain:
+            self._candidates.stray(now, scarce=self._ledger.dead.watching)
         self._counters.by_spare += 1
         self._let_in(reservation, flow, now, now)
         if spare.courtesy:
@@ -268,7 +270,7 @@ class Arrivals:
         """Whether a sender without a claim of his own comes too late, for the host that had the address before.
 
         So it is as long as clients may come for what those were told who asked for that one; and if he was let in
-        there, unless many come here for what was told once.
+        there, unless many come here for what was told once, or a client of this host's is still to come.
 
         Args:
             spare: What would let him in.
@@ -283,7 +285,7 @@ class Arrivals:
             return False
         if spare.courtesy or spare.group.habits.keeps_answers:
             return False  # others are expected here
-        return src in former.sources
+        return src in former.sources and not self._candidates.is_owed(spare.reservation, now)
 
     def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
         """Whether one more is let in on a used claim; either he or who used it was not meant."""

@@ -12,6 +12,7 @@ another host before the claim is dead by experience: its client may still come. 
 its time is over, not by its first packet: answered is merit, unanswered is as if nobody had come.
 
 Which of several claims an answered candidate came for nobody can tell: the oldest that was made before he came, then.
+That of a known stranger says nothing: its client may still come.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.strangers import Strangers
+
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
     from realmgw.allocation.state import Address, Claim, Reservation
@@ -35,6 +38,8 @@ Answered = Callable[[Flow], "bool | None"]
 
 STRAYS = 5
 """So many packets that nobody expected, within a second, alarm the gateway: one now and then is a client's own."""
+STRAYS_SCARCE = 2
+"""So many do while addresses are handed on: then each that is taken for a client costs two of them their host."""
 ALARM = 10.0  # seconds
 """For so long after them."""
 KEPT = 512
@@ -95,6 +100,10 @@ class Crowd:
     """When that was so, in monotonic seconds."""
     due: float = 0.0
     """When candidates are looked at again, in monotonic seconds."""
+    answered_at: float = math.inf
+    """When the last one came who was answered, and for whom a claim was left."""
+    company: int = 0
+    """So many were answered for whom none was left, since the address was last kept for such."""
 
     def may_enter(self, rate: int, now: float) -> bool:
         """Whether one more may, and if so count him.
@@ -123,6 +132,7 @@ class Candidates:
     def __init__(self, answered: Answered | None, counters: Counters) -> None:
         self._answered = answered
         self._counters = counters
+        self._strangers = Strangers()
         self.alarmed_until = -math.inf
         self._strays = 0
         self._second_ends = -math.inf
@@ -132,13 +142,18 @@ class Candidates:
         """Whether there is somebody who can be asked."""
         return self._answered is not None
 
-    def stray(self, now: float) -> None:
-        """A packet came that nobody expected."""
+    def stray(self, now: float, *, scarce: bool) -> None:
+        """A packet came that nobody expected; `scarce`: addresses are handed on as soon as clients have come."""
         if now >= self._second_ends:
             self._second_ends, self._strays = now + 1.0, 0
         self._strays += 1
-        if self._strays >= STRAYS and self.can_ask:
+        if self._strays >= (STRAYS_SCARCE if scarce else STRAYS) and self.can_ask:
             self.alarmed_until = now + ALARM
+
+    def refused(self, src: bytes, now: float, *, scarce: bool) -> None:
+        """A sender was refused, since nobody expected him."""
+        self._strangers.note(src, now)
+        self.stray(now, scarce=scarce)
 
     def is_believed(self, flow: Flow) -> bool:
         """Whether a flow that was admitted was answered, as far as can be told."""
@@ -160,6 +175,14 @@ class Candidates:
             if claim.doubt is None and claim.user is not None and claim.dead > now:
                 self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
                 self.note(reservation, *claim.user)
+
+    def is_owed(self, reservation: Reservation, now: float) -> bool:
+        """Whether a client may still come for a claim that was used here, as far as can be told."""
+        if not self.can_ask:
+            return False
+        self.suspect(reservation, now)
+        self.ask(reservation, now)
+        return any(claim.dead > now for claim, _ in _unanswered((reservation,)))
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """Somebody is let in while the gateway is alarmed."""
@@ -230,7 +253,8 @@ class Candidates:
                 candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
-            crowd.candidates = deque(candidate for candidate in candidates if candidate.beyond)
+            since = crowd.answered_at if reservation.courtesy is not None else math.inf
+            crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
 
     def _settles(self, reservation: Reservation, candidate: Candidate) -> bool:
         """Ask for one; returns whether he was answered."""
@@ -240,14 +264,22 @@ class Candidates:
         if answered is False:
             return False
         hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
-        if hoping and answered:
+        if hoping and answered and candidate.flow[0] not in self._strangers:
             hoping[0][1].came = candidate.came
             hoping[0][1].alone &= len(hoping) == 1
+            _crowd_of(reservation).answered_at = candidate.came
         elif hoping:
             hoping[0][1].unclear = True
-        elif answered and candidate.beyond:
-            _learn(reservation, candidate)
+        elif answered:
+            _crowd_of(reservation).company += 1
+            if candidate.beyond:
+                _learn(reservation, candidate)
         return answered is True
+
+
+def _crowd_of(reservation: Reservation) -> Crowd:
+    assert reservation.crowd is not None, "its candidates are there"
+    return reservation.crowd
 
 
 def _learn(reservation: Reservation, candidate: Candidate) -> None:

@@ -285,6 +285,7 @@ class Ledger:
         if claim.is_long:
             self.count_long(reservation.address, -1)
         if claim.courtesy:
+            self.candidates.ask(reservation, now, at_once=True)
             courtesies.ended(claim)
         del reservation.claims[claim.question]
         if claim.network is not None:

@@ -313,6 +313,21 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(scene.told, [(0, address), (1, address)])
         self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
 
+    def test_strangers_are_none(self) -> None:
+        """Of those who came as well, only whoever was answered is taken for company, since others knock everywhere."""
+        answered = {CLIENT: True}
+        for neighbour, alone in ((False, 1), (True, 0)):
+            scene, address = self.crowded(answered=lambda flow: answered.get(flow[0], False))
+            scene.allocator.ledger.candidates.alarmed_until = 9.0
+            scene.come(address, CLIENT, now=0.11)
+            for source in (STRAY, NEIGHBOUR):
+                scene.come(address, source, now=0.115)
+            answered[NEIGHBOUR] = neighbour
+            for now in (0.12, 0.13, 0.16):
+                scene.allocator.expire(now=now)
+            self.assertEqual(scene.told, [(0, address), (1, address)])
+            self.assertEqual(scene.allocator.groups.of(OTHER).habits._alone, alone)
+
     def test_goes_when_the_host_goes(self) -> None:
         """And the next one is served."""
         scene, address = self.crowded()

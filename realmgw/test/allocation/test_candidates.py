@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.candidates import ALARM, KEPT, STRAYS, Crowd, Flow
 from realmgw.allocation.reputation import PERIOD
+from realmgw.allocation.strangers import GENERATION, KNOCKS, MOST, Strangers
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
 
@@ -113,10 +114,28 @@ class ClientTests(RobberyTestCase):
         """Whom the host before had let in is not taken for a client of the one behind him."""
         scene = self.scene(1)
         address = scene.visit(ONE, now=0.1, after=0.1)
-        self.conntrack.said[CLIENT] = True
+        self.conntrack.said[CLIENT] = self.conntrack.said[STRAY] = True
         scene.visit(TWO, OTHER, STRAY, now=0.7, after=0.05)
         self.assertEqual(scene.come(address, CLIENT, now=0.8), -Reason.LATE)
         self.assertEqual(scene.come(address, NEIGHBOUR, now=0.8), 2)
+
+    def test_is_let_in_where_he_was_for_another_host_while_only_strangers_came(self) -> None:
+        """It is his own claim that they have used, as far as can be told."""
+        for alarmed in (True, False):
+            self.conntrack = Conntrack()
+            scene = self.scene(1) if alarmed else Scene(1, answered=self.conntrack.answered)
+            self.conntrack.said[CLIENT] = True
+            address = scene.visit(ONE, now=0.1, after=0.1)
+            scene.visit(TWO, OTHER, STRAY, now=0.7, after=0.05)
+            self.assertEqual(scene.come(address, CLIENT, now=0.8), 2)
+
+    def test_is_late_where_he_was_for_another_host_when_the_claim_is_dead(self) -> None:
+        """Whoever was to come would have come by then."""
+        scene = self.scene(1)
+        self.conntrack.said[CLIENT] = True
+        address = scene.visit(ONE, now=0.1, after=0.1)
+        scene.visit(TWO, OTHER, STRAY, now=0.7, after=0.05)
+        self.assertEqual(scene.come(address, CLIENT, now=1.3), -Reason.LATE)
 
 
 class StrangerTests(RobberyTestCase):
@@ -129,6 +148,34 @@ class StrangerTests(RobberyTestCase):
         self.assertEqual(scene.come(address, STRAY, now=0.3), 1)
         self.conntrack.said[CLIENT] = True
         self.assertEqual(scene.come(address, NEIGHBOUR, now=0.7), -Reason.NO_CLAIM)
+
+    def test_settle_nothing_when_they_knock_everywhere(self) -> None:
+        """Though they are answered as clients are: the client may still come, and nobody is to blame if he does not."""
+        for knocks, expected in ((KNOCKS, 2), (KNOCKS - 1, -Reason.LATE)):
+            scene = self.scene(1)
+            self.conntrack.said[CLIENT] = self.conntrack.said[STRAY] = True
+            address = scene.visit(ONE, now=0.1, after=0.1)
+            for number in range(knocks):
+                self.assertLess(scene.come(address, STRAY, now=0.65 + number / 1000), 0)
+            scene.get(TWO, OTHER, now=0.7)
+            self.assertEqual(scene.come(address, STRAY, now=0.75), 2)
+            scene.allocator.expire(now=0.78)
+            self.assertEqual(scene.come(address, CLIENT, now=0.8), expected)
+        self.end(scene)
+        self.assertEqual(scene.allocator.groups.of(OTHER).nok, 0)
+
+    def test_are_known_for_some_seconds(self) -> None:
+        """Whoever was refused twice is none, and in a flood of senders not all are noted."""
+        strangers = Strangers()
+        for number in range(KNOCKS):
+            self.assertNotIn(STRAY, strangers)
+            strangers.note(STRAY, GENERATION - 1 + number / 10)
+        self.assertIn(STRAY, strangers)
+        for number in range(2 * MOST):
+            strangers.note(number.to_bytes(4, "big"), 2 * GENERATION)
+        self.assertIn(STRAY, strangers)
+        strangers.note(CLIENT, 4 * GENERATION)
+        self.assertNotIn(STRAY, strangers)
 
     def test_are_let_in_at_a_rate(self) -> None:
         """What goes beyond is dropped in silence: an honest one among them comes again."""
@@ -259,6 +306,21 @@ class PeaceTests(RobberyTestCase):
             scene.visit(ONE, now=second + 0.1, after=0.1)
         scene.allocator.expire(now=30.0)
         self.assertEqual(self.conntrack.asked, [])
+
+    def test_two_are_one_where_addresses_are_handed_on(self) -> None:
+        """Also when they are let in: nobody expected them, and the client is still to come."""
+        self.conntrack = Conntrack()
+        scene = Scene(1, answered=self.conntrack.answered)
+        address = scene.get(ONE, now=0.1)
+        self.assertIsNone(scene.wait(TWO, OTHER, now=0.11))
+        scene.allocator.dismiss()
+        for number in range(3):
+            self.assertEqual(scene.come(address, number.to_bytes(4, "big"), now=0.12), 1)
+        address = scene.get(TWO, OTHER, now=0.61)
+        self.assertIsNone(scene.wait(THREE, now=0.62))
+        scene.come(address, STRAY, now=0.63)
+        self.assertEqual(scene.told[1:], [])
+        self.assertEqual(scene.come(address, CLIENT, now=0.64), 2)
 
     def test_comes_again_some_seconds_after_the_last_stranger(self) -> None:
         """An alarm is over by itself."""
