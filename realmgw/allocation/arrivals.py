@@ -91,7 +91,7 @@ class Arrivals:
             if protocol not in UNNOTED:
                 self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
-        self._candidates.refused(src, now, scarce=self._ledger.dead.watching)
+        self._candidates.refused(src, dst, now, scarce=self._ledger.dead.watching)
         if address.moved is not None:
             self._clients.regard_stray(address.moved, src, now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)

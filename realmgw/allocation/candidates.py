@@ -150,9 +150,9 @@ class Candidates:
         if self._strays >= (STRAYS_SCARCE if scarce else STRAYS) and self.can_ask:
             self.alarmed_until = now + ALARM
 
-    def refused(self, src: bytes, now: float, *, scarce: bool) -> None:
-        """A sender was refused, since nobody expected him."""
-        self._strangers.note(src, now)
+    def refused(self, src: bytes, dst: bytes, now: float, *, scarce: bool) -> None:
+        """A sender was refused at an address, since nobody expected him."""
+        self._strangers.note(src, dst, now)
         self.stray(now, scarce=scarce)
 
     def is_believed(self, flow: Flow) -> bool:

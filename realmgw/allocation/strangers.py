@@ -1,40 +1,39 @@
-"""Who knocks everywhere: senders that come again and again where nobody expects anybody.
+"""Who knocks everywhere: senders that came to several addresses where nobody expected them.
 
 Of these it is not believed that they were asked for where they happen to come while somebody is expected, not even if
-they are answered: whoever looks for open doors connects as well as any client does.
+they are answered: whoever looks for open doors connects as well as any client does. A client of old who tries his luck
+again comes to the one address that he was told.
 """
 
 from __future__ import annotations
 
 import math
 
-KNOCKS = 3
-"""Who was refused so often is one; a client of old who tries his luck again may be so twice."""
 GENERATION = 10.0  # seconds
-"""Refusals are counted for at least so long, and less than twice as long."""
+"""Senders are remembered for at least so long, and less than twice as long."""
 MOST = 16384
-"""Of so many senders in a generation; in a flood of more it is of no use to know them."""
+"""So many of them in a generation; in a flood of more it is of no use to know them."""
+_EVERYWHERE = b""
 
 
 class Strangers:
-    """How often senders were refused lately, by packed address."""
+    """Where senders were refused lately, by packed address."""
 
     def __init__(self) -> None:
-        self._young: dict[bytes, int] = {}
-        self._old: dict[bytes, int] = {}
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
         self._turns_at = -math.inf
 
-    def note(self, src: bytes, now: float) -> None:
-        """Somebody came whom nobody expected; O(1)."""
+    def note(self, src: bytes, dst: bytes, now: float) -> None:
+        """A sender was refused at an address; O(1)."""
         if now >= self._turns_at:
             self._old = self._young if now < self._turns_at + GENERATION else {}
             self._young, self._turns_at = {}, now + GENERATION
         young = self._young
-        if src in young:
-            young[src] += 1
-        elif len(young) < MOST:
-            young[src] = 1
+        before = young.get(src) if src in young else self._old.get(src, dst)
+        if src in young or len(young) < MOST:
+            young[src] = dst if before == dst else _EVERYWHERE
 
     def __contains__(self, src: bytes) -> bool:
         """Whether a sender is one of them, as far as was noted."""
-        return self._young.get(src, 0) + self._old.get(src, 0) >= KNOCKS
+        return self._young.get(src) == _EVERYWHERE or self._old.get(src) == _EVERYWHERE

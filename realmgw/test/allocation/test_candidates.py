@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.candidates import ALARM, KEPT, STRAYS, Crowd, Flow
 from realmgw.allocation.reputation import PERIOD
-from realmgw.allocation.strangers import GENERATION, KNOCKS, MOST, Strangers
+from realmgw.allocation.strangers import GENERATION, MOST, Strangers
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
 
@@ -151,30 +151,33 @@ class StrangerTests(RobberyTestCase):
 
     def test_settle_nothing_when_they_knock_everywhere(self) -> None:
         """Though they are answered as clients are: the client may still come, and nobody is to blame if he does not."""
-        for knocks, expected in ((KNOCKS, 2), (KNOCKS - 1, -Reason.LATE)):
-            scene = self.scene(1)
+        for everywhere, expected in ((True, 2), (False, -Reason.LATE)):
+            scene = self.scene(2)
             self.conntrack.said[CLIENT] = self.conntrack.said[STRAY] = True
             address = scene.visit(ONE, now=0.1, after=0.1)
-            for number in range(knocks):
-                self.assertLess(scene.come(address, STRAY, now=0.65 + number / 1000), 0)
-            scene.get(TWO, OTHER, now=0.7)
+            other = next(each for each in scene.allocator.pool.addresses if each != address)
+            for knocked in (address, other if everywhere else address):
+                self.assertLess(scene.come(knocked, STRAY, now=0.65), 0)
+            scene.get(THREE, now=0.66)
+            self.assertEqual(scene.get(TWO, OTHER, now=0.7), address)
             self.assertEqual(scene.come(address, STRAY, now=0.75), 2)
             scene.allocator.expire(now=0.78)
             self.assertEqual(scene.come(address, CLIENT, now=0.8), expected)
-        self.end(scene)
-        self.assertEqual(scene.allocator.groups.of(OTHER).nok, 0)
+            self.end(scene)
+            self.assertEqual(scene.allocator.groups.of(OTHER).nok, 0)
 
     def test_are_known_for_some_seconds(self) -> None:
-        """Whoever was refused twice is none, and in a flood of senders not all are noted."""
+        """Those who came to two addresses; in a flood of senders not all are noted."""
         strangers = Strangers()
-        for number in range(KNOCKS):
-            self.assertNotIn(STRAY, strangers)
-            strangers.note(STRAY, GENERATION - 1 + number / 10)
-        self.assertIn(STRAY, strangers)
+        for number, (knocked, known) in enumerate(((NOWHERE, False), (NOWHERE, False), (NOWHERE_LENT, True))):
+            strangers.note(STRAY, knocked, GENERATION - 1 + number)
+            self.assertIs(STRAY in strangers, known)
         for number in range(2 * MOST):
-            strangers.note(number.to_bytes(4, "big"), 2 * GENERATION)
-        self.assertIn(STRAY, strangers)
-        strangers.note(CLIENT, 4 * GENERATION)
+            strangers.note(number.to_bytes(4, "big"), NOWHERE, 2 * GENERATION)
+        strangers.note(CLIENT, NOWHERE, 2 * GENERATION)
+        strangers.note(CLIENT, NOWHERE_LENT, 2 * GENERATION)
+        self.assertEqual((STRAY in strangers, CLIENT in strangers), (True, False))
+        strangers.note(CLIENT, NOWHERE, 4 * GENERATION)
         self.assertNotIn(STRAY, strangers)
 
     def test_are_let_in_at_a_rate(self) -> None:
