@@ -91,7 +91,7 @@ class Arrivals:
             if protocol not in UNNOTED:
                 self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
-        self._candidates.refused(src, dst, now, scarce=self._ledger.dead.watching)
+        self._candidates.refused(src, dst, now)
         if address.moved is not None:
             self._clients.regard_stray(address.moved, src, now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
@@ -218,7 +218,7 @@ class Arrivals:
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
         if spare.group.habits.is_plain:
-            self._candidates.stray(now, scarce=self._ledger.dead.watching)
+            self._candidates.stray(now)
         self._counters.by_spare += 1
         self._let_in(reservation, flow, now, now)
         if spare.courtesy:

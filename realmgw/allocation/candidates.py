@@ -38,8 +38,6 @@ Answered = Callable[[Flow], "bool | None"]
 
 STRAYS = 5
 """So many packets that nobody expected, within a second, alarm the gateway: one now and then is a client's own."""
-STRAYS_SCARCE = 2
-"""So many do while addresses are handed on: then each that is taken for a client costs two of them their host."""
 ALARM = 10.0  # seconds
 """For so long after them."""
 KEPT = 512
@@ -54,6 +52,11 @@ BURST = 0.1  # seconds
 """What a reservation lets in during that time, it lets in at once if nobody came before."""
 PROBES = 16
 """So many lingering addresses are looked at for one that can be handed on."""
+FORGED = 0.1
+"""When so large a share of those who come for a claim, 0 to 1, are not answered though a later one is, packets are
+forged."""
+MEMORY = 64
+"""That share is the mean of so many of them."""
 
 
 @attrs.define(eq=False)
@@ -72,6 +75,8 @@ class Doubt:
     """Of one who came it can not be told whether he was answered."""
     counted: bool = False
     """Its outcome was counted before anybody doubted it."""
+    taken: bool = False
+    """Somebody was answered who knocks everywhere: its client may still come."""
 
 
 @attrs.define(eq=False)
@@ -133,6 +138,7 @@ class Candidates:
         self._answered = answered
         self._counters = counters
         self._strangers = Strangers()
+        self._forged = 0.0
         self.alarmed_until = -math.inf
         self._strays = 0
         self._second_ends = -math.inf
@@ -142,18 +148,18 @@ class Candidates:
         """Whether there is somebody who can be asked."""
         return self._answered is not None
 
-    def stray(self, now: float, *, scarce: bool) -> None:
-        """A packet came that nobody expected; `scarce`: addresses are handed on as soon as clients have come."""
+    def stray(self, now: float) -> None:
+        """A packet came that nobody expected, or on a claim that was used."""
         if now >= self._second_ends:
             self._second_ends, self._strays = now + 1.0, 0
         self._strays += 1
-        if self._strays >= (STRAYS_SCARCE if scarce else STRAYS) and self.can_ask:
+        if self._strays >= STRAYS and self.can_ask:
             self.alarmed_until = now + ALARM
 
-    def refused(self, src: bytes, dst: bytes, now: float, *, scarce: bool) -> None:
+    def refused(self, src: bytes, dst: bytes, now: float) -> None:
         """A sender was refused at an address, since nobody expected him."""
         self._strangers.note(src, dst, now)
-        self.stray(now, scarce=scarce)
+        self.stray(now)
 
     def is_believed(self, flow: Flow) -> bool:
         """Whether a flow that was admitted was answered, as far as can be told."""
@@ -177,12 +183,13 @@ class Candidates:
                 self.note(reservation, *claim.user)
 
     def is_owed(self, reservation: Reservation, now: float) -> bool:
-        """Whether a client may still come for a claim that was used here, as far as can be told."""
+        """Whether a claim that was used here was most likely used by a stranger, and its client is still to come."""
         if not self.can_ask:
             return False
         self.suspect(reservation, now)
         self.ask(reservation, now)
-        return any(claim.dead > now for claim, _ in _unanswered((reservation,)))
+        forged = self._forged > FORGED
+        return any(claim.dead > now and (forged or doubt.taken) for claim, doubt in _unanswered((reservation,)))
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """Somebody is let in while the gateway is alarmed."""
@@ -253,8 +260,13 @@ class Candidates:
                 candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
+            self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), 1.0)
             since = crowd.answered_at if reservation.courtesy is not None else math.inf
             crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
+
+    def _regard_forged(self, count: int, forged: float) -> None:
+        for _ in range(min(count, MEMORY)):
+            self._forged += (forged - self._forged) / MEMORY
 
     def _settles(self, reservation: Reservation, candidate: Candidate) -> bool:
         """Ask for one; returns whether he was answered."""
@@ -263,13 +275,15 @@ class Candidates:
         answered = self._answered(candidate.flow)
         if answered is False:
             return False
+        if answered:
+            self._regard_forged(1, 0.0)
         hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
         if hoping and answered and candidate.flow[0] not in self._strangers:
             hoping[0][1].came = candidate.came
             hoping[0][1].alone &= len(hoping) == 1
             _crowd_of(reservation).answered_at = candidate.came
         elif hoping:
-            hoping[0][1].unclear = True
+            hoping[0][1].unclear, hoping[0][1].taken = True, answered is True
         elif answered:
             _crowd_of(reservation).company += 1
             if candidate.beyond:
