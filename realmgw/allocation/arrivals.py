@@ -227,8 +227,8 @@ class Arrivals:
             spare.spare -= 1
         if spare.group.habits.is_known:
             self._ask_to_stay(spare, now)
-        if self._queue.size:
-            self._serve(now)
+        if spare.courtesy and not spare.pending and self._queue.size:
+            self._serve(now)  # he was the last for whom the address was kept
         return None
 
     def _renewed(self, since: float, former: Flow, now: float) -> float:
