@@ -131,12 +131,14 @@ class Load:
     """Of the names: cycle or random."""
     clients: str | None = None
     """Not raw: the clients' addresses, `FIRST+COUNT`."""
+    resolver: str = CLIENT
+    """Where it asks from."""
 
     def arguments(self) -> list[str]:
         """The program's arguments."""
         words: dict[str, object] = {
             "server": GATEWAY,
-            "resolver": CLIENT,
+            "resolver": self.resolver,
             "names": self.names,
             "port": PORT,
             "via": self.via,

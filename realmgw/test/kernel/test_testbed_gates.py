@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import bench, figures, floods, rounds, scenarios, storm
+    from testbed import bench, figures, floods, rounds, scarce, storm
     from testbed.generator import Outcome, Times
     from testbed.players import Played
 
@@ -91,7 +91,7 @@ class ProgramTests(SynchronousTestCase):
 
     def test_scenarios_judge_times_by_the_median_and_losses_by_their_sum(self) -> None:
         """A loss in one round is not outvoted by the others."""
-        target = scenarios.Target(0.999, p50=1.0, p99=10.0)
+        target = scarce.Target(0.999, p50=1.0, p99=10.0)
         self.assertTrue(target.met_by([outcome(each) for each in NOISY[:3]]))
         self.assertFalse(target.met_by([outcome(each) for each in SLOW[:3]]))
         self.assertTrue(target.met_by([outcome(1.0), outcome(1.0, lost=3), outcome(1.0)]))
