@@ -60,16 +60,18 @@ class Pair:
     """With the reference policy, as a gateway has it that is not told anything else."""
 
 
-def run(row: Row, seconds: float) -> Pair:
+def run(row: Row, seconds: float, number: int) -> Pair:
     """Runs a row without and with the policy.
 
     Args:
         row: Which.
         seconds: How long to measure either.
+        number: Of the round; chance begins alike in both runs of it.
     """
-    others = OTHERS * row.beside
+    others, seed = OTHERS * row.beside, 1 + number * 100
     without = {"policy": OFF.settings()["policy"]}
-    return Pair(*(scarce.run(row.scenario, seconds, settings, others=others) for settings in (without, None)))
+    runs = (scarce.run(row.scenario, seconds, each, others=others, seed=seed) for each in (without, None))
+    return Pair(*runs)
 
 
 HEAD = ["scenario", "lost without, with", "p50 without", "p50 with", "p99 without", "p99 with", "others", "met"]
@@ -122,7 +124,7 @@ def report(rows: Sequence[Row], seconds: float) -> tuple[str, bool]:
     cells, every = [], True
     for row in rows:
         print(f"    {row.title} ...", file=sys.stderr)
-        pairs = [run(row, seconds) for _ in range(ROUNDS)]
+        pairs = [run(row, seconds, number) for number in range(ROUNDS)]
         every &= met(pairs)
         cells.append(_cells(row, pairs))
     heading = f"- each row: {ROUNDS} rounds of {seconds:g} s, without a policy and with the reference policy in turn\n"

@@ -102,7 +102,14 @@ def success(outcomes: Sequence[Outcome]) -> float:
     return sum(each.ok for each in outcomes) / sum(each.started for each in outcomes)
 
 
-def run(scenario: Scenario, seconds: float, settings: Mapping[str, Any] | None = None, *, others: int = 0) -> Outcome:
+def run(
+    scenario: Scenario,
+    seconds: float,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    others: int = 0,
+    seed: int | None = None,
+) -> Outcome:
     """Runs a scenario in a testbed of its own.
 
     Args:
@@ -110,6 +117,7 @@ def run(scenario: Scenario, seconds: float, settings: Mapping[str, Any] | None =
         seconds: How long to measure.
         settings: Sections of the gateway's configuration.
         others: So many other resolvers ask the idle queries; 0: the clients' own does.
+        seed: Of chance, of the clients' and theirs; None: the time.
     """
     sources = [generator.RAW_SOURCES] if scenario.strays else []
     with Testbed("scenario-", hosts=HOSTS, clients=CLIENTS + others, sources=sources) as testbed:
@@ -117,7 +125,7 @@ def run(scenario: Scenario, seconds: float, settings: Mapping[str, Any] | None =
         hosts = {f"host{number}.{ZONE}": address for number, address in enumerate(testbed.hosts)}
         names = generator.write_names(testbed.folder / "names", hosts)
         subscribers = [Subscriber(name, address) for name, address in hosts.items()]
-        load = _load(scenario, testbed, names, seconds)
+        load = attrs.evolve(_load(scenario, testbed, names, seconds), seed=seed)
         gateway = Gateway(testbed, subscribers, circular=[ON_LINK_POOL], settings=settings)
         with gateway, _strays(scenario, testbed, seconds), _asking(load, testbed, others):
             with quiet.Watch((gateway.pid, answering.pid)) as watch:
@@ -145,10 +153,11 @@ def _asking(load: Load, testbed: Testbed, others: int) -> Iterator[None]:
     """Other resolvers ask a load's idle queries, as long as the context lasts."""
     longest = load.seconds + WARM_FLOWS / (load.rate or 1.0) + generator.GRACE
     processes = []
-    for resolver in testbed.clients[CLIENTS : CLIENTS + others]:
-        rate = load.idle / others
-        asking = Load(load.names, "none", rate, seconds=longest, retries=load.retries, order=load.order)
-        arguments = [str(generator.BUILD / "flows"), *attrs.evolve(asking, resolver=resolver).arguments()]
+    every = attrs.evolve(load, via="none", rate=load.idle / others if others else 0.0, idle=0.0, seconds=longest)
+    for number, resolver in enumerate(testbed.clients[CLIENTS : CLIENTS + others], 1):
+        seed = None if load.seed is None else load.seed + number
+        asking = attrs.evolve(every, warm_flows=0, delay=None, clients=None, resolver=resolver, seed=seed)
+        arguments = [str(generator.BUILD / "flows"), *asking.arguments()]
         processes.append(testbed.spawn("public", arguments, stdout=subprocess.PIPE))
     try:
         yield
