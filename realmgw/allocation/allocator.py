@@ -220,6 +220,10 @@ class Allocator:
         if late > TOLERANCE:
             dead.stalled(late, now=now)
 
+    def behind(self, seconds: float) -> None:
+        """So long ago those packets came that are looked at now; whoever is not older than that is not dead."""
+        self._ledger.dead.queued = self._ledger.candidates.queued = seconds
+
     def _next(self, now: float) -> float | None:
         ends = [self._ledger.next_end(now=now)]
         if self._queue.size:

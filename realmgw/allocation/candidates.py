@@ -140,6 +140,8 @@ class Candidates:
         self._strangers = Strangers()
         self._forged = 0.0
         self.alarmed_until = -math.inf
+        self.queued = 0.0
+        """For so many seconds packets lie in the queue before they are looked at."""
         self._strays = 0
         self._second_ends = -math.inf
 
@@ -172,24 +174,22 @@ class Candidates:
         """It is not known who used a claim."""
         claim.doubt = doubt
         address = claim.reservation.address
-        if claim.dead > now and claim.dead > address.doubt:
+        if claim.dead > now - self.queued and claim.dead > address.doubt:
             address.doubt = claim.dead
 
     def suspect(self, reservation: Reservation, now: float) -> None:
         """Somebody else comes for claims that were used: whoever used them need not have been their client."""
         for claim in reservation.used or ():
-            if claim.doubt is None and claim.user is not None and claim.dead > now:
+            if claim.doubt is None and claim.user is not None and claim.dead > now - self.queued:
                 self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
                 self.note(reservation, *claim.user)
 
     def is_owed(self, reservation: Reservation, now: float) -> bool:
         """Whether a claim that was used here was most likely used by a stranger, and its client is still to come."""
-        if not self.can_ask:
-            return False
-        self.suspect(reservation, now)
         self.ask(reservation, now)
         forged = self._forged > FORGED
-        return any(claim.dead > now and (forged or doubt.taken) for claim, doubt in _unanswered((reservation,)))
+        seen = now - self.queued
+        return any(claim.dead > seen and (forged or doubt.taken) for claim, doubt in _unanswered((reservation,)))
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """Somebody is let in while the gateway is alarmed."""
@@ -226,7 +226,7 @@ class Candidates:
         over in which others come who were told the same. Of a group that keeps answers, any number may be such.
         """
         doubt = claim.doubt
-        if doubt is None or claim.dead > now or claim.group.habits.keeps_until > now:
+        if doubt is None or claim.dead > now - self.queued or claim.group.habits.keeps_until > now:
             return claim.open_until > now
         if doubt.came is None:
             self.ask(claim.reservation, now)
@@ -234,12 +234,13 @@ class Candidates:
 
     def is_doubted(self, address: Address, now: float) -> bool:
         """Whether a client of a claim that was used at an address may still come."""
-        if address.doubt <= now:
+        seen = now - self.queued
+        if address.doubt <= seen:
             return False
         for reservation in address.reservations.values():
             self.ask(reservation, now)
         address.doubt = max((claim.dead for claim, _ in _unanswered(address.reservations.values())), default=0.0)
-        return address.doubt > now
+        return address.doubt > seen
 
     def ask(self, reservation: Reservation, now: float, *, at_once: bool = False) -> None:
         """Find out who of the candidates was answered meanwhile.

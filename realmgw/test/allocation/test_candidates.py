@@ -101,6 +101,20 @@ class ClientTests(RobberyTestCase):
         scene.allocator.expire(now=0.24)
         self.assertEqual([outcome for _, outcome in scene.told], [address])
 
+    def test_is_not_dead_while_his_packet_may_lie_in_the_queue(self) -> None:
+        """Whether a stranger's has used his claim or none has: time in which nobody could see it does not count."""
+        for strangers in (0, 3):
+            scene = self.scene(1)
+            address = scene.get(ONE, now=0.1)
+            self.strangers(scene, address, strangers, now=0.15)
+            self.assertIsNone(scene.wait(TWO, OTHER, now=0.2))
+            scene.allocator.behind(0.3)
+            scene.allocator.expire(now=0.85)
+            self.assertEqual(scene.told, [])
+            scene.allocator.behind(0.0)
+            scene.allocator.expire(now=0.86)
+            self.assertEqual([outcome for _, outcome in scene.told], [address])
+
     def test_is_not_waited_for_when_he_is_dead_by_experience(self) -> None:
         """Whoever waits gets the address then, answered or not."""
         scene = self.scene(1)
