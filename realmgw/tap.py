@@ -187,7 +187,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         SoleService(settings.datapath.table, _state_hold(running)),
         ControlService(settings.control, Gateway(_insight(made)), reactor, running.path),
         datapath,
-        AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing),
+        AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing, behind=allocator.behind),
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,

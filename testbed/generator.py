@@ -131,12 +131,16 @@ class Load:
     """Of the names: cycle or random."""
     clients: str | None = None
     """Not raw: the clients' addresses, `FIRST+COUNT`."""
+    resolver: str = CLIENT
+    """Where it asks from."""
+    seed: int | None = None
+    """Of chance: a load that has the same one begins alike; None: the time."""
 
     def arguments(self) -> list[str]:
         """The program's arguments."""
         words: dict[str, object] = {
             "server": GATEWAY,
-            "resolver": CLIENT,
+            "resolver": self.resolver,
             "names": self.names,
             "port": PORT,
             "via": self.via,
@@ -153,6 +157,8 @@ class Load:
             words["rate"] = self.rate
         if self.delay is not None:
             words["delay"] = self.delay
+        if self.seed is not None:
+            words["seed"] = self.seed
         if self.via == "raw":
             words |= {"sources": RAW_CLIENTS, "interface": "eth0"}
         elif self.clients is not None:

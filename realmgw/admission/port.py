@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from realmgw.admission.backlog import Backlog
 from realmgw.admission.client import PacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import DROP
@@ -86,7 +87,14 @@ class QueuePort:
         hangups: How often the reactor took the descriptor for lost and was told better.
     """
 
-    def __init__(self, gate: Decider, queue: PacketQueue, reactor: Any, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        gate: Decider,
+        queue: PacketQueue,
+        reactor: Any,
+        monotonic: Callable[[], float],
+        behind: Callable[[float], object] = bool,
+    ) -> None:
         """Bind nothing yet.
 
         Args:
@@ -94,6 +102,7 @@ class QueuePort:
             queue: The kernel's queue.
             reactor: Where to be read: an `IReactorFDSet` and `IReactorTime`.
             monotonic: The clock, in seconds; read once per turn.
+            behind: Told for how many seconds packets wait in the queue, when that is another time than before.
         """
         self._gate = gate
         self._decide = gate.decide
@@ -102,6 +111,8 @@ class QueuePort:
         self._monotonic = monotonic
         self._faults = gate.faults
         self._flood = Flood()
+        self._behind = behind
+        self._backlog = Backlog(self._waiting)
         self._look: IDelayedCall | None = None
         self._now = 0.0
         self._per_turn = 0
@@ -184,10 +195,16 @@ class QueuePort:
             self._now = self._monotonic()
             taken = self._queue.run(limit)
             self._flood.note(taken, self._gate.admitted, self._now)
+            if self._backlog.note(taken, self._now, more=taken >= limit):
+                self._behind(self._backlog.seconds)
         except Exception as fault:  # noqa: BLE001 - see above: nothing may leave
             self._faults.record(fault, now=self._now)
             return 0
         return taken
+
+    def _waiting(self) -> int:
+        status = self._queue.status()
+        return 0 if status is None else status.waiting
 
     def _judge(self, payload: bytes) -> int:
         """A packet's one verdict; a fault of ours is a drop."""

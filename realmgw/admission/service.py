@@ -150,6 +150,7 @@ class AdmissionService(Service):
         monotonic: Callable[[], float],
         queue: PacketQueue | None = None,
         hearing: Hearing | None = None,
+        behind: Callable[[float], object] = bool,
     ) -> None:
         """Bind nothing yet.
 
@@ -160,12 +161,13 @@ class AdmissionService(Service):
             monotonic: The clock, in seconds.
             queue: The queue; by default the kernel's.
             hearing: What conntrack says of flows; none: it is neither asked nor listened to.
+            behind: Told for how many seconds packets wait in the queue.
         """
         self._admission = admission
         self._gate = gate
         self._hearing = hearing
         self._queue: PacketQueue = KernelPacketQueue() if queue is None else queue
-        self._port = QueuePort(gate, self._queue, reactor, monotonic)
+        self._port = QueuePort(gate, self._queue, reactor, monotonic, behind)
 
     @property
     def overruns(self) -> int:

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from realmgw.subscribers.model import Service
 
 
+PATIENT = 0.8
+"""Who has so much of the best standing (0 to 1) may wait by TCP for as long as is set; others make the line no longer
+for him."""
 TOLERANCE = 0.01  # seconds
 """A timer that is no later than this was not held up."""
 
@@ -164,12 +167,13 @@ class Allocator:
         Returns:
             None when it waits. `Reason.QUEUE_FULL` when it may not; `Reason.POLICY` when it would be in vain.
         """
-        patience = self._settings.wait_tcp if tcp else self._settings.wait_udp
         group = self.groups.of(resolver)
         if self.askers.load is None:
             group.weigh(now)  # by its standing it is served
         elif self.askers.load.spurns(group, client, now):
             return self._refuse(Reason.POLICY)
+        long = tcp and group.standing >= PATIENT * self.askers.best
+        patience = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
         waiter = Waiter(service, group, question, deliver, now, now + patience, client, group.is_bare(now))
         displaced = self._queue.join(waiter)
         if displaced is waiter:
@@ -219,6 +223,10 @@ class Allocator:
         dead.awake_until = due
         if late > TOLERANCE:
             dead.stalled(late, now=now)
+
+    def behind(self, seconds: float) -> None:
+        """So long ago those packets came that are looked at now; whoever is not older than that is not dead."""
+        self._ledger.dead.queued = self._ledger.candidates.queued = seconds
 
     def _next(self, now: float) -> float | None:
         ends = [self._ledger.next_end(now=now)]

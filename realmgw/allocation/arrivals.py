@@ -92,7 +92,7 @@ class Arrivals:
             if may_go_on:
                 self._datagrams.note(address, flow, reservation.service.host, now=now)
             return reservation.service.host.index
-        self._candidates.stray(now)
+        self._candidates.refused(src, dst, now)
         if address.moved is not None:
             self._clients.regard_stray(address.moved, src, now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
@@ -223,6 +223,8 @@ class Arrivals:
             return Reason.LATE
         if not self._joins_the_crowd(reservation, flow, now):
             return Reason.CROWDED
+        if spare.group.habits.is_plain:
+            self._candidates.stray(now)
         self._counters.by_spare += 1
         self._let_in(reservation, (now, flow), now)
         if spare.courtesy:
@@ -231,8 +233,8 @@ class Arrivals:
             spare.spare -= 1
         if spare.group.habits.is_known:
             self._ask_to_stay(spare, now)
-        if self._queue.size:
-            self._serve(now)
+        if spare.courtesy and not spare.pending and self._queue.size:
+            self._serve(now)  # he was the last for whom the address was kept
         return None
 
     def _renewed(self, since: float, former: Flow, now: float) -> float:
@@ -274,7 +276,7 @@ class Arrivals:
         """Whether a sender without a claim of his own comes too late, for the host that had the address before.
 
         So it is as long as clients may come for what those were told who asked for that one; and if he was let in
-        there, unless many come here for what was told once.
+        there, unless many come here for what was told once, or a client of this host's is still to come.
 
         Args:
             spare: What would let him in.
@@ -289,7 +291,7 @@ class Arrivals:
             return False
         if spare.courtesy or spare.group.habits.keeps_answers:
             return False  # others are expected here
-        return src in former.sources
+        return src in former.sources and not self._candidates.is_owed(spare.reservation, now)
 
     def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
         """Whether one more is let in on a used claim; either he or who used it was not meant."""

@@ -44,6 +44,11 @@ class Askers:
         self.groups.regard(limit)
         self.requestors.regard(limit)
 
+    @property
+    def best(self) -> float:
+        """The best reputation known, 0 to 1; 0.0 while none is."""
+        return self._best.value
+
     def regard_policy(self, policy: Policy | None, *, now: float) -> None:
         """From now on, decide by this policy, or refuse nothing; reputations and experience stay.
 

@@ -12,6 +12,7 @@ another host before the claim is dead by experience: its client may still come. 
 its time is over, not by its first packet: answered is merit, unanswered is as if nobody had come.
 
 Which of several claims an answered candidate came for nobody can tell: the oldest that was made before he came, then.
+That of a known stranger says nothing: its client may still come.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import attrs
+
+from realmgw.allocation.strangers import Strangers
 
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
@@ -49,6 +52,11 @@ BURST = 0.1  # seconds
 """What a reservation lets in during that time, it lets in at once if nobody came before."""
 PROBES = 16
 """So many lingering addresses are looked at for one that can be handed on."""
+FORGED = 0.1
+"""When so large a share of those who come for a claim, 0 to 1, are not answered though a later one is, packets are
+forged."""
+MEMORY = 64
+"""That share is the mean of so many of them."""
 
 
 @attrs.define(eq=False)
@@ -67,6 +75,8 @@ class Doubt:
     """Of one who came it can not be told whether he was answered."""
     counted: bool = False
     """Its outcome was counted before anybody doubted it."""
+    taken: bool = False
+    """Somebody was answered who knocks everywhere: its client may still come."""
 
 
 @attrs.define(eq=False)
@@ -95,6 +105,10 @@ class Crowd:
     """When that was so, in monotonic seconds."""
     due: float = 0.0
     """When candidates are looked at again, in monotonic seconds."""
+    answered_at: float = math.inf
+    """When the last one came who was answered, and for whom a claim was left."""
+    company: int = 0
+    """So many were answered for whom none was left, since the address was last kept for such."""
 
     def may_enter(self, rate: int, now: float) -> bool:
         """Whether one more may, and if so count him.
@@ -123,7 +137,11 @@ class Candidates:
     def __init__(self, answered: Answered | None, counters: Counters) -> None:
         self._answered = answered
         self._counters = counters
+        self._strangers = Strangers()
+        self._forged = 0.0
         self.alarmed_until = -math.inf
+        self.queued = 0.0
+        """For so many seconds packets lie in the queue before they are looked at."""
         self._strays = 0
         self._second_ends = -math.inf
 
@@ -133,12 +151,17 @@ class Candidates:
         return self._answered is not None
 
     def stray(self, now: float) -> None:
-        """A packet came that nobody expected."""
+        """A packet came that nobody expected, or on a claim that was used."""
         if now >= self._second_ends:
             self._second_ends, self._strays = now + 1.0, 0
         self._strays += 1
         if self._strays >= STRAYS and self.can_ask:
             self.alarmed_until = now + ALARM
+
+    def refused(self, src: bytes, dst: bytes, now: float) -> None:
+        """A sender was refused at an address, since nobody expected him."""
+        self._strangers.note(src, dst, now)
+        self.stray(now)
 
     def is_believed(self, flow: Flow) -> bool:
         """Whether a flow that was admitted was answered, as far as can be told."""
@@ -151,16 +174,23 @@ class Candidates:
         """It is not known who used a claim."""
         claim.doubt = doubt
         address = claim.reservation.address
-        if claim.dead > now and claim.dead > address.doubt:
+        if claim.dead > now - self.queued and claim.dead > address.doubt:
             address.doubt = claim.dead
 
     def suspect(self, reservation: Reservation, now: float) -> None:
         """Somebody else comes for claims that were used: whoever used them need not have been their client."""
         for claim in reservation.used or ():
-            if claim.doubt is None and claim.user is not None and claim.dead > now:
+            if claim.doubt is None and claim.user is not None and claim.dead > now - self.queued:
                 self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
                 came, flow = claim.user
                 self.note(reservation, flow, came)
+
+    def is_owed(self, reservation: Reservation, now: float) -> bool:
+        """Whether a claim that was used here was most likely used by a stranger, and its client is still to come."""
+        self.ask(reservation, now)
+        forged = self._forged > FORGED
+        seen = now - self.queued
+        return any(claim.dead > seen and (forged or doubt.taken) for claim, doubt in _unanswered((reservation,)))
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """Somebody is let in while the gateway is alarmed."""
@@ -197,7 +227,7 @@ class Candidates:
         over in which others come who were told the same. Of a group that keeps answers, any number may be such.
         """
         doubt = claim.doubt
-        if doubt is None or claim.dead > now or claim.group.habits.keeps_until > now:
+        if doubt is None or claim.dead > now - self.queued or claim.group.habits.keeps_until > now:
             return claim.open_until > now
         if doubt.came is None:
             self.ask(claim.reservation, now)
@@ -205,12 +235,13 @@ class Candidates:
 
     def is_doubted(self, address: Address, now: float) -> bool:
         """Whether a client of a claim that was used at an address may still come."""
-        if address.doubt <= now:
+        seen = now - self.queued
+        if address.doubt <= seen:
             return False
         for reservation in address.reservations.values():
             self.ask(reservation, now)
         address.doubt = max((claim.dead for claim, _ in _unanswered(address.reservations.values())), default=0.0)
-        return address.doubt > now
+        return address.doubt > seen
 
     def ask(self, reservation: Reservation, now: float, *, at_once: bool = False) -> None:
         """Find out who of the candidates was answered meanwhile.
@@ -231,7 +262,13 @@ class Candidates:
                 candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
-            crowd.candidates = deque(candidate for candidate in candidates if candidate.beyond)
+            self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), 1.0)
+            since = crowd.answered_at if reservation.courtesy is not None else math.inf
+            crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
+
+    def _regard_forged(self, count: int, forged: float) -> None:
+        for _ in range(min(count, MEMORY)):
+            self._forged += (forged - self._forged) / MEMORY
 
     def _settles(self, reservation: Reservation, candidate: Candidate) -> bool:
         """Ask for one; returns whether he was answered."""
@@ -240,15 +277,25 @@ class Candidates:
         answered = self._answered(candidate.flow)
         if answered is False:
             return False
+        if answered:
+            self._regard_forged(1, 0.0)
         hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
-        if hoping and answered:
+        if hoping and answered and candidate.flow[0] not in self._strangers:
             hoping[0][1].came = candidate.came
             hoping[0][1].alone &= len(hoping) == 1
+            _crowd_of(reservation).answered_at = candidate.came
         elif hoping:
-            hoping[0][1].unclear = True
-        elif answered and candidate.beyond:
-            _learn(reservation, candidate)
+            hoping[0][1].unclear, hoping[0][1].taken = True, answered is True
+        elif answered:
+            _crowd_of(reservation).company += 1
+            if candidate.beyond:
+                _learn(reservation, candidate)
         return answered is True
+
+
+def _crowd_of(reservation: Reservation) -> Crowd:
+    assert reservation.crowd is not None, "its candidates are there"
+    return reservation.crowd
 
 
 def _learn(reservation: Reservation, candidate: Candidate) -> None:

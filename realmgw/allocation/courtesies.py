@@ -59,6 +59,8 @@ def keep(ledger: Ledger, used: Claim, until: float) -> None:
         ledger.stand(courtesy)
         ledger.deadlines.add_rider(courtesy)
         reservation.courtesy = courtesy
+        if reservation.crowd is not None:
+            reservation.crowd.company = 0
     elif courtesy.deadline < until:
         courtesy.created, courtesy.deadline, courtesy.dead = used.created, until, until
         ledger.hold_longer(reservation.address, until)
@@ -72,7 +74,10 @@ def ended(courtesy: Claim) -> None:
     used, reservation = courtesy.question, courtesy.reservation
     assert isinstance(used, Claim), "it was made for one"
     used.spare = courtesy.spare
-    courtesy.group.habits.met(others=courtesy.spare != courtesy.to_spare)
+    others, crowd = courtesy.spare != courtesy.to_spare, reservation.crowd
+    if others and used.doubt is not None and crowd is not None:
+        others = crowd.company > 0  # strangers come as well, but are not answered
+    courtesy.group.habits.met(others=others)
     if courtesy is reservation.courtesy:
         reservation.courtesy = None
 

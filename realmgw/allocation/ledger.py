@@ -276,6 +276,7 @@ class Ledger:
         if claim.is_long:
             self.count_long(address, -1)
         if claim.courtesy:
+            self.candidates.ask(reservation, now, at_once=True)
             courtesies.ended(claim)
         del claims[claim.question]
         if claim.network is not None and reservation.bound is not None:

@@ -37,6 +37,8 @@ class DeadByExperience:
         self._bound = 0
         self._forgiven = 0.0
         self._forgiven_until = -math.inf
+        self.queued = 0.0
+        """For so many seconds packets lie in the queue before they are looked at."""
         self.awake_until = math.inf
         """When the timer is to be heard of next; a later present means that we are held up right now."""
 
@@ -76,7 +78,7 @@ class DeadByExperience:
         Whatever ends because nobody came, ends only when it was over by the time before that.
         """
         overdue = now - self.awake_until if now > self.awake_until else 0.0
-        return overdue + (self._forgiven if now - overdue < self._forgiven_until else 0.0)
+        return self.queued + overdue + (self._forgiven if now - overdue < self._forgiven_until else 0.0)
 
     def due(self, *, now: float) -> bool:
         """Whether `take` may find one; O(1)."""

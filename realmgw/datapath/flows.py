@@ -86,6 +86,17 @@ def question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, d
         sport: Source port.
         dport: Destination port.
     """
+    if len(src) == 4:
+        begin, head, between, ahead, padding, apart, end = _PIECES
+        ports = sport.to_bytes(2, "big"), dport.to_bytes(2, "big")
+        return _QUESTION.pack(
+            begin, sequence, head, src, between, dst, ahead, protocol, padding, ports[0], apart, ports[1], end
+        )
+    return _question(sequence, src, dst, protocol, sport, dport)
+
+
+def _question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, dport: int) -> bytes:
+    """The same, of any family; it takes ten times as long."""
     addresses = netlink.attribute(_IP_SRC[len(src)], src) + netlink.attribute(_IP_DST[len(dst)], dst)
     ports = (
         netlink.attribute(_PROTOCOL_NUMBER, bytes((protocol,)))
@@ -119,7 +130,7 @@ def is_answered(received: bytes, sequence: int, protocol: int) -> bool | None:
     body = _answer(received, sequence)
     if body is None:
         return False if protocol in (_TCP, _SCTP) else None
-    return _says_answered(dict(netlink.attributes(body[4:])), protocol)
+    return _says_answered(body, protocol)
 
 
 def entry(received: bytes, sequence: int) -> Entry | None:
@@ -157,14 +168,19 @@ def _answer(received: bytes, sequence: int) -> bytes | None:
     raise RealmGatewayError("netlink: a question about a flow was not answered")
 
 
-def _says_answered(fields: dict[int, bytes], protocol: int) -> bool | None:
-    status = int.from_bytes(fields.get(_STATUS, b""), "big")
-    if protocol not in (_TCP, _SCTP):
-        return True if status & _SEEN_REPLY else None
-    if status & _ASSURED:
-        return True
-    info = dict(netlink.attributes(dict(netlink.attributes(fields.get(_PROTOCOL_INFO, b""))).get(_INFO_TCP, b"")))
-    return None if info.get(_TCP_STATE, b"\0")[0] == _TCP_CLOSE else False
+def _says_answered(body: bytes, protocol: int) -> bool | None:
+    """What an entry says; no more of it is read than that takes."""
+    for field, value in netlink.attributes(body[4:]):
+        if field == _STATUS:
+            status = int.from_bytes(value, "big")
+            if protocol not in (_TCP, _SCTP):
+                return True if status & _SEEN_REPLY else None
+            if status & _ASSURED:
+                return True
+        elif field == _PROTOCOL_INFO:
+            info = dict(netlink.attributes(dict(netlink.attributes(value)).get(_INFO_TCP, b"")))
+            return None if info.get(_TCP_STATE, b"\0")[0] == _TCP_CLOSE else False
+    return False if protocol in (_TCP, _SCTP) else None
 
 
 def families(addresses: Iterable[bytes]) -> frozenset[int]:
@@ -251,3 +267,11 @@ def _source(addresses: bytes) -> bytes | None:
 
 def _message(kind: int, flags: int, sequence: int, family: int, attributes: bytes) -> bytes:
     return netlink.message(kind, flags, sequence, struct.pack("!BBH", family, 0, 0) + attributes)
+
+
+_QUESTION = struct.Struct("=8sI20s4s4s4s8sB7s2s6s2s2s")
+_BLANK = _question(0, bytes(4), bytes(4), 0, 0, 0)
+_PIECES = tuple(
+    _BLANK[begin:end] for begin, end in ((0, 8), (12, 32), (36, 40), (44, 52), (53, 60), (62, 68), (70, 72))
+)
+"""What is the same in all questions about flows of IPv4: before the sequence number, and between that and the rest."""

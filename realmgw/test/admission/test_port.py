@@ -75,7 +75,8 @@ class QueuePortTestCase(SynchronousTestCase):
         self.faults = Faults(lambda _fault, _count: None)
         self.marks = list[int | Exception]()
         self.decided = list[tuple[bytes, float]]()
-        self.port = QueuePort(self, self.queue, self.reactor, self.clock.seconds)
+        self.behind = list[float]()
+        self.port = QueuePort(self, self.queue, self.reactor, self.clock.seconds, self.behind.append)
 
     def decide(self, payload: bytes, *, now: float) -> int:
         """The next decision; accept with mark 1 when none was laid ready."""
@@ -134,6 +135,16 @@ class QueuePortTests(QueuePortTestCase):
         self.clock.advance(1.0)
         self.port.doRead()
         self.assertEqual([now for _, now in self.decided], [3.0] * 4 + [4.0])
+
+    def test_tells_for_how_long_packets_wait(self) -> None:
+        """When there are more and more of them; and that they wait no longer, when the last was taken."""
+        self.started(packets=41)
+        for _ in range(11):
+            self.clock.advance(0.02)
+            self.port.doRead()
+        self.assertEqual(len(self.decided), 41)
+        self.assertAlmostEqual(max(self.behind), 0.02 * 37 / 4)
+        self.assertEqual(self.behind[-1], 0.0)
 
     def test_accepts_with_the_mark_and_drops_without(self) -> None:
         """A mark of 0 is a drop."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.allocator import PATIENT, Allocator
 from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.state import State
 from realmgw.config.policy import Policy
@@ -141,7 +141,8 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             assert len(self.queue) == self.settings.max_waiting
             assert place not in self.queue
         elif place not in self.queue:
-            patience = self.settings.wait_tcp if tcp else self.settings.wait_udp
+            long = tcp and group.standing >= PATIENT * self.allocator.askers.best
+            patience = self.settings.wait_tcp if long else self.settings.wait_udp
             self.queue[place] = Queued(asked, resolver, asking, self.now + patience, network, group, self.now)
 
     @rule(

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.habits import LONERS, LOOK_AGAIN
 from realmgw.allocation.state import State
+from realmgw.config.policy import Policy
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -48,9 +49,9 @@ class WaitTests(SynchronousTestCase):
         self.assertEqual(self.scene.told, [("q", self.address)])
 
     def test_a_query_by_udp_waits_900_ms(self) -> None:
-        """After 900 ms a query by UDP is told that it waited in vain; by TCP after a second."""
+        """After 900 ms a query by UDP is told that it waited in vain; by TCP after as long as is set."""
         for tcp, patience in ((False, 0.9), (True, 1.0)):
-            scene = Scene(1)
+            scene = Scene(1, wait_tcp=1.0)
             scene.learn(ONE, visits=60, now=0.0, after=1.5)
             scene.get(ONE, now=100.0)
             scene.wait(TWO, question="q", tcp=tcp, now=100.0)
@@ -58,6 +59,20 @@ class WaitTests(SynchronousTestCase):
             self.assertEqual(scene.told, [])
             scene.allocator.expire(now=100.0 + patience)
             self.assertEqual((scene.told, scene.allocator.waiting), ([("q", Reason.WAITED)], 0))
+
+    def test_who_stands_worse_than_others_waits_no_longer_by_tcp(self) -> None:
+        """So that the line is no longer for those whose clients come; who is alone is the best."""
+        for best, patience in ((0.9, 0.9), (0.5, 1.5)):
+            scene = Scene(1, policy=Policy(), wait_tcp=1.5)
+            scene.learn(ONE, visits=60, now=0.0, after=1.5)
+            scene.allocator.groups.of(RESOLVER).reputation.set(best, now=100.0)
+            scene.allocator.groups.of(OTHER).reputation.set(0.5, now=100.0)
+            scene.get(ONE, now=100.0)
+            scene.wait(TWO, OTHER, tcp=True, now=100.0)
+            scene.allocator.expire(now=100.0 + patience - 0.01)
+            self.assertEqual(scene.told, [])
+            scene.allocator.expire(now=100.0 + patience)
+            self.assertEqual(len(scene.told), 1)
 
     def test_a_retransmission_joins_its_waiting_twin(self) -> None:
         """The same question again waits with the first one, and one answer is given, to the later one."""
@@ -312,6 +327,21 @@ class CompanyTests(SynchronousTestCase):
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.told, [(0, address), (1, address)])
         self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
+
+    def test_strangers_are_none(self) -> None:
+        """Of those who came as well, only whoever was answered is taken for company, since others knock everywhere."""
+        answered = {CLIENT: True}
+        for neighbour, alone in ((False, 1), (True, 0)):
+            scene, address = self.crowded(answered=lambda flow: answered.get(flow[0], False))
+            scene.allocator.ledger.candidates.alarmed_until = 9.0
+            scene.come(address, CLIENT, now=0.11)
+            for source in (STRAY, NEIGHBOUR):
+                scene.come(address, source, now=0.115)
+            answered[NEIGHBOUR] = neighbour
+            for now in (0.12, 0.13, 0.16):
+                scene.allocator.expire(now=now)
+            self.assertEqual(scene.told, [(0, address), (1, address)])
+            self.assertEqual(scene.allocator.groups.of(OTHER).habits._alone, alone)
 
     def test_goes_when_the_host_goes(self) -> None:
         """And the next one is served."""

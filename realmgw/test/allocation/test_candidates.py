@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.candidates import ALARM, KEPT, STRAYS, Crowd, Flow
 from realmgw.allocation.reputation import PERIOD
+from realmgw.allocation.strangers import GENERATION, MOST, Strangers
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
 
@@ -100,6 +101,20 @@ class ClientTests(RobberyTestCase):
         scene.allocator.expire(now=0.24)
         self.assertEqual([outcome for _, outcome in scene.told], [address])
 
+    def test_is_not_dead_while_his_packet_may_lie_in_the_queue(self) -> None:
+        """Whether a stranger's has used his claim or none has: time in which nobody could see it does not count."""
+        for strangers in (0, 3):
+            scene = self.scene(1)
+            address = scene.get(ONE, now=0.1)
+            self.strangers(scene, address, strangers, now=0.15)
+            self.assertIsNone(scene.wait(TWO, OTHER, now=0.2))
+            scene.allocator.behind(0.3)
+            scene.allocator.expire(now=0.85)
+            self.assertEqual(scene.told, [])
+            scene.allocator.behind(0.0)
+            scene.allocator.expire(now=0.86)
+            self.assertEqual([outcome for _, outcome in scene.told], [address])
+
     def test_is_not_waited_for_when_he_is_dead_by_experience(self) -> None:
         """Whoever waits gets the address then, answered or not."""
         scene = self.scene(1)
@@ -113,10 +128,36 @@ class ClientTests(RobberyTestCase):
         """Whom the host before had let in is not taken for a client of the one behind him."""
         scene = self.scene(1)
         address = scene.visit(ONE, now=0.1, after=0.1)
-        self.conntrack.said[CLIENT] = True
+        self.conntrack.said[CLIENT] = self.conntrack.said[STRAY] = True
         scene.visit(TWO, OTHER, STRAY, now=0.7, after=0.05)
         self.assertEqual(scene.come(address, CLIENT, now=0.8), -Reason.LATE)
         self.assertEqual(scene.come(address, NEIGHBOUR, now=0.8), 2)
+
+    def forged(self, scene: Scene) -> bytes:
+        """Until 1.0 several strangers come before each client, the last of whom was at the address for another host."""
+        for number, client in enumerate((*(bytes((203, 0, 113, last)) for last in range(8)), CLIENT)):
+            self.conntrack.said[client] = True
+            begin = 0.1 + number / 10
+            address = scene.get((ONE, TWO)[number % 2], now=begin)
+            self.strangers(scene, address, 3, now=begin + 0.01)
+            scene.come(address, client, now=begin + 0.02)
+            lent = scene.allocator.pool.addresses[address]
+            self.assertFalse(scene.allocator.ledger.candidates.is_doubted(lent, begin + 0.04))
+        return address
+
+    def test_is_let_in_where_he_was_for_another_host_while_packets_are_forged(self) -> None:
+        """It is his own claim that a stranger has used, as far as can be told."""
+        scene = self.scene(1)
+        address = self.forged(scene)
+        scene.visit(THREE, OTHER, STRAY, now=1.7, after=0.05)
+        self.assertEqual(scene.come(address, CLIENT, now=1.8), 3)
+
+    def test_is_late_where_he_was_for_another_host_when_the_claim_is_dead(self) -> None:
+        """Whoever was to come would have come by then."""
+        scene = self.scene(1)
+        address = self.forged(scene)
+        scene.visit(THREE, OTHER, STRAY, now=1.7, after=0.05)
+        self.assertEqual(scene.come(address, CLIENT, now=2.3), -Reason.LATE)
 
 
 class StrangerTests(RobberyTestCase):
@@ -129,6 +170,37 @@ class StrangerTests(RobberyTestCase):
         self.assertEqual(scene.come(address, STRAY, now=0.3), 1)
         self.conntrack.said[CLIENT] = True
         self.assertEqual(scene.come(address, NEIGHBOUR, now=0.7), -Reason.NO_CLAIM)
+
+    def test_settle_nothing_when_they_knock_everywhere(self) -> None:
+        """Though they are answered as clients are: the client may still come, and nobody is to blame if he does not."""
+        for everywhere, expected in ((True, 2), (False, -Reason.LATE)):
+            scene = self.scene(2)
+            self.conntrack.said[CLIENT] = self.conntrack.said[STRAY] = True
+            address = scene.visit(ONE, now=0.1, after=0.1)
+            other = next(each for each in scene.allocator.pool.addresses if each != address)
+            for knocked in (address, other if everywhere else address):
+                self.assertLess(scene.come(knocked, STRAY, now=0.65), 0)
+            scene.get(THREE, now=0.66)
+            self.assertEqual(scene.get(TWO, OTHER, now=0.7), address)
+            self.assertEqual(scene.come(address, STRAY, now=0.75), 2)
+            scene.allocator.expire(now=0.78)
+            self.assertEqual(scene.come(address, CLIENT, now=0.8), expected)
+            self.end(scene)
+            self.assertEqual(scene.allocator.groups.of(OTHER).nok, 0)
+
+    def test_are_known_for_some_seconds(self) -> None:
+        """Those who came to two addresses; in a flood of senders not all are noted."""
+        strangers = Strangers()
+        for number, (knocked, known) in enumerate(((NOWHERE, False), (NOWHERE, False), (NOWHERE_LENT, True))):
+            strangers.note(STRAY, knocked, GENERATION - 1 + number)
+            self.assertIs(STRAY in strangers, known)
+        for number in range(2 * MOST):
+            strangers.note(number.to_bytes(4, "big"), NOWHERE, 2 * GENERATION)
+        strangers.note(CLIENT, NOWHERE, 2 * GENERATION)
+        strangers.note(CLIENT, NOWHERE_LENT, 2 * GENERATION)
+        self.assertEqual((STRAY in strangers, CLIENT in strangers), (True, False))
+        strangers.note(CLIENT, NOWHERE, 4 * GENERATION)
+        self.assertNotIn(STRAY, strangers)
 
     def test_are_let_in_at_a_rate(self) -> None:
         """What goes beyond is dropped in silence: an honest one among them comes again."""
@@ -259,6 +331,18 @@ class PeaceTests(RobberyTestCase):
             scene.visit(ONE, now=second + 0.1, after=0.1)
         scene.allocator.expire(now=30.0)
         self.assertEqual(self.conntrack.asked, [])
+
+    def test_ends_when_many_come_on_claims_that_were_used(self) -> None:
+        """Also when they are let in: nobody expected them, and the client may still come."""
+        self.conntrack = Conntrack()
+        scene = Scene(1, answered=self.conntrack.answered)
+        address = scene.get(ONE, now=0.1)
+        self.assertEqual(set(self.strangers(scene, address, STRAYS + 1, now=0.12)), {1})
+        self.assertEqual(scene.get(TWO, OTHER, now=0.61), address)
+        self.assertIsNone(scene.wait(THREE, now=0.62))
+        scene.come(address, STRAY, now=0.63)
+        self.assertEqual(scene.told, [])
+        self.assertEqual(scene.come(address, CLIENT, now=0.64), 2)
 
     def test_comes_again_some_seconds_after_the_last_stranger(self) -> None:
         """An alarm is over by itself."""

@@ -126,6 +126,14 @@ class QuestionTests(SynchronousTestCase):
         body = struct.pack("!BBH", 2, 0, 0) + nested(1, tuple_of(CLIENT, POOL))
         self.assertEqual(asked, struct.pack("=IHHII", 16 + len(body), 0x101, 1, 7, 0) + body)
 
+    def test_asks_of_either_family_alike(self) -> None:
+        """But for addresses that are longer, and of other kinds."""
+        asked = flows.question(7, bytes(16), bytes(15) + b"\1", 6, 1000, 53)
+        addresses = attribute(3, bytes(16)) + attribute(4, bytes(15) + b"\1")
+        ports = attribute(1, b"\6") + attribute(2, b"\3\xe8") + attribute(3, b"\0\x35")
+        body = struct.pack("!BBH", 10, 0, 0) + nested(1, nested(1, addresses) + nested(2, ports))
+        self.assertEqual(asked, struct.pack("=IHHII", 16 + len(body), 0x101, 1, 7, 0) + body)
+
     def test_a_handshake_is_answered_when_it_came_to_its_end(self) -> None:
         """Not by what the host alone has said; and a reset says nothing."""
         replied, assured, close = 1 << 1, 1 << 2, 8

@@ -50,6 +50,8 @@ class RealmTestCase(SynchronousTestCase):
     """
 
     skip = requirements.missing_for_gateway()
+    hosts: ClassVar[int] = 2
+    clients: ClassVar[int] = 5
     circular: ClassVar[Sequence[Mapping[str, str]]] = ()
     dnat: ClassVar[Dnat] = Dnat.MAP
     settings: ClassVar[Mapping[str, Any]] = {}
@@ -69,7 +71,7 @@ class RealmTestCase(SynchronousTestCase):
 
     def build(self) -> tuple[Testbed, Gateway]:
         """A testbed with a gateway that serves."""
-        testbed = Testbed(PREFIX, hosts=2, clients=5).__enter__()
+        testbed = Testbed(PREFIX, hosts=self.hosts, clients=self.clients).__enter__()
         try:
             host.start(testbed)
             pool, datapath = self.circular or (ON_LINK_POOL, ROUTED_POOL), {"dnat": self.dnat.value}

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import bench, figures, floods, rounds, scenarios, storm
+    from testbed import bench, bystanders, figures, floods, rounds, scarce, storm
     from testbed.generator import Outcome, Times
     from testbed.players import Played
 
@@ -91,12 +91,26 @@ class ProgramTests(SynchronousTestCase):
 
     def test_scenarios_judge_times_by_the_median_and_losses_by_their_sum(self) -> None:
         """A loss in one round is not outvoted by the others."""
-        target = scenarios.Target(0.999, p50=1.0, p99=10.0)
+        target = scarce.Target(0.999, p50=1.0, p99=10.0)
         self.assertTrue(target.met_by([outcome(each) for each in NOISY[:3]]))
         self.assertFalse(target.met_by([outcome(each) for each in SLOW[:3]]))
         self.assertTrue(target.met_by([outcome(1.0), outcome(1.0, lost=3), outcome(1.0)]))
         self.assertFalse(target.met_by([outcome(1.0), outcome(1.0, lost=4), outcome(1.0)]))
         self.assertFalse(target.met_by([outcome(1.0), outcome(1.0, misdelivered=1), outcome(1.0)]))
+
+    def test_scenarios_judge_a_policy_by_what_it_adds(self) -> None:
+        """A fifth at the median of the rounds, whatever the machine was like; and it may lose nobody."""
+
+        def pairs(*ratios: float, lost: int = 0) -> list[bystanders.Pair]:
+            return [
+                bystanders.Pair(outcome(each), outcome(each * ratio, lost=lost))
+                for each, ratio in zip((900.0, 1000.0, 1100.0), ratios, strict=True)
+            ]
+
+        self.assertTrue(bystanders.met(pairs(1.3, 1.15, 1.05)))
+        self.assertFalse(bystanders.met(pairs(1.3, 1.25, 1.2)))
+        self.assertFalse(bystanders.met(pairs(1.0, 1.0, 1.0, lost=1)))
+        self.assertEqual(len({row.title for row in bystanders.ROWS}), len(bystanders.ROWS))
 
     def test_traffic_judges_floods_by_the_median_and_losses_by_their_sum(self) -> None:
         """What a flood costs, too: each round of it is compared with a round without."""
