@@ -23,6 +23,7 @@ set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 mkdir -p /run/log /run/systemd
+mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup  # without one it ends at once
 {JOURNALD} </dev/null >/run/journald.out 2>&1 &
 journal=$!
 trap 'kill -CONT $journal; kill $journal' EXIT
