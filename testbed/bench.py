@@ -4,7 +4,7 @@ The gateway and the floor (load/floor.c) stand side by side, each in a testbed o
 kernel: the floor takes over the packet queue of a gateway that was killed. They are loaded in turn, in alternating
 order, so that whatever else the machine does falls on all of them alike. docs/benchmark.md tells how to read them.
 
-    ./testbed/bench [--quick] [--policy] [--write FILE]
+    ./testbed/bench [--quick] [--policy | --answers] [--write FILE]
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import attrs
 
-from testbed import client, figures, floor, generator, quiet
+from testbed import answers, client, figures, floor, generator, quiet
 from testbed.defences import Defence
 from testbed.gateway import ZONE, Gateway, Subscriber
 from testbed.generator import Load, Outcome, Strays
@@ -347,11 +347,17 @@ def main() -> int:
     """Runs the benchmark; the exit status is 0 when every target was met."""
     parser = argparse.ArgumentParser(prog="bench", description="CPU per admitted flow, next to a floor.")
     parser.add_argument("--quick", action="store_true", help="a shorter run, with less steady figures")
-    parser.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")
+    only.add_argument("--answers", action="store_true", help="only: what answers cost, next to negative ones")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
     options = parser.parse_args()
     generator.build()
-    measured, name = (report_policy, "policy") if options.policy else (report, "")
+    measured, name = (report, "")
+    if options.policy:
+        measured, name = (report_policy, "policy")
+    elif options.answers:
+        measured, name = (answers.report, "answers")
     return figures.publish("bench", lambda: measured(options.quick), options.write, name)
 
 

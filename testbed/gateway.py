@@ -55,6 +55,8 @@ class Service:
     """Destination port, 0 for any."""
     loose_packet: int = 0
     """How many further packets a claim lets in; -1: any number until its timeout."""
+    proxy_required: bool = False
+    """Whether it is reached by the service pool, at addresses that are the same for whoever asks."""
 
 
 @attrs.frozen

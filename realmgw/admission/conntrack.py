@@ -9,8 +9,9 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.datapath import flows
+from realmgw.datapath import flows, netlink
 from realmgw.datapath.destroyed import Flow
+from realmgw.datapath.netlink import Message, RefusedError
 from realmgw.datapath.reader import Listening
 from realmgw.errors import RealmGatewayError
 
@@ -18,8 +19,6 @@ SYSCTLS = Path("/proc/sys/net/netfilter")
 """Conntrack's settings, of the network namespace of whoever reads them."""
 _TIMEOUTS_KNOWN = 10.0  # seconds
 """How often they are read."""
-_ANSWER = 8192  # octets
-"""More than any answer about one flow has."""
 
 
 @attrs.frozen
@@ -70,8 +69,8 @@ class Conntrack:
         if not flow[3]:
             return True
         try:
-            return flows.is_answered(self._ask(flow), self._sequence, flow[2])
-        except (OSError, RealmGatewayError):
+            return flows.is_answered(self._ask(flow), flow[2])
+        except RealmGatewayError:
             self._give_up()
             return True
 
@@ -85,9 +84,10 @@ class Conntrack:
             None when there is no such flow, or it can not be asked for.
         """
         try:
-            found = flows.entry(self._ask(flow), self._sequence)
-            if found is None:
+            said = self._ask(flow)
+            if said is None:
                 return None
+            found = flows.entry(said)
             idle = self._timeout(assured=found.assured) - found.remaining
         except (OSError, ValueError, RealmGatewayError):
             self._give_up()
@@ -101,23 +101,31 @@ class Conntrack:
             self._netlink = None
 
     def _end(self, flow: flows.Flow) -> bool:
-        self._sequence = self._sequence + 1 & 0xFFFF_FFFF
         try:
-            received = self._exchange(flows.deletion(self._sequence, flow))
-            return next(flows.acknowledgements(received), flows.ENOENT) == 0
-        except (OSError, RealmGatewayError):
+            return self._exchange(flows.deletion(self._next(), flow)) is not None
+        except RealmGatewayError:
             self._give_up()
             return False
 
-    def _ask(self, flow: Flow) -> bytes:
-        self._sequence = self._sequence + 1 & 0xFFFF_FFFF
-        return self._exchange(flows.question(self._sequence, *flow))
+    def _ask(self, flow: Flow) -> Message | None:
+        return self._exchange(flows.question(self._next(), *flow))
 
-    def _exchange(self, request: bytes) -> bytes:
-        if self._netlink is None:
-            self._netlink = self._open()
-        self._netlink.send(request)
-        return self._netlink.recv(_ANSWER)
+    def _next(self) -> int:
+        self._sequence = self._sequence + 1 & 0xFFFF_FFFF
+        return self._sequence
+
+    def _exchange(self, request: bytes) -> Message | None:
+        """What conntrack answers; None if there is no such flow."""
+        try:
+            if self._netlink is None:
+                self._netlink = self._open()
+            return netlink.ask(self._netlink, request, "a flow")
+        except RefusedError as error:
+            if error.number == netlink.ENOENT:
+                return None
+            raise
+        except OSError as error:
+            raise RealmGatewayError(f"netlink: {error}") from error
 
     def _give_up(self) -> None:
         self.unasked += 1

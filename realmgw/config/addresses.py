@@ -19,7 +19,8 @@ LEAST_PORTS = 1024
 PORT_DIGITS = 5
 """No port is written with more."""
 
-_THIS_NETWORK = IPv4Network("0.0.0.0/8")
+NOWHERE = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "240.0.0.0/4")))
+"""Networks whose addresses lead nobody to another machine behind a router (RFC 6890)."""
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
 _WITH_PORT = re.compile(r"([^:]*):([^:]*)")
 
@@ -46,11 +47,13 @@ def ipv4(text: str) -> IPv4Address:
 
 
 def host(text: str) -> IPv4Address:
-    """The IPv4 address of a host on another machine."""
+    """The IPv4 address of a host on another machine, behind a router."""
     value = ipv4(text)
     if value.is_loopback:
         raise ValueError(f"{text!r} is every machine itself: write the address that the host has in its network")
-    if value.is_reserved or value in _THIS_NETWORK:
+    if value.is_link_local:
+        raise ValueError(f"{text!r} is an address that no router forwards to (RFC 3927): write another")
+    if any(value in network for network in NOWHERE):
         raise ValueError(f"{text!r} is an address that no host has (RFC 6890): write another")
     return value
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
-from realmgw.config.addresses import overlap
+from realmgw.config.addresses import NOWHERE, overlap
 from realmgw.config.document import Node, Problems, place
 from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, is_within
@@ -21,7 +21,6 @@ T = TypeVar("T")
 
 MAX_POOL = 2**20
 """How many addresses the circular pool may have: a state is kept for each."""
-LOOPBACK = IPv4Network("127.0.0.0/8")
 
 
 def check(problems: Problems) -> None:
@@ -88,7 +87,7 @@ def _check_pool(problems: Problems) -> None:
         other = next(((each, there) for each, there in pool[:index] if overlap(each, network)), None)
         if other is not None:
             problems.add(node, f"{network} overlaps {other[0]} of {place(other[1])}: remove one of them")
-        if overlap(network, LOOPBACK):
+        if any(overlap(network, nowhere) for nowhere in NOWHERE):
             problems.add(node, f"{network} is of no use outside this machine: write public addresses")
         for address, what in reserved.items():
             if address in network:

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from realmgw.config import rulenames
-from realmgw.config.addresses import endpoint, ipv4, ipv4_range, network, port_range, prefixes, url
+from realmgw.config.addresses import endpoint, host, ipv4_range, network, port_range, prefixes, url
 from realmgw.config.document import Node, Problems
 from realmgw.config.kinds import (
     Key,
@@ -107,7 +107,7 @@ def _optional_address(node: Node, problems: Problems) -> tuple[Address | None] |
     """An address or nothing, in a tuple, since None would mean a problem."""
     if is_null(node):
         return (None,)
-    value = parsed(ipv4)(node, problems)
+    value = parsed(host)(node, problems)
     return None if value is None else (value,)
 
 
@@ -147,7 +147,7 @@ ZONE = Section(
     {
         "name_servers": Key(_name_servers),
         "contact": Key(name),
-        "address": Key(remembered(Label.APEX_ADDRESS, parsed(ipv4))),
+        "address": Key(remembered(Label.APEX_ADDRESS, parsed(host))),
         "negative_ttl": Key(integer(0, MAX_TTL)),
         "ttl": Key(integer(0, MAX_TTL)),
         "aliases": Key(remembered(Label.ALIAS_ZONE, boolean)),
@@ -175,7 +175,7 @@ POOLS = Section(
     _pools,
     {
         "circular": Key(sequence(POOL_PIECE, at_least=1), required=True),
-        "service": Key(sequence(remembered(Label.SERVICE, parsed(ipv4)))),
+        "service": Key(sequence(remembered(Label.SERVICE, parsed(host)))),
         "outbound": Key(parsed(ipv4_range)),
         "outbound_ports": Key(parsed(port_range)),
     },

@@ -20,7 +20,7 @@ from realmgw.config import limits, port
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.control.port import Place, group_number, is_root, unwritable
-from realmgw.datapath import capabilities, client, links
+from realmgw.datapath import capabilities, client, links, machine
 from realmgw.datapath.apply import Kernel
 from realmgw.errors import ConfigurationError, RealmGatewayError
 from realmgw.subscribers.port import token, trust
@@ -56,8 +56,8 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     _look_at_files(settings, found)
     _look_at_folders(settings, found)
     try:
-        with client.route_socket() as netlink:
-            there, routers = client.addresses(netlink), client.routers(netlink)
+        with client.route_socket() as channel:
+            there, routers = machine.addresses(channel), machine.routers(channel)
     except RealmGatewayError as error:
         found.unseen.append(f"interfaces, addresses and ports: {error}")
         return found
@@ -103,15 +103,15 @@ def loading(path: Path) -> Steps[config.Written]:
 def around(settings: Settings) -> Around:
     """What is around the gateway, if this machine is it."""
     try:
-        with client.route_socket() as netlink:
-            there = client.addresses(netlink)
+        with client.route_socket() as channel:
+            there = machine.addresses(channel)
             if not is_here(settings, there) or links.missing_interfaces(settings.interfaces, there):
                 return NOWHERE
-            reached = [client.networks_behind(netlink, name) for name in settings.interfaces.lan]
+            reached = [machine.networks_behind(channel, name) for name in settings.interfaces.lan]
             own = (address.ip for addresses in there.values() for address in addresses)
             return Around(
                 frozenset(each for each in own if isinstance(each, IPv4Address)),
-                frozenset(each for each in client.routers(netlink) if isinstance(each, IPv4Address)),
+                frozenset(each for each in machine.routers(channel) if isinstance(each, IPv4Address)),
                 tuple(network for network in _networks(settings, there) if isinstance(network, IPv4Network)),
                 tuple(chain.from_iterable(reached)) if all(reached) else (),
             )

@@ -7,35 +7,33 @@ and then looks at all those that begin alike. Those of strangers do not count: t
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import secrets
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
 from realmgw.config.disk import HeldError
-from realmgw.errors import PlatformError
+from realmgw.datapath import netlink
+from realmgw.datapath.netlink import Message
+from realmgw.errors import PlatformError, RealmGatewayError
 
 _PREFIX = b"\0realmgw/"
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST_DUMP = 0x301
 _EVERY_STATE = 0xFFFFFFFF
 _SHOW_NAME, _SHOW_UID = 0x01, 0x40
 _NAME, _UID = 0, 7
 """Attributes of an answer."""
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _QUESTION = struct.Struct("=BBHIIIII")  # family, protocol, pad, states, inode, show, cookie
 _ANSWER = 16  # octets
 """Before the attributes."""
-_ATTRIBUTE = struct.Struct("=HH")  # length, type
-_MOST = 1 << 16  # octets
-"""In one datagram."""
+_USER = struct.Struct("=I")
 _PATIENCE = 2.0  # seconds
 
 
@@ -108,43 +106,38 @@ class Place:
         return None
 
 
-def sockets() -> Iterator[Named]:
+def sockets() -> list[Named]:
     """Every abstract unix socket of this network namespace.
 
     Raises:
         OSError: The kernel does not tell (CONFIG_UNIX_DIAG).
     """
     asked = _QUESTION.pack(socket.AF_UNIX, 0, 0, _EVERY_STATE, 0, _SHOW_NAME | _SHOW_UID, 0, 0)
-    head = _HEADER.pack(_HEADER.size + len(asked), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
-        netlink.settimeout(_PATIENCE)
-        netlink.sendto(head + asked, (0, 0))
-        while True:
-            for kind, body in _messages(netlink.recv(_MOST)):
-                if kind == _NLMSG_DONE:
-                    return
-                if kind == _NLMSG_ERROR:
-                    number = -int.from_bytes(body[:4], "little" if struct.pack("=H", 1)[0] else "big", signed=True)
-                    raise OSError(number, os.strerror(number))
-                found = dict(_attributes(body[_ANSWER:]))
-                if found.get(_NAME, b"").startswith(b"\0"):
-                    yield Named(found[_NAME], int(struct.unpack("=I", found[_UID])[0]) if _UID in found else -1)
+    request = netlink.message(_SOCK_DIAG_BY_FAMILY, netlink.REQUEST | netlink.DUMP, 1, asked)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as channel:
+            channel.settimeout(_PATIENCE)
+            channel.connect((0, 0))
+            return netlink.undisturbed(lambda: named(netlink.dump(channel, request, "unix sockets")))
+    except RealmGatewayError as error:
+        raise OSError(errno.EIO, str(error)) from error
 
 
-def _messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + _HEADER.size <= len(datagram):
-        length, kind, *_ = _HEADER.unpack_from(datagram, offset)
-        yield kind, datagram[offset + _HEADER.size : offset + length]
-        offset += max(length, _HEADER.size) + 3 & ~3
+def named(messages: Iterable[Message]) -> list[Named]:
+    """The abstract ones of a listing of sockets.
 
+    Args:
+        messages: The answers.
 
-def _attributes(body: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, offset)
-        yield kind, body[offset + _ATTRIBUTE.size : offset + length]
-        offset += max(length, _ATTRIBUTE.size) + 3 & ~3
+    Raises:
+        RealmGatewayError: One is malformed, or as `messages` does.
+    """
+    listed = (dict(netlink.attributes(each.body[_ANSWER:])) for each in messages)
+    return [
+        Named(found[_NAME], netlink.unpack(_USER, found[_UID])[0] if _UID in found else -1)
+        for found in listed
+        if found.get(_NAME, b"").startswith(b"\0")
+    ]
 
 
 def is_root() -> bool:

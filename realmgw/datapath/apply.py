@@ -14,7 +14,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Attachment, Dnat, Settings
-from realmgw.datapath import capabilities, client, counters, ending, links, ruleset, sysctls, translation
+from realmgw.datapath import capabilities, client, counters, ending, links, machine, ruleset, sysctls, translation
 from realmgw.datapath.capabilities import Capabilities
 from realmgw.datapath.client import Run, open_nft, run_program
 from realmgw.datapath.counters import Count, QueueFigures
@@ -32,7 +32,6 @@ from realmgw.datapath.steps import LastStep, QueueStep
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
-_ATTEMPTS = 5
 _SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 
@@ -143,17 +142,17 @@ class Kernel:
         found = self.probe()
         capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
         self.stood = self._own.stands()
-        with client.route_socket() as netlink:
-            addresses = client.addresses(netlink)
+        with client.route_socket() as channel:
+            addresses = machine.addresses(channel)
             links.check_interfaces(settings.interfaces, addresses)
-            doubts = links.check_pool(settings.pools, settings.interfaces, addresses, client.routers(netlink))
+            doubts = links.check_pool(settings.pools, settings.interfaces, addresses, machine.routers(channel))
             review = self._review(settings)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
             self.place(hosts)
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
-            changes = [place() for place in self.place_routes(netlink)]
+            changes = [place() for place in self.place_routes(channel)]
         unknown = self._own.remember(settings.interfaces, standing=self.stood)
         changes += [client.write_sysctl(key, value) for key, value in review.changes]
         return Applied(found, tuple(changes), (*doubts, *review.warnings, *unknown))
@@ -195,16 +194,16 @@ class Kernel:
         if there.settings.pools == back.settings.pools:
             self._run(there)
             return
-        with client.route_socket() as netlink:
+        with client.route_socket() as channel:
             pools, interfaces = there.settings.pools, there.settings.interfaces
-            links.check_pool(pools, interfaces, client.addresses(netlink), client.routers(netlink))
+            links.check_pool(pools, interfaces, machine.addresses(channel), machine.routers(channel))
             self._review(there.settings)
             self._run(attrs.evolve(there, closed=True))
             try:
-                tuple(place() for place in self.place_routes(netlink))
+                tuple(place() for place in self.place_routes(channel))
             except RealmGatewayError:
                 self._run(back)
-                tuple(place() for place in self.place_routes(netlink))
+                tuple(place() for place in self.place_routes(channel))
                 raise
         self.place_guard()
 
@@ -315,13 +314,8 @@ class Kernel:
         Raises:
             RealmGatewayError: The kernel refused.
         """
-        for _ in range(_ATTEMPTS):
-            self._sequence += 1
-            try:
-                return client.read_counters(self._table, self._sequence)
-            except counters.InterruptedDumpError:
-                continue
-        raise RealmGatewayError("the counters could not be read: the ruleset changed all the while")
+        self._sequence += 1
+        return client.read_counters(self._table, self._sequence)
 
     def queue_figures(self) -> QueueFigures | None:
         """What the kernel says of our queue; None when nobody listens at it.
@@ -389,8 +383,8 @@ class Kernel:
     def _ruleset(self, settings: Settings) -> Ruleset:
         return Ruleset.of(settings, native_queue=self.queue_step.is_native, dnat=self.last_step.dnat)
 
-    def place_routes(self, netlink: IPRoute) -> Iterator[Callable[[], str]]:
+    def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""
         changes = links.route_changes(client.our_routes(), links.wanted_routes(self._settings.pools.circular))
         for verb, routes in (("add", changes.add), ("del", changes.delete)):
-            yield from (partial(client.change_route, netlink, verb, route) for route in routes)
+            yield from (partial(client.change_route, channel, verb, route) for route in routes)

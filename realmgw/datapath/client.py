@@ -12,17 +12,17 @@ import struct
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Network, ip_address, ip_interface
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from realmgw.config.settings import Address, Network
-from realmgw.datapath import counters, links, markrule, placed, routes, sysctls, tables
+from realmgw.config.settings import Network
+from realmgw.datapath import counters, links, machine, markrule, netlink, placed, routes, sysctls, tables
 from realmgw.datapath.counters import Count
 from realmgw.datapath.former import Surroundings
-from realmgw.datapath.links import Addresses, Kind, Route
+from realmgw.datapath.links import Kind, Route
+from realmgw.datapath.netlink import RefusedError
 from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
 from realmgw.datapath.ownership import Tables
 from realmgw.datapath.routes import Way
@@ -31,7 +31,6 @@ from realmgw.errors import PlatformError, RealmGatewayError
 
 _PROC_SYS = Path("/proc/sys")
 _PROGRAM_TIMEOUT = 60.0  # seconds
-_READ_SIZE = 65536  # octets
 _MAIN, _LOCAL = 254, 255  # routing tables
 _SCOPE_HOST = 254
 _NETLINK_NETFILTER = 12
@@ -116,38 +115,10 @@ def open_nft(library: str = LIBRARY, program: str = "nft") -> Nft:
 def route_socket() -> Iterator[IPRoute]:
     """A routing socket whose dumps the kernel filters (a full table has a million routes). Its errors become ours."""
     try:
-        with IPRoute(strict_check=True) as netlink:
-            yield netlink
+        with IPRoute(strict_check=True) as channel:
+            yield channel
     except NetlinkError as error:
         raise RealmGatewayError(f"netlink: {error}") from error
-
-
-def addresses(netlink: IPRoute) -> Addresses:
-    """Every interface with its addresses."""
-    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
-    found: dict[str, list[str]] = {name: [] for name in names.values()}
-    for address in netlink.get_addr():
-        # On a point-to-point link IFA_ADDRESS is the other end.
-        own = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
-        if address["index"] in names:
-            found[names[address["index"]]].append(f"{own}/{address['prefixlen']}")
-    return {name: tuple(ip_interface(text) for text in texts) for name, texts in found.items()}
-
-
-def routers(netlink: IPRoute) -> frozenset[Address]:
-    """The routers that default routes go by."""
-    found = []
-    for route in netlink.get_default_routes(family=socket.AF_INET):
-        hops = (route, *(route.get_attr("RTA_MULTIPATH") or ()))
-        found += [gateway for hop in hops if (gateway := hop.get_attr("RTA_GATEWAY")) is not None]
-    return frozenset(map(ip_address, found))
-
-
-def networks_behind(netlink: IPRoute, name: str) -> tuple[IPv4Network, ...]:
-    """The networks that routes of the main table lead to by the interface of that name, its own among them."""
-    (index,) = netlink.link_lookup(ifname=name)
-    routes = netlink.get_routes(family=socket.AF_INET, oif=index, table=_MAIN)
-    return tuple(IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"])) for route in routes)
 
 
 def networks_of(names: Collection[str]) -> tuple[Network, ...]:
@@ -156,39 +127,57 @@ def networks_of(names: Collection[str]) -> tuple[Network, ...]:
     Raises:
         RealmGatewayError: The kernel does not tell.
     """
-    with route_socket() as netlink:
-        found = addresses(netlink)
+    with route_socket() as channel:
+        found = machine.addresses(channel)
         there = [name for name in names if name in found]
-        behind = [network for name in there for network in networks_behind(netlink, name)]
+        behind = [network for name in there for network in machine.networks_behind(channel, name)]
     own = [address.network for name in there for address in found[name]]
     return tuple({network for network in (*own, *behind) if network.prefixlen})
 
 
 def leaves_by(name: str) -> bool:
-    """Whether what has no route of its own leaves by the interface of that name; no route is listed for it."""
+    """Whether what has no route of its own leaves by the interface of that name; no route is listed for it.
+
+    Raises:
+        RealmGatewayError: The kernel does not tell.
+    """
     try:
         return _way(_NOWHERE).interface == socket.if_nametoindex(name)
-    except OSError:
+    except OSError:  # there is no such interface
         return False
 
 
 def is_own(address: str) -> bool:
-    """Whether the kernel takes an address for this machine's."""
+    """Whether the kernel takes an address for this machine's.
+
+    Raises:
+        RealmGatewayError: It does not tell.
+    """
     return _way(address).is_local
 
 
 def _way(address: str) -> Way:
-    with _routing_socket() as asking:
-        asking.send(routes.question(address, 1))
-        return routes.way(asking.recv(_READ_SIZE), 1)
+    with _open(socket.NETLINK_ROUTE) as asking:
+        try:
+            return routes.way(netlink.ask(asking, routes.question(address, 1), f"the route to {address}"))
+        except RefusedError as error:
+            if error.number in routes.NOWHERE:
+                return Way(is_local=False, interface=0)
+            raise
 
 
-@contextmanager
-def _routing_socket() -> Iterator[socket.socket]:
-    """A channel for `routes`."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
-        asking.settimeout(_NETLINK_TIMEOUT)
-        yield asking
+def _open(protocol: int) -> socket.socket:
+    """A channel to the kernel, in which nothing is waited for without end.
+
+    Raises:
+        RealmGatewayError: The kernel has no such protocol, or there are too many files.
+    """
+    try:
+        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    except OSError as error:
+        raise RealmGatewayError(f"netlink: {error}") from error
+    made.settimeout(_NETLINK_TIMEOUT)
+    return made
 
 
 def link_state(name: str) -> str:
@@ -210,20 +199,16 @@ def our_routes() -> frozenset[Route]:
     Raises:
         RealmGatewayError: The kernel refused.
     """
-    found: set[Route] = set()
-    with _routing_socket() as asking:
+    with _open(socket.NETLINK_ROUTE) as asking:
         asking.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
-        asking.send(routes.listing(1))
-        while not routes.parse(asking.recv(_READ_SIZE), 1, found):
-            pass
-    return frozenset(found)
+        return netlink.undisturbed(lambda: routes.listed(netlink.dump(asking, routes.listing(1), "our routes")))
 
 
-def change_route(netlink: IPRoute, verb: str, route: Route) -> str:
+def change_route(channel: IPRoute, verb: str, route: Route) -> str:
     """Add or delete a route of ours.
 
     Args:
-        netlink: The routing socket.
+        channel: The routing socket.
         verb: `add` or `del`.
         route: The route.
 
@@ -235,12 +220,12 @@ def change_route(netlink: IPRoute, verb: str, route: Route) -> str:
     """
     fields: dict[str, object] = {"dst": str(route.network), "proto": links.PROTOCOL, "type": route.kind.value}
     if route.kind is Kind.LOCAL:
-        (loopback,) = netlink.link_lookup(ifname="lo")
+        (loopback,) = channel.link_lookup(ifname="lo")
         fields |= {"table": _LOCAL, "scope": _SCOPE_HOST, "oif": loopback}
     else:
         fields["table"] = _MAIN
     try:
-        netlink.route(verb, **fields)
+        channel.route(verb, **fields)
     except NetlinkError as error:
         raise PlatformError(
             f"the {route.kind.name.lower()} route for {route.network} was refused ({error.args[1]}): "
@@ -294,14 +279,11 @@ def standing(table: str) -> Tables:
     Raises:
         RealmGatewayError: The kernel does not tell.
     """
-    found = []
-    try:
-        with open_netfilter() as netlink:
-            for sequence, (family, name) in enumerate((("inet", table), ("ip", mark_table(table))), 1):
-                netlink.send(tables.request(family, name, sequence))
-                found.append(tables.answer(netlink.recv(_READ_SIZE)))
-    except OSError as error:
-        raise RealmGatewayError(f"netlink: whether there is a table {table}: {error}") from error
+    with open_netfilter() as channel:
+        found = [
+            tables.standing(channel, tables.request(family, name, sequence))
+            for sequence, (family, name) in enumerate((("inet", table), ("ip", mark_table(table))), 1)
+        ]
     return Tables(table, *found)
 
 
@@ -324,24 +306,27 @@ def read_counters(table: str, sequence: int) -> dict[str, Count]:
     """The named counters of a table of family inet; empty when there is no such table.
 
     Raises:
-        InterruptedDumpError: The ruleset changed meanwhile; ask again.
-        RealmGatewayError: The kernel refused.
+        RealmGatewayError: The kernel refused, or the ruleset changed all the while.
     """
-    found: dict[str, Count] = {}
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        netlink.send(counters.request(table, sequence))
-        while not counters.parse(netlink.recv(_READ_SIZE), sequence, found):
-            pass
-    return found
+    request = counters.request(table, sequence)
+    with _open(_NETLINK_NETFILTER) as channel:
+        return netlink.undisturbed(lambda: counters.listed(netlink.dump(channel, request, "the counters")))
 
 
 def open_netfilter(*groups: int) -> socket.socket:
-    """A channel for `markrule` and `reader`, which hears of what these groups are told; the kernel answers at once."""
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
-    made.bind((0, 0))
-    made.settimeout(_NETLINK_TIMEOUT)
-    for group in groups:
-        made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    """A channel for `markrule` and `reader`, which hears of what these groups are told; the kernel answers at once.
+
+    Raises:
+        RealmGatewayError: The kernel does not let us.
+    """
+    made = _open(_NETLINK_NETFILTER)
+    try:
+        made.bind((0, 0))
+        for group in groups:
+            made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    except OSError as error:
+        made.close()
+        raise RealmGatewayError(f"netlink: {error}") from error
     return made
 
 
@@ -352,9 +337,11 @@ def put_mark_rules(batch: bytes) -> None:
         PlatformError: It refused, and nothing was changed; or it does not answer.
     """
     try:
-        with open_netfilter() as netlink:
-            markrule.put(batch, netlink)
-    except OSError as error:
+        with open_netfilter() as channel:
+            markrule.put(batch, channel)
+    except PlatformError:
+        raise
+    except (OSError, RealmGatewayError) as error:
         raise PlatformError(f"netlink: the rule that takes an address from the mark: {error}") from error
 
 
@@ -365,10 +352,9 @@ def count_mark_rules(table: str) -> int:
         PlatformError: The kernel does not tell.
     """
     try:
-        with open_netfilter() as netlink:
-            netlink.send(markrule.listing(table=table))
-            return markrule.rules_in(netlink)
-    except OSError as error:
+        with open_netfilter() as channel:
+            return markrule.rules_in(channel, markrule.listing(table=table))
+    except RealmGatewayError as error:
         raise PlatformError(f"netlink: the rules that take an address from the mark: {error}") from error
 
 
@@ -376,9 +362,10 @@ def queue_socket_works() -> bool:
     """Whether there is nfnetlink_queue: ask for what it grants without doing anything (PF_UNBIND, since Linux 3.8)."""
     command = struct.pack("=HHBxH", 8, 1, _NFQUEUE_PF_UNBIND, socket.htons(socket.AF_INET))
     body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0) + command
-    message = struct.pack("=IHHII", 16 + len(body), _NFQUEUE_CONFIG, 0x5, 1, 0) + body
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        netlink.send(message)
-        answer = netlink.recv(_READ_SIZE)
-    error: int = struct.unpack_from("=i", answer, 16)[0]
-    return error == 0
+    request = netlink.message(_NFQUEUE_CONFIG, netlink.REQUEST | netlink.ACK, 1, body)
+    try:
+        with _open(_NETLINK_NETFILTER) as channel:
+            netlink.ask(channel, request, "the packet queue")
+    except RealmGatewayError:
+        return False
+    return True

@@ -8,10 +8,9 @@ understood: it was so when it was placed, handles included, or it is not so any 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from realmgw.datapath import netlink
-from realmgw.datapath.counters import InterruptedDumpError
 from realmgw.datapath.netlink import Message
 from realmgw.errors import RealmGatewayError
 
@@ -33,7 +32,6 @@ _CHANGING = {_TABLE: {3}, _CHAIN: {6, 8}, _RULE: set[int](), _SET: {20}, _OBJECT
 _OBJECT_TYPE, _OBJECT_DATA, _COUNTER = 3, 4, 1
 _SET_FLAGS, _IS_MAP = 3, 8
 _GENERATION_ID = 1
-_ENOENT = 2
 
 
 def requests(table: Table, sequence: int) -> Iterator[bytes]:
@@ -51,34 +49,19 @@ def requests(table: Table, sequence: int) -> Iterator[bytes]:
         yield netlink.message(_SUBSYSTEM | _GET[kind], netlink.REQUEST | netlink.DUMP, sequence, body)
 
 
-def parse(received: bytes, sequence: int, table: Table, into: dict[str, bytes]) -> bool:
-    """Take in what one read of the socket gave.
+def take(messages: Iterable[Message], table: Table, into: dict[str, bytes]) -> None:
+    """Take in the answers to one request.
 
     Args:
-        received: One or more whole netlink messages.
-        sequence: What the requests carried; answers to others are passed over.
+        messages: Those.
         table: What was asked for.
         into: What is in it is added.
 
-    Returns:
-        Whether the answer to one request is complete.
-
     Raises:
-        InterruptedDumpError: The ruleset changed meanwhile.
-        RealmGatewayError: The kernel refused; the text tells the error number.
+        RealmGatewayError: One is malformed, or as `messages` does.
     """
-    for each in netlink.messages(received):
-        if each.sequence != sequence:
-            continue
-        if each.flags & netlink.INTERRUPTED:
-            raise InterruptedDumpError("the ruleset changed while it was read")
-        if each.kind in (netlink.ERROR, netlink.DONE):
-            error = netlink.error_of(each.body)
-            if error not in (0, _ENOENT):
-                raise RealmGatewayError(f"netlink: the kernel refused to list a table (error {error})")
-            return True
+    for each in messages:
         _take(each, table[1], into)
-    return False
 
 
 def _take(message: Message, table: str, into: dict[str, bytes]) -> None:
@@ -86,6 +69,8 @@ def _take(message: Message, table: str, into: dict[str, bytes]) -> None:
     found = dict(netlink.attributes(message.body[4:]))
     if kind not in _NAME or netlink.text(found.get(_OF_TABLE, b"")) != table:
         return
+    if _NAME[kind] not in found or (kind == _OBJECT and _OBJECT_TYPE not in found):
+        raise RealmGatewayError("netlink: a table holds something without a name")
     name = netlink.text(found[_NAME[kind]])
     changing = _CHANGING[kind]
     if kind == _OBJECT and _number(found[_OBJECT_TYPE]) == _COUNTER:
@@ -124,17 +109,16 @@ def generation_request(sequence: int) -> bytes:
     return netlink.message(_SUBSYSTEM | _GET[_GENERATION], netlink.REQUEST, sequence, bytes(4))
 
 
-def generation(received: bytes, sequence: int) -> int | None:
-    """That number; None if this is no answer to the question of that sequence number.
+def generation(said: Message) -> int:
+    """That number.
+
+    Args:
+        said: The answer to that question.
 
     Raises:
         RealmGatewayError: The kernel does not tell.
     """
-    for each in netlink.messages(received):
-        if each.sequence != sequence:
-            continue
-        found = dict(netlink.attributes(each.body[4:])) if each.kind == _SUBSYSTEM | _GENERATION else {}
-        if _GENERATION_ID not in found:
-            raise RealmGatewayError("netlink: the kernel does not tell the ruleset's generation")
-        return _number(found[_GENERATION_ID])
-    return None
+    found = dict(netlink.attributes(said.body[4:])) if said.kind == _SUBSYSTEM | _GENERATION else {}
+    if _GENERATION_ID not in found:
+        raise RealmGatewayError("netlink: the kernel does not tell the ruleset's generation")
+    return _number(found[_GENERATION_ID])

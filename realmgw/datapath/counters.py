@@ -7,12 +7,12 @@ libnftables is no use for reading counters: to list them it first reads every el
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from realmgw.datapath import netlink
-from realmgw.errors import RealmGatewayError
+from realmgw.datapath.netlink import Message
 
 # linux/netfilter/nfnetlink.h and nf_tables.h. Counters are in network order.
 _FAMILY_INET = 1
@@ -20,6 +20,7 @@ _NEWOBJ, _GETOBJ = 10 << 8 | 18, 10 << 8 | 19
 _OBJ_TABLE, _OBJ_NAME, _OBJ_TYPE, _OBJ_DATA = 1, 2, 3, 4
 _TYPE_COUNTER = 1
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
+_COUNT = struct.Struct("!Q")
 
 
 COUNTERS: Mapping[str, str] = {
@@ -69,10 +70,6 @@ class QueueFigures:
     """Number of the last packet."""
 
 
-class InterruptedDumpError(RealmGatewayError):
-    """The ruleset changed while it was read; ask again."""
-
-
 def request(table: str, sequence: int) -> bytes:
     """The netlink message that asks for all counters of a table of family inet.
 
@@ -86,32 +83,20 @@ def request(table: str, sequence: int) -> bytes:
     return netlink.message(_GETOBJ, netlink.REQUEST | netlink.DUMP, sequence, body)
 
 
-def parse(received: bytes, sequence: int, into: dict[str, Count]) -> bool:
-    """Take in what one read of the socket gave.
+def listed(messages: Iterable[Message]) -> dict[str, Count]:
+    """Counters by name, of the answers to a request.
 
     Args:
-        received: One or more whole netlink messages.
-        sequence: What the request carried; answers to others are passed over.
-        into: Counters by name; what was received is added to it.
-
-    Returns:
-        Whether the answer is complete.
+        messages: Those.
 
     Raises:
-        InterruptedDumpError: The ruleset changed meanwhile, `into` may hold old and new values.
-        RealmGatewayError: The kernel refused; the text tells the error number.
+        RealmGatewayError: One is malformed, or as `messages` does.
     """
-    for each in netlink.messages(received):
-        if each.sequence != sequence:
-            continue
-        if each.flags & netlink.INTERRUPTED:
-            raise InterruptedDumpError("the ruleset changed while its counters were read")
-        if each.kind in (netlink.ERROR, netlink.DONE):
-            _check(each.body)
-            return True
+    found: dict[str, Count] = {}
+    for each in messages:
         if each.kind == _NEWOBJ:
-            _take(each.body, into)
-    return False
+            _take(each.body, found)
+    return found
 
 
 def queue_figures(listing: str, queue: int) -> QueueFigures | None:
@@ -131,16 +116,10 @@ def queue_figures(listing: str, queue: int) -> QueueFigures | None:
     return None
 
 
-def _check(body: bytes) -> None:
-    error = netlink.error_of(body)
-    if error:
-        raise RealmGatewayError(f"netlink: the kernel refused to list the counters (error {error})")
-
-
 def _take(body: bytes, into: dict[str, Count]) -> None:
     fields = dict(netlink.attributes(body[4:]))
     data = dict(netlink.attributes(fields.get(_OBJ_DATA, b"")))
     if _OBJ_NAME in fields and _COUNTER_PACKETS in data and _COUNTER_BYTES in data:
         name = netlink.text(fields[_OBJ_NAME])
-        (packets,), (octets,) = (struct.unpack("!Q", data[key]) for key in (_COUNTER_PACKETS, _COUNTER_BYTES))
+        (packets,), (octets,) = (netlink.unpack(_COUNT, data[key]) for key in (_COUNTER_PACKETS, _COUNTER_BYTES))
         into[name] = Count(packets, octets)

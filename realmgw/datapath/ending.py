@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from ipaddress import IPv4Network
 
-from realmgw.datapath import client, flows
-from realmgw.datapath.markrule import Channel
-from realmgw.errors import RealmGatewayError
-
-_READ_SIZE = 65536  # octets
+from realmgw.datapath import client, flows, netlink
+from realmgw.datapath.netlink import Channel, RefusedError
 
 
 def end_flows(addresses: Iterable[bytes]) -> int:
@@ -44,23 +42,43 @@ def end_flows_to(networks: Collection[IPv4Network]) -> int:
 
 
 def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Flow], bool]) -> int:
+    with client.open_netfilter() as channel:
+        return end_all(channel, pattern, families, wanted)
+
+
+def end_all(
+    channel: Channel, pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Flow], bool]
+) -> int:
+    """End flows.
+
+    Args:
+        channel: To conntrack.
+        pattern: What is found in a listing where a flow may be meant.
+        families: Which flows are listed.
+        wanted: Whether one is meant.
+
+    Returns:
+        How many were ended.
+
+    Raises:
+        RealmGatewayError: The kernel refused; some may have been ended.
+    """
     found: list[flows.Flow] = []
-    try:
-        with client.open_netfilter() as netlink:
-            for sequence, family in enumerate(families, 1):
-                netlink.send(flows.listing(sequence, family))
-                while not flows.parse(netlink.recv(_READ_SIZE), sequence, pattern, found):
-                    pass
-            return sum(_end(netlink, flow) for flow in found if wanted(flow))
-    except OSError as error:
-        raise RealmGatewayError(f"netlink: the kernel does not answer about flows ({error})") from error
+    for sequence, family in enumerate(families, 1):
+        found += netlink.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
+    return sum(_end(channel, sequence, flow) for sequence, flow in enumerate(filter(wanted, found), len(families) + 1))
 
 
-def _end(netlink: Channel, flow: flows.Flow) -> bool:
+def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Flow]:
+    return list(flows.listed(netlink.dump(channel, request, "flows"), pattern))
+
+
+def _end(channel: Channel, sequence: int, flow: flows.Flow) -> bool:
     """End a flow; returns whether it was still there."""
-    netlink.send(flows.deletion(0, flow))
-    for error in flows.acknowledgements(netlink.recv(_READ_SIZE)):
-        if error not in (0, flows.ENOENT):
-            raise RealmGatewayError(f"netlink: the kernel refused to end a flow (error {error})")
-        return error == 0
-    raise RealmGatewayError("netlink: the end of a flow was not acknowledged")
+    try:
+        netlink.ask(channel, flows.deletion(sequence, flow), "the end of a flow")
+    except RefusedError as error:
+        if error.number != netlink.ENOENT:
+            raise
+        return False
+    return True

@@ -112,7 +112,7 @@ def concerns_us(received: bytes) -> bool:
     for each in netlink.messages(received):
         if each.kind not in _ROUTES:
             return True
-        _, length, _, _, _, protocol = _ROUTE.unpack_from(each.body)
+        _, length, _, _, _, protocol = netlink.unpack(_ROUTE, each.body)
         if protocol == PROTOCOL or length == 0 or each.flags & _REPLACE:
             return True
     return False

@@ -15,7 +15,7 @@ from ipaddress import IPv4Network
 import attrs
 
 from realmgw.datapath import netlink
-from realmgw.errors import RealmGatewayError
+from realmgw.datapath.netlink import Message
 
 # linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h
 _KIND = struct.Struct("=4xH")  # of the first message
@@ -28,12 +28,10 @@ _IP_DST = {4: 2, 16: 4}
 _PROTOCOL_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
 AF_INET = 2
 _FAMILY = {4: AF_INET, 16: 10}
-_INFO_TCP, _TCP_STATE, _TCP_CLOSE = 1, 1, 8
+_INFO_TCP, _TCP_STATE, _CLOSED = 1, 1, b"\x08"
 # linux/netfilter/nf_conntrack_common.h
 _SEEN_REPLY, _ASSURED = 1 << 1, 1 << 2
 _TCP, _SCTP = 6, 132
-ENOENT = 2
-"""The flow ended by itself meanwhile."""
 
 
 @attrs.frozen
@@ -111,12 +109,11 @@ def _question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, 
     )
 
 
-def is_answered(received: bytes, sequence: int, protocol: int) -> bool | None:
+def is_answered(said: Message | None, protocol: int) -> bool | None:
     """What the answer to a question says of the flow.
 
     Args:
-        received: One or more whole netlink messages.
-        sequence: That of the question.
+        said: It; None if there is no such flow.
         protocol: That of the flow.
 
     Returns:
@@ -125,47 +122,22 @@ def is_answered(received: bytes, sequence: int, protocol: int) -> bool | None:
         that was reset, a protocol that need not be replied to.
 
     Raises:
-        RealmGatewayError: The answer to this question is not there, or the kernel refused.
+        RealmGatewayError: It is malformed.
     """
-    body = _answer(received, sequence)
-    if body is None:
+    if said is None:
         return False if protocol in (_TCP, _SCTP) else None
-    return _says_answered(body, protocol)
+    return _says_answered(said.body, protocol)
 
 
-def entry(received: bytes, sequence: int) -> Entry | None:
-    """The entry that was asked for.
-
-    Args:
-        received: One or more whole netlink messages.
-        sequence: That of the question.
-
-    Returns:
-        None if there is no such flow.
+def entry(said: Message) -> Entry:
+    """The entry that a question was answered with.
 
     Raises:
-        RealmGatewayError: The answer to this question is not there, or the kernel refused.
+        RealmGatewayError: It is malformed.
     """
-    body = _answer(received, sequence)
-    if body is None:
-        return None
-    fields = dict(netlink.attributes(body[4:]))
+    fields = dict(netlink.attributes(said.body[4:]))
     status, remaining = (int.from_bytes(fields.get(field, b""), "big") for field in (_STATUS, _TIMEOUT))
-    return Entry(_flow(body), bool(status & _ASSURED), remaining)
-
-
-def _answer(received: bytes, sequence: int) -> bytes | None:
-    """What the answer to a question has behind its header; None if there is no such flow."""
-    for each in netlink.messages(received):
-        if each.sequence != sequence:
-            continue
-        if each.kind == netlink.ERROR:
-            error = netlink.error_of(each.body)
-            if error != ENOENT:
-                raise RealmGatewayError(f"netlink: the kernel refused to look for a flow (error {error})")
-            return None
-        return each.body
-    raise RealmGatewayError("netlink: a question about a flow was not answered")
+    return Entry(_flow(said.body), bool(status & _ASSURED), remaining)
 
 
 def _says_answered(body: bytes, protocol: int) -> bool | None:
@@ -179,7 +151,7 @@ def _says_answered(body: bytes, protocol: int) -> bool | None:
                 return True
         elif field == _PROTOCOL_INFO:
             info = dict(netlink.attributes(dict(netlink.attributes(value)).get(_INFO_TCP, b"")))
-            return None if info.get(_TCP_STATE, b"\0")[0] == _TCP_CLOSE else False
+            return None if info.get(_TCP_STATE) == _CLOSED else False
     return False if protocol in (_TCP, _SCTP) else None
 
 
@@ -218,46 +190,24 @@ def deletion(sequence: int, flow: Flow) -> bytes:
     return _message(_DELETE, netlink.REQUEST | netlink.ACK, sequence, flow.family, body)
 
 
-def parse(received: bytes, sequence: int, wanted: re.Pattern[bytes], into: list[Flow]) -> bool:
-    """Take in what one read of the socket gave.
+def listed(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[Flow]:
+    """Flows of a listing in which a pattern is found.
 
     Args:
-        received: One or more whole netlink messages.
-        sequence: What the request carried; answers to others are passed over.
-        wanted: From `sources`; what it finds nothing in is passed over.
-        into: Flows are added to it: those that are wanted, and some more.
-
-    Returns:
-        Whether the answer is complete.
+        messages: The answers to `listing`.
+        wanted: As `sources` and `destinations` make them.
 
     Raises:
-        RealmGatewayError: The kernel refused; the text tells the error number.
+        RealmGatewayError: One is malformed, or as `messages` does.
     """
-    if _KIND.unpack_from(received)[0] == _NEW and wanted.search(received) is None:
-        return False  # what a read gives is flows only, or the end
-    for each in netlink.messages(received):
-        if each.sequence != sequence:
-            continue
-        if each.kind in (netlink.ERROR, netlink.DONE):
-            error = netlink.error_of(each.body)
-            if error:
-                raise RealmGatewayError(f"netlink: the kernel refused to list flows (error {error})")
-            return True
-        if each.kind == _NEW and wanted.search(each.body) is not None:
-            into.append(_flow(each.body))
-    return False
-
-
-def acknowledgements(received: bytes) -> Iterator[int]:
-    """The error number, or 0, of every acknowledgement in what one read of the socket gave."""
-    return (netlink.error_of(each.body) for each in netlink.messages(received) if each.kind == netlink.ERROR)
+    return (_flow(each.body) for each in messages if each.kind == _NEW and wanted.search(each.body) is not None)
 
 
 def _flow(body: bytes) -> Flow:
     fields = dict(netlink.attributes(body[4:]))
     tuples = (fields.get(_TUPLE_ORIG, b""), fields.get(_TUPLE_REPLY, b""))
     sources = (_source(dict(netlink.attributes(each)).get(_TUPLE_IP, b"")) for each in tuples)
-    return Flow(body[0], tuples[0], frozenset(filter(None, sources)), fields.get(_ID, b""))
+    return Flow(int.from_bytes(body[:1], "big"), tuples[0], frozenset(filter(None, sources)), fields.get(_ID, b""))
 
 
 def _source(addresses: bytes) -> bytes | None:

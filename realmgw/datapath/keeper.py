@@ -10,9 +10,8 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Settings
-from realmgw.datapath import client, contents, links, placed, sysctls, translation
+from realmgw.datapath import client, contents, links, machine, netlink, placed, sysctls, translation
 from realmgw.datapath.contents import INET, IPV4, Contents, Table
-from realmgw.datapath.counters import InterruptedDumpError
 from realmgw.datapath.events import Transaction
 from realmgw.datapath.generations import Generations
 from realmgw.datapath.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Surroundings, Thing
@@ -22,7 +21,6 @@ from realmgw.datapath.sysctls import Review
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 
-_ATTEMPTS = 20
 _CLOSING = (Kind.TABLE,)
 _ORDER = (_CLOSING, (Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION), tuple(Kind)[4:])
 """What is looked at and put back one after the other: what closes, what else is of the rules, and the rest."""
@@ -87,7 +85,7 @@ class Rules(Protocol):
     def place_guard(self) -> None:
         """Place the guard."""
 
-    def place_routes(self, netlink: IPRoute) -> Iterator[Callable[[], str]]:
+    def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one."""
 
     def review(self) -> Review:
@@ -226,8 +224,8 @@ class Keeper:
 
     def _place_routes(self, errors: list[str]) -> None:
         """One that is refused, since somebody else has taken its place, keeps no other from being placed."""
-        with client.route_socket() as netlink:
-            for place in self._rules.place_routes(netlink):
+        with client.route_socket() as channel:
+            for place in self._rules.place_routes(channel):
                 self._attempt(place, errors)
 
     def _question(self, *, anew: bool) -> None:
@@ -239,8 +237,8 @@ class Keeper:
 
     def _pool_doubts(self) -> tuple[str, ...]:
         settings = self._rules.settings
-        with client.route_socket() as netlink:
-            addresses, routers = client.addresses(netlink), client.routers(netlink)
+        with client.route_socket() as channel:
+            addresses, routers = machine.addresses(channel), machine.routers(channel)
         if settings.interfaces.wan not in addresses:
             return ()
         return links.check_pool(settings.pools, settings.interfaces, addresses, routers)
@@ -285,12 +283,7 @@ class Keeper:
         )
 
     def _contents(self) -> Contents:
-        for _ in range(_ATTEMPTS):
-            try:
-                return self._read()
-            except InterruptedDumpError:  # noqa: PERF203 - it costs less than one try
-                continue
-        raise RealmGatewayError("the table could not be compared: the ruleset changed all the while")
+        return netlink.undisturbed(self._read)
 
     def _read(self) -> Contents:
         name = self._rules.settings.datapath.table

@@ -20,13 +20,14 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterable, Sequence
+from functools import partial
 from ipaddress import IPv4Network
 from itertools import combinations
-from typing import Protocol
 
 import attrs
 
-from realmgw.datapath import marks
+from realmgw.datapath import marks, netlink
+from realmgw.datapath.netlink import Channel
 from realmgw.errors import PlatformError
 
 TABLE = "realmgw_mark"
@@ -41,8 +42,6 @@ PRIORITY = -100
 _ALL = 0xFFFF_FFFF
 
 # Netlink and nfnetlink.
-_NLMSG_ERROR = 2
-_NLMSG_DONE = 3
 _NLM_F_REQUEST = 0x001
 _NLM_F_ACK = 0x004
 _NLM_F_DUMP = 0x300
@@ -55,8 +54,6 @@ _NFNL_SUBSYS_NFTABLES = 10
 _NFPROTO_IPV4 = 2
 _HEADER = struct.Struct("=IHHII")
 """Length, type, flags, sequence number, port."""
-_ERROR = struct.Struct("=IHHIIiIHHII")
-"""A header, an error number (0 or negative), and the header of the message it is about."""
 
 # nf_tables: messages.
 _NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _GETRULE, _DELRULE = 0, 2, 3, 6, 7, 8
@@ -194,44 +191,24 @@ def fill(rule: MarkRule | None, *, table: str) -> bytes:
 
 
 def listing(*, table: str) -> bytes:
-    """The message that asks for the rules of the chain `HOSTS_CHAIN` of a table; `rules_in` reads the answers."""
+    """The message that asks for the rules of the chain `HOSTS_CHAIN` of a table."""
     kind, flags, body = _message(_GETRULE, _NLM_F_REQUEST | _NLM_F_DUMP, _rules_of(table, HOSTS_CHAIN))
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
 
 
-def rules_in(channel: Channel) -> int:
+def rules_in(channel: Channel, request: bytes) -> int:
     """How many rules there are, by the answers to `listing`; none when there is no such table.
 
     Raises:
-        PlatformError: The kernel refused to tell.
+        RealmGatewayError: The kernel does not tell.
     """
-    found = 0
-    while True:
-        datagram = channel.recv(65536)
-        offset = 0
-        while offset < len(datagram):
-            length, kind, _, _, _ = _HEADER.unpack_from(datagram, offset)
-            if kind == _NLMSG_DONE:
-                return found
-            if kind == _NLMSG_ERROR:
-                raise PlatformError("the kernel does not list its rules")
-            found += 1
-            offset += max(length + 3 & ~3, _HEADER.size)
+    listed = partial(netlink.dump, channel, request, "the rules that take an address from the mark")
+    return netlink.undisturbed(lambda: sum(1 for _ in listed(nothing=(netlink.ENOENT,))))
 
 
 def remove(*, table: str = TABLE) -> bytes:
     """The batch that takes the table away, if it is there."""
     return _batch(_removal(table))
-
-
-class Channel(Protocol):
-    """What of a netlink socket (`AF_NETLINK`, `SOCK_RAW`, `NETLINK_NETFILTER`, bound) is used."""
-
-    def send(self, data: bytes, /) -> int:
-        """Hand a batch to the kernel."""
-
-    def recv(self, size: int, /) -> bytes:
-        """Wait for the next datagram of answers."""
 
 
 def put(batch: bytes, channel: Channel) -> None:
@@ -248,7 +225,7 @@ def put(batch: bytes, channel: Channel) -> None:
     awaited = _acknowledged(batch)
     channel.send(batch)
     while awaited:
-        for sequence, error in _answers(channel.recv(65536)):
+        for sequence, error in _answers(channel.recv(netlink.READ_SIZE)):
             if error:
                 name = errno.errorcode.get(error, str(error))
                 raise PlatformError(f"the kernel refused the rule that takes an address from the mark ({name})")
@@ -284,14 +261,8 @@ def _acknowledged(batch: bytes) -> set[int]:
 
 def _answers(datagram: bytes) -> list[tuple[int, int]]:
     """Of each answer in a datagram, the sequence number it is about and the error, 0 if there was none."""
-    answers = []
-    offset = 0
-    while offset + _ERROR.size <= len(datagram):
-        length, kind, _, _, _, error, _, _, _, sequence, _ = _ERROR.unpack_from(datagram, offset)
-        if kind == _NLMSG_ERROR:
-            answers.append((sequence, -error))
-        offset += max(length + 3 & ~3, _HEADER.size)
-    return answers
+    answers = [each for each in netlink.messages(datagram) if each.kind == netlink.ERROR]
+    return [(each.sequence, netlink.error_of(each.body)) for each in answers]
 
 
 def _message(kind: int, flags: int, attributes: bytes) -> tuple[int, int, bytes]:

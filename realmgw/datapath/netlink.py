@@ -1,22 +1,63 @@
-"""Netlink's messages and attributes: octets taken apart and put together. Pure; headers are in host byte order."""
+"""Netlink's messages and attributes, and how an answer is read to its end. Pure; headers are in host byte order.
+
+All listings and answers of the kernel are read here (`dump`, `ask`), so that all of them take what may happen alike: a
+refusal, also one at the end of a listing; things that change while they are listed (`InterruptedDumpError`: read
+`undisturbed`); answers that are lost for want of room, cut off, or do not come; answers to what was asked before.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Protocol, TypeVar
 
 import attrs
 
 from realmgw.errors import RealmGatewayError
 
 # linux/netlink.h
-ERROR, DONE = 2, 3
+NOOP, ERROR, DONE, OVERRUN = 1, 2, 3, 4
 REQUEST, ACK, DUMP, INTERRUPTED = 0x1, 0x4, 0x300, 0x10
 NESTED = 0x8000
+ENOENT = 2
+"""What was asked for is not there."""
+READ_SIZE = 65536  # octets
+"""More than the kernel gives in one read."""
+ATTEMPTS = 20
+"""So often something is listed that changes meanwhile."""
+
+T = TypeVar("T")
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
+_NUMBER = struct.Struct("=i")
 _KIND = 0x3FFF
+
+
+class InterruptedDumpError(RealmGatewayError):
+    """Something changed while it was listed, and what was read may be half of before and half of after; ask again."""
+
+
+class RefusedError(RealmGatewayError):
+    """The kernel refused.
+
+    Attributes:
+        number: The error number, positive.
+    """
+
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(f"netlink: the kernel refused to tell of {what} (error {number})")
+        self.number = number
+
+
+class Channel(Protocol):
+    """What of a netlink socket is used."""
+
+    def send(self, data: bytes, /) -> int:
+        """Hand a message to the kernel."""
+
+    def recv(self, size: int, /) -> bytes:
+        """What the kernel has answered; a datagram."""
 
 
 @attrs.frozen
@@ -42,8 +83,8 @@ def messages(received: bytes) -> Iterator[Message]:
         RealmGatewayError: It is cut off.
     """
     at = 0
-    while at + _HEADER.size <= len(received):
-        length, kind, flags, sequence, port = _HEADER.unpack_from(received, at)
+    while at < len(received):
+        length, kind, flags, sequence, port = unpack(_HEADER, received, at)
         if not _HEADER.size <= length <= len(received) - at:
             raise RealmGatewayError(f"netlink: a message says it has {length} octets, {len(received) - at} are there")
         yield Message(kind, flags, sequence, port, received[at + _HEADER.size : at + length])
@@ -55,6 +96,98 @@ def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
 
 
+def dump(channel: Channel, request: bytes, what: str, *, nothing: Collection[int] = ()) -> Iterator[Message]:
+    """Has something listed.
+
+    Args:
+        channel: Used for nothing else until the end; when that is not reached, not to be used again.
+        request: The message that asks for it.
+        what: It, in words.
+        nothing: Refusals by these error numbers mean that there is nothing.
+
+    Yields:
+        Each message of the listing. What was yielded is good only if the end is reached.
+
+    Raises:
+        InterruptedDumpError: It changed meanwhile; the listing was read to its end.
+        RefusedError: The kernel refused.
+        RealmGatewayError: Answers were lost, are cut off, or do not come.
+    """
+    is_interrupted = False
+    for each in _answers(channel, request, what):
+        is_interrupted = is_interrupted or bool(each.flags & INTERRUPTED)
+        if each.kind in (ERROR, DONE):
+            error = error_of(each.body)
+            if error and error not in nothing:
+                raise RefusedError(what, error)
+            break
+        yield each
+    if is_interrupted:
+        raise InterruptedDumpError(f"netlink: {what} changed while they were read")
+
+
+def ask(channel: Channel, request: bytes, what: str) -> Message:
+    """The one message that answers a question; for an order it may be the acknowledgement.
+
+    Args:
+        channel: As for `dump`.
+        request: The message that asks.
+        what: What is asked for, in words.
+
+    Raises:
+        RefusedError: The kernel refused.
+        RealmGatewayError: The answer was lost, is cut off, or does not come.
+    """
+    said = next(_answers(channel, request, what))
+    if said.kind == ERROR and (error := error_of(said.body)):
+        raise RefusedError(what, error)
+    return said
+
+
+def undisturbed(read: Callable[[], T]) -> T:
+    """What a listing gives that was not interrupted.
+
+    Args:
+        read: Reads it all, from the beginning.
+
+    Raises:
+        InterruptedDumpError: It was, `ATTEMPTS` times.
+        RealmGatewayError: As `read` does.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return read()
+        except InterruptedDumpError:  # noqa: PERF203 - it costs less than one read
+            continue
+    return read()
+
+
+def _answers(channel: Channel, request: bytes, what: str) -> Iterator[Message]:
+    """Every message that answers a request, without end; those that answer others are passed over."""
+    _, _, _, sequence, _ = unpack(_HEADER, request)
+    try:
+        channel.send(request)
+        while True:
+            for each in messages(channel.recv(READ_SIZE)):
+                if each.kind == OVERRUN:
+                    raise RealmGatewayError(f"netlink: answers about {what} were lost")
+                if each.sequence == sequence and each.kind != NOOP:
+                    yield each
+    except OSError as error:
+        raise RealmGatewayError(f"netlink: the kernel does not tell of {what}: {error}") from error
+
+
+def unpack(form: struct.Struct, data: bytes, at: int = 0) -> tuple[int, ...]:
+    """Numbers that stand in a row.
+
+    Raises:
+        RealmGatewayError: They are cut off.
+    """
+    if len(data) - at < form.size:
+        raise RealmGatewayError(f"netlink: {form.size} octets are wanted, {max(0, len(data) - at)} are there")
+    return form.unpack_from(data, at)
+
+
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Type (without its flag bits) and value of each attribute.
 
@@ -62,8 +195,8 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
         RealmGatewayError: One is cut off.
     """
     at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
+    while at < len(data):
+        length, kind = unpack(_ATTRIBUTE, data, at)
         if not _ATTRIBUTE.size <= length <= len(data) - at:
             raise RealmGatewayError(f"netlink: an attribute says it has {length} octets, {len(data) - at} are there")
         yield kind & _KIND, data[at + _ATTRIBUTE.size : at + length]
@@ -82,8 +215,12 @@ def text(value: bytes) -> str:
 
 
 def error_of(body: bytes) -> int:
-    """An error message and the end of a dump both begin with a negative error number, or 0; here it is positive."""
-    return -int(struct.unpack_from("=i", body)[0]) if len(body) >= 4 else 0
+    """An error message and the end of a dump both begin with a negative error number, or 0; here it is positive.
+
+    Raises:
+        RealmGatewayError: There is none.
+    """
+    return -unpack(_NUMBER, body)[0]
 
 
 def aligned(length: int) -> int:

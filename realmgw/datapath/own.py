@@ -123,14 +123,14 @@ class Own:
             PlatformError: Something of our name is somebody else's; nothing was done.
             RealmGatewayError: Something was refused; what was not reached yet still stands.
         """
-        with client.route_socket() as netlink:
+        with client.route_socket() as channel:
             tables = self._tables()
             chains = tuple(each for each in IPTABLES if self.chains.has(each, self._table))
             found = Found(tables, chains, tuple(sorted(client.our_routes(), key=str)))
             restoring = former.restoring(self._former.known(), _settings(), found=bool(found))
-            return tuple(self._steps(found, restoring, netlink))
+            return tuple(self._steps(found, restoring, channel))
 
-    def _steps(self, found: Found, restoring: Restoring, netlink: IPRoute) -> Iterator[str]:
+    def _steps(self, found: Found, restoring: Restoring, channel: IPRoute) -> Iterator[str]:
         if not found:
             yield NOTHING
         yield from _set(restoring.first)
@@ -138,7 +138,7 @@ class Own:
         if ended:
             yield f"{ended} flows ended"
         for route in found.routes:
-            yield client.change_route(netlink, "del", route)
+            yield client.change_route(channel, "del", route)
         for each in found.chains:
             if self.chains.remove(each, self._table):
                 yield f"iptables chain {self._table} removed from {each}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Protocol
 
-from realmgw.datapath import contents, events
+from realmgw.datapath import contents, events, netlink
 from realmgw.datapath.contents import Contents, Table
-from realmgw.datapath.markrule import Channel
+from realmgw.datapath.netlink import Channel, InterruptedDumpError
 from realmgw.errors import RealmGatewayError
 
-_READ_SIZE = 65536  # octets
 _ATTEMPTS = 5
 
 
@@ -45,10 +44,10 @@ class RulesetReader:
         """
         found: dict[str, bytes] = {}
         self._sequence += 1
-        for request in contents.requests(table, self._sequence):
-            self._send(request)
-            while not contents.parse(self._receive(), self._sequence, table, found):
-                pass
+        with self._asking() as channel:
+            for request in contents.requests(table, self._sequence):
+                listed = netlink.dump(channel, request, "what is in a table", nothing=(netlink.ENOENT,))
+                contents.take(listed, table, found)
         return found
 
     def generation(self) -> int:
@@ -58,10 +57,10 @@ class RulesetReader:
             RealmGatewayError: The kernel does not tell.
         """
         self._sequence += 1
-        self._send(contents.generation_request(self._sequence))
-        while (found := contents.generation(self._receive(), self._sequence)) is None:
-            pass
-        return found
+        with self._asking() as channel:
+            return contents.generation(
+                netlink.ask(channel, contents.generation_request(self._sequence), "the ruleset's generation")
+            )
 
     def ports_of(self, transaction: Callable[[], object]) -> frozenset[int]:
         """The netlink port that a transaction comes from; none if others made some all the while.
@@ -79,7 +78,7 @@ class RulesetReader:
                 if self.generation() != before + 1:
                     continue
                 heard = events.Transactions()
-                while not (committed := [*heard.take(hearing.recv(_READ_SIZE))]):
+                while not (committed := [*heard.take(_hear(hearing))]):
                     pass
                 return frozenset(each.port for each in committed)
         return frozenset()
@@ -90,15 +89,22 @@ class RulesetReader:
             self._channel.close()
             self._channel = None
 
-    def _send(self, request: bytes) -> None:
+    @contextmanager
+    def _asking(self) -> Iterator[Listening]:
+        """The socket, which is given back where an answer was not read to its end."""
         if self._channel is None:
             self._channel = self._open()
-        self._channel.send(request)
-
-    def _receive(self) -> bytes:
-        assert self._channel is not None
         try:
-            return self._channel.recv(_READ_SIZE)
-        except OSError as error:
+            yield self._channel
+        except InterruptedDumpError:
+            raise
+        except RealmGatewayError:
             self.close()  # what comes later is no answer to what is asked next
-            raise RealmGatewayError(f"netlink: the ruleset can not be read ({error})") from error
+            raise
+
+
+def _hear(hearing: Channel) -> bytes:
+    try:
+        return hearing.recv(netlink.READ_SIZE)
+    except OSError as error:
+        raise RealmGatewayError(f"netlink: the kernel does not tell who changes the ruleset: {error}") from error

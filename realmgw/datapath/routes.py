@@ -6,12 +6,14 @@ The kernel chooses among a full table's million routes; none of the others is se
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from ipaddress import IPv4Network, ip_address
 
 import attrs
 
 from realmgw.datapath import netlink
 from realmgw.datapath.links import PROTOCOL, Kind, Route
+from realmgw.datapath.netlink import Message
 from realmgw.errors import RealmGatewayError
 
 # linux/rtnetlink.h
@@ -20,7 +22,12 @@ _ROUTE = struct.Struct("=BBBBBBBBI")  # family, lengths, TOS, table, protocol, s
 _AF_INET = 2
 _FAMILY = {4: _AF_INET, 16: 10}
 _DESTINATION, _OUT = 1, 4
+_INTERFACE = struct.Struct("=I")
 _OURS = frozenset(kind.value for kind in Kind)
+
+
+NOWHERE = frozenset((101, 113, 22, 13))  # ENETUNREACH, EHOSTUNREACH, EINVAL (blackhole), EACCES (prohibit)
+"""Refusals that say that an address leads nowhere."""
 
 
 @attrs.frozen
@@ -39,34 +46,29 @@ def listing(sequence: int) -> bytes:
     return netlink.message(_GETROUTE, netlink.REQUEST | netlink.DUMP, sequence, body)
 
 
-def parse(received: bytes, sequence: int, into: set[Route]) -> bool:
-    """Take in what one read of the socket gave.
+def listed(messages: Iterable[Message]) -> frozenset[Route]:
+    """Our routes, of the answers to that; of other types than ours there are none.
 
     Args:
-        received: One or more whole netlink messages.
-        sequence: What the request carried.
-        into: Our routes are added.
-
-    Returns:
-        Whether the answer is complete.
+        messages: Those.
 
     Raises:
-        RealmGatewayError: The kernel refused; the text tells the error number.
+        RealmGatewayError: One is malformed, or as `messages` does.
     """
-    for each in netlink.messages(received):
-        if each.sequence != sequence:
-            continue
-        if each.kind in (netlink.ERROR, netlink.DONE):
-            error = netlink.error_of(each.body)
-            if error:
-                raise RealmGatewayError(f"netlink: the kernel refused to list routes (error {error})")
-            return True
-        _, length, _, _, _, protocol, _, kind, _ = _ROUTE.unpack_from(each.body)
+    found = set()
+    for each in messages:
+        _, length, _, _, _, protocol, _, kind, _ = netlink.unpack(_ROUTE, each.body)
         if each.kind == _NEWROUTE and protocol == PROTOCOL and kind in _OURS:
-            found = dict(netlink.attributes(each.body[_ROUTE.size :]))
-            address = found.get(_DESTINATION, bytes(4))
-            into.add(Route(IPv4Network((address, length)), Kind(kind)))
-    return False
+            said = dict(netlink.attributes(each.body[_ROUTE.size :]))
+            found.add(Route(_network(said.get(_DESTINATION, bytes(4)), length), Kind(kind)))
+    return frozenset(found)
+
+
+def _network(address: bytes, length: int) -> IPv4Network:
+    try:
+        return IPv4Network((address, length))
+    except ValueError as error:
+        raise RealmGatewayError(f"netlink: a route has no destination: {error}") from error
 
 
 def question(address: str, sequence: int) -> bytes:
@@ -77,11 +79,12 @@ def question(address: str, sequence: int) -> bytes:
     return netlink.message(_GETROUTE, netlink.REQUEST, sequence, body)
 
 
-def way(received: bytes, sequence: int) -> Way:
-    """The answer to that; an address that leads nowhere leads to no interface."""
-    for each in netlink.messages(received):
-        if each.sequence == sequence and each.kind == _NEWROUTE:
-            kind = _ROUTE.unpack_from(each.body)[7]
-            found = dict(netlink.attributes(each.body[_ROUTE.size :]))
-            return Way(kind == Kind.LOCAL.value, int(struct.unpack("=I", found.get(_OUT, bytes(4)))[0]))
-    return Way(is_local=False, interface=0)
+def way(said: Message) -> Way:
+    """The answer to that.
+
+    Raises:
+        RealmGatewayError: It is malformed.
+    """
+    kind = netlink.unpack(_ROUTE, said.body)[7]
+    found = dict(netlink.attributes(said.body[_ROUTE.size :]))
+    return Way(kind == Kind.LOCAL.value, netlink.unpack(_INTERFACE, found.get(_OUT, bytes(4)))[0])

@@ -7,6 +7,7 @@ import struct
 import attrs
 
 from realmgw.datapath import netlink
+from realmgw.datapath.netlink import Channel, RefusedError
 from realmgw.errors import PlatformError, RealmGatewayError
 
 FAMILIES = {"inet": 1, "ip": 2}
@@ -16,7 +17,7 @@ FAMILIES = {"inet": 1, "ip": 2}
 _NEWTABLE, _GETTABLE = 10 << 8, 10 << 8 | 1
 _NAME, _HANDLE, _USERDATA = 1, 4, 6
 _COMMENT = 0  # libnftnl: NFTNL_UDATA_TABLE_COMMENT
-_EPERM, _ENOENT = 1, 2
+_EPERM = 1
 
 
 @attrs.frozen
@@ -41,11 +42,12 @@ def request(family: str, name: str, sequence: int) -> bytes:
     return netlink.message(_GETTABLE, netlink.REQUEST, sequence, body)
 
 
-def answer(received: bytes) -> Standing | None:
-    """What the kernel said.
+def standing(channel: Channel, request: bytes) -> Standing | None:
+    """What the kernel answers to that.
 
     Args:
-        received: What one read of the socket gave.
+        channel: Where to ask.
+        request: The message.
 
     Returns:
         The table; None when there is none.
@@ -54,16 +56,14 @@ def answer(received: bytes) -> Standing | None:
         PlatformError: The kernel does not let us.
         RealmGatewayError: It refused, or it says what nobody can understand.
     """
-    said = next(netlink.messages(received), None)
-    if said is None or len(said.body) < 4:
-        raise RealmGatewayError(f"netlink: {len(received)} octets are no answer about a table")
-    if said.kind == netlink.ERROR:
-        error = netlink.error_of(said.body)
-        if error == _ENOENT:
+    try:
+        said = netlink.ask(channel, request, "a table")
+    except RefusedError as error:
+        if error.number == netlink.ENOENT:
             return None
-        if error == _EPERM:
-            raise PlatformError("CAP_NET_ADMIN is missing: run as root, or give it to the service")
-        raise RealmGatewayError(f"netlink: the kernel refused to tell of a table (error {error})")
+        if error.number == _EPERM:
+            raise PlatformError("CAP_NET_ADMIN is missing: run as root, or give it to the service") from error
+        raise
     fields = dict(netlink.attributes(said.body[4:]))
     if said.kind != _NEWTABLE or len(fields.get(_HANDLE, b"")) != 8:
         raise RealmGatewayError("netlink: the kernel's answer is not about a table")

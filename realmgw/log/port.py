@@ -1,4 +1,4 @@
-"""Where the log leaves the process: a file that is watched and bounded, the standard output, the journal, or syslog.
+"""Where the log leaves the process: a file that is watched and bounded, or another process (`client`).
 
 `twistd` says where to (`--logfile`, `--syslog`, `--nodaemon`); a logger of the operator's own (`--logger`) is left in
 its place.
@@ -10,7 +10,6 @@ import itertools
 import os
 import stat
 import sys
-import syslog
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +25,8 @@ from zope.interface import implementer
 from realmgw.config.surroundings import LogFormat, Logging
 from realmgw.errors import PlatformError
 from realmgw.log import levels
-from realmgw.log.lines import PRIORITIES, Line, one_line, part
+from realmgw.log.client import Stream, Syslog
+from realmgw.log.lines import Line, one_line, part
 from realmgw.log.storms import Storms, Untold
 
 MODE = 0o640
@@ -48,42 +48,6 @@ class Outlet(Protocol):
         Raises:
             OSError: It could not be written.
         """
-
-
-class Stream:
-    """A terminal, a pipe, or the journal behind it.
-
-    Args:
-        stream: Written to.
-        is_journal: Whether the journal of systemd reads it.
-    """
-
-    def __init__(self, stream: Any, *, is_journal: bool = False) -> None:
-        self._stream = stream
-        self._is_journal = is_journal
-
-    def write(self, line: Line, form: LogFormat) -> None:
-        """See `Outlet.write`."""
-        text = line.json() if form is LogFormat.JSON else line.journal() if self._is_journal else line.plain()
-        self._stream.write(text)
-        self._stream.flush()
-
-
-class Syslog:
-    """The system's logger.
-
-    Args:
-        prefix: What its lines begin with.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        syslog.openlog(prefix, syslog.LOG_PID, syslog.LOG_DAEMON)
-
-    def write(self, line: Line, form: LogFormat) -> None:
-        """See `Outlet.write`."""
-        text = line.json() if form is LogFormat.JSON else line.plain().partition(" ")[2].lstrip()
-        for each in text.rstrip("\n").split("\n"):
-            syslog.syslog(PRIORITIES[line.level], each)
 
 
 class LogFile:
@@ -171,6 +135,7 @@ class Log:
         self._storms = Storms()
         self._outlet: Outlet | None = None
         self._predicate = LogLevelFilterPredicate()
+        self._missing = 0
         self.written = 0
         self.lost = 0
         self.regard(Logging())
@@ -236,10 +201,14 @@ class Log:
         if self._outlet is None:
             return
         try:
+            if self._missing:
+                self._outlet.write(_missed(self._missing), self._settings.format)
+                self._missing = 0
             self._outlet.write(line, self._settings.format)
             self.written += 1
-        except (OSError, ValueError, PlatformError):  # a full disk, a closed pipe: there is nobody to tell it
+        except (OSError, ValueError, PlatformError):  # a full disk, a closed pipe: it is told when there is room again
             self.lost += 1
+            self._missing += 1
 
 
 def outlet(twistd: Mapping[str, Any], settings: Logging) -> Outlet:
@@ -291,6 +260,12 @@ def _line(event: Event) -> Line:
         "" if failure is None else failure.getTraceback(),
         {key: value for key, value in event.items() if not key.startswith("log_") and key.isidentifier()},
     )
+
+
+def _missed(lines: int) -> Line:
+    """That there was no room for so many lines."""
+    now = datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds")
+    return Line(now, Level.warn.name, "log", f"{lines} lines before this one could not be written")
 
 
 def _told(untold: Untold) -> Line:

@@ -16,9 +16,11 @@ PACKAGES = {
     "fish": "fish",
     "ip": "iproute2",
     "iptables": "iptables",
+    "journalctl": "systemd",
     "make": "build-essential",
     "mandoc": "mandoc",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
     "zsh": "zsh",
 }
 """Program -> Debian's package."""

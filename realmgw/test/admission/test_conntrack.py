@@ -14,7 +14,7 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.service import Hearing
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Allocation
-from realmgw.datapath import flows, netlink
+from realmgw.datapath import netlink
 from realmgw.datapath.destroyed import Flow
 from realmgw.datapath.port import PER_TURN, Ear
 from realmgw.errors import PlatformError
@@ -57,7 +57,7 @@ class MemoryChannel:
         asked = self.sent[-1]
         if self.there and asked.kind & 0xFF == 1:
             return netlink.message(1 << 8, 0, asked.sequence, self.body)
-        error, self.there = 0 if self.there else -flows.ENOENT, False
+        error, self.there = 0 if self.there else -netlink.ENOENT, False
         return netlink.message(netlink.ERROR, 0, asked.sequence, struct.pack("=i", error) + bytes(16))
 
     def close(self) -> None:

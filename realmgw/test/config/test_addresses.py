@@ -128,8 +128,9 @@ class HostTests(SynchronousTestCase):
     """`host`."""
 
     def test_refuses_what_no_host_on_another_machine_has(self) -> None:
-        """Loopback, this network, reserved, multicast, broadcast."""
-        for text in ("127.0.0.1", "127.255.0.9", "0.0.0.0", "0.1.2.3", "240.0.0.1", "255.255.255.255", "224.0.0.1"):
+        """Loopback, this network, this link, reserved, multicast, broadcast."""
+        nobodys = ("127.0.0.1", "127.255.0.9", "0.0.0.0", "0.1.2.3", "169.254.1.1", "240.0.0.1", "255.255.255.255")
+        for text in (*nobodys, "224.0.0.1"):
             self.assertRaises(ValueError, host, text)
 
     def test_takes_the_others(self) -> None:

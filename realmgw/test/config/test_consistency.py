@@ -49,11 +49,23 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("contains 192.0.2.2, the address of ns.example.org.", line)
 
     def test_finds_pools_of_no_use(self) -> None:
-        """Loopback addresses, and more than there is room for."""
-        self.assertIn("127.0.0.0/24 is of no use", self.problems(("198.51.100.0/24", "127.0.0.0/24"))[0])
+        """Addresses that lead nobody here, and more than there is room for."""
+        for nowhere in ("127.0.0.0/24", "169.254.0.0/16", "240.0.0.0/28", "0.1.0.0/24"):
+            self.assertIn(f"{nowhere} is of no use", self.problems(("198.51.100.0/24", nowhere))[0])
         self.assertEqual(self.problems(("198.51.100.0/24", "100.64.0.0/12")), [])
         [line] = self.problems(("198.51.100.0/24", "100.64.0.0/11"))
         self.assertEqual(line, "the circular pool has 2097152 addresses: write at most 1048576")
+
+    def test_finds_addresses_that_are_told_and_lead_nobody_here(self) -> None:
+        """Of zones, of name servers and of the service pool: all of them are answers to strangers."""
+        for nowhere in ("127.0.0.1", "0.1.2.3", "169.254.1.1", "240.0.0.1"):
+            for change in (
+                ("pools: {", f"pools: {{service: [{nowhere}], "),
+                ("contact:", f"address: {nowhere}, contact:"),
+                ("ns.example.org: 192.0.2.1", f"ns.example.org: {nowhere}"),
+            ):
+                [line] = self.problems(change)
+                self.assertIn(f"'{nowhere}' is ", line)
 
     def test_finds_an_interface_with_two_sides(self) -> None:
         """Or the same one twice."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath import counters
+from realmgw.datapath import counters, netlink
 from realmgw.datapath.counters import Count
 from realmgw.errors import RealmGatewayError
+from realmgw.test.datapath.answers import AnsweringChannel, done
 
 # linux/netfilter/nf_tables.h, written out once more: the codec's own numbers would prove nothing.
-NEWOBJ, DONE, ERROR = 0x0A12, 3, 2
+NEWOBJ = 0x0A12
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -33,50 +35,27 @@ def counter(name: str, packets: int, octets: int, *, flags: int = 2) -> bytes:
     return message(NEWOBJ, body + attribute(3, struct.pack("!I", 1)) + attribute(0x8004, data), flags=flags)
 
 
-def end(error: int = 0) -> bytes:
-    """The end of a dump."""
-    return message(DONE, struct.pack("=i", error))
-
-
 class ParseTests(SynchronousTestCase):
-    """`parse`: what the kernel answers."""
+    """`listed`: what the kernel answers."""
 
     @given(st.dictionaries(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), st.tuples(*[st.integers(0, 2**64 - 1)] * 2)))
     def test_counters_come_back_as_they_were_sent(self, sent: dict[str, tuple[int, int]]) -> None:
         """All values of 64 bits, in network order; messages one by one or many in one read."""
         messages = [counter(name, *values) for name, values in sent.items()]
-        together: dict[str, Count] = {}
-        self.assertTrue(counters.parse(b"".join(messages) + end(), 9, together))
-        apart: dict[str, Count] = {}
-        self.assertEqual([counters.parse(each, 9, apart) for each in messages], [False] * len(messages))
-        self.assertEqual(together, {name: Count(*values) for name, values in sent.items()})
-        self.assertEqual(together, apart)
+        wanted = {name: Count(*values) for name, values in sent.items()}
+        for reads in ([b"".join([*messages, done(9)])], [*messages, done(9)]):
+            self.assertEqual(self.read(*reads), wanted)
 
-    def test_answers_to_somebody_else_are_passed_over(self) -> None:
-        """Only what carries our sequence number is taken, an end of somebody else's dump neither."""
-        found: dict[str, Count] = {}
-        self.assertFalse(counters.parse(counter("mine", 1, 2) + end(), 8, found))
-        self.assertEqual(found, {})
-
-    def test_interrupted_dump_is_told(self) -> None:
-        """A ruleset that changed meanwhile gives no half-old figures."""
-        with self.assertRaises(counters.InterruptedDumpError):
-            counters.parse(counter("c", 1, 2, flags=0x12), 9, {})
-
-    def test_refusal_is_told_with_its_number(self) -> None:
-        """A negative error number in an error message or at the end of the dump."""
-        for kind in (ERROR, DONE):
-            with self.assertRaisesRegex(RealmGatewayError, "error 1\\)"):
-                counters.parse(message(kind, struct.pack("=i", -1)), 9, {})
+    def read(self, *reads: bytes) -> dict[str, Count]:
+        """What is in the answers to a request."""
+        return counters.listed(netlink.dump(AnsweringChannel(*reads), counters.request("realmgw", 9), "counters"))
 
     @given(st.binary(max_size=80), st.integers(0, 120))
     def test_malformed_answer_raises_nothing_but_our_error(self, noise: bytes, cut: int) -> None:
         """Cut off anywhere and followed by anything, it is refused or taken, and does not go on for ever."""
-        try:
-            counters.parse(counter("c", 1, 2)[:cut] + noise, 9, {})
-            counters.parse(noise, 9, {})
-        except RealmGatewayError as error:
-            self.assertIn(type(error), (RealmGatewayError, counters.InterruptedDumpError))
+        for reads in ([counter("c", 1, 2)[:cut] + noise, done(9)], [noise, done(9)]):
+            with contextlib.suppress(RealmGatewayError):
+                self.read(*reads)
 
 
 class QueueFiguresTests(SynchronousTestCase):

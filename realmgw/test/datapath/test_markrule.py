@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath import markrule, marks
-from realmgw.errors import PlatformError
+from realmgw.errors import PlatformError, RealmGatewayError
 
 REMOVE = bytes.fromhex(
     # NFNL_MSG_BATCH_BEGIN, subsystem 10
@@ -190,12 +190,13 @@ class ChainTests(SynchronousTestCase):
     def test_rules_are_counted_to_the_end_of_the_answers(self) -> None:
         """They come in one datagram or in several."""
         rule, done = struct.pack("=IHHII", 16, 0xA06, 2, 1, 0), struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0)
-        self.assertEqual(3, markrule.rules_in(RecordedChannel(rule + rule, rule + done)))
-        self.assertEqual(0, markrule.rules_in(RecordedChannel(done)))
+        self.assertEqual(3, markrule.rules_in(RecordedChannel(rule + rule, rule + done), markrule.listing(table="t")))
+        self.assertEqual(0, markrule.rules_in(RecordedChannel(done), markrule.listing(table="t")))
 
     def test_refused_listing_is_told(self) -> None:
         """For want of the capability, say."""
-        self.assertRaises(PlatformError, markrule.rules_in, RecordedChannel(answer(1, 1)))
+        channel = RecordedChannel(answer(1, 1))
+        self.assertRaises(RealmGatewayError, markrule.rules_in, channel, markrule.listing(table="t"))
 
 
 class PutTests(SynchronousTestCase):

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.datapath import tables
 from realmgw.datapath.tables import Standing
 from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.test.datapath.answers import AnsweringChannel
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -32,23 +33,28 @@ def table(comment: bytes | None, *, handle: int = 7) -> bytes:
     return message(10 << 8, body)
 
 
+def answer(received: bytes) -> Standing | None:
+    """What is made of what the kernel says."""
+    return tables.standing(AnsweringChannel(received), tables.request("inet", "realmgw", 1))
+
+
 class AnswerTests(SynchronousTestCase):
-    """`answer`."""
+    """`standing`."""
 
     def test_table_has_its_number_and_its_comment(self) -> None:
         """Or none."""
-        self.assertEqual(tables.answer(table(b"ours\0", handle=1 << 40)), Standing(1 << 40, "ours"))
-        self.assertEqual(tables.answer(table(None)), Standing(7, ""))
+        self.assertEqual(answer(table(b"ours\0", handle=1 << 40)), Standing(1 << 40, "ours"))
+        self.assertEqual(answer(table(None)), Standing(7, ""))
 
     def test_no_table_is_no_error(self) -> None:
         """The kernel says ENOENT."""
-        self.assertIsNone(tables.answer(message(2, struct.pack("=i", -2))))
+        self.assertIsNone(answer(message(2, struct.pack("=i", -2))))
 
     def test_refusals_are_told(self) -> None:
         """By their number, or with what to do."""
-        error = self.assertRaises(RealmGatewayError, tables.answer, message(2, struct.pack("=i", -22)))
+        error = self.assertRaises(RealmGatewayError, answer, message(2, struct.pack("=i", -22)))
         self.assertIn("error 22", str(error))
-        error = self.assertRaises(PlatformError, tables.answer, message(2, struct.pack("=i", -1)))
+        error = self.assertRaises(PlatformError, answer, message(2, struct.pack("=i", -1)))
         self.assertIn("run as root", str(error))
 
     @given(st.binary(max_size=200))
@@ -56,7 +62,7 @@ class AnswerTests(SynchronousTestCase):
         """Never by another exception."""
         for received in (garbage, message(10 << 8, garbage), message(2, garbage), table(garbage[:200])):
             with contextlib.suppress(RealmGatewayError):
-                tables.answer(received)
+                answer(received)
 
 
 class RequestTests(SynchronousTestCase):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import attrs
 import dns.edns
 import dns.flags
 import dns.message
+import dns.opcode
 import dns.rdatatype
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.steps import finish
 from realmgw.dns.answers import Asker
+from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
-from realmgw.dns.wire import BadQueryError, Query, decode
+from realmgw.dns.wire import Query
 from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory
@@ -71,6 +75,45 @@ class Step:
     """Seconds since the one before."""
     id: int = 7
     """The ID."""
+    case: int = 0
+    """Which letters of the name are of the other case, as bits: what is known as 0x20."""
+    others: tuple[str, ...] = ()
+    """Further options of the OPT record, by their names in `OPTIONS`, before or behind the cookie."""
+    do: bool = False
+    """The DO flag, where there is an OPT record."""
+    version: int = 0
+    """Of EDNS."""
+    cls: str = "IN"
+    """Of the question."""
+    questions: int = 1
+    """How many there are, all alike."""
+    opcode: int = 0
+    """Of the header."""
+
+    @property
+    def usual(self) -> bool:
+        """Whether it is one question of those that there are records for, in no new version of anything."""
+        return (self.questions, self.cls, self.version, self.opcode) == (1, "IN", 0, 0)
+
+
+OPTIONS = {
+    "subnet": (8, b"\0\1\x18\0\xc6\x33\x64"),
+    "subnet of IPv6": (8, b"\0\2\x20\0\x20\x01\x0d\xb8"),
+    "no subnet": (8, b"\0\1\0\0"),
+    "no family": (8, bytes(4)),
+    "bits beyond": (8, b"\0\1\x17\0\xc6\x33\x65"),
+    "cut subnet": (8, b"\0\1\x18\0\xc6\x33"),
+    "scope": (8, b"\0\1\x18\x18\xc6\x33\x64"),
+    "NSID": (3, b""),
+    "keepalive": (11, b""),
+    "padding": (12, bytes(9)),
+    "client": (0xFF01, bytes(9)),
+    "identifier": (0xFF02, b"\7\7"),
+    "unknown": (0xFDE9, b"whatever"),
+    "another cookie": (10, b"87654321"),
+    "no cookie": (10, b""),
+}
+"""Options besides the cookie, by what they are: code and data."""
 
 
 class Gateway:
@@ -88,6 +131,7 @@ class Gateway:
         table = compile_table(made.zones, self.directory)
         self.wan = WanAnswers(table, made, self.allocator, self.defences, lambda *args: self.later.append(args))
         self._has_quick = has_quick
+        self.face = Face(self.wan, settings.DnsFace(()), Clock(), lambda: self.now)
 
     def reload(self, made: settings.Settings, directory: Directory) -> None:
         """What a reload does, in its order."""
@@ -115,15 +159,24 @@ class Gateway:
         self.allocator.expire(now=self.now)
 
     def ask(self, message: bytes, resolver: str, tcp: bool) -> bytes | None:
-        """What is said to a query; None if nothing yet, or if it can not be read."""
+        """What is said to a message as a socket does it; empty if nothing is, None if nothing yet."""
         address = (resolver, 5353) if not tcp else (resolver, 5353, 1)
         outcome = self.wan.quick(message, address, now=self.now, tcp=tcp) if self._has_quick else None
         if isinstance(outcome, bytes):
             return outcome
-        try:
-            return self.wan.answer(decode(message), Asker(address, self._deliver, tcp), now=self.now, refused=outcome)
-        except BadQueryError:
-            return None
+        self.sent: list[bytes] = []
+        self.waits = False
+        self.face.receive(message, self, Asker(address, self._deliver, tcp), outcome)  # type: ignore[arg-type]
+        return None if self.waits else b"".join(self.sent)
+
+    def send(self, answer: bytes, address: object) -> None:
+        """As a socket does."""
+        del address
+        self.sent.append(answer)
+
+    def expect(self) -> None:
+        """An answer will come later."""
+        self.waits = True
 
     def _deliver(self, query: Query, outcome: bytes | Reason) -> None:
         del query, outcome
@@ -151,7 +204,7 @@ class Pair:
         """What both say."""
         self.one.pass_time(step.wait)
         self.other.pass_time(step.wait)
-        message = self.message(step)
+        self.asked = message = self.message(step)
         answers = [gateway.ask(message, step.resolver, step.tcp) for gateway in (self.one, self.other)]
         if answers[1]:
             self.learn(step, dns.message.from_wire(answers[1]))
@@ -159,8 +212,11 @@ class Pair:
 
     def message(self, step: Step) -> bytes:
         """A query."""
-        query = dns.message.make_query(step.name or self.alias, step.kind, id=step.id, flags=step.flags)
-        if step.cookie:
+        letters = enumerate(step.name or self.alias)
+        name = "".join(letter.swapcase() if step.case >> at % 64 & 1 else letter for at, letter in letters)
+        query = dns.message.make_query(name, step.kind, step.cls, id=step.id, flags=step.flags)
+        query.set_opcode(dns.opcode.Opcode(step.opcode))
+        if step.cookie or step.others:
             data = {
                 "client": b"12345678",
                 "given": self.cookies.get(step.resolver, b"12345678"),
@@ -168,10 +224,14 @@ class Pair:
                 "short": b"12345678" + bytes(8),
                 "malformed": b"123456789",
             }.get(step.cookie)
-            query.use_edns(0, options=[] if data is None else [dns.edns.GenericOption("10", data)])
-            if step.cookie == "do":
-                query.use_edns(0, dns.flags.DO)
-        return bytes(query.to_wire())
+            octets = [OPTIONS[each] for each in step.others]
+            if data is not None:
+                octets.insert(step.id % (len(octets) + 1), (10, data))
+            options: list[dns.edns.Option] = [dns.edns.GenericOption(str(code), value) for code, value in octets]
+            query.use_edns(step.version, dns.flags.DO if step.do else 0, options=options)
+        whole = bytes(query.to_wire())
+        end, count = whole.index(0, 12) + 5, step.questions.to_bytes(2, "big")
+        return whole[:4] + count + whole[6:12] + whole[12:end] * step.questions + whole[end:]
 
     def learn(self, step: Step, answer: dns.message.Message) -> None:
         """Notes the cookie and the alias that were given."""
@@ -183,14 +243,53 @@ class Pair:
                 self.alias = rrset[0].target.to_text()
 
 
+def misshapen(message: bytes, answer: bytes) -> list[str]:
+    """What of an answer is not as every answer to that message has to be; each path may be wrong in the same way.
+
+    Args:
+        message: What was asked, well-formed but for the number of its questions.
+        answer: What was said.
+    """
+    asked, said = (struct.unpack("!HHHHHH", each[:12]) for each in (message, answer))
+    heard = dns.message.from_wire(answer)
+    rcode, aa = heard.rcode(), bool(said[1] & 0x0400)
+    once = asked[2] == 1
+    end = message.index(0, 12) + 5 if once else 12
+    opt = 12 + asked[2] * (message.index(0, 12) - 7) if asked[5] else -1
+    wanted = {
+        "ID": said[0] == asked[0],
+        "QR, opcode, RD, CD": said[1] & 0xF910 == (0x8000 | asked[1] & 0x7910),
+        "RA, Z, AD": not said[1] & 0x00E0,
+        "AA": not aa or rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN),
+        "QDCOUNT": said[2] == once,
+        "the question, octet by octet": answer[12:end] == message[12:end],
+        "one OPT for one OPT": (heard.edns >= 0) == (opt >= 0),
+        "its version": heard.edns <= 0,
+        "DO": opt < 0 or (heard.ednsflags & dns.flags.DO) == (message[opt + 7] & 0x80) << 8,
+        "options": {int(option.otype) for option in heard.options} <= {8, 10, 15},
+        "no option twice": len({option.otype for option in heard.options}) == len(heard.options),
+        "no records beside a refusal": rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) or not (said[3] or said[4]),
+    }
+    return [what for what, holds in wanted.items() if not holds]
+
+
 STEPS = st.builds(
     Step,
     name=st.one_of(st.sampled_from(NAMES[:2]), st.none(), st.sampled_from(NAMES)),
     kind=st.sampled_from(KINDS),
     resolver=st.sampled_from(RESOLVERS),
     tcp=st.sampled_from([False, False, True]),
-    cookie=st.sampled_from(["", "", "plain", "do", "client", "given", "given", "forged", "short", "malformed"]),
-    flags=st.sampled_from([0, dns.flags.RD, dns.flags.RD | dns.flags.AD, dns.flags.CD, dns.flags.TC]),
+    cookie=st.sampled_from(["", "", "plain", "client", "given", "given", "forged", "short", "malformed"]),
+    flags=st.sampled_from(
+        [0, dns.flags.RD, dns.flags.RD | dns.flags.AD, dns.flags.CD, dns.flags.TC, dns.flags.AA, dns.flags.RA, 0x40]
+    ),
     wait=st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.0, 0.01, 0.3, 3.0, 400.0]),
     id=st.integers(0, 3),
+    case=st.one_of(st.just(0), st.integers(0, 2**64 - 1)),
+    others=st.one_of(st.just(()), st.just(()), st.lists(st.sampled_from(tuple(OPTIONS)), max_size=3).map(tuple)),
+    do=st.booleans(),
+    version=st.sampled_from([0, 0, 0, 0, 0, 0, 0, 1]),
+    cls=st.sampled_from(["IN"] * 7 + ["CH", "ANY", "NONE", "CLASS4711"]),
+    questions=st.sampled_from([1] * 8 + [0, 2]),
+    opcode=st.sampled_from([0] * 9 + [2, 4, 7]),
 )

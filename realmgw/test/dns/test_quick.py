@@ -17,7 +17,7 @@ from realmgw.dns.counts import Count
 from realmgw.dns.zones import compile_table
 from realmgw.subscribers.model import Directory, Service
 from realmgw.test.dns import realm
-from realmgw.test.dns.pair import NAMES, STEPS, SWITCHES, Pair, Step
+from realmgw.test.dns.pair import NAMES, STEPS, SWITCHES, Pair, Step, misshapen
 
 RESOLUTIONS = st.builds(
     lambda one, other, tcp: [
@@ -64,6 +64,7 @@ class BothPathsTests(SynchronousTestCase):
             quick, full = pair.ask(step)
             self.assertEqual(quick, full)
             self.assertEqual(pair.one.books, pair.other.books)
+            self.assertEqual(full and misshapen(pair.asked, full), full and [], (step, full))
 
     @given(MADE, STEPS, st.data())
     @hypothesis_settings(max_examples=200, deadline=None)

@@ -44,6 +44,21 @@ class PutBackTests(WatchTestCase):
         self.shell(f"ip route delete local {taken} dev lo table local proto 2")
         self.wait(lambda: self.status()["state"] == "healthy", LOOKED, taken)
 
+    def test_somebody_elses_route_in_the_place_of_ours_is_told_and_not_taken_over(self) -> None:
+        """With how to find it, and no address is lent; when it has gone, ours is put back, of either kind."""
+        for theirs, prefix in (("local 100.64.1.131 dev lo table local proto static", "100.64.1.131"),
+                               ("100.64.2.0/28 via 100.64.1.129 proto static", "100.64.2.0/28")):  # fmt: skip
+            self.shell(f"ip route replace {theirs}")
+            self.wait(lambda: self.status()["state"] == "degraded", SOON, theirs)
+            troubles = str(self.status()["troubles"])
+            self.assertIn("was refused (File exists): is there another for that prefix", troubles)
+            self.assertIn(f"(ip route show table all {prefix}", troubles)
+            stands = self.testbed.run("gwa", ["ip", "route", "show", "table", "all", prefix]).stdout
+            self.assertIn("static", stands)
+            self.shell(f"ip route delete {theirs}")
+            self.wait(lambda: self.status()["state"] == "healthy", LOOKED, theirs)
+            self.assertEqual(self.fetch(), FIRST)
+
     def test_a_route_of_ours_too_many(self) -> None:
         """What carries our number and is for no prefix of the pool goes."""
         self.damage("ip route add unreachable 203.0.113.0/24 proto 82", "route unreachable 203.0.113.0/24 is there")

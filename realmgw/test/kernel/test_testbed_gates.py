@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import bench, bystanders, figures, floods, rounds, scarce, storm
+    from testbed import answers, bench, bystanders, figures, floods, rounds, scarce, storm
     from testbed.generator import Outcome, Times
     from testbed.players import Played
 
@@ -139,3 +139,20 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0), single)), [])
         single = storm.Single((1.5, 0.6, 1.7), (outcome(1.0),), 0.01)
         self.assertEqual(len(self.unmet(storm.judge_many(100, storm.Start(1.0, 1.0), single))), 1)
+
+    def test_bench_judges_answers_by_their_ratio_to_a_negative_one_and_losses_by_their_sum(self) -> None:
+        """Round by round, so that a slow round of the machine's is nobody's; a reserved address is judged elsewhere."""
+        dear = "the zone's SOA"
+
+        def measured(factor: float, lost: int = 0) -> list[str]:
+            costs = dict.fromkeys([question.title for question in answers.QUESTIONS], 1.0)
+            costs |= {dear: factor, "an address, reserved": 9.0}
+            found = {
+                title: [answers.Round(1000, lost, 1.0, cost * slow / 1000) for slow in (1.0, 3.0, 1.0)]
+                for title, cost in costs.items()
+            }
+            return self.unmet(answers.judge(found))
+
+        self.assertEqual(measured(1.2), [])
+        self.assertEqual(measured(1.3), [f"{dear}: at most 1.25 times the CPU of a negative answer"])
+        self.assertEqual(measured(1.0, lost=1), ["every question is answered"])

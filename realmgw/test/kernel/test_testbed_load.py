@@ -19,9 +19,11 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
+from realmgw.test.kernel.realm_case import PREFIX
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import generator
+    from testbed import answers, generator
+    from testbed.topology import Testbed
 
 PATIENCE = 10.0  # seconds
 """No run here takes nearly so long."""
@@ -199,3 +201,19 @@ class LoadTests(SynchronousTestCase):
         self.assertTrue(290 <= json.loads(done.stdout)["sent"] <= 310, done.stdout)
         self.assertGreater(len(server.asked), 280)
         self.assertEqual(set(server.asked), {"a.example.org.", "b.example.org."})
+
+
+class AnswersTests(SynchronousTestCase):
+    """`bench --answers`, in short: what its rows ask a gateway for is answered as they say."""
+
+    skip = requirements.missing_for_gateway()
+
+    def test_each_kind_of_question_is_answered_and_nothing_is_lost(self) -> None:
+        """One round; each first answer is looked at, and all others are like it."""
+        with Testbed(PREFIX, hosts=answers.HOSTS, routed=[answers.POOL["addresses"]]) as testbed:
+            with answers.gateway(testbed) as gateway:
+                for question in answers.QUESTIONS:
+                    answered, lost, _ = testbed.call("public", answers.ask, question, 0.05)
+                    self.assertGreater(answered, 0, question.title)
+                    self.assertEqual(lost, 0, question.title)
+            self.assertIsNone(gateway.process)

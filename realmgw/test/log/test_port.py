@@ -17,8 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.surroundings import LogFormat, Logging, LogLevel
 from realmgw.errors import PlatformError
+from realmgw.log.client import Stream, Syslog
 from realmgw.log.lines import Line
-from realmgw.log.port import CALM, Log, LogFile, Stream, Syslog, outlet
+from realmgw.log.port import CALM, Log, LogFile, outlet
 from realmgw.log.service import Logged
 from realmgw.log.storms import WINDOW
 
@@ -122,12 +123,13 @@ class LogTests(SynchronousTestCase):
         self.assertIn("ZeroDivisionError: no", line.traceback)
 
     def test_what_can_not_be_written_is_counted(self) -> None:
-        """A full disk stops nobody."""
+        """A full disk stops nobody, and is told when there is room again."""
         self.outlet.error = OSError(28, "No space left on device")
         self.logger().error("a")
         self.outlet.error = None
         self.logger().error("b")
-        self.assertEqual((self.texts, self.log.counts()["lost"]), (["b"], 1))
+        self.assertEqual(self.texts, ["1 lines before this one could not be written", "b"])
+        self.assertEqual(self.log.counts(), {"written": 1, "lost": 1, "held_back": 0})
 
 
 class LogFileTests(SynchronousTestCase):
