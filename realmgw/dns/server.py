@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 from twisted.internet import defer
@@ -79,7 +78,7 @@ class Face(server.DNSServerFactory):
         self.events = answers.counts.events
         self.streams: dict[DnsStream, None] = {}
         self._clock = clock
-        self._clients: Counter[str] = Counter()
+        self._clients: dict[str, dict[DnsStream, None]] = {}
         self._next_log = 0.0
         self._all_closed: defer.Deferred[None] | None = None
 
@@ -142,18 +141,20 @@ class Face(server.DNSServerFactory):
             self._log.failure("fault {count} while answering a query", Failure(), count=self.events[Count.FAULT])
 
     def buildProtocol(self, addr: IAddress | None) -> DnsStream | None:
-        """Accepts a TCP connection if its client has not too many; room is made by closing the one silent longest."""
+        """Accepts a TCP connection; for one too many, of its client or altogether, the one silent longest is closed."""
         host = str(getattr(addr, "host", ""))
-        full = len(self.streams) >= self.limits.tcp_connections and not self._evict()
-        if full or self._clients[host] >= self.limits.tcp_connections_per_client:
+        own, limits = self._clients.get(host, {}), self.limits
+        full = len(own) >= limits.tcp_connections_per_client and not self._evict(own)
+        if full or (len(self.streams) >= limits.tcp_connections and not self._evict(self.streams)):
             self.events[Count.TCP_REFUSED] += 1
             return None
         stream = DnsStream(self, self._clock, host)
         stream.factory = self
         return stream
 
-    def _evict(self) -> bool:
-        for stream in self.streams:
+    def _evict(self, streams: Iterable[DnsStream]) -> bool:
+        """Close the first one with nothing outstanding; False if there is none."""
+        for stream in streams:
             if not stream.outstanding:
                 self.events[Count.TCP_EVICTED] += 1
                 self.connectionLost(stream)
@@ -165,19 +166,20 @@ class Face(server.DNSServerFactory):
         """A stream joins; the one that was silent longest stands first."""
         self.events[Count.TCP_CONNECTIONS] += 1
         self.streams[protocol] = None
-        self._clients[protocol.host] += 1
+        self._clients.setdefault(protocol.host, {})[protocol] = None
 
     def spoke(self, stream: DnsStream) -> None:
         """A stream has brought a query."""
         if stream in self.streams:
-            del self.streams[stream]
-            self.streams[stream] = None
+            for streams in (self.streams, self._clients[stream.host]):
+                del streams[stream]
+                streams[stream] = None
 
     def connectionLost(self, protocol: DnsStream) -> None:
         """A stream leaves; nothing happens if it has left already."""
         if protocol in self.streams:
             del self.streams[protocol]
-            self._clients[protocol.host] -= 1
+            del self._clients[protocol.host][protocol]
             if not self._clients[protocol.host]:
                 del self._clients[protocol.host]
             if not self.streams and self._all_closed is not None:

@@ -66,13 +66,25 @@ class ConnectionCapTests(FaceTestCase):
     """How many TCP connections there may be."""
 
     def test_refuses_a_client_with_too_many(self) -> None:
-        """Others are accepted still, and the client again when one of its own is gone."""
+        """Whose queries all wait. Others are accepted still, and the client again when one of its own is gone."""
+        self.allocator.refusal = Reason.EXHAUSTED
         streams = [self.connect("198.51.100.1")[0] for _ in range(3)]
+        for stream in streams:
+            stream.dataReceived(framed(query()))
         self.assertIsNone(transports.connect(self.face, "198.51.100.1"))
         self.connect("198.51.100.2")
         end(streams[0])
         self.connect("198.51.100.1")
         self.assertEqual(self.events[Count.TCP_REFUSED], 1)
+
+    def test_closes_a_clients_own_that_was_silent_longest(self) -> None:
+        """For one more of it; those of others are not touched."""
+        other = self.connect("198.51.100.2")[1]
+        held = [self.connect("198.51.100.1") for _ in range(3)]
+        held[0][0].dataReceived(framed(query()))
+        self.connect("198.51.100.1")
+        self.assertEqual([connection.disconnected for _, connection in held], [False, True, False])
+        self.assertFalse(other.disconnected)
 
     def test_makes_room_by_closing_the_one_silent_longest(self) -> None:
         """Who holds connections and says nothing keeps nobody out."""

@@ -235,18 +235,20 @@ class ServiceTests(ServiceTestCase):
             self.assertEqual(await threads.deferToThread(client, octets), [])
 
     async def test_keeps_to_the_cap_of_connections(self) -> None:
-        """Of one client: one more is closed unread."""
+        """Of one client: for one more, the one of them that was silent longest is closed."""
         self.start(tcp_connections_per_client=2)
 
         def client() -> list[int]:
             with ExitStack() as stack:
                 three = [stack.enter_context(Client(self.wan_port)) for _ in range(3)]
-                for connection in three[:2]:
+                for connection in three[1:]:
                     connection.send(framed(query()))
                     connection.socket.shutdown(socket.SHUT_WR)
-                return [len(list(connection.answers())) for connection in reversed(three)]
+                with self.assertRaises(ConnectionResetError):
+                    list(three[0].answers())
+                return [len(list(connection.answers())) for connection in three[1:]]
 
-        self.assertEqual(await threads.deferToThread(client), [0, 1, 1])
+        self.assertEqual(await threads.deferToThread(client), [1, 1])
 
     async def test_answers_for_another_directory_after_a_change(self) -> None:
         """From the next query on."""
