@@ -57,10 +57,10 @@ class Timeline:
     def run(self, expiring: Expiring) -> None:
         """Let everything happen."""
         while self._events:
-            time, _, event = heapq.heappop(self._events)
-            wanted = expiring.expire(now=self.now)
-            while wanted is not None and wanted < time:
+            wanted = expiring.expire(now=self.now)  # which may make more happen, before what is next so far
+            if wanted is not None and wanted < self._events[0][0]:
                 self.now = max(wanted, self.now + 1e-6)
-                wanted = expiring.expire(now=self.now)
-            self.now = time
+                continue
+            time, _, event = heapq.heappop(self._events)
+            self.now = max(self.now, time)
             event()
