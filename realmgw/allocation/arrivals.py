@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -197,6 +198,8 @@ class Arrivals:
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
+            if reservation.trial is not None:
+                reservation.trial.came(-math.inf, now, known=True)
             self._let_in(reservation, (self._renewed(*admitted, now), flow), now)
             return None
         return self._refuses_stranger(reservation, claim, flow, now)
@@ -226,6 +229,8 @@ class Arrivals:
         if spare.group.habits.is_plain:
             self._candidates.stray(now)
         self._counters.by_spare += 1
+        if reservation.trial is not None:
+            reservation.trial.came(-math.inf, now, known=False)
         self._let_in(reservation, (now, flow), now)
         if spare.courtesy:
             self._ledger.use(spare, now=now)
@@ -284,7 +289,7 @@ class Arrivals:
             now: The present.
         """
         address = spare.reservation.address
-        if address.expects_former(spare.reservation.service.host.index, now) is not None:
+        if address.formers(spare.reservation.service.host.index, now):
             return True
         former = address.gone
         if former is None or address.gone_until <= now or not _may_mean(address.gone_target, spare.reservation.service):
@@ -309,9 +314,11 @@ class Arrivals:
         habits, service = group.habits, reservation.service
         claim.user = came = now, flow
         self._counters.by_claim += 1
+        if reservation.trial is not None:
+            reservation.trial.came(claim.created, now, known=flow[0] in reservation.sources)
         self._let_in(reservation, came, now)
-        if not habits.serves_several:
-            habits.served(flow[0])
+        if not habits.caution.serves_several:
+            habits.caution.served(flow[0])
         if ledger.dead.watching:
             self._clients.note(flow[0], group)
         ledger.use(claim, now=now)
@@ -340,12 +347,10 @@ class Arrivals:
         if habits.keeps_answers:
             until = claim.created + habits.window(group.patience, now)
         elif habits.is_known or (claim.waited and habits.may_coalesce()):
-            until = min(claim.created + group.patience, now + group.company(ledger.settings.company))
+            until = min(claim.created + (group.patience if group.usual else group.guard), now + ledger.settings.company)
         host, places = claim.reservation.service.host, ledger.places
         if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
             courtesies.keep(ledger, claim, until)
-        elif not habits.is_plain and not habits.keeps:
-            address.keep_for(group, claim.created + habits.spell(group.patience))
 
     def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:
         """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""

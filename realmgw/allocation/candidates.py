@@ -29,6 +29,7 @@ from realmgw.allocation.strangers import Strangers
 
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
+    from realmgw.allocation.group import Group
     from realmgw.allocation.state import Address, Claim, Reservation
 
 Flow = tuple[bytes, bytes, int, int, int]
@@ -203,22 +204,24 @@ class Candidates:
         beyond = next(_unanswered((reservation,)), None) is None
         candidates.append(Candidate(flow, now, now + FIRST_QUESTION, beyond))
 
-    def undoubted(self, lingering: Iterable[Address], host: int, now: float, *, patient: bool) -> Address | None:
-        """The first of some addresses, of `PROBES` at most, where no client of a used claim is still to come.
+    def undoubted(
+        self, vacant: Iterable[Address], host: int, group: Group, now: float, *, patient: bool
+    ) -> Iterator[Address]:
+        """Those of some addresses, of the first `PROBES`, where no client of a used claim is still to come.
 
         Args:
-            lingering: The addresses.
+            vacant: The addresses.
             host: The index of the host that it is for.
+            group: Who asks. Where its own clients may come for another host, it is not told of this one.
             now: The present.
-            patient: That further clients may come who were told the same is a reason as well.
+            patient: That clients of others may come, who were told the same, is a reason as well.
         """
-        for each in islice(lingering, PROBES):
-            if (patient and each.kept is not None and each.is_kept(now)) or (each.doubt and self.is_doubted(each, now)):
+        for each in islice(vacant, PROBES):
+            keepers = each.may_come(host, now)
+            if keepers and (patient or group in keepers or any(keeper.habits.keeps_answers for keeper in keepers)):
                 continue
-            former = each.expects_former(host, now)
-            if former is None or not (patient or former.habits.keeps_answers):
-                return each
-        return None
+            if not each.doubt or not self.is_doubted(each, now):
+                yield each
 
     def is_open(self, claim: Claim, now: float) -> bool:
         """Whether a used claim lets in further senders.
@@ -303,7 +306,8 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     for claim in reversed(reservation.used or ()):
         age = candidate.came - claim.created
         group = claim.group
-        if 0.0 <= age <= group.habits.renews + group.patience:
+        most = 0.0 if group.habits.caution.keeps_nothing else group.habits.renews
+        if 0.0 <= age <= most + group.patience:
             group.habits.came_again(candidate.flow[0], age, group.patience, candidate.came)
             return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.habits import SOON
+from realmgw.allocation.caution import WITHHELD
 
 if TYPE_CHECKING:
     from realmgw.allocation.group import Group
@@ -36,6 +36,6 @@ class Clients:
             now: The present, in monotonic seconds.
         """
         group = self._young.get(src) or self._old.get(src)
-        if group is moved.group and not moved.strayed and now < moved.created + SOON:
+        if group is moved.group and not moved.strayed and now < moved.created + WITHHELD:
             moved.strayed = True
             group.habits.strayed()

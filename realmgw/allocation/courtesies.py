@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.caution import is_settled
 from realmgw.allocation.costs import AMPLE
-from realmgw.allocation.state import UNLIMITED, Claim, keep_used
+from realmgw.allocation.state import TOLD, UNLIMITED, Claim, keep_used
 
 if TYPE_CHECKING:
     from realmgw.allocation.group import Group
     from realmgw.allocation.ledger import Ledger
+    from realmgw.allocation.state import Address
 
 LONG = 1.0  # seconds
 """Where claims stand for longer than this, since their group keeps answers, that is one of the places limited."""
+LONG_WAIT = 0.25  # seconds
+"""If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
 PRESENT = 10.0  # seconds
 """Those who do not keep answers count as present for so long after they asked."""
 NAMED = 16
@@ -36,8 +41,25 @@ class Keepers:
     def present(self, now: float) -> Iterator[Group]:
         """Those of whom it is believed still, the latest first."""
         for group in reversed(self._last):
-            if group.habits.window(group.patience, now) > LONG:
+            if keeps_long(group, now):
                 yield group
+
+
+class Modest:
+    """Those who asked last of all who do not keep answers."""
+
+    def __init__(self) -> None:
+        self.latest: Group | None = None
+        self.latest_at = self._others_at = -math.inf
+        """When the latest one asked, in monotonic seconds."""
+
+    def turn(self, group: Group) -> None:
+        """Another one is the latest from now on."""
+        self.latest, self._others_at = group, self.latest_at
+
+    def are_present(self, group: Group, now: float) -> bool:
+        """Whether another group than this one asked a moment ago."""
+        return now < PRESENT + (self._others_at if group is self.latest else self.latest_at)
 
 
 def keep(ledger: Ledger, used: Claim, until: float) -> None:
@@ -64,7 +86,7 @@ def keep(ledger: Ledger, used: Claim, until: float) -> None:
     elif courtesy.deadline < until:
         courtesy.created, courtesy.deadline, courtesy.dead = used.created, until, until
         ledger.hold_longer(reservation.address, until)
-    if not courtesy.is_long and courtesy.deadline - courtesy.created > LONG:
+    if not courtesy.is_long and used.group.habits.keeps_answers and courtesy.deadline - courtesy.created > LONG:
         courtesy.is_long = True
         ledger.count_long(reservation.address, 1)
 
@@ -77,7 +99,8 @@ def ended(courtesy: Claim) -> None:
     others, crowd = courtesy.spare != courtesy.to_spare, reservation.crowd
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
-    courtesy.group.habits.met(others=others)
+    if others or used.waited >= LONG_WAIT:
+        courtesy.group.habits.met(others=others)
     if courtesy is reservation.courtesy:
         reservation.courtesy = None
 
@@ -102,13 +125,20 @@ def shorten(ledger: Ledger, group: Group, now: float) -> None:
 
 def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     """See what a claim says of the pool, and of its group, beside what that was told before."""
-    pool, group, name = ledger.pool, claim.group, claim.reservation.service.name
+    pool, group, reservation = ledger.pool, claim.group, claim.reservation
+    name, its = reservation.service.name, reservation.told
+    its[group] = now
+    if len(its) > TOLD:
+        reservation.forget_told()
     if pool.waiting >= AMPLE * pool.size:
         ledger.costs.scarce_at = now
     if claim.is_long:
         ledger.keepers.note(group, now)
     else:
-        ledger.modest_until = now + PRESENT
+        modest = ledger.modest
+        if group is not modest.latest:
+            modest.turn(group)
+        modest.latest_at = now
     told = group.told
     before = told.note(name, claim, now)
     if before is None:
@@ -124,11 +154,16 @@ def _compare(ledger: Ledger, before: Claim, claim: Claim, now: float) -> None:
     group, address = claim.group, before.reservation.address
     habits = group.habits
     if address is not claim.reservation.address:
-        address.moved = claim
-        habits.moved(now)
+        address.moved = claim if is_settled(before, now) else None
+        if address.moved is not None:
+            habits.moved(now)
+    if now - claim.waited < before.created:  # it was asked before that was told
+        claim.asked_before = before.asked_before
+        return
     if claim.bare and group.word.doubted_until > now:
         return
-    if habits.asked_again(now - before.created, group.patience, now) and habits.is_known:
+    claim.asked_before, span = before.created, now - before.asked_before
+    if habits.asked_again(now - before.created, group.patience, now, span) and habits.is_known:
         shorten(ledger, group, now)
 
 
@@ -142,16 +177,33 @@ def soften(ledger: Ledger, probe: Claim, claim: Claim, now: float) -> None:
         now: The present, in monotonic seconds.
     """
     ledger.counters.probes += 1
-    claim.waited |= probe.waited
+    claim.waited += probe.waited
     probe.spare = UNLIMITED
     keep_used(probe, now)
     ledger.end(probe, now)
 
 
+def keeps_long(group: Group, now: float) -> bool:
+    """Whether a group is known to keep answers for so long that its claims hold addresses against others."""
+    return group.habits.keeps_answers and group.habits.window(group.patience, now) > LONG
+
+
+def is_too_much(ledger: Ledger, address: Address) -> bool:
+    """Whether those who keep answers are told of an address no more, since they have more than their share."""
+    share = ledger.pool.size * ledger.settings.keeper_share
+    return address.given_up or ledger.kept - ledger.given_up > share
+
+
+def give_up(ledger: Ledger, address: Address) -> None:
+    """Tell those who keep answers of an address no more, until none of their claims stands there."""
+    ledger.given_up += not address.given_up
+    address.given_up = True
+
+
 def holds_its_share(ledger: Ledger, group: Group, now: float) -> bool:
     """Whether no further address is to be had for a group that keeps answers, since others want some as well."""
-    if not ledger.kept or ledger.modest_until <= now:
+    if not ledger.kept or ledger.kept < ledger.pool.size * ledger.settings.keeper_share:
         return False
-    if ledger.kept < ledger.pool.size * ledger.settings.keeper_share:
+    if not group.habits.is_known or not ledger.modest.are_present(group, now):
         return False
-    return group.habits.is_known and group.habits.window(group.patience, now) > LONG
+    return keeps_long(group, now)

@@ -92,7 +92,24 @@ class _Asking:
         self._say(
             f"load: {pool.waiting} of {pool.size} addresses are waited at; {self._allocator.waiting} queries wait"
         )
-        return self._expected() or self._limit() or self._sticky() or self._new()
+        return self._held_back() or self._expected() or self._limit() or self._sticky() or self._new()
+
+    def _held_back(self) -> Explanation | None:
+        """What those meet who keep answers, or may do so."""
+        finder, ledger, group = self._allocator.finder, self._ledger, self._group
+        if group.habits.is_plain:
+            return None
+        if finder.on_trial(self._service, group, self._now) is not None:
+            self._say("it is told nothing of this for a moment: if its clients come all the same, it keeps answers")
+            return self._exhausted()
+        if not courtesies.holds_its_share(ledger, group, self._now):
+            return None
+        address = finder.kept(self._service, ledger.expected.get(self._service.target), self._now)
+        if address is not None and not courtesies.is_too_much(ledger, address):
+            return self._give(address, "where this host is kept already for those who keep answers")
+        share = f"{ledger.kept} addresses stand for long for those who keep answers"
+        self._say(f"{share}, and others ask as well (keeper_share)")
+        return self._exhausted()
 
     def _limit(self) -> Explanation | None:
         host = self._service.host
@@ -176,11 +193,7 @@ class _Asking:
         refusal = self._judged(Kind.SFQDN_NEW if key else Kind.FQDN_NEW) if asked else None
         if refusal is not None:
             return refusal
-        if courtesies.holds_its_share(self._ledger, self._group, self._now):
-            share = f"{self._ledger.kept} addresses stand for long for those who keep answers"
-            self._say(f"{share}, and others ask as well (keeper_share)")
-            return self._exhausted()
-        address = vacancies.vacant(self._ledger, self._service.host.index, self._now, patient=True)
+        address = vacancies.vacant(self._ledger, self._service, self._group, self._now, patient=True)
         if address is not None:
             free = address.state is State.FREE
             return self._give(
@@ -241,8 +254,8 @@ def habits(group: Group, now: float) -> Iterator[str]:
         yield f"it keeps answers: {spell}"
     elif its.keeps_until > now:
         yield "it asks once for all of its clients that ask meanwhile"
-    elif its.is_suspicious:
-        yield f"it asks for many names, and for none again: maybe it keeps answers, for up to {group.spell:.1f} s"
+    elif its.caution.is_on:
+        yield f"it is new, and asks for several: until it is known, {spell}"
 
 
 def reputation(party: Party, now: float) -> str:

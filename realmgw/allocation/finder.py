@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import changes, vacancies
+from realmgw.allocation import changes, courtesies, vacancies
 from realmgw.allocation.load import Kind
 from realmgw.allocation.pool import PROBES
-from realmgw.allocation.state import KEY, Address, Reservation, State
+from realmgw.allocation.state import KEY, Address, Claim, Reservation, State
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -59,6 +59,13 @@ class Finder:
         Returns:
             Where, or why there is none; then nothing is changed but counters.
         """
+        if not group.habits.is_plain:
+            before = self.on_trial(service, group, now)
+            if before is not None:
+                group.habits.caution.withhold(before, now)
+                return Reason.EXHAUSTED
+            if courtesies.holds_its_share(self._ledger, group, now):
+                return self._kept(service, group, expected, now)
         if expected is not None:
             joined = self.joinable(expected, service.host, group, now)
             if joined is not None:
@@ -77,6 +84,33 @@ class Finder:
         if isinstance(found, Reservation):
             changes.displace(self._ledger, worse, now=now)
         return found
+
+    @staticmethod
+    def on_trial(service: Service, group: Group, now: float) -> Claim | None:
+        """What a group was told last of a service, if it is told nothing now to see whether it waits for that."""
+        before = group.told.last(service.name)
+        if before is None or before.reservation.service.target != service.target:
+            return None
+        return before if group.habits.caution.may_withhold(before, now) else None
+
+    def kept(self, service: Service, expected: dict[Group, Reservation] | None, now: float) -> Address | None:
+        """Where its host is kept already for those who keep answers, so that one more of them costs nothing."""
+        latest = islice(reversed((expected or {}).values()), PROBES)
+        own = next((each.address for each in latest if each.address.long), None)
+        address = vacancies.within(self._ledger, service, now) if own is None else own
+        return address if address is not None and address.long else None
+
+    def _kept(
+        self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
+    ) -> Reservation | Reason:
+        """A place for those who have their share, if it costs nothing."""
+        address = self.kept(service, expected, now)
+        if address is None:
+            return Reason.EXHAUSTED
+        if courtesies.is_too_much(self._ledger, address):
+            courtesies.give_up(self._ledger, address)
+            return Reason.EXHAUSTED
+        return vacancies.placed(self._ledger, address, service, group)
 
     def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
         """A place for the host's clients where nobody is expected for it yet."""

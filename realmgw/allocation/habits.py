@@ -18,13 +18,8 @@ import math
 
 import attrs
 
-ASSUMED = 5.0  # seconds
-"""Who may well keep answers, of whom nothing else is known, is taken to do so for so long."""
-SUSPICIOUS = 8
-"""Who has asked so often within `ASSUMED` seconds, and for nothing again, may well keep answers, if he asks for others:
-who asks for himself comes back to what he has kept, where he is known."""
-BUSY = 64
-"""Of who asks for so many different names in that time it can not be told, and whoever waits for him waits in vain."""
+from realmgw.allocation.caution import ASSUMED, Caution
+
 MOST = 120.0  # seconds
 """For no longer than this anybody is taken to keep them."""
 COALESCES = 0.001  # seconds
@@ -35,6 +30,8 @@ REPEATS = 3
 """So often it has to ask again before it is believed that it does."""
 SECOND = 1.0  # seconds
 """Resolvers count in seconds of a clock: who keeps answers for one of them may ask again before one has passed."""
+LONGER = 12
+"""Answers are kept for no longer than so many times the age of one for which a client came; that is found out."""
 LATECOMERS = 5
 """So many different clients have to come for older answers before it is believed that it keeps them."""
 GAPS = 24
@@ -44,8 +41,6 @@ REGULAR = 3
 MOVES, STRAYING = 32, 4
 """After so many addresses that were other ones than before, it is looked where its clients came. If one of so many came
 where it had been told before, it tells what it keeps, and asks again."""
-SOON = 0.5  # seconds
-"""So soon after it was told, a client is taken for its."""
 LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
 LOOK_AGAIN = 64
@@ -65,17 +60,14 @@ class Habits:
     renews_until: float = -math.inf
     """Until then that is believed, in monotonic seconds."""
     is_plain: bool = True
-    """Nothing is known, and nothing suspected: one client comes for each answer."""
+    """Nothing is known, and nothing assumed: one client comes for each answer."""
+    caution: Caution = attrs.field(factory=Caution)
+    """What is assumed as long as nothing is known."""
     predicts_until: float = -math.inf
     """Until then (monotonic seconds) it is taken to tell what it keeps, for `ASSUMED` seconds, and to ask again each
     time."""
-    serves_several: bool = False
-    """Clients of different addresses have come for its answers: it does not ask for itself alone."""
-    _client: bytes = b""
     _moved: int = 0
     _strayed: int = 0
-    _fresh: int = 0  # questions, one after the other, that it had not asked a moment before, since then
-    _fresh_since: float = -math.inf
     _repeats: int = 0
     _longest: float = 0.0
     _gaps: int = 0
@@ -84,6 +76,7 @@ class Habits:
     _latecomers: tuple[bytes, ...] = ()
     _waited: int = 0
     _alone: int = 0
+    _look_at: float = -math.inf
 
     @property
     def keeps_answers(self) -> bool:
@@ -98,9 +91,8 @@ class Habits:
         """
         if self.predicts_until > -math.inf:
             return ASSUMED + patience
-        if self.keeps:
-            return min(self.keeps, max(self.renews, SECOND)) + patience
-        return min(ASSUMED, self.renews) if self.is_suspicious else 0.0
+        known = min(self.keeps, max(self.renews, SECOND)) + patience if self.keeps else 0.0
+        return max(known, self.caution.assumed + patience) if self.caution.is_on else known
 
     def window(self, patience: float, now: float) -> float:
         """The same, but only what is known and not forgotten; 0.0: one client comes, and that is all."""
@@ -108,27 +100,16 @@ class Habits:
             self.keeps, self._latecomers = 0.0, ()
         if self.predicts_until <= now:
             self.predicts_until = -math.inf
-        self._regard_all()
+        self.look(now)
         return self.spell(patience) if self.is_known else 0.0
 
+    def look(self, now: float) -> None:
+        """See whether anything is to be assumed of it."""
+        self.caution.look(now)
+        self._regard_all()
+
     def _regard_all(self) -> None:
-        self.is_plain = not (self.is_known or self.is_suspicious)
-
-    @property
-    def is_suspicious(self) -> bool:
-        """Whether it may well keep answers, of which nothing is known yet."""
-        return self.serves_several and SUSPICIOUS <= self._fresh < BUSY
-
-    def served(self, src: bytes) -> None:
-        """Learn that a client came; of no interest any more once it `serves_several`.
-
-        Args:
-            src: Packed address of the client.
-        """
-        if self._client and src != self._client:
-            self.serves_several = True
-            self._regard_all()
-        self._client = src
+        self.is_plain = not (self.caution.is_tried or self.is_known)
 
     @property
     def is_known(self) -> bool:
@@ -154,11 +135,10 @@ class Habits:
         self._alone = 0 if others else self._alone + 1
 
     def moved(self, now: float) -> None:
-        """Learn that it was told another address than a moment before."""
+        """Learn that it was told another address than a moment before, where all of its clients had come."""
         if self._moved >= MOVES:
             if self._strayed * STRAYING >= MOVES:
-                self.predicts_until = now + REMEMBERED
-                self._regard_all()
+                self._predicts(now)
             self._moved = self._strayed = 0
         self._moved += 1
 
@@ -166,26 +146,33 @@ class Habits:
         """Learn that one of its clients came there, for whom nothing was."""
         self._strayed += 1
 
+    def came(self, claimed: float, now: float, *, known: bool) -> None:
+        """Learn that a client came for a name of which it was told nothing; see `Caution.came`."""
+        if self.caution.came(claimed, known=known):
+            self._predicts(now)
+
+    def _predicts(self, now: float) -> None:
+        self.predicts_until = now + REMEMBERED
+        self._regard_all()
+
     def asked(self, now: float) -> None:
         """Learn that it asked for something that it had not asked a moment before."""
-        if now - self._fresh_since > ASSUMED:
-            self._fresh, self._fresh_since = 0, now
-            self._regard_all()
-        self._fresh += 1
-        if self._fresh in (SUSPICIOUS, BUSY):
-            self._regard_all()
+        if self.caution.asked(now):
+            self.look(now)
 
-    def asked_again(self, gap: float, patience: float, now: float) -> bool:
+    def asked_again(self, gap: float, patience: float, now: float, span: float = math.inf) -> bool:
         """Learn that it asked again `gap` seconds after it was told the same; returns whether that shortens `renews`.
 
         Args:
             gap: In seconds.
             patience: Within so many seconds after they were told, its clients come.
             now: The present, in monotonic seconds.
+            span: So many seconds it took to ask for the third time.
         """
-        self._fresh = 0
-        if not self.is_plain:
-            self._regard_all()
+        if not self.is_plain or now >= self._look_at:
+            self._look_at = now + SECOND
+            self.caution.asked_thrice(span)
+            self.look(now)
         if self.renews_until <= now:
             self.renews, self.renews_until = MOST, now + REMEMBERED
         before = self.renews
@@ -232,7 +219,7 @@ class Habits:
         else:
             self._latecomers = (*(each for each in self._latecomers if each != src), src)[-LATECOMERS:]
             if len(self._latecomers) == LATECOMERS:
-                self.keeps = MOST if self.renews >= MOST else max(self.keeps, min(MOST, 2 * age))
+                self.keeps = max(self.keeps, min(MOST, LONGER * age))
         if self.keeps:
             self.keeps_until = now + REMEMBERED
             self._regard_all()

@@ -89,9 +89,10 @@ class Ledger:
         """How many senders all reservations together remember."""
         self.kept = 0
         """At how many addresses claims stand for long, since their groups keep answers."""
+        self.given_up = 0
+        """At how many of them no more, since those are more than their share."""
         self.keepers = courtesies.Keepers()
-        self.modest_until = -math.inf
-        """Until then, others than those who keep answers count as present, in monotonic seconds."""
+        self.modest = courtesies.Modest()
         self.short_until = -math.inf
         """Until then it is followed which address dies next, since one was looked for in vain; monotonic seconds."""
         self.lingers: OrderedDict[Reservation, None] = OrderedDict()
@@ -141,6 +142,7 @@ class Ledger:
         *,
         rides: bool,
         now: float,
+        waited: float = 0.0,
     ) -> bytes:
         """Expect a client at a reservation.
 
@@ -151,27 +153,28 @@ class Ledger:
             client: Who is expected, if that is known and believed.
             rides: The claim ends with the present hold of the address, if the service's timeout is not over before.
             now: The present.
+            waited: For how many seconds the question has waited.
 
-        Returns:
-            The packed address.
+        Returns: The packed address.
         """
         if len(reservation.claims) >= MOST_CLAIMS:
             self._bound(reservation, group, now)
-        address, service, habits = reservation.address, reservation.service, group.habits
+        address, service = reservation.address, reservation.service
         until = deadline = now + service.timeout
         if rides and address.hold < until:
             deadline = address.hold
-        window = 0.0 if habits.is_plain else habits.window(group.patience, now)
-        is_long = window > courtesies.LONG
-        if is_long:
-            deadline = max(until, now + window)
-        dead = now + (max(group.guard, window) if window else group.guard)
+        held, is_long = group.guard, False
+        if not group.habits.is_plain:
+            is_long = courtesies.keeps_long(group, now)
+            held = max(held, group.spell)
+            if is_long:
+                deadline = max(until, now + group.spell)
+        dead = now + held
         if dead > deadline:
             dead = deadline
         network, bare = None if client is None else client.network, group.is_bare(now)
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, bare)
-        if habits.is_plain or reservation.expects_until <= now + group.spell:
-            reservation.latest = group, now
+        claim.waited = waited
         self.counters.claimed += 1
         self.stand(claim)
         if deadline == until:
@@ -228,6 +231,9 @@ class Ledger:
         before = address.long > 0
         address.long += change
         self.kept += (address.long > 0) - before
+        if address.given_up and not address.long:
+            address.given_up = False
+            self.given_up -= 1
 
     def hold_longer(self, address: Address, until: float) -> None:
         """Somebody is expected at an address until then at least."""

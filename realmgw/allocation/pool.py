@@ -7,8 +7,8 @@ long as the pool allows. All operations are O(1).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.state import KEY, TRANSITIONS, Address, Reservation, State, overlap
@@ -92,19 +92,22 @@ class Pool:
         """Whether an address can be had at which nobody is expected."""
         return self.waiting < self.size
 
+    @property
+    def vacant(self) -> Iterator[Address]:
+        """The addresses at which nobody is expected, in the order in which they are to be lent."""
+        return chain(self._free, self.lingering)
+
     def set_back(self, found: Address | None, most: int) -> None:
-        """Have those that linger longer than this one come up later, since clients may come there: so many at most.
+        """Have those before this one come up later, since clients may come there: so many at most.
 
         Args:
             found: What is lent instead of them; None: nothing.
             most: So many were looked at.
         """
-        if found is not None and found.state is not _LINGERING:
-            return
-        for address in tuple(islice(self.lingering, most)):
+        for address in tuple(islice(self.vacant, most)):
             if address is found:
                 return
-            self.lingering.move_to_end(address)
+            (self.lingering if address.state else self._free).move_to_end(address)
 
     def unused(self) -> Address | None:
         """The FREE address that was released longest ago."""

@@ -12,7 +12,10 @@ from realmgw.errors import Reason
 if TYPE_CHECKING:
     from realmgw.allocation.askers import Askers
     from realmgw.allocation.state import Reservation
-    from realmgw.allocation.waiting import Waiter, WaitingQueue
+    from realmgw.allocation.waiting import May, Waiter, WaitingQueue
+
+LEAST_WAIT = 1e-6  # seconds
+"""What waited at all, waited for so long."""
 
 
 class Serving:
@@ -39,20 +42,32 @@ class Serving:
 
     def _serve_one(self, now: float) -> bool:
         """Have one host's queries wait no more; who may have no address for now, keeps it from nobody else."""
-        for first in self._queue.heads(now=now):
-            if self._serves(first, now):
+
+        def may(waiter: Waiter) -> bool:
+            habits = waiter.group.habits
+            if habits.is_plain:
                 return True
-            if not courtesies.holds_its_share(self._ledger, first.group, now):
-                return False  # there is none
+            habits.look(now)
+            if habits.caution.withholds(waiter.service.target, now):
+                return False
+            return not courtesies.holds_its_share(self._ledger, waiter.group, now)
+
+        is_any = True
+        for first in self._queue.heads(may, now=now):
+            if self._serves(first, may, is_any, now):
+                return True
+            is_any = is_any and not first.group.habits.is_plain  # what others may still come to, may be had by him
         return False
 
-    def _serves(self, first: Waiter, now: float) -> bool:
+    def _serves(self, first: Waiter, may: May, is_any: bool, now: float) -> bool:
         service, queue = first.service, self._queue
         if not self._room():
             self._refuse(queue.leave(service.target), Reason.CLAIM_LIMIT)
             return True
         if self._ledger.places.has_room(service.host):
-            reservation = self._vacancy(first, now)
+            reservation = self._own(first, now)
+            if reservation is None and is_any:
+                reservation = vacancies.obtain(self._ledger, service, first.group, patient=first.has_time(now), now=now)
         else:
             within = vacancies.within(self._ledger, service, now)
             if within is None:
@@ -62,7 +77,7 @@ class Serving:
         if reservation is None:
             return False
         room = self._room()  # claims may just have been reclaimed
-        waiters = queue.leave(service.target)
+        waiters = queue.leave(service.target, lambda waiter: waiter is first or may(waiter))
         self._lend(reservation, waiters[:room], now)
         self._refuse(waiters[room:], Reason.CLAIM_LIMIT)
         return True
@@ -77,22 +92,20 @@ class Serving:
             self._ledger.counters.refused[reason] += 1
             waiter.deliver(reason)
 
-    def _vacancy(self, first: Waiter, now: float) -> Reservation | None:
-        """Where the host was last, if nobody is expected there, else what is to be had."""
+    def _own(self, first: Waiter, now: float) -> Reservation | None:
+        """Where the host was last, if nobody is expected there, or where other services of it stand."""
         service = first.service
         last = self._ledger.last.get(service.target)
         if last is not None and not last.claims and not last.is_spoilt(service.host.index, now):
             return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, first.group)
         beside = vacancies.beside(self._ledger, service, now)
-        if beside is not None:
-            return self._ledger.settle(beside, service, first.group)
-        return vacancies.obtain(self._ledger, service, first.group, patient=first.has_time(now), now=now)
+        return None if beside is None else self._ledger.settle(beside, service, first.group)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
-            self._ledger.claim(reservation, waiter.group, waiter.question, waiter.client, rides=False, now=now)
-            claim = reservation.claims[waiter.question]
-            claim.waited, claim.bare = True, waiter.bare
+            its = waiter.group, waiter.question, waiter.client
+            self._ledger.claim(reservation, *its, rides=False, now=now, waited=max(now - waiter.since, LEAST_WAIT))
+            reservation.claims[waiter.question].bare = waiter.bare
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

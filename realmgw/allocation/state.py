@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.candidates import Crowd, Doubt, Flow
     from realmgw.allocation.ended import Ended
     from realmgw.allocation.group import Group
+    from realmgw.allocation.habits import Habits
     from realmgw.allocation.requestors import Requestor
     from realmgw.subscribers.model import Service
 
@@ -35,6 +36,8 @@ KEY = 0xFF_FFFF
 """The part of `Service.target` that is the service key (protocol << 16 | port)."""
 UNLIMITED = 1 << 30
 """How many further senders a used claim lets in that lets in everybody."""
+TOLD = 16
+"""Of so many groups it is remembered that they were told of a reservation."""
 KEPT = 64
 """How many used claims a reservation keeps for what they have to spare, the latest ones."""
 
@@ -95,12 +98,15 @@ class Claim:
     """Once it was used: how many further senders it may still let in before its deadline."""
     to_spare: int = 0
     """How many it let in when it began to keep the address."""
-    waited: bool = False
-    """Its query has waited, and a resolver may have kept other clients with that question waiting for the answer."""
+    waited: float = 0.0
+    """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
+    the answer. 0.0: not at all."""
     courtesy: bool = False
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
     strayed: bool = False
-    """Somebody came, for whom nothing was, where its group had been told a moment before that the service is."""
+    """Somebody came where its group had been told before that the service is, a moment after it was told by this."""
+    asked_before: float = -math.inf
+    """When its group asked for the same name before, if that was not long ago, in monotonic seconds."""
     user: tuple[float, Flow] | None = None
     """When it was used (monotonic seconds), and by which flow."""
     doubt: Doubt | None = None
@@ -149,14 +155,30 @@ class Reservation:
     """When it began to linger; None while claims are pending."""
     courtesy: Claim | None = None
     """The pending claim that keeps the address for further clients, if one does."""
-    latest: tuple[Group, float] | None = None
-    """Of those who were told of it, whose clients may come for longest, and when that was (monotonic seconds)."""
+    trial: Habits | None = None
+    """Of a group that is told nothing of it for a while, to see whether its clients come all the same."""
+    told: dict[Group, float] = attrs.field(factory=dict)
+    """Who was told of it, and when last (monotonic seconds); `TOLD` of them at most."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is still at its address."""
+        return self.address.reservations.get(self.service.target & KEY) is self
 
     @property
     def expects_until(self) -> float:
         """Until when clients may come for what its groups were told, as far as is known of these now."""
-        latest = self.latest
-        return -math.inf if latest is None or latest[0].habits.is_plain else latest[1] + latest[0].spell
+        latest = -math.inf
+        for group, at in self.told.items():
+            if not group.habits.is_plain and (until := at + group.spell) > latest:
+                latest = until
+        return latest
+
+    def forget_told(self) -> None:
+        """Forget half of those who were told of it, so long as possible none who may keep answers."""
+        known = sorted(self.told, key=lambda each: (not each.habits.is_plain, self.told[each]))
+        for each in known[: TOLD // 2]:
+            del self.told[each]
 
 
 @attrs.define(eq=False)
@@ -173,16 +195,16 @@ class Address:
     """How many are pending at all its reservations."""
     long: int = 0
     """How many of them stand for long."""
+    given_up: bool = False
+    """Those who keep answers have more addresses than their share, and are told of this one no more."""
     hold: float = 0.0
     """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
     doubt: float = 0.0
     """Until when a client of a claim that a stranger may have used is waited for."""
-    kept: tuple[Group, float] | None = None
-    """Who may keep answers, which is not known, and until when further clients of a used claim of theirs may come."""
     moved: Claim | None = None
     """The last claim of a group that was told this address a moment before, and is told another one now."""
-    before: tuple[Group, float, int] | None = None
-    """Of those who were told of hosts that had it before, whose clients may come for longest; when; which host."""
+    before: Reservation | None = None
+    """Of those that were here before, the one for whose clients it is too late last."""
     standing: float = 0.0
     """The best standing of those who have made claims since it began to wait."""
     came_at: float = -math.inf
@@ -206,15 +228,25 @@ class Address:
         get = self.reservations.get
         return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
 
-    def keep_for(self, group: Group, until: float) -> None:
-        """Further clients of a group may come until then, in monotonic seconds."""
-        if self.kept is None or self.kept[1] < until or self.kept[0].habits.is_plain:
-            self.kept = group, until
+    def may_come(self, host: int, now: float) -> list[Group]:
+        """Whose clients may still come for what stands here, or for another host than this one (its index) before it.
 
-    def is_kept(self, now: float) -> bool:
-        """Whether further clients may come, as far as is known of those who asked by now."""
-        kept = self.kept
-        return kept is not None and kept[1] > now and not kept[0].habits.is_plain
+        For what stands here, only of those who keep answers, or are taken to do so: whoever else comes has a claim.
+        """
+        found: list[Group] = []
+        for reservation in self.reservations.values():
+            for group, told in reservation.told.items():
+                habits = group.habits
+                if not habits.is_plain and told + group.spell > now:
+                    habits.look(now)
+                    if habits.caution.is_on or habits.keeps_answers:
+                        found.append(group)
+        before = self.before
+        if before is not None and before.service.host.index != host:
+            for group, told in before.told.items():
+                if not group.habits.is_plain and told + group.spell > now:
+                    found.append(group)
+        return found
 
     def note_former(self, reservation: Reservation, until: float) -> None:
         """A reservation leaves, and its host with it: clients may still come for it.
@@ -223,27 +255,29 @@ class Address:
             reservation: It.
             until: So long at least a packet for it counts as one that came late, in monotonic seconds.
         """
-        latest, before, service = reservation.latest, self.before, reservation.service
-        self.gone, self.gone_target, self.gone_until = reservation, service.target, until
-        if latest is None:
-            return
         expects_until = reservation.expects_until
-        if expects_until > until:
-            self.gone_until = expects_until
-        if before is None or before[0].habits.is_plain or expects_until >= before[1] + before[0].spell:
-            self.before = latest[0], latest[1], service.host.index
+        self.gone, self.gone_target = reservation, reservation.service.target
+        self.gone_until = max(until, expects_until)
+        if self.before is None or expects_until >= self.before.expects_until:
+            self.before = reservation
 
-    def expects_former(self, host: int, now: float) -> Group | None:
+    def formers(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for another host than this one (its index), which had it before."""
         before = self.before
-        if before is None or before[0].habits.is_plain or before[2] == host:
-            return None
-        return before[0] if before[1] + before[0].spell > now else None
+        if before is None or before.service.host.index == host:
+            return []
+        told = before.told.items()
+        return [group for group, at in told if not group.habits.is_plain and at + group.spell > now]
 
     def is_spoilt(self, host: int, now: float) -> bool:
         """Whether clients of those who keep answers will come for another host than this one (its index)."""
-        former = None if self.before is None else self.expects_former(host, now)
-        return former is not None and former.habits.keeps_answers
+        before = self.before
+        if before is None or before.service.host.index == host:
+            return False
+        for group, told in before.told.items():
+            if not group.habits.is_plain and group.habits.keeps_answers and told + group.spell > now:
+                return True
+        return False
 
 
 def overlap(one: int, other: int) -> bool:

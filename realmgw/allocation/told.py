@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.habits import ASSUMED
+from realmgw.allocation.caution import ASSUMED
 
 if TYPE_CHECKING:
-    from realmgw.allocation.state import Claim, Reservation
+    from realmgw.allocation.state import Claim
 
 PROBED = 1.0  # seconds
 """Within this time after a probe was answered, the name below it is asked for."""
@@ -65,10 +65,9 @@ class Told:
         elif dots != self._fewest:
             self._fewest, self.is_flat = min(dots, self._fewest), False
 
-    def last(self, name: str) -> Reservation | None:
-        """Where the group was told last that a name leads, if that was not long ago."""
-        claim = self._young.get(name) or self._old.get(name)
-        return None if claim is None else claim.reservation
+    def last(self, name: str) -> Claim | None:
+        """What the group was told last of a name, if that was not long ago."""
+        return self._young.get(name) or self._old.get(name)
 
     def probe(self, name: str, now: float) -> Claim | None:
         """What the group was told about a name above a moment ago, if nobody has come for that.

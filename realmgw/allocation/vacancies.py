@@ -44,24 +44,29 @@ def placed(ledger: Ledger, address: Address, service: Service, group: Group) -> 
 
 def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservation | None:
     """Where a group was told last that a service is, if it stands there still and nobody is expected."""
-    last, leaving, target = group.told.last(service.name), ledger.pool.leaving, service.target
+    claim, leaving, target = group.told.last(service.name), ledger.pool.leaving, service.target
+    last = None if claim is None else claim.reservation
     if last is None or last.claims or (leaving and last.address in leaving):
         return None
     stands = last.address.reservations.get(target & KEY) is last and last.service.target == target
     return last if stands and not last.address.is_spoilt(service.host.index, now) else None
 
 
-def vacant(ledger: Ledger, host: int, now: float, *, patient: bool) -> Address | None:
-    """The address that is free longest, else the one that lingers longest and is waited at by nobody who counts.
+def vacant(ledger: Ledger, service: Service, group: Group, now: float, *, patient: bool) -> Address | None:
+    """The address that is free longest, else the one that lingers longest, if nobody may still come there.
 
     Args:
         ledger: What stands where.
-        host: The index of the host that it is for.
+        service: What it is for.
+        group: Who asks.
         now: The present, in monotonic seconds.
         patient: Addresses are left alone where clients may still come, if those who asked keep answers.
     """
-    pool = ledger.pool
-    return pool.unused() or ledger.candidates.undoubted(pool.lingering, host, now, patient=patient)
+    host, pool = service.host.index, ledger.pool
+    free = pool.unused()
+    if free is not None and (free.before is None or not free.formers(host, now)):
+        return free
+    return next(ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient), None)
 
 
 def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now: float) -> Reservation | None:
@@ -80,8 +85,8 @@ def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now
     """
     if ledger.kept and courtesies.holds_its_share(ledger, group, now):
         return None
-    address, lingering = vacant(ledger, service.host.index, now, patient=patient), ledger.pool.lingering
-    if lingering and address is not next(iter(lingering)):
+    address = vacant(ledger, service, group, now, patient=patient)
+    if address is not ledger.pool.next():
         ledger.pool.set_back(address, PROBES)
     address = address or _reclaim(ledger, now)
     if address is None:

@@ -55,6 +55,10 @@ class Waiter:
         return now - self.since <= (self.deadline - self.since) / 2
 
 
+May = Callable[[Waiter], bool]
+"""Whether a query may be given an address for now."""
+
+
 class _Line:
     """The targets that wait, in their order, and those behind them. All of it O(1)."""
 
@@ -185,20 +189,25 @@ class WaitingQueue:
         self.size += 1
         return displaced
 
-    def heads(self, *, now: float) -> list[Waiter]:
+    def heads(self, may: May, *, now: float) -> list[Waiter]:
         """The queries whose hosts are served next, in this order.
 
         Those that wait longest, those of a better standing first, unless the longest has used up half of its time:
         nobody is overtaken for ever.
+
+        Args:
+            may: Whether a query may be given an address for now; those that may not are passed over.
+            now: The present.
         """
-        heads = [next(iter(self._targets[target].values())) for target in islice(self._line.order, PREFERENCE)]
+        firsts = (next(filter(may, self._targets[target].values()), None) for target in self._line.order)
+        heads = list(islice(filter(None, firsts), PREFERENCE))
         if heads and heads[0].has_time(now):
             heads.sort(key=lambda waiter: -waiter.group.standing)
         return heads
 
-    def leave(self, target: int) -> list[Waiter]:
-        """All queries that wait for a target; they wait no more."""
-        waiters = list(self._targets[target].values())
+    def leave(self, target: int, may: May | None = None) -> list[Waiter]:
+        """All queries that wait for a target, and may be given an address for now; they wait no more."""
+        waiters = list(filter(may or bool, self._targets[target].values()))
         for waiter in waiters:
             self._forget(waiter)
         return waiters

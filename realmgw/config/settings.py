@@ -117,9 +117,9 @@ class DnsFace:
     """UDP and TCP."""
     tcp_idle_timeout: float = 10.0  # seconds
     """How long a TCP connection may be silent."""
-    tcp_connections: int = 500
+    tcp_connections: int = 1000
     """How many TCP connections may be open at once."""
-    tcp_connections_per_client: int = 20
+    tcp_connections_per_client: int = 200
     """How many of them one client address may have."""
 
 
@@ -221,7 +221,7 @@ class Allocation:
     lets in."""
     candidate_rate: int = 2000
     """How many senders without a claim of their own may come within a second to a service for which one was used."""
-    company: float = 0.3  # seconds
+    company: float = 1.0  # seconds
     """For so long at most after a client came, others do not get his address, where further clients may have been told
     the same: a resolver asks once for all of its clients that ask meanwhile."""
     keeper_share: float = 0.5
@@ -240,9 +240,9 @@ class Allocation:
     to another host; 0: it is left alone."""
     idle_flow: float = 45.0  # seconds
     """The same of a flow of UDP that was more than that."""
-    wait_udp: float = 0.9  # seconds
+    wait_udp: float = 1.4  # seconds
     """How long a query by UDP may wait for an address."""
-    wait_tcp: float = 3.0  # seconds
+    wait_tcp: float = 1.4  # seconds
     """The same by TCP, of those whose clients come as well as anybody's."""
     max_waiting: int = 1000
     """How many queries may wait at once."""

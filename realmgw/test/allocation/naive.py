@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.caution import NAMES as SEVERAL
+from realmgw.allocation.caution import Caution
 from realmgw.allocation.group import Group
-from realmgw.allocation.habits import LONERS, REPEATS, SUSPICIOUS
+from realmgw.allocation.habits import LONERS, REPEATS
 from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.state import Claim
 from realmgw.config.policy import Audit, Policy
@@ -187,13 +189,20 @@ class Knowledge:
             group.habits.met(others=False)
 
     @rule(resolver=st.sampled_from(RESOLVERS))
-    def be_suspicious(self, resolver: str) -> None:
-        """A group asks for many things, and for nothing again."""
+    def be_new(self, resolver: str) -> None:
+        """A group asks for several, of whom nothing is known."""
         habits = self.allocator.groups.of(resolver).habits
-        habits.served(SOURCES[0])
-        habits.served(SOURCES[1])
-        for _ in range(SUSPICIOUS):
+        habits.caution = Caution()
+        habits.caution.served(SOURCES[0])
+        habits.caution.served(SOURCES[1])
+        for _ in range(SEVERAL):
             habits.asked(self.now)
+
+    @rule(resolver=st.sampled_from(RESOLVERS))
+    def be_believed(self, resolver: str) -> None:
+        """A group has shown that it keeps nothing."""
+        caution = self.allocator.groups.of(resolver).habits.caution
+        caution.asks_each_time = caution.waits = True
 
     @rule(policy=st.sampled_from(POLICIES))
     def reload(self, policy: Policy | None) -> None:

@@ -170,7 +170,8 @@ class Scene:
 
     def learn_patience(self, resolver: str, patience: float) -> None:
         """Have a resolver's clients be known to come within so many seconds."""
-        self.allocator.groups.of(resolver).patience = patience
+        group = self.allocator.groups.of(resolver)
+        group.patience = group.usual = patience
 
     def learn(self, asked: Service, resolver: str = RESOLVER, *, visits: int, now: float, after: float) -> float:
         """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""

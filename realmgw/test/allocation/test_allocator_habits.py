@@ -59,7 +59,8 @@ class CourtesyTests(SynchronousTestCase):
     def test_the_last_one_who_is_let_in_counts_while_the_address_is_his(self) -> None:
         """When it passes on as soon as he came, he is remembered there no more."""
         scene = Scene(1, claim_sources=2)
-        keeping(scene)
+        habits = scene.allocator.groups.of(RESOLVER).habits
+        habits.came_again(CLIENT, 0.0, 0.1, 0.0)  # they come together
         address = scene.get(ONE, now=0.0)
         scene.wait(TWO, OTHER, "waits", now=0.1)
         for source in (CLIENT, NEIGHBOUR):

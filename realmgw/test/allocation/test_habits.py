@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.caution import ASSUMED
 from realmgw.allocation.clients import Clients
 from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.habits import (
-    ASSUMED,
     GAPS,
     LATECOMERS,
-    MOST,
+    LONGER,
     MOVES,
     REMEMBERED,
     REPEATS,
     SECOND,
     STRAYING,
-    SUSPICIOUS,
     Habits,
 )
 from realmgw.allocation.state import Reservation, State
@@ -55,7 +54,7 @@ class HabitsTests(SynchronousTestCase):
         for number, src in enumerate(LATE):
             self.assertEqual(habits.keeps_answers, False, number)
             habits.came_again(src, 3.0, PATIENCE, 0.0)
-        self.assertEqual(habits.window(PATIENCE, 0.0), MOST + PATIENCE)
+        self.assertEqual(habits.window(PATIENCE, 0.0), LONGER * 3.0 + PATIENCE)
         for gap in (5.2, 5.4, 5.1):
             habits.asked_again(gap, PATIENCE, 1.0)
         self.assertEqual(habits.window(PATIENCE, 1.0), 5.4 + PATIENCE)
@@ -101,37 +100,6 @@ class HabitsTests(SynchronousTestCase):
         habits = keeper(5.0)
         self.assertGreater(habits.window(PATIENCE, REMEMBERED - 1.0), 5.0)
         self.assertEqual(habits.window(PATIENCE, REMEMBERED + 1.0), 0.0)
-
-    def test_who_never_asks_again_is_suspicious(self) -> None:
-        """So many names within some seconds; one of them asked again clears him."""
-        habits = Habits()
-        habits.served(b"\x01")
-        habits.served(b"\x02")
-        for number in range(SUSPICIOUS):
-            self.assertEqual(habits.spell(PATIENCE), 0.0)
-            habits.asked(number * 0.1)
-        self.assertEqual(habits.spell(PATIENCE), ASSUMED)
-        habits.asked_again(1.0, PATIENCE, 1.0)
-        self.assertEqual(habits.spell(PATIENCE), 0.0)
-
-    def test_who_asks_for_himself_alone_is_not(self) -> None:
-        """Nobody else comes; once somebody does, he is."""
-        habits = Habits()
-        for number in range(SUSPICIOUS):
-            habits.asked(number * 0.1)
-            habits.served(b"\x01")
-        self.assertEqual(habits.spell(PATIENCE), 0.0)
-        self.assertTrue(habits.is_plain)
-        habits.served(b"\x02")
-        self.assertEqual(habits.spell(PATIENCE), ASSUMED)
-        self.assertFalse(habits.is_plain)
-
-    def test_who_asks_seldom_is_not(self) -> None:
-        """Of him it can not be told."""
-        habits = Habits()
-        for number in range(100):
-            habits.asked(number * 1.0)
-        self.assertEqual(habits.spell(PATIENCE), 0.0)
 
 
 class KeeperTests(SynchronousTestCase):
@@ -209,7 +177,7 @@ class KeeperTests(SynchronousTestCase):
             group.habits.came_again(src, 3.0, PATIENCE, 0.0)
         first = scene.get(ONE, now=0.0)
         scene.come(first, CLIENT, now=0.01)
-        self.assertEqual(scene.allocator.pool.addresses[first].hold, MOST + PATIENCE)
+        self.assertEqual(scene.allocator.pool.addresses[first].hold, LONGER * 3.0 + PATIENCE)
         for _ in range(REPEATS + 1):
             scene.get(TWO, now=1.0)
         scene.allocator.expire(now=1.0 + 2 * PATIENCE)
@@ -222,18 +190,6 @@ class KeeperTests(SynchronousTestCase):
         scene = self.scene(2)
         said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
         self.assertIn("it keeps answers: its clients come for up to 5.1 s after one", said.steps)
-
-    def test_what_is_suspected_is_explained(self) -> None:
-        """It delays others, and so they are told of it."""
-        scene = Scene(2)
-        habits = scene.allocator.groups.of(RESOLVER).habits
-        habits.served(LATE[0])
-        habits.served(LATE[1])
-        for _ in range(SUSPICIOUS):
-            habits.asked(1.0)
-        said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
-        wanted = "it asks for many names, and for none again: maybe it keeps answers, for up to 5.0 s"
-        self.assertIn(wanted, said.steps)
 
     def test_who_predicts_is_explained(self) -> None:
         """As long as it is believed, and no longer."""

@@ -34,6 +34,11 @@ def waiter(
     return Waiter(asked, group or Group("203.0.113.1", standing=standing), question, ignore, now, now + lasts)
 
 
+def everybody(waiter: Waiter) -> bool:
+    """Whoever waits may be given an address."""
+    return waiter is not None
+
+
 class WaitingQueueTests(SynchronousTestCase):
     """Who waits, who is first, and who gives up."""
 
@@ -44,12 +49,12 @@ class WaitingQueueTests(SynchronousTestCase):
         """Among equals, the query that waits longest is first."""
         for asked in (TWO, ONE, THREE):
             self.queue.join(waiter(asked, asked.name, now=0.0))
-        first = self.queue.heads(now=0.1)[0]
+        first = self.queue.heads(everybody, now=0.1)[0]
         self.assertIs(first.service, TWO)
 
     def test_nobody_is_first_in_an_empty_queue(self) -> None:
         """Without waiters there is no first one."""
-        self.assertEqual(self.queue.heads(now=0.0), [])
+        self.assertEqual(self.queue.heads(everybody, now=0.0), [])
 
     def test_all_who_wait_for_a_target_leave_together(self) -> None:
         """The queries for one target leave in the order in which they came; the others stay."""
@@ -89,14 +94,14 @@ class WaitingQueueTests(SynchronousTestCase):
         """Among the hosts that wait longest, the best standing is served first."""
         self.queue.join(waiter(ONE, 1, now=0.0, standing=0.2))
         self.queue.join(waiter(TWO, 2, now=0.1, standing=0.8))
-        first = self.queue.heads(now=0.2)[0]
+        first = self.queue.heads(everybody, now=0.2)[0]
         self.assertIs(first.service, TWO)
 
     def test_nobody_is_overtaken_for_ever(self) -> None:
         """Who has used up half of his time is served next, whatever his standing."""
         self.queue.join(waiter(ONE, 1, now=0.0, standing=0.2))
         self.queue.join(waiter(TWO, 2, now=0.1, standing=0.8))
-        first = self.queue.heads(now=0.51)[0]
+        first = self.queue.heads(everybody, now=0.51)[0]
         self.assertIs(first.service, ONE)
 
     def test_only_the_first_few_are_preferred(self) -> None:
@@ -105,7 +110,7 @@ class WaitingQueueTests(SynchronousTestCase):
         for index in range(1, PREFERENCE + 1):
             queue.join(waiter(service(index), index, now=0.0, standing=0.2))
         queue.join(waiter(service(100), 100, now=0.0, standing=0.9))
-        first = queue.heads(now=0.0)[0]
+        first = queue.heads(everybody, now=0.0)[0]
         self.assertEqual(first.question, 1)
 
     def test_who_waited_long_enough_gives_up(self) -> None:
@@ -149,7 +154,7 @@ class FairnessTests(SynchronousTestCase):
 
     def serve(self, queue: WaitingQueue, *, now: float) -> Waiter:
         """The first one, who leaves with all who wait for the same."""
-        first = queue.heads(now=now)[0]
+        first = queue.heads(everybody, now=now)[0]
         queue.leave(first.service.target)
         return first
 

@@ -65,19 +65,19 @@ class Verdicts(Knowledge):
         limit: float | None,
     ) -> None:
         """A claim is made: its client comes within the guard; or for longer, where further ones are known to come."""
-        deadline = self.now + asked.timeout
-        if limit is not None:
-            deadline = min(deadline, limit)
-        if window > LONG:
-            deadline = max(self.now + asked.timeout, self.now + window)
-        guard = min(deadline, self.now + max(group.guard, window))
+        own = self.now + asked.timeout if limit is None else min(self.now + asked.timeout, limit)
         real = self.allocator.pool.addresses[address].reservations[asked.target & KEY].claims[asking]
-        claim = Expected(real, address, asked, resolver, asking, network, self.now, guard, deadline)
-        claim.is_long = window > LONG
+        known = []  # of the group, when the claim was made: before what is learned from it, or after
+        for spell in (window, group.spell, 0.0):
+            deadline = max(self.now + asked.timeout, self.now + spell) if real.is_long else own
+            known.append((deadline, min(deadline, self.now + max(group.guard, spell))))
+        claim = Expected(real, address, asked, resolver, asking, network, self.now, real.dead, real.deadline)
+        claim.is_long = real.is_long
         self.claims.append(claim)
-        self.follow(claim)
-        assert isclose(real.deadline, claim.deadline), "it ends at another time than it should"
-        assert isclose(real.dead, claim.guard), "it is held for longer or shorter than its client is expected"
+        assert not real.is_long or max(window, group.spell) > LONG, "it stands for long without reason"
+        assert any(isclose(real.deadline, deadline) and isclose(real.dead, dead) for deadline, dead in known), (
+            "it stands or is held for longer or shorter than its client is expected"
+        )
 
     def hear(self, place: tuple[int, Hashable], outcome: bytes | Reason) -> None:
         """Check what a waiting query is told."""
@@ -108,9 +108,8 @@ class Verdicts(Knowledge):
             assert len(self.places_of(queued.service.host)) >= queued.service.host.max_claims, "refused with room"
 
     def known_window(self, group: Group) -> float:
-        """For how long further clients are known to come for what a group is told now."""
-        habits = group.habits
-        return group.spell if habits.keeps and habits.keeps_until > self.now else 0.0
+        """For how long further clients are known to come for what a group is told now, or taken to do so."""
+        return 0.0 if group.habits.is_plain else group.spell
 
     def hand_over(self, address: bytes, service: Service, *, patient: bool) -> None:
         """What overlapped at the address for other hosts is gone; nobody may have been expected there any more."""
@@ -188,7 +187,7 @@ class Verdicts(Knowledge):
             else:
                 assert claim.courtesy, "it is held for longer than its client is expected"
                 self.check_courtesy(real, self.known(real.created, claim))
-                claim.is_long |= real.deadline - real.created > LONG
+                claim.is_long = real.is_long
             claim.made, claim.guard, claim.deadline = real.created, real.dead, real.deadline
 
     def known(self, made: float, like: Expected) -> Expected:
@@ -223,7 +222,7 @@ class Verdicts(Knowledge):
         claim = Expected(
             kept, address, service, used.resolver, kept.question, used.network, kept.created, kept.dead, kept.deadline
         )
-        claim.courtesy, claim.is_long = used, kept.deadline - kept.created > LONG
+        claim.courtesy, claim.is_long = used, kept.is_long
         self.claims.append(claim)
 
     def check_courtesy(self, kept: Claim, used: Expected) -> None:

@@ -57,7 +57,11 @@ from realmgw.test.config.test_schema import settings as read
 
 _labels = st.from_regex(r"[a-z0-9_]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
 _names = st.lists(_labels, min_size=1, max_size=4).map(lambda labels: ".".join(labels) + ".")
-_ipv4 = st.integers(0x01000000, 0xDFFFFFFF).map(IPv4Address)
+_ipv4 = (
+    st.integers(0x01000000, 0xDFFFFFFF)
+    .map(IPv4Address)
+    .filter(lambda address: not (address.is_loopback or address.is_link_local))
+)
 _addresses: st.SearchStrategy[Address] = st.one_of(_ipv4, st.integers(1, 2**120 - 1).map(IPv6Address))
 _endpoints = st.builds(Endpoint, _addresses, st.integers(1, 65535))
 _texts = st.text(min_size=1, max_size=12)
@@ -203,7 +207,7 @@ class DifferencesTests(SynchronousTestCase):
             differences(old, new),
             (
                 Change("dns.wan.listen", '["192.0.2.1:53"]', '["192.0.2.1:53", "192.0.2.2:53"]'),
-                Change("dns.wan.tcp_connections", "500", "9"),
+                Change("dns.wan.tcp_connections", "1000", "9"),
             ),
         )
 
