@@ -150,13 +150,14 @@ class Caution:
             return False
         return is_settled(before, now, spread(before.group))
 
-    def withhold(self, before: Claim, now: float) -> None:
-        """From now on, tell it nothing of the name that it was told of by this claim, if that is not so already."""
+    def withhold(self, before: Claim, now: float) -> bool:
+        """From now on, tell it nothing of the name that it was told of by this claim; whether that is new."""
         if self._trial is not None:
-            return
+            return False
         self._trial, self._trial_since = before.reservation, now
         self._trial_ends = now + spread(before.group)
         before.reservation.trial = before.group.habits
+        return True
 
     def withholds(self, target: int, now: float) -> bool:
         """Whether it is told nothing of a target at present."""

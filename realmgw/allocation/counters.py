@@ -28,6 +28,8 @@ class Counters:
     """Times that a host at its limit had those of a worse standing make room."""
     reclaimed: int = 0
     """Addresses taken from claims that were dead by experience."""
+    tried: int = 0
+    """How often a resolver was told nothing of a name for a while, to see whether its clients come all the same."""
     waited: int = 0
     """Questions that waited for an address; a retransmission of one counts again."""
     served: int = 0

@@ -142,7 +142,8 @@ def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     told = group.told
     before = told.note(name, claim, now)
     if before is None:
-        group.habits.asked(now)
+        if ledger.settings.caution:
+            group.habits.asked(now)
     else:
         _compare(ledger, before, claim, now)
     if not told.is_flat and (probe := told.probe(name, now)) is not None:

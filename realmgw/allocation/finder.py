@@ -62,7 +62,7 @@ class Finder:
         if not group.habits.is_plain:
             before = self.on_trial(service, group, now)
             if before is not None:
-                group.habits.caution.withhold(before, now)
+                self._counters.tried += group.habits.caution.withhold(before, now)
                 return Reason.EXHAUSTED
             if courtesies.holds_its_share(self._ledger, group, now):
                 return self._kept(service, group, expected, now)

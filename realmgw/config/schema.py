@@ -244,6 +244,7 @@ ALLOCATION = Section(
         "share_load": Key(number(0.0, 1.0)),
         "claim_sources": Key(integer(0, 100)),
         "candidate_rate": Key(integer(1, 1_000_000)),
+        "caution": Key(boolean),
         "keeper_share": Key(number(0.0, 1.0)),
         "linger": Key(remembered(Label.LINGER, number(0.0, MAX_DURATION))),
         "company": Key(number(0.0, 1.0)),

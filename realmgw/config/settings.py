@@ -224,6 +224,9 @@ class Allocation:
     company: float = 1.0  # seconds
     """For so long at most after a client came, others do not get his address, where further clients may have been told
     the same: a resolver asks once for all of its clients that ask meanwhile."""
+    caution: bool = True
+    """Whether a resolver that is new, and asks for several clients, is taken to keep answers until it has shown that it
+    does not."""
     keeper_share: float = 0.5
     """So large a part of the pool at most stands for long for resolvers that keep answers, while others ask as well."""
     linger: float = 600.0  # seconds

@@ -62,6 +62,13 @@ class WhoTests(SynchronousTestCase):
             caution.look(number * (ASSUMED + 0.1))
         self.assertFalse(caution.is_on)
 
+    def test_not_where_the_operator_says_so(self) -> None:
+        """Then it is believed."""
+        scene = Scene(2, caution=False)
+        for number, asked in enumerate((ONE, TWO, THREE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        self.assertFalse(scene.allocator.groups.of(RESOLVER).habits.caution.is_on)
+
     def test_not_for_long(self) -> None:
         """Who shows nothing is believed after a while, and for long."""
         caution = new()
@@ -125,6 +132,7 @@ class TrialTests(SynchronousTestCase):
         self.assertEqual([question for question, _ in scene.told], ["one"])
         self.assertTrue(self.caution(scene).waits)
         self.assertEqual(self.caution(scene).assumed, SECOND)
+        self.assertEqual(scene.counters.tried, 1)
 
     def test_one_that_tells_what_it_keeps(self) -> None:
         """Its clients come although it was told nothing; that is known when it was no accident."""
