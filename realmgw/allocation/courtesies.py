@@ -158,13 +158,14 @@ def _compare(ledger: Ledger, before: Claim, claim: Claim, now: float) -> None:
         address.moved = claim if is_settled(before, now) else None
         if address.moved is not None:
             habits.moved(now)
-    if now - claim.waited < before.created:  # it was asked before that was told
+    gap = now - claim.waited - before.created
+    if gap < 0:  # it was asked before that was told
         claim.asked_before = before.asked_before
         return
     if claim.bare and group.word.doubted_until > now:
         return
-    claim.asked_before, span = before.created, now - before.asked_before
-    if habits.asked_again(now - before.created, group.patience, now, span) and habits.is_known:
+    claim.asked_before, span = before.created, gap + before.created - before.asked_before
+    if habits.asked_again(gap, group.patience, now, span) and habits.is_known:
         shorten(ledger, group, now)
 
 

@@ -243,7 +243,7 @@ class Allocation:
     to another host; 0: it is left alone."""
     idle_flow: float = 45.0  # seconds
     """The same of a flow of UDP that was more than that."""
-    wait_udp: float = 1.4  # seconds
+    wait_udp: float = 0.9  # seconds
     """How long a query by UDP may wait for an address."""
     wait_tcp: float = 1.4  # seconds
     """The same by TCP, of those whose clients come as well as anybody's."""

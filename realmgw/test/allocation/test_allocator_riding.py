@@ -50,9 +50,9 @@ class WaitTests(SynchronousTestCase):
         self.assertEqual(self.scene.told, [("q", self.address)])
 
     def test_a_query_waits_for_as_long_as_is_set(self) -> None:
-        """By UDP 1.4 s, unless set otherwise; then it is told that it waited in vain."""
-        for tcp, patience in ((False, 1.4), (True, 1.6)):
-            scene = Scene(1, wait_tcp=1.6)
+        """By UDP 0.9 s, by TCP 1.4 s, unless set otherwise; then it is told that it waited in vain."""
+        for tcp, patience in ((False, 0.9), (True, 1.4)):
+            scene = Scene(1)
             scene.learn(ONE, visits=60, now=0.0, after=1.5)
             scene.get(ONE, now=100.0)
             scene.wait(TWO, question="q", tcp=tcp, now=100.0)
@@ -63,11 +63,11 @@ class WaitTests(SynchronousTestCase):
 
     def test_who_stands_worse_than_others_waits_no_longer_by_tcp(self) -> None:
         """So that the line is no longer for those whose clients come; who is alone is the best."""
-        for best, patience in ((0.9, 0.9), (0.5, 1.5)):
+        for best, patience in ((0.9, 0.9), (0.4, 1.5)):
             scene = Scene(1, policy=Policy(), wait_udp=0.9, wait_tcp=1.5)
             scene.learn(ONE, visits=60, now=0.0, after=1.5)
             scene.allocator.groups.of(RESOLVER).reputation.set(best, now=100.0)
-            scene.allocator.groups.of(OTHER).reputation.set(0.5, now=100.0)
+            scene.allocator.groups.of(OTHER).reputation.set(0.3, now=100.0)
             scene.get(ONE, now=100.0)
             scene.wait(TWO, OTHER, tcp=True, now=100.0)
             scene.allocator.expire(now=100.0 + patience - 0.01)
