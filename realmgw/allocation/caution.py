@@ -28,6 +28,8 @@ ASSUMED = 5.0  # seconds
 """Who may keep answers, of whom nothing else is known, is taken to do so for so long."""
 SECOND = 1.0  # seconds
 """Who waits for his answers is taken to keep them for so long: that is the least there is."""
+LEAST = 3
+"""In a pool of fewer addresses names have theirs in turn, and nothing can be tried: there it is not assumed."""
 NAMES = 2
 """Who has asked for fewer names within that time does not need more addresses than he may have."""
 BUSY = 64

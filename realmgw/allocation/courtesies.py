@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.caution import is_settled
+from realmgw.allocation.caution import LEAST, is_settled
 from realmgw.allocation.costs import AMPLE
 from realmgw.allocation.state import TOLD, UNLIMITED, Claim, keep_used
 
@@ -142,7 +142,7 @@ def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     told = group.told
     before = told.note(name, claim, now)
     if before is None:
-        if ledger.settings.caution:
+        if ledger.settings.caution and pool.size >= LEAST:
             group.habits.asked(now)
     else:
         _compare(ledger, before, claim, now)

@@ -64,7 +64,7 @@ class WhoTests(SynchronousTestCase):
 
     def test_not_where_the_operator_says_so(self) -> None:
         """Then it is believed."""
-        scene = Scene(2, caution=False)
+        scene = Scene(3, caution=False)
         for number, asked in enumerate((ONE, TWO, THREE)):
             scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
         self.assertFalse(scene.allocator.groups.of(RESOLVER).habits.caution.is_on)
@@ -192,14 +192,18 @@ class HoldTests(SynchronousTestCase):
     """What it means for addresses."""
 
     def scene(self) -> Scene:
-        """A gateway with two addresses, where a new resolver's clients came."""
-        scene = Scene(2)
-        for number, asked in enumerate((ONE, TWO)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number + 0.01)
-        habits = scene.allocator.groups.of(RESOLVER).habits
-        habits.look(0.2)
-        self.assertTrue(habits.caution.is_on)
+        """A gateway with three addresses, where a new resolver's clients came."""
+        scene = Scene(3)
+        for number, asked in enumerate((ONE, TWO, FIVE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        self.assertTrue(scene.allocator.groups.of(RESOLVER).habits.caution.is_on)
         return scene
+
+    def test_not_in_a_pool_of_two(self) -> None:
+        """There names have the addresses in turn."""
+        scene = Scene(2)
+        for number, asked in enumerate((ONE, TWO, THREE, FOUR, FIVE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
 
     def test_its_addresses_are_not_lent_to_it_for_another_host(self) -> None:
         """A client who was told before would reach that one."""

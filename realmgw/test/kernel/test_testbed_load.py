@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -19,7 +20,6 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
-from realmgw.test.kernel.realm_case import PREFIX
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed import answers, generator
@@ -210,7 +210,7 @@ class AnswersTests(SynchronousTestCase):
 
     def test_each_kind_of_question_is_answered_and_nothing_is_lost(self) -> None:
         """One round; each first answer is looked at, and all others are like it."""
-        with Testbed(PREFIX, hosts=answers.HOSTS, routed=[answers.POOL["addresses"]]) as testbed:
+        with Testbed(f"a{os.getpid()}-", hosts=answers.HOSTS, routed=[answers.POOL["addresses"]]) as testbed:
             with answers.gateway(testbed) as gateway:
                 for question in answers.QUESTIONS:
                     answered, lost, _ = testbed.call("public", answers.ask, question, 0.05)
