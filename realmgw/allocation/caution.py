@@ -186,6 +186,11 @@ class Caution:
         self._end()
         return True
 
+    def postpone(self, until: float) -> None:
+        """Assume nothing until then: while strangers come everywhere, nothing follows from who comes."""
+        self._end()
+        self._not_before = until
+
     def _leave(self) -> None:
         if self._trial is not None:
             self._trial.trial = None

@@ -59,13 +59,8 @@ class Finder:
         Returns:
             Where, or why there is none; then nothing is changed but counters.
         """
-        if not group.habits.is_plain:
-            before = self.on_trial(service, group, now)
-            if before is not None:
-                self._counters.tried += group.habits.caution.withhold(before, now)
-                return Reason.EXHAUSTED
-            if courtesies.holds_its_share(self._ledger, group, now):
-                return self._kept(service, group, expected, now)
+        if not group.habits.is_plain and (found := self._held_back(service, group, expected, now)) is not None:
+            return found
         if expected is not None:
             joined = self.joinable(expected, service.host, group, now)
             if joined is not None:
@@ -84,6 +79,21 @@ class Finder:
         if isinstance(found, Reservation):
             changes.displace(self._ledger, worse, now=now)
         return found
+
+    def _held_back(
+        self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
+    ) -> Reservation | Reason | None:
+        """What those get who keep answers, or may do so; None: the same as anybody."""
+        caution, alarmed_until = group.habits.caution, self._ledger.candidates.alarmed_until
+        if caution.is_tried and alarmed_until > now:
+            caution.postpone(alarmed_until)
+        before = self.on_trial(service, group, now)
+        if before is not None:
+            self._counters.tried += caution.withhold(before, now)
+            return Reason.EXHAUSTED
+        if courtesies.holds_its_share(self._ledger, group, now):
+            return self._kept(service, group, expected, now)
+        return None
 
     @staticmethod
     def on_trial(service: Service, group: Group, now: float) -> Claim | None:

@@ -158,6 +158,17 @@ class TrialTests(SynchronousTestCase):
         self.assertFalse(self.caution(scene).waits)
         self.assertEqual(self.caution(scene)._strays, 0)
 
+    def test_strangers_say_nothing(self) -> None:
+        """While they come everywhere nothing is assumed, and afterwards it is."""
+        scene = self.scene(6)
+        candidates, group = scene.allocator.ledger.candidates, scene.allocator.groups.of(RESOLVER)
+        candidates.alarmed_until = 2.0
+        self.assertIsInstance(scene.ask(ONE, now=0.6), bytes)
+        self.assertFalse(self.caution(scene).is_tried)
+        for number in range(3):
+            scene.get(service(6 + number), now=2.1 + number / 10)
+        self.assertTrue(group.habits.caution.is_on)
+
     def test_clients_of_others_say_nothing(self) -> None:
         """Who was told while it is told nothing."""
         scene = self.scene(4)
