@@ -27,7 +27,7 @@ from testbed.timeline import Timeline
 RESOLVER, ASKER = "203.0.113.53", "203.0.113.66"
 TCP, PORT = 6, 80
 HOSTS, CLIENTS, CLIENT_RATE = 20, 200, 10.0
-WARM = 60
+WARM = 200
 """So many clients pass before the attack begins: their resolver is known by then."""
 RETRY, RETRIES = 1.0, 3
 HANDSHAKE = 0.05  # seconds

@@ -199,7 +199,7 @@ class Arrivals:
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
             if reservation.trial is not None:
-                reservation.trial.came(-math.inf, now, known=True)
+                reservation.trial.came(flow, -math.inf, now, known=True)
             self._let_in(reservation, (self._renewed(*admitted, now), flow), now)
             return None
         return self._refuses_stranger(reservation, claim, flow, now)
@@ -230,7 +230,7 @@ class Arrivals:
             self._candidates.stray(now)
         self._counters.by_spare += 1
         if reservation.trial is not None:
-            reservation.trial.came(-math.inf, now, known=False)
+            reservation.trial.came(flow, -math.inf, now, known=False)
         self._let_in(reservation, (now, flow), now)
         if spare.courtesy:
             self._ledger.use(spare, now=now)
@@ -315,7 +315,7 @@ class Arrivals:
         claim.user = came = now, flow
         self._counters.by_claim += 1
         if reservation.trial is not None:
-            reservation.trial.came(claim.created, now, known=flow[0] in reservation.sources)
+            reservation.trial.came(flow, claim.created, now, known=flow[0] in reservation.sources)
         self._let_in(reservation, came, now)
         if not habits.caution.serves_several:
             habits.caution.served(flow[0])

@@ -16,11 +16,13 @@ after some seconds: he asks so seldom that it harms nobody, or for so many names
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
+    from realmgw.allocation.candidates import Flow
     from realmgw.allocation.group import Group
     from realmgw.allocation.state import Claim, Reservation
 
@@ -75,6 +77,8 @@ class Caution:
     _quick: int = 0
     _strays: int = 0
     _waited: int = 0
+    _came: tuple[Flow, ...] = ()
+    _is_answered: Callable[[Flow], bool] = bool
     _trial: Reservation | None = None
     _trial_since: float = -math.inf
     _trial_ends: float = -math.inf
@@ -125,7 +129,7 @@ class Caution:
                 self.is_on = self.is_tried = True
                 self.asks_each_time = self.waits = False
                 self._until, self._not_before = now + CAUTIOUS, now + TRUST
-                self._quick, self._strays, self._waited = 0, 0, 0
+                self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
             return
         if self._trial is not None and now >= self._trial_ends:
             if self._trial.stands:
@@ -152,10 +156,20 @@ class Caution:
             return False
         return is_settled(before, now, spread(before.group))
 
-    def withhold(self, before: Claim, now: float) -> bool:
-        """From now on, tell it nothing of the name that it was told of by this claim; whether that is new."""
+    def withhold(self, before: Claim, is_answered: Callable[[Flow], bool], now: float) -> bool:
+        """From now on, tell it nothing of a name.
+
+        Args:
+            before: What it was told of it last.
+            is_answered: Tells whether a flow that was let in was answered.
+            now: The present, in monotonic seconds.
+
+        Returns:
+            Whether it is not so already.
+        """
         if self._trial is not None:
             return False
+        self._is_answered = is_answered
         self._trial, self._trial_since = before.reservation, now
         self._trial_ends = now + spread(before.group)
         before.reservation.trial = before.group.habits
@@ -165,10 +179,11 @@ class Caution:
         """Whether it is told nothing of a target at present."""
         return self._trial is not None and self._trial.service.target == target and now < self._trial_ends
 
-    def came(self, claimed: float, *, known: bool) -> bool:
+    def came(self, flow: Flow, claimed: float, *, known: bool) -> bool:
         """Somebody comes meanwhile.
 
         Args:
+            flow: His.
             claimed: When the claim was made that he uses, in monotonic seconds; minus infinity: he uses none.
             known: He was there before, so that he may have come again by himself: that says nothing.
 
@@ -178,18 +193,17 @@ class Caution:
         if claimed >= self._trial_since:
             return False
         self._leave()
-        self._strays += not known
+        if not known:
+            self._strays += 1
+            self._came = (*self._came, flow)[-STRAYS:]
         self.waits = self._waited > self._strays
         self.is_on = not self.keeps_nothing
         if self._strays < STRAYS or self._strays <= self._waited:
             return False
+        if not any(map(self._is_answered, self._came[:-1])):  # as those of forged packets never are
+            return False
         self._end()
         return True
-
-    def postpone(self, until: float) -> None:
-        """Assume nothing until then: while strangers come everywhere, nothing follows from who comes."""
-        self._end()
-        self._not_before = until
 
     def _leave(self) -> None:
         if self._trial is not None:

@@ -142,7 +142,7 @@ def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     told = group.told
     before = told.note(name, claim, now)
     if before is None:
-        if ledger.settings.caution and pool.size >= LEAST and ledger.candidates.alarmed_until <= now:
+        if ledger.settings.caution and pool.size >= LEAST:
             group.habits.asked(now)
     else:
         _compare(ledger, before, claim, now)

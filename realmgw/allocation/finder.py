@@ -84,12 +84,9 @@ class Finder:
         self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
     ) -> Reservation | Reason | None:
         """What those get who keep answers, or may do so; None: the same as anybody."""
-        caution, alarmed_until = group.habits.caution, self._ledger.candidates.alarmed_until
-        if caution.is_tried and alarmed_until > now:
-            caution.postpone(alarmed_until)
         before = self.on_trial(service, group, now)
         if before is not None:
-            self._counters.tried += caution.withhold(before, now)
+            self._counters.tried += group.habits.caution.withhold(before, self._ledger.candidates.is_believed, now)
             return Reason.EXHAUSTED
         if courtesies.holds_its_share(self._ledger, group, now):
             return self._kept(service, group, expected, now)

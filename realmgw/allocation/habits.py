@@ -15,10 +15,14 @@ Many resolvers ask once for all clients that ask while they ask. So several come
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import attrs
 
 from realmgw.allocation.caution import ASSUMED, Caution
+
+if TYPE_CHECKING:
+    from realmgw.allocation.candidates import Flow
 
 MOST = 120.0  # seconds
 """For no longer than this anybody is taken to keep them."""
@@ -146,9 +150,9 @@ class Habits:
         """Learn that one of its clients came there, for whom nothing was."""
         self._strayed += 1
 
-    def came(self, claimed: float, now: float, *, known: bool) -> None:
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool) -> None:
         """Learn that a client came for a name of which it was told nothing; see `Caution.came`."""
-        if self.caution.came(claimed, known=known):
+        if self.caution.came(flow, claimed, known=known):
             self._predicts(now)
 
     def _predicts(self, now: float) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.candidates import Flow
 from realmgw.allocation.caution import (
     ASSUMED,
     BUSY,
@@ -106,9 +109,9 @@ class WhoTests(SynchronousTestCase):
 class TrialTests(SynchronousTestCase):
     """Whether a resolver waits for its answers."""
 
-    def scene(self, addresses: int = 3) -> Scene:
+    def scene(self, addresses: int = 3, answered: Callable[[Flow], bool] = bool) -> Scene:
         """A gateway that a new resolver has asked for two names; all of its clients have come."""
-        scene = Scene(addresses)
+        scene = Scene(addresses, answered=answered)
         for number, asked in enumerate((ONE, TWO)):
             scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number + 0.01)
         self.assertFalse(self.caution(scene).is_on)
@@ -158,16 +161,16 @@ class TrialTests(SynchronousTestCase):
         self.assertFalse(self.caution(scene).waits)
         self.assertEqual(self.caution(scene)._strays, 0)
 
-    def test_strangers_say_nothing(self) -> None:
-        """While they come everywhere nothing is assumed, and afterwards it is."""
-        scene = self.scene(6)
-        candidates, group = scene.allocator.ledger.candidates, scene.allocator.groups.of(RESOLVER)
-        candidates.alarmed_until = 2.0
-        self.assertIsInstance(scene.ask(ONE, now=0.6), bytes)
-        self.assertFalse(self.caution(scene).is_tried)
-        for number in range(3):
-            scene.get(service(6 + number), now=2.1 + number / 10)
-        self.assertTrue(group.habits.caution.is_on)
+    def test_forged_packets_say_nothing(self) -> None:
+        """However many come meanwhile: they are not answered."""
+        scene = self.scene(6, answered=lambda flow: flow[0] in (CLIENT, NEIGHBOUR))
+        habits, now = scene.allocator.groups.of(RESOLVER).habits, 0.6
+        for number in range(3 * STRAYS):
+            scene.allocator.ask((ONE, TWO)[number % 2], RESOLVER, ("again", number), now=now)
+            address = self.address(scene, (ONE, TWO)[number % 2].host.index)
+            scene.come(address, bytes((203, 0, 113, number)), now=now + 0.01)
+            now += 0.02
+        self.assertFalse(habits.keeps_answers)
 
     def test_clients_of_others_say_nothing(self) -> None:
         """Who was told while it is told nothing."""
