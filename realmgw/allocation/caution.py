@@ -49,6 +49,8 @@ WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
 came soon, at least `SEEN` of them."""
 SEEN, SLOWER = 8, 4
 """The next one is hardly slower than so many times the slowest one."""
+STRANGERS = 6
+"""If so many came, and none of them was answered, strangers come everywhere, and nothing can be tried."""
 SURE = 2
 """So often it is seen to wait before it is sure; once is enough to believe it meanwhile."""
 STRAYS = 3
@@ -195,15 +197,15 @@ class Caution:
         self._leave()
         if not known:
             self._strays += 1
-            self._came = (*self._came, flow)[-STRAYS:]
+            self._came = (*self._came, flow)[-STRANGERS:]
         self.waits = self._waited > self._strays
         self.is_on = not self.keeps_nothing
         if self._strays < STRAYS or self._strays <= self._waited:
             return False
-        if not any(map(self._is_answered, self._came[:-1])):  # as those of forged packets never are
-            return False
-        self._end()
-        return True
+        is_caught = any(map(self._is_answered, self._came[:-1]))  # those of forged packets never are
+        if is_caught or self._strays >= STRANGERS:
+            self._end()
+        return is_caught
 
     def _leave(self) -> None:
         if self._trial is not None:

@@ -245,7 +245,7 @@ class Allocation:
     """The same of a flow of UDP that was more than that."""
     wait_udp: float = 0.9  # seconds
     """How long a query by UDP may wait for an address."""
-    wait_tcp: float = 1.4  # seconds
+    wait_tcp: float = 2.0  # seconds
     """The same by TCP, of those whose clients come as well as anybody's."""
     max_waiting: int = 1000
     """How many queries may wait at once."""

@@ -171,6 +171,7 @@ class TrialTests(SynchronousTestCase):
             scene.come(address, bytes((203, 0, 113, number)), now=now + 0.01)
             now += 0.02
         self.assertFalse(habits.keeps_answers)
+        self.assertFalse(habits.caution.is_tried)
 
     def test_clients_of_others_say_nothing(self) -> None:
         """Who was told while it is told nothing."""
