@@ -165,7 +165,9 @@ class QuickAnswers:
         return self._reserve(asked, service, alias.name, now)
 
     def _reserve(self, asked: _Usual, service: Service, question: Hashable, now: float) -> bytes | Reason:
-        message, shape, end, _, address, opt, _, _ = asked
+        message, shape, end, _, address, opt, _, proof = asked
+        if proof:
+            self._challenger.vouch(address[0], proof, now=now)
         given = self._ask(service, address[0], question, now=now)
         if type(given) is not bytes:
             return given

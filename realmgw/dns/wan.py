@@ -114,7 +114,7 @@ class WanAnswers(Answers):
             return None
         end = message.find(0, 12) + 1
         service = self._services.get(message[12:end].lower())
-        if service is None or self._challenging:
+        if service is None or tcp or self._challenging:
             return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         tail = message[end:]
         if shape[1]:

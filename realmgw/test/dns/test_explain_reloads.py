@@ -189,6 +189,17 @@ class AgreementTests(SynchronousTestCase):
                 for step in part:
                     self.check(pair, step)
 
+    def test_who_has_passed_shows_it_again_without_challenges(self) -> None:
+        """By TCP, or with a cookie, for a name or an alias: as well when nothing is asked for any longer."""
+        switches = settings.Challenges(tcp=True), settings.Challenges()
+        made = [realm.make_settings(settings.Policy(challenges=each), zones=ZONES[0]) for each in switches]
+        for step in (Step("one.example.org.", tcp=True), Step("one.example.org.", cookie="given")):
+            pair = Pair(made[0])
+            self.check(pair, Step("one.example.org.", tcp=True, cookie="client"))
+            self.reload(pair, made[1], DIRECTORIES[0])
+            self.check(pair, attrs.evolve(step, id=8, wait=5.0))
+            self.assertEqual(pair.one.allocator.groups.of(step.resolver).proven_at, pair.one.now)
+
     def test_an_alias_outlives_the_challenges(self) -> None:
         """Whoever was told it gets his address; anybody else shows first where he is. Nobody is told NXDOMAIN."""
         switches = settings.Challenges(cname=True), settings.Challenges()
