@@ -154,8 +154,10 @@ class Caution:
         if self.withholds(before.reservation.service.target, now):
             return True
         is_sure = self.waits and self._waited >= SURE
-        if not self.is_tried or is_sure or self._trial is not None or now > before.created + ASSUMED - WITHHELD:
+        if not self.is_tried or is_sure or now > before.created + ASSUMED - WITHHELD:
             return False
+        if self._trial is not None or before.reservation.trial is not None:
+            return False  # one name at a time, and one group for each: who comes speaks of one of them alone
         return is_settled(before, now, spread(before.group))
 
     def withhold(self, before: Claim, is_answered: Callable[[Flow], bool], now: float) -> bool:

@@ -241,11 +241,7 @@ class Address:
                     habits.look(now)
                     if habits.caution.is_on or habits.keeps_answers:
                         found.append(group)
-        before = self.before
-        if before is not None and before.service.host.index != host:
-            for group, told in before.told.items():
-                if not group.habits.is_plain and told + group.spell > now:
-                    found.append(group)
+        found += self.formers(host, now)
         return found
 
     def note_former(self, reservation: Reservation, until: float) -> None:
@@ -271,13 +267,7 @@ class Address:
 
     def is_spoilt(self, host: int, now: float) -> bool:
         """Whether clients of those who keep answers will come for another host than this one (its index)."""
-        before = self.before
-        if before is None or before.service.host.index == host:
-            return False
-        for group, told in before.told.items():
-            if not group.habits.is_plain and group.habits.keeps_answers and told + group.spell > now:
-                return True
-        return False
+        return any(group.habits.keeps_answers for group in self.formers(host, now))
 
 
 def overlap(one: int, other: int) -> bool:

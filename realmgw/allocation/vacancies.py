@@ -48,7 +48,7 @@ def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservat
     last = None if claim is None else claim.reservation
     if last is None or last.claims or (leaving and last.address in leaving):
         return None
-    stands = last.address.reservations.get(target & KEY) is last and last.service.target == target
+    stands = last.stands and last.service.target == target
     return last if stands and not last.address.is_spoilt(service.host.index, now) else None
 
 

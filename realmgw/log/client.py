@@ -80,9 +80,7 @@ def _descriptor(stream: Any) -> int:
     except (AttributeError, OSError, ValueError):
         return -1
     if os.isatty(own):
-        with contextlib.suppress(
-            OSError
-        ):  # one of another user's: then it is looked at before each piece, as a pipe is
+        with contextlib.suppress(OSError):  # of another user: then it is looked at before each piece, as a pipe is
             return os.open(os.ttyname(own), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     return own
 

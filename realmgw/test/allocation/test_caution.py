@@ -182,6 +182,23 @@ class TrialTests(SynchronousTestCase):
         scene.allocator.groups.of(RESOLVER).habits.look(0.6 + WITHHELD)
         self.assertTrue(self.caution(scene).waits)
 
+    def test_two_of_whom_nothing_is_known_are_not_tried_at_one_place(self) -> None:
+        """Who comes there would speak of one of them, and the other would seem to wait."""
+        scene = Scene(5, answered=bool)
+        for number, asked in enumerate((ONE, TWO)):
+            for resolver in (RESOLVER, OTHER):
+                scene.come(scene.get(asked, resolver, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number)
+        scene.get(THREE, RESOLVER, now=0.2)
+        scene.get(FOUR, OTHER, now=0.2)
+        self.assertIs(scene.ask(ONE, RESOLVER, now=1.0), Reason.EXHAUSTED)
+        self.assertIsInstance(scene.ask(ONE, OTHER, now=1.0), bytes)
+        self.assertIs(scene.ask(TWO, OTHER, now=1.0), Reason.EXHAUSTED)
+        scene.come(self.address(scene, 2), STRAY, now=1.1)
+        other = scene.allocator.groups.of(OTHER).habits.caution
+        self.assertEqual((other._strays, self.caution(scene)._strays), (1, 0))
+        scene.allocator.groups.of(RESOLVER).habits.look(1.0 + WITHHELD)
+        self.assertTrue(self.caution(scene).waits)
+
     def test_where_clients_are_expected_nothing_is_tried(self) -> None:
         """They may come yet."""
         scene = self.scene(4)
