@@ -7,12 +7,12 @@ docs/benchmark.md tells how to read the table.
 
 from __future__ import annotations
 
-import os
 import socket
 import statistics
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import attrs
 import dns.flags
@@ -40,7 +40,6 @@ LIMIT = 1.25
 PORTED = Service(f"web.{ZONE}", protocol=6, port=80, proxy_required=True)
 """What is reached by the service pool."""
 _ALIKE = slice(2, 8)  # of a message: flags, and the counts of questions and answers
-_CORES = os.sched_getaffinity(0)
 
 
 @attrs.frozen
@@ -182,14 +181,6 @@ def _measured(testbed: Testbed, process: int, question: Question, seconds: float
     return Round(answered, lost, taken, cpu, watch.others)
 
 
-def _quietly(testbed: Testbed, process: int, question: Question, seconds: float) -> Round:
-    """One round, until others leave the machine alone; at last, the quietest counts."""
-    rounds = [_measured(testbed, process, question, seconds)]
-    while rounds[-1].others > quiet.LIMIT and len(rounds) < quiet.TRIES:
-        rounds.append(_measured(testbed, process, question, seconds))
-    return min(rounds, key=lambda each: each.others)
-
-
 def gateway(testbed: Testbed) -> Gateway:
     """A gateway of which all of it can be asked, and that wants nobody to prove anything; it is not started yet.
 
@@ -215,13 +206,12 @@ def measure(testbed: Testbed, process: int, rounds: int, seconds: float) -> Roun
         rounds: How often.
         seconds: How long each time.
     """
-    for thread in os.listdir(f"/proc/{process}/task"):
-        os.sched_setaffinity(int(thread), {max(_CORES)})
-    os.sched_setaffinity(0, _CORES - {max(_CORES)} or _CORES)
+    quiet.set_apart(True, process)
     results: Rounds = {question.title: [] for question in QUESTIONS}
     for number in range(rounds):
         for question in QUESTIONS if number % 2 == 0 else QUESTIONS[::-1]:
-            results[question.title].append(_quietly(testbed, process, question, seconds))
+            taken = quiet.quietest(partial(_measured, testbed, process, question, seconds))
+            results[question.title].append(taken)
         print(f"    round {number + 1} of {rounds}", file=sys.stderr)
     return results
 

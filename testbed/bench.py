@@ -18,6 +18,7 @@ import socket
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -209,14 +210,26 @@ def flood(contender: Contender, seconds: float) -> tuple[list[list[str]], list[V
     table, verdicts = [], []
     contender.set_apart(False)
     for title, sources in FLOODS.items():
-        runs = [_flooded_quietly(contender, sources, seconds) for _ in range(TAIL_ROUNDS)]
+        take = partial(_flooded, contender, sources, seconds)
+        runs = [quiet.quietest(take) for _ in range(TAIL_ROUNDS)]
         table.append(_flood_row(title, runs))
         verdicts += judge_flood(title, runs)
     return table, verdicts
 
 
-Flooded = tuple[float, Outcome]
-"""One run under strays: their rate per second, and what came of the legitimate flows."""
+@attrs.frozen
+class Flooded:
+    """One run under strays."""
+
+    rate: float
+    """Strays per second."""
+    outcome: Outcome
+    """What came of the legitimate flows."""
+
+    @property
+    def others(self) -> float:
+        """What others used of the machine meanwhile, in cores."""
+        return self.outcome.others
 
 
 def judge_flood(title: str, runs: Sequence[Flooded]) -> list[Verdict]:
@@ -226,22 +239,14 @@ def judge_flood(title: str, runs: Sequence[Flooded]) -> list[Verdict]:
         title: Whose they are.
         runs: Of all rounds.
     """
-    rates = [rate for rate, _ in runs]
-    tails = [outcome.total.p99 for _, outcome in runs]
+    rates = [run.rate for run in runs]
+    tails = [run.outcome.total.p99 for run in runs]
     limit = f"{STRAY_RATE} strays/s of {title}: legitimate p99 at most {STRAY_LIMIT:g} ms"
     return [
         at_most(limit, tails, STRAY_LIMIT * 1000, figures.milliseconds),
         Verdict(f"{STRAY_RATE} strays/s of {title} were sent", told(rates, "{:.0f}/s".format),
                 statistics.median(rates) > 0.95 * STRAY_RATE),
     ]  # fmt: skip
-
-
-def _flooded_quietly(contender: Contender, sources: str, seconds: float) -> Flooded:
-    """One round, until others leave the machine alone; at last, the quietest counts."""
-    runs = [_flooded(contender, sources, seconds)]
-    while runs[-1][1].others > quiet.LIMIT and len(runs) < quiet.TRIES:
-        runs.append(_flooded(contender, sources, seconds))
-    return min(runs, key=lambda run: run[1].others)
 
 
 def _flooded(contender: Contender, sources: str, seconds: float) -> Flooded:
@@ -252,7 +257,7 @@ def _flooded(contender: Contender, sources: str, seconds: float) -> Flooded:
         strays = generator.start_strays(contender.testbed, Strays(POOL_RANGE, sources, STRAY_RATE, longest))
         outcome = contender.run(load)
         rate = generator.end_of_strays(strays) / longest
-    return rate, attrs.evolve(outcome, others=watch.others)
+    return Flooded(rate, attrs.evolve(outcome, others=watch.others))
 
 
 FLOOD_HEAD = ["strays from", "strays/s", "gateway's core", "success", "p50", "p90", "p99", "p99.9", "others", "lost"]
@@ -260,10 +265,10 @@ FLOOD_HEAD = ["strays from", "strays/s", "gateway's core", "success", "p50", "p9
 
 
 def _flood_row(title: str, runs: Sequence[Flooded]) -> list[str]:
-    outcomes = [outcome for _, outcome in runs]
+    outcomes = [run.outcome for run in runs]
     return [
         title,
-        f"{statistics.median(rate for rate, _ in runs):.0f}",
+        f"{statistics.median(run.rate for run in runs):.0f}",
         f"{statistics.median(outcome.share for outcome in outcomes) * 100:.0f} %",
         figures.percent(1 - lost(outcomes) / sum(outcome.started for outcome in outcomes)),
         *times(outcomes),

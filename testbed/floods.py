@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -171,12 +172,7 @@ def run_fairly(case: Case, seconds: float) -> Flood:
         case: Which.
         seconds: How long to measure.
     """
-    flood = run(case, seconds)
-    for _ in range(quiet.TRIES - 1):
-        if flood.others <= quiet.LIMIT or flood.success >= SUCCESS:
-            break
-        flood = min(flood, run(case, seconds), key=lambda each: each.others)
-    return flood
+    return quiet.quietest(partial(run, case, seconds), lambda flood: flood.success >= SUCCESS)
 
 
 HEAD = ["honest queries", "spoofed/s", "success", "p50 / p99", "gateway's core", "others", "lost"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -20,7 +20,6 @@ PORTS = 32
 """The resolver asks from so many ports."""
 WARM_UP = 0.3  # seconds
 """Before each measurement."""
-_CORES = os.sched_getaffinity(0)
 
 
 @attrs.frozen
@@ -75,19 +74,12 @@ class Contender:
     """The names that it is asked for."""
 
     def set_apart(self, apart: bool) -> None:
-        """Gives it the machine's last core, and the others to who loads it; or lets all of them run anywhere.
-
-        A process that sleeps between flows finds the caches as others left them on the core where it is woken: its CPU
-        time per flow has two values then, far apart. One that never sleeps needs whatever core is free.
+        """Gives it the machine's last core, or lets it run anywhere: see `quiet.set_apart`.
 
         Args:
-            apart: Which of the two. The generator is a child of this process, and begins where this process may run.
+            apart: Which of the two.
         """
-        cores = _CORES
-        own, others = ({max(cores)}, cores - {max(cores)} or cores) if apart else (cores, cores)
-        _keep_to(own, self.process)
-        _keep_to(others, self.hosts)
-        os.sched_setaffinity(0, others)
+        quiet.set_apart(apart, self.process, self.hosts)
 
     def run(self, load: Load) -> Outcome:
         """Runs a load on it, and notes what others used of the machine meanwhile.
@@ -105,10 +97,7 @@ class Contender:
         Args:
             load: What.
         """
-        outcomes: list[Outcome] = []
-        while not outcomes or (outcomes[-1].others > quiet.LIMIT and len(outcomes) < quiet.TRIES):
-            outcomes.append(self.run(load))
-        return min(outcomes, key=lambda outcome: outcome.others)
+        return quiet.quietest(partial(self.run, load))
 
 
 @attrs.frozen
@@ -151,12 +140,6 @@ def at_most(target: str, values: Sequence[float], limit: float, show: Callable[[
 def _or_never(value: float) -> float:
     """A round in which nobody came through has no percentile: then it is no good one."""
     return math.inf if math.isnan(value) else value
-
-
-def _keep_to(cores: set[int], process: int) -> None:
-    """Lets all threads of a process run on these cores only."""
-    for thread in os.listdir(f"/proc/{process}/task"):
-        os.sched_setaffinity(int(thread), cores)
 
 
 Rounds = dict[tuple[str, str], list[Outcome]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from testbed import bystanders, figures, generator, quiet, rounds, scarce, trials
@@ -32,12 +33,7 @@ def run_fairly(scenario: Scenario, seconds: float) -> Outcome:
         scenario: Which.
         seconds: How long to measure.
     """
-    outcome = scarce.run(scenario, seconds)
-    for _ in range(quiet.TRIES - 1):
-        if scenario.target.met_by([outcome]) or outcome.others <= quiet.LIMIT:
-            break
-        outcome = scarce.run(scenario, seconds)
-    return outcome
+    return quiet.quietest(partial(scarce.run, scenario, seconds), lambda outcome: scenario.target.met_by([outcome]))
 
 
 def _row(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[str]:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -256,12 +257,7 @@ def run_fairly(trial: Trial, seconds: float) -> Result:
         trial: Which.
         seconds: For how long honest flows that are counted begin.
     """
-    result = run(trial, seconds)
-    for _ in range(quiet.TRIES - 1):
-        if trial.target.met_by(result) or result.others <= quiet.LIMIT:
-            break
-        result = run(trial, seconds)
-    return result
+    return quiet.quietest(partial(run, trial, seconds), trial.target.met_by)
 
 
 def report(trials: Sequence[Trial], seconds: float) -> tuple[str, bool]:

@@ -84,9 +84,10 @@ class ProgramTests(SynchronousTestCase):
     def test_bench_judges_strays_by_the_median(self) -> None:
         """Of the rounds' p99, and of the rates at which they came."""
         sent = float(bench.STRAY_RATE)
-        self.assertEqual(self.unmet(bench.judge_flood("few", [(sent, outcome(each)) for each in NOISY])), [])
-        self.assertEqual(len(self.unmet(bench.judge_flood("few", [(sent, outcome(each)) for each in SLOW]))), 1)
-        few = [(sent / 2, outcome(1.0)), (sent / 2, outcome(1.0)), (sent, outcome(1.0))]
+        noisy, slow = ([bench.Flooded(sent, outcome(each)) for each in every] for every in (NOISY, SLOW))
+        self.assertEqual(self.unmet(bench.judge_flood("few", noisy)), [])
+        self.assertEqual(len(self.unmet(bench.judge_flood("few", slow))), 1)
+        few = [bench.Flooded(rate, outcome(1.0)) for rate in (sent / 2, sent / 2, sent)]
         self.assertEqual(len(self.unmet(bench.judge_flood("few", few))), 1)
 
     def test_scenarios_judge_times_by_the_median_and_losses_by_their_sum(self) -> None:
