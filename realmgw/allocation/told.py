@@ -6,6 +6,7 @@ Some resolvers ask for the name above before they ask for a name, to tell as few
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.caution import ASSUMED
@@ -18,6 +19,8 @@ PROBED = 1.0  # seconds
 LEVELS = 2
 """So many labels are between a name and the one above that is looked for, at most."""
 
+_NOTHING: dict[str, Claim] = {}  # of those who were never told anything, who are many at times; it stays empty
+
 
 class Told:
     """What a group was told last of each name, for at least `ASSUMED` seconds, and less than three times that."""
@@ -25,9 +28,8 @@ class Told:
     __slots__ = ("_fewest", "_old", "_turn_at", "_young", "is_flat")
 
     def __init__(self) -> None:
-        self._young: dict[str, Claim] = {}
-        self._old: dict[str, Claim] = {}
-        self._turn_at = 0.0
+        self._young = self._old = _NOTHING
+        self._turn_at = -math.inf
         self._fewest = 0
         """No name that it was told lately has fewer dots, so there is none above such a one."""
         self.is_flat = True
