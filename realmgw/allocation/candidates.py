@@ -302,13 +302,18 @@ def _crowd_of(reservation: Reservation) -> Crowd:
 
 
 def _learn(reservation: Reservation, candidate: Candidate) -> None:
-    """One more came than was asked for: for the last answer before him of a group that can have kept it so long."""
-    for claim in reversed(reservation.used or ()):
-        age = candidate.came - claim.created
-        group = claim.group
+    """One more came than was asked for: for the last answer before him of a group that can have kept it so long.
+
+    Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
+    now. That is no habit of their resolver's.
+    """
+    used = reservation.used or ()
+    for claim in reversed(used):
+        age, group = candidate.came - claim.created, claim.group
         most = 0.0 if group.habits.caution.keeps_nothing else group.habits.renews
         if 0.0 <= age <= most + group.patience:
-            group.habits.came_again(candidate.flow[0], age, group.patience, candidate.came)
+            if age > group.patience or not any(each.waited for each in used):
+                group.habits.came_again(candidate.flow[0], age, group.patience, candidate.came)
             return
 
 

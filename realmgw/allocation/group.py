@@ -36,10 +36,6 @@ HOPELESS, HOPEFUL = 0.25, 0.35
 for its clients longer than for those who come at once; and where the policy decides, it is given nothing that others
 need."""
 
-COMPANY = 10
-"""Those who were told one answer have come when so many times the median delay has passed since the first."""
-COMPANY_UNKNOWN = 0.03  # seconds
-"""Where that is not known, they are taken to come within so long."""
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
 
@@ -172,14 +168,6 @@ class Group(Party):
     def inexperienced(self) -> bool:
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
         return self.delays is None or self.delays.total < EXPERIENCE
-
-    def company(self, most: float) -> float:
-        """For how long at most, in seconds, others come after the first of those who were told one answer.
-
-        Args:
-            most: No longer than this, in seconds.
-        """
-        return min(most, COMPANY_UNKNOWN if not self.usual else COMPANY * self.usual)
 
     def is_bare(self, now: float) -> bool:
         """Whether a query of the present is one that it is only taken at its word for; see `Claim.bare`."""

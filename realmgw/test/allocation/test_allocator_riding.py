@@ -329,6 +329,20 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(scene.told, [(0, address), (1, address)])
         self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
 
+    def test_for_what_was_waited_for_says_nothing_of_other_answers(self) -> None:
+        """Their resolver asked once for all who asked while it waited; whether it does so at other times is unknown."""
+        waiting, _ = self.crowded(answered=lambda _: True)
+        for scene, now in ((waiting, 0.11), (Scene(2, answered=lambda _: True), 0.2)):
+            scene.allocator.ledger.candidates.alarmed_until = 9.0
+            scene.learn_patience(OTHER, 0.02)
+            address = (
+                scene.allocator.ledger.last[TWO.target].packed if scene is waiting else scene.get(TWO, OTHER, now=now)
+            )
+            for number, source in enumerate((CLIENT, NEIGHBOUR, STRAY)):
+                self.assertEqual(scene.come(address, source, now=now + number / 1000), TWO.host.index)
+            scene.allocator.expire(now=now + 3.0)
+            self.assertIs(scene.allocator.groups.of(OTHER).habits.is_known, scene is not waiting)
+
     def test_strangers_are_none(self) -> None:
         """Of those who came as well, only whoever was answered is taken for company, since others knock everywhere."""
         self.patch(courtesies, "LONG_WAIT", 0.05)
