@@ -11,6 +11,7 @@ from realmgw.allocation import courtesies
 from realmgw.allocation.candidates import Crowd, Flow
 from realmgw.allocation.clients import Clients
 from realmgw.allocation.ended import UNNOTED, Ended
+from realmgw.allocation.habits import TOGETHER
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.matching import matching
 from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
@@ -330,7 +331,7 @@ class Arrivals:
             keep_used(claim, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
-        if spare and (claim.waited or not habits.is_plain):
+        if spare and (claim.waited or not habits.is_plain or (self._queue.size and habits.caution.serves_several)):
             self._ask_to_stay(claim, now)
         if self._queue.size:
             self._serve(now)
@@ -340,14 +341,20 @@ class Arrivals:
 
         So it is where clients were seen to come for answers that were given before. Who waits, lets others wait whose
         clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on
-        when no other can be had. (If nothing is suspected either, and the query has not waited, this is not asked.)
+        when no other can be had; but not in the moment in which who asked at one time, and is alike, comes together, or
+        they would be taken for clients of the next host. (If nothing is suspected, and nobody waits or has waited, this
+        is not asked.)
         """
         ledger, group, address = self._ledger, claim.group, claim.reservation.address
-        habits, until = group.habits, 0.0
+        habits = group.habits
         if habits.keeps_answers:
             until = claim.created + habits.window(group.patience, now)
-        elif habits.is_known or (claim.waited and habits.may_coalesce()):
-            until = min(claim.created + (group.patience if group.usual else group.guard), now + ledger.settings.company)
+        else:
+            is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
+            may_be = self._queue.size > 0 and habits.caution.serves_several
+            after = habits.spread if is_expected else TOGETHER if may_be else 0.0
+            until = now + min(after, ledger.settings.company)
+            until = min(until, claim.created + (group.patience if group.usual else group.guard))
         host, places = claim.reservation.service.host, ledger.places
         if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
             courtesies.keep(ledger, claim, until)

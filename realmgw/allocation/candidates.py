@@ -307,14 +307,24 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
     now. That is no habit of their resolver's.
     """
-    used = reservation.used or ()
-    for claim in reversed(used):
-        age, group = candidate.came - claim.created, claim.group
-        most = 0.0 if group.habits.caution.keeps_nothing else group.habits.renews
-        if 0.0 <= age <= most + group.patience:
-            if age > group.patience or not any(each.waited for each in used):
-                group.habits.came_again(candidate.flow[0], age, group.patience, candidate.came)
-            return
+    used, came = reservation.used or (), candidate.came
+    claim = next((each for each in reversed(used) if _may_have_told(each, came)), None)
+    if claim is None:
+        return
+    group, age = claim.group, came - claim.created
+    if age > group.patience or not any(each.waited for each in used):
+        group.habits.came_again(candidate.flow[0], age, group.patience, came)
+    if age <= group.patience:
+        first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)
+        if first.user is not None:
+            group.habits.came_together(came - first.user[0])
+
+
+def _may_have_told(claim: Claim, came: float) -> bool:
+    """Whether somebody who came then may have been told what a claim says, as its group may have kept it."""
+    group = claim.group
+    most = 0.0 if group.habits.caution.keeps_nothing else group.habits.renews
+    return 0.0 <= came - claim.created <= most + group.patience
 
 
 def _unanswered(reservations: Iterable[Reservation]) -> Iterator[tuple[Claim, Doubt]]:

@@ -99,7 +99,7 @@ def ended(courtesy: Claim) -> None:
     others, crowd = courtesy.spare != courtesy.to_spare, reservation.crowd
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
-    if others or used.waited >= LONG_WAIT:
+    if used.waited and (others or used.waited >= LONG_WAIT):
         courtesy.group.habits.met(others=others)
     if courtesy is reservation.courtesy:
         reservation.courtesy = None

@@ -47,6 +47,10 @@ MOVES, STRAYING = 32, 4
 where it had been told before, it tells what it keeps, and asks again."""
 LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
+TOGETHER = 0.005  # seconds
+"""Clients who ask within one round trip of their resolver's, and are alike, come so close together."""
+SPREADS = 16
+"""After so many clients who did not come as the first ones, it is known how long after these they come."""
 LOOK_AGAIN = 64
 """Then, for one of so many it is looked all the same whether others come."""
 
@@ -81,6 +85,14 @@ class Habits:
     _waited: int = 0
     _alone: int = 0
     _look_at: float = -math.inf
+    _companions: int = 0
+    _spread: float = 0.0  # of the last ones, fewer than `SPREADS`
+    _spread_before: float = math.inf  # of as many before them
+
+    @property
+    def spread(self) -> float:
+        """For how long, in seconds, others come after the first of those who asked at one time; infinity: unknown."""
+        return max(TOGETHER, 2 * max(self._spread, self._spread_before))
 
     @property
     def keeps_answers(self) -> bool:
@@ -137,6 +149,13 @@ class Habits:
     def met(self, *, others: bool) -> None:
         """Learn whether further clients came while an address was kept for them."""
         self._alone = 0 if others else self._alone + 1
+
+    def came_together(self, after: float) -> None:
+        """Learn how long after the first one, in seconds, another of those came who had asked at one time."""
+        self._spread = max(self._spread, after)
+        self._companions += 1
+        if not self._companions % SPREADS:
+            self._spread, self._spread_before = 0.0, self._spread
 
     def moved(self, now: float) -> None:
         """Learn that it was told another address than a moment before, where all of its clients had come."""

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation import courtesies
-from realmgw.allocation.habits import LONERS, LOOK_AGAIN
+from realmgw.allocation.habits import LONERS, LOOK_AGAIN, SPREADS, TOGETHER
 from realmgw.allocation.state import State
 from realmgw.config.policy import Policy
 from realmgw.errors import Reason
@@ -328,6 +328,44 @@ class CompanyTests(SynchronousTestCase):
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.told, [(0, address), (1, address)])
         self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
+
+    def test_for_as_long_as_companions_were_seen_to_need(self) -> None:
+        """Twice as long after the first client as the others came, at other times."""
+        scene, address = self.crowded(answered=lambda _: True)
+        habits = scene.allocator.groups.of(OTHER).habits
+        for _ in range(SPREADS):
+            habits.came_together(0.004)
+        scene.come(address, CLIENT, now=0.11)
+        scene.allocator.expire(now=0.117)
+        self.assertEqual(scene.told, [(0, address)])
+        scene.allocator.expire(now=0.119)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_how_close_together_they_come_is_seen(self) -> None:
+        """Of those who were answered, from the first one on."""
+        scene, address = self.crowded(answered=lambda _: True)
+        scene.allocator.ledger.candidates.alarmed_until = 9.0
+        for now, source in ((0.110, CLIENT), (0.113, NEIGHBOUR)):
+            scene.come(address, source, now=now)
+        habits = scene.allocator.groups.of(OTHER).habits
+        for _ in range(SPREADS - 1):
+            habits.came_together(0.001)
+        scene.allocator.expire(now=3.0)
+        self.assertAlmostEqual(habits.spread, 0.006)
+
+    def test_for_a_moment_who_asked_at_one_time_comes_together(self) -> None:
+        """Nothing had waited; of a resolver of several clients a second one may come with the first, and no later."""
+        for others in (True, False):
+            scene = Scene(1)
+            address = scene.get(ONE, now=0.0)
+            scene.allocator.groups.of(RESOLVER).habits.caution.serves_several = others
+            scene.wait(TWO, OTHER, "waits", now=0.1)
+            scene.come(address, CLIENT, now=0.2)
+            self.assertEqual(scene.told, [] if others else [("waits", address)])
+            second = scene.come(address, NEIGHBOUR, now=0.2 + TOGETHER / 2)
+            self.assertEqual(second, ONE.host.index if others else TWO.host.index)
+            scene.allocator.expire(now=0.2 + 2 * TOGETHER)
+            self.assertEqual(scene.told, [("waits", address)])
 
     def test_for_what_was_waited_for_says_nothing_of_other_answers(self) -> None:
         """Their resolver asked once for all who asked while it waited; whether it does so at other times is unknown."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.caution import ASSUMED
@@ -15,7 +17,9 @@ from realmgw.allocation.habits import (
     REMEMBERED,
     REPEATS,
     SECOND,
+    SPREADS,
     STRAYING,
+    TOGETHER,
     Habits,
 )
 from realmgw.allocation.state import Reservation, State
@@ -65,6 +69,19 @@ class HabitsTests(SynchronousTestCase):
         for _ in range(100):
             habits.came_again(CLIENT, 3.0, PATIENCE, 0.0)
         self.assertFalse(habits.is_known)
+
+    def test_how_close_together_clients_come_is_learned_and_forgotten(self) -> None:
+        """Twice as long as the last ones took, never less than a moment; unknown before there were many."""
+        habits = Habits()
+        for number in range(SPREADS):
+            self.assertEqual(habits.spread, math.inf, number)
+            habits.came_together(0.04 if number else 0.1)
+        self.assertEqual(habits.spread, 0.2)
+        for _ in range(SPREADS):
+            habits.came_together(0.001)
+        self.assertEqual(habits.spread, TOGETHER)
+        habits.came_together(0.01)
+        self.assertEqual(habits.spread, 0.02)
 
     def test_who_comes_as_soon_as_others_was_told_with_them(self) -> None:
         """That resolver asks once for all who ask meanwhile, and keeps nothing."""
@@ -190,6 +207,17 @@ class KeeperTests(SynchronousTestCase):
         scene = self.scene(2)
         said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
         self.assertIn("it keeps answers: its clients come for up to 5.1 s after one", said.steps)
+
+    def test_how_close_together_clients_come_is_explained(self) -> None:
+        """Once it is known."""
+        scene = Scene(2)
+        habits = scene.allocator.groups.of(RESOLVER).habits
+        for known in (False, True):
+            said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
+            told = "those of its clients who are told at one time come within 80 ms" in said.steps
+            self.assertIs(told, known)
+            for _ in range(SPREADS):
+                habits.came_together(0.04)
 
     def test_who_predicts_is_explained(self) -> None:
         """As long as it is believed, and no longer."""
