@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -71,13 +72,16 @@ def met(yes: bool) -> str:
 
 def machine() -> str:
     """Where the figures come from: one Markdown list. Without this no figure means anything."""
+    begun, ended = commit(), _commit()
     python = f"{platform.python_implementation()} {platform.python_version()}"
     lines = {
         "machine": f"{os.cpu_count()} x {_processor()}",
         "kernel": f"{platform.system()} {platform.release()}",
         "interpreter": f"{python}, built by {platform.python_compiler()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in ("Twisted", "NetfilterQueue")),
-        "commit": commit(),
+        "commit": commit()
+        if commit() == _commit()
+        else f"{commit()}; {_commit()} by the end, so they may speak of both",
     }
     return "".join(f"- {name}: {value}\n" for name, value in lines.items())
 
@@ -87,8 +91,14 @@ def _processor() -> str:
     return found[1] if found else platform.machine()
 
 
+@cache
 def commit() -> str:
-    """The commit that was measured, and whether the checkout had changes; nothing of it where there is no git."""
+    """The commit that is measured, and whether the checkout has changes, when it is asked for first in this process."""
+    return _commit()
+
+
+def _commit() -> str:
+    """The present one; nothing of it where there is no git."""
     root = Path(__file__).parent.parent
     # Root may measure in somebody else's checkout, which git mistrusts.
     command = ["git", "-c", "safe.directory=*", "-C", str(root), "describe", "--always", "--dirty"]

@@ -94,6 +94,7 @@ def measure(plan: Plan, only: str) -> None:
         plan: How much.
         only: Only those with this in their title.
     """
+    figures.commit()  # that of all cells, whatever is committed while they are measured
     cases = list(wanted(plan, only))
     prefixes = [f"matrix{number}-" for number in range(AT_ONCE)]
 
