@@ -79,9 +79,7 @@ def machine() -> str:
         "kernel": f"{platform.system()} {platform.release()}",
         "interpreter": f"{python}, built by {platform.python_compiler()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in ("Twisted", "NetfilterQueue")),
-        "commit": commit()
-        if commit() == _commit()
-        else f"{commit()}; {_commit()} by the end, so they may speak of both",
+        "commit": begun if begun == ended else f"{begun}; {ended} by the end, so they may speak of both",
     }
     return "".join(f"- {name}: {value}\n" for name, value in lines.items())
 

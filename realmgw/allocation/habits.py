@@ -49,8 +49,9 @@ LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
 TOGETHER = 0.005  # seconds
 """Clients who ask within one round trip of their resolver's, and are alike, come so close together."""
-SPREADS = 16
-"""After so many clients who did not come as the first ones, it is known how long after these they come."""
+SPREADS, SLOWER = 16, 1.25
+"""After so many clients who did not come as the first ones, it is known how long after these they come; the next one is
+hardly slower than so many times the slowest one."""
 LOOK_AGAIN = 64
 """Then, for one of so many it is looked all the same whether others come."""
 
@@ -92,7 +93,7 @@ class Habits:
     @property
     def spread(self) -> float:
         """For how long, in seconds, others come after the first of those who asked at one time; infinity: unknown."""
-        return max(TOGETHER, 2 * max(self._spread, self._spread_before))
+        return max(TOGETHER, SLOWER * max(self._spread, self._spread_before))
 
     @property
     def keeps_answers(self) -> bool:

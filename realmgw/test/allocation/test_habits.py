@@ -71,17 +71,17 @@ class HabitsTests(SynchronousTestCase):
         self.assertFalse(habits.is_known)
 
     def test_how_close_together_clients_come_is_learned_and_forgotten(self) -> None:
-        """Twice as long as the last ones took, never less than a moment; unknown before there were many."""
+        """A quarter longer than the last ones took, never less than a moment; unknown before there were many."""
         habits = Habits()
         for number in range(SPREADS):
             self.assertEqual(habits.spread, math.inf, number)
             habits.came_together(0.04 if number else 0.1)
-        self.assertEqual(habits.spread, 0.2)
+        self.assertEqual(habits.spread, 0.125)
         for _ in range(SPREADS):
             habits.came_together(0.001)
         self.assertEqual(habits.spread, TOGETHER)
         habits.came_together(0.01)
-        self.assertEqual(habits.spread, 0.02)
+        self.assertEqual(habits.spread, 0.0125)
 
     def test_who_comes_as_soon_as_others_was_told_with_them(self) -> None:
         """That resolver asks once for all who ask meanwhile, and keeps nothing."""
@@ -214,7 +214,7 @@ class KeeperTests(SynchronousTestCase):
         habits = scene.allocator.groups.of(RESOLVER).habits
         for known in (False, True):
             said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
-            told = "those of its clients who are told at one time come within 80 ms" in said.steps
+            told = "those of its clients who are told at one time come within 50 ms" in said.steps
             self.assertIs(told, known)
             for _ in range(SPREADS):
                 habits.came_together(0.04)
