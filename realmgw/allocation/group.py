@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 GUARD_UNKNOWN = 0.5  # seconds
 """The guard of a group with fewer than `GUARD_OBSERVATIONS` arrivals."""
+PATIENCE_UNKNOWN = 0.32  # seconds
+"""The patience of such a group: a client that tries the other address family first comes 250 ms later (RFC 8305 section
+5), and his way takes some time."""
 GUARD_OBSERVATIONS = 50
 """Arrivals from which on a group's own experience counts."""
 EXPERIENCE = 500
@@ -102,7 +105,7 @@ class Group(Party):
     """The address value that it was made for; of a preset group, the first of its networks."""
     guard: float = GUARD_UNKNOWN
     """Age, in seconds, at which a claim of this group is dead by experience."""
-    patience: float = GUARD_UNKNOWN / 2
+    patience: float = PATIENCE_UNKNOWN
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
     usual: float = 0.0
     """Median of the delay of its clients, in seconds; 0.0 while few were seen."""

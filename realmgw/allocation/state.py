@@ -235,12 +235,9 @@ class Address:
         """
         found: list[Group] = []
         for reservation in self.reservations.values():
-            for group, told in reservation.told.items():
-                habits = group.habits
-                if not habits.is_plain and told + group.spell > now:
-                    habits.look(now)
-                    if habits.caution.is_on or habits.keeps_answers:
-                        found.append(group)
+            for group in _expecting(reservation, now):
+                if group.habits.caution.is_on or group.habits.keeps_answers:
+                    found.append(group)  # noqa: PERF401 - most find none, and make no generator for it
         found += self.formers(host, now)
         return found
 
@@ -262,12 +259,22 @@ class Address:
         before = self.before
         if before is None or before.service.host.index == host:
             return []
-        told = before.told.items()
-        return [group for group, at in told if not group.habits.is_plain and at + group.spell > now]
+        return _expecting(before, now)
 
     def is_spoilt(self, host: int, now: float) -> bool:
         """Whether clients of those who keep answers will come for another host than this one (its index)."""
         return any(group.habits.keeps_answers for group in self.formers(host, now))
+
+
+def _expecting(reservation: Reservation, now: float) -> list[Group]:
+    """Who was told of a reservation so lately that his clients may still come, as far as is known of him now."""
+    found = []
+    for group, told in reservation.told.items():
+        if not group.habits.is_plain:
+            group.habits.look(now)  # what is assumed may just have ended
+            if told + group.spell > now:
+                found.append(group)
+    return found
 
 
 def overlap(one: int, other: int) -> bool:

@@ -201,12 +201,12 @@ class RideTests(SynchronousTestCase):
 
     def test_a_query_rides_when_its_client_has_time(self) -> None:
         """A hold that lasts longer than the group's clients take carries a new query."""
-        self.assertEqual(self.scene.get(ONE, now=0.2), self.address)
+        self.assertEqual(self.scene.get(ONE, now=0.15), self.address)
         self.assertEqual(self.scene.come(self.address, NEIGHBOUR, now=0.3), 1)
 
     def test_a_rider_does_not_prolong_the_hold(self) -> None:
         """The one who waits gets the address when he would have without the rider."""
-        self.scene.get(ONE, now=0.24)
+        self.scene.get(ONE, now=0.17)
         self.scene.allocator.expire(now=0.5)
         self.assertEqual(self.scene.told, [("waits", self.address)])
 
@@ -239,7 +239,7 @@ class RideTests(SynchronousTestCase):
         scene = Scene(1)
         address = scene.get(WEB, now=0.0)
         scene.wait(TWO, question="waits", now=0.1)
-        self.assertEqual(scene.get(MAIL, now=0.2), address)
+        self.assertEqual(scene.get(MAIL, now=0.15), address)
         scene.allocator.expire(now=0.5)
         self.assertEqual(scene.told, [("waits", address)])
 

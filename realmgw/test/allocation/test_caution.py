@@ -209,7 +209,7 @@ class TrialTests(SynchronousTestCase):
         """Since it delays others, and its own clients."""
         scene = self.scene(4)
         said = explain_ask(scene.allocator, TWO, RESOLVER, now=0.6)
-        self.assertIn("it is new, and asks for several: until it is known, its clients come for up to 5.2 s", str(said))
+        self.assertIn("it is new, and asks for several: until it is known, its clients come for up to 5.3 s", str(said))
 
     def address(self, scene: Scene, host: int) -> bytes:
         """Where a host stands."""
