@@ -111,6 +111,8 @@ class Group(Party):
     """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
+    learned_from_first: bool = False
+    """Only those count there who were the first ones to come for an answer."""
     learns_at: float = 0.0
     """From when on, in monotonic seconds, it learns from arrivals again."""
     preset: ResolverGroup | None = None
@@ -184,6 +186,12 @@ class Group(Party):
         self._refresh_at -= 1
         if not self._refresh_at:
             self._refresh(self.delays)
+
+    def learn_from_first(self) -> None:
+        """Forget the delays: it keeps answers, so that some were of clients who came for what others had been told."""
+        self.learned_from_first = True
+        self.delays, self.usual, self._refresh_at = None, 0.0, 1
+        self.patience, self.guard = PATIENCE_UNKNOWN, GUARD_LEAST if self.hopeless else GUARD_UNKNOWN
 
     def _refresh(self, delays: Delays) -> None:
         self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total

@@ -126,7 +126,7 @@ class KeeperTests(SynchronousTestCase):
         """A gateway that knows that."""
         scene = Scene(addresses)
         group = scene.allocator.groups.of(RESOLVER)
-        group.habits, group.patience = keeper(5.0), PATIENCE
+        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
         return scene
 
     def test_as_many_clients_as_come_reach_the_host(self) -> None:
@@ -178,7 +178,7 @@ class KeeperTests(SynchronousTestCase):
         scene.visit(TWO, now=0.0, after=0.02)
         scene.get(THREE, OTHER, now=0.1)  # takes the first one
         group = scene.allocator.groups.of(RESOLVER)
-        group.habits, group.patience = keeper(5.0), PATIENCE
+        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
         self.assertTrue(scene.allocator.pool.addresses[first].is_spoilt(4, 0.2))
         scene.allocator.expire(now=3.0)
         self.assertNotEqual(scene.ask(service(4), OTHER, now=3.0), first)
@@ -189,7 +189,7 @@ class KeeperTests(SynchronousTestCase):
         """As soon as it asks again."""
         scene = Scene(2)
         group = scene.allocator.groups.of(RESOLVER)
-        group.patience = PATIENCE
+        group.patience, group.learned_from_first = PATIENCE, True
         for src in LATE:
             group.habits.came_again(src, 3.0, PATIENCE, 0.0)
         first = scene.get(ONE, now=0.0)
@@ -201,6 +201,22 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(scene.allocator.pool.addresses[first].state, State.LINGERING)
         scene.allocator.expire(now=3.0)  # when anybody's claims would end
         self.assertEqual(scene.allocator.ledger.kept, 0)
+
+    def test_how_soon_clients_come_is_told_by_the_first_ones(self) -> None:
+        """Later ones may have been told later: what was learned of them before it was known is forgotten."""
+        scene = Scene(2)
+        group = scene.allocator.groups.of(RESOLVER)
+        for _ in range(200):
+            group.arrived(2.0)
+        self.assertGreater(group.patience, 2.0)
+        group.habits = keeper(1.0)
+        for number in range(60):
+            begin = 3.0 * number
+            for question in ("a", "b"):  # it has asked twice
+                address = scene.get(ONE, question=question, now=begin)
+            for later, src in ((0.02, CLIENT), (0.9, NEIGHBOUR)):
+                scene.come(address, src, now=begin + later)
+        self.assertLess(group.patience, 0.06)
 
     def test_is_explained(self) -> None:
         """Who it is, and for how long."""
