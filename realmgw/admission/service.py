@@ -48,17 +48,10 @@ class Ends(Protocol):
     lost: int
 
     @property
-    def is_open(self) -> bool:
-        """See there."""
-
-    def open(self, told: Callable[[Flow, bytes], object]) -> None:
-        """See there."""
-
-    def listen(self) -> None:
-        """See there."""
-
-    def close(self) -> None:
-        """See there."""
+    def is_open(self) -> bool: ...
+    def open(self, told: Callable[[Flow, bytes], object]) -> None: ...
+    def listen(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Hearing:

@@ -219,7 +219,6 @@ class Group(Party):
         self._refresh(self.delays)
 
     def changed(self) -> bool:
-        """See `Party.changed`."""
         return super().changed() if self.heir is None else self.heir.changed()
 
     def absorb(self, other: Group, *, now: float) -> None:
