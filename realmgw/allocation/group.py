@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.habits import Habits
-from realmgw.allocation.reputation import INITIAL, Party
+from realmgw.allocation.reputation import Party
 from realmgw.allocation.told import Told
 from realmgw.allocation.word import Word
 
@@ -32,8 +32,6 @@ EXPERIENCE = 500
 """Arrivals from which on only those count that leave no doubt about the claim that they belong to."""
 GUARD_LEAST = 0.1  # seconds
 """No claim is dead sooner than this, however fast the clients are."""
-STANDING_INITIAL = INITIAL
-"""The standing of a group of which nothing is known, within 0 and 1."""
 HOPELESS, HOPEFUL = 0.25, 0.35
 """Below this standing, in proportion to the best, a group is next to nothing, until it is above that one: nobody waits
 for its clients longer than for those who come at once; and where the policy decides, it is given nothing that others
@@ -229,7 +227,6 @@ class Group(Party):
         self._refresh(self.delays)
 
     def changed(self) -> bool:
-        """See `Party.changed`."""
         return super().changed() if self.heir is None else self.heir.changed()
 
     def absorb(self, other: Group, *, now: float) -> None:
