@@ -253,19 +253,21 @@ class Arrivals:
     def meeting(self, address: Address, flow: Flow, now: float) -> Reservation | None:
         """What a packet meets at an address: of several services of one host, the one whose client it may be.
 
-        That is where a claim of his may be pending, else where he was before, else where he is let in as a further one,
-        else the one that is named most closely.
+        That is where a claim is pending for his network, else where one is that may be his, else where he was before,
+        else where he is let in as a further one, else the one that is named most closely.
         """
         src, _, protocol, _, dport = flow
         closest = address.meeting(protocol, dport)
-        if closest is None or len(address.reservations) == 1 or not may_pass(closest):
+        if closest is None or len(address.reservations) == 1:
             return closest
         found = [address.reservations.get(key) for key in (protocol << 16 | dport, dport, protocol << 16, 0)]
         matches = [each for each in found if each is not None]
+        if not may_pass(closest) and not any(each.bound for each in matches):
+            return closest
         claims = [(each, matching(each, src, now) if each.claims else None) for each in matches]
-        expecting = next((each for each, claim in claims if claim is not None and not claim.courtesy), None)
-        if expecting is not None:
-            return expecting
+        own = [(each, claim) for each, claim in claims if claim is not None and not claim.courtesy]
+        if own:
+            return next((each for each, claim in own if claim.network is not None), own[0][0])
         least = now - self._ledger.linger()
         before = next((each for each in matches if src in each.sources and each.sources[src][0] >= least), None)
         open_ones = (each for each, claim in claims if claim is not None or self.spare(each, src, now) is not None)

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.arrivals import SOURCES, SOURCES_ANY
 from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason
+from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import (
     CLIENT,
     ICMP,
@@ -264,6 +265,14 @@ class NetworkTests(SynchronousTestCase):
     def test_a_bound_claim_is_used_before_an_older_unbound_one(self) -> None:
         """A sender uses the claim of his own network; the unbound one is left for others."""
         self.claim(None, Network(CLIENT))
+        self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
+        self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
+
+    def test_so_it_is_where_it_is_for_another_service_of_the_host(self) -> None:
+        """Also when that one is named less closely: it is known who is expected."""
+        web = Service("web.gwa.demo.", ONE.host, TCP, 80)
+        self.claim(Network(CLIENT))
+        self.assertEqual(self.scene.ask(web, now=0.0), pool_address(1))
         self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
         self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
 
