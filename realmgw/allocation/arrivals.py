@@ -152,18 +152,28 @@ class Arrivals:
         With ports it is the same flow. Without them, two flows of a sender look the same: so when the address has been
         handed on since, a claim goes before the memory.
         """
-        src, _, protocol, _, dport = flow
-        reservations = known.address.reservations
-        if not dport and reservations.get(known.service.target & KEY) is not known:
-            for key in (protocol << 16, 0):
-                reservation = reservations.get(key)
-                claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
-                if claim is not None:
-                    self._use(claim, flow, now)
-                    self._young[flow] = claim.reservation
-                    return claim.reservation.service.host.index
+        claim = None if flow[4] else self._goes_before(known, flow, now)
+        if claim is not None:
+            self._use(claim, flow, now)
+            self._young[flow] = claim.reservation
+            return claim.reservation.service.host.index
         self._counters.by_memory += 1
         return known.service.host.index
+
+    def _goes_before(self, known: Reservation, flow: Flow, now: float) -> Claim | None:
+        """The claim that a packet without ports uses where its address has been handed on since it was let in.
+
+        What only keeps the address for others is none: it is less likely for him than that this is his flow of before.
+        """
+        src, _, protocol, *_ = flow
+        if known.stands:
+            return None
+        for key in (protocol << 16, 0):
+            reservation = known.address.reservations.get(key)
+            claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
+            if claim is not None and not claim.courtesy:
+                return claim
+        return None
 
     def forget(self, *, now: float) -> None:
         """Forget the flows that were admitted long enough ago."""
@@ -181,12 +191,8 @@ class Arrivals:
         if now >= self._turn_at + MEMORY:
             return None
         known = self._young.get(flow) or (self._old.get(flow) if now < self._turn_at else None)
-        dport = flow[4]
-        if known is not None and not dport:  # without ports, claims of who came after it go first
-            reservations = known.address.reservations
-            if reservations.get(known.service.target & KEY) is not known:
-                others = (reservations.get(flow[2] << 16), reservations.get(0))
-                return known if not any(other is not None and other.claims for other in others) else None
+        if known is not None and not flow[4] and self._goes_before(known, flow, now) is not None:
+            return None
         return known
 
     def _refuses(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.arrivals import SOURCES, SOURCES_ANY
+from realmgw.allocation.explain import explain_admit
 from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
@@ -236,6 +237,26 @@ class BurstTests(SynchronousTestCase):
         self.assertEqual(scene.come(address, CLIENT, ICMP, 0, now=0.3), 2)
         self.assertEqual(scene.come(address, CLIENT, ICMP, 0, now=0.31), 2)
         self.assertEqual(scene.counters.by_claim, 2)
+
+    def test_a_second_ping_is_not_taken_for_a_companions(self) -> None:
+        """Where an address is only kept for others of the new host, who pings on goes on with the old one."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        scene.come(address, CLIENT, ICMP, 0, now=0.1)
+        scene.allocator.groups.of(OTHER).habits.came_again(STRAY, 0.0, 0.3, 0.1)
+        scene.visit(TWO, OTHER, NEIGHBOUR, now=0.2, after=0.01)
+        self.assertEqual(scene.counters.pending, 1, "kept for others")
+        self.assertEqual(explain_admit(scene.allocator, (CLIENT, address, ICMP, 0, 0), now=0.3).host, 1)
+        self.assertEqual(scene.come(address, CLIENT, ICMP, 0, now=0.3), 1)
+
+    def test_a_second_ping_leaves_the_claims_of_other_networks_alone(self) -> None:
+        """It goes on as long as nobody like its sender is expected."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        scene.come(address, CLIENT, ICMP, 0, now=0.1)
+        self.assertEqual(scene.ask(TWO, now=0.2, network=Network(NEIGHBOUR)), address)
+        self.assertEqual(explain_admit(scene.allocator, (CLIENT, address, ICMP, 0, 0), now=0.3).host, 1)
+        self.assertEqual(scene.come(address, CLIENT, ICMP, 0, now=0.3), 1)
 
     def test_pings_of_one_client_go_on(self) -> None:
         """Where the address was not handed on, further packets without ports are the same flow."""
