@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.candidates import Flow
+from realmgw.allocation.candidates import POLL, Flow
 from realmgw.allocation.caution import (
     ASSUMED,
     BUSY,
@@ -266,3 +266,11 @@ class HoldTests(SynchronousTestCase):
         self.assertIsNone(scene.wait(ONE, OTHER, "one", now=1.5))
         scene.allocator.expire(now=1.5)
         self.assertEqual([question for question, _ in scene.told], ["one"])
+
+    def test_meanwhile_what_dies_is_looked_at_in_time(self) -> None:
+        """That there are some of which nobody knows when they may be had, makes nobody late for the others."""
+        scene = self.scene()
+        scene.get(ONE, OTHER, now=1.0)
+        self.assertIsNone(scene.wait(THREE, OTHER, tcp=True, now=1.0))
+        self.assertEqual(scene.allocator.expire(now=1.4), 1.4 + POLL)
+        self.assertEqual(scene.allocator.expire(now=1.5 - POLL / 2), 1.5)
