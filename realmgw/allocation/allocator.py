@@ -235,7 +235,7 @@ class Allocator:
             death = self._ledger.dead.next_death(now=now)
             if self.pool.available or (death is not None and death <= now):  # but none of those can be had yet
                 ends.append(now + POLL)
-            elif death is not None:
+            if death is not None and death > now:
                 ends.append(death)
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None

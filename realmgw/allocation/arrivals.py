@@ -151,18 +151,28 @@ class Arrivals:
         With ports it is the same flow. Without them, two flows of a sender look the same: so when the address has been
         handed on since, a claim goes before the memory.
         """
-        src, _, protocol, _, dport = flow
-        reservations = known.address.reservations
-        if not dport and reservations.get(known.service.target & KEY) is not known:
-            for key in (protocol << 16, 0):
-                reservation = reservations.get(key)
-                claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
-                if claim is not None:
-                    self._use(claim, flow, now)
-                    self._young[flow] = claim.reservation
-                    return claim.reservation.service.host.index
+        claim = None if flow[4] else self._goes_before(known, flow, now)
+        if claim is not None:
+            self._use(claim, flow, now)
+            self._young[flow] = claim.reservation
+            return claim.reservation.service.host.index
         self._counters.by_memory += 1
         return known.service.host.index
+
+    def _goes_before(self, known: Reservation, flow: Flow, now: float) -> Claim | None:
+        """The claim that a packet without ports uses where its address has been handed on since it was let in.
+
+        What only keeps the address for others is none: it is less likely for him than that this is his flow of before.
+        """
+        src, _, protocol, *_ = flow
+        if known.stands:
+            return None
+        for key in (protocol << 16, 0):
+            reservation = known.address.reservations.get(key)
+            claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
+            if claim is not None and not claim.courtesy:
+                return claim
+        return None
 
     def forget(self, *, now: float) -> None:
         """Forget the flows that were admitted long enough ago."""
@@ -180,12 +190,8 @@ class Arrivals:
         if now >= self._turn_at + MEMORY:
             return None
         known = self._young.get(flow) or (self._old.get(flow) if now < self._turn_at else None)
-        dport = flow[4]
-        if known is not None and not dport:  # without ports, claims of who came after it go first
-            reservations = known.address.reservations
-            if reservations.get(known.service.target & KEY) is not known:
-                others = (reservations.get(flow[2] << 16), reservations.get(0))
-                return known if not any(other is not None and other.claims for other in others) else None
+        if known is not None and not flow[4] and self._goes_before(known, flow, now) is not None:
+            return None
         return known
 
     def _refuses(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:
@@ -252,19 +258,21 @@ class Arrivals:
     def meeting(self, address: Address, flow: Flow, now: float) -> Reservation | None:
         """What a packet meets at an address: of several services of one host, the one whose client it may be.
 
-        That is where a claim of his may be pending, else where he was before, else where he is let in as a further one,
-        else the one that is named most closely.
+        That is where a claim is pending for his network, else where one is that may be his, else where he was before,
+        else where he is let in as a further one, else the one that is named most closely.
         """
         src, _, protocol, _, dport = flow
         closest = address.meeting(protocol, dport)
-        if closest is None or len(address.reservations) == 1 or not may_pass(closest):
+        if closest is None or len(address.reservations) == 1:
             return closest
         found = [address.reservations.get(key) for key in (protocol << 16 | dport, dport, protocol << 16, 0)]
         matches = [each for each in found if each is not None]
+        if not may_pass(closest) and not any(each.bound for each in matches):
+            return closest
         claims = [(each, matching(each, src, now) if each.claims else None) for each in matches]
-        expecting = next((each for each, claim in claims if claim is not None and not claim.courtesy), None)
-        if expecting is not None:
-            return expecting
+        own = [(each, claim) for each, claim in claims if claim is not None and not claim.courtesy]
+        if own:
+            return next((each for each, claim in own if claim.network is not None), own[0][0])
         least = now - self._ledger.linger()
         before = next((each for each in matches if src in each.sources and each.sources[src][0] >= least), None)
         open_ones = (each for each, claim in claims if claim is not None or self.spare(each, src, now) is not None)

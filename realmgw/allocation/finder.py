@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from realmgw.allocation import changes, courtesies, vacancies
 from realmgw.allocation.load import Kind
 from realmgw.allocation.pool import PROBES
-from realmgw.allocation.state import KEY, Address, Claim, Reservation, State
+from realmgw.allocation.state import KEY, Address, Claim, Reservation
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from realmgw.allocation.waiting import WaitingQueue
     from realmgw.subscribers.model import Host, Service
 
-_FREE = State.FREE  # a member of an enum is slow to get at by name
 FQDN_NEW, SFQDN_NEW, SFQDN_REUSE = Kind
 
 
@@ -169,7 +168,7 @@ class Finder:
             return False
         if load is not None and load.restrains(group):
             return not self._queue.size and load.may_try(self._pool, now)
-        return last.state is _FREE or self.may_stay(last, group, now)
+        return self.may_stay(last, group, now)
 
     def told(self, service: Service, group: Group, now: float) -> Reservation | None:
         """Where the group was told last that the service is, if nobody is expected there."""

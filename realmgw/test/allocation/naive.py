@@ -14,7 +14,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.caution import NAMES as SEVERAL
 from realmgw.allocation.caution import Caution
 from realmgw.allocation.group import Group
-from realmgw.allocation.habits import LONERS, REPEATS
+from realmgw.allocation.habits import LATECOMERS, LONERS, REPEATS
 from realmgw.allocation.requestors import Requestor
 from realmgw.allocation.state import Claim
 from realmgw.config.policy import Audit, Policy
@@ -174,7 +174,8 @@ class Knowledge:
     def keep_answers(self, resolver: str, gap: float | None) -> None:
         """A group tells its answers to those who ask later; it may be known as well how soon it asks again."""
         group = self.allocator.groups.of(resolver)
-        for source in SOURCES:
+        for last in range(LATECOMERS):
+            source = bytes((198, 51, 100, 100 + last))
             group.habits.came_again(source, group.patience + 1.0, group.patience, self.now)
         for _ in range(REPEATS if gap else 0):
             group.habits.asked_again(gap or 0.0, group.patience, self.now)

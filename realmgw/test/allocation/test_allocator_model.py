@@ -84,7 +84,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         self.admitted: list[Admitted] = []
         self.queue: dict[tuple[int, Hashable], Queued] = {}
         self.promised: float | None = None
-        self.admitting = False
+        self.admitting = self.waited_when_he_came = False
         self.policy: Policy | None = policy
         self.most_before = 0
 
@@ -219,7 +219,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         remembered = self.remembered(address, source, flow) and whole not in self.told
         going_on, refusable = self.may_go_on(whole), self.may_be_refused(whole)
         pending, resumed = self.allocator.counters.pending, self.allocator.counters.resumed
-        self.admitting = True
+        self.admitting, self.waited_when_he_came = True, bool(self.queue)
         verdict = self.allocator.admit(source, address, protocol, sport, port, now=self.now)
         self.settle(used=True)
         self.admitting = False

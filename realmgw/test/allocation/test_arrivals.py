@@ -5,8 +5,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.arrivals import SOURCES, SOURCES_ANY
+from realmgw.allocation.explain import explain_admit
 from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason
+from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import (
     CLIENT,
     ICMP,
@@ -236,6 +238,26 @@ class BurstTests(SynchronousTestCase):
         self.assertEqual(scene.come(address, CLIENT, ICMP, 0, now=0.31), 2)
         self.assertEqual(scene.counters.by_claim, 2)
 
+    def test_a_second_ping_is_not_taken_for_a_companions(self) -> None:
+        """Where an address is only kept for others of the new host, who pings on goes on with the old one."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        scene.come(address, CLIENT, ICMP, 0, now=0.1)
+        scene.allocator.groups.of(OTHER).habits.came_again(STRAY, 0.0, 0.3, 0.1)
+        scene.visit(TWO, OTHER, NEIGHBOUR, now=0.2, after=0.01)
+        self.assertEqual(scene.counters.pending, 1, "kept for others")
+        self.assertEqual(explain_admit(scene.allocator, (CLIENT, address, ICMP, 0, 0), now=0.3).host, 1)
+        self.assertEqual(scene.come(address, CLIENT, ICMP, 0, now=0.3), 1)
+
+    def test_a_second_ping_leaves_the_claims_of_other_networks_alone(self) -> None:
+        """It goes on as long as nobody like its sender is expected."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        scene.come(address, CLIENT, ICMP, 0, now=0.1)
+        self.assertEqual(scene.ask(TWO, now=0.2, network=Network(NEIGHBOUR)), address)
+        self.assertEqual(explain_admit(scene.allocator, (CLIENT, address, ICMP, 0, 0), now=0.3).host, 1)
+        self.assertEqual(scene.come(address, CLIENT, ICMP, 0, now=0.3), 1)
+
     def test_pings_of_one_client_go_on(self) -> None:
         """Where the address was not handed on, further packets without ports are the same flow."""
         scene = Scene(1, claim_sources=1)
@@ -264,6 +286,14 @@ class NetworkTests(SynchronousTestCase):
     def test_a_bound_claim_is_used_before_an_older_unbound_one(self) -> None:
         """A sender uses the claim of his own network; the unbound one is left for others."""
         self.claim(None, Network(CLIENT))
+        self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
+        self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
+
+    def test_so_it_is_where_it_is_for_another_service_of_the_host(self) -> None:
+        """Also when that one is named less closely: it is known who is expected."""
+        web = Service("web.gwa.demo.", ONE.host, TCP, 80)
+        self.claim(Network(CLIENT))
+        self.assertEqual(self.scene.ask(web, now=0.0), pool_address(1))
         self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
         self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.candidates import Flow
+from realmgw.allocation.candidates import POLL, Flow
 from realmgw.allocation.caution import (
     ASSUMED,
     BUSY,
@@ -21,6 +21,7 @@ from realmgw.allocation.caution import (
     Caution,
 )
 from realmgw.allocation.explain import explain_ask
+from realmgw.allocation.state import State
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
@@ -223,9 +224,9 @@ class TrialTests(SynchronousTestCase):
 class HoldTests(SynchronousTestCase):
     """What it means for addresses."""
 
-    def scene(self) -> Scene:
+    def scene(self, **settings: float) -> Scene:
         """A gateway with three addresses, where a new resolver's clients came."""
-        scene = Scene(3)
+        scene = Scene(3, **settings)  # type: ignore[arg-type]  # numbers
         for number, asked in enumerate((ONE, TWO, FIVE)):
             scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
         self.assertTrue(scene.allocator.groups.of(RESOLVER).habits.caution.is_on)
@@ -254,3 +255,22 @@ class HoldTests(SynchronousTestCase):
         self.assertEqual(scene.told, [])
         scene.allocator.expire(now=1.1 + half)
         self.assertEqual(len(scene.told), 1)
+
+    def test_nobody_overtakes_those_who_let_them_alone(self) -> None:
+        """A host whose address is free again has to ask as others do, and is served while these may not have it."""
+        scene = self.scene(linger=1.0, linger_loaded=1.0)
+        scene.allocator.expire(now=1.5)
+        self.assertEqual(scene.allocator.pool.counts()[State.FREE], 3)
+        self.assertIsNone(scene.wait(THREE, OTHER, "three", now=1.5))
+        self.assertEqual(explain_ask(scene.allocator, ONE, OTHER, now=1.5).reason, Reason.EXHAUSTED)
+        self.assertIsNone(scene.wait(ONE, OTHER, "one", now=1.5))
+        scene.allocator.expire(now=1.5)
+        self.assertEqual([question for question, _ in scene.told], ["one"])
+
+    def test_meanwhile_what_dies_is_looked_at_in_time(self) -> None:
+        """That there are some of which nobody knows when they may be had, makes nobody late for the others."""
+        scene = self.scene()
+        scene.get(ONE, OTHER, now=1.0)
+        self.assertIsNone(scene.wait(THREE, OTHER, tcp=True, now=1.0))
+        self.assertEqual(scene.allocator.expire(now=1.4), 1.4 + POLL)
+        self.assertEqual(scene.allocator.expire(now=1.5 - POLL / 2), 1.5)

@@ -11,7 +11,7 @@ from realmgw.allocation.ended import Ended, EndedFlows
 from realmgw.allocation.explain import explain_admit
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host
+from realmgw.subscribers.model import Host, Service
 from realmgw.test.allocation.scene import (
     CLIENT,
     ICMP,
@@ -233,6 +233,17 @@ class KnownClientTests(EndedTestCase):
         self.assertEqual(self.explained(scene, self.flow(address), now=100.1), 2)
         self.assertEqual(self.udp(scene, address, now=100.1), 2)
         self.assertEqual(self.udp(scene, address, now=300.0), 2, "and from then on it is that host's flow")
+
+    def test_whatever_else_of_that_host_stands_there(self) -> None:
+        """A service that is named more closely, whose client may be anybody, changes nothing."""
+        scene = self.scene()
+        address = self.begun(scene)
+        scene.allocator.expire(now=100.0)
+        self.assertEqual(scene.ask(TWO, now=100.0, network=Network(CLIENT)), address)
+        self.assertEqual(scene.ask(Service("wg.gwa.demo.", TWO.host, UDP, WIREGUARD), now=100.0), address)
+        self.assertEqual(self.explained(scene, self.flow(address), now=100.1), 2)
+        self.assertEqual(self.udp(scene, address, now=100.1), 2)
+        self.assertEqual(self.udp(scene, address, source=STRAY, now=100.1), 2, "and the other claim is left")
 
 
 class MemoryTests(SynchronousTestCase):

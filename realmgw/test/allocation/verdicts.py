@@ -7,6 +7,7 @@ from math import isclose
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.group import Group
+from realmgw.allocation.habits import TOGETHER
 from realmgw.allocation.state import KEY, Claim, overlap
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
@@ -24,6 +25,7 @@ class Verdicts(Knowledge):
     settings: Allocation
     queue: dict[tuple[int, Hashable], Queued]
     admitting: bool
+    waited_when_he_came: bool
     ending: int
     displaced: int
     probes: int
@@ -112,21 +114,25 @@ class Verdicts(Knowledge):
         return 0.0 if group.habits.is_plain else group.spell
 
     def hand_over(self, address: bytes, service: Service, *, patient: bool) -> None:
-        """What overlapped at the address for other hosts is gone; nobody may have been expected there any more."""
+        """An address passes on as a whole, with all that was there for other hosts, or is shared with all of it.
+
+        What overlapped is gone in any case. Where it passed on, nobody may have been expected there any more.
+        """
         there = [claim for claim in self.at(address) if claim.stands]
-        displaced = [
+        gone = [
             claim
             for claim in there
-            if claim.service.host is not service.host and overlap(claim.service.target & KEY, service.target & KEY)
+            if claim.service.host is not service.host
+            and (overlap(claim.service.target & KEY, service.target & KEY) or not claim.real.reservation.stands)
         ]
-        if any(claim.ended is None or self.now - claim.ended < self.settings.linger_loaded for claim in displaced):
+        if any(claim.ended is None or self.now - claim.ended < self.settings.linger_loaded for claim in gone):
             was_waited_at = any(claim.ended in (None, self.now) for claim in there)
             for claim in there:
                 assert not claim.pending or claim.guard <= self.now, "taken from somebody who may still come"
                 assert not patient or was_waited_at or claim.kept <= self.now, "taken from those who may well come"
                 claim.stands = claim.service.target == service.target
                 self.end(claim)
-        for claim in displaced:  # or they were gone by themselves
+        for claim in gone:  # or they were gone by themselves
             claim.stands = False
 
     # Ends
@@ -228,15 +234,17 @@ class Verdicts(Knowledge):
     def check_courtesy(self, kept: Claim, used: Expected) -> None:
         """Check for how long an address is kept.
 
-        For as long as clients come for what was told, where that is known; else for a moment, and only for those who
-        may have asked while the query waited.
+        For as long as clients come for what was told, where that is known; else only for those who may have asked while
+        the query waited, and for the moment in which those come together who asked at one time, while somebody waits.
         """
         group, company = kept.group, self.now + self.settings.company
         assert self.admitting, "kept although nobody came"
         assert kept.deadline > self.now, "kept until it was over"
         assert kept.deadline == kept.dead, "not held for as long as it stands"
         assert kept.created == used.root.made, "kept for longer than others were told"
-        if not group.habits.is_known:
-            assert used.root.waited, "kept although nothing is known, and nobody has asked meanwhile"
         latest = max(used.told_until, company) if group.habits.is_known else company
+        if not group.habits.is_known and not used.root.waited:
+            assert group.habits.caution.serves_several, "kept although nothing is known, and nobody has asked meanwhile"
+            assert self.waited_when_he_came, "kept although nobody else wants it"
+            latest = self.now + TOGETHER
         assert kept.deadline <= latest + 1e-9, "kept for longer than anybody comes"
