@@ -202,6 +202,21 @@ class KeeperTests(SynchronousTestCase):
         scene.allocator.expire(now=3.0)  # when anybody's claims would end
         self.assertEqual(scene.allocator.ledger.kept, 0)
 
+    def test_what_they_were_told_before_it_was_known_is_not_reclaimed(self) -> None:
+        """Their claims there are dead by experience, and clients come all the same; then it is another host's."""
+        scene = Scene(1)
+        group = scene.allocator.groups.of(RESOLVER)
+        address = scene.get(ONE, now=0.0)
+        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
+        scene.wait(TWO, OTHER, "two", now=0.6)
+        said = explain_ask(scene.allocator, THREE, THIRD, now=1.0)
+        self.assertIs(said.reason, Reason.EXHAUSTED)
+        scene.allocator.expire(now=1.0)
+        self.assertEqual(scene.told, [])
+        self.assertEqual(scene.come(address, now=1.5), ONE.host.index)
+        scene.allocator.expire(now=5.5)
+        self.assertEqual(scene.told, [("two", address)])
+
     def test_how_soon_clients_come_is_told_by_the_first_ones(self) -> None:
         """Later ones may have been told later: what was learned of them before it was known is forgotten."""
         scene = Scene(2)
