@@ -36,8 +36,9 @@ class Verdicts(Knowledge):
     def note_answer(
         self, address: bytes, asked: Service, resolver: str, asking: Hashable, network: Network | None, window: float
     ) -> None:
-        """Check an answer to a query, and note the claim that it makes; `window`: further clients come for so long."""
+        """Check an answer to a query, and note the claim that it makes; `window`: see `known_window`, before it."""
         group, held = self.allocator.groups.of(resolver), self.held_until(address)
+        is_kept = any(claim.pending and claim.is_long for claim in self.at(address))
         for claim in self.claims:
             same = claim.service.target == asked.target and claim.question == asking
             if same and claim.pending and claim.address == address:
@@ -49,7 +50,9 @@ class Verdicts(Knowledge):
         limit, load = None, self.allocator.askers.load
         if self.queue:
             assert held is not None, "an address is given away while others wait"
-            assert held >= self.now + group.patience, "a rider without time"
+            # Of those who keep answers one more costs nothing where they hold an address already, and has its own time.
+            costs_nothing = is_kept and self.real(address, asked, asking).is_long
+            assert costs_nothing or held >= self.now + group.patience, "a rider without time"
             limit = held
         elif held is not None and group.hopeless and load is not None and load.restrains(group):
             limit = held  # of those whom the policy restrains, nobody prolongs what is held
@@ -68,18 +71,23 @@ class Verdicts(Knowledge):
     ) -> None:
         """A claim is made: its client comes within the guard; or for longer, where further ones are known to come."""
         own = self.now + asked.timeout if limit is None else min(self.now + asked.timeout, limit)
-        real = self.allocator.pool.addresses[address].reservations[asked.target & KEY].claims[asking]
+        real = self.real(address, asked, asking)
         known = []  # of the group, when the claim was made: before what is learned from it, or after
-        for spell in (window, group.spell, 0.0):
+        spells = (window + group.patience if window else 0.0, group.spell, 0.0)  # its patience is weighed first
+        for spell in spells:
             deadline = max(self.now + asked.timeout, self.now + spell) if real.is_long else own
             known.append((deadline, min(deadline, self.now + max(group.guard, spell))))
         claim = Expected(real, address, asked, resolver, asking, network, self.now, real.dead, real.deadline)
         claim.is_long = real.is_long
         self.claims.append(claim)
-        assert not real.is_long or max(window, group.spell) > LONG, "it stands for long without reason"
+        assert not real.is_long or max(spells) > LONG, "it stands for long without reason"
         assert any(isclose(real.deadline, deadline) and isclose(real.dead, dead) for deadline, dead in known), (
             "it stands or is held for longer or shorter than its client is expected"
         )
+
+    def real(self, address: bytes, asked: Service, asking: Hashable) -> Claim:
+        """The allocator's claim for a question."""
+        return self.allocator.pool.addresses[address].reservations[asked.target & KEY].claims[asking]
 
     def hear(self, place: tuple[int, Hashable], outcome: bytes | Reason) -> None:
         """Check what a waiting query is told."""
@@ -110,8 +118,11 @@ class Verdicts(Knowledge):
             assert len(self.places_of(queued.service.host)) >= queued.service.host.max_claims, "refused with room"
 
     def known_window(self, group: Group) -> float:
-        """For how long further clients are known to come for what a group is told now, or taken to do so."""
-        return 0.0 if group.habits.is_plain else group.spell
+        """For how long further clients are known to come for what a group is told now, or taken to do so.
+
+        That is beyond its patience, within which its clients come; 0.0: none are.
+        """
+        return 0.0 if group.habits.is_plain else max(0.0, group.spell - group.patience)
 
     def hand_over(self, address: bytes, service: Service, *, patient: bool) -> None:
         """An address passes on as a whole, with all that was there for other hosts, or is shared with all of it.
