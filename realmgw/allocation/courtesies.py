@@ -10,14 +10,16 @@ from realmgw.allocation.caution import LEAST, is_settled
 from realmgw.allocation.costs import AMPLE
 from realmgw.allocation.habits import TOGETHER
 from realmgw.allocation.state import TOLD, UNLIMITED, Claim, keep_used
+from realmgw.subscribers.model import CLAIM_LIFETIME
 
 if TYPE_CHECKING:
     from realmgw.allocation.group import Group
     from realmgw.allocation.ledger import Ledger
     from realmgw.allocation.state import Address
 
-LONG = 1.0  # seconds
-"""Where claims stand for longer than this, since their group keeps answers, that is one of the places limited."""
+LONG = CLAIM_LIFETIME
+"""Where claims stand for longer than this (in seconds), since their group keeps answers, that is one of the places
+limited: for so long, anybody's may stand."""
 LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
 PRESENT = 10.0  # seconds
