@@ -95,6 +95,11 @@ class Caution:
         """Whether it has shown that it does not keep answers."""
         return self.asks_each_time and self.waits
 
+    @property
+    def is_suspected(self) -> bool:
+        """Whether more clients came while it was told nothing than times that none did: nothing is sure yet."""
+        return self.is_on and self._strays > self._waited
+
     def served(self, src: bytes) -> None:
         """Learn that a client came; of no interest any more once it `serves_several`.
 

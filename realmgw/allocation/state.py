@@ -266,13 +266,16 @@ class Address:
         return [group for group, at in told if not group.habits.is_plain and _expects(group, at, now)]
 
     def is_kept(self, now: float) -> bool:
-        """Whether clients may still come of those who are known to keep answers, for what stands here.
+        """Whether clients may still come of those who are known to keep answers, or suspected, for what stands here.
 
         Where that became known after they were told, no claim of theirs stands for so long.
         """
         for reservation in self.reservations.values():
             for group, told in reservation.told.items():
-                if group.habits.keeps_answers and _expects(group, told, now):
+                habits = group.habits
+                if habits.is_plain or not _expects(group, told, now):
+                    continue
+                if habits.keeps_answers or habits.caution.is_suspected:
                     return True
         return False
 
