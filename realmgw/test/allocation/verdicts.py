@@ -41,7 +41,7 @@ class Verdicts(Knowledge):
         is_kept = any(claim.pending and claim.is_long for claim in self.at(address))
         for claim in self.claims:
             same = claim.service.target == asked.target and claim.question == asking
-            if same and claim.pending and claim.address == address:
+            if same and claim.real.pending and claim.address == address:
                 return  # a retransmission
         assert address in self.pool, "sent to an address that was taken away"
         assert (asked.target, asking) not in self.queue, "answered beside its waiting twin"
