@@ -372,6 +372,6 @@ class ModelTests(SynchronousTestCase):
     def test_the_allocator_does_what_its_model_allows(self) -> None:
         """Whatever is asked and sent, in any order and time, no rule is broken and nothing is left behind."""
         AllocatorMachine.TestCase.settings = settings(
-            max_examples=100, stateful_step_count=50, derandomize=True, database=None, deadline=None
+            max_examples=400, stateful_step_count=50, derandomize=True, database=None, deadline=None
         )
         AllocatorMachine.TestCase("runTest").runTest()
