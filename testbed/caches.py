@@ -36,7 +36,7 @@ SECONDS = 40.0
 LEARNED = 10.0  # seconds
 """After so long, the gateway knows who asks, and it is measured for how long they wait."""
 AT_ONCE = 0.015  # seconds
-"""Where there are hardly more hosts than addresses, three quarters of those who keep nothing wait no longer."""
+"""Where there are hardly more hosts than addresses, those who keep nothing and do not probe hardly wait."""
 ASTRAY = 0.02
 """In a pool that is too small, so many may reach another host, most of them in the first seconds."""
 
@@ -298,7 +298,7 @@ def table() -> Iterator[tuple[str, bool]]:
             beside, other = Site(case, (kind, PLAIN)).run()
             every, most = (alone, beside, other), promised(kind, case)
             good = most is None or all(each.astray <= most * each.total for each in every)
-            if not kind.keeps and 2 * case.addresses > case.hosts:
+            if kind is PLAIN and 2 * case.addresses > case.hosts:
                 good = good and alone.wait <= AT_ONCE
             cells = " | ".join(each.cell for each in every)
             said = "-" if most is None else "yes" if good else "NO"

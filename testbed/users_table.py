@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from realmgw.allocation.courtesies import LONG
 from realmgw.config.settings import Allocation
 from testbed import allowed, figures
 from testbed.crowd import SERVED, WRONG
@@ -188,7 +189,8 @@ def _alone(column: Situation, cells: Cells) -> float:
 def possible(cell: Cell) -> tuple[float, float]:
     """What the rule of a pool allows a resolver's clients, and those of the other one if there is one; 0 to 1.
 
-    Who keeps answers has no more than a part of the pool then (`keeper_share`), and the other one has the rest.
+    Whose clients come for old answers for long has no more than a part of the pool then (`keeper_share`), and the other
+    one has the rest.
 
     Args:
         cell: For whom, and in which situation.
@@ -196,7 +198,7 @@ def possible(cell: Cell) -> tuple[float, float]:
     pool, beside = _column(cell).pool, _column(cell).beside
     (row,) = (row for row in ROWS if row.title == cell.row)
     (other,) = (row for row in ROWS if row.title == BESIDE)
-    held = round(pool.size * Allocation().keeper_share) if beside and row.kept else 0
+    held = round(pool.size * Allocation().keeper_share) if beside and row.kept + max(PAUSES) > LONG else 0
     rate = pool.rate / 2 if beside else pool.rate
     own = allowed.share(held or pool.size, pool.hosts, rate, [row], PAUSES)
     if held or not beside:

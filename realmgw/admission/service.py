@@ -13,7 +13,6 @@ from twisted.python.failure import Failure
 
 from realmgw.admission.client import KernelPacketQueue, PacketQueue
 from realmgw.admission.conntrack import Conntrack
-from realmgw.admission.counters import QueueStatus
 from realmgw.admission.gate import Gate
 from realmgw.admission.port import EndedFlows, QueuePort
 from realmgw.allocation.allocator import Allocator
@@ -49,17 +48,10 @@ class Ends(Protocol):
     lost: int
 
     @property
-    def is_open(self) -> bool:
-        """See there."""
-
-    def open(self, told: Callable[[Flow, bytes], object]) -> None:
-        """See there."""
-
-    def listen(self) -> None:
-        """See there."""
-
-    def close(self) -> None:
-        """See there."""
+    def is_open(self) -> bool: ...
+    def open(self, told: Callable[[Flow, bytes], object]) -> None: ...
+    def listen(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Hearing:
@@ -178,10 +170,6 @@ class AdmissionService(Service):
         """What was counted since the start, at the queue and by the gate."""
         own = {"overruns": self.overruns, "hangups": self._port.hangups}
         return {**self._gate.counts(), **own, **({} if self._hearing is None else self._hearing.counts())}
-
-    def status(self) -> QueueStatus | None:
-        """What the kernel counts about the queue; None while the service does not run."""
-        return self._queue.status()
 
     def startService(self) -> None:
         """Bind the queue and read it.

@@ -11,7 +11,6 @@ from realmgw.allocation import courtesies
 from realmgw.allocation.candidates import Crowd, Flow
 from realmgw.allocation.clients import Clients
 from realmgw.allocation.ended import UNNOTED, Ended
-from realmgw.allocation.habits import TOGETHER
 from realmgw.allocation.ledger import Ledger
 from realmgw.allocation.matching import matching
 from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
@@ -244,7 +243,7 @@ class Arrivals:
         else:
             spare.spare -= 1
         if spare.group.habits.is_known:
-            self._ask_to_stay(spare, now)
+            courtesies.wait_for_others(self._ledger, spare, now, others_wait=self._queue.size > 0)
         if spare.courtesy and not spare.pending and self._queue.size:
             self._serve(now)  # he was the last for whom the address was kept
         return None
@@ -340,32 +339,9 @@ class Arrivals:
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
         if spare and (claim.waited or not habits.is_plain or (self._queue.size and habits.caution.serves_several)):
-            self._ask_to_stay(claim, now)
+            courtesies.wait_for_others(ledger, claim, now, others_wait=self._queue.size > 0)
         if self._queue.size:
             self._serve(now)
-
-    def _ask_to_stay(self, claim: Claim, now: float) -> None:
-        """Others may have been told the same answer, and come yet: then whoever wants the address has time.
-
-        So it is where clients were seen to come for answers that were given before. Who waits, lets others wait whose
-        clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on
-        when no other can be had; but not in the moment in which who asked at one time, and is alike, comes together, or
-        they would be taken for clients of the next host. (If nothing is suspected, and nobody waits or has waited, this
-        is not asked.)
-        """
-        ledger, group, address = self._ledger, claim.group, claim.reservation.address
-        habits = group.habits
-        if habits.keeps_answers:
-            until = claim.created + habits.window(group.patience, now)
-        else:
-            is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
-            may_be = self._queue.size > 0 and habits.caution.serves_several
-            after = habits.spread if is_expected else TOGETHER if may_be else 0.0
-            until = now + min(after, ledger.settings.company)
-            until = min(until, claim.created + (group.patience if group.usual else group.guard))
-        host, places = claim.reservation.service.host, ledger.places
-        if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
-            courtesies.keep(ledger, claim, until)
 
     def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:
         """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.caution import LEAST, is_settled
 from realmgw.allocation.costs import AMPLE
+from realmgw.allocation.habits import TOGETHER
 from realmgw.allocation.state import TOLD, UNLIMITED, Claim, keep_used
+from realmgw.subscribers.model import CLAIM_LIFETIME
 
 if TYPE_CHECKING:
     from realmgw.allocation.group import Group
     from realmgw.allocation.ledger import Ledger
     from realmgw.allocation.state import Address
 
-LONG = 1.0  # seconds
-"""Where claims stand for longer than this, since their group keeps answers, that is one of the places limited."""
+LONG = CLAIM_LIFETIME
+"""Where claims stand for longer than this (in seconds), since their group keeps answers, that is one of the places
+limited: for so long, anybody's may stand."""
 LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
 PRESENT = 10.0  # seconds
@@ -60,6 +63,36 @@ class Modest:
     def are_present(self, group: Group, now: float) -> bool:
         """Whether another group than this one asked a moment ago."""
         return now < PRESENT + (self._others_at if group is self.latest else self.latest_at)
+
+
+def wait_for_others(ledger: Ledger, claim: Claim, now: float, *, others_wait: bool) -> None:
+    """Others may have been told what the client of a claim was told, and come yet: keep the address for them.
+
+    So it is where clients were seen to come for answers that were given before. Who waits, lets others wait whose
+    clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on when
+    no other can be had; but not in the moment in which who asked at one time, and is alike, comes together, or they
+    would be taken for clients of the next host. (If nothing is suspected, and nobody waits or has waited, this is not
+    asked.)
+
+    Args:
+        ledger: What stands where.
+        claim: That was used, just now.
+        now: The present, in monotonic seconds.
+        others_wait: For an address.
+    """
+    group, address = claim.group, claim.reservation.address
+    habits = group.habits
+    if habits.keeps_answers:
+        until = claim.created + habits.window(group.patience, now)
+    else:
+        is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
+        may_be = others_wait and habits.caution.serves_several
+        after = habits.spread if is_expected else TOGETHER if may_be else 0.0
+        until = now + min(after, ledger.settings.company)
+        until = min(until, claim.created + (group.patience if group.usual else group.guard))
+    host, places = claim.reservation.service.host, ledger.places
+    if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
+        keep(ledger, claim, until)
 
 
 def keep(ledger: Ledger, used: Claim, until: float) -> None:

@@ -204,7 +204,8 @@ class _Asking:
             self._say("at the addresses that linger, clients may still come for what was told before")
         else:
             self._say("every address is waited at")
-        if any(address.hold <= self._now for address in pool.in_state(State.WAITING)):
+        now = self._now
+        if any(address.hold <= now and not address.is_kept(now) for address in pool.in_state(State.WAITING)):
             return Explanation((*self._steps, "given: an address that nobody comes to any more"))
         return self._exhausted()
 

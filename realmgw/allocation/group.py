@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.habits import Habits
-from realmgw.allocation.reputation import INITIAL, Party
+from realmgw.allocation.reputation import Party
 from realmgw.allocation.told import Told
 from realmgw.allocation.word import Word
 
@@ -32,8 +32,6 @@ EXPERIENCE = 500
 """Arrivals from which on only those count that leave no doubt about the claim that they belong to."""
 GUARD_LEAST = 0.1  # seconds
 """No claim is dead sooner than this, however fast the clients are."""
-STANDING_INITIAL = INITIAL
-"""The standing of a group of which nothing is known, within 0 and 1."""
 HOPELESS, HOPEFUL = 0.25, 0.35
 """Below this standing, in proportion to the best, a group is next to nothing, until it is above that one: nobody waits
 for its clients longer than for those who come at once; and where the policy decides, it is given nothing that others
@@ -111,6 +109,8 @@ class Group(Party):
     """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
+    learned_from_first: bool = False
+    """Only those count there who were the first ones to come for an answer."""
     learns_at: float = 0.0
     """From when on, in monotonic seconds, it learns from arrivals again."""
     preset: ResolverGroup | None = None
@@ -185,6 +185,12 @@ class Group(Party):
         if not self._refresh_at:
             self._refresh(self.delays)
 
+    def learn_from_first(self) -> None:
+        """Forget the delays: it keeps answers, so that some were of clients who came for what others had been told."""
+        self.learned_from_first = True
+        self.delays, self.usual, self._refresh_at = None, 0.0, 1
+        self.patience, self.guard = PATIENCE_UNKNOWN, GUARD_LEAST if self.hopeless else GUARD_UNKNOWN
+
     def _refresh(self, delays: Delays) -> None:
         self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total
         if delays.total >= GUARD_OBSERVATIONS:
@@ -221,7 +227,6 @@ class Group(Party):
         self._refresh(self.delays)
 
     def changed(self) -> bool:
-        """See `Party.changed`."""
         return super().changed() if self.heir is None else self.heir.changed()
 
     def absorb(self, other: Group, *, now: float) -> None:

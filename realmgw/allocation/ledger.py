@@ -253,7 +253,7 @@ class Ledger:
             if claim.spare > 0:
                 return
         elif self.candidates.alarmed_until > now:
-            alone = len(claim.reservation.claims) == 1
+            alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
             self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
         else:
             outcomes.used(claim, self.credit_most, now)

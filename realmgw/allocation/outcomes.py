@@ -37,13 +37,17 @@ def learn(claim: Claim, now: float) -> None:
 
     Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
     youngest then: too little at times, but never the age of a claim that nobody will come for, from which the guard
-    would grow without end. One that has much learns no more than once in `LESSON`: a thousand a second tell enough.
+    would grow without end. Where several clients come for one answer, the first one after it tells that alone. One that
+    has much learns no more than once in `LESSON`: a thousand a second tell enough.
     """
     group, claims = claim.group, claim.reservation.claims
+    latest = next(reversed(claims.values()))
+    if not is_first(latest):
+        return
     if len(claims) == 1:
         group.arrived(now - claim.created)
     else:
-        youngest = now - next(reversed(claims.values())).created
+        youngest = now - latest.created
         oldest = next(iter(claims.values())).group
         if group.inexperienced:
             group.arrived(youngest)
@@ -51,6 +55,16 @@ def learn(claim: Claim, now: float) -> None:
             oldest.arrived(youngest)
     if not group.inexperienced:
         group.learns_at = now + LESSON
+
+
+def is_first(claim: Claim) -> bool:
+    """Whether who comes for a claim is the first one since it was made, where others come for the same answer."""
+    group = claim.group
+    if group.habits.is_plain or not group.habits.keeps_answers:
+        return True
+    if not group.learned_from_first:
+        group.learn_from_first()
+    return claim.reservation.address.came_at < claim.created
 
 
 def used(claim: Claim, most: int, now: float) -> None:

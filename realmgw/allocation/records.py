@@ -277,6 +277,7 @@ class Book:
             group.remember(found.delays)
         if found.keeps:
             group.habits.remember(*found.keeps, until=written + REMEMBERED)
+            group.learned_from_first = group.habits.keeps_answers
         if found.proven_ago is not None:
             group.proven_at = written - found.proven_ago
             self._askers.groups.keep(group)

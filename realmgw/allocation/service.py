@@ -126,14 +126,9 @@ class Book(Protocol):
 class Worker(Protocol):
     """A thread for the disk, see `realmgw.datapath.service.Worker`."""
 
-    def start(self) -> None:
-        """See there."""
-
-    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
-        """See there."""
-
-    def stop(self) -> None:
-        """See there."""
+    def start(self) -> None: ...
+    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]: ...
+    def stop(self) -> None: ...
 
 
 class ReputationService(Service):

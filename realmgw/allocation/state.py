@@ -235,9 +235,12 @@ class Address:
         """
         found: list[Group] = []
         for reservation in self.reservations.values():
-            for group in _expecting(reservation, now):
-                if group.habits.caution.is_on or group.habits.keeps_answers:
-                    found.append(group)  # noqa: PERF401 - most find none, and make no generator for it
+            for group, told in reservation.told.items():
+                habits = group.habits
+                if habits.is_plain or not _expects(group, told, now):
+                    continue
+                if habits.caution.is_on or habits.keeps_answers:
+                    found.append(group)
         found += self.formers(host, now)
         return found
 
@@ -259,22 +262,29 @@ class Address:
         before = self.before
         if before is None or before.service.host.index == host:
             return []
-        return _expecting(before, now)
+        told = before.told.items()
+        return [group for group, at in told if not group.habits.is_plain and _expects(group, at, now)]
+
+    def is_kept(self, now: float) -> bool:
+        """Whether clients may still come of those who are known to keep answers, for what stands here.
+
+        Where that became known after they were told, no claim of theirs stands for so long.
+        """
+        for reservation in self.reservations.values():
+            for group, told in reservation.told.items():
+                if group.habits.keeps_answers and _expects(group, told, now):
+                    return True
+        return False
 
     def is_spoilt(self, host: int, now: float) -> bool:
         """Whether clients of those who keep answers will come for another host than this one (its index)."""
         return any(group.habits.keeps_answers for group in self.formers(host, now))
 
 
-def _expecting(reservation: Reservation, now: float) -> list[Group]:
-    """Who was told of a reservation so lately that his clients may still come, as far as is known of him now."""
-    found = []
-    for group, told in reservation.told.items():
-        if not group.habits.is_plain:
-            group.habits.look(now)  # what is assumed may just have ended
-            if told + group.spell > now:
-                found.append(group)
-    return found
+def _expects(group: Group, told: float, now: float) -> bool:
+    """Whether clients may still come of a group that was told something then, as far as is known of it now."""
+    group.habits.look(now)  # what is assumed may just have ended
+    return told + group.spell > now
 
 
 def overlap(one: int, other: int) -> bool:

@@ -104,13 +104,22 @@ def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now
 
 
 def _reclaim(ledger: Ledger, now: float) -> Address | None:
-    """An address that nobody comes to any more; its claims are over."""
-    if not ledger.dead.watching:
-        ledger.dead.watch(ledger.pool.in_state(State.WAITING))
-    address = ledger.dead.take(now=now)
-    if address is not None:
+    """An address that nobody comes to any more, whose claims are over now."""
+    dead = ledger.dead
+    if not dead.watching:
+        dead.watch(ledger.pool.in_state(State.WAITING))
+    left: list[Address] = []
+    while len(left) < PROBES and (address := dead.take(now=now)) is not None:
+        if address.is_kept(now):
+            left.append(address)
+            continue
         ledger.counters.reclaimed += 1
         for reservation in list(address.reservations.values()):
             for claim in list(reservation.claims.values()):
                 ledger.lapse(claim, now)
+        break
+    else:
+        address = None
+    for each in left:
+        dead.held(each)
     return address

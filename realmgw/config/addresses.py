@@ -6,6 +6,7 @@ Every function takes a text and raises a ValueError whose message says what to w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network, summarize_address_range
 from urllib.parse import urlsplit
 
@@ -142,3 +143,26 @@ def url(text: str) -> str:
 def overlap(one: Network, other: Network) -> bool:
     """Whether two prefixes share an address; those of different families do not."""
     return one.version == other.version and one.overlaps(other)
+
+
+def overlapping(networks: Iterable[Network]) -> Iterator[tuple[int, int]]:
+    """Which prefixes share an address with one before them, in time that grows with their number only.
+
+    Prefixes that share an address lie one in the other: so each is looked for under the keys of those that it lies in,
+    and among those that lie in it, of which the first is remembered for each length.
+
+    Returns:
+        Their indices, each with that of the first one before it.
+    """
+    standing: dict[tuple[int, int, int], int] = {}
+    within: dict[tuple[int, int, int], int] = {}
+    for index, network in enumerate(networks):
+        bits, first = network.max_prefixlen, int(network.network_address)
+        around = [(bits, length, first >> (bits - length)) for length in range(network.prefixlen + 1)]
+        found = [standing[each] for each in around if each in standing]
+        found += [within[around[-1]]] if around[-1] in within else []
+        if found:
+            yield index, min(found)
+        standing.setdefault(around[-1], index)
+        for each in around:
+            within.setdefault(each, index)

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
-from realmgw.config.addresses import NOWHERE, overlap
+from realmgw.config.addresses import NOWHERE, overlap, overlapping
 from realmgw.config.document import Node, Problems, place
 from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, is_within
@@ -83,9 +83,10 @@ def _twice(problems: Problems, label: Label, kind: type[T]) -> Iterator[tuple[T,
 def _check_pool(problems: Problems) -> None:
     pool = [(network, node) for networks, node in _all(problems, Label.POOL, tuple) for network in networks]
     reserved = dict(_reserved(problems))
+    others = dict(overlapping(network for network, _ in pool))
     for index, (network, node) in enumerate(pool):
-        other = next(((each, there) for each, there in pool[:index] if overlap(each, network)), None)
-        if other is not None:
+        if index in others:
+            other = pool[others[index]]
             problems.add(node, f"{network} overlaps {other[0]} of {place(other[1])}: remove one of them")
         if any(overlap(network, nowhere) for nowhere in NOWHERE):
             problems.add(node, f"{network} is of no use outside this machine: write public addresses")
@@ -125,10 +126,9 @@ def _check_policy(problems: Problems) -> None:
     for rule, node in _twice(problems, Label.AUDIT, Audit):
         problems.add(node, f"{rule.value!r} stands twice: remove one")
     resolvers = list(_networks(problems))
-    for index, (network, node) in enumerate(resolvers):
-        other = next((there for each, there in resolvers[:index] if overlap(each, network)), None)
-        if other is not None:
-            problems.add(node, f"{network} belongs to a group already, at {place(other)}: remove one of them")
+    for index, first in overlapping(network for network, _ in resolvers):
+        (network, node), (_, other) = resolvers[index], resolvers[first]
+        problems.add(node, f"{network} belongs to a group already, at {place(other)}: remove one of them")
     has_aliases = any(value for value, _ in _all(problems, Label.ALIAS_ZONE, bool))
     for challenges, node in _all(problems, Label.CHALLENGES, Challenges):
         needing = [word for word in ("tcpcname", "cname") if getattr(challenges, word)]

@@ -13,9 +13,6 @@ from pathlib import Path
 
 from realmgw.errors import MalformedError, PlatformError
 
-CHECKSUM = 32  # octets
-"""Of SHA-256."""
-
 _LOOKING = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """How a path that others named is opened: nothing that may be there makes us wait for somebody else."""
 _PID = 20  # octets

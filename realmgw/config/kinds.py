@@ -150,10 +150,17 @@ def _is_plain(node: Node) -> bool:
     return isinstance(node, Scalar) and node.plain
 
 
-def choice(members: type[E]) -> Kind[E]:
-    """A member of an enumeration by its value, which is a text."""
+def choice(members: type[E], *, gone: AbstractMapping[str, str] | None = None) -> Kind[E]:
+    """A member of an enumeration by its value, which is a text.
+
+    Args:
+        members: The enumeration.
+        gone: Values that earlier versions knew, each with what is to be written instead.
+    """
 
     def parse(text: str) -> E:
+        if gone and text in gone:
+            raise ValueError(f"{text!r} is no longer there: write {gone[text]}")
         try:
             return members(text)
         except ValueError:

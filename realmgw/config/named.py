@@ -10,7 +10,7 @@ import attrs
 from realmgw.config.disk import read
 from realmgw.config.files import loading
 from realmgw.config.settings import Settings
-from realmgw.config.steps import Blocking, Steps, finish
+from realmgw.config.steps import Blocking, Steps
 from realmgw.errors import ConfigurationError, MalformedError
 
 SECRET_LENGTH = 16  # octets
@@ -29,8 +29,8 @@ class Written:
     """Of DNS cookies, shared with other servers; empty: the gateway makes its own."""
 
 
-def load_all(path: Path) -> Written:
-    """Reads the main file, its drop-ins, and the files that they name. It may take its time.
+def loading_all(path: Path) -> Steps[Written]:
+    """Reads the main file, its drop-ins, and the files that they name.
 
     Args:
         path: The main file.
@@ -38,11 +38,6 @@ def load_all(path: Path) -> Written:
     Raises:
         ConfigurationError: Something cannot be used; every problem is in it.
     """
-    return finish(loading_all(path))
-
-
-def loading_all(path: Path) -> Steps[Written]:
-    """`load_all` in steps."""
     settings = yield from loading(path)
     file = settings.dns.cookies.secret_file
     if file is None:

@@ -280,7 +280,7 @@ DATAPATH = Section(
     {
         "table": Key(parsed(rulenames.table_name)),
         "reject_rate": Key(integer(1, 1_000_000)),
-        "dnat": Key(choice(Dnat)),
+        "dnat": Key(choice(Dnat, gone={"mark": "dnat: map, which needs no more of the machine"})),
         "forward": Key(FORWARD),
         "unknown_hosts": Key(choice(UnknownHosts)),
         "policy_order": Key(sequence(remembered(Label.STAGE, choice(PolicyStage)))),

@@ -50,8 +50,6 @@ class Dnat(enum.Enum):
 
     MAP = "map"
     """nftables' own `dnat to meta mark map`."""
-    MARK = "mark"
-    """A rule that takes the address from the mark, which `nft` can not write; the kernel is told by netlink."""
     MARKDNAT = "markdnat"
     """The MARKDNAT target of iptables, a kernel module of ours."""
     AUTO = "auto"

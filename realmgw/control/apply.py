@@ -55,14 +55,9 @@ T = TypeVar("T")
 class Datapath(Protocol):
     """What a reload needs of `realmgw.datapath.service.DatapathService`."""
 
-    def change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> Deferred[None]:
-        """See there."""
-
-    def end_flows(self, addresses: Collection[bytes]) -> Deferred[int]:
-        """See there."""
-
-    def restore(self) -> Deferred[Findings]:
-        """See there."""
+    def change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> Deferred[None]: ...
+    def end_flows(self, addresses: Collection[bytes]) -> Deferred[int]: ...
+    def restore(self) -> Deferred[Findings]: ...
 
 
 class Names(Protocol):
@@ -70,11 +65,8 @@ class Names(Protocol):
 
     def prepare(
         self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
-    ) -> Steps[Any]:
-        """See there."""
-
-    def commit(self, prepared: Any) -> Steps[None]:
-        """See there."""
+    ) -> Steps[Any]: ...
+    def commit(self, prepared: Any) -> Steps[None]: ...
 
 
 @attrs.frozen(eq=False)

@@ -11,8 +11,6 @@ from realmgw.config.kinds import suggestion
 
 DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
 """The main file, when the command line names none."""
-USUAL = {"config", "socket", "json"}
-"""What the usual options set."""
 
 
 class Parser(argparse.ArgumentParser):

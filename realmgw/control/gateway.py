@@ -58,16 +58,11 @@ class NameFound(Protocol):
     """What `realmgw.dns.explain.NameExplanation` is."""
 
     @property
-    def steps(self) -> tuple[str, ...]:
-        """See there."""
-
+    def steps(self) -> tuple[str, ...]: ...
     @property
-    def service(self) -> Service | None:
-        """See there."""
-
+    def service(self) -> Service | None: ...
     @property
-    def challenge(self) -> Challenge | None:
-        """See there."""
+    def challenge(self) -> Challenge | None: ...
 
 
 @attrs.frozen(eq=False)

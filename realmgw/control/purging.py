@@ -24,21 +24,15 @@ Deferred = Any
 class Datapath(Protocol):
     """What a purge needs of `realmgw.datapath.service.DatapathService`."""
 
-    def purge(self) -> Deferred:
-        """See there."""
-
-    def place(self) -> Deferred:
-        """See there."""
+    def purge(self) -> Deferred: ...
+    def place(self) -> Deferred: ...
 
 
 class Gate(Protocol):
     """What a purge needs of `realmgw.admission.gate.Gate`."""
 
-    def start(self) -> None:
-        """See there."""
-
-    def stop(self) -> None:
-        """See there."""
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
 
 
 class Reloader(Protocol):
@@ -46,11 +40,8 @@ class Reloader(Protocol):
 
     closed: str
 
-    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred:
-        """See there."""
-
-    def exclusively(self, doing: Callable[[], Deferred]) -> Deferred:
-        """See there."""
+    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred: ...
+    def exclusively(self, doing: Callable[[], Deferred]) -> Deferred: ...
 
 
 class Purging:

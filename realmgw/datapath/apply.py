@@ -96,7 +96,7 @@ class Kernel:
         self._sequence = 0
         # What the last `apply` chose.
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
-        self.last_step = LastStep(self._table, self._chains, self._generations)
+        self.last_step = LastStep(self._table, self._chains)
         self._way_out = False
 
     def probe(self) -> Capabilities:

@@ -77,25 +77,21 @@ MAP_OF_MARKS = Feature(
     f"map n {{ type mark : mark; }}\nchain c {{\n{_NAT}\nmeta mark set meta mark map @n accept\n}}\n",
     "use nft 1.0 or later",
 )
-"""What `Dnat.MARK` and `Dnat.MARKDNAT` need, besides the rule that translates."""
+"""What `Dnat.MARKDNAT` needs, besides the rule that translates."""
 
 _DNAT_MISSING = {
     Dnat.MAP: f"nftables: {MAP_OF_HOSTS.name} is missing: {MAP_OF_HOSTS.remedy}, or datapath.dnat: auto",
-    Dnat.MARK: (
-        "datapath.dnat: mark does not work, the kernel refuses the rule: load nft_nat and nft_chain_nat (modprobe), or "
-        "use datapath.dnat: map"
-    ),
     Dnat.MARKDNAT: (
         "datapath.dnat: markdnat does not work, iptables has no target MARKDNAT here: build and install module and "
         "library by kmod/README.md, or use datapath.dnat: map"
     ),
-    Dnat.AUTO: "flows can not be translated, by map, mark or markdnat: load nft_nat (modprobe nft_nat)",
+    Dnat.AUTO: "flows can not be translated, by map or markdnat: load nft_nat (modprobe nft_nat)",
 }
 
 
 def ways(dnat: Dnat) -> tuple[Dnat, ...]:
     """The ways to translate that a setting allows, the best first."""
-    return (Dnat.MAP, Dnat.MARK, Dnat.MARKDNAT) if dnat is Dnat.AUTO else (dnat,)
+    return (Dnat.MAP, Dnat.MARKDNAT) if dnat is Dnat.AUTO else (dnat,)
 
 
 @attrs.frozen

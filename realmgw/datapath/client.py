@@ -18,7 +18,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Network
-from realmgw.datapath import counters, links, machine, markrule, netlink, placed, routes, sysctls, tables
+from realmgw.datapath import counters, links, machine, netlink, placed, routes, sysctls, tables
 from realmgw.datapath.counters import Count
 from realmgw.datapath.former import Surroundings
 from realmgw.datapath.links import Kind, Route
@@ -314,7 +314,7 @@ def read_counters(table: str, sequence: int) -> dict[str, Count]:
 
 
 def open_netfilter(*groups: int) -> socket.socket:
-    """A channel for `markrule` and `reader`, which hears of what these groups are told; the kernel answers at once.
+    """A channel for `reader` and `ending`, which hears of what these groups are told; the kernel answers at once.
 
     Raises:
         RealmGatewayError: The kernel does not let us.
@@ -328,34 +328,6 @@ def open_netfilter(*groups: int) -> socket.socket:
         made.close()
         raise RealmGatewayError(f"netlink: {error}") from error
     return made
-
-
-def put_mark_rules(batch: bytes) -> None:
-    """Have the kernel do a batch of `markrule`.
-
-    Raises:
-        PlatformError: It refused, and nothing was changed; or it does not answer.
-    """
-    try:
-        with open_netfilter() as channel:
-            markrule.put(batch, channel)
-    except PlatformError:
-        raise
-    except (OSError, RealmGatewayError) as error:
-        raise PlatformError(f"netlink: the rule that takes an address from the mark: {error}") from error
-
-
-def count_mark_rules(table: str) -> int:
-    """How many rules a table of family ip has in `markrule.HOSTS_CHAIN`; none when there is no such table.
-
-    Raises:
-        PlatformError: The kernel does not tell.
-    """
-    try:
-        with open_netfilter() as channel:
-            return markrule.rules_in(channel, markrule.listing(table=table))
-    except RealmGatewayError as error:
-        raise PlatformError(f"netlink: the rules that take an address from the mark: {error}") from error
 
 
 def queue_socket_works() -> bool:

@@ -10,7 +10,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Settings
-from realmgw.datapath import client, contents, links, machine, netlink, placed, sysctls, translation
+from realmgw.datapath import client, contents, links, machine, netlink, placed, sysctls
 from realmgw.datapath.contents import INET, IPV4, Contents, Table
 from realmgw.datapath.events import Transaction
 from realmgw.datapath.generations import Generations
@@ -174,9 +174,7 @@ class Keeper:
 
     def _is_meddled(self, noticed: Noticed) -> bool:
         """Whether elements may have been changed by others, which nobody looks at."""
-        name = self._rules.settings.datapath.table
-        ours = {(INET, name), (IPV4, translation.mark_table(name))}
-        return noticed.lost or self._culprit(noticed, ours) is not None
+        return noticed.lost or self._culprit(noticed, {(INET, self._rules.settings.datapath.table)}) is not None
 
     def _culprit(self, noticed: Noticed, tables: Collection[Table]) -> Transaction | None:
         """The last transaction of somebody else that may have changed one of these tables."""
@@ -190,7 +188,7 @@ class Keeper:
         concerned: dict[Kind, tuple[Table, ...]] = {
             Kind.TABLE: ((INET, name),),
             Kind.QUEUE_STEP: ((IPV4, "mangle"),),
-            Kind.TRANSLATION: ((IPV4, translation.mark_table(name)), (IPV4, "nat")),
+            Kind.TRANSLATION: ((IPV4, "nat"),),
         }
         culprit = self._culprit(noticed, concerned.get(thing.kind, ()))
         return f", by {culprit}" if culprit is not None and thing.kind in concerned else ""
@@ -283,15 +281,8 @@ class Keeper:
         )
 
     def _contents(self) -> Contents:
-        return netlink.undisturbed(self._read)
-
-    def _read(self) -> Contents:
-        name = self._rules.settings.datapath.table
-        found = self._reader.contents((INET, name))
-        if not found or not self._rules.around.translation:
-            return found
-        last_step = self._reader.contents((IPV4, translation.mark_table(name)))
-        return {**found, **{f"{words} of the last step": written for words, written in last_step.items()}}
+        table = (INET, self._rules.settings.datapath.table)
+        return netlink.undisturbed(lambda: self._reader.contents(table))
 
 
 def _setting(thing: Thing) -> str:

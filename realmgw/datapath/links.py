@@ -19,6 +19,9 @@ from realmgw.errors import PlatformError
 PROTOCOL = 82
 """The routing protocol number that our routes carry (`ip route show proto 82`): by it we find them again."""
 
+_TWO_ADDRESSES = 31
+"""Prefix length of a link that has no addresses but those of its two ends."""
+
 Addresses = Mapping[str, tuple[IPv4Interface | IPv6Interface, ...]]
 """The machine's interfaces by name, each with its addresses."""
 
@@ -115,7 +118,8 @@ def check_pool(
         Warnings, one line each: a prefix that looks as if it were attached the other way.
 
     Raises:
-        PlatformError: A pool prefix holds an address of this machine or of a router, or overlaps a LAN.
+        PlatformError: A pool prefix holds an address of this machine or of a router, overlaps a LAN, or holds an
+            address of the WAN's link that stands for all of it.
     """
     for prefix in pools.circular:
         for router in routers:
@@ -127,6 +131,8 @@ def check_pool(
         for name, given in addresses.items():
             for address in given:
                 _check_against(prefix.network, name, address, lan=name in interfaces.lan)
+        if prefix.attachment is Attachment.ON_LINK:
+            _check_ends(prefix.network, interfaces.wan, addresses[interfaces.wan])
     links = [address.network for address in addresses[interfaces.wan]]
     return tuple(
         doubt for prefix in pools.circular if (doubt := _attachment_doubt(prefix, interfaces.wan, links)) is not None
@@ -142,6 +148,21 @@ def _check_against(pool: Network, name: str, address: IPv4Interface | IPv6Interf
         )
     if lan and _overlap(pool, address.network):
         raise PlatformError(f"pools.circular: {pool} overlaps {address.network}, the network of {name}: take it out")
+
+
+def _check_ends(pool: Network, name: str, given: Collection[IPv4Interface | IPv6Interface]) -> None:
+    """The last address of a link is its broadcast address: the kernel's own route for it is before ours.
+
+    The first one was that once (RFC 1122 section 3.3.6), and is still so to many. Links of two addresses (RFC 3021) or
+    one have neither.
+    """
+    for link in (address.network for address in given if address.version == 4):
+        for end in (link[0], link[-1]):
+            if link.prefixlen < _TWO_ADDRESSES and end in pool:
+                raise PlatformError(
+                    f"pools.circular: {pool} holds {end}, which stands for the network {link} of {name}, so nobody can"
+                    " be reached there: take it out of the pool"
+                )
 
 
 def _attachment_doubt(prefix: PoolPrefix, wan: str, links: list[Network]) -> str | None:

@@ -9,7 +9,7 @@
 
 The step says where a first packet is on its way; the host index selects the private host, by a map in the kernel. An
 index instead of an address leaves room for the step, and works for hosts with addresses of any family. With
-`datapath.dnat: mark` or `markdnat` the kernel itself puts the end of the host's address in the index's place, right
+`datapath.dnat: markdnat` the kernel itself puts the end of the host's address in the index's place, right
 before the translation. The reserved bits are zero now; rules compare with `STEP_MASK` and look hosts up by the whole
 mark, so an operator's own rules should leave the mark alone before priority `filter` (0) in the prerouting hook.
 """
@@ -31,8 +31,7 @@ HOST_MASK = 0x00FF_FFFF
 def addressed(address: bytes) -> int:
     """The mark with the end of a host's address in the place of its index, for the rules that take it from there.
 
-    Only the kernel sets it, on its last steps before the translation (`Dnat.MARK` and `Dnat.MARKDNAT` in
-    `realmgw.config.settings`).
+    Only the kernel sets it, on its last steps before the translation (`Dnat.MARKDNAT` in `realmgw.config.settings`).
 
     Args:
         address: 4 octets, network order; the first one is not in the mark.

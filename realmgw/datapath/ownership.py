@@ -42,7 +42,7 @@ class Tables:
     main: Standing | None
     """It."""
     mark: Standing | None
-    """The table of family ip for the rule that takes the address from the mark."""
+    """The table of family ip that earlier versions had beside it."""
 
     def foreign(self) -> str | None:
         """What of it is somebody else's, as nft calls it; None when all is ours."""

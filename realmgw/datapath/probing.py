@@ -9,11 +9,11 @@ from pathlib import Path
 import attrs
 
 from realmgw.config.settings import Dnat, Settings
-from realmgw.datapath import capabilities, client, markrule, xtables
+from realmgw.datapath import capabilities, client, xtables
 from realmgw.datapath.capabilities import Capabilities, Feature
 from realmgw.datapath.chains import Chains
 from realmgw.datapath.nft import Nft
-from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.errors import RealmGatewayError
 
 _TRIAL = IPv4Network("192.0.2.0/24")
 
@@ -67,12 +67,5 @@ class Prober:
         """Whether flows can be translated that way."""
         if way is Dnat.MAP:
             return self._accepts(capabilities.MAP_OF_HOSTS)
-        if not self._accepts(capabilities.MAP_OF_MARKS):
-            return False
-        if way is Dnat.MARKDNAT:
-            return self._chains.works(xtables.dnat_chain(self._trial_table, "lo", [_TRIAL], 192))
-        try:
-            client.put_mark_rules(markrule.trial(table=self._trial_table))
-        except PlatformError:
-            return False
-        return True
+        markdnat = xtables.dnat_chain(self._trial_table, "lo", [_TRIAL], 192)
+        return self._accepts(capabilities.MAP_OF_MARKS) and self._chains.works(markdnat)

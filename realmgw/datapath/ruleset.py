@@ -16,7 +16,7 @@ import attrs
 
 from realmgw.config import rulenames
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
-from realmgw.datapath import forwarding, markrule, marks, ownership, translation
+from realmgw.datapath import forwarding, marks, ownership, translation
 from realmgw.datapath.counters import COUNTERS as COUNTERS
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.links import first_run
@@ -126,8 +126,6 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
     lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset)]
     lines += _commands("add", ruleset.table, "hosts", _elements(hosts, ruleset.dnat))
     lines += _no_mark_table(ruleset.table)
-    if ruleset.dnat is Dnat.MARK:
-        lines += _mark_table(ruleset)
     return "\n".join(lines) + "\n"
 
 
@@ -162,10 +160,9 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
 
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:
-    """Whether `changes` replaces the tables: where the pool stands in two of them, another pool does so too."""
-    pool = before.pool if after.dnat is Dnat.MARK else after.pool
+    """Whether `changes` replaces the table."""
     outbound, ports = after.outbound, after.outbound_ports
-    alike = attrs.evolve(before, pool=pool, outbound=outbound, outbound_ports=ports, forward=after.forward)
+    alike = attrs.evolve(before, pool=after.pool, outbound=outbound, outbound_ports=ports, forward=after.forward)
     return alike != after
 
 
@@ -234,18 +231,8 @@ def _table(ruleset: Ruleset) -> Iterator[str]:
 
 
 def _no_mark_table(table: str) -> tuple[str, str]:
-    """The commands after which there is no table for the rule by netlink, whether there was one or not."""
+    """The commands after which there is no table beside ours, whether an earlier version has left one or not."""
     return f"table ip {translation.mark_table(table)}", f"delete table ip {translation.mark_table(table)}"
-
-
-def _mark_table(ruleset: Ruleset) -> Iterator[str]:
-    """What leads to the rule by netlink, with all of the checks; the chain of the rule itself is empty at first."""
-    yield f"table ip {translation.mark_table(ruleset.table)} {{"
-    yield _comment(ruleset)
-    yield _pool(ruleset)
-    yield f"\tchain {markrule.HOSTS_CHAIN} {{\n\t}}"
-    yield "\tchain to_host {\n\t\ttype nat hook prerouting priority dstnat; policy accept;"
-    yield f"\t\t{_admitted(_quoted(ruleset.wan))} goto {markrule.HOSTS_CHAIN}\n\t}}\n}}"
 
 
 def _comment(ruleset: Ruleset) -> str:

@@ -63,35 +63,16 @@ class KernelSide(Protocol):
 
     stood: bool | None
 
-    def own_ports(self) -> frozenset[int]:
-        """See `Kernel.own_ports`."""
-
-    def apply(self, hosts: Iterable[Host]) -> Applied:
-        """See `Kernel.apply`."""
-
-    def change(self, settings: Settings, hosts: HostChange) -> None:
-        """See `Kernel.change`."""
-
-    def end_flows(self, addresses: Iterable[bytes]) -> int:
-        """See `Kernel.end_flows`."""
-
-    def add_strays(self, sources: Iterable[bytes]) -> None:
-        """See `Kernel.add_strays`."""
-
-    def purge(self) -> tuple[str, ...]:
-        """See `Kernel.purge`."""
-
-    def close(self) -> None:
-        """See `Kernel.close`."""
-
-    def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
-        """See `Kernel.look`."""
-
-    def counts(self) -> dict[str, Count]:
-        """See `Kernel.counts`."""
-
-    def queue_figures(self) -> QueueFigures | None:
-        """See `Kernel.queue_figures`."""
+    def own_ports(self) -> frozenset[int]: ...
+    def apply(self, hosts: Iterable[Host]) -> Applied: ...
+    def change(self, settings: Settings, hosts: HostChange) -> None: ...
+    def end_flows(self, addresses: Iterable[bytes]) -> int: ...
+    def add_strays(self, sources: Iterable[bytes]) -> None: ...
+    def purge(self) -> tuple[str, ...]: ...
+    def close(self) -> None: ...
+    def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings: ...
+    def counts(self) -> dict[str, Count]: ...
+    def queue_figures(self) -> QueueFigures | None: ...
 
 
 class KernelThread:

@@ -1,18 +1,14 @@
 """The steps that may have to be outside of our table: the queue step, and the last one of the translation. It blocks.
 
-Where nftables has no queue statement, the first is a chain of iptables; the second one is a rule by netlink or a chain
-of iptables, if `datapath.dnat` says so. While one is not there, what needs it is dropped.
+Where nftables has no queue statement, the first is a chain of iptables; so is the second one, if `datapath.dnat` says
+so. While one is not there, what needs it is dropped.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
-
 from realmgw.config.settings import Dnat, Settings
-from realmgw.datapath import client, markrule, translation, xtables
+from realmgw.datapath import xtables
 from realmgw.datapath.chains import Chains
-from realmgw.datapath.generations import Generations
-from realmgw.datapath.markrule import MarkRule
 from realmgw.datapath.xtables import Chain
 
 _MANGLE, _NAT = "mangle", "nat"
@@ -61,17 +57,15 @@ class LastStep:
     Args:
         table: Name of the main table.
         chains: Access to iptables.
-        generations: Where our own transactions are noted.
 
     Attributes:
         dnat: How a flow is sent to its host; not AUTO. With MAP there is nothing to be done here.
         first_octet: What the address of every host begins with; None: there are no hosts, and no last step.
     """
 
-    def __init__(self, table: str, chains: Chains, generations: Generations) -> None:
+    def __init__(self, table: str, chains: Chains) -> None:
         self._table = table
         self._chains = chains
-        self._generations = generations
         self.dnat = Dnat.MAP
         self.first_octet: int | None = None
 
@@ -82,11 +76,7 @@ class LastStep:
             self._chains.remove(_NAT, self._table)
 
     def place(self, settings: Settings) -> None:
-        """Put it where it stood empty, and was closed, until now."""
-        if self.dnat is Dnat.MARK:
-            rule = markrule.fill(self._rule(), table=translation.mark_table(self._table))
-            with self._generations.ours():
-                client.put_mark_rules(rule)
+        """Put it where there was none, and was closed, until now."""
         chain = self._chain(settings)
         if chain is not None and not self._chains.stands(chain):
             self._chains.place(chain)
@@ -101,11 +91,8 @@ class LastStep:
         """Whether it is there.
 
         Raises:
-            RealmGatewayError: The kernel, or iptables, does not tell.
+            RealmGatewayError: iptables does not tell.
         """
-        if self.dnat is Dnat.MARK:
-            wanted = 0 if self.first_octet is None else 1
-            return client.count_mark_rules(translation.mark_table(self._table)) == wanted
         chain = self._chain(settings)
         return chain is None or self._chains.stands(chain)
 
@@ -115,8 +102,3 @@ class LastStep:
             return None
         pool = (prefix.network for prefix in settings.pools.circular)
         return xtables.dnat_chain(self._table, settings.interfaces.wan, pool, self.first_octet)
-
-    def _rule(self) -> MarkRule | None:
-        if self.first_octet is None:
-            return None
-        return markrule.indexed(IPv4Network((self.first_octet << 24, 8)))

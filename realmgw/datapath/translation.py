@@ -10,7 +10,10 @@ from realmgw.subscribers.model import Host
 
 
 def mark_table(table: str) -> str:
-    """The name of the table, of family ip, that holds the rule which takes the address from the mark.
+    """The name of a table, of family ip, that earlier versions had beside the main one.
+
+    It translates by a mark that holds the end of an address, and would send astray what has an index there: a start and
+    a purge remove it.
 
     Args:
         table: The name of the main table.

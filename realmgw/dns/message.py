@@ -47,7 +47,6 @@ _TSIG_END = struct.Struct("!H2sHH")  # MAC size, original ID, error, length of o
 class InfoCode(enum.IntEnum):
     """INFO-CODEs of Extended DNS Errors that we use (RFC 8914 section 4)."""
 
-    OTHER = 0
     NOT_READY = 14
     PROHIBITED = 18
 

@@ -116,14 +116,6 @@ class DnsService(service.Service):
     def _later(self, seconds: float, function: Callable[[float], None]) -> None:
         self._clock.callLater(seconds, lambda: function(self._monotonic()))
 
-    def replace(self, directory: Directory) -> None:
-        """Answers for another directory from the next query on.
-
-        Raises:
-            names.BadNameError: A name in it is not valid; the directory in use stays.
-        """
-        self._swap(compile_table(self._settings.zones, directory))
-
     def prepare(
         self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...] = ()
     ) -> Steps[Prepared]:
@@ -164,11 +156,8 @@ class DnsService(service.Service):
         self._settings = settings
         self._look_around()
         if prepared.table is not self.wan.answers.table:
-            self._swap(prepared.table)
-
-    def _swap(self, table: ZoneTable) -> None:
-        self.wan.answers.replace(table)
-        self.lan.answers.replace(table)
+            self.wan.answers.replace(prepared.table)
+            self.lan.answers.replace(prepared.table)
 
     def explain(self, name: str, resolver: str, *, tcp: bool = False, cookie: bool = False) -> NameExplanation:
         """What the WAN would make of a question for a name's address, now.

@@ -78,7 +78,6 @@ class WanAnswers(Answers):
         self.regard(settings)
 
     def replace(self, table: ZoneTable) -> None:
-        """See `Answers.replace`."""
         super().replace(table)
         self._services = table.services
         self.challenger.replace(table)
@@ -91,7 +90,6 @@ class WanAnswers(Answers):
         self._near = self.inside.beginnings
 
     def regard(self, settings: settings.Settings) -> None:
-        """See `Answers.regard`."""
         super().regard(settings)
         self.lan.regard(settings)
         self._service_pool = tuple([address.packed for address in settings.pools.service])
@@ -193,7 +191,6 @@ class WanAnswers(Answers):
         return service
 
     def lends(self, service: Service) -> bool:
-        """See `Answers.lends`."""
         return not service.proxy_required
 
     def _addresses(self, service: Service) -> tuple[tuple[bytes, ...], int]:

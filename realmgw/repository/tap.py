@@ -136,10 +136,11 @@ def _open(secrets: Iterable[Path]) -> list[str]:
 
 def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:
     """Where the server listens and who may do what, for the log."""
+    at = f"{place.address} port {place.port}" if isinstance(place, Endpoint) else f"{place}"
     if tokens.write is None and tokens.read is None:
-        return f"at {place}, where everybody who may open it may read and write"
+        return f"at {at}, where everybody who may open it may read and write"
     needs = [f"{what} needs the token in {given[key]}" for what, key in _ACCESS.items() if key in given]
-    return f"at {place}; {', '.join(needs)}"
+    return f"at {at}; {', '.join(needs)}"
 
 
 def where(text: str) -> Path | Endpoint:

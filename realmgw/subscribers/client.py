@@ -22,7 +22,7 @@ from realmgw.subscribers.documents import head
 from realmgw.subscribers.files import collector_at_rest
 from realmgw.subscribers.port import UnreachableError, Web
 from realmgw.subscribers.replica import Replica
-from realmgw.subscribers.snapshot import NOTHING, Snapshot, difference
+from realmgw.subscribers.snapshot import NOTHING, Snapshot, says_else
 
 CACHE = "repository.cache"
 """The cache's name in the state folder."""
@@ -314,7 +314,7 @@ def _is_different(former: Snapshot, new: Snapshot) -> bool:
         former is NOTHING
         or new.identity != former.identity
         or new.problems != former.problems
-        or bool(difference(former, new))
+        or says_else(former, new)
     )
 
 

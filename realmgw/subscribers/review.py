@@ -45,20 +45,11 @@ class Register(Protocol):
     directory: Directory
 
     @property
-    def owners(self) -> Mapping[str, str]:
-        """See there."""
-
-    def services_of(self, name: str) -> tuple[Service, ...]:
-        """See there."""
-
-    def source_of(self, name: str) -> str | None:
-        """See there."""
-
-    def owner_of_service(self, name: str) -> str | None:
-        """See there."""
-
-    def owner_of_address(self, address: bytes) -> str | None:
-        """See there."""
+    def owners(self) -> Mapping[str, str]: ...
+    def services_of(self, name: str) -> tuple[Service, ...]: ...
+    def source_of(self, name: str) -> str | None: ...
+    def owner_of_service(self, name: str) -> str | None: ...
+    def owner_of_address(self, address: bytes) -> str | None: ...
 
 
 class Review:

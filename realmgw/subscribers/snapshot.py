@@ -1,4 +1,4 @@
-"""What a repository says at one moment, as a value, and what is different between two of them."""
+"""What a repository says at one moment, as a value, and whether two of them say the same."""
 
 from __future__ import annotations
 
@@ -32,38 +32,17 @@ NOTHING = Snapshot("")
 """What is known before anything was read."""
 
 
-@attrs.frozen(eq=False)
-class Difference:
-    """What leads from one snapshot to another. Names of hosts."""
-
-    added: frozenset[str]
-    """In the new one only."""
-    changed: frozenset[str]
-    """In both, with something different."""
-    removed: frozenset[str]
-    """In the old one only."""
-    policies: frozenset[str]
-    """Names of the policies that were added, changed or removed."""
-
-    def __bool__(self) -> bool:
-        """Whether there is any."""
-        return bool(self.added or self.changed or self.removed or self.policies)
-
-
-def difference(old: Snapshot, new: Snapshot) -> Difference:
-    """What changed, by comparing objects: a few milliseconds for a hundred thousand subscribers.
+def says_else(old: Snapshot, new: Snapshot) -> bool:
+    """Whether another host or policy is in one than in the other; a few milliseconds for a hundred thousand hosts.
 
     Args:
         old: The earlier one.
         new: The later one, in which what did not change is the same object; else it counts as changed.
     """
     before, after = old.entries, new.entries
-    return Difference(
-        frozenset(after.keys() - before.keys()),
-        frozenset(name for name, entry in after.items() if name in before and before[name] is not entry),
-        frozenset(before.keys() - after.keys()),
-        frozenset(name for name in {*old.policies, *new.policies} if old.policies.get(name) != new.policies.get(name)),
-    )
+    if len(before) != len(after) or old.policies != new.policies:
+        return True
+    return any(before.get(name) is not entry for name, entry in after.items())
 
 
 def following(former: Snapshot, new: Snapshot) -> Snapshot:

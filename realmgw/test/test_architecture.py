@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from configparser import ConfigParser
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -179,10 +179,14 @@ class ShapeTests(ArchitectureTestCase):
 
     def test_everything_public_has_a_docstring(self) -> None:
         """Modules, classes, functions and methods; a method that Twisted named has its interface's."""
+        explained: dict[str, set[str]] = {}
+        for module in ALL:
+            for name, members in explanations(module):
+                explained.setdefault(name, set()).update(members)
         self.assert_none(
             f"{module.place}:{line}: {name} has no docstring"
             for module in ALL
-            for line, name in undocumented(module.tree, "the module")
+            for line, name in undocumented(module.tree, "the module", explained)
         )
 
     def test_every_public_field_of_a_value_is_explained(self) -> None:
@@ -196,16 +200,44 @@ class ShapeTests(ArchitectureTestCase):
         )
 
 
-def undocumented(node: ast.Module | ast.ClassDef, name: str) -> Iterator[tuple[int, str]]:
-    """Every public thing in a module or class that has no docstring, with its line."""
+def explanations(module: Module) -> Iterator[tuple[str, set[str]]]:
+    """Every class of a module, by its name and by its whole name, with its fields and methods that are explained."""
+    whole = ".".join(module.path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef):
+            methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef) and ast.get_docstring(each)}
+            fields = {ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)}
+            yield from ((name, methods | fields) for name in (node.name, f"{whole}.{node.name}"))
+
+
+def elsewhere(node: ast.Module | ast.ClassDef, explained: Mapping[str, set[str]]) -> set[str]:
+    """What a class need not explain: its bases do, or, for a Protocol, the class of ours that its docstring names."""
+    if isinstance(node, ast.Module):
+        return set()
+    bases = [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
+    named = re.findall(r"`(realmgw\.[a-z_.]+\.[A-Z]\w*)`", ast.get_docstring(node) or "")
+    return {each for name in (*bases, *named * ("Protocol" in bases)) for each in explained.get(name, ())}
+
+
+def undocumented(
+    node: ast.Module | ast.ClassDef, name: str, explained: Mapping[str, set[str]]
+) -> Iterator[tuple[int, str]]:
+    """Every public thing in a module or class that is explained nowhere, with its line.
+
+    Args:
+        node: The module or class.
+        name: What it is called.
+        explained: What each class explains.
+    """
     if ast.get_docstring(node) is None:
         yield getattr(node, "lineno", 1), name
+    inherited = elsewhere(node, explained)
     for child in node.body:
         if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
-            yield from undocumented(child, child.name)
+            yield from undocumented(child, child.name, explained)
         elif isinstance(child, ast.FunctionDef) and re.fullmatch("[a-z][a-z0-9_]*", child.name):
             overload = any(getattr(decorator, "id", "") == "overload" for decorator in child.decorator_list)
-            if ast.get_docstring(child) is None and not overload:
+            if ast.get_docstring(child) is None and not overload and child.name not in inherited:
                 yield child.lineno, child.name
 
 
@@ -241,7 +273,19 @@ class InspectionTests(SynchronousTestCase):
     def test_sees_what_has_no_docstring(self) -> None:
         """Public things only, and no names that Twisted gave."""
         tree = ast.parse("class A:\n  def b(self): ...\n  def _c(self): ...\n  def logPrefix(self): ...\ndef d(): 'it'")
-        self.assertEqual(list(undocumented(tree, "m")), [(1, "m"), (1, "A"), (2, "b")])
+        self.assertEqual(list(undocumented(tree, "m", {})), [(1, "m"), (1, "A"), (2, "b")])
+
+    def test_sees_what_is_explained_elsewhere(self) -> None:
+        """By a base; or by a class of ours that a Protocol names."""
+        tree = ast.parse(
+            "'m'\nclass A(B):\n  'It.'\n  def b(self): ...\n  def c(self): ...\n"
+            "class P(Protocol):\n  'See `realmgw.room.module.B`.'\n  def b(self): ...\n  def c(self): ...\n"
+            "class N:\n  'See `realmgw.room.module.B`.'\n  def b(self): ..."
+        )
+        self.assertEqual(
+            list(undocumented(tree, "m", {name: {"b"} for name in ("B", "realmgw.room.module.B")})),
+            [(5, "c"), (9, "c"), (12, "b")],
+        )
 
     def test_sees_fields_that_are_not_explained(self) -> None:
         """Public ones."""

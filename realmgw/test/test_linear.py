@@ -10,6 +10,7 @@ import json
 import signal
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from time import thread_time
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Site
 
+from realmgw import config
 from realmgw.admission import packet
 from realmgw.config import addresses, names, pointers
 from realmgw.control.commands import COMMANDS, checked
@@ -111,6 +113,26 @@ class TooLongError(Exception):
 def _too_long(number: int, frame: object) -> None:
     del number, frame
     raise TooLongError("it takes longer than anybody waits")
+
+
+class MainFileTests(LinearTestCase):
+    """What an operator writes: a gateway that runs does nothing else while its parts are compared with each other."""
+
+    def test_prefixes(self) -> None:
+        """None may share an address with another: resolvers of groups, and the pool."""
+        path = Path(self.mktemp())
+        path.mkdir()
+
+        def load(text: str) -> None:
+            (path / "realmgw.yaml").write_text(text)
+            config.load(path / "realmgw.yaml")
+
+        for begin, entry in (
+            ("policy: {groups: [", "{nodes: [10.%d.%d.0/24]}"),
+            ("pools: {circular: [", "{addresses: 198.%d.%d.1, attachment: routed}"),
+        ):
+            entries = [entry % (number // 250, number % 250) for number in range(LONG // 20)]
+            self.assert_linear(load, lambda length: f"{begin}{', '.join(entries[: length // 20])}]}}\n", begin)  # noqa: B023 - called at once
 
 
 class HeaderTests(LinearTestCase):

@@ -74,14 +74,6 @@ class AdmissionServiceTests(SynchronousTestCase):
         self.service.startService()
         self.assertEqual(self.deliver(SYN), [(SYN, marks.admitted(5))])
 
-    def test_shows_what_the_kernel_counts(self) -> None:
-        """While it runs."""
-        self.assertIsNone(self.service.status())
-        self.service.startService()
-        status = self.service.status()
-        assert status is not None
-        self.assertEqual((status.waiting, self.service.overruns), (0, 0))
-
 
 class LogFaultTests(SynchronousTestCase):
     """The report of a fault."""

@@ -8,7 +8,6 @@ from realmgw.allocation.arrivals import SOURCES, SOURCES_ANY
 from realmgw.allocation.explain import explain_admit
 from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import (
     CLIENT,
     ICMP,
@@ -264,88 +263,6 @@ class BurstTests(SynchronousTestCase):
         address = scene.get(ONE, now=0.0)
         self.assertEqual([scene.come(address, CLIENT, ICMP, 0, now=0.1 * n) for n in range(1, 4)], [1, 1, 1])
         self.assertEqual(scene.counters.by_memory, 2)
-
-
-class NetworkTests(SynchronousTestCase):
-    """Claims that are bound to a client network."""
-
-    def setUp(self) -> None:
-        self.scene = Scene(1, claim_sources=1)
-
-    def claim(self, *networks: Network | None) -> None:
-        """Make a claim bound to each."""
-        for network in networks:
-            self.assertEqual(self.scene.ask(ONE, now=0.0, network=network), pool_address(1))
-
-    def test_another_network_is_refused(self) -> None:
-        """A claim bound to a network lets nobody else in, and is not used up by him."""
-        self.claim(Network(CLIENT))
-        self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), -Reason.OTHER_NETWORK)
-        self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
-
-    def test_a_bound_claim_is_used_before_an_older_unbound_one(self) -> None:
-        """A sender uses the claim of his own network; the unbound one is left for others."""
-        self.claim(None, Network(CLIENT))
-        self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
-        self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
-
-    def test_so_it_is_where_it_is_for_another_service_of_the_host(self) -> None:
-        """Also when that one is named less closely: it is known who is expected."""
-        web = Service("web.gwa.demo.", ONE.host, TCP, 80)
-        self.claim(Network(CLIENT))
-        self.assertEqual(self.scene.ask(web, now=0.0), pool_address(1))
-        self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
-        self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
-
-    def test_who_is_in_no_network_uses_an_unbound_claim(self) -> None:
-        """A sender outside all networks uses the oldest unbound claim."""
-        self.claim(Network(CLIENT), None)
-        self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
-        self.assertEqual(self.scene.come(pool_address(1), NEIGHBOUR, now=0.1), -Reason.OTHER_NETWORK)
-        self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
-
-    def test_a_claim_goes_before_what_is_only_kept_for_his_network(self) -> None:
-        """Who may be expected is let in, however few companions may come at a time."""
-        scene = Scene(1, candidate_rate=1.0)
-        scene.allocator.groups.of(OTHER).habits.came_again(STRAY, 0.0, 0.3, 0.0)
-        address = scene.ask(ONE, OTHER, now=0.0, network=Network(CLIENT, NEIGHBOUR))
-        self.assertEqual(scene.come(pool_address(1), CLIENT, now=0.1), 1)
-        self.assertEqual(scene.get(ONE, now=0.1), address)
-        self.assertEqual(scene.come(pool_address(1), NEIGHBOUR, now=0.2), 1)
-
-    def test_a_bound_claim_spares_nothing_for_others(self) -> None:
-        """The further source of a bound claim must be of its network."""
-        self.scene = Scene(1, claim_sources=2)
-        self.claim(Network(CLIENT, NEIGHBOUR))
-        outcomes = [self.scene.come(pool_address(1), source, now=0.1) for source in (CLIENT, STRAY, NEIGHBOUR)]
-        self.assertEqual(outcomes, [1, -Reason.NO_CLAIM, 1])
-
-
-class WhichClaimTests(SynchronousTestCase):
-    """Which of several claims a packet uses up."""
-
-    def test_the_oldest_is_used_first(self) -> None:
-        """The claim that is left is the younger one."""
-        scene = Scene(1, claim_sources=1)
-        address = scene.get(ONE, now=0.0)
-        scene.get(ONE, now=0.3)
-        scene.come(address, now=0.4)
-        scene.allocator.expire(now=2.1)
-        self.assertEqual(scene.come(address, NEIGHBOUR, now=2.1), 1)
-
-    def test_one_that_is_dead_by_experience_is_used_last(self) -> None:
-        """A packet hardly belongs to a claim for which nobody comes any more; it goes to the living one."""
-        scene = Scene(1, claim_sources=1)
-        address = scene.get(ONE, now=0.0)
-        scene.get(ONE, now=0.4)
-        scene.come(address, now=0.6)
-        scene.allocator.expire(now=2.0)
-        self.assertEqual(scene.come(address, NEIGHBOUR, now=2.0), -Reason.NO_CLAIM)
-
-    def test_a_dead_one_is_better_than_none(self) -> None:
-        """As long as the address is not reclaimed, whoever comes late is let in."""
-        scene = Scene(1)
-        self.assertEqual(scene.come(scene.get(ONE, now=0.0), now=1.9), 1)
 
 
 class LooseTests(SynchronousTestCase):

@@ -100,16 +100,18 @@ class HabitsTests(SynchronousTestCase):
     def test_regular_gaps_give_a_keeper_away(self) -> None:
         """Who asks again no sooner than after some time, however many names, keeps what he was told for that long."""
         habits = Habits()
-        for number in range(GAPS):
-            habits.asked_again(1.0 + number / GAPS, PATIENCE, 0.0)
+        for number in range(2 * GAPS):
+            self.assertFalse(habits.keeps_answers)
+            habits.asked_again(1.0 + number % GAPS / GAPS, PATIENCE, 0.0)
         self.assertTrue(habits.keeps_answers)
         self.assertAlmostEqual(habits.window(PATIENCE, 0.0), 1.0 + PATIENCE)
 
     def test_gaps_by_chance_do_not(self) -> None:
-        """As those of clients are: some are very short."""
+        """As those of clients are: some are very short, and none of many is so for once only."""
         habits = Habits()
-        for number in range(GAPS):
-            habits.asked_again(0.02 + 2.0 * number / GAPS, PATIENCE, 0.0)
+        for least in (0.02, 1.0, 0.02, 1.0, 0.02):
+            for number in range(GAPS):
+                habits.asked_again(least + 2.0 * number / GAPS, PATIENCE, 0.0)
         self.assertFalse(habits.is_known)
 
     def test_is_forgotten_when_it_was_not_seen_for_long(self) -> None:
@@ -126,7 +128,7 @@ class KeeperTests(SynchronousTestCase):
         """A gateway that knows that."""
         scene = Scene(addresses)
         group = scene.allocator.groups.of(RESOLVER)
-        group.habits, group.patience = keeper(5.0), PATIENCE
+        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
         return scene
 
     def test_as_many_clients_as_come_reach_the_host(self) -> None:
@@ -178,7 +180,7 @@ class KeeperTests(SynchronousTestCase):
         scene.visit(TWO, now=0.0, after=0.02)
         scene.get(THREE, OTHER, now=0.1)  # takes the first one
         group = scene.allocator.groups.of(RESOLVER)
-        group.habits, group.patience = keeper(5.0), PATIENCE
+        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
         self.assertTrue(scene.allocator.pool.addresses[first].is_spoilt(4, 0.2))
         scene.allocator.expire(now=3.0)
         self.assertNotEqual(scene.ask(service(4), OTHER, now=3.0), first)
@@ -189,7 +191,7 @@ class KeeperTests(SynchronousTestCase):
         """As soon as it asks again."""
         scene = Scene(2)
         group = scene.allocator.groups.of(RESOLVER)
-        group.patience = PATIENCE
+        group.patience, group.learned_from_first = PATIENCE, True
         for src in LATE:
             group.habits.came_again(src, 3.0, PATIENCE, 0.0)
         first = scene.get(ONE, now=0.0)
@@ -201,6 +203,37 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(scene.allocator.pool.addresses[first].state, State.LINGERING)
         scene.allocator.expire(now=3.0)  # when anybody's claims would end
         self.assertEqual(scene.allocator.ledger.kept, 0)
+
+    def test_what_they_were_told_before_it_was_known_is_not_reclaimed(self) -> None:
+        """Their claims there are dead by experience, and clients come all the same; then it is another host's."""
+        scene = Scene(1)
+        group = scene.allocator.groups.of(RESOLVER)
+        address = scene.get(ONE, now=0.0)
+        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
+        scene.wait(TWO, OTHER, "two", now=0.6)
+        said = explain_ask(scene.allocator, THREE, THIRD, now=1.0)
+        self.assertIs(said.reason, Reason.EXHAUSTED)
+        scene.allocator.expire(now=1.0)
+        self.assertEqual(scene.told, [])
+        self.assertEqual(scene.come(address, now=1.5), ONE.host.index)
+        scene.allocator.expire(now=5.5)
+        self.assertEqual(scene.told, [("two", address)])
+
+    def test_how_soon_clients_come_is_told_by_the_first_ones(self) -> None:
+        """Later ones may have been told later: what was learned of them before it was known is forgotten."""
+        scene = Scene(2)
+        group = scene.allocator.groups.of(RESOLVER)
+        for _ in range(200):
+            group.arrived(2.0)
+        self.assertGreater(group.patience, 2.0)
+        group.habits = keeper(1.0)
+        for number in range(60):
+            begin = 3.0 * number
+            for question in ("a", "b"):  # it has asked twice
+                address = scene.get(ONE, question=question, now=begin)
+            for later, src in ((0.02, CLIENT), (0.9, NEIGHBOUR)):
+                scene.come(address, src, now=begin + later)
+        self.assertLess(group.patience, 0.06)
 
     def test_is_explained(self) -> None:
         """Who it is, and for how long."""

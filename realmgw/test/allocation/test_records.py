@@ -172,8 +172,10 @@ class RestartTests(SynchronousTestCase):
         self.active(RESOLVER, 100, 0)
         habits = self.askers.groups.of(RESOLVER).habits
         habits.remember(MOST, 5.1, until=500.0)
-        found = self.restarted(age=100.0).groups.of(RESOLVER).habits
+        group = self.restarted(age=100.0).groups.of(RESOLVER)
+        found = group.habits
         self.assertEqual((found.keeps, found.renews, found.keeps_until), (MOST, 5.1, 5000.0 - 100.0 + REMEMBERED))
+        self.assertTrue(group.learned_from_first)
         text = write(
             read(
                 '{"version":1,"resolver":"r","preset":false,"others":[],"reputation":{"initial":1,"previous":1,'

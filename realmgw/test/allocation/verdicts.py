@@ -15,7 +15,7 @@ from realmgw.subscribers.model import Service
 from realmgw.test.allocation.naive import Expected, Knowledge, Queued
 from realmgw.test.allocation.scene import Network
 
-PROBED, LONG = 1.0, 1.0  # seconds
+PROBED, LONG = 1.0, 2.0  # seconds
 
 
 class Verdicts(Knowledge):

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, summarize_address_range
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
 
 from hypothesis import given, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.addresses import address, endpoint, host, ipv4, ipv4_range, overlap, port_range, prefixes
-from realmgw.config.settings import Endpoint
+from realmgw.config.addresses import (
+    address,
+    endpoint,
+    host,
+    ipv4,
+    ipv4_range,
+    overlap,
+    overlapping,
+    port_range,
+    prefixes,
+)
+from realmgw.config.settings import Endpoint, Network
 
 NUMBERS = strategies.integers(int(IPv4Address("192.0.2.0")), int(IPv4Address("198.51.100.255")))
+
+NETWORKS: strategies.SearchStrategy[Network] = strategies.builds(
+    lambda kind, length, first: kind[0]((first >> (4 - length) << (4 - length) << 8, kind[1] - 12 + length)),
+    strategies.sampled_from([(IPv4Network, 32), (IPv6Network, 128)]),
+    strategies.integers(0, 4),
+    strategies.integers(0, 15),
+)
+"""Small and large ones in a small space, and that of both families."""
 
 
 class AddressTests(SynchronousTestCase):
@@ -137,3 +155,17 @@ class HostTests(SynchronousTestCase):
         """Private, shared, public."""
         for text in ("192.168.0.10", "10.0.0.0", "100.64.0.1", "8.8.8.8", "126.0.0.1", "128.0.0.1", "1.0.0.0"):
             self.assertEqual(str(host(text)), text)
+
+
+class OverlappingTests(SynchronousTestCase):
+    """`overlapping` says what comparing each with each says."""
+
+    @given(strategies.lists(NETWORKS, max_size=20))
+    def test_is_what_comparing_all_says(self, networks: list[Network]) -> None:
+        """The first one before it, larger, smaller or the same; of one family only."""
+        expected = [
+            (index, first)
+            for index, network in enumerate(networks)
+            if (first := next((at for at in range(index) if overlap(networks[at], network)), None)) is not None
+        ]
+        self.assertEqual(list(overlapping(networks)), expected)

@@ -78,6 +78,12 @@ class ScalarKindTests(KindTestCase):
         self.assertIs(self.value(kinds.choice(Colour), "blue"), Colour.BLUE)
         self.assert_refused(kinds.choice(Colour), "green", "'green' is not known: write red or blue")
 
+    def test_choices_that_there_were_tell_what_to_write_instead(self) -> None:
+        """What an operator wrote for an earlier version was no slip of his."""
+        kind = kinds.choice(Colour, gone={"cyan": "blue"})
+        self.assertIs(self.value(kind, "blue"), Colour.BLUE)
+        self.assert_refused(kind, "cyan", "'cyan' is no longer there: write blue")
+
     def test_texts_match_a_pattern(self) -> None:
         """As a whole; quotes make no difference."""
         kind = kinds.matching("[a-z]+", "letters")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.named import load_all, loading_all, parse_secrets
+from realmgw.config.named import loading_all, parse_secrets
 from realmgw.config.steps import Blocking, finish
 from realmgw.errors import ConfigurationError, MalformedError
 from realmgw.test.config.test_schema import MINIMAL
@@ -43,12 +43,12 @@ class LoadTests(SynchronousTestCase):
 
     def problem(self) -> str:
         """Why it can not be used."""
-        return str(self.assertRaises(ConfigurationError, load_all, self.main))
+        return str(self.assertRaises(ConfigurationError, finish, loading_all(self.main)))
 
     def test_reads_the_secrets(self) -> None:
         """Beside the main file, where it names them."""
         self.secrets.write_text(SECRET.hex())
-        self.assertEqual(load_all(self.main).secrets, (SECRET,))
+        self.assertEqual(finish(loading_all(self.main)).secrets, (SECRET,))
 
     def test_whatever_does_not_answer_is_a_problem(self) -> None:
         """The main file, any folder of drop-ins, the secrets: no other error comes of it, and its place is named."""

@@ -116,6 +116,13 @@ class GatewayTests(SynchronousTestCase):
             tuple(f"f:1:1: the key '{key}' is missing: write it" for key in ("dns", "interfaces", "pools", "zones")),
         )
 
+    def test_way_to_translate_that_is_gone_says_what_to_write(self) -> None:
+        """In one line, at the place."""
+        [line] = refusals(MINIMAL + "datapath: {dnat: mark}\n")
+        self.assertRegex(
+            line, r"^f:7:18: 'mark' is no longer there: write dnat: map, which needs no more of the machine$"
+        )
+
     def test_a_range_of_the_pool_becomes_prefixes(self) -> None:
         """Each with the entry's attachment, in order."""
         text = MINIMAL.replace("198.51.100.0/24, attachment: routed", "198.51.100.3-198.51.100.4, attachment: on-link")

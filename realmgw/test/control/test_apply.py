@@ -313,7 +313,7 @@ class RepositoryTests(ReloadTestCase):
         self.tell("x", "y", identity="first")
         self.tell("z", identity="second")
         running = self.gateway.running
-        written = finish(running.written(config.load_all(self.gateway.path), accepts_loss=True))
+        written = finish(running.written(finish(config.loading_all(self.gateway.path)), accepts_loss=True))
         self.assertEqual([host.name for host in written.changes.removed], ["x.example.org.", "y.example.org."])
         finish(running.commit(written))
         self.assertEqual([each.identity for each in running.in_force()], ["second"])

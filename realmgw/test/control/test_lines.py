@@ -31,13 +31,13 @@ class LinesTests(SynchronousTestCase):
 
     def test_the_start_line_has_what_one_wants_to_know_first(self) -> None:
         """Version, name, addresses, interfaces, pool, back ends, subscribers, time."""
-        line = started(SETTINGS, Directory({}, {}), Backends(Dnat.MARK, native_queue=True), 1.234)
+        line = started(SETTINGS, Directory({}, {}), Backends(Dnat.MARKDNAT, native_queue=True), 1.234)
         for words in (
             f"realmgw {__version__} serves gw.example.org.",
             "DNS for the WAN at 192.0.2.1, for LANs at none",
             "interfaces wan0 (WAN), lan0 (LAN)",
             "pool of 256 addresses (198.51.100.0/24 routed)",
-            "table realmgw, dnat by mark",
+            "table realmgw, dnat by markdnat",
             "queue 1 by nftables",
             "between LANs: dropped (datapath.forward.lan_to_lan)",
             "0 hosts, 0 services",

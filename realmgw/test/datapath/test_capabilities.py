@@ -51,17 +51,16 @@ class ProblemsTests(SynchronousTestCase):
         """It names what was asked for, and what to do."""
         for asked, line in (
             (Dnat.MAP, "modprobe nft_nat"),
-            (Dnat.MARK, "datapath.dnat: mark does not work"),
             (Dnat.MARKDNAT, "datapath.dnat: markdnat does not work.*kmod/README.md"),
-            (Dnat.AUTO, "by map, mark or markdnat"),
+            (Dnat.AUTO, "by map or markdnat"),
         ):
             with self.assertRaisesRegex(PlatformError, line):
                 capabilities.require(attrs.evolve(ALL, dnat=None), dnat=asked)
 
     def test_only_auto_looks_for_another_way(self) -> None:
         """What was asked for by name is what is used, or nothing."""
-        self.assertEqual((Dnat.MAP, Dnat.MARK, Dnat.MARKDNAT), capabilities.ways(Dnat.AUTO))
-        for dnat in (Dnat.MAP, Dnat.MARK, Dnat.MARKDNAT):
+        self.assertEqual((Dnat.MAP, Dnat.MARKDNAT), capabilities.ways(Dnat.AUTO))
+        for dnat in (Dnat.MAP, Dnat.MARKDNAT):
             self.assertEqual((dnat,), capabilities.ways(dnat))
 
     def test_port_that_anybody_may_take_needs_no_capability(self) -> None:

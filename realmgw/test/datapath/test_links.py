@@ -68,6 +68,20 @@ class CheckTests(SynchronousTestCase):
         with self.assertRaisesRegex(PlatformError, "192.168.0.64/26 overlaps 192.168.0.0/24, the network of lan0"):
             links.check_pool(pool(("192.168.0.64/26", Attachment.ROUTED)), INTERFACES, ADDRESSES)
 
+    def test_on_link_pool_with_an_end_of_the_link_is_refused(self) -> None:
+        """The kernel broadcasts what is for the last address, so a client who was told it reached nobody."""
+        for network, end in (("192.0.2.254/31", "192.0.2.255"), ("192.0.2.0/32", "192.0.2.0")):
+            with self.assertRaisesRegex(
+                PlatformError, f"{network} holds {end}, which stands for the network 192.0.2.0/24"
+            ):
+                links.check_pool(pool((network, Attachment.ON_LINK)), INTERFACES, ADDRESSES)
+
+    def test_ends_of_prefixes_that_are_no_links_are_addresses_as_others(self) -> None:
+        """What is routed to us has no broadcast address, nor has a link of two."""
+        two = {**ADDRESSES, "wan0": (ip_interface("192.0.2.0/31"),)}
+        links.check_pool(pool(("192.0.2.1/32", Attachment.ON_LINK)), INTERFACES, two)
+        links.check_pool(pool(("203.0.113.0/24", Attachment.ROUTED)), INTERFACES, ADDRESSES)
+
     def test_prefix_that_looks_attached_the_other_way_is_doubted(self) -> None:
         """It may be right, so it is a warning."""
         for network, how, doubt in (

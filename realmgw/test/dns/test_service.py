@@ -250,13 +250,6 @@ class ServiceTests(ServiceTestCase):
 
         self.assertEqual(await threads.deferToThread(client), [1, 1])
 
-    async def test_answers_for_another_directory_after_a_change(self) -> None:
-        """From the next query on."""
-        service = self.start()
-        service.replace(realm.directory(extra=("new.example.org.",)))
-        answer, _ = await threads.deferToThread(self.ask, query("new.example.org."))
-        self.assertEqual(answer.rcode(), dns.rcode.NOERROR)
-
     async def test_frees_its_sockets_when_it_stops(self) -> None:
         """Open connections are closed; the next one can bind at once."""
         service = self.make()

@@ -24,23 +24,11 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.topology import CLIENT
 
 
-class AdmittedByMarkTests(test_datapath_flows.AdmittedTests):
-    """Everything that is admitted, by the rule that takes the address from the mark."""
-
-    dnat = Dnat.MARK
-
-
 class AdmittedByMarkdnatTests(test_datapath_flows.AdmittedTests):
     """Everything that is admitted, by the MARKDNAT target."""
 
     dnat = Dnat.MARKDNAT
     skip = requirements.missing_for_dnat(Dnat.MARKDNAT)
-
-
-class ClosedByMarkTests(test_datapath_flows.ClosedTests):
-    """What does not pass is the same, too."""
-
-    dnat = Dnat.MARK
 
 
 class DnatTestCase(DatapathTestCase):
@@ -88,13 +76,11 @@ class MapTests(DnatTestCase):
     def test_change_of_the_way_leaves_nothing_of_the_one_before(self) -> None:
         """There and back: what is in the kernel is what it would have been from the beginning."""
         before = self.everything()
-        for other in (Dnat.MAP, Dnat.MARK):
-            changed = Kernel(attrs.evolve(self.settings, datapath=attrs.evolve(self.settings.datapath, dnat=other)))
-            self.addCleanup(changed.close)
-            self.testbed.call("gwa", changed.apply, self.hosts)
-            self.assert_stands(changed)
-            self.assertNotIn("MARKDNAT", self.everything()[1])
-            self.assertEqual(other is Dnat.MARK, "realmgw_mark" in str(self.tables()))
+        changed = Kernel(attrs.evolve(self.settings, datapath=attrs.evolve(self.settings.datapath, dnat=Dnat.MAP)))
+        self.addCleanup(changed.close)
+        self.testbed.call("gwa", changed.apply, self.hosts)
+        self.assert_stands(changed)
+        self.assertNotIn("MARKDNAT", self.everything()[1])
         self.testbed.call("gwa", self.kernel.apply, self.hosts)
         self.assertEqual(self.everything(), before)
 
@@ -164,14 +150,21 @@ class MapTests(DnatTestCase):
         self.assertIs(self.testbed.call("gwa", auto.probe).dnat, Dnat.MAP)
 
 
-class LastStepCase(DnatTestCase):
-    """What holds where the last step is not in the table: it may be taken away alone, and it serves one /8."""
+class MarkdnatTests(MapTests):
+    """The same by the MARKDNAT target."""
 
-    delete: tuple[str, ...]
-    """What an operator may type to take the last step away."""
+    dnat = Dnat.MARKDNAT
+    skip = requirements.missing_for_dnat(Dnat.MARKDNAT)
 
-    def check_closed_and_repaired(self) -> None:
-        """Without the last step the admitted are dropped and counted; the next look puts it back."""
+
+class MarkdnatLastStepTests(DnatTestCase):
+    """The last step is not in the table, but a chain of iptables: it may be taken away alone, and it serves one /8."""
+
+    dnat = Dnat.MARKDNAT
+    skip = requirements.missing_for_dnat(Dnat.MARKDNAT)
+
+    def test_missing_last_step_is_closed_and_put_back(self) -> None:
+        """The admitted are dropped and counted; the next look puts it back."""
         worker, clock = MemoryWorker(), Clock()
         service = DatapathService(self.kernel, self.hosts, clock=clock, worker=worker)
         self.decide()
@@ -179,7 +172,7 @@ class LastStepCase(DnatTestCase):
             service.startService()
             worker.work()
             before = self.everything()
-            self.testbed.run("gwa", self.delete)
+            self.testbed.run("gwa", ["iptables", "-t", "nat", "-F", "realmgw"])
             self.assertFalse(self.reaches())
             self.counted("untranslated")
             clock.advance(INTERVAL)
@@ -193,8 +186,8 @@ class LastStepCase(DnatTestCase):
             service.stopService()
             worker.work()
 
-    def check_refusal_of_another_octet(self) -> None:
-        """A host elsewhere is named; what was there before stays, and works."""
+    def test_host_of_another_octet_is_refused(self) -> None:
+        """It is named; what was there before stays, and works."""
         far = attrs.evolve(self.hosts[1], name="far.example.", address=socket.inet_aton("10.0.0.1"))
         before = self.everything()
         for refused in (
@@ -206,56 +199,6 @@ class LastStepCase(DnatTestCase):
         self.assertEqual(self.everything(), before)
         self.decide()
         self.assertTrue(self.reaches())
-
-
-class MarkTests(MapTests):
-    """The same by the rule that takes the address from the mark."""
-
-    dnat = Dnat.MARK
-
-
-class MarkLastStepTests(LastStepCase):
-    """The rule by netlink, in its own table."""
-
-    dnat = Dnat.MARK
-    delete = ("nft", "delete", "table", "ip", "realmgw_mark")
-
-    def test_missing_last_step_is_closed_and_put_back(self) -> None:
-        """See `check_closed_and_repaired`."""
-        self.check_closed_and_repaired()
-
-    def test_host_of_another_octet_is_refused(self) -> None:
-        """See `check_refusal_of_another_octet`."""
-        self.check_refusal_of_another_octet()
-
-    def test_trial_leaves_nothing(self) -> None:
-        """The batch without an end is undone by the kernel."""
-        before = self.nft("list", "ruleset")
-        self.assertIs(self.testbed.call("gwa", self.kernel.probe).dnat, Dnat.MARK)
-        self.assertEqual(self.nft("list", "ruleset"), before)
-
-
-class MarkdnatTests(MapTests):
-    """The same by the MARKDNAT target."""
-
-    dnat = Dnat.MARKDNAT
-    skip = requirements.missing_for_dnat(Dnat.MARKDNAT)
-
-
-class MarkdnatLastStepTests(LastStepCase):
-    """The chain of iptables."""
-
-    dnat = Dnat.MARKDNAT
-    skip = requirements.missing_for_dnat(Dnat.MARKDNAT)
-    delete = ("iptables", "-t", "nat", "-F", "realmgw")
-
-    def test_missing_last_step_is_closed_and_put_back(self) -> None:
-        """See `check_closed_and_repaired`."""
-        self.check_closed_and_repaired()
-
-    def test_host_of_another_octet_is_refused(self) -> None:
-        """See `check_refusal_of_another_octet`."""
-        self.check_refusal_of_another_octet()
 
 
 class MissingMarkdnatTests(DatapathTestCase):

@@ -8,7 +8,6 @@ import socket
 import attrs
 
 from realmgw.config import settings as config
-from realmgw.config.settings import Dnat
 from realmgw.datapath import ownership
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.keeper import Noticed
@@ -26,9 +25,9 @@ FORWARDING, LOOSE = "net.ipv4.ip_forward", "net.netfilter.nf_conntrack_tcp_loose
 class OwnTestCase(DatapathTestCase):
     """A gateway's datapath, and others."""
 
-    def fresh(self, table: str = "realmgw", dnat: Dnat = Dnat.MAP) -> Kernel:
+    def fresh(self, table: str = "realmgw") -> Kernel:
         """The datapath of a gateway that was just started; without the guard, which would end with its process."""
-        datapath = attrs.evolve(self.settings.datapath, table=table, dnat=dnat)
+        datapath = attrs.evolve(self.settings.datapath, table=table)
         kernel = Kernel(attrs.evolve(self.settings, datapath=datapath), open_owner=None)
         self.addCleanup(kernel.close)
         return kernel
@@ -82,10 +81,9 @@ class ForeignTests(OwnTestCase):
         self.assert_refused(self.fresh("filter"), "table inet filter")
 
     def test_table_beside_it_is_left_alone(self) -> None:
-        """The one for the rule that takes the address from the mark, whether that would be used or not."""
+        """It has the name of one that earlier versions made, and that would be removed."""
         self.nft("add", "table", "ip", "other_mark")
-        for dnat in (Dnat.MAP, Dnat.MARK):
-            self.assert_refused(self.fresh("other", dnat), "table ip other_mark")
+        self.assert_refused(self.fresh("other"), "table ip other_mark")
 
     def test_chain_of_iptables_is_left_alone(self) -> None:
         """A chain has no comment: its rules tell whose it is, and who jumps to it."""
@@ -139,10 +137,8 @@ class OursTests(OwnTestCase):
 
     def test_tables_tell_whose_they_are(self) -> None:
         """With the gateway's name, for whoever lists them."""
-        self.apply(self.fresh(dnat=Dnat.MARK))
         said = f'comment "{ownership.comment("gwa")}"'
-        for family, name in (("inet", "realmgw"), ("ip", "realmgw_mark")):
-            self.assertIn(said, self.nft("list", "table", family, name))
+        self.assertIn(said, self.nft("list", "table", "inet", "realmgw"))
 
     def test_table_of_an_earlier_version_is_ours(self) -> None:
         """Its comment was another, and the table beside it had none."""
@@ -153,6 +149,18 @@ class OursTests(OwnTestCase):
         self.apply(self.kernel)
         self.assertNotIn(first, self.nft("list", "ruleset"))
         self.assertNotIn("realmgw_mark", self.nft("list", "ruleset"))
+
+    def test_table_beside_it_of_an_earlier_version_goes(self) -> None:
+        """Whatever is removed or replaced: it translated by addresses in the mark, where there are indices now."""
+        made = (
+            f'table ip realmgw_mark {{ comment "{ownership.comment("gwa")}"; chain by_mark {{ }}; chain to_host {{ '
+            "type nat hook prerouting priority dstnat; meta mark & 0xf0000000 == 0x20000000 goto by_mark; }; }"
+        )
+        for doing in (lambda: self.apply(self.kernel), self.purge):
+            self.nft(made)
+            self.assertIn("realmgw_mark", self.nft("list", "ruleset"))
+            doing()
+            self.assertNotIn("realmgw_mark", self.nft("list", "ruleset"))
 
     def test_gateway_of_another_name_takes_over(self) -> None:
         """The name stands there for people: whoever renames his gateway can start it."""

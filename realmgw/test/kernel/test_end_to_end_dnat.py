@@ -1,4 +1,4 @@
-"""The whole gateway again, with the other ways to send a flow to its host: the tests are those of the map."""
+"""The whole gateway again, with the other way to send a flow to its host: the tests are those of the map."""
 
 from __future__ import annotations
 
@@ -6,30 +6,6 @@ from realmgw.config.settings import Dnat
 from realmgw.test.kernel import requirements, test_end_to_end
 
 NO_MARKDNAT = requirements.missing_for_dnat(Dnat.MARKDNAT)
-
-
-class FlowByMarkTests(test_end_to_end.FlowTests):
-    """Flows, by the rule that takes the address from the mark."""
-
-    dnat = Dnat.MARK
-
-
-class SharedAddressByMarkTests(test_end_to_end.SharedAddressTests):
-    """Services at one address, by that rule."""
-
-    dnat = Dnat.MARK
-
-
-class TurnByMarkTests(test_end_to_end.TurnTests):
-    """Hosts in turn, by that rule."""
-
-    dnat = Dnat.MARK
-
-
-class LifeByMarkTests(test_end_to_end.LifeTests):
-    """The gateway goes and comes back, with that rule."""
-
-    dnat = Dnat.MARK
 
 
 class FlowByMarkdnatTests(test_end_to_end.FlowTests):

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from realmgw import config
+from realmgw.admission.client import KernelPacketQueue
+from realmgw.config.settings import Admission
 from realmgw.control.examination import examine
 from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCase
 
@@ -82,6 +84,19 @@ class AgreementTests(StartingTestCase):
             taken.bind(("0.0.0.0", 53))
             taken.listen()
             self.assert_refused(f"TCP {WAN} port 53: another program has it", f"TCP {LAN} port 53")
+
+    def test_packet_queue_that_another_program_has(self) -> None:
+        """A start finds it before it touches the kernel; a gateway's own queue is nobody else's."""
+        before = self.rules()
+        taken = KernelPacketQueue()
+        taken.bind(Admission(queue=7), lambda _: 0)
+        self.addCleanup(taken.close)
+        self.write({"admission": {"queue": 7}})
+        self.assert_ends("admission.queue: another program has packet queue 7")
+        self.assertEqual(self.rules(), before)
+        self.write()
+        self.start()
+        self.assertEqual(self.check()[0], 0)
 
     def test_secrets_that_are_not_there(self) -> None:
         """Or too short."""

@@ -188,7 +188,7 @@ class FloodTests(KernelTestCase):
 
     def status(self) -> QueueStatus:
         """What the kernel counts."""
-        status = self.service.status()
+        status = self.queue.status()
         assert status is not None
         return status
 

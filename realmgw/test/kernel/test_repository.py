@@ -192,7 +192,7 @@ class StartTests(RepositoryTestCase):
         return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL).returncode == 0
 
     def test_runs_beside_a_gateway_that_was_started_in_the_same_folder(self) -> None:
-        """Neither leaves a file there, and both end with 0."""
+        """Neither leaves a file there, both say where they are, and both end with 0."""
         folder = self.folder / "here"
         folder.mkdir()
         place = ("--database", str(self.data / "db"), "--listen", f"127.0.0.1:{PORT}")
@@ -202,9 +202,13 @@ class StartTests(RepositoryTestCase):
         self.until(self.reached)
         gateway = self.start(cwd=folder)
         self.assertEqual(list(folder.iterdir()), [])
-        for process in (gateway, server):
+        for process, said in (
+            (gateway, "serves"),
+            (server, f"listens at 127.0.0.1 port {PORT}; to write needs the token in"),
+        ):
             process.send_signal(signal.SIGTERM)
-            self.assertEqual(self.ended(process).status, 0)
+            ended = self.ended(process)
+            self.assertEqual((ended.status, said in ended.told), (0, True), ended.told)
 
     def test_what_it_refuses_is_a_line(self) -> None:
         """With status 1, in the background too."""

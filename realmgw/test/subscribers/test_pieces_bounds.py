@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import MAX_PROBLEM, MOST_OF_ONE
 from realmgw.config.steps import finish
-from realmgw.subscribers.pieces import MAX_PIECE, Unit, read
+from realmgw.subscribers.pieces import MAX_PIECE, SEARCHED, Unit, read
 from realmgw.subscribers.schema import MOST_SERVICES, MOST_VALUES, SERVICES_AT_ONCE
 
 
@@ -71,6 +71,27 @@ class HostTests(BoundsTestCase):
         self.assertIn(f"this host has more than {MAX_PIECE} octets", line)
         [line] = self.read("{a.example.org: '" + "x" * MAX_PIECE + "'}\n", steps=0).problems
         self.assertIn("can not be read host by host", line)
+
+
+class LongTests(BoundsTestCase):
+    """However long what is no key goes on."""
+
+    def test_where_nothing_begins_others_have_their_turn(self) -> None:
+        """Empty lines, comments, a host without end, a line without end: finding that takes a step for each part."""
+        for text in ("\n", "\r\n", "#\n", "a.example.org:\n" + "  # b\n" * 1000, "a"):
+            self.read(text * (8 * SEARCHED // len(text)), steps=15)
+
+    def test_keys_are_found_wherever_the_parts_end(self) -> None:
+        """With their lines, and behind the mark that a file may begin with."""
+        for shift in range(-3, 4):
+            for mark in ("", "\ufeff"):
+                before = SEARCHED + shift - len("#\n") - len(mark.encode())
+                text = f"{mark}#{'x' * before}\na.example.org: {{address: 192.168.0.1}}\nb.example.org:\n"
+                unit = self.read(
+                    text + "  address: 192.168.0.2\n" + "# \n" * SEARCHED + "c.example.org: {address: 192.168.0.3}\n"
+                )
+                self.assertEqual(unit.problems, ())
+                self.assertEqual(unit.lines, {"a.example.org.": 2, "b.example.org.": 3, "c.example.org.": SEARCHED + 5})
 
 
 class WordsTests(BoundsTestCase):

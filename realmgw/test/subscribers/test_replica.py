@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.errors import MalformedError
 from realmgw.subscribers.documents import Head, head_line
 from realmgw.subscribers.replica import Replica
-from realmgw.subscribers.snapshot import difference
+from realmgw.subscribers.snapshot import says_else
 from realmgw.test.repository.site import host, lines
 
 NAMES = st.sampled_from(["a.example.org.", "b.example.org.", "c.example.com."])
@@ -45,7 +45,7 @@ class ReplicaTests(SynchronousTestCase):
         self.assertEqual({name for _, name in replica.refused}, model.keys() - usable)
         self.assertEqual(len(replica.snapshot.problems) > 0, bool(replica.refused))
         whole = replica.amended(text("whole", None, model))
-        self.assertFalse(difference(replica.snapshot, whole.snapshot))
+        self.assertFalse(says_else(replica.snapshot, whole.snapshot))
         self.assertEqual(sorted(whole.snapshot.problems), sorted(replica.snapshot.problems))
 
     def test_a_former_state_is_not_changed(self) -> None:

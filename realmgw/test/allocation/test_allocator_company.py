@@ -1,0 +1,181 @@
+"""Tests of the clients of a resolver that asked once for several of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation import courtesies
+from realmgw.allocation.habits import LONERS, LOOK_AGAIN, SPREADS, TOGETHER
+from realmgw.allocation.state import State
+from realmgw.test.allocation.scene import (
+    CLIENT,
+    NEIGHBOUR,
+    OTHER,
+    RESOLVER,
+    STRAY,
+    TCP,
+    Scene,
+    service,
+)
+
+ONE, TWO, THREE, FOUR = (service(index) for index in range(1, 5))
+WEB, MAIL = service(1, TCP, 80), service(2, TCP, 25)
+
+
+class CompanyTests(SynchronousTestCase):
+    """Clients of a resolver that asked once for several of them, while others wait."""
+
+    def crowded(self, **settings: Any) -> tuple[Scene, bytes]:
+        """One address, whose client is there; two queries wait, and the first of them is served at 0.1."""
+        scene = Scene(1, **settings)
+        scene.learn_patience(OTHER, 0.02)
+        address = scene.get(ONE, now=0.0)
+        for number, asked in enumerate((TWO, THREE)):
+            self.assertIsNone(scene.wait(asked, OTHER, number, now=0.01))
+        scene.come(address, now=0.1)
+        self.assertEqual(scene.told, [(0, address)])
+        return scene, address
+
+    def test_the_address_is_kept_for_a_second_client(self) -> None:
+        """He comes a moment after the first, and reaches the same host; if none is to come it passes on at once."""
+        scene, address = self.crowded(claim_sources=2)
+        self.assertEqual(scene.come(address, CLIENT, now=0.11), TWO.host.index)
+        self.assertEqual(len(scene.told), 1)
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.12), TWO.host.index)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_not_for_long(self) -> None:
+        """Without a second client it passes on when the time is over, and that is nobody's fault."""
+        scene, address = self.crowded()
+        scene.come(address, CLIENT, now=0.11)
+        group = scene.allocator.groups.of(OTHER)
+        before = group.reputation.ok, group.reputation.nok, group.reputation.neutral, scene.counters.lapsed
+        scene.allocator.expire(now=0.12)
+        self.assertEqual(len(scene.told), 1)
+        self.assertEqual(scene.allocator.expire(now=0.16), scene.allocator.expire(now=0.16))
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+        after = group.reputation.ok, group.reputation.nok, group.reputation.neutral, scene.counters.lapsed
+        self.assertEqual(before, after)
+
+    def test_for_no_more_than_a_claim_lets_in(self) -> None:
+        """Three senders: the first, and two more while it is kept."""
+        scene, address = self.crowded(claim_sources=3)
+        for number, source in enumerate((CLIENT, NEIGHBOUR, STRAY)):
+            self.assertEqual(len(scene.told), 1)
+            self.assertEqual(scene.come(address, source, now=0.11 + number / 1000), TWO.host.index)
+        self.assertEqual(len(scene.told), 2)
+
+    def test_for_nobody_where_claims_are_strict_or_the_operator_says_so(self) -> None:
+        """Then the address passes on as soon as it may; else it lingers after that time."""
+        for settings in ({"claim_sources": 1}, {"company": 0.0}):
+            scene, address = self.crowded(**settings)
+            scene.come(address, CLIENT, now=0.11)
+            self.assertEqual(scene.told, [(0, address), (1, address)])
+        scene, address = self.crowded()
+        scene.allocator.forget({THREE.target}, now=0.1)
+        scene.come(address, CLIENT, now=0.11)
+        scene.allocator.expire(now=0.16)
+        self.assertEqual(scene.allocator.pool.counts()[State.LINGERING], 1)
+
+    def test_from_those_who_were_there_for_the_host_before(self) -> None:
+        """While it is kept, whoever comes is taken for one of the company, and not for one who comes too late."""
+        scene, address = self.crowded()
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.11), TWO.host.index)
+        self.assertEqual(scene.come(address, CLIENT, now=0.115), TWO.host.index)
+        self.assertEqual(scene.counters.late, 0)
+
+    def test_for_no_longer_however_many_come(self) -> None:
+        """Who sends packets without end holds no address by it."""
+        scene, address = self.crowded()
+        for number in range(30):
+            scene.come(address, bytes((203, 0, 113, number)), now=0.11 + number / 1000)
+        scene.allocator.expire(now=0.1601)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_for_nobody_whose_clients_always_come_alone(self) -> None:
+        """Then the address passes on as soon as the one came; seldom it is looked whether that is still so."""
+        scene, address = self.crowded()
+        habits = scene.allocator.groups.of(OTHER).habits
+        for _ in range(LONERS):
+            habits.met(others=False)
+        scene.come(address, CLIENT, now=0.11)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+        self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
+
+    def test_for_as_long_as_companions_were_seen_to_need(self) -> None:
+        """A little longer after the first client than the others came, at other times."""
+        scene, address = self.crowded(answered=lambda _: True)
+        habits = scene.allocator.groups.of(OTHER).habits
+        for _ in range(SPREADS):
+            habits.came_together(0.0064)
+        scene.come(address, CLIENT, now=0.11)
+        scene.allocator.expire(now=0.117)
+        self.assertEqual(scene.told, [(0, address)])
+        scene.allocator.expire(now=0.119)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_how_close_together_they_come_is_seen(self) -> None:
+        """Of those who were answered, from the first one on."""
+        scene, address = self.crowded(answered=lambda _: True)
+        scene.allocator.ledger.candidates.alarmed_until = 9.0
+        for now, source in ((0.110, CLIENT), (0.118, NEIGHBOUR)):
+            scene.come(address, source, now=now)
+        habits = scene.allocator.groups.of(OTHER).habits
+        for _ in range(SPREADS - 1):
+            habits.came_together(0.001)
+        scene.allocator.expire(now=3.0)
+        self.assertAlmostEqual(habits.spread, 0.010)
+
+    def test_for_a_moment_who_asked_at_one_time_comes_together(self) -> None:
+        """Nothing had waited; of a resolver of several clients a second one may come with the first, and no later."""
+        for others in (True, False):
+            scene = Scene(1)
+            address = scene.get(ONE, now=0.0)
+            scene.allocator.groups.of(RESOLVER).habits.caution.serves_several = others
+            scene.wait(TWO, OTHER, "waits", now=0.1)
+            scene.come(address, CLIENT, now=0.2)
+            self.assertEqual(scene.told, [] if others else [("waits", address)])
+            second = scene.come(address, NEIGHBOUR, now=0.2 + TOGETHER / 2)
+            self.assertEqual(second, ONE.host.index if others else TWO.host.index)
+            scene.allocator.expire(now=0.2 + 2 * TOGETHER)
+            self.assertEqual(scene.told, [("waits", address)])
+
+    def test_for_what_was_waited_for_says_nothing_of_other_answers(self) -> None:
+        """Their resolver asked once for all who asked while it waited; whether it does so at other times is unknown."""
+        waiting, _ = self.crowded(answered=lambda _: True)
+        for scene, now in ((waiting, 0.11), (Scene(2, answered=lambda _: True), 0.2)):
+            scene.allocator.ledger.candidates.alarmed_until = 9.0
+            scene.learn_patience(OTHER, 0.02)
+            address = (
+                scene.allocator.ledger.last[TWO.target].packed if scene is waiting else scene.get(TWO, OTHER, now=now)
+            )
+            for number, source in enumerate((CLIENT, NEIGHBOUR, STRAY)):
+                self.assertEqual(scene.come(address, source, now=now + number / 1000), TWO.host.index)
+            scene.allocator.expire(now=now + 3.0)
+            self.assertIs(scene.allocator.groups.of(OTHER).habits.is_known, scene is not waiting)
+
+    def test_strangers_are_none(self) -> None:
+        """Of those who came as well, only whoever was answered is taken for company, since others knock everywhere."""
+        self.patch(courtesies, "LONG_WAIT", 0.05)
+        answered = {CLIENT: True}
+        for neighbour, alone in ((False, 1), (True, 0)):
+            scene, address = self.crowded(answered=lambda flow: answered.get(flow[0], False))
+            scene.allocator.ledger.candidates.alarmed_until = 9.0
+            scene.come(address, CLIENT, now=0.11)
+            for source in (STRAY, NEIGHBOUR):
+                scene.come(address, source, now=0.115)
+            answered[NEIGHBOUR] = neighbour
+            for now in (0.12, 0.13, 0.16):
+                scene.allocator.expire(now=now)
+            self.assertEqual(scene.told, [(0, address), (1, address)])
+            self.assertEqual(scene.allocator.groups.of(OTHER).habits._alone, alone)
+
+    def test_goes_when_the_host_goes(self) -> None:
+        """And the next one is served."""
+        scene, address = self.crowded()
+        scene.come(address, CLIENT, now=0.11)
+        scene.allocator.forget({TWO.target}, now=0.115)
+        self.assertEqual(scene.told, [(0, address), (1, address)])
+        self.assertEqual(scene.counters.voided, 0)
