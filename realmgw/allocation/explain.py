@@ -170,7 +170,8 @@ class _Asking:
         if self._is_restrained():
             self._say("its standing is next to nothing, so that it keeps no address from others but now and then")
             return None
-        self._say(f"the address that it had last, {dotted(last.packed)}, is in use")
+        why = "is in use" if last.state is State.WAITING else "is not for who asks now, since others wait"
+        self._say(f"the address that it had last, {dotted(last.packed)}, {why}")
         return None
 
     def _new(self) -> Explanation:

@@ -16,9 +16,10 @@ LOOKED_AT = 64
 def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
 
-    One that only keeps the address for others comes last, and one that is dead by experience is used only when there is
-    no other: the packet hardly belongs to it, and the one that it does belong to would be left behind and hold the
-    address for nobody. For the same reason those come later whose group is next to nothing, or keeps answers.
+    One that only keeps the address for others comes last, also if it is for his network; and one that is dead by
+    experience is used only when there is no other: the packet hardly belongs to it, and the one that it does belong to
+    would be left behind and hold the address for nobody. For the same reason those come later whose group is next to
+    nothing, or keeps answers.
     """
     claims = reservation.claims.values()
     if not reservation.bound:
@@ -27,7 +28,8 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
             return oldest
         return _likeliest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
-    return _likeliest(bound or [claim for claim in islice(claims, LOOKED_AT) if claim.network is None], now)
+    own = [claim for claim in bound if not claim.courtesy]
+    return _likeliest(own or [*bound, *(claim for claim in islice(claims, LOOKED_AT) if claim.network is None)], now)
 
 
 def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:

@@ -264,6 +264,10 @@ class Knowledge:
             one.address == address and one.source == source and one.service.host.index != host for one in self.admitted
         )
 
+    def is_held_back(self, asked: Service, group: Group) -> bool:
+        """Whether a group is told nothing of a service at present, whatever can be had."""
+        return group.habits.caution.withholds(asked.target, self.now) or self.keepers_have_their_share(group)
+
     def keepers_have_their_share(self, group: Group) -> bool:
         """Whether the addresses of those who keep answers are as many as they may have, and this is one of them."""
         long = {claim.address for claim in self.claims if claim.pending and claim.is_long}

@@ -9,6 +9,7 @@ from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
+    OTHER,
     STRAY,
     TCP,
     Network,
@@ -58,6 +59,15 @@ class NetworkTests(SynchronousTestCase):
         self.assertEqual(self.scene.come(pool_address(1), STRAY, now=0.1), 1)
         self.assertEqual(self.scene.come(pool_address(1), NEIGHBOUR, now=0.1), -Reason.OTHER_NETWORK)
         self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)
+
+    def test_a_claim_goes_before_what_is_only_kept_for_his_network(self) -> None:
+        """Who may be expected is let in, however few companions may come at a time."""
+        scene = Scene(1, candidate_rate=1.0)
+        scene.allocator.groups.of(OTHER).habits.came_again(STRAY, 0.0, 0.3, 0.0)
+        address = scene.ask(ONE, OTHER, now=0.0, network=Network(CLIENT, NEIGHBOUR))
+        self.assertEqual(scene.come(pool_address(1), CLIENT, now=0.1), 1)
+        self.assertEqual(scene.get(ONE, now=0.1), address)
+        self.assertEqual(scene.come(pool_address(1), NEIGHBOUR, now=0.2), 1)
 
     def test_a_bound_claim_spares_nothing_for_others(self) -> None:
         """The further source of a bound claim must be of its network."""

@@ -41,7 +41,7 @@ class Verdicts(Knowledge):
         is_kept = any(claim.pending and claim.is_long for claim in self.at(address))
         for claim in self.claims:
             same = claim.service.target == asked.target and claim.question == asking
-            if same and claim.pending and claim.address == address:
+            if same and claim.real.pending and claim.address == address:
                 return  # a retransmission
         assert address in self.pool, "sent to an address that was taken away"
         assert (asked.target, asking) not in self.queue, "answered beside its waiting twin"
@@ -140,7 +140,8 @@ class Verdicts(Knowledge):
             was_waited_at = any(claim.ended in (None, self.now) for claim in there)
             for claim in there:
                 assert not claim.pending or claim.guard <= self.now, "taken from somebody who may still come"
-                assert not patient or was_waited_at or claim.kept <= self.now, "taken from those who may well come"
+                kept = min(claim.kept, claim.told_until)  # what was assumed then may not be assumed any more
+                assert not patient or was_waited_at or kept <= self.now, "taken from those who may well come"
                 claim.stands = claim.service.target == service.target
                 self.end(claim)
         for claim in gone:  # or they were gone by themselves
