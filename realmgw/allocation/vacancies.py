@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from realmgw.allocation.ledger import Ledger
     from realmgw.subscribers.model import Service
 
+KEPT = 0.25  # seconds
+"""An address where clients of those who keep answers may still come is looked at again after so long."""
 SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""
 
@@ -108,18 +110,13 @@ def _reclaim(ledger: Ledger, now: float) -> Address | None:
     dead = ledger.dead
     if not dead.watching:
         dead.watch(ledger.pool.in_state(State.WAITING))
-    left: list[Address] = []
-    while len(left) < PROBES and (address := dead.take(now=now)) is not None:
-        if address.is_kept(now):
-            left.append(address)
-            continue
+    address = dead.take(now=now)
+    while address is not None and address.is_kept(now):
+        ledger.hold_longer(address, now + KEPT)
+        address = dead.take(now=now)
+    if address is not None:
         ledger.counters.reclaimed += 1
         for reservation in list(address.reservations.values()):
             for claim in list(reservation.claims.values()):
                 ledger.lapse(claim, now)
-        break
-    else:
-        address = None
-    for each in left:
-        dead.held(each)
     return address

@@ -305,11 +305,20 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         ends = [claim.deadline for claim in self.claims if claim.pending]
         ends += [queued.deadline for queued in self.queue.values()]
         if not all(self.is_held_back(queued.service, queued.group) for queued in self.queue.values()):
-            holds = [self.held_until(address) for address in self.pool]
-            ends += [hold for hold in holds if hold is not None]
+            ends += [hold for address in self.pool if (hold := self.had_from(address)) is not None]
         for end in ends:
             assert self.promised is not None
             assert self.promised <= end, ("something ends before the time announced", self.promised, end, ends)
+
+    def had_from(self, address: bytes) -> float | None:
+        """From when on an address can be had at which clients are expected; None: they are not.
+
+        Not while clients of those who keep answers may come who are expected by no claim: that is looked at again.
+        """
+        hold, real = self.held_until(address), self.allocator.pool.addresses.get(address)
+        if hold is not None and hold <= self.now and real is not None and real.is_kept(self.now):
+            return max(hold, real.hold)
+        return hold
 
     # What is always true
 
