@@ -110,8 +110,11 @@ def read(path: Path, limit: int) -> bytes:
     _regular(path.stat())  # to open a device may do something
     descriptor = os.open(path, os.O_RDONLY | _LOOKING)
     with os.fdopen(descriptor, "rb") as file:
-        _regular(os.fstat(descriptor))
-        content: bytes | None = file.read(limit + 1)
+        found = os.fstat(descriptor)
+        _regular(found)
+        content: bytes | None = file.read(min(found.st_size, limit) + 1)  # as much memory is taken, however short it is
+        if content and len(content) > found.st_size:  # it has grown, or does not tell its size
+            content += file.read(limit + 1 - len(content)) or b""
     if content is None:  # it looks like a file, and is written by the kernel when it likes to
         raise OSError(errno.EAGAIN, "it is not a regular file: nothing can be read from it at present")
     if len(content) > limit:

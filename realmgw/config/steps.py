@@ -16,6 +16,10 @@ import attrs
 T = TypeVar("T")
 
 
+REFUSALS = (OSError, MemoryError)
+"""What a call that may block can meet, and whoever wanted it has to know."""
+
+
 @attrs.frozen(eq=False)
 class Blocking:
     """A call that may block."""
@@ -23,7 +27,7 @@ class Blocking:
     where: str
     """What it waits for, a folder for example: what does not answer holds up only those who want the same."""
     call: Callable[[], Any]
-    """It. Its result is sent to the generator; an OSError is raised there, one for an answer that does not come too."""
+    """It. Its result is sent to the generator; `REFUSALS` are raised there, an OSError too when no answer comes."""
 
 
 Steps = Generator[Blocking | None, Any, T]
@@ -79,6 +83,6 @@ def advanced(steps: Steps[T], step: Blocking | None, do: Callable[[Blocking], An
         return next(steps)
     try:
         result = do(step)
-    except OSError as error:
+    except REFUSALS as error:
         return steps.throw(error)
     return steps.send(result)

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Settings
-from realmgw.config.steps import Blocking, Steps
+from realmgw.config.steps import REFUSALS, Blocking, Steps
 from realmgw.control.outcome import Outcome as Outcome
 from realmgw.control.outcome import Status as Status
 from realmgw.control.outcome import both
@@ -386,7 +386,7 @@ class Reloader:
                 continue
             try:
                 answer = yield self._parts.elsewhere(step)
-            except OSError as error:
+            except REFUSALS as error:
                 advance = partial(steps.throw, error)
             else:
                 advance = partial(steps.send, answer)

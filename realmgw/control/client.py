@@ -19,6 +19,8 @@ TIMEOUT = 5.0  # seconds
 """How long a gateway may be silent; one that is at a longer piece of work is asked meanwhile whether it answers."""
 LONGEST = 1800.0  # seconds
 """How long an answer may take in all."""
+IN_LINE = 0.02  # seconds
+"""How soon it is tried again where others wait to be connected as well, as many as can."""
 ALIVE = "health"
 """The command that such a question is; it costs nothing."""
 
@@ -35,7 +37,14 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        end = time.monotonic() + (self.timeout or 0.0)
+        while True:
+            try:
+                return self.sock.connect(str(self._path))
+            except BlockingIOError:  # others are in the line, and it is full
+                if time.monotonic() > end:
+                    raise TimeoutError from None
+            time.sleep(IN_LINE)
 
     @property
     def peer(self) -> int | None:

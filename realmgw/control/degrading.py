@@ -13,7 +13,7 @@ def watched(
     allocator: Allocator,
     monotonic: Callable[[], float],
     began: Callable[[Trouble], object],
-    ended: Callable[[Trouble], object],
+    ended: Callable[[Trouble, bool], object],
 ) -> Health:
     """Health, by which addresses are lent no more while something that flows need is broken.
 
@@ -21,7 +21,7 @@ def watched(
         allocator: Lends them.
         monotonic: The present, in seconds.
         began: Called with each trouble that is new.
-        ended: Called with each trouble that is over.
+        ended: Called with each trouble that is over, and whether nothing is wrong with its part any more.
     """
     degrade = allocator.outage.degrade
     return Health(monotonic, began, ended, lambda degraded: degrade(degraded=degraded, now=monotonic()))

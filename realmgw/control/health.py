@@ -54,7 +54,7 @@ class Health:
     Args:
         monotonic: The present, in seconds.
         began: Called with each trouble that is new.
-        ended: Called with each trouble that is over.
+        ended: Called with each trouble that is over, and whether nothing is wrong with its part any more.
         degraded: Called with whether addresses should be lent no more, whenever that changes.
     """
 
@@ -62,7 +62,7 @@ class Health:
         self,
         monotonic: Callable[[], float],
         began: Callable[[Trouble], object],
-        ended: Callable[[Trouble], object],
+        ended: Callable[[Trouble, bool], object],
         degraded: Callable[[bool], object] = lambda _now: None,
     ) -> None:
         self._monotonic = monotonic
@@ -89,7 +89,7 @@ class Health:
         for each in new:
             self._began(each)
         for each in over:
-            self._ended(each)
+            self._ended(each, not self._by_part[part])
         if (was is State.DEGRADED) is not (self.state is State.DEGRADED):
             self._degraded(self.state is State.DEGRADED)
 

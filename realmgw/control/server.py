@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import struct
+from collections import Counter
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,19 @@ def _is_privileged(request: Request) -> bool:
 
 
 def _peer(request: Request) -> tuple[int, int, int] | None:
+    """Process, user and group at the other end of a request."""
+    return _credentials(request.channel.transport)
+
+
+def _user(transport: Any) -> int:
+    """Who is at the other end of a connection; -1 where that can not be told."""
+    peer = _credentials(transport)
+    return -1 if peer is None else peer[1]
+
+
+def _credentials(transport: Any) -> tuple[int, int, int] | None:
     """Process, user and group at the other end of a unix socket (SO_PEERCRED); None where there is none."""
-    handle = getattr(request.channel.transport, "socket", None)
+    handle = getattr(transport, "socket", None)
     if not isinstance(handle, socket.socket):
         return None
     pid, uid, gid = _CREDENTIALS.unpack(handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
@@ -216,8 +228,10 @@ def held_beside(path: Path) -> Path:
 class _Limited(WrappingFactory):
     """Another factory, for no more than `CONTROL_CONNECTIONS` connections at once.
 
+    For one more, the user who has most of them loses the oldest one: nobody keeps root away, or anybody else.
+
     Attributes:
-        closed: How many were closed at once since there were too many.
+        closed: How many were closed since there were too many.
     """
 
     noisy = False
@@ -225,12 +239,21 @@ class _Limited(WrappingFactory):
     def __init__(self, site: _Site) -> None:
         super().__init__(site)
         self.closed = 0
+        self._users: dict[Any, int] = {}
 
-    def buildProtocol(self, addr: Any) -> Any:
-        if len(self.protocols) >= CONTROL_CONNECTIONS:
+    def registerProtocol(self, p: Any) -> None:
+        super().registerProtocol(p)
+        self._users[p] = _user(p.transport)
+        if len(self._users) > CONTROL_CONNECTIONS:
             self.closed += 1
-            return None
-        return super().buildProtocol(addr)
+            [(user, _)] = Counter(self._users.values()).most_common(1)
+            oldest = next(each for each, its in self._users.items() if its == user)
+            del self._users[oldest]
+            oldest.transport.abortConnection()
+
+    def unregisterProtocol(self, p: Any) -> None:
+        super().unregisterProtocol(p)
+        self._users.pop(p, None)
 
 
 class ControlService(Service):

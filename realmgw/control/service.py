@@ -186,6 +186,7 @@ def trouble_began(trouble: Trouble) -> None:
     tell("{part}: {text}", part=trouble.part, text=trouble.text)
 
 
-def trouble_ended(trouble: Trouble) -> None:
-    """Have the log say that it is over."""
-    _log.info("{part}: well again, it is over: {text}", part=trouble.part, text=trouble.text)
+def trouble_ended(trouble: Trouble, is_well: bool) -> None:
+    """Have the log say that it is over, and whether all is well with its part: else something else is wrong now."""
+    word = "well again, it is over" if is_well else "it is over"
+    _log.info("{part}: {word}: {text}", part=trouble.part, word=word, text=trouble.text)

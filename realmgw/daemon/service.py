@@ -176,8 +176,11 @@ class ProcessService(Service):
 
     def _end(self) -> None:
         """Twistd itself ends with 0 once its reactor has run, however that came to its end."""
-        if self._status:
+        if not self._status:
+            return
+        if self._failed:
             self._leave(self._status)
+        self.give_up("nothing runs its services any more")  # there was no memory to say so, for example
 
     def _leave(self, status: int) -> None:
         try:

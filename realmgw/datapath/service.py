@@ -360,7 +360,10 @@ class DatapathService(service.Service):
         except RealmGatewayError as error:
             self.strays_lost += len(batch)
             if not self._refused:  # ten times a second would be a flood of its own
-                self._log.warn("datapath: stray senders are not taken any more: {error}", error=error)
+                self._log.warn(
+                    "datapath: stray senders are not taken at present, the next ones are tried again: {error}",
+                    error=error,
+                )
             self._refused = True
         finally:
             again = self.running and self._strays

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,18 @@ class ReadTests(SynchronousTestCase):
         link.symlink_to(path.absolute())
         self.assertEqual((disk.read(path, 5), disk.read(link, 5)), (b"12345", b"12345"))
         self.assertIn("more than 4 octets", str(self.assertRaises(OSError, disk.read, path, 4).strerror))
+
+    def test_takes_no_more_memory_than_the_file_has(self) -> None:
+        """However long it might be; and one that does not tell its size is read as a whole."""
+        path = Path(self.mktemp())
+        path.write_bytes(b"12345")
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertEqual(disk.read(path, 2**30), b"12345")
+        self.assertLess(tracemalloc.get_traced_memory()[1], 2**20)
+        told = Path("/proc/self/environ")
+        self.assertEqual((told.stat().st_size, disk.read(told, 2**20)), (0, told.read_bytes()))
+        self.assertIn("more than 4 octets", str(self.assertRaises(OSError, disk.read, told, 4).strerror))
 
     def test_whatever_else_is_there_is_refused_at_once(self) -> None:
         """A pipe that nobody writes to, a device that never ends, a folder, a socket; links to them, too."""

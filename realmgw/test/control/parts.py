@@ -125,7 +125,7 @@ class TestGateway:
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
-        self.health = Health(self.clock.seconds, lambda _: None, lambda _: None)
+        self.health = Health(self.clock.seconds, lambda _: None, lambda *_: None)
         told = partial(self.health.tell, "subscribers")
         parts = Parts(
             self.parts,

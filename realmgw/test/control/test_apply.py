@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -15,7 +14,6 @@ from realmgw.config.steps import finish
 from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.datapath.keeper import Findings
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
-from realmgw.subscribers.register import Changes
 from realmgw.subscribers.schema import Entry, Offer
 from realmgw.subscribers.snapshot import Snapshot
 from realmgw.test.control.parts import TestGateway, only
@@ -134,19 +132,6 @@ class RefusedTests(ReloadTestCase):
         self.gateway.path.write_text(written)
         self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
         self.assertEqual((self.gateway.told[-1], self.gateway.reloader.refused), ((), 1))
-
-    def test_no_memory_for_what_is_written(self) -> None:
-        """Is found out before anything is changed; what runs goes on."""
-
-        def starving(*_: object) -> Generator[None, None, Changes]:
-            yield
-            raise MemoryError
-
-        self.gateway.parts.prepare = starving  # type: ignore[assignment,method-assign]  # for this test
-        outcome = only(self.gateway.reload())
-        self.assertEqual(outcome.status, Status.REFUSED)
-        self.assertIn("there is not enough memory for what is written", outcome.problems[0])
-        self.assertEqual((self.gateway.names, self.calls), (BOTH, []))
 
     def test_key_that_wants_a_restart(self) -> None:
         """Refuses all of it, and is named."""

@@ -21,7 +21,9 @@ class DegradingTests(SynchronousTestCase):
         """All is well."""
         self.clock, self.scene, self.troubles = Clock(), Scene(1), list[Trouble]()
         allocator = self.scene.allocator
-        self.health = watched(allocator, self.clock.seconds, self.troubles.append, self.troubles.append)
+        self.health = watched(
+            allocator, self.clock.seconds, self.troubles.append, lambda each, _: self.troubles.append(each)
+        )
 
     def find(self, findings: Findings) -> None:
         """A look finds that."""

@@ -20,7 +20,7 @@ class HealthTests(SynchronousTestCase):
         self.health = Health(
             self.clock.seconds,
             lambda each: self.began.append(each.text),
-            lambda each: self.ended.append(each.text),
+            lambda each, is_well: self.ended.append(f"{each.text}{'; well again' if is_well else ''}"),
             self.degraded.append,
         )
 
@@ -36,7 +36,16 @@ class HealthTests(SynchronousTestCase):
         self.health.tell("links", ["eth1 is down"])
         self.health.tell("links", [])
         self.assertEqual(self.began, ["eth0 is down", "eth1 is down"])
-        self.assertEqual(self.ended, ["eth0 is down", "eth1 is down"])
+        self.assertEqual(self.ended, ["eth0 is down", "eth1 is down; well again"])
+
+    def test_another_trouble_in_the_place_of_one_is_not_well(self) -> None:
+        """A repository that is away for another reason now, for example; whatever other parts have."""
+        self.health.tell("datapath", ["no route"], Severity.DEGRADED)
+        for line in ("it does not answer", "its answer is too long"):
+            self.health.tell("repository", [line])
+        self.assertEqual(self.ended, ["it does not answer"])
+        self.health.tell("repository", [])
+        self.assertEqual(self.ended, ["it does not answer", "its answer is too long; well again"])
 
     def test_keeps_what_other_parts_and_other_severities_have_told(self) -> None:
         """A part replaces only its own troubles of the same severity."""

@@ -20,7 +20,6 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from realmgw.config.disk import Hold
-from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
 from realmgw.control.client import TIMEOUT, _UnixConnection, ask
 from realmgw.control.commands import CommandError, ExitStatus
@@ -202,19 +201,6 @@ class ConversationTests(TestCase):
                 status = 413
             self.assertEqual(status, 413)
         self.assertEqual(self.gateway.asked, [])
-
-    async def test_connections_are_bounded(self) -> None:
-        """One too many is closed at once, and counted; when others have gone there is room again."""
-        held = [socket.socket(socket.AF_UNIX) for _ in range(CONTROL_CONNECTIONS)]
-        for each in held:
-            await deferToThread(each.connect, str(self.path))
-        await deferLater(reactor, 0.1, lambda: None)
-        await self.assertFailure(self.ask("status"), CommandError)
-        self.assertEqual(self.service.counts()["connections_closed"], 1)
-        for each in held:
-            each.close()
-        await deferLater(reactor, 0.1, lambda: None)
-        self.assertEqual(await self.ask("status"), {"answer": 42})
 
     async def test_survives_what_is_no_request(self) -> None:
         """Whatever comes; whoever comes next is served."""

@@ -18,7 +18,7 @@ import sys, threading, time
 from twisted.application import app, service
 from twisted.application.service import Service
 from twisted.internet import reactor, threads
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher, textFileLogObserver
 from twisted.python.failure import Failure
 from twisted.python.usage import Options
 from twisted.scripts import _twistd_unix, twistd
@@ -58,6 +58,7 @@ class Case(Service):
 
     def crash(self):
         process.serves()
+        globalLogPublisher.addObserver(textFileLogObserver(sys.__stdout__))  # twistd's own is gone by then
         threads.deferToThread(time.sleep, 3600)
         reactor.callLater(0.2, reactor.crash)
 
@@ -154,8 +155,10 @@ class EndTests(SynchronousTestCase):
             self.assertIn("it can not go on: there is no memory left", told)
 
     def test_end_of_the_reactor_is_the_end_of_the_process(self) -> None:
-        """Even if a thread is stuck; and that is not success."""
-        self.assertEqual(self.run_case("crash", "--nodaemon")[0], 1)
+        """Even if a thread is stuck; that is not success, and there is a line."""
+        status, told = self.run_case("crash", "--nodaemon")
+        self.assertEqual(status, 1, told)
+        self.assertIn("it can not go on: nothing runs its services any more", told)
 
     def test_pid_file_that_names_another_process_counts(self) -> None:
         """It is as twistd has it."""

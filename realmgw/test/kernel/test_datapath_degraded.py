@@ -40,7 +40,7 @@ class DegradedTests(WatchTestCase):
         self.assertEqual(self.fetch(), FIRST)
         logged = self.log()  # of texts that come again within a minute, the first one only
         self.assertRegex(logged, f"error .*datapath: .*{re.escape(told)}")
-        self.assertRegex(logged, f"info .*well again, it is over: .*{re.escape(told)}")
+        self.assertRegex(logged, f"info .*it is over: .*{re.escape(told)}")
         self.assertEqual(self.unused(), unused)
 
     def test_lan_down(self) -> None:
