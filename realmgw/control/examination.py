@@ -74,6 +74,7 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     _look_at_ports(settings, found, starting=starting, running=bool(running))
     if not running:
         found.refused += _taken_queue(settings.admission.queue)
+    found.wrong += _company(settings)
     return found
 
 
@@ -220,6 +221,14 @@ def _running(settings: Settings) -> str:
         return Place(settings.datapath.table).refusal() or ""
     except OSError:
         return ""
+
+
+def _company(settings: Settings) -> list[str]:
+    """What is said of gateways that have other tables; nothing where the kernel does not tell."""
+    try:
+        return Place(settings.datapath.table).company()
+    except OSError:
+        return []
 
 
 def _taken(settings: Settings) -> Iterator[tuple[str, Endpoint, int]]:
