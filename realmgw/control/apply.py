@@ -90,7 +90,7 @@ class Parts:
     elsewhere: Callable[[Blocking], Deferred[Any]]
     """Makes a call that may block, where it holds up nobody."""
     doubts: Callable[[tuple[str, ...]], object]
-    """Told of everything about subscribers that somebody has to do something about, whenever that may have changed."""
+    """Told of all sources of which not what they say is in force, whenever that may have changed."""
 
 
 @attrs.define(eq=False)
@@ -267,9 +267,9 @@ class Reloader:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What somebody has to do something about: losses that are not believed, folders that can not be read."""
+        """Of which sources what they said before is in force: of losses that are not believed, unreadable folders."""
         folders = self.running.register.units.get(FOLDERS)
-        return (*(folders.problems if folders else ()), *self.running.register.doubts)
+        return (*(folders.problems if folders else ()), *self.running.register.doubts, *self.running.doubted)
 
     def _pass(self, *, accepts_loss: bool) -> Generator[Deferred[Any], Any, tuple[Outcome, tuple[str, ...]]]:
         """One reading, and what comes of it; with the sources that have to be read once more."""
