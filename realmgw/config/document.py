@@ -178,18 +178,19 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_PROBLEM else f"{text[:rest]} ... {text[-rest:]}"
 
 
-def bounded(lines: Collection[str], most: int, count: int | None = None) -> tuple[str, ...]:
+def bounded(lines: Collection[str], most: int, count: int | None = None, what: str = "problems") -> tuple[str, ...]:
     """Not more lines than somebody reads.
 
     Args:
         lines: Problems.
         most: So many are told; a line more counts the others.
         count: How many there are in all, if `lines` is only a part of them.
+        what: They are, in a word.
     """
     every = len(lines) if count is None else count
     if every <= most:
         return tuple(lines)
-    return (*tuple(lines)[:most], f"and {every - most} problems more")
+    return (*tuple(lines)[:most], f"and {every - most} {what} more")
 
 
 def place(node: Node) -> str:

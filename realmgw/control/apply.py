@@ -243,7 +243,7 @@ class Reloader:
             "reload {status} after {seconds:.3f} s: {summary}",
             status=outcome.status.value,
             seconds=outcome.seconds,
-            summary=outcome.plan.summary(),
+            summary=outcome.summary(),
         )
         self._parts.tell(self.running.problems or (outcome.problems if outcome.status is Status.FAILED else ()))
 

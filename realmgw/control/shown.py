@@ -269,7 +269,7 @@ def reload(answer: Answer) -> Iterator[str]:
     yield from (f"put back: {line}" for line in answer["restored"])
     flows = f", {answer['flows_ended']} flows ended" if answer["flows_ended"] else ""
     waited = f", {answer['waited']:.0f} s of them until files were at rest" if answer["waited"] else ""
-    yield f"{answer['status']} in {answer['seconds']:.3f} s{waited}: {answer['plan']['summary']}{flows}"
+    yield f"{answer['status']} in {answer['seconds']:.3f} s{waited}: {answer['summary']}{flows}"
 
 
 def purge(answer: Answer) -> Iterator[str]:
