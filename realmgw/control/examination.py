@@ -167,9 +167,10 @@ def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None
 
 def _is_public(path: Path) -> bool:
     try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
+        mode = path.stat().st_mode
     except OSError:
         return False
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def _look_at_folders(settings: Settings, found: Examined) -> None:

@@ -107,8 +107,16 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(list(found.values()), ["pipe", "pipe", "socket", "folder", "device"])
 
     def test_what_only_looks_like_a_file_is_refused(self) -> None:
-        """The kernel's messages: a file by its kind, and read by whoever waits for the next one."""
-        self.assertRaises(OSError, disk.read, Path("/proc/kmsg"), 0)
+        """The kernel's messages: a file by its kind, and who reads takes them from others; nothing is read of it."""
+        for name in ("/proc/kmsg", "/proc/version", "/sys/kernel/uevent_seqnum"):
+            error = self.assertRaises(OSError, disk.read, Path(name), 1000)
+            self.assertEqual(error.strerror, "it is not a regular file, but something that the kernel tells")
+
+    def test_an_empty_file_is_a_file(self) -> None:
+        """Although it takes no more room than one that the kernel tells."""
+        path = Path(self.mktemp())
+        path.touch()
+        self.assertEqual(disk.read(path, 10), b"")
 
     def test_what_the_system_refuses_is_its_error(self) -> None:
         """Here: there is none."""

@@ -158,6 +158,9 @@ class AgreementTests(StartingTestCase):
         """A token that is not there yet, or that everybody may read: `check` says it, a start goes on."""
         self.write({"repository": {"url": "http://127.0.0.1:9", "token_file": "token"}})
         self.assertIn("repository.token_file: ", self.check()[1])
+        (self.folder / "token").symlink_to("/dev/null")
+        self.assertNotIn("everybody on this machine may read", self.check()[1])  # what is no file is told as that alone
+        (self.folder / "token").unlink()
         (self.folder / "token").write_text("x" * 20)
         (self.folder / "token").chmod(0o644)
         status, told = self.check()
