@@ -40,7 +40,7 @@ from realmgw.control.counting import Counting
 from realmgw.control.degrading import looked_at, watched
 from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
-from realmgw.control.health import Health, Severity, tell_written
+from realmgw.control.health import Health, Severity, tell_kept, tell_written
 from realmgw.control.lines import Backends
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
@@ -169,7 +169,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
-    keeping, doubts = _keeping(running, book, reactor), partial(health.tell, "subscribers")
+    keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere = partial(Readers().call, reactor=reactor)
     regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
     told = partial(tell_written, health)

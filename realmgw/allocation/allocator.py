@@ -84,7 +84,7 @@ class Allocator:
         self.counters = self._ledger.counters
         self.askers = Askers(settings.max_groups, self.counters)
         self.askers.regard_policy(policy, now=now)
-        self.regard_policy = self.askers.regard_policy
+        self.regard_policy, self.regarding_policy = self.askers.regard_policy, self.askers.regarding_policy
         self.requestor = self.askers.requestor
         self.groups = self.askers.groups
         self.requestors = self.askers.requestors

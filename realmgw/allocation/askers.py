@@ -9,6 +9,7 @@ from realmgw.allocation.groups import Groups
 from realmgw.allocation.load import Best, LoadPolicy
 from realmgw.allocation.reputation import Journal
 from realmgw.allocation.requestors import Requestor, Requestors
+from realmgw.config.steps import Steps, finish
 
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
@@ -56,9 +57,13 @@ class Askers:
             policy: The operator's.
             now: The present, in monotonic seconds.
         """
+        finish(self.regarding_policy(policy, now=now))
+
+    def regarding_policy(self, policy: Policy | None, *, now: float) -> Steps[None]:
+        """What `regard_policy` does, step by step; with a few groups, there is one."""
         decides = policy is not None and (policy.system_load or policy.max_claims is not None)
         self.load = LoadPolicy(policy, self._counters, self._best) if policy is not None and decides else None
-        self.groups.preset(policy.groups if policy is not None else (), now=now)
+        yield from self.groups.presetting(policy.groups if policy is not None else (), now=now)
 
     def requestor(
         self, resolver: Hashable, key: Hashable, network: ClientNetwork | None, *, now: float

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from ipaddress import ip_address
+from typing import Any
 
 from realmgw.allocation.generations import Generations
 from realmgw.allocation.group import Group
 from realmgw.allocation.reputation import Journal
 from realmgw.config.policy import ResolverGroup
+from realmgw.config.steps import PORTION, Steps, emptying, finish
 
 MAX_NODES = 256
 """A group has at most so many addresses that were merged with it."""
@@ -42,15 +44,21 @@ class Presets:
                 return group
         return None
 
-    def regard(self, groups: dict[ResolverGroup, Group]) -> None:
-        """From now on, these are all."""
-        self.groups = groups
+    def regarding(self, groups: dict[ResolverGroup, Group], tell: Callable[[], None]) -> Steps[None]:
+        """From one moment to the next, these are all; who is to know is told at that moment."""
         networks: dict[tuple[int, int], dict[int, Group]] = {}
+        every = ((node, group) for preset, group in groups.items() for node in preset.nodes)
+        for count, (node, group) in enumerate(every, 1):
+            shift = node.max_prefixlen - node.prefixlen
+            networks.setdefault((node.version, shift), {})[int(node.network_address) >> shift] = group
+            if not count % PORTION:
+                yield None
+        former: tuple[dict[Any, Group], ...] = self.groups, *self._networks.values()
         for preset, group in groups.items():
-            for node in preset.nodes:
-                shift = node.max_prefixlen - node.prefixlen
-                networks.setdefault((node.version, shift), {})[int(node.network_address) >> shift] = group
-        self._networks = dict(sorted(networks.items()))  # the longest prefixes first
+            group.preset, group.sla = preset, preset.sla
+        self.groups, self._networks = groups, dict(sorted(networks.items()))  # the longest prefixes first
+        tell()
+        yield from emptying(*former)
 
 
 class Groups:
@@ -141,18 +149,28 @@ class Groups:
 
         A group whose networks are the same as before keeps its reputation. O(resolvers remembered), at C's speed.
         """
-        before = {preset.nodes: group for preset, group in self._presets.groups.items()}
-        groups = {}
-        for preset in presets:
-            group = before.get(preset.nodes)
-            if group is None:
-                group = Group(preset.nodes[0])
-                group.journal = self._journal
-                _set(group, preset.initial_reputation, now)
-            group.preset, group.sla = preset, preset.sla
-            groups[preset] = group
-        self._presets.regard(groups)
-        self._seen.set_back()
+        finish(self.presetting(presets, now=now))
+
+    def presetting(self, presets: Iterable[ResolverGroup], *, now: float) -> Steps[None]:
+        """What `preset` does, step by step: all of them count from one moment to the next."""
+        before, groups = dict[object, Group](), dict[ResolverGroup, Group]()
+        for count, (preset, group) in enumerate(self._presets.groups.items(), 1):
+            before[preset.nodes] = group
+            if not count % PORTION:
+                yield None
+        for count, preset in enumerate(presets, 1):
+            if not count % PORTION:
+                yield None
+            former = before.get(preset.nodes)
+            groups[preset] = self._made(preset, now) if former is None else former
+        yield from self._presets.regarding(groups, self._seen.set_back)
+        yield from emptying(before)
+
+    def _made(self, preset: ResolverGroup, now: float) -> Group:
+        group = Group(preset.nodes[0])
+        group.journal = self._journal
+        _set(group, preset.initial_reputation, now)
+        return group
 
     def keep(self, group: Group) -> None:
         """From now on, no flood of unproven resolvers makes a group forgotten."""

@@ -6,8 +6,9 @@ Every function takes a text and raises a ValueError whose message says what to w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network, summarize_address_range
+from typing import Any
 from urllib.parse import urlsplit
 
 from realmgw.config.settings import Address, Endpoint, Network
@@ -145,24 +146,56 @@ def overlap(one: Network, other: Network) -> bool:
     return one.version == other.version and one.overlaps(other)
 
 
-def overlapping(networks: Iterable[Network]) -> Iterator[tuple[int, int]]:
+def overlapping(networks: Collection[Network]) -> Generator[None, Any, list[tuple[int, int]]]:
     """Which prefixes share an address with one before them, in time that grows with their number only.
 
-    Prefixes that share an address lie one in the other: so each is looked for under the keys of those that it lies in,
-    and among those that lie in it, of which the first is remembered for each length.
+    Prefixes that share an address lie one in the other: so each is looked for among those that it may lie in, by the
+    lengths that there are, and among those that lie in it, of which the first is remembered for each length.
 
     Returns:
-        Their indices, each with that of the first one before it.
+        Their indices, each with that of the first one before it; a step for each of them.
     """
-    standing: dict[tuple[int, int, int], int] = {}
-    within: dict[tuple[int, int, int], int] = {}
+    found: list[tuple[int, int]] = []
+    shorter = yield from _lengths(networks)
+    standing: dict[tuple[int, int], dict[int, int]] = {}
+    within: dict[tuple[int, int], dict[int, int]] = {}
     for index, network in enumerate(networks):
-        bits, first = network.max_prefixlen, int(network.network_address)
-        around = [(bits, length, first >> (bits - length)) for length in range(network.prefixlen + 1)]
-        found = [standing[each] for each in around if each in standing]
-        found += [within[around[-1]]] if around[-1] in within else []
-        if found:
-            yield index, min(found)
-        standing.setdefault(around[-1], index)
-        for each in around:
-            within.setdefault(each, index)
+        bits, own, first = network.max_prefixlen, network.prefixlen, int(network.network_address)
+        around = [(length, first >> (bits - length)) for length in shorter[bits] if length <= own]
+        others = [standing.get((bits, length), {}).get(prefix) for length, prefix in around]
+        others.append(within.get((bits, own), {}).get(around[-1][1]))
+        found += [(index, min(there))] if (there := [each for each in others if each is not None]) else []
+        standing.setdefault((bits, own), {}).setdefault(around[-1][1], index)
+        for length, prefix in around:
+            within.setdefault((bits, length), {}).setdefault(prefix, index)
+        yield None
+    return found
+
+
+def _lengths(networks: Iterable[Network]) -> Generator[None, Any, dict[int, list[int]]]:
+    """The lengths of prefixes, in their order, by how many bits an address has."""
+    found: dict[int, set[int]] = {}
+    for network in networks:
+        found.setdefault(network.max_prefixlen, set()).add(network.prefixlen)
+        yield None
+    return {bits: sorted(lengths) for bits, lengths in found.items()}
+
+
+class Inside:
+    """Prefixes among which those are found that an address lies in, in a time that does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._by_length: dict[tuple[int, int], dict[int, list[int]]] = {}
+
+    def add(self, index: int, network: Network) -> None:
+        """Takes a prefix in, under a number of its own."""
+        length, bits = network.prefixlen, network.max_prefixlen
+        prefixes = self._by_length.setdefault((bits, length), {})
+        prefixes.setdefault(int(network.network_address) >> (bits - length), []).append(index)
+
+    def having(self, address: Address) -> Iterator[int]:
+        """The numbers of those that an address lies in."""
+        value = int(address)
+        for (bits, length), prefixes in self._by_length.items():
+            if bits == address.max_prefixlen:
+                yield from prefixes.get(value >> (bits - length), ())

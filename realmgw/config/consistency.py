@@ -1,23 +1,28 @@
 """What has to be true of several keys together.
 
 The checks compare the values that were remembered while the file was read, so they work as well when other parts of it
-are wrong, and note a problem at the value that should be changed.
+are wrong, and note a problem at the value that should be changed. Each goes over its values one by one and says of each
+what is wrong, or nothing: so all of it is done in steps, and in a time that grows with the number of values only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from realmgw.config.addresses import NOWHERE, overlap, overlapping
+from realmgw.config.addresses import NOWHERE, Inside, overlap, overlapping
 from realmgw.config.document import Node, Problems, place
 from realmgw.config.labels import Label
-from realmgw.config.names import is_reverse, is_within
+from realmgw.config.names import is_reverse, within
 from realmgw.config.settings import Address, Allocation, Audit, Challenges, Endpoint, NameServer, Network, PolicyStage
+from realmgw.config.steps import Steps, finish, portions
 
 T = TypeVar("T")
+Found = Generator[tuple[Node, str] | None, Any, T]
+"""Says of one value after the other what is wrong, and at which place; None: nothing, and there is time for others."""
 
 MAX_POOL = 2**20
 """How many addresses the circular pool may have: a state is kept for each."""
@@ -25,14 +30,16 @@ MAX_POOL = 2**20
 
 def check(problems: Problems) -> None:
     """Notes everything that is wrong between keys, from what was remembered of one main file."""
-    _check_zones(problems)
-    _check_interfaces(problems)
-    _check_listen(problems)
-    _check_pool(problems)
-    _check_allocation(problems)
-    _check_policy(problems)
-    _check_peers(problems)
-    _check_repository(problems)
+    finish(checking(problems))
+
+
+def checking(problems: Problems) -> Steps[None]:
+    """What `check` does, step by step."""
+    for portion in portions(chain.from_iterable(part(problems) for part in _PARTS)):
+        for found in portion:
+            if found is not None:
+                problems.add(*found)
+        yield None
 
 
 def _all(problems: Problems, label: Label, kind: type[T]) -> Iterator[tuple[T, Node]]:
@@ -42,126 +49,153 @@ def _all(problems: Problems, label: Label, kind: type[T]) -> Iterator[tuple[T, N
         yield value, node
 
 
-def _check_zones(problems: Problems) -> None:
-    zones = [zone for zone, _ in _all(problems, Label.ZONE, str)]
-    if zones and all(map(is_reverse, zones)):
+def _zones(problems: Problems) -> Found[None]:
+    zones, are_reverse = set[str](), True
+    for zone, _ in _all(problems, Label.ZONE, str):
+        zones.add(zone)
+        are_reverse = are_reverse and is_reverse(zone)
+        yield None
+    if zones and are_reverse:
         _, node = next(_all(problems, Label.ZONE, str))
-        problems.add(node, "there are only reverse zones: write a forward zone as well")
+        yield node, "there are only reverse zones: write a forward zone as well"
     glue: dict[str, Address] = {}
     for server, node in _all(problems, Label.NAME_SERVER, NameServer):
-        ours = any(is_within(server.name, zone) for zone in zones)
+        ours = any(each in zones for each in within(server.name))
         if ours and server.address is None:
-            problems.add(node, f"{server.name} lies within our zones: write its address")
+            yield node, f"{server.name} lies within our zones: write its address"
         if server.address is not None and glue.setdefault(server.name, server.address) != server.address:
-            problems.add(node, f"{server.name} has the address {glue[server.name]} elsewhere: write the same one")
+            yield node, f"{server.name} has the address {glue[server.name]} elsewhere: write the same one"
         if not ours and server.address is not None:  # an address of another zone is not ours to give (RFC 2181 5.4.1)
-            problems.add(node, f"{server.name} lies outside our zones: remove its address, or write a name within them")
+            yield node, f"{server.name} lies outside our zones: remove its address, or write a name within them"
+        yield None
 
 
-def _check_interfaces(problems: Problems) -> None:
-    for interface, node in _twice(problems, Label.INTERFACE, str):
-        problems.add(node, f"the interface {interface} stands twice: write another, each has one side")
+def _interfaces(problems: Problems) -> Found[None]:
+    said = "the interface {} stands twice: write another, each has one side"
+    yield from _twice(problems, Label.INTERFACE, str, said.format)
     for interface, node in _all(problems, Label.INTERFACE, str):
         if interface == "lo":
-            problems.add(node, "lo leads nowhere but to this machine itself: write the interface that leads there")
+            yield node, "lo leads nowhere but to this machine itself: write the interface that leads there"
+        yield None
 
 
-def _check_listen(problems: Problems) -> None:
-    for listen, node in _twice(problems, Label.LISTEN, Endpoint):
-        problems.add(node, f"{listen.address} port {listen.port} stands twice: remove one")
+def _listen(problems: Problems) -> Found[None]:
+    def said(listen: Endpoint) -> str:
+        return f"{listen.address} port {listen.port} stands twice: remove one"
+
+    yield from _twice(problems, Label.LISTEN, Endpoint, said)
 
 
-def _twice(problems: Problems, label: Label, kind: type[T]) -> Iterator[tuple[T, Node]]:
-    """The remembered values that stood before already, with their later places."""
+def _twice(problems: Problems, label: Label, kind: type[T], said: Callable[[T], str]) -> Found[None]:
+    """Of the remembered values that stood before already, at their later places."""
     seen = set()
     for value, node in _all(problems, label, kind):
-        if value in seen:
-            yield value, node
+        yield (node, said(value)) if value in seen else None
         seen.add(value)
 
 
-def _check_pool(problems: Problems) -> None:
-    pool = [(network, node) for networks, node in _all(problems, Label.POOL, tuple) for network in networks]
-    reserved = dict(_reserved(problems))
-    others = dict(overlapping(network for network, _ in pool))
+def _pool(problems: Problems) -> Found[None]:
+    pool = yield from _pieces(problems)
+    inside, size = Inside(), 0
     for index, (network, node) in enumerate(pool):
-        if index in others:
-            other = pool[others[index]]
-            problems.add(node, f"{network} overlaps {other[0]} of {place(other[1])}: remove one of them")
-        if any(overlap(network, nowhere) for nowhere in NOWHERE):
-            problems.add(node, f"{network} is of no use outside this machine: write public addresses")
-        for address, what in reserved.items():
-            if address in network:
-                problems.add(node, f"{network} contains {address}, {what}: leave it out of the pool")
-    for address, node in _twice(problems, Label.SERVICE, IPv4Address):
-        problems.add(node, f"{address} stands twice in the service pool: remove one")
-    size = sum(network.num_addresses for network, _ in pool)
+        inside.add(index, network)
+        size += network.num_addresses
+        is_nowhere = any(overlap(network, nowhere) for nowhere in NOWHERE)
+        yield (node, f"{network} is of no use outside this machine: write public addresses") if is_nowhere else None
+    for index, first in (yield from overlapping([network for network, _ in pool])):
+        (network, node), (other, there) = pool[index], pool[first]
+        yield node, f"{network} overlaps {other} of {place(there)}: remove one of them"
+    for address, what in (yield from _reserved(problems)).items():
+        for network, node in map(pool.__getitem__, inside.having(address)):
+            yield node, f"{network} contains {address}, {what}: leave it out of the pool"
+        yield None
+    yield from _twice(problems, Label.SERVICE, IPv4Address, "{} stands twice in the service pool: remove one".format)
     if size > MAX_POOL:
-        problems.add(pool[-1][1], f"the circular pool has {size} addresses: write at most {MAX_POOL}")
+        yield pool[-1][1], f"the circular pool has {size} addresses: write at most {MAX_POOL}"
 
 
-def _reserved(problems: Problems) -> Iterator[tuple[Address, str]]:
+def _pieces(problems: Problems) -> Found[list[tuple[IPv4Network, Node]]]:
+    """The prefixes of the circular pool."""
+    pool = []
+    for networks, node in _all(problems, Label.POOL, tuple):
+        pool += [(network, node) for network in networks]
+        yield None
+    return pool
+
+
+def _reserved(problems: Problems) -> Found[dict[Address, str]]:
     """The addresses that the gateway needs for itself, with what for."""
+    found: dict[Address, str] = {}
     for address, _ in _all(problems, Label.APEX_ADDRESS, IPv4Address):
-        yield address, "the address of a zone"
+        yield found.update({address: "the address of a zone"})
     for server, _ in _all(problems, Label.NAME_SERVER, NameServer):
-        if server.address is not None:
-            yield server.address, f"the address of {server.name}"
+        yield None if server.address is None else found.update({server.address: f"the address of {server.name}"})
     for address, _ in _all(problems, Label.SERVICE, IPv4Address):
-        yield address, "an address of the service pool"
+        yield found.update({address: "an address of the service pool"})
     for listen, _ in _all(problems, Label.LISTEN, Endpoint):
-        yield listen.address, "where the DNS server listens"
+        yield found.update({listen.address: "where the DNS server listens"})
+    return found
 
 
-def _check_allocation(problems: Problems) -> None:
+def _allocation(problems: Problems) -> Found[None]:
     linger = next((value for value, _ in _all(problems, Label.LINGER, float)), Allocation().linger)
     for loaded, node in _all(problems, Label.LINGER_LOADED, float):
         if loaded > linger:
-            problems.add(node, f"'linger_loaded' is longer than 'linger': write at most {linger:g}")
+            yield node, f"'linger_loaded' is longer than 'linger': write at most {linger:g}"
 
 
-def _check_policy(problems: Problems) -> None:
-    for stage, node in _twice(problems, Label.STAGE, PolicyStage):
-        problems.add(node, f"the stage {stage.value} stands twice: remove one")
-    for rule, node in _twice(problems, Label.AUDIT, Audit):
-        problems.add(node, f"{rule.value!r} stands twice: remove one")
-    resolvers = list(_networks(problems))
-    for index, first in overlapping(network for network, _ in resolvers):
+def _policy(problems: Problems) -> Found[None]:
+    said = "the stage {.value} stands twice: remove one"
+    yield from _twice(problems, Label.STAGE, PolicyStage, said.format)
+    yield from _twice(problems, Label.AUDIT, Audit, lambda rule: f"{rule.value!r} stands twice: remove one")
+    resolvers: list[tuple[Network, Node]] = []
+    for value, node in problems.remembered.get(Label.RESOLVER, ()):
+        assert isinstance(value, IPv4Network | IPv6Network)
+        resolvers.append((value, node))
+        yield None
+    for index, first in (yield from overlapping([network for network, _ in resolvers])):
         (network, node), (_, other) = resolvers[index], resolvers[first]
-        problems.add(node, f"{network} belongs to a group already, at {place(other)}: remove one of them")
+        yield node, f"{network} belongs to a group already, at {place(other)}: remove one of them"
+    yield from _aliases(problems)
+
+
+def _aliases(problems: Problems) -> Found[None]:
     has_aliases = any(value for value, _ in _all(problems, Label.ALIAS_ZONE, bool))
     for challenges, node in _all(problems, Label.CHALLENGES, Challenges):
         needing = [word for word in ("tcpcname", "cname") if getattr(challenges, word)]
         if needing and not has_aliases:
-            problems.add(
-                node,
-                f"{needing[0]!r} gives one-time aliases, and there is no zone for them: add a zone with"
-                " 'aliases: true', or use 'tcp'",
+            said = (
+                "gives one-time aliases, and there is no zone for them: add a zone with 'aliases: true', or use 'tcp'"
             )
+            yield node, f"{needing[0]!r} {said}"
+        yield None
 
 
-def _networks(problems: Problems) -> Iterator[tuple[Network, Node]]:
-    for value, node in problems.remembered.get(Label.RESOLVER, ()):
-        assert isinstance(value, IPv4Network | IPv6Network)
-        yield value, node
-
-
-def _check_peers(problems: Problems) -> None:
-    ours = {listen for listen, _ in _all(problems, Label.LISTEN, Endpoint)}
-    pool = [network for networks, _ in _all(problems, Label.POOL, tuple) for network in networks]
+def _peers(problems: Problems) -> Found[None]:
+    ours, inside = set[Endpoint](), Inside()
+    for listen, _ in _all(problems, Label.LISTEN, Endpoint):
+        ours.add(listen)
+        yield None
+    for index, (network, _) in enumerate((yield from _pieces(problems))):
+        inside.add(index, network)
+        yield None
     for peer, node in _all(problems, Label.PEER, Endpoint):
         if peer in ours:
-            problems.add(node, f"{peer.address} port {peer.port} is the gateway itself: write another server's")
-        if any(peer.address in network for network in pool):
-            problems.add(node, f"{peer.address} is an address of the circular pool: write another server's")
+            yield node, f"{peer.address} port {peer.port} is the gateway itself: write another server's"
+        if any(True for _ in inside.having(peer.address)):
+            yield node, f"{peer.address} is an address of the circular pool: write another server's"
+        yield None
 
 
-def _check_repository(problems: Problems) -> None:
+def _repository(problems: Problems) -> Found[None]:
     url = next((value for value, _ in _all(problems, Label.URL, str)), None)
     for label, word in ((Label.TOKEN_FILE, "token_file"), (Label.CA_FILE, "ca_file")):
         for _, node in _all(problems, label, Path):
             if url is None:
-                problems.add(node, f"{word!r} is of no use without 'url': write the repository's 'url', or remove it")
+                yield node, f"{word!r} is of no use without 'url': write the repository's 'url', or remove it"
     for _, node in _all(problems, Label.CA_FILE, Path):
         if url is not None and url.startswith("http:"):
-            problems.add(node, "'ca_file' is of no use with http: write https in 'url', or remove it")
+            yield node, "'ca_file' is of no use with http: write https in 'url', or remove it"
+
+
+_PARTS = (_zones, _interfaces, _listen, _pool, _allocation, _policy, _peers, _repository)

@@ -15,6 +15,11 @@ from realmgw.errors import MalformedError, PlatformError
 
 _LOOKING = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """How a path that others named is opened: nothing that may be there makes us wait for somebody else."""
+_MOUNTS = Path("/proc/thread-self/mountinfo")
+_KERNELS_OWN = frozenset({"bpf", "cgroup", "cgroup2", "configfs", "debugfs", "efivarfs", "fusectl", "proc", "pstore",
+                          "securityfs", "selinuxfs", "sysfs", "tracefs"})  # fmt: skip
+"""File systems whose files are no files: what is read from them is made at that moment, may have no end, and is gone
+from then on."""
 _PID = 20  # octets
 """As many as a process id may have in a held file."""
 
@@ -124,9 +129,22 @@ def read(path: Path, limit: int) -> bytes:
 
 def _regular(found: os.stat_result) -> None:
     if stat.S_ISREG(found.st_mode):
+        if not found.st_blocks and _kind_of(found.st_dev) in _KERNELS_OWN:
+            raise OSError(errno.EINVAL, "it is not a regular file, but something that the kernel tells")
         return
     kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
     raise OSError(errno.EINVAL, f"it is not a regular file, but a {kinds.get(stat.S_IFMT(found.st_mode), 'device')}")
+
+
+def _kind_of(device: int) -> str:
+    """The kind of a file system by its device; empty where that can not be said."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = _MOUNTS.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    found = (line.partition(" - ")[2] for line in lines if line.split(maxsplit=3)[2] == wanted)
+    return next(found, "").partition(" ")[0]
 
 
 def sealed(format_name: bytes, body: bytes) -> bytes:

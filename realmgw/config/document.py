@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 import attrs
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -26,17 +25,9 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from realmgw.config.steps import Steps, finish
+from realmgw.config import parsers
+from realmgw.config.steps import PORTION, Steps, finish
 
-try:
-    # Without the loader that ruamel.yaml puts around it, whose parts refer to each other: thousands of them would wait
-    # for the garbage collector.
-    from _ruamel_yaml import CParser
-except ImportError:  # the C parser is an optional part of ruamel.yaml: without it, the same at a tenth of the speed
-    CParser = None  # checked before its only use
-
-MAX_REREAD = 2**20  # characters
-"""How long a text may be that is read again by the slower parser; a few seconds."""
 MAX_DEPTH = 16
 """How deep collections may be nested; the schemas need half of it."""
 EVENTS_AT_ONCE = 32
@@ -114,6 +105,8 @@ class Problems:
     """Of those in `found` that are of another file, by their position in it: that file."""
     remembered: dict[enum.Enum, list[tuple[object, Node]]] = attrs.Factory(dict)
     """Values that will be compared with each other, each with its place, in the order of the text."""
+    are_ended: bool = False
+    """It was noted that there are too many."""
 
     def remember(self, label: enum.Enum, value: object, place: Node) -> None:
         """Keeps a value for such comparisons.
@@ -140,11 +133,20 @@ class Problems:
         """Notes a problem at a place that is no node; lines and columns count from 1."""
         self.found.append((line, column, shortened(text)))
 
-    def are_many(self, line: int) -> bool:
-        """Whether there are so many that nobody should read on; then that is noted, too."""
+    def are_many(self, line: int, source: str | None = None) -> bool:
+        """Whether there are so many that nobody should read on; then that is noted, too, once.
+
+        Args:
+            line: How far it was read.
+            source: The file, if it is another one.
+        """
         if len(self.found) < MOST_FOUND:
             return False
-        self.at(line, 1, "there are too many problems: nothing is read from here on")
+        if not self.are_ended:
+            self.are_ended = True
+            if source is not None:
+                self.elsewhere[len(self.found)] = source
+            self.at(line, 1, "there are too many problems: nothing is read from here on")
         return True
 
     def lines(self, most: int = MOST_OF_ALL) -> tuple[str, ...]:
@@ -164,6 +166,9 @@ class Problems:
             self.found.append(found)
 
 
+_NONE = Problems("")
+
+
 def shortened(text: str) -> str:
     """A text for a message, without the middle of what it quotes, and with a bounded length."""
     if len(text) <= MAX_QUOTED:
@@ -173,23 +178,39 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_PROBLEM else f"{text[:rest]} ... {text[-rest:]}"
 
 
-def bounded(lines: Collection[str], most: int, count: int | None = None) -> tuple[str, ...]:
+def bounded(lines: Collection[str], most: int, count: int | None = None, what: str = "problems") -> tuple[str, ...]:
     """Not more lines than somebody reads.
 
     Args:
         lines: Problems.
         most: So many are told; a line more counts the others.
         count: How many there are in all, if `lines` is only a part of them.
+        what: They are, in a word.
     """
     every = len(lines) if count is None else count
     if every <= most:
         return tuple(lines)
-    return (*tuple(lines)[:most], f"and {every - most} problems more")
+    return (*tuple(lines)[:most], f"and {every - most} {what} more")
 
 
 def place(node: Node) -> str:
     """Where a node of the file that is being read stands, for problems that name a second place."""
     return f"line {node.line}" if node.source is None else f"{node.source}:{node.line}"
+
+
+def discarding(root: Node | None, problems: Problems) -> Steps[None]:
+    """Takes a document apart, and what was remembered of it, a little at a time: freeing it at once would take long."""
+    for values in problems.remembered.values():
+        while values:
+            del values[-PORTION:]
+            yield None
+    while isinstance(root, Mapping) and root.pairs:
+        _, (_, value) = root.pairs.popitem()
+        yield from discarding(value, _NONE)
+        yield None
+    while isinstance(root, Sequence) and root.items:
+        yield from discarding(root.items.pop(), _NONE)
+        yield None
 
 
 def parse(text: bytes, problems: Problems, *, source: str | None = None, unread: Collection[str] = ()) -> Node | None:
@@ -223,24 +244,13 @@ def parsing(
     except UnicodeDecodeError as error:
         _add_at(problems, text[: error.start].decode(), f"byte 0x{text[error.start]:02x} is not UTF-8: save as UTF-8")
         return None
-    for events in _parsers(decoded, MAX_REREAD if reread is None else reread):
+    for events in (yield from parsers.in_turn(decoded, reread)):
         attempt = Problems(problems.source)
         root, readable = yield from _compose(decoded, events, _Composer(attempt, source, unread))
         if readable:
             break
     problems.found += attempt.found
     return root
-
-
-def _parsers(text: str, reread: int) -> tuple[Callable[[str], Iterator[Event]], ...]:
-    """The parsers to try in turn.
-
-    The C parser is ten times as fast, but refuses some YAML 1.2 that people write, `[192.0.2.1:53]` among it. So what
-    it can not read is read again by the other one, which has the last word, if that does not take long.
-    """
-    if CParser is None:
-        return (_events,)
-    return (_fast_events, _events) if len(text) <= reread else (_fast_events,)
 
 
 def _compose(
@@ -262,22 +272,6 @@ def _compose(
 def _add_at(problems: Problems, before: str, text: str) -> None:
     """Notes a problem at the end of the text `before`."""
     problems.at(before.count("\n") + 1, len(before) - before.rfind("\n"), text)
-
-
-def _events(text: str) -> Iterator[Event]:
-    """The events of the parser in Python."""
-    yield from YAML(typ="safe", pure=True).parse(text)
-
-
-def _fast_events(text: str) -> Iterator[Event]:
-    """The events of the parser in C."""
-    try:
-        parser = CParser(text)
-        while (event := parser.get_event()) is not None:
-            yield event
-    except ReaderError as error:
-        error.position = len(text.encode()[: error.position].decode(errors="ignore"))  # it counts octets
-        raise
 
 
 class _Composer:

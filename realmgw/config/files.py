@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import attrs
 
 from realmgw.config import consistency, disk, layers, policy_schema
-from realmgw.config.document import Mapping, Node, Problems, parse
+from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
+from realmgw.config.kinds import reading
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, Steps, finish
@@ -68,17 +69,18 @@ def load_partly(path: Path) -> Partly:
 def _loading_partly(path: Path) -> Steps[Partly]:
     problems = Problems(str(path))
     said = yield from _read(path, partial(text, path, MAX_MAIN_FILE, problems), problems, None)
-    root = None if said is None else parse(said, problems)
+    root = None if said is None else (yield from parsing(said, problems))
     places = _places(path, root)
     if isinstance(root, Mapping):
-        root = layers.all_of(root, (yield from _fragments(places, problems)), problems)
-    settings = None if root is None else GATEWAY(root, problems)
-    consistency.check(problems)
+        root = yield from layers.all_of(root, (yield from _fragments(places, problems)), problems)
+    settings = None if root is None else (yield from reading(GATEWAY, root, problems))
+    yield from consistency.checking(problems)
     if root is None and not problems.found:
         problems.add(None, f"the file is empty: write {', '.join(key for key in GATEWAY.keys)}")
     left_out: tuple[str, ...] = ()
     if settings is None and isinstance(root, Mapping):
-        settings, left_out = _good_of(root)
+        settings, left_out = yield from _good_of(root)
+    yield from discarding(root, problems)
     if settings is not None:
         settings = located(settings, path.parent)
         named = settings.subscribers
@@ -100,13 +102,14 @@ def _read(main: Path, call: Callable[[], T], problems: Problems, otherwise: T) -
     return result
 
 
-def _good_of(root: Mapping) -> tuple[Settings | None, tuple[str, ...]]:
+def _good_of(root: Mapping) -> Steps[tuple[Settings | None, tuple[str, ...]]]:
     """What of a main file can be used, key by key; and the keys that can not."""
     good: dict[str, Any] = {"name": "gateway.invalid.", "interfaces": Interfaces("", ()), "pools": Pools(())}
     left_out = []
     for word, (_, value) in root.pairs.items():
         own, key = Problems(""), GATEWAY.keys.get(word)
-        found = None if key is None else key.kind(value, own)
+        found = None if key is None else (yield from reading(key.kind, value, own))
+        yield None
         if found is None or own.found:
             left_out.append(word)
         else:
@@ -174,7 +177,9 @@ def _documents(
     found = []
     none: list[_Text] = []
     for path, content, own in (yield from _read(main, partial(_texts, folders, problems), problems, none)):
-        root = None if content is None else parse(content, own, source=str(path), unread=unread)
+        if problems.are_many(1, str(path)):
+            break
+        root = None if content is None else (yield from parsing(content, own, source=str(path), unread=unread))
         problems.include(own)
         if root is not None:
             found.append(root)

@@ -2,6 +2,7 @@
 
 A kind is a function `(node, problems) -> value | None`. None means that a problem was noted: whoever called goes on
 with what is beside it, so that one run tells everything. Kinds are put together by `sequence`, `table` and `Section`.
+What is put together can be long, however short each part is: `reading` reads it in steps, and calling it at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import difflib
 import enum
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AbstractMapping
 from typing import Generic, TypeVar
@@ -18,6 +20,7 @@ import attrs
 
 from realmgw.config import names
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
+from realmgw.config.steps import Steps, finish
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.Enum)
@@ -28,11 +31,35 @@ _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _BOOLEANS = {"true": True, "false": False}
 
 
+class Stepwise(Generic[T]):
+    """A kind of what can be long.
+
+    Args:
+        steps: Reads it, step by step.
+    """
+
+    def __init__(self, steps: Callable[[Node, Problems], Steps[T | None]]) -> None:
+        self.steps = steps
+
+    def __call__(self, node: Node, problems: Problems) -> T | None:
+        """The value, or None after a problem; at once."""
+        return finish(self.steps(node, problems))
+
+
+def reading(kind: Kind[T], node: Node, problems: Problems) -> Steps[T | None]:
+    """What a kind makes of a node, in steps where that can be long."""
+    if isinstance(kind, Stepwise):
+        value: T | None = yield from kind.steps(node, problems)
+        return value
+    return kind(node, problems)
+
+
 def remembered(label: enum.Enum, kind: Kind[T]) -> Kind[T]:
     """The same kind, whose values are remembered with their places, for checks that compare values of several keys."""
 
-    def read(node: Node, problems: Problems) -> T | None:
-        value = kind(node, problems)
+    @Stepwise
+    def read(node: Node, problems: Problems) -> Steps[T | None]:
+        value = yield from reading(kind, node, problems)
         if value is not None:
             problems.remember(label, value, node)
         return value
@@ -173,24 +200,35 @@ def _either(words: Iterable[str]) -> str:
     return " or ".join(words)
 
 
-def sequence(item: Kind[T], *, at_least: int = 0) -> Kind[tuple[T, ...]]:
+def sequence(item: Kind[T], *, at_least: int = 0, at_most: int = sys.maxsize) -> Kind[tuple[T, ...]]:
     """A list.
 
     Args:
         item: The kind of its items.
         at_least: How many items there must be.
+        at_most: How many there may be.
     """
 
-    def read(node: Node, problems: Problems) -> tuple[T, ...] | None:
+    @Stepwise
+    def read(node: Node, problems: Problems) -> Steps[tuple[T, ...] | None]:
         if not isinstance(node, Sequence):
             problems.add(node, f"{shape(node)} stands here: write a list, [...]")
             return None
         if len(node.items) < at_least:
             problems.add(node, f"the list has {len(node.items)} items: write at least {at_least}")
             return None
-        values = [item(each, problems) for each in node.items]
-        good = tuple(value for value in values if value is not None)
-        return good if len(good) == len(values) else None
+        if len(node.items) > at_most:
+            problems.add(node, f"the list has {len(node.items)} items: write at most {at_most}")
+            return None
+        good: list[T] = []
+        for each in node.items:
+            value = yield from reading(item, each, problems)
+            if value is not None:
+                good.append(value)
+            elif problems.are_many(each.line, each.source):
+                return None
+            yield None
+        return tuple(good) if len(good) == len(node.items) else None
 
     return read
 
@@ -198,14 +236,19 @@ def sequence(item: Kind[T], *, at_least: int = 0) -> Kind[tuple[T, ...]]:
 def table(key: Kind[str], value: Kind[T]) -> Kind[dict[str, T]]:
     """A mapping whose keys the operator chooses, in the order of the text; two that mean the same are a problem."""
 
-    def read(node: Node, problems: Problems) -> dict[str, T] | None:
+    @Stepwise
+    def read(node: Node, problems: Problems) -> Steps[dict[str, T] | None]:
         if not isinstance(node, Mapping):
             problems.add(node, f"{shape(node)} stands here: write a mapping, {{key: value}}")
             return None
         values: dict[str, T] = {}
         complete = True
         for key_node, value_node in node.pairs.values():
-            the_key, the_value = key(key_node, problems), value(value_node, problems)
+            yield None
+            if problems.are_many(key_node.line, key_node.source):
+                return None
+            the_key = yield from reading(key, key_node, problems)
+            the_value = yield from reading(value, value_node, problems)
             if the_key is None or the_value is None:
                 complete = False
             elif the_key in values:
@@ -228,7 +271,7 @@ class Key(Generic[T]):
     """Whether it must be there; if not, the value that is built has the default."""
 
 
-class Section(Generic[T]):
+class Section(Stepwise[T]):
     """A kind: a mapping whose keys the schema names; when none of them is required, it may be left empty.
 
     Attributes:
@@ -245,16 +288,16 @@ class Section(Generic[T]):
             keys: By their names.
             any_case: Keys may be written in capitals too; the names in `keys` are lower case.
         """
+        super().__init__(self._reading)
         self.keys = keys
         self._build = build
         self._any_case = any_case
 
-    def __call__(self, node: Node, problems: Problems) -> T | None:
-        """The value, or None after a problem."""
-        values = self.values(node, problems)
+    def _reading(self, node: Node, problems: Problems) -> Steps[T | None]:
+        values = yield from self._values(node, problems)
         return None if values is None else self._build(**values)
 
-    def values(self, node: Node, problems: Problems) -> dict[str, object] | None:
+    def _values(self, node: Node, problems: Problems) -> Steps[dict[str, object] | None]:
         """The values of those keys that are there; None when any is missing, unknown or wrong."""
         if is_null(node) and not any(key.required for key in self.keys.values()):
             return {}
@@ -264,6 +307,9 @@ class Section(Generic[T]):
         before = len(problems.found)
         values: dict[str, object] = {}
         for text, (key_node, value_node) in node.pairs.items():
+            yield None
+            if problems.are_many(key_node.line, key_node.source):
+                return None
             word = text.lower() if self._any_case else text
             key = self.keys.get(word)
             if key is None:
@@ -271,7 +317,7 @@ class Section(Generic[T]):
             elif word in values:
                 problems.add(key_node, f"the key {text!r} stands twice: remove one")
             else:
-                values[word] = key.kind(value_node, problems)
+                values[word] = yield from reading(key.kind, value_node, problems)
         for word, key in self.keys.items():
             if key.required and word not in values:
                 problems.add(node, f"the key {word!r} is missing: write it")

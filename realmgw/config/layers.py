@@ -12,9 +12,12 @@ from pathlib import Path
 
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.kinds import is_null, shape
+from realmgw.config.steps import Steps
 
 ZONES, POLICIES, SUBSCRIBERS, FRAGMENTS = "zones.d", "policies.d", "subscribers.d", "realmgw.d"
 """The folders of a layer."""
+MOST_FOLDERS = 1000
+"""So many folders of one kind a main file may name."""
 SUFFIX = ".yaml"
 """Of every file that counts."""
 
@@ -59,7 +62,7 @@ def paths(root: Node, key: str, default: Iterable[Path]) -> list[Path]:
     node = root.pairs.get(key, (None, None))[1] if isinstance(root, Mapping) else None
     if node is None:
         return list(default)
-    items = node.items if isinstance(node, Sequence) else []
+    items = node.items[:MOST_FOLDERS] if isinstance(node, Sequence) else []
     return [Path(item.text) for item in items if isinstance(item, Scalar) and not is_null(item)]
 
 
@@ -75,7 +78,7 @@ def under(key: str, node: Node) -> Mapping:
     return Mapping(node.line, node.column, {key: (word, node)}, node.source)
 
 
-def merged(base: Node, over: Node, problems: Problems) -> Node:
+def merged(base: Node, over: Node, problems: Problems) -> Steps[Node]:
     """The document with another one laid over it.
 
     Mappings are merged key by key, at every depth. A single value or a list takes the place of what was there; so does
@@ -91,10 +94,10 @@ def merged(base: Node, over: Node, problems: Problems) -> Node:
     if not isinstance(over, Mapping):
         problems.add(over, f"{shape(over)} stands here: write a mapping, {{key: value}}")
         return base
-    return _laid_over(base, over)
+    return (yield from _laid_over(base, over))
 
 
-def _laid_over(base: Node | None, over: Node) -> Node:
+def _laid_over(base: Node | None, over: Node) -> Steps[Node]:
     if not isinstance(over, Mapping):
         return over if base is None or not is_null(over) else base
     if not isinstance(base, Mapping):
@@ -102,12 +105,14 @@ def _laid_over(base: Node | None, over: Node) -> Node:
     pairs = dict(base.pairs)
     for word, (key, value) in over.pairs.items():
         former = pairs.get(word)
-        pairs[word] = key, _laid_over(former[1] if former else None, value)
+        pairs[word] = key, (yield from _laid_over(former[1] if former else None, value))
+        yield None
     return Mapping(base.line, base.column, pairs, base.source)
 
 
-def all_of(root: Node, fragments: Iterable[Node], problems: Problems) -> Node:
-    """A document with many laid over it, one after the other."""
-    for fragment in fragments:
-        root = merged(root, fragment, problems)
+def all_of(root: Node, fragments: list[Node], problems: Problems) -> Steps[Node]:
+    """A document with many laid over it, one after the other; nothing is left in the list of these."""
+    fragments.reverse()
+    while fragments:
+        root = yield from merged(root, fragments.pop(), problems)
     return root

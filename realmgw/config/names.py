@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 MAX_NAME = 255  # octets
 """The longest name in its wire form (RFC 1035 section 2.3.4)."""
@@ -51,6 +52,13 @@ def _what_is_wrong(label: str) -> str:
 def is_within(name: str, zone: str) -> bool:
     """Whether a name is the zone's apex or below it; both absolute and lower case."""
     return name == zone or name.endswith("." + zone)
+
+
+def within(name: str) -> Iterator[str]:
+    """The zones that a name may lie in, by their names: itself, and what is left of it without its first labels."""
+    while name:
+        yield name
+        name = name.partition(".")[2]
 
 
 def is_reverse(zone: str) -> bool:

@@ -13,9 +13,23 @@ import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Scalar
-from realmgw.config.kinds import Key, Section, boolean, choice, integer, number, parsed, remembered, sequence, shape
+from realmgw.config.kinds import (
+    Key,
+    Section,
+    Stepwise,
+    boolean,
+    choice,
+    integer,
+    number,
+    parsed,
+    reading,
+    remembered,
+    sequence,
+    shape,
+)
 from realmgw.config.labels import Label
 from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
+from realmgw.config.steps import Steps
 
 ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
 """The keys of existing policy files."""
@@ -69,9 +83,10 @@ def load_band(node: Node, problems: Problems) -> LoadBand | None:
 _load_bands = sequence(load_band)
 
 
-def load_bands(node: Node, problems: Problems) -> tuple[LoadBand, ...] | None:
+@Stepwise
+def load_bands(node: Node, problems: Problems) -> Steps[tuple[LoadBand, ...] | None]:
     """All bands. If there are any, one of them contains a load of 0: else an empty pool would stay empty for ever."""
-    bands = _load_bands(node, problems)
+    bands = yield from reading(_load_bands, node, problems)
     if bands and min(band.threshold_min for band in bands) > 0.0:
         problems.add(node, "no band begins at 0, so nobody would ever get an address: write one, or [] for no demands")
         return None
@@ -104,7 +119,7 @@ def fragment(root: Node, problems: Problems) -> Mapping | None:
     if not any(word in root.pairs for word in ESTABLISHED):
         return root
     said = Mapping(root.line, root.column, source=root.source)
-    for word, (key, value) in root.pairs.items():
+    for word, key, value in _members(root, problems):
         if word == "CIRCULARPOOL":
             _add_circular_pool(said, value, problems)
         elif word not in ESTABLISHED:
@@ -143,6 +158,8 @@ def _members(node: Node, problems: Problems) -> Iterable[tuple[str, Scalar, Node
         problems.add(node, f"{shape(node)} stands here: write a mapping, {{key: value}}")
         return
     for word, (key, value) in node.pairs.items():
+        if problems.are_many(key.line, key.source):
+            return
         yield word, key, value
 
 

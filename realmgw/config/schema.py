@@ -18,6 +18,7 @@ from realmgw.config.document import Node, Problems
 from realmgw.config.kinds import (
     Key,
     Section,
+    Stepwise,
     boolean,
     choice,
     integer,
@@ -25,11 +26,13 @@ from realmgw.config.kinds import (
     name,
     number,
     parsed,
+    reading,
     remembered,
     sequence,
     table,
 )
 from realmgw.config.labels import Label
+from realmgw.config.layers import MOST_FOLDERS
 from realmgw.config.policy_schema import CHALLENGES, POLICY
 from realmgw.config.settings import (
     Address,
@@ -58,6 +61,7 @@ from realmgw.config.settings import (
     WhileDegraded,
     Zone,
 )
+from realmgw.config.steps import Steps, gathered, portions
 from realmgw.config.surroundings_schema import CONTROL, LOGGING, RELOAD, REPOSITORY, SYNPROXY
 
 MAX_TTL = 604_800  # seconds
@@ -67,6 +71,7 @@ MAX_DURATION = 3600.0  # seconds
 
 
 interface = parsed(rulenames.interface_name)
+_folders = sequence(parsed(Path), at_most=MOST_FOLDERS)
 
 
 @attrs.frozen(eq=False)
@@ -89,18 +94,21 @@ class ZoneText:
     """As in `settings.Zone`."""
 
 
-def _name_servers(node: Node, problems: Problems) -> tuple[NameServer, ...] | None:
+@Stepwise
+def _name_servers(node: Node, problems: Problems) -> Steps[tuple[NameServer, ...] | None]:
     """A mapping from names to addresses, with nothing for the address of a name outside our zones."""
-    found = table(name, _optional_address)(node, problems)
+    found = yield from reading(_server_table, node, problems)
     if found is None:
         return None
     if not found:
         problems.add(node, "a zone has at least one name server: write {name: address}")
         return None
-    servers = tuple(NameServer(key, address) for key, (address,) in found.items())
-    for server in servers:
-        problems.remember(Label.NAME_SERVER, server, node)
-    return servers
+    servers = yield from gathered(NameServer(key, address) for key, (address,) in found.items())
+    for portion in portions(servers):
+        for server in portion:
+            problems.remember(Label.NAME_SERVER, server, node)
+        yield None
+    return tuple(servers)
 
 
 def _optional_address(node: Node, problems: Problems) -> tuple[Address | None] | None:
@@ -111,9 +119,13 @@ def _optional_address(node: Node, problems: Problems) -> tuple[Address | None] |
     return None if value is None else (value,)
 
 
-def _zones(node: Node, problems: Problems) -> tuple[Zone, ...] | None:
+_server_table = table(name, _optional_address)
+
+
+@Stepwise
+def _zones(node: Node, problems: Problems) -> Steps[tuple[Zone, ...] | None]:
     """All zones, completed from the first one."""
-    texts = table(remembered(Label.ZONE, name), ZONE)(node, problems)
+    texts = yield from reading(_ZONE_TABLE, node, problems)
     if texts is None:
         return None
     if not texts:
@@ -124,7 +136,11 @@ def _zones(node: Node, problems: Problems) -> tuple[Zone, ...] | None:
     if servers is None or contact is None:
         problems.add(node, "the first zone needs both 'name_servers' and 'contact': the others take them from it")
         return None
-    return tuple(_zone(apex, text, servers, contact) for apex, text in texts.items())
+    zones = []
+    for apex, text in texts.items():
+        zones.append(_zone(apex, text, servers, contact))
+        yield None
+    return tuple(zones)
 
 
 def _zone(apex: str, text: ZoneText, servers: tuple[NameServer, ...], contact: str) -> Zone:
@@ -154,6 +170,7 @@ ZONE = Section(
         "challenges": Key(remembered(Label.CHALLENGES, CHALLENGES)),
     },
 )
+_ZONE_TABLE = table(remembered(Label.ZONE, name), ZONE)
 
 INTERFACES = Section(
     Interfaces,
@@ -305,9 +322,9 @@ GATEWAY = Section(
         "synproxy": Key(SYNPROXY),
         "control": Key(CONTROL),
         "logging": Key(LOGGING),
-        "subscribers": Key(sequence(parsed(Path))),
-        "policies": Key(sequence(parsed(Path))),
-        "drop_ins": Key(sequence(parsed(Path))),
+        "subscribers": Key(_folders),
+        "policies": Key(_folders),
+        "drop_ins": Key(_folders),
         "state": Key(parsed(Path)),
     },
 )

@@ -43,6 +43,15 @@ def portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
         yield portion
 
 
+def gathered(values: Iterable[T]) -> Steps[list[T]]:
+    """All of them, taken some at a time."""
+    found: list[T] = []
+    for portion in portions(values):
+        found += portion
+        yield None
+    return found
+
+
 def emptying(*tables: dict[Any, Any]) -> Steps[None]:
     """Forgets what is in them, a few all at once: to free a hundred thousand things takes longer than a step may."""
     for table in tables:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from realmgw.config.settings import Address, Endpoint, NameServer, Settings, Zone
+from realmgw.config.steps import Steps, emptying, finish, portions
 
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
 """What YAML has: a mapping, a list, or a single value."""
@@ -47,49 +49,98 @@ def differences(old: Settings, new: Settings) -> tuple[Change, ...]:
 
     Lists count as one value.
     """
-    before, after = dict(_flat(plain(old), "")), dict(_flat(plain(new), ""))
-    keys = [*after, *(key for key in before if key not in after)]
-    changed = [key for key in keys if before.get(key) != after.get(key)]
-    return tuple(Change(key, before.get(key), after.get(key)) for key in changed)
+    return finish(comparing(old, new))
 
 
-def _flat(value: Value, key: str) -> Iterator[tuple[str, str]]:
-    """Every value that is no mapping, on one line, with its dotted key."""
+def comparing(old: Settings, new: Settings) -> Steps[tuple[Change, ...]]:
+    """What `differences` does, step by step."""
+    before, after = dict[str, str](), dict[str, str]()
+    yield from _flatten((yield from _plain_settings(old)), "", before)
+    yield from _flatten((yield from _plain_settings(new)), "", after)
+    changed: list[str] = []
+    for portion in portions(chain(after, (key for key in before if key not in after))):
+        changed += [key for key in portion if before.get(key) != after.get(key)]
+        yield None
+    changes = tuple(Change(key, before.get(key), after.get(key)) for key in changed)
+    yield from emptying(before, after)
+    return changes
+
+
+def _flatten(value: Value, key: str, into: dict[str, str]) -> Steps[None]:
+    """Every value that is no mapping, on one line, by its dotted key. The value is taken apart."""
     if not isinstance(value, dict):
-        yield key, _line(value)
+        into[key] = yield from _lined(value)
         return
-    for word, member in value.items():
-        yield from _flat(member, f"{key}.{word}" if key else word)
+    for word in tuple(value):
+        yield from _flatten(value.pop(word), f"{key}.{word}" if key else word, into)
+        yield None
+
+
+def _lined(value: Value) -> Steps[str]:
+    """What `_line` makes of a value, which is taken apart: to free all of it at once would take long, too."""
+    if isinstance(value, dict):
+        members = []
+        for word, member in value.items():
+            members.append(f"{_word(word)}: {(yield from _lined(member))}")
+        return f"{{{', '.join(members)}}}"
+    if not isinstance(value, list):
+        return _line(value)
+    items = []
+    value.reverse()
+    while value:
+        items.append((yield from _lined(value.pop())))
+        yield None
+    return f"[{', '.join(items)}]"
 
 
 def plain(settings: Settings) -> dict[str, Value]:
     """The settings as mappings, lists and single values, with the keys of a main file."""
-    return {**fields(settings), "zones": {_name(zone.name): _zone(zone) for zone in settings.zones}}
+    return finish(_plain_settings(settings))
+
+
+def _plain_settings(settings: Settings) -> Steps[dict[str, Value]]:
+    zones: dict[str, Value] = {}
+    for zone in settings.zones:
+        zones[_name(zone.name)] = yield from _zone(zone)
+        yield None
+    return {**(yield from _fields(attrs.evolve(settings, zones=()))), "zones": zones}
 
 
 def fields(value: attrs.AttrsInstance) -> dict[str, Value]:
     """The fields of a part of the settings by their keys, without those that have no value."""
-    found = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
-    return {word: _plain(word, each) for word, each in found.items() if each is not None}
+    return finish(_fields(value))
 
 
-def _plain(word: str, value: Any) -> Value:
+def _fields(value: attrs.AttrsInstance) -> Steps[dict[str, Value]]:
+    found = {}
+    for field in attrs.fields(type(value)):
+        member = getattr(value, field.name)
+        if member is not None:
+            found[field.name] = yield from _plain(field.name, member)
+    return found
+
+
+def _plain(word: str, value: Any) -> Steps[Value]:
     """The value of a key."""
     if word in ("outbound", "outbound_ports"):
         return f"{value[0]}-{value[1]}"
     if word == "levels":
         return {part: level.value for part, level in value}
-    return _value(value)
+    return (yield from _value(value))
 
 
-def _value(value: Any) -> Value:
+def _value(value: Any) -> Steps[Value]:
     if isinstance(value, Endpoint):
         return _endpoint(value)
     if attrs.has(type(value)):
-        members = fields(value)
+        members = yield from _fields(value)
         return {"addresses": members.pop("network"), **members} if "attachment" in members else members
     if isinstance(value, tuple):
-        return [_value(each) for each in value]
+        items = []
+        for each in value:
+            items.append((yield from _value(each)))
+            yield None
+        return items
     if isinstance(value, enum.Enum):
         return str(value.value)
     if isinstance(value, str | bool | int | float):
@@ -99,12 +150,16 @@ def _value(value: Any) -> Value:
     return str(value)  # an address or a prefix
 
 
-def _zone(zone: Zone) -> Value:
-    members = fields(zone)
+def _zone(zone: Zone) -> Steps[Value]:
+    members = yield from _fields(attrs.evolve(zone, name_servers=()))
     del members["name"]
     if "apex_address" in members:
         members["address"] = members.pop("apex_address")
-    return {**members, "name_servers": {_name(each.name): _glue(each) for each in zone.name_servers}}
+    servers: dict[str, Value] = {}
+    for portion in portions(zone.name_servers):
+        servers.update((_name(each.name), _glue(each)) for each in portion)
+        yield None
+    return {**members, "name_servers": servers}
 
 
 def _glue(server: NameServer) -> Value:

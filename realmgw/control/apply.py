@@ -90,7 +90,7 @@ class Parts:
     elsewhere: Callable[[Blocking], Deferred[Any]]
     """Makes a call that may block, where it holds up nobody."""
     doubts: Callable[[tuple[str, ...]], object]
-    """Told of everything about subscribers that somebody has to do something about, whenever that may have changed."""
+    """Told of all sources of which not what they say is in force, whenever that may have changed."""
 
 
 @attrs.define(eq=False)
@@ -243,7 +243,7 @@ class Reloader:
             "reload {status} after {seconds:.3f} s: {summary}",
             status=outcome.status.value,
             seconds=outcome.seconds,
-            summary=outcome.plan.summary(),
+            summary=outcome.summary(),
         )
         self._parts.tell(self.running.problems or (outcome.problems if outcome.status is Status.FAILED else ()))
 
@@ -267,9 +267,9 @@ class Reloader:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What somebody has to do something about: losses that are not believed, folders that can not be read."""
+        """Of which sources what they said before is in force: of losses that are not believed, unreadable folders."""
         folders = self.running.register.units.get(FOLDERS)
-        return (*(folders.problems if folders else ()), *self.running.register.doubts)
+        return (*(folders.problems if folders else ()), *self.running.register.doubts, *self.running.doubted)
 
     def _pass(self, *, accepts_loss: bool) -> Generator[Deferred[Any], Any, tuple[Outcome, tuple[str, ...]]]:
         """One reading, and what comes of it; with the sources that have to be read once more."""
@@ -288,10 +288,10 @@ class Reloader:
             self.running.problems = lines
             return Outcome(Status.REFUSED, planned, lines), ()
         try:
-            yield from self._change_kernel(written)
+            yield from self._change_kernel(written, is_different=bool(planned.keys))
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),)), ()
-        yield self.drive(self._commit(written, prepared))
+        yield self.drive(self._commit(written, prepared, planned))
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
         ended, problems = yield from self._after(written, is_different=bool(planned.keys))
@@ -300,7 +300,7 @@ class Reloader:
         lines = (*planned.problems, *problems, *found.broken)
         return Outcome(status, planned, lines, flows_ended=ended, restored=found.repaired), changes.waiting
 
-    def _change_kernel(self, written: Written) -> Generator[Deferred[Any], Any, None]:
+    def _change_kernel(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, None]:
         changes, settings = written.changes, written.settings
         moved = [(before, after) for before, after in changes.changed if before.address != after.address]
         gone = (*changes.removed, *(before for before, _ in moved))
@@ -308,7 +308,7 @@ class Reloader:
         leaving = beyond(*self._pools(settings))
         yield from self._withdraw(leaving)
         try:
-            if gone or came or settings != self.running.settings:
+            if gone or came or is_different:
                 yield self._parts.datapath.change(settings, gone, came)
         except RealmGatewayError:
             self._parts.allocator.extend(leaving, now=self._monotonic())
@@ -330,13 +330,13 @@ class Reloader:
             yield deferLater(self._clock, DRAIN_STEP)
         allocator.abandon(now=self._monotonic())
 
-    def _commit(self, written: Written, prepared: Any) -> Steps[None]:
+    def _commit(self, written: Written, prepared: Any, planned: Plan) -> Steps[None]:
         """The swap. With few changes there is no yield in it: a query meets all of the old state or all of the new."""
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
         before, after = self._pools(settings)
         parts.allocator.regard(settings.allocation)
-        if settings.policy != self.running.settings.policy:  # else its counts would begin anew
-            parts.allocator.regard_policy(settings.policy, now=now)
+        if any(change.key.startswith("policy.") for change in planned.keys):  # else its counts would begin anew
+            yield from parts.allocator.regarding_policy(settings.policy, now=now)
         targets = iter(changes.targets_gone)
         while portion := frozenset(islice(targets, TARGETS_AT_ONCE)):
             parts.allocator.forget(portion, now=now)

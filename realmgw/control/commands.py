@@ -25,7 +25,7 @@ class ExitStatus(enum.IntEnum):
     """All is well, and what was asked for was done."""
     PROBLEMS = 1
     """There are problems in the files; or a reload was refused, or applied without some of them; or the gateway is
-    degraded, or runs on the last good configuration."""
+    degraded, or runs on the last good configuration, or on what a source of subscribers said before."""
     USAGE = 2
     """The command line was wrong."""
     NO_GATEWAY = 3

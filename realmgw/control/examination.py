@@ -74,6 +74,7 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     _look_at_ports(settings, found, starting=starting, running=bool(running))
     if not running:
         found.refused += _taken_queue(settings.admission.queue)
+    found.wrong += _company(settings)
     return found
 
 
@@ -166,9 +167,10 @@ def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None
 
 def _is_public(path: Path) -> bool:
     try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
+        mode = path.stat().st_mode
     except OSError:
         return False
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def _look_at_folders(settings: Settings, found: Examined) -> None:
@@ -220,6 +222,14 @@ def _running(settings: Settings) -> str:
         return Place(settings.datapath.table).refusal() or ""
     except OSError:
         return ""
+
+
+def _company(settings: Settings) -> list[str]:
+    """What is said of gateways that have other tables; nothing where the kernel does not tell."""
+    try:
+        return Place(settings.datapath.table).company()
+    except OSError:
+        return []
 
 
 def _taken(settings: Settings) -> Iterator[tuple[str, Endpoint, int]]:

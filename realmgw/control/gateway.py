@@ -199,6 +199,7 @@ class Gateway:
             "flows_ended": outcome.flows_ended,
             "restored": list(outcome.restored),
             "problems": list(outcome.problems),
+            "summary": outcome.summary(),
             "plan": described(outcome.plan),
         }
 

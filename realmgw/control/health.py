@@ -18,7 +18,7 @@ class Severity(enum.IntEnum):
     NOTICE = 1
     """The gateway does its work; somebody should look."""
     LAST_GOOD = 2
-    """What is written is not in force: the last good configuration is."""
+    """What is written, or what a source of subscribers says, is not in force: what was good last is."""
     DEGRADED = 3
     """Something that flows need is broken: addresses that are lent now may be dead."""
 
@@ -29,7 +29,7 @@ class State(enum.Enum):
     HEALTHY = "healthy"
     """It does its work."""
     LAST_GOOD = "last good"
-    """It works, by the last good configuration, not by what is written."""
+    """It works, by the last good configuration, or what a source said last, not by what is written."""
     DEGRADED = "degraded"
     """Flows can not be carried, or not all of them."""
 
@@ -118,3 +118,13 @@ def tell_written(health: Health, problems: tuple[str, ...]) -> None:
     more = f" (and {len(problems) - 1} more: `realmgw check` tells them)" if len(problems) > 1 else ""
     lines = [f"the last good configuration is in force, not what is written: {problems[0]}{more}"] if problems else []
     health.tell("configuration", lines, Severity.LAST_GOOD)
+
+
+def tell_kept(health: Health, lines: tuple[str, ...]) -> None:
+    """Tell of which sources of subscribers it is not believed what they say, so that what they said last is in force.
+
+    Args:
+        health: Is told.
+        lines: One for each, with what to do; none: what they say is in force.
+    """
+    health.tell("subscribers", lines, Severity.LAST_GOOD)

@@ -12,7 +12,7 @@ EXIT_STATUS = {
     ExitStatus.OK: "All is well, and what was asked for was done.",
     ExitStatus.PROBLEMS: (
         "There are problems in the files; or a reload was refused, or applied without some of them; or the gateway is "
-        "degraded, or runs on the last good configuration."
+        "degraded, or runs on the last good configuration, or on what a source of subscribers said before."
     ),
     ExitStatus.USAGE: "The command line was wrong.",
     ExitStatus.NO_GATEWAY: "No gateway answers at the control socket, or we may not speak to it.",

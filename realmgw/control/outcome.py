@@ -41,6 +41,16 @@ class Outcome:
     waited: float = 0.0
     """For how much of that it waited until files that take something away were at rest."""
 
+    def having_restored(self, lines: tuple[str, ...]) -> Outcome:
+        """The same, of a reload before which these were put back: then something is not as it was."""
+        status = Status.APPLIED if self.status is Status.UNCHANGED else self.status
+        return attrs.evolve(self, status=status, restored=(*lines, *self.restored))
+
+    def summary(self) -> str:
+        """What is different, in one line."""
+        told = [self.plan.summary()] if self.plan or not self.restored else []
+        return ", ".join([*told, *([f"{len(self.restored)} things put back"] if self.restored else [])])
+
 
 def both(first: Outcome, then: Outcome) -> Outcome:
     """What became of two passes of one reload."""

@@ -12,7 +12,7 @@ from realmgw.allocation.explain import dotted
 from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Steps
-from realmgw.config.writing import Change, differences
+from realmgw.config.writing import Change, comparing
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.register import Changes
@@ -152,9 +152,9 @@ def planning(
         services: Those that run, by name.
     """
     former = services or {}
-    old, new = ([prefix.network for prefix in settings.pools.circular] for settings in (before, after))
+    old, new = (dict.fromkeys(each.network for each in settings.pools.circular) for settings in (before, after))
     return Plan(
-        keys=differences(before, after),
+        keys=(yield from comparing(before, after)),
         prefixes_added=tuple(network for network in new if network not in old),
         prefixes_removed=tuple(network for network in old if network not in new),
         hosts_added=(yield from _names(host.name for host in changes.added)),

@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import struct
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -98,6 +99,24 @@ class Place:
             self._socket.close()
             self._socket = None
 
+    def company(self) -> list[str]:
+        """What is to be known of gateways that have other tables here, a line each.
+
+        Raises:
+            OSError: The kernel does not tell.
+        """
+        ours, found = self._table.encode(), list[str]()
+        for each in sockets():
+            table, slash, process = each.name.removeprefix(_PREFIX).partition(b"/")
+            if each.name.startswith(_PREFIX) and slash and table != ours and each.user in (0, os.geteuid()):
+                number = process.partition(b"-")[0]
+                who = f"the table {table.decode('ascii', 'replace')} (process {number.decode('ascii', 'replace')})"
+                found.append(
+                    f"another gateway runs here, with {who}: two in one network namespace take each other's routes and"
+                    " settings of the kernel: give each a network namespace of its own"
+                )
+        return found
+
     def _other(self, own: bytes) -> str | None:
         ours = b"%s%s/" % (_PREFIX, self._table.encode())
         for each in sockets():
@@ -158,8 +177,30 @@ def group_number(name: str) -> int:
 
 
 def unwritable(folder: Path) -> str:
-    """Why files can not be made in a folder, which is made if it is missing; empty if they can."""
+    """Why files can not be made in a folder, which is made if it is missing; empty if they can.
+
+    It is tried, and nothing is left: what the kernel shows as a folder may be none that takes files, even of root.
+    """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
         return f"{there} is no folder"
-    return "" if os.access(there, os.W_OK | os.X_OK) else f"{there} can not be written"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{there} can not be written"
+    try:
+        _make_for_a_moment(there, is_folder=not folder.exists())
+    except OSError as error:
+        return f"no files can be made in {there}: {error.strerror}"
+    return ""
+
+
+def _make_for_a_moment(within: Path, *, is_folder: bool) -> None:
+    """A file, or a folder with a file in it."""
+    if not is_folder:
+        with tempfile.TemporaryFile(dir=within):
+            return
+    made = tempfile.mkdtemp(prefix=".realmgw-", dir=within)
+    try:
+        with tempfile.TemporaryFile(dir=made):
+            return
+    finally:
+        Path(made).rmdir()

@@ -6,16 +6,22 @@ goes what is in the kernel. So nobody is told an address in vain, and nobody com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.config.document import bounded
 from realmgw.config.settings import Network
 from realmgw.control.apply import Outcome, Status
 from realmgw.errors import RealmGatewayError
 
 PURGED = "nothing is lent and no flow is admitted: `realmgw reload`, or a restart, puts everything in place again"
 """What `status` says of it."""
+
+LENDING = "lending and admission: a purge had ended them"
+"""The first of what a reload puts back after one."""
+MOST_NAMED = 20
+"""So many things of the kernel are named, the others counted."""
 
 Deferred = Any
 """Twisted's."""
@@ -26,6 +32,7 @@ class Datapath(Protocol):
 
     def purge(self) -> Deferred: ...
     def place(self) -> Deferred: ...
+    def placed(self) -> Iterable[Mapping[str, str]]: ...
 
 
 class Gate(Protocol):
@@ -107,7 +114,17 @@ class Purging:
         if not self._reloader.closed:
             return self._reloader.reload(cause, accepts_loss=accepts_loss)
         placed = self._reloader.exclusively(self._place)
-        return placed.addCallbacks(lambda _: self._reloader.reload(cause, accepts_loss=accepts_loss), _not_placed)
+        return placed.addCallbacks(lambda _: self._reload(cause, accepts_loss=accepts_loss), _not_placed)
+
+    def _reload(self, cause: str, *, accepts_loss: bool) -> Deferred:
+        """Everything is in place again: that is told as what the reload has put back, whatever becomes of it."""
+        reloading = self._reloader.reload(cause, accepts_loss=accepts_loss)
+        return reloading.addCallback(lambda outcome: outcome.having_restored(self._back()))
+
+    def _back(self) -> tuple[str, ...]:
+        """What a purge had removed and is there again, in lines."""
+        names = [f"{each['what']} {each['name']}: a purge had removed it" for each in self._datapath.placed()]
+        return (LENDING, *bounded(names, MOST_NAMED, what="things that a purge had removed"))
 
     def _place(self) -> Deferred:
         return self._datapath.place().addCallback(self._placed)

@@ -74,6 +74,12 @@ class Running:
         self.trusted.setdefault(name, snapshot)
         self.repositories[name] = snapshot
 
+    @property
+    def doubted(self) -> tuple[str, ...]:
+        """Of which repositories it is not believed that they are the same as before, a line each."""
+        said = ((name, self.trusted[name], snapshot) for name, snapshot in self.repositories.items())
+        return tuple(another_line(*each) for each in said if is_another(*each[1:]))
+
     def in_force(self) -> list[Snapshot]:
         """What repositories have said last, as far as it is in force now; it is believed from now on."""
         now: list[Snapshot] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import struct
 from collections import Counter
@@ -95,6 +96,9 @@ class Commands(Resource):
         if command is not None and command.changes:
             told = [f"{key}={value!r}" for key, value in given.items()]
             self._log.info("control: {command} for {who}", command=" ".join([path, *told]), who=_who(request))
+            if _is_alone(request):
+                self._log.info("control: {command} is not begun: who asked for it is gone", command=path)
+                raise CommandError(ExitStatus.FAILED, f"{path}: who asked for it is gone: nothing was done")
         return self._gateway.do(path, given)
 
     def _refuse_others(self, request: Request) -> None:
@@ -173,6 +177,19 @@ def _is_privileged(request: Request) -> bool:
     """Whether root, or the user that the gateway runs as, is at the other end."""
     peer = _peer(request)
     return peer is not None and peer[1] in (0, os.geteuid())
+
+
+def _is_alone(request: Request) -> bool:
+    """Whether nobody is at the other end any more: he has given up while we were stopped or busy, and was told so.
+
+    Who only says no more, and listens, is there (POLLRDHUP without POLLHUP).
+    """
+    handle = getattr(request.channel.transport, "socket", None)
+    if not isinstance(handle, socket.socket):
+        return False
+    poll = select.poll()
+    poll.register(handle, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def _peer(request: Request) -> tuple[int, int, int] | None:

@@ -55,8 +55,8 @@ def status(answer: Answer, *, width: int = 100, every: bool = False) -> Iterator
 
 
 def _gateway(answer: Answer) -> str:
-    up = duration(answer["uptime"])
-    return f"{answer['name']} by {answer['config']}, realmgw {answer['version']}, up {up}"
+    up = _together(f"up {duration(answer['uptime'])}")
+    return f"{answer['name']} by {answer['config']}, realmgw {answer['version']}, {up}"
 
 
 def _placed(things: Sequence[Answer]) -> str:
@@ -96,7 +96,7 @@ def _picture(counts: Answer, length: int = 20) -> str:
 def _keepers(counts: Answer) -> Iterator[tuple[str, str]]:
     """Resolvers that keep answers."""
     if counts["keepers"]:
-        named = ", ".join(f"{each['resolver']} ({each['seconds']:g} s)" for each in counts["keepers"])
+        named = ", ".join(_together(f"{each['resolver']} ({each['seconds']:g} s)") for each in counts["keepers"])
         held = counts["held_for_keepers"]
         yield "keepers", f"clients come for old answers of {named}; {held} addresses stand for them"
 
@@ -105,7 +105,8 @@ def _rates(rates: Answer) -> str:
     """By the second."""
     named = {"queries": "queries", "lent": "addresses lent", "admitted": "flows admitted"}
     said = ", ".join(f"{rates[name]:.1f} {what}" for name, what in named.items())
-    return f"each second, over the last {rates['seconds']:.0f} s: {said}"
+    lately = _together(f"{rates['seconds']:.0f} s")
+    return f"each second, over the last {lately}: {said}"
 
 
 def _refusals(counts: Answer) -> Iterator[tuple[str, str]]:
@@ -146,6 +147,11 @@ def _numbers(counts: Answer, *, every: bool) -> str:
     """Counters that are not 0."""
     named = {name: each for name, each in counts.items() if not isinstance(each, list) and (every or each)}
     return ", ".join(f"{name}{TOGETHER}{_word(each)}" for name, each in named.items())
+
+
+def _together(text: str) -> str:
+    """Words that stand on one line."""
+    return text.replace(" ", TOGETHER)
 
 
 def _word(value: object) -> str:
@@ -269,7 +275,7 @@ def reload(answer: Answer) -> Iterator[str]:
     yield from (f"put back: {line}" for line in answer["restored"])
     flows = f", {answer['flows_ended']} flows ended" if answer["flows_ended"] else ""
     waited = f", {answer['waited']:.0f} s of them until files were at rest" if answer["waited"] else ""
-    yield f"{answer['status']} in {answer['seconds']:.3f} s{waited}: {answer['plan']['summary']}{flows}"
+    yield f"{answer['status']} in {answer['seconds']:.3f} s{waited}: {answer['summary']}{flows}"
 
 
 def purge(answer: Answer) -> Iterator[str]:

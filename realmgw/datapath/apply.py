@@ -7,16 +7,18 @@ for `counts` and `queue_figures`, which any thread may call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Attachment, Dnat, Settings
-from realmgw.datapath import capabilities, client, counters, ending, links, machine, ruleset, sysctls, translation
+from realmgw.datapath import capabilities, client, ending, links, machine, ruleset, sysctls, translation
+from realmgw.datapath.bypass import TOLD, Bypass
 from realmgw.datapath.capabilities import Capabilities
 from realmgw.datapath.client import Run, open_nft, run_program
+from realmgw.datapath.contents import IPV4
 from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.generations import Generations, OwnNft
 from realmgw.datapath.guard import Guard
@@ -93,7 +95,7 @@ class Kernel:
         self._guard = Guard(open_owner)
         self._keeper = Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None
-        self._sequence = 0
+        self._sequence, self._bypass = 0, Bypass()
         # What the last `apply` chose.
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step = LastStep(self._table, self._chains)
@@ -278,7 +280,12 @@ class Kernel:
 
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
         """See `realmgw.datapath.keeper.Keeper.look`."""
-        return self._keeper.look(noticed, lambda: tuple(hosts()))
+        findings = self._keeper.look(noticed, lambda: tuple(hosts()))
+        is_new = noticed.lost or any((IPV4, "mangle") in each.tables for each in noticed.transactions)
+        with suppress(RealmGatewayError):  # it is not told: nothing is found out
+            if self._bypass.look(self.counts(), self.queue_figures(), is_new=is_new):
+                return attrs.evolve(findings, broken=(*findings.broken, TOLD))
+        return findings
 
     @property
     def settings(self) -> Settings:
@@ -323,11 +330,7 @@ class Kernel:
         Raises:
             RealmGatewayError: The kernel does not tell.
         """
-        try:
-            listing = Path("/proc/net/netfilter/nfnetlink_queue").read_text()
-        except OSError as error:
-            raise RealmGatewayError(f"the queue's figures can not be read: {error}") from error
-        return counters.queue_figures(listing, self._settings.admission.queue)
+        return client.read_queue(self._settings.admission.queue)
 
     @property
     def nft(self) -> Nft:

@@ -19,7 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Network
 from realmgw.datapath import counters, links, machine, netlink, placed, routes, sysctls, tables
-from realmgw.datapath.counters import Count
+from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.former import Surroundings
 from realmgw.datapath.links import Kind, Route
 from realmgw.datapath.netlink import RefusedError
@@ -33,6 +33,7 @@ _PROC_SYS = Path("/proc/sys")
 _PROGRAM_TIMEOUT = 60.0  # seconds
 _MAIN, _LOCAL = 254, 255  # routing tables
 _SCOPE_HOST = 254
+_QUEUES = Path("/proc/net/netfilter/nfnetlink_queue")
 _NETLINK_NETFILTER = 12
 _SOL_NETLINK, _ADD_MEMBERSHIP, _STRICT_CHECK = 270, 1, 12
 _NETLINK_TIMEOUT = 5.0  # seconds
@@ -311,6 +312,19 @@ def read_counters(table: str, sequence: int) -> dict[str, Count]:
     request = counters.request(table, sequence)
     with _open(_NETLINK_NETFILTER) as channel:
         return netlink.undisturbed(lambda: counters.listed(netlink.dump(channel, request, "the counters")))
+
+
+def read_queue(number: int) -> QueueFigures | None:
+    """The figures of a packet queue; None when nobody listens at it.
+
+    Raises:
+        RealmGatewayError: The kernel does not tell.
+    """
+    try:
+        listing = _QUEUES.read_text()
+    except OSError as error:
+        raise RealmGatewayError(f"the queue's figures can not be read: {error}") from error
+    return counters.queue_figures(listing, number)
 
 
 def open_netfilter(*groups: int) -> socket.socket:

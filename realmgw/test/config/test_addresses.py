@@ -19,6 +19,7 @@ from realmgw.config.addresses import (
     prefixes,
 )
 from realmgw.config.settings import Endpoint, Network
+from realmgw.config.steps import finish
 
 NUMBERS = strategies.integers(int(IPv4Address("192.0.2.0")), int(IPv4Address("198.51.100.255")))
 
@@ -168,4 +169,4 @@ class OverlappingTests(SynchronousTestCase):
             for index, network in enumerate(networks)
             if (first := next((at for at in range(index) if overlap(networks[at], network)), None)) is not None
         ]
-        self.assertEqual(list(overlapping(networks)), expected)
+        self.assertEqual(finish(overlapping(networks)), expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config import document
+from realmgw.config import parsers
 from realmgw.config.document import MAX_DEPTH, Mapping, Node, Problems, Scalar, Sequence, parse
 from realmgw.test import programs
 
@@ -156,7 +156,7 @@ class LongTextTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Everything above ten characters is long."""
-        self.patch(document, "MAX_REREAD", 10)
+        self.patch(parsers, "MAX_REREAD", 10)
 
     def test_tells_the_place_of_a_bad_character(self) -> None:
         """In characters, not in octets."""
@@ -193,7 +193,7 @@ class SlowParseTests(ParseTests):
     def setUp(self) -> None:
         """Takes the C parser away."""
         super().setUp()
-        self.patch(document, "CParser", None)
+        self.patch(parsers, "CParser", None)
 
 
 class ProblemsTests(SynchronousTestCase):

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config import layers
 from realmgw.config.document import Node, Problems, parse
 from realmgw.config.pointers import value
+from realmgw.config.steps import finish
 
 
 def node(text: str, source: str | None = None) -> Node:
@@ -24,7 +25,7 @@ class MergedTests(SynchronousTestCase):
     def merged(self, base: str, over: str) -> object:
         """What comes of two texts, without problems."""
         problems = Problems("f")
-        found = layers.merged(node(base), node(over), problems)
+        found = finish(layers.merged(node(base), node(over), problems))
         self.assertEqual(problems.lines(), ())
         return value(found)
 
@@ -46,13 +47,13 @@ class MergedTests(SynchronousTestCase):
     def test_only_mappings_can_be_laid_over(self) -> None:
         """The problem names the file that it is in."""
         problems = Problems("f")
-        layers.merged(node("a: 1"), node("\n[1]", "over.yaml"), problems)
+        finish(layers.merged(node("a: 1"), node("\n[1]", "over.yaml"), problems))
         self.assertEqual(problems.lines(), ("over.yaml:2:1: a list stands here: write a mapping, {key: value}",))
 
     def test_the_base_is_not_changed(self) -> None:
         """It may be laid over again."""
         base = node("a: {b: 1}")
-        layers.merged(base, node("a: {b: 2, c: 3}"), Problems("f"))
+        finish(layers.merged(base, node("a: {b: 2, c: 3}"), Problems("f")))
         self.assertEqual(value(base), {"a": {"b": 1}})
 
 

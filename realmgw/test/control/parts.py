@@ -15,7 +15,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps
 from realmgw.control.apply import Outcome, Parts, Reloader
-from realmgw.control.health import Health
+from realmgw.control.health import Health, tell_kept
 from realmgw.control.reputation import Known, Reputations
 from realmgw.control.running import Running
 from realmgw.datapath.keeper import Findings
@@ -126,7 +126,7 @@ class TestGateway:
         networks = [prefix.network for prefix in settings.pools.circular]
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
         self.health = Health(self.clock.seconds, lambda _: None, lambda *_: None)
-        told = partial(self.health.tell, "subscribers")
+        told = partial(tell_kept, self.health)
         parts = Parts(
             self.parts,
             self.allocator,

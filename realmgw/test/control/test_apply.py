@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw import config
 from realmgw.config.steps import finish
 from realmgw.control.apply import DRAIN, Outcome, Status
+from realmgw.control.health import State
 from realmgw.datapath.keeper import Findings
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
 from realmgw.subscribers.schema import Entry, Offer
@@ -287,6 +288,7 @@ class RepositoryTests(ReloadTestCase):
             outcome = self.tell(*labels, identity="second")
             self.assertEqual((outcome.status, len(outcome.problems)), (Status.UNCHANGED, 1))
             self.assertIn("another repository (second, not first)", outcome.problems[0])
+            self.assertIs(self.gateway.health.state, State.LAST_GOOD)
             self.assertIn("the 2 hosts of the former one stay; `realmgw reload --accept-loss`", outcome.problems[0])
             self.assertEqual(self.gateway.names, [*BOTH, "x.example.org.", "y.example.org."])
         self.assertEqual(only(self.gateway.reload()).problems, outcome.problems)

@@ -12,6 +12,7 @@ from realmgw import config
 from realmgw.config.named import Written, loading_all
 from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.control.apply import PATIENCE, Outcome, Status
+from realmgw.control.health import State
 from realmgw.control.running import Running
 from realmgw.subscribers.disk import Good, LastGood
 from realmgw.subscribers.folders import QUIET, Folders
@@ -44,6 +45,7 @@ class LossTestCase(SynchronousTestCase):
         self.assertEqual(self.names(), sorted(labels))
         self.assertTrue(any(HINT in problem for problem in outcome.problems), outcome.problems)
         self.assertTrue(any(HINT in each.text for each in self.gateway.health.troubles))
+        self.assertIs(self.gateway.health.state, State.LAST_GOOD)
         self.assertEqual(outcome.flows_ended, 0)
 
 
@@ -58,7 +60,7 @@ class DoubtTests(LossTestCase):
             self.assert_kept(only(self.gateway.reload()), *BOTH)
         outcome = only(self.gateway.reload(accepts_loss=True))
         self.assertEqual((outcome.status, outcome.problems, self.names()), (Status.APPLIED, (), []))
-        self.assertEqual((outcome.flows_ended, self.gateway.health.troubles), (2, ()))
+        self.assertEqual((outcome.flows_ended, self.gateway.health.state), (2, State.HEALTHY))
 
     def test_a_file_that_was_cut(self) -> None:
         """More than half of its hosts are missing."""
@@ -75,7 +77,7 @@ class DoubtTests(LossTestCase):
         away = self.folder.rename(self.gateway.folder / "away")
         outcome = only(self.gateway.reload())
         self.assertIn("can not be read", outcome.problems[0])
-        self.assertEqual((self.names(), len(self.gateway.health.troubles)), (BOTH, 1))
+        self.assertEqual((self.names(), self.gateway.health.state), (BOTH, State.LAST_GOOD))
         away.rename(self.folder)
         self.assertEqual((only(self.gateway.reload()).problems, self.gateway.health.troubles), ((), ()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import thread_time
 
 from realmgw.control.apply import Status
 from realmgw.errors import Reason
@@ -74,6 +75,16 @@ class PolicyTests(ReloadTestCase):
         self.assertIs(self.allocator.groups.of(BEST), preset)
         self.assertEqual((preset.sla, preset.reputation.value(0.0)), (True, 0.7))
         self.assertEqual(self.allocator.groups.of(RESOLVER).reputation.value(0.0), 0.8)
+
+    def test_many_groups_hold_up_nobody(self) -> None:
+        """They come, go and stay in steps that are short."""
+        self.gateway.reloader._monotonic = thread_time
+        for first, last in ((0, 8000), (0, 8000), (1, 8001), (0, 0)):
+            groups = (f"{{nodes: [10.{number >> 8}.{number & 255}.0/24]}}" for number in range(first, last))
+            self.path.write_text(f"groups: [{', '.join(groups)}]")
+            self.assertEqual(only(self.gateway.reload()).problems, ())
+            self.assertEqual(len(self.allocator.groups), last - first)
+        self.assertLess(self.gateway.reloader.longest, 0.02)
 
     def test_counts_of_a_policy_that_stays_go_on(self) -> None:
         """A reload for another reason does not touch it."""

@@ -6,11 +6,12 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.disk import HeldError
-from realmgw.control.port import Named, Place, sockets
+from realmgw.control.port import Named, Place, sockets, unwritable
 from realmgw.test.checkout import PACKAGE
 
 NOBODY = 65534
@@ -26,6 +27,31 @@ for name in sys.argv[1:]:
 print("bound", flush=True)
 sys.stdin.read()
 """
+
+
+class UnwritableTests(SynchronousTestCase):
+    """`unwritable`: whether files can be made in a folder."""
+
+    def setUp(self) -> None:
+        """A folder."""
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
+    def test_nothing_is_left_of_the_trial(self) -> None:
+        """Of a folder that is there, and of one that is not."""
+        self.assertEqual([unwritable(self.folder), unwritable(self.folder / "new" / "newer")], ["", ""])
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_what_is_no_folder_is_told(self) -> None:
+        """Wherever on the way it is."""
+        file = self.folder / "file"
+        file.touch()
+        self.assertEqual(unwritable(file / "state"), f"{file.absolute()} is no folder")
+
+    def test_folders_of_the_kernel_take_no_files(self) -> None:
+        """Although root may do everything by their permissions."""
+        for folder in (Path("/proc/nope"), Path("/proc")):
+            self.assertIn("/proc", unwritable(folder))
 
 
 class PlaceTests(SynchronousTestCase):
@@ -54,6 +80,15 @@ class PlaceTests(SynchronousTestCase):
             each.take()
         for each in places:
             each.release()
+
+    def test_a_gateway_with_another_table_is_told_of(self) -> None:
+        """It would take routes, and lose its own; one of the same table is another matter."""
+        first = Place(f"{self.table}_2")
+        first.take()
+        self.addCleanup(first.release)
+        [line] = [line for line in Place(self.table).company() if self.table in line]
+        self.assertIn(f"another gateway runs here, with the table {self.table}_2 (process {os.getpid()})", line)
+        self.assertEqual([line for line in Place(f"{self.table}_2").company() if self.table in line], [])
 
     def test_strangers_can_neither_take_nor_block_it(self) -> None:
         """Whatever names they bind, and however full those sockets are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.settings import Allocation, WhileDegraded
 from realmgw.control.apply import Outcome, Status
 from realmgw.control.health import Severity, State
-from realmgw.control.purging import PURGED, Purging
+from realmgw.control.purging import LENDING, PURGED, Purging
 from realmgw.errors import RealmGatewayError, Reason
 from realmgw.test.control.parts import TestGateway
+
+THINGS = ("table inet-realmgw", "route 198.51.100.0/24")
 
 
 class RecordingSide:
@@ -38,6 +41,10 @@ class RecordingSide:
     def place(self) -> Deferred[tuple[str, ...]]:
         """Notes it."""
         return self._note("place", ())
+
+    def placed(self) -> Iterator[dict[str, str]]:
+        """What stands after a reload."""
+        yield from ({"what": what, "name": name} for what, name in map(str.split, THINGS))
 
     def _note(self, call: str, done: tuple[str, ...]) -> Deferred[tuple[str, ...]]:
         self.calls.append(call)
@@ -152,10 +159,21 @@ class ReloadTests(PurgingTestCase):
         """With what is written now; then addresses are lent, and it is well again."""
         self.purging.purge()
         self.made.write("b.yaml", c="192.168.0.3")
-        self.assertIs(self.reload().status, Status.APPLIED)
+        outcome = self.reload()
+        self.assertIs(outcome.status, Status.APPLIED)
+        self.assertEqual(outcome.summary(), "1 hosts added, 1 services new or different, 3 things put back")
         self.assertEqual(self.side.calls, ["stop", "purge", "place", "start"])
         self.assertIsInstance(self.ask(), bytes)
         self.assertEqual((self.made.health.state, len(self.made.names)), (State.HEALTHY, 3))
+
+    def test_tells_what_is_there_again(self) -> None:
+        """Also where nothing else is different; the next one has nothing to tell."""
+        self.purging.purge()
+        outcome = self.reload()
+        self.assertEqual(outcome.restored, (LENDING, *(f"{each}: a purge had removed it" for each in THINGS)))
+        self.assertEqual((outcome.status, outcome.summary()), (Status.APPLIED, "3 things put back"))
+        again = self.reload()
+        self.assertEqual((again.status, again.summary()), (Status.UNCHANGED, "nothing is different"))
 
     def test_stays_purged_where_that_fails(self) -> None:
         """The reason is told, and nothing is lent."""

@@ -129,6 +129,18 @@ class ConversationTests(TestCase):
             self.assertEqual((found.status, str(found)), (status, str(error)))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    async def test_what_changes_something_is_not_begun_for_who_is_gone(self) -> None:
+        """He gave up while the gateway was stopped, and was told so; who says no more and listens is there."""
+        for command, how in (("reload", None), ("reload", socket.SHUT_WR)):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(self.path))
+                client.send(f"POST /v1/{command} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+                if how is not None:
+                    client.shutdown(how)
+                    await deferToThread(client.recv, 1)
+            await self.ask("status")  # it is read after the other one
+        self.assertEqual([command for command, _ in self.gateway.asked], ["status", "reload", "status"])
+
     async def test_what_changes_something_is_logged(self) -> None:
         """With what was wanted, and by whom; a line break in it begins no line."""
         with capturedLogs() as events:

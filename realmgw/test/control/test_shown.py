@@ -34,6 +34,14 @@ TROUBLES = [
 class StatusTests(SynchronousTestCase):
     """One screen."""
 
+    def test_a_number_and_its_unit_stand_on_one_line(self) -> None:
+        """However narrow the screen is."""
+        keepers = {**ANSWER["pool"], "keepers": [{"resolver": "192.0.2.53", "seconds": 3.0}]}
+        for width in range(30, 100):
+            lines = self.screen(width=width, uptime=1543.0, pool=keepers)
+            for text in ("up 25 min 43 s", "61 s", "192.0.2.53 (3 s)"):
+                self.assertTrue(any(text in line for line in lines), (width, text))
+
     def screen(self, *, width: int = 100, every: bool = False, **different: Any) -> list[str]:
         """What is shown."""
         return list(shown.status({**ANSWER, **different}, width=width, every=every))

@@ -47,6 +47,23 @@ class DegradedTests(WatchTestCase):
         """And up again."""
         self.assert_degraded_while("ip link set lan0 down", "ip link set lan0 up", "interface lan0 is down")
 
+    def test_packets_that_go_past_the_queue(self) -> None:
+        """By somebody else's rule before ours; it is not ours to take away."""
+        if not any(each["what"] == "iptables chain of the queue step" for each in self.status()["placed"]):
+            self.skipTest("the kernel queues in our own table, which nobody's rule comes before")
+        self.assertEqual(self.fetch(), FIRST)
+        self.shell("iptables -t mangle -I PREROUTING -j ACCEPT")
+        try:
+            for _ in range(3):
+                with contextlib.suppress(Exception):
+                    self.fetch()
+            self.wait(lambda: self.status()["state"] == "degraded", LOOKED, "packets go past")
+            self.assertIn("packets for the pool go past the packet queue", str(self.status()["troubles"]))
+        finally:
+            self.shell("iptables -t mangle -D PREROUTING -j ACCEPT")
+        self.wait(lambda: self.status()["state"] == "healthy", LOOKED, "packets are queued")
+        self.assertEqual(self.fetch(), FIRST)
+
     def test_lan_without_carrier(self) -> None:
         """Its cable is pulled."""
         self.testbed.run("test_gwa", ["ip", "link", "set", "eth0", "down"])

@@ -14,6 +14,7 @@ from realmgw import config
 from realmgw.admission.client import KernelPacketQueue
 from realmgw.config.settings import Admission
 from realmgw.control.examination import examine
+from realmgw.control.port import Place
 from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCase
 
 NOBODY = 65534
@@ -120,6 +121,23 @@ class AgreementTests(StartingTestCase):
         self.assert_refused("octets: write one of at most 107", settings={"control": {"socket": "x" * 108}})
         self.assert_refused("is no socket: remove it", settings={"control": {"socket": "realmgw.yaml"}})
         self.assert_refused("is no folder", settings={"control": {"socket": "realmgw.yaml/control.sock"}})
+        self.assert_refused("no files can be made in /proc", settings={"control": {"socket": "/proc/nope/c.sock"}})
+
+    def test_state_that_can_not_be_kept(self) -> None:
+        """A start goes on without it; both say so."""
+        self.write({"state": "/proc/nope"})
+        said = "state: no files can be made in /proc: No such file or directory: nothing can be kept there"
+        self.assertIn(said, examine(config.load(self.main)).wrong)
+        self.assertIn(said, self.check()[1])
+
+    def test_another_gateway_in_the_same_namespace(self) -> None:
+        """With a table of its own: it does not stop a start, and would lose its routes by it."""
+        other = Place("other")
+        other.take()
+        self.addCleanup(other.release)
+        status, told = self.check()
+        self.assertEqual(status, 1)
+        self.assertIn("another gateway runs here, with the table other", told)
 
     def test_router_in_the_pool(self) -> None:
         """We would answer ARP in its place."""
@@ -140,6 +158,9 @@ class AgreementTests(StartingTestCase):
         """A token that is not there yet, or that everybody may read: `check` says it, a start goes on."""
         self.write({"repository": {"url": "http://127.0.0.1:9", "token_file": "token"}})
         self.assertIn("repository.token_file: ", self.check()[1])
+        (self.folder / "token").symlink_to("/dev/null")
+        self.assertNotIn("everybody on this machine may read", self.check()[1])  # what is no file is told as that alone
+        (self.folder / "token").unlink()
         (self.folder / "token").write_text("x" * 20)
         (self.folder / "token").chmod(0o644)
         status, told = self.check()
