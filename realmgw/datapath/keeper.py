@@ -282,7 +282,7 @@ class Keeper:
 
     def _contents(self) -> Contents:
         table = (INET, self._rules.settings.datapath.table)
-        return netlink.undisturbed(lambda: self._reader.contents(table))
+        return netlink.undisturbed(lambda: self._reader.undivided(table))
 
 
 def _setting(thing: Thing) -> str:

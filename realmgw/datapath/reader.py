@@ -50,6 +50,21 @@ class RulesetReader:
                 contents.take(listed, table, found)
         return found
 
+    def undivided(self, table: Table) -> Contents:
+        """The same of one generation: what changed between two of the listings is read again, a few times at most.
+
+        Raises:
+            InterruptedDumpError: As `contents`.
+            RealmGatewayError: As `contents`.
+        """
+        found: Contents = {}
+        for _ in range(_ATTEMPTS):
+            before = self.generation()
+            found = self.contents(table)
+            if self.generation() == before:
+                break
+        return found
+
     def generation(self) -> int:
         """The number of the ruleset's generation.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -116,3 +117,41 @@ class GenerationTests(SynchronousTestCase):
         """An answer about something else is none."""
         self.assertEqual(contents.generation(only(message(NEWGEN, {1: number(77)}))), 77)
         self.assertRaises(RealmGatewayError, contents.generation, only(message(NEWCHAIN, {1: number(77)})))
+
+
+class Changing(RulesetReader):
+    """Reads a ruleset that changes so often while its parts are listed; without a kernel."""
+
+    def __init__(self, changes: int) -> None:
+        super().__init__(lambda *_: self.fail())
+        self.changes = changes
+        self.read = self.number = 0
+
+    def fail(self) -> Any:
+        """Nothing is opened."""
+        raise AssertionError
+
+    def generation(self) -> int:
+        """One more after each listing, as long as it changes."""
+        return self.number
+
+    def contents(self, table: contents.Table) -> contents.Contents:
+        """What was listed last is whole, if it does not change any more."""
+        self.read += 1
+        self.number += self.read <= self.changes
+        return {f"listing {self.read} of {table[1]}": b""}
+
+
+class UndividedTests(SynchronousTestCase):
+    """A table is listed in parts."""
+
+    def test_parts_of_two_generations_are_read_again(self) -> None:
+        """Else one that is deleted meanwhile seems to be there with nothing in it."""
+        self.assertEqual([*Changing(0).undivided(TABLE)], [f"listing 1 of {TABLE[1]}"])
+        self.assertEqual([*Changing(2).undivided(TABLE)], [f"listing 3 of {TABLE[1]}"])
+
+    def test_a_ruleset_that_never_rests_is_read_all_the_same(self) -> None:
+        """As well as can be."""
+        reader = Changing(1000)
+        self.assertEqual([*reader.undivided(TABLE)], [f"listing {reader.read} of {TABLE[1]}"])
+        self.assertLess(reader.read, 10)

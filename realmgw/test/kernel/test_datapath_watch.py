@@ -85,12 +85,15 @@ class PutBackTests(WatchTestCase):
         self.assertIn("queue step realmgw is changed, by iptables (process ", logged)
 
     def test_table(self) -> None:
-        """Flushed (its counters stay), deleted, and with every other table of the machine; the log says by whom."""
+        """Flushed (its counters stay), deleted, and with every other table of the machine; the log says by whom.
+
+        Unless a look that is under way, after the repair before, finds it before the kernel's word of it is read.
+        """
         self.assertRegex(
             self.damage("nft flush table inet realmgw", "nftables table realmgw is changed"), r"by nft \(process \d+\)"
         )
-        self.damage("nft delete table inet realmgw", "nftables table realmgw is gone, by nft (process ")
-        self.damage("nft flush ruleset", "nftables table realmgw is gone, by nft (process ")
+        self.damage("nft delete table inet realmgw", "nftables table realmgw is gone")
+        self.damage("nft flush ruleset", "nftables table realmgw is gone")
 
     def test_pieces_of_the_table(self) -> None:
         """Whatever was removed, added or changed in it, and whatever flows it would let through."""
