@@ -20,7 +20,7 @@ from realmgw.config import limits, port
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.control.port import Place, group_number, is_root, unwritable
-from realmgw.datapath import capabilities, client, counters, links, machine
+from realmgw.datapath import capabilities, client, links, machine
 from realmgw.datapath.apply import Kernel
 from realmgw.errors import ConfigurationError, RealmGatewayError
 from realmgw.subscribers.port import token, trust
@@ -28,8 +28,6 @@ from realmgw.subscribers.reach import NOWHERE, Around
 
 LONGEST_SOCKET = 107  # octets
 """Of a unix socket's path (sun_path, without the zero octet at its end)."""
-PACKET_QUEUES = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")
-"""Which packet queues have somebody who listens, as the kernel tells root."""
 
 
 @attrs.define
@@ -244,10 +242,10 @@ def _taken(settings: Settings) -> Iterator[tuple[str, Endpoint, int]]:
 def _taken_queue(number: int) -> Iterator[str]:
     """What is said of another program that has our packet queue; empty where the kernel does not tell."""
     try:
-        listing = PACKET_QUEUES.read_text()
-    except OSError:
+        figures = client.read_queue(number)
+    except RealmGatewayError:
         return
-    if counters.queue_figures(listing, number) is not None:
+    if figures is not None:
         yield (
             f"admission.queue: another program has packet queue {number}: find it by the second number of its line in"
             " /proc/net/netfilter/nfnetlink_queue, mostly a process id, and stop it, or write another queue"

@@ -157,12 +157,8 @@ def _pieces(text: bytes, first: int, begin: int, end: int) -> Generator[tuple[in
 
     What is before the first key and after the last one belongs to these. Of one that is too long, not all is given.
     """
-    lines, more, start, counted = (
-        0,
-        0,
-        first,
-        first,
-    )  # `more` are the lines of the piece that begins at `start`, to `counted`
+    lines, start = 0, first
+    more, counted = 0, first  # lines of the piece that begins at `start`, and how far they are counted
     for low in range(begin, end, SEARCHED):
         high = min(end, low + SEARCHED)
         for match in _BEGIN.finditer(text, low, min(end, high + 1)):
