@@ -87,7 +87,7 @@ def wait_for_others(ledger: Ledger, claim: Claim, now: float, *, others_wait: bo
     else:
         is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
         may_be = others_wait and habits.caution.serves_several
-        after = habits.spread if is_expected else TOGETHER if may_be else 0.0
+        after = habits.company if is_expected else TOGETHER if may_be else 0.0
         until = now + min(after, ledger.settings.company)
         until = min(until, claim.created + (group.patience if group.usual else group.guard))
     host, places = claim.reservation.service.host, ledger.places

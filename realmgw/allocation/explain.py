@@ -258,8 +258,8 @@ def habits(group: Group, now: float) -> Iterator[str]:
         yield "it asks once for all of its clients that ask meanwhile"
     elif its.caution.is_on:
         yield f"it is new, and asks for several: until it is known, {spell}"
-    if its.spread < math.inf:
-        yield f"those of its clients who are told at one time come within {its.spread * 1000:.0f} ms"
+    if its.company < math.inf:
+        yield f"those of its clients who are told at one time come within {its.company * 1000:.0f} ms"
 
 
 def reputation(party: Party, now: float) -> str:

@@ -178,6 +178,8 @@ class Group(Party):
 
     def arrived(self, delay: float) -> None:
         """Learn that a client came `delay` seconds after the answer."""
+        if not (self.habits.is_plain or self.learned_from_first) and self.habits.keeps_answers:
+            self._learn_from_first()
         if self.delays is None:
             self.delays = Delays()
         self.delays.add(delay)
@@ -185,7 +187,7 @@ class Group(Party):
         if not self._refresh_at:
             self._refresh(self.delays)
 
-    def learn_from_first(self) -> None:
+    def _learn_from_first(self) -> None:
         """Forget the delays: it keeps answers, so that some were of clients who came for what others had been told."""
         self.learned_from_first = True
         self.delays, self.usual, self._refresh_at = None, 0.0, 1

@@ -49,7 +49,7 @@ LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
 TOGETHER = 0.005  # seconds
 """Clients who ask within one round trip of their resolver's, and are alike, come so close together."""
-SPREADS, SLOWER = 16, 1.25
+COMPANIONS, LATER = 16, 1.25
 """After so many clients who did not come as the first ones, it is known how long after these they come; the next one is
 hardly slower than so many times the slowest one."""
 LOOK_AGAIN = 64
@@ -88,13 +88,13 @@ class Habits:
     _alone: int = 0
     _look_at: float = -math.inf
     _companions: int = 0
-    _spread: float = 0.0  # of the last ones, fewer than `SPREADS`
-    _spread_before: float = math.inf  # of as many before them
+    _latest: float = 0.0  # of the last ones, fewer than `COMPANIONS`
+    _latest_before: float = math.inf  # of as many before them
 
     @property
-    def spread(self) -> float:
+    def company(self) -> float:
         """For how long, in seconds, others come after the first of those who asked at one time; infinity: unknown."""
-        return max(TOGETHER, SLOWER * max(self._spread, self._spread_before))
+        return max(TOGETHER, LATER * max(self._latest, self._latest_before))
 
     @property
     def keeps_answers(self) -> bool:
@@ -154,10 +154,10 @@ class Habits:
 
     def came_together(self, after: float) -> None:
         """Learn how long after the first one, in seconds, another of those came who had asked at one time."""
-        self._spread = max(self._spread, after)
+        self._latest = max(self._latest, after)
         self._companions += 1
-        if not self._companions % SPREADS:
-            self._spread, self._spread_before = 0.0, self._spread
+        if not self._companions % COMPANIONS:
+            self._latest, self._latest_before = 0.0, self._latest
 
     def moved(self, now: float) -> None:
         """Learn that it was told another address than a moment before, where all of its clients had come."""

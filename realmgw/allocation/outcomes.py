@@ -59,12 +59,8 @@ def learn(claim: Claim, now: float) -> None:
 
 def is_first(claim: Claim) -> bool:
     """Whether who comes for a claim is the first one since it was made, where others come for the same answer."""
-    group = claim.group
-    if group.habits.is_plain or not group.habits.keeps_answers:
-        return True
-    if not group.learned_from_first:
-        group.learn_from_first()
-    return claim.reservation.address.came_at < claim.created
+    habits = claim.group.habits
+    return habits.is_plain or not habits.keeps_answers or claim.reservation.address.came_at < claim.created
 
 
 def used(claim: Claim, most: int, now: float) -> None:

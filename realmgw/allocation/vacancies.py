@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.ledger import Ledger
     from realmgw.subscribers.model import Service
 
-KEPT = 0.25  # seconds
+AGAIN = 0.25  # seconds
 """An address where clients of those who keep answers may still come is looked at again after so long."""
 SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""
@@ -112,7 +112,7 @@ def _reclaim(ledger: Ledger, now: float) -> Address | None:
         dead.watch(ledger.pool.in_state(State.WAITING))
     address = dead.take(now=now)
     while address is not None and address.is_kept(now):
-        ledger.hold_longer(address, now + KEPT)
+        ledger.hold_longer(address, now + AGAIN)
         address = dead.take(now=now)
     if address is not None:
         ledger.counters.reclaimed += 1

@@ -8,7 +8,7 @@ from hypothesis.stateful import invariant
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.state import KEY, State, overlap
-from realmgw.allocation.vacancies import KEPT
+from realmgw.allocation.vacancies import AGAIN
 from realmgw.test.allocation.naive import HOSTS
 
 
@@ -31,7 +31,9 @@ class Books:
                 assert address.hold == math.inf, "somebody else may have it"
             elif claims:
                 latest = max(claim.dead for claim in claims)  # or a moment longer, where clients of keepers may come
-                assert address.hold == latest or latest <= address.hold <= self.now + KEPT, "held too long or too short"
+                assert address.hold == latest or latest <= address.hold <= self.now + AGAIN, (
+                    "held too long or too short"
+                )
             for number, one in enumerate(standing):
                 assert (one.since is not None) == (not one.claims) == (one in linger)
                 bound = [each for each in one.claims.values() if each.network is not None]

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation import courtesies
-from realmgw.allocation.habits import LONERS, LOOK_AGAIN, SPREADS, TOGETHER
+from realmgw.allocation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
 from realmgw.allocation.state import State
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -108,7 +108,7 @@ class CompanyTests(SynchronousTestCase):
         """A little longer after the first client than the others came, at other times."""
         scene, address = self.crowded(answered=lambda _: True)
         habits = scene.allocator.groups.of(OTHER).habits
-        for _ in range(SPREADS):
+        for _ in range(COMPANIONS):
             habits.came_together(0.0064)
         scene.come(address, CLIENT, now=0.11)
         scene.allocator.expire(now=0.117)
@@ -123,10 +123,10 @@ class CompanyTests(SynchronousTestCase):
         for now, source in ((0.110, CLIENT), (0.118, NEIGHBOUR)):
             scene.come(address, source, now=now)
         habits = scene.allocator.groups.of(OTHER).habits
-        for _ in range(SPREADS - 1):
+        for _ in range(COMPANIONS - 1):
             habits.came_together(0.001)
         scene.allocator.expire(now=3.0)
-        self.assertAlmostEqual(habits.spread, 0.010)
+        self.assertAlmostEqual(habits.company, 0.010)
 
     def test_for_a_moment_who_asked_at_one_time_comes_together(self) -> None:
         """Nothing had waited; of a resolver of several clients a second one may come with the first, and no later."""

@@ -10,6 +10,7 @@ from realmgw.allocation.caution import ASSUMED
 from realmgw.allocation.clients import Clients
 from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.habits import (
+    COMPANIONS,
     GAPS,
     LATECOMERS,
     LONGER,
@@ -17,7 +18,6 @@ from realmgw.allocation.habits import (
     REMEMBERED,
     REPEATS,
     SECOND,
-    SPREADS,
     STRAYING,
     TOGETHER,
     Habits,
@@ -73,15 +73,15 @@ class HabitsTests(SynchronousTestCase):
     def test_how_close_together_clients_come_is_learned_and_forgotten(self) -> None:
         """A quarter longer than the last ones took, never less than a moment; unknown before there were many."""
         habits = Habits()
-        for number in range(SPREADS):
-            self.assertEqual(habits.spread, math.inf, number)
+        for number in range(COMPANIONS):
+            self.assertEqual(habits.company, math.inf, number)
             habits.came_together(0.04 if number else 0.1)
-        self.assertEqual(habits.spread, 0.125)
-        for _ in range(SPREADS):
+        self.assertEqual(habits.company, 0.125)
+        for _ in range(COMPANIONS):
             habits.came_together(0.001)
-        self.assertEqual(habits.spread, TOGETHER)
+        self.assertEqual(habits.company, TOGETHER)
         habits.came_together(0.01)
-        self.assertEqual(habits.spread, 0.0125)
+        self.assertEqual(habits.company, 0.0125)
 
     def test_who_comes_as_soon_as_others_was_told_with_them(self) -> None:
         """That resolver asks once for all who ask meanwhile, and keeps nothing."""
@@ -249,7 +249,7 @@ class KeeperTests(SynchronousTestCase):
             said = explain_ask(scene.allocator, ONE, RESOLVER, now=1.0)
             told = "those of its clients who are told at one time come within 50 ms" in said.steps
             self.assertIs(told, known)
-            for _ in range(SPREADS):
+            for _ in range(COMPANIONS):
                 habits.came_together(0.04)
 
     def test_who_predicts_is_explained(self) -> None:
