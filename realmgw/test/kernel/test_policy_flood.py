@@ -44,18 +44,17 @@ class FloodTests(SynchronousTestCase):
         """Honest clients came through, to their hosts; the flood took nothing, neither addresses nor memory."""
         self.assertGreaterEqual(flood.success, 0.99, flood.honest.losses)
         self.assertNotIn("misdelivered", flood.honest.losses)
-        self.assertLess(self.waiting(flood), floods.SIZE // 2)
+        self.assertLess(max(self.waiting(flood)), floods.SIZE // 2)
         self.assertLess(max(len(look.standing) for look in flood.looks), self.groups)
 
-    def waiting(self, flood: floods.Flood) -> float:
-        """How many addresses waited for a first packet while the flood ran, mostly.
+    def waiting(self, flood: floods.Flood) -> list[int]:
+        """How many addresses waited for a first packet, at each look while the flood ran.
 
-        Before it, the honest resolver is new, and its answers are held for longer; when the machine pauses, all
-        that it asks for waits for a moment. What a flood takes, it keeps.
+        Before it, the honest resolver is new, and its answers are held for longer.
         """
         during = [look.waiting for look in flood.looks if look.when > 0]
         self.assertTrue(during)
-        return statistics.median(during)
+        return during
 
     def test_harms_nobody_who_comes_by_tcp(self) -> None:
         """Spoofed queries get a challenge, and that is all."""
@@ -71,4 +70,4 @@ class FloodTests(SynchronousTestCase):
 
     def test_takes_the_whole_pool_without_defences(self) -> None:
         """So the tests above could fail; that addresses are shared and waited for keeps honest clients going."""
-        self.assertGreater(self.waiting(self.flood(UDP, OFF)), 0.9 * floods.SIZE)
+        self.assertGreater(statistics.median(self.waiting(self.flood(UDP, OFF))), 0.9 * floods.SIZE)
