@@ -27,8 +27,8 @@ from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, Hearing, log_fault
 from realmgw.admission.strays import Strays
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.disk import ReputationFile
-from realmgw.allocation.records import Book
+from realmgw.allocation.reputation.disk import ReputationFile
+from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
 from realmgw.config.service import Readers
@@ -50,17 +50,17 @@ from realmgw.control.service import OrderedService, ReloadService, RepositorySer
 from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
-from realmgw.datapath.port import KernelEars
 from realmgw.datapath.ruleset import STRAYS
 from realmgw.datapath.service import DatapathService, KernelThread
+from realmgw.datapath.watch.port import KernelEars
 from realmgw.dns.service import DnsService
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
-from realmgw.subscribers.client import rest_repository
-from realmgw.subscribers.disk import LastGood
-from realmgw.subscribers.folders import Folders
+from realmgw.subscribers.files.disk import LastGood
+from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.reach import NOWHERE, Around
+from realmgw.subscribers.remote.client import rest_repository
 from realmgw.subscribers.service import KEEP_TIME, LastGoodService
 
 GC_THRESHOLDS = 500_000, 20, 100

@@ -17,13 +17,13 @@ from realmgw.admission.client import Judge
 from realmgw.admission.counters import QueueStatus
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.requestors import Requestor
+from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.config import settings
 from realmgw.datapath.apply import Applied
-from realmgw.datapath.capabilities import Capabilities
-from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.hosts import HostChange
-from realmgw.datapath.keeper import Findings, Noticed
+from realmgw.datapath.machine.capabilities import Capabilities
+from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError, RealmGatewayError, Reason
 from realmgw.subscribers.model import Host, Service
 

@@ -31,7 +31,7 @@ from realmgw.admission.counters import QueueStatus, parse_status
 from realmgw.admission.gate import DROP
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.config import settings
-from realmgw.datapath.port import NETLINK_NETFILTER
+from realmgw.datapath.watch.port import NETLINK_NETFILTER
 from realmgw.errors import PlatformError
 
 if TYPE_CHECKING:

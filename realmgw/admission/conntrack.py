@@ -9,10 +9,10 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.datapath import flows, netlink
-from realmgw.datapath.destroyed import Flow
-from realmgw.datapath.netlink import Message, RefusedError
-from realmgw.datapath.reader import Listening
+from realmgw.datapath.netlink import codec, flows
+from realmgw.datapath.netlink.codec import Message, RefusedError
+from realmgw.datapath.netlink.destroyed import Flow
+from realmgw.datapath.watch.reader import Listening
 from realmgw.errors import RealmGatewayError
 
 SYSCTLS = Path("/proc/sys/net/netfilter")
@@ -23,7 +23,7 @@ _TIMEOUTS_KNOWN = 10.0  # seconds
 
 @attrs.frozen
 class Idle:
-    """A flow, and since when no packet of it has come; see `realmgw.allocation.datagrams`."""
+    """A flow, and since when no packet of it has come; see `realmgw.allocation.claims.datagrams`."""
 
     seconds: int
     """For how long it has been idle, rounded up."""
@@ -119,9 +119,9 @@ class Conntrack:
         try:
             if self._netlink is None:
                 self._netlink = self._open()
-            return netlink.ask(self._netlink, request, "a flow")
+            return codec.ask(self._netlink, request, "a flow")
         except RefusedError as error:
-            if error.number == netlink.ENOENT:
+            if error.number == codec.ENOENT:
                 return None
             raise
         except OSError as error:

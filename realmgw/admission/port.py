@@ -21,8 +21,8 @@ from realmgw.admission.client import PacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import DROP
 from realmgw.config import settings
-from realmgw.datapath import destroyed
-from realmgw.datapath.port import NETLINK_NETFILTER, Ear, open_groups
+from realmgw.datapath.netlink import destroyed
+from realmgw.datapath.watch.port import NETLINK_NETFILTER, Ear, open_groups
 from realmgw.errors import PlatformError
 
 FLOOD = 20_000  # per second

@@ -16,9 +16,9 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.gate import Gate
 from realmgw.admission.port import EndedFlows, QueuePort
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.ended import UNNOTED
+from realmgw.allocation.claims.ended import UNNOTED
 from realmgw.config import settings
-from realmgw.datapath.destroyed import Flow
+from realmgw.datapath.netlink.destroyed import Flow
 from realmgw.errors import PlatformError
 
 LOOK = 10.0  # seconds

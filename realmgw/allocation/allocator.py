@@ -21,18 +21,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import TYPE_CHECKING
 
-from realmgw.allocation import changes
 from realmgw.allocation.arrivals import Arrivals
-from realmgw.allocation.askers import Askers
-from realmgw.allocation.candidates import POLL, Answered
-from realmgw.allocation.datagrams import Entries
-from realmgw.allocation.ended import HostAt
-from realmgw.allocation.finder import Finder
-from realmgw.allocation.ledger import Ledger
-from realmgw.allocation.outage import Outage
-from realmgw.allocation.requestors import Requestor
+from realmgw.allocation.claims import changes
+from realmgw.allocation.claims.candidates import POLL, Answered
+from realmgw.allocation.claims.datagrams import Entries
+from realmgw.allocation.claims.ended import HostAt
+from realmgw.allocation.claims.ledger import Ledger
+from realmgw.allocation.claims.outage import Outage
+from realmgw.allocation.claims.state import Reservation
+from realmgw.allocation.pool.finder import Finder
+from realmgw.allocation.reputation.askers import Askers
+from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.allocation.serving import Serving
-from realmgw.allocation.state import Reservation
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.caution import WITHHELD
+from realmgw.allocation.reputation.caution import WITHHELD
 
 if TYPE_CHECKING:
-    from realmgw.allocation.group import Group
-    from realmgw.allocation.state import Claim
+    from realmgw.allocation.claims.state import Claim
+    from realmgw.allocation.reputation.group import Group
 
 REMEMBERED = 16384
 """So many clients are remembered at least, and less than twice as many."""

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation import courtesies, vacancies
 from realmgw.allocation.arrivals import Arrivals
-from realmgw.allocation.ended import UNNOTED
-from realmgw.allocation.ledger import Ledger
-from realmgw.allocation.load import Judgement, Kind
-from realmgw.allocation.matching import matching
-from realmgw.allocation.state import KEY, Address, Reservation, State
+from realmgw.allocation.claims import courtesies
+from realmgw.allocation.claims.ended import UNNOTED
+from realmgw.allocation.claims.ledger import Ledger
+from realmgw.allocation.claims.matching import matching
+from realmgw.allocation.claims.state import KEY, Address, Reservation, State
+from realmgw.allocation.pool import vacancies
+from realmgw.allocation.reputation.load_policy import Judgement, Kind
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.allocator import Allocator
-    from realmgw.allocation.candidates import Flow
-    from realmgw.allocation.group import Group
-    from realmgw.allocation.reputation import Party
-    from realmgw.allocation.requestors import Requestor
+    from realmgw.allocation.claims.candidates import Flow
+    from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.reputation.requestors import Requestor
+    from realmgw.allocation.reputation.score import Party
     from realmgw.subscribers.model import Host, Service
 
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realmgw.allocation.allocator import TOLERANCE, Allocator
-from realmgw.allocation.disk import AgedRow, ReputationFile, Row
+from realmgw.allocation.reputation.disk import AgedRow, ReputationFile, Row
 from realmgw.errors import PlatformError
 
 TICK = 0.05  # seconds
@@ -111,7 +111,7 @@ class AllocationService(Service):
 
 
 class Book(Protocol):
-    """What is remembered of those who ask, as rows; see `realmgw.allocation.records.Book`."""
+    """What is remembered of those who ask, as rows; see `realmgw.allocation.reputation.records.Book`."""
 
     def restore(self, rows: Iterable[AgedRow], *, now: float) -> int:
         """Remember what was written; returns how many rows could not be used."""

@@ -13,8 +13,8 @@ from itertools import count, islice
 
 import attrs
 
-from realmgw.allocation.group import Group
-from realmgw.allocation.requestors import Requestor
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 

@@ -28,13 +28,13 @@ from realmgw.control.outcome import Status as Status
 from realmgw.control.outcome import both
 from realmgw.control.plan import Plan, beyond, planning
 from realmgw.control.running import Running, Written, sparing
-from realmgw.datapath.keeper import Findings
+from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.files import collector_at_rest
-from realmgw.subscribers.folders import FOLDERS, QUIET
+from realmgw.subscribers.files.folders import FOLDERS, QUIET
+from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.remote.snapshot import Snapshot
 
 SLICE = 0.002  # seconds
 """For so long a reload works before the reactor may do something else."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.control.health import Health, Severity, Trouble
-from realmgw.datapath.keeper import Findings
+from realmgw.datapath.watch.keeper import Findings
 
 
 def watched(

@@ -20,11 +20,12 @@ from realmgw.config import limits, port
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.control.port import Place, group_number, is_root, unwritable
-from realmgw.datapath import capabilities, client, links, machine
+from realmgw.datapath import client, links
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.machine import capabilities, interfaces
 from realmgw.errors import ConfigurationError, RealmGatewayError
-from realmgw.subscribers.port import token, trust
 from realmgw.subscribers.reach import NOWHERE, Around
+from realmgw.subscribers.remote.port import token, trust
 
 LONGEST_SOCKET = 107  # octets
 """Of a unix socket's path (sun_path, without the zero octet at its end)."""
@@ -57,7 +58,7 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     _look_at_folders(settings, found)
     try:
         with client.route_socket() as channel:
-            there, routers = machine.addresses(channel), machine.routers(channel)
+            there, routers = interfaces.addresses(channel), interfaces.routers(channel)
     except RealmGatewayError as error:
         found.unseen.append(f"interfaces, addresses and ports: {error}")
         return found
@@ -107,14 +108,14 @@ def around(settings: Settings) -> Around:
     """What is around the gateway, if this machine is it."""
     try:
         with client.route_socket() as channel:
-            there = machine.addresses(channel)
+            there = interfaces.addresses(channel)
             if not is_here(settings, there) or links.missing_interfaces(settings.interfaces, there):
                 return NOWHERE
-            reached = [machine.networks_behind(channel, name) for name in settings.interfaces.lan]
+            reached = [interfaces.networks_behind(channel, name) for name in settings.interfaces.lan]
             own = (address.ip for addresses in there.values() for address in addresses)
             return Around(
                 frozenset(each for each in own if isinstance(each, IPv4Address)),
-                frozenset(each for each in machine.routers(channel) if isinstance(each, IPv4Address)),
+                frozenset(each for each in interfaces.routers(channel) if isinstance(each, IPv4Address)),
                 tuple(network for network in _networks(settings, there) if isinstance(network, IPv4Network)),
                 tuple(chain.from_iterable(reached)) if all(reached) else (),
             )

@@ -20,8 +20,8 @@ from pathlib import Path
 import attrs
 
 from realmgw.config.disk import HeldError
-from realmgw.datapath import netlink
-from realmgw.datapath.netlink import Message
+from realmgw.datapath.netlink import codec
+from realmgw.datapath.netlink.codec import Message
 from realmgw.errors import PlatformError, RealmGatewayError
 
 _PREFIX = b"\0realmgw/"
@@ -132,12 +132,12 @@ def sockets() -> list[Named]:
         OSError: The kernel does not tell (CONFIG_UNIX_DIAG).
     """
     asked = _QUESTION.pack(socket.AF_UNIX, 0, 0, _EVERY_STATE, 0, _SHOW_NAME | _SHOW_UID, 0, 0)
-    request = netlink.message(_SOCK_DIAG_BY_FAMILY, netlink.REQUEST | netlink.DUMP, 1, asked)
+    request = codec.message(_SOCK_DIAG_BY_FAMILY, codec.REQUEST | codec.DUMP, 1, asked)
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as channel:
             channel.settimeout(_PATIENCE)
             channel.connect((0, 0))
-            return netlink.undisturbed(lambda: named(netlink.dump(channel, request, "unix sockets")))
+            return codec.undisturbed(lambda: named(codec.dump(channel, request, "unix sockets")))
     except RealmGatewayError as error:
         raise OSError(errno.EIO, str(error)) from error
 
@@ -151,9 +151,9 @@ def named(messages: Iterable[Message]) -> list[Named]:
     Raises:
         RealmGatewayError: One is malformed, or as `messages` does.
     """
-    listed = (dict(netlink.attributes(each.body[_ANSWER:])) for each in messages)
+    listed = (dict(codec.attributes(each.body[_ANSWER:])) for each in messages)
     return [
-        Named(found[_NAME], netlink.unpack(_USER, found[_UID])[0] if _UID in found else -1)
+        Named(found[_NAME], codec.unpack(_USER, found[_UID])[0] if _UID in found else -1)
         for found in listed
         if found.get(_NAME, b"").startswith(b"\0")
     ]

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import attrs
 
-from realmgw.allocation.challenges import Challenge
-from realmgw.allocation.group import Group
-from realmgw.allocation.groups import Groups
-from realmgw.allocation.reputation import Reputation
-from realmgw.allocation.requestors import Requestor, Requestors
+from realmgw.allocation.reputation.challenges import Challenge
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.groups import Groups
+from realmgw.allocation.reputation.requestors import Requestor, Requestors
+from realmgw.allocation.reputation.score import Reputation
 from realmgw.control.commands import CommandError, ExitStatus, number
 
 LIMIT = 1000
@@ -30,7 +30,7 @@ Known = Group | Requestor
 
 
 class Book(Protocol):
-    """Where reputations are kept, see `realmgw.allocation.records`."""
+    """Where reputations are kept, see `realmgw.allocation.reputation.records`."""
 
     def forget(self, known: Known, /) -> None:
         """Keep this no more."""

@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from realmgw.control.health import Severity, Trouble
 from realmgw.log.service import Logged
+from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.subscribers.service import Repository
-from realmgw.subscribers.snapshot import Snapshot
 
 _log = Logger()
 

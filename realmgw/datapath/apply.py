@@ -14,23 +14,24 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Attachment, Dnat, Settings
-from realmgw.datapath import capabilities, client, ending, links, machine, ruleset, sysctls, translation
-from realmgw.datapath.bypass import TOLD, Bypass
-from realmgw.datapath.capabilities import Capabilities
+from realmgw.datapath import client, ending, links, ruleset, translation
 from realmgw.datapath.client import Run, open_nft, run_program
-from realmgw.datapath.contents import IPV4
-from realmgw.datapath.counters import Count, QueueFigures
-from realmgw.datapath.generations import Generations, OwnNft
-from realmgw.datapath.guard import Guard
 from realmgw.datapath.hosts import HostChange
-from realmgw.datapath.keeper import Findings, Keeper, Noticed
+from realmgw.datapath.iptables.bypass import TOLD, Bypass
+from realmgw.datapath.iptables.steps import LastStep, QueueStep
+from realmgw.datapath.machine import capabilities, interfaces, sysctls
+from realmgw.datapath.machine.capabilities import Capabilities
+from realmgw.datapath.machine.probing import Prober
+from realmgw.datapath.netlink.contents import IPV4
+from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.nft import Libnftables, Nft
-from realmgw.datapath.own import Own
-from realmgw.datapath.placed import AS_PLACED, Surroundings
-from realmgw.datapath.probing import Prober
-from realmgw.datapath.reader import RulesetReader
 from realmgw.datapath.ruleset import Ruleset
-from realmgw.datapath.steps import LastStep, QueueStep
+from realmgw.datapath.watch.generations import Generations, OwnNft
+from realmgw.datapath.watch.guard import Guard
+from realmgw.datapath.watch.keeper import Findings, Keeper, Noticed
+from realmgw.datapath.watch.own import Own
+from realmgw.datapath.watch.placed import AS_PLACED, Surroundings
+from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
@@ -145,9 +146,9 @@ class Kernel:
         capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
         self.stood = self._own.stands()
         with client.route_socket() as channel:
-            addresses = machine.addresses(channel)
+            addresses = interfaces.addresses(channel)
             links.check_interfaces(settings.interfaces, addresses)
-            doubts = links.check_pool(settings.pools, settings.interfaces, addresses, machine.routers(channel))
+            doubts = links.check_pool(settings.pools, settings.interfaces, addresses, interfaces.routers(channel))
             review = self._review(settings)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
@@ -197,8 +198,10 @@ class Kernel:
             self._run(there)
             return
         with client.route_socket() as channel:
-            pools, interfaces = there.settings.pools, there.settings.interfaces
-            links.check_pool(pools, interfaces, machine.addresses(channel), machine.routers(channel))
+            pools = there.settings.pools
+            links.check_pool(
+                pools, there.settings.interfaces, interfaces.addresses(channel), interfaces.routers(channel)
+            )
             self._review(there.settings)
             self._run(attrs.evolve(there, closed=True))
             try:
@@ -279,7 +282,7 @@ class Kernel:
             self._nft = None
 
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
-        """See `realmgw.datapath.keeper.Keeper.look`."""
+        """See `realmgw.datapath.watch.keeper.Keeper.look`."""
         findings = self._keeper.look(noticed, lambda: tuple(hosts()))
         is_new = noticed.lost or any((IPV4, "mangle") in each.tables for each in noticed.transactions)
         with suppress(RealmGatewayError):  # it is not told: nothing is found out

@@ -18,15 +18,18 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Network
-from realmgw.datapath import counters, links, machine, netlink, placed, routes, sysctls, tables
-from realmgw.datapath.counters import Count, QueueFigures
-from realmgw.datapath.former import Surroundings
+from realmgw.datapath import links
 from realmgw.datapath.links import Kind, Route
-from realmgw.datapath.netlink import RefusedError
+from realmgw.datapath.machine import interfaces, sysctls
+from realmgw.datapath.machine.former import Surroundings
+from realmgw.datapath.netlink import codec, counters, routes, tables
+from realmgw.datapath.netlink.codec import RefusedError
+from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.netlink.routes import Way
 from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
-from realmgw.datapath.ownership import Tables
-from realmgw.datapath.routes import Way
 from realmgw.datapath.translation import mark_table
+from realmgw.datapath.watch import placed
+from realmgw.datapath.watch.ownership import Tables
 from realmgw.errors import PlatformError, RealmGatewayError
 
 _PROC_SYS = Path("/proc/sys")
@@ -129,9 +132,9 @@ def networks_of(names: Collection[str]) -> tuple[Network, ...]:
         RealmGatewayError: The kernel does not tell.
     """
     with route_socket() as channel:
-        found = machine.addresses(channel)
+        found = interfaces.addresses(channel)
         there = [name for name in names if name in found]
-        behind = [network for name in there for network in machine.networks_behind(channel, name)]
+        behind = [network for name in there for network in interfaces.networks_behind(channel, name)]
     own = [address.network for name in there for address in found[name]]
     return tuple({network for network in (*own, *behind) if network.prefixlen})
 
@@ -160,7 +163,7 @@ def is_own(address: str) -> bool:
 def _way(address: str) -> Way:
     with _open(socket.NETLINK_ROUTE) as asking:
         try:
-            return routes.way(netlink.ask(asking, routes.question(address, 1), f"the route to {address}"))
+            return routes.way(codec.ask(asking, routes.question(address, 1), f"the route to {address}"))
         except RefusedError as error:
             if error.number in routes.NOWHERE:
                 return Way(is_local=False, interface=0)
@@ -202,7 +205,7 @@ def our_routes() -> frozenset[Route]:
     """
     with _open(socket.NETLINK_ROUTE) as asking:
         asking.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
-        return netlink.undisturbed(lambda: routes.listed(netlink.dump(asking, routes.listing(1), "our routes")))
+        return codec.undisturbed(lambda: routes.listed(codec.dump(asking, routes.listing(1), "our routes")))
 
 
 def change_route(channel: IPRoute, verb: str, route: Route) -> str:
@@ -311,7 +314,7 @@ def read_counters(table: str, sequence: int) -> dict[str, Count]:
     """
     request = counters.request(table, sequence)
     with _open(_NETLINK_NETFILTER) as channel:
-        return netlink.undisturbed(lambda: counters.listed(netlink.dump(channel, request, "the counters")))
+        return codec.undisturbed(lambda: counters.listed(codec.dump(channel, request, "the counters")))
 
 
 def read_queue(number: int) -> QueueFigures | None:
@@ -348,10 +351,10 @@ def queue_socket_works() -> bool:
     """Whether there is nfnetlink_queue: ask for what it grants without doing anything (PF_UNBIND, since Linux 3.8)."""
     command = struct.pack("=HHBxH", 8, 1, _NFQUEUE_PF_UNBIND, socket.htons(socket.AF_INET))
     body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0) + command
-    request = netlink.message(_NFQUEUE_CONFIG, netlink.REQUEST | netlink.ACK, 1, body)
+    request = codec.message(_NFQUEUE_CONFIG, codec.REQUEST | codec.ACK, 1, body)
     try:
         with _open(_NETLINK_NETFILTER) as channel:
-            netlink.ask(channel, request, "the packet queue")
+            codec.ask(channel, request, "the packet queue")
     except RealmGatewayError:
         return False
     return True

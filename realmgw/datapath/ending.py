@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from ipaddress import IPv4Network
 
-from realmgw.datapath import client, flows, netlink
-from realmgw.datapath.netlink import Channel, RefusedError
+from realmgw.datapath import client
+from realmgw.datapath.netlink import codec, flows
+from realmgw.datapath.netlink.codec import Channel, RefusedError
 
 
 def end_flows(addresses: Iterable[bytes]) -> int:
@@ -65,20 +66,20 @@ def end_all(
     """
     found: list[flows.Flow] = []
     for sequence, family in enumerate(families, 1):
-        found += netlink.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
+        found += codec.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
     return sum(_end(channel, sequence, flow) for sequence, flow in enumerate(filter(wanted, found), len(families) + 1))
 
 
 def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Flow]:
-    return list(flows.listed(netlink.dump(channel, request, "flows"), pattern))
+    return list(flows.listed(codec.dump(channel, request, "flows"), pattern))
 
 
 def _end(channel: Channel, sequence: int, flow: flows.Flow) -> bool:
     """End a flow; returns whether it was still there."""
     try:
-        netlink.ask(channel, flows.deletion(sequence, flow), "the end of a flow")
+        codec.ask(channel, flows.deletion(sequence, flow), "the end of a flow")
     except RefusedError as error:
-        if error.number != netlink.ENOENT:
+        if error.number != codec.ENOENT:
             raise
         return False
     return True

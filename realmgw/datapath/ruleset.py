@@ -16,10 +16,11 @@ import attrs
 
 from realmgw.config import rulenames
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
-from realmgw.datapath import forwarding, marks, ownership, translation
-from realmgw.datapath.counters import COUNTERS as COUNTERS
+from realmgw.datapath import forwarding, marks, translation
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.links import first_run
+from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
+from realmgw.datapath.watch import ownership
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
 

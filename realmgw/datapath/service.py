@@ -3,7 +3,7 @@
 Starting puts everything in place (`Kernel.apply`). Stopping leaves it there: with nobody at the queue new flows are
 dropped, and established ones go on. Only `purge` removes it, and a start of the gateway that fails, at this step or a
 later one, where nothing of ours stood before. While running, what somebody else removed or changed (a restarted
-firewall that flushes the whole ruleset) is put back: see `realmgw.datapath.port.Watch`.
+firewall that flushes the whole ruleset) is put back: see `realmgw.datapath.watch.port.Watch`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from twisted.python.threadpool import ThreadPool
 
 from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
-from realmgw.datapath.counters import Count, QueueFigures
 from realmgw.datapath.hosts import HostChange
-from realmgw.datapath.keeper import Findings, Noticed
-from realmgw.datapath.port import Deaf, Ears, Watch
+from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.watch.keeper import Findings, Noticed
+from realmgw.datapath.watch.port import Deaf, Ears, Watch
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 from realmgw.config import settings
-from realmgw.dns import options
+from realmgw.dns.codec import options
+from realmgw.dns.codec.message import ExtendedError, InfoCode, Record, Response, encode, limit
+from realmgw.dns.codec.wire import IN, Query, Rcode, Type
 from realmgw.dns.counts import Count, Counts
-from realmgw.dns.message import ExtendedError, InfoCode, Record, Response, encode, limit
-from realmgw.dns.wire import IN, Query, Rcode, Type
 from realmgw.dns.zones import Authority, RecordSets, ZoneTable, address_record
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service

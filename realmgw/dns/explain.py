@@ -10,18 +10,18 @@ from collections.abc import Iterator
 
 import attrs
 
-from realmgw.allocation.challenges import Challenge, Proof
-from realmgw.allocation.group import Group
+from realmgw.allocation.reputation.challenges import Challenge, Proof
+from realmgw.allocation.reputation.group import Group
 from realmgw.config.policy import Challenges
-from realmgw.dns import names
-from realmgw.dns.aliases import Alias
 from realmgw.dns.answers import kind_of
-from realmgw.dns.challenger import Asking
+from realmgw.dns.codec import names
+from realmgw.dns.codec.message import Response
+from realmgw.dns.codec.wire import IN, Query, Rcode, Type
 from realmgw.dns.counts import Count
-from realmgw.dns.message import Response
-from realmgw.dns.usual import A_IN
+from realmgw.dns.fastpath.usual import A_IN
+from realmgw.dns.mitigation.aliases import Alias
+from realmgw.dns.mitigation.challenger import Asking
 from realmgw.dns.wan import WanAnswers
-from realmgw.dns.wire import IN, Query, Rcode, Type
 from realmgw.dns.zones import ZoneTable
 from realmgw.subscribers.model import Service
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from realmgw.dns.answers import NO_RECORDS, Answers
-from realmgw.dns.message import Record
-from realmgw.dns.names import to_wire
-from realmgw.dns.wire import Type
+from realmgw.dns.codec.message import Record
+from realmgw.dns.codec.names import to_wire
+from realmgw.dns.codec.wire import Type
 from realmgw.dns.zones import RecordSets
 from realmgw.subscribers.model import Service
 

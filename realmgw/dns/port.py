@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from realmgw.dns.answers import Asker
+from realmgw.dns.codec.wire import HEADER, Query
 from realmgw.dns.counts import Count
-from realmgw.dns.wire import HEADER, Query
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from realmgw.dns import names
+from realmgw.dns.codec import names
 
 _IN_ADDR = names.to_wire("in-addr.arpa.")
 

@@ -16,9 +16,9 @@ from twisted.python.failure import Failure
 
 from realmgw.config import settings
 from realmgw.dns.answers import Answers, Asker
+from realmgw.dns.codec.wire import BadQueryError, Query, Rcode, decode
 from realmgw.dns.counts import Count
 from realmgw.dns.port import Address, DnsDatagrams, DnsStream
-from realmgw.dns.wire import BadQueryError, Query, Rcode, decode
 from realmgw.errors import Reason
 
 FAULT_LOG_INTERVAL = 1.0  # seconds

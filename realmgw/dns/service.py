@@ -22,15 +22,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.challenges import Proof
+from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsFace, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.dns.answers import Answers
-from realmgw.dns.challenger import Asking
-from realmgw.dns.defences import Defences
 from realmgw.dns.explain import NameExplanation, explain_name
 from realmgw.dns.lan import LanAnswers
+from realmgw.dns.mitigation.challenger import Asking
+from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers

@@ -9,27 +9,27 @@ from typing import Any
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.challenges import Challenge, Proof
-from realmgw.allocation.load import Kind
-from realmgw.allocation.requestors import ClientPrefix, Requestor
-from realmgw.allocation.state import KEY
+from realmgw.allocation.claims.state import KEY
+from realmgw.allocation.reputation.challenges import Challenge, Proof
+from realmgw.allocation.reputation.load_policy import Kind
+from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.config import settings
 from realmgw.config.policy import Refusal
 from realmgw.config.values import Network
-from realmgw.dns import cookies, options
-from realmgw.dns.aliases import Alias
 from realmgw.dns.answers import Answers, Asker, kind_of, no_address
-from realmgw.dns.challenger import Challenger
+from realmgw.dns.codec import cookies, options
+from realmgw.dns.codec.message import ExtendedError, Record, Response
+from realmgw.dns.codec.options import Options
+from realmgw.dns.codec.wire import COOKIE, Query, Rcode, Type
 from realmgw.dns.counts import Count
-from realmgw.dns.defences import Defences
+from realmgw.dns.fastpath.quick import POOL_RECORD, QuickAnswers
+from realmgw.dns.fastpath.usual import A_IN, A_IN_OPT, SHAPES, plain_opts
 from realmgw.dns.inside import Inside
 from realmgw.dns.lan import LanAnswers
-from realmgw.dns.message import ExtendedError, Record, Response
-from realmgw.dns.options import Options
-from realmgw.dns.quick import POOL_RECORD, QuickAnswers
-from realmgw.dns.ratelimit import Verdict, amplifies
-from realmgw.dns.usual import A_IN, A_IN_OPT, SHAPES, plain_opts
-from realmgw.dns.wire import COOKIE, Query, Rcode, Type
+from realmgw.dns.mitigation.aliases import Alias
+from realmgw.dns.mitigation.challenger import Challenger
+from realmgw.dns.mitigation.defences import Defences
+from realmgw.dns.mitigation.ratelimit import Verdict, amplifies
 from realmgw.dns.zones import ZoneTable
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service

@@ -11,9 +11,10 @@ import attrs
 
 from realmgw.config import settings
 from realmgw.config.steps import Steps, finish
-from realmgw.dns import names, reverse
-from realmgw.dns.message import Record
-from realmgw.dns.wire import Type
+from realmgw.dns import reverse
+from realmgw.dns.codec import names
+from realmgw.dns.codec.message import Record
+from realmgw.dns.codec.wire import Type
 from realmgw.subscribers.model import Directory, Host, Service
 
 SERIAL, REFRESH, RETRY, EXPIRE = 1, 3600, 900, 1209600

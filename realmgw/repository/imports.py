@@ -10,7 +10,7 @@ from realmgw.errors import MalformedError
 from realmgw.repository.refusals import MAX_FAULTS, RefusedError, invalid, taken
 from realmgw.repository.store import UPSERT, Cursor, begin_version, checked, claims_of, version
 from realmgw.subscribers.documents import Document, Fault, Kind, document, head
-from realmgw.subscribers.shapes import Shapes
+from realmgw.subscribers.fastpath.shapes import Shapes
 
 BATCH = 1000
 """How many documents are given to the database at once."""

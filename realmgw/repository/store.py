@@ -23,9 +23,9 @@ from realmgw.repository.conditions import Condition, tag
 from realmgw.repository.merge import merged
 from realmgw.repository.refusals import RefusedError, invalid, taken
 from realmgw.subscribers.documents import MAX_VALUE, Fault, Head, Kind, document_line, policy, subscriber
+from realmgw.subscribers.fastpath.shapes import Shapes
+from realmgw.subscribers.remote.snapshot import service_names
 from realmgw.subscribers.schema import Entry
-from realmgw.subscribers.shapes import Shapes
-from realmgw.subscribers.snapshot import service_names
 
 RETAINED = 10_000
 """How many versions back it can be told what changed since."""

@@ -21,9 +21,9 @@ from realmgw.config import names, pointers
 from realmgw.config.document import Problems, parse
 from realmgw.config.policy_schema import POLICY, fragment
 from realmgw.errors import MalformedError
-from realmgw.subscribers.pieces import alone
+from realmgw.subscribers.fastpath.shapes import Shapes
+from realmgw.subscribers.files.pieces import alone
 from realmgw.subscribers.schema import Entry, entries
-from realmgw.subscribers.shapes import Shapes
 
 FORMAT = 1
 """Of the lines."""

@@ -11,9 +11,9 @@ import attrs
 from realmgw.config.document import MOST_OF_ONE
 from realmgw.config.steps import Steps
 from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.files.pieces import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory, Host, Service
-from realmgw.subscribers.pieces import Unit
 from realmgw.subscribers.schema import Entry
 
 AT_ONCE = 64

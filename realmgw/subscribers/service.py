@@ -12,9 +12,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from realmgw.errors import PlatformError
-from realmgw.subscribers.disk import Good
-from realmgw.subscribers.pieces import Unit
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.files.disk import Good
+from realmgw.subscribers.files.pieces import Unit
+from realmgw.subscribers.remote.snapshot import Snapshot
 
 KEEP_TIME = 600.0  # seconds
 """How long it may take to keep all that is in force."""

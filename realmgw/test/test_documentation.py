@@ -17,7 +17,7 @@ from realmgw.config.kinds import Key, Section
 from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.policy_schema import LOAD_BAND, POLICY, RESOLVER_GROUP
 from realmgw.config.schema import GATEWAY, POOL_PIECE, ZONE
-from realmgw.control import local
+from realmgw.control.command import local
 from realmgw.subscribers import schema
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
 from realmgw.test.test_architecture import requirements
@@ -153,10 +153,10 @@ class ReferenceTests(DocumentationTestCase):
         named = 0
         for row in rows:
             words = re.findall(r"`([^` ]+)`", row)
-            modules = [word for word in words if re.fullmatch(r"([a-z]+\.)?test_\w+", word) and self.module(word)]
+            modules = [word for word in words if re.fullmatch(r"(?:[a-z]+\.)*test_\w+", word) and self.module(word)]
             texts = "".join(self.text(*self.module(word)) for word in modules)
             for word in words:
-                if word not in modules and re.fullmatch(r"(test_\w+|\w+Tests|[a-z]+\.test_\w+)", word):
+                if word not in modules and re.fullmatch(r"(test_\w+|\w+Tests|(?:[a-z]+\.)+test_\w+)", word):
                     named += 1
                     self.assertRegex(texts, rf"(def|class) {word}\b", row)
             named += len(modules)

@@ -26,8 +26,8 @@ from realmgw.admission import packet
 from realmgw.config import addresses, names, pointers
 from realmgw.control.commands import COMMANDS, checked
 from realmgw.control.server import Commands
-from realmgw.dns import names as wire_names
-from realmgw.dns import options, wire
+from realmgw.dns.codec import names as wire_names
+from realmgw.dns.codec import options, wire
 from realmgw.errors import MalformedError
 from realmgw.repository.conditions import tags
 from realmgw.repository.merge import merged
@@ -36,7 +36,7 @@ from realmgw.repository.server import root
 from realmgw.repository.tokens import Tokens
 from realmgw.subscribers import documents
 from realmgw.subscribers.documents import Kind
-from realmgw.subscribers.replica import Replica
+from realmgw.subscribers.remote.replica import Replica
 
 SHORT, LONG = 2**13, 2**15  # octets
 MOST_TIMES = 10

@@ -60,7 +60,7 @@ class ProgramsTests(SynchronousTestCase):
 
 
 class TallyTests(SynchronousTestCase):
-    """`testbed.tally`, by which `testbed/check` counts."""
+    """`testbed.measuring.tally`, by which `testbed/check` counts."""
 
     skip = NO_CHECKOUT
 
@@ -70,7 +70,7 @@ class TallyTests(SynchronousTestCase):
         folder.mkdir()
         (folder / "skipping.py").write_text(SKIPPING)
         environment = {**os.environ, "PYTHONPATH": f"{folder}:{CHECKOUT}"}
-        argv = [sys.executable, "-m", "testbed.tally", str(folder / "tally"), "skipping"]
+        argv = [sys.executable, "-m", "testbed.measuring.tally", str(folder / "tally"), "skipping"]
         done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         self.assertEqual((folder / "tally").read_text(), "1 1 1\n")
         self.assertEqual(done.returncode, 1)

@@ -19,16 +19,16 @@ from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.test_architecture import PRODUCT, Module
 
 NO_TOTALS = {
-    ("allocation.pool", "waiting"): "how many now: in `pool`",
-    ("allocation.pool", "size"): "how many now: in `pool`",
+    ("allocation.pool.circular", "waiting"): "how many now: in `pool`",
+    ("allocation.pool.circular", "size"): "how many now: in `pool`",
     ("allocation.waiting", "size"): "how many now: in `pool`, as queries_waiting",
-    ("allocation.ledger", "kept"): "how many now: in `pool`, as held_for_keepers",
-    ("allocation.reputation", "ok"): "of one group: in `realmgw reputation`",
-    ("allocation.reputation", "nok"): "of one group: in `realmgw reputation`",
-    ("allocation.reputation", "neutral"): "of one group: in `realmgw reputation`",
-    ("allocation.group", "total"): "of one group: in `realmgw reputation`",
-    ("allocation.group", "trusted"): "of one group: in `realmgw reputation`",
-    ("allocation.group", "untrusted"): "of one group: in `realmgw reputation`",
+    ("allocation.claims.ledger", "kept"): "how many now: in `pool`, as held_for_keepers",
+    ("allocation.reputation.score", "ok"): "of one group: in `realmgw reputation`",
+    ("allocation.reputation.score", "nok"): "of one group: in `realmgw reputation`",
+    ("allocation.reputation.score", "neutral"): "of one group: in `realmgw reputation`",
+    ("allocation.reputation.group", "total"): "of one group: in `realmgw reputation`",
+    ("allocation.reputation.group", "trusted"): "of one group: in `realmgw reputation`",
+    ("allocation.reputation.group", "untrusted"): "of one group: in `realmgw reputation`",
     ("dns.port", "outstanding"): "of one connection",
 }
 """What is added to and is no total: by module and attribute, with the reason."""

@@ -14,11 +14,11 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.service import Hearing
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Allocation
-from realmgw.datapath import netlink
-from realmgw.datapath.destroyed import Flow
-from realmgw.datapath.port import PER_TURN, Ear
+from realmgw.datapath.netlink import codec
+from realmgw.datapath.netlink.destroyed import Flow
+from realmgw.datapath.watch.port import PER_TURN, Ear
 from realmgw.errors import PlatformError
-from realmgw.test.datapath.test_destroyed import ASSURED, FLOW, HOST, POOL, SEEN_REPLY, SOURCE, UDP, side
+from realmgw.test.datapath.netlink.test_destroyed import ASSURED, FLOW, HOST, POOL, SEEN_REPLY, SOURCE, UDP, side
 
 IDENTITY = b"\1\2\3\4"
 
@@ -34,19 +34,19 @@ class MemoryChannel:
     def __init__(self, *, status: int = SEEN_REPLY, remaining: int = 20) -> None:
         self.body = (
             struct.pack("!BBH", 2, 0, 0)
-            + netlink.attribute(1 | netlink.NESTED, side(SOURCE, POOL, UDP, (5000, 2000)))
-            + netlink.attribute(2 | netlink.NESTED, side(HOST, SOURCE, UDP, (2000, 5000)))
-            + netlink.attribute(3, status.to_bytes(4, "big"))
-            + netlink.attribute(7, remaining.to_bytes(4, "big"))
-            + netlink.attribute(12, IDENTITY)
+            + codec.attribute(1 | codec.NESTED, side(SOURCE, POOL, UDP, (5000, 2000)))
+            + codec.attribute(2 | codec.NESTED, side(HOST, SOURCE, UDP, (2000, 5000)))
+            + codec.attribute(3, status.to_bytes(4, "big"))
+            + codec.attribute(7, remaining.to_bytes(4, "big"))
+            + codec.attribute(12, IDENTITY)
         )
         self.there = True
-        self.sent: list[netlink.Message] = []
+        self.sent: list[codec.Message] = []
         self.fault: OSError | None = None
 
     def send(self, data: bytes) -> int:
         """Take a question."""
-        self.sent += netlink.messages(data)
+        self.sent += codec.messages(data)
         return len(data)
 
     def recv(self, size: int) -> bytes:
@@ -56,9 +56,9 @@ class MemoryChannel:
             raise self.fault
         asked = self.sent[-1]
         if self.there and asked.kind & 0xFF == 1:
-            return netlink.message(1 << 8, 0, asked.sequence, self.body)
-        error, self.there = 0 if self.there else -netlink.ENOENT, False
-        return netlink.message(netlink.ERROR, 0, asked.sequence, struct.pack("=i", error) + bytes(16))
+            return codec.message(1 << 8, 0, asked.sequence, self.body)
+        error, self.there = 0 if self.there else -codec.ENOENT, False
+        return codec.message(codec.ERROR, 0, asked.sequence, struct.pack("=i", error) + bytes(16))
 
     def close(self) -> None:
         """Go."""

@@ -9,14 +9,14 @@ from itertools import count
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.candidates import Answered, Flow
+from realmgw.allocation.claims.candidates import Answered, Flow
+from realmgw.allocation.claims.datagrams import Entries
+from realmgw.allocation.claims.ended import HostAt
+from realmgw.allocation.claims.state import ClientNetwork
 from realmgw.allocation.counters import Counters
-from realmgw.allocation.datagrams import Entries
-from realmgw.allocation.ended import HostAt
-from realmgw.allocation.group import Group
-from realmgw.allocation.load import Best, Kind, LoadPolicy
-from realmgw.allocation.requestors import Requestor
-from realmgw.allocation.state import ClientNetwork
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.load_policy import Best, Kind, LoadPolicy
+from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason

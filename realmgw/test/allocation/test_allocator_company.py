@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation import courtesies
-from realmgw.allocation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
-from realmgw.allocation.state import State
+from realmgw.allocation.claims import courtesies
+from realmgw.allocation.claims.state import State
+from realmgw.allocation.reputation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,

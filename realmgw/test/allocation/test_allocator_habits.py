@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.habits import LATECOMERS, MOST, SECOND
+from realmgw.allocation.reputation.habits import LATECOMERS, MOST, SECOND
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from realmgw.test.checkout import NO_CHECKOUT
 
 try:
-    from testbed import simulation
+    from testbed.simulated import simulation
 except ImportError:
     simulation = None  # type: ignore[assignment]  # the package is installed without its testbed
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.disk import AgedRow, ReputationFile, Row
+from realmgw.allocation.reputation.disk import AgedRow, ReputationFile, Row
 from realmgw.allocation.service import BATCH, TURN, WRITE_INTERVAL, ReputationService
 from realmgw.testing import MemoryWorker
 

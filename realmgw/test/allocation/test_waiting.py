@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.group import Group
+from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.waiting import IN_LINE, PREFERENCE, Waiter, WaitingQueue
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service

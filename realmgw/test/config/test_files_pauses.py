@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.files import load, loading
 from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.errors import ConfigurationError
-from realmgw.subscribers.files import collector_at_rest
+from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.test.config.test_schema import MINIMAL
 
 MOST = 0.02  # seconds of processor time

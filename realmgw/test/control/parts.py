@@ -18,12 +18,12 @@ from realmgw.control.apply import Outcome, Parts, Reloader
 from realmgw.control.health import Health, tell_kept
 from realmgw.control.reputation import Known, Reputations
 from realmgw.control.running import Running
-from realmgw.datapath.keeper import Findings
+from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import MalformedError
-from realmgw.subscribers.folders import QUIET, Folders
+from realmgw.subscribers.files.folders import QUIET, Folders
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.test.config.test_schema import MINIMAL
 
 

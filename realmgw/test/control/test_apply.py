@@ -13,10 +13,10 @@ from realmgw import config
 from realmgw.config.steps import finish
 from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.control.health import State
-from realmgw.datapath.keeper import Findings
+from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
+from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.subscribers.schema import Entry, Offer
-from realmgw.subscribers.snapshot import Snapshot
 from realmgw.test.control.parts import TestGateway, only
 
 BOTH = ["a.example.org.", "b.example.org."]

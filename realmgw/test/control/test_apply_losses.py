@@ -14,8 +14,8 @@ from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.control.apply import PATIENCE, Outcome, Status
 from realmgw.control.health import State
 from realmgw.control.running import Running
-from realmgw.subscribers.disk import Good, LastGood
-from realmgw.subscribers.folders import QUIET, Folders
+from realmgw.subscribers.files.disk import Good, LastGood
+from realmgw.subscribers.files.folders import QUIET, Folders
 from realmgw.subscribers.losses import HINT
 from realmgw.test.control.parts import TestGateway, only
 

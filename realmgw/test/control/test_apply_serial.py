@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.apply import Outcome, Reloader, Status
 from realmgw.control.plan import Plan
-from realmgw.subscribers.folders import QUIET
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.files.folders import QUIET
+from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.test.control.parts import TestGateway
 
 HOSTS, GONE = 150, 20

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.degrading import looked_at, watched
 from realmgw.control.health import Severity, State, Trouble
-from realmgw.datapath.keeper import Findings
+from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import Scene, service
 

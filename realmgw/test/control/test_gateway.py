@@ -12,9 +12,9 @@ import attrs
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.challenges import Challenge
+from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.config.policy import ResolverGroup
-from realmgw.control import shown
+from realmgw.control.command import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.counting import Counting
 from realmgw.control.gateway import Gateway, Insight

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Any
 
-from realmgw.allocation.challenges import Challenge
-from realmgw.allocation.requestors import ClientPrefix
+from realmgw.allocation.reputation.challenges import Challenge
+from realmgw.allocation.reputation.requestors import ClientPrefix
 from realmgw.config.policy import ResolverGroup
-from realmgw.control import shown
+from realmgw.control.command import shown
 from realmgw.control.commands import ExitStatus
 from realmgw.control.reputation import TURN
 from realmgw.test.control.test_gateway import GatewayTestCase

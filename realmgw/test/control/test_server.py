@@ -1,4 +1,4 @@
-"""Tests for `realmgw.control.server`, and of `realmgw.control.client` against it."""
+"""Tests for `realmgw.control.server`, and of `realmgw.control.command.client` against it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from realmgw.config.disk import Hold
 from realmgw.config.settings import Control
-from realmgw.control.client import TIMEOUT, _UnixConnection, ask
+from realmgw.control.command.client import TIMEOUT, _UnixConnection, ask
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
 from realmgw.control.server import MAX_BODY, ControlService, SoleService, held_beside

@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
 from realmgw.control import server
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.control.commands import CommandError
 from realmgw.test.control.test_server import RecordingGateway
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService
 from realmgw.errors import PlatformError
-from realmgw.subscribers.snapshot import NOTHING, Snapshot
+from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot
 
 
 class Part(Service):

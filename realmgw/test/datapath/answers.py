@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import struct
 
-from realmgw.datapath import netlink
+from realmgw.datapath.netlink import codec
 
 
 def done(sequence: int, error: int = 0, flags: int = 0) -> bytes:
     """The end of a listing."""
-    return netlink.message(netlink.DONE, flags, sequence, struct.pack("=i", -error))
+    return codec.message(codec.DONE, flags, sequence, struct.pack("=i", -error))
 
 
 def refusal(sequence: int, error: int) -> bytes:
     """An error, or with 0 an acknowledgement."""
-    return netlink.message(netlink.ERROR, 0, sequence, struct.pack("=i", -error) + bytes(16))
+    return codec.message(codec.ERROR, 0, sequence, struct.pack("=i", -error) + bytes(16))
 
 
-def only(received: bytes) -> netlink.Message:
+def only(received: bytes) -> codec.Message:
     """The message that is in this."""
-    [message] = netlink.messages(received)
+    [message] = codec.messages(received)
     return message
 
 

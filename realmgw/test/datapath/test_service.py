@@ -14,11 +14,11 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from realmgw.datapath.counters import Count
-from realmgw.datapath.keeper import Findings
-from realmgw.datapath.placed import DOWN, UP, Deviation, Kind, Thing
-from realmgw.datapath.port import INTERVAL
+from realmgw.datapath.netlink.counters import Count
 from realmgw.datapath.service import MOST_LINES, STRAY_INTERVAL, STRAYS_WAITING, DatapathService, KernelThread
+from realmgw.datapath.watch.keeper import Findings
+from realmgw.datapath.watch.placed import DOWN, UP, Deviation, Kind, Thing
+from realmgw.datapath.watch.port import INTERVAL
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.test.config.test_schema import MINIMAL, settings

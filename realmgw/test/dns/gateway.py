@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.dns.answers import Asker
-from realmgw.dns.wire import decode
+from realmgw.dns.codec.wire import decode
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
 

@@ -18,9 +18,9 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.steps import finish
 from realmgw.dns.answers import Asker
+from realmgw.dns.codec.wire import Query
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
-from realmgw.dns.wire import Query
 from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory

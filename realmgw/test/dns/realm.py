@@ -11,9 +11,9 @@ import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
-from realmgw.dns.aliases import MOST, Aliases
-from realmgw.dns.defences import Defences
 from realmgw.dns.lan import LanAnswers
+from realmgw.dns.mitigation.aliases import MOST, Aliases
+from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.wan import Later, WanAnswers
 from realmgw.dns.zones import ZoneTable, compile_table
 from realmgw.subscribers.model import Directory, Host, Service

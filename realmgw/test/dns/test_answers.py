@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.dns.answers import Answers, Asker
+from realmgw.dns.codec.wire import BadQueryError, Query, decode
 from realmgw.dns.counts import Count
-from realmgw.dns.wire import BadQueryError, Query, decode
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
 from realmgw.testing import MemoryAllocator

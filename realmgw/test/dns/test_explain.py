@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.challenges import Challenge, Proof, note
+from realmgw.allocation.reputation.challenges import Challenge, Proof, note
 from realmgw.config import settings
-from realmgw.dns.challenger import Asking
+from realmgw.dns.codec.names import BadNameError
 from realmgw.dns.counts import Count
 from realmgw.dns.explain import NameExplanation, explain_name
-from realmgw.dns.names import BadNameError
+from realmgw.dns.mitigation.challenger import Asking
 from realmgw.dns.wan import WanAnswers
 from realmgw.test.dns import realm
 from realmgw.testing import MemoryAllocator

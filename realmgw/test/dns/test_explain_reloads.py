@@ -12,14 +12,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.challenges import Challenge, Proof
 from realmgw.allocation.explain import explain_ask
+from realmgw.allocation.reputation.challenges import Challenge, Proof
 from realmgw.config import settings
-from realmgw.dns import names
-from realmgw.dns.challenger import Asking
+from realmgw.dns.codec import names
+from realmgw.dns.codec.wire import Rcode
 from realmgw.dns.counts import Count
 from realmgw.dns.explain import NameExplanation, explain_name
-from realmgw.dns.wire import Rcode
+from realmgw.dns.mitigation.challenger import Asking
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory, Service
 from realmgw.test.dns import realm

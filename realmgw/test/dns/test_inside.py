@@ -13,16 +13,16 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.challenges import Proof
+from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config import settings
 from realmgw.config.values import Network
 from realmgw.dns.answers import Asker
-from realmgw.dns.challenger import Asking
+from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
 from realmgw.dns.explain import explain_name
 from realmgw.dns.inside import Inside
+from realmgw.dns.mitigation.challenger import Asking
 from realmgw.dns.service import LOOK_INTERVAL, DnsService
-from realmgw.dns.wire import decode
 from realmgw.errors import PlatformError
 from realmgw.test.dns import realm
 from realmgw.test.dns.gateway import WanTestCase

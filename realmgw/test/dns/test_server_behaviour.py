@@ -16,8 +16,8 @@ import dns.rcode
 
 from realmgw.config import settings
 from realmgw.dns.answers import Asker
+from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
-from realmgw.dns.wire import decode
 from realmgw.test.dns import realm, transports
 from realmgw.test.dns.transports import FaceTestCase
 

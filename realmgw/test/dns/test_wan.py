@@ -13,12 +13,12 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from realmgw.allocation.load import Kind
+from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.config import settings
 from realmgw.dns.answers import Asker
+from realmgw.dns.codec.wire import Query, decode
 from realmgw.dns.counts import Count
 from realmgw.dns.wan import AGAIN, MOST_AGAIN
-from realmgw.dns.wire import Query, decode
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
 from realmgw.test.dns.gateway import CLIENT_COOKIE, ELSEWHERE, RESOLVER, ZONES, WanTestCase

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from realmgw.config import settings
 from realmgw.dns.answers import Asker
+from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
-from realmgw.dns.ratelimit import FACTOR, HEADERS
-from realmgw.dns.wire import decode
+from realmgw.dns.mitigation.ratelimit import FACTOR, HEADERS
 from realmgw.errors import Reason
 from realmgw.test.dns.gateway import RESOLVER, WanTestCase
 

@@ -12,11 +12,11 @@ import dns.rcode
 import dns.rdatatype
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.challenges import Challenge
+from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.config import settings
 from realmgw.dns.answers import Asker
+from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
-from realmgw.dns.wire import decode
 from realmgw.dns.zones import compile_table
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
-from realmgw.dns import names, reverse, zones
-from realmgw.dns.names import to_wire
-from realmgw.dns.wire import Type
+from realmgw.dns import reverse, zones
+from realmgw.dns.codec import names
+from realmgw.dns.codec.names import to_wire
+from realmgw.dns.codec.wire import Type
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm
 

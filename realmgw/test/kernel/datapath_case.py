@@ -17,12 +17,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
-from realmgw.datapath.keeper import Noticed
+from realmgw.datapath.watch.keeper import Noticed
 from realmgw.subscribers.model import Host
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.topology import ON_LINK, ROUTED, Testbed
+    from testbed.realm.topology import ON_LINK, ROUTED, Testbed
 
 PREFIX = f"d{os.getpid()}-"
 TO_FIRST, TO_SECOND, REFUSED, UNDECIDED = (f"100.64.2.{last}" for last in (1, 2, 5, 6))

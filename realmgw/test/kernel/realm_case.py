@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client, host
-    from testbed.gateway import ON_LINK_POOL, ROUTED_POOL, Gateway, Subscriber
-    from testbed.topology import Testbed
+    from testbed.realm import client, host
+    from testbed.realm.gateway import ON_LINK_POOL, ROUTED_POOL, Gateway, Subscriber
+    from testbed.realm.topology import Testbed
 
 R = TypeVar("R")
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import attrs
 
 from realmgw.config.settings import Datapath, Dnat, Interfaces, Pools, Settings
-from realmgw.datapath import capabilities
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.machine import capabilities
 from realmgw.errors import PlatformError
 from realmgw.test import programs
 

@@ -21,7 +21,7 @@ import dns.message
 import dns.query
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.checkout import CHECKOUT
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.namespace import fresh_namespace
@@ -101,7 +101,11 @@ class StartingTestCase(SynchronousTestCase):
         """
         programs = {
             "twistd": [str(Path(sys.executable).with_name("twistd"))],
-            "realmgw": [sys.executable, "-m", "realmgw.control.cli"],  # it has no program where it is not installed
+            "realmgw": [
+                sys.executable,
+                "-m",
+                "realmgw.control.command.cli",
+            ],  # it has no program where it is not installed
         }
         process = subprocess.Popen(
             [*before, *programs[command[0]], *command[1:]],

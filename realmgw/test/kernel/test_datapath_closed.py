@@ -14,7 +14,7 @@ from realmgw.test.kernel.realm_case import FIRST
 from realmgw.test.kernel.watch_case import SOON, WatchTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.topology import GATEWAY, ON_LINK
+    from testbed.realm.topology import GATEWAY, ON_LINK
 
 
 class ClosedTests(WatchTestCase):

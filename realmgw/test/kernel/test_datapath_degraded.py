@@ -6,12 +6,12 @@ import contextlib
 import re
 import time
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST
 from realmgw.test.kernel.watch_case import LOOKED, SOON, WatchTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTER_WAN
+    from testbed.realm.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTER_WAN
 
 
 class DegradedTests(WatchTestCase):

@@ -12,8 +12,8 @@ from twisted.internet.task import Clock
 
 from realmgw.config.settings import Dnat
 from realmgw.datapath.apply import Kernel
-from realmgw.datapath.port import INTERVAL
 from realmgw.datapath.service import DatapathService
+from realmgw.datapath.watch.port import INTERVAL
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel import requirements, test_datapath_flows
@@ -21,7 +21,7 @@ from realmgw.test.kernel.datapath_case import TO_FIRST, DatapathTestCase
 from realmgw.testing import MemoryWorker
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.topology import CLIENT
+    from testbed.realm.topology import CLIENT
 
 
 class AdmittedByMarkdnatTests(test_datapath_flows.AdmittedTests):

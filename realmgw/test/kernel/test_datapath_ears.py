@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from realmgw.datapath.keeper import Noticed
-from realmgw.datapath.port import KernelEars
 from realmgw.datapath.ruleset import STRAYS
+from realmgw.datapath.watch.keeper import Noticed
+from realmgw.datapath.watch.port import KernelEars
 from realmgw.test.kernel.datapath_case import REFUSED, TO_FIRST, DatapathTestCase
 
 

@@ -24,8 +24,8 @@ from realmgw.test.kernel.datapath_case import (
 )
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import sctp
-    from testbed.topology import CLIENT, ON_LINK
+    from testbed.realm import sctp
+    from testbed.realm.topology import CLIENT, ON_LINK
 
 
 class AdmittedTests(DatapathTestCase):

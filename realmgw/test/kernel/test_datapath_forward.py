@@ -15,8 +15,8 @@ from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import DatapathTestCase, until
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import links
-    from testbed.topology import GATEWAY, ROUTER_WAN
+    from testbed.realm import links
+    from testbed.realm.topology import GATEWAY, ROUTER_WAN
 
 LAN1, VPN, BRIDGE = "192.168.7.{}", "10.9.0.{}", "10.8.0.{}"
 """Further networks of the gateway, which is .1 in each, and the other end .2."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath import capabilities
 from realmgw.datapath.client import NftProgram
+from realmgw.datapath.machine import capabilities
 from realmgw.datapath.nft import Libnftables, Nft, refusal
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.topology import Testbed
+    from testbed.realm.topology import Testbed
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase

@@ -8,16 +8,16 @@ import socket
 import attrs
 
 from realmgw.config import settings as config
-from realmgw.datapath import ownership
 from realmgw.datapath.apply import Kernel
-from realmgw.datapath.keeper import Noticed
-from realmgw.datapath.own import NOTHING
+from realmgw.datapath.watch import ownership
+from realmgw.datapath.watch.keeper import Noticed
+from realmgw.datapath.watch.own import NOTHING
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import TO_FIRST, DatapathTestCase, until
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.topology import ON_LINK
+    from testbed.realm.topology import ON_LINK
 
 FORWARDING, LOOSE = "net.ipv4.ip_forward", "net.netfilter.nf_conntrack_tcp_loose"
 

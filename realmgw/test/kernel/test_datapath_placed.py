@@ -13,20 +13,20 @@ from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import NftProgram, open_netfilter
-from realmgw.datapath.contents import INET
-from realmgw.datapath.counters import QueueFigures
-from realmgw.datapath.events import Transaction
-from realmgw.datapath.guard import RETRY
-from realmgw.datapath.keeper import Findings, Noticed
+from realmgw.datapath.netlink.contents import INET
+from realmgw.datapath.netlink.counters import QueueFigures
+from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.nft import Nft
-from realmgw.datapath.reader import RulesetReader
 from realmgw.datapath.ruleset import STRAYS_KEPT
+from realmgw.datapath.watch.guard import RETRY
+from realmgw.datapath.watch.keeper import Findings, Noticed
+from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.test.kernel.datapath_case import DatapathTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.topology import ROUTED
+    from testbed.realm.topology import ROUTED
 
 
 class PlacedTests(DatapathTestCase):

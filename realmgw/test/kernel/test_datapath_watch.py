@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST, SECOND
 from realmgw.test.kernel.watch_case import LOOKED, SOON, WatchTestCase
 

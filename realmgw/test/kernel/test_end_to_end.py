@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 import dns.message
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client, host, visits
-    from testbed.gateway import ORDERLY, Service, Subscriber
-    from testbed.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, TestbedError, environment
+    from testbed.player import visits
+    from testbed.realm import client, host
+    from testbed.realm.gateway import ORDERLY, Service, Subscriber
+    from testbed.realm.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, ROUTED, TestbedError, environment
 
 TCP, UDP = 6, 17
 CLAIM = 2.1  # seconds

@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import host
-    from testbed.gateway import Gateway
-    from testbed.topology import CLIENT, Testbed
+    from testbed.realm import host
+    from testbed.realm.gateway import Gateway
+    from testbed.realm.topology import CLIENT, Testbed
 
 ONE_ADDRESS = "100.64.2.1"
 """The whole pool."""

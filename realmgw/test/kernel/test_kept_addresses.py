@@ -10,7 +10,7 @@ from typing import ClassVar
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client
+    from testbed.realm import client
 
 AWAY = 15.0  # seconds
 

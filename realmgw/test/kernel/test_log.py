@@ -15,8 +15,8 @@ from realmgw.test.checkout import CHECKOUT
 from realmgw.test.kernel.realm_case import FIRST, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client
-    from testbed.gateway import Gateway, Subscriber
+    from testbed.realm import client
+    from testbed.realm.gateway import Gateway, Subscriber
 
 PATIENCE = 5.0  # seconds
 
@@ -24,7 +24,7 @@ PATIENCE = 5.0  # seconds
 def operator(gateway: Gateway, *words: str) -> subprocess.CompletedProcess[str]:
     """A command of an operator."""
     return subprocess.run(
-        [sys.executable, "-m", "realmgw.control.cli", "--config", str(gateway.config), *words],
+        [sys.executable, "-m", "realmgw.control.command.cli", "--config", str(gateway.config), *words],
         capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
     )  # fmt: skip
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 from realmgw.test.kernel.realm_case import RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client
-    from testbed.gateway import Subscriber
+    from testbed.realm import client
+    from testbed.realm.gateway import Subscriber
 
 NAMES = 20
 MEDIAN, NINE_IN_TEN = 3.0, 6.0

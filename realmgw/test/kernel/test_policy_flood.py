@@ -13,12 +13,13 @@ from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import PREFIX
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import floods, generator
-    from testbed.defences import OFF, ON
-    from testbed.template import TCP, UDP, Option
+    from testbed.load import generator
+    from testbed.player.defences import OFF, ON
+    from testbed.player.template import TCP, UDP, Option
+    from testbed.programs import floods
 
 if TYPE_CHECKING:
-    from testbed.defences import Defence
+    from testbed.player.defences import Defence
 
 RATE = 3000
 """Spoofed queries per second."""

@@ -11,18 +11,18 @@ import dns.flags
 import dns.message
 import dns.rdatatype
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client, host
-    from testbed.asking import Asker
-    from testbed.defences import Defence
-    from testbed.gateway import ON_LINK_POOL, Gateway, Subscriber
-    from testbed.topology import GATEWAY, Testbed, client_address
+    from testbed.player.asking import Asker
+    from testbed.player.defences import Defence
+    from testbed.realm import client, host
+    from testbed.realm.gateway import ON_LINK_POOL, Gateway, Subscriber
+    from testbed.realm.topology import GATEWAY, Testbed, client_address
 
 if TYPE_CHECKING:
-    from testbed.asking import Resolution
+    from testbed.player.asking import Resolution
 
 NAME, OTHER = "one.gwa.demo.", "two.gwa.demo."
 

@@ -8,15 +8,15 @@ import sys
 import time
 from typing import Any
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from ruamel.yaml import YAML
 
-    from testbed import client
-    from testbed.gateway import ORDERLY
-    from testbed.topology import environment
+    from testbed.realm import client
+    from testbed.realm.gateway import ORDERLY
+    from testbed.realm.topology import environment
 
 STRANGER = "198.51.100.66"
 """Nobody asks from there."""
@@ -101,7 +101,7 @@ class PersistenceTests(RealmTestCase):
             (0, "explain", "name", "one.gwa.demo", "--resolver", who),
             (0, "explain", "name", "one.gwa.demo", "--resolver", who, "--tcp", "--cookie", "--client", "192.0.2.7"),
         ):
-            argv = [sys.executable, "-m", "realmgw.control.cli", *words, "--socket", str(self.gateway.control)]
+            argv = [sys.executable, "-m", "realmgw.control.command.cli", *words, "--socket", str(self.gateway.control)]
             done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=environment(), check=False)
             self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         self.assertIn("its client 192.0.2.7/32 is not believed", done.stdout)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import challenged, generator, resolvers
+    from testbed.load import generator
+    from testbed.programs import challenged
+    from testbed.realm import resolvers
 
 COUNT = 3
 """How often each is asked under each challenge."""

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.control.commands import ExitStatus
 from realmgw.test.kernel.datapath_case import DECIDE
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client, host
-    from testbed.topology import GATEWAY, ON_LINK, ROUTED, TestbedError, environment
+    from testbed.realm import client, host
+    from testbed.realm.topology import GATEWAY, ON_LINK, ROUTED, TestbedError, environment
 
 PLACED = (
     "nft -s list ruleset",
@@ -49,7 +49,7 @@ class PurgeTestCase(RealmTestCase):
 
     def realmgw(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the command in the gateway's namespace, without a terminal."""
-        argv = [sys.executable, "-m", "realmgw.control.cli", *arguments, "--config", str(self.gateway.config)]
+        argv = [sys.executable, "-m", "realmgw.control.command.cli", *arguments, "--config", str(self.gateway.config)]
         return self.testbed.run("gwa", argv)
 
     def purge(self) -> None:
@@ -62,7 +62,7 @@ class PurgeTestCase(RealmTestCase):
         """The same at a terminal, where somebody types; its exit status and what it says there."""
         mine, theirs = pty.openpty()
         self.addCleanup(os.close, mine)
-        argv = [sys.executable, "-m", "realmgw.control.cli", *arguments, "--config", str(self.gateway.config)]
+        argv = [sys.executable, "-m", "realmgw.control.command.cli", *arguments, "--config", str(self.gateway.config)]
         with self.testbed.inside("gwa"):
             process = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=environment())
         os.close(theirs)
@@ -218,7 +218,7 @@ class OfflineTests(PurgeTestCase):
         """Another gateway's is not taken in its place, nor the default table."""
         self.gateway.kill()
         before = self.placed()
-        argv = [sys.executable, "-m", "realmgw.control.cli", "purge", "--offline", "--yes"]
+        argv = [sys.executable, "-m", "realmgw.control.command.cli", "purge", "--offline", "--yes"]
         done = self.testbed.run("gwa", [*argv, "--config", "/nonexistent/realmgw.yaml"])
         self.assertEqual(done.returncode, ExitStatus.PROBLEMS)
         self.assertIn("/nonexistent/realmgw.yaml", done.stderr)

@@ -12,14 +12,16 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client, generator, storm
-    from testbed.gateway import Subscriber
+    from testbed.load import generator
+    from testbed.programs import storm
+    from testbed.realm import client
+    from testbed.realm.gateway import Subscriber
 
     ONE, TWO = Subscriber("one.gwa.demo.", FIRST), Subscriber("two.gwa.demo.", SECOND)
 

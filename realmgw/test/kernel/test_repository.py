@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.starting_case import PATIENCE, StartingTestCase
 
 PORT = 8082

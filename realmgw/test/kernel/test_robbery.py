@@ -18,8 +18,8 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client
-    from testbed.topology import CLIENT
+    from testbed.realm import client
+    from testbed.realm.topology import CLIENT
 
 TCP, SYN = 6, 0x02
 ONE_ADDRESS = "100.64.2.1"

@@ -17,13 +17,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import reaper, topology
+    from testbed.realm import reaper, topology
 
 PREFIX = f"t{os.getpid()}-"
 """No other testbed has it while this process lives."""
 BUILDER = """
 import signal, sys
-from testbed.topology import Testbed
+from testbed.realm.topology import Testbed
 testbed = Testbed(sys.argv[1], resolvers=True)
 testbed.__enter__()
 testbed.spawn("test_gwa", ["sh", "-c", "trap '' TERM INT HUP; setsid sh -c 'while :; do sleep 1; done' & wait"])
@@ -59,7 +59,7 @@ def until(condition: Callable[[], bool], patience: float) -> bool:
 
 
 class TestbedTests(SynchronousTestCase):
-    """`testbed.topology.Testbed`."""
+    """`testbed.realm.topology.Testbed`."""
 
     skip = requirements.missing_for_testbed()
 
@@ -135,7 +135,7 @@ class TestbedTests(SynchronousTestCase):
 
 
 class KilledBuilderTests(SynchronousTestCase):
-    """`testbed.reaper`: the builder gets no chance to clean up."""
+    """`testbed.realm.reaper`: the builder gets no chance to clean up."""
 
     skip = requirements.missing_for_testbed()
 

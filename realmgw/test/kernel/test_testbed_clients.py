@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.cli import parser
+from realmgw.control.command.cli import parser
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import host, icmp, sctp
-    from testbed.demo import OPERATORS
-    from testbed.narration import Narration
-    from testbed.visits import Visit, percentile
+    from testbed.player.visits import Visit, percentile
+    from testbed.programs.demo import OPERATORS
+    from testbed.programs.narration import Narration
+    from testbed.realm import host, icmp, sctp
 
 MISSING = programs.missing_modules("testbed")
 HOST = "192.168.0.100"
@@ -53,7 +53,7 @@ def columns(count: int) -> Iterator[None]:
 
 
 class SctpTests(SynchronousTestCase):
-    """`testbed.sctp`."""
+    """`testbed.realm.sctp`."""
 
     skip = MISSING
 
@@ -92,7 +92,7 @@ class SctpTests(SynchronousTestCase):
 
 
 class IcmpTests(SynchronousTestCase):
-    """`testbed.icmp`."""
+    """`testbed.realm.icmp`."""
 
     skip = MISSING
 

@@ -13,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import answers, bench, bystanders, figures, floods, rounds, scarce, storm
-    from testbed.generator import Outcome, Times
-    from testbed.players import Played
+    from testbed.load.generator import Outcome, Times
+    from testbed.measuring import figures, rounds
+    from testbed.player.players import Played
+    from testbed.programs import answers, bench, bystanders, floods, scarce, storm
 
 MISSING = programs.missing_modules("testbed", "pyroute2", "dns")
 NOISY = (4.2, 5.1, 13.2, 6.0, 7.2)

@@ -12,7 +12,7 @@ from realmgw.test.kernel import requirements
 
 NURSERY = """
 import os, signal, subprocess, sys
-from testbed.nursery import Nursery
+from testbed.realm.nursery import Nursery
 nursery = Nursery()
 files = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "stdout": subprocess.PIPE, "env": {"WHO": "me"}}
 def start(*words):
@@ -42,13 +42,13 @@ class Tests(SynchronousTestCase):
 
 
 class GuestTests(SynchronousTestCase):
-    """`testbed.nursery` and `testbed.guest`, each in a process of its own."""
+    """`testbed.realm.nursery` and `testbed.realm.guest`, each in a process of its own."""
 
     skip = requirements.missing_for_gateway()
 
     def run_python(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs an interpreter in the checkout."""
-        from testbed.topology import environment  # noqa: PLC0415 - these tests skip where there is no testbed
+        from testbed.realm.topology import environment  # noqa: PLC0415 - these tests skip where there is no testbed
 
         return subprocess.run(
             [sys.executable, *words], capture_output=True, text=True, timeout=60, env=environment(), check=False
@@ -65,7 +65,7 @@ class GuestTests(SynchronousTestCase):
         """The lines but for the last one, and the exit status."""
         folder = self.mktemp()
         Path(f"{folder}.py").write_text(OUTCOMES)
-        done = self.run_python("-m", "testbed.guest", folder, "here", *names or (f"{folder}.py",))
+        done = self.run_python("-m", "testbed.realm.guest", folder, "here", *names or (f"{folder}.py",))
         return done.stdout.splitlines()[:-1], done.returncode
 
     def test_everything_but_success_is_a_failure(self) -> None:

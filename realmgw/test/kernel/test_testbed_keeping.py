@@ -1,4 +1,4 @@
-"""`testbed.keeping`: what real resolvers, as they come, make of a TTL of 0 for clients at other addresses."""
+"""`testbed.programs.keeping`: what real resolvers, as they come, make of a TTL of 0 for clients at other addresses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import PREFIX
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import keeping
-    from testbed.settings import ROWS, Row
+    from testbed.programs import keeping
+    from testbed.realm.settings import ROWS, Row
 
 DELAYS = (0.05, 3.0, 6.5)
 """Seconds: within what any of them keeps; within what one of them keeps; beyond all."""
@@ -22,7 +22,7 @@ AT_ONCE = 4
 
 
 class KeepingTests(SynchronousTestCase):
-    """What `testbed.settings` and docs/resolvers.md say of who keeps answers."""
+    """What `testbed.realm.settings` and docs/resolvers.md say of who keeps answers."""
 
     skip = requirements.missing_for_gateway()
 

@@ -22,8 +22,9 @@ from realmgw.test import programs
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import answers, generator
-    from testbed.topology import Testbed
+    from testbed.load import generator
+    from testbed.programs import answers
+    from testbed.realm.topology import Testbed
 
 PATIENCE = 10.0  # seconds
 """No run here takes nearly so long."""

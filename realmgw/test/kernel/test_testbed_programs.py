@@ -18,8 +18,9 @@ from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 NOBODY = 65534
 """A user that may do nothing."""
 
-MODULES = {"bench": "bench", "matrix": "matrix", "reload-storm": "storm", "scenarios": "scenarios",
-           "traffic": "traffic", "simulate": "simulation", "demo": "demo"}  # fmt: skip
+MODULES = {"bench": "programs.bench", "matrix": "programs.matrix", "reload-storm": "programs.storm",
+           "scenarios": "programs.scenarios", "traffic": "programs.traffic", "simulate": "simulated.simulation",
+           "demo": "programs.demo"}  # fmt: skip
 """Script -> the module of testbed that it runs."""
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 """An option in a help text."""
@@ -105,12 +106,12 @@ class HelpTests(SynchronousTestCase):
 
     def test_every_module_that_can_be_run_answers(self) -> None:
         """Those that the testbed starts by itself, too."""
-        for path in sorted((CHECKOUT / "testbed").glob("*.py")):
+        for path in sorted((CHECKOUT / "testbed").glob("*/*.py")):
             if '\nif __name__ == "__main__":' in path.read_text():
                 words = (
                     [sys.executable, str(path)]
                     if path.name == "reaper.py"
-                    else [sys.executable, "-m", f"testbed.{path.stem}"]
+                    else [sys.executable, "-m", f"testbed.{path.parent.name}.{path.stem}"]
                 )
                 done = subprocess.run(
                     [*words, "--help"], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False

@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import noise, template
-    from testbed.template import Kind, Place, Span
+    from testbed.player import template
+    from testbed.player.template import Kind, Place, Span
+    from testbed.programs import noise
 
 MISSING = programs.missing_modules("testbed")
 
@@ -34,7 +35,7 @@ traffic:
 
 
 class TemplateTests(SynchronousTestCase):
-    """`testbed.template`."""
+    """`testbed.player.template`."""
 
     skip = MISSING
 

@@ -16,10 +16,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import generator, nuisance, scenarios, sender, template, trials
-    from testbed.players import HONEST, Played, namespace_of
-    from testbed.template import UDP, Place, Span, Template
-    from testbed.trials import TRIALS, Result, Target
+    from testbed.load import generator
+    from testbed.player import nuisance, sender, template
+    from testbed.player.players import HONEST, Played, namespace_of
+    from testbed.player.template import UDP, Place, Span, Template
+    from testbed.programs import scenarios, trials
+    from testbed.programs.trials import TRIALS, Result, Target
 
 MISSING = programs.missing_modules("testbed", "pyroute2", "dns")
 

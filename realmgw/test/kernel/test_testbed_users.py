@@ -19,11 +19,15 @@ from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import PREFIX
 
 if TYPE_CHECKING:
-    from testbed.users import Cell, Crowded
+    from testbed.programs.users import Cell, Crowded
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import allowed, crowd, figures, generator, matrix, root, settings, shipped, users, users_table
-    from testbed.users import AMPLE, TIGHT, Situation
+    from testbed.load import generator
+    from testbed.measuring import figures
+    from testbed.player import crowd
+    from testbed.programs import allowed, matrix, users, users_table
+    from testbed.programs.users import AMPLE, TIGHT, Situation
+    from testbed.realm import root, settings, shipped
 
 SECONDS = 1.0
 """How long clients come in the short form."""

@@ -9,16 +9,16 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client
-    from testbed.asking import Asker
-    from testbed.defences import Defence
-    from testbed.gateway import Gateway
-    from testbed.resolvers import RESOLVERS, Resolver
-    from testbed.topology import GATEWAY, Testbed
+    from testbed.player.asking import Asker
+    from testbed.player.defences import Defence
+    from testbed.realm import client
+    from testbed.realm.gateway import Gateway
+    from testbed.realm.resolvers import RESOLVERS, Resolver
+    from testbed.realm.topology import GATEWAY, Testbed
 
 BY_UNBOUND = 1
 """Which of the clients' addresses it has."""

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from realmgw.control.client import ask
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed import client
+    from testbed.realm import client
 
 SOON = 1.0 * float(os.environ.get("TESTBED_PATIENCE", "1"))  # seconds
 """Within this time what was removed is back, on a machine that is busy with other tests, too."""

@@ -12,8 +12,8 @@ from twisted.internet.defer import inlineCallbacks
 
 from realmgw.config.settings import Repository
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.client import Counts, rest_repository
-from realmgw.subscribers.snapshot import Snapshot
+from realmgw.subscribers.remote.client import Counts, rest_repository
+from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.test.repository.site import LINES, WRITE_TOKEN, SiteTestCase, host, lines
 
 

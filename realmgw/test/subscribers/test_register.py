@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import finish
 from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.pieces import Unit, read
+from realmgw.subscribers.files.pieces import Unit, read
 from realmgw.subscribers.register import Changes, Register
 from realmgw.test.subscribers.examples import ZONES
 

@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import PlatformError
-from realmgw.subscribers.disk import Good
-from realmgw.subscribers.pieces import Unit
+from realmgw.subscribers.files.disk import Good
+from realmgw.subscribers.files.pieces import Unit
 from realmgw.subscribers.service import KEEP_INTERVAL, LastGoodService
 
 

@@ -1,0 +1,335 @@
+"""Whose packet used a claim: its client's, or a stranger's who only guessed.
+
+Theory of operation. A packet with a forged source costs its sender nothing, so the first packet for a claim need not be
+its client's. What can not be forged is a flow that is *answered*: TCP that was established, any other flow that the
+host has replied to. Conntrack knows; asking it costs something. So it is asked only when there is a reason: while the
+gateway is *alarmed*, since several packets came a moment ago that nobody expected; and about a claim for which a second
+sender comes, whose first one is doubted then as well.
+
+While alarmed, whoever is let in is a *candidate*. The claim is used, as ever, and lets in further senders; but it is
+*doubted* until one of its candidates is answered, and that has two consequences. Its address is not handed on to
+another host before the claim is dead by experience: its client may still come. And what became of it is found out when
+its time is over, not by its first packet: answered is merit, unanswered is as if nobody had come.
+
+Which of several claims an answered candidate came for nobody can tell: the oldest that was made before he came, then.
+That of a known stranger says nothing: its client may still come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import attrs
+
+from realmgw.allocation.strangers import Strangers
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.state import Address, Claim, Reservation
+    from realmgw.allocation.counters import Counters
+    from realmgw.allocation.reputation.group import Group
+
+Flow = tuple[bytes, bytes, int, int, int]
+"""Packed source, packed destination, protocol, source port, destination port."""
+Answered = Callable[[Flow], "bool | None"]
+"""Whether a flow that was admitted is answered; None: that can not be told, it may have been."""
+
+STRAYS = 5
+"""So many packets that nobody expected, within a second, alarm the gateway: one now and then is a client's own."""
+ALARM = 10.0  # seconds
+"""For so long after them."""
+KEPT = 512
+"""So many candidates a reservation remembers; who is displaced by the newest is asked for before he is forgotten."""
+QUESTIONS = 64
+"""So many candidates of a reservation are looked at in one go."""
+FIRST_QUESTION = 0.001  # seconds
+"""A candidate younger than this has hardly been answered; the next question waits until he is twice as old."""
+POLL = 0.002  # seconds
+"""How often candidates are looked at while somebody waits for an address."""
+BURST = 0.1  # seconds
+"""What a reservation lets in during that time, it lets in at once if nobody came before."""
+PROBES = 16
+"""So many lingering addresses are looked at for one that can be handed on."""
+FORGED = 0.1
+"""When so large a share of those who come for a claim, 0 to 1, are not answered though a later one is, packets are
+forged."""
+MEMORY = 64
+"""That share is the mean of so many of them."""
+
+
+@attrs.define(eq=False)
+class Doubt:
+    """What is not known of a claim that was used."""
+
+    alone: bool
+    """Nobody else was expected there: it is clear how long its client took."""
+    merit: float
+    """How sure it is, 0 to 1, that who is answered is its own group's client, and not another's there."""
+    fault: float
+    """How sure it is that its client is the one who stays away if nobody is answered, 0 to 1."""
+    came: float | None = None
+    """When the one came who was answered, in monotonic seconds; None as long as none was."""
+    unclear: bool = False
+    """Of one who came it can not be told whether he was answered."""
+    counted: bool = False
+    """Its outcome was counted before anybody doubted it."""
+    taken: bool = False
+    """Somebody was answered who knocks everywhere: its client may still come."""
+
+
+@attrs.define(eq=False)
+class Candidate:
+    """Who came while the gateway was alarmed."""
+
+    flow: Flow
+    """His flow."""
+    came: float
+    """When, in monotonic seconds."""
+    due: float
+    """When it is to be asked next whether he was answered."""
+    beyond: bool
+    """All claims that were used had been answered when he came: he came for one of them as well."""
+
+
+@attrs.define(eq=False)
+class Crowd:
+    """Those who come to a reservation without a claim of their own."""
+
+    candidates: deque[Candidate] = attrs.field(factory=deque)
+    """In the order in which they came, or were last asked for."""
+    tokens: float = math.inf
+    """So many may come at once."""
+    at: float = 0.0
+    """When that was so, in monotonic seconds."""
+    due: float = 0.0
+    """When candidates are looked at again, in monotonic seconds."""
+    answered_at: float = math.inf
+    """When the last one came who was answered, and for whom a claim was left."""
+    company: int = 0
+    """So many were answered for whom none was left, since the address was last kept for such."""
+
+    def may_enter(self, rate: int, now: float) -> bool:
+        """Whether one more may, and if so count him.
+
+        Args:
+            rate: So many may within a second.
+            now: The present.
+        """
+        tokens = min(rate * BURST, self.tokens + (now - self.at) * rate)
+        self.at = now
+        self.tokens = tokens - 1 if tokens >= 1 else tokens
+        return tokens >= 1
+
+
+class Candidates:
+    """Finds out who came.
+
+    Args:
+        answered: Asks conntrack; None: nobody can be asked, and every first packet is believed.
+        counters: Where the questions are counted.
+
+    Attributes:
+        alarmed_until: Until when first packets are doubted, in monotonic seconds.
+    """
+
+    def __init__(self, answered: Answered | None, counters: Counters) -> None:
+        self._answered = answered
+        self._counters = counters
+        self._strangers = Strangers()
+        self._forged = 0.0
+        self.alarmed_until = -math.inf
+        self.queued = 0.0
+        """For so many seconds packets lie in the queue before they are looked at."""
+        self._strays = 0
+        self._second_ends = -math.inf
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody who can be asked."""
+        return self._answered is not None
+
+    def stray(self, now: float) -> None:
+        """A packet came that nobody expected, or on a claim that was used."""
+        if now >= self._second_ends:
+            self._second_ends, self._strays = now + 1.0, 0
+        self._strays += 1
+        if self._strays >= STRAYS and self.can_ask:
+            self.alarmed_until = now + ALARM
+
+    def refused(self, src: bytes, dst: bytes, now: float) -> None:
+        """A sender was refused at an address, since nobody expected him."""
+        self._strangers.note(src, dst, now)
+        self.stray(now)
+
+    def is_believed(self, flow: Flow) -> bool:
+        """Whether a flow that was admitted was answered, as far as can be told."""
+        if self._answered is None:
+            return True
+        self._counters.questions += 1
+        return self._answered(flow) is not False
+
+    def doubt(self, claim: Claim, doubt: Doubt, now: float) -> None:
+        """It is not known who used a claim."""
+        claim.doubt = doubt
+        address = claim.reservation.address
+        if claim.dead > now - self.queued and claim.dead > address.doubt:
+            address.doubt = claim.dead
+
+    def suspect(self, reservation: Reservation, now: float) -> None:
+        """Somebody else comes for claims that were used: whoever used them need not have been their client."""
+        for claim in reservation.used or ():
+            if claim.doubt is None and claim.user is not None and claim.dead > now - self.queued:
+                self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
+                came, flow = claim.user
+                self.note(reservation, flow, came)
+
+    def is_owed(self, reservation: Reservation, now: float) -> bool:
+        """Whether a claim that was used here was most likely used by a stranger, and its client is still to come."""
+        self.ask(reservation, now)
+        forged = self._forged > FORGED
+        seen = now - self.queued
+        return any(claim.dead > seen and (forged or doubt.taken) for claim, doubt in _unanswered((reservation,)))
+
+    def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
+        """Somebody is let in while the gateway is alarmed."""
+        crowd = reservation.crowd = reservation.crowd or Crowd()
+        if len(crowd.candidates) >= KEPT and not self._settles(reservation, crowd.candidates.popleft()):
+            for _, doubt in _unanswered((reservation,)):
+                doubt.unclear = True  # it may have been he, a moment before he was answered
+        self.ask(reservation, now)
+        candidates = crowd.candidates
+        beyond = next(_unanswered((reservation,)), None) is None
+        candidates.append(Candidate(flow, now, now + FIRST_QUESTION, beyond))
+
+    def undoubted(
+        self, vacant: Iterable[Address], host: int, group: Group, now: float, *, patient: bool
+    ) -> Iterator[Address]:
+        """Those of some addresses, of the first `PROBES`, where no client of a used claim is still to come.
+
+        Args:
+            vacant: The addresses.
+            host: The index of the host that it is for.
+            group: Who asks. Where its own clients may come for another host, it is not told of this one.
+            now: The present.
+            patient: That clients of others may come, who were told the same, is a reason as well.
+        """
+        for each in islice(vacant, PROBES):
+            keepers = each.may_come(host, now)
+            if keepers and (patient or group in keepers or any(keeper.habits.keeps_answers for keeper in keepers)):
+                continue
+            if not each.doubt or not self.is_doubted(each, now):
+                yield each
+
+    def is_open(self, claim: Claim, now: float) -> bool:
+        """Whether a used claim lets in further senders.
+
+        Until its deadline; but while the gateway is alarmed no longer than until its client has come, and the time is
+        over in which others come who were told the same. Of a group that keeps answers, any number may be such.
+        """
+        doubt = claim.doubt
+        if doubt is None or claim.dead > now - self.queued or claim.group.habits.keeps_until > now:
+            return claim.open_until > now
+        if doubt.came is None:
+            self.ask(claim.reservation, now)
+        return doubt.came is None and claim.open_until > now
+
+    def is_doubted(self, address: Address, now: float) -> bool:
+        """Whether a client of a claim that was used at an address may still come."""
+        seen = now - self.queued
+        if address.doubt <= seen:
+            return False
+        for reservation in address.reservations.values():
+            self.ask(reservation, now)
+        address.doubt = max((claim.dead for claim, _ in _unanswered(address.reservations.values())), default=0.0)
+        return address.doubt > seen
+
+    def ask(self, reservation: Reservation, now: float, *, at_once: bool = False) -> None:
+        """Find out who of the candidates was answered meanwhile.
+
+        Args:
+            reservation: Where they came.
+            now: The present.
+            at_once: Ask for all of them, whether their next question is due or not.
+        """
+        crowd = reservation.crowd
+        if crowd is None or not crowd.candidates or (now < crowd.due and not at_once):
+            return
+        candidates, crowd.due = crowd.candidates, now + POLL
+        for candidate in [candidates.popleft() for _ in range(min(len(candidates), QUESTIONS))]:
+            if now < candidate.due and not at_once:
+                candidates.append(candidate)
+            elif not self._settles(reservation, candidate):
+                candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
+                candidates.append(candidate)
+        if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
+            self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), 1.0)
+            since = crowd.answered_at if reservation.courtesy is not None else math.inf
+            crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
+
+    def _regard_forged(self, count: int, forged: float) -> None:
+        for _ in range(min(count, MEMORY)):
+            self._forged += (forged - self._forged) / MEMORY
+
+    def _settles(self, reservation: Reservation, candidate: Candidate) -> bool:
+        """Ask for one; returns whether he was answered."""
+        assert self._answered is not None, "nobody is noted without"
+        self._counters.questions += 1
+        answered = self._answered(candidate.flow)
+        if answered is False:
+            return False
+        if answered:
+            self._regard_forged(1, 0.0)
+        hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
+        if hoping and answered and candidate.flow[0] not in self._strangers:
+            hoping[0][1].came = candidate.came
+            hoping[0][1].alone &= len(hoping) == 1
+            _crowd_of(reservation).answered_at = candidate.came
+        elif hoping:
+            hoping[0][1].unclear, hoping[0][1].taken = True, answered is True
+        elif answered:
+            _crowd_of(reservation).company += 1
+            if candidate.beyond:
+                _learn(reservation, candidate)
+        return answered is True
+
+
+def _crowd_of(reservation: Reservation) -> Crowd:
+    assert reservation.crowd is not None, "its candidates are there"
+    return reservation.crowd
+
+
+def _learn(reservation: Reservation, candidate: Candidate) -> None:
+    """One more came than was asked for: for the last answer before him of a group that can have kept it so long.
+
+    Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
+    now. That is no habit of their resolver's.
+    """
+    used, came = reservation.used or (), candidate.came
+    claim = next((each for each in reversed(used) if _may_have_told(each, came)), None)
+    if claim is None:
+        return
+    group, age = claim.group, came - claim.created
+    if age > group.patience or not any(each.waited for each in used):
+        group.habits.came_again(candidate.flow[0], age, group.patience, came)
+    if age <= group.patience:
+        first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)
+        if first.user is not None:
+            group.habits.came_together(came - first.user[0])
+
+
+def _may_have_told(claim: Claim, came: float) -> bool:
+    """Whether somebody who came then may have been told what a claim says, as its group may have kept it."""
+    group = claim.group
+    most = 0.0 if group.habits.caution.keeps_nothing else group.habits.renews
+    return 0.0 <= came - claim.created <= most + group.patience
+
+
+def _unanswered(reservations: Iterable[Reservation]) -> Iterator[tuple[Claim, Doubt]]:
+    """The used claims that wait to hear of their clients, oldest first."""
+    for reservation in reservations:
+        for claim in reservation.used or ():
+            if claim.doubt is not None and claim.doubt.came is None:
+                yield claim, claim.doubt

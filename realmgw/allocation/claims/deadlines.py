@@ -1,0 +1,76 @@
+"""When claims end: each has a deadline, and whose deadline is over is found without looking at the others."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain, count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.state import Claim
+    from realmgw.allocation.reputation.group import Group
+
+
+class Deadlines:
+    """All claims whose time is not over; those that have ended already are let go of when they come first.
+
+    Most claims live as long as their service says, so that those of one timeout end in the order in which they were
+    made. Only those that end with another one's, the riders, need a heap.
+    """
+
+    def __init__(self) -> None:
+        self._by_timeout: dict[float, deque[Claim]] = {}
+        self._riders: list[tuple[float, int, Claim]] = []
+        self._order = count()
+
+    def __iter__(self) -> Iterator[Claim]:
+        """Every claim, in no order."""
+        return chain(*self._by_timeout.values(), (claim for _, _, claim in self._riders))
+
+    def __len__(self) -> int:
+        return len(self._riders) + sum(map(len, self._by_timeout.values()))
+
+    def add(self, claim: Claim, timeout: float) -> None:
+        """A claim was made just now, and ends after `timeout` seconds."""
+        same = self._by_timeout.get(timeout)
+        if same is None:
+            self._by_timeout[timeout] = deque((claim,))
+        else:
+            same.append(claim)
+
+    def riders(self, group: Group) -> tuple[Claim, ...]:
+        """A group's claims that stand, and end at another time than those of their service; O(all such claims)."""
+        return tuple(claim for _, _, claim in self._riders if claim.group is group and claim.pending)
+
+    def add_rider(self, claim: Claim) -> None:
+        """A claim was made that ends at another time."""
+        heapq.heappush(self._riders, (claim.deadline, next(self._order), claim))
+
+    def over(self, now: float) -> Iterator[Claim]:
+        """Those whose deadline is over, and with whom something is to be done still.
+
+        They are let go of, and so are those with whom nothing is to be done any more.
+        """
+        for same in self._by_timeout.values():
+            while same:
+                claim = same[0]
+                if claim.pending or claim.doubt is not None:
+                    if claim.deadline > now and not claim.is_over:
+                        break
+                    yield same.popleft()
+                else:  # as most are: somebody came, and nobody doubts it
+                    same.popleft()
+        while self._riders and (self._riders[0][0] <= now or self._riders[0][2].is_over):
+            claim = heapq.heappop(self._riders)[2]
+            if claim.deadline > now and not claim.is_over:
+                self.add_rider(claim)  # it was given more time
+            else:
+                yield claim
+
+    def first(self) -> float | None:
+        """When the next one ends, in monotonic seconds; `over` was gone through just before."""
+        ends = [same[0].deadline for same in self._by_timeout.values() if same]
+        ends += [self._riders[0][0]] if self._riders else []
+        return min(ends, default=None)

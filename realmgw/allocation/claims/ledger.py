@@ -1,0 +1,397 @@
+"""The ledger of claims: what stands where, who is expected, and when it ends.
+
+Every change of a claim or a reservation is made here, so that the counts agree: claims of an address, of a host, and
+the state of the address. Nothing here decides; `Allocator` and `Arrivals` do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.claims import changes, courtesies, outcomes
+from realmgw.allocation.claims.candidates import Answered, Candidates, Doubt
+from realmgw.allocation.claims.costs import Costs
+from realmgw.allocation.claims.datagrams import Datagrams, Entries
+from realmgw.allocation.claims.deadlines import Deadlines
+from realmgw.allocation.claims.ended import EndedFlows, HostAt
+from realmgw.allocation.claims.state import KEY, Address, Claim, Reservation
+from realmgw.allocation.counters import Counters
+from realmgw.allocation.pool.circular import Pool, stands
+from realmgw.allocation.pool.places import Places
+from realmgw.allocation.pool.reclaim import DeadByExperience
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.word import credit_most
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.outage import Outage
+    from realmgw.allocation.reputation.requestors import Requestor
+    from realmgw.config.settings import Allocation, Network
+    from realmgw.subscribers.model import Service
+
+LATE = 10.0  # seconds
+"""For so long after a service left an address, a packet for it counts as one that came late."""
+MOST_CLAIMS = 64
+"""So many claims one group has at one reservation; the next one takes the place of its oldest."""
+LOOKED_AT = 64
+"""Of more claims at an address it is not looked for the one that holds it longest."""
+PROBES = 16
+"""So many of the oldest claims there are looked at for it."""
+SENDERS = 1 << 17
+"""So many senders at most are remembered for long, of all reservations together."""
+ROOM = 0.75
+"""Below this load an exhausted pool counts as recovered."""
+
+
+class Ledger:
+    """The pool with everything that stands on it.
+
+    Args:
+        settings: How the pool is shared out.
+        networks: The pool's prefixes.
+        outage: Whether flows get through.
+        answered: Asks conntrack whether a flow is answered; None: nobody can be asked.
+        entries: Conntrack, to be asked about flows, and to end them; None: none are ended.
+        host_at: Tells whose a private address is; None: flows that have ended are not remembered.
+    """
+
+    def __init__(
+        self,
+        settings: Allocation,
+        networks: Iterable[Network],
+        outage: Outage,
+        answered: Answered | None = None,
+        entries: Entries | None = None,
+        host_at: HostAt | None = None,
+    ) -> None:
+        self.settings = settings
+        self._outage = outage
+        self.pool = Pool(networks)
+        self.counters = Counters()
+        self.dead = DeadByExperience()
+        self.candidates = Candidates(answered, self.counters)
+        self.ended = EndedFlows(settings, host_at)
+        self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
+        self.credit_most = credit_most(self.pool.size)
+        self.expected: dict[int, dict[Group, Reservation]] = {}
+        """By target, and by the groups that have claims pending for it: where the last of each group was made."""
+        self.last: dict[int, Address] = {}
+        """By target: the address that it had last, as long as nobody else had it since."""
+        self.home: dict[int, Address] = {}
+        """By host index: the address where a service of the host was placed last, as long as one stands there."""
+        self.places = Places()
+        self.costs = Costs(self.places)
+        self.deadlines = Deadlines()
+        self.remembered = 0
+        """How many senders all reservations together remember."""
+        self.kept = 0
+        """At how many addresses claims stand for long, since their groups keep answers."""
+        self.given_up = 0
+        """At how many of them no more, since those are more than their share."""
+        self.keepers = courtesies.Keepers()
+        self.modest = courtesies.Modest()
+        self.short_until = -math.inf
+        """Until then it is followed which address dies next, since one was looked for in vain; monotonic seconds."""
+        self.lingers: OrderedDict[Reservation, None] = OrderedDict()
+        """The reservations without pending claims, those that linger longest first."""
+
+    # Reservations
+
+    def settle(self, address: Address, service: Service, group: Group) -> Reservation:
+        """Make a reservation for a service at an address where nothing overlaps; a claim must follow at once."""
+        if address.former is not None:
+            if address.former != service.target and self.last.get(address.former) is address:
+                del self.last[address.former]
+            address.former = None
+        reservation = Reservation(address, service, group)
+        self.pool.place(reservation, service.target & KEY)
+        self.last[service.target] = self.home[service.host.index] = address
+        if address.flows:
+            self.datagrams.passed(address)
+        return reservation
+
+    def remove(self, reservation: Reservation, now: float) -> None:
+        """Take a reservation without claims from its address."""
+        address, service = reservation.address, reservation.service
+        target, index = service.target, service.host.index
+        self.pool.remove(reservation, target & KEY)
+        del self.lingers[reservation]
+        if reservation.crowd is not None:
+            self.candidates.ask(reservation, now, at_once=True)
+        self.remembered -= len(reservation.sources)
+        reservation.used = None  # each would keep the other alive until the collector came
+        if self.last.get(target) is address:
+            del self.last[target]
+        if address.reservations and stands(address, index):
+            return  # the host is still there
+        address.note_former(reservation, now + LATE)
+        if self.home.get(index) is address:
+            del self.home[index]
+
+    # Claims
+
+    def claim(
+        self,
+        reservation: Reservation,
+        group: Group,
+        question: Hashable,
+        client: Requestor | None,
+        *,
+        rides: bool,
+        now: float,
+        waited: float = 0.0,
+    ) -> bytes:
+        """Expect a client at a reservation.
+
+        Args:
+            reservation: Where; its address becomes WAITING.
+            group: Who asked.
+            question: As what; not pending there.
+            client: Who is expected, if that is known and believed.
+            rides: The claim ends with the present hold of the address, if the service's timeout is not over before.
+            now: The present.
+            waited: For how many seconds the question has waited.
+
+        Returns: The packed address.
+        """
+        if len(reservation.claims) >= MOST_CLAIMS:
+            self._bound(reservation, group, now)
+        address, service = reservation.address, reservation.service
+        until = deadline = now + service.timeout
+        if rides and address.hold < until:
+            deadline = address.hold
+        held, is_long = group.guard, False
+        if not group.habits.is_plain:
+            is_long = courtesies.keeps_long(group, now)
+            held = max(held, group.spell)
+            if is_long:
+                deadline = max(until, now + group.spell)
+        dead = now + held
+        if dead > deadline:
+            dead = deadline
+        network, bare = None if client is None else client.network, group.is_bare(now)
+        claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, bare)
+        claim.waited = waited
+        self.counters.claimed += 1
+        self.stand(claim)
+        if deadline == until:
+            self.deadlines.add(claim, service.timeout)
+        else:
+            self.deadlines.add_rider(claim)
+        courtesies.compare(self, claim, now)
+        return address.packed
+
+    def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
+        """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""
+        shares = reservation.shares
+        if shares is not None and shares.get(group, 0) < MOST_CLAIMS:
+            return
+        oldest = (claim for claim in islice(reservation.claims.values(), PROBES) if claim.group is group)
+        claim = next(oldest, None)
+        if claim is not None:
+            self.lapse(claim, now)
+
+    def stand(self, claim: Claim) -> None:
+        """Enter a claim everywhere but where it ends."""
+        reservation, group = claim.reservation, claim.group
+        if reservation.claims:
+            _join(reservation, group)
+        else:
+            self.places.take(reservation)
+            reservation.group, reservation.shares = group, None
+            if reservation.since is not None:
+                reservation.since = None
+                del self.lingers[reservation]
+        expected = self.expected.get(reservation.service.target)
+        if expected is None:
+            self.expected[reservation.service.target] = {group: reservation}
+        else:
+            expected[group] = reservation
+        reservation.claims[claim.question] = claim
+        if claim.network is not None:
+            reservation.bound = reservation.bound or {}
+            reservation.bound[claim.question] = claim
+        self.counters.pending += 1
+        address = reservation.address
+        if claim.is_long:
+            self.count_long(address, 1)
+        if not address.claims:
+            self.pool.await_client(address)
+            address.hold = address.standing = 0.0
+        address.claims += 1
+        self.hold_longer(address, claim.dead)
+        if group.standing > address.standing:
+            address.standing = group.standing
+
+    def count_long(self, address: Address, change: int) -> None:
+        """So many more claims stand for long at an address."""
+        before = address.long > 0
+        address.long += change
+        self.kept += (address.long > 0) - before
+        if address.given_up and not address.long:
+            address.given_up = False
+            self.given_up -= 1
+
+    def hold_longer(self, address: Address, until: float) -> None:
+        """Somebody is expected at an address until then at least."""
+        if until > address.hold:
+            address.hold = until
+            if self.dead.watching:
+                self.dead.held(address)
+
+    def use(self, claim: Claim, *, now: float) -> None:
+        """End a claim whose client has come; its group learns from that, if it has not just learned.
+
+        One that keeps the address for others stays until it has nothing to spare any more. While the gateway is
+        alarmed, it may have been a stranger: that is found out later.
+        """
+        if claim.courtesy:
+            claim.spare -= 1
+            if claim.spare > 0:
+                return
+        elif self.candidates.alarmed_until > now:
+            alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
+            self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
+        else:
+            outcomes.used(claim, self.credit_most, now)
+        claim.reservation.address.came_at = now
+        self.end(claim, now)
+
+    def lapse(self, claim: Claim, now: float) -> None:
+        """End a claim that nobody came for; one that has ended already is left alone."""
+        if not claim.pending:
+            return
+        if not claim.courtesy:
+            self.counters.lapsed += 1
+            excused = claim.created < self._outage.excused_until
+            self.counters.excused += excused
+            if excused:
+                outcomes.voided(claim, now)
+            elif (cost := self.costs.of(claim, now)) > 0.0:
+                outcomes.lapsed(claim, cost, now)
+        self.end(claim, now)
+
+    def end(self, claim: Claim, now: float) -> None:
+        """Take a claim away; its reservation lingers when it was the last, and so its address."""
+        reservation = claim.reservation
+        address, claims = reservation.address, reservation.claims
+        claim.pending = False
+        if claim.is_long:
+            self.count_long(address, -1)
+        if claim.courtesy:
+            self.candidates.ask(reservation, now, at_once=True)
+            courtesies.ended(claim)
+        del claims[claim.question]
+        if claim.network is not None and reservation.bound is not None:
+            del reservation.bound[claim.question]
+        self.counters.pending -= 1
+        address.claims -= 1
+        shares = reservation.shares
+        if shares is not None and shares[claim.group] > 1:
+            shares[claim.group] -= 1
+        elif shares is not None or not claims:
+            self._expect_no_more(reservation, claim.group)
+        if not claims:
+            self.places.leave(reservation)
+            reservation.since = now
+            self.lingers[reservation] = None
+        if not address.claims:
+            self.pool.linger(address)
+            if self.pool.leaving and address in self.pool.leaving:
+                changes.retire(self, address, now=now)
+        elif claim.dead >= address.hold:
+            self.hold_less(address, next(reversed(claims.values()), None))
+
+    def hold_less(self, address: Address, latest: Claim | None) -> None:
+        """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
+        if address in self.pool.leaving:
+            return  # nobody else is to have it
+        if latest is not None and (latest.dead >= address.hold or address.claims > LOOKED_AT):
+            return  # of very many claims, one that is as late is likely there, and it is not worth a look at all
+        address.hold = max(
+            claim.dead for reservation in address.reservations.values() for claim in reservation.claims.values()
+        )
+        if self.dead.watching:
+            self.dead.held(address)
+
+    def _expect_no_more(self, reservation: Reservation, group: Group) -> None:
+        """Note that a group has no claim at a reservation any more."""
+        if reservation.shares is not None:
+            del reservation.shares[group]
+        target = reservation.service.target
+        expected = self.expected.get(target)
+        if expected is not None and expected.get(group) is reservation:
+            del expected[group]
+            if not expected:
+                del self.expected[target]
+
+    # Time
+
+    def expire(self, *, now: float) -> None:
+        """End the claims whose deadline is over, and what has lingered long enough.
+
+        After a stall, a claim whose client's packet may still lie in the queue is not over: else its address would be
+        handed on, and the packet delivered to somebody else.
+        """
+        seen = now - self.dead.unseen(now=now)
+        for claim in self.deadlines.over(seen):
+            self._finish(claim, now)
+        linger = self.linger()
+        while (longest := next(iter(self.lingers), None)) is not None and _end_of(longest, linger) <= now:
+            self.linger_no_more(longest, now)
+        if self.dead.watching and self.pool.load < ROOM and now >= self.short_until:
+            self.dead.rest()
+
+    def _finish(self, claim: Claim, now: float) -> None:
+        """The time of a claim is over: if it is pending nobody came, and if it is doubted it is to be judged."""
+        if claim.pending:
+            self.lapse(claim, now)
+        elif claim.doubt is not None and not claim.doubt.counted:
+            self.candidates.ask(claim.reservation, now, at_once=True)
+            claim.doubt.unclear |= claim.created < self._outage.excused_until
+            outcomes.judge(claim, claim.doubt, self.credit_most, float(self.costs.was_scarce(claim)), now)
+            claim.doubt = None
+
+    def linger_no_more(self, reservation: Reservation, now: float) -> None:
+        """Forget a lingering reservation; its address is free when it was the last there."""
+        address, target = reservation.address, reservation.service.target
+        was_last = self.last.get(target) is address
+        self.remove(reservation, now)
+        if not address.reservations:
+            self.pool.free(address)
+            if was_last:
+                address.former = target
+                self.last[target] = address
+
+    def linger(self) -> float:
+        """How long, in seconds, an address belongs to its host after its last claim, at the present load.
+
+        The memory for senders who may come again is a load as well.
+        """
+        full, loaded = self.settings.linger, self.settings.linger_loaded
+        crowding = (max(self.pool.load, self.remembered / SENDERS) - 0.5) / 0.4
+        return full if crowding <= 0 else loaded if crowding >= 1 else full - (full - loaded) * crowding
+
+    def next_end(self, *, now: float) -> float | None:
+        """When something ends next, in monotonic seconds, or None; `expire` was called just before."""
+        first = self.deadlines.first()
+        times = [] if first is None else [first + self.dead.unseen(now=now)]
+        times += [_end_of(next(iter(self.lingers)), self.linger())] if self.lingers else []
+        return min(times, default=None)
+
+
+def _join(reservation: Reservation, group: Group) -> None:
+    """One more claim is to stand at a reservation beside others."""
+    shares = reservation.shares
+    if shares is not None:
+        shares[group] = shares.get(group, 0) + 1
+    elif group is not reservation.group:
+        reservation.shares = {reservation.group: len(reservation.claims), group: 1}
+
+
+def _end_of(reservation: Reservation, linger: float) -> float:
+    assert reservation.since is not None, "it lingers"
+    return reservation.since + linger

@@ -1,0 +1,50 @@
+"""Which of the claims at a reservation a packet uses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.state import Claim, Reservation
+
+LOOKED_AT = 64
+"""So many claims of a reservation are looked at for the one that a packet uses."""
+
+
+def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
+    """The claim that a packet from `src` uses: one bound to its network, else the oldest that is bound to none.
+
+    One that only keeps the address for others comes last, also if it is for his network; and one that is dead by
+    experience is used only when there is no other: the packet hardly belongs to it, and the one that it does belong to
+    would be left behind and hold the address for nobody. For the same reason those come later whose group is next to
+    nothing, or keeps answers.
+    """
+    claims = reservation.claims.values()
+    if not reservation.bound:
+        oldest = next(iter(claims))
+        if len(claims) == 1 or (reservation.shares is None and oldest.dead > now and not oldest.courtesy):
+            return oldest
+        return _likeliest(claims, now)
+    bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
+    own = [claim for claim in bound if not claim.courtesy]
+    return _likeliest(own or [*bound, *(claim for claim in islice(claims, LOOKED_AT) if claim.network is None)], now)
+
+
+def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
+    """Which of these, that are in the order of their age, a packet uses; the oldest of those that are alike.
+
+    Of very many the oldest few are looked at, and the youngest: whoever asks without end must not make others wait.
+    """
+    if not claims:
+        return None
+    likeliest = min(islice(claims, LOOKED_AT), key=lambda claim: _unlikely(claim, now))
+    if likeliest.dead <= now and len(claims) > LOOKED_AT:
+        youngest: Claim = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
+        return min(youngest, likeliest, key=lambda claim: _unlikely(claim, now))
+    return likeliest
+
+
+def _unlikely(claim: Claim, now: float) -> tuple[bool, ...]:
+    return claim.courtesy, claim.dead <= now, claim.group.hopeless, claim.is_long

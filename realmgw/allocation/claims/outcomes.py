@@ -1,0 +1,197 @@
+"""What becomes of claims, and whose merit or fault it is.
+
+A claim that was used is good for the group that asked and, if a client was named and is believed,
+for that one too. A claim that nobody used is bad for the client, if one was named and is believed: then the group did
+its part. Else it is bad for the group. How bad follows from what it has kept from others (`costs`); where that is
+nothing, it does not count at all.
+
+Where claims of several groups stand at one address, nobody can tell whose client came: such an outcome is neutral. But
+it can be told
+
+- what became of a claim that is bound to a client's network;
+- that nobody came for a claim, if nobody came at all since it was made;
+- and of several groups, one of which is known for clients that do not come, that they were his who did not come. Else
+  who asks for what others ask for would never be found out.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.reputation.score import INITIAL
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.candidates import Doubt
+    from realmgw.allocation.claims.state import Claim
+
+LESSON = 0.001  # seconds
+"""After an experienced group has learned from an arrival, it learns from none for so long."""
+SUSPECT = 0.3
+"""With this standing and below somebody is known for clients that do not come, and with less than a stranger's the more
+so the nearer he is to it; only what can be told brings him there."""
+
+
+def learn(claim: Claim, now: float) -> None:
+    """Let a group learn how long after its claim a client came, when it was the only claim there.
+
+    Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
+    youngest then: too little at times, but never the age of a claim that nobody will come for, from which the guard
+    would grow without end. Where several clients come for one answer, the first one after it tells that alone. One that
+    has much learns no more than once in `LESSON`: a thousand a second tell enough.
+    """
+    group, claims = claim.group, claim.reservation.claims
+    latest = next(reversed(claims.values()))
+    if not is_first(latest):
+        return
+    if len(claims) == 1:
+        group.arrived(now - claim.created)
+    else:
+        youngest = now - latest.created
+        oldest = next(iter(claims.values())).group
+        if group.inexperienced:
+            group.arrived(youngest)
+        if oldest is not group and oldest.inexperienced:
+            oldest.arrived(youngest)
+    if not group.inexperienced:
+        group.learns_at = now + LESSON
+
+
+def is_first(claim: Claim) -> bool:
+    """Whether who comes for a claim is the first one since it was made, where others come for the same answer."""
+    habits = claim.group.habits
+    return habits.is_plain or not habits.keeps_answers or claim.reservation.address.came_at < claim.created
+
+
+def used(claim: Claim, most: int, now: float) -> None:
+    """Count that the client of a claim, which is still there, has come.
+
+    Args:
+        claim: It.
+        most: How many such claims at most speak for the group.
+        now: The present, in monotonic seconds.
+    """
+    if now >= claim.group.learns_at:
+        learn(claim, now)
+    if claim.reservation.shares is None:
+        _praise(claim, 1.0, most, now)
+        return
+    _praise(claim, merit(claim), most, now)
+    if claim.network is None:
+        claim.reservation.doubtful = now
+
+
+def merit(claim: Claim) -> float:
+    """How sure it is that a client who came is this claim's, and not another group's who expects one there, 0 to 1."""
+    if is_apart(claim):
+        return 1.0
+    shares = claim.reservation.shares or {}
+    others = [group.standing for group in islice(shares, 9) if group is not claim.group]
+    return suspicion(max(others, default=INITIAL))
+
+
+def _praise(claim: Claim, sure: float, most: int, now: float) -> None:
+    """Its client has come: whose merit that is."""
+    group = claim.group
+    if claim.client is not None:
+        claim.client.used(group, sure, now=now)
+        return
+    reputation = group.reputation
+    is_new = now >= reputation.until
+    if is_new:
+        reputation.advance(now)
+    if sure:
+        group.word.kept(most, claim.created, now, bare=claim.bare)
+    reputation.ok += sure
+    if sure < 1.0:
+        reputation.neutral += 1 - sure
+    if is_new:
+        group.counted(now)
+
+
+def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> None:
+    """Count what became of a claim that was used while the gateway was alarmed, now that its time is over.
+
+    Args:
+        claim: It.
+        doubt: What was found out: answered is merit, unanswered is as if nobody had come, and in between is neutral.
+        most: As for `used`.
+        cost: What it has cost others if nobody has come, 0 to 1.
+        now: The present, in monotonic seconds.
+    """
+    group = claim.group
+    if doubt.came is not None and doubt.alone and now >= group.learns_at:
+        group.arrived(doubt.came - claim.created)
+        if not group.inexperienced:
+            group.learns_at = now + LESSON
+    if doubt.came is None and doubt.unclear:
+        voided(claim, now)
+    elif doubt.came is None:
+        if cost > 0.0:
+            _blame(claim, cost, doubt.fault, now)
+    else:
+        _praise(claim, doubt.merit, most, now)
+
+
+def is_apart(claim: Claim) -> bool:
+    """Whether no other group's client can have been meant with what became of a claim."""
+    return claim.reservation.shares is None or claim.network is not None
+
+
+def certainty(claim: Claim) -> float:
+    """How sure it is that it was this claim's client who did not come, 0 to 1."""
+    return 1.0 if claim.reservation.doubtful < claim.created else fault(claim)
+
+
+def fault(claim: Claim) -> float:
+    """The same where somebody came, who may have been another group's."""
+    if is_apart(claim):
+        return 1.0
+    standing = claim.group.standing
+    return suspicion(standing) if standing < claim.reservation.address.standing else 0.0
+
+
+def suspicion(standing: float) -> float:
+    """How sure it is that somebody of this standing is one whose clients do not come, 0 to 1."""
+    return min(1.0, max(0.0, (INITIAL - standing) / (INITIAL - SUSPECT)))
+
+
+def lapsed(claim: Claim, cost: float, now: float) -> None:
+    """Count that nobody used a claim, which is still there.
+
+    Args:
+        claim: It.
+        cost: What it has kept from others, more than 0, up to 1.
+        now: The present, in monotonic seconds.
+    """
+    _blame(claim, cost, certainty(claim), now)
+
+
+def _blame(claim: Claim, cost: float, sure: float, now: float) -> None:
+    """Its client has not come: whose fault that is."""
+    group = claim.group
+    if claim.client is not None:
+        claim.client.lapsed(group, cost, sure, now=now)
+        return
+    reputation = group.reputation
+    if now >= reputation.until:
+        reputation.advance(now)
+    reputation.neutral += cost * (1 - sure)
+    if sure:
+        word, told = group.word, cost * sure
+        believed = claim.bare and now >= word.doubted_until and not word.is_idle_itself
+        word.broken(told, claim.created, now, bare=claim.bare)
+        if not believed:  # else anybody can have sent it, and that is no reason to think ill of the group
+            reputation.nok += told
+    if now >= reputation.until:
+        group.counted(now)
+
+
+def voided(claim: Claim, now: float) -> None:
+    """Count that a claim ended for a reason of our own (its host or its address went, or flows did not get through)."""
+    reputation = claim.group.reputation
+    if now >= reputation.until:
+        reputation.advance(now)
+    reputation.neutral += 1
+    if now >= reputation.until:
+        claim.group.counted(now)

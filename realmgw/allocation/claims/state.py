@@ -1,0 +1,320 @@
+"""The states of a pool address, and what stands at it: reservations and their claims.
+
+Theory of operation. A claim says: somebody asked for this service and is about to come. The claims of one service of
+one host stand together in a reservation, at one address; services that do not overlap may stand at one address, each
+with its own host. An address is WAITING while any claim is pending at it, LINGERING when none is but its last hosts
+are still remembered there, and FREE when nothing is. Only a WAITING address is out of reach for another host: a
+LINGERING one can be had when there is no free one. These are all the ways::
+
+    FREE ------- first claim ------> WAITING
+    WAITING ---- last claim gone --> LINGERING    (used, or nobody came)
+    LINGERING -- new claim --------> WAITING      (for its own hosts, or passed on to another one)
+    LINGERING -- time is over -----> FREE
+
+An address that is reclaimed goes through all of LINGERING in no time: its claims end first.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.candidates import Crowd, Doubt, Flow
+    from realmgw.allocation.claims.ended import Ended
+    from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.reputation.habits import Habits
+    from realmgw.allocation.reputation.requestors import Requestor
+    from realmgw.subscribers.model import Service
+
+
+KEY = 0xFF_FFFF
+"""The part of `Service.target` that is the service key (protocol << 16 | port)."""
+UNLIMITED = 1 << 30
+"""How many further senders a used claim lets in that lets in everybody."""
+TOLD = 16
+"""Of so many groups it is remembered that they were told of a reservation."""
+KEPT = 64
+"""How many used claims a reservation keeps for what they have to spare, the latest ones."""
+
+
+class State(enum.IntEnum):
+    """Where a pool address stands."""
+
+    FREE = 0
+    WAITING = 1
+    LINGERING = 2
+
+
+TRANSITIONS: tuple[tuple[bool, ...], ...] = (
+    # to FREE, WAITING, LINGERING
+    (False, True, False),  # from FREE
+    (False, False, True),  # from WAITING
+    (True, True, False),  # from LINGERING
+)
+"""From each state, whether an address may go to another; `Pool` makes every move."""
+
+
+class ClientNetwork(Hashable, Protocol):
+    """The network that a claim is bound to, where the asker told it and is believed."""
+
+    def __contains__(self, address: bytes, /) -> bool:
+        """Whether a packed address lies in the network; False for one of another family."""
+        ...
+
+
+@attrs.define(eq=False)
+class Claim:
+    """Somebody asked, and his packet is expected. Compared by identity."""
+
+    reservation: Reservation
+    """What it stands in."""
+    group: Group
+    """Who asked."""
+    question: Hashable
+    """Equal for a retransmission of the same question."""
+    created: float
+    """When it was answered, in monotonic seconds."""
+    deadline: float
+    """When it ends unused."""
+    dead: float
+    """From when on it is dead by experience: clients of its group that come at all have come by then."""
+    network: ClientNetwork | None = None
+    """Only packets from there use it; None: any."""
+    client: Requestor | None = None
+    """Who is expected, where the asker told it and is believed."""
+    is_long: bool = False
+    """It stands for long, since its group keeps answers."""
+    bare: bool = False
+    """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
+    it."""
+    pending: bool = True
+    """False once it was used, expired or reclaimed."""
+    spare: int = 0
+    """Once it was used: how many further senders it may still let in before its deadline."""
+    to_spare: int = 0
+    """How many it let in when it began to keep the address."""
+    waited: float = 0.0
+    """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
+    the answer. 0.0: not at all."""
+    courtesy: bool = False
+    """It keeps the address for those; what becomes of it is nobody's merit or fault."""
+    strayed: bool = False
+    """Somebody came where its group had been told before that the service is, a moment after it was told by this."""
+    asked_before: float = -math.inf
+    """When its group asked for the same name before, if that was not long ago, in monotonic seconds."""
+    user: tuple[float, Flow] | None = None
+    """When it was used (monotonic seconds), and by which flow."""
+    doubt: Doubt | None = None
+    """It was used while the gateway was alarmed, and it is to be found out whether by its client."""
+
+    @property
+    def open_until(self) -> float:
+        """Once it was used: until when it may let in further senders, in monotonic seconds."""
+        if self.group.habits.is_plain:
+            return self.deadline
+        return max(self.deadline, self.created + self.group.spell + self.group.patience)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to be done any more when its time is over."""
+        return not self.pending and (self.doubt is None or self.doubt.counted)
+
+
+@attrs.define(eq=False)
+class Reservation:
+    """A service of a host at an address. Compared by identity."""
+
+    address: Address
+    """Where it stands."""
+    service: Service
+    """What is reached there."""
+    group: Group
+    """Who asked first since it last began to wait."""
+    shares: dict[Group, int] | None = None
+    """How many pending claims each group has, once a second one has joined since then: from then on nobody can tell
+    whose client came, so outcomes are neutral."""
+    doubtful: float = -math.inf
+    """When a claim was last used here that may have been another group's."""
+    claims: dict[Hashable, Claim] = attrs.field(factory=dict, init=False)
+    """The pending ones by question, oldest first."""
+    bound: dict[Hashable, Claim] | None = None
+    """Those of them that are bound to a network, once one was."""
+    sources: dict[bytes, tuple[float, Flow]] = attrs.field(factory=dict, init=False)
+    """Packed addresses admitted here: since when they have the right to come again (monotonic seconds), and a flow of
+    theirs."""
+    used: list[Claim] | None = None
+    """The used claims that may still have something to spare, or are doubted, oldest first."""
+    crowd: Crowd | None = None
+    """Those who came without a claim of their own, if any did."""
+    since: float | None = None
+    """When it began to linger; None while claims are pending."""
+    courtesy: Claim | None = None
+    """The pending claim that keeps the address for further clients, if one does."""
+    trial: Habits | None = None
+    """Of a group that is told nothing of it for a while, to see whether its clients come all the same."""
+    told: dict[Group, float] = attrs.field(factory=dict)
+    """Who was told of it, and when last (monotonic seconds); `TOLD` of them at most."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is still at its address."""
+        return self.address.reservations.get(self.service.target & KEY) is self
+
+    @property
+    def expects_until(self) -> float:
+        """Until when clients may come for what its groups were told, as far as is known of these now."""
+        latest = -math.inf
+        for group, at in self.told.items():
+            if not group.habits.is_plain and (until := at + group.spell) > latest:
+                latest = until
+        return latest
+
+    def forget_told(self) -> None:
+        """Forget half of those who were told of it, so long as possible none who may keep answers."""
+        known = sorted(self.told, key=lambda each: (not each.habits.is_plain, self.told[each]))
+        for each in known[: TOLD // 2]:
+            del self.told[each]
+
+
+@attrs.define(eq=False)
+class Address:
+    """An address of the pool. Compared by identity."""
+
+    packed: bytes
+    """In network order."""
+    state: State = State.FREE
+    """Moved by `Pool` alone."""
+    reservations: dict[int, Reservation] = attrs.field(factory=dict)
+    """By service key (protocol << 16 | port); no two of them overlap."""
+    claims: int = 0
+    """How many are pending at all its reservations."""
+    long: int = 0
+    """How many of them stand for long."""
+    given_up: bool = False
+    """Those who keep answers have more addresses than their share, and are told of this one no more."""
+    hold: float = 0.0
+    """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
+    doubt: float = 0.0
+    """Until when a client of a claim that a stranger may have used is waited for."""
+    moved: Claim | None = None
+    """The last claim of a group that was told this address a moment before, and is told another one now."""
+    before: Reservation | None = None
+    """Of those that were here before, the one for whose clients it is too late last."""
+    standing: float = 0.0
+    """The best standing of those who have made claims since it began to wait."""
+    came_at: float = -math.inf
+    """When a client came for a claim here last, in monotonic seconds."""
+    former: int | None = None
+    """While FREE: the target that had it last, and may find it again."""
+    gone_target: int = 0
+    """The target of the last reservation that ended here; 0: none yet."""
+    gone_until: float = 0.0
+    """Until when a packet for that service may be one that came late."""
+    gone: Reservation | None = None
+    """That reservation, for as long."""
+    flows: dict[Flow, Ended] | None = None
+    """Flows without a handshake that were let in here, the latest ones, in the order in which they were."""
+    unwatched: dict[Flow, None] | None = None
+    """Those of them that it is looked at when the address passes on to another host; the others are looked at already,
+    or have ended."""
+
+    def meeting(self, protocol: int, dport: int) -> Reservation | None:
+        """What a packet meets here, what is named most closely first; services of several hosts do not overlap."""
+        get = self.reservations.get
+        return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
+
+    def may_come(self, host: int, now: float) -> list[Group]:
+        """Whose clients may still come for what stands here, or for another host than this one (its index) before it.
+
+        For what stands here, only of those who keep answers, or are taken to do so: whoever else comes has a claim.
+        """
+        found: list[Group] = []
+        for reservation in self.reservations.values():
+            for group, told in reservation.told.items():
+                habits = group.habits
+                if habits.is_plain or not _expects(group, told, now):
+                    continue
+                if habits.caution.is_on or habits.keeps_answers:
+                    found.append(group)
+        found += self.formers(host, now)
+        return found
+
+    def note_former(self, reservation: Reservation, until: float) -> None:
+        """A reservation leaves, and its host with it: clients may still come for it.
+
+        Args:
+            reservation: It.
+            until: So long at least a packet for it counts as one that came late, in monotonic seconds.
+        """
+        expects_until = reservation.expects_until
+        self.gone, self.gone_target = reservation, reservation.service.target
+        self.gone_until = max(until, expects_until)
+        if self.before is None or expects_until >= self.before.expects_until:
+            self.before = reservation
+
+    def formers(self, host: int, now: float) -> list[Group]:
+        """Whose clients may still come for another host than this one (its index), which had it before."""
+        before = self.before
+        if before is None or before.service.host.index == host:
+            return []
+        told = before.told.items()
+        return [group for group, at in told if not group.habits.is_plain and _expects(group, at, now)]
+
+    def is_kept(self, now: float) -> bool:
+        """Whether clients may still come of those who are known to keep answers, or suspected, for what stands here.
+
+        Where that became known after they were told, no claim of theirs stands for so long.
+        """
+        for reservation in self.reservations.values():
+            for group, told in reservation.told.items():
+                habits = group.habits
+                if habits.is_plain or not _expects(group, told, now):
+                    continue
+                if habits.keeps_answers or habits.caution.is_suspected:
+                    return True
+        return False
+
+    def is_spoilt(self, host: int, now: float) -> bool:
+        """Whether clients of those who keep answers will come for another host than this one (its index)."""
+        return any(group.habits.keeps_answers for group in self.formers(host, now))
+
+
+def _expects(group: Group, told: float, now: float) -> bool:
+    """Whether clients may still come of a group that was told something then, as far as is known of it now."""
+    group.habits.look(now)  # what is assumed may just have ended
+    return told + group.spell > now
+
+
+def overlap(one: int, other: int) -> bool:
+    """Whether two service keys (protocol << 16 | port, 0 = any of either) have packets in common.
+
+    >>> overlap(6 << 16 | 80, 17 << 16 | 80), overlap(6 << 16, 80)
+    (False, True)
+    """
+    port, other_port = one & 0xFFFF, other & 0xFFFF
+    protocol, other_protocol = one >> 16, other >> 16
+    return (port == other_port or not port or not other_port) and (
+        protocol == other_protocol or not protocol or not other_protocol
+    )
+
+
+def keep_used(claim: Claim, now: float) -> None:
+    """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
+    reservation = claim.reservation
+    used = reservation.used
+    if used is None:
+        reservation.used = [claim]
+        return
+    while used and used[0].deadline <= now and used[0].open_until <= now and used[0].is_over:
+        del used[0]
+    if len(used) >= KEPT:
+        for other in used[: -KEPT // 2]:
+            if other.doubt is not None:
+                other.doubt.unclear = True  # nobody will look for its client any more
+        used[:] = [other for other in used[-KEPT // 2 :] if other.open_until > now]
+    used.append(claim)

@@ -1,0 +1,122 @@
+"""Which address is to be had: beside the other services of a host, free, lingering, or dead by experience."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.claims import courtesies
+from realmgw.allocation.claims.candidates import PROBES
+from realmgw.allocation.claims.state import KEY, Address, Reservation, State
+from realmgw.allocation.pool.circular import may_stand
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.ledger import Ledger
+    from realmgw.allocation.reputation.group import Group
+    from realmgw.subscribers.model import Service
+
+AGAIN = 0.25  # seconds
+"""An address where clients of those who keep answers may still come is looked at again after so long."""
+SHORT = 1.0  # seconds
+"""For so long after an address was looked for in vain, it is followed which one dies next."""
+
+
+def beside(ledger: Ledger, service: Service, now: float) -> Address | None:
+    """The address where other services of its host stand, if this one can stand there as well."""
+    home = ledger.home.get(service.host.index)
+    if home is None or not home.reservations or not may_stand(home, service.target):
+        return None
+    return None if home.is_spoilt(service.host.index, now) else home
+
+
+def within(ledger: Ledger, service: Service, now: float) -> Address | None:
+    """An address where a host's clients are expected already, and this service of it can be as well; nobody for it."""
+    host, key = service.host, service.target & KEY
+    for address in (ledger.last.get(service.target), ledger.home.get(host.index)):
+        if address is not None and ledger.places.are_at(host, address) and not address.is_spoilt(host.index, now):
+            own = address.reservations.get(key)
+            if (not own.claims and own.service.target == service.target) if own else may_stand(address, service.target):
+                return address
+    return None
+
+
+def placed(ledger: Ledger, address: Address, service: Service, group: Group) -> Reservation:
+    """The reservation for a service at an address where it stands or can stand; a claim must follow at once."""
+    return address.reservations.get(service.target & KEY) or ledger.settle(address, service, group)
+
+
+def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservation | None:
+    """Where a group was told last that a service is, if it stands there still and nobody is expected."""
+    claim, leaving, target = group.told.last(service.name), ledger.pool.leaving, service.target
+    last = None if claim is None else claim.reservation
+    if last is None or last.claims or (leaving and last.address in leaving):
+        return None
+    stands = last.stands and last.service.target == target
+    return last if stands and not last.address.is_spoilt(service.host.index, now) else None
+
+
+def vacant(ledger: Ledger, service: Service, group: Group, now: float, *, patient: bool) -> Address | None:
+    """The address that is free longest, else the one that lingers longest, if nobody may still come there.
+
+    Args:
+        ledger: What stands where.
+        service: What it is for.
+        group: Who asks.
+        now: The present, in monotonic seconds.
+        patient: Addresses are left alone where clients may still come, if those who asked keep answers.
+    """
+    host, pool = service.host.index, ledger.pool
+    free = pool.unused()
+    if free is not None and (free.before is None or not free.formers(host, now)):
+        return free
+    return next(ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient), None)
+
+
+def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now: float) -> Reservation | None:
+    """A reservation for a service at the address to lend next; a claim must follow at once.
+
+    Args:
+        ledger: What stands where.
+        service: For what.
+        group: Who asks.
+        patient: Addresses are left alone where clients may still come, if those who asked keep answers.
+        now: The present.
+
+    Returns:
+        At the address that is free longest, lingers longest, or is dead by experience; what was there is gone,
+        unless it was for this same service. None when somebody is expected at every address.
+    """
+    if ledger.kept and courtesies.holds_its_share(ledger, group, now):
+        return None
+    address = vacant(ledger, service, group, now, patient=patient)
+    if address is not ledger.pool.next():
+        ledger.pool.set_back(address, PROBES)
+    address = address or _reclaim(ledger, now)
+    if address is None:
+        ledger.short_until = now + SHORT
+        return None
+    own = address.reservations.get(service.target & KEY)
+    if own is not None and own.service.target == service.target:
+        return own
+    every = list(address.reservations.values())
+    if len(every) > 1:
+        every.sort(key=lambda each: each.expects_until)  # the one last for whose clients it is too late last
+    for reservation in every:
+        ledger.remove(reservation, now)
+    return ledger.settle(address, service, group)
+
+
+def _reclaim(ledger: Ledger, now: float) -> Address | None:
+    """An address that nobody comes to any more, whose claims are over now."""
+    dead = ledger.dead
+    if not dead.watching:
+        dead.watch(ledger.pool.in_state(State.WAITING))
+    address = dead.take(now=now)
+    while address is not None and address.is_kept(now):
+        ledger.hold_longer(address, now + AGAIN)
+        address = dead.take(now=now)
+    if address is not None:
+        ledger.counters.reclaimed += 1
+        for reservation in list(address.reservations.values()):
+            for claim in list(reservation.claims.values()):
+                ledger.lapse(claim, now)
+    return address

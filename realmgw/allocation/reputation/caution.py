@@ -1,0 +1,248 @@
+"""What is assumed of a resolver group of which nothing is known yet, until it has shown that it is otherwise.
+
+Whoever keeps answers tells them to clients of whom the gateway does not hear; and if the address is another host's by
+then, they reach the wrong one. So who asks for several names, for clients of several addresses, is taken to keep what
+he is told for some seconds, and to ask again each time all the same. Two things show that he does not:
+
+- he asks for one name three times within a second. Resolvers count in seconds, some of them in those of a clock, so one
+  that keeps answers asks twice at most;
+- he waits for his answer. That is tried: for a name that he was told a moment ago, and all of whose clients have come,
+  he is told nothing for a while. Whoever comes meanwhile knows it from before.
+
+Both take hardly a second where it matters, which is where many clients come. For who does not show it, that is dropped
+after some seconds: he asks so seldom that it harms nobody, or for so many names that he can not be waited for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.candidates import Flow
+    from realmgw.allocation.claims.state import Claim, Reservation
+    from realmgw.allocation.reputation.group import Group
+
+ASSUMED = 5.0  # seconds
+"""Who may keep answers, of whom nothing else is known, is taken to do so for so long."""
+SECOND = 1.0  # seconds
+"""Who waits for his answers is taken to keep them for so long: that is the least there is."""
+LEAST = 3
+"""In a pool of fewer addresses names have theirs in turn, and nothing can be tried: there it is not assumed."""
+NAMES = 2
+"""Who has asked for fewer names within that time does not need more addresses than he may have."""
+BUSY = 64
+"""Who has asked for so many is not waited for any more."""
+CAUTIOUS = 10.0  # seconds
+"""For so long, that is assumed at most."""
+TRUST = 600.0  # seconds
+"""Then nothing is assumed for so long."""
+QUICKLY = 0.9  # seconds
+"""One who counts in seconds takes longer than this to ask for one name three times, be his clock somewhat unsteady."""
+TIMES = 2
+"""That has to happen so often before it is believed: packets get lost, and are sent again."""
+WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
+"""For so long he is told nothing, and so soon after he was told, a client is taken for his; less if all of his clients
+came soon, at least `SEEN` of them."""
+SEEN, SLOWER = 8, 4
+"""The next one is hardly slower than so many times the slowest one."""
+STRANGERS = 6
+"""If so many came, and none of them was answered, strangers come everywhere, and nothing can be tried."""
+SURE = 2
+"""So often it is seen to wait before it is sure; once is enough to believe it meanwhile."""
+STRAYS = 3
+"""So many clients that come meanwhile are no accident: one may just have been late."""
+
+
+@attrs.define(eq=False)
+class Caution:
+    """What a resolver group has not shown yet."""
+
+    is_on: bool = False
+    """Whether it is taken to keep answers."""
+    is_tried: bool = False
+    """Whether that is tried, now and then, until it is sure."""
+    asks_each_time: bool = False
+    """It was seen to ask as often as its clients do."""
+    waits: bool = False
+    """It was seen to wait for its answers."""
+    serves_several: bool = False
+    """Clients of different addresses have come for its answers: it does not ask for itself alone."""
+    _client: bytes = b""
+    _until: float = -math.inf
+    _not_before: float = -math.inf
+    _names: int = 0  # asked for, that it had not asked for a moment before, since then
+    _names_since: float = -math.inf
+    _quick: int = 0
+    _strays: int = 0
+    _waited: int = 0
+    _came: tuple[Flow, ...] = ()
+    _is_answered: Callable[[Flow], bool] = bool
+    _trial: Reservation | None = None
+    _trial_since: float = -math.inf
+    _trial_ends: float = -math.inf
+
+    @property
+    def assumed(self) -> float:
+        """For how long it is taken to keep answers, in seconds, while that is assumed."""
+        return SECOND if self.waits else ASSUMED
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether it has shown that it does not keep answers."""
+        return self.asks_each_time and self.waits
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether more clients came while it was told nothing than times that none did: nothing is sure yet."""
+        return self.is_on and self._strays > self._waited
+
+    def served(self, src: bytes) -> None:
+        """Learn that a client came; of no interest any more once it `serves_several`.
+
+        Args:
+            src: Packed address of the client.
+        """
+        if self._client and src != self._client:
+            self.serves_several = True
+        self._client = src
+
+    def asked(self, now: float) -> bool:
+        """Learn that it asked for something that it had not asked for a moment before.
+
+        Returns:
+            Whether to `look` what follows.
+        """
+        if now - self._names_since > ASSUMED:
+            self._names, self._names_since = 0, now
+        self._names += 1
+        if self._names == BUSY:
+            self._not_before, self._until = now + TRUST, now
+        return self.is_tried or (self._names >= NAMES and self.serves_several and now >= self._not_before)
+
+    def asked_thrice(self, span: float) -> None:
+        """Learn how long it took, in seconds, to ask for one name three times, and to be told each time."""
+        if self.is_on and span < QUICKLY:
+            self._quick += 1
+            self.asks_each_time |= self._quick >= TIMES
+
+    def look(self, now: float) -> None:
+        """See whether it is time to assume something, or to stop that."""
+        if not self.is_tried:
+            if self.serves_several and self._names >= NAMES and now >= self._not_before:
+                self.is_on = self.is_tried = True
+                self.asks_each_time = self.waits = False
+                self._until, self._not_before = now + CAUTIOUS, now + TRUST
+                self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
+            return
+        if self._trial is not None and now >= self._trial_ends:
+            if self._trial.stands:
+                self._waited += 1
+                self.waits = self._waited > self._strays
+            self._leave()
+        if now >= self._until:
+            self._end()
+        elif self.keeps_nothing:
+            self.is_on, self.is_tried = False, self._waited < SURE
+
+    def may_withhold(self, before: Claim, now: float) -> bool:
+        """Whether it is told nothing of a name: that is tried already, or it is of use now.
+
+        Args:
+            before: What it was told of it last.
+            now: The present, in monotonic seconds.
+        """
+        self.look(now)
+        if self.withholds(before.reservation.service.target, now):
+            return True
+        is_sure = self.waits and self._waited >= SURE
+        if not self.is_tried or is_sure or now > before.created + ASSUMED - WITHHELD:
+            return False
+        if self._trial is not None or before.reservation.trial is not None:
+            return False  # one name at a time, and one group for each: who comes speaks of one of them alone
+        return is_settled(before, now, spread(before.group))
+
+    def withhold(self, before: Claim, is_answered: Callable[[Flow], bool], now: float) -> bool:
+        """From now on, tell it nothing of a name.
+
+        Args:
+            before: What it was told of it last.
+            is_answered: Tells whether a flow that was let in was answered.
+            now: The present, in monotonic seconds.
+
+        Returns:
+            Whether it is not so already.
+        """
+        if self._trial is not None:
+            return False
+        self._is_answered = is_answered
+        self._trial, self._trial_since = before.reservation, now
+        self._trial_ends = now + spread(before.group)
+        before.reservation.trial = before.group.habits
+        return True
+
+    def withholds(self, target: int, now: float) -> bool:
+        """Whether it is told nothing of a target at present."""
+        return self._trial is not None and self._trial.service.target == target and now < self._trial_ends
+
+    def came(self, flow: Flow, claimed: float, *, known: bool) -> bool:
+        """Somebody comes meanwhile.
+
+        Args:
+            flow: His.
+            claimed: When the claim was made that he uses, in monotonic seconds; minus infinity: he uses none.
+            known: He was there before, so that he may have come again by himself: that says nothing.
+
+        Returns:
+            Whether it is no accident any more that somebody comes.
+        """
+        if claimed >= self._trial_since:
+            return False
+        self._leave()
+        if not known:
+            self._strays += 1
+            self._came = (*self._came, flow)[-STRANGERS:]
+        self.waits = self._waited > self._strays
+        self.is_on = not self.keeps_nothing
+        if self._strays < STRAYS or self._strays <= self._waited:
+            return False
+        is_caught = any(map(self._is_answered, self._came[:-1]))  # those of forged packets never are
+        if is_caught or self._strays >= STRANGERS:
+            self._end()
+        return is_caught
+
+    def _leave(self) -> None:
+        if self._trial is not None:
+            self._trial.trial = None
+            self._trial = None
+
+    def _end(self) -> None:
+        self.is_on = self.is_tried = False
+        self._leave()
+
+
+def spread(group: Group) -> float:
+    """Within how many seconds after they were told all of a group's clients come, as far as was seen."""
+    delays = group.delays
+    if delays is None or delays.total < SEEN:
+        return WITHHELD
+    return min(WITHHELD, max(WITHHELD_LEAST, SLOWER * delays.quantile(1.0)))
+
+
+def is_settled(before: Claim, now: float, within: float = WITHHELD) -> bool:
+    """Whether all clients have come who were told what this claim says, or never will, unless it was kept.
+
+    Others may come as well where queries had waited, since their resolver asked once for all who asked meanwhile.
+
+    Args:
+        before: It.
+        now: The present, in monotonic seconds.
+        within: So many seconds after they were told, clients come.
+    """
+    reservation, since = before.reservation, now - within
+    if not reservation.stands or any(each.created > since for each in reversed(reservation.claims.values())):
+        return False
+    return not any(each.waited and each.created > since for each in reversed(reservation.used or ()))

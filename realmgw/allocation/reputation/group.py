@@ -1,0 +1,252 @@
+"""Resolver groups: who asks, what became of it, and how soon the clients that he asks for come.
+
+A group learns how long after an answer the first packet arrives: the *guard* follows from that, the age at which a
+claim of this group is dead by experience. And its outcomes make its reputation. `standing` is the reputation as it was
+when it was last asked for: whenever the group asks for an address that costs the pool something, or has to wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from realmgw.allocation.reputation.habits import Habits
+from realmgw.allocation.reputation.score import Party
+from realmgw.allocation.reputation.told import Told
+from realmgw.allocation.reputation.word import Word
+
+if TYPE_CHECKING:
+    from realmgw.config.policy import ResolverGroup
+
+GUARD_UNKNOWN = 0.5  # seconds
+"""The guard of a group with fewer than `GUARD_OBSERVATIONS` arrivals."""
+PATIENCE_UNKNOWN = 0.32  # seconds
+"""The patience of such a group: a client that tries the other address family first comes 250 ms later (RFC 8305 section
+5), and his way takes some time."""
+GUARD_OBSERVATIONS = 50
+"""Arrivals from which on a group's own experience counts."""
+EXPERIENCE = 500
+"""Arrivals from which on only those count that leave no doubt about the claim that they belong to."""
+GUARD_LEAST = 0.1  # seconds
+"""No claim is dead sooner than this, however fast the clients are."""
+HOPELESS, HOPEFUL = 0.25, 0.35
+"""Below this standing, in proportion to the best, a group is next to nothing, until it is above that one: nobody waits
+for its clients longer than for those who come at once; and where the policy decides, it is given nothing that others
+need."""
+
+ABSORBED = 4
+"""So many groups that were merged into one are remembered, for the seconds that their claims live."""
+
+BUCKETS = 56
+"""Of the delays."""
+_FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
+_NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
+_DECAY_AT = 4096
+_REFRESH = 32
+
+
+class Delays:
+    """A decayed histogram of delays with four buckets an octave, from 0.25 ms to 4 s.
+
+    A quantile is answered with its bucket's upper edge, so it errs on the patient side, by a quarter at most.
+    """
+
+    __slots__ = ("_counts", "_round", "total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * BUCKETS
+        self._round = 0  # a single count, as the longest delays are, survives every other halving
+        self.total = 0
+
+    def add(self, delay: float) -> None:
+        """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
+        mantissa, exponent = math.frexp(delay or _NO_TIME)
+        bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
+        self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1
+        self.total += 1
+        if self.total >= _DECAY_AT:
+            self._round ^= 1
+            self._counts = [(count + self._round) >> 1 for count in self._counts]
+            self.total = sum(self._counts)
+
+    def counts(self) -> tuple[int, ...]:
+        """How many delays are in each bucket."""
+        return tuple(self._counts)
+
+    def absorb(self, counts: Sequence[int]) -> None:
+        """Count as many delays in each bucket as another histogram did, of as many buckets."""
+        self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
+        self.total = sum(self._counts)
+        while self.total >= _DECAY_AT:
+            self._counts = [count >> 1 for count in self._counts]
+            self.total = sum(self._counts)
+
+    def quantile(self, share: float) -> float:
+        """The delay, in seconds, within which this share (0 to 1) of the arrivals came; 0.0 if there were none."""
+        missing = share * self.total
+        for bucket, count in enumerate(self._counts):
+            missing -= count
+            if missing <= 0 and count:
+                octave, quarter = divmod(bucket, 4)
+                return math.ldexp((quarter + 5) / 8, octave + _FIRST_EXPONENT)
+        return 0.0
+
+
+@attrs.define(eq=False)
+class Group(Party):
+    """The resolvers that count as one, with what is known of them. Compared by identity."""
+
+    resolver: Hashable
+    """The address value that it was made for; of a preset group, the first of its networks."""
+    guard: float = GUARD_UNKNOWN
+    """Age, in seconds, at which a claim of this group is dead by experience."""
+    patience: float = PATIENCE_UNKNOWN
+    """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
+    usual: float = 0.0
+    """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
+    delays: Delays | None = None
+    """How soon its clients come; made when the first one does."""
+    learned_from_first: bool = False
+    """Only those count there who were the first ones to come for an answer."""
+    learns_at: float = 0.0
+    """From when on, in monotonic seconds, it learns from arrivals again."""
+    preset: ResolverGroup | None = None
+    """What the operator says of it, if he does."""
+    sla: bool = False
+    """There is an agreement: what it says about its clients is believed."""
+    others: tuple[Hashable, ...] = ()
+    """The address values that were merged with it."""
+    absorbed: tuple[Group, ...] = ()
+    """The groups that were merged into it last: their claims are its own."""
+    heir: Group | None = None
+    """The group that it was merged into, and has its reputation from then on."""
+    hopeless: bool = False
+    """Whether it is next to nothing, in proportion to the best."""
+    passed: int = 0
+    """The challenges that it has passed, as bits."""
+    proven_at: float = -math.inf
+    """When it last showed that it is where it says, in monotonic seconds; minus infinity: never."""
+    word: Word = attrs.field(factory=Word)
+    """What its word is worth, where a query does not show where it comes from."""
+    habits: Habits = attrs.field(factory=Habits)
+    """What it does with answers."""
+    told: Told = attrs.field(factory=Told)
+    """What it was told a moment ago."""
+    trusted: int = 0
+    """Queries that showed where they came from, where such are counted."""
+    untrusted: int = 0
+    """Queries that anybody may have sent."""
+    _refresh_at: int = 1
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Its addresses and prefixes."""
+        own = (self.resolver,) if self.preset is None else self.preset.nodes
+        return tuple(map(str, (*own, *self.others)))
+
+    @property
+    def ok(self) -> float:
+        """Claims that were used, ever."""
+        return self.reputation.ok + self.reputation.past[0]
+
+    @property
+    def nok(self) -> float:
+        """Claims that nobody used, ever, each by what it cost others."""
+        return self.reputation.nok + self.reputation.past[1]
+
+    @property
+    def neutral(self) -> float:
+        """Claims whose outcome could not be told apart from another group's, ever."""
+        return self.reputation.neutral + self.reputation.past[2]
+
+    @property
+    def spell(self) -> float:
+        """For how long, in seconds, after an answer further clients may come for it, as far as is known."""
+        return self.habits.spell(self.patience)
+
+    @property
+    def inexperienced(self) -> bool:
+        """Whether so few of its clients were seen that a doubtful observation is better than none."""
+        return self.delays is None or self.delays.total < EXPERIENCE
+
+    def is_bare(self, now: float) -> bool:
+        """Whether a query of the present is one that it is only taken at its word for; see `Claim.bare`."""
+        return self.passed > 0 and self.proven_at != now
+
+    def arrived(self, delay: float) -> None:
+        """Learn that a client came `delay` seconds after the answer."""
+        if not (self.habits.is_plain or self.learned_from_first) and self.habits.keeps_answers:
+            self._learn_from_first()
+        if self.delays is None:
+            self.delays = Delays()
+        self.delays.add(delay)
+        self._refresh_at -= 1
+        if not self._refresh_at:
+            self._refresh(self.delays)
+
+    def _learn_from_first(self) -> None:
+        """Forget the delays: it keeps answers, so that some were of clients who came for what others had been told."""
+        self.learned_from_first = True
+        self.delays, self.usual, self._refresh_at = None, 0.0, 1
+        self.patience, self.guard = PATIENCE_UNKNOWN, GUARD_LEAST if self.hopeless else GUARD_UNKNOWN
+
+    def _refresh(self, delays: Delays) -> None:
+        self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total
+        if delays.total >= GUARD_OBSERVATIONS:
+            slowest = delays.quantile(0.999)
+            self.usual = delays.quantile(0.5)
+            scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
+            self.patience = slowest * (1 + scarce)
+            self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))
+        if self.hopeless:
+            self.guard = GUARD_LEAST
+
+    def regard(self, standing: float) -> None:
+        """Have this standing (0 to 1) until the reputation is looked at again, where 1 is the best there is."""
+        self.standing = standing
+        self.compare(1.0)
+
+    def compare(self, best: float) -> None:
+        """Who is next to nothing in proportion to the best is not waited for: such claims get the least guard."""
+        hopeless = self.standing < (HOPEFUL if self.hopeless else HOPELESS) * best
+        if hopeless is not self.hopeless:
+            self.hopeless = hopeless
+            self.guard = GUARD_UNKNOWN
+            self._refresh(self.delays or Delays())
+
+    @property
+    def is_notable(self) -> bool:
+        """Whether there is anything to remember: of one that proved itself, whatever it did."""
+        return self.proven_at > -math.inf or self.reputation.is_notable
+
+    def remember(self, counts: Sequence[int]) -> None:
+        """Learn what was learned in an earlier run: the counts of `Delays`."""
+        self.delays = self.delays or Delays()
+        self.delays.absorb(counts)
+        self._refresh(self.delays)
+
+    def changed(self) -> bool:
+        return super().changed() if self.heir is None else self.heir.changed()
+
+    def absorb(self, other: Group, *, now: float) -> None:
+        """Become one with another group: its addresses, outcomes and experience are this one's from now on, too."""
+        self.reputation.absorb(other.reputation, now=now)
+        if other.delays is not None and other.delays is not self.delays:
+            self.delays = self.delays or Delays()
+            self.delays.absorb(other.delays.counts())
+        self.others = (*self.others, other.resolver, *other.others)
+        self.sla = self.sla or other.sla
+        self.passed |= other.passed
+        self.proven_at = max(self.proven_at, other.proven_at)
+        self.trusted += other.trusted
+        self.untrusted += other.untrusted
+        self.absorbed = (other, *self.absorbed)[:ABSORBED]
+        other.heir, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
+        if other.habits.keeps_until > self.habits.keeps_until:
+            self.habits = other.habits
+        other.word, other.habits = self.word, self.habits
+        self._refresh(self.delays or Delays())
+        self.weigh(now)

@@ -1,0 +1,127 @@
+"""Requestors: the clients that a resolver under agreement names, by their network or by an id of his.
+
+Only what a group with `sla` says is believed; whoever else names a client is judged himself. A requestor is made when
+it is first named and forgotten when enough others were named since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+import attrs
+
+from realmgw.allocation.claims.state import ClientNetwork
+from realmgw.allocation.reputation.generations import Generations
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.score import Journal, Party
+
+
+@attrs.frozen
+class ClientPrefix:
+    """A client's network: `address in network` says whether a packed address is in it."""
+
+    packed: bytes
+    """The prefix in network order, 4 or 16 octets; bits beyond `length` are 0."""
+    length: int
+    """In bits."""
+
+    @classmethod
+    def of(cls, packed: bytes, length: int) -> ClientPrefix:
+        """The network of so many bits that a packed address lies in."""
+        bits = len(packed) * 8
+        mask = ((1 << length) - 1) << (bits - length)
+        return cls((int.from_bytes(packed, "big") & mask).to_bytes(len(packed), "big"), length)
+
+    def __contains__(self, address: bytes, /) -> bool:
+        if len(address) != len(self.packed):
+            return False
+        beyond = len(address) * 8 - self.length
+        return int.from_bytes(address, "big") >> beyond == int.from_bytes(self.packed, "big") >> beyond
+
+    def __str__(self) -> str:
+        if len(self.packed) == 4:
+            return ".".join(map(str, self.packed)) + f"/{self.length}"
+        return ":".join(self.packed[at : at + 2].hex() for at in range(0, 16, 2)) + f"/{self.length}"
+
+
+@attrs.define(eq=False)
+class Requestor(Party):
+    """A client that was named. Compared by identity."""
+
+    key: Hashable
+    """What it is known by: its network, or the group that named it with its id there."""
+    network: ClientNetwork | None
+    """Where its packets come from; None if only an id was told."""
+
+    def used(self, group: Group, sure: float, *, now: float) -> None:
+        """A claim of it was used: good for it, and for the group that named it.
+
+        Args:
+            group: The group.
+            sure: How sure it is that nobody else's client was meant, 0 to 1.
+            now: The present, in monotonic seconds.
+        """
+        for party in (self, group):
+            reputation = party.reputation
+            if now >= reputation.until:
+                reputation.advance(now)
+            reputation.ok += sure
+            reputation.neutral += 1 - sure
+            if now >= reputation.until:
+                party.counted(now)
+
+    def lapsed(self, group: Group, cost: float, sure: float, *, now: float) -> None:
+        """Nobody used a claim of it: that is its own fault, and not that of the group that named it.
+
+        Args:
+            group: The group.
+            cost: What it has kept from others, 0 to 1.
+            sure: How sure it is that it was its packet that did not come, 0 to 1.
+            now: The present, in monotonic seconds.
+        """
+        for party in (self,) if sure == 1.0 else (self, group):
+            reputation = party.reputation
+            if now >= reputation.until:
+                reputation.advance(now)
+            reputation.neutral += cost * (1 - sure)
+            if party is self:
+                reputation.nok += cost * sure
+            if now >= reputation.until:
+                party.counted(now)
+
+
+class Requestors:
+    """The requestors named lately, bounded in number."""
+
+    def __init__(self, limit: int, journal: Journal | None = None) -> None:
+        self._seen: Generations[Hashable, Requestor] = Generations(limit)
+        self._journal = journal
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def __iter__(self) -> Iterator[Requestor]:
+        for key in self._seen:
+            requestor = self._seen.peek(key)
+            if requestor is not None:
+                yield requestor
+
+    def regard(self, limit: int) -> None:
+        """From now on, remember so many."""
+        self._seen.regard(limit)
+
+    def of(self, key: Hashable, network: ClientNetwork | None) -> Requestor:
+        """The requestor that is known by a key; made if it is not known."""
+        requestor = self._seen.get(key)
+        if requestor is None:
+            requestor = Requestor(key, network, journal=self._journal)
+            self._seen.put(key, requestor)
+        return requestor
+
+    def find(self, key: Hashable) -> Requestor | None:
+        """The requestor that is known by a key, or None; nothing is changed."""
+        return self._seen.peek(key)
+
+    def forget(self, key: Hashable) -> bool:
+        """Forget a requestor; False if there was none."""
+        return self._seen.pop(key) is not None

@@ -1,0 +1,331 @@
+"""What the `realmgw` command does with files, whether a gateway runs or not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+
+from realmgw import config
+from realmgw.config import addresses, disk, names
+from realmgw.config.disk import read
+from realmgw.config.service import Readers
+from realmgw.config.settings import Pools, Settings
+from realmgw.config.steps import finish
+from realmgw.config.surroundings import Repository
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.examination import around, examine
+from realmgw.control.running import Running, notes_of
+from realmgw.datapath import forwarding
+from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.files import pieces
+from realmgw.subscribers.files.folders import Folders
+from realmgw.subscribers.files.listing import MAX_FILE, collector_at_rest
+from realmgw.subscribers.model import Directory
+from realmgw.subscribers.register import Register
+from realmgw.subscribers.remote.apply import send_all
+from realmgw.subscribers.remote.port import UnreachableError
+from realmgw.subscribers.tools.generate import Template
+from realmgw.subscribers.tools.migrate import migration, write
+
+
+@attrs.frozen
+class Wanted:
+    """A subscriber to be added, as the command line says it."""
+
+    name: str
+    """Its name."""
+    address: str
+    """Its private address."""
+    services: tuple[str, ...] = ()
+    """Each `name[:protocol[:port]]`; none: it is reached by its own name."""
+    max_claims: int | None = None
+    """How many claims may be pending on it."""
+
+    def text(self) -> str:
+        """Its file."""
+        said: dict[str, object] = {"address": self.address}
+        if self.max_claims is not None:
+            said["max_claims"] = self.max_claims
+        if self.services:
+            said["services"] = dict(map(_service, self.services))
+        return f"{json.dumps(self.name)}:\n" + "".join(f"  {key}: {json.dumps(each)}\n" for key, each in said.items())
+
+
+def _service(text: str) -> tuple[str, dict[str, object]]:
+    name, *rest = text.split(":")
+    if len(rest) > 2 or not all(part.isalnum() for part in rest):
+        raise CommandError(ExitStatus.USAGE, f"{text!r} is no service: write name, name:tcp or name:tcp:80")
+    values = [int(part) if part.isdigit() else part for part in rest]
+    return name, dict(zip(("protocol", "port"), values, strict=False))
+
+
+def own_folder(settings: Settings | None) -> Path:
+    """Where operators' subscriber files go: the last folder.
+
+    Raises:
+        CommandError: The configuration names none.
+    """
+    if settings is None or not settings.subscribers:
+        raise CommandError(
+            ExitStatus.PROBLEMS, "the main file names no folder of subscribers: write `subscribers: [...]`"
+        )
+    return settings.subscribers[-1]
+
+
+def _file(settings: Settings, name: str) -> Path:
+    try:
+        return own_folder(settings) / f"{names.absolute(name).removesuffix('.')}.yaml"
+    except ValueError as error:
+        raise CommandError(ExitStatus.USAGE, str(error)) from None
+
+
+def add(settings: Settings, wanted: Wanted) -> Path:
+    """Adds a subscriber, in a file of its own.
+
+    Returns:
+        The file.
+
+    Raises:
+        CommandError: There is such a file already.
+        ConfigurationError: It contradicts another subscriber, the zones, or the schema; nothing was written.
+        PlatformError: The file can not be written.
+    """
+    path, text = _file(settings, wanted.name), wanted.text()
+    problems = _problems_beside(settings, path, text)
+    if problems:
+        raise ConfigurationError(problems)
+    try:
+        disk.create(path, [text.encode()])
+    except FileExistsError:
+        there = f"{path} is there already: change it, or remove it first"
+        raise CommandError(ExitStatus.PROBLEMS, there) from None
+    return path
+
+
+def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ...]:
+    """What is wrong with a new file beside those that there are, one of the same name in an earlier folder excepted."""
+    new = finish(pieces.read(str(path), text.encode()))
+    if new.problems:
+        return new.problems
+    register = subscribers(settings)
+    others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
+    changes = finish(register.changes([*others, new], Realm.of(settings, around(settings))))
+    return changes.units[new.source].problems
+
+
+def subscribers(settings: Settings) -> Register:
+    """All subscriber files, as a gateway takes them that never ran before."""
+    running = Running(Path(), settings, Folders(lambda: math.inf, lambda: 0.0), around=around(settings))
+    with collector_at_rest():
+        running.begin(do=Readers().wait)
+    return running.register
+
+
+def remove(settings: Settings, name: str) -> Path:
+    """Removes a subscriber that has a file of its own.
+
+    Returns:
+        The file.
+
+    Raises:
+        CommandError: There is no such file; a subscriber among others in a file is removed with an editor.
+        PlatformError: The file can not be removed.
+    """
+    path = _file(settings, name)
+    if not path.exists():
+        raise CommandError(
+            ExitStatus.NOT_FOUND,
+            f"there is no file {path}: `realmgw subscribers show {name}` tells where it comes from",
+        )
+    try:
+        path.unlink()
+    except OSError as error:
+        raise PlatformError(f"{path}: {error.strerror}") from error
+    return path
+
+
+def generate(template: Path, numbers: range, folder: Path, progress: Callable[[int], None]) -> list[Path]:
+    """Writes many subscribers.
+
+    Args:
+        template: A subscriber file with placeholders.
+        numbers: What is put into these.
+        folder: Where the files go.
+        progress: Called with how many were written so far.
+
+    Raises:
+        CommandError: No subscriber is wanted.
+        ConfigurationError: The template has problems; nothing was written.
+        PlatformError: A file can not be read or written.
+    """
+    return _template(template, numbers).write(numbers, folder, progress)
+
+
+def _template(path: Path, numbers: range) -> Template:
+    """A template that is good for these numbers; raises as `generate` does."""
+    if not numbers:
+        raise CommandError(ExitStatus.USAGE, "--count: write a number from 1 on")
+    try:
+        template = Template(read(path, MAX_FILE).decode(), str(path))
+    except OSError as error:
+        raise PlatformError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError((f"{path}:1:1: byte {error.start} is not UTF-8: save it as UTF-8",)) from error
+    template.check(numbers)
+    return template
+
+
+def send(
+    template: Path, numbers: range, repository: Repository, progress: Callable[[int, int], None]
+) -> dict[str, object]:
+    """Gives many subscribers to a policy repository.
+
+    Args:
+        template: A subscriber file with placeholders.
+        numbers: What is put into these.
+        repository: Which one; `url` is not None.
+        progress: Called with how many were sent so far, and how many there are in all.
+
+    Returns:
+        What came of it: `sent` to which URL, and how many are `changed` and `unchanged`.
+
+    Raises:
+        CommandError: No subscriber is wanted; or the repository can not be reached, or refuses what it is given: then
+            the text says how many it has already.
+        ConfigurationError: The template has problems; nothing was sent.
+        PlatformError: A file can not be read.
+    """
+    made = _template(template, numbers)
+    count, done = len(numbers) * made.subscribers, [0]
+
+    def sent(so_far: int) -> None:
+        done[0] = so_far
+        progress(so_far, count)
+
+    try:
+        result = send_all(repository, made.lines(numbers), sent)
+    except UnreachableError as error:
+        raise CommandError(ExitStatus.FAILED, f"{error} (it has {done[0]} of {count} subscribers)") from error
+    return {"sent": repository.url, "changed": result.changed, "unchanged": result.unchanged}
+
+
+def repository(settings: Repository, url: str, token_file: Path | None, ca_file: Path | None) -> Repository:
+    """The repository that a command line means.
+
+    Args:
+        settings: That of the main file.
+        url: What the command line says; empty: the main file's, with its token and certificates.
+        token_file: What the command line says.
+        ca_file: The same.
+
+    Raises:
+        CommandError: There is none, or that is no URL.
+    """
+    if url:
+        try:
+            is_same = addresses.url(url) == settings.url
+            settings = attrs.evolve(settings if is_same else Repository(), url=addresses.url(url))
+        except ValueError as error:
+            raise CommandError(ExitStatus.USAGE, f"--repository: {error}") from None
+    if settings.url is None:
+        raise CommandError(ExitStatus.USAGE, "--repository: the main file names none: write its URL behind the option")
+    if ca_file is not None and settings.url.startswith("http:"):
+        raise CommandError(ExitStatus.USAGE, "--ca-file is of no use with http: write https in the URL, or remove it")
+    token, authorities = token_file or settings.token_file, ca_file or settings.ca_file
+    return attrs.evolve(settings, token_file=token, ca_file=authorities)
+
+
+def migrate(folder: Path, to: Path) -> tuple[list[str], list[Path]]:
+    """Translates a folder of an existing deployment.
+
+    Args:
+        folder: It.
+        to: Where the files go.
+
+    Returns:
+        What was left out, in lines; and the files.
+
+    Raises:
+        ConfigurationError: Something can not be used; nothing was written.
+        PlatformError: A file is there already, or can not be written.
+    """
+    found = migration(folder)
+    if found.problems:
+        raise ConfigurationError(found.problems)
+    return list(found.notes), list(write(found, to))
+
+
+@attrs.frozen
+class Checked:
+    """What `realmgw check` has found."""
+
+    path: Path
+    """The main file."""
+    problems: tuple[str, ...]
+    """All of them, a line each."""
+    settings: Settings | None = None
+    """What the main file says, as far as it can be used; None: its zones can not."""
+    directory: Directory | None = None
+    """The subscribers; None: they were not looked at."""
+    notes: tuple[str, ...] = ()
+    """What is no problem, and is to be known."""
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield from self.problems
+        if self.settings is not None and self.directory is not None:
+            zones, pool = ", ".join(zone.name for zone in self.settings.zones), _pool(self.settings.pools)
+            yield f"{self.path}: {zones}; {pool}"
+            yield forwarding.told(self.settings)
+            folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
+            yield f"{folders}: {len(self.directory.hosts)} hosts, {len(self.directory.services)} services"
+        yield from self.notes
+        yield _verdict(len(self.problems))
+
+    def value(self) -> dict[str, object]:
+        """For JSON."""
+        directory = self.directory
+        return {
+            "config": str(self.path),
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+            "hosts": None if directory is None else len(directory.hosts),
+            "services": None if directory is None else len(directory.services),
+        }
+
+
+def check(path: Path) -> Checked:
+    """Reads what the gateway would read, and goes on behind what is wrong as far as that makes sense.
+
+    Args:
+        path: The main file.
+    """
+    found = config.load_partly(path)
+    if found.settings is None:
+        unchecked = "The subscriber files were not checked: that needs the zones of the main file."
+        return Checked(path, found.problems, notes=(unchecked,))
+    settings = found.settings
+    register = subscribers(settings)
+    of_machine: tuple[str, ...] = ()
+    unseen: list[str] = []
+    if not found.problems:
+        examined = examine(settings)
+        of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
+        unseen = [f"Not looked at: {line}." for line in examined.unseen]
+    partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
+    notes = (*([partly] if found.left_out else []), *notes_of(settings, register.directory), *unseen)
+    problems = (*found.problems, *of_machine, *register.problems)
+    return Checked(path, problems, settings, register.directory, notes)
+
+
+def _pool(pools: Pools) -> str:
+    return f"{sum(prefix.network.num_addresses for prefix in pools.circular)} addresses in the circular pool"
+
+
+def _verdict(problems: int) -> str:
+    return "No problems." if not problems else "1 problem." if problems == 1 else f"{problems} problems."

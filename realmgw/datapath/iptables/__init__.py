@@ -1,0 +1,1 @@
+"""What only iptables' programs can place: the queue step, and rules in tables that are theirs."""

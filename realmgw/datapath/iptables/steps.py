@@ -1,0 +1,104 @@
+"""The steps that may have to be outside of our table: the queue step, and the last one of the translation. It blocks.
+
+Where nftables has no queue statement, the first is a chain of iptables; so is the second one, if `datapath.dnat` says
+so. While one is not there, what needs it is dropped.
+"""
+
+from __future__ import annotations
+
+from realmgw.config.settings import Dnat, Settings
+from realmgw.datapath.iptables import xtables
+from realmgw.datapath.iptables.chains import Chains
+from realmgw.datapath.iptables.xtables import Chain
+
+_MANGLE, _NAT = "mangle", "nat"
+
+
+class QueueStep:
+    """The queue step of one gateway. Making it touches nothing.
+
+    Args:
+        table: Name of the main table.
+        queue: The queue's number.
+        chains: Access to iptables.
+
+    Attributes:
+        is_native: Whether it is in the table.
+    """
+
+    def __init__(self, table: str, queue: int, chains: Chains) -> None:
+        self._chain = xtables.queue_chain(table, queue)
+        self._chains = chains
+        self.is_native = False
+
+    def place(self) -> None:
+        """Put it in place, if it is not in the table.
+
+        Raises:
+            RealmGatewayError: iptables refused.
+        """
+        if self.is_native:
+            self._chains.remove(_MANGLE, self._chain.name)  # of an earlier run on a kernel without the statement
+        else:
+            self._chains.place(self._chain)
+
+    def stands(self) -> bool:
+        """Whether it is there, if it is not in the table.
+
+        Raises:
+            RealmGatewayError: iptables does not tell.
+        """
+        return self.is_native or self._chains.stands(self._chain)
+
+
+class LastStep:
+    """The last step of the translation of one gateway. Making it touches nothing.
+
+    Args:
+        table: Name of the main table.
+        chains: Access to iptables.
+
+    Attributes:
+        dnat: How a flow is sent to its host; not AUTO. With MAP there is nothing to be done here.
+        first_octet: What the address of every host begins with; None: there are no hosts, and no last step.
+    """
+
+    def __init__(self, table: str, chains: Chains) -> None:
+        self._table = table
+        self._chains = chains
+        self.dnat = Dnat.MAP
+        self.first_octet: int | None = None
+
+    def clear(self, settings: Settings) -> None:
+        """Before a table, or hosts, that another rule of the last step would send astray; until it is placed, drops."""
+        chain = self._chain(settings)
+        if chain is None or not self._chains.stands(chain):
+            self._chains.remove(_NAT, self._table)
+
+    def place(self, settings: Settings) -> None:
+        """Put it where there was none, and was closed, until now."""
+        chain = self._chain(settings)
+        if chain is not None and not self._chains.stands(chain):
+            self._chains.place(chain)
+
+    def change(self, settings: Settings, first_octet: int | None) -> None:
+        """From now on, every host's address begins with this."""
+        self.first_octet = first_octet
+        self.clear(settings)
+        self.place(settings)
+
+    def stands(self, settings: Settings) -> bool:
+        """Whether it is there.
+
+        Raises:
+            RealmGatewayError: iptables does not tell.
+        """
+        chain = self._chain(settings)
+        return chain is None or self._chains.stands(chain)
+
+    def _chain(self, settings: Settings) -> Chain | None:
+        """The chain of MARKDNAT as it should be now; None if there should be none."""
+        if self.dnat is not Dnat.MARKDNAT or self.first_octet is None:
+            return None
+        pool = (prefix.network for prefix in settings.pools.circular)
+        return xtables.dnat_chain(self._table, settings.interfaces.wan, pool, self.first_octet)

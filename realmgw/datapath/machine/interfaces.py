@@ -1,0 +1,64 @@
+"""The machine's interfaces with their addresses, its routers, and the networks behind it, by a routing socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, ip_address, ip_interface
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from realmgw.config.settings import Address
+from realmgw.datapath.links import Addresses
+from realmgw.datapath.netlink import codec
+from realmgw.datapath.netlink.codec import InterruptedDumpError
+
+_AF_INET = 2
+_MAIN = 254  # a routing table
+
+
+def undisturbed(read: Callable[[], Iterable[Any]]) -> list[Any]:
+    """What a listing by a routing socket gives that was not interrupted, which pyroute2 does not look for.
+
+    Args:
+        read: Has it listed.
+
+    Raises:
+        InterruptedDumpError: As `netlink.undisturbed` does.
+    """
+
+    def listed() -> list[Any]:
+        found = list(read())
+        if any(each["header"]["flags"] & codec.INTERRUPTED for each in found):
+            raise InterruptedDumpError("netlink: addresses and routes changed while they were read")
+        return found
+
+    return codec.undisturbed(listed)
+
+
+def addresses(channel: IPRoute) -> Addresses:
+    """Every interface with its addresses."""
+    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in undisturbed(channel.get_links)}
+    found: dict[str, list[str]] = {name: [] for name in names.values()}
+    for address in undisturbed(channel.get_addr):
+        # On a point-to-point link IFA_ADDRESS is the other end.
+        own = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
+        if address["index"] in names:
+            found[names[address["index"]]].append(f"{own}/{address['prefixlen']}")
+    return {name: tuple(ip_interface(text) for text in texts) for name, texts in found.items()}
+
+
+def routers(channel: IPRoute) -> frozenset[Address]:
+    """The routers that default routes go by."""
+    found = []
+    for route in undisturbed(lambda: channel.get_default_routes(family=_AF_INET)):
+        hops = (route, *(route.get_attr("RTA_MULTIPATH") or ()))
+        found += [gateway for hop in hops if (gateway := hop.get_attr("RTA_GATEWAY")) is not None]
+    return frozenset(map(ip_address, found))
+
+
+def networks_behind(channel: IPRoute, name: str) -> tuple[IPv4Network, ...]:
+    """The networks that routes of the main table lead to by the interface of that name, its own among them."""
+    (index,) = channel.link_lookup(ifname=name)
+    found = undisturbed(lambda: channel.get_routes(family=_AF_INET, oif=index, table=_MAIN))
+    return tuple(IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"])) for route in found)

@@ -1,0 +1,1 @@
+"""Octets of netlink, and the values that they stand for. Pure."""

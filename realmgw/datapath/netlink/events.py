@@ -1,0 +1,131 @@
+"""What the kernel tells of changes: who committed which transaction of nftables, and what became of links and routes.
+
+Each transaction ends with a message that names its generation and the program that made it. What it did comes before,
+in messages that all begin with the table that they are about. Our own are not even woken up for: the kernel drops them
+by the port of the socket that they came from (`filter_out`). Pure: octets to values.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator
+
+import attrs
+
+from realmgw.datapath.links import PROTOCOL
+from realmgw.datapath.netlink import bpf, codec
+from realmgw.datapath.netlink.codec import Message
+from realmgw.datapath.netlink.contents import Table
+
+NFTABLES_GROUP = 7
+"""NFNLGRP_NFTABLES, of NETLINK_NETFILTER."""
+LINK_GROUPS = (1, 5, 7, 9, 24)
+"""RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR and _IPV4_NETCONF (forwarding, rp_filter), of NETLINK_ROUTE."""
+
+MOST_PORTS = 200
+"""So many ports a filter can tell apart."""
+
+# linux/netfilter/nf_tables.h
+_SUBSYSTEM = 10 << 8
+_NEWGEN = _SUBSYSTEM | 15
+_ELEMENTS = (_SUBSYSTEM | 12, _SUBSYSTEM | 14)
+_NAMING_TABLE, _NAMING_SET = 1, 2
+_GENERATION, _PROCESS, _PROGRAM = 1, 2, 3
+# linux/rtnetlink.h
+_ROUTES = (24, 25)
+_ROUTE = struct.Struct("=BBBBBB")  # family, length of destination and source, TOS, table, protocol
+_REPLACE = 0x100
+_AT_PORT = 12
+
+
+@attrs.frozen
+class Transaction:
+    """A transaction of nftables."""
+
+    generation: int
+    """The number of the generation that it made."""
+    port: int
+    """The netlink port of the socket that it came from."""
+    process: int
+    """The thread that made it, by the number that the kernel itself has for it."""
+    program: str
+    """The program's name, cut at 15 octets."""
+    tables: frozenset[Table]
+    """What it changed, but for elements that anybody may add (`free`)."""
+
+    def __str__(self) -> str:
+        return f"{self.program} (process {self.process})"
+
+
+class Transactions:
+    """Puts transactions together from what reads of the socket give.
+
+    Args:
+        free: Names of the sets that anybody may add elements to.
+    """
+
+    def __init__(self, free: Collection[str] = ()) -> None:
+        self._free = frozenset(name.encode() for name in free)
+        self._tables: set[Table] = set()
+
+    def take(self, received: bytes) -> Iterator[Transaction]:
+        """Take in what one read gave.
+
+        Args:
+            received: One or more whole netlink messages.
+
+        Yields:
+            Each transaction whose end is there.
+
+        Raises:
+            RealmGatewayError: It is cut off.
+        """
+        for each in codec.messages(received):
+            if each.kind == _NEWGEN:
+                yield self._end(each)
+            elif each.kind & 0xFF00 == _SUBSYSTEM:
+                self._note(each)
+
+    def _note(self, message: Message) -> None:
+        named = dict(codec.attributes(message.body[4:]))
+        if message.kind in _ELEMENTS and named.get(_NAMING_SET, b"").rstrip(b"\0") in self._free:
+            return
+        if _NAMING_TABLE in named:
+            self._tables.add((message.body[0], codec.text(named[_NAMING_TABLE])))
+
+    def _end(self, message: Message) -> Transaction:
+        said = dict(codec.attributes(message.body[4:]))
+        tables, self._tables = frozenset(self._tables), set()
+        generation, process = (int.from_bytes(said.get(key, b""), "big") for key in (_GENERATION, _PROCESS))
+        program = codec.text(said.get(_PROGRAM, b"?"))
+        return Transaction(generation, message.port, process, program, tables)
+
+
+def concerns_us(received: bytes) -> bool:
+    """Whether a message about links, addresses or routes may be about what we placed or need.
+
+    Of routes these are ours, default routes, and those that took the place of another. There may be a million others.
+
+    Raises:
+        RealmGatewayError: It is cut off.
+    """
+    for each in codec.messages(received):
+        if each.kind not in _ROUTES:
+            return True
+        _, length, _, _, _, protocol = codec.unpack(_ROUTE, each.body)
+        if protocol == PROTOCOL or length == 0 or each.flags & _REPLACE:
+            return True
+    return False
+
+
+def filter_out(ports: Collection[int]) -> bytes:
+    """A filter for the socket (classic BPF): everything but what came from these ports, at most `MOST_PORTS`."""
+    compared = [
+        (bpf.IF_EQUAL, len(ports) - number, 0, _swapped(struct.pack("=I", port))) for number, port in enumerate(ports)
+    ]
+    return bpf.program((bpf.LOAD_WORD, 0, 0, _AT_PORT), *compared, bpf.WHOLE, bpf.NOTHING)
+
+
+def _swapped(value: bytes) -> int:
+    """A number in host byte order, as the filter loads it, which is in network byte order."""
+    return int.from_bytes(value, "big")

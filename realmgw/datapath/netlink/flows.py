@@ -1,0 +1,223 @@
+"""Conntrack's netlink messages: which flows an address has, and the end of one. Pure: values to octets and back.
+
+A flow has two tuples, one for each direction; after translation a private address stands in one of them only. So all
+flows of a host are those with its address as the source of either tuple: what it began itself, and what was admitted to
+it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
+
+import attrs
+
+from realmgw.datapath.netlink import codec
+from realmgw.datapath.netlink.codec import Message
+
+# linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h
+_KIND = struct.Struct("=4xH")  # of the first message
+_NEW, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
+_TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
+_STATUS, _PROTOCOL_INFO, _TIMEOUT = 3, 4, 7
+_TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
+_IP_SRC = {4: 1, 16: 3}
+_IP_DST = {4: 2, 16: 4}
+_PROTOCOL_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
+AF_INET = 2
+_FAMILY = {4: AF_INET, 16: 10}
+_INFO_TCP, _TCP_STATE, _CLOSED = 1, 1, b"\x08"
+# linux/netfilter/nf_conntrack_common.h
+_SEEN_REPLY, _ASSURED = 1 << 1, 1 << 2
+_TCP, _SCTP = 6, 132
+
+
+@attrs.frozen
+class Flow:
+    """An entry of conntrack."""
+
+    family: int
+    """AF_INET or AF_INET6."""
+    original: bytes
+    """The tuple of the original direction, as the kernel wrote it: what selects the entry."""
+    sources: frozenset[bytes]
+    """Packed source addresses of both tuples."""
+    identity: bytes
+    """The entry's own number, as the kernel wrote it: another flow with that tuple is another entry."""
+
+
+@attrs.frozen
+class Entry:
+    """An entry of conntrack, as it was when it was asked for."""
+
+    flow: Flow
+    """What selects it."""
+    assured: bool
+    """Packets went in both directions for more than a moment."""
+    remaining: int
+    """When it will be forgotten, unless a packet comes, in seconds."""
+
+
+def listing(sequence: int, family: int) -> bytes:
+    """The message that asks for all flows of a family.
+
+    The kernel could choose those of an address, but it would look for them with its softirqs shut off for all of the
+    table, and packets would wait meanwhile; listing all of them is done in small portions.
+
+    Args:
+        sequence: What the answers shall carry.
+        family: AF_INET or AF_INET6.
+    """
+    return _message(_GET, codec.REQUEST | codec.DUMP, sequence, family, b"")
+
+
+def question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, dport: int) -> bytes:
+    """The message that asks for one flow, by the tuple of its first packet.
+
+    Args:
+        sequence: What the answer shall carry.
+        src: Packed address of the sender.
+        dst: Packed address that he sent to, before translation.
+        protocol: One with ports.
+        sport: Source port.
+        dport: Destination port.
+    """
+    if len(src) == 4:
+        begin, head, between, ahead, padding, apart, end = _PIECES
+        ports = sport.to_bytes(2, "big"), dport.to_bytes(2, "big")
+        return _QUESTION.pack(
+            begin, sequence, head, src, between, dst, ahead, protocol, padding, ports[0], apart, ports[1], end
+        )
+    return _question(sequence, src, dst, protocol, sport, dport)
+
+
+def _question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, dport: int) -> bytes:
+    """The same, of any family; it takes ten times as long."""
+    addresses = codec.attribute(_IP_SRC[len(src)], src) + codec.attribute(_IP_DST[len(dst)], dst)
+    ports = (
+        codec.attribute(_PROTOCOL_NUMBER, bytes((protocol,)))
+        + codec.attribute(_SOURCE_PORT, sport.to_bytes(2, "big"))
+        + codec.attribute(_DESTINATION_PORT, dport.to_bytes(2, "big"))
+    )
+    body = codec.attribute(_TUPLE_IP | codec.NESTED, addresses) + codec.attribute(_TUPLE_PROTOCOL | codec.NESTED, ports)
+    return _message(_GET, codec.REQUEST, sequence, _FAMILY[len(src)], codec.attribute(_TUPLE_ORIG | codec.NESTED, body))
+
+
+def is_answered(said: Message | None, protocol: int) -> bool | None:
+    """What the answer to a question says of the flow.
+
+    Args:
+        said: It; None if there is no such flow.
+        protocol: That of the flow.
+
+    Returns:
+        True if the handshake of TCP or SCTP came to its end (an assured entry), or of another protocol anything was
+        replied. False if a handshake did not, or there is no such flow. None where that says nothing: a connection
+        that was reset, a protocol that need not be replied to.
+
+    Raises:
+        RealmGatewayError: It is malformed.
+    """
+    if said is None:
+        return False if protocol in (_TCP, _SCTP) else None
+    return _says_answered(said.body, protocol)
+
+
+def entry(said: Message) -> Entry:
+    """The entry that a question was answered with.
+
+    Raises:
+        RealmGatewayError: It is malformed.
+    """
+    fields = dict(codec.attributes(said.body[4:]))
+    status, remaining = (int.from_bytes(fields.get(field, b""), "big") for field in (_STATUS, _TIMEOUT))
+    return Entry(_flow(said.body), bool(status & _ASSURED), remaining)
+
+
+def _says_answered(body: bytes, protocol: int) -> bool | None:
+    """What an entry says; no more of it is read than that takes."""
+    for field, value in codec.attributes(body[4:]):
+        if field == _STATUS:
+            status = int.from_bytes(value, "big")
+            if protocol not in (_TCP, _SCTP):
+                return True if status & _SEEN_REPLY else None
+            if status & _ASSURED:
+                return True
+        elif field == _PROTOCOL_INFO:
+            info = dict(codec.attributes(dict(codec.attributes(value)).get(_INFO_TCP, b"")))
+            return None if info.get(_TCP_STATE) == _CLOSED else False
+    return False if protocol in (_TCP, _SCTP) else None
+
+
+def families(addresses: Iterable[bytes]) -> frozenset[int]:
+    """The families (AF_INET, AF_INET6) that packed addresses are of."""
+    return frozenset(_FAMILY[len(address)] for address in addresses)
+
+
+def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
+    """What is found in a listing where one of these packed addresses is the source of a tuple, and hardly elsewhere.
+
+    Most of a listing is of no interest, and is not parsed.
+    """
+    wanted = (re.escape(codec.attribute(_IP_SRC[len(address)], address)) for address in addresses)
+    return re.compile(b"|".join(wanted), re.DOTALL)
+
+
+def destinations(networks: Iterable[IPv4Network]) -> re.Pattern[bytes]:
+    """What is found in a listing where an address of these prefixes is the destination of a tuple."""
+    head = re.escape(codec.attribute(_IP_DST[4], bytes(4))[:4])
+    return re.compile(b"|".join(head + _within(network) for network in networks), re.DOTALL)
+
+
+def _within(network: IPv4Network) -> bytes:
+    """A pattern of the packed addresses of a prefix: what is fixed, a range of the octet that is in part, the rest."""
+    first, last = network.network_address.packed, network.broadcast_address.packed
+    return b"".join(
+        re.escape(bytes([low])) if low == high else b"[%s-%s]" % (re.escape(bytes([low])), re.escape(bytes([high])))
+        for low, high in zip(first, last, strict=True)
+    )
+
+
+def deletion(sequence: int, flow: Flow) -> bytes:
+    """The message that ends a flow, and asks for an acknowledgement."""
+    body = codec.attribute(_TUPLE_ORIG | codec.NESTED, flow.original) + codec.attribute(_ID, flow.identity)
+    return _message(_DELETE, codec.REQUEST | codec.ACK, sequence, flow.family, body)
+
+
+def listed(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[Flow]:
+    """Flows of a listing in which a pattern is found.
+
+    Args:
+        messages: The answers to `listing`.
+        wanted: As `sources` and `destinations` make them.
+
+    Raises:
+        RealmGatewayError: One is malformed, or as `messages` does.
+    """
+    return (_flow(each.body) for each in messages if each.kind == _NEW and wanted.search(each.body) is not None)
+
+
+def _flow(body: bytes) -> Flow:
+    fields = dict(codec.attributes(body[4:]))
+    tuples = (fields.get(_TUPLE_ORIG, b""), fields.get(_TUPLE_REPLY, b""))
+    sources = (_source(dict(codec.attributes(each)).get(_TUPLE_IP, b"")) for each in tuples)
+    return Flow(int.from_bytes(body[:1], "big"), tuples[0], frozenset(filter(None, sources)), fields.get(_ID, b""))
+
+
+def _source(addresses: bytes) -> bytes | None:
+    fields = dict(codec.attributes(addresses))
+    return fields.get(_IP_SRC[4]) or fields.get(_IP_SRC[16])
+
+
+def _message(kind: int, flags: int, sequence: int, family: int, attributes: bytes) -> bytes:
+    return codec.message(kind, flags, sequence, struct.pack("!BBH", family, 0, 0) + attributes)
+
+
+_QUESTION = struct.Struct("=8sI20s4s4s4s8sB7s2s6s2s2s")
+_BLANK = _question(0, bytes(4), bytes(4), 0, 0, 0)
+_PIECES = tuple(
+    _BLANK[begin:end] for begin, end in ((0, 8), (12, 32), (36, 40), (44, 52), (53, 60), (62, 68), (70, 72))
+)
+"""What is the same in all questions about flows of IPv4: before the sequence number, and between that and the rest."""

@@ -1,0 +1,294 @@
+"""Compares what was placed with what is there, and puts it back: what closes first, in any case. It blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import Protocol
+
+import attrs
+from pyroute2 import IPRoute
+
+from realmgw.config.settings import Settings
+from realmgw.datapath import client, links
+from realmgw.datapath.iptables.steps import LastStep, QueueStep
+from realmgw.datapath.machine import interfaces, sysctls
+from realmgw.datapath.machine.sysctls import Review
+from realmgw.datapath.netlink import codec, contents
+from realmgw.datapath.netlink.contents import INET, IPV4, Contents, Table
+from realmgw.datapath.netlink.events import Transaction
+from realmgw.datapath.watch import placed
+from realmgw.datapath.watch.generations import Generations
+from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Surroundings, Thing
+from realmgw.datapath.watch.reader import RulesetReader
+from realmgw.errors import RealmGatewayError
+from realmgw.subscribers.model import Host
+
+_CLOSING = (Kind.TABLE,)
+_ORDER = (_CLOSING, (Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION), tuple(Kind)[4:])
+"""What is looked at and put back one after the other: what closes, what else is of the rules, and the rest."""
+NAMED = 4
+"""So many things of a table are named when they are not as they should be."""
+
+
+@attrs.frozen
+class Noticed:
+    """What was heard of changes since the last look."""
+
+    transactions: tuple[Transaction, ...] = ()
+    """Of nftables, most likely somebody else's."""
+    lost: bool = False
+    """There was more than could be heard."""
+    links: bool = True
+    """There was something about links, addresses or routes; True where that is not known."""
+
+
+@attrs.frozen
+class Findings:
+    """What a look has found, and what became of it."""
+
+    repaired: tuple[str, ...] = ()
+    """What was not as it should be and is so again, a line each."""
+    broken: tuple[str, ...] = ()
+    """What is not as it should be, and flows need it, a line each."""
+    doubtful: tuple[str, ...] = ()
+    """What is not as it should be, and flows get through all the same."""
+    disturbed: bool = False
+    """Flows may not have got through until it was repaired."""
+    things: tuple[Thing, ...] = ()
+    """All that was looked at."""
+    left: tuple[Deviation, ...] = ()
+    """What of it is not as it should be."""
+
+
+class Rules(Protocol):
+    """What puts rules in place; see `realmgw.datapath.apply.Kernel`."""
+
+    queue_step: QueueStep
+    last_step: LastStep
+
+    @property
+    def settings(self) -> Settings:
+        """In force."""
+
+    @property
+    def around(self) -> Surroundings:
+        """What the last start has found."""
+
+    @property
+    def guard_stands(self) -> bool:
+        """Whether the guard is there; nobody else can have removed it."""
+
+    def shut(self) -> None:
+        """Place the table without hosts: nothing new gets in."""
+
+    def place(self, hosts: tuple[Host, ...]) -> None:
+        """Place the whole table, and what belongs to it outside of it."""
+
+    def place_guard(self) -> None:
+        """Place the guard."""
+
+    def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
+        """What places the pool's routes, one by one."""
+
+    def review(self) -> Review:
+        """What speaks against lending among the kernel's settings: raises `PlatformError`; else what to warn of."""
+
+
+class Keeper:
+    """Keeps one gateway's side of the kernel as it was placed.
+
+    Args:
+        rules: Puts rules and routes in place.
+        reader: Reads the ruleset.
+        generations: Those of it that are our own.
+    """
+
+    def __init__(self, rules: Rules, reader: RulesetReader, generations: Generations) -> None:
+        self._rules = rules
+        self._reader = reader
+        self._generations = generations
+        self._placed: Contents = {}
+        self._owed = False  # the whole table is to be placed
+        self._undone = self._placing = 0  # the last generation before it was
+        self._of_pool: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._against: tuple[str, ...] = ()
+        self._doubts: tuple[str, ...] = ()
+        self._looks: dict[Kind, Callable[[Thing], str]] = {
+            Kind.TABLE: lambda _: self.table(),
+            Kind.GUARD: lambda _: AS_PLACED if rules.guard_stands else GONE,
+            Kind.QUEUE_STEP: lambda _: AS_PLACED if rules.queue_step.stands() else CHANGED,
+            Kind.TRANSLATION: lambda _: AS_PLACED if rules.last_step.stands(rules.settings) else CHANGED,
+            Kind.SETTING: _setting,
+            Kind.INTERFACE: lambda thing: client.link_state(thing.name),
+            Kind.ADDRESS: lambda thing: THERE if client.is_own(thing.name) else GONE,
+            Kind.WAY_OUT: lambda thing: THERE if client.leaves_by(thing.name) else GONE,
+        }
+
+    def note(self) -> None:
+        """What is in the table now is as it was placed."""
+        self._placed = self._contents()
+
+    def table(self) -> str:
+        """What the table is, in words."""
+        found = self._contents()
+        if not found:
+            return GONE
+        different = contents.difference(self._placed, found)
+        more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
+        return CHANGED + f" ({', '.join(different[:NAMED])}{more})" if different else AS_PLACED
+
+    def look(self, noticed: Noticed, hosts: Callable[[], tuple[Host, ...]]) -> Findings:
+        """Find out what is not as it should be, put back what can be, and tell the rest.
+
+        What closes is first, and nothing keeps it from being put back; a step that fails is told, the next one taken.
+
+        Args:
+            noticed: What was heard since the last time.
+            hosts: Gives every host that a flow may be translated to; asked for when the table is placed anew.
+        """
+        things = placed.declared(self._rules.settings, self._rules.around)
+        errors: list[str] = []
+        meddled = self._owed or self._is_meddled(noticed)
+        wrong: list[Deviation] = []
+        for kinds in _ORDER:
+            these = self._wrong([thing for thing in things if thing.kind in kinds])
+            if kinds == _CLOSING and (these or meddled):
+                self._owed = True
+                self._attempt(self._rules.shut, errors)
+                self._attempt(lambda: self._place(hosts()), errors)
+            for kind in dict.fromkeys(each.thing.kind for each in these):
+                self._put_back(kind, these, errors)
+            wrong += these
+        if not self._rules.guard_stands:
+            self._attempt(self._rules.place_guard, errors)
+        concerned = {each.thing.kind for each in wrong}
+        left = self._wrong([thing for thing in things if thing.kind in concerned])
+        self._question(anew=noticed.links)
+        findings = self._findings(things, (wrong, left), meddled, errors, noticed)
+        self._undone = self._placing
+        return findings
+
+    def _place(self, hosts: tuple[Host, ...]) -> None:
+        """Place the whole table, which undoes whatever was done to it up to now."""
+        now = self._reader.generation()
+        self._rules.place(hosts)
+        self._placing, self._owed = now, False
+
+    def _is_meddled(self, noticed: Noticed) -> bool:
+        """Whether elements may have been changed by others, which nobody looks at."""
+        return noticed.lost or self._culprit(noticed, {(INET, self._rules.settings.datapath.table)}) is not None
+
+    def _culprit(self, noticed: Noticed, tables: Collection[Table]) -> Transaction | None:
+        """The last transaction of somebody else that may have changed one of these tables."""
+        since = [each for each in noticed.transactions if each.generation > self._undone]
+        foreign = (each for each in reversed(since) if each.generation not in self._generations)
+        return next((each for each in foreign if not each.tables.isdisjoint(tables)), None)
+
+    def _by(self, thing: Thing, noticed: Noticed) -> str:
+        """Who has changed a thing, where the kernel says so."""
+        name = self._rules.settings.datapath.table
+        concerned: dict[Kind, tuple[Table, ...]] = {
+            Kind.TABLE: ((INET, name),),
+            Kind.QUEUE_STEP: ((IPV4, "mangle"),),
+            Kind.TRANSLATION: ((IPV4, "nat"),),
+        }
+        culprit = self._culprit(noticed, concerned.get(thing.kind, ()))
+        return f", by {culprit}" if culprit is not None and thing.kind in concerned else ""
+
+    def _wrong(self, things: Collection[Thing]) -> tuple[Deviation, ...]:
+        """Those that are not what they should be."""
+        found: dict[Key, str] = {}
+        if any(thing.kind is Kind.ROUTE for thing in things):
+            found.update(((Kind.ROUTE, placed.route_name(route)), THERE) for route in client.our_routes())
+        for thing in things:
+            if thing.kind in self._looks:
+                try:
+                    found[thing.key] = self._looks[thing.kind](thing)
+                except (RealmGatewayError, OSError) as error:
+                    found[thing.key] = f"not to be seen ({error})"
+        return placed.compare(things, found)
+
+    def _put_back(self, kind: Kind, wrong: Collection[Deviation], errors: list[str]) -> None:
+        """Things of one kind, but for the table."""
+        rules = self._rules
+        if kind is Kind.QUEUE_STEP:
+            self._attempt(rules.queue_step.place, errors)
+        elif kind is Kind.TRANSLATION:
+            self._attempt(partial(rules.last_step.place, rules.settings), errors)
+        elif kind is Kind.ROUTE:
+            self._attempt(partial(self._place_routes, errors), errors)
+        elif kind is Kind.SETTING:
+            for thing in (each.thing for each in wrong if each.thing.kind is kind):
+                set_ = partial(client.write_sysctl, sysctls.path(thing.name), int(thing.wanted))
+                self._attempt(set_, errors)
+
+    def _place_routes(self, errors: list[str]) -> None:
+        """One that is refused, since somebody else has taken its place, keeps no other from being placed."""
+        with client.route_socket() as channel:
+            for place in self._rules.place_routes(channel):
+                self._attempt(place, errors)
+
+    def _question(self, *, anew: bool) -> None:
+        """Find out what speaks against lending, and what works but not well; addresses only if they may be others."""
+        if anew:
+            self._of_pool = self._asked(self._pool_doubts)
+        of_settings = self._asked(lambda: self._rules.review().warnings)
+        self._against, self._doubts = ((*one, *other) for one, other in zip(self._of_pool, of_settings, strict=True))
+
+    def _pool_doubts(self) -> tuple[str, ...]:
+        settings = self._rules.settings
+        with client.route_socket() as channel:
+            addresses, routers = interfaces.addresses(channel), interfaces.routers(channel)
+        if settings.interfaces.wan not in addresses:
+            return ()
+        return links.check_pool(settings.pools, settings.interfaces, addresses, routers)
+
+    def _asked(self, question: Callable[[], tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What speaks against lending, and what is warned of."""
+        try:
+            return (), question()
+        except (RealmGatewayError, OSError) as error:
+            return (str(error),), ()
+
+    def _attempt(self, step: Callable[[], object], errors: list[str]) -> None:
+        try:
+            step()
+        except (RealmGatewayError, OSError) as error:
+            errors += [str(error)] if str(error) not in errors else []
+
+    def _findings(
+        self,
+        things: Collection[Thing],
+        wrong: tuple[Collection[Deviation], Collection[Deviation]],
+        meddled: bool,
+        errors: list[str],
+        noticed: Noticed,
+    ) -> Findings:
+        before, left = wrong
+        name = self._rules.settings.datapath.table
+        remaining = {each.thing.key for each in left}
+        repaired = [each for each in before if each.thing.is_ours and each.thing.key not in remaining]
+        lines = [f"{each}{self._by(each.thing, noticed)}" for each in repaired]
+        if meddled and (Kind.TABLE, name) not in {each.thing.key for each in before}:
+            table = Thing(Kind.TABLE, name, AS_PLACED, needed=True)
+            lines.append(f"{table.kind.value} {name} may have other elements{self._by(table, noticed)}")
+        broken = placed.are_broken(things, left)
+        return Findings(
+            repaired=tuple(lines),
+            broken=(*(each.told for each in left if each.thing.key in broken), *errors, *self._against),
+            doubtful=(*(each.told for each in left if each.thing.key not in broken), *self._doubts),
+            disturbed=meddled or bool(placed.are_broken(things, repaired)),
+            things=tuple(things),
+            left=tuple(left),
+        )
+
+    def _contents(self) -> Contents:
+        table = (INET, self._rules.settings.datapath.table)
+        return codec.undisturbed(lambda: self._reader.undivided(table))
+
+
+def _setting(thing: Thing) -> str:
+    """A setting's value; that of an interface that is not there is as it should be: it is told of the interface."""
+    value = client.read_sysctl(sysctls.path(thing.name))
+    return thing.wanted if value is None and sysctls.is_of_interface(thing.name) else str(value)

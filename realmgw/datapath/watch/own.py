@@ -1,0 +1,173 @@
+"""What is ours in the kernel: looked at before anything is touched, and removed by a purge.
+
+A purge goes by what stands there, not by what the configuration says now, and its order keeps the machine closed. Where
+nothing was routed before we came, nothing is from the first step on. Flows end, the pool's routes go while the rules
+still stand before them, the table goes last. A step that is refused ends the purge: what it did not reach still stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import attrs
+from pyroute2 import IPRoute
+
+from realmgw.config.settings import Interfaces
+from realmgw.datapath import client, ruleset
+from realmgw.datapath.client import Run
+from realmgw.datapath.ending import end_flows_to
+from realmgw.datapath.iptables.chains import Chains
+from realmgw.datapath.links import Route
+from realmgw.datapath.machine import former, sysctls
+from realmgw.datapath.machine.disk import FormerValues
+from realmgw.datapath.machine.former import Restoring
+from realmgw.datapath.nft import Nft
+from realmgw.datapath.watch.ownership import Tables
+
+IPTABLES = ("mangle", "nat")
+"""The tables of iptables in which chains of ours may stand."""
+NOTHING = "nothing of ours stands here"
+
+
+@attrs.frozen
+class Found:
+    """What of ours stands."""
+
+    tables: Tables
+    """Of nftables."""
+    chains: tuple[str, ...]
+    """Tables of iptables with a chain of ours."""
+    routes: tuple[Route, ...]
+    """The pool's routes."""
+
+    def __bool__(self) -> bool:
+        return bool(self.tables.main or self.tables.mark or self.chains or self.routes)
+
+
+class Own:
+    """What is ours, under the name of a table. Making it touches nothing.
+
+    Args:
+        table: The name of the table.
+        state: The state folder, where former kernel settings are remembered.
+        nft: Access to nftables.
+        run: What runs programs.
+        ours: Within it a program changes something of ours; see `realmgw.datapath.watch.generations`.
+
+    Attributes:
+        chains: Ours in the tables of iptables.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        state: Path,
+        nft: Callable[[], Nft],
+        run: Run,
+        ours: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._table = table
+        self._nft = nft
+        self._former = FormerValues(state, table)
+        self.chains = Chains(run, nft, ours)
+
+    def stands(self) -> bool:
+        """Whether the table stands; nothing of its name may be somebody else's.
+
+        Raises:
+            PlatformError: Something is; the text says what.
+            RealmGatewayError: The kernel, or iptables, does not tell.
+        """
+        tables = self._tables()
+        for each in IPTABLES:
+            self.chains.has(each, self._table)
+        return tables.main is not None
+
+    def run(self, commands: str) -> None:
+        """Run commands of nft. Those that replace tables are refused where these are not those that were looked at.
+
+        Raises:
+            PlatformError: A table is somebody else's; nothing was changed.
+            RealmGatewayError: They were refused; nothing was changed.
+        """
+        self._nft().run(self._tables().guard() + commands if ruleset.replaces(commands) else commands)
+
+    def remember(self, interfaces: Interfaces, *, standing: bool) -> tuple[str, ...]:
+        """Remember what kernel settings are, before they are changed.
+
+        Args:
+            interfaces: The gateway's, which are to take part in forwarding.
+            standing: Whether the table stood before this start.
+
+        Returns:
+            Why that can not be done; nothing when it was.
+        """
+        present = _settings()
+        if present.get(sysctls.FORWARDING) == 0:
+            present |= client.following_sysctls()
+        else:
+            forwarding = ((key, client.read_sysctl(key)) for key in sysctls.forwarding(interfaces))
+            present |= {key: value for key, value in forwarding if value == 0}
+        problem = self._former.remember(present, standing=standing)
+        return () if problem is None else (problem,)
+
+    def remove(self) -> tuple[str, ...]:
+        """Remove everything of ours, and put kernel settings back.
+
+        Returns:
+            What was done and what stays, one line each.
+
+        Raises:
+            PlatformError: Something of our name is somebody else's; nothing was done.
+            RealmGatewayError: Something was refused; what was not reached yet still stands.
+        """
+        with client.route_socket() as channel:
+            tables = self._tables()
+            chains = tuple(each for each in IPTABLES if self.chains.has(each, self._table))
+            found = Found(tables, chains, tuple(sorted(client.our_routes(), key=str)))
+            restoring = former.restoring(self._former.known(), _settings(), found=bool(found))
+            return tuple(self._steps(found, restoring, channel))
+
+    def _steps(self, found: Found, restoring: Restoring, channel: IPRoute) -> Iterator[str]:
+        if not found:
+            yield NOTHING
+        yield from _set(restoring.first)
+        ended = end_flows_to(_networks(found.routes))
+        if ended:
+            yield f"{ended} flows ended"
+        for route in found.routes:
+            yield client.change_route(channel, "del", route)
+        for each in found.chains:
+            if self.chains.remove(each, self._table):
+                yield f"iptables chain {self._table} removed from {each}"
+        if found.tables.main or found.tables.mark:
+            self.run(ruleset.removal(self._table))
+            yield f"nftables table inet {self._table} removed"
+        yield from _set(restoring.last)
+        yield from restoring.notes
+        self._former.forget()
+
+    def _tables(self) -> Tables:
+        """What stands under the names of our tables; all of it is ours."""
+        tables = client.standing(self._table)
+        tables.refuse_foreign()
+        return tables
+
+
+def _settings() -> dict[str, int]:
+    """The kernel settings that we change, as they are."""
+    return {key: value for key in sysctls.REQUIRED if (value := client.read_sysctl(key)) is not None}
+
+
+def _set(values: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Set what is not so already, unless the kernel has it no more; what was done."""
+    for key, value in values:
+        if client.read_sysctl(key) not in (None, value):
+            yield client.write_sysctl(key, value)
+
+
+def _networks(routes: tuple[Route, ...]) -> list[IPv4Network]:
+    return [route.network for route in routes if isinstance(route.network, IPv4Network)]

@@ -1,0 +1,186 @@
+"""Everything that the gateway puts outside of its process, and what it needs there: one list, and what is not so.
+
+Start places what is on the list, the watch compares it, a repair and a reload put back what can be put back, `status`
+shows it. A thing is known by its kind and name; what it should be and what is found are words, so that one comparison
+does for all of them. Links and addresses are not ours to put back: they are told.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterator, Mapping
+
+import attrs
+
+from realmgw.config.settings import Settings
+from realmgw.datapath import links
+from realmgw.datapath.links import Route
+from realmgw.datapath.machine import sysctls
+
+
+class Kind(enum.Enum):
+    """What a thing is."""
+
+    TABLE = "nftables table"
+    """Ours, with all that is in it but elements and counts."""
+    GUARD = "nftables table of the guard"
+    """What holds while the other is gone; see `realmgw.datapath.watch.guard`."""
+    QUEUE_STEP = "iptables chain of the queue step"
+    """Where nftables has no queue statement."""
+    TRANSLATION = "last step of the translation"
+    """Where it is not in our table."""
+    ROUTE = "route"
+    """By which a prefix of the pool is ours."""
+    SETTING = "kernel setting"
+    """Below /proc/sys."""
+    INTERFACE = "interface"
+    """Towards the Internet or the private hosts."""
+    ADDRESS = "address"
+    """Of this machine, at which a socket of the gateway listens."""
+    WAY_OUT = "default route"
+    """By which answers find back to clients, where there was one at the start."""
+
+
+AS_PLACED, CHANGED, THERE, GONE = "as placed", "changed", "there", "gone"
+UP, DOWN, NO_CARRIER = "up", "down", "without carrier"
+"""What things are, but for settings, whose value it is."""
+
+Key = tuple[Kind, str]
+"""Which thing it is."""
+
+_PUT_BACK = (Kind.TABLE, Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.ROUTE, Kind.SETTING)
+
+
+@attrs.frozen
+class Thing:
+    """Something that is to be outside of the process."""
+
+    kind: Kind
+    """What."""
+    name: str
+    """Which of that kind."""
+    wanted: str
+    """What it should be."""
+    needed: bool
+    """Whether flows need it."""
+    remedy: str = ""
+    """What an operator can do about it where we can not."""
+
+    @property
+    def key(self) -> Key:
+        """Which thing it is."""
+        return self.kind, self.name
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we put it back."""
+        return self.kind in _PUT_BACK
+
+
+@attrs.frozen
+class Deviation:
+    """Something that is not what it should be."""
+
+    thing: Thing
+    """That."""
+    found: str
+    """What it is."""
+
+    def __str__(self) -> str:
+        thing = self.thing
+        if thing.kind is Kind.SETTING:
+            return f"{thing.kind.value} {thing.name} is {self.found}, not {thing.wanted}"
+        return f"{thing.kind.value} {thing.name} is {self.found}"
+
+    @property
+    def told(self) -> str:
+        """What is wrong, and what to do, for as long as it is so."""
+        return f"{self}: {self.thing.remedy}" if self.thing.remedy else str(self)
+
+
+@attrs.frozen
+class Surroundings:
+    """What the list depends on besides the settings: what the last start has found."""
+
+    queue_step: bool
+    """The queue step is a chain of iptables."""
+    translation: bool
+    """The last step of the translation is outside of the table."""
+    guard: bool
+    """The kernel can have the guard."""
+    way_out: bool
+    """A default route left by the WAN."""
+
+
+def declared(settings: Settings, around: Surroundings) -> tuple[Thing, ...]:
+    """The list, in the order in which it is put back: what closes is first.
+
+    Args:
+        settings: The gateway's.
+        around: What else it depends on.
+    """
+    return (*_rules(settings.datapath.table, around), *_ways(settings), *_not_ours(settings, around))
+
+
+def _rules(table: str, around: Surroundings) -> Iterator[Thing]:
+    if around.guard:
+        yield Thing(Kind.GUARD, table, AS_PLACED, needed=False)
+    yield Thing(Kind.TABLE, table, AS_PLACED, needed=True)
+    if around.queue_step:
+        yield Thing(Kind.QUEUE_STEP, table, AS_PLACED, needed=True)
+    if around.translation:
+        yield Thing(Kind.TRANSLATION, table, AS_PLACED, needed=True)
+
+
+def _ways(settings: Settings) -> Iterator[Thing]:
+    for route in sorted(links.wanted_routes(settings.pools.circular), key=route_name):
+        yield Thing(Kind.ROUTE, route_name(route), THERE, needed=True)
+    for key, value in sysctls.required(settings.interfaces).items():
+        yield Thing(Kind.SETTING, sysctls.dotted(key), str(value), needed=key != sysctls.LOOSE)
+
+
+def _not_ours(settings: Settings, around: Surroundings) -> Iterator[Thing]:
+    wan, lan = settings.interfaces.wan, settings.interfaces.lan
+    yield Thing(Kind.INTERFACE, wan, UP, needed=True, remedy=_bring_up(wan))
+    for name in lan:
+        yield Thing(Kind.INTERFACE, name, UP, needed=len(lan) == 1, remedy=_bring_up(name))
+    for face, key in ((settings.dns.wan, "dns.wan"), (settings.dns.lan, "dns.lan")):
+        for address in sorted({str(endpoint.address) for endpoint in face.listen}):
+            remedy = f"the gateway listens there ({key}.listen) and is not heard: give it back to its interface"
+            yield Thing(Kind.ADDRESS, address, THERE, needed=face is settings.dns.wan, remedy=remedy)
+    if around.way_out:
+        remedy = "answers to clients beyond the link have no way: set it again"
+        yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)
+
+
+def _bring_up(name: str) -> str:
+    return f"no flow passes there: create it, bring it up (ip link set {name} up), or look at its cable"
+
+
+def route_name(route: Route) -> str:
+    """What a route of ours is called."""
+    return f"{route.kind.name.lower()} {route.network}"
+
+
+def compare(things: Collection[Thing], found: Mapping[Key, str]) -> tuple[Deviation, ...]:
+    """What is not what it should be.
+
+    Args:
+        things: The list.
+        found: What things are; what is not in it is gone. A route of ours that is not on the list is one too many.
+    """
+    wrong = [
+        Deviation(thing, found.get(thing.key, GONE)) for thing in things if found.get(thing.key, GONE) != thing.wanted
+    ]
+    listed = {thing.key for thing in things}
+    more = [Thing(kind, name, GONE, needed=False) for kind, name in sorted(set(found) - listed, key=str)]
+    return (*wrong, *(Deviation(thing, found[thing.key]) for thing in more if thing.kind is Kind.ROUTE))
+
+
+def are_broken(things: Collection[Thing], wrong: Collection[Deviation]) -> frozenset[Key]:
+    """Those of the deviations that keep flows from getting through: all that is needed, and LANs if all of them are."""
+    broken = {each.thing.key for each in wrong if each.thing.needed}
+    lans = {thing.key for thing in things if thing.kind is Kind.INTERFACE and not thing.needed}
+    if lans and lans <= {each.thing.key for each in wrong}:
+        broken |= lans
+    return frozenset(broken)

@@ -1,0 +1,375 @@
+"""The watch: what the kernel tells of changes is heard in the reactor, and looked after by the thread of the kernel.
+
+Whatever is heard leads to one look (`Keeper.look`), at once; what is heard meanwhile, to one more. Without anything
+heard there is a look at each `INTERVAL`, for what the kernel does not tell of. When somebody undoes again and again
+what was put back, the looks become rarer: two programs that fight are no help to anybody.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from realmgw.datapath.netlink import events
+from realmgw.datapath.netlink.events import Transactions
+from realmgw.datapath.watch.keeper import Findings, Noticed
+from realmgw.errors import PlatformError, RealmGatewayError
+
+INTERVAL = 2.0  # seconds
+"""How often it is looked without anything heard."""
+PAUSE = 0.02  # seconds
+"""The shortest time from one look to the next."""
+FIGHTS = 50
+"""So many repairs..."""
+FIGHT = 10.0  # seconds
+"""... within this time, and somebody fights us."""
+TRUCE = 1.0  # seconds
+"""Then this is the shortest time from one look to the next."""
+PER_TURN = 64
+"""So many messages are heard in one turn of the reactor."""
+_FOUGHT = (
+    "somebody undoes again and again what the gateway places, so it is put back once a second only: "
+    "the log says who, stop one of the two"
+)
+_BUFFER = 1 << 20  # octets
+_READ_SIZE = 65536  # octets
+_NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
+
+Heard = Callable[[Noticed], object]
+
+
+class Ears(Protocol):
+    """What hears of changes; see `KernelEars`."""
+
+    def open(self, heard: Heard) -> None:
+        """Begin to listen."""
+
+    def ignore(self, ports: frozenset[int]) -> None:
+        """Hear nothing any more of what these ports do."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class Deaf:
+    """Hears nothing."""
+
+    def open(self, heard: Heard) -> None:
+        """See `Ears`."""
+
+    def ignore(self, ports: frozenset[int]) -> None:
+        """See `Ears`."""
+
+    def close(self) -> None:
+        """See `Ears`."""
+
+
+class KernelEars:
+    """Hears what the kernel tells of nftables, links, addresses and routes of this thread's network namespace.
+
+    Args:
+        reactor: Where to be read: an `IReactorFDSet`.
+        free: Names of the sets of nftables that anybody may add elements to.
+    """
+
+    def __init__(self, reactor: Any, free: tuple[str, ...] = ()) -> None:
+        self._reactor = reactor
+        self._free = free
+        self._sockets: list[Ear] = []
+
+    def open(self, heard: Heard) -> None:
+        """Begin to listen.
+
+        Args:
+            heard: Called with what may concern us.
+
+        Raises:
+            PlatformError: The kernel does not let us.
+        """
+        self._transactions = Transactions(self._free)
+        try:
+            self._nftables = open_groups(NETLINK_NETFILTER, (events.NFTABLES_GROUP,))
+            links = open_groups(_NETLINK_ROUTE, events.LINK_GROUPS)
+        except OSError as error:
+            raise PlatformError(f"the kernel does not tell of changes ({error.strerror})") from error
+
+        def lost() -> None:
+            heard(Noticed(lost=True))
+
+        self._sockets = [
+            Ear(self._nftables, partial(self._of_nftables, heard), lost, self._reactor),
+            Ear(links, partial(_of_links, heard), lost, self._reactor),
+        ]
+
+    def ignore(self, ports: frozenset[int]) -> None:
+        """Hear nothing any more of what these ports do to nftables."""
+        if ports:
+            _attach(self._nftables, events.filter_out(ports))
+
+    def close(self) -> None:
+        """End."""
+        ears, self._sockets = self._sockets, []
+        for each in ears:
+            each.close()
+
+    def _of_nftables(self, heard: Heard, received: bytes) -> None:
+        committed = tuple(self._transactions.take(received))
+        if committed:
+            heard(Noticed(committed, links=False))
+
+
+def _of_links(heard: Heard, received: bytes) -> None:
+    if events.concerns_us(received):
+        heard(Noticed(links=True))
+
+
+@implementer(IReadDescriptor)
+class Ear:
+    """A netlink socket in the reactor, which takes a bounded number of messages in a turn.
+
+    Args:
+        channel: The socket; it does not block.
+        take: Called with what each read gives.
+        lost: Called when messages were lost, or one can not be understood.
+        reactor: Where to be read.
+        size: How long what a read gives may be, in octets.
+    """
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        take: Callable[[bytes], object],
+        lost: Callable[[], object],
+        reactor: Any,
+        size: int = _READ_SIZE,
+    ) -> None:
+        self._channel = channel
+        self._take = take
+        self._lost = lost
+        self._reactor = reactor
+        self._size = size
+        self._log = Logger()
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """See `IFileDescriptor`."""
+        return self._channel.fileno()
+
+    def logPrefix(self) -> str:
+        """See `ILoggingContext`."""
+        return "datapath"
+
+    def doRead(self) -> None:
+        """Take what there is. Never raises: that would end all reading."""
+        self.read(PER_TURN)
+
+    def read(self, limit: int) -> None:
+        """Take so many messages at most. Never raises."""
+        receive, size, take = self._channel.recv, self._size, self._take
+        for _ in range(limit):
+            try:
+                take(receive(size))
+            except BlockingIOError:  # noqa: PERF203 - one read fails, and the next may not
+                return
+            except (OSError, RealmGatewayError) as error:
+                if isinstance(error, OSError) and error.errno != errno.ENOBUFS:
+                    self._log.error("datapath: changes are not heard any more: {error}", error=error)
+                    self.close()
+                    return
+                self._lost()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor saw an error without data, which is an overrun; or it ends."""
+        if isinstance(reason.value, ConnectionDone) and self._channel.fileno() >= 0:
+            self.doRead()
+            if self._channel.fileno() >= 0:
+                self._reactor.addReader(self)
+
+    def close(self) -> None:
+        """Leave the reactor, and give the socket back."""
+        if self._channel.fileno() >= 0:
+            self._reactor.removeReader(self)
+            self._channel.close()
+
+
+def open_groups(protocol: int, groups: tuple[int, ...], program: bytes = b"", buffer: int = _BUFFER) -> socket.socket:
+    """A socket that hears what these groups are told, in this thread's network namespace.
+
+    Args:
+        protocol: Of netlink.
+        groups: Numbers of its groups.
+        program: A filter; empty: everything is delivered.
+        buffer: How much may wait to be read, in octets.
+
+    Raises:
+        OSError: The kernel does not let us.
+    """
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
+        made.bind((0, 0))
+        if program:
+            _attach(made, program)
+        for group in groups:
+            made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _attach(channel: socket.socket, program: bytes) -> None:
+    """Have the kernel deliver only what a filter lets through."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
+    channel.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+
+
+class Watch:
+    """Has it looked when something is heard, and at each `INTERVAL`.
+
+    Args:
+        look: Looks; told of what was heard. It does not fail but by our own fault.
+        tell: Told of what each look has found.
+        clock: The reactor.
+        ears: What hears.
+
+    Attributes:
+        repairs: How many looks have put something back.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[Noticed], Deferred[Findings]],
+        tell: Callable[[Findings], object],
+        clock: IReactorTime,
+        ears: Ears,
+    ) -> None:
+        self._look = look
+        self._tell = tell
+        self._clock = clock
+        self._ears = ears
+        self._log = Logger()
+        self._running = self._looking = False
+        self._noticed: list[Noticed] = []
+        self._asked: list[Deferred[Findings]] = []
+        self._call: IDelayedCall | None = None
+        self._last = 0.0
+        self._repaired: deque[float] = deque(maxlen=FIGHTS)
+        self.repairs = 0
+
+    def listen(self, own_ports: frozenset[int]) -> None:
+        """Begin to hear; what is heard is kept until `start`.
+
+        Args:
+            own_ports: Netlink ports that our own transactions come from; nothing is heard of them.
+
+        Raises:
+            PlatformError: The kernel does not let us.
+        """
+        self._ears.open(self._hear)
+        self._ears.ignore(own_ports)
+
+    def start(self) -> Deferred[Findings]:
+        """Begin to look; fires with what the first look has found."""
+        self._running = True
+        return self.look()
+
+    def stop(self) -> None:
+        """Neither hear nor look any more."""
+        self._running = False
+        self._ears.close()
+        self._noticed.clear()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._answer(Findings())
+
+    def look(self) -> Deferred[Findings]:
+        """Look at everything now, or after the look that is under way; fires with what was found, if anything is."""
+        if not self._running:
+            return succeed(Findings())
+        asked: Deferred[Findings] = Deferred()
+        self._asked.append(asked)
+        self._noticed.append(Noticed())
+        if not self._looking:
+            self._begin()
+        return asked
+
+    def _hear(self, noticed: Noticed) -> None:
+        self._noticed.append(noticed)
+        self._soon(max(0.0, self._last + self._distance() - self._clock.seconds()))
+
+    def _distance(self) -> float:
+        """How long it is from one look to the next, at least."""
+        return TRUCE if self._is_fought() else PAUSE
+
+    def _is_fought(self) -> bool:
+        return len(self._repaired) == FIGHTS and self._clock.seconds() - self._repaired[0] < FIGHT
+
+    def _soon(self, delay: float) -> None:
+        if not self._running or self._looking:
+            return
+        if self._call is None or not self._call.active():
+            self._call = self._clock.callLater(delay, self._begin)
+        elif self._call.getTime() > self._clock.seconds() + delay:
+            self._call.reset(delay)
+
+    def _begin(self) -> None:
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._looking = True
+        heard, self._noticed = _together(self._noticed), []
+        asked, self._asked = self._asked, []
+        self._go(heard, asked)
+
+    def _answer(self, findings: Findings) -> None:
+        asked, self._asked = self._asked, []
+        for each in asked:
+            each.callback(findings)
+
+    @inlineCallbacks
+    def _go(self, heard: Noticed, asked: list[Deferred[Findings]]) -> Generator[Deferred[Any], Any, None]:
+        findings = None
+        try:
+            findings = yield self._look(heard)
+        except Exception:  # noqa: BLE001 - whatever it is, the next look is taken
+            self._log.failure("fault while looking after what was placed")
+        self._looking, self._last = False, self._clock.seconds()
+        if self._running:
+            if findings is not None:
+                self._regard(findings)
+            self._soon(0.0 if self._asked else self._distance() if self._noticed else INTERVAL)
+        for each in asked:
+            each.callback(findings or Findings())
+
+    def _regard(self, findings: Findings) -> None:
+        if findings.repaired:
+            self.repairs += 1
+            self._repaired.append(self._last)
+        fought = (_FOUGHT,) if self._is_fought() else ()
+        self._tell(attrs.evolve(findings, doubtful=(*findings.doubtful, *fought)))
+
+
+def _together(noticed: list[Noticed]) -> Noticed:
+    """All that was heard, as one."""
+    return Noticed(
+        tuple(each for one in noticed for each in one.transactions),
+        lost=any(each.lost for each in noticed),
+        links=any(each.links for each in noticed),
+    )

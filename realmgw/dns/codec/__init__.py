@@ -1,0 +1,1 @@
+"""Octets and values: names, messages, EDNS options and cookies. Pure."""

@@ -1,0 +1,1 @@
+"""The usual query, answered from octets that were prepared before."""

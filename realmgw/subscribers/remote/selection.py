@@ -1,0 +1,68 @@
+"""Which subscribers of a repository a gateway can use: a repository does not know the gateways that ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from realmgw.config.steps import Steps
+from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.documents import Kind
+from realmgw.subscribers.files.pieces import Unit
+from realmgw.subscribers.remote.replica import place_of
+from realmgw.subscribers.remote.snapshot import Snapshot
+from realmgw.subscribers.schema import Entry
+
+AT_ONCE = 64
+"""So many subscribers are looked at between two yields."""
+
+
+@attrs.frozen(eq=False)
+class Selection:
+    """What of a snapshot can be used."""
+
+    snapshot: Snapshot
+    """It."""
+    realm: Realm
+    """By which that was found out."""
+    refused: Mapping[str, tuple[str, ...]]
+    """Names of the others, each with its problems."""
+    unit: Unit
+    """What is left, and every problem: also those of the snapshot."""
+
+
+def selecting(repository: str, snapshot: Snapshot, realm: Realm, former: Selection | None) -> Steps[Selection]:
+    """Chooses what can be used of a snapshot; what contradicts the realm is left out by itself.
+
+    What could be used before stays when only the realm has changed: the register tells what is wrong with it.
+
+    Args:
+        repository: Its URL.
+        snapshot: What it says.
+        realm: What subscribers may say.
+        former: What was chosen the last time; None: there was no such time.
+    """
+    if former is not None and former.snapshot is snapshot and former.realm == realm:
+        return former
+    refused: dict[str, tuple[str, ...]] = {}
+    for count, (name, entry) in enumerate(snapshot.entries.items()):
+        lines = _lines(repository, entry, realm, former)
+        if lines:
+            refused[name] = lines
+        if not count % AT_ONCE:
+            yield None
+    said = snapshot.entries
+    if refused:
+        said = {name: entry for name, entry in said.items() if name not in refused}
+    problems = (*snapshot.problems, *(line for lines in refused.values() for line in lines))
+    return Selection(snapshot, realm, refused, Unit(repository, said, said, problems))
+
+
+def _lines(repository: str, entry: Entry, realm: Realm, former: Selection | None) -> tuple[str, ...]:
+    if former is not None and former.snapshot.entries.get(entry.name) is entry:
+        known = former.refused.get(entry.name, ())
+        if not known or former.realm == realm:
+            return known
+    place = place_of(repository, Kind.SUBSCRIBER, entry.name)
+    return tuple(f"{place}: /: {refusal}" for refusal in realm.contradictions(entry))

@@ -1,0 +1,169 @@
+"""Tests of what is learned about resolver groups."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.reputation.group import (
+    GUARD_LEAST,
+    GUARD_OBSERVATIONS,
+    GUARD_UNKNOWN,
+    Delays,
+    Group,
+)
+from realmgw.allocation.reputation.groups import Groups
+
+
+class DelaysTests(SynchronousTestCase):
+    """The decayed histogram of delays."""
+
+    def test_no_delay_has_a_quantile_before_the_first(self) -> None:
+        """Without observations every quantile is 0."""
+        self.assertEqual(Delays().quantile(0.999), 0.0)
+
+    @given(st.lists(st.floats(0.00025, 3.9), min_size=1, max_size=50), st.floats(0.01, 1.0))
+    def test_a_quantile_errs_by_a_quarter_on_the_patient_side(self, delays: list[float], share: float) -> None:
+        """A quantile is never less than the true one, and at most a quarter more."""
+        histogram = Delays()
+        for delay in delays:
+            histogram.add(delay)
+        rank = next(i for i in range(1, len(delays) + 1) if i >= share * len(delays))
+        exact = sorted(delays)[rank - 1]
+        self.assertTrue(exact <= histogram.quantile(share) <= exact * 1.25, (exact, histogram.quantile(share)))
+
+    def test_no_time_at_all_is_the_least_delay(self) -> None:
+        """A client that comes in the same instant counts as the fastest there is."""
+        histogram = Delays()
+        histogram.add(0.0)
+        self.assertLess(histogram.quantile(1.0), 0.001)
+
+    def test_a_delay_beyond_the_range_counts_as_the_longest(self) -> None:
+        """A client that comes after an hour counts among those of 4 s."""
+        histogram = Delays()
+        histogram.add(3600.0)
+        self.assertEqual(histogram.quantile(1.0), 4.0)
+
+    def test_old_delays_lose_weight(self) -> None:
+        """After enough fast clients, as many slow ones of old do not show in the 99.9th percentile any more."""
+        histogram = Delays()
+        for _ in range(100):
+            histogram.add(2.0)
+        for _ in range(60_000):
+            histogram.add(0.01)
+        self.assertLess(histogram.quantile(0.999), 0.02)
+
+    def test_the_total_is_that_of_the_buckets(self) -> None:
+        """Decay keeps the total in step with what is left: the whole of it is within the longest delay."""
+        histogram = Delays()
+        for number in range(10_000):
+            histogram.add(0.001 * (number % 50))
+        self.assertLessEqual(histogram.total, 4096)
+        self.assertGreater(histogram.quantile(1.0), 0.048)
+
+
+class GroupTests(SynchronousTestCase):
+    """The guard of a group, and its patience."""
+
+    def test_half_a_second_is_the_guard_of_the_unknown(self) -> None:
+        """A group with fewer than 50 observations has a guard of 500 ms."""
+        group = Group("203.0.113.1")
+        for _ in range(GUARD_OBSERVATIONS - 1):
+            group.arrived(0.2)
+        self.assertEqual(group.guard, GUARD_UNKNOWN)
+
+    def test_twice_the_percentile_is_the_guard_of_the_known(self) -> None:
+        """With thousands of observations, the guard is twice the 99.9th percentile and the patience once."""
+        group = Group("203.0.113.1")
+        for _ in range(3000):
+            group.arrived(0.2)
+        self.assertTrue(0.4 <= group.guard <= 0.45, group.guard)
+        self.assertEqual(group.guard, 2 * group.patience)
+
+    def test_a_guard_is_wider_while_few_were_seen(self) -> None:
+        """From 50 observations on a group's own experience counts, doubled at first: it is scarce."""
+        group = Group("203.0.113.1")
+        for _ in range(GUARD_OBSERVATIONS):
+            group.arrived(0.04)
+        self.assertTrue(0.16 <= group.guard <= 0.2, group.guard)
+
+    def test_a_guard_is_never_below_a_tenth_of_a_second(self) -> None:
+        """However fast its clients are, a group's guard is at least 100 ms."""
+        group = Group("203.0.113.1")
+        for _ in range(200):
+            group.arrived(0.001)
+        self.assertEqual(group.guard, GUARD_LEAST)
+        self.assertLess(group.patience, 0.002)
+
+    def test_a_guard_follows_slower_clients(self) -> None:
+        """A group whose clients become slow gets a longer guard after a few dozen of them."""
+        group = Group("203.0.113.1")
+        for _ in range(100):
+            group.arrived(0.001)
+        for _ in range(50):
+            group.arrived(0.5)
+        self.assertGreaterEqual(group.guard, 1.0)
+
+    def test_below_the_lowest_band_the_guard_is_the_least(self) -> None:
+        """A group of worst standing has a guard of 100 ms, known or not."""
+        group = Group("203.0.113.1")
+        group.regard(0.01)
+        self.assertEqual(group.guard, GUARD_LEAST)
+        for _ in range(100):
+            group.arrived(0.5)
+        self.assertEqual(group.guard, GUARD_LEAST)
+
+    def test_the_guard_recovers_with_the_standing(self) -> None:
+        """A group that rises above the lowest band again has the guard that its experience gives."""
+        unknown, known = Group("203.0.113.1"), Group("203.0.113.2")
+        for _ in range(100):
+            known.arrived(0.5)
+        for group in (unknown, known):
+            group.regard(0.01)
+            group.regard(0.45)
+        self.assertEqual(unknown.guard, GUARD_UNKNOWN)
+        self.assertGreaterEqual(known.guard, 1.0)
+
+
+class GroupsTests(SynchronousTestCase):
+    """The groups that are remembered."""
+
+    def test_a_resolver_keeps_its_group(self) -> None:
+        """The same address value gives the same group."""
+        groups = Groups(8)
+        self.assertIs(groups.of("203.0.113.1"), groups.of("203.0.113.1"))
+
+    def test_two_resolvers_have_two_groups(self) -> None:
+        """Another address value gives another group."""
+        groups = Groups(8)
+        self.assertIsNot(groups.of("203.0.113.1"), groups.of("203.0.113.2"))
+
+    def test_never_more_than_the_limit_are_remembered(self) -> None:
+        """However many resolvers are spoofed, the number of groups is bounded."""
+        groups = Groups(64)
+        for number in range(10_000):
+            groups.of(number)
+            self.assertLessEqual(len(groups), 64)
+
+    def test_half_of_the_limit_is_always_remembered(self) -> None:
+        """A group is known while fewer than half of the limit of others came since."""
+        groups = Groups(64)
+        for number in range(200):
+            mine = groups.of("mine")
+            for other in range(31):
+                groups.of((number, other))
+            self.assertIs(groups.of("mine"), mine)
+
+    def test_a_group_is_forgotten_when_too_many_came_since(self) -> None:
+        """After as many others as the limit, a resolver is a new one."""
+        groups = Groups(64)
+        mine = groups.of("mine")
+        for number in range(64):
+            groups.of(number)
+        self.assertIsNot(groups.of("mine"), mine)
+
+    def test_the_maker_makes_groups(self) -> None:
+        """Groups are made by what `make` says, with the resolver."""
+        groups = Groups(8, lambda resolver: Group(resolver, standing=0.9))
+        self.assertEqual((groups.of("203.0.113.1").standing, groups.of("203.0.113.1").resolver), (0.9, "203.0.113.1"))

@@ -1,0 +1,353 @@
+"""Tests for `realmgw.control.command.cli`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw import __version__, config
+from realmgw.control.command import local
+from realmgw.control.command.cli import main
+from realmgw.datapath import forwarding
+from realmgw.test.checkout import CHECKOUT
+from realmgw.test.config.test_schema import MINIMAL
+
+UNSEEN = (
+    "Not looked at: interfaces, addresses, ports, limits and the kernel: this machine is not the gateway, it has"
+    " neither the interfaces wan0, lan0 nor an address that DNS listens at."
+)
+"""What can be said elsewhere."""
+
+
+class CliTestCase(SynchronousTestCase):
+    """Runs command lines."""
+
+    def setUp(self) -> None:
+        """A main file with a folder of subscribers."""
+        self.folder = Path(self.mktemp())
+        (self.folder / "subscribers.d").mkdir(parents=True)
+        self.path = self.folder / "realmgw.yaml"
+        self.path.write_text(MINIMAL + "subscribers: [subscribers.d]\n")
+
+    def run_command(self, *arguments: str) -> tuple[int, list[str]]:
+        """The exit status, and what was printed."""
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            try:
+                status = main(arguments)
+            except SystemExit as error:
+                status = int(error.code or 0)
+        return status, output.getvalue().splitlines()
+
+
+class CheckTests(CliTestCase):
+    """`realmgw check`."""
+
+    def test_says_what_was_checked_when_all_is_well(self) -> None:
+        """And exits with 0."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\n")
+        self.assertEqual(
+            self.run_command("check", "--config", str(self.path)),
+            (
+                0,
+                [
+                    f"{self.path}: example.org.; 256 addresses in the circular pool",
+                    forwarding.told(config.load(self.path)),
+                    f"{self.folder}/subscribers.d: 1 hosts, 1 services",
+                    UNSEEN,
+                    "No problems.",
+                ],
+            ),
+        )
+
+    def test_says_what_has_no_effect_yet(self) -> None:
+        """Keys of the main file, and rules of subscribers: nobody shall rely on them."""
+        rule = "{priority: 1, direction: INGRESS, target: DROP}"
+        (self.folder / "subscribers.d" / "a.yaml").write_text(
+            f"a.example.org: {{address: 192.168.0.1, firewall: {{user: [{rule}]}}}}\n"
+        )
+        self.path.write_text(self.path.read_text() + "synproxy: {server: 203.0.113.9}\n")
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (0, "No problems."))
+        self.assertIn("Read and checked, but without effect in this version: synproxy.", lines)
+        self.assertIn("Read and checked, but without effect in this version: FIREWALL rules of 1 host.", lines)
+
+    def test_reads_subscribers_whatever_is_wrong_with_the_main_file(self) -> None:
+        """As far as its zones are good; what was left out is told."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\nb: {}\n")
+        self.path.write_text(self.path.read_text() + "allocation: {linger: soon}\n")
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (1, "2 problems."))
+        self.assertIn("'soon' does not do", lines[0])
+        self.assertTrue(lines[1].startswith(f"{self.folder}/subscribers.d/a.yaml:2:4: "), lines)
+        self.assertIn("The subscriber files were checked without allocation of the main file.", lines)
+
+    def test_counts_the_hosts_whatever_is_wrong_with_the_main_file(self) -> None:
+        """One bad key does not make them none."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\n")
+        self.path.write_text(self.path.read_text() + "allocation: {linger: soon}\n")
+        _, lines = self.run_command("check", "--config", str(self.path))
+        self.assertIn(f"{self.folder}/subscribers.d: 1 hosts, 1 services", lines)
+
+    def test_tells_the_same_as_json(self) -> None:
+        """For programs."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\n")
+        status, lines = self.run_command("check", "--json", "--config", str(self.path))
+        found = json.loads("\n".join(lines))
+        self.assertEqual((status, found["problems"], found["hosts"]), (0, [], 1))
+        self.assertTrue(found["notes"][0].startswith("Not looked at: "))
+        self.path.write_text("name: a..b\n")
+        status, lines = self.run_command("--json", "check", "--config", str(self.path))
+        found = json.loads("\n".join(lines))
+        self.assertEqual((status, len(found["problems"]), found["hosts"]), (1, 5, None))
+
+    def test_prints_every_problem_of_the_main_file(self) -> None:
+        """And exits with 1."""
+        self.path.write_text("name: a..b\n")
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (1, "5 problems."))
+        self.assertTrue(all(line.startswith(f"{self.path}:1:") for line in lines[:5]))
+        self.assertIn("The subscriber files were not checked", lines[5])
+
+    def test_prints_every_problem_of_the_subscriber_files(self) -> None:
+        """And what was good."""
+        (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {}\n")
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (1, "1 problem."))
+        self.assertTrue(lines[0].startswith(f"{self.folder}/subscribers.d/a.yaml:1:16: "))
+        self.assertIn("0 hosts, 0 services", lines[3])
+
+
+class CommandLineTests(CliTestCase):
+    """The command line itself."""
+
+    def test_tells_the_version(self) -> None:
+        """Without a command."""
+        self.assertEqual(self.run_command("--version"), (0, [f"realmgw {__version__}"]))
+
+    def test_the_usual_options_may_stand_anywhere(self) -> None:
+        """Before the command, behind it, and between its words."""
+        where = ("--config", str(self.path))
+        for words in (
+            (*where, "show", "config"),
+            ("show", *where, "config"),
+            ("show", "config", *where),
+            (*where, "show", "--json", "config"),
+        ):
+            status, lines = self.run_command(*words)
+            self.assertEqual(status, 0, words)
+            self.assertIn("gw.example.org.", "".join(lines))
+
+    def test_what_was_meant_is_guessed(self) -> None:
+        """Commands, their words, and options."""
+        for words, hint in (
+            (("statsu",), "did you mean 'status'?"),
+            (("subscribers", "lits"), "did you mean 'list'?"),
+            (("completion", "basch"), "did you mean 'bash'?"),
+            (("reload", "--confg", "x"), "did you mean '--config'?"),
+            (("pool", "--no-such-thing-at-all"), "write one of"),
+            (("reload", "--accept"), "did you mean '--accept-loss'?"),
+            (("pool", "all"), "'all' is too much"),
+        ):
+            status, lines = self.run_command(*words)
+            self.assertEqual(status, 2)
+            self.assertIn(hint, lines[-1])
+
+    def test_a_wrong_command_line_exits_with_2(self) -> None:
+        """With the usage."""
+        for arguments in ([], ["chek"], ["check", "--confog", "x"]):
+            status, lines = self.run_command(*arguments)
+            self.assertEqual(status, 2)
+            self.assertTrue(lines[0].startswith("usage: realmgw"))
+
+
+class OutputTests(CliTestCase):
+    """A command whose output nobody takes."""
+
+    def process(self, output: Any, *arguments: str, errors: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+        """A command as a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "realmgw.control.command.cli", *arguments],
+            stdout=output, stderr=errors, text=True, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        )  # fmt: skip
+
+    def test_a_reader_that_has_gone_is_no_fault(self) -> None:
+        """The command ends as other programs do, and says nothing; help, too."""
+        for words in (("show", "config", "--config", str(self.path)), ("--help",), ("completion", "fish")):
+            theirs, ours = os.pipe()
+            os.close(theirs)
+            process = self.process(ours, *words)
+            os.close(ours)
+            _, said = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, said), (128 + signal.SIGPIPE, ""), words)
+
+    def test_a_disk_that_is_full_is_told(self) -> None:
+        """In one line, with a status of its own; if that can not be told either, the status remains."""
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            for words in (("show", "config", "--config", str(self.path)), ("--version",)):
+                process = self.process(full, *words)
+                _, said = process.communicate(timeout=60)
+                self.assertEqual(
+                    (process.returncode, said),
+                    (5, "realmgw: the output can not be written: No space left on device\n"),
+                )
+                self.assertEqual(self.process(full, *words, errors=full).wait(60), 5)
+
+    def test_questions_are_quick(self) -> None:
+        """Nothing that a question does not need is loaded."""
+        unwanted = "{'twisted', 'pyroute2', 'OpenSSL'}"
+        code = f"import sys, realmgw.control.command.cli; print(*sorted({unwanted} & set(sys.modules)))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        self.assertEqual(done.stdout, "\n")
+
+
+class PurgeTests(CliTestCase):
+    """`realmgw purge`, where no gateway runs."""
+
+    def purge(self, *arguments: str, typed: str | None = None) -> tuple[int, list[str]]:
+        """Runs it, at a terminal where something is typed, or without one."""
+
+        class Terminal(io.StringIO):
+            """Where somebody sits, or nobody."""
+
+            def isatty(self) -> bool:
+                return typed is not None
+
+        self.patch(sys, "stdin", Terminal(typed or ""))
+        return self.run_command("purge", "--config", str(self.path), *arguments)
+
+    def test_nobody_is_asked_without_a_terminal(self) -> None:
+        """Whether a gateway would be asked or not."""
+        for arguments in ((), ("--offline",), ("--offline", "--table", "t")):
+            status, lines = self.purge(*arguments)
+            self.assertEqual((status, len(lines)), (2, 1))
+            self.assertIn("nobody is at a terminal to be asked: write --yes; nothing was done", lines[0])
+
+    def test_another_name_ends_it(self) -> None:
+        """Nothing was looked at by then."""
+        for typed in ("", "\n", "other.example.org\n", "realmgw\n"):
+            status, lines = self.purge("--offline", typed=typed)
+            self.assertEqual((status, "that is not gw.example.org: nothing was done" in lines[-1]), (2, True))
+
+    def test_words_that_can_not_be_tables_are_refused(self) -> None:
+        """With what is wrong with them."""
+        status, lines = self.purge("--offline", "--table", "counter", "--yes")
+        self.assertEqual((status, "nft's own language" in lines[0]), (2, True))
+        self.assertEqual(self.purge("--table", "t", "--yes")[0], 2)
+
+    def test_main_file_that_is_missing_is_an_error(self) -> None:
+        """No other one is taken."""
+        self.path.unlink()
+        status, lines = self.purge("--offline", "--yes")
+        self.assertEqual((status, str(self.path) in lines[0]), (1, True))
+
+
+class FileTests(CliTestCase):
+    """Commands that change files."""
+
+    def test_adds_and_removes_a_subscriber(self) -> None:
+        """In a file of its own, without a gateway."""
+        arguments = ("--config", str(self.path), "--no-reload")
+        path = self.folder / "subscribers.d" / "a.example.org.yaml"
+        added = self.run_command(
+            "subscribers",
+            "add",
+            "a.example.org",
+            "--address",
+            "192.168.0.1",
+            "--service",
+            "w.example.org:tcp:80",
+            *arguments,
+        )
+        self.assertEqual(added, (0, [f"written: {path}"]))
+        settings = config.load(self.path)
+        register = local.subscribers(settings)
+        self.assertEqual((register.problems, register.directory.services["w.example.org."].port), ((), 80))
+        self.assertEqual(
+            self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
+        )
+        self.assertEqual(self.run_command("subscribers", "remove", "a.example.org", *arguments)[0], 4)
+
+    def test_adds_nothing_that_has_a_problem(self) -> None:
+        """And says it as `check` would."""
+        (self.folder / "subscribers.d" / "b.yaml").write_text("b.example.org: {address: 192.168.0.1}\n")
+        for name, address in (
+            ("a.example.org", "192.168.0.1"),
+            ("a.example.net", "192.168.0.2"),
+            ("c.example.org", "x"),
+        ):
+            status, lines = self.run_command(
+                "subscribers", "add", name, "--address", address, "--config", str(self.path)
+            )
+            self.assertEqual((status, len(lines)), (1, 1), lines)
+        self.assertEqual([path.name for path in (self.folder / "subscribers.d").iterdir()], ["b.yaml"])
+
+    def test_generates_from_a_template(self) -> None:
+        """Into the folder that it is told."""
+        template = self.folder / "template"
+        template.write_text("REPLACE_UENAME3.example.org: {address: REPLACE_IPV4_192.168.0.0}\n")
+        output = self.folder / "made"
+        status, _ = self.run_command(
+            "subscribers", "generate", str(template), "--count", "3", "--output", str(output), "--no-reload"
+        )
+        text = "".join(path.read_text() for path in output.iterdir())
+        self.assertEqual((status, text.count("192.168.0."), "ue003" in text), (0, 3, True))
+
+
+class AskingTests(CliTestCase):
+    """Commands that want a running gateway."""
+
+    def test_say_that_none_runs(self) -> None:
+        """And end with 3."""
+        where = ("--config", str(self.path), "--socket", str(self.folder / "none.sock"))
+        for words in (
+            ("status",),
+            ("reload",),
+            ("plan",),
+            ("reputation", "list"),
+            ("reputation", "forget", "192.0.2.1"),
+            ("explain", "name", "a.example.org", "--resolver", "192.0.2.1"),
+        ):
+            status, lines = self.run_command(*words, *where)
+            self.assertEqual((status, len(lines)), (3, 1), lines)
+
+    def test_main_file_that_can_not_be_read_is_an_error_of_every_command(self) -> None:
+        """Nobody else's gateway is asked instead, wherever it listens; what is missing is named."""
+        missing = self.folder / "nope.yaml"
+        for words in (
+            ("status",),
+            ("reload",),
+            ("purge",),
+            ("plan",),
+            ("pool",),
+            ("show", "config"),
+            ("show", "config", "--running"),
+            ("subscribers", "list"),
+            ("subscribers", "show", "a"),
+            ("subscribers", "add", "a.example.org", "--address", "192.168.0.1"),
+            ("subscribers", "remove", "a.example.org"),
+            ("subscribers", "generate", str(self.path), "--count", "1", "--repository", "http://192.0.2.1"),
+            ("explain", "packet", "192.0.2.1", "198.51.100.1", "tcp"),
+        ):
+            for socket in ((), ("--socket", str(self.folder / "none.sock"))):
+                status, lines = self.run_command(*words, "--config", str(missing), *socket)
+                self.assertEqual((status, len(lines)), (1, 1), (words, lines))
+                self.assertIn(f"{missing}:1:1: there is no such file", lines[0])
+        self.assertEqual(self.run_command("check", "--config", str(missing))[0], 1)
+
+    def test_written_configuration_is_shown_without_one(self) -> None:
+        """With every key that has a value."""
+        status, lines = self.run_command("show", "config", "--config", str(self.path))
+        self.assertEqual((status, lines[0]), (0, "name: gw.example.org."))

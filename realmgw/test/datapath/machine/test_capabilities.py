@@ -1,0 +1,80 @@
+"""What is said to an operator whose machine can not do enough."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.settings import Dnat
+from realmgw.datapath.machine import capabilities
+from realmgw.datapath.machine.capabilities import CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, FEATURES, Capabilities
+from realmgw.errors import PlatformError
+
+ALL = Capabilities(
+    privileges=1 << CAP_NET_ADMIN | 1 << CAP_NET_BIND_SERVICE,
+    lowest_port=1024,
+    missing=(),
+    native_queue=True,
+    xtables_queue=False,
+    queue_socket=True,
+    dnat=Dnat.MAP,
+)
+
+
+class ProblemsTests(SynchronousTestCase):
+    """`problems` and `require`."""
+
+    def test_machine_with_everything_has_none(self) -> None:
+        """Either way of queueing will do."""
+        for found in (ALL, attrs.evolve(ALL, native_queue=False, xtables_queue=True)):
+            self.assertEqual(capabilities.problems(found, ports=(53,)), ())
+            capabilities.require(found, ports=(53,))
+
+    def test_each_lack_has_its_line_with_a_remedy(self) -> None:
+        """One line, what is missing first."""
+        for found, line in (
+            (
+                attrs.evolve(ALL, missing=FEATURES[:1]),
+                f"nftables: {FEATURES[0].name} is missing: {FEATURES[0].remedy}",
+            ),
+            (attrs.evolve(ALL, native_queue=False), "packets can not be queued: .* install iptables"),
+            (attrs.evolve(ALL, queue_socket=False), "modprobe nfnetlink_queue"),
+            (attrs.evolve(ALL, privileges=1 << CAP_NET_ADMIN), "CAP_NET_BIND_SERVICE is missing, and port 53 needs it"),
+        ):
+            (said,) = capabilities.problems(found, ports=(5353, 53))
+            self.assertRegex(said, line)
+            self.assertNotIn("\n", said)
+            with self.assertRaisesRegex(PlatformError, line):
+                capabilities.require(found, ports=(5353, 53))
+
+    def test_each_way_to_translate_that_is_missing_has_its_line(self) -> None:
+        """It names what was asked for, and what to do."""
+        for asked, line in (
+            (Dnat.MAP, "modprobe nft_nat"),
+            (Dnat.MARKDNAT, "datapath.dnat: markdnat does not work.*kmod/README.md"),
+            (Dnat.AUTO, "by map or markdnat"),
+        ):
+            with self.assertRaisesRegex(PlatformError, line):
+                capabilities.require(attrs.evolve(ALL, dnat=None), dnat=asked)
+
+    def test_only_auto_looks_for_another_way(self) -> None:
+        """What was asked for by name is what is used, or nothing."""
+        self.assertEqual((Dnat.MAP, Dnat.MARKDNAT), capabilities.ways(Dnat.AUTO))
+        for dnat in (Dnat.MAP, Dnat.MARKDNAT):
+            self.assertEqual((dnat,), capabilities.ways(dnat))
+
+    def test_port_that_anybody_may_take_needs_no_capability(self) -> None:
+        """net.ipv4.ip_unprivileged_port_start decides."""
+        for lowest, port in ((1024, 5353), (0, 53), (53, 53)):
+            found = attrs.evolve(ALL, privileges=1 << CAP_NET_ADMIN, lowest_port=lowest)
+            self.assertEqual(capabilities.problems(found, ports=(port,)), ())
+
+    def test_without_net_admin_nothing_untried_is_called_missing(self) -> None:
+        """The one capability is named, not the features that could not be tried for want of it."""
+        (said,) = capabilities.problems(Capabilities(privileges=0, lowest_port=1024))
+        self.assertIn("CAP_NET_ADMIN is missing", said)
+
+    def test_effective_capabilities_are_read_from_the_status(self) -> None:
+        """Of the five sets the effective one."""
+        status = "Name:\tpython\nCapInh:\t0\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000003000\nCapBnd:\tff\n"
+        self.assertEqual(capabilities.effective(status), 1 << CAP_NET_ADMIN | 1 << 13)

@@ -1,0 +1,1 @@
+"""Loads: programs in C, and how they are called."""

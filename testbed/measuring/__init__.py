@@ -1,0 +1,1 @@
+"""Figures: how they are taken, compared, drawn, and written down."""

@@ -1,0 +1,1 @@
+"""Traffic by templates: those who resolve names and connect, honest ones and others."""

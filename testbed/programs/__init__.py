@@ -1,0 +1,1 @@
+"""What is run: the demonstration, the benchmarks, the tables of the documents."""

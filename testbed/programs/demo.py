@@ -1,0 +1,397 @@
+"""`./testbed/demo`: what a realm gateway does, shown to a person in namespaces of one machine, with nothing faked.
+
+Every command is shown as it is run; every claim is checked. The exit status tells whether all of them were true.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from testbed.player import visits
+from testbed.player.visits import Visit, percentile
+from testbed.programs.narration import Narration
+from testbed.realm import host, sctp, topology
+from testbed.realm.gateway import ON_LINK_POOL, ORDERLY, Gateway, Subscriber
+from testbed.realm.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, Testbed, TestbedError
+
+NAMES = 20
+"""So many private hosts, each with a name of its own."""
+FLOWS, RATE = 200, 100.0
+"""The many flows, and how many of them begin in a second."""
+SHORT, LONG, PACE = 2_000_000, 3_500_000, 1_000_000
+"""Sizes in octets and pace in octets per second of downloads that outlive their gateway."""
+CLAIM_LIFETIME = 2.0  # seconds
+"""So long after a query its client may still come: a stray is one that comes later."""
+OPERATORS = (
+    ("status",), ("pool",), ("reservations",), ("reputation", "list"), ("subscribers", "show", "test.gwa.demo"),
+    ("explain", "name", "test.gwa.demo", "--resolver", "100.64.3.10"), ("plan",), ("check",),
+)  # fmt: skip
+"""What an operator may want to know."""
+TEST = "test.gwa.demo"
+"""The name that most steps ask for; its host is the first one."""
+
+
+class Demo:
+    """The testbed, the gateway in it, and the steps."""
+
+    def __init__(self, testbed: Testbed, tell: Narration) -> None:
+        """Writes the gateway's configuration; starts nothing.
+
+        Args:
+            testbed: A running testbed with `NAMES` hosts and two clients.
+            tell: Where to say it.
+        """
+        self.testbed = testbed
+        self.tell = tell
+        self.hosts = dict(zip(names(), testbed.hosts, strict=True))
+        self.gateway = Gateway(
+            testbed,
+            [Subscriber(name + ".", address) for name, address in self.hosts.items()],
+            circular=[ON_LINK_POOL],  # three addresses for everything that follows
+        )
+        self.stranger = testbed.clients[1]
+        self.file = testbed.folder / "download"
+
+    def run(self) -> None:
+        """All steps."""
+        self.start()
+        self.resolve()
+        self.open_flows()
+        self.take_turns()
+        self.serve_many()
+        self.refuse_strays()
+        self.survive_kill()
+        self.survive_stop()
+        self.purge()
+
+    def start(self) -> None:
+        """The gateway starts."""
+        self.tell.step("The gateway starts, by twistd, with three pool addresses for twenty private hosts")
+        self.tell.seen((self.testbed.folder / "realmgw.yaml").read_text())
+        self.tell.command(gateway_command(self.gateway))
+        took = self.gateway.start()
+        self.tell.claim("it answers queries", True, f"{took:.1f} s after its start, process {self.gateway.pid}")
+
+    def resolve(self) -> None:
+        """A public client asks for a private host's name, and a private host does."""
+        self.tell.step(f"A public client resolves {TEST}; a host of the realm does")
+        answer = dig(self.tell, "public", GATEWAY, TEST)
+        fields = answer.split()
+        self.tell.claim("the answer is an address of the pool", fields[-1:] != [] and fields[-1] in ON_LINK)
+        self.tell.claim("with a TTL of 0: it is lent for this one flow", fields[1:2] == ["0"])
+        private = dig(self.tell, "test_gwa", GATEWAY_LAN, TEST).split()
+        self.tell.claim("inside, the same name has its private address", private[-1:] == [self.hosts[TEST]])
+
+    def open_flows(self) -> None:
+        """TCP, UDP, ICMP and SCTP to the address that the name was answered with."""
+        self.tell.step("It opens TCP, UDP, ICMP and SCTP to the address that it is given")
+        us = self.hosts[TEST]
+        page = self.tell.type(*inside("public"), "curl", "--silent", "--max-time", "2", f"http://{self.ask()}/")
+        self.tell.claim("TCP: an HTTP page of the private host", us in page.stdout)
+        burst = self.tell.type(*self.flow("udp", "2000", "--burst", "3"))
+        self.tell.claim("UDP: three datagrams back to back, three echoes", burst.stdout.count(us) == 3)
+        ping = self.tell.type(*inside("public"), "ping", "-c", "1", "-W", "2", self.ask())
+        who = self.tell.type(*self.flow("icmp"))
+        self.tell.claim("ICMP: an echo, and of the private host", ping.returncode == 0 and us in who.stdout)
+        if not kernel_has_sctp():
+            self.tell.remark(
+                "SCTP: this kernel has no SCTP sockets (CONFIG_IP_SCTP), at either end; the gateway needs none.\n"
+                "So both ends speak it over raw sockets: INIT, INIT ACK, COOKIE ECHO, COOKIE ACK (RFC 9260)."
+            )
+        association = self.tell.type(*self.flow("sctp", "2000"))
+        self.tell.claim("SCTP: an association with the private host", us in association.stdout)
+
+    def take_turns(self) -> None:
+        """Two hosts are served by one address, one after the other."""
+        self.tell.step("One address serves one host after the other")
+        served: dict[str, list[str]] = {}
+        right = True
+        for name in names()[1 : len(ON_LINK) + 2]:
+            page = self.tell.type(
+                *inside("public"), "curl", "--silent", "--write-out", "at %{remote_ip}\\n", f"http://{name}/"
+            )
+            served.setdefault(page.stdout.rpartition("at ")[2].strip(), []).append(self.hosts[name])
+            right &= f"This is {self.hosts[name]}." in page.stdout
+        self.tell.claim("each name's own host answered", right)
+        shared = [f"{address}: {', then '.join(hosts)}" for address, hosts in served.items() if len(hosts) > 1]
+        self.tell.claim("an address served two hosts in turn", right and bool(shared), "; ".join(shared))
+
+    def serve_many(self) -> None:
+        """Many flows to many names through few addresses."""
+        self.tell.step(f"{FLOWS} flows to {NAMES} names through {len(ON_LINK)} addresses, {RATE:.0f} begun per second")
+
+        def progress(done: Sequence[Visit]) -> None:
+            wrong = sum(not each.succeeded for each in done)
+            self.tell.progress(f"{'#' * (40 * len(done) // FLOWS):40} {len(done)}/{FLOWS}, {wrong} failed")
+
+        with self.testbed.inside("public"):
+            done = asyncio.run(visits.visit_many(self.hosts, FLOWS, RATE, progress))
+        self.tell.end_progress(f"{len(done)} flows, {sum(each.succeeded for each in done)} of them succeeded")
+        self.tell.seen(table(done))
+        self.tell.claim("every flow reached its host", all(each.succeeded for each in done), faults(done))
+        self.tell.claim("none reached another one", not any(each.mis_delivered for each in done))
+        self.tell.claim("three addresses were enough", {each.address for each in done} <= set(ON_LINK))
+
+    def refuse_strays(self) -> None:
+        """Packets that nobody announced are refused, each as its protocol does it."""
+        self.tell.step("Packets that nobody announced by a query are refused, and told so")
+        self.tell.remark(f"Another client, {self.stranger}, {CLAIM_LIFETIME:.0f} s later: nobody is expected any more.")
+        time.sleep(CLAIM_LIFETIME + 0.1)
+        for protocol, error, unreachables, how in (
+            ("tcp", errno.ECONNREFUSED, 0, "TCP RST"),
+            ("udp", errno.ECONNREFUSED, 1, "ICMP port unreachable"),
+            ("icmp", errno.EHOSTUNREACH, 1, "ICMP administratively prohibited"),
+            ("sctp", errno.ENOPROTOOPT, 1, "ICMP protocol unreachable"),
+        ):
+            before = self.unreachables()
+            where = [ON_LINK[0]] if protocol == "icmp" else [ON_LINK[0], "2000"]
+            seen = self.tell.type(*python_client(protocol, *where, "--source", self.stranger))
+            told = self.unreachables() - before
+            refused = f"[Errno {int(error)}]" in seen.stdout and told == unreachables
+            self.tell.claim(f"{protocol.upper()} is refused by {how}", refused, f"ICMP errors received: {told}")
+
+    def unreachables(self) -> int:
+        """How many ICMP destination-unreachable messages the clients have received."""
+        with self.testbed.inside("public"):
+            lines = Path("/proc/thread-self/net/snmp").read_text().splitlines()
+        fields, values = (line.split() for line in lines if line.startswith("Icmp:"))
+        return int(values[fields.index("InDestUnreachs")])
+
+    def survive_kill(self) -> None:
+        """The gateway is killed while a download runs, and comes back."""
+        self.tell.step("The gateway is killed (kill -9) while a download runs")
+        with self.downloading(SHORT) as download:
+            time.sleep(0.4)
+            self.tell.command(f"kill -9 {self.gateway.pid}")
+            self.gateway.kill()
+            self.tell.claim("the gateway is gone, the download runs", download.poll() is None)
+            self.find_closed()
+            self.finish(download, SHORT)
+        self.restart("a restart serves again")
+
+    def survive_stop(self) -> None:
+        """The gateway is stopped while a download runs, and is back before its end."""
+        self.tell.step("The gateway is stopped and started again while a download runs")
+        with self.downloading(LONG) as download:
+            time.sleep(0.4)
+            self.tell.command(f"kill -TERM {self.gateway.pid}")
+            status = self.gateway.stop()
+            self.tell.claim("it stops in order", status == ORDERLY, f"exit status {status}")
+            begun = self.file.stat().st_size
+            self.find_closed()
+            self.restart("a restart serves again")
+            # It may have come to its end meanwhile: a busy machine starts a gateway slowly.
+            more = self.file.stat().st_size - begun
+            self.tell.claim("the download went on meanwhile", more > 0, f"{more} octets")
+            self.finish(download, LONG)
+
+    def find_closed(self) -> None:
+        """Without a gateway there is no answer, and no new flow."""
+        query = self.tell.type(*inside("public"), "dig", "+time=1", "+tries=1", "+short", f"@{GATEWAY}", TEST)
+        self.tell.claim("no query is answered", query.returncode != 0)
+        argv = [*inside("public"), "curl", "--silent", "--show-error", "--max-time", "0.5", f"http://{ON_LINK[0]}/"]
+        self.tell.claim("no new flow passes", self.tell.type(*argv).returncode != 0)
+
+    def restart(self, claim: str) -> None:
+        """The gateway starts again and serves."""
+        self.tell.command(gateway_command(self.gateway))
+        took = self.gateway.start()
+        page = self.tell.type(*inside("public"), "curl", "--silent", "--max-time", "2", f"http://{TEST}/")
+        self.tell.claim(claim, self.hosts[TEST] in page.stdout, f"after {took:.1f} s")
+
+    @contextlib.contextmanager
+    def downloading(self, size: int) -> Iterator[subprocess.Popen[bytes]]:
+        """A download that is under way: its first octets have come."""
+        self.file.unlink(missing_ok=True)
+        url = f"http://{self.ask()}/download?bytes={size}&rate={PACE}"
+        argv = [*inside("public"), "curl", "--silent", "--no-buffer", "--output", str(self.file), url]
+        self.tell.command(shlex.join(argv) + " &")
+        with self.testbed.spawn("public", argv, log="curl.log") as download:
+            until = time.monotonic() + 5.0
+            while not (self.file.exists() and self.file.stat().st_size) and time.monotonic() < until:
+                time.sleep(0.02)
+            try:
+                yield download
+            finally:
+                download.kill()
+
+    def finish(self, download: subprocess.Popen[bytes], size: int) -> None:
+        """The download comes to its end, and is what it should be."""
+        self.tell.command("wait")
+        status = download.wait(size / PACE + 10.0)
+        got = self.tell.type("sha256sum", str(self.file)).stdout.partition(" ")[0]
+        right = status == 0 and got == host.checksum(self.hosts[TEST], size)
+        self.tell.claim("the download finishes, its checksum is right", right, f"exit status {status}")
+
+    def purge(self) -> None:
+        """The gateway takes everything away that it put into the kernel."""
+        self.tell.step("A gateway started with --purge leaves nothing in the kernel when it stops")
+        self.gateway.stop()
+        self.tell.type(*inside("gwa"), "nft", "list", "tables")
+        self.tell.command(gateway_command(self.gateway, "--purge"))
+        self.gateway.start("--purge")
+        self.tell.command(f"kill -TERM {self.gateway.pid}")
+        self.gateway.stop()
+        left = self.testbed.run("gwa", ["nft", "list", "ruleset"])
+        self.tell.type(*inside("gwa"), "nft", "list", "tables")
+        self.tell.claim("no rule of ours is left", left.returncode == 0 and "realmgw" not in left.stdout)
+        routes = self.tell.type(*inside("gwa"), "ip", "route", "show", "table", "all", "type", "local")
+        self.tell.claim("no pool address is ours any more", not any(each in routes.stdout for each in ON_LINK))
+
+    def ask(self) -> str:
+        """Asks for the name as `dig +short` does, which is shown, and returns the address."""
+        answer = self.tell.type(*inside("public"), "dig", "+short", f"@{GATEWAY}", TEST)
+        return answer.stdout.strip()
+
+    def flow(self, protocol: str, *rest: str) -> list[str]:
+        """The command that opens a flow to the name's address, which is asked for first."""
+        return python_client(protocol, self.ask(), *rest)
+
+
+def names() -> list[str]:
+    """The names, in the order of the hosts' addresses."""
+    return [TEST, *(f"h{number}.gwa.demo" for number in range(101, 100 + NAMES))]
+
+
+def inside(namespace: str) -> list[str]:
+    """The beginning of a command within a namespace."""
+    return ["ip", "netns", "exec", namespace]
+
+
+def program(name: str) -> str:
+    """A program of the running environment, as one types it in the checkout."""
+    path = Path(sys.executable).with_name(name)
+    return str(path.relative_to(CHECKOUT)) if path.is_relative_to(CHECKOUT) else str(path)
+
+
+def python_client(*arguments: str) -> list[str]:
+    """The command of a client that opens one flow."""
+    return [*inside("public"), program("python"), "-m", "testbed.realm.client", *arguments]
+
+
+def gateway_command(gateway: Gateway, *options: str) -> str:
+    """The command that starts the gateway by hand."""
+    twistd = [program("twistd"), *gateway.command[1:], *options]
+    return " ".join([*inside("gwa"), "env", "PYTHONPATH=.", *twistd])
+
+
+def operator(gateway: Gateway, *words: str) -> str:
+    """A command of an operator, as one types it in a checkout that nothing is installed in."""
+    python = [program("python"), "-m", "realmgw.control.command.cli"]
+    return " ".join(["env", "PYTHONPATH=.", *python, "--config", str(gateway.config), *words])
+
+
+def dig(tell: Narration, namespace: str, server: str, name: str) -> str:
+    """Asks a name server by dig; returns the answer section."""
+    return tell.type(*inside(namespace), "dig", "+noall", "+answer", f"@{server}", name).stdout.strip()
+
+
+def kernel_has_sctp() -> bool:
+    """Whether this kernel offers SCTP sockets."""
+    with contextlib.suppress(OSError):
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, sctp.PROTOCOL).close()
+        return True
+    return False
+
+
+def table(done: Sequence[Visit]) -> str:
+    """What became of the flows."""
+    rows = [f"{'':22}{'p50':>9}{'p90':>9}{'p99':>9}"]
+    succeeded = [each for each in done if each.succeeded]
+    for title, values in (
+        ("resolve", [each.resolve for each in succeeded]),
+        ("resolve + HTTP page", [each.total for each in succeeded]),
+    ):
+        cells = "".join(f"{1000 * percentile(values, share):>6.1f} ms" for share in (0.5, 0.9, 0.99))
+        rows.append(f"{title:22}{cells}")
+    rows.append(f"{'succeeded':22}{len(succeeded):>6} of {len(done)}")
+    rows.append(f"{'mis-delivered':22}{sum(each.mis_delivered for each in done):>6}")
+    return "\n".join(rows)
+
+
+def faults(done: Sequence[Visit]) -> str:
+    """The first few faults, for one line."""
+    return "; ".join(f"{each.name}: {each.fault}" for each in done if each.fault)[:200]
+
+
+def hints(demo: Demo) -> str:
+    """What a person can do with a testbed that was kept; every command works as it stands here."""
+    public, gateway = " ".join(inside("public")), " ".join(inside("gwa"))
+    udp = f"{public} {program('python')} -m testbed.realm.client udp"
+    return "\n".join(
+        (
+            "The testbed and the gateway are left running. In the checkout, as root:",
+            f"  {public} dig {TEST}",
+            f"  {public} curl http://h105.gwa.demo/",
+            f"  {udp} $({public} dig +short h107.gwa.demo) 2000 --burst 3",
+            f"  {' '.join(inside('test_gwa'))} dig {TEST}",
+            "What the gateway says of itself, by its control socket:",
+            *(f"  {operator(demo.gateway, *words)}" for words in OPERATORS),
+            "What there is in the kernel, and in the log:",
+            f"  {gateway} nft list table inet realmgw",
+            f"  {gateway} conntrack -L",
+            f"  tail -f {demo.gateway.log}",
+            "Kill it, and start it again:",
+            f"  kill -9 {demo.gateway.pid}",
+            f"  {gateway_command(demo.gateway)}",
+            "It all goes by:  ./testbed/demo --down",
+        )
+    )
+
+
+def options(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="./testbed/demo", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--keep", action="store_true", help="leave the testbed running, with a gateway in it")
+    parser.add_argument("--down", action="store_true", help="take down a testbed that was left running, and end")
+    return parser.parse_args(argv)
+
+
+def show(tell: Narration, keep: bool) -> None:
+    """Builds the testbed and shows everything."""
+    tell.step("The testbed: four network namespaces on this machine")
+    tell.remark("public 100.64.3.10 ── router ── 100.64.1.130 gwa 192.168.0.1 ── test_gwa 192.168.0.100 to .119")
+    begin = time.monotonic()
+    with Testbed(hosts=NAMES, clients=2, resolvers=True) as testbed:
+        host.start(testbed)
+        there = tell.type("ip", "netns", "list").stdout
+        built = all(name in there for name in topology.NAMESPACES)
+        tell.claim("it stands, and its hosts serve", built, f"after {time.monotonic() - begin:.1f} s")
+        demo = Demo(testbed, tell)
+        demo.run()
+        if keep:
+            demo.restart("it is left running, and serves")
+            tell.remark("\n" + hints(demo))
+            testbed.keep()
+
+
+def main(argv: Sequence[str] = tuple(sys.argv[1:])) -> int:
+    """The command line; returns the exit status."""
+    chosen = options(argv)
+    if chosen.down:
+        print("The testbed is gone." if topology.take_down() else "There is no testbed.")
+        return 0
+    tell = Narration()
+    try:
+        show(tell, chosen.keep)
+    except (TestbedError, subprocess.TimeoutExpired) as error:
+        tell.claim("the demo can go on", False, str(error))
+    except KeyboardInterrupt:
+        return 130
+    return tell.conclude()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    sys.exit(main())

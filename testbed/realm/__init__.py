@@ -1,0 +1,1 @@
+"""The namespaces, and everybody who lives in them: gateway, hosts, clients, resolvers."""

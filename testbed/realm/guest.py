@@ -1,0 +1,118 @@
+"""Runs tests of the gateway on an emulated processor, and says what became of each, one line a test.
+
+    python -m testbed.realm.guest FOLDER LABEL NAME...
+
+FOLDER is for what the tests leave behind; LABEL begins each line; NAMEs are what `trial` takes. The lines are those of
+`testbed/kmod/checks`: "ok   LABEL: TEST", "FAIL LABEL: TEST: why". A test that is skipped has failed: in the guest,
+nothing is missing. What else there is to say goes to standard error. Status 0: at least one passed, and nothing failed;
+1: something did.
+
+Hosts and gateways come from a nursery, but for the first of each, which shows that they start by themselves as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.python.failure import Failure
+from twisted.trial import reporter, runner
+
+from testbed.realm import topology
+from testbed.realm.nursery import Nursery
+
+PRELOADED = (
+    "netfilterqueue",
+    "realmgw.tap",
+    "testbed.realm.client",
+    "testbed.realm.gateway",
+    "testbed.realm.host",
+    "twisted.scripts.twistd",
+)
+"""What the programs of the tests import, of what may be imported before there is a reactor."""
+PATIENCE = 150.0  # seconds
+"""A test that takes longer hangs: all stacks are written down, and this process ends."""
+WIDTH = 300
+"""So many characters are said of why a test failed; all of it goes to standard error."""
+
+
+class Starter:
+    """Starts programs: the first ones, and what is no Python program, in the usual way; all others in the nursery."""
+
+    def __init__(self) -> None:
+        """Makes the nursery: there must be no reactor yet."""
+        for module in PRELOADED:
+            __import__(module)
+        self._nursery = Nursery()
+        self._started: set[str] = set()
+
+    def start(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
+        """See `subprocess.Popen`."""
+        what = " ".join(argv[1:3])
+        if argv[0] == sys.executable and (what in self._started or argv[1] == "-c"):
+            return self._nursery.start(argv, **popen)
+        self._started.add(what)
+        return subprocess.Popen(list(argv), **popen)
+
+
+class LineReporter(reporter.TextReporter):
+    """A line for each test to standard output, and everything that trial prints to its own stream."""
+
+    label = ""
+    passed = 0
+    failed = 0
+
+    def startTest(self, test: Any) -> None:
+        """A test begins."""
+        super().startTest(test)  # type: ignore[no-untyped-call]
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
+
+    def stopTest(self, test: Any) -> None:
+        """A test has ended, and everything about it has been said."""
+        super().stopTest(test)  # type: ignore[no-untyped-call]
+        faulthandler.cancel_dump_traceback_later()
+        name = ".".join(test.id().split(".")[-2:])
+        bad: list[Any] = [*self.failures, *self.errors, *self.skips, *self.unexpectedSuccesses, *self.expectedFailures]
+        why = [_line(outcome[1]) for outcome in bad if outcome[0].id() == test.id()]
+        if why or self.passed == self.successes:
+            self.failed += 1
+            print(f"FAIL {self.label}: {name}: {(*why, 'no outcome')[0]}", flush=True)
+        else:
+            self.passed += 1
+            print(f"ok   {self.label}: {name}", flush=True)
+
+
+def _line(why: object) -> str:
+    """A failure, or why a test was skipped, in one line."""
+    return " ".join((why.getErrorMessage() if isinstance(why, Failure) else f"skipped: {why}").split())[:WIDTH]
+
+
+def main(folder: str, label: str, names: Sequence[str]) -> int:
+    """Runs the tests of these names; the exit status is 0 when all passed."""
+    begin = time.monotonic()
+    faulthandler.enable()
+    topology.start_process = Starter().start
+    LineReporter.label = label
+    suite = runner.TestLoader().loadByNames(list(names), recurse=True)
+    outcome = runner.TrialRunner(LineReporter, workingDirectory=folder, stream=sys.stderr).run(suite)
+    assert isinstance(outcome, LineReporter)
+    tests = outcome.passed + outcome.failed
+    print(f"note {label}: {tests} tests took {time.monotonic() - begin:.0f} s", flush=True)
+    well = outcome.wasSuccessful() and tests == outcome.testsRun  # type: ignore[no-untyped-call]
+    return 0 if well and outcome.passed and not outcome.failed else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        prog="python -m testbed.realm.guest", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="where trial works")
+    parser.add_argument("label", metavar="LABEL", help="what each line says before the test's name")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="tests, as trial names them")
+    chosen = parser.parse_args()
+    sys.exit(main(chosen.folder, chosen.label, chosen.names))

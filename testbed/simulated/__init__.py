@@ -1,0 +1,1 @@
+"""The allocation against clients and resolvers in simulated time."""
