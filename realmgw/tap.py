@@ -47,7 +47,7 @@ from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, notes_of
 from realmgw.control.server import ControlService, SoleService
 from realmgw.control.service import OrderedService, ReloadService, RepositoryService, trouble_began, trouble_ended
-from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
+from realmgw.daemon.service import ProcessService, refusing, take_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.ruleset import STRAYS
@@ -93,8 +93,8 @@ class Options(UsageOptions):
         self.log = Log()
 
     def postOptions(self) -> None:
-        """See `regard_pid_file`; the log goes where twistd is told."""
-        regard_pid_file(self)
+        """See `take_pid_file`; the log goes where twistd is told."""
+        take_pid_file(self)
         self.log = Log(self.parent)
 
 
@@ -113,7 +113,7 @@ def make_service(options: Options) -> IService:
             message has every problem.
     """
     loaded = config.load_or_last_good(Path(options["config"]))
-    options.log.regard(loaded.settings.logging)
+    options.log.configure(loaded.settings.logging)
     for line in refuse(loaded.settings).wrong:
         _log.warn("{line}", line=line)
     if loaded.from_last_good:
@@ -171,9 +171,9 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere = partial(Readers().call, reactor=reactor)
-    regard, keep = partial(_regard, strays, gate, keeping, options.log), partial(_keep, running, thread)
+    configure, keep = partial(_configure, strays, gate, keeping, options.log), partial(_keep, running, thread)
     told = partial(tell_written, health)
-    parts = Parts(datapath, allocator, dns, regard, keep, loading, told, elsewhere, doubts)
+    parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
@@ -295,12 +295,12 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
-def _regard(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
+def _configure(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
     """What a reload means for parts that have no other business with it."""
-    log.regard(new.logging)
-    strays.regard(new.admission)
-    gate.regard(new.datapath.reject_rate)
-    keeping.regard(ROWS * new.allocation.max_groups)
+    log.configure(new.logging)
+    strays.configure(new.admission)
+    gate.configure(new.datapath.reject_rate)
+    keeping.configure(ROWS * new.allocation.max_groups)
 
 
 def _repositories(

@@ -86,7 +86,7 @@ class Gate:
         self._telling_left = 0
         self._telling_ends = float("-inf")
 
-    def regard(self, reject_rate: int) -> None:
+    def configure(self, reject_rate: int) -> None:
         """From the next second on, so many refused senders are told so."""
         self._reject_rate = reject_rate
 

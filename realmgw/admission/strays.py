@@ -53,7 +53,7 @@ class Strays:
         self.pushed = 0
         self.overflow = 0
 
-    def regard(self, admission: settings.Admission) -> None:
+    def configure(self, admission: settings.Admission) -> None:
         """From now on, these are the threshold and the timeout."""
         self._threshold = admission.stray_threshold
         self._timeout = admission.stray_timeout

@@ -83,8 +83,8 @@ class Allocator:
         self.pool = self._ledger.pool
         self.counters = self._ledger.counters
         self.askers = Askers(settings.max_groups, self.counters)
-        self.askers.regard_policy(policy, now=now)
-        self.regard_policy, self.regarding_policy = self.askers.regard_policy, self.askers.regarding_policy
+        self.askers.configure_policy(policy, now=now)
+        self.configure_policy, self.configuring_policy = self.askers.configure_policy, self.askers.configuring_policy
         self.requestor = self.askers.requestor
         self.groups = self.askers.groups
         self.requestors = self.askers.requestors
@@ -249,14 +249,14 @@ class Allocator:
 
     # What changes while the gateway runs
 
-    def regard(self, settings: Allocation) -> None:
+    def configure(self, settings: Allocation) -> None:
         """From now on, share the pool out by these settings; what is promised stays so."""
         self._settings = self._ledger.settings = settings
-        self.outage.regard(settings)
-        self._queue.regard(settings.max_waiting)
-        self.askers.regard(settings.max_groups)
-        self.ended.regard(settings)
-        self.datagrams.regard(settings)
+        self.outage.configure(settings)
+        self._queue.configure(settings.max_waiting)
+        self.askers.configure(settings.max_groups)
+        self.ended.configure(settings)
+        self.datagrams.configure(settings)
 
     def extend(self, networks: Iterable[Network], *, now: float) -> None:
         """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""

@@ -95,7 +95,7 @@ class Arrivals:
             return reservation.service.host.index
         self._candidates.refused(src, dst, now)
         if address.moved is not None:
-            self._clients.regard_stray(address.moved, src, now)
+            self._clients.see_stray(address.moved, src, now)
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
         return -(Reason.LATE if is_late or reason is None else reason)
 

@@ -27,7 +27,7 @@ class Clients:
         if len(self._young) >= REMEMBERED:
             self._young, self._old = {}, self._young
 
-    def regard_stray(self, moved: Claim, src: bytes, now: float) -> None:
+    def see_stray(self, moved: Claim, src: bytes, now: float) -> None:
         """Somebody came for whom nothing was, where a group had been told a moment before that its host is.
 
         Args:

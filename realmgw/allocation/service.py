@@ -257,7 +257,7 @@ class ReputationService(Service):
             _log.critical("reputations: the file was damaged; what is left of it is now {place}", place=place)
         self._set_aside = len(self._file.set_aside)
 
-    def regard(self, limit: int) -> None:
+    def configure(self, limit: int) -> None:
         """From now on, keep so many."""
         self._file.limit = limit
 

@@ -212,7 +212,7 @@ class WaitingQueue:
             self._forget(waiter)
         return waiters
 
-    def regard(self, limit: int) -> None:
+    def configure(self, limit: int) -> None:
         """From now on so many queries may wait; those that wait already go on waiting."""
         self._limit = limit
 

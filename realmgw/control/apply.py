@@ -79,7 +79,7 @@ class Parts:
     """The pool."""
     names: Names
     """The DNS server."""
-    regard: Callable[[Settings], object]
+    configure: Callable[[Settings], object]
     """Told of settings that concern nobody else here."""
     keep: Callable[[Settings], Deferred[None]]
     """Keeps settings as the last good ones; what goes wrong is told by its failure."""
@@ -334,16 +334,16 @@ class Reloader:
         """The swap. With few changes there is no yield in it: a query meets all of the old state or all of the new."""
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
         before, after = self._pools(settings)
-        parts.allocator.regard(settings.allocation)
+        parts.allocator.configure(settings.allocation)
         if any(change.key.startswith("policy.") for change in planned.keys):  # else its counts would begin anew
-            yield from parts.allocator.regarding_policy(settings.policy, now=now)
+            yield from parts.allocator.configuring_policy(settings.policy, now=now)
         targets = iter(changes.targets_gone)
         while portion := frozenset(islice(targets, TARGETS_AT_ONCE)):
             parts.allocator.forget(portion, now=now)
             if len(portion) == TARGETS_AT_ONCE:
                 yield None
         parts.allocator.extend(beyond(after, before), now=now)
-        parts.regard(settings)
+        parts.configure(settings)
         yield from parts.names.commit(prepared)
         yield from self.running.commit(written)
         if len(changes.added) + len(changes.changed) >= MANY:

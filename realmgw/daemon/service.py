@@ -42,7 +42,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def regard_pid_file(options: Options) -> None:
+def take_pid_file(options: Options) -> None:
     """No file with a process id, unless the command line names one; and that counts only if it names somebody else.
 
     twistd's own would be in whatever folder it was started in, so that a second service started there is refused. And

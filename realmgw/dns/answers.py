@@ -79,7 +79,7 @@ class Answers(abc.ABC):
         """From the next query on, answers come from another table; what waits for an address goes on waiting."""
         self.table = table
 
-    def regard(self, settings: settings.Settings) -> None:
+    def configure(self, settings: settings.Settings) -> None:
         """From the next query on, answers are as these settings say."""
         self._dns = settings.dns
 

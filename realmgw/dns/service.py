@@ -100,7 +100,7 @@ class DnsService(service.Service):
         table = compile_table(settings.zones, directory)
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
-        self._defences.regard(settings, secrets, now=monotonic())
+        self._defences.configure(settings, secrets, now=monotonic())
         self._answers = WanAnswers(table, settings, allocator, self._defences, self._later)
         self.wan = self._face(self._answers, settings.dns.wan, monotonic)
         self.lan = self._face(LanAnswers(table, settings), settings.dns.lan, monotonic)
@@ -149,9 +149,9 @@ class DnsService(service.Service):
         """
         settings = prepared.settings
         yield from amending(prepared.table, prepared.names)
-        self._defences.regard(settings, prepared.secrets, now=self._monotonic())
+        self._defences.configure(settings, prepared.secrets, now=self._monotonic())
         for face, limits in ((self.wan, settings.dns.wan), (self.lan, settings.dns.lan)):
-            face.answers.regard(settings)
+            face.answers.configure(settings)
             face.limits = limits
         self._settings = settings
         self._look_around()
@@ -207,7 +207,7 @@ class DnsService(service.Service):
 
     def _looked_around(self, networks: tuple[Network, ...]) -> None:
         self._unseen = False
-        self._answers.regard_inside(networks)
+        self._answers.configure_inside(networks)
 
     def _saw_nothing(self, failure: Failure) -> None:
         failure.trap(RealmGatewayError)

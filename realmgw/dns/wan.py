@@ -74,28 +74,28 @@ class WanAnswers(Answers):
         self.lan = LanAnswers(table, settings, self.counts)
         self.challenger = Challenger(allocator, defences.aliases, self._events)
         self._rest = QuickAnswers(allocator, self.challenger, defences, self.counts, self.respond)
-        self.regard_inside(())
-        self.regard(settings)
+        self.configure_inside(())
+        self.configure(settings)
 
     def replace(self, table: ZoneTable) -> None:
         super().replace(table)
         self._services = table.services
         self.challenger.replace(table)
-        self._rest.regard(table, self._dns)
+        self._rest.configure(table, self._dns)
         self.lan.replace(table)
 
-    def regard_inside(self, networks: Collection[Network]) -> None:
+    def configure_inside(self, networks: Collection[Network]) -> None:
         """From now on, who asks from these networks is on a LAN: he gets private addresses, and nothing is reserved."""
         self.inside = Inside(networks)
         self._near = self.inside.beginnings
 
-    def regard(self, settings: settings.Settings) -> None:
-        super().regard(settings)
-        self.lan.regard(settings)
+    def configure(self, settings: settings.Settings) -> None:
+        super().configure(settings)
+        self.lan.configure(settings)
         self._service_pool = tuple([address.packed for address in settings.pools.service])
         self._tells = settings.policy.refuse_udp is Refusal.SERVFAIL
         self._opts = plain_opts(settings.dns.udp_size)
-        self.challenger.regard(settings)
+        self.challenger.configure(settings)
         self._challenging = self.challenger.active
         self.replace(self.table)
 

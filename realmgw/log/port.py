@@ -138,9 +138,9 @@ class Log:
         self._missing = 0
         self.written = 0
         self.lost = 0
-        self.regard(Logging())
+        self.configure(Logging())
 
-    def regard(self, settings: Logging) -> None:
+    def configure(self, settings: Logging) -> None:
         """From now on, these are the settings."""
         predicate = LogLevelFilterPredicate(defaultLogLevel=Level.levelWithName(settings.level.value))
         for namespace, level in levels.levels(settings).items():

@@ -22,7 +22,7 @@ from twisted.python.usage import Options as UsageOptions
 from realmgw.config.addresses import endpoint
 from realmgw.config.disk import Hold, read
 from realmgw.config.settings import Endpoint
-from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
+from realmgw.daemon.service import ProcessService, refusing, take_pid_file
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import Logged
@@ -63,8 +63,8 @@ class Options(UsageOptions):
     ]
 
     def postOptions(self) -> None:
-        """See `regard_pid_file`."""
-        regard_pid_file(self)
+        """See `take_pid_file`."""
+        take_pid_file(self)
 
 
 @refusing("the repository")

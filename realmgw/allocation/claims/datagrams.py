@@ -104,9 +104,9 @@ class Datagrams:
         self._tokens, self._at = float(LOOKS), 0.0
         self.soon: Callable[[], object] = _nothing
         self.listen: Callable[[], object] = _nothing
-        self.regard(settings)
+        self.configure(settings)
 
-    def regard(self, settings: Allocation) -> None:
+    def configure(self, settings: Allocation) -> None:
         """From now on, note so many flows, and this is how long they have to be idle."""
         self._idle = settings.idle_exchange, settings.idle_flow
         self._most = settings.ended_flows

@@ -75,16 +75,16 @@ class EndedFlows:
         self._host_at = host_at
         self._flows = Generations[Flow, Ended](1)
         self._barred: dict[bytes, float] = {}
-        self.regard(settings)
+        self.configure(settings)
 
     def __len__(self) -> int:
         return len(self._flows)
 
-    def regard(self, settings: Allocation) -> None:
+    def configure(self, settings: Allocation) -> None:
         """From now on, remember so many for so long."""
         self.is_on = settings.ended_flows > 0 and self._host_at is not None
         self._time = settings.ended_time
-        self._flows.regard(settings.ended_flows)
+        self._flows.configure(settings.ended_flows)
 
     def remember(self, flow: Flow, ended: Ended) -> None:
         """A flow has ended."""

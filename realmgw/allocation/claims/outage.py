@@ -43,7 +43,7 @@ class Outage:
         if not self._degraded:
             self.excused_until = now
 
-    def regard(self, settings: Allocation) -> None:
+    def configure(self, settings: Allocation) -> None:
         """From now on, go by these settings."""
         self._lends = settings.while_degraded is WhileDegraded.LEND
         self._suspend()

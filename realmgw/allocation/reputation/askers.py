@@ -39,28 +39,28 @@ class Askers:
         self._counters = counters
         self._best = Best()
 
-    def regard(self, limit: int) -> None:
+    def configure(self, limit: int) -> None:
         """From now on, remember so many."""
         self.journal.limit = 2 * limit
-        self.groups.regard(limit)
-        self.requestors.regard(limit)
+        self.groups.configure(limit)
+        self.requestors.configure(limit)
 
     @property
     def best(self) -> float:
         """The best reputation known, 0 to 1; 0.0 while none is."""
         return self._best.value
 
-    def regard_policy(self, policy: Policy | None, *, now: float) -> None:
+    def configure_policy(self, policy: Policy | None, *, now: float) -> None:
         """From now on, decide by this policy, or refuse nothing; reputations and experience stay.
 
         Args:
             policy: The operator's.
             now: The present, in monotonic seconds.
         """
-        finish(self.regarding_policy(policy, now=now))
+        finish(self.configuring_policy(policy, now=now))
 
-    def regarding_policy(self, policy: Policy | None, *, now: float) -> Steps[None]:
-        """What `regard_policy` does, step by step; with a few groups, there is one."""
+    def configuring_policy(self, policy: Policy | None, *, now: float) -> Steps[None]:
+        """What `configure_policy` does, step by step; with a few groups, there is one."""
         decides = policy is not None and (policy.system_load or policy.max_claims is not None)
         self.load = LoadPolicy(policy, self._counters, self._best) if policy is not None and decides else None
         yield from self.groups.presetting(policy.groups if policy is not None else (), now=now)

@@ -20,7 +20,7 @@ class Generations(Generic[Key, Value]):
     """
 
     def __init__(self, limit: int) -> None:
-        self.regard(limit)
+        self.configure(limit)
         self.young: dict[Key, Value] = {}
         self._old: dict[Key, Value] = {}
 
@@ -31,7 +31,7 @@ class Generations(Generic[Key, Value]):
         yield from tuple(self.young)
         yield from tuple(self._old)
 
-    def regard(self, limit: int) -> None:
+    def configure(self, limit: int) -> None:
         """From now on, remember so many."""
         self._half = max(1, limit // 2)
 

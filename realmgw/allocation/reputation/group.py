@@ -204,7 +204,7 @@ class Group(Party):
         if self.hopeless:
             self.guard = GUARD_LEAST
 
-    def regard(self, standing: float) -> None:
+    def rate(self, standing: float) -> None:
         """Have this standing (0 to 1) until the reputation is looked at again, where 1 is the best there is."""
         self.standing = standing
         self.compare(1.0)

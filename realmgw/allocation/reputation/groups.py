@@ -44,7 +44,7 @@ class Presets:
                 return group
         return None
 
-    def regarding(self, groups: dict[ResolverGroup, Group], tell: Callable[[], None]) -> Steps[None]:
+    def configuring(self, groups: dict[ResolverGroup, Group], tell: Callable[[], None]) -> Steps[None]:
         """From one moment to the next, these are all; who is to know is told at that moment."""
         networks: dict[tuple[int, int], dict[int, Group]] = {}
         every = ((node, group) for preset, group in groups.items() for node in preset.nodes)
@@ -92,10 +92,10 @@ class Groups:
                     told.add(group)
                     yield group
 
-    def regard(self, limit: int) -> None:
+    def configure(self, limit: int) -> None:
         """From now on, remember so many."""
-        self._seen.regard(limit)
-        self._proven.regard(2 * limit)
+        self._seen.configure(limit)
+        self._proven.configure(2 * limit)
 
     def of(self, resolver: Hashable) -> Group:
         """The group of a resolver (any hashable address value); made if it is not known."""
@@ -163,7 +163,7 @@ class Groups:
                 yield None
             former = before.get(preset.nodes)
             groups[preset] = self._made(preset, now) if former is None else former
-        yield from self._presets.regarding(groups, self._seen.set_back)
+        yield from self._presets.configuring(groups, self._seen.set_back)
         yield from emptying(before)
 
     def _made(self, preset: ResolverGroup, now: float) -> Group:
@@ -254,7 +254,7 @@ class Groups:
 
 def _set(group: Group, standing: float, now: float) -> None:
     group.reputation.set(standing, now=now)
-    group.regard(standing)
+    group.rate(standing)
     group.fresh_until = -math.inf  # it may be the best one of all: others may want to know at once
 
 

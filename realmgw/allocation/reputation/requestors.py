@@ -106,9 +106,9 @@ class Requestors:
             if requestor is not None:
                 yield requestor
 
-    def regard(self, limit: int) -> None:
+    def configure(self, limit: int) -> None:
         """From now on, remember so many."""
-        self._seen.regard(limit)
+        self._seen.configure(limit)
 
     def of(self, key: Hashable, network: ClientNetwork | None) -> Requestor:
         """The requestor that is known by a key; made if it is not known."""

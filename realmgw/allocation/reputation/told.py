@@ -54,12 +54,12 @@ class Told:
             self._turn_at = now + ASSUMED
         before = self._young.get(name)
         if before is None:
-            self._regard(name)
+            self._configure(name)
             before = self._old.get(name)
         self._young[name] = claim
         return before
 
-    def _regard(self, name: str) -> None:
+    def _configure(self, name: str) -> None:
         """A name is the first one of late, or is told for the first time."""
         dots = name.count(".")
         if not self._young:

@@ -353,12 +353,12 @@ class Watch:
         self._looking, self._last = False, self._clock.seconds()
         if self._running:
             if findings is not None:
-                self._regard(findings)
+                self._configure(findings)
             self._soon(0.0 if self._asked else self._distance() if self._noticed else INTERVAL)
         for each in asked:
             each.callback(findings or Findings())
 
-    def _regard(self, findings: Findings) -> None:
+    def _configure(self, findings: Findings) -> None:
         if findings.repaired:
             self.repairs += 1
             self._repaired.append(self._last)

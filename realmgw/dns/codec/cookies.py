@@ -66,9 +66,9 @@ class Cookies:
         self._rotate_at = now + rules.rotation
         self._known: dict[str, bytes] = {}
         self._known_until = now + REMEMBERED
-        self.regard(rules, shared, now=now)
+        self.configure(rules, shared, now=now)
 
-    def regard(self, rules: settings.Cookies, shared: tuple[bytes, ...], *, now: float) -> None:
+    def configure(self, rules: settings.Cookies, shared: tuple[bytes, ...], *, now: float) -> None:
         """From now on, go by these rules and secrets. Cookies made with our own secrets are believed still."""
         self._rules = rules
         self._shared = shared

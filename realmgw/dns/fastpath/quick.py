@@ -64,7 +64,7 @@ class QuickAnswers:
         self._judge = defences.limit.judge
         self._respond = respond
 
-    def regard(self, table: ZoneTable, dns: settings.Dns) -> None:
+    def configure(self, table: ZoneTable, dns: settings.Dns) -> None:
         """From now on, answer from this table."""
         self._services, self._below = table.services, table.below
         self._static = StaticOctets(table, self._respond, dns.udp_size)

@@ -57,7 +57,7 @@ class Challenger:
         self.audit = False
         self.active = False
 
-    def regard(self, settings: settings.Settings) -> None:
+    def configure(self, settings: settings.Settings) -> None:
         """From now on, go by these zones and this policy."""
         policy, zones = settings.policy, settings.zones
         self.audit = Audit.CHALLENGES in policy.audit

@@ -42,10 +42,10 @@ class Defences:
         cookies = Cookies(settings.dns.cookies, (), randomness, wall, now=now)
         return cls(cookies, Aliases(randomness), RateLimit(settings.dns.rate_limit, now=now), _audits(settings))
 
-    def regard(self, settings: settings.Settings, secrets: tuple[bytes, ...], *, now: float) -> None:
+    def configure(self, settings: settings.Settings, secrets: tuple[bytes, ...], *, now: float) -> None:
         """From now on, go by these settings, and these shared secrets of cookies."""
-        self.cookies.regard(settings.dns.cookies, secrets, now=now)
-        self.limit.regard(settings.dns.rate_limit)
+        self.cookies.configure(settings.dns.cookies, secrets, now=now)
+        self.limit.configure(settings.dns.rate_limit)
         self.audit = _audits(settings)
 
     def verdict(self, address: str, events: list[int], *, now: float) -> Verdict:

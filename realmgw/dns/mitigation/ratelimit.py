@@ -66,12 +66,12 @@ class RateLimit:
         self._old: dict[Hashable, float] = {}
         self._turn_at = now + DEPTH
         self._beyond = 0
-        self.regard(rules)
+        self.configure(rules)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def regard(self, rules: settings.RateLimit) -> None:
+    def configure(self, rules: settings.RateLimit) -> None:
         """From now on, limit by these rules; what was counted for networks of another size is forgotten in a second."""
         self.active = rules.per_second > 0
         self._rules = rules

@@ -208,7 +208,7 @@ class HearingTests(ConntrackTestCase):
         """And begins and ends with a reload."""
         self.start()
         for ended_flows in (0, 100):
-            self.allocator.regard(Allocation(ended_flows=ended_flows))
+            self.allocator.configure(Allocation(ended_flows=ended_flows))
             self.reactor.advance(10)
             self.assertEqual(self.ends.is_open, ended_flows > 0)
 

@@ -76,7 +76,7 @@ class GateTests(GateTestCase):
         """What a reload changes."""
         gate = self.make_gate(RecordingAllocator(refusal=Reason.NO_CLAIM), reject_rate=1)
         gate.decide(SYN, now=0.0)
-        gate.regard(2)
+        gate.configure(2)
         verdicts = [gate.decide(SYN, now=now) for now in (0.5, 1.0, 1.5, 1.6)]
         self.assertEqual(verdicts, [DROP, marks.REJECTED, marks.REJECTED, DROP])
 

@@ -149,7 +149,7 @@ class Knowledge:
         self.leaving &= held
 
     @rule(resolver=st.sampled_from(RESOLVERS), standing=st.sampled_from((0.01, 0.45, 0.9)))
-    def regard(self, resolver: str, standing: float) -> None:
+    def stand(self, resolver: str, standing: float) -> None:
         """The standing of a group changes."""
         self.allocator.groups.set(resolver, standing, now=self.now)
 
@@ -209,7 +209,7 @@ class Knowledge:
     def reload(self, policy: Policy | None) -> None:
         """The operator has another policy; what stands, stands."""
         self.policy, self.most_before = policy, self.allocator.counters.pending
-        self.allocator.regard_policy(policy, now=self.now)
+        self.allocator.configure_policy(policy, now=self.now)
 
     def remembered(self, address: bytes, source: bytes, flow: tuple[int, int, int]) -> bool:
         """Whether this flow was admitted there a moment ago."""

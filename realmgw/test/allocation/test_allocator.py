@@ -257,7 +257,7 @@ class ReclaimTests(SynchronousTestCase):
     def test_the_worst_standing_loses_its_address_first(self) -> None:
         """Among several dead ones, that of the worst standing is reclaimed."""
         scene = Scene(2)
-        scene.allocator.groups.of(OTHER).regard(0.2)
+        scene.allocator.groups.of(OTHER).rate(0.2)
         scene.get(ONE, RESOLVER, now=0.0)
         worse = scene.get(TWO, OTHER, now=0.1)
         self.assertEqual(scene.get(THREE, now=1.0), worse)

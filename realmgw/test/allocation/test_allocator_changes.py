@@ -139,7 +139,7 @@ class SettingsTests(SynchronousTestCase):
         """How long an address lingers, and how many may wait."""
         scene = Scene(1, linger=10.0)
         scene.visit(ONE, now=0.0, after=0.1)
-        scene.allocator.regard(Allocation(linger=0.5, linger_loaded=0.1, max_waiting=0))
+        scene.allocator.configure(Allocation(linger=0.5, linger_loaded=0.1, max_waiting=0))
         scene.allocator.expire(now=0.7)
         self.assertEqual(scene.allocator.pool.counts()[State.FREE], 1)
         scene.get(ONE, now=0.8)

@@ -146,7 +146,7 @@ class WaitTests(SynchronousTestCase):
     def test_who_waits_goes_back_to_his_own_host(self) -> None:
         """Where several addresses can be had, a host that waits takes the one where it was last."""
         scene = Scene(2)
-        scene.allocator.groups.of(OTHER).regard(0.2)
+        scene.allocator.groups.of(OTHER).rate(0.2)
         now = scene.learn(ONE, visits=60, now=0.0, after=1.5)  # claims are held for all of their 2 s
         first, second = scene.get(ONE, now=now), scene.get(TWO, now=now + 0.1)
         scene.wait(THREE, OTHER, "three", now=now + 1.8)

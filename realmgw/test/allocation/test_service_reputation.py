@@ -187,7 +187,7 @@ class ReputationServiceTests(SynchronousTestCase):
 
     def test_no_more_waits_to_be_written_than_the_file_would_have(self) -> None:
         """However long the disk fails; those that changed last are kept."""
-        self.service.regard(10)
+        self.service.configure(10)
         self.service._file.close()
         self.path.unlink()
         self.path.mkdir()

@@ -116,7 +116,7 @@ class PurgeTests(PurgingTestCase):
 
     def test_addresses_are_not_lent_by_the_key_either(self) -> None:
         """That speaks of outages; a purge is none."""
-        self.allocator.regard(Allocation(while_degraded=WhileDegraded.LEND))
+        self.allocator.configure(Allocation(while_degraded=WhileDegraded.LEND))
         self.purging.purge()
         self.assertIs(self.ask(), Reason.DEGRADED)
 

@@ -22,14 +22,14 @@ from twisted.logger import Logger, globalLogPublisher, textFileLogObserver
 from twisted.python.failure import Failure
 from twisted.python.usage import Options
 from twisted.scripts import _twistd_unix, twistd
-from realmgw.daemon.service import ProcessService, refusing, regard_pid_file
+from realmgw.daemon.service import ProcessService, refusing, take_pid_file
 from realmgw.errors import PlatformError
 
 case = sys.argv.pop(1)
 
 class OwnOptions(Options):
     def postOptions(self):
-        regard_pid_file(self)
+        take_pid_file(self)
 
 class Case(Service):
     def startService(self):

@@ -137,15 +137,15 @@ class Gateway:
         """What a reload does, in its order."""
         gone = {service.target for service in self.directory.services.values()}
         gone -= {service.target for service in directory.services.values()}
-        self.allocator.regard_policy(made.policy, now=self.now)
+        self.allocator.configure_policy(made.policy, now=self.now)
         self.allocator.forget(gone, now=self.now)
         if made.zones == self.settings.zones:
             names = [name for name in self.directory.services if name not in directory.services]
             changes = finish(naming(self.wan.table, names, directory.services.values(), (), ()))
             for _ in amending(self.wan.table, changes):
                 pass
-        self.defences.regard(made, (), now=self.now)
-        self.wan.regard(made)
+        self.defences.configure(made, (), now=self.now)
+        self.wan.configure(made)
         if made.zones != self.settings.zones:
             self.wan.replace(compile_table(made.zones, directory))
         self.settings, self.directory = made, directory

@@ -79,7 +79,7 @@ class FaceTests(WanTestCase):
     def start_inside(self, *words: str) -> None:
         """A WAN with these challenges, which knows the LANs."""
         self.start(*words, rate=settings.RateLimit(1))
-        self.wan.regard_inside(LANS)
+        self.wan.configure_inside(LANS)
 
     def test_a_host_of_a_lan_gets_the_private_address(self) -> None:
         """By UDP and TCP, with any options, whatever the challenges; nothing is reserved, and no group is made."""

@@ -80,7 +80,7 @@ class SwitchTests(WanTestCase):
         """Aliases that were given are known still."""
         self.start("cname")
         alias = self.alias()
-        self.wan.regard(realm.make_settings(zones=ZONES))
+        self.wan.configure(realm.make_settings(zones=ZONES))
         self.assertEqual([self.said(), self.said(alias)], ["A", "A"])
 
     def test_only_counts_in_audit_mode(self) -> None:
@@ -110,7 +110,7 @@ class ClientTests(WanTestCase):
         group = settings.ResolverGroup((ip_network(f"{RESOLVER}/32"),), sla=True)
         self.fake = MemoryAllocator()
         self.policy = settings.Policy(system_load=(), groups=(group,))
-        self.fake.regard_policy(self.policy, now=0.0)
+        self.fake.configure_policy(self.policy, now=0.0)
         self.start(allocator=self.fake)
 
     def subnet(self, resolver: str = RESOLVER, name: str = "one.example.org.") -> tuple[int, int] | None:
@@ -181,7 +181,7 @@ class RefusalTests(WanTestCase):
         demand = policy.pop("demand", 0.9)
         bands = (settings.LoadBand(0.0, 100.0, demand, demand, demand),)
         self.start(allocator=self.fake, system_load=bands, **policy)
-        self.fake.regard_policy(settings.Policy(system_load=bands), now=100.0)
+        self.fake.configure_policy(settings.Policy(system_load=bands), now=100.0)
         self.fake.groups.set(RESOLVER, 0.2, now=100.0)
         best, load = self.fake.groups.set(ELSEWHERE, 1.0, now=100.0), self.fake.askers.load
         assert load is not None

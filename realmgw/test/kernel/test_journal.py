@@ -49,7 +49,7 @@ else:  # what systemd does for a unit's standard output
     there.sendall(b"gw\\n\\n6\\n1\\n0\\n0\\n0\\n")
     outlet = Stream(there.makefile("w"), is_journal=True)
 log = Log()
-log.regard(Logging(Level.DEBUG, (), LogFormat.TEXT))
+log.configure(Logging(Level.DEBUG, (), LogFormat.TEXT))
 log.write_to(outlet)
 logger, journal = Logger("realmgw.tap", observer=log), int(sys.argv[2])
 logger.warn("no route\\n<0>to {where}", where="gw.example.org")

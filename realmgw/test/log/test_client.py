@@ -43,7 +43,7 @@ class Logged:
     def __init__(self, outlet: Outlet, form: LogFormat = LogFormat.TEXT) -> None:
         """Writes there, whatever is told."""
         self.log = Log()
-        self.log.regard(Logging(Level.DEBUG, (), form))
+        self.log.configure(Logging(Level.DEBUG, (), form))
         self.log.write_to(outlet)
         self._logger = Logger("realmgw.tap", observer=self.log)
 

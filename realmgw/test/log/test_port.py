@@ -69,7 +69,7 @@ class LogTests(SynchronousTestCase):
         """That of all, those of parts, and Twisted's; also when they change."""
         for namespace in ("realmgw.dns.server", "realmgw.control.apply", "twisted.web.client._HTTP11ClientFactory"):
             self.logger(namespace).info("first")
-        self.log.regard(Logging(LogLevel.ERROR, (("dns", LogLevel.DEBUG), ("twisted", LogLevel.INFO))))
+        self.log.configure(Logging(LogLevel.ERROR, (("dns", LogLevel.DEBUG), ("twisted", LogLevel.INFO))))
         for namespace in ("realmgw.dns.server", "realmgw.control.apply", "twisted.web.client._HTTP11ClientFactory"):
             self.logger(namespace).debug("second")
             self.logger(namespace).info("third")
@@ -110,7 +110,7 @@ class LogTests(SynchronousTestCase):
 
     def test_who_wants_everything_gets_it(self) -> None:
         """At the level debug."""
-        self.log.regard(Logging(LogLevel.DEBUG))
+        self.log.configure(Logging(LogLevel.DEBUG))
         for _ in range(100):
             self.logger().debug("packet")
         self.assertEqual(len(self.texts), 100)

@@ -262,7 +262,7 @@ class HoldTests(SynchronousTestCase):
         scene = Scene(1)
         scene.get(ONE, question="a", now=0.0)  # dead at 0.5
         scene.ask(ONE, question="b", now=0.1, network=Network(NEIGHBOUR))  # dead at 0.6
-        scene.allocator.groups.of(RESOLVER).regard(0.01)
+        scene.allocator.groups.of(RESOLVER).rate(0.01)
         scene.get(ONE, question="c", now=0.2)  # dead at 0.3
         scene.come(pool_address(1), NEIGHBOUR, now=0.25)
         self.assertEqual(self.hold(scene), 0.5)
@@ -277,7 +277,7 @@ class HoldTests(SynchronousTestCase):
         """What held an address before it lingered does not hold it any more."""
         scene = Scene(1)
         scene.visit(ONE, now=0.0, after=0.1)
-        scene.allocator.groups.of(OTHER).regard(0.01)
+        scene.allocator.groups.of(OTHER).rate(0.01)
         scene.get(ONE, OTHER, now=0.2)
         self.assertEqual(self.hold(scene), 0.2 + 0.1)
 

@@ -91,11 +91,11 @@ class OutageTests(SynchronousTestCase):
     def test_addresses_are_lent_all_the_same_where_that_is_wanted(self) -> None:
         """`while_degraded: lend`, from the next query on; outcomes stay excused."""
         self.degrade(degraded=True, now=0.0)
-        self.allocator.regard(Allocation(while_degraded=WhileDegraded.LEND))
+        self.allocator.configure(Allocation(while_degraded=WhileDegraded.LEND))
         self.assertIsInstance(self.scene.ask(ONE, now=0.1), bytes)
         self.allocator.expire(now=OVER)
         self.assertEqual(self.outcomes(), (0, 0, 1))
-        self.allocator.regard(Allocation())
+        self.allocator.configure(Allocation())
         self.assertEqual(self.scene.ask(ONE, now=OVER), Reason.DEGRADED)
 
     def test_explain_says_so(self) -> None:

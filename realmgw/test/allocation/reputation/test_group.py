@@ -108,7 +108,7 @@ class GroupTests(SynchronousTestCase):
     def test_below_the_lowest_band_the_guard_is_the_least(self) -> None:
         """A group of worst standing has a guard of 100 ms, known or not."""
         group = Group("203.0.113.1")
-        group.regard(0.01)
+        group.rate(0.01)
         self.assertEqual(group.guard, GUARD_LEAST)
         for _ in range(100):
             group.arrived(0.5)
@@ -120,8 +120,8 @@ class GroupTests(SynchronousTestCase):
         for _ in range(100):
             known.arrived(0.5)
         for group in (unknown, known):
-            group.regard(0.01)
-            group.regard(0.45)
+            group.rate(0.01)
+            group.rate(0.45)
         self.assertEqual(unknown.guard, GUARD_UNKNOWN)
         self.assertGreaterEqual(known.guard, 1.0)
 

@@ -293,12 +293,12 @@ class PredictingTests(SynchronousTestCase):
         claim = next(iter(self.reservation(scene).claims.values()))
         for src in (STRAY, NEIGHBOUR):
             clients.note(NEIGHBOUR, scene.allocator.groups.of(OTHER))
-            clients.regard_stray(claim, src, 0.1)
+            clients.see_stray(claim, src, 0.1)
         self.assertFalse(claim.strayed)
         clients.note(CLIENT, group)
-        clients.regard_stray(claim, CLIENT, 1.0)  # too late
+        clients.see_stray(claim, CLIENT, 1.0)  # too late
         self.assertFalse(claim.strayed)
-        clients.regard_stray(claim, CLIENT, 0.1)
+        clients.see_stray(claim, CLIENT, 0.1)
         self.assertTrue(claim.strayed)
 
     def reservation(self, scene: Scene) -> Reservation:

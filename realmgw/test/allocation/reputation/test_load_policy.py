@@ -319,9 +319,9 @@ class AllocationTests(SynchronousTestCase):
         scene.get(ONE, OTHER, now=0.0)
         scene.get(TWO, OTHER, now=0.0)
         self.assertIs(scene.ask(THREE, now=0.0), Reason.POLICY)
-        scene.allocator.regard_policy(Policy(system_load=REFERENCE_BANDS[1:]), now=0.1)
+        scene.allocator.configure_policy(Policy(system_load=REFERENCE_BANDS[1:]), now=0.1)
         self.assertIs(scene.ask(THREE, now=0.1), Reason.POLICY)
-        scene.allocator.regard_policy(Policy(system_load=()), now=0.2)
+        scene.allocator.configure_policy(Policy(system_load=()), now=0.2)
         scene.get(THREE, now=0.2)
         self.assertEqual(scene.counters.pending, 3)
 

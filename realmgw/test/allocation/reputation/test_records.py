@@ -61,7 +61,7 @@ VALUES = st.recursive(
 def started(policy: Policy = BELIEVED, *, now: float = 0.0) -> Askers:
     """A gateway that knows nobody yet."""
     askers = Askers(1000, Counters())
-    askers.regard_policy(policy, now=now)
+    askers.configure_policy(policy, now=now)
     return askers
 
 
@@ -123,7 +123,7 @@ class RestartTests(SynchronousTestCase):
 
     def test_a_reputation_survives(self) -> None:
         """Of proven, unproven and preset groups, and of clients: the same as before."""
-        self.askers.regard_policy(BELIEVED, now=0.0)
+        self.askers.configure_policy(BELIEVED, now=0.0)
         self.askers.groups.proven(OTHER, now=0.0)
         for number, resolver in enumerate((RESOLVER, OTHER, "192.0.2.9"), 1):
             self.active(resolver, 10 * number, 5)
@@ -260,7 +260,7 @@ class RestartTests(SynchronousTestCase):
 
     def test_what_the_operator_says_now_counts(self) -> None:
         """Of a group that he took away nothing is left; and a resolver that he has put in a group is in that."""
-        self.askers.regard_policy(BELIEVED, now=0.0)
+        self.askers.configure_policy(BELIEVED, now=0.0)
         for resolver in (RESOLVER, "192.0.2.9"):
             self.active(resolver, 5, 0)
         policy = Policy(groups=(ResolverGroup((ip_network("203.0.113.0/24"),), 0.1),))

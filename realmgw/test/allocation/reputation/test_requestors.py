@@ -88,7 +88,7 @@ class BeliefTests(SynchronousTestCase):
     def test_an_id_means_something_within_one_group_only(self) -> None:
         """The same id of another group is another client."""
         second = ResolverGroup((ip_network(f"{OTHER}/32"),), 0.8, sla=True)
-        self.allocator.regard_policy(Policy(groups=(*BELIEVED.groups, second)), now=0.0)
+        self.allocator.configure_policy(Policy(groups=(*BELIEVED.groups, second)), now=0.0)
         mine, same, theirs = (
             self.allocator.requestor(each, b"7", None, now=0.0) for each in (RESOLVER, RESOLVER, OTHER)
         )

@@ -65,7 +65,7 @@ class ExistenceTests(SynchronousTestCase):
         changes = finish(naming(wan.table, before - after, directory(after).services.values(), (), ()))
         for _ in amending(wan.table, changes):
             pass
-        wan.regard(made)
+        wan.configure(made)
         there = [dns.name.from_text(name) for name in apexes | after | {ROOT}]
         exists = any(name.is_subdomain(dns.name.from_text(asked)) for name in there)
         for face in (wan, LanAnswers(wan.table, made)):

@@ -155,7 +155,7 @@ class BothPathsTests(SynchronousTestCase):
         for step in (Step("nobody.example.org.", cookie="plain"), Step("one.example.org.", cookie="plain")):
             pair.ask(step)
         for gateway in (pair.one, pair.other):
-            gateway.wan.regard(made)
+            gateway.wan.configure(made)
             gateway.wan.replace(compile_table(made.zones, realm.directory()))
         for step in (Step("nobody.example.org.", cookie="plain"), Step("one.example.org.", cookie="client")):
             quick, full = pair.ask(step)

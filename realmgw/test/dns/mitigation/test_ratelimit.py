@@ -101,7 +101,7 @@ class RateLimitTests(SynchronousTestCase):
 
     def test_goes_by_other_rules_after_a_reload(self) -> None:
         """At once."""
-        self.limit.regard(settings.RateLimit(50))
+        self.limit.configure(settings.RateLimit(50))
         self.assertEqual(self.passed(100), 50)
 
     def test_forgets_whose_bucket_is_full(self) -> None:
