@@ -197,6 +197,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
         counting.take(part)
+    counting.add("health", health.counts)
     counting.add("subscribers", running.folders.counts)
     counting.add("reloads", reloader.counts)
     return gateway

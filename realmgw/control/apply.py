@@ -30,7 +30,7 @@ from realmgw.control.plan import Plan, beyond, planning
 from realmgw.control.running import Running, Written, sparing
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.files.folders import FOLDERS, QUIET
+from realmgw.subscribers.files.folders import QUIET
 from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.register import Changes
@@ -267,9 +267,8 @@ class Reloader:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """Of which sources what they said before is in force: of losses that are not believed, unreadable folders."""
-        folders = self.running.register.units.get(FOLDERS)
-        return (*(folders.problems if folders else ()), *self.running.register.doubts, *self.running.doubted)
+        """Of which sources what they said before is in force: bad, unreadable, or not believed since much would go."""
+        return (*self.running.register.kept, *self.running.doubted)
 
     def _pass(self, *, accepts_loss: bool) -> Generator[Deferred[Any], Any, tuple[Outcome, tuple[str, ...]]]:
         """One reading, and what comes of it; with the sources that have to be read once more."""

@@ -70,6 +70,11 @@ class Health:
         self._ended = ended
         self._degraded = degraded
         self._by_part: dict[str, dict[str, Trouble]] = {}
+        self._count = dict.fromkeys(Severity, 0)
+
+    def counts(self) -> dict[str, int]:
+        """How many troubles have begun since the start, by how bad they are."""
+        return {severity.name.lower(): count for severity, count in self._count.items()}
 
     def tell(self, part: str, lines: Iterable[str], severity: Severity = Severity.NOTICE) -> None:
         """Replace what is wrong with a part, at one severity.
@@ -86,6 +91,7 @@ class Health:
         over = [each for text, each in known.items() if text not in kept]
         new = [Trouble(part, text, severity, self._monotonic()) for text in now if text not in kept]
         self._by_part[part] = {**kept, **{each.text: each for each in new}}
+        self._count[severity] += len(new)
         for each in new:
             self._began(each)
         for each in over:
@@ -121,10 +127,10 @@ def tell_written(health: Health, problems: tuple[str, ...]) -> None:
 
 
 def tell_kept(health: Health, lines: tuple[str, ...]) -> None:
-    """Tell of which sources of subscribers it is not believed what they say, so that what they said last is in force.
+    """Tell of which sources of subscribers what they said last is in force: they are wrong now, or not believed.
 
     Args:
         health: Is told.
-        lines: One for each, with what to do; none: what they say is in force.
+        lines: One for each, with what is wrong; none: what they say is in force.
     """
     health.tell("subscribers", lines, Severity.LAST_GOOD)

@@ -173,7 +173,7 @@ class Running:
         for source, told in {**{source: (line,) for source, line in doubts}, **lines}.items():
             former = yield from self.folders.restored(source)
             if former is not None and not former.tokens.keys() <= owners:
-                restored[source] = attrs.evolve(former, problems=told)
+                restored[source] = attrs.evolve(former, problems=told, is_kept=True)
         return restored
 
     def _commit(self, units: Iterable[Unit]) -> None:

@@ -47,8 +47,8 @@ class Changes:
     """Targets (`Service.target`) that no service leads to any more."""
     problems: tuple[str, ...] = ()
     """Why some source is not as it is written; what it said before stays."""
-    doubts: tuple[str, ...] = ()
-    """Those of them that tell of losses which are not believed."""
+    kept: tuple[str, ...] = ()
+    """A line for each source of which not what it says is in force, but what it said before."""
     waiting: tuple[str, ...] = ()
     """Sources that take something away and have not said the same twice yet: what they said before stays until then."""
     units: Mapping[str, Unit] = attrs.Factory(dict)
@@ -76,13 +76,13 @@ class Register:
     Attributes:
         directory: The directory. `commit` amends its tables in place: they are the same objects all the time.
         problems: What was wrong with the sources at the last `commit`.
-        doubts: Those of them that tell of losses which are not believed.
+        kept: A line for each source of which not what it says is in force, but what it said before.
     """
 
     def __init__(self) -> None:
         self.directory = Directory({}, {})
         self.problems: tuple[str, ...] = ()
-        self.doubts: tuple[str, ...] = ()
+        self.kept: tuple[str, ...] = ()
         self._units: Mapping[str, Unit] = {}
         self._by_host: dict[str, tuple[Service, ...]] = {}
         self._owners: dict[str, str] = {}
@@ -137,17 +137,18 @@ class Register:
         for source in (*review.refused, *review.waiting):
             former, now = self._units.get(source, Unit(source)), said.get(source, Unit(source))
             lines = (*now.problems, *review.refused.get(source, ()))
-            said[source] = attrs.evolve(former, entries={}, lines={}, problems=lines)
+            is_kept = source in review.refused
+            said[source] = attrs.evolve(former, entries={}, lines={}, problems=lines, is_kept=is_kept)
         units_now = {source: unit for source, unit in said.items() if not unit.is_gone}
         yield None
         changes = yield from self._build(review, units_now)
         beyond = yield from self._beyond_now(review, realm)
         told = (line for each in beyond.values() for line in each)
-        problems = bounded([*(yield from _problems(units_now.values())), *told], MOST_OF_ALL)
-        doubts, waiting = tuple(review.doubts.values()), tuple(review.waiting)
+        found, kept = yield from _problems(units_now.values())
+        problems, waiting = bounded([*found, *told], MOST_OF_ALL), tuple(review.waiting)
         yield from emptying(review.came, review.gone)
         return attrs.evolve(
-            changes, realm=realm, beyond=beyond, problems=problems, doubts=doubts, waiting=waiting
+            changes, realm=realm, beyond=beyond, problems=problems, kept=bounded(kept, MOST_OF_ALL), waiting=waiting
         )  # fmt: skip
 
     def _touched(self, said: Mapping[str, Unit]) -> Steps[list[tuple[Unit | None, Unit]]]:
@@ -276,7 +277,7 @@ class Register:
             if not count % (8 * AT_ONCE):
                 yield None
         self._units = changes.units
-        self.problems, self.doubts = changes.problems, changes.doubts
+        self.problems, self.kept = changes.problems, changes.kept
         self._realm, self._beyond = changes.realm, changes.beyond
 
     def _remove(self, changes: Changes) -> Steps[None]:
@@ -329,15 +330,18 @@ def _forget_entries(unit: Unit) -> Steps[None]:
         yield from emptying(unit.lines)
 
 
-def _problems(units: Iterable[Unit]) -> Steps[list[str]]:
-    """What is wrong with sources, of none of them too much."""
-    found: list[str] = []
+def _problems(units: Iterable[Unit]) -> Steps[tuple[list[str], list[str]]]:
+    """What is wrong with sources, of none of them too much; and a line for each that is as it was."""
+    found, kept = list[str](), list[str]()
     for count, unit in enumerate(units, 1):
         if unit.problems:
             found += bounded(unit.problems, MOST_OF_ONE + 1)  # a reader's own last line
+            if unit.is_kept:
+                more = len(unit.problems) - 1
+                kept.append(unit.problems[0] + (f" (and {more} more: `realmgw status --all`)" if more else ""))
         if not count % (8 * AT_ONCE):
             yield None
-    return found
+    return found, kept
 
 
 def _updating(there: dict[str, T], new: Mapping[str, T]) -> Steps[None]:

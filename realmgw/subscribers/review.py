@@ -63,7 +63,6 @@ class Review:
 
     Attributes:
         refused: Sources that are not believed, with what is wrong.
-        doubts: Those of them that are not since they lose too much, with what is wrong.
         waiting: Sources that take something away and have not said it twice.
         gone: Hosts that are not as they were.
         came: Hosts that are told of, with their sources.
@@ -77,7 +76,6 @@ class Review:
         self._touched = touched
         self._said = said
         self.refused: dict[str, list[str]] = {}
-        self.doubts: dict[str, str] = {}
         self.waiting: dict[str, None] = {}
         self.gone: dict[str, None] = {}
         self.came: dict[str, tuple[Entry, str]] = {}
@@ -177,7 +175,6 @@ class Review:
             if new.source in lost
         ]
         found = dict(doubtful(losses, len(self._register.directory.hosts), share, folders))
-        self.doubts.update(found)
         self.refused.update((source, [line]) for source, line in found.items())
         return bool(found)
 

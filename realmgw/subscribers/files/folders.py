@@ -152,7 +152,7 @@ class Folders:
         if unit.tokens:
             kept = f"{path}:1:1: until this is put right, what it said before counts, with {len(unit.tokens)} hosts"
             problems = (*bounded(problems, MOST_OF_ONE), kept)
-        return attrs.evolve(unit, problems=problems, is_gone=False)
+        return attrs.evolve(unit, problems=problems, is_gone=False, is_kept=True)
 
     def restored(self, source: str) -> Steps[Unit | None]:
         """What a source said when it was good last, before the start."""
@@ -216,4 +216,4 @@ class _Reading:
 
     def unreadable(self) -> tuple[Unit, ...]:
         """A unit that only says which folders can not be read."""
-        return (Unit(FOLDERS, problems=tuple(self._lines)),) if self._lines else ()
+        return (Unit(FOLDERS, problems=tuple(self._lines), is_kept=True),) if self._lines else ()

@@ -76,6 +76,8 @@ class Unit:
     need of that."""
     is_gone: bool = False
     """There is no such source any more."""
+    is_kept: bool = False
+    """What it says now is not in force, or not all of it: what it said before is, if anything; `problems` say why."""
 
     def place(self, name: str) -> str:
         """Where a host stands, for messages; of a file that was not read now, the name has to do."""

@@ -56,7 +56,7 @@ def selecting(repository: str, snapshot: Snapshot, realm: Realm, former: Selecti
     if refused:
         said = {name: entry for name, entry in said.items() if name not in refused}
     problems = (*snapshot.problems, *(line for lines in refused.values() for line in lines))
-    return Selection(snapshot, realm, refused, Unit(repository, said, said, problems))
+    return Selection(snapshot, realm, refused, Unit(repository, said, said, problems, is_kept=bool(snapshot.problems)))
 
 
 def _lines(repository: str, entry: Entry, realm: Realm, former: Selection | None) -> tuple[str, ...]:

@@ -107,6 +107,7 @@ class TestGateway:
         kept: Settings that were kept as the last good ones.
         told: Why what is written was not in force, after each reload.
         believed: What repositories have said, each time that it was found to be in force.
+        events: Troubles that began, and those that are over with whether all is well.
         book: Where reputations are kept.
     """
 
@@ -125,7 +126,12 @@ class TestGateway:
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
         self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
-        self.health = Health(self.clock.seconds, lambda _: None, lambda *_: None)
+        self.events: list[str] = []
+        self.health = Health(
+            self.clock.seconds,
+            lambda each: self.events.append(each.text),
+            lambda each, is_well: self.events.append(f"{is_well}: {each.text}"),
+        )
         told = partial(tell_kept, self.health)
         parts = Parts(
             self.parts,

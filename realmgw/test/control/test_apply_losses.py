@@ -205,6 +205,35 @@ class WaitingTests(LossTestCase):
         self.assertEqual(self.gateway.reloader.count, 1)
 
 
+class BadSourceTests(LossTestCase):
+    """A source that can not be used says what it said before, and that is no good health."""
+
+    def test_it_is_told_once_until_it_is_mended(self) -> None:
+        """Bad YAML, an address that is somebody else's, a file that is none: all the same, however often it is read."""
+        good, bad, events = (self.folder / "a.yaml").read_text(), self.folder / "a.yaml", self.gateway.events
+        collision = "a.example.org: {address: 192.168.0.1}\nb.example.org: {address: 192.168.0.1}\n"
+        for count, text in enumerate(("a: [\n", collision, "\xff\x00"), 1):
+            bad.write_text(text, "latin-1")
+            self.gateway.reload()
+            self.gateway.reload()
+            self.assertIs(self.gateway.health.state, State.LAST_GOOD)
+            self.assertEqual((len(events), self.names()), (2 * count - 1, BOTH), events)
+            self.assertTrue(events[-1].startswith(f"{bad}:"))
+            self.assertEqual(self.gateway.health.counts()["last_good"], count)
+            bad.write_text(good)
+            self.gateway.reload()
+            self.assertEqual((self.gateway.health.state, events[-1]), (State.HEALTHY, f"True: {events[-2]}"))
+
+    def test_a_new_file_that_was_never_good_is_told_too(self) -> None:
+        """Nothing of it is in force."""
+        (self.folder / "n.yaml").write_text("n: [\n")
+        self.gateway.reload()
+        self.assertIs(self.gateway.health.state, State.LAST_GOOD)
+        (self.folder / "n.yaml").unlink()
+        self.gateway.reload()
+        self.assertIs(self.gateway.health.state, State.HEALTHY)
+
+
 class RestartTests(LossTestCase):
     """Whatever was read before a restart, it serves what is written, and what was in force where that is lost."""
 
