@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 
@@ -48,16 +48,22 @@ _NO_ADDRESS = {
 }
 
 
+def _pass_on() -> NoReturn:
+    raise  # noqa: PLE0704 - what is handled at present
+
+
 @attrs.frozen(eq=False)
 class Asker:
     """Who sent a query."""
 
     address: tuple[Any, ...]
     """Begins with his address as text. Equal for a retransmission of a query, and for nothing else with the same ID."""
-    deliver: Callable[[Query, bytes | Reason], None]
-    """Gets what the allocator says in the end about a query that waited, from within a call of the allocator."""
+    deliver: Callable[[bytes], None]
+    """Gets the whole answer, where it comes later; empty if there shall be none. Raises nothing."""
     tcp: bool = False
     """The query came by TCP."""
+    fail: Callable[[], None] = _pass_on
+    """In place of `deliver`, while an exception is handled that is our fault: there is no answer. Raises nothing."""
 
 
 class Answers(abc.ABC):
@@ -137,30 +143,6 @@ class Answers(abc.ABC):
         del now
         self.counts.events[kind_of(response) if count is None else count] += 1
         return encode(query, response, limit(query, asker.tcp, self._dns.udp_size), self._dns.udp_size)
-
-    def settle(self, query: Query, outcome: bytes | Reason, asker: Asker, *, now: float) -> bytes:
-        """The answer to a query for a reserved address, when the allocator's last word is known.
-
-        Args:
-            query: The query.
-            outcome: The packed address, or why there is none.
-            asker: Who sent it.
-            now: Monotonic seconds.
-
-        Returns:
-            The answer. By UDP none, which is empty, if there is no address: the resolver will ask again.
-        """
-        if isinstance(outcome, bytes):
-            found = (address_record(query.name, POOL_TTL, outcome),)
-            return self.say(query, Response(authoritative=True, answers=found), asker, now=now, count=Count.RESERVED)
-        self.counts.refused[outcome] += 1
-        return self._refuse(query, outcome, asker, now=now)
-
-    def _refuse(self, query: Query, reason: Reason, asker: Asker, *, now: float) -> bytes:
-        if not asker.tcp and reason is not Reason.DEGRADED:  # which lasts: the resolver had better ask another server
-            self.counts.events[Count.SILENT] += 1
-            return b""
-        return self.error(query, Rcode.SERVFAIL, asker, now=now, error=no_address(reason))
 
     def _precluded(self, query: Query, asker: Asker) -> Rcode | None:
         """What stands against answering a query before its name is looked at."""

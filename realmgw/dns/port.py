@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.names import dns
@@ -16,13 +16,11 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from realmgw.dns.answers import Asker
-from realmgw.dns.codec.wire import HEADER, Query
+from realmgw.config.settings import DnsFace
+from realmgw.dns.answers import Answers, Asker
+from realmgw.dns.codec.wire import HEADER
 from realmgw.dns.counts import Count
 from realmgw.errors import Reason
-
-if TYPE_CHECKING:
-    from realmgw.dns.server import Face
 
 RECEIVE_BUFFER = 2 << 20  # octets
 """Of each UDP socket: some 2000 queries may come while we are busy."""
@@ -43,13 +41,32 @@ Address = tuple[Any, ...]
 """As the socket module has it, and for TCP with the number of the query behind it."""
 
 
+class Controller(Protocol):
+    """What the sockets need of `realmgw.dns.server.Face`."""
+
+    answers: Answers
+    limits: DnsFace
+    events: list[int]
+    monotonic: Callable[[], float]
+
+    def receive(
+        self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker, refused: Reason | None, /
+    ) -> None: ...
+
+    def fault(self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker, /) -> None: ...
+
+    def report_fault(self) -> None: ...
+
+    def spoke(self, stream: DnsStream, /) -> None: ...
+
+
 class DnsDatagrams(dns.DNSDatagramProtocol):
     """A UDP socket. The usual query takes the fast path, which ends in this class's first lines."""
 
     noisy = False
-    controller: Face
+    controller: Controller
 
-    def __init__(self, face: Face, clock: IReactorTime) -> None:
+    def __init__(self, face: Controller, clock: IReactorTime) -> None:
         """Makes a protocol for one UDP socket of a face."""
         super().__init__(face, clock)
         self._quick = face.answers.quick
@@ -87,9 +104,10 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
             self.controller.fault(data, self, self._asker(addr))
 
     def send(self, answer: bytes, address: Address) -> None:
-        """Sends an answer; if the kernel does not take it, it is lost, which UDP may do anyway."""
+        """Sends an answer, if there is one; if the kernel does not take it, it is lost, which UDP may do anyway."""
         try:
-            self._sendto(answer, address)
+            if answer:
+                self._sendto(answer, address)
         except OSError:
             self.controller.events[Count.UNSENT] += 1
 
@@ -97,17 +115,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         """An answer will come later; a socket has nothing to remember of that."""
 
     def _asker(self, address: Address) -> Asker:
-        return Asker(address, functools.partial(self._deliver, address))
-
-    def _deliver(self, address: Address, query: Query, outcome: bytes | Reason) -> None:
-        """A query's waiting is over. Raises nothing: the allocator calls it."""
-        try:
-            answer = self.controller.answers.settle(query, outcome, self._asker(address), now=self._monotonic())
-        except Exception:  # noqa: BLE001 - it is counted and logged there
-            self.controller.report_fault()
-        else:
-            if answer:
-                self.send(answer, address)
+        return Asker(address, functools.partial(self.send, address=address), fail=self.controller.report_fault)
 
 
 def _enlarge(handle: socket.socket) -> None:
@@ -133,10 +141,10 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
     """
 
     MAX_LENGTH = MAX_QUERY
-    controller: Face
+    controller: Controller
     transport: Any
 
-    def __init__(self, face: Face, clock: IReactorTime, host: str) -> None:
+    def __init__(self, face: Controller, clock: IReactorTime, host: str) -> None:
         """Makes a protocol for one connection of a face from the client address `host`."""
         super().__init__(face, clock)
         self.host = host
@@ -185,7 +193,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
     def _answer(self, data: bytes) -> None:
         self._queries += 1
         address = (self.host, self.port, self._queries)
-        asker = Asker(address, self._deliver, tcp=True)
+        asker = Asker(address, self._deliver, tcp=True, fail=self._fail)
         try:
             answer = self.controller.answers.quick(data, address, now=self.controller.monotonic(), tcp=True)
             if isinstance(answer, bytes):
@@ -196,11 +204,11 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
             self.controller.fault(data, self, asker)
 
     def send(self, answer: bytes, address: Address | None = None) -> None:
-        """Sends an answer, if the connection is still there; there is only one address that it can go to."""
+        """Sends an answer, if there is one and the connection is still there, to the only address that there is."""
         del address
-        if self._open:
+        if self._open and answer:
             self.sendString(answer)
-        else:
+        elif answer:
             self.controller.events[Count.UNSENT] += 1
 
     def expect(self) -> None:
@@ -209,14 +217,14 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         if self.outstanding == MAX_OUTSTANDING:
             self._hold("outstanding")
 
-    def _deliver(self, query: Query, outcome: bytes | Reason) -> None:
-        """A query's waiting is over. Raises nothing, and asks nothing, since it is the allocator that calls it."""
+    def _fail(self) -> None:
+        self.controller.report_fault()
+        self._deliver(b"")
+
+    def _deliver(self, answer: bytes) -> None:
+        """A query's waiting is over. Asks nothing, since it may be the allocator that calls it."""
         self.outstanding -= 1
-        try:
-            asker = Asker((self.host, self.port), self._deliver, tcp=True)
-            self.send(self.controller.answers.settle(query, outcome, asker, now=self.controller.monotonic()))
-        except Exception:  # noqa: BLE001 - it is counted and logged there
-            self.controller.report_fault()
+        self.send(answer)
         self.resetTimeout()
         if "outstanding" in self._holds:
             self.callLater(0, self._release, "outstanding")

@@ -106,9 +106,7 @@ class Face(server.DNSServerFactory):
             self._send_error(error.query, error.rcode, to, asker)
 
     def _send_error(self, query: Query, rcode: Rcode, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
-        answer = self.answers.error(query, rcode, asker, now=self.monotonic())
-        if answer:
-            to.send(answer, asker.address)
+        to.send(self.answers.error(query, rcode, asker, now=self.monotonic()), asker.address)
 
     def handleQuery(self, message: Received, protocol: DnsDatagrams | DnsStream, address: Address) -> None:
         """Answers, now or later."""
@@ -116,7 +114,7 @@ class Face(server.DNSServerFactory):
         answer = self.answers.answer(message.query, message.asker, now=now, refused=message.refused)
         if answer is None:
             protocol.expect()
-        elif answer:
+        else:
             protocol.send(answer, address)
 
     def sendReply(self, protocol: DnsDatagrams | DnsStream, message: Received, address: Address) -> None:

@@ -101,7 +101,7 @@ class DnsService(service.Service):
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets, now=monotonic())
-        self._answers = WanAnswers(table, settings, allocator, self._defences, self._later)
+        self._answers = WanAnswers(table, settings, allocator, self._defences, self._later, monotonic)
         self.wan = self._face(self._answers, settings.dns.wan, monotonic)
         self.lan = self._face(LanAnswers(table, settings), settings.dns.lan, monotonic)
         self._ports: list[IListeningPort] = []

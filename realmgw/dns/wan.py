@@ -16,7 +16,7 @@ from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.config import settings
 from realmgw.config.policy import Refusal
 from realmgw.config.values import Network
-from realmgw.dns.answers import Answers, Asker, kind_of, no_address
+from realmgw.dns.answers import POOL_TTL, Answers, Asker, kind_of, no_address
 from realmgw.dns.codec import cookies, options
 from realmgw.dns.codec.message import ExtendedError, Record, Response
 from realmgw.dns.codec.options import Options
@@ -30,7 +30,7 @@ from realmgw.dns.mitigation.aliases import Alias
 from realmgw.dns.mitigation.challenger import Challenger
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.mitigation.ratelimit import Verdict, amplifies
-from realmgw.dns.zones import ZoneTable
+from realmgw.dns.zones import ZoneTable, address_record
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 
@@ -53,6 +53,7 @@ class WanAnswers(Answers):
         allocator: Allocator,
         defences: Defences,
         later: Later,
+        present: Callable[[], float],
     ) -> None:
         """Begins to answer.
 
@@ -62,13 +63,14 @@ class WanAnswers(Answers):
             allocator: Where pool addresses come from.
             defences: Against spoofed queries and floods.
             later: The clock.
+            present: What it says, in monotonic seconds.
         """
         super().__init__(table, settings)
         self._allocator = allocator
         self._ask = allocator.ask
         self._defences = defences
         self._cookies, self._aliases = defences.cookies, defences.aliases
-        self._later = later
+        self._later, self._present = later, present
         self._again = 0
         self._events = self.counts.events
         self.lan = LanAnswers(table, settings, self.counts)
@@ -239,7 +241,7 @@ class WanAnswers(Answers):
             self._again += 1
             self._later(AGAIN, functools.partial(self._try_again, query, service, asker, client))
             return None
-        return self.settle(query, outcome, asker, now=now)
+        return self._finish(query, outcome, asker, now)
 
     def _believed(self, said: Options, asker: Asker, now: float) -> Requestor | None:
         """`_client`, where its resolver has shown that it is he, if such is asked for anywhere."""
@@ -296,7 +298,7 @@ class WanAnswers(Answers):
         """None if the query waits for an address, else why it does not."""
         self.challenger.vouch(asker.address[0], self._proof(self._said(query, asker), asker, now), now=now)
         resolver, question = asker.address[0], self._question(query, asker)
-        deliver = functools.partial(asker.deliver, query)
+        deliver = functools.partial(self._deliver, query, asker)
         why = self._allocator.wait(service, resolver, question, deliver, tcp=asker.tcp, now=now, client=client)
         if why is None:
             self.counts.events[Count.WAITED] += 1
@@ -309,9 +311,34 @@ class WanAnswers(Answers):
         if outcome is Reason.EXHAUSTED:
             outcome = self._wait(query, service, asker, client, now=now)
         if outcome is not None:
-            asker.deliver(query, outcome)
+            self._deliver(query, asker, outcome)
 
-    def _refuse(self, query: Query, reason: Reason, asker: Asker, *, now: float) -> bytes:
+    def _deliver(self, query: Query, asker: Asker, outcome: bytes | Reason) -> None:
+        """Answers later. Raises nothing: the allocator calls it."""
+        try:
+            answer = self._finish(query, outcome, asker, self._present())
+        except Exception:  # noqa: BLE001 - it is counted and logged there
+            asker.fail()
+        else:
+            asker.deliver(answer)
+
+    def _finish(self, query: Query, outcome: bytes | Reason, asker: Asker, now: float) -> bytes:
+        """The answer to a query for a reserved address, when the allocator's last word is known.
+
+        Args:
+            query: The query.
+            outcome: The packed address, or why there is none.
+            asker: Who sent it.
+            now: The present, in monotonic seconds.
+        """
+        if isinstance(outcome, bytes):
+            found = (address_record(query.name, POOL_TTL, outcome),)
+            return self.say(query, Response(authoritative=True, answers=found), asker, now=now, count=Count.RESERVED)
+        self.counts.refused[outcome] += 1
+        return self._refuse(query, outcome, asker, now)
+
+    def _refuse(self, query: Query, reason: Reason, asker: Asker, now: float) -> bytes:
+        """What is said without an address: by UDP mostly nothing, since the resolver will ask again."""
         if reason is Reason.POLICY:
             error = no_address(reason)
             if asker.tcp and not self._is_hopeless(query, asker, now):
@@ -319,7 +346,10 @@ class WanAnswers(Answers):
             if not asker.tcp and self._tells:
                 said = Response(Rcode.SERVFAIL, error=error)
                 return self.say(query, said, asker, now=now, count=Count.SERVFAIL_UDP)
-        return super()._refuse(query, reason, asker, now=now)
+        if not asker.tcp and reason is not Reason.DEGRADED:  # which lasts: the resolver had better ask another server
+            self.counts.events[Count.SILENT] += 1
+            return b""
+        return self.error(query, Rcode.SERVFAIL, asker, now=now, error=no_address(reason))
 
     def _nothing_now(self, query: Query, error: ExtendedError) -> Response:
         """That there is no address at present, and that nobody is to remember it.

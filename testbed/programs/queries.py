@@ -58,7 +58,9 @@ class Gateway:
         self.now = 1000.0
         self.allocator = Allocator(settings.Allocation(), [ip_network("192.0.2.0/24")], now=self.now, policy=policy)
         defences = Defences.of(made, os.urandom, time.time, now=self.now)
-        self.wan = WanAnswers(compile_table(zones, directory), made, self.allocator, defences, self._later)
+        self.wan = WanAnswers(
+            compile_table(zones, directory), made, self.allocator, defences, self._later, lambda: self.now
+        )
 
     def _later(self, seconds: float, function: Callable[[float], None]) -> None:
         raise SystemExit(f"{function} was put off by {seconds} s")

@@ -34,7 +34,7 @@ class WanTestCase(SynchronousTestCase):
         """Time stands still."""
         self.clock = Clock()
         self.clock.advance(100.0)
-        self.outcomes: list[bytes | Reason] = []
+        self.outcomes: list[bytes] = []
 
     def start(self, *words: str, allocator: Allocator | None = None, **policy: Any) -> None:
         """Begins, with these switches."""
@@ -48,7 +48,7 @@ class WanTestCase(SynchronousTestCase):
             settings.Allocation(), [IPv4Network("192.0.2.0/28")], now=now, policy=made
         )
         made_settings = realm.make_settings(made, rate, zones, service_pool)
-        self.wan = realm.wan(self.allocator, made_settings, self.later)
+        self.wan = realm.wan(self.allocator, made_settings, self.later, self.clock.seconds)
         self.events = self.wan.counts.events
 
     def later(self, seconds: float, function: Any) -> None:
@@ -71,7 +71,7 @@ class WanTestCase(SynchronousTestCase):
         now = self.clock.seconds()
         answer: bytes | Reason | None = self.wan.quick(message, address, now=now, tcp=tcp)
         if not isinstance(answer, bytes):
-            asker = Asker(address, lambda query, outcome: self.outcomes.append(outcome), tcp)
+            asker = Asker(address, self.outcomes.append, tcp)
             answer = self.wan.answer(decode(message), asker, now=now, refused=answer)
         return dns.message.from_wire(answer) if answer else None
 

@@ -18,11 +18,9 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.steps import finish
 from realmgw.dns.answers import Asker
-from realmgw.dns.codec.wire import Query
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
 from realmgw.dns.zones import amending, compile_table, naming
-from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm
 
@@ -123,13 +121,15 @@ class Gateway:
         """Nothing was asked."""
         self.now = 100.0
         self.later: list[Any] = []
+        self.delivered: list[bytes] = []
         self.allocator = Allocator(settings.Allocation(), [realm.POOL], now=self.now, policy=made.policy)
         # A zone's apex without an address can be a service as well.
         self.directory = realm.directory(extra=("child.example.org.",))
         self.settings = made
         self.defences = realm.defences(made, most=4)
         table = compile_table(made.zones, self.directory)
-        self.wan = WanAnswers(table, made, self.allocator, self.defences, lambda *args: self.later.append(args))
+        later = lambda *args: self.later.append(args)  # noqa: E731 - as short as that
+        self.wan = WanAnswers(table, made, self.allocator, self.defences, later, lambda: self.now)
         self._has_quick = has_quick
         self.face = Face(self.wan, settings.DnsFace(()), Clock(), lambda: self.now)
 
@@ -166,7 +166,7 @@ class Gateway:
             return outcome
         self.sent: list[bytes] = []
         self.waits = False
-        self.face.receive(message, self, Asker(address, self._deliver, tcp), outcome)  # type: ignore[arg-type]
+        self.face.receive(message, self, Asker(address, self.delivered.append, tcp), outcome)  # type: ignore[arg-type]
         return None if self.waits else b"".join(self.sent)
 
     def send(self, answer: bytes, address: object) -> None:
@@ -178,9 +178,6 @@ class Gateway:
         """An answer will come later."""
         self.waits = True
 
-    def _deliver(self, query: Query, outcome: bytes | Reason) -> None:
-        del query, outcome
-
     @property
     def books(self) -> tuple[Any, ...]:
         """What was counted and noted."""
@@ -188,7 +185,13 @@ class Gateway:
             (str(group.nodes), group.passed, group.proven_at, group.trusted, group.untrusted)
             for group in self.allocator.groups
         )
-        return (self.wan.counts.events, self.wan.counts.refused, attrs.asdict(self.allocator.counters), groups)
+        return (
+            self.delivered,
+            self.wan.counts.events,
+            self.wan.counts.refused,
+            attrs.asdict(self.allocator.counters),
+            groups,
+        )
 
 
 class Pair:

@@ -83,12 +83,16 @@ def defences(made: settings.Settings, most: int = MOST) -> Defences:
 
 
 def wan(
-    allocator: Allocator | None = None, made: settings.Settings | None = None, later: Later | None = None
+    allocator: Allocator | None = None,
+    made: settings.Settings | None = None,
+    later: Later | None = None,
+    present: Callable[[], float] = lambda: 1.0,
 ) -> WanAnswers:
     """The WAN's answers."""
     made = made or make_settings()
     pool = allocator or MemoryAllocator(POOL_ADDRESS.packed)
-    return WanAnswers(compile_table(made.zones, directory()), made, pool, defences(made), later or no_clock)
+    table = compile_table(made.zones, directory())
+    return WanAnswers(table, made, pool, defences(made), later or no_clock, present)
 
 
 def no_clock(seconds: float, function: Callable[[float], None]) -> object:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.dns.answers import Answers, Asker
-from realmgw.dns.codec.wire import BadQueryError, Query, decode
+from realmgw.dns.codec.wire import BadQueryError, decode
 from realmgw.dns.counts import Count
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
@@ -29,9 +29,9 @@ def ask(answers: Answers, name: str, kind: str = "A", tcp: bool = False, **optio
     return answers.answer(query, Asker(realm.RESOLVER, never, tcp), now=1.0)
 
 
-def never(query: Query, outcome: bytes | Reason) -> None:
+def never(answer: bytes) -> None:
     """Stands for a delivery that must not come."""
-    raise AssertionError(query, outcome)
+    raise AssertionError(answer)
 
 
 def read(octets: bytes | None) -> dns.message.Message:
@@ -228,29 +228,28 @@ class WaitingTests(AnswersTestCase):
         self.allocator = MemoryAllocator(realm.POOL_ADDRESS.packed)
         self.allocator.refusal = Reason.EXHAUSTED
         self.wan = realm.wan(self.allocator)
-        self.outcomes: list[bytes | Reason] = []
+        self.outcomes: list[bytes] = []
 
     def ask(self, tcp: bool = False, refused: Reason | None = None) -> bytes | None:
         """Asks for a service."""
         query = decode(dns.message.make_query("one.example.org.", "A", id=7).to_wire())
-        asker = Asker(realm.RESOLVER, lambda query, outcome: self.outcomes.append(outcome), tcp)
+        asker = Asker(realm.RESOLVER, self.outcomes.append, tcp)
         return self.wan.answer(query, asker, now=1.0, refused=refused)
 
     def test_waits_and_delivers_what_comes(self) -> None:
         """There is no answer until the allocator has its last word."""
         self.assertIsNone(self.ask())
         self.allocator.finish(realm.POOL_ADDRESS.packed)
-        self.assertEqual(self.outcomes, [realm.POOL_ADDRESS.packed])
+        self.assert_addresses(read(self.outcomes[0]), [str(realm.POOL_ADDRESS)], 0)
         self.assertEqual(self.wan.counts.events[Count.WAITED], 1)
 
-    def test_makes_an_answer_of_what_comes(self) -> None:
-        """The same one that would have been given at once; or a refusal."""
-        query = decode(dns.message.make_query("one.example.org.", "A").to_wire())
-        udp, tcp = Asker(realm.RESOLVER, never), Asker(realm.RESOLVER, never, tcp=True)
-        answer = self.wan.settle(query, realm.POOL_ADDRESS.packed, udp, now=1.0)
-        self.assert_addresses(read(answer), [str(realm.POOL_ADDRESS)], 0)
-        self.assertEqual(self.wan.settle(query, Reason.WAITED, udp, now=1.0), b"")
-        self.assertEqual(read(self.wan.settle(query, Reason.WAITED, tcp, now=1.0)).rcode(), dns.rcode.SERVFAIL)
+    def test_delivers_a_refusal(self) -> None:
+        """By UDP there is no answer, and by TCP one that says so."""
+        for tcp in (False, True):
+            self.assertIsNone(self.ask(tcp))
+            self.allocator.finish(Reason.WAITED)
+        self.assertEqual(self.outcomes[0], b"")
+        self.assertEqual(read(self.outcomes[1]).rcode(), dns.rcode.SERVFAIL)
 
     def test_does_not_ask_again_what_the_fast_path_asked(self) -> None:
         """It waits at once."""

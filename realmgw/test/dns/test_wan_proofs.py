@@ -162,7 +162,7 @@ class CookieTests(WanTestCase):
         for option in (dns.edns.GenericOption("10", b"short"), dns.edns.GenericOption("8", b"\0\1\x18\x18\xc0\0\2")):
             query = decode(dns.message.make_query("one.example.org.", "A", options=[option]).to_wire())
             for face in (self.wan, realm.lan()):
-                asker = Asker((RESOLVER, 1), lambda query, outcome: None)
+                asker = Asker((RESOLVER, 1), print)
                 answer = dns.message.from_wire(face.answer(query, asker, now=1.0) or b"")
                 self.assertEqual((answer.rcode(), answer.edns), (dns.rcode.FORMERR, 0))
 
@@ -188,7 +188,7 @@ class WaitingTests(WanTestCase):
         self.assertEqual(self.said("one.example.org.", resolver=ELSEWHERE, tcp=True), "A")
         message, address = dns.message.make_query("two.example.org.", "A").to_wire(), (RESOLVER, 5353, 1)
         self.assertIs(self.wan.quick(message, address, now=100.1, tcp=True), Reason.EXHAUSTED)
-        asker = Asker(address, lambda query, outcome: self.outcomes.append(outcome), True)
+        asker = Asker(address, self.outcomes.append, True)
         self.assertIsNone(self.wan.answer(decode(message), asker, now=100.101, refused=Reason.EXHAUSTED))
         allocator.expire(now=102.5)
         [reservation] = next(iter(allocator.pool.addresses.values())).reservations.values()
