@@ -20,7 +20,6 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw import config
-from realmgw.admission.client import open_conntrack
 from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
@@ -158,7 +157,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
     reactor, settings, directory = _reactor(), running.settings, running.register.directory
-    conntrack = Conntrack(open_conntrack, monotonic)
+    conntrack = Conntrack(monotonic)
     allocator = _allocator(running, conntrack)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = watched(allocator, monotonic, trouble_began, trouble_ended)

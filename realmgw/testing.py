@@ -14,7 +14,6 @@ import attrs
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from realmgw.admission.client import Judge
-from realmgw.admission.counters import QueueStatus
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.requestors import Requestor
@@ -222,9 +221,9 @@ class MemoryPacketQueue:
             if mark:
                 self.passed.append((packet.packet, mark))
 
-    def status(self) -> QueueStatus | None:
+    def figures(self) -> QueueFigures | None:
         """See `realmgw.admission.client.PacketQueue`."""
-        return None if self._number is None else QueueStatus(1, len(self._waiting), self._queue_dropped, 0)
+        return None if self._number is None else QueueFigures(1, len(self._waiting), self._queue_dropped, 0, 0)
 
     def close(self) -> None:
         """See `realmgw.admission.client.PacketQueue`."""

@@ -24,24 +24,21 @@ import socket
 import struct
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from realmgw.admission.counters import QueueStatus, parse_status
 from realmgw.admission.gate import DROP
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.config import settings
-from realmgw.datapath.watch.port import NETLINK_NETFILTER
+from realmgw.datapath.client import QUEUES, effective_capabilities, read_queue
+from realmgw.datapath.machine.capabilities import CAP_NET_ADMIN
+from realmgw.datapath.netlink.counters import QueueFigures
 from realmgw.errors import PlatformError
 
 if TYPE_CHECKING:
     from netfilterqueue import NetfilterQueue
 
-QUEUE_TABLE = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")
-"""The kernel's table of queues, of the network namespace that this thread is in."""
 MESSAGE_SPACE = 1024  # octets
 """What one message is counted with against the socket's receive buffer; the kernel doubles it for its own overhead."""
-_CAP_NET_ADMIN = 12
 
 # linux/netfilter/nfnetlink_queue.h
 _VERDICT_MESSAGE = 3 << 8 | 1  # NFNL_SUBSYS_QUEUE, NFQNL_MSG_VERDICT
@@ -89,7 +86,7 @@ class PacketQueue(Protocol):
             OSError: The descriptor can not be read.
         """
 
-    def status(self) -> QueueStatus | None:
+    def figures(self) -> QueueFigures | None:
         """What the kernel counts, None when nothing is bound."""
 
     def close(self) -> None:
@@ -175,9 +172,9 @@ class KernelPacketQueue:
             else:
                 self._verdicts.append(self._drop + packet.id.to_bytes(4, "big"))
 
-    def status(self) -> QueueStatus | None:
+    def figures(self) -> QueueFigures | None:
         """See `PacketQueue`."""
-        return parse_status(QUEUE_TABLE.read_text(), self._number) if self._binding else None
+        return read_queue(self._number) if self._binding else None
 
     def close(self) -> None:
         """See `PacketQueue`."""
@@ -261,38 +258,19 @@ def _open_binding() -> NetfilterQueue:
 
 def _why_not_opened(fault: OSError) -> str:
     """What keeps this process from packet queues at all; the library does not tell."""
-    if not _may_administer_network():
+    if not effective_capabilities() >> CAP_NET_ADMIN & 1:
         return "packet queues need the capability CAP_NET_ADMIN: run as root, or set AmbientCapabilities=CAP_NET_ADMIN"
-    if not QUEUE_TABLE.exists():
+    if not QUEUES.exists():
         return "the kernel has no packet queues: modprobe nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)"
     return f"packet queues can not be opened: {fault}"
 
 
 def _why_not_bound(number: int) -> str:
     """What keeps this process from that queue."""
-    status = parse_status(QUEUE_TABLE.read_text(), number)
-    if status is not None:
+    figures = read_queue(number)
+    if figures is not None:
         return (
-            f"packet queue {number} is taken by another process (netlink port {status.owner}): stop that one, or set"
+            f"packet queue {number} is taken by another process (netlink port {figures.owner}): stop that one, or set"
             " admission: queue: to another number"
         )
     return f"packet queue {number} can not be bound, although nobody has it: see the kernel's log"
-
-
-def _may_administer_network() -> bool:
-    """Whether this process has CAP_NET_ADMIN in effect."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) >> _CAP_NET_ADMIN & 1)
-    return True
-
-
-def open_conntrack() -> socket.socket:
-    """A socket that conntrack is asked by, without waiting; it belongs to this thread's network namespace.
-
-    Raises:
-        OSError: The kernel does not let us.
-    """
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
-    made.setblocking(False)
-    return made

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from realmgw.datapath.netlink import codec, flows
+from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Message, RefusedError
 from realmgw.datapath.netlink.destroyed import Flow
 from realmgw.datapath.watch.reader import Listening
@@ -39,8 +40,8 @@ class Conntrack:
     """Asks conntrack about flows. The kernel answers within the call, in some microseconds.
 
     Args:
-        open_channel: Opens a socket to it.
         monotonic: The present, in seconds.
+        open_channel: Opens a socket to it.
         sysctls: Where conntrack's settings are.
 
     Attributes:
@@ -48,7 +49,10 @@ class Conntrack:
     """
 
     def __init__(
-        self, open_channel: Callable[[], Listening], monotonic: Callable[[], float], sysctls: Path = SYSCTLS
+        self,
+        monotonic: Callable[[], float],
+        open_channel: Callable[..., Listening] = open_socket,
+        sysctls: Path = SYSCTLS,
     ) -> None:
         self._open = open_channel
         self._monotonic = monotonic
@@ -118,14 +122,12 @@ class Conntrack:
         """What conntrack answers; None if there is no such flow."""
         try:
             if self._netlink is None:
-                self._netlink = self._open()
+                self._netlink = self._open(timeout=0.0)
             return codec.ask(self._netlink, request, "a flow")
         except RefusedError as error:
             if error.number == codec.ENOENT:
                 return None
             raise
-        except OSError as error:
-            raise RealmGatewayError(f"netlink: {error}") from error
 
     def _give_up(self) -> None:
         self.unasked += 1

@@ -22,8 +22,9 @@ from realmgw.admission.faults import Faults
 from realmgw.admission.gate import DROP
 from realmgw.config import settings
 from realmgw.datapath.netlink import destroyed
-from realmgw.datapath.watch.port import NETLINK_NETFILTER, Ear, open_groups
-from realmgw.errors import PlatformError
+from realmgw.datapath.netlink.client import open_socket
+from realmgw.datapath.netlink.port import Ear
+from realmgw.errors import PlatformError, RealmGatewayError
 
 FLOOD = 20_000  # per second
 """From so many refused packets on, the queue is polled instead of waited for."""
@@ -203,8 +204,8 @@ class QueuePort:
         return taken
 
     def _waiting(self) -> int:
-        status = self._queue.status()
-        return 0 if status is None else status.waiting
+        figures = self._queue.figures()
+        return 0 if figures is None else figures.waiting
 
     def _judge(self, payload: bytes) -> int:
         """A packet's one verdict; a fault of ours is a drop."""
@@ -257,9 +258,9 @@ class EndedFlows:
                 told(*ended)
 
         try:
-            channel = open_groups(NETLINK_NETFILTER, (destroyed.GROUP,), self._program, _EVENT_BUFFER)
-        except OSError as error:
-            raise PlatformError(f"conntrack does not tell of flows that have ended ({error.strerror})") from error
+            channel = open_socket(timeout=0.0, groups=(destroyed.GROUP,), program=self._program, buffer=_EVENT_BUFFER)
+        except RealmGatewayError as error:
+            raise PlatformError(f"conntrack does not tell of flows that have ended ({error})") from error
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
         self._ear = Ear(channel, take, self._lose, self._reactor, _EVENT_SIZE)

@@ -21,11 +21,11 @@ import attrs
 
 from realmgw.config.disk import HeldError
 from realmgw.datapath.netlink import codec
+from realmgw.datapath.netlink.client import SOCK_DIAG, open_socket
 from realmgw.datapath.netlink.codec import Message
 from realmgw.errors import PlatformError, RealmGatewayError
 
 _PREFIX = b"\0realmgw/"
-_NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _EVERY_STATE = 0xFFFFFFFF
 _SHOW_NAME, _SHOW_UID = 0x01, 0x40
@@ -35,7 +35,6 @@ _QUESTION = struct.Struct("=BBHIIIII")  # family, protocol, pad, states, inode, 
 _ANSWER = 16  # octets
 """Before the attributes."""
 _USER = struct.Struct("=I")
-_PATIENCE = 2.0  # seconds
 
 
 @attrs.frozen
@@ -134,8 +133,7 @@ def sockets() -> list[Named]:
     asked = _QUESTION.pack(socket.AF_UNIX, 0, 0, _EVERY_STATE, 0, _SHOW_NAME | _SHOW_UID, 0, 0)
     request = codec.message(_SOCK_DIAG_BY_FAMILY, codec.REQUEST | codec.DUMP, 1, asked)
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as channel:
-            channel.settimeout(_PATIENCE)
+        with open_socket(SOCK_DIAG) as channel:
             channel.connect((0, 0))
             return codec.undisturbed(lambda: named(codec.dump(channel, request, "unix sockets")))
     except RealmGatewayError as error:

@@ -88,7 +88,7 @@ class Kernel:
         self._settings = settings
         self._table = settings.datapath.table
         self._open_nft = open_nft
-        self._reader = RulesetReader(client.open_netfilter)
+        self._reader = RulesetReader()
         self._generations = Generations(self._reader.generation)
         self._own = Own(self._table, settings.state, lambda: self.nft, run, self._generations.ours)
         self._chains = self._own.chains

@@ -20,9 +20,10 @@ from pyroute2.netlink.exceptions import NetlinkError
 from realmgw.config.settings import Network
 from realmgw.datapath import links
 from realmgw.datapath.links import Kind, Route
-from realmgw.datapath.machine import interfaces, sysctls
+from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.former import Surroundings
 from realmgw.datapath.netlink import codec, counters, routes, tables
+from realmgw.datapath.netlink.client import ROUTE, check_strictly, open_socket
 from realmgw.datapath.netlink.codec import RefusedError
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.netlink.routes import Way
@@ -36,10 +37,8 @@ _PROC_SYS = Path("/proc/sys")
 _PROGRAM_TIMEOUT = 60.0  # seconds
 _MAIN, _LOCAL = 254, 255  # routing tables
 _SCOPE_HOST = 254
-_QUEUES = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")
-_NETLINK_NETFILTER = 12
-_SOL_NETLINK, _ADD_MEMBERSHIP, _STRICT_CHECK = 270, 1, 12
-_NETLINK_TIMEOUT = 5.0  # seconds
+QUEUES = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")
+"""The kernel's list of packet queues, of the network namespace that this thread is in."""
 _NOWHERE = "240.0.0.1"
 """Of the class that nobody has a route for."""
 _SIOCGIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x1, 0x40
@@ -161,27 +160,13 @@ def is_own(address: str) -> bool:
 
 
 def _way(address: str) -> Way:
-    with _open(socket.NETLINK_ROUTE) as asking:
+    with open_socket(ROUTE) as asking:
         try:
             return routes.way(codec.ask(asking, routes.question(address, 1), f"the route to {address}"))
         except RefusedError as error:
             if error.number in routes.NOWHERE:
                 return Way(is_local=False, interface=0)
             raise
-
-
-def _open(protocol: int) -> socket.socket:
-    """A channel to the kernel, in which nothing is waited for without end.
-
-    Raises:
-        RealmGatewayError: The kernel has no such protocol, or there are too many files.
-    """
-    try:
-        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    except OSError as error:
-        raise RealmGatewayError(f"netlink: {error}") from error
-    made.settimeout(_NETLINK_TIMEOUT)
-    return made
 
 
 def link_state(name: str) -> str:
@@ -203,8 +188,8 @@ def our_routes() -> frozenset[Route]:
     Raises:
         RealmGatewayError: The kernel refused.
     """
-    with _open(socket.NETLINK_ROUTE) as asking:
-        asking.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+    with open_socket(ROUTE) as asking:
+        check_strictly(asking)
         return codec.undisturbed(lambda: routes.listed(codec.dump(asking, routes.listing(1), "our routes")))
 
 
@@ -254,6 +239,11 @@ def following_sysctls() -> dict[str, int]:
     return {key: value for key, value in found.items() if value is not None and sysctls.is_lost(key, value)}
 
 
+def effective_capabilities() -> int:
+    """This process's, as bits."""
+    return capabilities.effective(Path("/proc/self/status").read_text())
+
+
 def write_sysctl(key: str, value: int) -> str:
     """Set a kernel setting.
 
@@ -283,7 +273,7 @@ def standing(table: str) -> Tables:
     Raises:
         RealmGatewayError: The kernel does not tell.
     """
-    with open_netfilter() as channel:
+    with open_socket() as channel:
         found = [
             tables.standing(channel, tables.request(family, name, sequence))
             for sequence, (family, name) in enumerate((("inet", table), ("ip", mark_table(table))), 1)
@@ -313,7 +303,7 @@ def read_counters(table: str, sequence: int) -> dict[str, Count]:
         RealmGatewayError: The kernel refused, or the ruleset changed all the while.
     """
     request = counters.request(table, sequence)
-    with _open(_NETLINK_NETFILTER) as channel:
+    with open_socket() as channel:
         return codec.undisturbed(lambda: counters.listed(codec.dump(channel, request, "the counters")))
 
 
@@ -324,27 +314,10 @@ def read_queue(number: int) -> QueueFigures | None:
         RealmGatewayError: The kernel does not tell.
     """
     try:
-        listing = _QUEUES.read_text()
+        listing = QUEUES.read_text()
     except OSError as error:
         raise RealmGatewayError(f"the queue's figures can not be read: {error}") from error
     return counters.queue_figures(listing, number)
-
-
-def open_netfilter(*groups: int) -> socket.socket:
-    """A channel for `reader` and `ending`, which hears of what these groups are told; the kernel answers at once.
-
-    Raises:
-        RealmGatewayError: The kernel does not let us.
-    """
-    made = _open(_NETLINK_NETFILTER)
-    try:
-        made.bind((0, 0))
-        for group in groups:
-            made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-    except OSError as error:
-        made.close()
-        raise RealmGatewayError(f"netlink: {error}") from error
-    return made
 
 
 def queue_socket_works() -> bool:
@@ -353,7 +326,7 @@ def queue_socket_works() -> bool:
     body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0) + command
     request = codec.message(_NFQUEUE_CONFIG, codec.REQUEST | codec.ACK, 1, body)
     try:
-        with _open(_NETLINK_NETFILTER) as channel:
+        with open_socket() as channel:
             codec.ask(channel, request, "the packet queue")
     except RealmGatewayError:
         return False

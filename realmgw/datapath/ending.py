@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from ipaddress import IPv4Network
 
-from realmgw.datapath import client
 from realmgw.datapath.netlink import codec, flows
+from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, RefusedError
 
 
@@ -43,7 +43,7 @@ def end_flows_to(networks: Collection[IPv4Network]) -> int:
 
 
 def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Flow], bool]) -> int:
-    with client.open_netfilter() as channel:
+    with open_socket() as channel:
         return end_all(channel, pattern, families, wanted)
 
 

@@ -302,7 +302,7 @@ class DatapathService(service.Service):
             return {}
         return {
             "kernel": {name: attrs.asdict(count) for name, count in counts.items()},
-            "queue": {} if queue is None else attrs.asdict(queue),
+            "queue": {} if queue is None else attrs.asdict(queue, filter=lambda field, _: field.name != "owner"),
         }
 
     def counts(self) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import IPv4Network
-from pathlib import Path
 
 import attrs
 
@@ -42,7 +41,7 @@ class Prober:
             PlatformError: There is no nftables at all.
         """
         found = Capabilities(
-            privileges=capabilities.effective(Path("/proc/self/status").read_text()),
+            privileges=client.effective_capabilities(),
             lowest_port=client.read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0,
         )
         if not found.has(capabilities.CAP_NET_ADMIN):

@@ -13,6 +13,7 @@ import attrs
 
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
+from realmgw.errors import RealmGatewayError
 
 # linux/netfilter/nfnetlink.h and nf_tables.h. Counters are in network order.
 _FAMILY_INET = 1
@@ -60,6 +61,8 @@ class Count:
 class QueueFigures:
     """What the kernel says of a queue (/proc/net/netfilter/nfnetlink_queue)."""
 
+    owner: int
+    """Netlink port of the process that listens; mostly its process id."""
     waiting: int
     """Packets that wait for a verdict."""
     full: int
@@ -108,12 +111,16 @@ def queue_figures(listing: str, queue: int) -> QueueFigures | None:
 
     Returns:
         None when nobody listens at that queue.
+
+    Raises:
+        RealmGatewayError: The kernel writes another format than any known one.
     """
-    for line in listing.splitlines():
-        fields = line.split()
-        if len(fields) >= 8 and int(fields[0]) == queue:
-            return QueueFigures(waiting=int(fields[2]), full=int(fields[5]), unsent=int(fields[6]), last=int(fields[7]))
-    return None
+    try:
+        lines = [[int(column) for column in line.split()] for line in listing.splitlines()]
+        found = {number: QueueFigures(*at[:2], *at[4:7]) for number, *at in lines}
+    except (ValueError, TypeError) as error:
+        raise RealmGatewayError(f"unknown format of the kernel's list of packet queues: {listing!r}") from error
+    return found.get(queue)
 
 
 def _take(body: bytes, into: dict[str, Count]) -> None:

@@ -7,10 +7,6 @@ what was put back, the looks become rarer: two programs that fight are no help t
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
@@ -18,14 +14,13 @@ from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from realmgw.datapath.netlink import events
+from realmgw.datapath.netlink.client import ROUTE, attach, open_socket
 from realmgw.datapath.netlink.events import Transactions
+from realmgw.datapath.netlink.port import Ear
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError, RealmGatewayError
 
@@ -39,17 +34,11 @@ FIGHT = 10.0  # seconds
 """... within this time, and somebody fights us."""
 TRUCE = 1.0  # seconds
 """Then this is the shortest time from one look to the next."""
-PER_TURN = 64
-"""So many messages are heard in one turn of the reactor."""
 _FOUGHT = (
     "somebody undoes again and again what the gateway places, so it is put back once a second only: "
     "the log says who, stop one of the two"
 )
 _BUFFER = 1 << 20  # octets
-_READ_SIZE = 65536  # octets
-_NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
-_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
-_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 
 Heard = Callable[[Noticed], object]
 
@@ -104,10 +93,10 @@ class KernelEars:
         """
         self._transactions = Transactions(self._free)
         try:
-            self._nftables = open_groups(NETLINK_NETFILTER, (events.NFTABLES_GROUP,))
-            links = open_groups(_NETLINK_ROUTE, events.LINK_GROUPS)
-        except OSError as error:
-            raise PlatformError(f"the kernel does not tell of changes ({error.strerror})") from error
+            self._nftables = open_socket(timeout=0.0, groups=(events.NFTABLES_GROUP,), buffer=_BUFFER)
+            links = open_socket(ROUTE, timeout=0.0, groups=events.LINK_GROUPS, buffer=_BUFFER)
+        except RealmGatewayError as error:
+            raise PlatformError(f"the kernel does not tell of changes ({error})") from error
 
         def lost() -> None:
             heard(Noticed(lost=True))
@@ -120,7 +109,7 @@ class KernelEars:
     def ignore(self, ports: frozenset[int]) -> None:
         """Hear nothing any more of what these ports do to nftables."""
         if ports:
-            _attach(self._nftables, events.filter_out(ports))
+            attach(self._nftables, events.filter_out(ports))
 
     def close(self) -> None:
         """End."""
@@ -137,108 +126,6 @@ class KernelEars:
 def _of_links(heard: Heard, received: bytes) -> None:
     if events.concerns_us(received):
         heard(Noticed(links=True))
-
-
-@implementer(IReadDescriptor)
-class Ear:
-    """A netlink socket in the reactor, which takes a bounded number of messages in a turn.
-
-    Args:
-        channel: The socket; it does not block.
-        take: Called with what each read gives.
-        lost: Called when messages were lost, or one can not be understood.
-        reactor: Where to be read.
-        size: How long what a read gives may be, in octets.
-    """
-
-    def __init__(
-        self,
-        channel: socket.socket,
-        take: Callable[[bytes], object],
-        lost: Callable[[], object],
-        reactor: Any,
-        size: int = _READ_SIZE,
-    ) -> None:
-        self._channel = channel
-        self._take = take
-        self._lost = lost
-        self._reactor = reactor
-        self._size = size
-        self._log = Logger()
-        reactor.addReader(self)
-
-    def fileno(self) -> int:
-        """See `IFileDescriptor`."""
-        return self._channel.fileno()
-
-    def logPrefix(self) -> str:
-        """See `ILoggingContext`."""
-        return "datapath"
-
-    def doRead(self) -> None:
-        """Take what there is. Never raises: that would end all reading."""
-        self.read(PER_TURN)
-
-    def read(self, limit: int) -> None:
-        """Take so many messages at most. Never raises."""
-        receive, size, take = self._channel.recv, self._size, self._take
-        for _ in range(limit):
-            try:
-                take(receive(size))
-            except BlockingIOError:  # noqa: PERF203 - one read fails, and the next may not
-                return
-            except (OSError, RealmGatewayError) as error:
-                if isinstance(error, OSError) and error.errno != errno.ENOBUFS:
-                    self._log.error("datapath: changes are not heard any more: {error}", error=error)
-                    self.close()
-                    return
-                self._lost()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor saw an error without data, which is an overrun; or it ends."""
-        if isinstance(reason.value, ConnectionDone) and self._channel.fileno() >= 0:
-            self.doRead()
-            if self._channel.fileno() >= 0:
-                self._reactor.addReader(self)
-
-    def close(self) -> None:
-        """Leave the reactor, and give the socket back."""
-        if self._channel.fileno() >= 0:
-            self._reactor.removeReader(self)
-            self._channel.close()
-
-
-def open_groups(protocol: int, groups: tuple[int, ...], program: bytes = b"", buffer: int = _BUFFER) -> socket.socket:
-    """A socket that hears what these groups are told, in this thread's network namespace.
-
-    Args:
-        protocol: Of netlink.
-        groups: Numbers of its groups.
-        program: A filter; empty: everything is delivered.
-        buffer: How much may wait to be read, in octets.
-
-    Raises:
-        OSError: The kernel does not let us.
-    """
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
-        made.bind((0, 0))
-        if program:
-            _attach(made, program)
-        for group in groups:
-            made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
-def _attach(channel: socket.socket, program: bytes) -> None:
-    """Have the kernel deliver only what a filter lets through."""
-    instructions = ctypes.create_string_buffer(program, len(program))
-    described = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
-    channel.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
 
 
 class Watch:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Protocol
 
 from realmgw.datapath.netlink import codec, contents, events
+from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, InterruptedDumpError
 from realmgw.datapath.netlink.contents import Contents, Table
 from realmgw.errors import RealmGatewayError
@@ -27,10 +28,10 @@ class RulesetReader:
     It belongs to the network namespace of the thread that reads first.
 
     Args:
-        open_channel: Opens one that hears of what these groups are told.
+        open_channel: Opens one that hears of what these `groups` are told.
     """
 
-    def __init__(self, open_channel: Callable[..., Listening]) -> None:
+    def __init__(self, open_channel: Callable[..., Listening] = open_socket) -> None:
         self._open = open_channel
         self._channel: Listening | None = None
         self._sequence = 0
@@ -87,7 +88,7 @@ class RulesetReader:
             RealmGatewayError: It was refused, or the kernel does not tell.
         """
         for _ in range(_ATTEMPTS):
-            with closing(self._open(events.NFTABLES_GROUP)) as hearing:
+            with closing(self._open(groups=(events.NFTABLES_GROUP,))) as hearing:
                 before = self.generation()
                 transaction()
                 if self.generation() != before + 1:

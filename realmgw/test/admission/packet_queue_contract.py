@@ -80,9 +80,9 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         self.arrive(*(datagram(data) for data in verdicts))
         self.assertEqual(queue.run(10), 5)
         self.assertEqual(self.came_through(), [(data, mark) for data, mark in verdicts.items() if mark])
-        status = queue.status()
-        assert status is not None
-        self.assertEqual(status.waiting, 0)
+        figures = queue.figures()
+        assert figures is not None
+        self.assertEqual(figures.waiting, 0)
 
     def test_drops_a_packet_whose_judge_raises(self) -> None:
         """It must not, but nothing may stay undecided; what was judged before it has its verdict."""
@@ -97,9 +97,9 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         self.assertRaises(ValueError, queue.run, 10)
         queue.run(10)
         self.assertEqual(self.came_through(), [(b"one", 5), (b"two", 5)])
-        status = queue.status()
-        assert status is not None
-        self.assertEqual(status.waiting, 0)
+        figures = queue.figures()
+        assert figures is not None
+        self.assertEqual(figures.waiting, 0)
 
     def test_takes_as_many_as_it_may(self) -> None:
         """The rest waits, in its order."""
@@ -133,9 +133,9 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         """And counts it."""
         queue = self.bound(accept)
         self.arrive(*(datagram(b"%d" % number) for number in range(8)))
-        status = queue.status()
-        assert status is not None
-        self.assertEqual((status.waiting, status.queue_dropped, status.user_dropped), (6, 2, 0))
+        figures = queue.figures()
+        assert figures is not None
+        self.assertEqual((figures.waiting, figures.full, figures.unsent), (6, 2, 0))
         self.assertEqual((queue.run(10), len(self.came_through())), (6, 6))
 
     def test_drops_what_waits_when_it_is_closed(self) -> None:
@@ -144,7 +144,7 @@ class PacketQueueTestsMixin(SynchronousTestCase):
         self.arrive(datagram(b"one"), datagram(b"two"))
         queue.close()
         self.assertEqual(self.came_through(), [])
-        self.assertEqual((queue.status(), queue.fileno(), queue.run(1)), (None, -1, 0))
+        self.assertEqual((queue.figures(), queue.fileno(), queue.run(1)), (None, -1, 0))
 
     def test_is_bypassed_when_it_is_closed(self) -> None:
         """What comes later goes on without a mark, for the rules behind to drop."""

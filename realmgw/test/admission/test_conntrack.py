@@ -16,7 +16,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Allocation
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.destroyed import Flow
-from realmgw.datapath.watch.port import PER_TURN, Ear
+from realmgw.datapath.netlink.port import PER_TURN, Ear
 from realmgw.errors import PlatformError
 from realmgw.test.datapath.netlink.test_destroyed import ASSURED, FLOW, HOST, POOL, SEEN_REPLY, SOURCE, UDP, side
 
@@ -81,7 +81,7 @@ class ConntrackTestCase(SynchronousTestCase):
 
     def conntrack(self, channel: MemoryChannel) -> Conntrack:
         """Asks by this channel."""
-        return Conntrack(lambda: channel, self.clock.seconds, self.folder)
+        return Conntrack(self.clock.seconds, lambda **_: channel, self.folder)
 
 
 class IdleTests(ConntrackTestCase):

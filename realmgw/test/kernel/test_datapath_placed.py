@@ -12,7 +12,7 @@ import attrs
 from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
-from realmgw.datapath.client import NftProgram, open_netfilter
+from realmgw.datapath.client import NftProgram
 from realmgw.datapath.netlink.contents import INET
 from realmgw.datapath.netlink.counters import QueueFigures
 from realmgw.datapath.netlink.events import Transaction
@@ -89,7 +89,8 @@ class PlacedTests(DatapathTestCase):
         self.assertIsNone(self.testbed.call("gwa", self.kernel.queue_figures))
         self.decide()
         figures = self.testbed.call("gwa", self.kernel.queue_figures)
-        self.assertEqual(figures, QueueFigures(waiting=0, full=0, unsent=0, last=0))
+        assert figures is not None
+        self.assertEqual(figures, QueueFigures(owner=figures.owner, waiting=0, full=0, unsent=0, last=0))
 
     def test_full_set_of_strays_is_told_as_such(self) -> None:
         """Not in the words of the kernel's error, which are about files; and none of the batch is taken."""
@@ -193,7 +194,7 @@ class WithoutLibraryTests(DatapathTestCase):
         self.assertEqual((found.repaired, found.broken), ((), ()))
         self.assertIn("there can be no guard", str(found.doubtful))
         self.assertNotIn("realmgw_guard", self.nft("list", "tables"))
-        reading = RulesetReader(open_netfilter)
+        reading = RulesetReader()
         self.addCleanup(reading.close)
         self.testbed.call("gwa", kernel.add_strays, [bytes((203, 0, 113, 9))])
         own = self.testbed.call("gwa", reading.generation)

@@ -15,14 +15,15 @@ from contextlib import ExitStack, contextmanager
 from twisted.internet.epollreactor import EPollReactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.admission.client import MESSAGE_SPACE, QUEUE_TABLE, KernelPacketQueue
-from realmgw.admission.counters import QueueStatus
+from realmgw.admission.client import MESSAGE_SPACE, KernelPacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
 from realmgw.admission.strays import Strays
 from realmgw.config import settings
 from realmgw.datapath import marks
+from realmgw.datapath.client import QUEUES
+from realmgw.datapath.netlink.counters import QueueFigures
 from realmgw.errors import PlatformError, Reason
 from realmgw.test import programs
 from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, accept
@@ -103,7 +104,7 @@ class KernelPacketQueueTests(PacketQueueTestsMixin, KernelTestCase):
 
     def handled(self) -> int | None:
         """How many packets came to the queue so far: those with an id, and those that found it full."""
-        for line in QUEUE_TABLE.read_text().splitlines():
+        for line in QUEUES.read_text().splitlines():
             columns = [int(column) for column in line.split()]
             return columns[7] + columns[5]
         return None
@@ -139,9 +140,9 @@ class StartTests(KernelTestCase):
         self.assertEqual(queue.run(1), 1)
         self.assertEqual(queue.overruns, 1)
         taken = queue.run(300)
-        status = queue.status()
-        assert status is not None
-        self.assertEqual((status.user_dropped, status.waiting), (200 - taken, 0))
+        figures = queue.figures()
+        assert figures is not None
+        self.assertEqual((figures.unsent, figures.waiting), (200 - taken, 0))
         send(1)
         self.assertEqual((queue.run(10), queue.overruns), (1, 1))
 
@@ -165,10 +166,10 @@ class StartTests(KernelTestCase):
         first = KernelPacketQueue()
         self.addCleanup(first.close)
         first.bind(settings.Admission(queue=77), accept)
-        status = first.status()
-        assert status is not None
+        figures = first.figures()
+        assert figures is not None
         error = self.assertRaises(PlatformError, KernelPacketQueue().bind, settings.Admission(queue=77), accept)
-        self.assertIn(f"(netlink port {status.owner})", str(error))
+        self.assertIn(f"(netlink port {figures.owner})", str(error))
 
 
 class FloodTests(KernelTestCase):
@@ -186,21 +187,21 @@ class FloodTests(KernelTestCase):
         self.service.startService()
         self.addCleanup(self.service.stopService)
 
-    def status(self) -> QueueStatus:
+    def figures(self) -> QueueFigures:
         """What the kernel counts."""
-        status = self.queue.status()
-        assert status is not None
-        return status
+        figures = self.queue.figures()
+        assert figures is not None
+        return figures
 
     def test_keeps_the_turns_short(self) -> None:
         """60 000 strays a second from 30 000 addresses: the reactor turns, and every packet is accounted for."""
         with flooding(60000, 1.0, 30000) as child:
-            turns = sorted(turn_lengths(self.reactor, child, lambda: self.status().waiting))
+            turns = sorted(turn_lengths(self.reactor, child, lambda: self.figures().waiting))
             assert child.stdout is not None
             sent = int(child.stdout.read())
         decided = self.gate.refused[Reason.NO_RESERVATION]
-        self.assertEqual(decided + self.status().queue_dropped, sent)
-        self.assertEqual((self.status().user_dropped, self.service.overruns), (0, 0))
+        self.assertEqual(decided + self.figures().full, sent)
+        self.assertEqual((self.figures().unsent, self.service.overruns), (0, 0))
         self.assertLess(turns[len(turns) * 99 // 100], 0.005)
         self.assertGreater(decided, sent // 10)
 
@@ -211,7 +212,7 @@ class FloodTests(KernelTestCase):
         send(300)
         for _ in range(300 // 32 + 3):
             self.reactor.iterate(0.01)
-        lost = self.status().user_dropped
+        lost = self.figures().unsent
         self.assertGreater(lost, 0)
         self.assertGreater(self.service.overruns, 0)
         self.assertEqual(self.gate.refused[Reason.NO_RESERVATION], 300 - lost)

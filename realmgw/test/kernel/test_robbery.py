@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from realmgw.admission.client import open_conntrack
 from realmgw.admission.conntrack import Conntrack
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
@@ -117,7 +116,7 @@ class ConntrackTests(RobberyTestCase):
 
     def bound(self) -> Conntrack:
         """A socket belongs to the namespace that it is made in."""
-        conntrack = Conntrack(open_conntrack, time.monotonic)
+        conntrack = Conntrack(time.monotonic)
         conntrack.answered((b"\x01\x02\x03\x04", b"\x01\x02\x03\x04", TCP, 1, 1))
         return conntrack
 

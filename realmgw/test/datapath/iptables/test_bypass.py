@@ -19,7 +19,7 @@ class BypassTests(SynchronousTestCase):
     def look(self, presented: int, undecided: int, last: int | None, *, is_new: bool = False) -> bool:
         """What is found out by these figures."""
         counts = {"presented": Count(presented, 0), "not_admitted": Count(undecided, 0)}
-        queue = None if last is None else QueueFigures(waiting=0, full=0, unsent=0, last=last)
+        queue = None if last is None else QueueFigures(owner=1, waiting=0, full=0, unsent=0, last=last)
         return self.bypass.look(counts, queue, is_new=is_new)
 
     def test_packets_that_nobody_numbered_went_past(self) -> None:

@@ -121,7 +121,7 @@ class UndisturbedTests(SynchronousTestCase):
 
 
 def _reader(channel: AnsweringChannel) -> RulesetReader:
-    return RulesetReader(lambda *_: channel)
+    return RulesetReader(lambda **_: channel)
 
 
 def _sockets(channel: AnsweringChannel) -> object:
@@ -185,7 +185,7 @@ class EverybodyTests(SynchronousTestCase):
         flow = (bytes(4), bytes(4), 6, 1, 2)
         for fault in (refusal(SEQUENCE, EPERM), OSError(errno.ENOBUFS, ""), part(bytes(100))[:40], part()):
             channel = AnsweringChannel(fault)
-            conntrack = Conntrack(lambda channel=channel: channel, lambda: 0.0)  # type: ignore[misc]
+            conntrack = Conntrack(lambda: 0.0, lambda channel=channel, **_: channel)
             self.assertIn(conntrack.answered(flow), (True, False))
             self.assertEqual(conntrack.unasked, int(fault != part()))
 

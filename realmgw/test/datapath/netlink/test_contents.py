@@ -49,7 +49,7 @@ def read(*messages: bytes) -> dict[str, bytes]:
     """What is in the table."""
     answers = [done(SEQUENCE)] * 4  # to the requests for what is of other kinds
     channel = AnsweringChannel(b"".join((*messages, done(SEQUENCE))), *answers)
-    reader = RulesetReader(lambda *_: channel)
+    reader = RulesetReader(lambda **_: channel)
     reader._sequence = SEQUENCE - 1
     return dict(reader.contents(TABLE))
 
@@ -123,7 +123,7 @@ class Changing(RulesetReader):
     """Reads a ruleset that changes so often while its parts are listed; without a kernel."""
 
     def __init__(self, changes: int) -> None:
-        super().__init__(lambda *_: self.fail())
+        super().__init__(lambda **_: self.fail())
         self.changes = changes
         self.read = self.number = 0
 

@@ -66,8 +66,13 @@ class QueueFiguresTests(SynchronousTestCase):
     def test_line_of_the_queue_is_read(self) -> None:
         """Columns as /proc has them; the queue's number is compared as a number."""
         found = counters.queue_figures(self.LISTING, 1)
-        self.assertEqual(found, counters.QueueFigures(waiting=3, full=5, unsent=6, last=123456))
+        self.assertEqual(found, counters.QueueFigures(owner=31621, waiting=3, full=5, unsent=6, last=123456))
 
     def test_queue_without_a_listener_has_none(self) -> None:
         """Neither an empty listing nor one of other queues."""
         self.assertEqual([counters.queue_figures(text, 2) for text in ("", self.LISTING)], [None, None])
+
+    def test_refuses_another_format(self) -> None:
+        """Better no figure than a wrong one."""
+        for text in ("1 2 3\n", "queue owner\n", "\n"):
+            self.assertRaises(RealmGatewayError, counters.queue_figures, text, 1)
