@@ -5,7 +5,8 @@ the passing on of their address, and that is what they are meant to do. But conn
 its last packet, and if its sender comes again from the same port, told the same address for another name, his packet
 would be taken for one of that flow. So when an address passes on, conntrack is asked about the flows there, and those
 that have been idle are ended; the others are asked about again, as long as the address is another host's. They are
-looked at a few at a time, beside everything else. Flows of TCP need none of this: a new handshake ends what was left.
+looked at a few at a time, the first of them before the answer goes out. Flows of TCP need none of this: a new
+handshake ends what was left.
 
 A flow that is ended so is remembered (see `ended`), and may go on if it was only slow.
 """
@@ -86,7 +87,9 @@ class Datagrams:
         counters: Where it is counted what was ended.
 
     Attributes:
-        soon: Called when `look` wants to be called, before anything else happens if it can be.
+        passing: Addresses that have another host since `look` was called last; the ledger has it called before that is
+            told to anybody, since who is told may come at once.
+        soon: Called when `look` wants to be called once more, for what it left.
         listen: Called before it is looked for a flow: what has been told of ends is heard first.
     """
 
@@ -97,7 +100,7 @@ class Datagrams:
         self._ended = ended
         self._entries = entries
         self._counters = counters
-        self._passed: OrderedDict[Address, None] = OrderedDict()
+        self.passing: OrderedDict[Address, None] = OrderedDict()
         self._next: OrderedDict[Flow, None] = OrderedDict()
         self._later: OrderedDict[Flow, float] = OrderedDict()
         self._listen_from = -math.inf
@@ -184,7 +187,7 @@ class Datagrams:
 
     def passed(self, address: Address) -> None:
         """Another host has an address where flows were noted, or a part of it, from now on."""
-        self._passed[address] = None
+        self.passing[address] = None
         self.soon()
 
     def look(self, *, now: float) -> bool:
@@ -193,10 +196,10 @@ class Datagrams:
         Returns:
             Whether more can be looked at now.
         """
-        if not (self._passed or self._next or self._later):
+        if not (self.passing or self._next or self._later):
             return False
-        for _ in range(min(GATHERED, len(self._passed))):
-            self._gather(self._passed.popitem(last=False)[0])
+        for _ in range(min(GATHERED, len(self.passing))):
+            self._gather(self.passing.popitem(last=False)[0])
         while self._later and next(iter(self._later.values())) <= now:
             self._next[self._later.popitem(last=False)[0]] = None
         self._tokens = min(LOOKS, self._tokens + (now - self._at) * RATE)
@@ -204,7 +207,7 @@ class Datagrams:
         while self._next and self._tokens >= 1:
             self._tokens -= 1
             self._look_at(self._next.popitem(last=False)[0], now)
-        return bool(self._passed)
+        return bool(self.passing)
 
     def _gather(self, address: Address) -> None:
         """Have those be looked at that are in the way and are not yet; O(flows noted since it passed on last)."""

@@ -144,7 +144,7 @@ class Ledger:
         now: float,
         waited: float = 0.0,
     ) -> bytes:
-        """Expect a client at a reservation.
+        """Expect a client at a reservation; returns its packed address.
 
         Args:
             reservation: Where; its address becomes WAITING.
@@ -154,8 +154,6 @@ class Ledger:
             rides: The claim ends with the present hold of the address, if the service's timeout is not over before.
             now: The present.
             waited: For how many seconds the question has waited.
-
-        Returns: The packed address.
         """
         if len(reservation.claims) >= MOST_CLAIMS:
             self._bound(reservation, group, now)
@@ -177,6 +175,8 @@ class Ledger:
         claim.waited = waited
         self.counters.claimed += 1
         self.stand(claim)
+        if self.datagrams.passing:
+            self.datagrams.look(now=now)
         if deadline == until:
             self.deadlines.add(claim, service.timeout)
         else:
