@@ -1,4 +1,7 @@
-"""`twistd realmgw`: the composition root. All parts of the gateway are made and handed to each other here."""
+"""`twistd realmgw`: the composition root. All parts of the gateway are made and handed to each other here.
+
+Edge: the reactor, the clock, chance.
+"""
 
 from __future__ import annotations
 
@@ -311,7 +314,7 @@ def _repositories(
     url = settings.repository.url
     if url is None:
         return []
-    repository = rest_repository(settings.repository, settings.state, reactor, random.random, tell)
+    repository = rest_repository(settings.repository, Path(settings.state), reactor, random.random, tell)
     running.believe = repository.accept
     return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
 

@@ -14,6 +14,8 @@ Three things of that library shape this module:
   the buffer, is what limits: after an overrun, netlink delivers nothing at all until the buffer was emptied.
 
 The queue is never set to fail open (NFQA_CFG_F_FAIL_OPEN): what does not fit is dropped.
+
+Edge: the kernel's packet queue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What conntrack says of flows when it is asked: whether they were answered, and how long they have been idle."""
+"""What conntrack says of flows when it is asked: whether they were answered, and how long they have been idle.
+
+Edge: kernel settings in /proc.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 `QueuePort` is what the reactor sees: a descriptor to read from, which takes a bounded number of packets per turn and
 gives each exactly one verdict. An exception that leaves `doRead` removes a descriptor from the reactor for good, and a
 judge must not raise. So nothing leaves either.
+
+Edge: the reactor's descriptors and timers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The admission as a service of the gateway."""
+"""The admission as a service of the gateway. Edge: the reactor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The allocator's services: one timer for all claims, however many there are, and one that keeps reputations."""
+"""The allocator's services: one timer for all claims, however many there are, and one that keeps reputations.
+
+Edge: the reactor's timers, threads.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's Service has no types.)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import chain
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from realmgw.config.addresses import NOWHERE, Inside, overlap, overlapping
@@ -190,10 +190,10 @@ def _peers(problems: Problems) -> Found[None]:
 def _repository(problems: Problems) -> Found[None]:
     url = next((value for value, _ in _all(problems, Label.URL, str)), None)
     for label, word in ((Label.TOKEN_FILE, "token_file"), (Label.CA_FILE, "ca_file")):
-        for _, node in _all(problems, label, Path):
+        for _, node in _all(problems, label, PurePath):
             if url is None:
                 yield node, f"{word!r} is of no use without 'url': write the repository's 'url', or remove it"
-    for _, node in _all(problems, Label.CA_FILE, Path):
+    for _, node in _all(problems, Label.CA_FILE, PurePath):
         if url is not None and url.startswith("http:"):
             yield node, "'ca_file' is of no use with http: write https in 'url', or remove it"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 
 import attrs
 
@@ -15,7 +15,7 @@ class Cookies:
 
     enabled: bool = True
     """They are given and believed."""
-    secret_file: Path | None = None
+    secret_file: PurePath | None = None
     """A file of secrets that several servers of one address share; None: the gateway makes its own and tells nobody."""
     rotation: float = 86_400.0  # seconds
     """How long a secret of our own is used; the one before it is believed as long again."""

@@ -1,4 +1,7 @@
-"""What is on disk: written as a whole or not at all, known by its checksum, and held by one process at a time."""
+"""What is on disk: written as a whole or not at all, known by its checksum, and held by one process at a time.
+
+Edge: files and locks.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from realmgw.errors import MalformedError, PlatformError
 
@@ -100,7 +103,7 @@ def _sync(folder: Path) -> None:
     os.close(descriptor)
 
 
-def read(path: Path, limit: int) -> bytes:
+def read(path: PurePath, limit: int) -> bytes:
     """Reads a file that an operator named; whatever else may be there is refused, and not waited for.
 
     A network file system may still take its time, so a running gateway calls this in a thread.
@@ -112,7 +115,7 @@ def read(path: Path, limit: int) -> bytes:
     Raises:
         OSError: The operating system refuses it, or it is no regular file, or longer; `strerror` says what.
     """
-    _regular(path.stat())  # to open a device may do something
+    _regular(Path(path).stat())  # to open a device may do something
     descriptor = os.open(path, os.O_RDONLY | _LOOKING)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)

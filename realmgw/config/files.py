@@ -1,10 +1,10 @@
-"""From files to settings: the only part of this room that reads the file system."""
+"""From files to settings: the only part of this room that reads the file system. Edge: files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import attrs
@@ -144,7 +144,7 @@ class _Places:
 def _places(main: Path, root: Node | None) -> _Places:
     """Taken from the main file alone: a drop-in can not say where drop-ins are."""
     folder = main.parent
-    default: tuple[Path, ...] = attrs.fields(Settings).drop_ins.default or ()
+    default: tuple[PurePath, ...] = attrs.fields(Settings).drop_ins.default or ()
     if root is None:
         return _Places(main, [], [])
     return _Places(
@@ -198,7 +198,7 @@ def _refuse_places(root: Node, problems: Problems) -> None:
             problems.add(root.pairs[word][0], f"{word!r} says where files like this one are: write it in the main file")
 
 
-def _subscribers(places: _Places, named: Iterable[Path]) -> tuple[Path, ...]:
+def _subscribers(places: _Places, named: Iterable[PurePath]) -> tuple[PurePath, ...]:
     """The layers' folders of subscribers, where there are some, and then those that are named."""
     named = list(named)
     found = [each for layer in places.layers if (each := layer / layers.SUBSCRIBERS).is_dir()]
@@ -228,7 +228,7 @@ def located(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def _within(folder: Path, path: Path | None) -> Path | None:
+def _within(folder: Path, path: PurePath | None) -> PurePath | None:
     return None if path is None else folder / path
 
 

@@ -11,9 +11,9 @@ import difflib
 import enum
 import math
 import re
-import sys
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AbstractMapping
+from sys import maxsize
 from typing import Generic, TypeVar
 
 import attrs
@@ -200,7 +200,7 @@ def _either(words: Iterable[str]) -> str:
     return " or ".join(words)
 
 
-def sequence(item: Kind[T], *, at_least: int = 0, at_most: int = sys.maxsize) -> Kind[tuple[T, ...]]:
+def sequence(item: Kind[T], *, at_least: int = 0, at_most: int = maxsize) -> Kind[tuple[T, ...]]:
     """A list.
 
     Args:

@@ -39,8 +39,8 @@ class Label(enum.Enum):
     URL = enum.auto()
     """`repository.url` (str)."""
     CA_FILE = enum.auto()
-    """`repository.ca_file` (Path)."""
+    """`repository.ca_file` (PurePath)."""
     TOKEN_FILE = enum.auto()
-    """`repository.token_file` (Path)."""
+    """`repository.token_file` (PurePath)."""
     PEER = enum.auto()
     """An address that is somebody else's: a resolver, the SYN proxy (Endpoint)."""

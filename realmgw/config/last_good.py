@@ -1,9 +1,12 @@
-"""The last good configuration: what the gateway falls back on when it must start while the present one is broken."""
+"""The last good configuration: what the gateway falls back on when it must start while the present one is broken.
+
+Edge: files.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import attrs
 
@@ -19,7 +22,7 @@ FORMAT = b"realmgw-settings-1"
 """Of the file."""
 MAX_KEPT = 2**26  # octets
 """The longest file of last good settings: those of a main file with many drop-ins."""
-DEFAULT_STATE: Path = attrs.fields(Settings).state.default or Path()
+DEFAULT_STATE: PurePath = attrs.fields(Settings).state.default or PurePath()
 """Where state is kept when nothing says otherwise."""
 
 
@@ -36,7 +39,7 @@ class Loaded:
     so, loudly."""
 
 
-def state_file(path: Path, state: Path, name: str) -> Path:
+def state_file(path: Path, state: PurePath, name: str) -> Path:
     """Where a gateway keeps something, apart from other gateways that share the folder.
 
     Args:
@@ -45,7 +48,7 @@ def state_file(path: Path, state: Path, name: str) -> Path:
         name: What is kept.
     """
     identity = hashlib.blake2b(bytes(path.absolute()), digest_size=6).hexdigest()
-    return state / f"{name}-{identity}"
+    return Path(state) / f"{name}-{identity}"
 
 
 def state_folder(path: Path) -> Path:
@@ -74,7 +77,7 @@ def keep(path: Path, settings: Settings) -> None:
     disk.write(_file(path, settings.state), disk.sealed(FORMAT, dump(absolute).encode()))
 
 
-def load_or_last_good(path: Path, state: Path | None = None) -> Loaded:
+def load_or_last_good(path: Path, state: PurePath | None = None) -> Loaded:
     """Reads the main file and its drop-ins, or, where they can not be used, the last good ones.
 
     Args:
@@ -94,7 +97,7 @@ def load_or_last_good(path: Path, state: Path | None = None) -> Loaded:
         return Loaded(settings, error.problems, from_last_good=True)
 
 
-def _file(path: Path, state: Path) -> Path:
+def _file(path: Path, state: PurePath) -> Path:
     return state_file(path, state, "last-good").with_suffix(layers.SUFFIX)
 
 

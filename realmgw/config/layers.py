@@ -3,12 +3,14 @@
 In each layer there may be folders: `zones.d` (files of zones), `policies.d` (files of policies) and `realmgw.d` (files
 of any keys of the main file). All files of one kind are taken in the order of their names. A file in a later layer
 replaces those of its name in earlier ones; an empty one, or a link to /dev/null, only takes them away.
+
+Edge: folders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.kinds import is_null, shape
@@ -54,7 +56,7 @@ def _is_mask(path: Path) -> bool:
     return path.is_symlink() and path.is_char_device()
 
 
-def paths(root: Node, key: str, default: Iterable[Path]) -> list[Path]:
+def paths(root: Node, key: str, default: Iterable[PurePath]) -> list[PurePath]:
     """A list of paths of the main file that is needed before the rest of it is understood.
 
     What is wrong with it is told later, by the schema.
@@ -63,13 +65,13 @@ def paths(root: Node, key: str, default: Iterable[Path]) -> list[Path]:
     if node is None:
         return list(default)
     items = node.items[:MOST_FOLDERS] if isinstance(node, Sequence) else []
-    return [Path(item.text) for item in items if isinstance(item, Scalar) and not is_null(item)]
+    return [PurePath(item.text) for item in items if isinstance(item, Scalar) and not is_null(item)]
 
 
-def single(root: Node, key: str) -> Path | None:
+def single(root: Node, key: str) -> PurePath | None:
     """A path of the main file, in the same way; None when there is none."""
     node = root.pairs.get(key, (None, None))[1] if isinstance(root, Mapping) else None
-    return Path(node.text) if isinstance(node, Scalar) and not is_null(node) else None
+    return PurePath(node.text) if isinstance(node, Scalar) and not is_null(node) else None
 
 
 def under(key: str, node: Node) -> Mapping:

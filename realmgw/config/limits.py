@@ -1,4 +1,4 @@
-"""How many files a gateway may have open at once: connections are files, too."""
+"""How many files a gateway may have open at once: connections are files, too. Edge: this process's limits."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Files that the main file names and that are no YAML: secrets of DNS cookies."""
+"""Files that the main file names and that are no YAML: secrets of DNS cookies. Edge: files."""
 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import attrs
 
@@ -68,7 +68,7 @@ def secrets(settings: Settings) -> tuple[bytes, ...]:
     return found
 
 
-def _unreadable(path: Path, error: OSError) -> ConfigurationError:
+def _unreadable(path: PurePath, error: OSError) -> ConfigurationError:
     return ConfigurationError((f"dns.cookies.secret_file: {path} can not be read: {error.strerror}",))
 
 

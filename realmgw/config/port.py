@@ -1,4 +1,4 @@
-"""Whether an address and port can be listened at, found by trying, and what to do when it can not."""
+"""Whether an address and port can be listened at, found by trying, and what to do when it can not. Edge: sockets."""
 
 from __future__ import annotations
 

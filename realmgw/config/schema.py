@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from ipaddress import IPv4Network
-from pathlib import Path
+from pathlib import PurePath
 
 import attrs
 
@@ -71,7 +71,7 @@ MAX_DURATION = 3600.0  # seconds
 
 
 interface = parsed(rulenames.interface_name)
-_folders = sequence(parsed(Path), at_most=MOST_FOLDERS)
+_folders = sequence(parsed(PurePath), at_most=MOST_FOLDERS)
 
 
 @attrs.frozen(eq=False)
@@ -208,7 +208,7 @@ WAN_FACE = Section(DnsFace, {"listen": Key(sequence(_endpoint, at_least=1), requ
 LAN_FACE = Section(DnsFace, {"listen": Key(sequence(_endpoint)), **_LIMITS})
 
 LOCAL_FACE = Section(DnsFace, LAN_FACE.keys)
-UPDATE_FACE = Section(UpdateFace, {"listen": Key(sequence(_endpoint)), "key_file": Key(parsed(Path))})
+UPDATE_FACE = Section(UpdateFace, {"listen": Key(sequence(_endpoint)), "key_file": Key(parsed(PurePath))})
 _schedule = sequence(number(0.01, 60.0), at_least=1)
 TIMEOUTS = Section(Timeouts, {field.name: Key(_schedule) for field in attrs.fields(Timeouts)}, any_case=True)
 FORWARDING = Section(
@@ -223,7 +223,7 @@ COOKIES = Section(
     Cookies,
     {
         "enabled": Key(boolean),
-        "secret_file": Key(parsed(Path)),
+        "secret_file": Key(parsed(PurePath)),
         "rotation": Key(number(60.0, 31_536_000.0)),
     },
 )
@@ -325,7 +325,7 @@ GATEWAY = Section(
         "subscribers": Key(_folders),
         "policies": Key(_folders),
         "drop_ins": Key(_folders),
-        "state": Key(parsed(Path)),
+        "state": Key(parsed(PurePath)),
     },
 )
 """The main file. Paths in it are as they are written."""

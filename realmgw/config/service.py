@@ -1,4 +1,4 @@
-"""Waiting for file systems beside the reactor: a disk or a network file system may never answer."""
+"""Waiting for file systems beside the reactor: a disk or a network file system may never answer. Edge: threads."""
 
 from __future__ import annotations
 

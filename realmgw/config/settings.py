@@ -7,7 +7,7 @@ values, durations are seconds, names are absolute, lower case, with the final do
 from __future__ import annotations
 
 import enum
-from pathlib import Path
+from pathlib import PurePath
 
 import attrs
 
@@ -127,7 +127,7 @@ class UpdateFace:
 
     listen: tuple[Endpoint, ...] = ()
     """UDP and TCP."""
-    key_file: Path | None = None
+    key_file: PurePath | None = None
     """The TSIG keys (RFC 8945) that updates are signed with; None: they are not signed."""
 
 
@@ -330,13 +330,13 @@ class Settings:
     """First packets."""
     datapath: Datapath = Datapath()
     """The kernel's rules."""
-    subscribers: tuple[Path, ...] = ()
+    subscribers: tuple[PurePath, ...] = ()
     """Folders of subscriber files (`*.yaml`); in a later folder, a file of the same name replaces the earlier one."""
-    policies: tuple[Path, ...] = ()
+    policies: tuple[PurePath, ...] = ()
     """Folders of policy files, beside `policies.d` of the layers; they are read with the main file."""
-    drop_ins: tuple[Path, ...] = (Path("/usr/lib/realmgw"), Path())
+    drop_ins: tuple[PurePath, ...] = (PurePath("/usr/lib/realmgw"), PurePath())
     """The layers: folders with `zones.d`, `policies.d`, `subscribers.d` and `realmgw.d`; a later one comes first."""
-    state: Path = Path("/var/lib/realmgw")
+    state: PurePath = PurePath("/var/lib/realmgw")
     """Where the gateway keeps what must outlive it."""
     policy: Policy = Policy()
     """To whom addresses are given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from pathlib import Path
+from pathlib import PurePath
 
 import attrs
 
@@ -34,9 +34,9 @@ class Repository:
 
     url: str | None = None
     """Of its interface, http or https, without the final slash; None: there are only files."""
-    token_file: Path | None = None
+    token_file: PurePath | None = None
     """Has the bearer token on its first line."""
-    ca_file: Path | None = None
+    ca_file: PurePath | None = None
     """Certificates (PEM) that its own must be signed by; None: those of the system."""
     watch: Watch = Watch.LONG_POLL
     """How changes become known."""
@@ -68,7 +68,7 @@ class Synproxy:
 class Control:
     """How operators reach a running gateway."""
 
-    socket: Path = Path("/run/realmgw/control.sock")
+    socket: PurePath = PurePath("/run/realmgw/control.sock")
     """The unix socket of its control interface."""
     group: str | None = None
     """A group of users that may use it; None: only who runs the gateway, and root."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from realmgw.config.addresses import endpoint, url
@@ -61,8 +61,8 @@ REPOSITORY = Section(
     Repository,
     {
         "url": Key(remembered(Label.URL, parsed(url))),
-        "token_file": Key(remembered(Label.TOKEN_FILE, parsed(Path))),
-        "ca_file": Key(remembered(Label.CA_FILE, parsed(Path))),
+        "token_file": Key(remembered(Label.TOKEN_FILE, parsed(PurePath))),
+        "ca_file": Key(remembered(Label.CA_FILE, parsed(PurePath))),
         "watch": Key(choice(Watch)),
         "interval": Key(number(0.1, 86_400.0)),
         "timeout": Key(number(0.1, 300.0)),
@@ -84,7 +84,7 @@ SYNPROXY = Section(
 CONTROL = Section(
     Control,
     {
-        "socket": Key(parsed(Path)),
+        "socket": Key(parsed(PurePath)),
         "group": Key(matching(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", "the name of a group of users")),
     },
 )

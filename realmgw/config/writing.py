@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import attrs
@@ -145,7 +145,7 @@ def _value(value: Any) -> Steps[Value]:
         return str(value.value)
     if isinstance(value, str | bool | int | float):
         return value
-    if isinstance(value, Path):
+    if isinstance(value, PurePath):
         return str(value)
     return str(value)  # an address or a prefix
 

@@ -2,6 +2,8 @@
 
 A step that fails leaves everything as it was. What takes time is done in steps, for a moment at a time: queries and
 packets wait no longer. Reloads and plans are done one after the other: what one has found out is true until its end.
+
+Edge: the reactor's timers, the garbage collector.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 `realmgw check` and the start look at the same things by the same functions, so that the one does not pass what the
 other refuses. From another machine, or as another user, not everything can be seen: then it is said what was not.
+
+Edge: files, /proc.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import stat
 from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import attrs
 
@@ -164,9 +166,9 @@ def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None
         lines += [f"{before}{line}" for line in str(error).splitlines()]
 
 
-def _is_public(path: Path) -> bool:
+def _is_public(path: PurePath) -> bool:
     try:
-        mode = path.stat().st_mode
+        mode = Path(path).stat().st_mode
     except OSError:
         return False
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
@@ -174,7 +176,7 @@ def _is_public(path: Path) -> bool:
 
 def _look_at_folders(settings: Settings, found: Examined) -> None:
     """Where the gateway makes files, and who may use its socket."""
-    path, group = settings.control.socket, settings.control.group
+    path, group = Path(settings.control.socket), settings.control.group
     length = len(bytes(path))
     if length > LONGEST_SOCKET:
         found.refused.append(f"control.socket: {path} has {length} octets: write one of at most {LONGEST_SOCKET}")

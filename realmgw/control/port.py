@@ -3,6 +3,8 @@
 An abstract unix socket belongs to the network namespace, whatever folders a process sees, and ends with the process.
 Anybody may bind one of any name, though. So a name here is never wanted for itself: each gateway binds one of its own,
 and then looks at all those that begin alike. Those of strangers do not count: the kernel tells whose a socket is.
+
+Edge: unix sockets, files, users and groups.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import socket
 import struct
 import tempfile
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import attrs
 
@@ -174,11 +176,12 @@ def group_number(name: str) -> int:
         raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
 
 
-def unwritable(folder: Path) -> str:
+def unwritable(folder: PurePath) -> str:
     """Why files can not be made in a folder, which is made if it is missing; empty if they can.
 
     It is tried, and nothing is left: what the kernel shows as a folder may be none that takes files, even of root.
     """
+    folder = Path(folder)
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
         return f"{there} is no folder"

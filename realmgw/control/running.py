@@ -1,4 +1,7 @@
-"""What runs, and how to find out what would be different: the settings, the subscribers, and where both are read."""
+"""What runs, and how to find out what would be different: the settings, the subscribers, and where both are read.
+
+Edge: files.
+"""
 
 from __future__ import annotations
 

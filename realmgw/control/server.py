@@ -1,4 +1,7 @@
-"""The control interface: HTTP and JSON on a unix socket. Who may speak to it is what the socket's permissions say."""
+"""The control interface: HTTP and JSON on a unix socket. Who may speak to it is what the socket's permissions say.
+
+Edge: a unix socket, the reactor.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's web server has no types.)
@@ -290,7 +293,7 @@ class ControlService(Service):
         self._commands = Commands(gateway, main)
         self._site = _Limited(_Site(self._commands))
         self._reactor = reactor
-        self._hold = Hold(held_beside(settings.socket), f"control.socket: {settings.socket}")
+        self._hold = Hold(held_beside(Path(settings.socket)), f"control.socket: {settings.socket}")
         self._port: IListeningPort | None = None
 
     def counts(self) -> dict[str, object]:
@@ -308,7 +311,7 @@ class ControlService(Service):
         group = -1 if name is None else group_number(name)
         self._hold.take()
         try:
-            self._listen(self._settings.socket, group)
+            self._listen(Path(self._settings.socket), group)
         except PlatformError:
             self._hold.release()
             raise

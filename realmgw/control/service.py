@@ -1,4 +1,7 @@
-"""Services in their order: each is started when the one before runs, and stopped when those after have stopped."""
+"""Services in their order: each is started when the one before runs, and stopped when those after have stopped.
+
+Edge: signals, the reactor.
+"""
 
 from __future__ import annotations
 

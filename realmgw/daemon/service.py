@@ -3,6 +3,8 @@
 `twistd` knows failures only until its reactor runs. Ours come later, too: the kernel may refuse. So the process that
 waits in the foreground (without `--nodaemon`) is told when all services run, or that they do not. Once they were begun,
 the status is 1 until they have stopped in order, and whatever ends the reactor ends the process.
+
+Edge: the process, signals.
 """
 
 # mypy: disable-error-code="no-untyped-call"

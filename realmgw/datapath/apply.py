@@ -2,6 +2,8 @@
 
 Everything blocks, and all calls of one `Kernel` come from one thread (`realmgw.datapath.service` has one for it), but
 for `counts` and `queue_figures`, which any thread may call.
+
+Edge: a routing socket.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The edge of the datapath: programs, netlink sockets and /proc, each call one plain question or order. It blocks.
 
 A network namespace belongs to a thread: a socket made here is of the namespace of the thread that asks.
+
+Edge: programs, netlink sockets, /proc.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 In-process it takes a fraction of a millisecond where spawning the `nft` program takes several; the program is the
 fall-back (`realmgw.datapath.apply.NftProgram`) where the library is missing.
+
+Edge: libnftables.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Starting puts everything in place (`Kernel.apply`). Stopping leaves it there: wi
 dropped, and established ones go on. Only `purge` removes it, and a start of the gateway that fails, at this step or a
 later one, where nothing of ours stood before. While running, what somebody else removed or changed (a restarted
 firewall that flushes the whole ruleset) is put back: see `realmgw.datapath.watch.port.Watch`.
+
+Edge: a thread, the reactor.
 """
 
 from __future__ import annotations

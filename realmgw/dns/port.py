@@ -1,4 +1,7 @@
-"""The two kinds of sockets: Twisted's DNS protocols for UDP and TCP, with our codec in them."""
+"""The two kinds of sockets: Twisted's DNS protocols for UDP and TCP, with our codec in them.
+
+Edge: UDP and TCP sockets.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's DNS protocols have no types.)

@@ -1,4 +1,7 @@
-"""One side of the DNS server: Twisted's factory dispatches by opcode, our answers are behind it."""
+"""One side of the DNS server: Twisted's factory dispatches by opcode, our answers are behind it.
+
+Edge: the reactor's timers.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's DNS protocols have no types.)

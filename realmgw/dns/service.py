@@ -1,4 +1,4 @@
-"""The DNS server as a Twisted service: binds its sockets, and lets go of them."""
+"""The DNS server as a Twisted service: binds its sockets, and lets go of them. Edge: sockets, the clock, chance."""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's Service has no types.)

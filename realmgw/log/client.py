@@ -2,6 +2,8 @@
 
 None of them is waited for. A line that its reader does not take now is lost, which `Log` counts and tells afterwards:
 a gateway whose log nobody reads has to serve all the same.
+
+Edge: file descriptors, sockets, the clock.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 `twistd` says where to (`--logfile`, `--syslog`, `--nodaemon`); a logger of the operator's own (`--logger`) is left in
 its place.
+
+Edge: files, standard output, the clock.
 """
 
 from __future__ import annotations

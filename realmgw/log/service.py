@@ -1,4 +1,7 @@
-"""The log's own time: what was held back is told each minute, and so is what the process has done."""
+"""The log's own time: what was held back is told each minute, and so is what the process has done.
+
+Edge: signals, the reactor's timers.
+"""
 
 from __future__ import annotations
 

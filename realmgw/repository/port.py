@@ -1,4 +1,4 @@
-"""HTTP as far as it is not ours: bounded requests, connections and answers."""
+"""HTTP as far as it is not ours: bounded requests, connections and answers. Edge: HTTP."""
 
 from __future__ import annotations
 

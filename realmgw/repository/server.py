@@ -1,4 +1,4 @@
-"""The resources of the repository; /openapi.json says what they are."""
+"""The resources of the repository; /openapi.json says what they are. Edge: HTTP, temporary files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The database and its threads: one connection that writes, some that read, and who waits for a new version."""
+"""The database and its threads: one connection that writes, some that read, and who waits for a new version.
+
+Edge: an SQLite file, threads.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ without a value, so that it can be told what changed since a version; versions a
 
 The database has an identity, which stays with it for good: a backup that was put back is the same repository, a new
 database is another one.
+
+Edge: an SQLite file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`twistd realmgw-repository`: the parts of the repository's server are made and handed to each other here."""
+"""`twistd realmgw-repository`: the parts of the repository's server are made and handed to each other here.
+
+Edge: a socket, TLS, files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens (RFC 6750)."""
+"""Who may do what: bearer tokens (RFC 6750). Edge: files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Repositories: where subscribers come from; one interface, whatever is behind it. And what keeps what is in force."""
+"""Repositories: where subscribers come from; one interface, whatever is behind it. And what keeps what is in force.
+
+Edge: the reactor's timers.
+"""
 
 from __future__ import annotations
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from configparser import ConfigParser
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
-import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, PACKAGE, project_files
+from realmgw.test.source import ALL, PRODUCT, TESTBED, Module, SourceTestCase
 
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
@@ -32,69 +32,71 @@ MAY_IMPORT = {
     "errors": set[str](),
 }
 """The rooms, and the other rooms that each may import. `tap` may import all of them; nothing imports `tap`."""
-EDGES = {"server", "port", "client", "apply", "service", "disk", "tap"}
-"""The names of the modules that meet the outside world."""
-WORLD = {
-    "asyncio", "datetime", "logging", "multiprocessing", "os", "random", "secrets", "select", "socket", "subprocess",
-    "threading", "time", "twisted",
+INSIDE = {
+    "allocation": ("pool", "claims", "reputation"),
+    "control": ("command",),
+    "datapath": ("netlink", "iptables", "machine", "watch"),
+    "dns": ("codec", "mitigation", "fastpath"),
+    "subscribers": ("fastpath", "files", "remote", "tools"),
+    "testbed": ("realm", "load", "player", "measuring", "simulated", "programs"),
+}
+"""The rooms inside of rooms: each may import what stands beside them, and those before it."""
+DEEPEST = 3
+"""A room, a room inside it, a module."""
+PENDING = ("realmgw.allocation.", "realmgw.dns.")
+"""Where circles are being opened at present."""
+NO_WORLD = {
+    "__future__", "_ruamel_yaml", "abc", "attrs", "base64", "bisect", "codecs", "collections", "contextlib", "difflib",
+    "enum", "errno", "functools", "hashlib", "heapq", "hmac", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END",
+    "ipaddress", "itertools", "json", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex",
+    "siphashc", "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib",
+    "zope.interface",
 }  # fmt: skip
-"""What only they may import: time, chance, and everything that reads or writes."""
-MAX_MODULE = 400  # lines
-MAX_FUNCTION = 50  # lines
+"""What every module may import. All else is taken for the world: time, chance, whatever reads, writes or waits."""
+WORLDLY = {"breakpoint", "input", "open", "print"}
+"""What meets the world without an import."""
 
 
-@attrs.frozen
-class Module:
-    """A module of the package."""
-
-    path: Path
-    """Its file."""
-    tree: ast.Module
-    """What is in it."""
-
-    @property
-    def place(self) -> Path:
-        """Its file as seen from the project."""
-        return self.path.relative_to(CHECKOUT)
-
-    @property
-    def room(self) -> str:
-        """The room that it is in, or its own name where it is a room by itself."""
-        return self.path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-    def imports(self) -> Iterator[tuple[int, str]]:
-        """Every module that it imports, absolute, with the line; of `from a import b` both `a` and `a.b`."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                yield from ((node.lineno, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                if node.level or node.module is None:
-                    raise AssertionError(f"{self.place}:{node.lineno}: write the whole name of what you import")
-                yield node.lineno, node.module
-                yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+def touches(module: Module) -> list[tuple[int, str]]:
+    """What of the world a module imports or calls, with the line; types that are only named count as well."""
+    imported = ((line, name) for line, name in module.imports() if not is_within(name, NO_WORLD))
+    return [*imported, *((line, name) for line, name in module.calls() if name in WORLDLY)]
 
 
-def modules(folder: Path = PACKAGE) -> list[Module]:
-    """Every module of the package."""
-    return [Module(path, ast.parse(path.read_text())) for path in sorted(folder.rglob("*.py"))]
+def is_within(name: str, names: Iterable[str]) -> bool:
+    """Whether a dotted name is one of some, or below one of them."""
+    return any(f"{name}.".startswith(f"{each}.") for each in names)
 
 
-ALL = modules()
-PRODUCT = [module for module in ALL if module.room not in ("test", "testing", "__init__")]
-"""The rooms, without tests and fakes."""
+def circle(graph: Mapping[str, Iterable[str]]) -> str:
+    """A circle in a graph; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    return ""
 
 
-class ArchitectureTestCase(SynchronousTestCase):
-    """Tests that gather what is wrong."""
+def files(modules: Iterable[Module]) -> dict[str, set[str]]:
+    """Which of some modules each of them imports."""
+    imported = {module.name: {name for _, name in module.imports()} for module in modules}
+    return {
+        module: {name if name in imported else name.rpartition(".")[0] for name in names} & imported.keys()
+        for module, names in imported.items()
+        if not module.startswith(PENDING)
+    }
 
-    def assert_none(self, wrong: Iterable[str]) -> None:
-        """Fails with everything that is wrong."""
-        lines = sorted(set(wrong))
-        if lines:
-            self.fail("\n".join(["not as docs/architecture.md says:", *lines]))
+
+def forbidden(module: str) -> list[str]:
+    """The rooms that a module must not import as they come after its own, in the same room."""
+    parts = module.removeprefix("realmgw.").split(".")
+    inside = INSIDE.get(parts[0], ())
+    room = module[: module.index(parts[0])] + parts[0]
+    later = inside[inside.index(parts[1]) + 1 :] if len(parts) > 1 and parts[1] in inside else ()
+    return [f"{room}.{each}" for each in later]
 
 
-class ImportTests(ArchitectureTestCase):
+class ImportTests(SourceTestCase):
     """Who may import whom."""
 
     def test_every_room_is_in_the_table(self) -> None:
@@ -113,23 +115,46 @@ class ImportTests(ArchitectureTestCase):
                 if name.startswith("realmgw.") and name.split(".")[1] not in allowed
             )
 
-    def test_the_table_has_no_circles(self) -> None:
-        """What a room may import may not import it."""
+    def test_rooms_inside_import_only_those_before_them(self) -> None:
+        """The testbed's, too."""
+        for module in [*PRODUCT, *TESTBED]:
+            above = forbidden(module.name)
+            self.assert_none(
+                f"{module.place}:{line}: imports {name}"
+                for line, name in module.imports()
+                if is_within(name, above) and not module.name.startswith(PENDING)
+            )
+
+    def test_rooms_have_one_level_of_rooms_inside(self) -> None:
+        """And no other than those of the table."""
+        known = {(room, each) for room, inside in INSIDE.items() for each in inside}
         self.assert_none(
-            f"{room} and {other}"
-            for room, others in MAY_IMPORT.items()
-            for other in others
-            if room in MAY_IMPORT[other]
+            f"{module.place}: no room of this name"
+            for module in [*PRODUCT, *TESTBED]
+            if len(parts := module.name.removeprefix("realmgw.").split(".")) > DEEPEST
+            or (len(parts) == DEEPEST and (parts[0], parts[1]) not in known)
         )
+
+    def test_nothing_imports_in_a_circle(self) -> None:
+        """Neither rooms, nor files, wherever the import stands, and if it is for a type only."""
+        self.assertEqual(circle(MAY_IMPORT), "")
+        self.assertEqual(circle(files([*ALL, *TESTBED])), "")
 
     def test_only_edges_meet_the_world(self) -> None:
         """Decisions get time and chance handed in."""
         self.assert_none(
-            f"{module.place}:{line}: imports {name}, and is called neither of {', '.join(sorted(EDGES))}"
+            f"{module.place}:{line}: {name} is of the world, and the docstring does not end with `Edge: ...`"
             for module in PRODUCT
-            if module.path.stem not in EDGES
-            for line, name in module.imports()
-            if name.split(".")[0] in WORLD
+            if not module.edge
+            for line, name in touches(module)
+        )
+
+    def test_only_what_meets_the_world_says_so(self) -> None:
+        """Or nobody would believe it."""
+        self.assert_none(
+            f"{module.place}: meets no world, and says `Edge: {module.edge}.`"
+            for module in PRODUCT
+            if module.edge and not touches(module)
         )
 
     def test_every_requirement_is_declared(self) -> None:
@@ -156,146 +181,58 @@ def requirements() -> list[str]:
     return [re.split(r"[<>=!;\[]", line)[0] for line in lines]
 
 
-class ShapeTests(ArchitectureTestCase):
-    """What modules and functions look like."""
-
-    def test_modules_are_short(self) -> None:
-        """A longer one wants a wall."""
-        self.assert_none(
-            f"{module.place}: {length} lines"
-            for module in ALL
-            if (length := len(module.path.read_text().splitlines())) > MAX_MODULE
-        )
-
-    def test_functions_are_short(self) -> None:
-        """From `def` to the last line."""
-        self.assert_none(
-            f"{module.place}:{node.lineno}: {node.name} has {length} lines"
-            for module in ALL
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION
-        )
-
-    def test_everything_public_has_a_docstring(self) -> None:
-        """Modules, classes, functions and methods; a method that Twisted named has its interface's."""
-        explained: dict[str, set[str]] = {}
-        for module in ALL:
-            for name, members in explanations(module):
-                explained.setdefault(name, set()).update(members)
-        self.assert_none(
-            f"{module.place}:{line}: {name} has no docstring"
-            for module in ALL
-            for line, name in undocumented(module.tree, "the module", explained)
-        )
-
-    def test_every_public_field_of_a_value_is_explained(self) -> None:
-        """By a line under it."""
-        self.assert_none(
-            f"{module.place}:{line}: {name} is not explained"
-            for module in PRODUCT
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.ClassDef) and any(map(is_attrs, node.decorator_list))
-            for line, name in unexplained(node)
-        )
-
-
-def explanations(module: Module) -> Iterator[tuple[str, set[str]]]:
-    """Every class of a module, by its name and by its whole name, with its fields and methods that are explained."""
-    whole = ".".join(module.path.relative_to(PACKAGE.parent).with_suffix("").parts)
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.ClassDef):
-            methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef) and ast.get_docstring(each)}
-            fields = {ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)}
-            yield from ((name, methods | fields) for name in (node.name, f"{whole}.{node.name}"))
-
-
-def elsewhere(node: ast.Module | ast.ClassDef, explained: Mapping[str, set[str]]) -> set[str]:
-    """What a class need not explain: its bases do, or, for a Protocol, the class of ours that its docstring names."""
-    if isinstance(node, ast.Module):
-        return set()
-    bases = [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
-    named = re.findall(r"`(realmgw\.[a-z_.]+\.[A-Z]\w*)`", ast.get_docstring(node) or "")
-    return {each for name in (*bases, *named * ("Protocol" in bases)) for each in explained.get(name, ())}
-
-
-def undocumented(
-    node: ast.Module | ast.ClassDef, name: str, explained: Mapping[str, set[str]]
-) -> Iterator[tuple[int, str]]:
-    """Every public thing in a module or class that is explained nowhere, with its line.
-
-    Args:
-        node: The module or class.
-        name: What it is called.
-        explained: What each class explains.
-    """
-    if ast.get_docstring(node) is None:
-        yield getattr(node, "lineno", 1), name
-    inherited = elsewhere(node, explained)
-    for child in node.body:
-        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
-            yield from undocumented(child, child.name, explained)
-        elif isinstance(child, ast.FunctionDef) and re.fullmatch("[a-z][a-z0-9_]*", child.name):
-            overload = any(getattr(decorator, "id", "") == "overload" for decorator in child.decorator_list)
-            if ast.get_docstring(child) is None and not overload and child.name not in inherited:
-                yield child.lineno, child.name
-
-
-def is_attrs(decorator: ast.expr) -> bool:
-    """Whether a decorator makes an attrs class."""
-    return "attrs." in ast.unparse(decorator)
-
-
-def unexplained(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
-    """Every public field of a class that is not followed by a text."""
-    following = [*node.body[1:], None]
-    for child, after in zip(node.body, following, strict=True):
-        if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
-            explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if not child.target.id.startswith("_") and not explained:
-                yield child.lineno, f"{node.name}.{child.target.id}"
-
-
 class InspectionTests(SynchronousTestCase):
     """What these tests see of a module: a check that sees nothing would always pass."""
 
     def test_sees_imports_wherever_they_stand(self) -> None:
         """In functions and under conditions too; what is imported from a package may be a module."""
-        tree = ast.parse("if 1:\n  import os.path as p\ndef f():\n  from realmgw import tap")
-        found = list(Module(PACKAGE / "x.py", tree).imports())
-        self.assertEqual(found, [(2, "os.path"), (4, "realmgw"), (4, "realmgw.tap")])
+        found = list(module("if 1:\n  import os.path as p\ndef f():\n  from realmgw import tap").imports())
+        self.assertEqual(found, [(2, "os.path"), (4, "realmgw.tap")])
 
     def test_refuses_relative_imports(self) -> None:
         """They would hide from the table."""
-        module = Module(PACKAGE / "x.py", ast.parse("from . import tap"))
-        self.assertIn("x.py:1", str(self.assertRaises(AssertionError, list, module.imports())))
+        self.assertIn("x.py:1", str(self.assertRaises(AssertionError, list, module("from . import tap").imports())))
 
-    def test_sees_what_has_no_docstring(self) -> None:
-        """Public things only, and no names that Twisted gave."""
-        tree = ast.parse("class A:\n  def b(self): ...\n  def _c(self): ...\n  def logPrefix(self): ...\ndef d(): 'it'")
-        self.assertEqual(list(undocumented(tree, "m", {})), [(1, "m"), (1, "A"), (2, "b")])
-
-    def test_sees_what_is_explained_elsewhere(self) -> None:
-        """By a base; or by a class of ours that a Protocol names."""
-        tree = ast.parse(
-            "'m'\nclass A(B):\n  'It.'\n  def b(self): ...\n  def c(self): ...\n"
-            "class P(Protocol):\n  'See `realmgw.room.module.B`.'\n  def b(self): ...\n  def c(self): ...\n"
-            "class N:\n  'See `realmgw.room.module.B`.'\n  def b(self): ..."
-        )
+    def test_sees_what_is_of_the_world(self) -> None:
+        """Whatever is not known to be none."""
+        text = "import re, new\nfrom pathlib import Path, PurePath\nfrom io import open\nprint(open())"
         self.assertEqual(
-            list(undocumented(tree, "m", {name: {"b"} for name in ("B", "realmgw.room.module.B")})),
-            [(5, "c"), (9, "c"), (12, "b")],
+            touches(module(text)), [(1, "new"), (2, "pathlib.Path"), (3, "io.open"), (4, "print"), (4, "open")]
         )
 
-    def test_sees_fields_that_are_not_explained(self) -> None:
-        """Public ones."""
-        tree = ast.parse("@attrs.frozen(eq=False)\nclass A:\n  a: int\n  'good'\n  _b: int\n  c: int\n  d: int = 1")
-        [node] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-        self.assertTrue(is_attrs(node.decorator_list[0]))
-        self.assertEqual(list(unexplained(node)), [(6, "A.c"), (7, "A.d")])
+    def test_sees_what_a_module_says_of_itself(self) -> None:
+        """In the last sentence of its docstring."""
+        said = [
+            module(text).edge for text in ("'It. Edge: files, chance.'", "'Edge: no. It.'", "'It.\\n\\nEdge: it.'", "1")
+        ]
+        self.assertEqual(said, ["files, chance", None, "it", None])
+
+    def test_sees_circles(self) -> None:
+        """Of modules, by what they import from each other."""
+        names = ("a", "b", "c")
+        texts = (
+            "from realmgw.b import B",
+            "if TYPE_CHECKING:\n  from realmgw import c",
+            "def f():\n  import realmgw.a",
+        )
+        graph = files(Module(PACKAGE / f"{name}.py", ast.parse(text)) for name, text in zip(names, texts, strict=True))
+        self.assertIn("realmgw.a", circle(graph))
+        self.assertEqual(circle({**graph, "realmgw.c": ()}), "")
+
+    def test_sees_what_a_room_inside_must_not_import(self) -> None:
+        """Those after it, and nothing where it is in none."""
+        self.assertEqual(forbidden("realmgw.dns.codec.wire"), ["realmgw.dns.mitigation", "realmgw.dns.fastpath"])
+        self.assertEqual(forbidden("testbed.simulated.caches"), ["testbed.programs"])
+        self.assertEqual(forbidden("realmgw.dns.server"), [])
+        self.assertEqual(forbidden("realmgw.tap"), [])
 
 
-class TestTreeTests(ArchitectureTestCase):
+def module(text: str) -> Module:
+    """A module with this text."""
+    return Module(PACKAGE / "x.py", ast.parse(text))
+
+
+class TestTreeTests(SourceTestCase):
     """Tests stand where one looks for them."""
 
     def test_tests_mirror_the_rooms(self) -> None:
@@ -319,7 +256,7 @@ class TestTreeTests(ArchitectureTestCase):
         )
 
 
-class ProjectTests(ArchitectureTestCase):
+class ProjectTests(SourceTestCase):
     """The project's files."""
 
     skip = NO_CHECKOUT
@@ -340,6 +277,14 @@ class ProjectTests(ArchitectureTestCase):
         rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE)
         documented = {room: set(re.findall(r"`(\w+)`", others)) for room, others in rows}
         self.assertEqual(documented, {"tap": set(MAY_IMPORT), **MAY_IMPORT})
+
+    def test_the_document_has_the_same_rooms_inside(self) -> None:
+        """In the same order."""
+        text = (CHECKOUT / "docs" / "architecture.md").read_text()
+        documented: dict[str, tuple[str, ...]] = {}
+        for room, inside in re.findall(r"^\| `(\w+)/(\w+)/` \|", text, re.MULTILINE):
+            documented[room] = (*documented.get(room, ()), inside)
+        self.assertEqual(documented, INSIDE)
 
     def test_plugins_are_found(self) -> None:
         """A package of ours in their place would hide Twisted's own."""

@@ -16,7 +16,7 @@ from realmgw import config, tap
 from realmgw.control.service import RepositoryService
 from realmgw.errors import Reason
 from realmgw.test.config.test_schema import MINIMAL
-from realmgw.test.test_architecture import PRODUCT, Module
+from realmgw.test.source import PRODUCT, Module
 
 NO_TOTALS = {
     ("allocation.pool.circular", "waiting"): "how many now: in `pool`",

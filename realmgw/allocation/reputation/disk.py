@@ -2,6 +2,8 @@
 
 Nothing here is called from the reactor's thread: `realmgw.allocation.service.ReputationService` has one for it. What a
 row says is not known here; it is a text under a key, with other keys that it takes the place of.
+
+Edge: an SQLite file.
 """
 
 from __future__ import annotations

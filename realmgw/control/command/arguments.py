@@ -1,4 +1,7 @@
-"""What the command line's parser does beyond argparse's own: it guesses what was meant, and knows the usual options."""
+"""What the command line's parser does beyond argparse's own: it guesses what was meant, and knows the usual options.
+
+Edge: the command line.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The `realmgw` command: what it can be told, and what it does with that. `ExitStatus` says how it ends.
 
-`check`, `subscribers add`, `remove` and `generate` work on the files; everything else asks the running gateway.
+Some commands work on the files; all others ask the running gateway. Edge: the command line, the terminal.
 """
 
 from __future__ import annotations
@@ -232,9 +232,9 @@ def _socket(main_file: Path) -> Path:
     A gateway that is found there, and has another main file, refuses.
     """
     try:
-        return config.load_or_last_good(main_file).settings.control.socket
+        return Path(config.load_or_last_good(main_file).settings.control.socket)
     except ConfigurationError:
-        return Control().socket
+        return Path(Control().socket)
 
 
 def _asker(command: str, show: Callable[[Answer], Iterable[str]]) -> Callable[[Options], int]:

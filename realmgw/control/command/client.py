@@ -1,4 +1,7 @@
-"""How the `realmgw` command asks a running gateway: HTTP over a unix socket, with nothing but the standard library."""
+"""How the `realmgw` command asks a running gateway: HTTP over a unix socket, with nothing but the standard library.
+
+Edge: a unix socket, the clock.
+"""
 
 from __future__ import annotations
 

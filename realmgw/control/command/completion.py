@@ -1,4 +1,4 @@
-"""Completion scripts for shells, made from the command line's own parser."""
+"""Completion scripts for shells, made from the command line's own parser. Edge: the command line."""
 
 from __future__ import annotations
 

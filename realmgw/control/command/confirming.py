@@ -1,4 +1,4 @@
-"""Whoever is about to end all flows of a gateway types its name, so that no other one is meant."""
+"""Whoever is about to end all flows of a gateway types its name, so that no other one is meant. Edge: the terminal."""
 
 from __future__ import annotations
 

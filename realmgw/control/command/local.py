@@ -1,4 +1,4 @@
-"""What the `realmgw` command does with files, whether a gateway runs or not."""
+"""What the `realmgw` command does with files, whether a gateway runs or not. Edge: files."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def own_folder(settings: Settings | None) -> Path:
         raise CommandError(
             ExitStatus.PROBLEMS, "the main file names no folder of subscribers: write `subscribers: [...]`"
         )
-    return settings.subscribers[-1]
+    return Path(settings.subscribers[-1])
 
 
 def _file(settings: Settings, name: str) -> Path:

@@ -1,4 +1,7 @@
-"""The manual page of the `realmgw` command, made from its own parser: neither can say what the other does not."""
+"""The manual page of the `realmgw` command, made from its own parser: neither can say what the other does not.
+
+Edge: the command line.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A purge without a running gateway: after a crash, a stop, or a start that failed."""
+"""A purge without a running gateway: after a crash, a stop, or a start that failed. Edge: files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from realmgw import config
 from realmgw.config import rulenames
@@ -50,7 +50,7 @@ def subject(main_file: Path, table: str | None) -> str:
     return table or config.load_or_last_good(main_file).settings.name.removesuffix(".")
 
 
-def _of(main_file: Path, table: str | None) -> tuple[str, Path]:
+def _of(main_file: Path, table: str | None) -> tuple[str, PurePath]:
     """The table's name, and the state folder."""
     if table is None:
         settings = config.load_or_last_good(main_file).settings

@@ -1,4 +1,4 @@
-"""What becomes of a command when nobody takes what it says: a reader that has gone, a full disk."""
+"""What becomes of a command when nobody takes what it says: a reader that has gone, a full disk. Edge: the terminal."""
 
 from __future__ import annotations
 

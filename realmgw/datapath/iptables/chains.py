@@ -1,4 +1,7 @@
-"""Chains of ours in the tables of iptables: made, looked for and taken away by its programs. It blocks."""
+"""Chains of ours in the tables of iptables: made, looked for and taken away by its programs. It blocks.
+
+Edge: programs.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,13 @@
-"""Former values of kernel settings in the state folder: a file for each network namespace, of no use after a boot."""
+"""Former values of kernel settings in the state folder: a file for each network namespace, of no use after a boot.
+
+Edge: files.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from realmgw.config import disk
 from realmgw.datapath import client
@@ -28,9 +31,9 @@ class FormerValues:
     """
 
     def __init__(
-        self, folder: Path, table: str, surroundings: Callable[[], Surroundings] = client.surroundings
+        self, folder: PurePath, table: str, surroundings: Callable[[], Surroundings] = client.surroundings
     ) -> None:
-        self._folder = folder
+        self._folder = Path(folder)
         self._table = table
         self._surroundings = surroundings
 

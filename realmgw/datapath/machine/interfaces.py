@@ -1,4 +1,7 @@
-"""The machine's interfaces with their addresses, its routers, and the networks behind it, by a routing socket."""
+"""The machine's interfaces with their addresses, its routers, and the networks behind it, by a routing socket.
+
+Edge: a routing socket.
+"""
 
 from __future__ import annotations
 

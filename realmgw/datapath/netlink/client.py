@@ -1,4 +1,7 @@
-"""Sockets of netlink. A network namespace belongs to a thread: a socket is of that of the thread that opens it."""
+"""Sockets of netlink. A network namespace belongs to a thread: a socket is of that of the thread that opens it.
+
+Edge: netlink sockets.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A socket of netlink in the reactor: what it hears is taken in turns."""
+"""A socket of netlink in the reactor: what it hears is taken in turns. Edge: a netlink socket in the reactor."""
 
 from __future__ import annotations
 

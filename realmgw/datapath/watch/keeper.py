@@ -1,4 +1,7 @@
-"""Compares what was placed with what is there, and puts it back: what closes first, in any case. It blocks."""
+"""Compares what was placed with what is there, and puts it back: what closes first, in any case. It blocks.
+
+Edge: a routing socket.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 A purge goes by what stands there, not by what the configuration says now, and its order keeps the machine closed. Where
 nothing was routed before we came, nothing is from the first step on. Flows end, the pool's routes go while the rules
 still stand before them, the table goes last. A step that is refused ends the purge: what it did not reach still stands.
+
+Edge: a routing socket.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv4Network
-from pathlib import Path
+from pathlib import PurePath
 
 import attrs
 from pyroute2 import IPRoute
@@ -64,7 +66,7 @@ class Own:
     def __init__(
         self,
         table: str,
-        state: Path,
+        state: PurePath,
         nft: Callable[[], Nft],
         run: Run,
         ours: Callable[[], AbstractContextManager[None]] = nullcontext,

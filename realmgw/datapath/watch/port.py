@@ -3,6 +3,8 @@
 Whatever is heard leads to one look (`Keeper.look`), at once; what is heard meanwhile, to one more. Without anything
 heard there is a look at each `INTERVAL`, for what the kernel does not tell of. When somebody undoes again and again
 what was put back, the looks become rarer: two programs that fight are no help to anybody.
+
+Edge: the reactor and its timers.
 """
 
 from __future__ import annotations

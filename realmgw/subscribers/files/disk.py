@@ -3,6 +3,8 @@
 An SQLite database with the text of each file: it is either as before a change or as after it, whenever the process
 ends. It has no more than what is in force, so its size is bounded by that of the files. It is only a copy: a database
 that is damaged is begun anew.
+
+Edge: an SQLite file.
 """
 
 from __future__ import annotations

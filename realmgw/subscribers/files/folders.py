@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import PurePath
 
 import attrs
 
@@ -68,7 +68,7 @@ class Folders:
         self._monotonic = monotonic
         self._last_good = last_good
         self._shapes = Shapes()
-        self._known: dict[Path, _Known] = {}
+        self._known: dict[PurePath, _Known] = {}
         self.unreachable: set[str] = set()
 
     def settle(self) -> None:
@@ -79,7 +79,7 @@ class Folders:
         """What was counted since the start."""
         return {"pieces_alike": self._shapes.taken}
 
-    def units(self, folders: Iterable[Path], force: Mapping[str, Unit] = NOTHING) -> Steps[list[Unit]]:
+    def units(self, folders: Iterable[PurePath], force: Mapping[str, Unit] = NOTHING) -> Steps[list[Unit]]:
         """Reads what is new in the folders.
 
         Args:
@@ -99,7 +99,7 @@ class Folders:
         self._known, self.unreachable = reading.known, reading.unreachable
         return [*(each.unit for each in reading.known.values()), *reading.unreadable()]
 
-    def each(self, folders: Iterable[Path], consume: Callable[[Unit], Steps[None]]) -> Steps[None]:
+    def each(self, folders: Iterable[PurePath], consume: Callable[[Unit], Steps[None]]) -> Steps[None]:
         """Reads the folders for the first time, and hands over one unit after the other."""
         reading = _Reading(self, NOTHING, tuple(folders))
         yield from reading.list()
@@ -110,7 +110,7 @@ class Folders:
         for unit in reading.unreadable():
             yield from consume(unit)
 
-    def file(self, path: Path, version: Version | None, force: Mapping[str, Unit]) -> Steps[_Known]:
+    def file(self, path: PurePath, version: Version | None, force: Mapping[str, Unit]) -> Steps[_Known]:
         """What a file says; it is not read if it was not written, unless that it was read once is not enough."""
         former, now = self._known.get(path), self._monotonic()
         if version is not None and self._wall() - version[-1] / 1e9 < SETTLED:
@@ -136,14 +136,14 @@ class Folders:
             return _Known(version, found.digest, unit, now)
         return _Known(version, found.digest, attrs.evolve(unit, digest=found.digest, settled=False), now)
 
-    def absent(self, path: Path, known: _Known) -> _Known:
+    def absent(self, path: PurePath, known: _Known) -> _Known:
         """A file that is in force and is not there any more."""
         now = self._monotonic()
         if not known.unit.is_gone:
             return _Known(None, b"", Unit(str(path), settled=False, is_gone=True), now)
         return attrs.evolve(known, unit=attrs.evolve(known.unit, settled=now - known.since >= QUIET))
 
-    def _as_before(self, path: Path, force: Mapping[str, Unit], problems: tuple[str, ...]) -> Steps[Unit]:
+    def _as_before(self, path: PurePath, force: Mapping[str, Unit], problems: tuple[str, ...]) -> Steps[Unit]:
         """What a file said when it could be used, with what is wrong now."""
         source = str(path)
         unit = force.get(source)
@@ -177,14 +177,14 @@ class _Reading:
         unreachable: Folders that can not be read.
     """
 
-    def __init__(self, folders: Folders, force: Mapping[str, Unit], paths: tuple[Path, ...]) -> None:
+    def __init__(self, folders: Folders, force: Mapping[str, Unit], paths: tuple[PurePath, ...]) -> None:
         self._folders = folders
         self._force = force
         self._paths = paths
         self._lines: list[str] = []
         self.unreachable: set[str] = set()
-        self.files: dict[Path, Version | None] = {}
-        self.known: dict[Path, _Known] = {}
+        self.files: dict[PurePath, Version | None] = {}
+        self.known: dict[PurePath, _Known] = {}
 
     def list(self) -> Steps[None]:
         """Finds out which files count."""
@@ -193,7 +193,7 @@ class _Reading:
             found[folder] = yield from self._listed(folder)
         self.files = chosen(self._paths, found)
 
-    def _listed(self, folder: Path) -> Steps[dict[str, Version | None]]:
+    def _listed(self, folder: PurePath) -> Steps[dict[str, Version | None]]:
         try:
             files: dict[str, Version | None] = yield Blocking(str(folder), partial(listed, folder))
         except OSError as error:
@@ -202,7 +202,7 @@ class _Reading:
             return {}
         return files
 
-    def pass_over(self, known: Mapping[Path, _Known]) -> Steps[None]:
+    def pass_over(self, known: Mapping[PurePath, _Known]) -> Steps[None]:
         """Files that are in force and are not among those that count now."""
         for path, each in known.items():
             source = str(path)
@@ -211,7 +211,7 @@ class _Reading:
                 yield None
         for source, unit in self._force.items() if self.unreachable else ():
             if folder_of(source) in self.unreachable:
-                self.known.setdefault(Path(source), _Known(None, b"", attrs.evolve(unit, problems=()), 0.0))
+                self.known.setdefault(PurePath(source), _Known(None, b"", attrs.evolve(unit, problems=()), 0.0))
                 yield None
 
     def unreadable(self) -> tuple[Unit, ...]:

@@ -1,6 +1,8 @@
 """What this room reads of the file system: the files of folders, when they were written, and what is in them.
 
 All of it may block, for as long as a file server does not answer, so a running gateway has it done in a thread.
+
+Edge: folders and files.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import contextlib
 import gc
 import hashlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import attrs
 
@@ -47,29 +49,31 @@ def collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-def listed(folder: Path) -> dict[str, Version | None]:
+def listed(folder: PurePath) -> dict[str, Version | None]:
     """The files of a folder that may count, by their names; None where it can not be said when one was written.
 
     Raises:
         OSError: The folder can not be read.
     """
-    return {path.name: _version(path) for path in folder.iterdir() if is_ours(path)}
+    return {path.name: _version(path) for path in Path(folder).iterdir() if is_ours(path)}
 
 
-def is_ours(path: Path) -> bool:
+def is_ours(path: PurePath) -> bool:
     """Whether a file is one of those that count: editors leave others behind."""
     return path.suffix == ".yaml" and not path.name.startswith(".")
 
 
-def _version(path: Path) -> Version | None:
+def _version(path: PurePath) -> Version | None:
     try:
-        status = path.stat()
+        status = Path(path).stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def chosen(folders: Iterable[Path], files: dict[Path, dict[str, Version | None]]) -> dict[Path, Version | None]:
+def chosen(
+    folders: Iterable[PurePath], files: dict[PurePath, dict[str, Version | None]]
+) -> dict[PurePath, Version | None]:
     """The files that count, in the order of their names: one of the same name in a later folder replaces the earlier.
 
     Args:
@@ -80,7 +84,7 @@ def chosen(folders: Iterable[Path], files: dict[Path, dict[str, Version | None]]
     return {by_name[name] / name: files[by_name[name]][name] for name in sorted(by_name)}
 
 
-def content(path: Path) -> Content:
+def content(path: PurePath) -> Content:
     """Reads a file.
 
     Raises:

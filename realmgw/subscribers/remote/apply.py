@@ -1,4 +1,4 @@
-"""Gives documents to a repository elsewhere."""
+"""Gives documents to a repository elsewhere. Edge: HTTP."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 The file is a sequence of blocks: a line `realmgw-cache 1 LENGTH SHA256`, then LENGTH octets, which are documents for
 exchange as they came. The first block is everything, each further one what changed. A block that was not written to its
 end, or was changed by somebody else, does not count, and nothing after it.
+
+Edge: a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A repository elsewhere: its last good state is always at hand, whether or not it can be reached."""
+"""A repository elsewhere: its last good state is always at hand, whether or not it can be reached.
+
+Edge: files, threads.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A repository by HTTP: one question and its answer."""
+"""A repository by HTTP: one question and its answer. Edge: HTTP, TLS."""
 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from pathlib import PurePath
 from tempfile import TemporaryFile
 from typing import IO, Any, cast
 from urllib.parse import quote
@@ -350,7 +350,7 @@ class _Body(Protocol):
         return self._file.closed or self.done.called
 
 
-def token(path: Path) -> str:
+def token(path: PurePath) -> str:
     """The bearer token in a file: its first word.
 
     Raises:
@@ -363,7 +363,7 @@ def token(path: Path) -> str:
         raise UnreachableError(f"{path} has no token: {why}") from error
 
 
-def trust(path: Path | None) -> Any:
+def trust(path: PurePath | None) -> Any:
     """Whose certificates are believed.
 
     Raises:

@@ -6,6 +6,8 @@
 | `REPLACE_SEQ3` | `007`: at least so many digits, 1 to 9 |
 | `REPLACE_UENAME3` | `ue007` |
 | `REPLACE_IPV4_10.0.0.0` | `10.0.0.7`: the address so many after the one that is written |
+
+Edge: files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Folders of existing deployments in our own words: subscribers in the plain style, policies in those of `policy`.
 
 Such folders can be used as they are; whoever wants to go on in our style has them translated once. Comments are lost.
+
+Edge: folders and files.
 """
 
 from __future__ import annotations

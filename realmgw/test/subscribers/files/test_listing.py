@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,7 +39,7 @@ class FilesTests(SynchronousTestCase):
     def test_chooses_the_later_of_files_of_one_name(self) -> None:
         """In the order of the names."""
         (self.folders[0] / "a.yaml").touch()
-        files = {folder: listed(folder) for folder in self.folders}
+        files = {PurePath(folder): listed(folder) for folder in self.folders}
         self.assertEqual(list(chosen(self.folders, files)), [self.folders[0] / "a.yaml", self.folders[1] / "b.yaml"])
 
     def test_equal_contents_have_equal_digests(self) -> None:
