@@ -11,10 +11,10 @@ import attrs
 
 from realmgw.config import consistency, disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
-from realmgw.config.kinds import reading
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, Steps, finish
+from realmgw.config.validators import reading
 from realmgw.errors import ConfigurationError
 
 MAX_MAIN_FILE = 2**20  # octets

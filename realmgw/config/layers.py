@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
-from realmgw.config.kinds import is_null, shape
 from realmgw.config.steps import Steps
+from realmgw.config.validators import is_null, shape
 
 ZONES, POLICIES, SUBSCRIBERS, FRAGMENTS = "zones.d", "policies.d", "subscribers.d", "realmgw.d"
 """The folders of a layer."""

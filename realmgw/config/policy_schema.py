@@ -13,7 +13,10 @@ import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Scalar
-from realmgw.config.kinds import (
+from realmgw.config.labels import Label
+from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
+from realmgw.config.steps import Steps
+from realmgw.config.validators import (
     Key,
     Section,
     Stepwise,
@@ -27,9 +30,6 @@ from realmgw.config.kinds import (
     sequence,
     shape,
 )
-from realmgw.config.labels import Label
-from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
-from realmgw.config.steps import Steps
 
 ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
 """The keys of existing policy files."""

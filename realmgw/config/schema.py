@@ -15,22 +15,7 @@ import attrs
 from realmgw.config import rulenames
 from realmgw.config.addresses import endpoint, host, ipv4_range, network, port_range, prefixes, url
 from realmgw.config.document import Node, Problems
-from realmgw.config.kinds import (
-    Key,
-    Section,
-    Stepwise,
-    boolean,
-    choice,
-    integer,
-    is_null,
-    name,
-    number,
-    parsed,
-    reading,
-    remembered,
-    sequence,
-    table,
-)
+from realmgw.config.external_schema import CONTROL, LOGGING, RELOAD, REPOSITORY, SYNPROXY
 from realmgw.config.labels import Label
 from realmgw.config.layers import MOST_FOLDERS
 from realmgw.config.policy_schema import CHALLENGES, POLICY
@@ -62,7 +47,22 @@ from realmgw.config.settings import (
     Zone,
 )
 from realmgw.config.steps import Steps, gathered, portions
-from realmgw.config.surroundings_schema import CONTROL, LOGGING, RELOAD, REPOSITORY, SYNPROXY
+from realmgw.config.validators import (
+    Key,
+    Section,
+    Stepwise,
+    boolean,
+    choice,
+    integer,
+    is_null,
+    name,
+    number,
+    parsed,
+    reading,
+    remembered,
+    sequence,
+    table,
+)
 
 MAX_TTL = 604_800  # seconds
 """A week: longer ones are of no use in zones whose names come and go."""

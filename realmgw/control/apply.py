@@ -35,7 +35,7 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.files.folders import QUIET
 from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.subscribers.model import Directory, Host
-from realmgw.subscribers.register import Changes
+from realmgw.subscribers.registry import Changes
 from realmgw.subscribers.remote.snapshot import Snapshot
 
 SLICE = 0.002  # seconds

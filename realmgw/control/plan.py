@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import attrs
 
 from realmgw.allocation.explain import dotted
-from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Steps
+from realmgw.config.unsupported import WITHOUT_EFFECT
 from realmgw.config.writing import Change, comparing
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host, Service
-from realmgw.subscribers.register import Changes
+from realmgw.subscribers.registry import Changes
 
 T = TypeVar("T")
 

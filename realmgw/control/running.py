@@ -18,12 +18,12 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.files.disk import Good
 from realmgw.subscribers.files.folders import Folders
-from realmgw.subscribers.files.pieces import Unit
+from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.register import Changes, Register
-from realmgw.subscribers.remote.selection import Selection, selecting
+from realmgw.subscribers.registry import Changes, Register
+from realmgw.subscribers.remote.realm_filter import Selection, selecting
 from realmgw.subscribers.remote.snapshot import Snapshot, another_line, is_another, same_content
 from realmgw.subscribers.review import Caution
 

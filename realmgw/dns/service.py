@@ -37,7 +37,7 @@ from realmgw.dns.wan import WanAnswers
 from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Directory
-from realmgw.subscribers.register import Changes
+from realmgw.subscribers.registry import Changes
 
 LOOK_INTERVAL = 10.0  # seconds
 """How often it is looked which networks the LANs have."""

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from realmgw.config.surroundings import LogFormat
+from realmgw.config.external import LogFormat
 from realmgw.log.lines import PRIORITIES, Line
 
 DEV_LOG = "/dev/log"

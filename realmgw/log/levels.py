@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from realmgw.config.surroundings import Logging, LogLevel
+from realmgw.config.external import Logging, LogLevel
 
 OURS = "realmgw"
 """What the namespaces of our own events begin with."""

@@ -24,7 +24,7 @@ from twisted.logger import LogLevel as Level
 from twisted.python.components import Componentized
 from zope.interface import implementer
 
-from realmgw.config.surroundings import LogFormat, Logging
+from realmgw.config.external import LogFormat, Logging
 from realmgw.errors import PlatformError
 from realmgw.log import levels
 from realmgw.log.client import Stream, Syslog

@@ -9,8 +9,8 @@ import attrs
 from realmgw.errors import MalformedError
 from realmgw.repository.refusals import MAX_FAULTS, RefusedError, invalid, taken
 from realmgw.repository.store import UPSERT, Cursor, begin_version, checked, claims_of, version
-from realmgw.subscribers.documents import Document, Fault, Kind, document, head
-from realmgw.subscribers.fastpath.shapes import Shapes
+from realmgw.subscribers.exchange import Document, Fault, Kind, document, head
+from realmgw.subscribers.fastpath.by_shape import Shapes
 
 BATCH = 1000
 """How many documents are given to the database at once."""

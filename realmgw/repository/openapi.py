@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from realmgw import __version__
-from realmgw.subscribers.documents import Kind
+from realmgw.subscribers.exchange import Kind
 from realmgw.subscribers.protocols import PROTOCOLS
 
 _JSON = "application/json"

@@ -24,7 +24,7 @@ from realmgw.errors import MalformedError
 from realmgw.repository.connections import Connections, Counts, client_of
 from realmgw.repository.refusals import PROBLEM_TYPE, RefusedError
 from realmgw.repository.tokens import Access, Tokens
-from realmgw.subscribers.documents import MAX_LINE
+from realmgw.subscribers.exchange import MAX_LINE
 
 LINES_TYPE = "application/jsonl"
 """The media type of documents for exchange."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.documents import Fault
+from realmgw.subscribers.exchange import Fault
 
 MAX_FAULTS = 100
 """How many faults a client is told of at once."""

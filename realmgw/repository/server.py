@@ -22,7 +22,7 @@ from realmgw.repository.port import LINES_TYPE, BoundedRequest, Leaf, Missing, R
 from realmgw.repository.refusals import RefusedError
 from realmgw.repository.service import StoreService
 from realmgw.repository.tokens import Access
-from realmgw.subscribers.documents import MAX_LINE, Head, Kind, canonical, head_line
+from realmgw.subscribers.exchange import MAX_LINE, Head, Kind, canonical, head_line
 from realmgw.subscribers.files.listing import collector_at_rest
 
 MAX_PAGE = 1000

@@ -23,7 +23,7 @@ from realmgw.config.disk import Hold
 from realmgw.errors import PlatformError
 from realmgw.repository import store
 from realmgw.repository.store import EmptyError
-from realmgw.subscribers.documents import MAX_IDENTITY
+from realmgw.subscribers.exchange import MAX_IDENTITY
 
 FOLDER_MODE = 0o700
 """Of the database's folder, when it is made here."""

@@ -24,8 +24,8 @@ from realmgw.errors import PlatformError
 from realmgw.repository.conditions import Condition, tag
 from realmgw.repository.merge import merged
 from realmgw.repository.refusals import RefusedError, invalid, taken
-from realmgw.subscribers.documents import MAX_VALUE, Fault, Head, Kind, document_line, policy, subscriber
-from realmgw.subscribers.fastpath.shapes import Shapes
+from realmgw.subscribers.exchange import MAX_VALUE, Fault, Head, Kind, document_line, policy, subscriber
+from realmgw.subscribers.fastpath.by_shape import Shapes
 from realmgw.subscribers.remote.snapshot import service_names
 from realmgw.subscribers.schema import Entry
 

@@ -21,8 +21,8 @@ import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Sequence
-from realmgw.config.kinds import Key, Section, integer, is_null, parsed, scalar, sequence, shape, suggestion
 from realmgw.config.settings import Network
+from realmgw.config.validators import Key, Section, integer, is_null, parsed, scalar, sequence, shape, suggestion
 from realmgw.subscribers.protocols import protocol
 
 MAX_TEXT = 255

@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 
 from realmgw.subscribers.firewall import NO_RULES, Firewall
-from realmgw.subscribers.indices import Indices
+from realmgw.subscribers.host_numbers import Indices
 
 ANY = 0
 """As a protocol or a port: every one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realmgw.config.document import Node, Problems
-from realmgw.config.kinds import scalar
+from realmgw.config.validators import scalar
 
 PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
 """Protocols that have a name here; every other one is written as its number."""

@@ -11,7 +11,7 @@ import attrs
 from realmgw.config.document import MOST_OF_ONE
 from realmgw.config.steps import Steps
 from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.files.pieces import Unit
+from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.schema import Entry
@@ -40,7 +40,7 @@ BELIEVING = Caution(1.0, accepts_loss=True, is_patient=False)
 
 
 class Register(Protocol):
-    """What is asked of a `realmgw.subscribers.register.Register`."""
+    """What is asked of a `realmgw.subscribers.registry.Register`."""
 
     directory: Directory
 

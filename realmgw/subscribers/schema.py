@@ -33,7 +33,8 @@ import attrs
 
 from realmgw.config.addresses import host as host_address
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
-from realmgw.config.kinds import (
+from realmgw.config.steps import Steps, finish
+from realmgw.config.validators import (
     Key,
     Section,
     boolean,
@@ -47,7 +48,6 @@ from realmgw.config.kinds import (
     shape,
     table,
 )
-from realmgw.config.steps import Steps, finish
 from realmgw.subscribers import firewall
 from realmgw.subscribers.entry import Entry as Entry
 from realmgw.subscribers.entry import Offer as Offer

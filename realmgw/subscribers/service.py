@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from realmgw.errors import PlatformError
 from realmgw.subscribers.files.disk import Good
-from realmgw.subscribers.files.pieces import Unit
+from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.remote.snapshot import Snapshot
 
 KEEP_TIME = 600.0  # seconds

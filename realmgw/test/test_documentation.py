@@ -13,10 +13,10 @@ from realmgw import config
 from realmgw.config import consistency
 from realmgw.config.document import Mapping as MappingNode
 from realmgw.config.document import Problems, parse
-from realmgw.config.kinds import Key, Section
-from realmgw.config.notes import WITHOUT_EFFECT
 from realmgw.config.policy_schema import LOAD_BAND, POLICY, RESOLVER_GROUP
 from realmgw.config.schema import GATEWAY, POOL_PIECE, ZONE
+from realmgw.config.unsupported import WITHOUT_EFFECT
+from realmgw.config.validators import Key, Section
 from realmgw.control.command import local
 from realmgw.subscribers import schema
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks

@@ -34,9 +34,9 @@ from realmgw.repository.merge import merged
 from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.tokens import Tokens
-from realmgw.subscribers import documents
-from realmgw.subscribers.documents import Kind
-from realmgw.subscribers.remote.replica import Replica
+from realmgw.subscribers import exchange
+from realmgw.subscribers.exchange import Kind
+from realmgw.subscribers.remote.state import Replica
 
 SHORT, LONG = 2**13, 2**15  # octets
 MOST_TIMES = 10
@@ -252,7 +252,7 @@ class JsonTests(LinearTestCase):
                 ('{"detail":"', '"}'),
             ):
                 made = repeated(piece, begin, end)
-                readers: tuple[Callable[[bytes], object], ...] = (documents.document, documents.head, documents.said)
+                readers: tuple[Callable[[bytes], object], ...] = (exchange.document, exchange.head, exchange.said)
                 for read in readers:
                     self.assert_linear(_encoding(read), made, f"{begin!r} {piece!r}")
 
@@ -263,10 +263,10 @@ class JsonTests(LinearTestCase):
         for depth in (17, 100, 900):
             value = json.loads('{"a":' * depth + "1" + "}" * depth)
             self.assertRaises(MalformedError, merged, {}, value)
-            self.assertIsNone(documents.subscriber(NAME, value)[0])
-            self.assertTrue(documents.subscriber(NAME, {**PLAIN, "services": value})[1])
-            self.assertTrue(documents.policy(value))
-            self.assertTrue(documents.policy({"load": value}))
+            self.assertIsNone(exchange.subscriber(NAME, value)[0])
+            self.assertTrue(exchange.subscriber(NAME, {**PLAIN, "services": value})[1])
+            self.assertTrue(exchange.policy(value))
+            self.assertTrue(exchange.policy({"load": value}))
 
     def test_documents(self) -> None:
         """With as many members as there is room for, good ones and bad ones: each fault is told with its place."""
@@ -290,8 +290,8 @@ class JsonTests(LinearTestCase):
             },
         }
         for what, made in cases.items():
-            self.assert_linear(lambda value: documents.subscriber(NAME, value), _sized(made, 16), what)
-        self.assert_linear(documents.policy, lambda length: dict.fromkeys(map(str, range(length // 16)), 1), "policy")
+            self.assert_linear(lambda value: exchange.subscriber(NAME, value), _sized(made, 16), what)
+        self.assert_linear(exchange.policy, lambda length: dict.fromkeys(map(str, range(length // 16)), 1), "policy")
         self.assert_linear(
             lambda patch: merged({}, patch), lambda length: dict.fromkeys(map(str, range(length // 16))), "patch"
         )
@@ -323,8 +323,8 @@ class WordTests(LinearTestCase):
             addresses.endpoint,
             addresses.network,
             addresses.url,
-            lambda text: documents.canonical(Kind.POLICY, text),
-            lambda text: documents.canonical(Kind.SUBSCRIBER, text),
+            lambda text: exchange.canonical(Kind.POLICY, text),
+            lambda text: exchange.canonical(Kind.SUBSCRIBER, text),
             lambda text: checked(COMMANDS["explain/name"], {"name": text, "resolver": text}),
         ):
             for begin in ("", "a", "\\.", "[", "1.", "http://"):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.claims.candidates import Flow
-from realmgw.allocation.reputation.generations import Generations
+from realmgw.allocation.reputation.lru import Generations
 
 if TYPE_CHECKING:
     from realmgw.config.settings import Allocation

@@ -13,8 +13,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from ipaddress import ip_address
 from typing import Any
 
-from realmgw.allocation.reputation.generations import Generations
 from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.lru import Generations
 from realmgw.allocation.reputation.score import Journal
 from realmgw.config.policy import ResolverGroup
 from realmgw.config.steps import PORTION, Steps, emptying, finish

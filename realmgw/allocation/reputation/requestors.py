@@ -11,8 +11,8 @@ from collections.abc import Hashable, Iterator
 import attrs
 
 from realmgw.allocation.claims.state import ClientNetwork
-from realmgw.allocation.reputation.generations import Generations
 from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.lru import Generations
 from realmgw.allocation.reputation.score import Journal, Party
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from realmgw.config.kinds import suggestion
+from realmgw.config.validators import suggestion
 
 DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
 """The main file, when the command line names none."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from realmgw import __version__, config
+from realmgw.config.external import Repository
 from realmgw.config.settings import Control
-from realmgw.config.surroundings import Repository
 from realmgw.control.command import completion, shown
 from realmgw.control.command.arguments import DEFAULT_CONFIG, Parser, add_usual
 from realmgw.control.command.client import ask

@@ -12,21 +12,21 @@ import attrs
 from realmgw import config
 from realmgw.config import addresses, disk, names
 from realmgw.config.disk import read
+from realmgw.config.external import Repository
 from realmgw.config.service import Readers
 from realmgw.config.settings import Pools, Settings
 from realmgw.config.steps import finish
-from realmgw.config.surroundings import Repository
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
 from realmgw.control.running import Running, notes_of
 from realmgw.datapath import forwarding
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.files import pieces
+from realmgw.subscribers.files import incremental
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.listing import MAX_FILE, collector_at_rest
 from realmgw.subscribers.model import Directory
-from realmgw.subscribers.register import Register
+from realmgw.subscribers.registry import Register
 from realmgw.subscribers.remote.apply import send_all
 from realmgw.subscribers.remote.port import UnreachableError
 from realmgw.subscribers.tools.generate import Template
@@ -109,7 +109,7 @@ def add(settings: Settings, wanted: Wanted) -> Path:
 
 def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ...]:
     """What is wrong with a new file beside those that there are, one of the same name in an earlier folder excepted."""
-    new = finish(pieces.read(str(path), text.encode()))
+    new = finish(incremental.read(str(path), text.encode()))
     if new.problems:
         return new.problems
     register = subscribers(settings)

@@ -15,9 +15,9 @@ import attrs
 
 from realmgw.config.document import MOST_OF_ONE, Problems, bounded
 from realmgw.config.steps import Blocking, Steps
-from realmgw.subscribers.fastpath.shapes import Shapes
+from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.files.incremental import Unit, read
 from realmgw.subscribers.files.listing import Content, Version, chosen, content, digest, listed
-from realmgw.subscribers.files.pieces import Unit, read
 from realmgw.subscribers.losses import folder_of
 
 SETTLED = 0.1  # seconds

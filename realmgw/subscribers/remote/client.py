@@ -19,13 +19,13 @@ from twisted.python.failure import Failure
 from realmgw.config.settings import Repository as Settings
 from realmgw.config.settings import Watch
 from realmgw.errors import MalformedError, RealmGatewayError
-from realmgw.subscribers.documents import head
+from realmgw.subscribers.exchange import head
 from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.subscribers.remote.backoff import Backoff
 from realmgw.subscribers.remote.cache import Cache
 from realmgw.subscribers.remote.port import UnreachableError, Web
-from realmgw.subscribers.remote.replica import Replica
 from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot, says_else
+from realmgw.subscribers.remote.state import Replica
 
 CACHE = "repository.cache"
 """The cache's name in the state folder."""

@@ -36,7 +36,7 @@ from realmgw.config.service import Readers
 from realmgw.config.settings import Repository as Settings
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError, RealmGatewayError
-from realmgw.subscribers.documents import said
+from realmgw.subscribers.exchange import said
 
 MAX_TOKEN = 2**12  # octets
 """The longest file with a token."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from realmgw.config import disk, pointers
 from realmgw.config.document import Mapping, Node, Problems, Sequence, parse
 from realmgw.errors import ConfigurationError, PlatformError
-from realmgw.subscribers.documents import Kind, document_line
+from realmgw.subscribers.exchange import Kind, document_line
 from realmgw.subscribers.remote.snapshot import service_names
 from realmgw.subscribers.schema import Entry, entries
 
@@ -91,7 +91,7 @@ class Template:
         return found
 
     def lines(self, numbers: range) -> Iterator[bytes]:
-        """The renderings as documents for exchange (`realmgw.subscribers.documents`), which `check` has accepted."""
+        """The renderings as documents for exchange (`realmgw.subscribers.exchange`), which `check` has accepted."""
         problems = Problems(self._source)
         root = parse(self._text.encode(), problems)
         assert isinstance(root, Mapping), "checked"

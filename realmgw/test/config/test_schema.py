@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config import policy_schema, schema, surroundings_schema
+from realmgw.config import external_schema, policy_schema, schema
 from realmgw.config.document import Problems, parse
 from realmgw.config.settings import (
     Admission,
@@ -96,10 +96,10 @@ class GatewayTests(SynchronousTestCase):
             (policy_schema.LOAD_BAND, LoadBand),
             (policy_schema.RESOLVER_GROUP, ResolverGroup),
             (policy_schema.POLICY, Policy),
-            (surroundings_schema.REPOSITORY, Repository),
-            (surroundings_schema.SYNPROXY, Synproxy),
-            (surroundings_schema.CONTROL, Control),
-            (surroundings_schema.LOGGING, Logging),
+            (external_schema.REPOSITORY, Repository),
+            (external_schema.SYNPROXY, Synproxy),
+            (external_schema.CONTROL, Control),
+            (external_schema.LOGGING, Logging),
         ):
             self.assertEqual(set(section.keys), {field.name for field in attrs.fields(values)})
 

@@ -22,7 +22,7 @@ from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import MalformedError
 from realmgw.subscribers.files.folders import QUIET, Folders
 from realmgw.subscribers.model import Directory, Host
-from realmgw.subscribers.register import Changes
+from realmgw.subscribers.registry import Changes
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.test.config.test_schema import MINIMAL
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import Blocking
 from realmgw.control.apply import Status
-from realmgw.subscribers.register import Changes
+from realmgw.subscribers.registry import Changes
 from realmgw.test.control.parts import TestGateway, only
 
 

@@ -21,7 +21,7 @@ from realmgw.config.settings import (
 from realmgw.config.steps import finish
 from realmgw.control.plan import CHANGEABLE, NAMED, Plan, beyond, needs_restart, planning
 from realmgw.subscribers.model import Host, Service
-from realmgw.subscribers.register import Changes
+from realmgw.subscribers.registry import Changes
 
 ZONE = Zone("example.org.", (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),), "admin.example.org.")
 SETTINGS = Settings(

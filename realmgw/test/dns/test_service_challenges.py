@@ -19,7 +19,7 @@ from realmgw.config import settings
 from realmgw.config.steps import Steps
 from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
-from realmgw.subscribers.register import Changes
+from realmgw.subscribers.registry import Changes
 from realmgw.test.dns import realm
 from realmgw.test.dns.test_service import LOOPBACK, PATIENCE, free_ports, make_settings
 from realmgw.testing import MemoryAllocator

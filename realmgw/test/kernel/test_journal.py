@@ -37,7 +37,7 @@ journalctl -D /run/log/journal --no-pager -o json
 SAYS = """
 import os, signal, socket, sys, time
 from twisted.logger import Logger, LogLevel
-from realmgw.config.surroundings import LogFormat, Logging, LogLevel as Level
+from realmgw.config.external import LogFormat, Logging, LogLevel as Level
 from realmgw.log.client import Stream, Syslog
 from realmgw.log.port import Log
 

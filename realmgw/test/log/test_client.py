@@ -19,8 +19,8 @@ from typing import Any
 from twisted.logger import Logger, LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.surroundings import LogFormat, Logging
-from realmgw.config.surroundings import LogLevel as Level
+from realmgw.config.external import LogFormat, Logging
+from realmgw.config.external import LogLevel as Level
 from realmgw.log.client import Stream, Syslog
 from realmgw.log.lines import LONGEST, Line
 from realmgw.log.port import Log, Outlet

@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.surroundings import LOG_PARTS, Logging, LogLevel
+from realmgw.config.external import LOG_PARTS, Logging, LogLevel
 from realmgw.log.levels import levels
 from realmgw.test.checkout import PACKAGE
 

@@ -15,7 +15,7 @@ from twisted.logger import ILogObserver, Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.surroundings import LogFormat, Logging, LogLevel
+from realmgw.config.external import LogFormat, Logging, LogLevel
 from realmgw.errors import PlatformError
 from realmgw.log.client import Stream, Syslog
 from realmgw.log.lines import Line

@@ -16,7 +16,7 @@ from realmgw.errors import PlatformError
 from realmgw.repository import store
 from realmgw.repository.conditions import Condition
 from realmgw.repository.service import StoreService
-from realmgw.subscribers.documents import Kind
+from realmgw.subscribers.exchange import Kind
 
 
 class IdentityTests(TestCase):

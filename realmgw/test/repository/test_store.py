@@ -16,7 +16,7 @@ from realmgw.repository import store
 from realmgw.repository.conditions import Condition, tags
 from realmgw.repository.imports import Import
 from realmgw.repository.refusals import RefusedError
-from realmgw.subscribers.documents import Kind
+from realmgw.subscribers.exchange import Kind
 from realmgw.test.repository.site import host, lines
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import PlatformError
 from realmgw.subscribers.files.disk import Good
-from realmgw.subscribers.files.pieces import Unit
+from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.service import KEEP_INTERVAL, LastGoodService
 
 

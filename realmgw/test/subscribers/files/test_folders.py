@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import finish
 from realmgw.subscribers.files.folders import QUIET, Folders
-from realmgw.subscribers.files.pieces import Unit
-from realmgw.subscribers.register import Register
+from realmgw.subscribers.files.incremental import Unit
+from realmgw.subscribers.registry import Register
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
 

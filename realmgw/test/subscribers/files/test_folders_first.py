@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import Steps, finish
 from realmgw.subscribers.files.folders import Folders
-from realmgw.subscribers.files.pieces import Unit
+from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.model import Directory
-from realmgw.subscribers.register import Register
+from realmgw.subscribers.registry import Register
 from realmgw.test.subscribers.examples import ZONES
 
 

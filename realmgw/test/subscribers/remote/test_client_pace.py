@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Repository
-from realmgw.subscribers.documents import Head, head_line
+from realmgw.subscribers.exchange import Head, head_line
 from realmgw.subscribers.remote.client import MAX_PAUSE, RestRepository, Surroundings
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.test.repository.site import host, lines

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.errors import ConfigurationError, PlatformError
-from realmgw.subscribers import documents
+from realmgw.subscribers import exchange
 from realmgw.subscribers.schema import entries
 from realmgw.subscribers.tools.generate import Template
 
@@ -69,8 +69,8 @@ class TemplateTests(SynchronousTestCase):
         for text in (TEMPLATE, PLAIN):
             template = Template(text, "t")
             for number, line in zip(range(5, 8), template.lines(range(5, 8)), strict=True):
-                read = documents.document(line)
-                entry, faults = documents.subscriber(read.name, read.value)
+                read = exchange.document(line)
+                entry, faults = exchange.subscriber(read.name, read.value)
                 self.assertEqual(faults, ())
                 problems = Problems("f")
                 root = parse(template.render(number).encode(), problems)

@@ -8,10 +8,10 @@ import attrs
 
 from realmgw.config.steps import Steps
 from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.documents import Kind
-from realmgw.subscribers.files.pieces import Unit
-from realmgw.subscribers.remote.replica import place_of
+from realmgw.subscribers.exchange import Kind
+from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.remote.snapshot import Snapshot
+from realmgw.subscribers.remote.state import place_of
 from realmgw.subscribers.schema import Entry
 
 AT_ONCE = 64

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.kinds`."""
+"""Tests for `realmgw.config.validators`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import enum
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config import kinds
+from realmgw.config import validators
 from realmgw.config.document import Problems, parse
-from realmgw.config.kinds import Key, Kind, Section, T
+from realmgw.config.validators import Key, Kind, Section, T
 
 
 class Colour(enum.Enum):
@@ -25,7 +25,7 @@ class Label(enum.Enum):
 
 
 class KindTestCase(SynchronousTestCase):
-    """Reads texts by kinds."""
+    """Reads texts by validators."""
 
     def setUp(self) -> None:
         """Every test begins without problems."""
@@ -50,54 +50,62 @@ class ScalarKindTests(KindTestCase):
 
     def test_integers_have_a_range(self) -> None:
         """Both bounds belong to it."""
-        kind = kinds.integer(-1, 10)
+        kind = validators.integer(-1, 10)
         self.assertEqual([self.value(kind, text) for text in ("-1", "10", "+3", "007")], [-1, 10, 3, 7])
         for text in ("-2", "11", "3.0", "0x3", "'3'", "three", "1_0", "9" * 5000):
             self.assert_refused(kind, text, "write a whole number from -1 to 10")
 
     def test_numbers_have_a_range(self) -> None:
         """Whole ones are numbers too; nothing is not a number, and infinity is out of range."""
-        kind = kinds.number(0.0, 2.5)
+        kind = validators.number(0.0, 2.5)
         self.assertEqual([self.value(kind, text) for text in ("0", "2.5", "1.", ".5", "1e-1")], [0, 2.5, 1, 0.5, 0.1])
         for text in ("2.6", "-0.1", "nan", ".inf", "inf", "'1'", "1 s", "1e999"):
             self.assert_refused(kind, text, "write a number from 0 to 2.5")
 
     def test_zero_and_false_are_values(self) -> None:
         """They are not taken for a problem."""
-        self.assertEqual(self.value(kinds.sequence(kinds.integer(0, 1)), "[0, 0]"), (0, 0))
-        self.assertEqual(self.value(kinds.sequence(kinds.boolean), "[false, FALSE, True]"), (False, False, True))
+        self.assertEqual(self.value(validators.sequence(validators.integer(0, 1)), "[0, 0]"), (0, 0))
+        self.assertEqual(
+            self.value(validators.sequence(validators.boolean), "[false, FALSE, True]"), (False, False, True)
+        )
         self.assertEqual(self.problems.lines(), ())
 
     def test_booleans_are_true_and_false_only(self) -> None:
         """YAML 1.1's other words would be a trap: NO is a country."""
         for text in ("yes", "on", "1", "'true'"):
-            self.assert_refused(kinds.boolean, text, "write true or false")
+            self.assert_refused(validators.boolean, text, "write true or false")
 
     def test_choices_tell_what_there_is(self) -> None:
         """By the values of the enumeration."""
-        self.assertIs(self.value(kinds.choice(Colour), "blue"), Colour.BLUE)
-        self.assert_refused(kinds.choice(Colour), "green", "'green' is not known: write red or blue")
+        self.assertIs(self.value(validators.choice(Colour), "blue"), Colour.BLUE)
+        self.assert_refused(validators.choice(Colour), "green", "'green' is not known: write red or blue")
 
     def test_choices_that_there_were_tell_what_to_write_instead(self) -> None:
         """What an operator wrote for an earlier version was no slip of his."""
-        kind = kinds.choice(Colour, gone={"cyan": "blue"})
+        kind = validators.choice(Colour, gone={"cyan": "blue"})
         self.assertIs(self.value(kind, "blue"), Colour.BLUE)
         self.assert_refused(kind, "cyan", "'cyan' is no longer there: write blue")
 
     def test_texts_match_a_pattern(self) -> None:
         """As a whole; quotes make no difference."""
-        kind = kinds.matching("[a-z]+", "letters")
+        kind = validators.matching("[a-z]+", "letters")
         self.assertEqual(self.value(kind, "'abc'"), "abc")
         self.assert_refused(kind, "abc1", "'abc1' does not do: write letters")
 
     def test_names_become_absolute(self) -> None:
         """As `names.absolute` has it."""
-        self.assertEqual(self.value(kinds.name, "WWW.example.org"), "www.example.org.")
-        self.assert_refused(kinds.name, "a..b", "f:1:1: 'a..b' is no domain name")
+        self.assertEqual(self.value(validators.name, "WWW.example.org"), "www.example.org.")
+        self.assert_refused(validators.name, "a..b", "f:1:1: 'a..b' is no domain name")
 
     def test_collections_and_nothing_are_no_single_values(self) -> None:
         """Each is told by what it is."""
-        for kind in (kinds.name, kinds.boolean, kinds.integer(0, 9), kinds.number(0, 9), kinds.choice(Colour)):
+        for kind in (
+            validators.name,
+            validators.boolean,
+            validators.integer(0, 9),
+            validators.number(0, 9),
+            validators.choice(Colour),
+        ):
             self.assert_refused(kind, "[a]", "a list stands here: write a single value")
             self.assert_refused(kind, "{a: b}", "a mapping stands here: write a single value")
             for nothing in ("~", "null", "--- "):
@@ -109,32 +117,32 @@ class CollectionKindTests(KindTestCase):
 
     def test_a_list_tells_every_bad_item(self) -> None:
         """And has no value then."""
-        self.assertIsNone(self.value(kinds.sequence(kinds.boolean), "[maybe, true, 7]"))
+        self.assertIsNone(self.value(validators.sequence(validators.boolean), "[maybe, true, 7]"))
         self.assertEqual([line[:5] for line in self.problems.lines()], ["f:1:2", "f:1:1"])
 
     def test_a_list_may_need_items(self) -> None:
         """A single value is no list."""
-        kind = kinds.sequence(kinds.boolean, at_least=1)
+        kind = validators.sequence(validators.boolean, at_least=1)
         self.assertEqual(self.value(kind, "[true]"), (True,))
         self.assert_refused(kind, "[]", "the list has 0 items: write at least 1")
         self.assert_refused(kind, "true", "the single value 'true' stands here: write a list")
 
     def test_a_table_keeps_its_order(self) -> None:
         """Keys are read by a kind of their own."""
-        kind = kinds.table(kinds.name, kinds.integer(0, 9))
+        kind = validators.table(validators.name, validators.integer(0, 9))
         found = self.value(kind, "{b.example.org: 1, A.example.org: 2}")
         self.assertEqual(list((found or {}).items()), [("b.example.org.", 1), ("a.example.org.", 2)])
 
     def test_a_table_refuses_keys_that_mean_the_same(self) -> None:
         """Even if they are written differently."""
-        kind = kinds.table(kinds.name, kinds.integer(0, 9))
+        kind = validators.table(validators.name, validators.integer(0, 9))
         self.assert_refused(kind, "{a.example.org: 1, A.example.org.: 2}", "f:1:20: 'A.example.org.' is the same name")
         self.assert_refused(kind, "[]", "a list stands here: write a mapping")
         self.assert_refused(kind, "{a.example.org: 10}", "f:1:17: '10' does not do")
 
     def test_remembers_values_with_their_places(self) -> None:
         """Good ones only."""
-        kind = kinds.sequence(kinds.remembered(Label.THING, kinds.integer(0, 9)))
+        kind = validators.sequence(validators.remembered(Label.THING, validators.integer(0, 9)))
         self.value(kind, "[3, x, 4]")
         found = [(value, node.column) for value, node in self.problems.remembered[Label.THING]]
         self.assertEqual(found, [(3, 2), (4, 8)])
@@ -144,8 +152,8 @@ class SectionTests(KindTestCase):
     """`Section`: a mapping whose keys the schema names."""
 
     keys: dict[str, Key[object]] = {  # noqa: RUF012  # never changed
-        "size": Key(kinds.integer(0, 9), required=True),
-        "colour": Key(kinds.choice(Colour)),
+        "size": Key(validators.integer(0, 9), required=True),
+        "colour": Key(validators.choice(Colour)),
     }
 
     def test_builds_from_the_keys_that_are_there(self) -> None:

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.files.pieces`: whatever a file is like, its reading has short steps and few words."""
+"""Tests for `realmgw.subscribers.files.incremental`: where a file begins and ends, and what of it is one host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import MAX_PROBLEM, MOST_OF_ONE
 from realmgw.config.steps import finish
-from realmgw.subscribers.files.pieces import MAX_PIECE, SEARCHED, Unit, read
+from realmgw.subscribers.files.incremental import MAX_PIECE, SEARCHED, Unit, read
 from realmgw.subscribers.schema import MOST_SERVICES, MOST_VALUES, SERVICES_AT_ONCE
 
 

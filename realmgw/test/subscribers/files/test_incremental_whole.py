@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.files.pieces`: by shape, in pieces or as one document, a file says the same."""
+"""Tests for `realmgw.subscribers.files.incremental`: by shape, in pieces or as one document, a file says the same."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.config.steps import finish
-from realmgw.subscribers.fastpath.shapes import Shapes
-from realmgw.subscribers.files.pieces import read
+from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.files.incremental import read
 from realmgw.subscribers.schema import entries
 
 HOSTS = (

@@ -1,12 +1,12 @@
-"""Tests for `realmgw.config.notes`."""
+"""Tests for `realmgw.config.unsupported`."""
 
 from __future__ import annotations
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.notes import WITHOUT_EFFECT, note, note_of_subscribers
 from realmgw.config.settings import Settings
+from realmgw.config.unsupported import WITHOUT_EFFECT, note, note_of_subscribers
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
 

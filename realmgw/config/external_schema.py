@@ -8,7 +8,19 @@ from pathlib import PurePath
 from typing import Any
 
 from realmgw.config.addresses import endpoint, url
-from realmgw.config.kinds import (
+from realmgw.config.external import (
+    LOG_PARTS,
+    Control,
+    LogFormat,
+    Logging,
+    LogLevel,
+    Reload,
+    Repository,
+    Synproxy,
+    Watch,
+)
+from realmgw.config.labels import Label
+from realmgw.config.validators import (
     Key,
     Section,
     boolean,
@@ -20,18 +32,6 @@ from realmgw.config.kinds import (
     remembered,
     suggestion,
     table,
-)
-from realmgw.config.labels import Label
-from realmgw.config.surroundings import (
-    LOG_PARTS,
-    Control,
-    LogFormat,
-    Logging,
-    LogLevel,
-    Reload,
-    Repository,
-    Synproxy,
-    Watch,
 )
 
 SYNPROXY_PORT = 12345

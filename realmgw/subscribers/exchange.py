@@ -21,8 +21,8 @@ from realmgw.config import names, pointers
 from realmgw.config.document import Problems, parse
 from realmgw.config.policy_schema import POLICY, fragment
 from realmgw.errors import MalformedError
-from realmgw.subscribers.fastpath.shapes import Shapes
-from realmgw.subscribers.files.pieces import alone
+from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.files.incremental import alone
 from realmgw.subscribers.schema import Entry, entries
 
 FORMAT = 1

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.register`: what follows from a change; that it comes to the same as a fresh start."""
+"""Tests for `realmgw.subscribers.registry`: what follows from a change; that it comes to the same as a fresh start."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import finish
 from realmgw.subscribers.collection import Realm
-from realmgw.subscribers.files.pieces import Unit, read
-from realmgw.subscribers.register import Changes, Register
+from realmgw.subscribers.files.incremental import Unit, read
+from realmgw.subscribers.registry import Changes, Register
 from realmgw.test.subscribers.examples import ZONES
 
 

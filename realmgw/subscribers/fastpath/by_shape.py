@@ -26,7 +26,7 @@ import attrs
 
 from realmgw.config.document import Node
 from realmgw.config.names import MAX_NAME
-from realmgw.subscribers.fastpath.slots import SLOT, WORD, Places, ServicePlace, places
+from realmgw.subscribers.fastpath.fields import SLOT, WORD, Places, ServicePlace, places
 from realmgw.subscribers.model import NO_MORE, Identity
 from realmgw.subscribers.protocols import PROTOCOLS
 from realmgw.subscribers.schema import MOST_CLAIMS, Entry, Offer, Terms

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.remote.replica`, beside a model of it."""
+"""Tests for `realmgw.subscribers.remote.state`, beside a model of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import MalformedError
-from realmgw.subscribers.documents import Head, head_line
-from realmgw.subscribers.remote.replica import Replica
+from realmgw.subscribers.exchange import Head, head_line
 from realmgw.subscribers.remote.snapshot import says_else
+from realmgw.subscribers.remote.state import Replica
 from realmgw.test.repository.site import host, lines
 
 NAMES = st.sampled_from(["a.example.org.", "b.example.org.", "c.example.com."])

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.surroundings_schema`."""
+"""Tests for `realmgw.config.external_schema`."""
 
 from __future__ import annotations
 

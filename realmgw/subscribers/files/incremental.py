@@ -22,7 +22,7 @@ from realmgw import __version__
 from realmgw.config import document
 from realmgw.config.document import MOST_FOUND, MOST_OF_ONE, Problems, parse, parsing
 from realmgw.config.steps import Steps
-from realmgw.subscribers.fastpath.shapes import Shapes
+from realmgw.subscribers.fastpath.by_shape import Shapes
 from realmgw.subscribers.schema import Entry, entries, reading
 
 TOKEN = 12  # octets

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from realmgw.errors import MalformedError
-from realmgw.subscribers import documents
-from realmgw.subscribers.documents import Document, Kind
-from realmgw.subscribers.fastpath.shapes import Shapes
+from realmgw.subscribers import exchange
+from realmgw.subscribers.exchange import Document, Kind
+from realmgw.subscribers.fastpath.by_shape import Shapes
 from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot, following
 from realmgw.subscribers.schema import Entry
 
@@ -34,7 +34,7 @@ class Replica:
         Raises:
             MalformedError: They are no such lines, or lead from another version.
         """
-        head, stream = documents.lines(lines)
+        head, stream = exchange.lines(lines)
         if head.since is None:
             new = _Amendment(self.place)
         elif head.since == self.snapshot.version:
@@ -68,11 +68,11 @@ class _Amendment:
         if value is None:
             return
         if kind is Kind.SUBSCRIBER:
-            entry, faults = documents.subscriber(name, value, self._shapes)
+            entry, faults = exchange.subscriber(name, value, self._shapes)
             if entry is not None:
                 self._entries[name] = entry
         else:
-            faults = documents.policy(value)
+            faults = exchange.policy(value)
             if not faults:
                 self._policies[name] = value
         if faults:

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.fastpath.shapes`: whatever is read the quick way says what the full reading says."""
+"""Tests for `realmgw.subscribers.fastpath.by_shape`: whatever is read the quick way says what the full reading says."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config import pointers
 from realmgw.config.document import Mapping, Problems, parse
 from realmgw.config.steps import finish
-from realmgw.subscribers.documents import subscriber
-from realmgw.subscribers.fastpath.shapes import FREQUENT, MAX_SHAPES, MAX_VARIANTS, Shapes
-from realmgw.subscribers.files.pieces import Unit, read
+from realmgw.subscribers.exchange import subscriber
+from realmgw.subscribers.fastpath.by_shape import FREQUENT, MAX_SHAPES, MAX_VARIANTS, Shapes
+from realmgw.subscribers.files.incremental import Unit, read
 from realmgw.subscribers.tools.writing import written
 from realmgw.test.subscribers.examples import ENTRIES
 

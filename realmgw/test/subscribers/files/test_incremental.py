@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.files.pieces`."""
+"""Tests for `realmgw.subscribers.files.incremental`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.config.steps import finish
-from realmgw.subscribers.files.pieces import Unit, read
+from realmgw.subscribers.files.incremental import Unit, read
 from realmgw.subscribers.schema import entries
-from realmgw.test.subscribers.test_register import host
+from realmgw.test.subscribers.test_registry import host
 
 TEXTS = (
     "",

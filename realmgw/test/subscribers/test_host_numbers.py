@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.indices`."""
+"""Tests for `realmgw.subscribers.host_numbers`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.steps import finish
 from realmgw.datapath.marks import HOST_MASK
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.indices import LAST_INDEX, Indices
+from realmgw.subscribers.host_numbers import LAST_INDEX, Indices
 
 LOADS = strategies.lists(strategies.sets(strategies.sampled_from("abcdefgh")), max_size=8)
 
