@@ -149,7 +149,7 @@ def read(path: Path, settings: Settings, around: Around = NOWHERE) -> Running:
         gc.freeze()  # what was read stays
         gc.enable()
     running.folders.settle()
-    for problem in running.register.problems:
+    for problem in running.registry.problems:
         _log.warn("subscribers: {problem}", problem=problem)
     return running
 
@@ -159,7 +159,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
-    reactor, settings, directory = _reactor(), running.settings, running.register.directory
+    reactor, settings, directory = _reactor(), running.settings, running.registry.directory
     conntrack = Conntrack(monotonic)
     allocator = _allocator(running, conntrack)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
@@ -261,7 +261,7 @@ def _insight(made: _Made) -> Insight:
 
 def _allocator(running: Running, its: Conntrack) -> Allocator:
     """The pool, with conntrack to ask."""
-    settings, pool, at, now = running.settings, _prefixes(running), running.register.host_at, monotonic()
+    settings, pool, at, now = running.settings, _prefixes(running), running.registry.host_at, monotonic()
     how, policy, answered = settings.allocation, settings.policy, its.answered
     return Allocator(how, pool, now=now, policy=policy, answered=answered, entries=its, host_at=at)
 
@@ -283,7 +283,7 @@ def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> Last
     """Keeps what is in force of subscriber files for the next start."""
     last_good, reader = _last_good(running.path, running.settings), Readers(KEEP_TIME)
     return LastGoodService(
-        lambda: running.register.units,
+        lambda: running.registry.units,
         lambda force: reader.call(Blocking(str(running.settings.state), partial(last_good.keep, force)), reactor),
         partial(health.tell, "last good subscribers"),
         reactor,
@@ -355,7 +355,7 @@ class _Says:
 
     def started(self) -> None:
         """Is called when all services run."""
-        settings, directory = self._running.settings, self._running.register.directory
+        settings, directory = self._running.settings, self._running.registry.directory
         for note in notes_of(settings, directory):
             _log.warn("{note}", note=note)
         assert self._datapath.applied is not None

@@ -204,7 +204,7 @@ class Reloader:
 
     def _plan_of(self, written: Written) -> Deferred[Plan]:
         running = self.running
-        there = running.register.directory.services
+        there = running.registry.directory.services
         return self.drive(sparing(planning(running.settings, written.settings, written.changes, there)))
 
     def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
@@ -270,7 +270,7 @@ class Reloader:
     @property
     def troubles(self) -> tuple[str, ...]:
         """Of which sources what they said before is in force: bad, unreadable, or not believed since much would go."""
-        return (*self.running.register.kept, *self.running.doubted)
+        return (*self.running.registry.kept, *self.running.doubted)
 
     def _pass(self, *, accepts_loss: bool) -> Generator[Deferred[Any], Any, tuple[Outcome, tuple[str, ...]]]:
         """One reading, and what comes of it; with the sources that have to be read once more."""
@@ -282,7 +282,7 @@ class Reloader:
             settings, changes = written.settings, written.changes
             planned = yield self._plan_of(written)
             planned.refuse_restart()
-            preparing = self._parts.names.prepare(settings, self.running.register.directory, changes, written.secrets)
+            preparing = self._parts.names.prepare(settings, self.running.registry.directory, changes, written.secrets)
             prepared = yield self.drive(sparing(preparing))
         except RealmGatewayError as error:
             lines = tuple(str(error).splitlines())

@@ -162,7 +162,7 @@ class Gateway:
     def _status(self, counts: dict[str, Value]) -> Value:
         insight = self._insight
         running = insight.running
-        directory = running.register.directory
+        directory = running.registry.directory
         lately = insight.counting.lately(counts)
         return {
             **self.health(),
@@ -172,7 +172,7 @@ class Gateway:
             "uptime": round(insight.monotonic() - insight.since, 3),
             "hosts": len(directory.hosts),
             "services": len(directory.services),
-            "problems": [*running.problems, *running.register.problems],
+            "problems": [*running.problems, *running.registry.problems],
             "pool": self._states(),
             "placed": [dict(each) for each in insight.placed()],
             "rates": {
@@ -205,7 +205,7 @@ class Gateway:
 
     def subscribers(self, match: str = "", limit: str = str(LIMIT)) -> Value:
         """Hosts by name."""
-        hosts = self._insight.running.register.directory.hosts
+        hosts = self._insight.running.registry.directory.hosts
         wanted = match.lower()
         found = [host for host in hosts.values() if wanted in host.name]
         first = nsmallest(number(limit, "limit", MOST), found, key=lambda host: host.name)
@@ -213,17 +213,17 @@ class Gateway:
 
     def subscriber(self, name: str) -> Value:
         """One host, by its own name or by that of a service."""
-        register = self._insight.running.register
+        registry = self._insight.running.registry
         absolute = name.lower() if name.endswith(".") else name.lower() + "."
-        service = register.directory.services.get(absolute)
-        index = register.directory.indices.by_name.get(absolute)
+        service = registry.directory.services.get(absolute)
+        index = registry.directory.indices.by_name.get(absolute)
         if index is None and service is None:
             raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {absolute}")
-        host = register.directory.hosts[index] if index is not None else service.host if service else None
+        host = registry.directory.hosts[index] if index is not None else service.host if service else None
         assert host is not None
-        services = [_service(each) for each in register.services_of(host.name)]
+        services = [_service(each) for each in registry.services_of(host.name)]
         held = len(self._insight.allocator.ledger.places.of(host))
-        return {**_brief(host), "source": register.source_of(host.name), "max_claims": host.max_claims,
+        return {**_brief(host), "source": registry.source_of(host.name), "max_claims": host.max_claims,
                 "groups": list(host.groups), "places_held": held, "services": services}  # fmt: skip
 
     def pool(self) -> Value:
@@ -288,7 +288,7 @@ class Gateway:
             number(port, "port", 65535),
         )
         asked = explain_admit(self._insight.allocator, flow, now=self._insight.monotonic())
-        host = self._insight.running.register.directory.hosts.get(asked.host)
+        host = self._insight.running.registry.directory.hosts.get(asked.host)
         return {"steps": list(asked.steps), "host": host and _brief(host), **_reason(asked)}
 
     def config(self) -> Value:

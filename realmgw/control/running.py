@@ -22,8 +22,8 @@ from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.registry import Changes, Register
-from realmgw.subscribers.remote.realm_filter import Selection, selecting
+from realmgw.subscribers.registry import Changes, Registry
+from realmgw.subscribers.remote.realm_filter import Filtered, filtering
 from realmgw.subscribers.remote.snapshot import Snapshot, another_line, is_another, same_content
 from realmgw.subscribers.review import Caution
 
@@ -41,7 +41,7 @@ class Written:
     """The main file."""
     changes: Changes
     """What becomes of the subscribers."""
-    selected: Mapping[str, Selection]
+    filtered: Mapping[str, Filtered]
     """What of the repositories can be used."""
     secrets: tuple[bytes, ...] = ()
     """Of DNS cookies, shared with other servers."""
@@ -57,11 +57,11 @@ class Running:
     """In force."""
     folders: Folders
     """Where the subscriber files are read."""
-    register: Register = attrs.Factory(Register)
+    registry: Registry = attrs.Factory(Registry)
     """The subscribers in force."""
     repositories: dict[str, Snapshot] = attrs.Factory(dict)
     """What was last heard of each repository, by its name."""
-    selected: Mapping[str, Selection] = attrs.Factory(dict)
+    filtered: Mapping[str, Filtered] = attrs.Factory(dict)
     """What of them is in force, by the repository's name."""
     around: Around = NOWHERE
     """What is around the gateway, as it was at the start."""
@@ -87,9 +87,9 @@ class Running:
         """What repositories have said last, as far as it is in force now; it is believed from now on."""
         now: list[Snapshot] = []
         for name, snapshot in self.repositories.items():
-            selection, unit = self.selected.get(name), self.register.units.get(name)
-            is_it = selection is not None and selection.snapshot is snapshot
-            if is_it and selection and unit and unit.tokens is selection.unit.tokens:  # else it was refused
+            filtered, unit = self.filtered.get(name), self.registry.units.get(name)
+            is_it = filtered is not None and filtered.snapshot is snapshot
+            if is_it and filtered and unit and unit.tokens is filtered.unit.tokens:  # else it was refused
                 self.trusted[name] = snapshot
                 now.append(snapshot)
         return now
@@ -107,27 +107,27 @@ class Running:
             RealmGatewayError: There are more hosts than indices.
         """
         settings = main.settings
-        units = yield from self.folders.units(settings.subscribers, self.register.units)
-        realm, selected = Realm.of(settings, self.around), dict[str, Selection]()
+        units = yield from self.folders.units(settings.subscribers, self.registry.units)
+        realm, filtered = Realm.of(settings, self.around), dict[str, Filtered]()
         for name, snapshot in tuple(self.repositories.items()):
             believed = snapshot if accepts_loss else self._believed(name, snapshot)
-            selected[name] = yield from selecting(name, believed, realm, self.selected.get(name))
-            units.append(selected[name].unit)
+            filtered[name] = yield from filtering(name, believed, realm, self.filtered.get(name))
+            units.append(filtered[name].unit)
         caution = Caution(settings.reload.max_loss, accepts_loss=accepts_loss, is_patient=is_patient)
-        changes = yield from self.register.changes(units, realm, caution)
-        return Written(settings, changes, selected, main.secrets)
+        changes = yield from self.registry.changes(units, realm, caution)
+        return Written(settings, changes, filtered, main.secrets)
 
     def commit(self, written: Written) -> Steps[None]:
         """What is written is in force from now on."""
-        yield from self.register.commit(written.changes)
-        self.settings, self.selected, self.problems = written.settings, written.selected, ()
+        yield from self.registry.commit(written.changes)
+        self.settings, self.filtered, self.problems = written.settings, written.filtered, ()
 
     def _believed(self, name: str, snapshot: Snapshot) -> Snapshot:
         """What a repository says, unless it has become another one: then what it said before."""
         trusted = self.trusted[name]
         if not is_another(trusted, snapshot):
             return snapshot
-        former = self.selected.get(name)
+        former = self.filtered.get(name)
         doubted = attrs.evolve(trusted, problems=(another_line(name, trusted, snapshot), *trusted.problems))
         is_known = former is not None and same_content(former.snapshot, doubted)
         return former.snapshot if former is not None and is_known else doubted
@@ -162,7 +162,7 @@ class Running:
 
     def _restored(self, units: Mapping[str, Unit], kept: Mapping[str, Good]) -> Steps[dict[str, Unit]]:
         """Sources that have lost more than is believed since they were in force last: they say what they said then."""
-        owners = set(self.register.owners)
+        owners = set(self.registry.owners)
         losses = []
         for source, good in kept.items():
             unit = units.get(source, Unit(source, is_gone=True))
@@ -180,8 +180,8 @@ class Running:
         return restored
 
     def _commit(self, units: Iterable[Unit]) -> None:
-        changes = finish(self.register.changes(units, Realm.of(self.settings, self.around)))
-        finish(self.register.commit(changes))
+        changes = finish(self.registry.changes(units, Realm.of(self.settings, self.around)))
+        finish(self.registry.commit(changes))
 
 
 def notes_of(settings: Settings, directory: Directory) -> tuple[str, ...]:

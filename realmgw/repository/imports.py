@@ -10,7 +10,7 @@ from realmgw.errors import MalformedError
 from realmgw.repository.refusals import MAX_FAULTS, RefusedError, invalid, taken
 from realmgw.repository.store import UPSERT, Cursor, begin_version, checked, claims_of, version
 from realmgw.subscribers.exchange import Document, Fault, Kind, document, head
-from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 
 BATCH = 1000
 """How many documents are given to the database at once."""
@@ -55,7 +55,7 @@ class Import:
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
-        self._shapes = Shapes()
+        self._by_shape = ByShapeReader()
         self._faults: list[Fault] = []
         self._number: int | None = None  # of the new version, once there is something to write
         self._changed = self._unchanged = self._deleted = 0
@@ -109,7 +109,7 @@ class Import:
         """The document's text, None if it shall be removed; its claims wait until everything was read."""
         if read.value is None:
             return None
-        text, entry = checked(read.kind, read.name, read.value, self._shapes)
+        text, entry = checked(read.kind, read.name, read.value, self._by_shape)
         if entry is not None:
             rows = [(what, read.name, index) for what in claims_of(entry)]
             self._cursor.executemany("INSERT INTO wanted VALUES (?, ?, ?)", rows)

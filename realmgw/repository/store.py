@@ -25,7 +25,7 @@ from realmgw.repository.conditions import Condition, tag
 from realmgw.repository.merge import merged
 from realmgw.repository.refusals import RefusedError, invalid, taken
 from realmgw.subscribers.exchange import MAX_VALUE, Fault, Head, Kind, document_line, policy, subscriber
-from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.remote.snapshot import service_names
 from realmgw.subscribers.schema import Entry
 
@@ -261,19 +261,19 @@ def _checked(cursor: Cursor, kind: Kind, name: str, value: object) -> str:
     return text
 
 
-def checked(kind: Kind, name: str, value: object, shapes: Shapes | None = None) -> tuple[str, Entry | None]:
+def checked(kind: Kind, name: str, value: object, by_shape: ByShapeReader | None = None) -> tuple[str, Entry | None]:
     """The text of a document, and what a subscriber is.
 
     Args:
         kind: Which one it is.
         name: Its name.
         value: The document.
-        shapes: As for `documents.subscriber`.
+        by_shape: As for `exchange.subscriber`.
 
     Raises:
         RefusedError: It is not acceptable.
     """
-    entry, faults = subscriber(name, value, shapes) if kind is Kind.SUBSCRIBER else (None, policy(value))
+    entry, faults = subscriber(name, value, by_shape) if kind is Kind.SUBSCRIBER else (None, policy(value))
     if faults:
         raise invalid(faults)
     text = pointers.encode(value)  # it is not nested too deep for that

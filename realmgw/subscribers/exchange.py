@@ -21,7 +21,7 @@ from realmgw.config import names, pointers
 from realmgw.config.document import Problems, parse
 from realmgw.config.policy_schema import POLICY, fragment
 from realmgw.errors import MalformedError
-from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.files.incremental import alone
 from realmgw.subscribers.schema import Entry, entries
 
@@ -99,19 +99,21 @@ def canonical(kind: Kind, name: str) -> str:
     return name
 
 
-def subscriber(name: str, value: object, shapes: Shapes | None = None) -> tuple[Entry | None, tuple[Fault, ...]]:
+def subscriber(
+    name: str, value: object, by_shape: ByShapeReader | None = None
+) -> tuple[Entry | None, tuple[Fault, ...]]:
     """Reads a subscriber document.
 
     Args:
         name: Its canonical name.
         value: The document.
-        shapes: What other documents look like, where there are many; gets this one.
+        by_shape: What other documents look like, where there are many; gets this one.
 
     Returns:
         The entry, or None and everything that is wrong.
     """
-    piece = b"" if shapes is None else _piece(name, value)
-    alike = None if shapes is None else shapes.read(piece)
+    piece = b"" if by_shape is None else _piece(name, value)
+    alike = None if by_shape is None else by_shape.read(piece)
     if alike is not None and alike.name == name:
         return alike, ()
     try:
@@ -126,10 +128,10 @@ def subscriber(name: str, value: object, shapes: Shapes | None = None) -> tuple[
     [entry] = found
     if entry.name != name:
         return None, (Fault("", f"this is {entry.name}, not {name}: write {name} as its first FQDN, or keep it there"),)
-    if shapes is not None:
+    if by_shape is not None:
         written = parse(piece, problems)
         if written is not None and not problems.found:
-            shapes.learn(piece, written, entry, alone)
+            by_shape.learn(piece, written, entry, alone)
     return entry, ()
 
 

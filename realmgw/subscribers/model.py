@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 
 from realmgw.subscribers.firewall import NO_RULES, Firewall
-from realmgw.subscribers.host_numbers import Indices
+from realmgw.subscribers.host_indices import HostIndices
 
 ANY = 0
 """As a protocol or a port: every one."""
@@ -93,5 +93,5 @@ class Directory:
     """By name (absolute, lower case)."""
     hosts: dict[int, Host]
     """By index."""
-    indices: Indices = attrs.Factory(Indices)
+    indices: HostIndices = attrs.Factory(HostIndices)
     """Which index each host has, and what the next load needs to know to keep it so."""

@@ -19,7 +19,7 @@ from realmgw.config.settings import Zone
 from realmgw.config.steps import Steps, emptying, portions
 from realmgw.subscribers.collection import Realm, host_of, service_of
 from realmgw.subscribers.files.incremental import Unit
-from realmgw.subscribers.host_numbers import Indices
+from realmgw.subscribers.host_indices import HostIndices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.review import AT_ONCE, BELIEVING, Caution, Review, addresses_of
 from realmgw.subscribers.schema import Entry, Offer, Terms
@@ -53,7 +53,7 @@ class Changes:
     """Sources that take something away and have not said the same twice yet: what they said before stays until then."""
     units: Mapping[str, Unit] = attrs.Factory(dict)
     """What every source says from now on."""
-    indices: Indices = attrs.Factory(Indices)
+    indices: HostIndices = attrs.Factory(HostIndices)
     """The indices from now on; `by_name` holds those that were given now, `commit` joins them."""
     by_host: Mapping[str, tuple[Service, ...]] = attrs.Factory(dict)
     """The services of every host that is new, different, or told by another source, by its name."""
@@ -70,7 +70,7 @@ class Changes:
         return bool(self.removed or self.added or self.changed or self.names_gone or self.services)
 
 
-class Register:
+class Registry:
     """The directory of the running gateway, with where everything in it comes from.
 
     Attributes:
@@ -231,7 +231,7 @@ class Register:
             owners=built.owners,
         )
 
-    def _build_one(self, name: str, entry: Entry, indices: Indices, built: _Built) -> Steps[None]:
+    def _build_one(self, name: str, entry: Entry, indices: HostIndices, built: _Built) -> Steps[None]:
         known = self.directory.indices.by_name.get(name)
         before = None if known is None else self.directory.hosts[known]
         host = host_of(entry, indices.by_name[name] if known is None else known, before)

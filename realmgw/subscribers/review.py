@@ -39,8 +39,8 @@ BELIEVING = Caution(1.0, accepts_loss=True, is_patient=False)
 """Everything is believed."""
 
 
-class Register(Protocol):
-    """What is asked of a `realmgw.subscribers.registry.Register`."""
+class Registry(Protocol):
+    """What is asked of a `realmgw.subscribers.registry.Registry`."""
 
     directory: Directory
 
@@ -56,7 +56,7 @@ class Review:
     """Found out in rounds: whoever is refused takes nothing away.
 
     Args:
-        register: What is in force.
+        registry: What is in force.
         realm: What may be said.
         touched: Sources that say something else, as they were and as they are.
         said: What all sources say.
@@ -69,9 +69,9 @@ class Review:
     """
 
     def __init__(
-        self, register: Register, realm: Realm, touched: Collection[tuple[Unit | None, Unit]], said: Mapping[str, Unit]
+        self, registry: Registry, realm: Realm, touched: Collection[tuple[Unit | None, Unit]], said: Mapping[str, Unit]
     ) -> None:
-        self._register = register
+        self._registry = registry
         self._realm = realm
         self._touched = touched
         self._said = said
@@ -138,7 +138,7 @@ class Review:
         unsettled = {new.source for _, new in self._believed() if not new.settled}
         before = len(self.waiting)
         for count, name in enumerate(self.gone if unsettled else (), 1):
-            source = self._register.owners[name]
+            source = self._registry.owners[name]
             came = self.came.get(name)
             if source in unsettled and (came is None or self._takes_away(name, came[0])):
                 self.waiting[source] = None
@@ -148,10 +148,10 @@ class Review:
 
     def _takes_away(self, name: str, entry: Entry) -> bool:
         """Whether a host that is told differently loses an address or a name."""
-        host = self._register.directory.hosts[self._register.directory.indices.by_name[name]]
+        host = self._registry.directory.hosts[self._registry.directory.indices.by_name[name]]
         names = {offer.name for offer in entry.services or ()}
         return not set(addresses_of(host)) <= {entry.address.packed, *entry.identity.addresses} or not all(
-            service.name in names for service in self._register.services_of(name)
+            service.name in names for service in self._registry.services_of(name)
         )
 
     def _doubt(self, share: float) -> Steps[bool]:
@@ -159,7 +159,7 @@ class Review:
         lost: dict[str, int] = {}
         for count, name in enumerate(self.gone, 1):
             if name not in self.came:
-                source = self._register.owners[name]
+                source = self._registry.owners[name]
                 lost[source] = lost.get(source, 0) + 1
             if not count % (8 * AT_ONCE):
                 yield None
@@ -174,7 +174,7 @@ class Review:
             for old, new in self._believed()
             if new.source in lost
         ]
-        found = dict(doubtful(losses, len(self._register.directory.hosts), share, folders))
+        found = dict(doubtful(losses, len(self._registry.directory.hosts), share, folders))
         self.refused.update((source, [line]) for source, line in found.items())
         return bool(found)
 
@@ -186,7 +186,7 @@ class Review:
 
     def _is_alone(self, entry: Entry, taken: Claims) -> bool:
         """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""
-        register = self._register
+        registry = self._registry
         names = [offer.name for offer in entry.services or ()]
         addresses = (entry.address.packed, *entry.identity.addresses)
         claims: dict[object, str] = dict.fromkeys((("host", entry.name), *addresses, *names), entry.name)
@@ -195,21 +195,21 @@ class Review:
             return False
         if not others.keys().isdisjoint(claims):
             return False
-        if entry.name in register.owners or not register.directory.services.keys().isdisjoint(names):
+        if entry.name in registry.owners or not registry.directory.services.keys().isdisjoint(names):
             return False
-        if any(register.owner_of_address(address) is not None for address in addresses):
+        if any(registry.owner_of_address(address) is not None for address in addresses):
             return False
         mine.update(claims)
         return True
 
     def _collisions(self, entry: Entry, place: str, taken: Claims) -> Iterator[str]:
-        register, (mine, others) = self._register, taken
+        registry, (mine, others) = self._registry, taken
         addresses = (entry.address.packed, *entry.identity.addresses)
         services = [offer.name for offer in entry.services or ()]
         claims: list[tuple[object, str, str | None]] = [
-            (("host", entry.name), "this host", entry.name if register.source_of(entry.name) else None),
-            *((address, str(ip_address(address)), register.owner_of_address(address)) for address in addresses),
-            *((name, name, register.owner_of_service(name)) for name in services),
+            (("host", entry.name), "this host", entry.name if registry.source_of(entry.name) else None),
+            *((address, str(ip_address(address)), registry.owner_of_address(address)) for address in addresses),
+            *((name, name, registry.owner_of_service(name)) for name in services),
         ]
         for key, what, owner in claims:
             other = mine.get(key) or others.get(key) or (None if owner is None or owner in self.gone else owner)
@@ -219,7 +219,7 @@ class Review:
 
     def _where(self, host: str) -> str:
         came = self.came.get(host)
-        return came[1] if came is not None else self._register.source_of(host) or "this file"
+        return came[1] if came is not None else self._registry.source_of(host) or "this file"
 
 
 def addresses_of(host: Host) -> tuple[bytes, ...]:

@@ -67,7 +67,7 @@ class LastGoodService(Service):
     """Keeps what is in force for the next start, some time after it has changed.
 
     Args:
-        units: What is in force of every source (`Register.units`): another object when anything has changed.
+        units: What is in force of every source (`Registry.units`): another object when anything has changed.
         keep: Keeps it (`LastGood.keep`), in a thread.
         tell: Called with what is wrong, in lines.
         clock: The reactor.

@@ -51,9 +51,9 @@ class ExampleTests(DocumentationTestCase):
     def test_the_demo_configuration_has_no_problems(self) -> None:
         """The main file, and every subscriber file beside it."""
         settings = config.load(CHECKOUT / "conf" / "realmgw.yaml")
-        register = local.subscribers(settings)
-        self.assertEqual(register.problems, ())
-        self.assertIn("test.gwa.demo.", register.directory.services)
+        registry = local.subscribers(settings)
+        self.assertEqual(registry.problems, ())
+        self.assertIn("test.gwa.demo.", registry.directory.services)
         self.assertIsNone(config.note(settings))
 
     def test_every_yaml_file_of_conf_is_read(self) -> None:

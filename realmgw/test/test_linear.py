@@ -36,7 +36,7 @@ from realmgw.repository.server import root
 from realmgw.repository.tokens import Tokens
 from realmgw.subscribers import exchange
 from realmgw.subscribers.exchange import Kind
-from realmgw.subscribers.remote.state import Replica
+from realmgw.subscribers.remote.state import RemoteState
 
 SHORT, LONG = 2**13, 2**15  # octets
 MOST_TIMES = 10
@@ -306,7 +306,7 @@ class JsonTests(LinearTestCase):
                 line = f'{{"kind":"subscribers","name":"hN.example.org","value":{text}}}\n'
                 return [head, *(line.replace("N", str(each)).encode() for each in range(count))]
 
-            self.assert_linear(Replica("https://db.example.org").amended, made, text)
+            self.assert_linear(RemoteState("https://db.example.org").amended, made, text)
 
 
 class WordTests(LinearTestCase):

@@ -88,7 +88,7 @@ def measure(main: Path) -> None:
     tap.compose(running, tap.Options())
     seconds = time.perf_counter() - begin
     gc.collect()
-    print(seconds, resident() - before, len(running.register.directory.hosts))
+    print(seconds, resident() - before, len(running.registry.directory.hosts))
 
 
 def figures(main: Path) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.claims.candidates import Flow
-from realmgw.allocation.reputation.lru import Generations
+from realmgw.allocation.reputation.lru import TwoGenerationLRU
 
 if TYPE_CHECKING:
     from realmgw.config.settings import Allocation
@@ -73,7 +73,7 @@ class EndedFlows:
 
     def __init__(self, settings: Allocation, host_at: HostAt | None) -> None:
         self._host_at = host_at
-        self._flows = Generations[Flow, Ended](1)
+        self._flows = TwoGenerationLRU[Flow, Ended](1)
         self._barred: dict[bytes, float] = {}
         self.configure(settings)
 

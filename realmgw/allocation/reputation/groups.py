@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from realmgw.allocation.reputation.group import Group
-from realmgw.allocation.reputation.lru import Generations
+from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.score import Journal
 from realmgw.config.policy import ResolverGroup
 from realmgw.config.steps import PORTION, Steps, emptying, finish
@@ -73,9 +73,9 @@ class Groups:
     def __init__(self, limit: int, make: Callable[[Hashable], Group] = Group, journal: Journal | None = None) -> None:
         self._make = make
         self._journal = journal
-        self._seen: Generations[Hashable, Group] = Generations(limit)
+        self._seen: TwoGenerationLRU[Hashable, Group] = TwoGenerationLRU(limit)
         # Larger than the other one: who asks is young here again before two generations of others came.
-        self._proven: Generations[Hashable, Group] = Generations(2 * limit)
+        self._proven: TwoGenerationLRU[Hashable, Group] = TwoGenerationLRU(2 * limit)
         self._presets = Presets()
 
     def __len__(self) -> int:

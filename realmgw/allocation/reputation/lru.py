@@ -9,7 +9,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Generations(Generic[Key, Value]):
+class TwoGenerationLRU(Generic[Key, Value]):
     """A table of at most `limit` entries that forgets those that were not asked for longest.
 
     Two generations: what is asked for moves to the young one; when that is full, the old one is forgotten. So at least

@@ -12,7 +12,7 @@ import attrs
 
 from realmgw.allocation.claims.state import ClientNetwork
 from realmgw.allocation.reputation.group import Group
-from realmgw.allocation.reputation.lru import Generations
+from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.score import Journal, Party
 
 
@@ -94,7 +94,7 @@ class Requestors:
     """The requestors named lately, bounded in number."""
 
     def __init__(self, limit: int, journal: Journal | None = None) -> None:
-        self._seen: Generations[Hashable, Requestor] = Generations(limit)
+        self._seen: TwoGenerationLRU[Hashable, Requestor] = TwoGenerationLRU(limit)
         self._journal = journal
 
     def __len__(self) -> int:

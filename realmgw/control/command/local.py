@@ -26,7 +26,7 @@ from realmgw.subscribers.files import incremental
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.listing import MAX_FILE, collector_at_rest
 from realmgw.subscribers.model import Directory
-from realmgw.subscribers.registry import Register
+from realmgw.subscribers.registry import Registry
 from realmgw.subscribers.remote.apply import send_all
 from realmgw.subscribers.remote.port import UnreachableError
 from realmgw.subscribers.tools.generate import Template
@@ -112,18 +112,18 @@ def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ..
     new = finish(incremental.read(str(path), text.encode()))
     if new.problems:
         return new.problems
-    register = subscribers(settings)
-    others = [unit for source, unit in register.units.items() if Path(source).name != path.name]
-    changes = finish(register.changes([*others, new], Realm.of(settings, around(settings))))
+    registry = subscribers(settings)
+    others = [unit for source, unit in registry.units.items() if Path(source).name != path.name]
+    changes = finish(registry.changes([*others, new], Realm.of(settings, around(settings))))
     return changes.units[new.source].problems
 
 
-def subscribers(settings: Settings) -> Register:
+def subscribers(settings: Settings) -> Registry:
     """All subscriber files, as a gateway takes them that never ran before."""
     running = Running(Path(), settings, Folders(lambda: math.inf, lambda: 0.0), around=around(settings))
     with collector_at_rest():
         running.begin(do=Readers().wait)
-    return running.register
+    return running.registry
 
 
 def remove(settings: Settings, name: str) -> Path:
@@ -310,7 +310,7 @@ def check(path: Path) -> Checked:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return Checked(path, found.problems, notes=(unchecked,))
     settings = found.settings
-    register = subscribers(settings)
+    registry = subscribers(settings)
     of_machine: tuple[str, ...] = ()
     unseen: list[str] = []
     if not found.problems:
@@ -318,9 +318,9 @@ def check(path: Path) -> Checked:
         of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
         unseen = [f"Not looked at: {line}." for line in examined.unseen]
     partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
-    notes = (*([partly] if found.left_out else []), *notes_of(settings, register.directory), *unseen)
-    problems = (*found.problems, *of_machine, *register.problems)
-    return Checked(path, problems, settings, register.directory, notes)
+    notes = (*([partly] if found.left_out else []), *notes_of(settings, registry.directory), *unseen)
+    problems = (*found.problems, *of_machine, *registry.problems)
+    return Checked(path, problems, settings, registry.directory, notes)
 
 
 def _pool(pools: Pools) -> str:

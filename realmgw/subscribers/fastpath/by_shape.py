@@ -1,12 +1,13 @@
 """The quick way through subscriber files: most pieces look like one that was read before, but for names and numbers.
 
-A piece (see `pieces`) is split into *slots* - words that hold a digit or a dot - and the text between them. Pieces with
-the same text between their slots have the same *shape*. A slot is a letter, a digit or an underscore, followed by more
-of these, dots and hyphens: whichever of them stand there, YAML makes the same collections and keys of the piece, with
-other scalars in the same places. So when a piece was read in full, it is known what each slot of its shape is:
+A piece (see `files.incremental`) is split into *fields* - words that hold a digit or a dot - and the text between them.
+Pieces with the same text between their fields have the same *shape*. A field is a letter, a digit or an underscore,
+followed by more of these, dots and hyphens: whichever of them stand there, YAML makes the same collections and keys of
+the piece, with other scalars in the same places. So when a piece was read in full, it is known what each field of its
+shape is:
 
 - a name, an address, a telephone number, a port or a limit, where it is a whole scalar at such a place: the value is
-  taken from the slot, by the rules of `schema`;
+  taken from the field, by the rules of `schema`;
 - something else: a piece must have the same there as one that was read in full, to which what it says is owed;
 - nothing that matters (a comment, `IMSI`): found out by reading a piece with something else there.
 
@@ -26,7 +27,7 @@ import attrs
 
 from realmgw.config.document import Node
 from realmgw.config.names import MAX_NAME
-from realmgw.subscribers.fastpath.fields import SLOT, WORD, Places, ServicePlace, places
+from realmgw.subscribers.fastpath.fields import FIELD, WORD, Places, ServicePlace, places
 from realmgw.subscribers.model import NO_MORE, Identity
 from realmgw.subscribers.protocols import PROTOCOLS
 from realmgw.subscribers.schema import MOST_CLAIMS, Entry, Offer, Terms
@@ -34,7 +35,7 @@ from realmgw.subscribers.schema import MOST_CLAIMS, Entry, Offer, Terms
 MAX_SHAPES = 1024
 """So many shapes are remembered; then all are forgotten, and learned anew."""
 MAX_VARIANTS = 32
-"""The same for what stands in the slots of a shape that have no role."""
+"""The same for what stands in the fields of a shape that have no role."""
 
 FREQUENT = 16
 """A shape that so many pieces have gets a pattern of its own, which is faster than to split them."""
@@ -42,7 +43,7 @@ RECENT = 3
 """So many of these are tried first."""
 
 _GROUP = rf"((?=\w){WORD})"
-# A backslash makes slots part of an escape, the others begin block scalars, whose heads have numbers with a meaning.
+# A backslash makes fields part of an escape, the others begin block scalars, whose heads have numbers with a meaning.
 _UNSUITABLE = b"\\", b"|", b">"
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+")
 _is_name = _NAME.fullmatch
@@ -56,7 +57,7 @@ Read = Callable[[bytes], "Entry | None"]
 """Reads a piece in full; None when that is not one subscriber without problems."""
 
 
-class Shapes:
+class ByShapeReader:
     """The shapes of the pieces that were read in full.
 
     Attributes:
@@ -76,9 +77,9 @@ class Shapes:
             return None
         entry = self._by_pattern(text) if self._recent else None
         if entry is None:
-            between, slots = _split(text)
+            between, fields = _split(text)
             shape = self._shapes.get(between)
-            entry = None if shape is None else shape.read(slots)
+            entry = None if shape is None else shape.read(fields)
             if shape is not None and shape.count_up():
                 shape.pattern = re.compile(_GROUP.join(map(re.escape, between.split("\0"))), re.ASCII)
                 self._recent = [shape, *self._recent][:RECENT]
@@ -104,12 +105,12 @@ class Shapes:
         text = _suitable(piece)
         if text is None:
             return
-        between, slots = _split(text)
+        between, fields = _split(text)
         shape = self._shapes.get(between)
         if shape is not None:
-            shape.add(slots, entry, lambda other: read(_joined(between, other)))
+            shape.add(fields, entry, lambda other: read(_joined(between, other)))
         elif between in self._seen and between not in self._shapes:
-            self._shapes[between] = _shape(text, root, slots, entry)
+            self._shapes[between] = _shape(text, root, fields, entry)
         elif len(self._seen) < MAX_SHAPES:
             self._seen.add(between)
         else:
@@ -130,20 +131,20 @@ def _suitable(piece: bytes) -> str | None:
 
 
 def _split(text: str) -> tuple[str, list[str]]:
-    """The text between the slots, and the slots."""
-    parts = SLOT.split(text)
+    """The text between the fields, and the fields."""
+    parts = FIELD.split(text)
     return "\0".join(parts[::2]), parts[1::2]
 
 
-def _joined(between: str, slots: Sequence[str]) -> bytes:
-    return "".join(text for pair in zip(between.split("\0"), (*slots, ""), strict=True) for text in pair).encode()
+def _joined(between: str, fields: Sequence[str]) -> bytes:
+    return "".join(text for pair in zip(between.split("\0"), (*fields, ""), strict=True) for text in pair).encode()
 
 
 class _Shape:
     """One shape: reads the pieces that have it.
 
     Attributes:
-        pattern: Matches them, with a group for each slot; None as long as they are not many.
+        pattern: Matches them, with a group for each field; None as long as they are not many.
     """
 
     def __init__(self, where: Places, count: int) -> None:
@@ -163,19 +164,19 @@ class _Shape:
         self._count += 1
         return self._count == FREQUENT
 
-    def read(self, slots: Sequence[str]) -> Entry | None:
-        """What a piece with these slots says."""
-        model = self._variants.get(self._fixed(slots))
-        if model is None or any(len(slots[index]) > MAX_NAME for index in self._ignored):
+    def read(self, fields: Sequence[str]) -> Entry | None:
+        """What a piece with these fields says."""
+        model = self._variants.get(self._fixed(fields))
+        if model is None or any(len(fields[index]) > MAX_NAME for index in self._ignored):
             return None
-        return self._entry(slots, model)
+        return self._entry(fields, model)
 
-    def _entry(self, slots: Sequence[str], model: Entry) -> Entry | None:
+    def _entry(self, fields: Sequence[str], model: Entry) -> Entry | None:
         where = self._places
-        key, names = _name(slots[where.key]), [_name(slots[index]) for index in where.names]
-        addresses = [_address(slots[index]) for index in where.addresses]
-        phones = [slots[index] for index, _ in where.phones]
-        limit = model.max_claims if where.limit is None else _number(slots[where.limit], MOST_CLAIMS)
+        key, names = _name(fields[where.key]), [_name(fields[index]) for index in where.names]
+        addresses = [_address(fields[index]) for index in where.addresses]
+        phones = [fields[index] for index, _ in where.phones]
+        limit = model.max_claims if where.limit is None else _number(fields[where.limit], MOST_CLAIMS)
         if key is None or limit is None or None in names or None in addresses:
             return None
         if not all(map(_PHONE.fullmatch, phones)):
@@ -183,7 +184,7 @@ class _Shape:
         host = names.pop(0) if where.is_first_own else key
         if host is None:
             return None
-        offers = (Offer(host),) if where.services is None else _offers(slots, where.services, model)
+        offers = (Offer(host),) if where.services is None else _offers(fields, where.services, model)
         if offers is None:
             return None
         first, *rest = addresses
@@ -195,24 +196,26 @@ class _Shape:
         assert first is not None
         return Entry(host, first, offers, model.groups, limit, identity, model.firewall, model.carriergrade)
 
-    def add(self, slots: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
+    def add(self, fields: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
         """Remembers a piece of this shape that could not be read."""
         if self._variants:
-            self._probe(slots, entry, read)
-        fixed = self._fixed(slots)
+            self._probe(fields, entry, read)
+        fixed = self._fixed(fields)
         if len(self._variants) >= MAX_VARIANTS:
             self._variants.clear()
-        said = self._entry(slots, entry)
+        said = self._entry(fields, entry)
         if said is not None and _same(said, entry):
             self._variants[fixed] = entry
-            self._last = tuple(slots)
+            self._last = tuple(fields)
 
-    def _probe(self, slots: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
-        """Finds out which of the slots that differ from those of another piece do not matter at all."""
-        differing = [index for index in self._others if slots[index] != self._last[index] and index not in self._probed]
+    def _probe(self, fields: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
+        """Finds out which of the fields that differ from those of another piece do not matter at all."""
+        differing = [
+            index for index in self._others if fields[index] != self._last[index] and index not in self._probed
+        ]
         for index in differing:
             self._probed.add(index)
-            others = [read([*slots[:index], probe, *slots[index + 1 :]]) for probe in _PROBES]
+            others = [read([*fields[:index], probe, *fields[index + 1 :]]) for probe in _PROBES]
             if all(other is not None and _same(other, entry) for other in others):
                 self._ignored.append(index)
         if differing:
@@ -221,17 +224,17 @@ class _Shape:
             self._variants.clear()
 
 
-def _offers(slots: Sequence[str], services: tuple[ServicePlace, ...], model: Entry) -> tuple[Offer, ...] | None:
+def _offers(fields: Sequence[str], services: tuple[ServicePlace, ...], model: Entry) -> tuple[Offer, ...] | None:
     """The services; None if something is wrong with one of them."""
     assert model.services is not None
-    names = [_name(slots[service.name]) for service in services]
+    names = [_name(fields[service.name]) for service in services]
     if None in names or len(set(names)) < len(names):
         return None
     offers = []
     for service, name, former in zip(services, names, model.services, strict=True):
         terms: Terms | None = former.terms
-        if service.port is not None and slots[service.port] != str(former.terms.port):
-            terms = _at_port(former.terms, slots[service.port])
+        if service.port is not None and fields[service.port] != str(former.terms.port):
+            terms = _at_port(former.terms, fields[service.port])
         if terms is None or name is None:
             return None
         offers.append(Offer(name, terms))
@@ -247,25 +250,25 @@ def _at_port(terms: Terms, text: str) -> Terms | None:
     return attrs.evolve(terms, port=port)
 
 
-def _shape(text: str, root: Node, slots: Sequence[str], entry: Entry) -> _Shape | None:
+def _shape(text: str, root: Node, fields: Sequence[str], entry: Entry) -> _Shape | None:
     """The shape of a piece; None if it can not be read the quick way."""
     found = places(text, root)
     if found is None or (found.services is not None and len(found.services) != len(entry.services or ())):
         return None
-    shape = _Shape(found, len(slots))
-    shape.add(slots, entry, lambda _slots: None)
+    shape = _Shape(found, len(fields))
+    shape.add(fields, entry, lambda _fields: None)
     return shape
 
 
 def _getter(indices: list[int]) -> Callable[[Sequence[str]], object]:
-    return itemgetter(*indices) if indices else lambda _slots: ()
+    return itemgetter(*indices) if indices else lambda _fields: ()
 
 
 def _same(one: Entry, other: Entry) -> bool:
     return attrs.astuple(one, recurse=False) == attrs.astuple(other, recurse=False)
 
 
-# The kinds of `schema`, for slots. None: it is for the full reading to say what is wrong.
+# The kinds of `schema`, for fields. None: it is for the full reading to say what is wrong.
 
 
 def _name(text: str) -> str | None:

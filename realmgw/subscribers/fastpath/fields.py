@@ -1,4 +1,4 @@
-"""Where the values of a subscriber stand in its text: which of the text's slots (see `shapes`) are what."""
+"""Where the values of a subscriber stand in its text: which of the text's fields (see `by_shape`) are what."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from realmgw.config.document import Mapping, Node, Scalar
 from realmgw.config.document import Sequence as Items
 
 WORD = r"[A-Za-z_-]*+[0-9.][A-Za-z0-9_.-]*+"
-"""What can stand in a slot, for a regular expression; it begins with a letter, a digit or an underscore."""
-SLOT = re.compile(rf"(\b{WORD})", re.ASCII)
-"""Finds slots."""
+"""What can stand in a field, for a regular expression; it begins with a letter, a digit or an underscore."""
+FIELD = re.compile(rf"(\b{WORD})", re.ASCII)
+"""Finds fields."""
 
 Path = tuple[str | int, ...]
 """Where a scalar is: keys in lower case, positions in lists; `KEY` for the key itself that stands there."""
@@ -22,7 +22,7 @@ KEY = "\0key"
 
 
 class Role(enum.Enum):
-    """What a slot is."""
+    """What a field is."""
 
     HOST = enum.auto()
     """The key of the piece."""
@@ -67,17 +67,17 @@ class ServicePlace:
     """A service of a shape."""
 
     name: int
-    """The slot of its name."""
+    """The field of its name."""
     port: int | None
     """That of its port; None: it has none, or a fixed one."""
 
 
 @attrs.frozen(eq=False)
 class Places:
-    """Which slots of a shape are what."""
+    """Which fields of a shape are what."""
 
     key: int
-    """The slot of the key."""
+    """The field of the key."""
     names: tuple[int, ...]
     """Those of the host's names."""
     addresses: tuple[int, ...]
@@ -87,14 +87,14 @@ class Places:
     services: tuple[ServicePlace, ...] | None
     """Its services; None: it has its own name only."""
     limit: int | None
-    """The slot of its limit; None: it has none."""
+    """The field of its limit; None: it has none."""
     is_first_own: bool
     """The first of its names is the host's, and not another one."""
 
     def known(self) -> frozenset[int]:
-        """All these slots."""
+        """All these fields."""
         services = self.services or ()
-        single = {self.key, *self.names, *self.addresses, *(slot for slot, _ in self.phones)}
+        single = {self.key, *self.names, *self.addresses, *(field for field, _ in self.phones)}
         ports = {each.port for each in services if each.port is not None}
         return frozenset(single | ports | {each.name for each in services}) | (
             frozenset() if self.limit is None else {self.limit}
@@ -102,14 +102,14 @@ class Places:
 
 
 def places(text: str, root: Node) -> Places | None:
-    """Which slots are what.
+    """Which fields are what.
 
     Args:
         text: A piece.
         root: What YAML makes of it.
 
     Returns:
-        That; None if it is not one subscriber, or if anything that has to be a slot is none, or more than one.
+        That; None if it is not one subscriber, or if anything that has to be a field is none, or more than one.
     """
     if not isinstance(root, Mapping) or len(root.pairs) != 1:
         return None
@@ -123,19 +123,19 @@ def places(text: str, root: Node) -> Places | None:
         if role is None:
             continue
         sign = "+" if role is Role.PHONE and node.text.startswith("+") else ""
-        slot, written = starts.get((node.line, node.column + (not node.plain) + len(sign)), (0, None))
+        field, written = starts.get((node.line, node.column + (not node.plain) + len(sign)), (0, None))
         if written is None or sign + written != node.text:
             return None
-        found[role][path] = slot
-        signs[slot] = sign
+        found[role][path] = field
+        signs[field] = sign
     return _arranged(found, signs, value, is_established=is_established)
 
 
 def _arranged(
     found: dict[Role, dict[Path, int]], signs: dict[int, str], value: Node, *, is_established: bool
 ) -> Places | None:
-    ports = {path[:2]: slot for path, slot in found[Role.PORT].items()}
-    services = tuple(ServicePlace(slot, ports.get(path[:2])) for path, slot in found[Role.SERVICE].items())
+    ports = {path[:2]: field for path, field in found[Role.PORT].items()}
+    services = tuple(ServicePlace(field, ports.get(path[:2])) for path, field in found[Role.SERVICE].items())
     addresses = found[Role.ADDRESS]
     if not found[Role.HOST] or not addresses:
         return None
@@ -144,7 +144,7 @@ def _arranged(
         key=next(iter(found[Role.HOST].values())),
         names=tuple(found[Role.FQDN].values()),
         addresses=tuple(addresses[path] for path in sorted(addresses, key=("address",).__ne__)),
-        phones=tuple((slot, signs[slot]) for slot in found[Role.PHONE].values()),
+        phones=tuple((field, signs[field]) for field in found[Role.PHONE].values()),
         services=services if is_established or "services" in said else None,
         limit=next(iter(found[Role.LIMIT].values()), None),
         is_first_own=is_established and bool(found[Role.FQDN]),
@@ -152,17 +152,17 @@ def _arranged(
 
 
 def _starts(text: str) -> dict[tuple[int, int], tuple[int, str]]:
-    """The slots with what stands in them, by line and column, both counted from 1."""
+    """The fields with what stands in them, by line and column, both counted from 1."""
     found: dict[tuple[int, int], tuple[int, str]] = {}
     line, begin, seen = 1, 0, 0
-    for slot, match in enumerate(SLOT.finditer(text)):
+    for field, match in enumerate(FIELD.finditer(text)):
         start = match.start()
         breaks = text.count("\n", seen, start)
         if breaks:
             line += breaks
             begin = text.rindex("\n", seen, start) + 1
         seen = start
-        found[line, start - begin + 1] = slot, match.group()
+        found[line, start - begin + 1] = field, match.group()
     return found
 
 

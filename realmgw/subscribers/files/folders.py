@@ -1,7 +1,7 @@
-"""Drop-in folders as sources of the register: only files that were written since the last time are read again.
+"""Drop-in folders as sources of the registry: only files that were written since the last time are read again.
 
 What was read is remembered by the file's version, and no more than that: what a source says *in force* is what the
-register holds, whatever was read since. A file that can not be used says what is in force of it, or, when the gateway
+registry holds, whatever was read since. A file that can not be used says what is in force of it, or, when the gateway
 starts, what it said when it was good last; so do the files of a folder that can not be read. Both are problems.
 """
 
@@ -15,7 +15,7 @@ import attrs
 
 from realmgw.config.document import MOST_OF_ONE, Problems, bounded
 from realmgw.config.steps import Blocking, Steps
-from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.files.incremental import Unit, read
 from realmgw.subscribers.files.listing import Content, Version, chosen, content, digest, listed
 from realmgw.subscribers.losses import folder_of
@@ -67,17 +67,17 @@ class Folders:
         self._wall = wall
         self._monotonic = monotonic
         self._last_good = last_good
-        self._shapes = Shapes()
+        self._by_shape = ByShapeReader()
         self._known: dict[PurePath, _Known] = {}
         self.unreachable: set[str] = set()
 
     def settle(self) -> None:
         """After the start, everything has been read once."""
-        self._shapes = Shapes()
+        self._by_shape = ByShapeReader()
 
     def counts(self) -> dict[str, int]:
         """What was counted since the start."""
-        return {"pieces_alike": self._shapes.taken}
+        return {"pieces_alike": self._by_shape.taken}
 
     def units(self, folders: Iterable[PurePath], force: Mapping[str, Unit] = NOTHING) -> Steps[list[Unit]]:
         """Reads what is new in the folders.
@@ -130,7 +130,7 @@ class Folders:
                 former, version=version, unit=former.unit if former.unit.settled == is_settled else
                 attrs.evolve(former.unit, settled=is_settled),
             )  # fmt: skip
-        unit = yield from read(str(path), found.text, force.get(str(path)), self._shapes)
+        unit = yield from read(str(path), found.text, force.get(str(path)), self._by_shape)
         if unit.problems:
             unit = yield from self._as_before(path, force, unit.problems)
             return _Known(version, found.digest, unit, now)
@@ -159,7 +159,7 @@ class Folders:
         text = self._last_good(source)
         if text is None:
             return None
-        unit = yield from read(source, text, None, self._shapes)
+        unit = yield from read(source, text, None, self._by_shape)
         return None if unit.problems else attrs.evolve(unit, digest=digest(text))
 
 

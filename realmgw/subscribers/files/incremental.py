@@ -22,7 +22,7 @@ from realmgw import __version__
 from realmgw.config import document
 from realmgw.config.document import MOST_FOUND, MOST_OF_ONE, Problems, parse, parsing
 from realmgw.config.steps import Steps
-from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.schema import Entry, entries, reading
 
 TOKEN = 12  # octets
@@ -62,13 +62,13 @@ class Unit:
     tokens: Mapping[str, Hashable] = attrs.Factory(dict)
     """For each host, by its name: equal tokens mean that nothing is said differently."""
     entries: Mapping[str, Entry] = attrs.Factory(dict)
-    """What is said of a host; those whose tokens were there before may be missing. `Register.commit` empties it, unless
+    """What is said of a host; those whose tokens were there before may be missing. `Registry.commit` empties it, unless
     it is the mapping of tokens itself: an entry is equal to nothing else, so it can be its own token."""
     problems: tuple[str, ...] = ()
     """What is wrong: then the rest of the unit is what the source said before, or nothing."""
     lines: Mapping[str, int] = attrs.Factory(dict)
     """The lines, counted from 1, where the hosts in `entries` stand, if the source is a file that was read.
-    `Register.commit` empties it too."""
+    `Registry.commit` empties it too."""
     digest: bytes = b""
     """Of the text that the tokens are of, if it is a file."""
     settled: bool = True
@@ -85,20 +85,20 @@ class Unit:
         return f"{self.source}: {name}" if line is None else f"{self.source}:{line}:1: {name}"
 
 
-def read(source: str, text: bytes, former: Unit | None = None, shapes: Shapes | None = None) -> Steps[Unit]:
+def read(source: str, text: bytes, former: Unit | None = None, by_shape: ByShapeReader | None = None) -> Steps[Unit]:
     """Reads a subscriber file.
 
     Args:
         source: Its name.
         text: All of it.
         former: What is in force of it: of pieces that it has already, no entries are made.
-        shapes: What pieces of other files look like; gets those of this one.
+        by_shape: What pieces of other files look like; gets those of this one.
 
     Returns:
         What it says now; with any problem in it, what it said before, and the problems.
     """
     first = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0  # long texts are not copied
-    pass_ = _Pass(source, former, shapes or Shapes())
+    pass_ = _Pass(source, former, by_shape or ByShapeReader())
     yield from pass_.recognize()
     bounds = yield from _bounds(text, first)
     is_split = bounds is not None
@@ -189,10 +189,10 @@ class _Pass:
         problems: What was found wrong, with line and column.
     """
 
-    def __init__(self, source: str, former: Unit | None, shapes: Shapes) -> None:
+    def __init__(self, source: str, former: Unit | None, by_shape: ByShapeReader) -> None:
         self._source = source
         self._former = former or Unit(source)
-        self._shapes = shapes
+        self._by_shape = by_shape
         self._names: dict[Hashable, list[str]] = {}
         self.begin_anew()
 
@@ -221,7 +221,7 @@ class _Pass:
             for name in names:
                 self._add(name, token, line)
             return
-        alike = self._shapes.read(piece) if len(piece) <= SHORT else None
+        alike = self._by_shape.read(piece) if len(piece) <= SHORT else None
         if alike is None:
             yield from self.parse(piece, line)
             yield None
@@ -243,7 +243,7 @@ class _Pass:
             if not count % PIECES_AT_ONCE:
                 yield None
         if root is not None and len(found) == 1 and not problems.found and len(piece) <= SHORT and not is_whole:
-            self._shapes.learn(piece, root, found[0], alone)
+            self._by_shape.learn(piece, root, found[0], alone)
 
     def is_hopeless(self, line: int) -> bool:
         """Whether so much is wrong that nobody should read on."""

@@ -25,7 +25,7 @@ from realmgw.subscribers.remote.backoff import Backoff
 from realmgw.subscribers.remote.cache import Cache
 from realmgw.subscribers.remote.port import UnreachableError, Web
 from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot, says_else
-from realmgw.subscribers.remote.state import Replica
+from realmgw.subscribers.remote.state import RemoteState
 
 CACHE = "repository.cache"
 """The cache's name in the state folder."""
@@ -73,7 +73,7 @@ class _Heard:
 
     snapshot: Snapshot
     """As it was told."""
-    replica: Replica
+    state: RemoteState
     """The state with it."""
     file: IO[bytes]
     """The answer that led there from the state in force."""
@@ -111,7 +111,7 @@ class RestRepository:
         self._tell = surroundings.tell
         self._backoff = Backoff(max(settings.interval, 1.0), surroundings.random)
         self._pace = Backoff(MAX_PAUSE, surroundings.random, PAUSE)
-        self._replica = Replica(source.url)
+        self._state = RemoteState(source.url)
         self._heard: _Heard | None = None
         self._is_doubtful = False  # an answer could not be used: everything has to be asked for
         self._succeeded: float | None = None  # when the last good answer came
@@ -121,12 +121,12 @@ class RestRepository:
     @property
     def known(self) -> Snapshot:
         """What is in force, and kept."""
-        return self._replica.snapshot
+        return self._state.snapshot
 
     @inlineCallbacks
     def recalled(self) -> Any:
         """Reads the last good state on the disk; to be called once, before `watch`."""
-        self._replica = yield self._in_thread(self._cached)
+        self._state = yield self._in_thread(self._cached)
         self._tell_faults()
         return self.known
 
@@ -152,7 +152,7 @@ class RestRepository:
         heard = self._heard
         if heard is None or heard.snapshot is not snapshot:
             return
-        self._heard, self._replica = None, heard.replica
+        self._heard, self._state = None, heard.state
         self._lock.run(self._in_thread, self._keep, heard.file).addBoth(lambda _: self._tell_faults())
 
     def report(self) -> dict[str, Any]:
@@ -205,12 +205,12 @@ class RestRepository:
             A Deferred that fires with what is to be told; None: nothing new. It fails with RealmGatewayError when there
             was no good answer; nothing has changed then.
         """
-        asked, heard = self._replica, self._heard
+        asked, heard = self._state, self._heard
         is_known = asked.snapshot is not NOTHING and not (
             heard is None and self._cache is not None and self._cache.is_full
         )
         since = asked.snapshot.version if is_known and not self._is_doubtful else None
-        seen = None if self._is_doubtful else heard.replica.snapshot.version if heard is not None else since
+        seen = None if self._is_doubtful else heard.state.snapshot.version if heard is not None else since
         self.counts.asked += 1
         file = yield self._source.changes(since, seen, wait if seen is not None else 0.0)
         told = None
@@ -222,22 +222,22 @@ class RestRepository:
         return told
 
     @inlineCallbacks
-    def _take(self, file: IO[bytes], asked: Replica) -> Any:
+    def _take(self, file: IO[bytes], asked: RemoteState) -> Any:
         """Takes an answer, unless another one was accepted meanwhile; returns what is to be told."""
         try:
-            replica = yield self._in_thread(_amended, asked, file)
+            state = yield self._in_thread(_amended, asked, file)
         except BaseException:
             file.close()
             raise
-        former = asked if self._heard is None else self._heard.replica
-        is_new = self._replica is asked and replica.snapshot.version != former.snapshot.version
+        former = asked if self._heard is None else self._heard.state
+        is_new = self._state is asked and state.snapshot.version != former.snapshot.version
         if not is_new:
             file.close()
             return None
-        is_different = _is_different(former.snapshot, replica.snapshot)
-        told = replica.snapshot if is_different or self._heard is None else self._heard.snapshot
+        is_different = _is_different(former.snapshot, state.snapshot)
+        told = state.snapshot if is_different or self._heard is None else self._heard.snapshot
         self._forget_heard()
-        self._heard = _Heard(told, replica, file)
+        self._heard = _Heard(told, state, file)
         if not is_different and former is asked:
             self.accept(told)  # nobody needs to be asked about what makes no difference
         return told if is_different else None
@@ -261,18 +261,18 @@ class RestRepository:
                 self.counts.cache_failed += 1
                 self._cache_fault = f"the repository's state can not be kept in {self._cache.path}: {error.strerror}"
 
-    def _cached(self) -> Replica:
+    def _cached(self) -> RemoteState:
         """The last good state on the disk. In a thread."""
-        replica = self._replica
+        state = self._state
         if self._cache is not None:
             try:
                 with collector_at_rest():
                     for lines in self._cache.blocks():
-                        replica = replica.amended(lines)
+                        state = state.amended(lines)
             except (MalformedError, OSError) as error:
                 self.counts.cache_failed += 1
                 self._cache_fault = f"the kept state of the repository is not good from here on: {error}"
-        return replica
+        return state
 
     def failed(self, error: Exception) -> None:
         """A question had no good answer."""
@@ -302,13 +302,13 @@ class RestRepository:
         return done
 
 
-def _amended(replica: Replica, file: IO[bytes]) -> Replica:
+def _amended(state: RemoteState, file: IO[bytes]) -> RemoteState:
     """The state after an answer; the same when that says nothing new. In a thread."""
-    if head(file.readline()).version == replica.snapshot.version:
-        return replica
+    if head(file.readline()).version == state.snapshot.version:
+        return state
     file.seek(0)
     with collector_at_rest():
-        return replica.amended(file)
+        return state.amended(file)
 
 
 def _is_different(former: Snapshot, new: Snapshot) -> bool:

@@ -19,7 +19,7 @@ AT_ONCE = 64
 
 
 @attrs.frozen(eq=False)
-class Selection:
+class Filtered:
     """What of a snapshot can be used."""
 
     snapshot: Snapshot
@@ -32,10 +32,10 @@ class Selection:
     """What is left, and every problem: also those of the snapshot."""
 
 
-def selecting(repository: str, snapshot: Snapshot, realm: Realm, former: Selection | None) -> Steps[Selection]:
+def filtering(repository: str, snapshot: Snapshot, realm: Realm, former: Filtered | None) -> Steps[Filtered]:
     """Chooses what can be used of a snapshot; what contradicts the realm is left out by itself.
 
-    What could be used before stays when only the realm has changed: the register tells what is wrong with it.
+    What could be used before stays when only the realm has changed: the registry tells what is wrong with it.
 
     Args:
         repository: Its URL.
@@ -56,10 +56,10 @@ def selecting(repository: str, snapshot: Snapshot, realm: Realm, former: Selecti
     if refused:
         said = {name: entry for name, entry in said.items() if name not in refused}
     problems = (*snapshot.problems, *(line for lines in refused.values() for line in lines))
-    return Selection(snapshot, realm, refused, Unit(repository, said, said, problems, is_kept=bool(snapshot.problems)))
+    return Filtered(snapshot, realm, refused, Unit(repository, said, said, problems, is_kept=bool(snapshot.problems)))
 
 
-def _lines(repository: str, entry: Entry, realm: Realm, former: Selection | None) -> tuple[str, ...]:
+def _lines(repository: str, entry: Entry, realm: Realm, former: Filtered | None) -> tuple[str, ...]:
     if former is not None and former.snapshot.entries.get(entry.name) is entry:
         known = former.refused.get(entry.name, ())
         if not known or former.realm == realm:

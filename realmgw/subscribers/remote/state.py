@@ -9,13 +9,13 @@ import attrs
 from realmgw.errors import MalformedError
 from realmgw.subscribers import exchange
 from realmgw.subscribers.exchange import Document, Kind
-from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot, following
 from realmgw.subscribers.schema import Entry
 
 
 @attrs.frozen(eq=False)
-class Replica:
+class RemoteState:
     """The state of a repository as it was last told. Which of it a gateway can use is for its `Realm` to say."""
 
     place: str
@@ -25,7 +25,7 @@ class Replica:
     refused: Mapping[tuple[Kind, str], tuple[str, ...]] = attrs.Factory(dict)
     """Documents that can not be used, each with its problems."""
 
-    def amended(self, lines: Iterable[bytes]) -> Replica:
+    def amended(self, lines: Iterable[bytes]) -> RemoteState:
         """The state after documents for exchange; a document that can not be used is a problem of its own.
 
         Args:
@@ -54,9 +54,9 @@ class Replica:
 class _Amendment:
     """A new state while it is put together."""
 
-    def __init__(self, place: str, former: Replica | None = None) -> None:
+    def __init__(self, place: str, former: RemoteState | None = None) -> None:
         self._place = place
-        self._shapes = Shapes()
+        self._by_shape = ByShapeReader()
         self._entries: dict[str, Entry] = dict(former.snapshot.entries) if former else {}
         self._policies: dict[str, object] = dict(former.snapshot.policies) if former else {}
         self.refused: dict[tuple[Kind, str], tuple[str, ...]] = dict(former.refused) if former else {}
@@ -68,7 +68,7 @@ class _Amendment:
         if value is None:
             return
         if kind is Kind.SUBSCRIBER:
-            entry, faults = exchange.subscriber(name, value, self._shapes)
+            entry, faults = exchange.subscriber(name, value, self._by_shape)
             if entry is not None:
                 self._entries[name] = entry
         else:

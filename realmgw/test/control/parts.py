@@ -184,7 +184,7 @@ class TestGateway:
     @property
     def names(self) -> list[str]:
         """Every host that is in force."""
-        return sorted(self.running.register.directory.indices.by_name)
+        return sorted(self.running.registry.directory.indices.by_name)
 
 
 def only(outcomes: list[Outcome]) -> Outcome:

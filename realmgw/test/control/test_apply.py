@@ -32,7 +32,7 @@ class ReloadTestCase(SynchronousTestCase):
 
     def service(self, label: str = "a"):  # type: ignore[no-untyped-def]  # a Service
         """The service of a host."""
-        return self.gateway.running.register.directory.services[f"{label}.example.org."]
+        return self.gateway.running.registry.directory.services[f"{label}.example.org."]
 
 
 class AppliedTests(ReloadTestCase):
@@ -65,10 +65,10 @@ class AppliedTests(ReloadTestCase):
 
     def test_hosts_keep_their_indices(self) -> None:
         """Marks of flows under way go on leading to them; a new host gets an index that nobody had."""
-        before = dict(self.gateway.running.register.directory.indices.by_name)
+        before = dict(self.gateway.running.registry.directory.indices.by_name)
         self.gateway.write("a.yaml", b="192.168.0.2", c="192.168.0.1")
         self.gateway.reload()
-        after = self.gateway.running.register.directory.indices.by_name
+        after = self.gateway.running.registry.directory.indices.by_name
         self.assertEqual(after["b.example.org."], before["b.example.org."])
         self.assertNotIn(after["c.example.org."], before.values())
 
@@ -360,7 +360,7 @@ class ZoneTests(ReloadTestCase):
         outcome = only(self.gateway.reload())
         self.assertEqual((outcome.status, len(outcome.problems)), (Status.APPLIED, 2), outcome.problems)
         self.assertIn("a.example.org. lies outside our zones", outcome.problems[0])
-        self.assertEqual(self.gateway.running.register.problems, outcome.problems)
+        self.assertEqual(self.gateway.running.registry.problems, outcome.problems)
         self.assertEqual(len(only(self.gateway.reload()).problems), 2)
         self.gateway.path.write_text(text)
         self.assertEqual(only(self.gateway.reload()).problems, ())

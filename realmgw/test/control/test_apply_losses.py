@@ -239,7 +239,7 @@ class RestartTests(LossTestCase):
 
     def restart(self) -> Running:
         """Another life, with what this one has kept."""
-        units = self.gateway.running.register.units
+        units = self.gateway.running.registry.units
         last_good = LastGood(self.gateway.folder / "state" / "kept.sqlite")
         last_good.keep({source: Good(unit.digest, len(unit.tokens)) for source, unit in units.items() if unit.digest})
         folders = Folders(lambda: 1e12, lambda: 0.0, last_good.text)
@@ -249,7 +249,7 @@ class RestartTests(LossTestCase):
 
     def labels(self, running: Running) -> list[str]:
         """Of the hosts in force."""
-        return sorted(name.partition(".")[0] for name in running.register.directory.indices.by_name)
+        return sorted(name.partition(".")[0] for name in running.registry.directory.indices.by_name)
 
     def test_serves_what_is_written_after_a_refused_reload_and_after_a_plan(self) -> None:
         """What they had read was never in force."""
@@ -266,7 +266,7 @@ class RestartTests(LossTestCase):
                 self.gateway.reloader.plan()
                 self.gateway.pass_time()
             running = self.restart()
-            self.assertEqual((self.labels(running), running.register.problems), (["a", "b", "c", "camera"], ()))
+            self.assertEqual((self.labels(running), running.registry.problems), (["a", "b", "c", "camera"], ()))
             self.assertEqual(only(self.gateway.reload()).plan.hosts_added, ("camera.example.org.",))
 
     def test_a_file_that_is_bad_or_empty_says_what_was_in_force(self) -> None:
@@ -276,7 +276,7 @@ class RestartTests(LossTestCase):
             before = (self.folder / "a.yaml").read_text()
             (self.folder / "a.yaml").write_text(text)
             running = self.restart_without_keeping()
-            self.assertEqual((self.labels(running), bool(running.register.problems)), (BOTH, True), text)
+            self.assertEqual((self.labels(running), bool(running.registry.problems)), (BOTH, True), text)
             (self.folder / "a.yaml").write_text(before)
 
     def restart_without_keeping(self) -> Running:

@@ -104,7 +104,7 @@ class SerialTests(SynchronousTestCase):
         """What is written is in force."""
         wanted = sorted(["a", "b", *(f"h{number}" for number in range(GONE, HOSTS + GONE))])
         self.assertEqual([name.partition(".")[0] for name in gateway.names], wanted)
-        self.assertEqual(gateway.running.register.problems, ())
+        self.assertEqual(gateway.running.registry.problems, ())
 
     def test_a_plan_beside_a_reload_at_every_moment(self) -> None:
         """Tells what is different before it, or that nothing is after it."""

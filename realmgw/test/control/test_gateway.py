@@ -46,7 +46,7 @@ KERNEL = {"kernel": {"presented": {"packets": 31, "octets": 1240}, "not_syn": {"
 
 def gateway_of(made: TestGateway) -> Gateway:
     """The command layer of a gateway."""
-    services = made.running.register.directory.services
+    services = made.running.registry.directory.services
     counting = Counting(made.clock.seconds, lambda: succeed(KERNEL))
     for part, counts in COUNTS.items():
         counting.add(part, partial(dict, counts))
@@ -148,7 +148,7 @@ class CommandTests(GatewayTestCase):
 
     def test_pool_and_reservations_tell_what_stands(self) -> None:
         """By prefix and by address."""
-        service = self.made.running.register.directory.services["a.example.org."]
+        service = self.made.running.registry.directory.services["a.example.org."]
         self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0)
         self.assertEqual(self.do("pool")["prefixes"]["198.51.100.0/24"]["waiting"], 1)
         [row] = self.do("reservations")["reservations"]
@@ -185,7 +185,7 @@ class CommandTests(GatewayTestCase):
         """With the host, or the reason."""
         where = {"source": "192.0.2.9", "destination": "198.51.100.0", "protocol": "tcp", "port": "80"}
         self.assertEqual(self.do("explain/packet", **where)["reason"], "NO_RESERVATION")
-        service = self.made.running.register.directory.services["a.example.org."]
+        service = self.made.running.registry.directory.services["a.example.org."]
         self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0)
         self.assertEqual(self.do("explain/packet", **where)["host"]["name"], "a.example.org.")
 

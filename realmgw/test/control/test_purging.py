@@ -73,7 +73,7 @@ class PurgingTestCase(SynchronousTestCase):
             lambda: [prefix.network for prefix in self.made.running.settings.pools.circular],
             lambda lines: self.made.health.tell("purge", lines, Severity.DEGRADED), self.made.clock.seconds,
         )  # fmt: skip
-        [self.service, *_] = self.made.running.register.directory.services.values()
+        [self.service, *_] = self.made.running.registry.directory.services.values()
 
     def ask(self, resolver: str = "192.0.2.53") -> Any:
         """What a query is answered."""

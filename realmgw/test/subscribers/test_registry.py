@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.steps import finish
 from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.files.incremental import Unit, read
-from realmgw.subscribers.registry import Changes, Register
+from realmgw.subscribers.registry import Changes, Registry
 from realmgw.test.subscribers.examples import ZONES
 
 
@@ -21,18 +21,18 @@ def host(label: str, last: int, *services: str, limit: int = 9) -> str:
 
 
 class RegisterTestCase(SynchronousTestCase):
-    """A register, and the sources that it is told of."""
+    """A registry, and the sources that it is told of."""
 
     def setUp(self) -> None:
         """Nothing is known yet."""
-        self.register = Register()
+        self.registry = Registry()
         self.said: dict[str, Unit] = {}
 
     def look(self, *zones: str) -> Changes:
         """The sources say what they said, and the gateway has other zones."""
         realm = Realm(attrs.evolve(ZONES[0], name=zone) for zone in zones)
-        changes = finish(self.register.changes([self.said[source] for source in sorted(self.said)], realm))
-        finish(self.register.commit(changes))
+        changes = finish(self.registry.changes([self.said[source] for source in sorted(self.said)], realm))
+        finish(self.registry.commit(changes))
         return changes
 
     def say(self, **texts: str | None) -> Changes:
@@ -41,13 +41,13 @@ class RegisterTestCase(SynchronousTestCase):
             former = self.said.pop(source, None)
             if text is not None:
                 self.said[source] = finish(read(source, text.encode(), former))
-        changes = finish(self.register.changes([self.said[source] for source in sorted(self.said)], ZONES))
-        finish(self.register.commit(changes))
+        changes = finish(self.registry.changes([self.said[source] for source in sorted(self.said)], ZONES))
+        finish(self.registry.commit(changes))
         return changes
 
     def state(self) -> dict[str, tuple[object, ...]]:
         """Everything that is in force, without indices."""
-        directory = self.register.directory
+        directory = self.registry.directory
         return {
             name: (service.host.name, service.host.address, service.host.max_claims, service.port)
             for name, service in directory.services.items()
@@ -70,9 +70,9 @@ class ChangesTests(RegisterTestCase):
     def test_what_is_written_differently_but_says_the_same_is_no_change(self) -> None:
         """Comments, order, and the file that it stands in."""
         self.say(a=host("a", 1, "x") + host("b", 2, "y"))
-        before = dict(self.register.directory.services)
+        before = dict(self.registry.directory.services)
         self.assertFalse(self.say(a="# turned around\n" + host("b", 2, "y"), b=host("a", 1, "x")))
-        for name, service in self.register.directory.services.items():
+        for name, service in self.registry.directory.services.items():
             self.assertIs(before[name], service)
 
     def test_target_that_still_leads_somewhere_is_not_gone(self) -> None:
@@ -86,7 +86,7 @@ class ChangesTests(RegisterTestCase):
         self.say(a=host("a", 1, "x"))
         self.said["a"] = finish(read("a", host("b", 2, "y").encode(), self.said["a"]))
         for _ in range(2):
-            changes = finish(self.register.changes(self.said.values(), ZONES))
+            changes = finish(self.registry.changes(self.said.values(), ZONES))
             self.assertEqual([each.name for each in changes.added], ["b.example.org."])
             self.assertEqual(list(self.state()), ["x.example.org."])
 
@@ -155,12 +155,12 @@ class RandomTests(RegisterTestCase):
             }
             changes = self.say(**texts)
             self.assertEqual(changes.problems, ())
-            fresh = Register()
+            fresh = Registry()
             units = [self._again(name) for name in sorted(self.said)]
             finish(fresh.commit(finish(fresh.changes(units, ZONES))))
-            mine, self.register = self.register, fresh
+            mine, self.registry = self.registry, fresh
             expected = self.state()
-            self.register = mine
+            self.registry = mine
             self.assertEqual(self.state(), expected)
             for index, each in mine.directory.hosts.items():
                 self.assertEqual(owners.setdefault(index, each.name), each.name)
@@ -173,8 +173,8 @@ class RandomTests(RegisterTestCase):
     def look(self, *zones: str) -> Changes:
         """The sources say what they said, and the gateway has other zones."""
         realm = Realm(attrs.evolve(ZONES[0], name=zone) for zone in zones)
-        changes = finish(self.register.changes([self.said[source] for source in sorted(self.said)], realm))
-        finish(self.register.commit(changes))
+        changes = finish(self.registry.changes([self.said[source] for source in sorted(self.said)], realm))
+        finish(self.registry.commit(changes))
         return changes
 
     def say(self, **texts: str | None) -> Changes:

@@ -273,8 +273,8 @@ class FileTests(CliTestCase):
         )
         self.assertEqual(added, (0, [f"written: {path}"]))
         settings = config.load(self.path)
-        register = local.subscribers(settings)
-        self.assertEqual((register.problems, register.directory.services["w.example.org."].port), ((), 80))
+        registry = local.subscribers(settings)
+        self.assertEqual((registry.problems, registry.directory.services["w.example.org."].port), ((), 80))
         self.assertEqual(
             self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
         )

@@ -14,7 +14,7 @@ from realmgw.config import pointers
 from realmgw.config.document import Mapping, Problems, parse
 from realmgw.config.steps import finish
 from realmgw.subscribers.exchange import subscriber
-from realmgw.subscribers.fastpath.by_shape import FREQUENT, MAX_SHAPES, MAX_VARIANTS, Shapes
+from realmgw.subscribers.fastpath.by_shape import FREQUENT, MAX_SHAPES, MAX_VARIANTS, ByShapeReader
 from realmgw.subscribers.files.incremental import Unit, read
 from realmgw.subscribers.tools.writing import written
 from realmgw.test.subscribers.examples import ENTRIES
@@ -64,7 +64,7 @@ TEXTS = (ESTABLISHED, PLAIN, SHORT, MAPPED)
 WORD = re.compile(r"[A-Za-z0-9_.+-]*[0-9.][A-Za-z0-9_.+-]*")
 
 
-def said(text: str, shapes: Shapes) -> Any:
+def said(text: str, shapes: ByShapeReader) -> Any:
     """What a file says, its problems among it."""
     unit: Unit = finish(read("f.yaml", text.encode(), None, shapes))
     found = {name: attrs.astuple(entry, recurse=False) for name, entry in unit.entries.items()}
@@ -118,7 +118,7 @@ class DocumentTests(SynchronousTestCase):
     def test_say_the_same_as_by_the_full_reading(self) -> None:
         """And most are read the quick way."""
         for text in TEXTS:
-            shapes = Shapes()
+            shapes = ByShapeReader()
             for name, value in documents([renamed(text, number) for number in range(1, 3 * FREQUENT)]):
                 self.assertEqual(_told(subscriber(name, value, shapes)), _told(subscriber(name, value)))
             self.assertGreaterEqual(shapes.taken, 3 * FREQUENT - 9, text)
@@ -127,7 +127,7 @@ class DocumentTests(SynchronousTestCase):
     @given(variations())
     def test_say_the_same_whatever_is_in_them(self, texts: list[str]) -> None:
         """Faults are told by the same words and pointers."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for name, value in documents([*texts, *texts]):
             self.assertEqual(_told(subscriber(name, value, shapes)), _told(subscriber(name, value)))
 
@@ -143,32 +143,32 @@ class ShapesTests(SynchronousTestCase):
     def test_says_the_same_as_the_full_reading_of_pieces_that_look_alike(self) -> None:
         """Whatever is exchanged in them; and most are read the quick way."""
         for text in TEXTS:
-            shapes = Shapes()
+            shapes = ByShapeReader()
             for number in range(1, 3 * FREQUENT):
                 piece = renamed(text, number)
-                self.assertEqual(said(piece, shapes), said(piece, Shapes()))
+                self.assertEqual(said(piece, shapes), said(piece, ByShapeReader()))
             self.assertGreaterEqual(shapes.taken, 3 * FREQUENT - 5, text)
 
     @settings(max_examples=400, deadline=None)
     @given(variations())
     def test_says_the_same_as_the_full_reading_of_anything(self, texts: list[str]) -> None:
         """Wrong values are told by the same words at the same place."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for text in (*texts, *texts):
-            self.assertEqual(said(text, shapes), said(text, Shapes()), text)
+            self.assertEqual(said(text, shapes), said(text, ByShapeReader()), text)
 
     @settings(max_examples=50, deadline=None)
     @given(st.lists(ENTRIES, min_size=2, max_size=4))
     def test_says_the_same_of_what_the_gateway_writes_itself(self, entries: list[Any]) -> None:
         """As `realmgw migrate` does."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for entry in (*entries, *entries):
             text = written([entry])
-            self.assertEqual(said(text, shapes), said(text, Shapes()))
+            self.assertEqual(said(text, shapes), said(text, ByShapeReader()))
 
     def test_leaves_a_name_that_stands_twice_to_the_full_reading(self) -> None:
         """Which tells where."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for number in range(1, 9):
             said(renamed(PLAIN, number), shapes)
         [problem] = said(renamed(PLAIN, 9).replace("any.web", "SSH.web"), shapes)[2]
@@ -176,15 +176,15 @@ class ShapesTests(SynchronousTestCase):
 
     def test_takes_ports_and_limits_from_the_piece(self) -> None:
         """Every subscriber may have others."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for port in range(1, 60):
             piece = renamed(PLAIN, port).replace("22", str(port * 1000)).replace("20", str(port))
-            self.assertEqual(said(piece, shapes), said(piece, Shapes()))
+            self.assertEqual(said(piece, shapes), said(piece, ByShapeReader()))
         self.assertGreaterEqual(shapes.taken, 50)
 
     def test_leaves_a_port_of_icmp_to_the_full_reading(self) -> None:
         """Which tells that there is none."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for number in range(1, 9):
             said(renamed(ESTABLISHED, number), shapes)
         [problem] = said(renamed(ESTABLISHED, 9).replace("port: 0", "port: 7"), shapes)[2]
@@ -192,25 +192,25 @@ class ShapesTests(SynchronousTestCase):
 
     def test_finds_out_which_words_do_not_matter(self) -> None:
         """Comments and what nobody reads may be different everywhere."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for number in range(1, 99):
             piece = renamed(ESTABLISHED, number).replace("1.1", f"1.{number}").replace("24407", f"24407{number}")
-            self.assertEqual(said(piece, shapes), said(piece, Shapes()))
+            self.assertEqual(said(piece, shapes), said(piece, ByShapeReader()))
         self.assertGreaterEqual(shapes.taken, 98 - 5)
 
     def test_remembers_a_limited_number_of_shapes(self) -> None:
         """All of them are forgotten then, and those that come again are learned again."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for number in range(MAX_SHAPES + 10):
             said(SHORT.replace("address", " " * number + "address"), shapes)
         for number in range(1, 9):
             piece = renamed(SHORT, number)
-            self.assertEqual(said(piece, shapes), said(piece, Shapes()))
+            self.assertEqual(said(piece, shapes), said(piece, ByShapeReader()))
         self.assertGreaterEqual(shapes.taken, 5)
 
     def test_remembers_a_limited_number_of_variants(self) -> None:
         """Of what stands where no subscriber differs from the others usually."""
-        shapes = Shapes()
+        shapes = ByShapeReader()
         for number in range(1, 3 * MAX_VARIANTS):
             piece = renamed(ESTABLISHED, number).replace("192.168.7.1", f"192.168.7.{number}")
-            self.assertEqual(said(piece, shapes), said(piece, Shapes()))
+            self.assertEqual(said(piece, shapes), said(piece, ByShapeReader()))

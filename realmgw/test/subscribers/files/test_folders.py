@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.steps import finish
 from realmgw.subscribers.files.folders import QUIET, Folders
 from realmgw.subscribers.files.incremental import Unit
-from realmgw.subscribers.registry import Register
+from realmgw.subscribers.registry import Registry
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
 
@@ -31,20 +31,20 @@ class FoldersTestCase(SynchronousTestCase):
         self.path.write_text(A + B)
         self.wall, self.now = LATER, 0.0
         self.folders = Folders(lambda: self.wall, lambda: self.now)
-        self.register = Register()
+        self.registry = Registry()
 
     def units(self) -> list[Unit]:
         """What the folder says now."""
-        return finish(self.folders.units([self.folder], self.register.units))
+        return finish(self.folders.units([self.folder], self.registry.units))
 
     def reload(self) -> list[str]:
         """Serves what the folder says now; what is wrong, without the places."""
-        finish(self.register.commit(finish(self.register.changes(self.units(), ZONES))))
-        return [line.split(": ", 1)[1] for line in self.register.problems]
+        finish(self.registry.commit(finish(self.registry.changes(self.units(), ZONES))))
+        return [line.split(": ", 1)[1] for line in self.registry.problems]
 
     def served(self) -> list[str]:
         """The hosts that are served, by their first label."""
-        return sorted(host.name.partition(".")[0] for host in self.register.directory.hosts.values())
+        return sorted(host.name.partition(".")[0] for host in self.registry.directory.hosts.values())
 
     def write(self, text: str) -> None:
         """Writes the file, so that its time of change differs."""

@@ -11,7 +11,7 @@ from realmgw.config.steps import Steps, finish
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.model import Directory
-from realmgw.subscribers.registry import Register
+from realmgw.subscribers.registry import Registry
 from realmgw.test.subscribers.examples import ZONES
 
 
@@ -28,9 +28,9 @@ class LoadTestCase(SynchronousTestCase):
         """Writes a file."""
         ((folder or self.folder) / name).write_text(text)
 
-    def register(self, *folders: Path) -> Register:
+    def register(self, *folders: Path) -> Registry:
         """What is served of folders."""
-        register, units = Register(), list[Unit]()
+        registry, units = Registry(), list[Unit]()
         folders_ = Folders(lambda: 1e12, lambda: 0.0)
 
         def consume(unit: Unit) -> Steps[None]:
@@ -38,20 +38,20 @@ class LoadTestCase(SynchronousTestCase):
             yield None
 
         finish(folders_.each(folders or (self.folder, self.later), consume))
-        finish(register.commit(finish(register.changes(units, ZONES))))
-        return register
+        finish(registry.commit(finish(registry.changes(units, ZONES))))
+        return registry
 
     def load(self) -> Directory:
         """The directory, of files without problems."""
-        register = self.register()
-        self.assertEqual(register.problems, ())
-        return register.directory
+        registry = self.register()
+        self.assertEqual(registry.problems, ())
+        return registry.directory
 
     def problems(self) -> tuple[list[str], list[str]]:
         """The hosts that were loaded nevertheless, and what is wrong, without the places."""
-        register = self.register()
-        return sorted(register.directory.indices.by_name), [
-            re.sub(r"^.*\.yaml:[0-9:]+ ([a-z.]+: )?", "", line) for line in register.problems
+        registry = self.register()
+        return sorted(registry.directory.indices.by_name), [
+            re.sub(r"^.*\.yaml:[0-9:]+ ([a-z.]+: )?", "", line) for line in registry.problems
         ]
 
 
@@ -143,7 +143,7 @@ class ProblemTests(LoadTestCase):
     def test_a_missing_folder_is_a_problem(self) -> None:
         """The others are read nevertheless."""
         self.write("a.yaml", "a.example.org: {address: 192.168.0.1}")
-        register = self.register(Path("nowhere.d"), self.folder)
-        directory, [line] = register.directory, register.problems
+        registry = self.register(Path("nowhere.d"), self.folder)
+        directory, [line] = registry.directory, registry.problems
         self.assertEqual(line, "nowhere.d:1:1: the folder can not be read: No such file or directory")
         self.assertEqual(len(directory.hosts), 1)

@@ -43,7 +43,7 @@ class ReadTests(SynchronousTestCase):
     def test_parses_only_what_is_written_differently(self) -> None:
         """What is known is not read again."""
         first = unit(host("a", 1, "x") + host("b", 2, "y"))
-        first.entries.clear()  # type: ignore[attr-defined]  # as the register does when they are hosts
+        first.entries.clear()  # type: ignore[attr-defined]  # as the registry does when they are hosts
         second = unit(host("b", 2, "y") + host("a", 1, "x", limit=4), first)
         self.assertEqual(list(second.entries), ["a.example.org."])
         self.assertEqual(second.tokens["b.example.org."], first.tokens["b.example.org."])

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.config.steps import finish
-from realmgw.subscribers.fastpath.by_shape import Shapes
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.files.incremental import read
 from realmgw.subscribers.schema import entries
 
@@ -55,9 +55,9 @@ def as_one_document(text: bytes) -> dict[str, Any] | None:
     return None if problems.found or len(said) < len(found) else said
 
 
-def as_it_is_read(text: bytes, shapes: Shapes) -> dict[str, Any] | None:
+def as_it_is_read(text: bytes, by_shape: ByShapeReader) -> dict[str, Any] | None:
     """What a file says by the gateway's reading; None if anything is wrong with it."""
-    unit = finish(read("f", text, None, shapes))
+    unit = finish(read("f", text, None, by_shape))
     assert unit.problems or set(unit.tokens) == set(unit.entries), unit
     return None if unit.problems else {name: attrs.astuple(each, recurse=False) for name, each in unit.entries.items()}
 
@@ -79,9 +79,9 @@ class WholeTests(SynchronousTestCase):
     def test_every_way_of_reading_says_the_same(self, parts: list[str], end: str, code: str) -> None:
         """By shape, piece by piece, and as one document: the same subscribers, or that something is wrong."""
         text = "".join(parts).replace("\n", end).encode(code, errors="replace")
-        expected, shapes = as_one_document(text), Shapes()
+        expected, by_shape = as_one_document(text), ByShapeReader()
         for _ in range(3):  # what looks alike is learned, then known
-            self.assertEqual(as_it_is_read(text, shapes), expected, text)
+            self.assertEqual(as_it_is_read(text, by_shape), expected, text)
 
     @settings(max_examples=300, deadline=None)
     @given(st.binary(max_size=60), st.sampled_from(HOSTS), st.integers(0, 60))
@@ -89,7 +89,7 @@ class WholeTests(SynchronousTestCase):
         """It is read in the same way, or refused."""
         text = host.encode()
         text = text[:at] + noise + text[at:] + HOSTS[0].encode()
-        self.assertEqual(as_it_is_read(text, Shapes()), as_one_document(text), text)
+        self.assertEqual(as_it_is_read(text, ByShapeReader()), as_one_document(text), text)
 
     def test_documents_begin_and_end_without_being_one_piece(self) -> None:
         """So that a long file may have them."""

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.errors import MalformedError
 from realmgw.subscribers.exchange import Head, head_line
 from realmgw.subscribers.remote.snapshot import says_else
-from realmgw.subscribers.remote.state import Replica
+from realmgw.subscribers.remote.state import RemoteState
 from realmgw.test.repository.site import host, lines
 
 NAMES = st.sampled_from(["a.example.org.", "b.example.org.", "c.example.com."])
@@ -25,28 +25,28 @@ def text(version: str, since: str | None, documents: dict[str, Any]) -> list[byt
     return [head_line(Head(version, since, len(documents))), *body.splitlines(keepends=True)]
 
 
-class ReplicaTests(SynchronousTestCase):
+class RemoteStateTests(SynchronousTestCase):
     """What is known of a repository."""
 
     def setUp(self) -> None:
         """Nothing yet."""
-        self.nothing = Replica("http://192.0.2.1")
+        self.nothing = RemoteState("http://192.0.2.1")
 
     @given(CHANGES)
     def test_changes_lead_where_everything_leads(self, changes: list[dict[str, Any]]) -> None:
         """Entries, refusals and all; what can not be used is left out by itself."""
-        replica = self.nothing.amended(text("0", None, {}))
+        state = self.nothing.amended(text("0", None, {}))
         model: dict[str, Any] = {}
         for number, change in enumerate(changes, 1):
-            replica = replica.amended(text(str(number), str(number - 1), change))
+            state = state.amended(text(str(number), str(number - 1), change))
             model = {name: value for name, value in {**model, **change}.items() if value is not None}
         usable = {name for name, value in model.items() if "address" in value}
-        self.assertEqual(set(replica.snapshot.entries), usable)
-        self.assertEqual({name for _, name in replica.refused}, model.keys() - usable)
-        self.assertEqual(len(replica.snapshot.problems) > 0, bool(replica.refused))
-        whole = replica.amended(text("whole", None, model))
-        self.assertFalse(says_else(replica.snapshot, whole.snapshot))
-        self.assertEqual(sorted(whole.snapshot.problems), sorted(replica.snapshot.problems))
+        self.assertEqual(set(state.snapshot.entries), usable)
+        self.assertEqual({name for _, name in state.refused}, model.keys() - usable)
+        self.assertEqual(len(state.snapshot.problems) > 0, bool(state.refused))
+        whole = state.amended(text("whole", None, model))
+        self.assertFalse(says_else(state.snapshot, whole.snapshot))
+        self.assertEqual(sorted(whole.snapshot.problems), sorted(state.snapshot.problems))
 
     def test_a_former_state_is_not_changed(self) -> None:
         """Values stay what they are."""

@@ -58,10 +58,10 @@ class MigrationTests(MigrationTestCase):
         self.assertEqual((settings.policy.max_claims, len(settings.policy.system_load)), (1000, 1))
         self.assertEqual((settings.policy.challenges.tcp, settings.policy.challenges.cname), (True, False))
         self.assertTrue(settings.policy.groups[0].sla)
-        register = local.subscribers(settings)
-        self.assertEqual(register.problems, ())
+        registry = local.subscribers(settings)
+        self.assertEqual(registry.problems, ())
         self.assertEqual(
-            sorted(register.directory.services), [f"{label}ue001.example.org." for label in ("ssh.", "", "www.")]
+            sorted(registry.directory.services), [f"{label}ue001.example.org." for label in ("ssh.", "", "www.")]
         )
 
     def test_the_folders_can_be_used_as_they_are(self) -> None:

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.host_numbers`."""
+"""Tests for `realmgw.subscribers.host_indices`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.steps import finish
 from realmgw.datapath.marks import HOST_MASK
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.host_numbers import LAST_INDEX, Indices
+from realmgw.subscribers.host_indices import LAST_INDEX, HostIndices
 
 LOADS = strategies.lists(strategies.sets(strategies.sampled_from("abcdefgh")), max_size=8)
 
 
-def following(indices: Indices, names: Collection[str], last: int = LAST_INDEX) -> Indices:
+def following(indices: HostIndices, names: Collection[str], last: int = LAST_INDEX) -> HostIndices:
     """The indices when there are these hosts."""
     gone = [name for name in indices.by_name if name not in names]
     new = finish(indices.amending(gone, names, last=last))
@@ -25,25 +25,25 @@ def following(indices: Indices, names: Collection[str], last: int = LAST_INDEX) 
 
 
 class IndicesTests(SynchronousTestCase):
-    """`Indices.amending` gives each host an index that it keeps."""
+    """`HostIndices.amending` gives each host an index that it keeps."""
 
     def test_first_indices_are_in_the_order_in_which_hosts_are_told(self) -> None:
         """From 1."""
-        self.assertEqual(following(Indices(), ["c", "a", "b"]).by_name, {"c": 1, "a": 2, "b": 3})
+        self.assertEqual(following(HostIndices(), ["c", "a", "b"]).by_name, {"c": 1, "a": 2, "b": 3})
 
     def test_a_name_keeps_its_index(self) -> None:
         """New names get fresh ones."""
-        indices = following(following(Indices(), ["b", "d"]), ["a", "b", "c", "d"])
+        indices = following(following(HostIndices(), ["b", "d"]), ["a", "b", "c", "d"])
         self.assertEqual(indices.by_name, {"b": 1, "d": 2, "a": 3, "c": 4})
 
     def test_a_freed_index_is_not_given_while_there_are_fresh_ones(self) -> None:
         """Not even to the name that had it: its flows may have ended up elsewhere."""
-        indices = following(following(following(Indices(), ["a", "b"]), ["b"]), ["a", "b"])
+        indices = following(following(following(HostIndices(), ["a", "b"]), ["b"]), ["a", "b"])
         self.assertEqual(indices.by_name, {"b": 2, "a": 3})
 
     def test_the_index_that_was_free_for_longest_is_reused_first(self) -> None:
         """When there is no fresh one left."""
-        indices = Indices()
+        indices = HostIndices()
         for names in (["a", "b", "c"], ["a", "c"], ["c"], ["c", "d", "e"]):
             indices = following(indices, names, last=4)
         self.assertEqual(indices.by_name, {"c": 3, "d": 4, "e": 2})
@@ -51,7 +51,7 @@ class IndicesTests(SynchronousTestCase):
 
     def test_refuses_more_hosts_than_there_are_indices(self) -> None:
         """Nothing is given then."""
-        error = self.assertRaises(RealmGatewayError, following, Indices(), ["a", "b", "c"], last=2)
+        error = self.assertRaises(RealmGatewayError, following, HostIndices(), ["a", "b", "c"], last=2)
         self.assertIn("3 more hosts are more than there are indices left (2 in all)", str(error))
 
     def test_every_index_fits_into_the_packet_mark(self) -> None:
@@ -61,7 +61,7 @@ class IndicesTests(SynchronousTestCase):
     @given(LOADS)
     def test_indices_are_a_one_to_one_map_at_any_time(self, loads: list[set[str]]) -> None:
         """Every name has one, none is given twice or lost, and what stays, stays the same."""
-        indices = Indices()
+        indices = HostIndices()
         for names in loads:
             before, indices = indices, following(indices, sorted(names), last=10)
             self.assertEqual(set(indices.by_name), names)

@@ -15,7 +15,7 @@ LAST_INDEX = 2**24 - 1
 
 
 @attrs.frozen(eq=False)
-class Indices:
+class HostIndices:
     """The indices of one moment; those of the next one are made from them.
 
     A name keeps its index. An index that came free is given again only when there is no fresh one
@@ -29,7 +29,7 @@ class Indices:
     freed: tuple[int, ...] = ()
     """Those that a host had once, in the order in which they came free."""
 
-    def amending(self, gone: Collection[str], came: Collection[str], *, last: int = LAST_INDEX) -> Steps[Indices]:
+    def amending(self, gone: Collection[str], came: Collection[str], *, last: int = LAST_INDEX) -> Steps[HostIndices]:
         """The indices of the next moment.
 
         Args:
@@ -57,4 +57,4 @@ class Indices:
         for pairs in portions(zip(added, chain(fresh, reused), strict=True)):
             given.update(pairs)
             yield None
-        return Indices(given, self.fresh + len(fresh), tuple(freed[len(reused) :]))
+        return HostIndices(given, self.fresh + len(fresh), tuple(freed[len(reused) :]))
