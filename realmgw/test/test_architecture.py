@@ -43,6 +43,10 @@ INSIDE = {
 """The rooms inside of rooms: each may import what stands beside them, and those before it."""
 DEEPEST = 3
 """A room, a room inside it, a module."""
+INCLUDED = re.compile(r'^#include "(\w+)\.h"', re.MULTILINE)
+FUNCTION = re.compile(r"^(?!static)\w[\w *]*\b(\w+)\([^;]*?\)\n\{", re.MULTILINE)
+DECLARED = re.compile(r"^\w[\w *]*\b(\w+)\(", re.MULTILINE)
+"""What stands in sources in C."""
 PENDING = ("realmgw.allocation.", "realmgw.dns.")
 """Where circles are being opened at present."""
 NO_WORLD = {
@@ -139,6 +143,23 @@ class ImportTests(SourceTestCase):
         """Neither rooms, nor files, wherever the import stands, and if it is for a type only."""
         self.assertEqual(circle(MAY_IMPORT), "")
         self.assertEqual(circle(files([*ALL, *TESTBED])), "")
+
+    def test_sources_in_c_call_each_other_in_no_circle(self) -> None:
+        """By the headers that they include: what a file has for others stands in the header of its name."""
+        sources = {path: path.read_text() for path in (CHECKOUT / "testbed" / "load").glob("*.[ch]")}
+        included: dict[str, set[str]] = {}
+        for path, text in sources.items():
+            names = {name for name in INCLUDED.findall(text) if name != path.stem}
+            included.setdefault(path.stem, set()).update(names)
+        self.assertEqual(circle(included), "")
+        self.assert_none(
+            f"{path.relative_to(CHECKOUT)}: {name} is neither static nor in {path.stem}.h"
+            for path, text in sources.items()
+            for name in FUNCTION.findall(text)
+            if path.suffix == ".c" and name not in ("main", *DECLARED.findall(sources.get(path.with_suffix(".h"), "")))
+        )
+
+    test_sources_in_c_call_each_other_in_no_circle.skip = NO_CHECKOUT  # type: ignore[attr-defined]  # trial's way
 
     def test_only_edges_meet_the_world(self) -> None:
         """Decisions get time and chance handed in."""

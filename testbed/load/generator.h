@@ -1,4 +1,4 @@
-/* The flow generator's state, and what its parts do for each other.
+/* The flow generator's state, and how a flow ends.
  *
  * Every flow is a slot that goes through these states:
  *
@@ -76,23 +76,10 @@ struct generator {
 /* What an epoll event is about. */
 enum subject { SUBJECT_PORT, SUBJECT_CLIENT, SUBJECT_RECEIVER, SUBJECT_STREAM };
 
-/* flows.c */
+/* Has an event of `fd` told to who is meant by a subject and an index. */
 void watch(struct generator *g, int fd, uint32_t events, enum subject subject, uint32_t index);
 void release(struct generator *g, uint32_t slot); /* the end of an idle query */
 void lose(struct generator *g, uint32_t slot, enum loss loss);
 void succeed(struct generator *g, uint32_t slot);
-
-/* resolver.c: asks, and reads the answers */
-void resolver_open(struct generator *g);
-void resolver_begin(struct generator *g, bool idle, uint64_t time);
-void resolver_ask_again(struct generator *g, uint32_t slot, uint64_t time);
-void resolver_read(struct generator *g, uint32_t port);
-void resolver_read_stream(struct generator *g, uint32_t port);
-
-/* client.c: sends the first packet, and reads the reply */
-void client_open(struct generator *g);
-void client_send(struct generator *g, uint32_t slot, uint64_t time);
-void client_read(struct generator *g, uint32_t slot);   /* the client's own socket */
-void client_read_receiver(struct generator *g);         /* replies to raw packets */
 
 #endif

@@ -11,8 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "dns.h"
 #include "generator.h"
+#include "resolver.h"
 
 /* `Connection refused` is news of an earlier datagram, told instead of sending this one. */
 static bool send_datagram(int fd, const void *datagram, size_t length)
