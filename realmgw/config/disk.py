@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePath
 
 from realmgw.errors import MalformedError, PlatformError
@@ -174,6 +174,38 @@ def unsealed(format_name: bytes, content: bytes) -> bytes:
     return body
 
 
+def exposed(folder: Path, groups: Collection[int] = ()) -> str:
+    """Who else may put files into a folder, or something in its place, in words; empty if nobody.
+
+    A folder above it may be everybody's if it has the sticky bit, as `/tmp`: what we make there stays ours.
+
+    Args:
+        folder: The folder.
+        groups: Groups that may, by their numbers, beside root's and our own.
+    """
+    for each in (folder.absolute(), *folder.absolute().parents, *folder.resolve().parents):
+        try:
+            found = each.stat()
+        except OSError:
+            continue
+        is_it = each.resolve() == folder.resolve()
+        is_ours = found.st_gid in (0, os.getegid(), *groups)
+        others = stat.S_IWOTH if is_ours else stat.S_IWOTH | stat.S_IWGRP
+        if found.st_mode & others and (is_it or not found.st_mode & stat.S_ISVTX):
+            who = "everybody" if found.st_mode & stat.S_IWOTH else f"group {found.st_gid}"
+            return f"{who} may write in {each}"
+    return ""
+
+
+def stranger(folder: Path) -> int | None:
+    """The user that a folder belongs to, if that is neither root nor we."""
+    try:
+        user = folder.stat().st_uid
+    except OSError:
+        return None
+    return None if user in (0, os.geteuid()) else user
+
+
 class Hold:
     """A file that one process has at a time.
 
@@ -214,6 +246,8 @@ class Hold:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()):
             raise PlatformError(f"{self._path} is not ours (user {found.st_uid} made it): remove it")
+        if found.st_nlink > 1:
+            raise PlatformError(f"{self._path} is another file's second name: remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

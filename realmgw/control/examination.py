@@ -19,6 +19,7 @@ import attrs
 
 from realmgw import config
 from realmgw.config import limits, port
+from realmgw.config.disk import exposed, stranger
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.control.port import Place, group_number, is_root, unwritable
@@ -29,6 +30,8 @@ from realmgw.errors import ConfigurationError, RealmGatewayError
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.remote.port import token, trust
 
+OURS = "chmod and chown it, or name a folder that is not there yet"
+"""What is to be done about a folder that others may write in."""
 LONGEST_SOCKET = 107  # octets
 """Of a unix socket's path (sun_path, without the zero octet at its end)."""
 
@@ -57,7 +60,7 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     if starting and running:
         return Examined([running])
     _look_at_files(settings, found)
-    _look_at_folders(settings, found)
+    _look_at_folders(settings, found, starting=starting)
     try:
         with client.route_socket() as channel:
             there, routers = interfaces.addresses(channel), interfaces.routers(channel)
@@ -174,7 +177,7 @@ def _is_public(path: PurePath) -> bool:
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
-def _look_at_folders(settings: Settings, found: Examined) -> None:
+def _look_at_folders(settings: Settings, found: Examined, *, starting: bool) -> None:
     """Where the gateway makes files, and who may use its socket."""
     path, group = Path(settings.control.socket), settings.control.group
     length = len(bytes(path))
@@ -184,12 +187,27 @@ def _look_at_folders(settings: Settings, found: Examined) -> None:
         found.refused.append(f"control.socket: {path} is no socket: remove it, or write another path")
     if group is not None:
         _try(found.refused, lambda: group_number(group))
+    groups = _numbers_of(group)
     for key, folder, lines in (("control.socket", path.parent, found.refused), ("state", settings.state, found.wrong)):
+        who, owner = exposed(folder, groups), stranger(folder)
+        if who:
+            lines.append(f"{key}: {who}: strangers could take the place of what is in {folder}: {OURS}")
+        elif owner is not None:
+            to = lines if starting else found.unseen
+            to.append(f"{key}: {folder} is user {owner}'s, who could take its place, unless the gateway is his: {OURS}")
         why = unwritable(folder)
         if why and not is_root():
             found.unseen.append(f"{key}: whether the gateway may write in {folder}: {why} (you are not root)")
         elif why:
             lines.append(f"{key}: {why}: nothing can be kept there" if key == "state" else f"{key}: {why}")
+
+
+def _numbers_of(group: str | None) -> tuple[int, ...]:
+    """The number of a group, if there is one of that name."""
+    try:
+        return () if group is None else (group_number(group),)
+    except RealmGatewayError:
+        return ()
 
 
 def _look_at_links(settings: Settings, there: links.Addresses, routers: Collection[Address], found: Examined) -> None:

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from realmgw.config import disk
-from realmgw.config.disk import Hold
+from realmgw.config.disk import Hold, exposed, stranger
 from realmgw.errors import PlatformError
 from realmgw.repository import store
 from realmgw.repository.store import EmptyError
@@ -226,8 +226,12 @@ def make_folder(path: Path, mode: int) -> None:
         mode: Its own, whatever the process's umask is.
 
     Raises:
-        PlatformError: That is not possible.
+        PlatformError: That is not possible, or others may put files there, or in its place.
     """
+    who, owner = exposed(path), stranger(path)
+    if who or owner is not None:
+        who = who or f"{path} is user {owner}'s"
+        raise PlatformError(f"{who}: strangers could take the place of what is in {path}: let it be ours alone")
     try:
         if not path.is_dir():
             path.mkdir(parents=True)

@@ -221,10 +221,61 @@ class HoldTests(SynchronousTestCase):
         os.chown(self.path, 12345, 12345)
         self.assertIn("user 12345", str(self.assertRaises(PlatformError, disk.Hold(self.path, "it").take)))
 
+    def test_second_name_of_another_file_is_refused(self) -> None:
+        """Who may read that could hold it, and it would be written over."""
+        self.path.parent.mkdir(parents=True)
+        (self.path.parent / "other").write_text("important")
+        self.path.hardlink_to(self.path.parent / "other")
+        self.assertIn("second name", str(self.assertRaises(PlatformError, disk.Hold(self.path, "it").take)))
+        self.assertEqual((self.path.parent / "other").read_text(), "important")
+
     def test_folder_that_can_not_be_made_is_told(self) -> None:
         """A file is in its place."""
         self.path.parent.parent.write_text("")
         self.assertIn("can not be made", str(self.assertRaises(PlatformError, disk.Hold(self.path, "it").take)))
+
+
+class ExposedTests(SynchronousTestCase):
+    """`exposed` and `stranger`: who else may put something into a folder."""
+
+    def setUp(self) -> None:
+        """A folder in another one."""
+        self.folder = Path(self.mktemp()).absolute() / "above" / "own"
+        self.folder.mkdir(parents=True, mode=0o755)
+
+    def test_own_folder_is_nobody_elses(self) -> None:
+        """Whether it is there or is to be made."""
+        for folder in (self.folder, self.folder / "new" / "newer"):
+            self.assertEqual((disk.exposed(folder), disk.stranger(folder)), ("", None))
+
+    def test_folder_that_others_may_write_in(self) -> None:
+        """With the sticky bit they can still put a file where we want one; above it, that suffices."""
+        for mode, own, above in ((0o777, True, True), (0o1777, True, False), (0o755, False, False)):
+            self.folder.chmod(mode)
+            self.assertEqual(bool(disk.exposed(self.folder)), own)
+            self.folder.chmod(0o755)
+            self.folder.parent.chmod(mode)
+            for each in (self.folder, self.folder / "new"):
+                self.assertEqual(bool(disk.exposed(each)), above)
+            self.folder.parent.chmod(0o755)
+
+    def test_link_to_a_folder_is_looked_through(self) -> None:
+        """Both where it stands and where it leads to count."""
+        link = Path(self.mktemp()).absolute()
+        link.symlink_to(self.folder)
+        self.assertEqual(disk.exposed(link), "")
+        self.folder.parent.chmod(0o777)
+        self.assertEqual(disk.exposed(link), f"everybody may write in {self.folder.parent}")
+
+    def test_folder_of_another_group_or_user(self) -> None:
+        """Who may use the socket may be in its folder's group."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        os.chown(self.folder, 12345, 54321)
+        self.folder.chmod(0o775)
+        self.assertEqual(disk.stranger(self.folder), 12345)
+        self.assertEqual(disk.exposed(self.folder), f"group 54321 may write in {self.folder}")
+        self.assertEqual(disk.exposed(self.folder, (54321,)), "")
 
 
 class SealTests(SynchronousTestCase):

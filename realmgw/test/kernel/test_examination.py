@@ -20,7 +20,7 @@ from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCa
 NOBODY = 65534
 AS_NOBODY = f"""
 import os, sys
-from realmgw.control import cli, local
+from realmgw.control.command import cli, local
 os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 sys.exit(cli.main(sys.argv[4:]))
 """
@@ -122,6 +122,23 @@ class AgreementTests(StartingTestCase):
         self.assert_refused("is no socket: remove it", settings={"control": {"socket": "realmgw.yaml"}})
         self.assert_refused("is no folder", settings={"control": {"socket": "realmgw.yaml/control.sock"}})
         self.assert_refused("no files can be made in /proc", settings={"control": {"socket": "/proc/nope/c.sock"}})
+
+    def test_socket_in_a_folder_of_strangers(self) -> None:
+        """They could lock it before us, or answer in our place; above it, the sticky bit keeps them away."""
+        open_, own = self.folder / "open", {"control": {"socket": "open/control.sock"}}
+        for mode in (0o777, 0o1777, 0o757):
+            open_.mkdir(exist_ok=True)
+            open_.chmod(mode)
+            self.assert_refused(f"control.socket: everybody may write in {open_}", settings=own)
+        open_.chmod(0o755)
+        os.chown(open_, NOBODY, NOBODY)
+        self.write(own)
+        self.assertIn(f"{open_} is user {NOBODY}'s", self.check()[1])
+        self.assertIn(f"{open_} is user {NOBODY}'s", self.started()[1])
+        os.chown(open_, 0, 0)
+        open_.chmod(0o1777)
+        self.write({"control": {"socket": "open/new/control.sock"}})
+        self.start()
 
     def test_state_that_can_not_be_kept(self) -> None:
         """A start goes on without it; both say so."""
