@@ -174,7 +174,7 @@ def unsealed(format_name: bytes, content: bytes) -> bytes:
     return body
 
 
-def exposed(folder: Path, groups: Collection[int] = ()) -> str:
+def exposed(folder: PurePath, groups: Collection[int] = ()) -> str:
     """Who else may put files into a folder, or something in its place, in words; empty if nobody.
 
     A folder above it may be everybody's if it has the sticky bit, as `/tmp`: what we make there stays ours.
@@ -183,12 +183,13 @@ def exposed(folder: Path, groups: Collection[int] = ()) -> str:
         folder: The folder.
         groups: Groups that may, by their numbers, beside root's and our own.
     """
-    for each in (folder.absolute(), *folder.absolute().parents, *folder.resolve().parents):
+    own = Path(folder).resolve()
+    for each in (Path(folder).absolute(), *Path(folder).absolute().parents, *own.parents):
         try:
             found = each.stat()
         except OSError:
             continue
-        is_it = each.resolve() == folder.resolve()
+        is_it = each.resolve() == own
         is_ours = found.st_gid in (0, os.getegid(), *groups)
         others = stat.S_IWOTH if is_ours else stat.S_IWOTH | stat.S_IWGRP
         if found.st_mode & others and (is_it or not found.st_mode & stat.S_ISVTX):
@@ -197,10 +198,10 @@ def exposed(folder: Path, groups: Collection[int] = ()) -> str:
     return ""
 
 
-def stranger(folder: Path) -> int | None:
+def stranger(folder: PurePath) -> int | None:
     """The user that a folder belongs to, if that is neither root nor we."""
     try:
-        user = folder.stat().st_uid
+        user = Path(folder).stat().st_uid
     except OSError:
         return None
     return None if user in (0, os.geteuid()) else user
