@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
@@ -48,7 +47,14 @@ from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, notes_of
 from realmgw.control.server import ControlService, SoleService
-from realmgw.control.service import OrderedService, ReloadService, RepositoryService, trouble_began, trouble_ended
+from realmgw.control.service import (
+    OrderedService,
+    ReloadService,
+    RepositoryService,
+    beside,
+    trouble_began,
+    trouble_ended,
+)
 from realmgw.daemon.service import ProcessService, refusing, take_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
@@ -73,7 +79,6 @@ refer to each other, is rare enough to come to half a million objects once in a 
 ROWS = 2
 """So many times `allocation.max_groups` reputations are kept: groups, and the clients that they named."""
 
-T = TypeVar("T")
 _log = Logger()
 
 
@@ -177,7 +182,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     told = partial(tell_written, health)
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
-    counting = Counting(monotonic, partial(_in_thread, reactor, datapath.figures))
+    counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
     made = _Made(running, health, allocator, book, dns, datapath, reloader, purging, counting)
     says = _Says(made, options.begun)
@@ -317,12 +322,6 @@ def _repositories(
     repository = rest_repository(settings.repository, Path(settings.state), reactor, random.random, tell)
     running.believe = repository.accept
     return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
-
-
-def _in_thread(reactor: Any, function: Callable[[], T]) -> Deferred[T]:
-    """What a function returns that blocks for a moment, and may not have to wait for the kernel's thread."""
-    done: Deferred[T] = deferToThreadPool(reactor, reactor.getThreadPool(), function)
-    return done
 
 
 def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:

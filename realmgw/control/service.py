@@ -11,10 +11,12 @@ from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred, succeed
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.control.health import Severity, Trouble
+from realmgw.control.health import Health, Severity, Trouble
+from realmgw.errors import PlatformError
 from realmgw.log.service import Logged
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.subscribers.service import Repository
@@ -193,3 +195,25 @@ def trouble_ended(trouble: Trouble, is_well: bool) -> None:
     """Have the log say that it is over, and whether all is well with its part: else something else is wrong now."""
     word = "well again, it is over" if is_well else "it is over"
     _log.info("{part}: {word}: {text}", part=trouble.part, word=word, text=trouble.text)
+
+
+def beside(read: Callable[[], dict[str, object]], health: Health, reactor: Any) -> Deferred[dict[str, object]]:
+    """What something says that blocks for a moment, in a thread that waits for nobody else.
+
+    Args:
+        read: It.
+        health: Is told while there is no room for a thread; then nothing is said.
+        reactor: Has threads.
+    """
+
+    def refused(failure: Failure) -> dict[str, object]:
+        failure.trap(PlatformError)  # type: ignore[no-untyped-call]  # Twisted does not say
+        health.tell("process", [failure.getErrorMessage()])
+        return {}
+
+    def found(said: dict[str, object]) -> dict[str, object]:
+        health.tell("process", ())
+        return said
+
+    done: Deferred[dict[str, object]] = maybeDeferred(deferToThreadPool, reactor, reactor.getThreadPool(), read)
+    return done.addCallbacks(found, refused)

@@ -18,9 +18,8 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
-from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
 from twisted.application.service import Service
@@ -30,6 +29,7 @@ from twisted.python.usage import Options
 from zope.interface import implementer
 
 from realmgw.config.disk import read
+from realmgw.config.service import Helper
 from realmgw.errors import RealmGatewayError
 
 RESERVE = 1 << 20  # octets
@@ -123,7 +123,9 @@ class ProcessService(Service):
         super().startService()
         self._waiting = getattr(self._options, "parent", {}).pop("statusPipe", None)
         self._reserve = bytearray(RESERVE)
-        self._reactor.getThreadPool().threadFactory = partial(Thread, daemon=True)  # see `_end`
+        pool = self._reactor.getThreadPool()
+        pool.threadFactory = Helper  # see `_end`
+        pool.adjustPoolsize(1, pool.max)  # one is had while there is memory for it
         self._reactor.callWhenRunning(self._take_signals)
         self._reactor.addSystemEventTrigger("after", "shutdown", self._stopped)
         globalLogPublisher.addObserver(_MemoryObserver(self.give_up))

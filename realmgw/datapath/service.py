@@ -11,8 +11,6 @@ Edge: a thread, the reactor.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from functools import partial
-from threading import Thread
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
@@ -23,6 +21,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from realmgw.config.service import Helper
 from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.hosts import HostChange
@@ -89,7 +88,7 @@ class KernelThread:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=1, maxthreads=1, name=name)
         # The process must come to its end, whatever the kernel does.
-        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # it is called as a class is
+        self._pool.threadFactory = Helper
 
     def start(self) -> None:
         """See `Worker.start`."""

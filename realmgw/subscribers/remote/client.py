@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, inlineCallbacks, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -356,7 +356,7 @@ def rest_repository(
     """
 
     def in_thread(function: Callable[..., _T], *args: Any) -> Deferred[_T]:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), function, *args)
+        return maybeDeferred(deferToThreadPool, reactor, reactor.getThreadPool(), function, *args)
 
     cache = Cache(state / CACHE, os.fsync) if settings.cache else None
     return RestRepository(Web(settings, reactor), settings, cache, Surroundings(reactor, in_thread, random, tell))

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
 
-from realmgw.config.service import Readers
+from realmgw.config.service import NO_THREAD, Helper, Readers
 from realmgw.config.steps import Blocking
 
 
@@ -64,9 +64,13 @@ class ReadersTests(TestCase):
 
         patch = self.patch(threading.Thread, "start", refuse)
         error = self.assertRaises(OSError, self.readers.wait, self.well)
-        self.assertEqual(error.strerror, "well can not be waited for: can't start new thread")
+        self.assertEqual(error.strerror, f"well can not be waited for: {NO_THREAD}")
         patch.restore()
         self.assertNotEqual(self.readers.wait(self.well), threading.get_ident())
+
+    def test_a_thread_that_never_began_is_not_waited_for(self) -> None:
+        """A pool that could not start one waits for all of its threads when it stops."""
+        Helper(target=lambda: None).join()
 
     def test_the_threads_end_with_the_process(self) -> None:
         """Whatever they wait for."""

@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.service import OrderedService, ReloadService, RepositoryService
+from realmgw.control.health import Health
+from realmgw.control.service import OrderedService, ReloadService, RepositoryService, beside
 from realmgw.errors import PlatformError
 from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot
 
@@ -220,3 +221,36 @@ class ReloadServiceTests(SynchronousTestCase):
         signal.raise_signal(signal.SIGHUP)
         service.stopService()
         self.assertEqual((causes, signal.getsignal(signal.SIGHUP)), (["SIGHUP"], before))
+
+
+class Pool:
+    """A reactor and its threads: there is room for one, or not."""
+
+    is_full = False
+
+    def getThreadPool(self) -> Pool:
+        """This."""
+        return self
+
+    def callFromThread(self, function: Callable[..., object], *args: object) -> None:
+        """At once."""
+        function(*args)
+
+    def callInThreadWithCallback(self, told: Callable[..., object], function: Callable[[], object], *_: object) -> None:
+        """At once, or not at all."""
+        if self.is_full:
+            raise PlatformError("no thread can be started")
+        told(True, function())
+
+
+class BesideTests(SynchronousTestCase):
+    """`beside`: what is asked in a thread."""
+
+    def test_without_room_for_a_thread_nothing_is_said_and_that_is_told(self) -> None:
+        """Once, until there is room again; whoever asks gets the rest."""
+        pool, events, counts = Pool(), list[str](), {"kernel": 1}
+        health = Health(lambda: 0.0, lambda each: events.append(each.text), lambda _each, _well: events.append("over"))
+        for pool.is_full in (False, True, True, False):
+            said = self.successResultOf(beside(lambda: dict(counts), health, pool))
+            self.assertEqual(said, {} if pool.is_full else counts)
+        self.assertEqual(events, ["no thread can be started", "over"])

@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from realmgw.config.service import NO_THREAD
 from realmgw.control.commands import CommandError
 from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, WAN, StartingTestCase
 from realmgw.test.kernel.watch_case import SOON
@@ -207,6 +208,21 @@ class MemoryTests(StartingTestCase):
                 process.terminate()
                 self.assertEqual(self.ended(process).status, 0)
             (self.folder / "subscribers.d" / "many.yaml").unlink()
+
+    def test_no_room_for_a_thread_is_one_line(self) -> None:
+        """Whoever asks for something that wants one is told what is lacking; the rest goes on."""
+        process = self.start()
+        grown = _size(process.pid) + 2**20
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (grown, resource.RLIM_INFINITY))
+        self.assertIn("kernel", self.status()["counts"])
+        outcome = self.reload()
+        self.assertEqual(outcome["status"], "refused")
+        self.assertIn(NO_THREAD, outcome["problems"][0])
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.assertEqual(self.reload()["status"], "unchanged")
+        process.terminate()
+        ended = self.ended(process)
+        self.assertEqual((ended.status, "Traceback" in ended.told), (0, False), ended.told)
 
     def many(self, count: int) -> None:
         """Many hosts."""
