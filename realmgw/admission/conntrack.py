@@ -99,7 +99,7 @@ class Conntrack:
         except (OSError, ValueError, RealmGatewayError):
             self._give_up()
             return None
-        return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, found.flow))
+        return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, found))
 
     def close(self) -> None:
         """Let go of the socket; the next question opens another."""
@@ -107,7 +107,7 @@ class Conntrack:
             self._netlink.close()
             self._netlink = None
 
-    def _end(self, flow: flows.Flow) -> bool:
+    def _end(self, flow: flows.Entry) -> bool:
         try:
             return self._exchange(flows.deletion(self._next(), flow)) is not None
         except RealmGatewayError:

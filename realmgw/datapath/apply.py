@@ -24,8 +24,8 @@ from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.machine.probing import Prober
-from realmgw.datapath.netlink.contents import IPV4
 from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.netlink.nftables import IPV4
 from realmgw.datapath.nft import Libnftables, Nft
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.datapath.watch.generations import Generations, OwnNft

@@ -24,10 +24,11 @@ from realmgw.datapath import links
 from realmgw.datapath.links import Kind, Route
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.former import Surroundings
-from realmgw.datapath.netlink import codec, counters, routes, tables
+from realmgw.datapath.netlink import codec, counters, nftables, routes
 from realmgw.datapath.netlink.client import ROUTE, check_strictly, open_socket
 from realmgw.datapath.netlink.codec import RefusedError
 from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.netlink.nftables import INET, IPV4
 from realmgw.datapath.netlink.routes import Way
 from realmgw.datapath.nft import LIBRARY, Libnftables, Nft, refusal
 from realmgw.datapath.translation import mark_table
@@ -277,8 +278,8 @@ def standing(table: str) -> Tables:
     """
     with open_socket() as channel:
         found = [
-            tables.standing(channel, tables.request(family, name, sequence))
-            for sequence, (family, name) in enumerate((("inet", table), ("ip", mark_table(table))), 1)
+            nftables.standing(channel, each, sequence)
+            for sequence, each in enumerate(((INET, table), (IPV4, mark_table(table))), 1)
         ]
     return Tables(table, *found)
 
@@ -325,8 +326,7 @@ def read_queue(number: int) -> QueueFigures | None:
 def queue_socket_works() -> bool:
     """Whether there is nfnetlink_queue: ask for what it grants without doing anything (PF_UNBIND, since Linux 3.8)."""
     command = struct.pack("=HHBxH", 8, 1, _NFQUEUE_PF_UNBIND, socket.htons(socket.AF_INET))
-    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0) + command
-    request = codec.message(_NFQUEUE_CONFIG, codec.REQUEST | codec.ACK, 1, body)
+    request = codec.netfilter(_NFQUEUE_CONFIG, codec.REQUEST | codec.ACK, 1, socket.AF_UNSPEC, command)
     try:
         with open_socket() as channel:
             codec.ask(channel, request, "the packet queue")

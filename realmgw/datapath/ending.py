@@ -42,13 +42,13 @@ def end_flows_to(networks: Collection[IPv4Network]) -> int:
     return _end_all(flows.destinations(networks), {flows.AF_INET}, lambda _: True)
 
 
-def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Flow], bool]) -> int:
+def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Entry], bool]) -> int:
     with open_socket() as channel:
         return end_all(channel, pattern, families, wanted)
 
 
 def end_all(
-    channel: Channel, pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Flow], bool]
+    channel: Channel, pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Entry], bool]
 ) -> int:
     """End flows.
 
@@ -64,17 +64,17 @@ def end_all(
     Raises:
         RealmGatewayError: The kernel refused; some may have been ended.
     """
-    found: list[flows.Flow] = []
+    found: list[flows.Entry] = []
     for sequence, family in enumerate(families, 1):
         found += codec.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
     return sum(_end(channel, sequence, flow) for sequence, flow in enumerate(filter(wanted, found), len(families) + 1))
 
 
-def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Flow]:
+def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Entry]:
     return list(flows.listed(codec.dump(channel, request, "flows"), pattern))
 
 
-def _end(channel: Channel, sequence: int, flow: flows.Flow) -> bool:
+def _end(channel: Channel, sequence: int, flow: flows.Entry) -> bool:
     """End a flow; returns whether it was still there."""
     try:
         codec.ask(channel, flows.deletion(sequence, flow), "the end of a flow")

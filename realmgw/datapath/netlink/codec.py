@@ -96,6 +96,16 @@ def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
 
 
+def netfilter(kind: int, flags: int, sequence: int, family: int, *attributes: bytes) -> bytes:
+    """A message to one of netfilter's subsystems, as `nfgenmsg` begins it."""
+    return message(kind, flags, sequence, bytes((family, 0, 0, 0)) + b"".join(attributes))
+
+
+def fields(message: Message) -> dict[int, bytes]:
+    """The attributes of a message of netfilter, by their type; see `attributes`."""
+    return dict(attributes(message.body[4:]))
+
+
 def dump(channel: Channel, request: bytes, what: str, *, nothing: Collection[int] = ()) -> Iterator[Message]:
     """Has something listed.
 
@@ -207,6 +217,32 @@ def attribute(kind: int, value: bytes) -> bytes:
     """An attribute, padded; its length does not count the padding."""
     length = _ATTRIBUTE.size + len(value)
     return _ATTRIBUTE.pack(length, kind) + value + bytes(aligned(length) - length)
+
+
+def nested(kind: int, *values: bytes) -> bytes:
+    """Attributes within an attribute."""
+    return attribute(kind | NESTED, b"".join(values))
+
+
+def find(data: bytes, *path: int) -> bytes:
+    """The value of an attribute within attributes, by their types from the outside in; empty where there is none.
+
+    Raises:
+        RealmGatewayError: One is cut off.
+    """
+    for kind in path:
+        data = dict(attributes(data)).get(kind, b"")
+    return data
+
+
+def name(kind: int, value: str) -> bytes:
+    """An attribute that holds a name."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def number(value: bytes) -> int:
+    """A number as netfilter writes it, in network order; 0 where there is none."""
+    return int.from_bytes(value, "big")
 
 
 def text(value: bytes) -> str:

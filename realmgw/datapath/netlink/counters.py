@@ -6,23 +6,17 @@ libnftables is no use for reading counters: to list them it first reads every el
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
+from realmgw.datapath.netlink.nftables import COUNTER, IN_TABLE, INET, NAME, OBJECT, OBJECT_DATA, OBJECT_TYPE, SUBSYSTEM
 from realmgw.errors import RealmGatewayError
 
-# linux/netfilter/nfnetlink.h and nf_tables.h. Counters are in network order.
-_FAMILY_INET = 1
-_NEWOBJ, _GETOBJ = 10 << 8 | 18, 10 << 8 | 19
-_OBJ_TABLE, _OBJ_NAME, _OBJ_TYPE, _OBJ_DATA = 1, 2, 3, 4
-_TYPE_COUNTER = 1
-_COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
-_COUNT = struct.Struct("!Q")
-
+_OCTETS, _PACKETS = 1, 2
+"""Attributes of a counter's data (linux/netfilter/nf_tables.h)."""
 
 COUNTERS: Mapping[str, str] = {
     "presented": "first packets presented to user space",
@@ -80,10 +74,8 @@ def request(table: str, sequence: int) -> bytes:
         table: The table's name.
         sequence: What the answers shall carry.
     """
-    body = struct.pack("!BBH", _FAMILY_INET, 0, 0)
-    body += codec.attribute(_OBJ_TABLE, table.encode() + b"\0")
-    body += codec.attribute(_OBJ_TYPE, struct.pack("!I", _TYPE_COUNTER))
-    return codec.message(_GETOBJ, codec.REQUEST | codec.DUMP, sequence, body)
+    chosen = codec.name(IN_TABLE, table), codec.attribute(OBJECT_TYPE, COUNTER.to_bytes(4, "big"))
+    return codec.netfilter(SUBSYSTEM | OBJECT + 1, codec.REQUEST | codec.DUMP, sequence, INET, *chosen)
 
 
 def listed(messages: Iterable[Message]) -> dict[str, Count]:
@@ -97,8 +89,11 @@ def listed(messages: Iterable[Message]) -> dict[str, Count]:
     """
     found: dict[str, Count] = {}
     for each in messages:
-        if each.kind == _NEWOBJ:
-            _take(each.body, found)
+        fields = codec.fields(each) if each.kind == SUBSYSTEM | OBJECT else {}
+        data = dict(codec.attributes(fields.get(OBJECT_DATA, b"")))
+        if NAME[OBJECT] in fields and _PACKETS in data and _OCTETS in data:
+            count = Count(codec.number(data[_PACKETS]), codec.number(data[_OCTETS]))
+            found[codec.text(fields[NAME[OBJECT]])] = count
     return found
 
 
@@ -121,12 +116,3 @@ def queue_figures(listing: str, queue: int) -> QueueFigures | None:
     except (ValueError, TypeError) as error:
         raise RealmGatewayError(f"unknown format of the kernel's list of packet queues: {listing!r}") from error
     return found.get(queue)
-
-
-def _take(body: bytes, into: dict[str, Count]) -> None:
-    fields = dict(codec.attributes(body[4:]))
-    data = dict(codec.attributes(fields.get(_OBJ_DATA, b"")))
-    if _OBJ_NAME in fields and _COUNTER_PACKETS in data and _COUNTER_BYTES in data:
-        name = codec.text(fields[_OBJ_NAME])
-        (packets,), (octets,) = (codec.unpack(_COUNT, data[key]) for key in (_COUNTER_PACKETS, _COUNTER_BYTES))
-        into[name] = Count(packets, octets)

@@ -15,7 +15,7 @@ import attrs
 from realmgw.datapath.links import PROTOCOL
 from realmgw.datapath.netlink import bpf, codec
 from realmgw.datapath.netlink.codec import Message
-from realmgw.datapath.netlink.contents import Table
+from realmgw.datapath.netlink.nftables import GENERATION, GENERATION_ID, IN_TABLE, SUBSYSTEM, Table
 
 NFTABLES_GROUP = 7
 """NFNLGRP_NFTABLES, of NETLINK_NETFILTER."""
@@ -26,11 +26,8 @@ MOST_PORTS = 200
 """So many ports a filter can tell apart."""
 
 # linux/netfilter/nf_tables.h
-_SUBSYSTEM = 10 << 8
-_NEWGEN = _SUBSYSTEM | 15
-_ELEMENTS = (_SUBSYSTEM | 12, _SUBSYSTEM | 14)
-_NAMING_TABLE, _NAMING_SET = 1, 2
-_GENERATION, _PROCESS, _PROGRAM = 1, 2, 3
+_ELEMENTS = (SUBSYSTEM | 12, SUBSYSTEM | 14)
+_NAMING_SET, _PROCESS, _PROGRAM = 2, 2, 3
 # linux/rtnetlink.h
 _ROUTES = (24, 25)
 _ROUTE = struct.Struct("=BBBBBB")  # family, length of destination and source, TOS, table, protocol
@@ -81,22 +78,22 @@ class Transactions:
             RealmGatewayError: It is cut off.
         """
         for each in codec.messages(received):
-            if each.kind == _NEWGEN:
+            if each.kind == SUBSYSTEM | GENERATION:
                 yield self._end(each)
-            elif each.kind & 0xFF00 == _SUBSYSTEM:
+            elif each.kind & 0xFF00 == SUBSYSTEM:
                 self._note(each)
 
     def _note(self, message: Message) -> None:
-        named = dict(codec.attributes(message.body[4:]))
+        named = codec.fields(message)
         if message.kind in _ELEMENTS and named.get(_NAMING_SET, b"").rstrip(b"\0") in self._free:
             return
-        if _NAMING_TABLE in named:
-            self._tables.add((message.body[0], codec.text(named[_NAMING_TABLE])))
+        if IN_TABLE in named:
+            self._tables.add((message.body[0], codec.text(named[IN_TABLE])))
 
     def _end(self, message: Message) -> Transaction:
-        said = dict(codec.attributes(message.body[4:]))
+        said = codec.fields(message)
         tables, self._tables = frozenset(self._tables), set()
-        generation, process = (int.from_bytes(said.get(key, b""), "big") for key in (_GENERATION, _PROCESS))
+        generation, process = (codec.number(said.get(key, b"")) for key in (GENERATION_ID, _PROCESS))
         program = codec.text(said.get(_PROGRAM, b"?"))
         return Transaction(generation, message.port, process, program, tables)
 
@@ -121,11 +118,8 @@ def concerns_us(received: bytes) -> bool:
 def filter_out(ports: Collection[int]) -> bytes:
     """A filter for the socket (classic BPF): everything but what came from these ports, at most `MOST_PORTS`."""
     compared = [
-        (bpf.IF_EQUAL, len(ports) - number, 0, _swapped(struct.pack("=I", port))) for number, port in enumerate(ports)
+        # It loads numbers in network order, and this one is in that of the host.
+        (bpf.IF_EQUAL, len(ports) - at, 0, codec.number(struct.pack("=I", port)))
+        for at, port in enumerate(ports)
     ]
     return bpf.program((bpf.LOAD_WORD, 0, 0, _AT_PORT), *compared, bpf.WHOLE, bpf.NOTHING)
-
-
-def _swapped(value: bytes) -> int:
-    """A number in host byte order, as the filter loads it, which is in network byte order."""
-    return int.from_bytes(value, "big")

@@ -18,14 +18,13 @@ from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
 
 # linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h
-_KIND = struct.Struct("=4xH")  # of the first message
 _NEW, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
 _TUPLE_ORIG, _TUPLE_REPLY, _ID = 1, 2, 12
 _STATUS, _PROTOCOL_INFO, _TIMEOUT = 3, 4, 7
 _TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
 _IP_SRC = {4: 1, 16: 3}
 _IP_DST = {4: 2, 16: 4}
-_PROTOCOL_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
+_PROTOCOL_NUMBER = 1  # then come source and destination port
 AF_INET = 2
 _FAMILY = {4: AF_INET, 16: 10}
 _INFO_TCP, _TCP_STATE, _CLOSED = 1, 1, b"\x08"
@@ -35,8 +34,8 @@ _TCP, _SCTP = 6, 132
 
 
 @attrs.frozen
-class Flow:
-    """An entry of conntrack."""
+class Entry:
+    """An entry of conntrack, as it was when it was told."""
 
     family: int
     """AF_INET or AF_INET6."""
@@ -46,14 +45,6 @@ class Flow:
     """Packed source addresses of both tuples."""
     identity: bytes
     """The entry's own number, as the kernel wrote it: another flow with that tuple is another entry."""
-
-
-@attrs.frozen
-class Entry:
-    """An entry of conntrack, as it was when it was asked for."""
-
-    flow: Flow
-    """What selects it."""
     assured: bool
     """Packets went in both directions for more than a moment."""
     remaining: int
@@ -70,7 +61,7 @@ def listing(sequence: int, family: int) -> bytes:
         sequence: What the answers shall carry.
         family: AF_INET or AF_INET6.
     """
-    return _message(_GET, codec.REQUEST | codec.DUMP, sequence, family, b"")
+    return codec.netfilter(_GET, codec.REQUEST | codec.DUMP, sequence, family)
 
 
 def question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, dport: int) -> bytes:
@@ -95,14 +86,11 @@ def question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, d
 
 def _question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, dport: int) -> bytes:
     """The same, of any family; it takes ten times as long."""
-    addresses = codec.attribute(_IP_SRC[len(src)], src) + codec.attribute(_IP_DST[len(dst)], dst)
-    ports = (
-        codec.attribute(_PROTOCOL_NUMBER, bytes((protocol,)))
-        + codec.attribute(_SOURCE_PORT, sport.to_bytes(2, "big"))
-        + codec.attribute(_DESTINATION_PORT, dport.to_bytes(2, "big"))
-    )
-    body = codec.attribute(_TUPLE_IP | codec.NESTED, addresses) + codec.attribute(_TUPLE_PROTOCOL | codec.NESTED, ports)
-    return _message(_GET, codec.REQUEST, sequence, _FAMILY[len(src)], codec.attribute(_TUPLE_ORIG | codec.NESTED, body))
+    addresses = codec.attribute(_IP_SRC[len(src)], src), codec.attribute(_IP_DST[len(dst)], dst)
+    numbers = bytes((protocol,)), sport.to_bytes(2, "big"), dport.to_bytes(2, "big")
+    ports = (codec.attribute(kind, value) for kind, value in enumerate(numbers, _PROTOCOL_NUMBER))
+    of_flow = codec.nested(_TUPLE_ORIG, codec.nested(_TUPLE_IP, *addresses), codec.nested(_TUPLE_PROTOCOL, *ports))
+    return codec.netfilter(_GET, codec.REQUEST, sequence, _FAMILY[len(src)], of_flow)
 
 
 def is_answered(said: Message | None, protocol: int) -> bool | None:
@@ -126,28 +114,35 @@ def is_answered(said: Message | None, protocol: int) -> bool | None:
 
 
 def entry(said: Message) -> Entry:
-    """The entry that a question was answered with.
+    """The entry that the kernel tells of.
 
     Raises:
         RealmGatewayError: It is malformed.
     """
-    fields = dict(codec.attributes(said.body[4:]))
-    status, remaining = (int.from_bytes(fields.get(field, b""), "big") for field in (_STATUS, _TIMEOUT))
-    return Entry(_flow(said.body), bool(status & _ASSURED), remaining)
+    found = codec.fields(said)
+    original, status, remaining = (found.get(field, b"") for field in (_TUPLE_ORIG, _STATUS, _TIMEOUT))
+    addresses = (codec.find(each, _TUPLE_IP) for each in (original, found.get(_TUPLE_REPLY, b"")))
+    sources = frozenset(filter(None, (_source(each) for each in addresses)))
+    assured = bool(codec.number(status) & _ASSURED)
+    return Entry(codec.number(said.body[:1]), original, sources, found.get(_ID, b""), assured, codec.number(remaining))
+
+
+def _source(addresses: bytes) -> bytes | None:
+    found = dict(codec.attributes(addresses))
+    return found.get(_IP_SRC[4]) or found.get(_IP_SRC[16])
 
 
 def _says_answered(body: bytes, protocol: int) -> bool | None:
     """What an entry says; no more of it is read than that takes."""
     for field, value in codec.attributes(body[4:]):
         if field == _STATUS:
-            status = int.from_bytes(value, "big")
+            status = codec.number(value)
             if protocol not in (_TCP, _SCTP):
                 return True if status & _SEEN_REPLY else None
             if status & _ASSURED:
                 return True
         elif field == _PROTOCOL_INFO:
-            info = dict(codec.attributes(dict(codec.attributes(value)).get(_INFO_TCP, b"")))
-            return None if info.get(_TCP_STATE) == _CLOSED else False
+            return None if codec.find(value, _INFO_TCP, _TCP_STATE) == _CLOSED else False
     return False if protocol in (_TCP, _SCTP) else None
 
 
@@ -180,13 +175,13 @@ def _within(network: IPv4Network) -> bytes:
     )
 
 
-def deletion(sequence: int, flow: Flow) -> bytes:
+def deletion(sequence: int, flow: Entry) -> bytes:
     """The message that ends a flow, and asks for an acknowledgement."""
-    body = codec.attribute(_TUPLE_ORIG | codec.NESTED, flow.original) + codec.attribute(_ID, flow.identity)
-    return _message(_DELETE, codec.REQUEST | codec.ACK, sequence, flow.family, body)
+    chosen = codec.nested(_TUPLE_ORIG, flow.original), codec.attribute(_ID, flow.identity)
+    return codec.netfilter(_DELETE, codec.REQUEST | codec.ACK, sequence, flow.family, *chosen)
 
 
-def listed(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[Flow]:
+def listed(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[Entry]:
     """Flows of a listing in which a pattern is found.
 
     Args:
@@ -196,23 +191,7 @@ def listed(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[F
     Raises:
         RealmGatewayError: One is malformed, or as `messages` does.
     """
-    return (_flow(each.body) for each in messages if each.kind == _NEW and wanted.search(each.body) is not None)
-
-
-def _flow(body: bytes) -> Flow:
-    fields = dict(codec.attributes(body[4:]))
-    tuples = (fields.get(_TUPLE_ORIG, b""), fields.get(_TUPLE_REPLY, b""))
-    sources = (_source(dict(codec.attributes(each)).get(_TUPLE_IP, b"")) for each in tuples)
-    return Flow(int.from_bytes(body[:1], "big"), tuples[0], frozenset(filter(None, sources)), fields.get(_ID, b""))
-
-
-def _source(addresses: bytes) -> bytes | None:
-    fields = dict(codec.attributes(addresses))
-    return fields.get(_IP_SRC[4]) or fields.get(_IP_SRC[16])
-
-
-def _message(kind: int, flags: int, sequence: int, family: int, attributes: bytes) -> bytes:
-    return codec.message(kind, flags, sequence, struct.pack("!BBH", family, 0, 0) + attributes)
+    return (entry(each) for each in messages if each.kind == _NEW and wanted.search(each.body) is not None)
 
 
 _QUESTION = struct.Struct("=8sI20s4s4s4s8sB7s2s6s2s2s")

@@ -17,9 +17,9 @@ from realmgw.datapath import client, links
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import interfaces, sysctls
 from realmgw.datapath.machine.sysctls import Review
-from realmgw.datapath.netlink import codec, contents
-from realmgw.datapath.netlink.contents import INET, IPV4, Contents, Table
+from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.events import Transaction
+from realmgw.datapath.netlink.nftables import INET, IPV4, Contents, Table
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.generations import Generations
 from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Surroundings, Thing
@@ -137,7 +137,7 @@ class Keeper:
         found = self._contents()
         if not found:
             return GONE
-        different = contents.difference(self._placed, found)
+        different = nftables.difference(self._placed, found)
         more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
         return CHANGED + f" ({', '.join(different[:NAMED])}{more})" if different else AS_PLACED
 

@@ -11,7 +11,7 @@ import re
 
 import attrs
 
-from realmgw.datapath.netlink.tables import Standing
+from realmgw.datapath.netlink.nftables import Standing
 from realmgw.datapath.translation import mark_table
 from realmgw.errors import PlatformError
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Protocol
 
-from realmgw.datapath.netlink import codec, contents, events
+from realmgw.datapath.netlink import codec, events, nftables
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, InterruptedDumpError
-from realmgw.datapath.netlink.contents import Contents, Table
+from realmgw.datapath.netlink.nftables import Contents, Table
 from realmgw.errors import RealmGatewayError
 
 _ATTEMPTS = 5
@@ -46,9 +46,9 @@ class RulesetReader:
         found: dict[str, bytes] = {}
         self._sequence += 1
         with self._asking() as channel:
-            for request in contents.requests(table, self._sequence):
+            for request in nftables.requests(table, self._sequence):
                 listed = codec.dump(channel, request, "what is in a table", nothing=(codec.ENOENT,))
-                contents.take(listed, table, found)
+                nftables.take(listed, table, found)
         return found
 
     def undivided(self, table: Table) -> Contents:
@@ -74,9 +74,7 @@ class RulesetReader:
         """
         self._sequence += 1
         with self._asking() as channel:
-            return contents.generation(
-                codec.ask(channel, contents.generation_request(self._sequence), "the ruleset's generation")
-            )
+            return nftables.generation(channel, self._sequence)
 
     def ports_of(self, transaction: Callable[[], object]) -> frozenset[int]:
         """The netlink port that a transaction comes from; none if others made some all the while.

@@ -16,7 +16,7 @@ import realmgw
 from realmgw.admission.conntrack import Conntrack
 from realmgw.control import port
 from realmgw.datapath import ending
-from realmgw.datapath.netlink import codec, contents, counters, events, flows, routes, tables
+from realmgw.datapath.netlink import codec, counters, events, flows, nftables, routes
 from realmgw.datapath.netlink.codec import ATTEMPTS, ENOENT, InterruptedDumpError, Message, RefusedError
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import RealmGatewayError
@@ -140,9 +140,9 @@ LISTINGS: dict[str, Callable[[AnsweringChannel], object]] = {
 }
 """Everybody who has something listed, with what follows when there is nothing in it."""
 QUESTIONS: dict[str, Callable[[AnsweringChannel], object]] = {
-    "a table": lambda channel: tables.standing(channel, tables.request("ip", "t", SEQUENCE)),
+    "a table": lambda channel: nftables.standing(channel, (nftables.IPV4, "t"), SEQUENCE),
     "the generation": lambda channel: _reader(channel).generation(),
-    "the contents": lambda channel: _reader(channel).contents((contents.INET, "t")),
+    "the contents": lambda channel: _reader(channel).contents((nftables.INET, "t")),
 }
 """Everybody who asks for one thing, or for several things that are listed one after the other."""
 
@@ -177,7 +177,7 @@ class EverybodyTests(SynchronousTestCase):
         self.assertRaises(RealmGatewayError, reader.generation)
         self.assertTrue(channel.is_closed)
         channel = AnsweringChannel(done(SEQUENCE, flags=codec.INTERRUPTED))
-        self.assertRaises(InterruptedDumpError, _reader(channel).contents, (contents.INET, "t"))
+        self.assertRaises(InterruptedDumpError, _reader(channel).contents, (nftables.INET, "t"))
         self.assertFalse(channel.is_closed)
 
     def test_counts_a_flow_that_could_not_be_asked_for(self) -> None:
@@ -227,8 +227,7 @@ class UnpackTests(SynchronousTestCase):
                 lambda each=each: [*flows.listed([each], flows.sources([bytes(4)]))],
                 lambda each=each: flows.entry(each),
                 lambda each=each: flows.is_answered(each, 6),
-                lambda each=each: contents.take([each], (1, "t"), {}),
-                lambda each=each: contents.generation(each),
+                lambda each=each: nftables.take([each], (1, "t"), {}),
                 lambda each=each: port.named([each]),
                 lambda each=each: events.concerns_us(codec.message(each.kind, 0, 0, each.body)),
             ):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.netlink import codec, events
-from realmgw.datapath.netlink.contents import INET, IPV4
 from realmgw.datapath.netlink.events import Transactions
+from realmgw.datapath.netlink.nftables import INET, IPV4
 from realmgw.errors import RealmGatewayError
 
 NEWTABLE, NEWGEN, NEWSETELEM, DELRULE = (10 << 8 | kind for kind in (0, 15, 12, 8))

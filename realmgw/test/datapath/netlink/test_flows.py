@@ -48,7 +48,7 @@ def entry(sequence: int, private: bytes, identity: bytes = b"\0\0\0\7") -> bytes
 class ListingTests(SynchronousTestCase):
     """Which flows an address has."""
 
-    def take(self, *received: bytes, wanted: bytes = HOST) -> list[flows.Flow]:
+    def take(self, *received: bytes, wanted: bytes = HOST) -> list[flows.Entry]:
         """What is found in some reads."""
         listing = codec.dump(AnsweringChannel(*received), flows.listing(1, flows.AF_INET), "flows")
         return list(flows.listed(listing, flows.sources([wanted])))

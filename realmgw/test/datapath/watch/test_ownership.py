@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.netlink.tables import Standing
+from realmgw.datapath.netlink.nftables import Standing
 from realmgw.datapath.watch import ownership
 from realmgw.datapath.watch.ownership import Tables
 from realmgw.errors import PlatformError

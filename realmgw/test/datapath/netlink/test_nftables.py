@@ -1,18 +1,21 @@
-"""Tests of what is read of a table; `realmgw.test.kernel.test_datapath_watch` reads a kernel's."""
+"""Tests of what is read of nftables; `realmgw.test.kernel.test_datapath_watch` reads a kernel's."""
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.netlink import codec, contents
+from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.codec import InterruptedDumpError
-from realmgw.datapath.netlink.contents import INET
+from realmgw.datapath.netlink.nftables import INET, Standing
 from realmgw.datapath.watch.reader import RulesetReader
-from realmgw.errors import RealmGatewayError
-from realmgw.test.datapath.answers import AnsweringChannel, done, only, refusal
+from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.test.datapath.answers import AnsweringChannel, done, refusal
 
 TABLE = (INET, "t")
 SEQUENCE = 7
@@ -59,7 +62,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_asks_for_everything_but_elements(self) -> None:
         """Tables, chains, rules, sets and objects; elements would be kind 13."""
-        kinds = [struct.unpack_from("=IH", each)[1] & 0xFF for each in contents.requests(TABLE, SEQUENCE)]
+        kinds = [struct.unpack_from("=IH", each)[1] & 0xFF for each in nftables.requests(TABLE, SEQUENCE)]
         self.assertEqual(kinds, [1, 4, 7, 10, 19])
 
     def test_names_what_it_finds(self) -> None:
@@ -106,8 +109,8 @@ class DifferenceTests(SynchronousTestCase):
         """Sets without a name of their own go with their rule."""
         placed = {"chain a": b"1", "chain b": b"1", "set __set0": b"1"}
         found = {"chain a": b"2", "chain c": b"1", "set __set1": b"1"}
-        self.assertEqual(contents.difference(placed, found), ("chain a changed", "chain b removed", "chain c added"))
-        self.assertEqual(contents.difference(placed, placed), ())
+        self.assertEqual(nftables.difference(placed, found), ("chain a changed", "chain b removed", "chain c added"))
+        self.assertEqual(nftables.difference(placed, placed), ())
 
 
 class GenerationTests(SynchronousTestCase):
@@ -115,8 +118,56 @@ class GenerationTests(SynchronousTestCase):
 
     def test_is_the_number_in_the_answer(self) -> None:
         """An answer about something else is none."""
-        self.assertEqual(contents.generation(only(message(NEWGEN, {1: number(77)}))), 77)
-        self.assertRaises(RealmGatewayError, contents.generation, only(message(NEWCHAIN, {1: number(77)})))
+        answers = (AnsweringChannel(message(kind, {1: number(77)})) for kind in (NEWGEN, NEWCHAIN))
+        self.assertEqual(nftables.generation(next(answers), SEQUENCE), 77)
+        self.assertRaises(RealmGatewayError, nftables.generation, next(answers), SEQUENCE)
+
+
+def standing(received: bytes) -> Standing | None:
+    """What is made of what the kernel says of a table."""
+    return nftables.standing(AnsweringChannel(received), TABLE, SEQUENCE)
+
+
+def table(comment: bytes | None, handle: int = 7) -> bytes:
+    """What the kernel says of a table; other user data may stand before the comment."""
+    data = {} if comment is None else {6: b"\x09\x02ab" + bytes([0, len(comment)]) + comment}
+    return message(NEWTABLE, {1: b"t\0", 4: struct.pack("!Q", handle), **data})
+
+
+class StandingTests(SynchronousTestCase):
+    """`standing`."""
+
+    def test_names_family_and_table(self) -> None:
+        """As the kernel wants them."""
+        channel = AnsweringChannel(refusal(5, codec.ENOENT))
+        nftables.standing(channel, (nftables.IPV4, "abc"), 5)
+        [asked] = channel.sent
+        self.assertEqual(struct.unpack_from("=IHHII", asked), (len(asked), 10 << 8 | 1, 1, 5, 0))
+        self.assertEqual(asked[16:], b"\x02\0\0\0\x08\0\x01\0abc\0")
+
+    def test_table_has_its_number_and_its_comment(self) -> None:
+        """Or none."""
+        self.assertEqual(standing(table(b"ours\0", handle=1 << 40)), Standing(1 << 40, "ours"))
+        self.assertEqual(standing(table(None)), Standing(7, ""))
+
+    def test_no_table_is_no_error(self) -> None:
+        """The kernel says ENOENT."""
+        self.assertIsNone(standing(refusal(SEQUENCE, codec.ENOENT)))
+
+    def test_refusals_are_told(self) -> None:
+        """By their number, or with what to do."""
+        error = self.assertRaises(RealmGatewayError, standing, refusal(SEQUENCE, 22))
+        self.assertIn("error 22", str(error))
+        error = self.assertRaises(PlatformError, standing, refusal(SEQUENCE, 1))
+        self.assertIn("run as root", str(error))
+
+    @given(st.binary(max_size=200))
+    def test_what_nobody_understands_is_refused(self, garbage: bytes) -> None:
+        """Never by another exception."""
+        kinds = (codec.message(kind, 0, SEQUENCE, garbage) for kind in (NEWTABLE, codec.ERROR))
+        for received in (garbage, *kinds, table(garbage[:200])):
+            with contextlib.suppress(RealmGatewayError):
+                standing(received)
 
 
 class Changing(RulesetReader):
@@ -135,7 +186,7 @@ class Changing(RulesetReader):
         """One more after each listing, as long as it changes."""
         return self.number
 
-    def contents(self, table: contents.Table) -> contents.Contents:
+    def contents(self, table: nftables.Table) -> nftables.Contents:
         """What was listed last is whole, if it does not change any more."""
         self.read += 1
         self.number += self.read <= self.changes
