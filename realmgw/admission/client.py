@@ -135,7 +135,7 @@ class KernelPacketQueue:
             try:
                 binding.bind(
                     admission.queue,
-                    self._configure,
+                    self._note,
                     max_len=admission.queue_length,
                     range=COPY_RANGE,
                     sock_len=admission.queue_length * MESSAGE_SPACE,
@@ -163,7 +163,7 @@ class KernelPacketQueue:
                 self._verdicts.clear()
         return limit - self._messages.left
 
-    def _configure(self, packet: _LibraryPacket) -> None:
+    def _note(self, packet: _LibraryPacket) -> None:
         """Note the verdict of a packet; it is sent with the others of this turn."""
         mark = DROP
         try:

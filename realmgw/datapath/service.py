@@ -143,7 +143,7 @@ class DatapathService(service.Service):
         self._purging = purging
         self._strays: set[bytes] = set()
         self._timer: IDelayedCall | None = None
-        self._watch = Watch(self._look, self._configure, clock, ears or Deaf())
+        self._watch = Watch(self._look, self._note, clock, ears or Deaf())
         self._tell = tell
         self._refused = self._begun = self._purged = self._settled = self._began_bare = False
         self._log = Logger()
@@ -253,7 +253,7 @@ class DatapathService(service.Service):
         """
         self._purged = True
         self._watch.stop()
-        self._configure(Findings())
+        self._note(Findings())
         self._strays.clear()
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
         return done
@@ -341,7 +341,7 @@ class DatapathService(service.Service):
     def _look(self, noticed: Noticed) -> Deferred[Findings]:
         return self._worker.call(self._kernel.look, noticed, lambda: tuple(self._hosts.values()))
 
-    def _configure(self, findings: Findings) -> None:
+    def _note(self, findings: Findings) -> None:
         tell = self._log.error if self._begun else self._log.info
         for line in findings.repaired[:MOST_LINES]:
             tell("datapath: {line}; it was put back", line=line)

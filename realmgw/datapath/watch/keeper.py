@@ -5,7 +5,8 @@ Edge: a routing socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import INET, IPV4, Contents, Table
 from realmgw.datapath.watch import placed
-from realmgw.datapath.watch.generations import Generations
+from realmgw.datapath.watch.generations import Culprit, Generations
 from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Surroundings, Thing
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import RealmGatewayError
@@ -62,6 +63,15 @@ class Findings:
     """All that was looked at."""
     left: tuple[Deviation, ...] = ()
     """What of it is not as it should be."""
+    unexplained: Mapping[str, Culprit] = attrs.Factory(dict)
+    """Lines of `repaired` that do not say who it was, where the kernel may say so later: it tells after the deed."""
+
+    def explained(self, transactions: Collection[Transaction]) -> Findings:
+        """The same, with whoever is among these."""
+        found = {line: culprit.among(transactions) for line, culprit in self.unexplained.items()}
+        by = {line: f"{line}, by {culprit}" for line, culprit in found.items() if culprit is not None}
+        unexplained = {line: culprit for line, culprit in self.unexplained.items() if line not in by}
+        return attrs.evolve(self, repaired=tuple(by.get(line, line) for line in self.repaired), unexplained=unexplained)
 
 
 class Rules(Protocol):
@@ -168,9 +178,9 @@ class Keeper:
         concerned = {each.thing.kind for each in wrong}
         left = self._wrong([thing for thing in things if thing.kind in concerned])
         self._question(anew=noticed.links)
-        findings = self._findings(things, (wrong, left), meddled, errors, noticed)
+        findings = self._findings(things, (wrong, left), meddled, errors)
         self._undone = self._placing
-        return findings
+        return findings.explained(noticed.transactions)
 
     def _place(self, hosts: tuple[Host, ...]) -> None:
         """Place the whole table, which undoes whatever was done to it up to now."""
@@ -180,24 +190,21 @@ class Keeper:
 
     def _is_meddled(self, noticed: Noticed) -> bool:
         """Whether elements may have been changed by others, which nobody looks at."""
-        return noticed.lost or self._culprit(noticed, {(INET, self._rules.settings.datapath.table)}) is not None
+        culprit = self._generations.culprit(self._table, after=self._undone)
+        return noticed.lost or culprit.among(noticed.transactions) is not None
 
-    def _culprit(self, noticed: Noticed, tables: Collection[Table]) -> Transaction | None:
-        """The last transaction of somebody else that may have changed one of these tables."""
-        since = [each for each in noticed.transactions if each.generation > self._undone]
-        foreign = (each for each in reversed(since) if each.generation not in self._generations)
-        return next((each for each in foreign if not each.tables.isdisjoint(tables)), None)
+    @property
+    def _table(self) -> Table:
+        return INET, self._rules.settings.datapath.table
 
-    def _by(self, thing: Thing, noticed: Noticed) -> str:
-        """Who has changed a thing, where the kernel says so."""
-        name = self._rules.settings.datapath.table
-        concerned: dict[Kind, tuple[Table, ...]] = {
-            Kind.TABLE: ((INET, name),),
-            Kind.QUEUE_STEP: ((IPV4, "mangle"),),
-            Kind.TRANSLATION: ((IPV4, "nat"),),
+    def _culprits(self) -> dict[Kind, Culprit]:
+        """Who has changed things of each kind, where the kernel says so."""
+        sought = partial(self._generations.culprit, after=self._undone)
+        return {
+            Kind.TABLE: sought(self._table, until=math.inf if self._owed else self._placing),
+            Kind.QUEUE_STEP: sought((IPV4, "mangle")),
+            Kind.TRANSLATION: sought((IPV4, "nat")),
         }
-        culprit = self._culprit(noticed, concerned.get(thing.kind, ()))
-        return f", by {culprit}" if culprit is not None and thing.kind in concerned else ""
 
     def _wrong(self, things: Collection[Thing]) -> tuple[Deviation, ...]:
         """Those that are not what they should be."""
@@ -266,19 +273,18 @@ class Keeper:
         wrong: tuple[Collection[Deviation], Collection[Deviation]],
         meddled: bool,
         errors: list[str],
-        noticed: Noticed,
     ) -> Findings:
         before, left = wrong
-        name = self._rules.settings.datapath.table
         remaining = {each.thing.key for each in left}
         repaired = [each for each in before if each.thing.is_ours and each.thing.key not in remaining]
-        lines = [f"{each}{self._by(each.thing, noticed)}" for each in repaired]
-        if meddled and (Kind.TABLE, name) not in {each.thing.key for each in before}:
-            table = Thing(Kind.TABLE, name, AS_PLACED, needed=True)
-            lines.append(f"{table.kind.value} {name} may have other elements{self._by(table, noticed)}")
+        lines = {str(each): each.thing.kind for each in repaired}
+        if meddled and Kind.TABLE not in {each.thing.kind for each in before}:
+            lines[f"{Kind.TABLE.value} {self._table[1]} may have other elements"] = Kind.TABLE
+        culprits = self._culprits() if lines else {}
         broken = placed.are_broken(things, left)
         return Findings(
             repaired=tuple(lines),
+            unexplained={line: culprits[kind] for line, kind in lines.items() if kind in culprits},
             broken=(*(each.told for each in left if each.thing.key in broken), *errors, *self._against),
             doubtful=(*(each.told for each in left if each.thing.key not in broken), *self._doubts),
             disturbed=meddled or bool(placed.are_broken(things, repaired)),
@@ -287,8 +293,7 @@ class Keeper:
         )
 
     def _contents(self) -> Contents:
-        table = (INET, self._rules.settings.datapath.table)
-        return codec.undisturbed(lambda: self._reader.undivided(table))
+        return codec.undisturbed(lambda: self._reader.undivided(self._table))
 
 
 def _setting(thing: Thing) -> str:

@@ -36,6 +36,8 @@ FIGHT = 10.0  # seconds
 """... within this time, and somebody fights us."""
 TRUCE = 1.0  # seconds
 """Then this is the shortest time from one look to the next."""
+LISTENED = 1024
+"""So many messages are heard at most before it is told what a look has found."""
 _FOUGHT = (
     "somebody undoes again and again what the gateway places, so it is put back once a second only: "
     "the log says who, stop one of the two"
@@ -54,6 +56,9 @@ class Ears(Protocol):
     def ignore(self, ports: frozenset[int]) -> None:
         """Hear nothing any more of what these ports do."""
 
+    def listen(self) -> None:
+        """Hear now what was told so far."""
+
     def close(self) -> None:
         """End."""
 
@@ -65,6 +70,9 @@ class Deaf:
         """See `Ears`."""
 
     def ignore(self, ports: frozenset[int]) -> None:
+        """See `Ears`."""
+
+    def listen(self) -> None:
         """See `Ears`."""
 
     def close(self) -> None:
@@ -112,6 +120,11 @@ class KernelEars:
         """Hear nothing any more of what these ports do to nftables."""
         if ports:
             attach(self._nftables, events.filter_out(ports))
+
+    def listen(self) -> None:
+        """Hear now what was told so far, but not for ever."""
+        for each in self._sockets:
+            each.read(LISTENED)
 
     def close(self) -> None:
         """End."""
@@ -236,18 +249,27 @@ class Watch:
     def _go(self, heard: Noticed, asked: list[Deferred[Findings]]) -> Generator[Deferred[Any], Any, None]:
         findings = None
         try:
-            findings = yield self._look(heard)
+            findings = self._explained((yield self._look(heard)))
         except Exception:  # noqa: BLE001 - whatever it is, the next look is taken
             self._log.failure("fault while looking after what was placed")
         self._looking, self._last = False, self._clock.seconds()
         if self._running:
             if findings is not None:
-                self._configure(findings)
+                self._note(findings)
             self._soon(0.0 if self._asked else self._distance() if self._noticed else INTERVAL)
         for each in asked:
             each.callback(findings or Findings())
 
-    def _configure(self, findings: Findings) -> None:
+    def _explained(self, findings: Findings) -> Findings:
+        """The same with those whose deeds were seen sooner than the kernel's word about them was read.
+
+        It has told by then: whoever has seen what a transaction did comes after it.
+        """
+        if findings.unexplained and self._running:
+            self._ears.listen()
+        return findings.explained(_together(self._noticed).transactions)
+
+    def _note(self, findings: Findings) -> None:
         if findings.repaired:
             self.repairs += 1
             self._repaired.append(self._last)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.netlink.events import Transaction
+from realmgw.datapath.netlink.nftables import INET
+from realmgw.datapath.watch.generations import Culprit
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import FIGHTS, INTERVAL, PAUSE, TRUCE, Heard, Watch
 
@@ -20,12 +23,14 @@ class MemoryEars:
     Attributes:
         heard: Told what is heard; None while closed.
         ignored: Ports that nothing is to be heard of.
+        waiting: What the kernel has told and nobody has read.
     """
 
     def __init__(self) -> None:
         """Closed."""
         self.heard: Heard | None = None
         self.ignored: frozenset[int] = frozenset()
+        self.waiting: list[Noticed] = []
 
     def open(self, heard: Heard) -> None:
         """See `Ears`."""
@@ -34,6 +39,11 @@ class MemoryEars:
     def ignore(self, ports: frozenset[int]) -> None:
         """See `Ears`."""
         self.ignored |= ports
+
+    def listen(self) -> None:
+        """See `Ears`."""
+        while self.waiting:
+            self.say(self.waiting.pop(0))
 
     def close(self) -> None:
         """See `Ears`."""
@@ -111,6 +121,31 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(one), Findings())
         self.clock.advance(0.0)
         self.assertEqual(self.successResultOf(other), self.findings)
+
+    def test_who_has_done_it_is_named_when_the_deed_is_seen_before_his_name_is_heard(self) -> None:
+        """The kernel has told of him by then; it is read, now or while it was looked, and looked after as well."""
+        table = frozenset(((INET, "realmgw"),))
+        culprit = Culprit(table, after=6, until=7, own=frozenset())
+        line = "nftables table realmgw is gone"
+        found = Findings(repaired=(line, "a route is gone"), unexplained={line: culprit})
+        done = attrs.evolve(FOREIGN, tables=table), attrs.evolve(FOREIGN, tables=table, generation=8, program="late")
+        for tell in (self.ears.waiting.append, self.ears.say):
+            self.answers = Deferred()
+            asked = self.watch.look()
+            tell(Noticed(done, links=False))
+            answers, self.answers = self.answers, None
+            answers.callback(found)
+            self.assertEqual(self.told[-1].repaired, (f"{line}, by nft (process 99)", "a route is gone"))
+            self.assertEqual(self.successResultOf(asked), self.told[-1])
+            self.clock.advance(PAUSE)
+            self.assertEqual(self.looks[-1].transactions, done)
+
+    def test_who_is_never_heard_of_is_not_named(self) -> None:
+        """Nor is anybody else, for what he did before or after, or to another table; nor the gateway."""
+        line, table = "nftables table realmgw is gone", frozenset(((INET, "realmgw"),))
+        found = Findings(repaired=(line,), unexplained={line: Culprit(table, after=6, until=9, own=frozenset((8,)))})
+        innocent = [attrs.evolve(FOREIGN, tables=table, generation=number) for number in (6, 8, 10)]
+        self.assertEqual(found.explained((*innocent, FOREIGN)), found)
 
     def test_fault_of_our_own_is_logged_and_the_next_look_taken(self) -> None:
         """The watch does not end by it; nothing is told, since nothing is known."""
