@@ -19,23 +19,27 @@ CONFIG_FIELD = "Realmgw-Config"
 
 
 class ExitStatus(enum.IntEnum):
-    """How the `realmgw` command ends. The text after each is the table of docs/operations.md."""
+    """How the `realmgw` command ends; so do the manual and docs/operations.md tell it."""
 
-    OK = 0
-    """All is well, and what was asked for was done."""
-    PROBLEMS = 1
-    """There are problems in the files; or a reload was refused, or applied without some of them; or the gateway is
-    degraded, or runs on the last good configuration, or on what a source of subscribers said before."""
-    USAGE = 2
-    """The command line was wrong."""
-    NO_GATEWAY = 3
-    """No gateway answers at the control socket, or we may not speak to it."""
-    NOT_FOUND = 4
-    """There is no such thing: no subscriber of that name."""
-    FAILED = 5
-    """The machine refused: a file can not be written, the kernel said no."""
-    DIFFERENT = 6
-    """`plan` and `show config --diff`: something is different (with --exit-code)."""
+    text: str
+    """What it means."""
+
+    def __new__(cls, value: int, text: str = "") -> ExitStatus:
+        """A status, with what it means."""
+        status = int.__new__(cls, value)
+        status._value_, status.text = value, text
+        return status
+
+    OK = 0, "All is well, and what was asked for was done."
+    PROBLEMS = 1, (
+        "There are problems in the files; or a reload was refused, or applied without some of them; or the gateway is "
+        "degraded, or runs on the last good configuration, or on what a source of subscribers said before."
+    )  # fmt: skip
+    USAGE = 2, "The command line was wrong."
+    NO_GATEWAY = 3, "No gateway answers at the control socket, or we may not speak to it."
+    NOT_FOUND = 4, "There is no such thing, a subscriber for example."
+    FAILED = 5, "The machine refused: a file can not be written, or the kernel said no."
+    DIFFERENT = 6, "With --exit-code: something is different."
 
 
 class CommandError(RealmGatewayError):
@@ -59,14 +63,16 @@ class ForbiddenError(CommandError):
 
 @attrs.frozen
 class Parameter:
-    """Something that a command is told."""
+    """Something that a command is told: in the query string of a request, or by the words of a command line."""
 
     name: str
-    """In the query string of a request."""
+    """In the query string."""
     text: str
     """What it is."""
-    required: bool = True
-    """Whether the command can not do without."""
+    default: str | None = None
+    """What counts when it is not told; None: the command can not do without."""
+    option: str | None = None
+    """On the command line it is an option, whose value is called so; empty: a flag; None: a word without an option."""
 
 
 @attrs.frozen
@@ -74,7 +80,7 @@ class Command:
     """Something that a running gateway can be asked for."""
 
     path: str
-    """Under /v1/."""
+    """Under /v1/, and the words of a command line."""
     text: str
     """What it does, in a sentence."""
     parameters: tuple[Parameter, ...] = ()
@@ -87,50 +93,62 @@ class Command:
     """Whether only root and the gateway's own user may have it done, and not the group that may speak to it."""
 
 
-_NAME = Parameter("name", "an FQDN")
-_LIMIT = Parameter("limit", "at most so many", required=False)
-_WHO = Parameter("who", "a resolver's address, or a client's network")
+def _option(name: str, text: str, value: str, default: str | None = "") -> Parameter:
+    return Parameter(name, text, default, value)
+
+
+def _flag(name: str, text: str) -> Parameter:
+    return Parameter(name, text, "", "")
+
+
+MOST = 1_000_000
+"""More entries of a list are never told."""
+_LIMIT = _option("limit", "At most so many.", "N", "1000")
+_WHO = Parameter("who", "A resolver's address, or a client as `reputation list --clients` has it.")
 
 COMMANDS: Mapping[str, Command] = {
     command.path: command
     for command in (
-        Command("health", "How the gateway is, and what is wrong with it now."),
-        Command("status", "What runs, since when, and what was counted."),
-        Command("plan", "What a reload would change.", takes_time=True),
-        Command("reload", "Makes true what is written.", (
-            Parameter("accept_loss", "if it is not empty: hosts may go, however many they are", required=False),
+        Command("health", "Show how the gateway is, and what is wrong."),
+        Command("status", "Show how the gateway is, what runs, and what was counted."),
+        Command("plan", "Show what a reload would change.", takes_time=True),
+        Command("reload", "Make true what is written in the files.", (
+            _flag("accept_loss", "Hosts may go, however many they are."),
         ), changes=True, takes_time=True),
-        Command("subscribers/list", "The names and addresses of hosts.", (
-            Parameter("match", "only names that contain this", required=False), _LIMIT,
+        Command("subscribers/list", "List subscribers.", (
+            _option("match", "Only names that contain this.", "TEXT"), _LIMIT,
         )),
-        Command("subscribers/show", "A host with its services.", (_NAME,)),
-        Command("pool", "The circular pool, by prefix and by state."),
-        Command("reservations", "What stands at the addresses now.", (_LIMIT,)),
-        Command("reputation/list", "Resolver groups, the worst first.", (
-            Parameter("match", "only those with an address that contains this", required=False), _LIMIT,
-            Parameter("clients", "if it is not empty: clients that were named, instead of groups", required=False),
+        Command("subscribers/show", "Show a subscriber.", (
+            Parameter("name", "Its name, or that of one of its services."),
         )),
-        Command("reputation/show", "A resolver group or a client, with how its reputation comes about.", (_WHO,)),
-        Command("reputation/set", "Gives a resolver group or a client a reputation.", (
-            _WHO, Parameter("reputation", "from 0 to 1"),
+        Command("pool", "Show the circular pool by prefix and state."),
+        Command("reservations", "Show what stands at the addresses now.", (_LIMIT,)),
+        Command("reputation/list", "List resolver groups, the worst first.", (
+            _option("match", "Only those with an address that contains this.", "TEXT"), _LIMIT,
+            _flag("clients", "Clients that were named, instead of groups."),
+        )),
+        Command("reputation/show", "Show a resolver group or a client.", (_WHO,)),
+        Command("reputation/set", "Give somebody a reputation.", (
+            _WHO, Parameter("reputation", "From 0 to 1; it changes by what comes."),
         ), changes=True),
-        Command("reputation/forget", "Makes a stranger of a resolver group or a client.", (_WHO,), changes=True),
-        Command("explain/name", "What a question for a name would be answered, and why.", (
-            _NAME, Parameter("resolver", "the address that asks"),
-            Parameter("tcp", "if it is not empty: by TCP", required=False),
-            Parameter("cookie", "if it is not empty: with a valid server cookie", required=False),
-            Parameter("client", "the client's network, as the resolver names it (EDNS Client Subnet)", required=False),
+        Command("reputation/forget", "Make a stranger of somebody.", (_WHO,), changes=True),
+        Command("explain/name", "Tell what a question would be answered.", (
+            Parameter("name", "The name that is asked for."),
+            _option("resolver", "The address that asks.", "ADDRESS", None),
+            _flag("tcp", "It asks by TCP."),
+            _flag("cookie", "It shows a valid server cookie."),
+            _option("client", "The client that it names (EDNS Client Subnet).", "NETWORK"),
         )),
-        Command("explain/packet", "What would become of a first packet, and why.", (
-            Parameter("source", "its source address"),
-            Parameter("destination", "its destination address"),
-            Parameter("protocol", "its protocol, by number or name"),
-            Parameter("port", "its destination port, 0 for none", required=False),
-            Parameter("source_port", "its source port", required=False),
+        Command("explain/packet", "Tell what would become of a first packet.", (
+            Parameter("source", "Its source address."),
+            Parameter("destination", "Its destination address, of the pool."),
+            Parameter("protocol", "Its protocol: tcp, udp, icmp, sctp, or a number."),
+            Parameter("port", "Its destination port; by default 0, none.", "0"),
+            _option("source_port", "Its source port.", "PORT", "0"),
         )),
         Command("config", "The settings that are in force, as a main file."),
-        Command("purge", "Lends nothing any more, and removes everything of ours from the kernel; all flows end.", (
-            Parameter("name", "the gateway's own name, so that no other one is meant"),
+        Command("purge", "Lend nothing, and remove all of ours from the kernel; all flows end.", (
+            Parameter("name", "The gateway's own name, so that no other one is meant."),
         ), changes=True, takes_time=True, privileged=True),
     )
 }  # fmt: skip
@@ -138,7 +156,7 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def checked(command: Command, given: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a request.
+    """The parameters of a request, all of them.
 
     Args:
         command: What is asked for.
@@ -147,13 +165,13 @@ def checked(command: Command, given: Mapping[str, str]) -> dict[str, str]:
     Raises:
         CommandError: One is missing, or not known.
     """
-    known = {parameter.name for parameter in command.parameters}
-    missing = [parameter.name for parameter in command.parameters if parameter.required and parameter.name not in given]
+    known = {parameter.name: parameter.default for parameter in command.parameters}
+    missing = [name for name, default in known.items() if default is None and name not in given]
     unknown = [name for name in given if name not in known]
     for what, names in (("missing", missing), ("not known", unknown)):
         if names:
             raise CommandError(ExitStatus.USAGE, f"{command.path}: {', '.join(names)}: {what}")
-    return dict(given)
+    return {name: given.get(name, default or "") for name, default in known.items()}
 
 
 def number(text: str, name: str, last: int) -> int:

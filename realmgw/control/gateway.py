@@ -17,7 +17,7 @@ from realmgw.allocation.explain import Explanation, dotted, explain_admit, expla
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.config.settings import Network
-from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked, number
+from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, checked, number
 from realmgw.control.counting import RATES, Counting
 from realmgw.control.health import Health
 from realmgw.control.plan import Plan
@@ -26,10 +26,6 @@ from realmgw.control.running import Running
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Service
 
-LIMIT = 1000
-"""So many entries a list has, unless more are asked for."""
-MOST = 1_000_000
-"""More are never told."""
 PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
 """Protocols that can be written by name."""
 
@@ -186,7 +182,7 @@ class Gateway:
         """What a reload would change."""
         return self._insight.plan().addCallback(described)
 
-    def reload(self, accept_loss: str = "") -> Any:
+    def reload(self, accept_loss: str) -> Any:
         """Make true what is written."""
         reloading = self._insight.reload("the control interface", accepts_loss=bool(accept_loss))
         return reloading.addCallback(self._reloaded)
@@ -203,7 +199,7 @@ class Gateway:
             "plan": described(outcome.plan),
         }
 
-    def subscribers(self, match: str = "", limit: str = str(LIMIT)) -> Value:
+    def subscribers(self, match: str, limit: str) -> Value:
         """Hosts by name."""
         hosts = self._insight.running.registry.directory.hosts
         wanted = match.lower()
@@ -245,14 +241,14 @@ class Gateway:
                 "queries_waiting": allocator.waiting, "held_for_keepers": allocator.ledger.kept,
                 "keepers": keepers}  # fmt: skip
 
-    def reservations(self, limit: str = str(LIMIT)) -> Value:
+    def reservations(self, limit: str) -> Value:
         """What stands at the addresses."""
         now, most = self._insight.monotonic(), number(limit, "limit", MOST)
         every = [address for address in self._insight.allocator.pool.addresses.values() if address.reservations]
         rows = [row for address in every[:most] for row in _rows(address, now)]
         return {"addresses": len(every), "reservations": rows[:most]}
 
-    def explain_name(self, name: str, resolver: str, tcp: str = "", cookie: str = "", client: str = "") -> Value:
+    def explain_name(self, name: str, resolver: str, tcp: str, cookie: str, client: str) -> Value:
         """A question, dry."""
         address, network = _address(resolver, "resolver"), _network(client, "client") if client else None
         found = self._insight.explain_name(Asked(name, address, bool(tcp), bool(cookie), network))
@@ -275,9 +271,7 @@ class Gateway:
             return None
         return allocator.requestors.find(key) or Requestor(key, key)
 
-    def explain_packet(
-        self, source: str, destination: str, protocol: str, port: str = "0", source_port: str = "0"
-    ) -> Value:
+    def explain_packet(self, source: str, destination: str, protocol: str, port: str, source_port: str) -> Value:
         """A first packet, dry."""
         kind = PROTOCOLS.get(protocol.lower())
         flow = (

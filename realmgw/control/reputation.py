@@ -15,12 +15,8 @@ from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.groups import Groups
 from realmgw.allocation.reputation.requestors import Requestor, Requestors
 from realmgw.allocation.reputation.score import Reputation
-from realmgw.control.commands import CommandError, ExitStatus, number
+from realmgw.control.commands import MOST, CommandError, ExitStatus, number
 
-LIMIT = 1000
-"""So many entries a list has, unless more are asked for."""
-MOST = 1_000_000
-"""More are never told."""
 TURN = 100
 """So many are looked at before something else may have its turn."""
 
@@ -51,7 +47,7 @@ class Reputations:
     monotonic: Callable[[], float]
     """The present, in seconds."""
 
-    def list(self, match: str = "", limit: str = str(LIMIT), clients: str = "") -> Any:
+    def list(self, match: str, limit: str, clients: str) -> Any:
         """Those of whom something is known, the worst first; a Deferred."""
         known: Iterable[Known] = self.requestors if clients else self.groups
         return self.drive(self._listed(known, match, number(limit, "limit", MOST)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker
@@ -49,6 +52,13 @@ class MakeServiceTests(SynchronousTestCase):
                 "last good",
             ],
         )
+
+    def test_gateway_has_nothing_of_the_command(self) -> None:
+        """What makes command lines and screens is not in its process."""
+        code = "import sys, realmgw.tap; print(*sorted({'click', 'rich'} & set(sys.modules)))"
+        environment = {**os.environ, "PYTHONPATH": str(CONF.parents[1])}
+        said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        self.assertEqual(said.stdout, "\n")
 
     def test_says_every_problem_of_a_bad_configuration(self) -> None:
         """The message names the file and the place of each problem, and nothing is started."""

@@ -1,72 +1,76 @@
-"""What the command line's parser does beyond argparse's own: it guesses what was meant, and knows the usual options.
+"""What commands of the command line have in common: the options that may stand anywhere, and what a gateway is told.
 
 Edge: the command line.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from realmgw.config.validators import suggestion
+import attrs
+import click
+
+from realmgw.control.commands import COMMANDS, Parameter
 
 DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
 """The main file, when the command line names none."""
+FILE = click.Path(path_type=Path)
+"""A file or a folder."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that tells what may have been meant, and does nothing that was not written."""
+@attrs.define
+class Usual:
+    """What those options say."""
+
+    config: Path | None = None
+    """The main file; None: the one at its usual place."""
+    socket: Path | None = None
+    """The control socket; None: the one that the main file names."""
+    json: bool = False
+    """Answers are printed as JSON."""
+
+    @property
+    def main_file(self) -> Path:
+        """The main file, named or not."""
+        return self.config or DEFAULT_CONFIG
+
+
+def _say(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    """What stands further on counts; what does not stand there changes nothing."""
+    if value:
+        setattr(context.obj, str(parameter.name), value)
+
+
+class Command(click.Command):
+    """A command with the options that may stand anywhere: before it, behind it, and between its words."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        """As argparse's own, but an option is its whole name: a beginning of one may be meant for another."""
-        super().__init__(*args, **{**more, "allow_abbrev": False})
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """A word that is none of those that may stand there."""
-        if action.choices is not None and value not in action.choices:
-            what = "command" if isinstance(action, argparse._SubParsersAction) else "word"  # noqa: SLF001 - no other way
-            raise argparse.ArgumentError(
-                None, f"there is no {what} {value!r} here: {suggestion(value, map(str, action.choices))}"
-            )
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See `argparse.ArgumentParser.parse_args`."""
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            self._refuse(unknown, getattr(options, "parser", self))
-        return options
-
-    def _refuse(self, unknown: Iterable[str], parser: argparse.ArgumentParser) -> NoReturn:
-        """What no parser wanted; an option may be one of those that the command has."""
-        known = [each for action in parser._actions for each in action.option_strings]  # noqa: SLF001 - no other way
-        hints = [
-            f"{each!r}: {suggestion(each.partition('=')[0], known)}"
-            if each.startswith("-")
-            else f"{each!r} is too much"
-            for each in unknown
-        ]
-        parser.error("; ".join(hints))
+        super().__init__(*args, **more)
+        for name, text, kind in (
+            ("--config", f"Main file [{DEFAULT_CONFIG}].", {"type": FILE, "metavar": "FILE"}),
+            ("--socket", "Control socket [what the main file says].", {"type": FILE, "metavar": "FILE"}),
+            ("--json", "Print the answer as JSON.", {"is_flag": True}),
+        ):
+            self.params.append(click.Option([name], expose_value=False, callback=_say, help=text, **kind))
 
 
-def add_usual(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
-    """The options that may stand anywhere: before the command, after it, and between its words.
+class Group(Command, click.Group):
+    """Commands that begin with the same word."""
 
-    Args:
-        parser: Gets them.
-        top: It is the first one, which knows the defaults; the others must not overwrite what stands before them.
-    """
-    missing = argparse.SUPPRESS
-    usual = parser.add_argument_group("options that may stand anywhere")
-    usual.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"main file [{DEFAULT_CONFIG}]",
-        default=DEFAULT_CONFIG if top else missing,
+    command_class = Command
+    group_class = type
+
+
+def told(path: str) -> list[click.Parameter]:
+    """What the words of a command line have to say to a gateway that is asked for something of `COMMANDS`."""
+    return list(map(_word, COMMANDS[path].parameters))
+
+
+def _word(each: Parameter) -> click.Parameter:
+    if each.option is None:
+        return click.Argument([each.name], default=each.default, required=each.default is None, help=each.text)
+    return click.Option(
+        [f"--{each.name.replace('_', '-')}"], default=each.default or None, required=each.default is None,
+        is_flag=not each.option, metavar=each.option or None, help=each.text, show_default=bool(each.default),
     )  # fmt: skip
-    usual.add_argument(
-        "--socket", type=Path, metavar="FILE", help="control socket [what the main file says]",
-        default=None if top else missing,
-    )  # fmt: skip
-    usual.add_argument(
-        "--json", action="store_true", help="print the answer as JSON", default=False if top else missing
-    )

@@ -1,33 +1,41 @@
 """The `realmgw` command: what it can be told, and what it does with that. `ExitStatus` says how it ends.
 
-Some commands work on the files; all others ask the running gateway. Edge: the command line, the terminal.
+`check`, `subscribers add`, `remove` and `generate` work on the files; everything else asks the running gateway. What
+stands below each function's name is its help, and its place in the manual.
+
+Edge: the command line, the terminal.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import click
 
 from realmgw import __version__, config
 from realmgw.config.external import Repository
 from realmgw.config.settings import Control
-from realmgw.control.command import completion, shown
-from realmgw.control.command.arguments import DEFAULT_CONFIG, Parser, add_usual
+from realmgw.control.command import shown
+from realmgw.control.command.arguments import FILE, Command, Group, Usual, told
 from realmgw.control.command.client import ask
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.output import complain, guarded
-from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import ConfigurationError, RealmGatewayError
 
-Options = argparse.Namespace
 Answer = Any
 """What JSON has."""
+PROGRAM = "realmgw"
+"""What the command is called."""
+COMPLETING = "_REALMGW_COMPLETE"
+"""In the environment: a shell asks what may follow."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,181 +46,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status, see `ExitStatus` and `guarded`.
-
-    Raises:
-        SystemExit: The command line was wrong (status 2), or asked for help or the version (0).
     """
-    return guarded(lambda: _run(arguments))
+    return guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    options = parser().parse_args(arguments)
+def _run(arguments: Sequence[str]) -> int:
+    if instruction := os.environ.get(COMPLETING):
+        from click.shell_completion import shell_complete  # noqa: PLC0415 - for shells only
+
+        return shell_complete(command_line, {"obj": Usual()}, PROGRAM, COMPLETING, instruction)
     try:
-        status: int = options.run(options)
+        with command_line.make_context(PROGRAM, list(arguments), obj=Usual()) as context:
+            return int(command_line.invoke(context) or ExitStatus.OK)
+    except click.exceptions.Exit as done:  # after help, or the version
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except CommandError as error:
         return complain(str(error), error.status)
     except ConfigurationError as error:
         return complain(str(error), ExitStatus.PROBLEMS)
     except RealmGatewayError as error:
         return complain(str(error), ExitStatus.FAILED)
-    return status
 
 
-def parser() -> argparse.ArgumentParser:
-    """Everything that the command line can say; completion and the tests of the manual are made from it."""
-    top = Parser(
-        prog="realmgw", description="Operates a Realm Gateway. The gateway itself is started by `twistd realmgw`."
-    )
-    top.add_argument("--version", action="version", version=f"realmgw {__version__}")
-    add_usual(top, top=True)
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add(commands, "check", "check the configuration and the subscriber files", _check)
-    _add_migrate(commands)
-    _add_changes(commands)
-    _add_views(commands)
-    _add_subscribers(commands)
-    _add_reputation(commands)
-    _add_explain(commands)
-    script = commands.add_parser(
-        "completion", help="print a completion script", description="Prints a script for a shell."
-    )
-    script.add_argument("shell", choices=sorted(completion.SHELLS), help="the shell")
-    script.set_defaults(run=lambda options: _print_lines([completion.script(parser(), options.shell)]), parser=script)
-    return top
+# How a gateway is asked, and what it says is shown
 
 
-def _add_migrate(commands: Any) -> None:
-    text = "translate a folder of subscribers and policies of an existing deployment"
-    migrate = commands.add_parser("migrate", help=text, description=_sentence(text))
-    migrate.add_argument("folder", type=Path, help="the folder")
-    migrate.add_argument(
-        "--to", type=Path, default=Path(), metavar="FOLDER", help="the main file's folder [%(default)s]"
-    )
-    migrate.set_defaults(run=_migrate, parser=migrate)
-
-
-def _add_changes(commands: Any) -> None:
-    plan = _add(commands, "plan", "show what a reload would change", _plan)
-    plan.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
-    reload = _add(commands, "reload", "make true what is written in the files", _reload)
-    reload.add_argument("--accept-loss", action="store_true", help="hosts may go, however many they are")
-    purge = _add(commands, "purge", "lend nothing, and remove all of ours from the kernel; all flows end", _purge)
-    purge.add_argument("--yes", action="store_true", help="do not ask for the gateway's name")
-    purge.add_argument("--offline", action="store_true", help="without a gateway: after a crash, or a failed start")
-    purge.add_argument("--table", metavar="NAME", help="with --offline: of this table, whatever the main file says")
-
-
-def _add_views(commands: Any) -> None:
-    text = "show how the gateway is, what runs, and what was counted"
-    status = _add(commands, "status", text, _status)
-    status.add_argument("--all", action="store_true", help="counters that are 0, too, and all problems")
-    _add(commands, "health", "show how the gateway is, and what is wrong", _health)
-    _add(commands, "pool", "show the circular pool by prefix and state", _asker("pool", shown.pool))
-    reservations = _add(
-        commands, "reservations", "show what stands at the addresses now", _asker("reservations", shown.reservations)
-    )
-    reservations.add_argument("--limit", default="1000", metavar="N", help="at most so many [%(default)s]")
-    views = _group(commands, "show", "show the configuration")
-    show = _add(views, "config", "show the configuration as it is written, in one piece", _show_config)
-    which = show.add_mutually_exclusive_group()
-    which.add_argument("--running", action="store_true", help="the one that is in force instead")
-    which.add_argument("--diff", action="store_true", help="what is different between the two")
-    show.add_argument("--exit-code", action="store_true", help=f"end with {ExitStatus.DIFFERENT.value} if anything is")
-
-
-def _add_subscribers(commands: Any) -> None:
-    group = _group(commands, "subscribers", "show and change subscribers")
-    listing = _add(group, "list", "list subscribers", _asker("subscribers/list", shown.subscribers))
-    listing.add_argument("--match", default="", metavar="TEXT", help="only names that contain this")
-    listing.add_argument("--limit", default="1000", metavar="N", help="at most so many [%(default)s]")
-    show = _add(group, "show", "show a subscriber", _asker("subscribers/show", shown.subscriber))
-    show.add_argument("name", help="its name, or that of one of its services")
-    add = _add(group, "add", "add a subscriber, in a file of its own", _add_subscriber)
-    add.add_argument("name", help="its name")
-    add.add_argument("--address", required=True, help="its private address")
-    add.add_argument("--max-claims", type=int, metavar="N", help="how many claims may be pending on it")
-    add.add_argument(
-        "--service", action="append", default=[], metavar="NAME[:PROTOCOL[:PORT]]",
-        help="a service; repeat it for more (by default its own name, for everything)",
-    )  # fmt: skip
-    remove = _add(group, "remove", "remove a subscriber that has a file of its own", _remove_subscriber)
-    remove.add_argument("name", help="its name")
-    generate = _add(group, "generate", "make many subscribers from a template", _generate)
-    generate.add_argument("template", type=Path, help="a subscriber file with placeholders")
-    generate.add_argument("--count", type=int, required=True, metavar="N", help="how many")
-    generate.add_argument("--start", type=int, default=1, metavar="N", help="the first one's number [%(default)s]")
-    where = generate.add_mutually_exclusive_group()
-    where.add_argument("--output", type=Path, metavar="FOLDER", help="where to [the last folder of subscribers]")
-    where.add_argument(
-        "--repository", nargs="?", const="", metavar="URL", help="to a policy repository instead [the main file's]"
-    )
-    generate.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="with the repository's token [the main file's]"
-    )
-    generate.add_argument("--ca-file", type=Path, metavar="FILE", help="who signs its certificate [the main file's]")
-    for each in (add, remove, generate):
-        each.add_argument("--no-reload", action="store_true", help="do not have the running gateway reload")
-
-
-def _add_reputation(commands: Any) -> None:
-    group = _group(commands, "reputation", "show and change what is held of those who ask")
-    listing = _add(group, "list", "list resolver groups, the worst first", _asker("reputation/list", shown.reputations))
-    listing.add_argument("--match", default="", metavar="TEXT", help="only those with an address that contains this")
-    listing.add_argument("--limit", default="1000", metavar="N", help="at most so many [%(default)s]")
-    listing.add_argument("--clients", action="store_true", help="clients that were named, instead of groups")
-    show = _add(group, "show", "show a resolver group or a client", _asker("reputation/show", shown.reputation))
-    change = _add(group, "set", "give somebody a reputation", _asker("reputation/set", shown.reputation_now))
-    forget = _add(group, "forget", "make a stranger of somebody", _asker("reputation/forget", shown.reputation_before))
-    for each in (show, change, forget):
-        each.add_argument("who", help="a resolver's address, or a client as `reputation list --clients` has it")
-    change.add_argument("reputation", help="from 0 to 1; it changes by what comes")
-
-
-def _add_explain(commands: Any) -> None:
-    group = _group(commands, "explain", "tell what would be decided, and why")
-    name = _add(group, "name", "what a question would be answered", _asker("explain/name", shown.explanation))
-    name.add_argument("name", help="the name that is asked for")
-    name.add_argument("--resolver", required=True, metavar="ADDRESS", help="the address that asks")
-    name.add_argument("--tcp", action="store_true", help="it asks by TCP")
-    name.add_argument("--cookie", action="store_true", help="it shows a valid server cookie")
-    name.add_argument("--client", metavar="NETWORK", help="the client that it names (EDNS Client Subnet)")
-    packet = _add(group, "packet", "what would become of a first packet", _asker("explain/packet", shown.explanation))
-    packet.add_argument("source", help="its source address")
-    packet.add_argument("destination", help="its destination address, of the pool")
-    packet.add_argument("protocol", help="tcp, udp, icmp, sctp, or a number")
-    packet.add_argument("port", nargs="?", default="0", help="its destination port [%(default)s: none]")
-    packet.add_argument("--source-port", default="0", metavar="PORT", help="its source port [%(default)s]")
-
-
-def _group(commands: Any, name: str, text: str) -> Any:
-    group = commands.add_parser(name, help=text, description=_sentence(text))
-    add_usual(group)
-    return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-
-def _add(commands: Any, name: str, text: str, run: Callable[[Options], int]) -> argparse.ArgumentParser:
-    """A command, with the options that all of them have."""
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=_sentence(text))
-    add_usual(command)
-    command.set_defaults(run=run, parser=command)
-    return command
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
-# What the commands do
-
-
-_NO_PARAMETERS = {"config", "socket", "json", "run", "parser"}
-
-
-def _ask(options: Options, command: str, **parameters: str) -> Answer:
-    _refuse_unreadable(options)
-    if options.socket is not None:
-        return ask(options.socket, command, parameters, waiting=_waiting)
-    return ask(_socket(options.config), command, parameters, main=options.config, waiting=_waiting)
+def _ask(usual: Usual, command: str, **parameters: str) -> Answer:
+    _refuse_unreadable(usual)
+    if usual.socket is not None:
+        return ask(usual.socket, command, parameters, waiting=_waiting)
+    return ask(_socket(usual.main_file), command, parameters, main=usual.main_file, waiting=_waiting)
 
 
 def _waiting(seconds: float) -> None:
@@ -221,9 +87,9 @@ def _waiting(seconds: float) -> None:
         print(f"the gateway is at it for {seconds:.0f} s now", file=sys.stderr)
 
 
-def _refuse_unreadable(options: Options) -> None:
-    if options.config is not DEFAULT_CONFIG:
-        config.refuse_unreadable(options.config)
+def _refuse_unreadable(usual: Usual) -> None:
+    if usual.config is not None:
+        config.refuse_unreadable(usual.config)
 
 
 def _socket(main_file: Path) -> Path:
@@ -237,164 +103,283 @@ def _socket(main_file: Path) -> Path:
         return Path(Control().socket)
 
 
-def _asker(command: str, show: Callable[[Answer], Iterable[str]]) -> Callable[[Options], int]:
-    """A command that asks the gateway, and shows what it says."""
-
-    def run(options: Options) -> int:
-        told = {key: value for key, value in vars(options).items() if key not in _NO_PARAMETERS}
-        parameters = {key: str(value) for key, value in told.items() if value is not None and value is not False}
-        return _show(options, _ask(options, command, **parameters), show)
-
-    return run
+def _show(usual: Usual, answer: Answer, show: Callable[[Answer], Iterable[str]]) -> None:
+    _print_lines([json.dumps(answer, indent=2)] if usual.json else show(answer))
 
 
-def _show(options: Options, answer: Answer, show: Callable[[Answer], Iterable[str]]) -> int:
-    return _print_lines([json.dumps(answer, indent=2)] if options.json else show(answer))
-
-
-def _print_lines(lines: Iterable[str]) -> int:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
-    return ExitStatus.OK
 
 
-def _status(options: Options) -> int:
-    answer, width = _ask(options, "status"), shutil.get_terminal_size((100, 24)).columns
-    _show(options, answer, lambda answer: shown.status(answer, width=width, every=options.all))
+# The commands, in the order of the manual
+
+command_line = Group(
+    PROGRAM,
+    help="Operates a Realm Gateway. The gateway itself is started by `twistd realmgw`.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+"""Everything that can be said; completion and the manual are made from it."""
+click.version_option(__version__, message=f"{PROGRAM} %(version)s")(command_line)
+GROUPS = {
+    "": command_line,
+    "show": Group("show", help="Show the configuration."),
+    "subscribers": Group("subscribers", help="Show and change subscribers."),
+    "reputation": Group("reputation", help="Show and change what is held of those who ask."),
+    "explain": Group("explain", help="Tell what would be decided, and why."),
+}
+"""Commands by the word that they begin with."""
+_exit_code = click.option("--exit-code", is_flag=True, help=f"End with {ExitStatus.DIFFERENT.value} if anything is.")
+_no_reload = click.option("--no-reload", is_flag=True, help="Do not have the running gateway reload.")
+
+
+def _asks(
+    path: str, show: Callable[[Answer], Iterable[str]], ends: Callable[[Answer], ExitStatus] = lambda _: ExitStatus.OK
+) -> None:
+    """A command that asks the gateway.
+
+    Args:
+        path: For what.
+        show: Makes lines of the answer.
+        ends: Makes the exit status of it.
+    """
+
+    @click.pass_obj
+    def run(usual: Usual, /, **said: str | bool | None) -> ExitStatus:
+        parameters = {key: str(value) for key, value in said.items() if value}
+        answer = _ask(usual, path, **parameters)
+        _show(usual, answer, show)
+        return ends(answer)
+
+    group, _, name = path.rpartition("/")
+    GROUPS[group].add_command(Command(name, callback=run, help=COMMANDS[path].text, params=told(path)))
+
+
+def _healthy(answer: Answer) -> ExitStatus:
     return ExitStatus.OK if answer["state"] == "healthy" else ExitStatus.PROBLEMS
 
 
-def _health(options: Options) -> int:
-    answer = _ask(options, "health")
-    _show(options, answer, shown.health)
-    return ExitStatus.OK if answer["state"] == "healthy" else ExitStatus.PROBLEMS
-
-
-def _check(options: Options) -> int:
-    from realmgw.control.command import local  # noqa: PLC0415 - it takes half a second, for which questions need not wait
-
-    found = local.check(options.config)
-    _show(options, found.value(), lambda _: found.lines())
-    return ExitStatus.PROBLEMS if found.problems else ExitStatus.OK
-
-
-def _migrate(options: Options) -> int:
-    from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
-
-    notes, files = local.migrate(options.folder, options.to)
-    return _print_lines([*notes, *(f"written: {path}" for path in files)])
-
-
-def _plan(options: Options) -> int:
-    answer = _ask(options, "plan")
-    _show(options, answer, shown.plan)
-    if answer["problems"] or answer["restart"]:
-        return ExitStatus.PROBLEMS
-    return ExitStatus.DIFFERENT if options.exit_code and answer["different"] else ExitStatus.OK
-
-
-def _reload(options: Options) -> int:
-    answer = _ask(options, "reload", **({"accept_loss": "yes"} if options.accept_loss else {}))
-    _show(options, answer, shown.reload)
+def _reloaded(answer: Answer) -> ExitStatus:
     if answer["status"] == "failed":
         return ExitStatus.FAILED
     return ExitStatus.PROBLEMS if answer["problems"] else ExitStatus.OK
 
 
-def _purge(options: Options) -> int:
-    _refuse_unreadable(options)
-    if options.table and not options.offline:
+@command_line.command("check")
+@click.pass_obj
+def _check(usual: Usual) -> ExitStatus:
+    """Check the configuration and the subscriber files."""
+    from realmgw.control.command import local  # noqa: PLC0415 - it takes half a second, for which questions need not wait
+
+    found = local.check(usual.main_file)
+    _show(usual, found.value(), lambda _: found.lines())
+    return ExitStatus.PROBLEMS if found.problems else ExitStatus.OK
+
+
+@command_line.command("migrate", cls=click.Command)
+@click.argument("folder", type=FILE, help="The folder.")
+@click.option("--to", type=FILE, default=".", metavar="FOLDER", show_default=True, help="The main file's folder.")
+def _migrate(folder: Path, to: Path) -> None:
+    """Translate a folder of subscribers and policies of an existing deployment."""
+    from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
+
+    notes, files = local.migrate(folder, to)
+    _print_lines([*notes, *(f"written: {path}" for path in files)])
+
+
+@command_line.command("plan", help=COMMANDS["plan"].text)
+@_exit_code
+@click.pass_obj
+def _plan(usual: Usual, exit_code: bool) -> ExitStatus:
+    answer = _ask(usual, "plan")
+    _show(usual, answer, shown.plan)
+    if answer["problems"] or answer["restart"]:
+        return ExitStatus.PROBLEMS
+    return ExitStatus.DIFFERENT if exit_code and answer["different"] else ExitStatus.OK
+
+
+_asks("reload", shown.reload, _reloaded)
+
+
+@command_line.command("purge", help=COMMANDS["purge"].text)
+@click.option("--yes", is_flag=True, help="Do not ask for the gateway's name.")
+@click.option("--offline", is_flag=True, help="Without a gateway: after a crash, or a failed start.")
+@click.option("--table", metavar="NAME", help="With --offline: of this table, whatever the main file says.")
+@click.pass_obj
+def _purge(usual: Usual, yes: bool, offline: bool, table: str | None) -> None:
+    _refuse_unreadable(usual)
+    if table and not offline:
         raise CommandError(ExitStatus.USAGE, "--table is of no use without --offline")
-    refuse_unseen(confirmed=options.yes)
-    if options.offline:
-        from realmgw.control.command import offline  # noqa: PLC0415 - see `_check`
+    refuse_unseen(confirmed=yes)
+    if offline:
+        from realmgw.control.command import offline as alone  # noqa: PLC0415 - see `_check`
 
-        confirm(offline.subject(options.config, options.table), confirmed=options.yes)
-        return _show(options, {"done": offline.purge(options.config, options.table)}, shown.purge)
-    name = str(_ask(options, "status")["name"]).removesuffix(".")
-    confirm(name, confirmed=options.yes)
-    return _show(options, _ask(options, "purge", name=name), shown.purge)
-
-
-def _show_config(options: Options) -> int:
-    written = config.load(options.config) if not options.running else None
-    running = str(_ask(options, "config")["config"]) if options.running or options.diff else ""
-    if options.diff and written is not None:
-        lines = shown.difference(running, config.dump(written))
-        _show(options, {"different": bool(lines), "lines": lines}, lambda answer: answer["lines"])
-        return ExitStatus.DIFFERENT if options.exit_code and lines else ExitStatus.OK
-    text = running if written is None else config.dump(written)
-    return _show(options, {"config": text}, lambda answer: [answer["config"].rstrip("\n")])
+        confirm(alone.subject(usual.main_file, table), confirmed=yes)
+        return _show(usual, {"done": alone.purge(usual.main_file, table)}, shown.purge)
+    name = str(_ask(usual, "status")["name"]).removesuffix(".")
+    confirm(name, confirmed=yes)
+    return _show(usual, _ask(usual, "purge", name=name), shown.purge)
 
 
-def _add_subscriber(options: Options) -> int:
+@command_line.command("status", help=COMMANDS["status"].text)
+@click.option("--all", "every", is_flag=True, help="Counters that are 0, too, and all problems.")
+@click.pass_obj
+def _status(usual: Usual, every: bool) -> ExitStatus:
+    answer, width = _ask(usual, "status"), shutil.get_terminal_size((100, 24)).columns
+    _show(usual, answer, lambda answer: shown.status(answer, width=width, every=every))
+    return _healthy(answer)
+
+
+_asks("health", shown.health, _healthy)
+_asks("pool", shown.pool)
+_asks("reservations", shown.reservations)
+
+
+@GROUPS["show"].command("config")
+@click.option("--running", is_flag=True, help="The one that is in force instead.")
+@click.option("--diff", is_flag=True, help="What is different between the two.")
+@_exit_code
+@click.pass_obj
+def _show_config(usual: Usual, running: bool, diff: bool, exit_code: bool) -> ExitStatus:
+    """Show the configuration as it is written, in one piece."""
+    _refuse_both("--running", running, "--diff", diff)
+    written = "" if running else config.dump(config.load(usual.main_file))
+    in_force = str(_ask(usual, "config")["config"]) if running or diff else ""
+    if not diff:
+        _show(usual, {"config": in_force or written}, lambda answer: [answer["config"].rstrip("\n")])
+        return ExitStatus.OK
+    lines = shown.difference(in_force, written)
+    _show(usual, {"different": bool(lines), "lines": lines}, lambda answer: answer["lines"])
+    return ExitStatus.DIFFERENT if exit_code and lines else ExitStatus.OK
+
+
+def _refuse_both(first: str, is_first: bool, second: str, is_second: bool) -> None:
+    if is_first and is_second:
+        raise CommandError(ExitStatus.USAGE, f"{first} and {second} exclude each other: write one of them")
+
+
+_asks("subscribers/list", shown.subscribers)
+_asks("subscribers/show", shown.subscriber)
+
+
+@GROUPS["subscribers"].command("add")
+@click.argument("name", help="Its name.")
+@click.option("--address", required=True, metavar="ADDRESS", help="Its private address.")
+@click.option("--max-claims", type=int, metavar="N", help="How many claims may be pending on it.")
+@click.option(
+    "--service", "services", multiple=True, metavar="NAME[:PROTOCOL[:PORT]]",
+    help="A service; repeat it for more (by default its own name, for everything).",
+)  # fmt: skip
+@_no_reload
+@click.pass_obj
+def _add(usual: Usual, /, no_reload: bool, **wanted: Any) -> ExitStatus:
+    """Add a subscriber, in a file of its own."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    wanted = local.Wanted(options.name, options.address, tuple(options.service), options.max_claims)
-    return _written(options, [local.add(config.load(options.config), wanted)], "written")
+    path = local.add(config.load(usual.main_file), local.Wanted(**wanted))
+    return _written(usual, [path], "written", no_reload)
 
 
-def _remove_subscriber(options: Options) -> int:
+@GROUPS["subscribers"].command("remove")
+@click.argument("name", help="Its name.")
+@_no_reload
+@click.pass_obj
+def _remove(usual: Usual, name: str, no_reload: bool) -> ExitStatus:
+    """Remove a subscriber that has a file of its own."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    return _written(options, [local.remove(config.load(options.config), options.name)], "removed")
+    return _written(usual, [local.remove(config.load(usual.main_file), name)], "removed", no_reload)
 
 
-def _generate(options: Options) -> int:
+@GROUPS["subscribers"].command("generate")
+@click.argument("template", type=FILE, help="A subscriber file with placeholders.")
+@click.option("--count", type=int, required=True, metavar="N", help="How many.")
+@click.option("--start", type=int, default=1, metavar="N", show_default=True, help="The first one's number.")
+@click.option("--output", type=FILE, metavar="FOLDER", help="Where to [the last folder of subscribers].")
+@click.option(
+    "--repository", is_flag=False, flag_value="", metavar="[URL]",
+    help="To a policy repository instead [the main file's].",
+)  # fmt: skip
+@click.option("--token-file", type=FILE, metavar="FILE", help="With the repository's token [the main file's].")
+@click.option("--ca-file", type=FILE, metavar="FILE", help="Who signs its certificate [the main file's].")
+@_no_reload
+@click.pass_obj
+def _generate(usual: Usual, /, template: Path, no_reload: bool, **said: Any) -> ExitStatus:
+    """Make many subscribers from a template."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    numbers = range(options.start, options.start + options.count)
-    if options.repository is not None:
-        return _send(options, numbers)
-    if options.token_file or options.ca_file:
+    numbers, output = range(said["start"], said["start"] + said["count"]), said["output"]
+    _refuse_both("--output", bool(output), "--repository", said["repository"] is not None)
+    if said["repository"] is not None:
+        return _send(usual, template, numbers, said)
+    if said["token_file"] or said["ca_file"]:
         raise CommandError(ExitStatus.USAGE, "--token-file and --ca-file are of no use without --repository")
-    settings = None if options.output else config.load(options.config)
-    folder = options.output or local.own_folder(settings)
-    with _bar() as bar:
-        files = local.generate(options.template, numbers, folder, lambda done: bar(done, options.count))
-    return _written(options, files, "written")
+    folder = output or local.own_folder(config.load(usual.main_file))
+    with _progress() as progress:
+        files = local.generate(template, numbers, folder, lambda done: progress(done, len(numbers)))
+    return _written(usual, files, "written", no_reload)
 
 
-def _send(options: Options, numbers: range) -> int:
+def _send(usual: Usual, template: Path, numbers: range, said: Answer) -> ExitStatus:
     """Has the repository take them; gateways hear of it there."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    is_written = options.config is not DEFAULT_CONFIG or options.config.exists() or not options.repository
-    known = config.load(options.config).repository if is_written else Repository()
-    repository = local.repository(known, options.repository, options.token_file, options.ca_file)
-    with _bar() as bar:
-        answer = local.send(options.template, numbers, repository, bar)
-    return _show(options, answer, shown.sent)
+    is_written = usual.config is not None or usual.main_file.exists() or not said["repository"]
+    known = config.load(usual.main_file).repository if is_written else Repository()
+    repository = local.repository(known, said["repository"], said["token_file"], said["ca_file"])
+    with _progress() as progress:
+        answer = local.send(template, numbers, repository, progress)
+    _show(usual, answer, shown.sent)
+    return ExitStatus.OK
 
 
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, if somebody looks."""
-    is_seen = sys.stderr.isatty()
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, if somebody looks; what is yielded is called with how many are done, of how many."""
+    with click.progressbar(length=1, show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
-    def progress(done: int, count: int) -> None:
-        if is_seen:
-            print(f"\r{shown.bar(done, count)}", end="", file=sys.stderr, flush=True)
+        def progress(done: int, count: int) -> None:
+            bar.length = count
+            bar.update(done - bar.pos)
 
-    try:
         yield progress
-    finally:
-        if is_seen:
-            print(file=sys.stderr)
 
 
-def _written(options: Options, files: Sequence[Path], what: str) -> int:
+def _written(usual: Usual, files: Sequence[Path], what: str, no_reload: bool) -> ExitStatus:
     """Says which files were changed, and has the gateway reload them if it runs."""
     answer: dict[str, Answer] = {what: list(map(str, files)), "reload": None}
-    if not options.no_reload:
+    if not no_reload:
         try:
-            answer["reload"] = _ask(options, "reload")
+            answer["reload"] = _ask(usual, "reload")
         except CommandError as error:
             if error.status is not ExitStatus.NO_GATEWAY:
                 raise
-    _show(options, answer, lambda answer: shown.files(answer, what))
+    _show(usual, answer, lambda answer: shown.files(answer, what))
     return ExitStatus.PROBLEMS if answer["reload"] and answer["reload"]["problems"] else ExitStatus.OK
 
+
+_asks("reputation/list", shown.reputations)
+_asks("reputation/show", shown.reputation)
+_asks("reputation/set", shown.reputation_now)
+_asks("reputation/forget", shown.reputation_before)
+_asks("explain/name", shown.explanation)
+_asks("explain/packet", shown.explanation)
+
+
+@command_line.command("completion", cls=click.Command)
+@click.argument("shell", type=click.Choice(("bash", "fish", "zsh")), help="The shell.")
+def _completion(shell: str) -> None:
+    """Print a completion script for a shell."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415 - for this only
+
+    made = get_completion_class(shell)
+    assert made is not None
+    _print_lines([made(command_line, {}, PROGRAM, COMPLETING).source()])
+
+
+for _name, _group in GROUPS.items():
+    if _name:
+        command_line.add_command(_group)
 
 if __name__ == "__main__":
     sys.exit(main())

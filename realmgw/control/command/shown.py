@@ -302,12 +302,6 @@ def difference(before: str, after: str) -> list[str]:
     return list(difflib.unified_diff(*pair, "running", "written", lineterm="", n=1))
 
 
-def bar(done: int, count: int, width: int = 40) -> str:
-    """A progress bar."""
-    filled = width * done // max(1, count)
-    return f"[{'#' * filled}{' ' * (width - filled)}] {done} of {count}"
-
-
 def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
     """Rows in columns, the first one being their titles."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

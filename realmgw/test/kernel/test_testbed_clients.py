@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.command.cli import parser
+from realmgw.control.command.cli import main
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -154,9 +154,11 @@ class CountTests(SynchronousTestCase):
         self.assertEqual("   whole\n", out.getvalue())
 
     def test_tells_operators_commands_that_there_are(self) -> None:
-        """Of a testbed that is kept, each is one that the command line takes."""
+        """Of a testbed that is kept, each is one that the command line takes: all that is wrong is the main file."""
         for words in OPERATORS:
-            self.assertTrue(callable(parser().parse_args(["--config", "realmgw.yaml", *words]).run), words)
+            with contextlib.redirect_stderr(io.StringIO()) as errors, contextlib.redirect_stdout(errors):
+                status = main(["--config", "none.yaml", *words])
+            self.assertEqual((status, "there is no such file" in errors.getvalue()), (1, True), words)
 
     def test_breaks_commands_between_words_on_a_terminal(self) -> None:
         """As a shell takes them, so that they can be copied; nothing in quotes is torn apart."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pty
 import subprocess
+import sys
 from os import close, read, write
 from pathlib import Path
 from select import select
@@ -11,28 +13,42 @@ from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.command.cli import parser
-from realmgw.control.command.completion import script
 from realmgw.test import programs
+from realmgw.test.checkout import CHECKOUT
 
 _BASH = """
 source {script}
 COMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); [ -n "{last}" ] || {{ COMP_WORDS+=("") ; COMP_CWORD=$((COMP_CWORD + 1)); }}
-_realmgw; printf '%s\\n' "${{COMPREPLY[@]}}"
+_realmgw_completion realmgw; printf '%s\\n' "${{COMPREPLY[@]}}"
 """  # noqa: E501 - one line of a shell
 
 
 class ShellTests(SynchronousTestCase):
-    """What stands behind `realmgw`, and what may follow."""
+    """What stands behind `realmgw`, and what may follow: the script asks the command itself."""
+
+    def setUp(self) -> None:
+        """The command is on the path."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        command = self.folder / "realmgw"
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m realmgw.control.command.cli "$@"\n')
+        command.chmod(0o755)
+        path = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PATH": path}
+
+    def run_(self, *words: str) -> str:
+        """What a program says, if it has no complaint."""
+        found = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60, env=self.environment)
+        self.assertEqual(found.stderr, "")
+        return found.stdout
 
     def path(self, shell: str) -> Path:
-        """The shell's script in a file; skips where there is no such shell."""
+        """The shell's script in a file, which it takes; skips where there is no such shell."""
         if reason := programs.missing(shell):
             raise SkipTest(reason)
-        folder = Path(self.mktemp()).absolute()
-        folder.mkdir()
-        path = folder / "_realmgw"
-        path.write_text(script(parser(), shell) + "\n")
+        path = self.folder / "_realmgw"
+        path.write_text(self.run_("realmgw", "completion", shell))
+        self.run_(shell, "-n", str(path))
         return path
 
     def test_fish_offers_commands_and_options(self) -> None:
@@ -40,26 +56,25 @@ class ShellTests(SynchronousTestCase):
         path = self.path("fish")
 
         def offered(line: str) -> list[str]:
-            words = ["fish", "--no-config", "-c", f"source {path}; complete -C '{line}'"]
-            found = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60)
-            self.assertEqual(found.stderr, "")
-            return [each.split("\t")[0] for each in found.stdout.splitlines()]
+            found = self.run_("fish", "--no-config", "-c", f"source {path}; complete -C '{line}'")
+            return [each.split("\t")[0] for each in found.splitlines()]
 
         self.assertIn("subscribers", offered("realmgw sub"))
         self.assertEqual(sorted(offered("realmgw subscribers ")), ["add", "generate", "list", "remove", "show"])
         self.assertIn("--repository", offered("realmgw subscribers generate --rep"))
 
     def test_bash_offers_commands_and_options(self) -> None:
-        """By the function that it would call."""
+        """By the function that it would call, whatever options stand between."""
         path = self.path("bash")
 
         def offered(*words: str) -> list[str]:
-            text = _BASH.format(script=path, words=" ".join(words), last=words[-1])
-            found = subprocess.run(["bash", "-c", text], check=True, capture_output=True, text=True, timeout=60)
-            return found.stdout.split()
+            return self.run_("bash", "-c", _BASH.format(script=path, words=" ".join(words), last=words[-1])).split()
 
-        self.assertEqual(offered("realmgw", "sub"), ["subscribers"])
+        self.assertEqual(offered("realmgw", "rel"), ["reload"])
+        self.assertEqual(offered("realmgw", "subscribers", "s"), ["show"])
         self.assertEqual(offered("realmgw", "subscribers", "generate", "--rep"), ["--repository"])
+        self.assertLessEqual({"--resolver", "--json"}, {*offered("realmgw", "explain", "--json", "name", "--")})
+        self.assertEqual(offered("realmgw", "completion", ""), ["bash", "fish", "zsh"])
 
     def test_zsh_offers_commands_and_options(self) -> None:
         """In a terminal, as it is typed: what can only be one thing is written out."""
@@ -71,7 +86,9 @@ class ShellTests(SynchronousTestCase):
         """What a terminal shows of zsh when keys are typed."""
         main, side = pty.openpty()
         self.addCleanup(close, main)
-        process = subprocess.Popen(["zsh", "-f", "-i"], stdin=side, stdout=side, stderr=side, start_new_session=True)
+        process = subprocess.Popen(
+            ["zsh", "-f", "-i"], stdin=side, stdout=side, stderr=side, start_new_session=True, env=self.environment
+        )
         close(side)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
