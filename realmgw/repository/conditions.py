@@ -13,8 +13,10 @@ from realmgw.repository.refusals import RefusedError
 MAX_SHOWN = 100
 """How much of a wrong value its sender is shown."""
 
-_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_SPACE = re.compile(r"[ \t]*")
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_ELEMENT = rf"[ \t]*(?:{_TAG}[ \t]*)?"
+_LIST = re.compile(rf"{_ELEMENT}(?:,{_ELEMENT})*")
+"""RFC 9110 section 5.6.1: empty elements count for nothing. There is one way to read a text: it is read once."""
 
 
 @attrs.frozen
@@ -48,34 +50,11 @@ def tags(text: str | None) -> Tags | None:
         return None
     if text.strip() == "*":
         return Tags(True, frozenset())
-    listed = _listed(text)
+    listed = frozenset(re.findall(_TAG, text)) if _LIST.fullmatch(text) else frozenset()
     if not listed:
         shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
         raise RefusedError(HTTPStatus.BAD_REQUEST, f'{shown!r} is no list of entity tags: write "...", with the quotes')
-    return Tags(False, frozenset(listed))
-
-
-def _listed(text: str) -> list[str]:
-    """The tags of a list (RFC 9110 section 5.6.1: empty elements count for nothing); none when it is no such list.
-
-    Goes through the text once, whatever stands there: each step begins where the one before has ended.
-    """
-    found: list[str] = []
-    at = 0
-    while at <= len(text):
-        at = _after_space(text, at)
-        if match := _TAG.match(text, at):
-            found.append(match[0])
-            at = _after_space(text, match.end())
-        if at < len(text) and text[at] != ",":
-            return []
-        at += 1
-    return found
-
-
-def _after_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return at if match is None else match.end()
+    return Tags(False, listed)
 
 
 def tag(text: str) -> str:
