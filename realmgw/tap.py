@@ -42,11 +42,12 @@ from realmgw.control.degrading import looked_at, watched
 from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, tell_kept, tell_written
+from realmgw.control.instance import InstanceLock
 from realmgw.control.lines import Backends
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, notes_of
-from realmgw.control.server import ControlService, SoleService
+from realmgw.control.server import ControlService
 from realmgw.control.service import (
     OrderedService,
     ReloadService,
@@ -191,7 +192,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     for part in (
         process,
         LogService(options.log, says.summary, reactor),
-        SoleService(settings.datapath.table, _state_hold(running)),
+        InstanceLock(settings.datapath.table, _state_hold(running)),
         ControlService(settings.control, Gateway(_insight(made)), reactor, running.path),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing, behind=allocator.behind),

@@ -22,7 +22,8 @@ from realmgw.config import limits, port
 from realmgw.config.disk import exposed, stranger
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
-from realmgw.control.port import Place, group_number, is_root, unwritable
+from realmgw.control.instance import Place
+from realmgw.control.permissions import group_number, is_root, unwritable
 from realmgw.datapath import client, links
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.machine import capabilities, interfaces
@@ -78,7 +79,7 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     _look_at_ports(settings, found, starting=starting, running=bool(running))
     if not running:
         found.refused += _taken_queue(settings.admission.queue)
-    found.wrong += _company(settings)
+    found.wrong += _neighbours(settings)
     return found
 
 
@@ -243,10 +244,10 @@ def _running(settings: Settings) -> str:
         return ""
 
 
-def _company(settings: Settings) -> list[str]:
+def _neighbours(settings: Settings) -> list[str]:
     """What is said of gateways that have other tables; nothing where the kernel does not tell."""
     try:
-        return Place(settings.datapath.table).company()
+        return Place(settings.datapath.table).neighbours()
     except OSError:
         return []
 

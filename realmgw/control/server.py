@@ -29,12 +29,12 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from realmgw.config.disk import HeldError, Hold
+from realmgw.config.disk import Hold
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus, ForbiddenError
 from realmgw.control.gateway import Gateway
-from realmgw.control.port import Place, group_number
+from realmgw.control.permissions import group_number
 from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
 
 PREFIX = "/v1/"
@@ -339,46 +339,3 @@ class ControlService(Service):
         port, self._port = self._port, None
         stopped = maybeDeferred(port.stopListening if port is not None else lambda: None)
         return stopped.addCallback(lambda _: self._hold.release())
-
-
-class SoleService(Service):
-    """Makes sure, before anything is touched, that there is one gateway of a table and of a state.
-
-    Args:
-        table: The name of the nftables table.
-        state: The file that says that a gateway has the state; where it can not be made, no state can be written.
-    """
-
-    name = "sole"
-
-    def __init__(self, table: str, state: Hold) -> None:
-        self._place = Place(table)
-        self._state = state
-        self._log = Logger()
-
-    def startService(self) -> None:
-        """Take the place.
-
-        Raises:
-            HeldError: Somebody has it.
-        """
-        try:
-            self._place.take()
-        except HeldError:
-            raise
-        except PlatformError as error:
-            self._log.warn("sole: {error}", error=error)
-        try:
-            self._state.take()
-        except HeldError:
-            self._place.release()
-            raise
-        except PlatformError as error:
-            self._log.warn("sole: {error}: nothing will be kept for the next start", error=error)
-        super().startService()
-
-    def stopService(self) -> None:
-        """Leave the place to others."""
-        super().stopService()
-        self._state.release()
-        self._place.release()

@@ -41,7 +41,7 @@ class MakeServiceTests(SynchronousTestCase):
             [
                 "process",
                 "log",
-                "sole",
+                "instance",
                 "control",
                 "datapath",
                 "admission",

@@ -10,7 +10,7 @@ from realmgw import config
 from realmgw.config import rulenames
 from realmgw.config.disk import HeldError
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.control.port import Place
+from realmgw.control.instance import Place
 from realmgw.datapath.client import open_nft, run_program
 from realmgw.datapath.watch.own import Own
 

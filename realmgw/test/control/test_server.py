@@ -19,12 +19,11 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from realmgw.config.disk import Hold
 from realmgw.config.settings import Control
 from realmgw.control.command.client import TIMEOUT, _UnixConnection, ask
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
-from realmgw.control.server import MAX_BODY, ControlService, SoleService, held_beside
+from realmgw.control.server import MAX_BODY, ControlService, held_beside
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 
 _reactor: Any = reactor
@@ -333,44 +332,3 @@ class SocketLeftBehindTests(TestCase):
         service = ControlService(Control(socket=self.path), RecordingGateway(), reactor)
         self.assertIn("is no socket", str(self.assertRaises(PlatformError, service.startService)))
         self.assertEqual(self.path.read_text(), "precious")
-
-
-class SoleTests(SynchronousTestCase):
-    """One gateway for a table and for a state."""
-
-    def service(self, table: str, state: str = "") -> SoleService:
-        """Of a table, with a state of its own unless one is named."""
-        return SoleService(table, Hold(Path(state or self.mktemp()), "the state"))
-
-    def test_second_one_is_refused_and_told_who_the_first_one_is(self) -> None:
-        """Every time, until that has stopped; one with another table is not in the way."""
-        table = f"test{os.getpid()}"
-        first, second, other = (self.service(name) for name in (table, table, f"{table}b"))
-        first.startService()
-        other.startService()
-        for _ in range(5):
-            self.assertIn(f"process {os.getpid()}", str(self.assertRaises(PlatformError, second.startService)))
-        first.stopService()
-        second.startService()
-        for each in (second, other):
-            each.stopService()
-
-    def test_second_one_with_the_same_state_is_refused(self) -> None:
-        """Whatever its table; then it has not taken that either."""
-        state, table = self.mktemp(), f"test{os.getpid()}"
-        first, second, third = self.service(table, state), self.service(f"{table}b", state), self.service(f"{table}b")
-        first.startService()
-        self.assertIn("the state is in use", str(self.assertRaises(PlatformError, second.startService)))
-        third.startService()
-        for each in (first, third):
-            each.stopService()
-
-    def test_folder_that_can_not_be_written_stops_nobody(self) -> None:
-        """Nothing can be kept there either; that is said."""
-        file = Path(self.mktemp())
-        file.write_text("")
-        service = self.service(f"test{os.getpid()}", str(file / "held"))
-        with capturedLogs() as events:
-            service.startService()
-        service.stopService()
-        self.assertIn("nothing will be kept", events[0]["log_format"])

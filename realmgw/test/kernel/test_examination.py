@@ -14,7 +14,7 @@ from realmgw import config
 from realmgw.admission.client import KernelPacketQueue
 from realmgw.config.settings import Admission
 from realmgw.control.examination import examine
-from realmgw.control.port import Place
+from realmgw.control.instance import Place
 from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCase
 
 NOBODY = 65534

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import realmgw
 from realmgw.admission.conntrack import Conntrack
-from realmgw.control import port
+from realmgw.control import instance
 from realmgw.datapath import ending
 from realmgw.datapath.netlink import codec, counters, events, flows, nftables, routes
 from realmgw.datapath.netlink.codec import ATTEMPTS, ENOENT, InterruptedDumpError, Message, RefusedError
@@ -125,7 +125,7 @@ def _reader(channel: AnsweringChannel) -> RulesetReader:
 
 
 def _sockets(channel: AnsweringChannel) -> object:
-    return codec.undisturbed(lambda: port.named(codec.dump(channel, REQUEST, "sockets")))
+    return codec.undisturbed(lambda: instance.named(codec.dump(channel, REQUEST, "sockets")))
 
 
 LISTINGS: dict[str, Callable[[AnsweringChannel], object]] = {
@@ -228,7 +228,7 @@ class UnpackTests(SynchronousTestCase):
                 lambda each=each: flows.entry(each),
                 lambda each=each: flows.is_answered(each, 6),
                 lambda each=each: nftables.take([each], (1, "t"), {}),
-                lambda each=each: port.named([each]),
+                lambda each=each: instance.named([each]),
                 lambda each=each: events.concerns_us(codec.message(each.kind, 0, 0, each.body)),
             ):
                 try:

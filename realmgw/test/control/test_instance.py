@@ -1,4 +1,4 @@
-"""Tests for `realmgw.control.port`."""
+"""Tests for `realmgw.control.instance`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.disk import HeldError
-from realmgw.control.port import Named, Place, sockets, unwritable
+from realmgw.config.disk import HeldError, Hold
+from realmgw.control.instance import InstanceLock, Named, Place, sockets
+from realmgw.errors import PlatformError
 from realmgw.test.checkout import PACKAGE
 
 NOBODY = 65534
@@ -27,31 +29,6 @@ for name in sys.argv[1:]:
 print("bound", flush=True)
 sys.stdin.read()
 """
-
-
-class UnwritableTests(SynchronousTestCase):
-    """`unwritable`: whether files can be made in a folder."""
-
-    def setUp(self) -> None:
-        """A folder."""
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-
-    def test_nothing_is_left_of_the_trial(self) -> None:
-        """Of a folder that is there, and of one that is not."""
-        self.assertEqual([unwritable(self.folder), unwritable(self.folder / "new" / "newer")], ["", ""])
-        self.assertEqual(list(self.folder.iterdir()), [])
-
-    def test_what_is_no_folder_is_told(self) -> None:
-        """Wherever on the way it is."""
-        file = self.folder / "file"
-        file.touch()
-        self.assertEqual(unwritable(file / "state"), f"{file.absolute()} is no folder")
-
-    def test_folders_of_the_kernel_take_no_files(self) -> None:
-        """Although root may do everything by their permissions."""
-        for folder in (Path("/proc/nope"), Path("/proc")):
-            self.assertIn("/proc", unwritable(folder))
 
 
 class PlaceTests(SynchronousTestCase):
@@ -86,9 +63,9 @@ class PlaceTests(SynchronousTestCase):
         first = Place(f"{self.table}_2")
         first.take()
         self.addCleanup(first.release)
-        [line] = [line for line in Place(self.table).company() if self.table in line]
+        [line] = [line for line in Place(self.table).neighbours() if self.table in line]
         self.assertIn(f"another gateway runs here, with the table {self.table}_2 (process {os.getpid()})", line)
-        self.assertEqual([line for line in Place(f"{self.table}_2").company() if self.table in line], [])
+        self.assertEqual([line for line in Place(f"{self.table}_2").neighbours() if self.table in line], [])
 
     def test_strangers_can_neither_take_nor_block_it(self) -> None:
         """Whatever names they bind, and however full those sockets are."""
@@ -113,7 +90,7 @@ class PlaceTests(SynchronousTestCase):
 
     def test_ends_with_the_process_however_that_ends(self) -> None:
         """Nothing of it is left."""
-        code = "import sys; from realmgw.control.port import Place; p = Place(sys.argv[1]); p.take(); sys.stdin.read()"
+        code = "import sys; from realmgw.control.instance import Place; p = Place(sys.argv[1]); p.take(); input()"
         process = subprocess.Popen([sys.executable, "-c", code, self.table], cwd=PACKAGE.parent, stdin=subprocess.PIPE)
         self.addCleanup(process.communicate)
         while Place(self.table).refusal() is None and process.poll() is None:
@@ -133,3 +110,44 @@ class PlaceTests(SynchronousTestCase):
             self.addCleanup(bound[-1].close)
         seen = {each.name for each in sockets()}
         self.assertTrue(seen.issuperset({b"\0%s/%d" % (self.table.encode(), number) for number in range(3000)}))
+
+
+class LockTests(SynchronousTestCase):
+    """One gateway for a table and for a state."""
+
+    def service(self, table: str, state: str = "") -> InstanceLock:
+        """Of a table, with a state of its own unless one is named."""
+        return InstanceLock(table, Hold(Path(state or self.mktemp()), "the state"))
+
+    def test_second_one_is_refused_and_told_who_the_first_one_is(self) -> None:
+        """Every time, until that has stopped; one with another table is not in the way."""
+        table = f"test{os.getpid()}"
+        first, second, other = (self.service(name) for name in (table, table, f"{table}b"))
+        first.startService()
+        other.startService()
+        for _ in range(5):
+            self.assertIn(f"process {os.getpid()}", str(self.assertRaises(PlatformError, second.startService)))
+        first.stopService()
+        second.startService()
+        for each in (second, other):
+            each.stopService()
+
+    def test_second_one_with_the_same_state_is_refused(self) -> None:
+        """Whatever its table; then it has not taken that either."""
+        state, table = self.mktemp(), f"test{os.getpid()}"
+        first, second, third = self.service(table, state), self.service(f"{table}b", state), self.service(f"{table}b")
+        first.startService()
+        self.assertIn("the state is in use", str(self.assertRaises(PlatformError, second.startService)))
+        third.startService()
+        for each in (first, third):
+            each.stopService()
+
+    def test_folder_that_can_not_be_written_stops_nobody(self) -> None:
+        """Nothing can be kept there either; that is said."""
+        file = Path(self.mktemp())
+        file.write_text("")
+        service = self.service(f"test{os.getpid()}", str(file / "held"))
+        with capturedLogs() as events:
+            service.startService()
+        service.stopService()
+        self.assertIn("nothing will be kept", events[0]["log_format"])

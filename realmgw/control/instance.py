@@ -4,24 +4,23 @@ An abstract unix socket belongs to the network namespace, whatever folders a pro
 Anybody may bind one of any name, though. So a name here is never wanted for itself: each gateway binds one of its own,
 and then looks at all those that begin alike. Those of strangers do not count: the kernel tells whose a socket is.
 
-Edge: unix sockets, files, users and groups.
+Edge: unix sockets, the process.
 """
 
 from __future__ import annotations
 
 import errno
-import grp
 import os
 import secrets
 import socket
 import struct
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path, PurePath
 
 import attrs
+from twisted.application.service import Service
+from twisted.logger import Logger
 
-from realmgw.config.disk import HeldError
+from realmgw.config.disk import HeldError, Hold
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.client import SOCK_DIAG, open_socket
 from realmgw.datapath.netlink.codec import Message
@@ -100,7 +99,7 @@ class Place:
             self._socket.close()
             self._socket = None
 
-    def company(self) -> list[str]:
+    def neighbours(self) -> list[str]:
         """What is to be known of gateways that have other tables here, a line each.
 
         Raises:
@@ -124,6 +123,49 @@ class Place:
             if each.name.startswith(ours) and each.name != own and each.user in (0, os.geteuid()):
                 return each.name[len(ours) :].decode("ascii", "replace").partition("-")[0]
         return None
+
+
+class InstanceLock(Service):
+    """Makes sure, before anything is touched, that there is one gateway of a table and of a state.
+
+    Args:
+        table: The name of the nftables table.
+        state: The file that says that a gateway has the state; where it can not be made, no state can be written.
+    """
+
+    name = "instance"
+
+    def __init__(self, table: str, state: Hold) -> None:
+        self._place = Place(table)
+        self._state = state
+        self._log = Logger()
+
+    def startService(self) -> None:
+        """Take the place.
+
+        Raises:
+            HeldError: Somebody has it.
+        """
+        try:
+            self._place.take()
+        except HeldError:
+            raise
+        except PlatformError as error:
+            self._log.warn("instance: {error}", error=error)
+        try:
+            self._state.take()
+        except HeldError:
+            self._place.release()
+            raise
+        except PlatformError as error:
+            self._log.warn("instance: {error}: nothing will be kept for the next start", error=error)
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+
+    def stopService(self) -> None:
+        """Leave the place to others."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self._state.release()
+        self._place.release()
 
 
 def sockets() -> list[Named]:
@@ -157,51 +199,3 @@ def named(messages: Iterable[Message]) -> list[Named]:
         for found in listed
         if found.get(_NAME, b"").startswith(b"\0")
     ]
-
-
-def is_root() -> bool:
-    """Whether this process may do everything that a user's permissions are asked for."""
-    return os.geteuid() == 0
-
-
-def group_number(name: str) -> int:
-    """The number of a group of users.
-
-    Raises:
-        PlatformError: There is none of that name; the text says what to do.
-    """
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
-
-
-def unwritable(folder: PurePath) -> str:
-    """Why files can not be made in a folder, which is made if it is missing; empty if they can.
-
-    It is tried, and nothing is left: what the kernel shows as a folder may be none that takes files, even of root.
-    """
-    folder = Path(folder)
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if not there.is_dir():
-        return f"{there} is no folder"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return f"{there} can not be written"
-    try:
-        _make_for_a_moment(there, is_folder=not folder.exists())
-    except OSError as error:
-        return f"no files can be made in {there}: {error.strerror}"
-    return ""
-
-
-def _make_for_a_moment(within: Path, *, is_folder: bool) -> None:
-    """A file, or a folder with a file in it."""
-    if not is_folder:
-        with tempfile.TemporaryFile(dir=within):
-            return
-    made = tempfile.mkdtemp(prefix=".realmgw-", dir=within)
-    try:
-        with tempfile.TemporaryFile(dir=made):
-            return
-    finally:
-        Path(made).rmdir()
