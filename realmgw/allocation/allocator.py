@@ -28,7 +28,7 @@ from realmgw.allocation.claims.datagrams import Entries
 from realmgw.allocation.claims.ended import HostAt
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.outage import Outage
-from realmgw.allocation.claims.state import Reservation
+from realmgw.allocation.claims.state import NEVER, Reservation
 from realmgw.allocation.pool.finder import Finder
 from realmgw.allocation.reputation.askers import Askers
 from realmgw.allocation.reputation.requestors import Requestor
@@ -128,19 +128,21 @@ class Allocator:
             if queue.holds(service.target, question):
                 return self._refuse(Reason.EXHAUSTED)
         expected = self._expected.get(service.target)
-        if expected is not None and (own := expected.get(group)) is not None and question in own.claims:
+        if expected and (own := expected.get(group)) is not None and question in own.claims:
             self.counters.retransmitted += 1
             return own.address.packed
-        load = self.askers.load
-        if load is not None and self.counters.pending >= load.most_claims and load.limits():
+        if self.counters.pending >= self.askers.most_claims and self.askers.limits():
             return self._refuse(Reason.CLAIM_LIMIT)
         found = self.finder.find(service, group, client, expected, now)
         if not isinstance(found, Reservation):
             return self._refuse(found)
-        if found.claims and question in found.claims:  # which looks the same, of another group
-            return found.address.packed
-        rides = found.address.claims > 0 and self.finder.must_ride(group)
-        return self._ledger.claim(found, group, question, client, rides=rides, now=now)
+        address, latest = found.address, NEVER
+        if address.claims:
+            if question in found.claims:  # which looks the same, of another group
+                return address.packed
+            if self.finder.must_ride(group):
+                latest = address.hold
+        return self._ledger.claim(found, group, question, client, now, latest)
 
     def wait(
         self,
@@ -251,7 +253,8 @@ class Allocator:
 
     def configure(self, settings: Allocation) -> None:
         """From now on, share the pool out by these settings; what is promised stays so."""
-        self._settings = self._ledger.settings = settings
+        self._settings = settings
+        self._ledger.configure(settings)
         self.outage.configure(settings)
         self._queue.configure(settings.max_waiting)
         self.askers.configure(settings.max_groups)

@@ -87,17 +87,22 @@ class Arrivals:
             reservation = self.meeting(address, flow, now)
         else:  # a whole name, as most are
             reservation = address.reservations.get(0) or address.meeting(protocol, dport)
-        reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now)
-        if reservation is not None and reason is None:
+        if reservation is None:
+            reason = Reason.NO_RESERVATION
+        elif (refused := self._refuses(reservation, flow, now)) is None:
             self._young[flow] = reservation
+            host = reservation.service.host
             if may_go_on:
-                self._datagrams.note(address, flow, reservation.service.host, now=now)
-            return reservation.service.host.index
+                self._datagrams.note(address, flow, host, now=now)
+            return host.index
+        else:
+            reason = refused
         self._candidates.refused(src, dst, now)
-        if address.moved is not None:
-            self._clients.see_stray(address.moved, src, now)
+        if address.moved is not None and self._clients.has_strayed(address.moved, src, now):
+            address.moved.group.habits.strayed()
+            address.moved = None  # once is enough
         is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
-        return -(Reason.LATE if is_late or reason is None else reason)
+        return -(Reason.LATE if is_late else reason)
 
     def _goes_on(self, address: Address, flow: Flow, now: float) -> int:
         """Decide on a flow that had ended; 0 if this is a new one."""
@@ -153,7 +158,7 @@ class Arrivals:
         """
         claim = None if flow[4] else self._goes_before(known, flow, now)
         if claim is not None:
-            self._use(claim, flow, now)
+            self._use(claim, claim.reservation, flow, now)
             self._young[flow] = claim.reservation
             return claim.reservation.service.host.index
         self._counters.by_memory += 1
@@ -199,27 +204,28 @@ class Arrivals:
         src = flow[0]
         claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None and not claim.courtesy:
-            self._use(claim, flow, now)
+            self._use(claim, reservation, flow, now)
             return None
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
             self._counters.by_source += 1
             if reservation.trial is not None:
                 reservation.trial.came(flow, -math.inf, now, known=True)
-            self._let_in(reservation, (self._renewed(*admitted, now), flow), now)
+            self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
             return None
         return self._refuses_stranger(reservation, claim, flow, now)
 
-    def _let_in(self, reservation: Reservation, came: tuple[float, Flow], now: float) -> None:
+    def _let_in(self, reservation: Reservation, src: bytes, came: tuple[float, Flow], now: float) -> None:
         """Remember who is let in, and since when he may come again; what follows may take the reservation away."""
-        address, sources, src = reservation.address, reservation.sources, came[1][0]
+        address, sources = reservation.address, reservation.sources
         if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
             self._counters.uncertain += 1
         if len(sources) >= SOURCES_ANY:
             self._make_room(sources, src, now)
-        if src not in sources:
+        if sources.setdefault(src, came) is came:
             self._ledger.remembered += 1
-        sources[src] = came
+        else:
+            sources[src] = came
 
     def _refuses_stranger(
         self, reservation: Reservation, courtesy: Claim | None, flow: Flow, now: float
@@ -237,9 +243,10 @@ class Arrivals:
         self._counters.by_spare += 1
         if reservation.trial is not None:
             reservation.trial.came(flow, -math.inf, now, known=False)
-        self._let_in(reservation, (now, flow), now)
+        self._let_in(reservation, flow[0], (now, flow), now)
         if spare.courtesy:
-            self._ledger.use(spare, now=now)
+            spare.user = now, flow
+            self._ledger.use(spare, now)
         else:
             spare.spare -= 1
         if spare.group.habits.is_known:
@@ -317,30 +324,29 @@ class Arrivals:
             candidates.note(reservation, flow, now)
         return True
 
-    def _use(self, claim: Claim, flow: Flow, now: float) -> None:
-        reservation, group, ledger = claim.reservation, claim.group, self._ledger
-        habits, service = group.habits, reservation.service
+    def _use(self, claim: Claim, reservation: Reservation, flow: Flow, now: float) -> None:
+        ledger, habits, src = self._ledger, claim.group.habits, flow[0]
         claim.user = came = now, flow
         self._counters.by_claim += 1
         if reservation.trial is not None:
-            reservation.trial.came(flow, claim.created, now, known=flow[0] in reservation.sources)
-        self._let_in(reservation, came, now)
+            reservation.trial.came(flow, claim.created, now, known=src in reservation.sources)
+        self._let_in(reservation, src, came, now)
         if not habits.caution.serves_several:
-            habits.caution.served(flow[0])
+            habits.caution.served(src)
         if ledger.dead.watching:
-            self._clients.note(flow[0], group)
-        ledger.use(claim, now=now)
-        sources = ledger.settings.claim_sources
-        claim.spare = spare = sources - 1 if sources else UNLIMITED
-        if service.loose_packet:
-            claim.spare = spare = _loosely(spare, service)
+            self._clients.note(src, claim.group)
+        ledger.use(claim, now)
+        spare, others_wait = ledger.spare, self._queue.size > 0
+        if reservation.service.loose_packet:
+            spare = _loosely(spare, reservation.service)
+        claim.spare = spare
         if spare or claim.doubt is not None:
             keep_used(claim, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
-        if spare and (claim.waited or not habits.is_plain or (self._queue.size and habits.caution.serves_several)):
-            courtesies.wait_for_others(ledger, claim, now, others_wait=self._queue.size > 0)
-        if self._queue.size:
+        if spare and (claim.waited or not habits.is_plain or (others_wait and habits.caution.serves_several)):
+            courtesies.wait_for_others(ledger, claim, now, others_wait=others_wait)
+        if others_wait:
             self._serve(now)
 
     def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:

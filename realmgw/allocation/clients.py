@@ -27,8 +27,8 @@ class Clients:
         if len(self._young) >= REMEMBERED:
             self._young, self._old = {}, self._young
 
-    def see_stray(self, moved: Claim, src: bytes, now: float) -> None:
-        """Somebody came for whom nothing was, where a group had been told a moment before that its host is.
+    def has_strayed(self, moved: Claim, src: bytes, now: float) -> bool:
+        """Whether one came for whom nothing was, where his group had been told a moment before that its host is.
 
         Args:
             moved: The claim for which that group is told another address now.
@@ -36,6 +36,4 @@ class Clients:
             now: The present, in monotonic seconds.
         """
         group = self._young.get(src) or self._old.get(src)
-        if group is moved.group and not moved.strayed and now < moved.created + WITHHELD:
-            moved.strayed = True
-            group.habits.strayed()
+        return group is moved.group and now < moved.created + WITHHELD

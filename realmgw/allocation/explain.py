@@ -166,7 +166,9 @@ class _Asking:
         if last.is_spoilt(self._service.host.index, self._now):
             self._say(f"the address that it had last, {dotted(last.packed)}, is where clients of another host may come")
             return None
-        if self._allocator.finder.may_return(last, self._service, self._group, self._now):
+        own = last.reservations.get(self._service.target & KEY)
+        used = own is not None and own.claims
+        if not used and self._allocator.finder.may_return(last, self._group, self._now):
             return self._give(last, "the address that it had last")
         if self._is_restrained():
             self._say("its standing is next to nothing, so that it keeps no address from others but now and then")

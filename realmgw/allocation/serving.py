@@ -106,7 +106,7 @@ class Serving:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
             its = waiter.group, waiter.question, waiter.client
-            self._ledger.claim(reservation, *its, rides=False, now=now, waited=max(now - waiter.since, LEAST_WAIT))
+            self._ledger.claim(reservation, *its, now, waited=max(now - waiter.since, LEAST_WAIT))
             reservation.claims[waiter.question].bare = waiter.bare
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

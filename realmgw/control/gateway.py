@@ -12,7 +12,7 @@ import attrs
 
 from realmgw import __version__, config
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.state import Address, State
+from realmgw.allocation.claims.state import Address, Reservation, State
 from realmgw.allocation.explain import Explanation, dotted, explain_admit, explain_ask
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
@@ -243,9 +243,9 @@ class Gateway:
 
     def reservations(self, limit: str) -> Value:
         """What stands at the addresses."""
-        now, most = self._insight.monotonic(), number(limit, "limit", MOST)
-        every = [address for address in self._insight.allocator.pool.addresses.values() if address.reservations]
-        rows = [row for address in every[:most] for row in _rows(address, now)]
+        now, most, ledger = self._insight.monotonic(), number(limit, "limit", MOST), self._insight.allocator.ledger
+        every = [address for address in ledger.pool.addresses.values() if address.reservations]
+        rows = [row for address in every[:most] for row in _rows(address, ledger.lingers, now)]
         return {"addresses": len(every), "reservations": rows[:most]}
 
     def explain_name(self, name: str, resolver: str, tcp: str, cookie: str, client: str) -> Value:
@@ -320,7 +320,7 @@ def _states_within(network: Network, addresses: Mapping[bytes, Address]) -> dict
     return {state.name.lower(): found[state.name.lower()] for state in State}
 
 
-def _rows(address: Address, now: float) -> Iterator[dict[str, Value]]:
+def _rows(address: Address, lingers: Mapping[Reservation, float], now: float) -> Iterator[dict[str, Value]]:
     for reservation in address.reservations.values():
         yield {
             "address": dotted(address.packed),
@@ -331,7 +331,7 @@ def _rows(address: Address, now: float) -> Iterator[dict[str, Value]]:
                 {"resolver": str(claim.group.resolver), "age": round(now - claim.created, 3)}
                 for claim in reservation.claims.values()
             ],
-            "lingers": None if reservation.since is None else round(now - reservation.since, 3),
+            "lingers": round(now - lingers[reservation], 3) if reservation in lingers else None,
             "sources": len(reservation.sources),
         }
 

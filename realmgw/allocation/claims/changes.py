@@ -54,9 +54,8 @@ def _hide(ledger: Ledger, reservation: Reservation) -> None:
         del ledger.last[target]
     if ledger.home.get(reservation.service.host.index) is reservation.address:
         del ledger.home[reservation.service.host.index]
-    left = {group: one for group, one in ledger.expected.pop(target, {}).items() if one is not reservation}
-    if left:
-        ledger.expected[target] = left
+    for group in [each for each, one in reservation.expected.items() if one is reservation]:
+        del reservation.expected[group]
 
 
 def dismiss(ledger: Ledger, address: Address, *, now: float) -> None:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from realmgw.allocation.claims.state import Claim
     from realmgw.allocation.pool.places import Places
 
-AMPLE = 0.5
-"""Below this load (waiting addresses / pool size, 0 to 1) there is room for everybody, as long as nobody waits."""
-
 
 class Costs:
     """Knows when addresses were scarce, and what that makes an idle claim cost.

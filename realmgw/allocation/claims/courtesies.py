@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.claims.costs import AMPLE
 from realmgw.allocation.claims.state import TOLD, UNLIMITED, Claim, keep_used
 from realmgw.allocation.reputation.caution import LEAST, is_settled
 from realmgw.allocation.reputation.habits import TOGETHER
@@ -14,7 +13,7 @@ from realmgw.subscribers.model import CLAIM_LIFETIME
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.ledger import Ledger
-    from realmgw.allocation.claims.state import Address
+    from realmgw.allocation.claims.state import Address, Reservation
     from realmgw.allocation.reputation.group import Group
 
 LONG = CLAIM_LIFETIME
@@ -110,7 +109,7 @@ def keep(ledger: Ledger, used: Claim, until: float) -> None:
     if courtesy is None or (courtesy.group is not used.group and courtesy.deadline < until):
         times = used.created, until, until
         courtesy = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, courtesy=True)
-        courtesy.to_spare, used.spare = used.spare, 0
+        used.spare = 0
         ledger.stand(courtesy)
         ledger.deadlines.add_rider(courtesy)
         reservation.courtesy = courtesy
@@ -129,7 +128,7 @@ def ended(courtesy: Claim) -> None:
     used, reservation = courtesy.question, courtesy.reservation
     assert isinstance(used, Claim), "it was made for one"
     used.spare = courtesy.spare
-    others, crowd = courtesy.spare != courtesy.to_spare, reservation.crowd
+    others, crowd = courtesy.user is not None, reservation.crowd
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
     if used.waited and (others or used.waited >= LONG_WAIT):
@@ -156,14 +155,13 @@ def shorten(ledger: Ledger, group: Group, now: float) -> None:
             ledger.count_long(claim.reservation.address, -1)
 
 
-def compare(ledger: Ledger, claim: Claim, now: float) -> None:
-    """See what a claim says of the pool, and of its group, beside what that was told before."""
-    pool, group, reservation = ledger.pool, claim.group, claim.reservation
-    name, its = reservation.service.name, reservation.told
+def compare(ledger: Ledger, claim: Claim, reservation: Reservation, group: Group, now: float) -> None:
+    """See what a claim, made there for a group, says of the pool, and of the group beside what that was told before."""
+    pool, name, its = ledger.pool, reservation.service.name, reservation.told
     its[group] = now
     if len(its) > TOLD:
         reservation.forget_told()
-    if pool.waiting >= AMPLE * pool.size:
+    if pool.waiting >= pool.ample:
         ledger.costs.scarce_at = now
     if claim.is_long:
         ledger.keepers.note(group, now)
@@ -177,7 +175,7 @@ def compare(ledger: Ledger, claim: Claim, now: float) -> None:
     if before is None:
         if ledger.settings.caution and pool.size >= LEAST:
             group.habits.asked(now)
-    else:
+    elif now >= group.habits.learns_at or before.reservation is not reservation or not group.habits.is_plain:
         _compare(ledger, before, claim, now)
     if not told.is_flat and (probe := told.probe(name, now)) is not None:
         soften(ledger, probe, claim, now)

@@ -18,10 +18,10 @@ from realmgw.allocation.claims.costs import Costs
 from realmgw.allocation.claims.datagrams import Datagrams, Entries
 from realmgw.allocation.claims.deadlines import Deadlines
 from realmgw.allocation.claims.ended import EndedFlows, HostAt
-from realmgw.allocation.claims.state import KEY, Address, Claim, Reservation
+from realmgw.allocation.claims.state import KEY, NEVER, UNLIMITED, Address, Claim, Reservation
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.pool.circular import Pool, stands
-from realmgw.allocation.pool.places import Places
+from realmgw.allocation.pool.places import Places, Shared
 from realmgw.allocation.pool.reclaim import DeadByExperience
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.word import credit_most
@@ -67,7 +67,7 @@ class Ledger:
         entries: Entries | None = None,
         host_at: HostAt | None = None,
     ) -> None:
-        self.settings = settings
+        self.configure(settings)
         self._outage = outage
         self.pool = Pool(networks)
         self.counters = Counters()
@@ -76,7 +76,7 @@ class Ledger:
         self.ended = EndedFlows(settings, host_at)
         self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
         self.credit_most = credit_most(self.pool.size)
-        self.expected: dict[int, dict[Group, Reservation]] = {}
+        self.expected: Shared[Group, Reservation] = Shared()
         """By target, and by the groups that have claims pending for it: where the last of each group was made."""
         self.last: dict[int, Address] = {}
         """By target: the address that it had last, as long as nobody else had it since."""
@@ -95,8 +95,14 @@ class Ledger:
         self.modest = courtesies.Modest()
         self.short_until = -math.inf
         """Until then it is followed which address dies next, since one was looked for in vain; monotonic seconds."""
-        self.lingers: OrderedDict[Reservation, None] = OrderedDict()
-        """The reservations without pending claims, those that linger longest first."""
+        self.lingers: OrderedDict[Reservation, float] = OrderedDict()
+        """The reservations without pending claims, oldest first, with when they lost the last (monotonic seconds)."""
+
+    def configure(self, settings: Allocation) -> None:
+        """From now on, go by these settings."""
+        self.settings = settings
+        self.spare = settings.claim_sources - 1 if settings.claim_sources else UNLIMITED
+        """How many further senders a used claim lets in."""
 
     # Reservations
 
@@ -106,7 +112,8 @@ class Ledger:
             if address.former != service.target and self.last.get(address.former) is address:
                 del self.last[address.former]
             address.former = None
-        reservation = Reservation(address, service, group)
+        shared = self.expected.enter(service.target), self.places.held.enter(service.host.index)
+        reservation = Reservation(address, service, group, *shared)
         self.pool.place(reservation, service.target & KEY)
         self.last[service.target] = self.home[service.host.index] = address
         if address.flows:
@@ -123,6 +130,8 @@ class Ledger:
             self.candidates.ask(reservation, now, at_once=True)
         self.remembered -= len(reservation.sources)
         reservation.used = None  # each would keep the other alive until the collector came
+        self.expected.leave(target)
+        self.places.leave(index)
         if self.last.get(target) is address:
             del self.last[target]
         if address.reservations and stands(address, index):
@@ -139,9 +148,8 @@ class Ledger:
         group: Group,
         question: Hashable,
         client: Requestor | None,
-        *,
-        rides: bool,
         now: float,
+        latest: float = NEVER,
         waited: float = 0.0,
     ) -> bytes:
         """Expect a client at a reservation; returns its packed address.
@@ -151,38 +159,37 @@ class Ledger:
             group: Who asked.
             question: As what; not pending there.
             client: Who is expected, if that is known and believed.
-            rides: The claim ends with the present hold of the address, if the service's timeout is not over before.
             now: The present.
+            latest: The claim ends by then at the latest, as long as its group does not keep answers.
             waited: For how many seconds the question has waited.
         """
         if len(reservation.claims) >= MOST_CLAIMS:
             self._bound(reservation, group, now)
-        address, service = reservation.address, reservation.service
-        until = deadline = now + service.timeout
-        if rides and address.hold < until:
-            deadline = address.hold
-        held, is_long = group.guard, False
+        timeout = reservation.service.timeout
+        until = deadline = now + timeout
+        if latest < until:
+            deadline = latest
+        dead, is_long = now + group.guard, False
         if not group.habits.is_plain:
             is_long = courtesies.keeps_long(group, now)
-            held = max(held, group.spell)
+            dead = max(dead, now + group.spell)
             if is_long:
                 deadline = max(until, now + group.spell)
-        dead = now + held
         if dead > deadline:
             dead = deadline
-        network, bare = None if client is None else client.network, group.is_bare(now)
-        claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, bare)
-        claim.waited = waited
+        network = None if client is None else client.network
+        bare = group.passed > 0 and group.is_bare(now)
+        claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, bare, waited)
         self.counters.claimed += 1
         self.stand(claim)
         if self.datagrams.passing:
             self.datagrams.look(now=now)
         if deadline == until:
-            self.deadlines.add(claim, service.timeout)
+            self.deadlines.add(claim, timeout)
         else:
             self.deadlines.add_rider(claim)
-        courtesies.compare(self, claim, now)
-        return address.packed
+        courtesies.compare(self, claim, reservation, group, now)
+        return reservation.address.packed
 
     def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
         """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""
@@ -197,34 +204,31 @@ class Ledger:
     def stand(self, claim: Claim) -> None:
         """Enter a claim everywhere but where it ends."""
         reservation, group = claim.reservation, claim.group
-        if reservation.claims:
+        address, claims = reservation.address, reservation.claims
+        if claims:
             _join(reservation, group)
         else:
-            self.places.take(reservation)
+            reservation.held[reservation] = None
             reservation.group, reservation.shares = group, None
-            if reservation.since is not None:
-                reservation.since = None
-                del self.lingers[reservation]
-        expected = self.expected.get(reservation.service.target)
-        if expected is None:
-            self.expected[reservation.service.target] = {group: reservation}
-        else:
-            expected[group] = reservation
-        reservation.claims[claim.question] = claim
+            self.lingers.pop(reservation, None)
+        reservation.expected[group] = reservation
+        claims[claim.question] = claim
         if claim.network is not None:
             reservation.bound = reservation.bound or {}
             reservation.bound[claim.question] = claim
         self.counters.pending += 1
-        address = reservation.address
         if claim.is_long:
             self.count_long(address, 1)
-        if not address.claims:
-            self.pool.await_client(address)
-            address.hold = address.standing = 0.0
-        address.claims += 1
-        self.hold_longer(address, claim.dead)
-        if group.standing > address.standing:
-            address.standing = group.standing
+        if address.claims:
+            address.claims += 1
+            self.hold_longer(address, claim.dead)
+            if group.standing > address.standing:
+                address.standing = group.standing
+            return
+        self.pool.await_client(address)
+        address.claims, address.hold, address.standing = 1, claim.dead, group.standing
+        if self.dead.watching:
+            self.dead.held(address)
 
     def count_long(self, address: Address, change: int) -> None:
         """So many more claims stand for long at an address."""
@@ -242,7 +246,7 @@ class Ledger:
             if self.dead.watching:
                 self.dead.held(address)
 
-    def use(self, claim: Claim, *, now: float) -> None:
+    def use(self, claim: Claim, now: float) -> None:
         """End a claim whose client has come; its group learns from that, if it has not just learned.
 
         One that keeps the address for others stays until it has nothing to spare any more. While the gateway is
@@ -277,7 +281,7 @@ class Ledger:
     def end(self, claim: Claim, now: float) -> None:
         """Take a claim away; its reservation lingers when it was the last, and so its address."""
         reservation = claim.reservation
-        address, claims = reservation.address, reservation.claims
+        address, claims, pool = reservation.address, reservation.claims, self.pool
         claim.pending = False
         if claim.is_long:
             self.count_long(address, -1)
@@ -288,22 +292,20 @@ class Ledger:
         if claim.network is not None and reservation.bound is not None:
             del reservation.bound[claim.question]
         self.counters.pending -= 1
-        address.claims -= 1
-        shares = reservation.shares
-        if shares is not None and shares[claim.group] > 1:
-            shares[claim.group] -= 1
-        elif shares is not None or not claims:
-            self._expect_no_more(reservation, claim.group)
         if not claims:
-            self.places.leave(reservation)
-            reservation.since = now
-            self.lingers[reservation] = None
-        if not address.claims:
-            self.pool.linger(address)
-            if self.pool.leaving and address in self.pool.leaving:
-                changes.retire(self, address, now=now)
-        elif claim.dead >= address.hold:
-            self.hold_less(address, next(reversed(claims.values()), None))
+            _expect_no_more(reservation, claim.group)
+            del reservation.held[reservation]
+            self.lingers[reservation] = now
+        elif reservation.shares is not None:
+            _part(reservation, reservation.shares, claim.group)
+        address.claims = left = address.claims - 1
+        if left:
+            if claim.dead >= address.hold:
+                self.hold_less(address, next(reversed(claims.values()), None))
+            return
+        pool.linger(address)
+        if pool.leaving and address in pool.leaving:
+            changes.retire(self, address, now=now)
 
     def hold_less(self, address: Address, latest: Claim | None) -> None:
         """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
@@ -317,17 +319,6 @@ class Ledger:
         if self.dead.watching:
             self.dead.held(address)
 
-    def _expect_no_more(self, reservation: Reservation, group: Group) -> None:
-        """Note that a group has no claim at a reservation any more."""
-        if reservation.shares is not None:
-            del reservation.shares[group]
-        target = reservation.service.target
-        expected = self.expected.get(target)
-        if expected is not None and expected.get(group) is reservation:
-            del expected[group]
-            if not expected:
-                del self.expected[target]
-
     # Time
 
     def expire(self, *, now: float) -> None:
@@ -340,8 +331,8 @@ class Ledger:
         for claim in self.deadlines.over(seen):
             self._finish(claim, now)
         linger = self.linger()
-        while (longest := next(iter(self.lingers), None)) is not None and _end_of(longest, linger) <= now:
-            self.linger_no_more(longest, now)
+        while self.lingers and (longest := next(iter(self.lingers.items())))[1] + linger <= now:
+            self.linger_no_more(longest[0], now)
         if self.dead.watching and self.pool.load < ROOM and now >= self.short_until:
             self.dead.rest()
 
@@ -379,8 +370,23 @@ class Ledger:
         """When something ends next, in monotonic seconds, or None; `expire` was called just before."""
         first = self.deadlines.first()
         times = [] if first is None else [first + self.dead.unseen(now=now)]
-        times += [_end_of(next(iter(self.lingers)), self.linger())] if self.lingers else []
+        times += [next(iter(self.lingers.values())) + self.linger()] if self.lingers else []
         return min(times, default=None)
+
+
+def _part(reservation: Reservation, shares: dict[Group, int], group: Group) -> None:
+    """A group has one claim less at a reservation where others stand."""
+    shares[group] -= 1
+    if not shares[group]:
+        del shares[group]
+        _expect_no_more(reservation, group)
+
+
+def _expect_no_more(reservation: Reservation, group: Group) -> None:
+    """A group has no claim at a reservation any more."""
+    expected = reservation.expected
+    if expected.get(group) is reservation:
+        del expected[group]
 
 
 def _join(reservation: Reservation, group: Group) -> None:
@@ -390,8 +396,3 @@ def _join(reservation: Reservation, group: Group) -> None:
         shares[group] = shares.get(group, 0) + 1
     elif group is not reservation.group:
         reservation.shares = {reservation.group: len(reservation.claims), group: 1}
-
-
-def _end_of(reservation: Reservation, linger: float) -> float:
-    assert reservation.since is not None, "it lingers"
-    return reservation.since + linger

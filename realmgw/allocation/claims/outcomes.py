@@ -100,7 +100,7 @@ def _praise(claim: Claim, sure: float, most: int, now: float) -> None:
     is_new = now >= reputation.until
     if is_new:
         reputation.advance(now)
-    if sure:
+    if sure and (claim.bare or not group.word.own.is_nothing):
         group.word.kept(most, claim.created, now, bare=claim.bare)
     reputation.ok += sure
     if sure < 1.0:

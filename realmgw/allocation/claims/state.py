@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from realmgw.subscribers.model import Service
 
 
+NEVER = math.inf
+"""The time of what does not happen, in monotonic seconds."""
 KEY = 0xFF_FFFF
 """The part of `Service.target` that is the service key (protocol << 16 | port)."""
 UNLIMITED = 1 << 30
@@ -92,23 +94,19 @@ class Claim:
     bare: bool = False
     """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
     it."""
+    waited: float = 0.0
+    """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
+    the answer. 0.0: not at all."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
-    to_spare: int = 0
-    """How many it let in when it began to keep the address."""
-    waited: float = 0.0
-    """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
-    the answer. 0.0: not at all."""
     courtesy: bool = False
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
-    strayed: bool = False
-    """Somebody came where its group had been told before that the service is, a moment after it was told by this."""
     asked_before: float = -math.inf
     """When its group asked for the same name before, if that was not long ago, in monotonic seconds."""
     user: tuple[float, Flow] | None = None
-    """When it was used (monotonic seconds), and by which flow."""
+    """When it was used (monotonic seconds), and by which flow; or, if it keeps the address, when somebody came last."""
     doubt: Doubt | None = None
     """It was used while the gateway was alarmed, and it is to be found out whether by its client."""
 
@@ -135,6 +133,10 @@ class Reservation:
     """What is reached there."""
     group: Group
     """Who asked first since it last began to wait."""
+    expected: dict[Group, Reservation] = attrs.field(factory=dict)
+    """By group that has claims pending for its target: where the last of each was made. All of the target share it."""
+    held: dict[Reservation, None] = attrs.field(factory=dict)
+    """Those of its host with pending claims. All of the host share it."""
     shares: dict[Group, int] | None = None
     """How many pending claims each group has, once a second one has joined since then: from then on nobody can tell
     whose client came, so outcomes are neutral."""
@@ -151,8 +153,6 @@ class Reservation:
     """The used claims that may still have something to spare, or are doubted, oldest first."""
     crowd: Crowd | None = None
     """Those who came without a claim of their own, if any did."""
-    since: float | None = None
-    """When it began to linger; None while claims are pending."""
     courtesy: Claim | None = None
     """The pending claim that keeps the address for further clients, if one does."""
     trial: Habits | None = None

@@ -17,6 +17,8 @@ from realmgw.errors import RealmGatewayError
 if TYPE_CHECKING:
     from realmgw.config.settings import Network
 
+AMPLE = 0.5
+"""Below this load (waiting addresses / all addresses, 0 to 1) there is room for everybody, as long as nobody waits."""
 PROBES = 16
 """How many addresses are looked at for one that a service can share; the ones opened last, which have most room."""
 PARTIAL_PROBE = 64
@@ -36,14 +38,20 @@ class Pool:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self.addresses = {packed: Address(packed) for network in networks for packed in _each(network)}
-        self.size = len(self.addresses)
-        self.waiting = 0
+        self.size = self.waiting = 0
+        self.ample = 0.0
+        """While fewer addresses than so many are waited at, there is room for everybody; read only."""
+        self._grow(len(self.addresses))
         self.leaving: set[Address] = set()
         """WAITING addresses that leave the pool when nobody is expected there any more; read only."""
         self._free = OrderedDict.fromkeys(self.addresses.values())
         self.lingering: OrderedDict[Address, None] = OrderedDict()
         """The LINGERING addresses, those that linger longest first; read only."""
         self._shareable: OrderedDict[Address, None] = OrderedDict()
+
+    def _grow(self, addresses: int) -> None:
+        self.size += addresses
+        self.ample = AMPLE * self.size
 
     @property
     def load(self) -> float:
@@ -126,7 +134,7 @@ class Pool:
                 if address is None:
                     address = self.addresses[packed] = Address(packed)
                     self._free[address] = None
-                    self.size += 1
+                    self._grow(1)
                 self.leaving.discard(address)
 
     def within(self, networks: Iterable[Network]) -> list[Address]:
@@ -148,7 +156,7 @@ class Pool:
         del self.addresses[address.packed]
         self._shareable.pop(address, None)
         self.leaving.discard(address)
-        self.size -= 1
+        self._grow(-1)
         return True
 
     def place(self, reservation: Reservation, key: int) -> None:

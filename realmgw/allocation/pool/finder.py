@@ -53,7 +53,7 @@ class Finder:
             service: For what.
             group: Who asks.
             client: For whom, if that is known and believed.
-            expected: Where clients are expected for it, by group; None: nowhere.
+            expected: Where clients are expected for it, by group; None or nothing: nowhere.
             now: The present, in monotonic seconds.
 
         Returns:
@@ -61,7 +61,7 @@ class Finder:
         """
         if not group.habits.is_plain and (found := self._held_back(service, group, expected, now)) is not None:
             return found
-        if expected is not None:
+        if expected:
             joined = self.joinable(expected, service.host, group, now)
             if joined is not None:
                 self._counters.joined += 1
@@ -123,13 +123,9 @@ class Finder:
         """A place for the host's clients where nobody is expected for it yet."""
         ledger = self._ledger
         last = ledger.last.get(service.target)
-        if last is not None:
-            sticky = self.told(service, group, now)
-            if sticky is None and not last.is_spoilt(service.host.index, now):
-                sticky = self._sticky(last, service, group, now)
-            if sticky is not None:
-                self._counters.sticky += 1
-                return sticky
+        if last is not None and (sticky := self._returned(last, service, group, now)) is not None:
+            self._counters.sticky += 1
+            return sticky
         if service.host.index in ledger.home and (home := self.beside(service, group, now)) is not None:
             self._counters.sticky += 1
             return ledger.settle(home, service, group)
@@ -154,19 +150,27 @@ class Finder:
         latest = islice(reversed(expected.values()), PROBES)
         return next((one for one in latest if self.may_stay(one.address, group, now)), None)
 
-    def _sticky(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
-        if not self.may_return(last, service, group, now):
+    def _returned(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
+        """Where the group was told last that the service is, else where that was last, if nobody is expected there."""
+        own, before = last.reservations.get(service.target & KEY), group.told.last(service.name)
+        if before is not None and (before.reservation is not own or group.hopeless):
+            told = self.told(service, group, now)
+            if told is not None:
+                return told
+        if last.before is not None and last.is_spoilt(service.host.index, now):
             return None
-        load = self._askers.load
-        if load is not None and load.restrains(group):
-            load.tried(self._pool, now)
-        return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, group)
+        if own is not None and own.claims:
+            return None
+        if self._queue.size or group.hopeless:
+            if not self.may_return(last, group, now):
+                return None
+            if (load := self._askers.load) is not None and load.restrains(group):
+                load.tried(self._pool, now)
+        return own or self._ledger.settle(last, service, group)
 
-    def may_return(self, last: Address, service: Service, group: Group, now: float) -> bool:
+    def may_return(self, last: Address, group: Group, now: float) -> bool:
         """Whether a new claim can be made at the address that its service had last, where nobody is expected for it."""
-        reservation, load = last.reservations.get(service.target & KEY), self._askers.load
-        if reservation is not None and reservation.claims:
-            return False
+        load = self._askers.load
         if load is not None and load.restrains(group):
             return not self._queue.size and load.may_try(self._pool, now)
         return self.may_stay(last, group, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class Askers:
         requestors: The clients that were named by those who are believed.
         journal: Those of them whose reputation changed.
         load: The load policy; None if nothing is ever refused.
+        most_claims: How many claims may stand at once, for all hosts together.
     """
 
     def __init__(self, limit: int, counters: Counters) -> None:
@@ -36,6 +38,7 @@ class Askers:
         self.groups = Groups(limit, journal=self.journal)
         self.requestors = Requestors(limit, self.journal)
         self.load: LoadPolicy | None = None
+        self.most_claims = math.inf
         self._counters = counters
         self._best = Best()
 
@@ -44,6 +47,10 @@ class Askers:
         self.journal.limit = 2 * limit
         self.groups.configure(limit)
         self.requestors.configure(limit)
+
+    def limits(self) -> bool:
+        """Whether no claim more is made, when as many stand as may."""
+        return self.load is not None and self.load.limits()
 
     @property
     def best(self) -> float:
@@ -63,6 +70,7 @@ class Askers:
         """What `configure_policy` does, step by step; with a few groups, there is one."""
         decides = policy is not None and (policy.system_load or policy.max_claims is not None)
         self.load = LoadPolicy(policy, self._counters, self._best) if policy is not None and decides else None
+        self.most_claims = math.inf if self.load is None else self.load.most_claims
         yield from self.groups.presetting(policy.groups if policy is not None else (), now=now)
 
     def requestor(

@@ -52,6 +52,8 @@ TOGETHER = 0.005  # seconds
 COMPANIONS, LATER = 16, 1.25
 """After so many clients who did not come as the first ones, it is known how long after these they come; the next one is
 hardly slower than so many times the slowest one."""
+LESSON = 0.001  # seconds
+"""A plain one that has learned from a question learns from none for so long: a thousand a second tell enough."""
 LOOK_AGAIN = 64
 """Then, for one of so many it is looked all the same whether others come."""
 
@@ -72,6 +74,8 @@ class Habits:
     """Nothing is known, and nothing assumed: one client comes for each answer."""
     caution: Caution = attrs.field(factory=Caution)
     """What is assumed as long as nothing is known."""
+    learns_at: float = -math.inf
+    """While it `is_plain`: from when on, in monotonic seconds, it learns again from what is asked again."""
     predicts_until: float = -math.inf
     """Until then (monotonic seconds) it is taken to tell what it keeps, for `ASSUMED` seconds, and to ask again each
     time."""
@@ -198,6 +202,7 @@ class Habits:
             self._look_at = now + SECOND
             self.caution.asked_thrice(span)
             self.look(now)
+        self.learns_at = now + LESSON
         if self.renews_until <= now:
             self.renews, self.renews_until = MOST, now + REMEMBERED
         before = self.renews

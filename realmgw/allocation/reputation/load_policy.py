@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation.claims.costs import AMPLE
+from realmgw.allocation.pool.circular import AMPLE
 from realmgw.allocation.reputation.group import GUARD_LEAST
 from realmgw.allocation.reputation.score import PERIOD
 from realmgw.config.policy import Audit, Combination, LoadBand, Policy

@@ -105,7 +105,7 @@ class Word:
                 self.own.add(0.0)
             if self.credit < most:
                 self.credit += 1
-        elif created > self._bare_until and not self.own.is_nothing:
+        elif created > self._bare_until:  # of no interest any more once its `own.is_nothing`
             self.own.add(0.0)
 
     def broken(self, cost: float, created: float, now: float, *, bare: bool) -> None:

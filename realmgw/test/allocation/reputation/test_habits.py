@@ -293,13 +293,10 @@ class PredictingTests(SynchronousTestCase):
         claim = next(iter(self.reservation(scene).claims.values()))
         for src in (STRAY, NEIGHBOUR):
             clients.note(NEIGHBOUR, scene.allocator.groups.of(OTHER))
-            clients.see_stray(claim, src, 0.1)
-        self.assertFalse(claim.strayed)
+            self.assertFalse(clients.has_strayed(claim, src, 0.1))
         clients.note(CLIENT, group)
-        clients.see_stray(claim, CLIENT, 1.0)  # too late
-        self.assertFalse(claim.strayed)
-        clients.see_stray(claim, CLIENT, 0.1)
-        self.assertTrue(claim.strayed)
+        self.assertFalse(clients.has_strayed(claim, CLIENT, 1.0))  # too late
+        self.assertTrue(clients.has_strayed(claim, CLIENT, 0.1))
 
     def reservation(self, scene: Scene) -> Reservation:
         """Where somebody is expected for a resolver."""
