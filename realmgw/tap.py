@@ -26,7 +26,7 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, Hearing, log_fault
-from realmgw.admission.strays import Strays
+from realmgw.admission.unsolicited import Unsolicited
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.disk import ReputationFile
 from realmgw.allocation.reputation.records import Book
@@ -173,13 +173,13 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
     kernel, hosts, purges = Kernel(settings), directory.hosts.values(), bool(options["purge"])
     datapath = DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purges, ears=ears, tell=tell)
-    strays = Strays(settings.admission, datapath.push_stray)
-    gate = Gate(allocator, strays, Faults(log_fault), settings.datapath.reject_rate)
+    unsolicited = Unsolicited(settings.admission, datapath.push_stray)
+    gate = Gate(allocator, unsolicited, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere = partial(Readers().call, reactor=reactor)
-    configure, keep = partial(_configure, strays, gate, keeping, options.log), partial(_keep, running, thread)
+    configure, keep = partial(_configure, unsolicited, gate, keeping, options.log), partial(_keep, running, thread)
     told = partial(tell_written, health)
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
@@ -304,10 +304,10 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
-def _configure(strays: Strays, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
+def _configure(unsolicited: Unsolicited, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
     """What a reload means for parts that have no other business with it."""
     log.configure(new.logging)
-    strays.configure(new.admission)
+    unsolicited.configure(new.admission)
     gate.configure(new.datapath.reject_rate)
     keeping.configure(ROWS * new.allocation.max_groups)
 

@@ -13,7 +13,7 @@ mark
 reason
     Why a packet was not admitted, a member of `realmgw.errors.Reason`.
 stray
-    A packet that nobody waits for, and its sender.
+    A packet that nobody waits for; its sender is an unsolicited one.
 turn
     What the reactor does between two looks at its descriptors; here, at most so many packets.
 """

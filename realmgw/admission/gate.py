@@ -1,8 +1,8 @@
 """The gate: a first packet in, the mark of its verdict out.
 
 A packet is parsed, then the allocator is asked whether somebody behind the gateway waits for it. The order matters: the
-reservation decides first and the record of strays is kept afterwards, so a sender who was a stray and then asks for the
-name properly is let in.
+reservation decides first and the record of unsolicited senders kept afterwards, so a sender who was one and then asks
+for the name properly is let in.
 
 The mark that `decide` returns *is* the verdict: 0 drops the packet in silence, every other mark accepts it with that
 mark, and the kernel's rules then translate it (`marks.ADMITTED`) or refuse it and tell the sender (`marks.REJECTED`).
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from realmgw.admission.faults import Faults
 from realmgw.admission.packet import parse, source_of
-from realmgw.admission.strays import Strays
+from realmgw.admission.unsolicited import Unsolicited
 from realmgw.datapath import marks
 from realmgw.errors import Reason
 
@@ -66,17 +66,17 @@ class Gate:
         faults: The faults of our own.
     """
 
-    def __init__(self, allocator: Allocator, strays: Strays, faults: Faults, reject_rate: int) -> None:
+    def __init__(self, allocator: Allocator, unsolicited: Unsolicited, faults: Faults, reject_rate: int) -> None:
         """Open the gate.
 
         Args:
             allocator: Whom to ask.
-            strays: Is told of every refused sender.
+            unsolicited: Is told of every refused sender.
             faults: Is told of every fault of our own.
             reject_rate: How many refused senders are told so within a second.
         """
         self._admit = allocator.admit
-        self._strays = strays
+        self._unsolicited = unsolicited
         self._stopped = False
         self.faults = faults
         self.admitted = 0
@@ -97,8 +97,8 @@ class Gate:
             "untold": self.untold,
             "faults": self.faults.count,
             "faults_unreported": self.faults.unreported,
-            "strays_pushed": self._strays.pushed,
-            "strays_overflow": self._strays.overflow,
+            "strays_pushed": self._unsolicited.pushed,
+            "strays_overflow": self._unsolicited.overflow,
             "refused": {reason.name.lower(): self.refused[reason] for reason in Reason},
         }
 
@@ -132,7 +132,7 @@ class Gate:
                 return marks.ADMITTED | index
             if index > 0:
                 marks.admitted(index)  # raises
-            self._strays.refused(packet[0], now=now)
+            self._unsolicited.refused(packet[0], now=now)
             return self._refuse(-index, now)
         except Exception as fault:  # noqa: BLE001 - whatever it is, this packet and those behind it need a verdict
             return self._fail(fault, now)
@@ -163,7 +163,7 @@ class Gate:
         verdict = self._refuse(reason, now)
         source = source_of(payload)
         if source is not None:
-            self._strays.refused(source, now=now)
+            self._unsolicited.refused(source, now=now)
         return verdict
 
     def _fail(self, fault: Exception, now: float) -> int:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.admission.faults import REPORT_INTERVAL, Faults
 from realmgw.admission.gate import DROP, SILENT, Allocator, Gate
-from realmgw.admission.strays import Strays
+from realmgw.admission.unsolicited import Unsolicited
 from realmgw.config import settings
 from realmgw.datapath import marks
 from realmgw.errors import Reason
@@ -36,7 +36,7 @@ class GateTestCase(SynchronousTestCase):
 
     def make_gate(self, allocator: Allocator, threshold: int = 50, reject_rate: int = 1000) -> Gate:
         """A gate before an allocator."""
-        strays = Strays(settings.Admission(stray_threshold=threshold), self.pushed.append)
+        strays = Unsolicited(settings.Admission(stray_threshold=threshold), self.pushed.append)
         faults = Faults(lambda fault, count: self.reports.append((fault, count)))
         return Gate(allocator, strays, faults, reject_rate)
 
@@ -171,7 +171,7 @@ class FaultTests(GateTestCase):
             raise OSError("the log is full")
 
         faults = Faults(broken)
-        gate = Gate(RaisingAllocator(ValueError()), Strays(settings.Admission(), self.pushed.append), faults, 1000)
+        gate = Gate(RaisingAllocator(ValueError()), Unsolicited(settings.Admission(), self.pushed.append), faults, 1000)
         self.assertEqual(gate.decide(SYN, now=1.0), DROP)
         self.assertEqual((faults.count, faults.unreported), (1, 1))
 

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
-from realmgw.admission.strays import Strays
+from realmgw.admission.unsolicited import Unsolicited
 from realmgw.config import settings
 from realmgw.datapath import marks
 from realmgw.errors import PlatformError, Reason
@@ -29,7 +29,7 @@ class AdmissionServiceTests(SynchronousTestCase):
         """A service that is not started, with a host that is waited for at port 80."""
         self.reactor = MemoryReactor()
         self.queue = MemoryPacketQueue()
-        strays = Strays(ADMISSION, lambda source: None)
+        strays = Unsolicited(ADMISSION, lambda source: None)
         self.gate = Gate(RecordingAllocator({(POOL, 6, 80): 5}), strays, Faults(log_fault), 1000)
         self.service = AdmissionService(ADMISSION, self.gate, self.reactor, Clock().seconds, self.queue)
 

@@ -19,7 +19,7 @@ from realmgw.admission.client import MESSAGE_SPACE, KernelPacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, log_fault
-from realmgw.admission.strays import Strays
+from realmgw.admission.unsolicited import Unsolicited
 from realmgw.config import settings
 from realmgw.datapath import marks
 from realmgw.datapath.client import QUEUES
@@ -179,7 +179,7 @@ class FloodTests(KernelTestCase):
         """A service that runs in a reactor of its own; its allocator refuses everybody."""
         super().setUp()
         admission = settings.Admission(queue=77)
-        self.gate = Gate(RefusingAllocator(), Strays(admission, lambda source: None), Faults(log_fault), 1000)
+        self.gate = Gate(RefusingAllocator(), Unsolicited(admission, lambda source: None), Faults(log_fault), 1000)
         self.reactor = EPollReactor()
         self.addCleanup(self.reactor.removeAll)
         self.queue = KernelPacketQueue()

@@ -23,8 +23,8 @@ MAX_SOURCES = 16384
 something every few milliseconds, so it is among the first of a generation even when a flood of others fills it."""
 
 
-class Strays:
-    """A bounded record of refused senders.
+class Unsolicited:
+    """Unsolicited senders, whose packets nobody waits for: a bounded record of those that were refused.
 
     Attributes:
         pushed: How often a source was handed to the kernel.

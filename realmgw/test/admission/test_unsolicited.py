@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.admission.strays import GENERATION, Strays
+from realmgw.admission.unsolicited import GENERATION, Unsolicited
 from realmgw.config import settings
 from realmgw.test.admission.packets import CLIENT, POOL
 
 ADMISSION = settings.Admission(stray_threshold=5, stray_timeout=10.0)
 
 
-def record(max_sources: int = 100) -> tuple[Strays, list[bytes]]:
+def record(max_sources: int = 100) -> tuple[Unsolicited, list[bytes]]:
     """A record, and the list of what it pushes."""
     pushed: list[bytes] = []
-    return Strays(ADMISSION, pushed.append, max_sources=max_sources), pushed
+    return Unsolicited(ADMISSION, pushed.append, max_sources=max_sources), pushed
 
 
 class StraysTests(SynchronousTestCase):
@@ -24,91 +24,91 @@ class StraysTests(SynchronousTestCase):
 
     def test_pushes_a_source_when_it_reaches_the_threshold(self) -> None:
         """Not before, and only the source that does."""
-        strays, pushed = record()
+        senders, pushed = record()
         for _ in range(4):
-            strays.refused(CLIENT, now=1.0)
-            strays.refused(POOL, now=1.0)
+            senders.refused(CLIENT, now=1.0)
+            senders.refused(POOL, now=1.0)
         self.assertEqual(pushed, [])
-        strays.refused(CLIENT, now=1.1)
+        senders.refused(CLIENT, now=1.1)
         self.assertEqual(pushed, [CLIENT])
 
     def test_counts_across_generations(self) -> None:
         """A second has no beginning: what came shortly before the turn counts with what comes shortly after it."""
-        strays, pushed = record()
-        strays.refused(POOL, now=1.0)
+        senders, pushed = record()
+        senders.refused(POOL, now=1.0)
         for now in (1.4, 1.45, 1.49, 1.5, 1.51):
-            strays.refused(CLIENT, now=now)
+            senders.refused(CLIENT, now=now)
         self.assertEqual(pushed, [CLIENT])
 
     def test_forgets_after_a_second(self) -> None:
         """A sender who keeps below the threshold is never pushed, however long he goes on."""
-        strays, pushed = record()
+        senders, pushed = record()
         for step in range(100):
-            strays.refused(CLIENT, now=step * 0.26)
+            senders.refused(CLIENT, now=step * 0.26)
         self.assertEqual(pushed, [])
 
     def test_forgets_at_once_after_a_pause(self) -> None:
         """What was counted before a silence of a second counts no more."""
-        strays, pushed = record()
+        senders, pushed = record()
         for now in (1.0, 1.0, 1.0, 1.0, 2.01, 2.01, 2.01, 2.01):
-            strays.refused(CLIENT, now=now)
+            senders.refused(CLIENT, now=now)
         self.assertEqual(pushed, [])
 
     def test_pushes_once_while_the_kernel_has_the_source(self) -> None:
         """Again only after the kernel's timeout."""
-        strays, pushed = record()
+        senders, pushed = record()
         for _ in range(50):
-            strays.refused(CLIENT, now=1.0)
+            senders.refused(CLIENT, now=1.0)
         for _ in range(5):
-            strays.refused(CLIENT, now=10.99)
+            senders.refused(CLIENT, now=10.99)
         self.assertEqual(pushed, [CLIENT])
-        strays.refused(CLIENT, now=11.0)
-        self.assertEqual((pushed, strays.pushed), ([CLIENT, CLIENT], 2))
+        senders.refused(CLIENT, now=11.0)
+        self.assertEqual((pushed, senders.pushed), ([CLIENT, CLIENT], 2))
 
     def test_counts_what_it_has_no_room_for(self) -> None:
         """A flood from more sources than fit leaves the later ones uncounted until the next generation."""
-        strays, pushed = record(max_sources=2)
+        senders, pushed = record(max_sources=2)
         for source in (b"aaaa", b"bbbb", b"cccc", b"cccc", b"cccc"):
-            strays.refused(source, now=1.0)
-        self.assertEqual(strays.overflow, 3)
+            senders.refused(source, now=1.0)
+        self.assertEqual(senders.overflow, 3)
         for _ in range(5):
-            strays.refused(b"cccc", now=1.0 + GENERATION)
+            senders.refused(b"cccc", now=1.0 + GENERATION)
         self.assertEqual(pushed, [b"cccc"])
 
     def test_still_counts_known_sources_when_it_is_full(self) -> None:
         """So a flood can not hide who was seen before it."""
-        strays, pushed = record(max_sources=1)
+        senders, pushed = record(max_sources=1)
         for _ in range(5):
-            strays.refused(CLIENT, now=1.0)
-            strays.refused(POOL, now=1.0)
+            senders.refused(CLIENT, now=1.0)
+            senders.refused(POOL, now=1.0)
         self.assertEqual(pushed, [CLIENT])
 
     def test_bounds_the_memory_of_pushed_sources(self) -> None:
         """The oldest is forgotten first; pushing it a second time does no harm."""
-        strays, pushed = record(max_sources=2)
+        senders, pushed = record(max_sources=2)
         for step, source in enumerate((b"aaaa", b"bbbb", b"cccc", b"bbbb", b"aaaa")):
             for _ in range(5):
-                strays.refused(source, now=1.0 + step)
+                senders.refused(source, now=1.0 + step)
         self.assertEqual(pushed, [b"aaaa", b"bbbb", b"cccc", b"aaaa"])
 
     @given(st.lists(st.tuples(st.floats(0, 0.4), st.integers(0, 2)), max_size=120))
     def test_never_pushes_who_kept_below_the_threshold(self, steps: list[tuple[float, int]]) -> None:
         """Each pushed source really had that many refusals within the last second; told by counting them all."""
-        strays, pushed = record()
+        senders, pushed = record()
         now, seen = 0.0, dict[bytes, list[float]]()
         for pause, which in steps:
             now, before = now + pause, len(pushed)
             source = bytes((which,)) * 4
             seen.setdefault(source, []).append(now)
-            strays.refused(source, now=now)
+            senders.refused(source, now=now)
             if len(pushed) > before:
                 self.assertGreaterEqual(sum(now - at <= 1.0 for at in seen[source]), 5)
 
     @given(st.floats(0, 5), st.integers(12, 40))
     def test_always_pushes_who_keeps_above_the_threshold(self, begin: float, rate: int) -> None:
         """Whoever sends more than the threshold per half second is found within 1.5 seconds, whenever he begins."""
-        strays, pushed = record()
-        strays.refused(POOL, now=0.0)
+        senders, pushed = record()
+        senders.refused(POOL, now=0.0)
         for step in range(rate + rate // 2):
-            strays.refused(CLIENT, now=begin + step / rate)
+            senders.refused(CLIENT, now=begin + step / rate)
         self.assertEqual(pushed, [CLIENT])
