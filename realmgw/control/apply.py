@@ -28,7 +28,7 @@ from realmgw.config.steps import REFUSALS, Blocking, Steps
 from realmgw.control.outcome import Outcome as Outcome
 from realmgw.control.outcome import Status as Status
 from realmgw.control.outcome import both
-from realmgw.control.plan import Plan, beyond, planning
+from realmgw.control.plan import Plan, beyond, planning, small
 from realmgw.control.running import Running, Written, sparing
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import RealmGatewayError
@@ -292,7 +292,8 @@ class Reloader:
             yield from self._change_kernel(written, is_different=bool(planned.keys))
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),)), ()
-        yield self.drive(self._commit(written, prepared, planned))
+        coming = yield self.drive(beyond(*reversed(self._pools(settings))))
+        yield self.drive(self._commit(written, prepared, planned, coming))
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
         ended, problems = yield from self._after(written, is_different=bool(planned.keys))
@@ -306,13 +307,14 @@ class Reloader:
         moved = [(before, after) for before, after in changes.changed if before.address != after.address]
         gone = (*changes.removed, *(before for before, _ in moved))
         came = (*changes.added, *(after for _, after in moved))
-        leaving = beyond(*self._pools(settings))
-        yield from self._withdraw(leaving)
+        leaving = yield self.drive(beyond(*self._pools(settings)))
+        if leaving:
+            yield from self._withdraw(leaving)
         try:
             if gone or came or is_different:
                 yield self._parts.datapath.change(settings, gone, came)
         except RealmGatewayError:
-            self._parts.allocator.extend(leaving, now=self._monotonic())
+            yield self.drive(self._extending(leaving))
             raise
 
     def _pools(self, settings: Settings) -> tuple[list[Network], list[Network]]:
@@ -322,19 +324,24 @@ class Reloader:
 
     def _withdraw(self, networks: Collection[Network]) -> Generator[Deferred[Any], Any, None]:
         """Take addresses out of the pool before the kernel forgets them: who was told one may still come."""
-        if not networks:
-            return
-        allocator = self._parts.allocator
-        end = self._monotonic() + DRAIN
-        allocator.withdraw(networks, now=self._monotonic())
+        allocator, end = self._parts.allocator, self._monotonic() + DRAIN
+        for portion in small(networks):
+            yield deferLater(self._clock, 0)
+            allocator.withdraw(portion, now=self._monotonic())
         while allocator.leaving and self._monotonic() < end:
             yield deferLater(self._clock, DRAIN_STEP)
         allocator.abandon(now=self._monotonic())
 
-    def _commit(self, written: Written, prepared: Any, planned: Plan) -> Steps[None]:
+    def _extending(self, networks: Collection[Network]) -> Steps[None]:
+        """Lend the addresses of more prefixes; few all at once."""
+        for count, portion in enumerate(small(networks)):
+            if count:
+                yield None
+            self._parts.allocator.extend(portion, now=self._monotonic())
+
+    def _commit(self, written: Written, prepared: Any, planned: Plan, coming: Collection[Network]) -> Steps[None]:
         """The swap. With few changes there is no yield in it: a query meets all of the old state or all of the new."""
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
-        before, after = self._pools(settings)
         parts.allocator.configure(settings.allocation)
         if any(change.key.startswith("policy.") for change in planned.keys):  # else its counts would begin anew
             yield from parts.allocator.configuring_policy(settings.policy, now=now)
@@ -343,7 +350,7 @@ class Reloader:
             parts.allocator.forget(portion, now=now)
             if len(portion) == TARGETS_AT_ONCE:
                 yield None
-        parts.allocator.extend(beyond(after, before), now=now)
+        yield from self._extending(coming)
         parts.configure(settings)
         yield from parts.names.commit(prepared)
         yield from self.running.commit(written)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -10,7 +12,7 @@ import attrs
 
 from realmgw.allocation.explain import dotted
 from realmgw.config.settings import Network, Settings
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, gathered, portions
 from realmgw.config.unsupported import WITHOUT_EFFECT
 from realmgw.config.writing import Change, comparing
 from realmgw.errors import RealmGatewayError
@@ -18,6 +20,9 @@ from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.registry import Changes
 
 T = TypeVar("T")
+Span = tuple[int, int, int]
+"""A prefix: the version of IP, its first and its last address."""
+_ADDRESS: Mapping[int, type[Any]] = {4: IPv4Address, 6: IPv6Address}
 
 CHANGEABLE = (
     "zones",
@@ -45,6 +50,8 @@ CHANGEABLE = (
 """The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""
 AT_ONCE = 4096
 """So many names are collected between two steps."""
+FEW = 256
+"""So many addresses come into the pool, or leave it, between two steps."""
 NAMED = 20
 """So many hosts or services of a kind are named, the others counted."""
 FLOWS_END = "its flows end"
@@ -152,11 +159,13 @@ def planning(
         services: Those that run, by name.
     """
     former = services or {}
-    old, new = (dict.fromkeys(each.network for each in settings.pools.circular) for settings in (before, after))
+    old, new = (yield from _networks(before)), (yield from _networks(after))
+    added = yield from gathered(network for network in new if network not in old)
+    removed = yield from gathered(network for network in old if network not in new)
     return Plan(
         keys=(yield from comparing(before, after)),
-        prefixes_added=tuple(network for network in new if network not in old),
-        prefixes_removed=tuple(network for network in old if network not in new),
+        prefixes_added=tuple(added),
+        prefixes_removed=tuple(removed),
         hosts_added=(yield from _names(host.name for host in changes.added)),
         hosts_changed=(yield from _names(host.name for _, host in changes.changed)),
         hosts_removed=(yield from _names(host.name for host in changes.removed)),
@@ -170,6 +179,15 @@ def planning(
         services_removed=changes.names_gone,
         problems=changes.problems,
     )
+
+
+def _networks(settings: Settings) -> Steps[dict[Network, None]]:
+    """The circular pool's prefixes, some at a time."""
+    found: dict[Network, None] = {}
+    for portion in portions(each.network for each in settings.pools.circular):
+        found.update(dict.fromkeys(portion))
+        yield None
+    return found
 
 
 def _names(names: Iterator[str]) -> Steps[tuple[str, ...]]:
@@ -215,22 +233,64 @@ def needs_restart(key: str) -> bool:
     return not any(key == each or key.startswith(f"{each}.") for each in CHANGEABLE)
 
 
-def beyond(networks: Iterable[Network], others: Iterable[Network]) -> tuple[Network, ...]:
-    """What of some prefixes lies in none of the others, as prefixes.
+def beyond(networks: Iterable[Network], others: Iterable[Network]) -> Steps[tuple[Network, ...]]:
+    """What of some prefixes lies in none of the others, as prefixes; neither those nor these overlap each other.
 
     >>> from ipaddress import ip_network
-    >>> beyond([ip_network("192.0.2.0/30")], [ip_network("192.0.2.1/32"), ip_network("198.51.100.0/24")])
-    (IPv4Network('192.0.2.2/31'), IPv4Network('192.0.2.0/32'))
+    >>> finish(beyond([ip_network("192.0.2.0/30")], [ip_network("192.0.2.1/32"), ip_network("198.51.100.0/24")]))
+    (IPv4Network('192.0.2.0/32'), IPv4Network('192.0.2.2/31'))
     """
-    left = list(networks)
-    for other in others:
-        left = [part for network in left for part in _without(network, other)]
-    return tuple(left)
+    there, mine = dict[Network, None](), dict[Network, None]()
+    for portion in portions(others):
+        there.update(dict.fromkeys(portion))
+        yield None
+    for portion in portions(networks):  # mostly, all of them are the same
+        mine.update((each, None) for each in portion if each not in there)
+        yield None
+    if not mine:
+        return ()
+    spans, pieces = merge(*(yield from _spans(mine))), merge(*(yield from _spans(there)))
+    found = yield from gathered(_without(spans, pieces))
+    return tuple(each for each in found if each is not None)
 
 
-def _without(network: Any, other: Any) -> Iterable[Network]:
-    """A prefix without another one; of the same family they lie within each other or apart."""
-    if network.version != other.version or not network.overlaps(other):
-        return (network,)
-    within: Iterable[Network] = () if network.subnet_of(other) else network.address_exclude(other)
-    return within
+def small(networks: Iterable[Network]) -> Iterator[tuple[Network, ...]]:
+    """Prefixes in portions that do not have many addresses."""
+    portion, size = list[Network](), 0
+    for network in networks:
+        within = network.subnets(new_prefix=network.max_prefixlen - 8) if network.num_addresses > FEW else (network,)
+        for piece in within:
+            portion.append(piece)
+            size += piece.num_addresses
+            if size >= FEW:
+                yield tuple(portion)
+                portion, size = [], 0
+    if portion:
+        yield tuple(portion)
+
+
+def _spans(networks: Iterable[Network]) -> Steps[list[list[Span]]]:
+    """Their versions, first and last addresses; some at a time in order, and all to be merged."""
+    found = list[list[Span]]()
+    for portion in portions(networks):
+        found.append(sorted((each.version, int(each[0]), int(each[-1])) for each in portion))
+        yield None
+    return found
+
+
+def _without(spans: Iterator[Span], others: Iterator[Span]) -> Iterator[Network | None]:
+    """What of spans lies in none of the others; both are in order, and apart from each other. None: it goes on."""
+    other = next(others, None)
+    for version, first, last in spans:
+        left = first
+        while other is not None and other[:2] <= (version, last):
+            if other[0] == version and other[2] >= left:
+                if other[1] > left:
+                    yield from summarize_address_range(_ADDRESS[version](left), _ADDRESS[version](other[1] - 1))
+                left = other[2] + 1
+            if (other[0], other[2]) > (version, last):
+                break  # it may lie in the next one, too
+            other = next(others, None)
+            yield None
+        if left <= last:
+            yield from summarize_address_range(_ADDRESS[version](left), _ADDRESS[version](last))

@@ -34,7 +34,7 @@ from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import Face
 from realmgw.dns.wan import WanAnswers
-from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming
+from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming, same
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.registry import Changes
@@ -134,7 +134,7 @@ class DnsService(service.Service):
             names.BadNameError: A name is not valid.
         """
         table = self.wan.answers.table
-        if settings.zones != self._settings.zones:
+        if not (yield from same(settings.zones, self._settings.zones)):
             table = yield from compiling(settings.zones, directory)
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))

@@ -24,6 +24,9 @@ serial that is the same on every gateway of a realm is the right one."""
 AT_ONCE = 512
 """So many names are put into a table, or taken out, between two yields."""
 
+ZONES_AT_ONCE = 64
+"""So many zones are made, with their own records, between two yields."""
+
 T = TypeVar("T")
 
 _SOA_TIMES = struct.Struct("!IIIII")
@@ -122,21 +125,46 @@ def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Steps[Z
         zones: The zones.
         directory: Must not be changed before this has come to its end.
     """
-    by_apex = {authority.apex: authority for authority in map(_authority, zones)}
-    depth = max((len(names.ancestors(apex)) - 1 for apex in by_apex), default=0)
-    authorities = Authorities(by_apex, depth, reverse.parts(by_apex))
-    table = ZoneTable(authorities, _static(authorities, zones), {}, {}, {}, {})
-    for name in table.static:
-        _count(table.below, authorities, name, 1)
-    for authority in by_apex.values():
-        if authorities.above(authority) is not None:
-            _count_above(table.below, authorities, authority.apex, 1)
-    yield None
+    authorities = yield from _authorities(zones)
+    table = ZoneTable(authorities, (yield from _static(authorities, zones)), {}, {}, {}, {})
+    for static in _portions(table.static):
+        for name in static:
+            _count(table.below, authorities, name, 1)
+        yield None
+    for some in _portions(authorities.by_apex.values()):
+        for authority in some:
+            if authorities.above(authority) is not None:
+                _count_above(table.below, authorities, authority.apex, 1)
+        yield None
     for services in _portions(directory.services.values()):
         yield from amending(table, (yield from naming(table, (), services, (), ())))
     for hosts in _portions(directory.hosts.values()):
         yield from amending(table, (yield from naming(table, (), (), (), hosts)))
     return table
+
+
+def same(ours: tuple[settings.Zone, ...], theirs: tuple[settings.Zone, ...]) -> Steps[bool]:
+    """Whether zones are the same ones, in steps."""
+    if len(ours) != len(theirs):
+        return False
+    for pairs in _portions(zip(ours, theirs, strict=True)):
+        if any(one != other for one, other in pairs):
+            return False
+        yield None
+    return True
+
+
+def _authorities(zones: tuple[settings.Zone, ...]) -> Steps[Authorities]:
+    """All of them, `ZONES_AT_ONCE` between two yields."""
+    by_apex, depth, classless = dict[bytes, Authority](), 0, dict[bytes, tuple[reverse.Part, ...]]()
+    for some in _portions(zones, ZONES_AT_ONCE):
+        new = {authority.apex: authority for authority in map(_authority, some)}
+        for above, parts in reverse.parts(apex for apex in new if apex not in by_apex).items():
+            classless[above] = (*classless.get(above, ()), *parts)
+        by_apex.update(new)
+        depth = max(depth, *(len(names.ancestors(apex)) - 1 for apex in new))
+        yield None
+    return Authorities(by_apex, depth, classless)
 
 
 def naming(
@@ -208,10 +236,10 @@ def _joining(
             yield None
 
 
-def _portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
-    """All of them, at most `AT_ONCE` at a time."""
+def _portions(values: Iterable[T], most: int = AT_ONCE) -> Iterator[tuple[T, ...]]:
+    """All of them, at most so many at a time."""
     iterator = iter(values)
-    while portion := tuple(islice(iterator, AT_ONCE)):
+    while portion := tuple(islice(iterator, most)):
         yield portion
 
 
@@ -242,10 +270,10 @@ def _authority(zone: settings.Zone) -> Authority:
     return Authority(apex, zone.ttl, soa, attrs.evolve(soa, ttl=min(zone.ttl, zone.negative_ttl)))
 
 
-def _static(authorities: Authorities, zones: tuple[settings.Zone, ...]) -> dict[bytes, RecordSets]:
+def _static(authorities: Authorities, zones: tuple[settings.Zone, ...]) -> Steps[dict[bytes, RecordSets]]:
     """Apexes with SOA, NS and address, name servers with theirs where they are ours."""
     static: dict[bytes, RecordSets] = {}
-    for zone in zones:
+    for count, zone in enumerate(zones, 1):
         apex = names.to_wire(zone.name)
         _add(static, authorities.by_apex[apex].soa)
         if zone.apex_address is not None:
@@ -256,6 +284,8 @@ def _static(authorities: Authorities, zones: tuple[settings.Zone, ...]) -> dict[
             authority = authorities.of(name)
             if server.address is not None and authority is not None:
                 _add(static, address_record(name, authority.ttl, server.address.packed))
+        if not count % ZONES_AT_ONCE:
+            yield None
     return static
 
 

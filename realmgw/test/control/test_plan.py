@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,13 +13,14 @@ from realmgw.config.settings import (
     Dns,
     Interfaces,
     NameServer,
+    Network,
     PoolPrefix,
     Pools,
     Settings,
     Zone,
 )
-from realmgw.config.steps import finish
-from realmgw.control.plan import CHANGEABLE, NAMED, Plan, beyond, needs_restart, planning
+from realmgw.config.steps import Steps, finish
+from realmgw.control.plan import CHANGEABLE, FEW, NAMED, Plan, beyond, needs_restart, planning, small
 from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.registry import Changes
 
@@ -147,4 +148,34 @@ class BeyondTests(SynchronousTestCase):
         for ours, theirs in cases:
             mine, others = [ip_network(text) for text in ours], [ip_network(text) for text in theirs]
             expected = {each for network in mine for each in network if not any(each in other for other in others)}
-            self.assertEqual({each for network in beyond(mine, others) for each in network}, expected)
+            self.assertEqual({each for network in finish(beyond(mine, others)) for each in network}, expected)
+
+    def test_takes_steps_that_grow_no_longer_with_the_pool(self) -> None:
+        """However many prefixes there are, and whichever of them is new: a portion of them at a time."""
+        for count in (2000, 8000):
+            mine = [IPv4Network((0x0A000000 + 2 * number, 32)) for number in range(count)]
+            others = [*mine[: count // 2], *(IPv4Network((0x0B000000 + 2 * n, 32)) for n in range(count // 2))]
+            found, steps = self.counted(beyond(mine, others))
+            self.assertEqual(list(found), mine[count // 2 :])
+            self.assertTrue(count // 512 <= steps <= count // 64, (count, steps))
+
+    def counted(self, steps: Steps[tuple[Network, ...]]) -> tuple[tuple[Network, ...], int]:
+        """What steps lead to, and how many they are."""
+        count = 0
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                found: tuple[Network, ...] = end.value
+                return found, count
+            count += 1
+
+    def test_prefixes_come_and_go_in_small_portions(self) -> None:
+        """Of few addresses each, and all of them."""
+        networks = [IPv4Network("198.51.100.0/30"), IPv4Network("10.0.0.0/20"), IPv4Network("192.0.2.1/32")]
+        portions = list(small(networks))
+        self.assertTrue(all(sum(each.num_addresses for each in portion) < 2 * FEW for portion in portions))
+        self.assertEqual(
+            [address for portion in portions for each in portion for address in each],
+            [address for each in networks for address in each],
+        )

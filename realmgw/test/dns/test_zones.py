@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
+from realmgw.config.steps import finish
 from realmgw.dns import reverse, zones
 from realmgw.dns.codec import names
 from realmgw.dns.codec.names import to_wire
@@ -27,6 +28,20 @@ class CompileTests(SynchronousTestCase):
         directory = realm.directory()
         table = zones.compile_table(realm.ZONES, directory)
         self.assertIs(table.services[b"\3one\7example\3org\0"], directory.services["one.example.org."])
+
+    def test_many_zones_are_compared_and_made_in_steps(self) -> None:
+        """However many there are, nobody waits for more than a portion of them."""
+        [zone, *_] = realm.ZONES
+        many = tuple(attrs.evolve(zone, name=f"z{number}.example.org.") for number in range(1000))
+        other = (*many[:-1], attrs.evolve(many[-1], ttl=many[-1].ttl + 1))
+        for ours, theirs, is_same in ((many, tuple(map(attrs.evolve, many)), True), (many, other, False)):
+            steps = zones.same(ours, theirs)
+            self.assertIsNone(next(steps))
+            self.assertIs(finish(steps), is_same)
+        self.assertFalse(finish(zones.same(many, many[1:])))
+        made = list(zones.compiling(many, Directory({}, {})))
+        self.assertGreaterEqual(len(made), 2 * len(many) // zones.ZONES_AT_ONCE)
+        self.assertEqual(len(zones.compile_table(many, Directory({}, {})).zones.by_apex), len(many))
 
     def test_leaves_out_names_of_other_zones(self) -> None:
         """We are not asked for them, and would not be believed."""
