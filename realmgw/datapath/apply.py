@@ -129,7 +129,7 @@ class Kernel:
             PlatformError: Something is somebody else's; the text says what.
             RealmGatewayError: The kernel, or iptables, does not tell.
         """
-        self._own.stands()
+        self._own.is_installed()
 
     def apply(self, hosts: Iterable[Host]) -> Applied:
         """Put everything in place, whatever there was before; established flows go on.
@@ -146,7 +146,7 @@ class Kernel:
         faces = (*settings.dns.wan.listen, *settings.dns.lan.listen)
         found = self.probe()
         capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
-        self.stood = self._own.stands()
+        self.stood = self._own.is_installed()
         with client.route_socket() as channel:
             addresses = interfaces.addresses(channel)
             links.check_interfaces(settings.interfaces, addresses)
@@ -310,7 +310,7 @@ class Kernel:
     @property
     def guard_stands(self) -> bool:
         """Whether the guard is there."""
-        return self._guard.stands
+        return self._guard.is_installed
 
     def review(self) -> sysctls.Review:
         """What the kernel is good for; raises `PlatformError` when its settings break the gateway."""

@@ -66,13 +66,13 @@ class Chains:
             for arguments in (*xtables.removal(listed, chain.table, chain.name)[:-2], xtables.jump(chain)):
                 self._change(arguments)
 
-    def stands(self, chain: Chain) -> bool:
+    def is_installed(self, chain: Chain) -> bool:
         """Whether the chain and the jump to it are as they should be.
 
         Raises:
             RealmGatewayError: iptables does not tell.
         """
-        return xtables.stands(self._listed(chain.table), chain)
+        return xtables.is_installed(self._listed(chain.table), chain)
 
     def has(self, table: str, name: str) -> bool:
         """Whether there is a chain of ours.

@@ -42,13 +42,13 @@ class QueueStep:
         else:
             self._chains.place(self._chain)
 
-    def stands(self) -> bool:
+    def is_installed(self) -> bool:
         """Whether it is there, if it is not in the table.
 
         Raises:
             RealmGatewayError: iptables does not tell.
         """
-        return self.is_native or self._chains.stands(self._chain)
+        return self.is_native or self._chains.is_installed(self._chain)
 
 
 class LastStep:
@@ -72,13 +72,13 @@ class LastStep:
     def clear(self, settings: Settings) -> None:
         """Before a table, or hosts, that another rule of the last step would send astray; until it is placed, drops."""
         chain = self._chain(settings)
-        if chain is None or not self._chains.stands(chain):
+        if chain is None or not self._chains.is_installed(chain):
             self._chains.remove(_NAT, self._table)
 
     def place(self, settings: Settings) -> None:
         """Put it where there was none, and was closed, until now."""
         chain = self._chain(settings)
-        if chain is not None and not self._chains.stands(chain):
+        if chain is not None and not self._chains.is_installed(chain):
             self._chains.place(chain)
 
     def change(self, settings: Settings, first_octet: int | None) -> None:
@@ -87,14 +87,14 @@ class LastStep:
         self.clear(settings)
         self.place(settings)
 
-    def stands(self, settings: Settings) -> bool:
+    def is_installed(self, settings: Settings) -> bool:
         """Whether it is there.
 
         Raises:
             RealmGatewayError: iptables does not tell.
         """
         chain = self._chain(settings)
-        return chain is None or self._chains.stands(chain)
+        return chain is None or self._chains.is_installed(chain)
 
     def _chain(self, settings: Settings) -> Chain | None:
         """The chain of MARKDNAT as it should be now; None if there should be none."""

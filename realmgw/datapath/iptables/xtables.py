@@ -115,7 +115,7 @@ def has_jump(listed: str, chain: Chain) -> bool:
     return _jumps(listed, chain.name) == [chain.lines[0]]
 
 
-def stands(listed: str, chain: Chain) -> bool:
+def is_installed(listed: str, chain: Chain) -> bool:
     """Whether the listing of the chain's table holds the jump and the rules as they should be, and no others."""
     ours = [line for line in listed.splitlines() if line.startswith(f"-A {chain.name} ")]
     return has_jump(listed, chain) and ours == [*chain.lines[1:]]

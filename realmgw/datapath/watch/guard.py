@@ -81,7 +81,7 @@ class Guard:
         self.refusal: RealmGatewayError | None = None
 
     @property
-    def stands(self) -> bool:
+    def is_installed(self) -> bool:
         """Whether it was placed; nobody else can remove it."""
         return self._nft is not None
 
@@ -91,7 +91,7 @@ class Guard:
         Where it was refused, that may have been for what is over by then: it is tried again, now and then.
         """
         rules = guard_rules(ruleset)
-        if self._open is None or (self.stands and rules == self._rules):
+        if self._open is None or (self.is_installed and rules == self._rules):
             return
         self._calls = 0 if self.refusal is None else self._calls + 1
         if self._calls % RETRY:

@@ -130,8 +130,8 @@ class Keeper:
         self._looks: dict[Kind, Callable[[Thing], str]] = {
             Kind.TABLE: lambda _: self.table(),
             Kind.GUARD: lambda _: AS_PLACED if rules.guard_stands else GONE,
-            Kind.QUEUE_STEP: lambda _: AS_PLACED if rules.queue_step.stands() else CHANGED,
-            Kind.TRANSLATION: lambda _: AS_PLACED if rules.last_step.stands(rules.settings) else CHANGED,
+            Kind.QUEUE_STEP: lambda _: AS_PLACED if rules.queue_step.is_installed() else CHANGED,
+            Kind.TRANSLATION: lambda _: AS_PLACED if rules.last_step.is_installed(rules.settings) else CHANGED,
             Kind.SETTING: _setting,
             Kind.INTERFACE: lambda thing: client.link_state(thing.name),
             Kind.ADDRESS: lambda thing: THERE if client.is_own(thing.name) else GONE,

@@ -76,7 +76,7 @@ class Own:
         self._former = FormerValues(state, table)
         self.chains = Chains(run, nft, ours)
 
-    def stands(self) -> bool:
+    def is_installed(self) -> bool:
         """Whether the table stands; nothing of its name may be somebody else's.
 
         Raises:

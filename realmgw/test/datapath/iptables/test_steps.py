@@ -18,7 +18,7 @@ class RecordingChains:
         self.done: list[str] = []
         self.there: Chain | None = None
 
-    def stands(self, chain: Chain) -> bool:
+    def is_installed(self, chain: Chain) -> bool:
         """Whether it is there."""
         return self.there == chain
 
@@ -51,7 +51,7 @@ class LastStepTests(SynchronousTestCase):
     def test_has_nothing_to_place_with_the_map(self) -> None:
         """And takes away what was of another way."""
         self.assertEqual(self.placed(192), ["removed t from nat"])
-        self.assertTrue(self.step.stands(SETTINGS))
+        self.assertTrue(self.step.is_installed(SETTINGS))
 
     def test_is_taken_away_before_another_is_placed(self) -> None:
         """What stands and is right is left alone; without hosts there is none."""
@@ -60,12 +60,12 @@ class LastStepTests(SynchronousTestCase):
         self.assertEqual(self.placed(192), [])
         self.assertEqual(self.placed(10), ["removed t from nat", "placed 0xa000000/0xff000000"])
         self.assertEqual(self.placed(None), ["removed t from nat"])
-        self.assertTrue(self.step.stands(SETTINGS))
+        self.assertTrue(self.step.is_installed(SETTINGS))
 
     def test_follows_the_pool(self) -> None:
         """The chain of another pool is another one."""
         self.step.dnat = Dnat.MARKDNAT
         self.placed(192)
-        self.assertTrue(self.step.stands(SETTINGS))
+        self.assertTrue(self.step.is_installed(SETTINGS))
         pools = attrs.evolve(SETTINGS.pools, circular=SETTINGS.pools.circular[:1])
-        self.assertFalse(self.step.stands(attrs.evolve(SETTINGS, pools=pools)))
+        self.assertFalse(self.step.is_installed(attrs.evolve(SETTINGS, pools=pools)))

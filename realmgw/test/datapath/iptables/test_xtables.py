@@ -48,7 +48,7 @@ class ListingTests(SynchronousTestCase):
 
     def test_chain_stands_when_all_of_it_is_there(self) -> None:
         """A missing rule or jump, one more of either, or another one, is told."""
-        self.assertTrue(xtables.stands(LISTED, DNAT))
+        self.assertTrue(xtables.is_installed(LISTED, DNAT))
         lines = LISTED.splitlines(keepends=True)
         for changed in (
             [*lines[:2], *lines[3:]],
@@ -58,11 +58,13 @@ class ListingTests(SynchronousTestCase):
             [line.replace("wan0", "wan1") for line in lines],
             [line.replace("0xc0", "0xa0") for line in lines],
         ):
-            self.assertFalse(xtables.stands("".join(changed), DNAT), changed)
+            self.assertFalse(xtables.is_installed("".join(changed), DNAT), changed)
 
     def test_other_rules_do_not_matter(self) -> None:
         """Those of an operator's own, in other chains or before the jump."""
-        self.assertTrue(xtables.stands(f"-A PREROUTING -j mine\n{LISTED}-A mine -j realmgw\n-A realmgw2 -j x\n", DNAT))
+        self.assertTrue(
+            xtables.is_installed(f"-A PREROUTING -j mine\n{LISTED}-A mine -j realmgw\n-A realmgw2 -j x\n", DNAT)
+        )
 
     def test_every_jump_is_removed_whatever_it_matches(self) -> None:
         """Those of an earlier configuration too: a chain that is referred to can not be deleted."""

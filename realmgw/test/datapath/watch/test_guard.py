@@ -49,14 +49,14 @@ class GuardTests(SynchronousTestCase):
             self.guard.place(ruleset)
         self.assertEqual(len(self.nft.ran), 2)
         self.assertIn('"lan7"', self.nft.ran[1])
-        self.assertTrue(self.guard.stands)
+        self.assertTrue(self.guard.is_installed)
 
     def test_goes_with_its_socket(self) -> None:
         """A second removal finds nothing; it can be placed again."""
         self.guard.place(RULESET)
         for _ in range(2):
             self.guard.remove()
-        self.assertEqual((self.nft.closed, self.guard.stands), (1, False))
+        self.assertEqual((self.nft.closed, self.guard.is_installed), (1, False))
         self.guard.place(RULESET)
         self.assertEqual(len(self.nft.ran), 2)
 
@@ -64,7 +64,7 @@ class GuardTests(SynchronousTestCase):
         """The gateway runs all the same; the socket is given back."""
         self.nft.refusal = RealmGatewayError("nft: Operation not supported")
         self.guard.place(RULESET)
-        self.assertEqual((self.guard.stands, self.guard.refusal, self.nft.closed), (False, self.nft.refusal, 1))
+        self.assertEqual((self.guard.is_installed, self.guard.refusal, self.nft.closed), (False, self.nft.refusal, 1))
 
     def test_what_was_refused_is_tried_again(self) -> None:
         """Now and then: it may have been for a table of its name that is gone, or for a moment without memory."""
@@ -73,9 +73,9 @@ class GuardTests(SynchronousTestCase):
         self.nft.refusal = None
         for _ in range(RETRY - 1):
             self.guard.place(RULESET)
-        self.assertFalse(self.guard.stands)
+        self.assertFalse(self.guard.is_installed)
         self.guard.place(RULESET)
-        self.assertEqual((self.guard.stands, self.guard.refusal), (True, None))
+        self.assertEqual((self.guard.is_installed, self.guard.refusal), (True, None))
 
     def test_machine_without_the_library_is_noted(self) -> None:
         """The gateway runs by the program `nft`, which owns nothing when it has ended."""
@@ -85,13 +85,13 @@ class GuardTests(SynchronousTestCase):
 
         guard = Guard(missing)
         guard.place(RULESET)
-        self.assertEqual((guard.stands, str(guard.refusal)), (False, "libnftables.so.1 can not be used"))
+        self.assertEqual((guard.is_installed, str(guard.refusal)), (False, "libnftables.so.1 can not be used"))
 
     def test_may_be_unwanted(self) -> None:
         """Nothing is opened then."""
         guard = Guard(None)
         guard.place(RULESET)
-        self.assertFalse(guard.stands)
+        self.assertFalse(guard.is_installed)
 
     def test_has_an_owner_and_is_replaced_in_one_transaction(self) -> None:
         """Declared first, so that the deletion succeeds; only the owner can do that."""
