@@ -337,7 +337,7 @@ class Arrivals:
             self._clients.note(src, claim.group)
         ledger.use(claim, now)
         spare, others_wait = ledger.spare, self._queue.size > 0
-        if reservation.service.loose_packet:
+        if reservation.service.terms.loose_packet:
             spare = _loosely(spare, reservation.service)
         claim.spare = spare
         if spare or claim.doubt is not None:
@@ -384,9 +384,9 @@ def may_pass(reservation: Reservation) -> bool:
 
 def _loosely(spare: int, service: Service) -> int:
     """How many further senders a used claim lets in until its deadline, by what its service says."""
-    if service.loose_packet < 0:
+    if service.terms.loose_packet < 0:
         return UNLIMITED
-    return spare if service.autobind else spare + service.loose_packet
+    return spare if service.terms.autobind else spare + service.terms.loose_packet
 
 
 def _may_mean(gone: int, service: Service) -> bool:

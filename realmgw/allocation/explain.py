@@ -79,7 +79,7 @@ class _Asking:
 
     def explain(self) -> Explanation:
         service, pool = self._service, self._allocator.pool
-        held, most = self._ledger.places.count(service.host), service.host.max_claims
+        held, most = self._ledger.places.count(service.host), service.host.profile.max_claims
         self._say(f"{service.name} leads to {service.host.name} (host {service.host.index})")
         for step in askers(self._group, self._client, self._now):
             self._say(step)

@@ -20,6 +20,7 @@ from realmgw.config.validators import (
     Key,
     Section,
     Stepwise,
+    Validator,
     boolean,
     choice,
     integer,
@@ -80,11 +81,10 @@ def load_band(node: Node, problems: Problems) -> LoadBand | None:
     return band
 
 
-_load_bands = sequence(load_band)
+_load_bands = sequence(Validator(load_band, LOAD_BAND.schema))
 
 
-@Stepwise
-def load_bands(node: Node, problems: Problems) -> Steps[tuple[LoadBand, ...] | None]:
+def _read_load_bands(node: Node, problems: Problems) -> Steps[tuple[LoadBand, ...] | None]:
     """All bands. If there are any, one of them contains a load of 0: else an empty pool would stay empty for ever."""
     bands = yield from reading(_load_bands, node, problems)
     if bands and min(band.threshold_min for band in bands) > 0.0:
@@ -93,6 +93,8 @@ def load_bands(node: Node, problems: Problems) -> Steps[tuple[LoadBand, ...] | N
     return bands
 
 
+load_bands = Stepwise(_read_load_bands, _load_bands.schema)
+"""All bands."""
 POLICY = Section(
     Policy,
     {

@@ -51,6 +51,7 @@ from realmgw.config.validators import (
     Key,
     Section,
     Stepwise,
+    Validator,
     boolean,
     choice,
     integer,
@@ -119,7 +120,7 @@ def _optional_address(node: Node, problems: Problems) -> tuple[Address | None] |
     return None if value is None else (value,)
 
 
-_server_table = table(name, _optional_address)
+_server_table = table(name, Validator(_optional_address))
 
 
 @Stepwise

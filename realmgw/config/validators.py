@@ -1,8 +1,9 @@
-"""Kinds of values: each turns a node into a typed value, or notes a problem that says what to write instead.
+"""Validators of values: each turns a node into a typed value, or notes a problem that says what to write instead.
 
-A kind is a function `(node, problems) -> value | None`. None means that a problem was noted: whoever called goes on
-with what is beside it, so that one run tells everything. Kinds are put together by `sequence`, `table` and `Section`.
-What is put together can be long, however short each part is: `reading` reads it in steps, and calling it at once.
+A validator is called with a node and problems. None means that a problem was noted: whoever called goes on with what is
+beside it, so that one run tells everything. Validators are put together by `sequence`, `table` and `Section`; the keys
+of a section are those fields of the class that it makes which are declared by `key`. What is put together can be long,
+however short each part is: `reading` reads it in steps, and calling it at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AbstractMapping
 from sys import maxsize
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -23,55 +24,76 @@ from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.steps import Steps, finish
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=enum.Enum)
-Kind = Callable[[Node, Problems], T | None]
+Read = Callable[[Node, Problems], T | None]
+Json = dict[str, Any]
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _BOOLEANS = {"true": True, "false": False}
 
 
-class Stepwise(Generic[T]):
-    """A kind of what can be long.
+class Validator(Generic[T_co]):
+    """What a value must be.
+
+    Attributes:
+        read: Makes the value of a node, or notes a problem and returns None.
+        schema: The same as a JSON schema, as far as that can say it.
+    """
+
+    def __init__(self, read: Read[T_co], schema: Json | None = None) -> None:
+        self.read = read
+        self.schema = schema or {}
+
+    def __call__(self, node: Node, problems: Problems) -> T_co | None:
+        """The value, or None after a problem; at once."""
+        return self.read(node, problems)
+
+
+class Stepwise(Validator[T_co]):
+    """A validator of what can be long.
 
     Args:
         steps: Reads it, step by step.
     """
 
-    def __init__(self, steps: Callable[[Node, Problems], Steps[T | None]]) -> None:
+    def __init__(self, steps: Callable[[Node, Problems], Steps[T_co | None]], schema: Json | None = None) -> None:
+        super().__init__(lambda node, problems: finish(steps(node, problems)), schema)
         self.steps = steps
 
-    def __call__(self, node: Node, problems: Problems) -> T | None:
-        """The value, or None after a problem; at once."""
-        return finish(self.steps(node, problems))
+
+def key(validator: Validator[object], default: object = attrs.NOTHING) -> Any:
+    """A field of a class that a section makes: the key of this name. Without a default, the key must be there."""
+    return attrs.field(default=default, metadata={Validator: validator})
 
 
-def reading(kind: Kind[T], node: Node, problems: Problems) -> Steps[T | None]:
-    """What a kind makes of a node, in steps where that can be long."""
+def reading(kind: Validator[T], node: Node, problems: Problems) -> Steps[T | None]:
+    """What a validator makes of a node, in steps where that can be long."""
     if isinstance(kind, Stepwise):
         value: T | None = yield from kind.steps(node, problems)
         return value
     return kind(node, problems)
 
 
-def remembered(label: enum.Enum, kind: Kind[T]) -> Kind[T]:
-    """The same kind, whose values are remembered with their places, for checks that compare values of several keys."""
+def remembered(label: enum.Enum, kind: Validator[T]) -> Validator[T]:
+    """The same validator, whose values are remembered with their places, to be compared with those of others."""
 
-    @Stepwise
     def read(node: Node, problems: Problems) -> Steps[T | None]:
         value = yield from reading(kind, node, problems)
         if value is not None:
             problems.remember(label, value, node)
         return value
 
-    return read
+    return Stepwise(read, kind.schema)
 
 
-def parsed(parse: Callable[[str], T]) -> Kind[T]:
-    """A kind of text.
+def parsed(parse: Callable[[str], T], **schema: Any) -> Validator[T]:
+    """A validator of text.
 
     Args:
         parse: Makes the value; its ValueError's message is the problem.
+        schema: What is known of the text, for its JSON schema.
     """
 
     def read(node: Node, problems: Problems) -> T | None:
@@ -84,7 +106,7 @@ def parsed(parse: Callable[[str], T]) -> Kind[T]:
             problems.add(node, str(error))
             return None
 
-    return read
+    return Validator(read, {"type": "string", **schema})
 
 
 def scalar(node: Node, problems: Problems) -> str | None:
@@ -110,11 +132,13 @@ def is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.plain and node.text in ("", "~", "null")
 
 
+plain_text = parsed(str)
+"""Any text."""
 name = parsed(names.absolute)
 """A domain name, made absolute and lower case."""
 
 
-def matching(pattern: str, expected: str) -> Kind[str]:
+def matching(pattern: str, expected: str) -> Validator[str]:
     """A text.
 
     Args:
@@ -128,10 +152,10 @@ def matching(pattern: str, expected: str) -> Kind[str]:
             raise ValueError(f"{text!r} does not do: write {expected}")
         return text
 
-    return parsed(parse)
+    return parsed(parse, pattern=f"^{pattern}$")
 
 
-def integer(low: int, high: int) -> Kind[int]:
+def integer(low: int, high: int) -> Validator[int]:
     """A whole number within two bounds, which both belong to the range."""
 
     def read(node: Node, problems: Problems) -> int | None:
@@ -143,10 +167,10 @@ def integer(low: int, high: int) -> Kind[int]:
             return None
         return int(text)
 
-    return read
+    return Validator(read, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def number(low: float, high: float) -> Kind[float]:
+def number(low: float, high: float) -> Validator[float]:
     """A number within two bounds, which both belong to the range."""
 
     def read(node: Node, problems: Problems) -> float | None:
@@ -159,11 +183,10 @@ def number(low: float, high: float) -> Kind[float]:
             return None
         return value
 
-    return read
+    return Validator(read, {"type": "number", "minimum": low, "maximum": high})
 
 
-def boolean(node: Node, problems: Problems) -> bool | None:
-    """`true` or `false`, in any case."""
+def _boolean(node: Node, problems: Problems) -> bool | None:
     text = scalar(node, problems)
     if text is None:
         return None
@@ -173,11 +196,15 @@ def boolean(node: Node, problems: Problems) -> bool | None:
     return value
 
 
+boolean = Validator(_boolean, {"type": "boolean"})
+"""`true` or `false`, in any case."""
+
+
 def _is_plain(node: Node) -> bool:
     return isinstance(node, Scalar) and node.plain
 
 
-def choice(members: type[E], *, gone: AbstractMapping[str, str] | None = None) -> Kind[E]:
+def choice(members: type[E], *, gone: AbstractMapping[str, str] | None = None) -> Validator[E]:
     """A member of an enumeration by its value, which is a text.
 
     Args:
@@ -193,23 +220,22 @@ def choice(members: type[E], *, gone: AbstractMapping[str, str] | None = None) -
         except ValueError:
             raise ValueError(f"{text!r} is not known: write {_either(member.value for member in members)}") from None
 
-    return parsed(parse)
+    return parsed(parse, enum=[member.value for member in members])
 
 
 def _either(words: Iterable[str]) -> str:
     return " or ".join(words)
 
 
-def sequence(item: Kind[T], *, at_least: int = 0, at_most: int = maxsize) -> Kind[tuple[T, ...]]:
+def sequence(item: Validator[T], *, at_least: int = 0, at_most: int = maxsize) -> Validator[tuple[T, ...]]:
     """A list.
 
     Args:
-        item: The kind of its items.
+        item: The validator of its items.
         at_least: How many items there must be.
         at_most: How many there may be.
     """
 
-    @Stepwise
     def read(node: Node, problems: Problems) -> Steps[tuple[T, ...] | None]:
         if not isinstance(node, Sequence):
             problems.add(node, f"{shape(node)} stands here: write a list, [...]")
@@ -230,13 +256,12 @@ def sequence(item: Kind[T], *, at_least: int = 0, at_most: int = maxsize) -> Kin
             yield None
         return tuple(good) if len(good) == len(node.items) else None
 
-    return read
+    return Stepwise(read, {"type": "array", "items": item.schema, "minItems": at_least})
 
 
-def table(key: Kind[str], value: Kind[T]) -> Kind[dict[str, T]]:
+def table(key: Validator[str], value: Validator[T]) -> Validator[dict[str, T]]:
     """A mapping whose keys the operator chooses, in the order of the text; two that mean the same are a problem."""
 
-    @Stepwise
     def read(node: Node, problems: Problems) -> Steps[dict[str, T] | None]:
         if not isinstance(node, Mapping):
             problems.add(node, f"{shape(node)} stands here: write a mapping, {{key: value}}")
@@ -258,38 +283,54 @@ def table(key: Kind[str], value: Kind[T]) -> Kind[dict[str, T]]:
                 values[the_key] = the_value
         return values if complete else None
 
-    return read
+    return Stepwise(read, {"type": "object", "additionalProperties": value.schema})
 
 
 @attrs.frozen(eq=False)
-class Key(Generic[T]):
+class Key(Generic[T_co]):
     """A key of a section."""
 
-    kind: Kind[T]
+    kind: Validator[T_co]
     """What its value is."""
     required: bool = False
     """Whether it must be there; if not, the value that is built has the default."""
 
 
+def keys_of(made: type) -> dict[str, Key[object]]:
+    """The keys that the fields of a class are declared by."""
+    fields: tuple[attrs.Attribute[object], ...] = attrs.fields(made)
+    declared = [field for field in fields if Validator in field.metadata]
+    return {each.name: Key(each.metadata[Validator], each.default is attrs.NOTHING) for each in declared}
+
+
 class Section(Stepwise[T]):
-    """A kind: a mapping whose keys the schema names; when none of them is required, it may be left empty.
+    """A mapping whose keys the schema names; when none of them is required, it may be left empty.
 
     Attributes:
         keys: What may stand in it.
     """
 
     def __init__(
-        self, build: Callable[..., T], keys: AbstractMapping[str, Key[object]], *, any_case: bool = False
+        self,
+        build: Callable[..., T],
+        keys: AbstractMapping[str, Key[object]] | None = None,
+        *,
+        any_case: bool = False,
     ) -> None:
         """Makes a section.
 
         Args:
             build: Makes the value from the keys that were there, as keywords.
-            keys: By their names.
+            keys: By their names; None: those that the fields of the class `build` are declared by.
             any_case: Keys may be written in capitals too; the names in `keys` are lower case.
         """
-        super().__init__(self._reading)
-        self.keys = keys
+        self.keys = keys_of(build) if keys is None and isinstance(build, type) else keys or {}
+        needed = [word for word, each in self.keys.items() if each.required]
+        schema = {
+            "type": "object" if needed else ["object", "null"],
+            "properties": {word.upper() if any_case else word: each.kind.schema for word, each in self.keys.items()},
+        }
+        super().__init__(self._reading, schema if any_case or not needed else {**schema, "required": needed})
         self._build = build
         self._any_case = any_case
 

@@ -129,6 +129,11 @@ def _plain(word: str, value: Any) -> Steps[Value]:
     return (yield from _value(value))
 
 
+def value(said: Any) -> Value:
+    """A single value, a part of the settings, or several of them, as YAML has it."""
+    return finish(_value(said))
+
+
 def _value(value: Any) -> Steps[Value]:
     if isinstance(value, Endpoint):
         return _endpoint(value)

@@ -219,8 +219,8 @@ class Gateway:
         assert host is not None
         services = [_service(each) for each in registry.services_of(host.name)]
         held = len(self._insight.allocator.ledger.places.of(host))
-        return {**_brief(host), "source": registry.source_of(host.name), "max_claims": host.max_claims,
-                "groups": list(host.groups), "places_held": held, "services": services}  # fmt: skip
+        return {**_brief(host), "source": registry.source_of(host.name), "max_claims": host.profile.max_claims,
+                "groups": list(host.profile.groups), "places_held": held, "services": services}  # fmt: skip
 
     def pool(self) -> Value:
         """The pool by prefix and by state."""
@@ -311,8 +311,7 @@ def _brief(host: Host) -> dict[str, Value]:
 
 
 def _service(service: Service) -> dict[str, Value]:
-    fields = ("name", "protocol", "port", "proxy_required", "carriergrade", "loose_packet", "autobind", "timeout")
-    return {field: getattr(service, field) for field in fields}
+    return {"name": service.name, **attrs.asdict(service.terms)}
 
 
 def _states_within(network: Network, addresses: Mapping[bytes, Address]) -> dict[str, int]:

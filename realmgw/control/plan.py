@@ -218,14 +218,18 @@ def _host_differs(before: Host, after: Host) -> str:
 def _differs(before: Host | Service, after: Host | Service) -> str:
     """Which fields are different; of those with a short value, both values."""
     found = []
-    for field in attrs.fields(type(before)):
-        old, new = getattr(before, field.name), getattr(after, field.name)
-        if isinstance(old, Host):
-            old, new = old.name, new.name
-        if old != new and field.name not in HIDDEN:
-            is_short = isinstance(old, str | int | float)
-            found.append(f"{field.name} {old} -> {new}" if is_short else field.name)
+    for (word, old), new in zip(_said(before).items(), _said(after).values(), strict=True):
+        if old != new:
+            found.append(f"{word} {old} -> {new}" if isinstance(old, str | int | float) else word)
     return ", ".join(found)
+
+
+def _said(value: Any) -> dict[str, Any]:
+    """What is said of a host or a service, its options among it."""
+    said = {word: each for word, each in attrs.asdict(value, recurse=False).items() if word not in HIDDEN}
+    for word in ("profile", "terms"):
+        said.update(attrs.asdict(said.pop(word), recurse=False) if word in said else {})
+    return {word: each.name if isinstance(each, Host) else each for word, each in said.items()}
 
 
 def needs_restart(key: str) -> bool:

@@ -188,8 +188,8 @@ def notes_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
     """What is written and has no effect yet, in lines."""
     hosts = directory.hosts.values()
     counts = {
-        "firewall": sum(bool(host.firewall.admin or host.firewall.user) for host in hosts),
-        "carriergrade": sum(bool(host.carriergrade) for host in hosts),
+        "firewall": sum(bool(host.profile.firewall.admin or host.profile.firewall.user) for host in hosts),
+        "carriergrade": sum(bool(host.profile.carriergrade) for host in hosts),
     }
     return tuple(filter(None, (config.note(settings), config.note_of_subscribers(counts))))
 

@@ -125,7 +125,7 @@ class WanAnswers(Answers):
             opt = b""
         else:
             return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
-        if service.proxy_required:
+        if service.terms.proxy_required:
             return self._rest.answer(message, shape[2], end, service, address, now=now, tcp=tcp)
         query_id = message[:2]
         given = self._ask(service, address[0], (address, query_id), now=now)
@@ -193,11 +193,11 @@ class WanAnswers(Answers):
         return service
 
     def lends(self, service: Service) -> bool:
-        return not service.proxy_required
+        return not service.terms.proxy_required
 
     def _addresses(self, service: Service) -> tuple[tuple[bytes, ...], int]:
         # The circular pool is IPv4: nothing is reserved for clients that can not come, and nothing said but that.
-        return self._service_pool if service.proxy_required else (), self._dns.service_pool_ttl
+        return self._service_pool if service.terms.proxy_required else (), self._dns.service_pool_ttl
 
     def _agreed(self, asker: Asker) -> bool:
         group = self._allocator.groups.find(asker.address[0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from realmgw import __version__
+from realmgw.config.policy_schema import POLICY
 from realmgw.subscribers.exchange import Kind
-from realmgw.subscribers.protocols import PROTOCOLS
+from realmgw.subscribers.schema import ESTABLISHED, PLAIN
 
 _JSON = "application/json"
 _LINES = "application/jsonl"
@@ -225,10 +226,16 @@ def _schemas() -> dict[str, Any]:
     return {
         **pages,
         "subscriber": {"anyOf": [_reference("plain_subscriber"), _reference("established_subscriber")]},
-        "plain_subscriber": _plain(),
-        "established_subscriber": _established(),
-        "service": _service({}),
-        "policy": {"type": "object", "description": "A policy."},
+        "plain_subscriber": {**PLAIN.schema, "description": "As in the plain style of subscriber files."},
+        "established_subscriber": {
+            **ESTABLISHED.schema,
+            "description": "As in the established style of subscriber files; its keys may be in lower case.",
+        },
+        "policy": {
+            **POLICY.schema,
+            "type": "object",
+            "description": "A policy; also with the keys of existing policy files.",
+        },
         "imported": _object({"version": _TEXT, "changed": number, "unchanged": number, "deleted": number}),
         "status": _object(
             {
@@ -258,52 +265,3 @@ def _schemas() -> dict[str, Any]:
 def _object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}
-
-
-def _plain() -> dict[str, Any]:
-    return {
-        "description": "A host as in the plain style of subscriber files.",
-        "type": "object",
-        "required": ["address"],
-        "properties": {
-            "address": {"type": "string", "format": "ipv4"},
-            "max_claims": {"type": "integer", "minimum": 0},
-            "groups": {"type": "array", "items": _TEXT},
-            "services": {"type": "object", "additionalProperties": _reference("service")},
-        },
-    }
-
-
-def _established() -> dict[str, Any]:
-    return {
-        "description": "A host as in the established style of subscriber files; its keys may be in lower case.",
-        "type": "object",
-        "properties": {
-            "ID": {
-                "type": "object",
-                "properties": {name: {"type": "array", "items": _TEXT} for name in ("FQDN", "IPV4", "MSISDN")},
-            },
-            "GROUP": {"type": "array", "items": _TEXT},
-            "CIRCULARPOOL": {"type": ["array", "object"]},
-            "SFQDN": {"type": "array", "items": _service({"fqdn": _TEXT})},
-            "FIREWALL": {},
-        },
-    }
-
-
-def _service(more: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": ["object", "null"],
-        "properties": {
-            **more,
-            "protocol": {
-                "anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"enum": sorted(PROTOCOLS)}],
-            },
-            "port": {"type": "integer", "minimum": 0, "maximum": 65535},
-            "proxy_required": {"type": "boolean"},
-            "carriergrade": {"type": "boolean"},
-            "loose_packet": {"type": "integer", "minimum": -1},
-            "autobind": {"type": "boolean"},
-            "timeout": {"type": "number", "minimum": 0.1, "maximum": 3600},
-        },
-    }

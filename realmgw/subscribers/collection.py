@@ -137,23 +137,13 @@ class Realm:
 
 def host_of(entry: Entry, index: int, former: Host | None) -> Host:
     """The host of an entry; the former one, if it says the same."""
-    carriergrade = tuple(address.packed for address in entry.carriergrade)
-    host = Host(
-        index,
-        entry.name,
-        entry.address.packed,
-        entry.max_claims,
-        entry.groups,
-        entry.identity,
-        entry.firewall,
-        carriergrade,
-    )
+    host = Host(index, entry.name, entry.address.packed, entry.profile, entry.identity)
     return former if former is not None and _fields(former) == _fields(host) else host
 
 
 def service_of(offer: Offer, host: Host, previous: Directory) -> Service:
     """A service with its host; the one of the previous directory, if it says the same."""
-    service = offer.at(host)
+    service = Service(offer.name, host, offer.terms)
     former = previous.services.get(service.name)
     return former if former is not None and _fields(former) == _fields(service) else service
 

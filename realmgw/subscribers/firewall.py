@@ -22,7 +22,19 @@ import attrs
 from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Sequence
 from realmgw.config.settings import Network
-from realmgw.config.validators import Key, Section, integer, is_null, parsed, scalar, sequence, shape, suggestion
+from realmgw.config.validators import (
+    E,
+    Key,
+    Section,
+    Validator,
+    integer,
+    is_null,
+    parsed,
+    scalar,
+    sequence,
+    shape,
+    suggestion,
+)  # fmt: skip
 from realmgw.subscribers.protocols import protocol
 
 MAX_TEXT = 255
@@ -133,8 +145,8 @@ _OF_PROTOCOL = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1}
 """Extensions that make sense with one protocol only."""
 
 
-def _options(known: AbstractMapping[str, re.Pattern[str]]) -> Any:
-    """A kind: the options of an extension."""
+def _options(known: AbstractMapping[str, re.Pattern[str]]) -> Validator[Options]:
+    """The options of an extension."""
 
     def read(node: Node, problems: Problems) -> Options | None:
         if not isinstance(node, Mapping):
@@ -149,7 +161,7 @@ def _options(known: AbstractMapping[str, re.Pattern[str]]) -> Any:
             found.append((word, _values(value, known[word], problems)))
         return tuple(found) if len(problems.found) == before else None
 
-    return read
+    return Validator(read, {"type": "object", "properties": {word: {} for word in known}})
 
 
 def _values(node: Node, pattern: re.Pattern[str], problems: Problems) -> tuple[str, ...]:
@@ -162,7 +174,7 @@ def _values(node: Node, pattern: re.Pattern[str], problems: Problems) -> tuple[s
     return tuple(text for _, text in texts if text is not None)
 
 
-def _target(node: Node, problems: Problems) -> tuple[Target, Options] | None:
+def _read_target(node: Node, problems: Problems) -> tuple[Target, Options] | None:
     """A target by its name, or `{name: {option: value}}`."""
     if isinstance(node, Mapping) and len(node.pairs) == 1:
         [(key, value)] = node.pairs.values()
@@ -173,10 +185,10 @@ def _target(node: Node, problems: Problems) -> tuple[Target, Options] | None:
     return None if target is None else (target, ())
 
 
-def _choice(words: type[Direction] | type[Target]) -> Any:
-    """A kind: a word of an enumeration, in any case."""
+def _choice(words: type[E]) -> Validator[E]:
+    """A word of an enumeration, in any case."""
 
-    def parse(text: str) -> Direction | Target:
+    def parse(text: str) -> E:
         try:
             return words(text.upper())
         except ValueError:
@@ -187,6 +199,7 @@ def _choice(words: type[Direction] | type[Target]) -> Any:
 
 
 _target_name = _choice(Target)
+_target = Validator(_read_target, {"type": ["string", "object"]})
 
 
 def _build_rule(priority: int, direction: Direction, target: tuple[Target, Options], **rest: Any) -> Rule:
@@ -217,7 +230,7 @@ RULE = Section(
 )
 
 
-def _rule(node: Node, problems: Problems) -> Rule | None:
+def _read_rule(node: Node, problems: Problems) -> Rule | None:
     """A rule whose parts go with its protocol; where it names none, with that of its parts."""
     rule = RULE(node, problems)
     if rule is None:
@@ -251,7 +264,7 @@ def _established(firewall_admin: tuple[Rule, ...] = (), firewall_user: tuple[Rul
     return firewall(firewall_admin, firewall_user)
 
 
-_rules = sequence(_rule)
+_rules = sequence(Validator(_read_rule, RULE.schema))
 
 PLAIN = Section(firewall, {"admin": Key(_rules), "user": Key(_rules)})
 """As we write it."""

@@ -2,19 +2,31 @@
 
 Names are absolute, lower case and in presentation form with the final dot (`www.test.gwa.demo.`). Addresses are packed
 bytes in network order: 4 of them now, 16 for IPv6; nothing here looks inside.
+
+`Profile` and `Terms` are the options that a subscriber file has for a host and for a service. A field of theirs is all
+that there is to say of an option: files, documents and OpenAPI have a key of its name, with its validator.
 """
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import attrs
 
-from realmgw.subscribers.firewall import NO_RULES, Firewall
+from realmgw.config.addresses import host as host_address
+from realmgw.config.validators import boolean, integer, key, number, parsed, plain_text, sequence
+from realmgw.subscribers import firewall
 from realmgw.subscribers.host_indices import HostIndices
+from realmgw.subscribers.protocols import protocol
 
 ANY = 0
 """As a protocol or a port: every one."""
 CLAIM_LIFETIME = 2.0  # seconds
 """How long an unused reservation of a service lives, unless the service says otherwise."""
+DEFAULT_MAX_CLAIMS = 100
+"""How many claims may be pending on a host whose file says nothing."""
+MOST_CLAIMS = 1_000_000
+"""The most that a file may say."""
 
 
 @attrs.frozen
@@ -33,6 +45,44 @@ NO_MORE = Identity()
 """The first name and address are all there is."""
 
 
+@attrs.frozen
+class Profile:
+    """What holds for a host as a whole. Hosts of which the same is said share one."""
+
+    max_claims: int = key(integer(0, MOST_CLAIMS), DEFAULT_MAX_CLAIMS)
+    """At how many addresses, or shares of one, its clients may be expected at once; CIRCULARPOOL `max`."""
+    groups: tuple[str, ...] = key(sequence(plain_text), ())
+    """Names of the subscriber groups that it belongs to."""
+    firewall: firewall.Firewall = key(firewall.PLAIN, firewall.NO_RULES)
+    """Its rules."""
+    carriergrade: tuple[IPv4Address, ...] = key(sequence(parsed(host_address)), ())
+    """If it is a realm gateway itself: where it may say that its hosts are."""
+
+
+@attrs.frozen
+class Terms:
+    """What may be reached by a service, and how. Services of which the same is said share one."""
+
+    protocol: int = key(protocol, ANY)
+    """IP protocol number (1, 6, 17, 132, ...), 0 for any."""
+    port: int = key(integer(0, 65535), ANY)
+    """Destination port, 0 for any."""
+    proxy_required: bool = key(boolean, False)
+    """Answer with the service pool's address: a reverse proxy routes by HTTP Host or TLS SNI."""
+    carriergrade: bool = key(boolean, False)
+    """The host is a realm gateway itself."""
+    loose_packet: int = key(integer(-1, 1_000_000), 0)
+    """0: the first packet uses the claim. n > 0: n further ones are let in. -1: the claim stays open till its end."""
+    autobind: bool = key(boolean, True)
+    """After the first packet, what `loose_packet` lets in is bound to that sender."""
+    timeout: float = key(number(0.1, 3600.0), CLAIM_LIFETIME)
+    """How long, in seconds, a claim waits for its client."""
+
+
+USUAL, EVERYTHING = Profile(), Terms()
+"""Of those that say nothing."""
+
+
 @attrs.frozen(eq=False)
 class Host:
     """A private host. Compared by identity: the directory holds one object for each."""
@@ -43,16 +93,10 @@ class Host:
     """The subscriber's ID: its first FQDN."""
     address: bytes
     """Its private address, packed."""
-    max_claims: int
-    """At how many addresses, or shares of one, its clients may be expected at once; CIRCULARPOOL `max`."""
-    groups: tuple[str, ...] = ()
-    """Names of the subscriber groups that it belongs to."""
+    profile: Profile = USUAL
+    """Its options."""
     identity: Identity = NO_MORE
     """What else it is known by."""
-    firewall: Firewall = NO_RULES
-    """Its rules."""
-    carriergrade: tuple[bytes, ...] = ()
-    """If it is a realm gateway itself: where it may say that its hosts are, packed."""
 
 
 @attrs.frozen(eq=False)
@@ -63,26 +107,14 @@ class Service:
     """The service's FQDN."""
     host: Host
     """Where its flows go."""
-    protocol: int = ANY
-    """IP protocol number (1, 6, 17, 132, ...), 0 for any."""
-    port: int = ANY
-    """Destination port, 0 for any."""
-    proxy_required: bool = False
-    """Answer with the service pool's address: a reverse proxy routes by HTTP Host or TLS SNI."""
-    carriergrade: bool = False
-    """The host is a realm gateway itself."""
-    loose_packet: int = 0
-    """0: the first packet uses the claim. n > 0: n further ones are let in. -1: the claim stays open till its end."""
-    autobind: bool = True
-    """After the first packet, what `loose_packet` lets in is bound to that sender."""
-    timeout: float = CLAIM_LIFETIME
-    """How long, in seconds, a claim waits for its client."""
+    terms: Terms = EVERYTHING
+    """Its options."""
     target: int = attrs.field(init=False)
     """Host index << 24 | protocol << 16 | port: equal for names that lead to the same place."""
 
     @target.default
     def _target_of_host(self) -> int:
-        return self.host.index << 24 | self.protocol << 16 | self.port
+        return self.host.index << 24 | self.terms.protocol << 16 | self.terms.port
 
 
 @attrs.frozen(eq=False)

@@ -22,7 +22,7 @@ from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.host_indices import HostIndices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.review import AT_ONCE, BELIEVING, Caution, Review, addresses_of
-from realmgw.subscribers.schema import Entry, Offer, Terms
+from realmgw.subscribers.schema import Entry, Offer
 
 T = TypeVar("T")
 
@@ -318,8 +318,8 @@ class Registry:
 
 def _entry_of(host: Host, services: Iterable[Service]) -> Entry:
     """What the realm has to know of a host."""
-    offers = tuple(Offer(each.name, Terms(proxy_required=each.proxy_required)) for each in services)
-    return Entry(host.name, IPv4Address(host.address), offers, host.groups, host.max_claims)
+    offers = tuple(Offer(each.name, each.terms) for each in services)
+    return Entry(host.name, IPv4Address(host.address), offers, host.profile, host.identity)
 
 
 def _forget_entries(unit: Unit) -> Steps[None]:

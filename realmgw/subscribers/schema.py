@@ -37,13 +37,14 @@ from realmgw.config.steps import Steps, finish
 from realmgw.config.validators import (
     Key,
     Section,
-    boolean,
+    Validator,
     integer,
     is_null,
+    keys_of,
     matching,
     name,
-    number,
     parsed,
+    plain_text,
     sequence,
     shape,
     table,
@@ -51,15 +52,10 @@ from realmgw.config.validators import (
 from realmgw.subscribers import firewall
 from realmgw.subscribers.entry import Entry as Entry
 from realmgw.subscribers.entry import Offer as Offer
-from realmgw.subscribers.entry import Terms as Terms
-from realmgw.subscribers.firewall import NO_RULES, Firewall
-from realmgw.subscribers.model import NO_MORE, Identity
-from realmgw.subscribers.protocols import PROTOCOLS, protocol
+from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile
+from realmgw.subscribers.model import Terms as Terms
+from realmgw.subscribers.protocols import PROTOCOLS
 
-DEFAULT_MAX_CLAIMS = 100
-"""How many claims may be pending on a host whose file says nothing."""
-MOST_CLAIMS = 1_000_000
-"""The most that a file may say."""
 MOST_SERVICES = 5000
 """So many services a host may have: what is done for a host in one go does not hold up packets."""
 MOST_VALUES = 4096
@@ -92,7 +88,7 @@ def reading(root: Node, problems: Problems) -> Steps[list[Entry]]:
 
 
 def _entry(key: Node, value: Node, problems: Problems) -> Steps[Entry | None]:
-    kind, key_name, offers = _ESTABLISHED if _is_established(value) else PLAIN, name(key, problems), None
+    style, key_name, offers = ESTABLISHED if _is_established(value) else PLAIN, name(key, problems), None
     many = _many(value)
     if isinstance(value, Mapping) and many is not None:
         offers = yield from _many_services(value.pairs[many][1], problems)
@@ -101,7 +97,7 @@ def _entry(key: Node, value: Node, problems: Problems) -> Steps[Entry | None]:
     if _is_large(value):
         problems.add(key, f"this host has more than {MOST_VALUES} keys and values beside its services: too many")
         return None
-    entry = kind(value, problems)
+    entry = style(value, problems)
     if entry is None or key_name is None:
         return None
     host = entry.name or key_name
@@ -168,28 +164,20 @@ def _is_established(node: Node) -> bool:
     return isinstance(node, Mapping) and any(word.lower() in ("id", "sfqdn") for word in node.pairs)
 
 
-def _anything(_node: Node, _problems: Problems) -> None:
-    """What belongs to nobody here: it is not looked at, and has no value."""
+_terms, _profile = lru_cache(4096)(Terms), lru_cache(4096)(Profile)
 
 
-_terms = lru_cache(4096)(Terms)
+def _with_ports(section: Section[Offer]) -> Validator[Offer]:
+    """A service, beside its name: with nothing there, every protocol and port."""
 
+    def read(node: Node, problems: Problems) -> Offer | None:
+        offer = section(node, problems)
+        if offer is not None and offer.terms.protocol == PROTOCOLS["icmp"] and offer.terms.port:
+            problems.add(node, "ICMP has no ports: remove the port, or write another protocol")
+            return None
+        return offer
 
-def _service(node: Node, problems: Problems) -> Offer | None:
-    """A service of the plain style, whose name stands before it; with nothing there: every protocol and port."""
-    return _with_ports(node, _SERVICE(node, problems), problems)
-
-
-def _sfqdn(node: Node, problems: Problems) -> Offer | None:
-    """A service of the established style."""
-    return _with_ports(node, _SFQDN(node, problems), problems)
-
-
-def _with_ports(node: Node, offer: Offer | None, problems: Problems) -> Offer | None:
-    if offer is not None and offer.terms.protocol == PROTOCOLS["icmp"] and offer.terms.port:
-        problems.add(node, "ICMP has no ports: remove the port, or write another protocol")
-        return None
-    return offer
+    return Validator(read, section.schema)
 
 
 def _circular_pool(node: Node, problems: Problems) -> int | None:
@@ -202,22 +190,17 @@ def _circular_pool(node: Node, problems: Problems) -> int | None:
     return _CIRCULAR_POOL(node.items[0], problems)
 
 
-def _carriergrade(node: Node, problems: Problems) -> tuple[IPv4Address, ...] | None:
-    """A list of `{ipv4: address}`; one of them may stand without its list."""
-    return _inner(node, problems) if isinstance(node, Sequence) else _inner(_listed(node), problems)
+def _or_one(several: Validator[tuple[Any, ...]]) -> Validator[tuple[Any, ...]]:
+    """A list, of which a single item may stand without it."""
+
+    def read(node: Node, problems: Problems) -> tuple[Any, ...] | None:
+        return several(node if isinstance(node, Sequence) else Sequence(node.line, node.column, [node]), problems)
+
+    return Validator(read, {"anyOf": [several.schema, several.schema["items"]]})
 
 
-def _listed(node: Node) -> Sequence:
-    return Sequence(node.line, node.column, [node])
-
-
-def _texts(node: Node, problems: Problems) -> tuple[str, ...] | None:
-    """A list of texts, or a single one."""
-    return _words(node if isinstance(node, Sequence) else _listed(node), problems)
-
-
-def _build_service(fqdn: str = "", **terms: Any) -> Offer:
-    return Offer(fqdn, _terms(**terms))
+def _build_service(fqdn: str = "", **options: Any) -> Offer:
+    return Offer(fqdn, _terms(**options))
 
 
 def _build_identity(
@@ -233,117 +216,78 @@ def _identity(fqdns: tuple[str, ...], addresses: tuple[IPv4Address, ...], msisdn
 
 
 def _build_established(
-    id: tuple[str, IPv4Address, Identity],  # noqa: A002  # the file's own words, here and below
+    id: tuple[str, IPv4Address, Identity],  # noqa: A002  # the file's own word
     sfqdn: tuple[Offer, ...] = (),
-    circularpool: int = DEFAULT_MAX_CLAIMS,
-    group: tuple[str, ...] = (),
-    **rest: Any,
+    **options: Any,
 ) -> Entry:
     """In this style a host without SFQDN is reached by no name."""
     host, address, identity = id
-    return Entry(host, address, sfqdn, _shared(group), circularpool, identity, **rest)
+    profile = _profile(**{option: options[word] for option, (word, _) in _OTHER_WORDS.items() if word in options})
+    return Entry(host, address, sfqdn, profile, identity)
 
 
-@attrs.frozen(eq=False)
-class _Plain:
-    """A subscriber of the plain style, key by key."""
-
-    address: IPv4Address
-    """The address."""
-    services: dict[str, Offer] | None = None
-    """By their names."""
-    max_claims: int = DEFAULT_MAX_CLAIMS
-    """As in `Entry`."""
-    groups: tuple[str, ...] = ()
-    """As in `Entry`."""
-    other_names: tuple[str, ...] = ()
-    """As in `Identity`."""
-    other_addresses: tuple[IPv4Address, ...] = ()
-    """As in `Identity`, as addresses."""
-    msisdn: tuple[str, ...] = ()
-    """As in `Identity`."""
-    firewall: Firewall = NO_RULES
-    """As in `Entry`."""
-    carriergrade: tuple[IPv4Address, ...] = ()
-    """As in `Entry`."""
-
-
-def _build_plain(**written: Any) -> Entry:
-    said = _Plain(**written)
-    offers = None if said.services is None else _named(said.services)
-    identity = _identity(said.other_names, said.other_addresses, said.msisdn)
-    return Entry(
-        "", said.address, offers, _shared(said.groups), said.max_claims, identity, said.firewall, said.carriergrade
-    )
+def _build_plain(
+    address: IPv4Address,
+    services: dict[str, Offer] | None = None,
+    other_names: tuple[str, ...] = (),
+    other_addresses: tuple[IPv4Address, ...] = (),
+    msisdn: tuple[str, ...] = (),
+    **options: Any,
+) -> Entry:
+    offers = None if services is None else _named(services)
+    return Entry("", address, offers, _profile(**options), _identity(other_names, other_addresses, msisdn))
 
 
 def _named(services: dict[str, Offer]) -> tuple[Offer, ...]:
     return tuple(attrs.evolve(offer, name=each) for each, offer in services.items())
 
 
-@lru_cache(4096)
-def _shared(groups: tuple[str, ...]) -> tuple[str, ...]:
-    """Many subscribers are in the same groups: equal tuples become one."""
-    return groups
-
-
-_address = parsed(host_address)
-_max_claims = integer(0, MOST_CLAIMS)
-_groups = sequence(parsed(str))
-_words = sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits"))
+_address = parsed(host_address, format="ipv4")
+_phones = _or_one(sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits")))
 _CARRIERGRADE: Section[IPv4Address] = Section(
-    lambda **given: given["ipv4"], {"ipv4": Key(parsed(host_address), True)}, any_case=True
+    lambda **given: given["ipv4"], {"ipv4": Key(_address, required=True)}, any_case=True
 )
-_inner = sequence(_CARRIERGRADE)
+_CIRCULAR_POOL: Section[int] = Section(
+    lambda **given: given["max"], {"max": Key(integer(0, MOST_CLAIMS), required=True)}, any_case=True
+)
 
-SERVICE_KEYS: dict[str, Key[object]] = {
-    "protocol": Key(protocol),
-    "port": Key(integer(0, 65535)),
-    "proxy_required": Key(boolean),
-    "carriergrade": Key(boolean),
-    "loose_packet": Key(integer(-1, 1_000_000)),
-    "autobind": Key(boolean),
-    "timeout": Key(number(0.1, 3600.0)),
-}
-_SERVICE = Section(_build_service, SERVICE_KEYS)
-_SFQDN = Section(_build_service, {"fqdn": Key(name, required=True), **SERVICE_KEYS}, any_case=True)
-_SERVICES, _SFQDNS = table(name, _service), sequence(_sfqdn)
-_CIRCULAR_POOL: Section[int] = Section(lambda **given: given["max"], {"max": Key(_max_claims, True)}, any_case=True)
-_UNREAD: dict[str, Key[object]] = {word: Key(_anything) for word in ("imsi", "ipv6", "username")}
+SERVICE = Section(_build_service, keys_of(Terms))
+"""The keys of a service."""
+_SFQDN = Section(_build_service, {"fqdn": Key(name, required=True), **SERVICE.keys}, any_case=True)
+_SERVICES, _SFQDNS = table(name, _with_ports(SERVICE)), sequence(_with_ports(_SFQDN))
 _ID = Section(
     _build_identity,
     {
         "fqdn": Key(sequence(name)),
         "ipv4": Key(sequence(_address, at_least=1), required=True),
-        "msisdn": Key(_texts),
-        **_UNREAD,
+        "msisdn": Key(_phones),
+        **{word: Key(Validator(lambda _node, _problems: None)) for word in ("imsi", "ipv6", "username")},  # not ours
     },
     any_case=True,
 )
-_ESTABLISHED = Section(
+_OTHER_WORDS: dict[str, tuple[str, Validator[Any]]] = {
+    **{option: (option, each.kind) for option, each in keys_of(Profile).items()},
+    "max_claims": ("circularpool", Validator(_circular_pool, {"type": ["array", "object"]})),
+    "groups": ("group", sequence(plain_text)),
+    "firewall": ("firewall", firewall.ESTABLISHED),
+    "carriergrade": ("carriergrade", _or_one(sequence(_CARRIERGRADE))),
+}
+"""What the established style calls the options of a host, and how it writes them."""
+ESTABLISHED = Section(
     _build_established,
-    {
-        "id": Key(_ID, required=True),
-        "group": Key(_groups),
-        "circularpool": Key(_circular_pool),
-        "sfqdn": Key(_SFQDNS),
-        "firewall": Key(firewall.ESTABLISHED),
-        "carriergrade": Key(_carriergrade),
-    },
+    {"id": Key(_ID, required=True), "sfqdn": Key(_SFQDNS), **{word: Key(kind) for word, kind in _OTHER_WORDS.values()}},
     any_case=True,
 )
+"""The keys of a subscriber in the established style."""
 PLAIN = Section(
     _build_plain,
     {
         "address": Key(_address, required=True),
-        "max_claims": Key(_max_claims),
-        "groups": Key(_groups),
         "services": Key(_SERVICES),
         "other_names": Key(sequence(name)),
         "other_addresses": Key(sequence(_address)),
-        "msisdn": Key(_texts),
-        "firewall": Key(firewall.PLAIN),
-        "carriergrade": Key(sequence(parsed(host_address))),
+        "msisdn": Key(_phones),
+        **keys_of(Profile),
     },
 )
 """The keys of a subscriber in the plain style."""

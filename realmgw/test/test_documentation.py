@@ -117,7 +117,7 @@ class ReferenceTests(DocumentationTestCase):
     def test_every_key_of_a_subscriber_is_explained(self) -> None:
         """In docs/configuration.md: of a host, of a service, and of firewall rules the main ones."""
         self.assert_explained(schema.PLAIN.keys, "docs", "configuration.md")
-        self.assert_explained(schema.SERVICE_KEYS, "docs", "configuration.md")
+        self.assert_explained(schema.SERVICE.keys, "docs", "configuration.md")
         rule = ["priority", "direction", "target", "protocol", "src", "dst", "hashlimit", "comment"]
         self.assert_explained(rule, "docs", "configuration.md")
 

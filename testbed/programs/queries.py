@@ -24,7 +24,7 @@ from realmgw.dns.fastpath.quick import POOL_RECORD
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.wan import WanAnswers
 from realmgw.dns.zones import compile_table
-from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.model import Directory, Host, Profile, Service
 
 QUERIES = 50_000
 BLOCK = 100
@@ -53,7 +53,10 @@ class Gateway:
             settings.Dns(),
             policy=policy,
         )
-        hosts = [Host(index, f"h{index}.example.org.", bytes((10, 0, 0, index)), 1 << 30) for index in range(1, HOSTS)]
+        hosts = [
+            Host(index, f"h{index}.example.org.", bytes((10, 0, 0, index)), Profile(1 << 30))
+            for index in range(1, HOSTS)
+        ]
         directory = Directory({host.name: Service(host.name, host) for host in hosts}, {})
         self.now = 1000.0
         self.allocator = Allocator(settings.Allocation(), [ip_network("192.0.2.0/24")], now=self.now, policy=policy)

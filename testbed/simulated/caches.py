@@ -22,7 +22,7 @@ from realmgw.allocation.claims.candidates import Flow
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service, Terms
 from testbed.measuring.timeline import Timeline
 
 TCP, PORT = 6, 80
@@ -252,9 +252,9 @@ class Site:
         self.answered: dict[Flow, float] = {}
         networks = [ip_network((0xC6336400 + last, 32)) for last in range(case.addresses)]
         self.allocator = Allocator(Allocation(), networks, now=0.0, policy=Policy(), answered=self._is_answered)
-        hosts = [Host(index, f"h{index}.example.org.", bytes(4), 100) for index in range(1, case.hosts + 1)]
+        hosts = [Host(index, f"h{index}.example.org.", bytes(4), Profile(100)) for index in range(1, case.hosts + 1)]
         self.above = [Service(host.name, host) for host in hosts]
-        self.services = [Service(f"http.{host.name}", host, protocol=TCP, port=PORT) for host in hosts]
+        self.services = [Service(f"http.{host.name}", host, Terms(protocol=TCP, port=PORT)) for host in hosts]
         self.caches = [Cache(kind, f"192.0.2.{n}", n, self) for n, kind in enumerate(kinds, 53)]
 
     def _is_answered(self, flow: Flow) -> bool:

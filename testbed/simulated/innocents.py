@@ -22,7 +22,7 @@ from realmgw.allocation.reputation.challenges import PRESSED, Proof, due, note, 
 from realmgw.config.policy import Challenges, Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service
 from testbed.measuring.timeline import LAN_DELAY, Timeline
 
 HONEST, OTHERS, SMALL = "203.0.113.53", tuple(f"198.51.100.{last}" for last in range(1, 6)), "203.0.113.54"
@@ -95,7 +95,7 @@ class Play:
         self._allocator = Allocator(Allocation(), pool, now=0.0, policy=policy)
         self._challenges = Challenges() if policy is None else policy.challenges
         self._services = [
-            Service(f"h{index}.example.org.", Host(index, f"h{index}.example.org.", bytes(4), 100))
+            Service(f"h{index}.example.org.", Host(index, f"h{index}.example.org.", bytes(4), Profile(100)))
             for index in range(1, hosts + 1)
         ]
         self._numbers = count()

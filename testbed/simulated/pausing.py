@@ -20,7 +20,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service
 from testbed.measuring.timeline import Timeline
 
 RESOLVER = "203.0.113.53"
@@ -94,7 +94,8 @@ class Site:
         self._questions = count()
         networks = [ip_network(f"198.51.100.{last}/32") for last in range(pauses.addresses)]
         hosts = [
-            Host(index, f"h{index}.example.org.", bytes((192, 168, 0, index)), 100) for index in range(1, HOSTS + 1)
+            Host(index, f"h{index}.example.org.", bytes((192, 168, 0, index)), Profile(100))
+            for index in range(1, HOSTS + 1)
         ]
         by_address = {host.address: host for host in hosts}
         self._allocator = Allocator(settings, networks, now=0.0, policy=Policy(), host_at=by_address.get)

@@ -21,7 +21,7 @@ from realmgw.allocation.claims.candidates import Answered, Flow
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service
 from testbed.measuring.timeline import Timeline
 
 RESOLVER, ASKER = "203.0.113.53", "203.0.113.66"
@@ -108,7 +108,7 @@ class Site:
         asking: Answered | None = None if believes else self._is_answered
         self._allocator = Allocator(settings, networks, now=0.0, policy=Policy(), answered=asking)
         self._pool = list(self._allocator.pool.addresses)
-        hosts = [Host(index, f"h{index}.example.org.", bytes(4), 100) for index in range(1, HOSTS + 1)]
+        hosts = [Host(index, f"h{index}.example.org.", bytes(4), Profile(100)) for index in range(1, HOSTS + 1)]
         self._services = [Service(host.name, host) for host in hosts]
 
     def _is_answered(self, flow: Flow) -> bool:

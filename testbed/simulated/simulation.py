@@ -28,7 +28,7 @@ from realmgw.allocation.reputation.groups import Groups
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
-from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Service
+from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Profile, Service
 from testbed.measuring.timeline import LAN_DELAY, Timeline
 from testbed.simulated import caches, innocents, pausing, robbery
 
@@ -263,7 +263,7 @@ class Traffic:
         self._rule = rule
         self._line = Timeline(chance)
         self._numbers = count()
-        hosts = [Host(index, f"h{index}.example.org.", bytes(4), 100) for index in range(1, HOSTS + 1)]
+        hosts = [Host(index, f"h{index}.example.org.", bytes(4), Profile(100)) for index in range(1, HOSTS + 1)]
         self._services = [Service(host.name, host) for host in hosts]
 
     def run(self, uncounted: int, counted: int) -> Result:

@@ -144,7 +144,7 @@ def shorten(ledger: Ledger, group: Group, now: float) -> None:
             continue
         dead = until = max(now, claim.created + group.spell)
         if not claim.courtesy:  # the client of its own may come as late as any
-            until = max(until, claim.created + claim.reservation.service.timeout)
+            until = max(until, claim.created + claim.reservation.service.terms.timeout)
             dead = min(until, max(dead, claim.created + group.guard))
         if until < claim.deadline:
             claim.deadline, claim.dead = until, min(dead, claim.dead)

@@ -165,7 +165,7 @@ class Ledger:
         """
         if len(reservation.claims) >= MOST_CLAIMS:
             self._bound(reservation, group, now)
-        timeout = reservation.service.timeout
+        timeout = reservation.service.terms.timeout
         until = deadline = now + timeout
         if latest < until:
             deadline = latest

@@ -73,7 +73,7 @@ class Places:
     def has_room(self, host: Host) -> bool:
         """Whether a host's clients may be expected at one more address; O(1) as long as it has fewer services there."""
         held = self.held.get(host.index)
-        return not held or len(held) < host.max_claims or self.count(host) < host.max_claims
+        return not held or len(held) < host.profile.max_claims or self.count(host) < host.profile.max_claims
 
     def are_at(self, host: Host, address: Address) -> bool:
         """Whether clients of a host are expected at an address; O(its places)."""

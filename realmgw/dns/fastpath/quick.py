@@ -113,7 +113,7 @@ class QuickAnswers:
                 proof, opt, badcookie = proof or read[0], read[1], read[2]
         name = message[12:end].lower()
         asked = message, shape, end, name, address, opt, badcookie, proof
-        if service is not None and (kind == _A or service.proxy_required):
+        if service is not None and (kind == _A or service.terms.proxy_required):
             return self._serve(asked, service, kind, now)
         if name in self._own_names:
             found = self._static.own(name, kind)
@@ -136,7 +136,7 @@ class QuickAnswers:
     def _serve(self, asked: _Usual, service: Service, kind: bytes, now: float) -> bytes | Reason | None:
         """Answers a query for the address of a service, or for anything of one that needs a proxy."""
         message, _, _, name, address, _, badcookie, proof = asked
-        if service.proxy_required:
+        if service.terms.proxy_required:
             found = self._static.pooled(name, kind, service) if kind in (_A, _AAAA) else None
             if found is None and name in self._own_names:
                 found = self._static.own(name, kind)
@@ -154,7 +154,7 @@ class QuickAnswers:
         """Answers a query for an alias."""
         _, _, _, name, address, _, badcookie, proof = asked
         service = self._services.get(alias.owner)
-        if service is None or service.proxy_required:
+        if service is None or service.terms.proxy_required:
             return None
         if kind != _A:
             return self._negative(asked, True, now)

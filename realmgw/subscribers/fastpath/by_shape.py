@@ -28,9 +28,9 @@ import attrs
 from realmgw.config.document import Node
 from realmgw.config.names import MAX_NAME
 from realmgw.subscribers.fastpath.fields import FIELD, WORD, Places, ServicePlace, places
-from realmgw.subscribers.model import NO_MORE, Identity
+from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity
 from realmgw.subscribers.protocols import PROTOCOLS
-from realmgw.subscribers.schema import MOST_CLAIMS, Entry, Offer, Terms
+from realmgw.subscribers.schema import Entry, Offer, Terms
 
 MAX_SHAPES = 1024
 """So many shapes are remembered; then all are forgotten, and learned anew."""
@@ -176,7 +176,8 @@ class _Shape:
         key, names = _name(fields[where.key]), [_name(fields[index]) for index in where.names]
         addresses = [_address(fields[index]) for index in where.addresses]
         phones = [fields[index] for index, _ in where.phones]
-        limit = model.max_claims if where.limit is None else _number(fields[where.limit], MOST_CLAIMS)
+        usual = model.profile.max_claims
+        limit = usual if where.limit is None else _number(fields[where.limit], MOST_CLAIMS)
         if key is None or limit is None or None in names or None in addresses:
             return None
         if not all(map(_PHONE.fullmatch, phones)):
@@ -194,7 +195,8 @@ class _Shape:
             full = tuple([sign + phone for (_, sign), phone in zip(where.phones, phones, strict=True)])
             identity = Identity(tuple(name for name in names if name is not None), packed, full)
         assert first is not None
-        return Entry(host, first, offers, model.groups, limit, identity, model.firewall, model.carriergrade)
+        profile = model.profile if limit == usual else attrs.evolve(model.profile, max_claims=limit)
+        return Entry(host, first, offers, profile, identity)
 
     def add(self, fields: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
         """Remembers a piece of this shape that could not be read."""

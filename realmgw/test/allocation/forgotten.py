@@ -73,10 +73,12 @@ class Forgotten(Knowledge):
     @rule(data=st.data(), source=st.sampled_from(SOURCES), host=st.sampled_from(HOSTS), told=st.booleans())
     def come_from_before(self, data: st.DataObject, source: bytes, host: Host, told: bool) -> None:
         """A former client of a host, where clients are expected, of whatever host."""
-        expected = [claim for claim in self.claims if claim.pending and meets(claim.service, 17, claim.service.port)]
+        expected = [
+            claim for claim in self.claims if claim.pending and meets(claim.service, 17, claim.service.terms.port)
+        ]
         if expected:
             claim = data.draw(st.sampled_from(expected))
-            flow = (source, claim.address, 17, 1, claim.service.port or 53)
+            flow = (source, claim.address, 17, 1, claim.service.terms.port or 53)
             if told:
                 self.tell(flow, host.address)
             self.admit(claim.address, source, *flow[2:])

@@ -19,14 +19,14 @@ from realmgw.allocation.reputation.habits import LATECOMERS, LONERS, REPEATS
 from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.config.policy import Audit, Policy
 from realmgw.config.settings import Allocation
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service, Terms
 from realmgw.test.allocation.scene import Network
 
 LINGER, MEMORY_AT_MOST = 3.0, 3.0  # seconds
 SOURCES = tuple(bytes((198, 51, 100, last)) for last in range(1, 4))
 RESOLVERS = ("203.0.113.1", "203.0.113.2", "203.0.113.3")
 HOSTS = tuple(
-    Host(index, f"host{index}.gwa.demo.", bytes((192, 168, 0, index)), max_claims)
+    Host(index, f"host{index}.gwa.demo.", bytes((192, 168, 0, index)), Profile(max_claims))
     for index, max_claims in enumerate((2, 3, 50), 1)
 )
 HANDSHAKE = frozenset((1, 6, 132))
@@ -34,7 +34,11 @@ HANDSHAKE = frozenset((1, 6, 132))
 NAMES = ("0", "1", "www.0", "mail", "dns.mail", "web", "smtp", "a.b.web", "2")
 """Some are above others: who asks for these as well, may have asked for those only to find them."""
 SERVICES = tuple(
-    Service(f"{NAMES[number]}.gwa.demo.", host, protocol, port, loose_packet=loose, autobind=not loose, timeout=timeout)
+    Service(
+        f"{NAMES[number]}.gwa.demo.",
+        host,
+        Terms(protocol, port, loose_packet=loose, autobind=not loose, timeout=timeout),
+    )
     for number, (host, protocol, port, loose, timeout) in enumerate(
         (
             (HOSTS[0], 0, 0, 0, 2.0),
@@ -126,7 +130,7 @@ class Queued:
 
 def meets(service: Service, protocol: int, port: int) -> bool:
     """Whether a packet is for a service."""
-    return service.protocol in (0, protocol) and service.port in (0, port)
+    return service.terms.protocol in (0, protocol) and service.terms.port in (0, port)
 
 
 class Knowledge:

@@ -20,7 +20,7 @@ from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service, Terms
 
 TCP, UDP, ICMP = 6, 17, 1
 RESOLVER, OTHER, THIRD = "203.0.113.1", "203.0.113.2", "203.0.113.3"
@@ -34,12 +34,12 @@ def pool_address(number: int) -> bytes:
 
 def host(index: int, max_claims: int = 100) -> Host:
     """A host; two of one index are not the same one."""
-    return Host(index, f"host{index}.gwa.demo.", ip_address(f"192.168.0.{index}").packed, max_claims)
+    return Host(index, f"host{index}.gwa.demo.", ip_address(f"192.168.0.{index}").packed, Profile(max_claims))
 
 
 def service(index: int, protocol: int = 0, port: int = 0, *, max_claims: int = 100, **kinds: float) -> Service:
     """A service of a host of its own."""
-    return Service(f"s{port}.host{index}.gwa.demo.", host(index, max_claims), protocol, port, **kinds)  # type: ignore[arg-type]
+    return Service(f"s{port}.host{index}.gwa.demo.", host(index, max_claims), Terms(protocol, port, **kinds))  # type: ignore[arg-type]
 
 
 class Network:
@@ -164,8 +164,8 @@ class Scene:
     ) -> bytes:
         """Ask, and come some seconds later; the address where that was."""
         address = self.get(asked, resolver, now=now)
-        dport = asked.port or 80
-        assert self.come(address, source, asked.protocol or TCP, dport, now=now + after) == asked.host.index
+        dport = asked.terms.port or 80
+        assert self.come(address, source, asked.terms.protocol or TCP, dport, now=now + after) == asked.host.index
         return address
 
     def learn_patience(self, resolver: str, patience: float) -> None:

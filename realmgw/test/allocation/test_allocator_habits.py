@@ -138,7 +138,7 @@ class StackTests(SynchronousTestCase):
         scene = Scene(1)
         address = scene.get(TWO, now=0.0)
         for asked in (WEB, MAIL):
-            scene.wait(asked, question=asked.port, now=0.1)
+            scene.wait(asked, question=asked.terms.port, now=0.1)
         scene.come(address, now=0.2)
         self.assertEqual(scene.told, [(80, address), (25, address)])
 

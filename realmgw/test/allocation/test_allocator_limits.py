@@ -148,7 +148,7 @@ class TimeTests(SynchronousTestCase):
             asked = (ONE, WEB, MAIL, service(5, 0, 80), service(6, TCP, 0))[number % 5]
             answer = scene.ask(asked, f"2001:db8::{number % 50:x}", now=0.01 * number)
             if isinstance(answer, bytes) and number % 3:
-                scene.come(answer, STRAY, asked.protocol or TCP, asked.port or 80, now=0.01 * number)
+                scene.come(answer, STRAY, asked.terms.protocol or TCP, asked.terms.port or 80, now=0.01 * number)
         scene.allocator.expire(now=60.0)
         scene.allocator.expire(now=700.0)
         ledger = scene.allocator._ledger

@@ -110,7 +110,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         if isinstance(answer, bytes):
             self.note_answer(answer, asked, resolver, asking, network, window)
         elif answer is Reason.HOST_LIMIT:
-            assert len(self.places_of(asked.host)) >= asked.host.max_claims, "refused below the limit"
+            assert len(self.places_of(asked.host)) >= asked.host.profile.max_claims, "refused below the limit"
         elif answer is Reason.CLAIM_LIMIT:
             assert self.allocator.counters.pending >= self.most_claims, "refused below the limit for all"
         elif answer is Reason.POLICY:
@@ -164,8 +164,8 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         pending = [claim for claim in self.claims if claim.pending]
         if pending:
             claim = data.draw(st.sampled_from(pending))
-            port = claim.service.port or 80
-            protocol = claim.service.protocol or 6
+            port = claim.service.terms.port or 80
+            protocol = claim.service.terms.protocol or 6
             self.admit(claim.address, source, protocol, 9 if protocol != 1 else 0, port if protocol != 1 else 0)
 
     @rule(step=st.sampled_from((0.0, 0.001, 0.05, 0.1, 0.5, 1.0, 5.0)))
@@ -291,7 +291,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         if service is None:  # conntrack has told of it, and nobody else
             return
         for claim in used[:1]:
-            loose, service = claim.service.loose_packet, claim.service
+            loose, service = claim.service.terms.loose_packet, claim.service
             claim.doubted = True  # where somebody can be asked
             if not claim.courtesy:
                 sources = self.settings.claim_sources
@@ -348,7 +348,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         assert standing <= max(self.most_claims, self.most_before), "more claims than there may be"
         self.most_before = min(self.most_before, standing)
         for host in HOSTS:
-            assert len(self.places_of(host)) <= host.max_claims
+            assert len(self.places_of(host)) <= host.profile.max_claims
 
     @invariant()
     def who_waits_is_known(self) -> None:

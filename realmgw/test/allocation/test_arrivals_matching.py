@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Service
+from realmgw.subscribers.model import Service, Terms
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
@@ -47,7 +47,7 @@ class NetworkTests(SynchronousTestCase):
 
     def test_so_it_is_where_it_is_for_another_service_of_the_host(self) -> None:
         """Also when that one is named less closely: it is known who is expected."""
-        web = Service("web.gwa.demo.", ONE.host, TCP, 80)
+        web = Service("web.gwa.demo.", ONE.host, Terms(TCP, 80))
         self.claim(Network(CLIENT))
         self.assertEqual(self.scene.ask(web, now=0.0), pool_address(1))
         self.assertEqual(self.scene.come(pool_address(1), CLIENT, now=0.1), 1)

@@ -11,7 +11,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.service import TICK, AllocationService
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service
 
 
 class AllocationServiceTests(SynchronousTestCase):
@@ -23,7 +23,7 @@ class AllocationServiceTests(SynchronousTestCase):
         self.allocator = Allocator(Allocation(), [IPv4Network("203.0.113.1/32")], now=0.0)
         self.service = AllocationService(self.allocator, self.clock, self.clock.seconds)
         self.service.startService()
-        self.names = [Service(name, Host(index, name, bytes(4), 9)) for index, name in ((1, "a."), (2, "b."))]
+        self.names = [Service(name, Host(index, name, bytes(4), Profile(9))) for index, name in ((1, "a."), (2, "b."))]
         self.delivered: list[tuple[float, bytes | Reason]] = []
 
     def ask(self, number: int, question: str) -> bytes | Reason:

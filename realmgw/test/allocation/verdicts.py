@@ -70,12 +70,12 @@ class Verdicts(Knowledge):
         limit: float | None,
     ) -> None:
         """A claim is made: its client comes within the guard; or for longer, where further ones are known to come."""
-        own = self.now + asked.timeout if limit is None else min(self.now + asked.timeout, limit)
+        own = self.now + asked.terms.timeout if limit is None else min(self.now + asked.terms.timeout, limit)
         real = self.real(address, asked, asking)
         known = []  # of the group, when the claim was made: before what is learned from it, or after
         spells = (window + group.patience if window else 0.0, group.spell, 0.0)  # its patience is weighed first
         for spell in spells:
-            deadline = max(self.now + asked.timeout, self.now + spell) if real.is_long else own
+            deadline = max(self.now + asked.terms.timeout, self.now + spell) if real.is_long else own
             known.append((deadline, min(deadline, self.now + max(group.guard, spell))))
         claim = Expected(real, address, asked, resolver, asking, network, self.now, real.dead, real.deadline)
         claim.is_long = real.is_long
@@ -103,7 +103,7 @@ class Verdicts(Knowledge):
                 outcome, service, queued.resolver, queued.question, queued.network, group, window, limit=None
             )
             self.claims[-1].waited = True
-            assert len(self.places_of(service.host)) <= service.host.max_claims
+            assert len(self.places_of(service.host)) <= service.host.profile.max_claims
         elif outcome is Reason.WAITED:
             assert queued.deadline <= self.now, "told too early that it waited"
         elif outcome is Reason.QUEUE_FULL:  # another group's query took its place
@@ -115,7 +115,9 @@ class Verdicts(Knowledge):
         else:
             assert outcome is Reason.HOST_LIMIT
             self.adopt()
-            assert len(self.places_of(queued.service.host)) >= queued.service.host.max_claims, "refused with room"
+            assert len(self.places_of(queued.service.host)) >= queued.service.host.profile.max_claims, (
+                "refused with room"
+            )
 
     def known_window(self, group: Group) -> float:
         """For how long further clients are known to come for what a group is told now, or taken to do so.
@@ -200,7 +202,7 @@ class Verdicts(Knowledge):
                 assert habits.is_known, "shortened although nothing is known"
                 least = max(self.now, real.created + real.group.spell)
                 if not claim.courtesy:
-                    least = max(least, min(claim.made + real.group.guard, claim.made + claim.service.timeout))
+                    least = max(least, min(claim.made + real.group.guard, claim.made + claim.service.terms.timeout))
                 assert real.dead >= least or isclose(real.dead, least), "who may still come has no time any more"
             else:
                 assert claim.courtesy, "it is held for longer than its client is expected"

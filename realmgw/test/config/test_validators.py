@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import validators
 from realmgw.config.document import Problems, parse
-from realmgw.config.validators import Key, Kind, Section, T
+from realmgw.config.validators import Key, Section, T, Validator
 
 
 class Colour(enum.Enum):
@@ -31,13 +31,13 @@ class KindTestCase(SynchronousTestCase):
         """Every test begins without problems."""
         self.problems = Problems("f")
 
-    def value(self, kind: Kind[T], text: str) -> T | None:
+    def value(self, kind: Validator[T], text: str) -> T | None:
         """What a kind makes of a text."""
         node = parse(text.encode(), self.problems)
         assert node is not None
         return kind(node, self.problems)
 
-    def assert_refused(self, kind: Kind[object], text: str, message: str) -> None:
+    def assert_refused(self, kind: Validator[object], text: str, message: str) -> None:
         """The text is refused by exactly one problem, which contains the message."""
         self.problems = Problems("f")
         self.assertIsNone(self.value(kind, text))

@@ -15,6 +15,7 @@ from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.control.health import State
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
+from realmgw.subscribers.model import Profile
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.subscribers.schema import Entry, Offer
 from realmgw.test.control.parts import TestGateway, only
@@ -257,7 +258,7 @@ class RepositoryTests(ReloadTestCase):
             name = f"{label}.example.org."
             if name not in self.entries:
                 address = IPv4Address(f"192.168.1.{ord(label)}")
-                self.entries[name] = Entry(name, address, (Offer(name),), (), 5)
+                self.entries[name] = Entry(name, address, (Offer(name),), Profile(5))
         found: list[Outcome] = []
         told = self.gateway.reloader.tell(
             "https://db.example.org", Snapshot("1", dict(self.entries), problems=problems, identity=identity)
@@ -333,7 +334,7 @@ class RepositoryTests(ReloadTestCase):
     def test_a_subscriber_outside_the_zones_is_left_out_by_itself(self) -> None:
         """Until the gateway has its zone: no restart is needed for it, nor does the repository have to say it again."""
         self.entries["x.example.net."] = Entry(
-            "x.example.net.", IPv4Address("192.168.1.9"), (Offer("x.example.net."),), (), 5
+            "x.example.net.", IPv4Address("192.168.1.9"), (Offer("x.example.net."),), Profile(5)
         )
         outcome = self.tell("x")
         [problem] = outcome.problems

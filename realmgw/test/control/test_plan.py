@@ -21,7 +21,7 @@ from realmgw.config.settings import (
 )
 from realmgw.config.steps import Steps, finish
 from realmgw.control.plan import CHANGEABLE, FEW, NAMED, Plan, beyond, needs_restart, planning, small
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service, Terms
 from realmgw.subscribers.registry import Changes
 
 ZONE = Zone("example.org.", (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),), "admin.example.org.")
@@ -85,8 +85,14 @@ class SubscriberTests(SynchronousTestCase):
 
     def test_names_hosts_and_services(self) -> None:
         """With a sign before each."""
-        new, old = Host(1, "new.example.org.", b"\xc0\xa8\0\1", 1), Host(2, "old.example.org.", b"\xc0\xa8\0\2", 1)
-        before, after = Host(3, "x.example.org.", b"\xc0\xa8\0\3", 1), Host(3, "x.example.org.", b"\xc0\xa8\0\3", 2)
+        new, old = (
+            Host(1, "new.example.org.", b"\xc0\xa8\0\1", Profile(1)),
+            Host(2, "old.example.org.", b"\xc0\xa8\0\2", Profile(1)),
+        )
+        before, after = (
+            Host(3, "x.example.org.", b"\xc0\xa8\0\3", Profile(1)),
+            Host(3, "x.example.org.", b"\xc0\xa8\0\3", Profile(2)),
+        )
         changes = Changes(
             removed=(old,),
             added=(new,),
@@ -108,16 +114,16 @@ class SubscriberTests(SynchronousTestCase):
 
     def test_tells_what_a_host_leaves_behind_when_it_moves(self) -> None:
         """Its former address and its new one, and that its flows end; what else is different besides."""
-        before = Host(1, "x.example.org.", b"\xc0\xa8\0\3", 1, groups=("a",))
-        after = Host(1, "x.example.org.", b"\xc0\xa8\0\4", 1, groups=("b",))
+        before = Host(1, "x.example.org.", b"\xc0\xa8\0\3", Profile(1, groups=("a",)))
+        after = Host(1, "x.example.org.", b"\xc0\xa8\0\4", Profile(1, groups=("b",)))
         [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=((before, after),)))).lines()
         self.assertEqual(line, "~ host x.example.org.: address 192.168.0.3 -> 192.168.0.4 (its flows end), groups")
 
     def test_tells_what_is_different_about_a_service(self) -> None:
         """Where it leads, and what may be reached; one whose host moves is named with its host."""
-        host, other = Host(1, "x.example.org.", bytes(4), 1), Host(2, "y.example.org.", bytes(4), 1)
-        former = {each.name: each for each in (Service("a.", host, 6, 80), Service("b.", host, 6, 22))}
-        services = (Service("a.", other, 17, 80), attrs.evolve(former["b."]), Service("c.", host))
+        host, other = Host(1, "x.example.org.", bytes(4), Profile(1)), Host(2, "y.example.org.", bytes(4), Profile(1))
+        former = {each.name: each for each in (Service("a.", host, Terms(6, 80)), Service("b.", host, Terms(6, 22)))}
+        services = (Service("a.", other, Terms(17, 80)), attrs.evolve(former["b."]), Service("c.", host))
         found = finish(planning(SETTINGS, SETTINGS, Changes(services=services), services=former))
         self.assertEqual(
             list(found.lines()),

@@ -15,7 +15,7 @@ from realmgw.config.settings import Dnat
 from realmgw.datapath import marks, ruleset
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import ConfigurationError
-from realmgw.subscribers.model import Host
+from realmgw.subscribers.model import Host, Profile
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 from realmgw.test.datapath.moves import change
 
@@ -34,7 +34,9 @@ SETTINGS = config.Settings(
 
 def host(index: int, address: str) -> Host:
     """A host with that index and address."""
-    return Host(index=index, name=f"h{index}.example.", address=ip_address(address).packed, max_claims=1)
+    return Host(
+        index=index, name=f"h{index}.example.", address=ip_address(address).packed, profile=Profile(max_claims=1)
+    )
 
 
 def applied(commands: str, before: dict[str, str]) -> dict[str, str]:

@@ -20,13 +20,14 @@ from realmgw.datapath.watch.keeper import Findings
 from realmgw.datapath.watch.placed import DOWN, UP, Deviation, Kind, Thing
 from realmgw.datapath.watch.port import INTERVAL
 from realmgw.errors import PlatformError, RealmGatewayError
-from realmgw.subscribers.model import Host
+from realmgw.subscribers.model import Host, Profile
 from realmgw.test.config.test_schema import MINIMAL, settings
 from realmgw.testing import MemoryWorker, RecordingKernel
 
 SETTINGS = settings(MINIMAL)
 HOSTS = tuple(
-    Host(index=index, name=f"h{index}.example.", address=bytes([192, 0, 2, index]), max_claims=1) for index in (1, 2)
+    Host(index=index, name=f"h{index}.example.", address=bytes([192, 0, 2, index]), profile=Profile(max_claims=1))
+    for index in (1, 2)
 )
 STRAY, OTHER = bytes([198, 51, 100, 1]), bytes([198, 51, 100, 2])
 

@@ -7,12 +7,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.settings import Dnat
 from realmgw.datapath.translation import first_octet
 from realmgw.errors import ConfigurationError
-from realmgw.subscribers.model import Host
+from realmgw.subscribers.model import Host, Profile
 
 
 def host(index: int, *address: int) -> Host:
     """A host."""
-    return Host(index=index, name=f"h{index}.example.", address=bytes(address), max_claims=1)
+    return Host(index=index, name=f"h{index}.example.", address=bytes(address), profile=Profile(max_claims=1))
 
 
 HOSTS = [host(1, 192, 0, 2, 1), host(2, 192, 168, 0, 100)]

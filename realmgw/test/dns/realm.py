@@ -16,7 +16,7 @@ from realmgw.dns.mitigation.aliases import MOST, Aliases
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.wan import Later, WanAnswers
 from realmgw.dns.zones import ZoneTable, compile_table
-from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.model import Directory, Host, Profile, Service, Terms
 from realmgw.testing import MemoryAllocator
 
 GATEWAY = IPv4Address("203.0.113.1")
@@ -37,7 +37,7 @@ RESOLVER = ("198.51.100.53", 5353)
 
 def host(index: int, name: str) -> Host:
     """A host at 192.168.0.`index`."""
-    return Host(index, name, IPv4Address(f"192.168.0.{index}").packed, 10)
+    return Host(index, name, IPv4Address(f"192.168.0.{index}").packed, Profile(10))
 
 
 def directory(*, extra: tuple[str, ...] = ()) -> Directory:
@@ -45,8 +45,8 @@ def directory(*, extra: tuple[str, ...] = ()) -> Directory:
     one, two = host(1, "one.example.org."), host(2, "two.example.org.")
     services = [
         Service(one.name, one),
-        Service(two.name, two, protocol=6, port=80),
-        Service("www.two.example.org.", two, proxy_required=True),
+        Service(two.name, two, Terms(protocol=6, port=80)),
+        Service("www.two.example.org.", two, Terms(proxy_required=True)),
         Service("deep.empty.nodes.example.org.", two),
         *[Service(name, one) for name in extra],
     ]

@@ -21,7 +21,7 @@ from realmgw.dns.counts import Count
 from realmgw.dns.explain import NameExplanation, explain_name
 from realmgw.dns.mitigation.challenger import Asking
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Directory, Service
+from realmgw.subscribers.model import Directory, Service, Terms
 from realmgw.test.dns import realm
 from realmgw.test.dns.pair import RESOLVERS, STEPS, SWITCHES, Gateway, Pair, Step
 
@@ -44,12 +44,12 @@ MOVED = realm.host(3, "one.example.org.")
 DIRECTORIES = (
     realm.directory(extra=("child.example.org.",)),
     realm.directory(),
-    Directory({"one.example.org.": Service("one.example.org.", MOVED, proxy_required=True)}, {3: MOVED}),
+    Directory({"one.example.org.": Service("one.example.org.", MOVED, Terms(proxy_required=True))}, {3: MOVED}),
     Directory(
         {
             "two.example.org.": Service("two.example.org.", TWO),
-            "www.two.example.org.": Service("www.two.example.org.", TWO, protocol=6, port=443),
-            "child.example.org.": Service("child.example.org.", ONE, proxy_required=True),
+            "www.two.example.org.": Service("www.two.example.org.", TWO, Terms(protocol=6, port=443)),
+            "child.example.org.": Service("child.example.org.", ONE, Terms(proxy_required=True)),
         },
         {1: ONE, 2: TWO},
     ),

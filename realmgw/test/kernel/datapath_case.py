@@ -18,7 +18,7 @@ from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.watch.keeper import Noticed
-from realmgw.subscribers.model import Host
+from realmgw.subscribers.model import Host, Profile
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -90,7 +90,12 @@ class DatapathTestCase(SynchronousTestCase):
         self.testbed.__enter__()
         self.addCleanup(self.testbed.close)
         self.hosts = tuple(
-            Host(index=number, name=f"h{number}.example.", address=socket.inet_aton(address), max_claims=1)
+            Host(
+                index=number,
+                name=f"h{number}.example.",
+                address=socket.inet_aton(address),
+                profile=Profile(max_claims=1),
+            )
             for number, address in enumerate(self.testbed.hosts, 1)
         )
         self.settings = settings(stray_rate=5, reject_rate=self.reject_rate, dnat=self.dnat, state=self.testbed.folder)

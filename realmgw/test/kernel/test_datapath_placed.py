@@ -22,7 +22,7 @@ from realmgw.datapath.watch.guard import RETRY
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import PlatformError, RealmGatewayError
-from realmgw.subscribers.model import Host
+from realmgw.subscribers.model import Host, Profile
 from realmgw.test.kernel.datapath_case import DatapathTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -139,7 +139,10 @@ class PlacedTests(DatapathTestCase):
         """A large directory is taken, and the counters are read as fast as with a small one."""
         many = tuple(
             Host(
-                index=number, name=f"h{number}.example.", address=(0x0A000000 + number).to_bytes(4, "big"), max_claims=1
+                index=number,
+                name=f"h{number}.example.",
+                address=(0x0A000000 + number).to_bytes(4, "big"),
+                profile=Profile(max_claims=1),
             )
             for number in range(1, 100_001)
         )

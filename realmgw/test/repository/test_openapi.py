@@ -11,7 +11,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.repository.openapi import description
-from realmgw.subscribers.schema import SERVICE_KEYS
+from realmgw.subscribers.schema import PLAIN, SERVICE
 from realmgw.test.repository.site import SiteTestCase
 
 METHODS = ("GET", "PUT", "PATCH", "DELETE", "POST")
@@ -57,10 +57,14 @@ class DescriptionTests(SynchronousTestCase):
         ]
         self.assertEqual(len(names), len(set(names)))
 
-    def test_every_key_of_a_service_is_there(self) -> None:
-        """As in files."""
-        properties = description()["components"]["schemas"]["service"]["properties"]
-        self.assertEqual(set(properties), set(SERVICE_KEYS))
+    def test_every_key_of_a_subscriber_is_there(self) -> None:
+        """In both styles, those of its services among them."""
+        schemas = description()["components"]["schemas"]
+        plain, established = (schemas[f"{style}_subscriber"]["properties"] for style in ("plain", "established"))
+        self.assertEqual(set(plain), set(PLAIN.keys))
+        self.assertEqual(set(plain["services"]["additionalProperties"]["properties"]), set(SERVICE.keys))
+        words = established["SFQDN"]["items"]["properties"]
+        self.assertEqual({word.lower() for word in words}, {"fqdn", *SERVICE.keys})
 
 
 class ServedTests(SiteTestCase):

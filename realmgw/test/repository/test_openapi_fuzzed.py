@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import inlineCallbacks
@@ -12,6 +13,8 @@ from realmgw.repository.tokens import Tokens
 from realmgw.test import programs
 from realmgw.test.repository.site import READ_TOKEN, WRITE_TOKEN, SiteTestCase
 
+SETTINGS = '[checks.negative_data_rejection]\nexpected-statuses = ["4xx", 503]\n'
+"""A condition that is not met (412) is told before what is wrong with the body."""
 COMMAND = "from schemathesis.cli import schemathesis; schemathesis()"
 
 
@@ -25,7 +28,18 @@ class FuzzedTests(SiteTestCase):
     @inlineCallbacks
     def check(self, *options: str) -> Any:
         """Has schemathesis find nothing. That a value fits the document does not mean that it has to be taken."""
-        words = ["-c", COMMAND, "run", f"{self.url}/openapi.json", "-H", f"Authorization: Bearer {WRITE_TOKEN}"]
+        settings = Path(self.mktemp())
+        settings.write_text(SETTINGS)
+        words = [
+            "-c",
+            COMMAND,
+            "--config-file",
+            str(settings),
+            "run",
+            f"{self.url}/openapi.json",
+            "-H",
+            f"Authorization: Bearer {WRITE_TOKEN}",
+        ]
         words += ["--exclude-checks", "positive_data_acceptance", "--generation-database", "none", "--no-shrink"]
         words += ["--suppress-health-check", "all", "--max-examples", "15", "--seed", "1", "--no-color"]
         out, errors, status = yield getProcessOutputAndValue(sys.executable, [*words, *options], env=None)

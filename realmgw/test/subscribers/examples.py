@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from realmgw.config.settings import NameServer, Zone
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
-from realmgw.subscribers.model import Identity
+from realmgw.subscribers.model import Identity, Profile
 from realmgw.subscribers.schema import Entry, Offer, Terms
 
 SERVERS = (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),)
@@ -64,14 +64,18 @@ IDENTITIES = st.builds(
     _tuples(ADDRESSES.map(lambda address: address.packed)),
     _tuples(st.integers(100, 10**9).map(lambda number: f"+{number}")),
 )
+PROFILES = st.builds(
+    Profile,
+    st.integers(0, 1000),
+    _tuples(st.sampled_from(["PREPAID", "a b", "no", "1", "x: y", "- z"])),
+    st.builds(firewall, _tuples(RULES), _tuples(RULES)),
+    _tuples(ADDRESSES),
+)
 ENTRIES = st.builds(
     Entry,
     NAMES,
     ADDRESSES,
     st.lists(st.builds(Offer, NAMES, TERMS), max_size=4, unique_by=lambda offer: offer.name).map(tuple),
-    _tuples(st.sampled_from(["PREPAID", "a b", "no", "1", "x: y", "- z"])),
-    st.integers(0, 1000),
+    PROFILES,
     IDENTITIES,
-    st.builds(firewall, _tuples(RULES), _tuples(RULES)),
-    _tuples(ADDRESSES),
 )

@@ -49,7 +49,7 @@ class RegisterTestCase(SynchronousTestCase):
         """Everything that is in force, without indices."""
         directory = self.registry.directory
         return {
-            name: (service.host.name, service.host.address, service.host.max_claims, service.port)
+            name: (service.host.name, service.host.address, service.host.profile.max_claims, service.terms.port)
             for name, service in directory.services.items()
         }
 
@@ -63,7 +63,7 @@ class ChangesTests(RegisterTestCase):
         changes = self.say(a=host("b", 2, "y", limit=5) + host("c", 3, "z"))
         self.assertEqual([each.name for each in changes.added], ["c.example.org."])
         self.assertEqual([each.name for each in changes.removed], ["a.example.org."])
-        self.assertEqual([(old.max_claims, new.max_claims) for old, new in changes.changed], [(9, 5)])
+        self.assertEqual([(old.profile.max_claims, new.profile.max_claims) for old, new in changes.changed], [(9, 5)])
         self.assertEqual(changes.names_gone, ("x.example.org.",))
         self.assertEqual(changes.addresses_gone, {bytes([192, 168, 0, 1])})
 

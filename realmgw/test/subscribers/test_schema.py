@@ -7,8 +7,8 @@ from ipaddress import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
-from realmgw.subscribers.model import Host, Identity, Service
-from realmgw.subscribers.schema import DEFAULT_MAX_CLAIMS, Entry, entries
+from realmgw.subscribers.model import DEFAULT_MAX_CLAIMS, Host, Identity, Profile, Service
+from realmgw.subscribers.schema import Entry, entries
 
 ESTABLISHED = """
 Ue001.example.org.:
@@ -31,7 +31,7 @@ Ue001.example.org.:
         FIREWALL_ADMIN:
             - {'priority': 0, 'direction': 'EGRESS', 'udp':{'dport': '53'}, 'target': 'REJECT'}
 """
-HOST = Host(1, "h.example.org.", bytes(4), 1)
+HOST = Host(1, "h.example.org.", bytes(4), Profile(1))
 
 
 class EntriesTestCase(SynchronousTestCase):
@@ -48,7 +48,7 @@ class EntriesTestCase(SynchronousTestCase):
 
     def services(self, entry: Entry) -> dict[str, Service]:
         """The services of an entry, for some host."""
-        found = [offer.at(HOST) for offer in entry.services or ()]
+        found = [Service(offer.name, HOST, offer.terms) for offer in entry.services or ()]
         return {service.name: service for service in found}
 
     def assert_refused(self, text: str, *messages: str) -> None:
@@ -69,17 +69,23 @@ class EstablishedStyleTests(EntriesTestCase):
         """What the firewall says is tested where it is read."""
         [entry] = self.read(ESTABLISHED)
         self.assertEqual((entry.name, entry.address), ("ue001.example.org.", IPv4Address("192.168.0.1")))
-        self.assertEqual((entry.max_claims, entry.groups), (3, ("IPS_GROUP_PREPAID3",)))
+        self.assertEqual((entry.profile.max_claims, entry.profile.groups), (3, ("IPS_GROUP_PREPAID3",)))
         self.assertEqual(entry.identity, Identity(("alias.example.org.",), (), ("358145000001",)))
-        self.assertEqual(entry.carriergrade, (IPv4Address("192.168.0.11"), IPv4Address("192.168.0.12")))
-        self.assertEqual([rule.priority for rule in entry.firewall.admin], [0])
+        self.assertEqual(entry.profile.carriergrade, (IPv4Address("192.168.0.11"), IPv4Address("192.168.0.12")))
+        self.assertEqual([rule.priority for rule in entry.profile.firewall.admin], [0])
         services = self.services(entry)
         self.assertEqual(list(services), [f"{label}ue001.example.org." for label in ("", "www.", "ssh.")])
         plain, www, ssh = services.values()
-        self.assertEqual((plain.protocol, plain.port, plain.proxy_required, plain.timeout), (0, 0, False, 2.0))
-        self.assertEqual((plain.loose_packet, plain.autobind, plain.carriergrade), (0, True, False))
-        self.assertEqual((www.proxy_required, www.carriergrade), (True, True))
-        self.assertEqual((ssh.protocol, ssh.port, ssh.loose_packet, ssh.autobind, ssh.timeout), (6, 22, -1, False, 1.5))
+        self.assertEqual(
+            (plain.terms.protocol, plain.terms.port, plain.terms.proxy_required, plain.terms.timeout),
+            (0, 0, False, 2.0),
+        )
+        self.assertEqual((plain.terms.loose_packet, plain.terms.autobind, plain.terms.carriergrade), (0, True, False))
+        self.assertEqual((www.terms.proxy_required, www.terms.carriergrade), (True, True))
+        self.assertEqual(
+            (ssh.terms.protocol, ssh.terms.port, ssh.terms.loose_packet, ssh.terms.autobind, ssh.terms.timeout),
+            (6, 22, -1, False, 1.5),
+        )
 
     def test_keys_may_be_in_lower_case(self) -> None:
         """All of them."""
@@ -87,15 +93,17 @@ class EstablishedStyleTests(EntriesTestCase):
             "ue001.example.org.: {id: {fqdn: [ue001.example.org.], ipv4: [192.168.0.1]}, group: [IPS_GROUP_PREPAID3],"
             " circularpool: {max: 3}, sfqdn: [{FQDN: www.ue001.example.org, Proxy_Required: TRUE}], firewall: {}}"
         )  # fmt: skip
-        self.assertEqual((lower.name, lower.address, lower.groups), (upper.name, upper.address, upper.groups))
-        self.assertEqual(lower.max_claims, 3)
-        self.assertEqual([service.proxy_required for service in self.services(lower).values()], [True])
+        self.assertEqual(
+            (lower.name, lower.address, lower.profile.groups), (upper.name, upper.address, upper.profile.groups)
+        )
+        self.assertEqual(lower.profile.max_claims, 3)
+        self.assertEqual([service.terms.proxy_required for service in self.services(lower).values()], [True])
 
     def test_without_circularpool_the_default_counts(self) -> None:
         """And without FQDN the key is the name, without SFQDN there are no services."""
         [entry] = self.read("ue001.example.org.: {ID: {IPV4: [192.168.0.1]}}")
-        self.assertEqual((entry.name, entry.max_claims), ("ue001.example.org.", DEFAULT_MAX_CLAIMS))
-        self.assertEqual((entry.groups, self.services(entry)), ((), {}))
+        self.assertEqual((entry.name, entry.profile.max_claims), ("ue001.example.org.", DEFAULT_MAX_CLAIMS))
+        self.assertEqual((entry.profile.groups, self.services(entry)), ((), {}))
 
     def test_a_host_may_have_several_names_addresses_and_numbers(self) -> None:
         """The first address is where its flows go."""
@@ -105,7 +113,7 @@ class EstablishedStyleTests(EntriesTestCase):
         )
         self.assertEqual((entry.name, entry.address), ("ue1.example.org.", IPv4Address("192.168.0.1")))
         self.assertEqual(entry.identity, Identity(("b.example.org.",), (bytes([192, 168, 0, 2]),), ("+358145000001",)))
-        self.assertEqual(entry.carriergrade, (IPv4Address("192.168.0.3"),))
+        self.assertEqual(entry.profile.carriergrade, (IPv4Address("192.168.0.3"),))
 
     def test_refuses_other_lists_of_addresses_and_limits(self) -> None:
         """A host has one of each."""
@@ -146,8 +154,8 @@ class PlainStyleTests(EntriesTestCase):
         """Unless it says otherwise."""
         [entry] = self.read("A.example.org: {address: 192.168.0.1}")
         [service] = self.services(entry).values()
-        self.assertEqual((service.name, service.protocol, service.port), ("a.example.org.", 0, 0))
-        self.assertEqual((entry.max_claims, entry.groups), (DEFAULT_MAX_CLAIMS, ()))
+        self.assertEqual((service.name, service.terms.protocol, service.terms.port), ("a.example.org.", 0, 0))
+        self.assertEqual((entry.profile.max_claims, entry.profile.groups), (DEFAULT_MAX_CLAIMS, ()))
 
     def test_services_stand_under_their_names(self) -> None:
         """Protocols by name or number."""
@@ -155,8 +163,10 @@ class PlainStyleTests(EntriesTestCase):
             "a.example.org: {address: 192.168.0.1, max_claims: 0, groups: [x, y], services: "
             "{a.example.org: , b.example.org: {protocol: UDP}, c.example.org: {protocol: 132, port: 9}}}"
         )
-        self.assertEqual((entry.max_claims, entry.groups), (0, ("x", "y")))
-        found = [(service.name, service.protocol, service.port) for service in self.services(entry).values()]
+        self.assertEqual((entry.profile.max_claims, entry.profile.groups), (0, ("x", "y")))
+        found = [
+            (service.name, service.terms.protocol, service.terms.port) for service in self.services(entry).values()
+        ]
         self.assertEqual(found, [("a.example.org.", 0, 0), ("b.example.org.", 17, 0), ("c.example.org.", 132, 9)])
 
     def test_everything_that_the_established_style_says_has_its_key(self) -> None:
@@ -167,8 +177,8 @@ class PlainStyleTests(EntriesTestCase):
             "firewall: {user: [{priority: 1, direction: egress, target: drop}]}}"
         )
         self.assertEqual(entry.identity, Identity(("b.example.org.",), (bytes([192, 168, 0, 2]),), ("358145000001",)))
-        self.assertEqual(entry.carriergrade, (IPv4Address("192.168.0.3"),))
-        self.assertEqual(len(entry.firewall.user), 1)
+        self.assertEqual(entry.profile.carriergrade, (IPv4Address("192.168.0.3"),))
+        self.assertEqual(len(entry.profile.firewall.user), 1)
 
     def test_services_with_the_same_terms_share_them(self) -> None:
         """There are a hundred thousand subscribers, and they are reached in a few ways."""
@@ -176,7 +186,7 @@ class PlainStyleTests(EntriesTestCase):
         assert a.services is not None
         assert b.services is not None
         self.assertIs(a.services[0].terms, b.services[0].terms)
-        self.assertIs(a.groups, b.groups)
+        self.assertIs(a.profile, b.profile)
 
     def test_a_host_may_have_no_services(self) -> None:
         """By an empty mapping."""

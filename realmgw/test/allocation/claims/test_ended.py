@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.claims.ended import Ended, EndedFlows
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host, Profile, Service, Terms
 from realmgw.test.allocation.flows import (
     FIXED,
     GRE,
@@ -147,7 +147,7 @@ class GoingOnTests(EndedTestCase):
         address = self.begun(scene)
         scene.allocator.forget([ONE.target], now=50.0)
         scene.allocator.ended.bar([PRIVATE], now=50.0)
-        self.hosts[PRIVATE] = Host(3, "host3.gwa.demo.", PRIVATE, 100)
+        self.hosts[PRIVATE] = Host(3, "host3.gwa.demo.", PRIVATE, Profile(100))
         scene.allocator.datagrams.hear(self.flow(address), PRIVATE, now=50.1)  # ended by the reload, told later
         self.assertEqual(self.udp(scene, address, now=60.0), -Reason.NO_RESERVATION)
         scene.allocator.datagrams.hear(self.flow(address), PRIVATE, now=61.0)  # one of the new host's
@@ -213,7 +213,7 @@ class KnownClientTests(EndedTestCase):
         address = self.begun(scene)
         scene.allocator.expire(now=100.0)
         self.assertEqual(scene.ask(TWO, now=100.0, network=Network(CLIENT)), address)
-        self.assertEqual(scene.ask(Service("wg.gwa.demo.", TWO.host, UDP, WIREGUARD), now=100.0), address)
+        self.assertEqual(scene.ask(Service("wg.gwa.demo.", TWO.host, Terms(UDP, WIREGUARD)), now=100.0), address)
         self.assertEqual(self.explained(scene, self.flow(address), now=100.1), 2)
         self.assertEqual(self.udp(scene, address, now=100.1), 2)
         self.assertEqual(self.udp(scene, address, source=STRAY, now=100.1), 2, "and the other claim is left")

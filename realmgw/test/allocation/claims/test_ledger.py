@@ -354,7 +354,9 @@ class GarbageTests(SynchronousTestCase):
                     answer = scene.ask(kinds[number % 5], (RESOLVER, OTHER)[number % 2], now=now)
                     if isinstance(answer, bytes) and number % 7:
                         asked = kinds[number % 5]
-                        scene.come(answer, (CLIENT, NEIGHBOUR)[number % 3 % 2], dport=asked.port or 80, now=now + 0.01)
+                        scene.come(
+                            answer, (CLIENT, NEIGHBOUR)[number % 3 % 2], dport=asked.terms.port or 80, now=now + 0.01
+                        )
                 self.assertGreater(scene.counters.by_claim, 100)
                 self.assertGreater(scene.counters.lapsed, 10)
                 self.assertEqual(gc.collect(), 0)

@@ -24,7 +24,7 @@ from realmgw.allocation.reputation.habits import (
     Habits,
 )
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Service
+from realmgw.subscribers.model import Service, Terms
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, THIRD, Scene, host, service
 
 ONE, TWO, THREE = (service(index) for index in range(1, 4))
@@ -308,7 +308,7 @@ class ProbeTests(SynchronousTestCase):
     """Resolvers that ask for the name above first."""
 
     above = Service("h1.gwa.demo.", host(1))
-    below = Service("http.h1.gwa.demo.", host(1), TCP, 80)
+    below = Service("http.h1.gwa.demo.", host(1), Terms(TCP, 80))
 
     def test_cost_no_address_and_no_reputation(self) -> None:
         """The name below stands where the one above was placed, and nobody is held responsible for that."""

@@ -272,7 +272,7 @@ class FileTests(CliTestCase):
         self.assertEqual(added, (0, [f"written: {path}"]))
         settings = config.load(self.path)
         registry = local.subscribers(settings)
-        self.assertEqual((registry.problems, registry.directory.services["w.example.org."].port), ((), 80))
+        self.assertEqual((registry.problems, registry.directory.services["w.example.org."].terms.port), ((), 80))
         self.assertEqual(
             self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
         )

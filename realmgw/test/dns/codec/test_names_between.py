@@ -21,7 +21,7 @@ from realmgw.dns.explain import explain_name
 from realmgw.dns.lan import LanAnswers
 from realmgw.dns.mitigation.challenger import Asking
 from realmgw.dns.zones import amending, compile_table, naming
-from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.model import Directory, Host, Profile, Service, Terms
 from realmgw.test.dns import realm
 
 ROOT = "example.org."
@@ -37,7 +37,7 @@ def zone(name: str) -> settings.Zone:
 
 def directory(services: set[str]) -> Directory:
     """One host of many names."""
-    return Directory({name: Service(name, ONE, proxy_required=True) for name in services}, {1: ONE})
+    return Directory({name: Service(name, ONE, Terms(proxy_required=True)) for name in services}, {1: ONE})
 
 
 class ExistenceTests(SynchronousTestCase):
@@ -89,7 +89,7 @@ class ExistenceTests(SynchronousTestCase):
             realm.ZONE,
             *(attrs.evolve(realm.REVERSE, name=name) for name in ("10.in-addr.arpa.", "4.3.2.10.in-addr.arpa.")),
         )
-        hosts = [Host(1, "one.example.org.", bytes((10, 7, 8, 9)), 10)]
+        hosts = [Host(1, "one.example.org.", bytes((10, 7, 8, 9)), Profile(10))]
         made = realm.make_settings(zones=zones)
         wan = realm.wan(made=made)
         wan.replace(compile_table(zones, Directory({}, {host.index: host for host in hosts})))

@@ -65,7 +65,7 @@ class LoadTests(LoadTestCase):
         directory = self.load()
         b, a = directory.hosts[1], directory.hosts[2]
         self.assertEqual((a.index, a.name, a.address), (2, "a.example.org.", bytes([192, 168, 0, 1])))
-        self.assertEqual((b.index, b.name, b.max_claims, b.groups), (1, "b.example.org.", 5, ("g",)))
+        self.assertEqual((b.index, b.name, b.profile.max_claims, b.profile.groups), (1, "b.example.org.", 5, ("g",)))
         self.assertEqual(sorted(directory.services), ["b.example.org.", "x.example.org.", "y.example.org."])
         self.assertIs(directory.services["x.example.org."].host, a)
         self.assertIs(directory.services["b.example.org."].host, b)

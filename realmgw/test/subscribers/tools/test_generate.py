@@ -78,7 +78,8 @@ class TemplateTests(SynchronousTestCase):
                 assert entry is not None
                 [other] = entries(root, problems)
                 self.assertEqual(
-                    (entry.name, entry.address, entry.max_claims), (other.name, other.address, other.max_claims)
+                    (entry.name, entry.address, entry.profile.max_claims),
+                    (other.name, other.address, other.profile.max_claims),
                 )
 
     def test_a_number_without_quotes_is_one(self) -> None:
