@@ -276,8 +276,7 @@ def _add(usual: Usual, /, no_reload: bool, **wanted: Any) -> ExitStatus:
     """Add a subscriber, in a file of its own."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    path = local.add(config.load(usual.main_file), local.Wanted(**wanted))
-    return _written(usual, [path], "written", no_reload)
+    return _written(usual, [local.add(config.load(usual.main_file), **wanted)], "written", no_reload)
 
 
 @GROUPS["subscribers"].command("remove")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -33,27 +33,11 @@ from realmgw.subscribers.tools.generate import Template
 from realmgw.subscribers.tools.migrate import migration, write
 
 
-@attrs.frozen
-class Wanted:
-    """A subscriber to be added, as the command line says it."""
-
-    name: str
-    """Its name."""
-    address: str
-    """Its private address."""
-    services: tuple[str, ...] = ()
-    """Each `name[:protocol[:port]]`; none: it is reached by its own name."""
-    max_claims: int | None = None
-    """How many claims may be pending on it."""
-
-    def text(self) -> str:
-        """Its file."""
-        said: dict[str, object] = {"address": self.address}
-        if self.max_claims is not None:
-            said["max_claims"] = self.max_claims
-        if self.services:
-            said["services"] = dict(map(_service, self.services))
-        return f"{json.dumps(self.name)}:\n" + "".join(f"  {key}: {json.dumps(each)}\n" for key, each in said.items())
+def _text(name: str, address: str, services: Sequence[str], max_claims: int | None) -> str:
+    """A subscriber's file."""
+    said = {"address": address, "max_claims": max_claims, "services": dict(map(_service, services))}
+    lines = (f"  {key}: {json.dumps(each)}\n" for key, each in said.items() if each not in (None, {}))
+    return f"{json.dumps(name)}:\n{''.join(lines)}"
 
 
 def _service(text: str) -> tuple[str, dict[str, object]]:
@@ -84,8 +68,17 @@ def _file(settings: Settings, name: str) -> Path:
         raise CommandError(ExitStatus.USAGE, str(error)) from None
 
 
-def add(settings: Settings, wanted: Wanted) -> Path:
+def add(
+    settings: Settings, name: str, address: str, services: Sequence[str] = (), max_claims: int | None = None
+) -> Path:
     """Adds a subscriber, in a file of its own.
+
+    Args:
+        settings: The main file.
+        name: Its name.
+        address: Its private address.
+        services: Each `name[:protocol[:port]]`; none: it is reached by its own name.
+        max_claims: How many claims may be pending on it.
 
     Returns:
         The file.
@@ -95,7 +88,7 @@ def add(settings: Settings, wanted: Wanted) -> Path:
         ConfigurationError: It contradicts another subscriber, the zones, or the schema; nothing was written.
         PlatformError: The file can not be written.
     """
-    path, text = _file(settings, wanted.name), wanted.text()
+    path, text = _file(settings, name), _text(name, address, services, max_claims)
     problems = _problems_beside(settings, path, text)
     if problems:
         raise ConfigurationError(problems)

@@ -170,26 +170,22 @@ def _states(counts: Mapping[str, Any]) -> str:
 def pool(answer: Answer) -> Iterator[str]:
     """The pool by prefix."""
     yield f"{_states(answer)}, {answer['leaving']} leaving; load {answer['load']:.2f}"
-    rows = [[prefix, *map(str, counts.values())] for prefix, counts in answer["prefixes"].items()]
-    yield from _table([["prefix", "free", "waiting", "lingering"], *rows])
+    rows = [[prefix, *counts.values()] for prefix, counts in answer["prefixes"].items()]
+    yield from _listed(("prefix", "free", "waiting", "lingering"), rows)
 
 
 def reservations(answer: Answer) -> Iterator[str]:
     """What stands at the addresses."""
     yield f"{answer['addresses']} addresses in use"
-    rows = [
-        [row["address"], row["state"], row["service"], row["host"], str(len(row["claims"])), str(row["sources"])]
-        for row in answer["reservations"]
-    ]
-    yield from _table([["address", "state", "service", "host", "claims", "admitted"], *rows])
+    columns = ("address", "state", "service", "host")
+    rows = [[*(row[each] for each in columns), len(row["claims"]), row["sources"]] for row in answer["reservations"]]
+    yield from _listed((*columns, "claims", "admitted"), rows)
 
 
 def subscribers(answer: Answer) -> Iterator[str]:
     """Hosts."""
-    rows = [[row["name"], row["address"], str(row["index"])] for row in answer["subscribers"]]
-    yield from _table([["name", "address", "index"], *rows])
-    if len(rows) < answer["total"]:
-        yield f"{answer['total'] - len(rows)} more"
+    columns = ("name", "address", "index")
+    return _listed(columns, [[row[each] for each in columns] for row in answer["subscribers"]], answer["total"])
 
 
 def subscriber(answer: Answer) -> Iterator[str]:
@@ -198,21 +194,15 @@ def subscriber(answer: Answer) -> Iterator[str]:
     yield f"clients are expected at {answer['places_held']} places, of at most {answer['max_claims']}"
     if answer["groups"]:
         yield f"groups: {', '.join(answer['groups'])}"
-    rows = [[row["name"], _any(row["protocol"]), _any(row["port"])] for row in answer["services"]]
-    yield from _table([["service", "protocol", "port"], *rows])
-
-
-def _any(number: int) -> str:
-    return str(number or "any")
+    rows = [[row["name"], row["protocol"] or "any", row["port"] or "any"] for row in answer["services"]]
+    yield from _listed(("service", "protocol", "port"), rows)
 
 
 def reputations(answer: Answer) -> Iterator[str]:
     """Resolver groups or clients, a line for each."""
     columns = ("name", "kind", "reputation", "ok", "nok", "neutral")
-    rows = [[*(str(row[column]) for column in columns), _remarks(row)] for row in answer["reputations"]]
-    yield from _table([[*columns, ""], *rows])
-    if len(rows) < answer["total"]:
-        yield f"{answer['total'] - len(rows)} more"
+    rows = [[*(row[each] for each in columns), _remarks(row)] for row in answer["reputations"]]
+    return _listed((*columns, ""), rows, answer["total"])
 
 
 def _remarks(row: Answer) -> str:
@@ -302,7 +292,10 @@ def difference(before: str, after: str) -> list[str]:
     return list(difflib.unified_diff(*pair, "running", "written", lineterm="", n=1))
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Rows in columns, the first one being their titles."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+def _listed(titles: Sequence[str], rows: Sequence[Sequence[object]], total: int = 0) -> Iterator[str]:
+    """Rows in columns below their titles, and how many more there are."""
+    table = [titles, *(list(map(str, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    yield from ("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+    if len(rows) < total:
+        yield f"{total - len(rows)} more"
