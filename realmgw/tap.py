@@ -14,7 +14,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import attrs
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -185,15 +184,19 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
-    made = _Made(running, health, allocator, book, dns, datapath, reloader, purging, counting)
-    says = _Says(made, options.begun)
-    gateway = OrderedService(partial(_report, made, says, process, thread), process.fail, says.stopped)
+    reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
+    insight = Insight(
+        running, health, allocator, reputations, dns.explain, counting, datapath.placed, reloader.plan, purging.reload,
+        purging.purge, monotonic,
+    )  # fmt: skip
+    says = _Says(insight, datapath, options.begun)
+    gateway = OrderedService(partial(_report, says, process, thread), process.fail, says.stopped)
     gateway.log = options.log
     for part in (
         process,
         LogService(options.log, says.summary, reactor),
         InstanceLock(settings.datapath.table, _state_hold(running)),
-        ControlService(settings.control, Gateway(_insight(made)), reactor, running.path),
+        ControlService(settings.control, Gateway(insight), reactor, running.path),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing, behind=allocator.behind),
         keeping,
@@ -220,49 +223,6 @@ def _state_hold(running: Running) -> Hold:
 def _last_good(path: Path, settings: Settings) -> LastGood:
     """Where it is kept what subscriber files said when they were good last."""
     return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
-
-
-@attrs.frozen(eq=False)
-class _Made:
-    """Parts that the operator's side looks into."""
-
-    running: Running
-    """What runs."""
-    health: Health
-    """What is wrong."""
-    allocator: Allocator
-    """The pool."""
-    book: Book
-    """Where reputations are kept."""
-    dns: DnsService
-    """Answers."""
-    datapath: DatapathService
-    """The kernel's side."""
-    reloader: Reloader
-    """Reloads."""
-    purging: Purging
-    """Ends lending and admission without a stop."""
-    counting: Counting
-    """What is counted."""
-
-
-def _insight(made: _Made) -> Insight:
-    """What the command layer sees of the gateway, and can have it do."""
-    allocator, dns, reloader = made.allocator, made.dns, made.reloader
-    return Insight(
-        running=made.running,
-        health=made.health,
-        allocator=allocator,
-        reputations=Reputations(allocator.groups, allocator.requestors, made.book, reloader.drive, monotonic),
-        explain_name=lambda asked: dns.explain(asked.name, asked.resolver, tcp=asked.tcp, cookie=asked.cookie),
-        counting=made.counting,
-        placed=made.datapath.placed,
-        plan=reloader.plan,
-        reload=made.purging.reload,
-        purge=made.purging.purge,
-        monotonic=monotonic,
-        since=monotonic(),
-    )
 
 
 def _allocator(running: Running, its: Conntrack) -> Allocator:
@@ -346,47 +306,48 @@ def _reactor() -> Any:
 class _Says:
     """What the log is told of the gateway as a whole."""
 
-    def __init__(self, made: _Made, begun: float) -> None:
-        self._running = made.running
-        self._datapath = made.datapath
-        self._allocator = made.allocator
-        self._counting = made.counting
+    def __init__(self, insight: Insight, datapath: DatapathService, begun: float) -> None:
+        self.running = insight.running
+        self.health = insight.health
+        self.datapath = datapath
+        self._insight = insight
         self._begun = begun
 
     def started(self) -> None:
         """Is called when all services run."""
-        settings, directory = self._running.settings, self._running.registry.directory
+        settings, directory = self.running.settings, self.running.registry.directory
         for note in notes_of(settings, directory):
             _log.warn("{note}", note=note)
-        assert self._datapath.applied is not None
-        found = self._datapath.applied.found
+        assert self.datapath.applied is not None
+        found = self.datapath.applied.found
         backends = Backends(found.dnat or settings.datapath.dnat, found.native_queue)
         line = lines.started(settings, directory, backends, monotonic() - self._begun)
         _log.info("{line}", line=line)
 
     def stopped(self) -> None:
         """Is called when all services have stopped again."""
-        line = lines.stopped(self._running.settings, monotonic() - self._begun, purged=self._datapath.purged)
+        line = lines.stopped(self.running.settings, monotonic() - self._begun, purged=self.datapath.purged)
         _log.info("{line}", line=line)
 
     def summary(self) -> Deferred[str | None]:
         """What has happened since this was called last."""
-        said: Deferred[str | None] = self._counting.read().addCallback(
-            lambda counts: lines.summary(self._counting.since(counts), self._allocator.pool.load)
+        insight = self._insight
+        said: Deferred[str | None] = insight.counting.read().addCallback(
+            lambda counts: lines.summary(insight.counting.since(counts), insight.allocator.pool.load)
         )
         return said
 
 
-def _report(made: _Made, says: _Says, process: ProcessService, thread: KernelThread) -> None:
+def _report(says: _Says, process: ProcessService, thread: KernelThread) -> None:
     """All services run."""
     # What was loaded stays for good: the collector need not walk through it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     says.started()
-    made.datapath.settle()
-    _keep_first(made.running, thread)
-    tell_written(made.health, made.running.problems)
+    says.datapath.settle()
+    _keep_first(says.running, thread)
+    tell_written(says.health, says.running.problems)
     process.serves()
 
 

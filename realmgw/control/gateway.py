@@ -34,22 +34,6 @@ Value = Any
 _CLIENT = ("not believed: its resolver's group has no agreement", "believed: its resolver's group has an agreement")
 
 
-@attrs.frozen
-class Asked:
-    """A question that is to be explained."""
-
-    name: str
-    """The name, as it was written."""
-    resolver: str
-    """The address that asks, as text."""
-    tcp: bool = False
-    """It asks by TCP."""
-    cookie: bool = False
-    """It shows a valid server cookie."""
-    client: Network | None = None
-    """The client that it names."""
-
-
 class NameFound(Protocol):
     """What `realmgw.dns.explain.NameExplanation` is."""
 
@@ -73,8 +57,9 @@ class Insight:
     """The pool."""
     reputations: Reputations
     """What is held of those who ask."""
-    explain_name: Callable[[Asked], NameFound]
-    """What the DNS server makes of a question. Raises `MalformedError` if its name is none."""
+    explain_name: Callable[..., NameFound]
+    """What the DNS server makes of a question: told the name, who asks, and whether by `tcp` or with a `cookie`. Raises
+    `MalformedError` if the name is none."""
     counting: Counting
     """What was counted."""
     placed: Callable[[], Iterable[Mapping[str, Value]]]
@@ -87,7 +72,7 @@ class Insight:
     """A Deferred of what was done, in lines."""
     monotonic: Callable[[], float]
     """The present, in seconds."""
-    since: float
+    since: float = attrs.field(default=attrs.Factory(lambda self: self.monotonic(), takes_self=True))
     """When the gateway was made, by that clock."""
 
 
@@ -251,7 +236,7 @@ class Gateway:
     def explain_name(self, name: str, resolver: str, tcp: str, cookie: str, client: str) -> Value:
         """A question, dry."""
         address, network = _address(resolver, "resolver"), _network(client, "client") if client else None
-        found = self._insight.explain_name(Asked(name, address, bool(tcp), bool(cookie), network))
+        found = self._insight.explain_name(name, address, tcp=bool(tcp), cookie=bool(cookie))
         challenge = None if found.challenge is None else found.challenge.name.lower()
         if found.service is None:
             return {"steps": list(found.steps), "answer": None, "challenge": challenge}

@@ -55,7 +55,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         health=made.health,
         allocator=made.allocator,
         reputations=made.reputations,
-        explain_name=lambda asked: Found((f"{asked}: looked up",), services.get(asked.name), Challenge.CNAME),
+        explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
         plan=made.reloader.plan,
@@ -163,10 +163,11 @@ class CommandTests(GatewayTestCase):
         self.assertIsNone(self.do("explain/name", name="z.example.org.", resolver="192.0.2.53")["answer"])
 
     def test_the_way_a_name_is_asked_for_counts(self) -> None:
-        """By TCP, with a cookie, for a client: the DNS server's part is told."""
+        """By TCP, with a cookie: the DNS server's part is told; for a client: it is told what becomes of him."""
         how = {"tcp": "yes", "cookie": "yes", "client": "203.0.113.9/24"}
-        [step, *_] = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", **how)["steps"]
-        self.assertIn("tcp=True, cookie=True, client=IPv4Network('203.0.113.0/24')", step)
+        [step, client, *_] = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", **how)["steps"]
+        self.assertEqual(step, "a.example.org. 192.0.2.53 {'tcp': True, 'cookie': True}")
+        self.assertIn("its client 203.0.113.0/24 is not believed", client)
 
     def test_the_challenge_that_would_be_due_is_told(self) -> None:
         """By its name."""
