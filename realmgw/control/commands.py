@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import attrs
 
 from realmgw.config.document import shortened
-from realmgw.errors import RealmGatewayError
+from realmgw.errors import ConfigurationError, MalformedError, RealmGatewayError
 
 CONFIG_FIELD = "Realmgw-Config"
 """The header field of a request that says which main file the gateway has that is meant; another one refuses it."""
@@ -40,6 +40,13 @@ class ExitStatus(enum.IntEnum):
     NOT_FOUND = 4, "There is no such thing, a subscriber for example."
     FAILED = 5, "The machine refused: a file can not be written, or the kernel said no."
     DIFFERENT = 6, "With --exit-code: something is different."
+
+    @classmethod
+    def of(cls, error: BaseException | None) -> ExitStatus:
+        """How the command ends when something has failed so."""
+        if isinstance(error, CommandError):
+            return error.status
+        return cls.PROBLEMS if isinstance(error, ConfigurationError | MalformedError) else cls.FAILED
 
 
 class CommandError(RealmGatewayError):

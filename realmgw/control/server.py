@@ -35,7 +35,7 @@ from realmgw.config.settings import Control
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus, ForbiddenError
 from realmgw.control.gateway import Gateway
 from realmgw.control.permissions import group_number
-from realmgw.errors import ConfigurationError, MalformedError, PlatformError, RealmGatewayError
+from realmgw.errors import PlatformError, RealmGatewayError
 
 PREFIX = "/v1/"
 """Of every path."""
@@ -112,21 +112,12 @@ class Commands(Resource):
             raise CommandError(ExitStatus.NO_GATEWAY, text)
 
     def _refuse(self, failure: Failure) -> tuple[HTTPStatus, object, str]:
-        error = failure.value
+        error, code = failure.value, ExitStatus.of(failure.value)
         self.refused += 1
-        if isinstance(error, MethodError):
-            status, code = HTTPStatus.METHOD_NOT_ALLOWED, error.status
-        elif isinstance(error, ForbiddenError):
-            status, code = HTTPStatus.FORBIDDEN, error.status
-        elif isinstance(error, CommandError):
-            status, code = _STATUS.get(error.status, HTTPStatus.INTERNAL_SERVER_ERROR), error.status
-        elif isinstance(error, ConfigurationError | MalformedError):
-            status, code = HTTPStatus.CONFLICT, ExitStatus.PROBLEMS
-        elif isinstance(error, RealmGatewayError):
-            status, code = HTTPStatus.INTERNAL_SERVER_ERROR, ExitStatus.FAILED
-        else:
+        if not isinstance(error, RealmGatewayError):
             self._log.failure("fault while doing a command", failure)
-            status, code = HTTPStatus.INTERNAL_SERVER_ERROR, ExitStatus.FAILED
+        own = {MethodError: HTTPStatus.METHOD_NOT_ALLOWED, ForbiddenError: HTTPStatus.FORBIDDEN}.get(type(error))
+        status = own or _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
         problem = {"title": status.phrase, "status": int(status), "detail": str(error), "exit_status": int(code)}
         return status, problem, "application/problem+json"
 
@@ -147,8 +138,8 @@ def _check_method(request: Request, command: Command) -> None:
 
 
 def _check_privilege(request: Request, command: Command) -> None:
-    """What the group that may speak to the gateway may not have done."""
-    if command.privileged and not _is_privileged(request):
+    """What only root, and the user that the gateway runs as, may have done."""
+    if command.privileged and _user(request.channel.transport) not in (0, os.geteuid()):
         text = f"{command.path}: only root and the gateway's own user may, not {_who(request)}: nothing was done"
         raise ForbiddenError(text)
 
@@ -172,14 +163,8 @@ def _say(request: Request, status: HTTPStatus, value: object, kind: str) -> None
 
 def _who(request: Request) -> str:
     """The process at the other end, for people."""
-    peer = _peer(request)
+    peer = _peer(request.channel.transport)
     return "somebody" if peer is None else "process {}, user {}, group {}".format(*peer)
-
-
-def _is_privileged(request: Request) -> bool:
-    """Whether root, or the user that the gateway runs as, is at the other end."""
-    peer = _peer(request)
-    return peer is not None and peer[1] in (0, os.geteuid())
 
 
 def _is_alone(request: Request) -> bool:
@@ -195,18 +180,13 @@ def _is_alone(request: Request) -> bool:
     return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
-def _peer(request: Request) -> tuple[int, int, int] | None:
-    """Process, user and group at the other end of a request."""
-    return _credentials(request.channel.transport)
-
-
 def _user(transport: Any) -> int:
     """Who is at the other end of a connection; -1 where that can not be told."""
-    peer = _credentials(transport)
+    peer = _peer(transport)
     return -1 if peer is None else peer[1]
 
 
-def _credentials(transport: Any) -> tuple[int, int, int] | None:
+def _peer(transport: Any) -> tuple[int, int, int] | None:
     """Process, user and group at the other end of a unix socket (SO_PEERCRED); None where there is none."""
     handle = getattr(transport, "socket", None)
     if not isinstance(handle, socket.socket):

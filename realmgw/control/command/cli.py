@@ -63,12 +63,8 @@ def _run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except CommandError as error:
-        return complain(str(error), error.status)
-    except ConfigurationError as error:
-        return complain(str(error), ExitStatus.PROBLEMS)
     except RealmGatewayError as error:
-        return complain(str(error), ExitStatus.FAILED)
+        return complain(str(error), ExitStatus.of(error))
 
 
 # How a gateway is asked, and what it says is shown
