@@ -1,6 +1,6 @@
 """From text to frozen settings: the schema, the files, and every problem of a run at once.
 
-Glossary. A *document* is YAML as nodes that know their line and column. A *kind* turns a node into a typed value or
+Glossary. A *document* is YAML as nodes that know their line and column. A *validator* makes a typed value of a node or
 notes a *problem*. A *section* is a mapping whose keys the schema names, a *table* one whose keys the operator chooses.
 *Settings* are frozen values: what the rest of the program sees. A *layer* is a folder of drop-ins, which are laid over
 the main file. `load` is the way from files to settings, `dump` the way back. The *last good* configuration is the one

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network, summariz
 from typing import Any
 from urllib.parse import urlsplit
 
-from realmgw.config.settings import Address, Endpoint, Network
+from realmgw.config.values import Address, Endpoint, Network
 
 DNS_PORT = 53
 USER_PORTS, LAST_PORT = 1024, 65535

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import enum
+import re
+from functools import partial
 from pathlib import PurePath
 
 import attrs
 
+from realmgw.config.addresses import endpoint, url
+from realmgw.config.labels import Label
+from realmgw.config.validators import (
+    boolean,
+    choice,
+    converted,
+    integer,
+    key,
+    matching,
+    number,
+    parsed,
+    remembered,
+    suggestion,
+    table,
+)
 from realmgw.config.values import Endpoint
+
+SYNPROXY_PORT = 12345
+"""Where SYN proxies take orders."""
 
 
 class Watch(enum.Enum):
@@ -23,7 +43,7 @@ class Watch(enum.Enum):
 class Reload:
     """What a reload believes."""
 
-    max_loss: float = 0.2
+    max_loss: float = key(number(0.0, 1.0), 0.2)
     """The share of all hosts that may go at once, if they are more than a few, without somebody saying that it is
     meant; 1: any."""
 
@@ -32,19 +52,19 @@ class Reload:
 class Repository:
     """A policy database that has subscribers and policies, beside the files."""
 
-    url: str | None = None
+    url: str | None = key(remembered(Label.URL, parsed(url)), None)
     """Of its interface, http or https, without the final slash; None: there are only files."""
-    token_file: PurePath | None = None
+    token_file: PurePath | None = key(remembered(Label.TOKEN_FILE, parsed(PurePath)), None)
     """Has the bearer token on its first line."""
-    ca_file: PurePath | None = None
+    ca_file: PurePath | None = key(remembered(Label.CA_FILE, parsed(PurePath)), None)
     """Certificates (PEM) that its own must be signed by; None: those of the system."""
-    watch: Watch = Watch.LONG_POLL
+    watch: Watch = key(choice(Watch), Watch.LONG_POLL)
     """How changes become known."""
-    interval: float = 30.0  # seconds
+    interval: float = key(number(0.1, 86_400.0), 30.0)  # seconds
     """How long from one question to the next, and after a failure; with long-poll, how long it may take to answer."""
-    timeout: float = 10.0  # seconds
+    timeout: float = key(number(0.1, 300.0), 10.0)  # seconds
     """How long a connection and an answer may take, beside the time that a long-poll waits."""
-    cache: bool = True
+    cache: bool = key(boolean, True)
     """Keep the last good snapshot in the state folder."""
 
 
@@ -52,15 +72,15 @@ class Repository:
 class Synproxy:
     """A SYN proxy upstream that is told which TCP options to answer with."""
 
-    server: Endpoint | None = None
+    server: Endpoint | None = key(remembered(Label.PEER, parsed(partial(endpoint, default=SYNPROXY_PORT))), None)
     """Its control port; None: there is none."""
-    reconnect: float = 1.0  # seconds
+    reconnect: float = key(number(0.1, 3600.0), 1.0)  # seconds
     """How long until it is tried again."""
-    mss: int = 1460  # octets
+    mss: int = key(integer(88, 65_495), 1460)  # octets
     """For addresses of the pool."""
-    sack: bool = True
+    sack: bool = key(boolean, True)
     """For addresses of the pool: selective acknowledgements are permitted."""
-    window_scale: int = 7
+    window_scale: int = key(integer(0, 14), 7)
     """For addresses of the pool: the shift count, 0 to 14."""
 
 
@@ -68,9 +88,9 @@ class Synproxy:
 class Control:
     """How operators reach a running gateway."""
 
-    socket: PurePath = PurePath("/run/realmgw/control.sock")
+    socket: PurePath = key(parsed(PurePath), PurePath("/run/realmgw/control.sock"))
     """The unix socket of its control interface."""
-    group: str | None = None
+    group: str | None = key(matching(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", "the name of a group of users"), None)
     """A group of users that may use it; None: only who runs the gateway, and root."""
 
 
@@ -103,19 +123,31 @@ LOG_PARTS = (
     "tap", "twisted",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""
+_SPELLING = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)*")
+
+
+def _part_name(text: str) -> str:
+    if _SPELLING.fullmatch(text) is None:
+        raise ValueError(f"{text!r} does not do: write the name of a room or of a module, like dns or dns.server")
+    if text.partition(".")[0] not in LOG_PARTS:
+        raise ValueError(f"no part of that name tells anything: {suggestion(text.partition('.')[0], LOG_PARTS)}")
+    return text
+
+
+_levels = converted(table(parsed(_part_name), choice(LogLevel)), lambda levels: tuple(levels.items()))
 
 
 @attrs.frozen
 class Logging:
     """What is logged; where to is the business of twistd (`--logfile`, `--syslog`)."""
 
-    level: LogLevel = LogLevel.INFO
+    level: LogLevel = key(choice(LogLevel), LogLevel.INFO)
     """Of every part that has none of its own."""
-    levels: tuple[tuple[str, LogLevel], ...] = ()
+    levels: tuple[tuple[str, LogLevel], ...] = key(_levels, ())
     """Of parts: the names of rooms or modules, `dns` or `dns.server`, with their levels."""
-    format: LogFormat = LogFormat.TEXT
+    format: LogFormat = key(choice(LogFormat), LogFormat.TEXT)
     """What the lines look like."""
-    size: int = 10_000_000  # octets
+    size: int = key(integer(0, 2**40), 10_000_000)  # octets
     """A log file that would become longer is moved aside, and a new one begun; 0: never."""
-    files: int = 5
+    files: int = key(integer(0, 1000), 5)
     """So many of those that were moved aside are kept."""

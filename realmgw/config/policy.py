@@ -6,22 +6,43 @@ import enum
 
 import attrs
 
+from realmgw.config.addresses import network
+from realmgw.config.document import Node, Problems
+from realmgw.config.labels import Label
+from realmgw.config.steps import Steps
+from realmgw.config.validators import (
+    Section,
+    Stepwise,
+    Validator,
+    boolean,
+    choice,
+    integer,
+    key,
+    number,
+    parsed,
+    reading,
+    remembered,
+    sequence,
+)
 from realmgw.config.values import Network
+
+_reputation = number(0.0, 1.0)
+_load = number(0.0, 100.0)
 
 
 @attrs.frozen
 class Challenges:
     """What a resolver must do before it gets an address of the pool; what is stricter counts first."""
 
-    tcpcname: bool = False
+    tcpcname: bool = key(boolean, False)
     """Names are answered by TCP only, and with a one-time alias."""
-    tcp: bool = False
+    tcp: bool = key(boolean, False)
     """The first query must come by TCP, or with a server cookie."""
-    cname: bool = False
+    cname: bool = key(boolean, False)
     """An address is given for a one-time alias only."""
-    adaptive: bool = False
+    adaptive: bool = key(boolean, False)
     """The cheapest challenge that its group has passed before, and none if the group has passed one lately."""
-    log_untrusted: bool = False
+    log_untrusted: bool = key(boolean, False)
     """Count for each group of resolvers how it asked, by proven and by unproven means."""
 
 
@@ -79,31 +100,59 @@ class LoadBand:
     All bands that contain the load are tried in their order; the first whose demand is met allocates.
     """
 
-    threshold_min: float
+    threshold_min: float = key(_load)
     """The lowest load: per cent of the pool's addresses that are taken, 0 to 100."""
-    threshold_max: float
+    threshold_max: float = key(_load)
     """The highest load."""
-    fqdn_new: float
+    fqdn_new: float = key(_reputation)
     """The reputation, 0 to 1, for a whole address."""
-    sfqdn_new: float
+    sfqdn_new: float = key(_reputation)
     """For a service at an address that nobody has."""
-    sfqdn_reuse: float
+    sfqdn_reuse: float = key(_reputation)
     """For a service at an address that others have already."""
-    math: Combination = Combination.MAX
+    math: Combination = key(choice(Combination), Combination.MAX)
     """Which reputation is offered."""
+
+
+_BAND = Section(LoadBand)
+
+
+def load_band(node: Node, problems: Problems) -> LoadBand | None:
+    """A band of the load policy; it ends where it begins or above."""
+    band = _BAND(node, problems)
+    if band is not None and band.threshold_max < band.threshold_min:
+        problems.add(node, "'threshold_max' is below 'threshold_min': write them the other way round")
+        return None
+    return band
+
+
+_load_bands = sequence(Validator(load_band, _BAND.schema))
+
+
+def _read_load_bands(node: Node, problems: Problems) -> Steps[tuple[LoadBand, ...] | None]:
+    """All bands. If there are any, one of them contains a load of 0: else an empty pool would stay empty for ever."""
+    bands = yield from reading(_load_bands, node, problems)
+    if bands and min(band.threshold_min for band in bands) > 0.0:
+        problems.add(node, "no band begins at 0, so nobody would ever get an address: write one, or [] for no demands")
+        return None
+    return bands
+
+
+load_bands = Stepwise(_read_load_bands, _load_bands.schema)
+"""All bands."""
 
 
 @attrs.frozen
 class ResolverGroup:
     """Resolvers that belong together, known from the beginning."""
 
-    nodes: tuple[Network, ...]
+    nodes: tuple[Network, ...] = key(sequence(remembered(Label.RESOLVER, parsed(network)), at_least=1))
     """Their addresses and prefixes; at least one."""
-    initial_reputation: float = 0.45
+    initial_reputation: float = key(_reputation, 0.45)
     """0 to 1."""
-    sla: bool = False
+    sla: bool = key(boolean, False)
     """There is an agreement: we believe what they say about their clients."""
-    merges: bool = True
+    merges: bool = key(boolean, True)
     """It becomes one with another group whose resolver asks for an alias that this one was given, or the other way."""
 
 
@@ -140,15 +189,15 @@ class Audit(enum.Enum):
 class Policy:
     """To whom addresses of the pool are given."""
 
-    max_claims: int | None = None
+    max_claims: int | None = key(integer(1, 2**31 - 1), None)
     """How many claims may be pending for all hosts together; None: as many as there is room for."""
-    system_load: tuple[LoadBand, ...] = REFERENCE_BANDS
+    system_load: tuple[LoadBand, ...] = key(load_bands, REFERENCE_BANDS)
     """What reputation is needed at which load; empty: none at any."""
-    challenges: Challenges = Challenges(adaptive=True)
+    challenges: Challenges = key(remembered(Label.CHALLENGES, Section(Challenges)), Challenges(adaptive=True))
     """For the names of every zone that has none of its own."""
-    groups: tuple[ResolverGroup, ...] = ()
+    groups: tuple[ResolverGroup, ...] = key(sequence(Section(ResolverGroup)), ())
     """Resolvers that are known from the beginning."""
-    refuse_udp: Refusal = Refusal.SILENCE
+    refuse_udp: Refusal = key(choice(Refusal), Refusal.SILENCE)
     """What those are told by UDP whom the load policy refuses."""
-    audit: tuple[Audit, ...] = ()
+    audit: tuple[Audit, ...] = key(sequence(remembered(Label.AUDIT, choice(Audit))), ())
     """Rules that are only counted."""

@@ -9,28 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
-from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Scalar
-from realmgw.config.labels import Label
-from realmgw.config.policy import Audit, Challenges, Combination, LoadBand, Policy, Refusal, ResolverGroup
-from realmgw.config.steps import Steps
-from realmgw.config.validators import (
-    Key,
-    Section,
-    Stepwise,
-    Validator,
-    boolean,
-    choice,
-    integer,
-    number,
-    parsed,
-    reading,
-    remembered,
-    sequence,
-    shape,
-)
+from realmgw.config.policy import Policy
+from realmgw.config.validators import Section, shape
 
 ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
 """The keys of existing policy files."""
@@ -44,68 +25,8 @@ _CHALLENGES = {
 }
 """What they call the challenges."""
 
-_reputation = number(0.0, 1.0)
-_load = number(0.0, 100.0)
-
-CHALLENGES = Section(Challenges, {field.name: Key(boolean) for field in attrs.fields(Challenges)})
-
-LOAD_BAND = Section(
-    LoadBand,
-    {
-        "threshold_min": Key(_load, required=True),
-        "threshold_max": Key(_load, required=True),
-        "fqdn_new": Key(_reputation, required=True),
-        "sfqdn_new": Key(_reputation, required=True),
-        "sfqdn_reuse": Key(_reputation, required=True),
-        "math": Key(choice(Combination)),
-    },
-)
-
-RESOLVER_GROUP = Section(
-    ResolverGroup,
-    {
-        "nodes": Key(sequence(remembered(Label.RESOLVER, parsed(network)), at_least=1), required=True),
-        "initial_reputation": Key(_reputation),
-        "sla": Key(boolean),
-        "merges": Key(boolean),
-    },
-)
-
-
-def load_band(node: Node, problems: Problems) -> LoadBand | None:
-    """A band of the load policy; it ends where it begins or above."""
-    band = LOAD_BAND(node, problems)
-    if band is not None and band.threshold_max < band.threshold_min:
-        problems.add(node, "'threshold_max' is below 'threshold_min': write them the other way round")
-        return None
-    return band
-
-
-_load_bands = sequence(Validator(load_band, LOAD_BAND.schema))
-
-
-def _read_load_bands(node: Node, problems: Problems) -> Steps[tuple[LoadBand, ...] | None]:
-    """All bands. If there are any, one of them contains a load of 0: else an empty pool would stay empty for ever."""
-    bands = yield from reading(_load_bands, node, problems)
-    if bands and min(band.threshold_min for band in bands) > 0.0:
-        problems.add(node, "no band begins at 0, so nobody would ever get an address: write one, or [] for no demands")
-        return None
-    return bands
-
-
-load_bands = Stepwise(_read_load_bands, _load_bands.schema)
-"""All bands."""
-POLICY = Section(
-    Policy,
-    {
-        "max_claims": Key(integer(1, 2**31 - 1)),
-        "system_load": Key(load_bands),
-        "challenges": Key(remembered(Label.CHALLENGES, CHALLENGES)),
-        "groups": Key(sequence(RESOLVER_GROUP)),
-        "refuse_udp": Key(choice(Refusal)),
-        "audit": Key(sequence(remembered(Label.AUDIT, choice(Audit)))),
-    },
-)
+POLICY = Section(Policy)
+"""The section `policy`."""
 
 
 def fragment(root: Node, problems: Problems) -> Mapping | None:

@@ -7,12 +7,21 @@ values, durations are seconds, names are absolute, lower case, with the final do
 from __future__ import annotations
 
 import enum
+from ipaddress import IPv4Network
+from itertools import chain
 from pathlib import PurePath
 
 import attrs
 
-from realmgw.config.defences import Cookies as Cookies
-from realmgw.config.defences import RateLimit as RateLimit
+from realmgw.config import rulenames
+from realmgw.config.addresses import host, ipv4_range, port_range, prefixes, url
+from realmgw.config.dns import Cookies as Cookies
+from realmgw.config.dns import Dns as Dns
+from realmgw.config.dns import DnsFace as DnsFace
+from realmgw.config.dns import Forwarding as Forwarding
+from realmgw.config.dns import RateLimit as RateLimit
+from realmgw.config.dns import Timeouts as Timeouts
+from realmgw.config.dns import UpdateFace as UpdateFace
 from realmgw.config.external import Control as Control
 from realmgw.config.external import LogFormat as LogFormat
 from realmgw.config.external import Logging as Logging
@@ -21,6 +30,8 @@ from realmgw.config.external import Reload as Reload
 from realmgw.config.external import Repository as Repository
 from realmgw.config.external import Synproxy as Synproxy
 from realmgw.config.external import Watch as Watch
+from realmgw.config.labels import Label
+from realmgw.config.layers import MOST_FOLDERS
 from realmgw.config.policy import REFERENCE_BANDS as REFERENCE_BANDS
 from realmgw.config.policy import Audit as Audit
 from realmgw.config.policy import Challenges as Challenges
@@ -31,9 +42,26 @@ from realmgw.config.policy import PolicyStage as PolicyStage
 from realmgw.config.policy import Refusal as Refusal
 from realmgw.config.policy import ResolverGroup as ResolverGroup
 from realmgw.config.policy import UnknownHosts as UnknownHosts
+from realmgw.config.validators import (
+    Key,
+    Section,
+    boolean,
+    choice,
+    converted,
+    integer,
+    key,
+    number,
+    parsed,
+    remembered,
+    sequence,
+)  # fmt: skip
+from realmgw.config.values import MAX_DURATION
 from realmgw.config.values import Address as Address
 from realmgw.config.values import Endpoint as Endpoint
 from realmgw.config.values import Network as Network
+
+FOLDERS = sequence(parsed(PurePath), at_most=MOST_FOLDERS)
+interface = parsed(rulenames.interface_name)
 
 
 class Attachment(enum.Enum):
@@ -75,6 +103,19 @@ class PoolPrefix:
     """How it comes to us."""
 
 
+def _pool_piece(addresses: tuple[IPv4Network, ...], attachment: Attachment) -> tuple[PoolPrefix, ...]:
+    return tuple(PoolPrefix(network, attachment) for network in addresses)
+
+
+POOL_PIECE = Section(
+    _pool_piece,
+    {
+        "addresses": Key(remembered(Label.POOL, parsed(prefixes)), required=True),
+        "attachment": Key(choice(Attachment), required=True),
+    },
+)
+
+
 @attrs.frozen
 class NameServer:
     """A name server of a zone and, where it is within our zones, its address (the glue and its own A record)."""
@@ -108,88 +149,12 @@ class Zone:
 
 
 @attrs.frozen
-class DnsFace:
-    """One side of the DNS server."""
-
-    listen: tuple[Endpoint, ...] = ()
-    """UDP and TCP."""
-    tcp_idle_timeout: float = 10.0  # seconds
-    """How long a TCP connection may be silent."""
-    tcp_connections: int = 1000
-    """How many TCP connections may be open at once."""
-    tcp_connections_per_client: int = 200
-    """How many of them one client address may have."""
-
-
-@attrs.frozen
-class UpdateFace:
-    """Where dynamic updates (RFC 2136) come in."""
-
-    listen: tuple[Endpoint, ...] = ()
-    """UDP and TCP."""
-    key_file: PurePath | None = None
-    """The TSIG keys (RFC 8945) that updates are signed with; None: they are not signed."""
-
-
-@attrs.frozen
-class Timeouts:
-    """How long to wait for a resolver's answer before asking again, by record type; after the last one: SERVFAIL."""
-
-    default: tuple[float, ...] = (0.25, 0.25, 0.25)  # seconds
-    """Of every type that has none of its own."""
-    a: tuple[float, ...] | None = None  # seconds
-    """Of A; None, here and below: as the default."""
-    aaaa: tuple[float, ...] | None = None  # seconds
-    """Of AAAA."""
-    srv: tuple[float, ...] | None = None  # seconds
-    """Of SRV."""
-    naptr: tuple[float, ...] | None = None  # seconds
-    """Of NAPTR."""
-
-
-@attrs.frozen
-class Forwarding:
-    """Where the LAN's questions about other people's names go."""
-
-    resolvers: tuple[Endpoint, ...] = ()
-    """Asked in turn; none: such questions are refused."""
-    timeouts: Timeouts = Timeouts()
-    """How long they have."""
-
-
-@attrs.frozen
-class Dns:
-    """The DNS server."""
-
-    wan: DnsFace = DnsFace()
-    """Serves the zones with reservation."""
-    lan: DnsFace = DnsFace()
-    """Serves the zones with private addresses, without reservation."""
-    local: DnsFace = DnsFace()
-    """Serves the gateway's own processes, as the LAN."""
-    update: UpdateFace = UpdateFace()
-    """Takes dynamic updates, from a DHCP server for example."""
-    forward: Forwarding = Forwarding()
-    """Resolvers for the LAN's other questions."""
-    udp_size: int = 1232  # octets
-    """The longest UDP answer that we give or say we take (RFC 9715); 512 to 1232."""
-    host_ttl: int = 30  # seconds
-    """TTL of private addresses on the LAN."""
-    service_pool_ttl: int = 10  # seconds
-    """TTL of the service pool's address."""
-    cookies: Cookies = Cookies()
-    """Server cookies on the WAN."""
-    rate_limit: RateLimit = RateLimit()
-    """How many answers without an address a network gets on the WAN."""
-
-
-@attrs.frozen
 class Interfaces:
     """Names of the network interfaces."""
 
-    wan: str
+    wan: str = key(remembered(Label.INTERFACE, interface))
     """Towards the public Internet."""
-    lan: tuple[str, ...]
+    lan: tuple[str, ...] = key(sequence(remembered(Label.INTERFACE, interface), at_least=1))
     """Towards the private hosts."""
 
 
@@ -197,13 +162,15 @@ class Interfaces:
 class Pools:
     """The public addresses."""
 
-    circular: tuple[PoolPrefix, ...]
+    circular: tuple[PoolPrefix, ...] = key(
+        converted(sequence(POOL_PIECE, at_least=1), lambda pieces: tuple(chain(*pieces)))
+    )
     """Lent to services, one after the other. Prefixes do not overlap."""
-    service: tuple[Address, ...] = ()
+    service: tuple[Address, ...] = key(sequence(remembered(Label.SERVICE, parsed(host))), ())
     """Where names with `proxy_required` are answered."""
-    outbound: tuple[Address, Address] | None = None
+    outbound: tuple[Address, Address] | None = key(parsed(ipv4_range), None)
     """First and last address of LAN hosts' own flows; None: the first circular prefixes, as far as they adjoin."""
-    outbound_ports: tuple[int, int] = (32768, 65535)
+    outbound_ports: tuple[int, int] = key(parsed(port_range), (32768, 65535))
     """First and last port of LAN hosts' own flows. What the outside sees is drawn from these by chance, so that it is
     never the port of a service, and no host can choose it."""
 
@@ -212,44 +179,44 @@ class Pools:
 class Allocation:
     """How the pool is shared out."""
 
-    share_load: float = 0.5
+    share_load: float = key(number(0.0, 1.0), 0.5)
     """Load (waiting addresses / pool size) from which claims of different resolver groups may share an address."""
-    claim_sources: int = 0
+    claim_sources: int = key(integer(0, 100), 0)
     """How many different senders one claim may let in until its deadline; 1 = strict, 0 = as many as `candidate_rate`
     lets in."""
-    candidate_rate: int = 2000
+    candidate_rate: int = key(integer(1, 1_000_000), 2000)
     """How many senders without a claim of their own may come within a second to a service for which one was used."""
-    company: float = 1.0  # seconds
+    company: float = key(number(0.0, 1.0), 1.0)  # seconds
     """For so long at most after a client came, others do not get his address, where further clients may have been told
     the same: a resolver asks once for all of its clients that ask meanwhile."""
-    caution: bool = True
+    caution: bool = key(boolean, True)
     """Whether a resolver that is new, and asks for several clients, is taken to keep answers until it has shown that it
     does not."""
-    keeper_share: float = 0.5
+    keeper_share: float = key(number(0.0, 1.0), 0.5)
     """So large a part of the pool at most stands for long for resolvers that keep answers, while others ask as well."""
-    linger: float = 600.0  # seconds
+    linger: float = key(remembered(Label.LINGER, number(0.0, MAX_DURATION)), 600.0)  # seconds
     """How long an address still belongs to its host after the last claim was used, if nobody else needs it, at a load
     below 0.5."""
-    linger_loaded: float = 1.0  # seconds
+    linger_loaded: float = key(remembered(Label.LINGER_LOADED, number(0.0, MAX_DURATION)), 1.0)  # seconds
     """The same at a load of 0.9 or more; in between it falls linearly."""
-    ended_flows: int = 65536
+    ended_flows: int = key(integer(0, 10_000_000), 65536)
     """How many flows of protocols without a handshake are remembered, after conntrack has forgotten them; 0: none."""
-    ended_time: float = 600.0  # seconds
+    ended_time: float = key(number(0.0, MAX_DURATION), 600.0)  # seconds
     """For how long."""
-    idle_exchange: float = 2.0  # seconds
+    idle_exchange: float = key(number(0.0, MAX_DURATION), 2.0)  # seconds
     """For so long nothing more has come of a single exchange of UDP before it is ended, where its address has passed on
     to another host; 0: it is left alone."""
-    idle_flow: float = 45.0  # seconds
+    idle_flow: float = key(number(0.0, MAX_DURATION), 45.0)  # seconds
     """The same of a flow of UDP that was more than that."""
-    wait_udp: float = 0.9  # seconds
+    wait_udp: float = key(number(0.0, 10.0), 0.9)  # seconds
     """How long a query by UDP may wait for an address."""
-    wait_tcp: float = 2.0  # seconds
+    wait_tcp: float = key(number(0.0, 10.0), 2.0)  # seconds
     """The same by TCP, of those whose clients come as well as anybody's."""
-    max_waiting: int = 1000
+    max_waiting: int = key(integer(0, 1_000_000), 1000)
     """How many queries may wait at once."""
-    max_groups: int = 65536
+    max_groups: int = key(integer(1, 10_000_000), 65536)
     """How many resolver groups are remembered."""
-    while_degraded: WhileDegraded = WhileDegraded.REFUSE
+    while_degraded: WhileDegraded = key(choice(WhileDegraded), WhileDegraded.REFUSE)
     """Whether addresses are lent while something that flows need is broken."""
 
 
@@ -257,17 +224,17 @@ class Allocation:
 class Admission:
     """The first packets."""
 
-    queue: int = 1
+    queue: int = key(integer(0, 65535), 1)
     """NFQUEUE number."""
-    queue_length: int = 4096
+    queue_length: int = key(integer(1, 1_000_000), 4096)
     """How many packets the kernel holds for us."""
-    per_turn: int = 32
+    per_turn: int = key(integer(1, 4096), 32)
     """How many packets are decided in one turn of the reactor."""
-    stray_threshold: int = 50
+    stray_threshold: int = key(integer(1, 1_000_000), 50)
     """So many refused packets of one sender within one second, and the kernel takes over."""
-    stray_timeout: float = 10.0  # seconds
+    stray_timeout: float = key(number(1.0, MAX_DURATION), 10.0)  # seconds
     """How long the kernel keeps such a sender to `stray_rate`."""
-    stray_rate: int = 50
+    stray_rate: int = key(integer(1, 1_000_000), 50)
     """New flows per second that such a sender may still present to user space."""
 
 
@@ -284,9 +251,9 @@ class Verdict(enum.Enum):
 class Forward:
     """What is forwarded besides admitted flows and flows from a LAN to the WAN; nothing of it leads from WAN to LAN."""
 
-    lan_to_lan: Verdict = Verdict.DROP
+    lan_to_lan: Verdict = key(choice(Verdict), Verdict.DROP)
     """Between two LANs."""
-    others: Verdict = Verdict.DROP
+    others: Verdict = key(choice(Verdict), Verdict.DROP)
     """What comes from or goes to an interface that is none of ours, and neither comes from a LAN nor goes to one."""
 
 
@@ -294,19 +261,21 @@ class Forward:
 class Datapath:
     """The kernel's rules."""
 
-    table: str = "realmgw"
+    table: str = key(parsed(rulenames.table_name), "realmgw")
     """Name of our nftables table (family inet)."""
-    reject_rate: int = 1000
+    reject_rate: int = key(integer(1, 1_000_000), 1000)
     """Refusals told to senders per second; beyond it they are dropped in silence."""
-    dnat: Dnat = Dnat.MAP
+    dnat: Dnat = key(choice(Dnat, gone={"mark": "dnat: map, which needs no more of the machine"}), Dnat.MAP)
     """How a flow is sent to its host."""
-    forward: Forward = Forward()
+    forward: Forward = key(Section(Forward), Forward())
     """What else is forwarded."""
-    unknown_hosts: UnknownHosts = UnknownHosts.ACCEPT
+    unknown_hosts: UnknownHosts = key(choice(UnknownHosts), UnknownHosts.ACCEPT)
     """What becomes of outgoing flows of LAN hosts that are no subscribers."""
-    policy_order: tuple[PolicyStage, ...] = tuple(PolicyStage)
+    policy_order: tuple[PolicyStage, ...] = key(
+        sequence(remembered(Label.STAGE, choice(PolicyStage))), tuple(PolicyStage)
+    )
     """The stages of the network policy that are installed, in this order; none stands twice."""
-    network_api: str | None = None
+    network_api: str | None = key(parsed(url), None)
     """URL of a network controller's interface; None: there is none."""
 
 
@@ -324,29 +293,29 @@ class Settings:
     """Its public addresses."""
     dns: Dns = Dns()
     """Its DNS server."""
-    allocation: Allocation = Allocation()
+    allocation: Allocation = key(Section(Allocation), Allocation())
     """How the pool is shared out."""
-    admission: Admission = Admission()
+    admission: Admission = key(Section(Admission), Admission())
     """First packets."""
-    datapath: Datapath = Datapath()
+    datapath: Datapath = key(Section(Datapath), Datapath())
     """The kernel's rules."""
-    subscribers: tuple[PurePath, ...] = ()
+    subscribers: tuple[PurePath, ...] = key(FOLDERS, ())
     """Folders of subscriber files (`*.yaml`); in a later folder, a file of the same name replaces the earlier one."""
-    policies: tuple[PurePath, ...] = ()
+    policies: tuple[PurePath, ...] = key(FOLDERS, ())
     """Folders of policy files, beside `policies.d` of the layers; they are read with the main file."""
-    drop_ins: tuple[PurePath, ...] = (PurePath("/usr/lib/realmgw"), PurePath())
+    drop_ins: tuple[PurePath, ...] = key(FOLDERS, (PurePath("/usr/lib/realmgw"), PurePath()))
     """The layers: folders with `zones.d`, `policies.d`, `subscribers.d` and `realmgw.d`; a later one comes first."""
-    state: PurePath = PurePath("/var/lib/realmgw")
+    state: PurePath = key(parsed(PurePath), PurePath("/var/lib/realmgw"))
     """Where the gateway keeps what must outlive it."""
-    policy: Policy = Policy()
+    policy: Policy = key(Section(Policy), Policy())
     """To whom addresses are given."""
-    reload: Reload = Reload()
+    reload: Reload = key(Section(Reload), Reload())
     """What a reload believes."""
-    repository: Repository = Repository()
+    repository: Repository = key(Section(Repository), Repository())
     """A policy database."""
-    synproxy: Synproxy = Synproxy()
+    synproxy: Synproxy = key(Section(Synproxy), Synproxy())
     """A SYN proxy upstream."""
-    control: Control = Control()
+    control: Control = key(Section(Control), Control())
     """How operators reach it."""
-    logging: Logging = Logging()
+    logging: Logging = key(Section(Logging), Logging())
     """What is logged."""

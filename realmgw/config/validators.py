@@ -24,6 +24,7 @@ from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.steps import Steps, finish
 
 T = TypeVar("T")
+U = TypeVar("U")
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=enum.Enum)
 Read = Callable[[Node, Problems], T | None]
@@ -84,6 +85,16 @@ def remembered(label: enum.Enum, kind: Validator[T]) -> Validator[T]:
         if value is not None:
             problems.remember(label, value, node)
         return value
+
+    return Stepwise(read, kind.schema)
+
+
+def converted(kind: Validator[T], make: Callable[[T], U]) -> Validator[U]:
+    """The same validator, of whose values others are made."""
+
+    def read(node: Node, problems: Problems) -> Steps[U | None]:
+        value = yield from reading(kind, node, problems)
+        return None if value is None else make(value)
 
     return Stepwise(read, kind.schema)
 
@@ -308,6 +319,7 @@ class Section(Stepwise[T]):
 
     Attributes:
         keys: What may stand in it.
+        build: Makes the value.
     """
 
     def __init__(
@@ -331,12 +343,12 @@ class Section(Stepwise[T]):
             "properties": {word.upper() if any_case else word: each.kind.schema for word, each in self.keys.items()},
         }
         super().__init__(self._reading, schema if any_case or not needed else {**schema, "required": needed})
-        self._build = build
+        self.build = build
         self._any_case = any_case
 
     def _reading(self, node: Node, problems: Problems) -> Steps[T | None]:
         values = yield from self._values(node, problems)
-        return None if values is None else self._build(**values)
+        return None if values is None else self.build(**values)
 
     def _values(self, node: Node, problems: Problems) -> Steps[dict[str, object] | None]:
         """The values of those keys that are there; None when any is missing, unknown or wrong."""

@@ -8,6 +8,8 @@ import attrs
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+MAX_DURATION = 3600.0  # seconds
+"""The longest time that anything may be told to wait or to remember."""
 
 
 @attrs.frozen

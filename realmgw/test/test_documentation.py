@@ -13,10 +13,12 @@ from realmgw import config
 from realmgw.config import consistency
 from realmgw.config.document import Mapping as MappingNode
 from realmgw.config.document import Problems, parse
-from realmgw.config.policy_schema import LOAD_BAND, POLICY, RESOLVER_GROUP
-from realmgw.config.schema import GATEWAY, POOL_PIECE, ZONE
+from realmgw.config.policy import LoadBand, ResolverGroup
+from realmgw.config.policy_schema import POLICY
+from realmgw.config.schema import GATEWAY, ZONE
+from realmgw.config.settings import POOL_PIECE
 from realmgw.config.unsupported import WITHOUT_EFFECT
-from realmgw.config.validators import Key, Section
+from realmgw.config.validators import Key, Section, keys_of
 from realmgw.control.command import local
 from realmgw.subscribers import schema
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
@@ -111,7 +113,7 @@ class ReferenceTests(DocumentationTestCase):
 
     def test_every_key_of_the_main_file_is_explained(self) -> None:
         """In docs/configuration.md; the faces' own names stand in the text."""
-        everything = {*EVERY_KEY, *LOAD_BAND.keys, *RESOLVER_GROUP.keys} - {"wan", "lan"}
+        everything = {*EVERY_KEY, *keys_of(LoadBand), *keys_of(ResolverGroup)} - {"wan", "lan"}
         self.assert_explained(sorted(everything), "docs", "configuration.md")
 
     def test_every_key_of_a_subscriber_is_explained(self) -> None:

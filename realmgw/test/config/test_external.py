@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.external_schema`."""
+"""Tests for `realmgw.config.external`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,137 @@
+"""The settings of the DNS server."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import attrs
+
+from realmgw.config.addresses import endpoint, network
+from realmgw.config.labels import Label
+from realmgw.config.validators import (
+    Key,
+    Section,
+    boolean,
+    integer,
+    key,
+    keys_of,
+    number,
+    parsed,
+    remembered,
+    sequence,
+)  # fmt: skip
+from realmgw.config.values import MAX_DURATION, Endpoint, Network
+
+MAX_TTL = 604_800  # seconds
+"""A week: longer ones are of no use in zones whose names come and go."""
+LISTEN = remembered(Label.LISTEN, parsed(endpoint))
+SCHEDULE = sequence(number(0.01, 60.0), at_least=1)
+
+
+@attrs.frozen
+class Cookies:
+    """DNS server cookies (RFC 7873, RFC 9018): what proves a sender's address by UDP."""
+
+    enabled: bool = key(boolean, True)
+    """They are given and believed."""
+    secret_file: PurePath | None = key(parsed(PurePath), None)
+    """A file of secrets that several servers of one address share; None: the gateway makes its own and tells nobody."""
+    rotation: float = key(number(60.0, 31_536_000.0), 86_400.0)  # seconds
+    """How long a secret of our own is used; the one before it is believed as long again."""
+
+
+@attrs.frozen
+class RateLimit:
+    """How many answers that are much longer than their queries a network gets by UDP without a valid cookie."""
+
+    per_second: int = key(integer(0, 1_000_000), 100)
+    """To each network; 0: there is no limit."""
+    slip: int = key(integer(0, 1000), 1)
+    """Every so many answers beyond the limit, one with TC is given instead of silence; 0: never, 1: always."""
+    ipv4_prefix: int = key(integer(8, 32), 24)
+    """Length of the prefix that is one network, for IPv4; 8 to 32."""
+    ipv6_prefix: int = key(integer(16, 128), 56)
+    """The same for IPv6; 16 to 128."""
+    exempt: tuple[Network, ...] = key(sequence(parsed(network)), ())
+    """Senders without a limit."""
+
+
+@attrs.frozen
+class DnsFace:
+    """One side of the DNS server."""
+
+    listen: tuple[Endpoint, ...] = key(sequence(LISTEN), ())
+    """UDP and TCP."""
+    tcp_idle_timeout: float = key(number(0.1, MAX_DURATION), 10.0)  # seconds
+    """How long a TCP connection may be silent."""
+    tcp_connections: int = key(integer(1, 100_000), 1000)
+    """How many TCP connections may be open at once."""
+    tcp_connections_per_client: int = key(integer(1, 100_000), 200)
+    """How many of them one client address may have."""
+
+
+@attrs.frozen
+class UpdateFace:
+    """Where dynamic updates (RFC 2136) come in."""
+
+    listen: tuple[Endpoint, ...] = key(sequence(LISTEN), ())
+    """UDP and TCP."""
+    key_file: PurePath | None = key(parsed(PurePath), None)
+    """The TSIG keys (RFC 8945) that updates are signed with; None: they are not signed."""
+
+
+@attrs.frozen
+class Timeouts:
+    """How long to wait for a resolver's answer before asking again, by record type; after the last one: SERVFAIL."""
+
+    default: tuple[float, ...] = key(SCHEDULE, (0.25, 0.25, 0.25))  # seconds
+    """Of every type that has none of its own."""
+    a: tuple[float, ...] | None = key(SCHEDULE, None)  # seconds
+    """Of A; None, here and below: as the default."""
+    aaaa: tuple[float, ...] | None = key(SCHEDULE, None)  # seconds
+    """Of AAAA."""
+    srv: tuple[float, ...] | None = key(SCHEDULE, None)  # seconds
+    """Of SRV."""
+    naptr: tuple[float, ...] | None = key(SCHEDULE, None)  # seconds
+    """Of NAPTR."""
+
+
+@attrs.frozen
+class Forwarding:
+    """Where the LAN's questions about other people's names go."""
+
+    resolvers: tuple[Endpoint, ...] = key(sequence(remembered(Label.PEER, parsed(endpoint))), ())
+    """Asked in turn; none: such questions are refused."""
+    timeouts: Timeouts = key(Section(Timeouts, any_case=True), Timeouts())
+    """How long they have."""
+
+
+@attrs.frozen
+class Dns:
+    """The DNS server."""
+
+    wan: DnsFace = DnsFace()
+    """Serves the zones with reservation."""
+    lan: DnsFace = key(Section(DnsFace), DnsFace())
+    """Serves the zones with private addresses, without reservation."""
+    local: DnsFace = key(Section(DnsFace), DnsFace())
+    """Serves the gateway's own processes, as the LAN."""
+    update: UpdateFace = key(Section(UpdateFace), UpdateFace())
+    """Takes dynamic updates, from a DHCP server for example."""
+    forward: Forwarding = key(Section(Forwarding), Forwarding())
+    """Resolvers for the LAN's other questions."""
+    udp_size: int = key(integer(512, 1232), 1232)  # octets
+    """The longest UDP answer that we give or say we take (RFC 9715); 512 to 1232."""
+    host_ttl: int = key(integer(0, MAX_TTL), 30)  # seconds
+    """TTL of private addresses on the LAN."""
+    service_pool_ttl: int = key(integer(0, MAX_TTL), 10)  # seconds
+    """TTL of the service pool's address."""
+    cookies: Cookies = key(Section(Cookies), Cookies())
+    """Server cookies on the WAN."""
+    rate_limit: RateLimit = key(Section(RateLimit), RateLimit())
+    """How many answers without an address a network gets on the WAN."""
+
+
+WAN = Section(DnsFace, {**keys_of(DnsFace), "listen": Key(sequence(LISTEN, at_least=1), required=True)})
+DNS = Section(Dns, {"wan": Key(WAN, required=True), **keys_of(Dns)})
+"""The face to the WAN is the only one that there has to be."""
