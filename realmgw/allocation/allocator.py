@@ -23,16 +23,17 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.claims import changes
-from realmgw.allocation.claims.candidates import POLL, Answered
+from realmgw.allocation.claims.candidates import POLL
 from realmgw.allocation.claims.datagrams import Entries
 from realmgw.allocation.claims.ended import HostAt
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.outage import Outage
-from realmgw.allocation.claims.state import NEVER, Reservation
-from realmgw.allocation.pool.finder import Finder
+from realmgw.allocation.finder import Finder
+from realmgw.allocation.flow import Answered
 from realmgw.allocation.reputation.askers import Askers
 from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.allocation.serving import Serving
+from realmgw.allocation.state import NEVER, Reservation
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
 
@@ -276,7 +277,7 @@ class Allocator:
             How many addresses stay for their claims' sake; `leaving` tells it later.
         """
         for address in self.pool.within(networks):
-            changes.retire(self._ledger, address, now=now)
+            self._ledger.retire(address, now)
         if len(self.pool.leaving) == self.pool.size:
             self.dismiss(Reason.WITHDRAWN)
         return self.leaving

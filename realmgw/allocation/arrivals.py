@@ -8,12 +8,13 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import courtesies
-from realmgw.allocation.claims.candidates import Crowd, Flow
+from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import matching
-from realmgw.allocation.claims.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
 from realmgw.allocation.clients import Clients
+from realmgw.allocation.flow import Flow
+from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.reputation.caution import WITHHELD
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Claim
     from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.state import Claim
 
 REMEMBERED = 16384
 """So many clients are remembered at least, and less than twice as many."""

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation import vacancies
 from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.claims import courtesies
 from realmgw.allocation.claims.ended import UNNOTED
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import matching
-from realmgw.allocation.claims.state import KEY, Address, Reservation, State
-from realmgw.allocation.pool import vacancies
 from realmgw.allocation.reputation.load_policy import Judgement, Kind
+from realmgw.allocation.state import KEY, Address, Reservation, State
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.allocator import Allocator
-    from realmgw.allocation.claims.candidates import Flow
+    from realmgw.allocation.flow import Flow
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
     from realmgw.allocation.reputation.score import Party

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from realmgw.allocation import vacancies
 from realmgw.allocation.claims import courtesies
 from realmgw.allocation.claims.ledger import Ledger
-from realmgw.allocation.claims.state import KEY
-from realmgw.allocation.pool import vacancies
+from realmgw.allocation.state import KEY
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Reservation
     from realmgw.allocation.reputation.askers import Askers
+    from realmgw.allocation.state import Reservation
     from realmgw.allocation.waiting import May, Waiter, WaitingQueue
 
 LEAST_WAIT = 1e-6  # seconds

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.state import KEY
 from realmgw.allocation.reputation.challenges import Challenge, Proof
 from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
+from realmgw.allocation.state import KEY
 from realmgw.config import settings
 from realmgw.config.policy import Refusal
 from realmgw.config.values import Network

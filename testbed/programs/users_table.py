@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from realmgw.allocation.claims.courtesies import LONG
+from realmgw.allocation.claims.keepers import LONG
 from realmgw.config.settings import Allocation
 from testbed.measuring import figures
 from testbed.measuring.rounds import Verdict

@@ -18,7 +18,7 @@ from ipaddress import ip_network
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.candidates import Flow
+from realmgw.allocation.flow import Flow
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason

@@ -17,7 +17,7 @@ from itertools import count
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.candidates import Answered, Flow
+from realmgw.allocation.flow import Answered, Flow
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason

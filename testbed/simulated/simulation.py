@@ -22,7 +22,7 @@ from typing import Protocol
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.pool.finder import Finder
+from realmgw.allocation.finder import Finder
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.groups import Groups
 from realmgw.config.policy import Policy

@@ -19,23 +19,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import attrs
-
+from realmgw.allocation.claims.crowd import Candidate, Crowd, Doubt
 from realmgw.allocation.strangers import Strangers
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Address, Claim, Reservation
     from realmgw.allocation.counters import Counters
+    from realmgw.allocation.flow import Answered, Flow
     from realmgw.allocation.reputation.group import Group
-
-Flow = tuple[bytes, bytes, int, int, int]
-"""Packed source, packed destination, protocol, source port, destination port."""
-Answered = Callable[[Flow], "bool | None"]
-"""Whether a flow that was admitted is answered; None: that can not be told, it may have been."""
+    from realmgw.allocation.state import Address, Claim, Reservation
 
 STRAYS = 5
 """So many packets that nobody expected, within a second, alarm the gateway: one now and then is a client's own."""
@@ -49,8 +44,6 @@ FIRST_QUESTION = 0.001  # seconds
 """A candidate younger than this has hardly been answered; the next question waits until he is twice as old."""
 POLL = 0.002  # seconds
 """How often candidates are looked at while somebody waits for an address."""
-BURST = 0.1  # seconds
-"""What a reservation lets in during that time, it lets in at once if nobody came before."""
 PROBES = 16
 """So many lingering addresses are looked at for one that can be handed on."""
 FORGED = 0.1
@@ -58,70 +51,6 @@ FORGED = 0.1
 forged."""
 MEMORY = 64
 """That share is the mean of so many of them."""
-
-
-@attrs.define(eq=False)
-class Doubt:
-    """What is not known of a claim that was used."""
-
-    alone: bool
-    """Nobody else was expected there: it is clear how long its client took."""
-    merit: float
-    """How sure it is, 0 to 1, that who is answered is its own group's client, and not another's there."""
-    fault: float
-    """How sure it is that its client is the one who stays away if nobody is answered, 0 to 1."""
-    came: float | None = None
-    """When the one came who was answered, in monotonic seconds; None as long as none was."""
-    unclear: bool = False
-    """Of one who came it can not be told whether he was answered."""
-    counted: bool = False
-    """Its outcome was counted before anybody doubted it."""
-    taken: bool = False
-    """Somebody was answered who knocks everywhere: its client may still come."""
-
-
-@attrs.define(eq=False)
-class Candidate:
-    """Who came while the gateway was alarmed."""
-
-    flow: Flow
-    """His flow."""
-    came: float
-    """When, in monotonic seconds."""
-    due: float
-    """When it is to be asked next whether he was answered."""
-    beyond: bool
-    """All claims that were used had been answered when he came: he came for one of them as well."""
-
-
-@attrs.define(eq=False)
-class Crowd:
-    """Those who come to a reservation without a claim of their own."""
-
-    candidates: deque[Candidate] = attrs.field(factory=deque)
-    """In the order in which they came, or were last asked for."""
-    tokens: float = math.inf
-    """So many may come at once."""
-    at: float = 0.0
-    """When that was so, in monotonic seconds."""
-    due: float = 0.0
-    """When candidates are looked at again, in monotonic seconds."""
-    answered_at: float = math.inf
-    """When the last one came who was answered, and for whom a claim was left."""
-    company: int = 0
-    """So many were answered for whom none was left, since the address was last kept for such."""
-
-    def may_enter(self, rate: int, now: float) -> bool:
-        """Whether one more may, and if so count him.
-
-        Args:
-            rate: So many may within a second.
-            now: The present.
-        """
-        tokens = min(rate * BURST, self.tokens + (now - self.at) * rate)
-        self.at = now
-        self.tokens = tokens - 1 if tokens >= 1 else tokens
-        return tokens >= 1
 
 
 class Candidates:

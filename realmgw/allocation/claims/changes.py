@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from realmgw.allocation.reputation.word import credit_most
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.ledger import Ledger
-    from realmgw.allocation.claims.state import Address, Claim, Reservation
+    from realmgw.allocation.state import Address, Claim, Reservation
     from realmgw.config.settings import Network
 
 
@@ -23,39 +22,6 @@ def extend(ledger: Ledger, networks: Collection[Network]) -> None:
     ledger.credit_most = credit_most(pool.size)
     for address in returning:
         ledger.hold_less(address, None)
-
-
-def retire(ledger: Ledger, address: Address, *, now: float) -> bool:
-    """Take an address out of the pool: at once, or when the last one who is expected there has come.
-
-    Nobody new is sent there in the meantime.
-
-    Returns:
-        Whether it is out.
-    """
-    if address.claims:
-        address.hold = math.inf  # it can not be reclaimed for somebody else
-    elif address.former is not None and ledger.last.get(address.former) is address:
-        del ledger.last[address.former]
-    for reservation in tuple(address.reservations.values()):
-        if reservation.claims:
-            _hide(ledger, reservation)
-        else:
-            ledger.remove(reservation, now)
-    left = ledger.pool.leave(address)
-    ledger.credit_most = credit_most(ledger.pool.size)
-    return left
-
-
-def _hide(ledger: Ledger, reservation: Reservation) -> None:
-    """Let no further claim find a reservation."""
-    target = reservation.service.target
-    if ledger.last.get(target) is reservation.address:
-        del ledger.last[target]
-    if ledger.home.get(reservation.service.host.index) is reservation.address:
-        del ledger.home[reservation.service.host.index]
-    for group in [each for each, one in reservation.expected.items() if one is reservation]:
-        del reservation.expected[group]
 
 
 def dismiss(ledger: Ledger, address: Address, *, now: float) -> None:

@@ -14,8 +14,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Claim
     from realmgw.allocation.pool.places import Places
+    from realmgw.allocation.state import Claim
 
 
 class Costs:

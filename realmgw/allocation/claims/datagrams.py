@@ -19,13 +19,13 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from realmgw.allocation.claims.candidates import Flow
 from realmgw.allocation.claims.ended import Ended, EndedFlows
+from realmgw.allocation.flow import Flow
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Address
     from realmgw.allocation.counters import Counters
     from realmgw.allocation.pool.circular import Pool
+    from realmgw.allocation.state import Address
     from realmgw.config.settings import Allocation
     from realmgw.subscribers.model import Host
 

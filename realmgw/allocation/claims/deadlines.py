@@ -9,8 +9,8 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Claim
     from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.state import Claim
 
 
 class Deadlines:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation.claims.candidates import Flow
+from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 
 if TYPE_CHECKING:

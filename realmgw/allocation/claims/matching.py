@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Claim, Reservation
+    from realmgw.allocation.state import Claim, Reservation
 
 LOOKED_AT = 64
 """So many claims of a reservation are looked at for the one that a packet uses."""

@@ -20,11 +20,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.reputation.score import INITIAL
+from realmgw.allocation.state import Claim
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.candidates import Doubt
-    from realmgw.allocation.claims.state import Claim
+    from realmgw.allocation.claims.crowd import Doubt
 
+LONG_WAIT = 0.25  # seconds
+"""If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
 LESSON = 0.001  # seconds
 """After an experienced group has learned from an arrival, it learns from none for so long."""
 SUSPECT = 0.3
@@ -195,3 +197,17 @@ def voided(claim: Claim, now: float) -> None:
     reputation.neutral += 1
     if now >= reputation.until:
         claim.group.counted(now)
+
+
+def kept(courtesy: Claim) -> None:
+    """A claim that kept an address has ended: what it has to spare goes back, and it is known whether others came."""
+    used, reservation = courtesy.question, courtesy.reservation
+    assert isinstance(used, Claim), "it was made for one"
+    used.spare = courtesy.spare
+    others, crowd = courtesy.user is not None, reservation.crowd
+    if others and used.doubt is not None and crowd is not None:
+        others = crowd.company > 0  # strangers come as well, but are not answered
+    if used.waited and (others or used.waited >= LONG_WAIT):
+        courtesy.group.habits.met(others=others)
+    if courtesy is reservation.courtesy:
+        reservation.courtesy = None

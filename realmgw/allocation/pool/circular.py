@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.claims.state import KEY, TRANSITIONS, Address, Reservation, State, overlap
+from realmgw.allocation.state import KEY, TRANSITIONS, Address, Reservation, State, overlap
 from realmgw.errors import RealmGatewayError
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class Pool:
     def load(self) -> float:
         """Waiting addresses / all addresses, 0 to 1; lingering ones can be had and count as free."""
         return self.waiting / self.size if self.size else 1.0
+
+    @property
+    def is_ample(self) -> bool:
+        """Whether there is room for everybody, as long as nobody waits."""
+        return self.waiting < self.ample
 
     def counts(self) -> dict[State, int]:
         """How many addresses are in each state."""

@@ -9,8 +9,8 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Address, Reservation
     from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.state import Address, Reservation
     from realmgw.subscribers.model import Host
 
 MARGIN = 0.1

@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable
 from itertools import count
 
-from realmgw.allocation.claims.state import Address, State
+from realmgw.allocation.state import Address, State
 
 SLACK = 64
 """So many stale entries are always tolerated."""

@@ -13,8 +13,8 @@ from realmgw.allocation.reputation.score import Journal
 from realmgw.config.steps import Steps, finish
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import ClientNetwork
     from realmgw.allocation.counters import Counters
+    from realmgw.allocation.reputation.requestors import ClientNetwork
     from realmgw.config.policy import Policy
 
 

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.candidates import Flow
-    from realmgw.allocation.claims.state import Claim, Reservation
-    from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.flow import Flow
+    from realmgw.allocation.reputation.delays import Delays
+    from realmgw.subscribers.model import Service
 
 ASSUMED = 5.0  # seconds
 """Who may keep answers, of whom nothing else is known, is taken to do so for so long."""
@@ -57,6 +57,32 @@ STRAYS = 3
 """So many clients that come meanwhile are no accident: one may just have been late."""
 
 
+class Watcher(Protocol):
+    """Is told who comes; see `realmgw.allocation.reputation.habits.Habits`."""
+
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool) -> None: ...
+
+
+class Place(Protocol):
+    """Where a group was told that a service is; see `realmgw.allocation.state.Reservation`."""
+
+    service: Service
+    trial: Watcher | None
+
+    @property
+    def stands(self) -> bool: ...
+
+
+class Answer(Protocol):
+    """What a group was told; see `realmgw.allocation.state.Claim`."""
+
+    created: float
+
+    @property
+    def reservation(self) -> Place: ...
+    def is_settled(self, now: float, within: float = ...) -> bool: ...
+
+
 @attrs.define(eq=False)
 class Caution:
     """What a resolver group has not shown yet."""
@@ -81,7 +107,7 @@ class Caution:
     _waited: int = 0
     _came: tuple[Flow, ...] = ()
     _is_answered: Callable[[Flow], bool] = bool
-    _trial: Reservation | None = None
+    _trial: Place | None = None
     _trial_since: float = -math.inf
     _trial_ends: float = -math.inf
 
@@ -148,11 +174,12 @@ class Caution:
         elif self.keeps_nothing:
             self.is_on, self.is_tried = False, self._waited < SURE
 
-    def may_withhold(self, before: Claim, now: float) -> bool:
+    def may_withhold(self, before: Answer, delays: Delays | None, now: float) -> bool:
         """Whether it is told nothing of a name: that is tried already, or it is of use now.
 
         Args:
             before: What it was told of it last.
+            delays: How soon its clients come.
             now: The present, in monotonic seconds.
         """
         self.look(now)
@@ -163,13 +190,17 @@ class Caution:
             return False
         if self._trial is not None or before.reservation.trial is not None:
             return False  # one name at a time, and one group for each: who comes speaks of one of them alone
-        return is_settled(before, now, spread(before.group))
+        return before.is_settled(now, spread(delays))
 
-    def withhold(self, before: Claim, is_answered: Callable[[Flow], bool], now: float) -> bool:
+    def withhold(
+        self, before: Answer, delays: Delays | None, watcher: Watcher, is_answered: Callable[[Flow], bool], now: float
+    ) -> bool:
         """From now on, tell it nothing of a name.
 
         Args:
             before: What it was told of it last.
+            delays: How soon its clients come.
+            watcher: Who is told of those who come meanwhile.
             is_answered: Tells whether a flow that was let in was answered.
             now: The present, in monotonic seconds.
 
@@ -179,9 +210,8 @@ class Caution:
         if self._trial is not None:
             return False
         self._is_answered = is_answered
-        self._trial, self._trial_since = before.reservation, now
-        self._trial_ends = now + spread(before.group)
-        before.reservation.trial = before.group.habits
+        self._trial, self._trial_since, self._trial_ends = before.reservation, now, now + spread(delays)
+        before.reservation.trial = watcher
         return True
 
     def withholds(self, target: int, now: float) -> bool:
@@ -224,25 +254,8 @@ class Caution:
         self._leave()
 
 
-def spread(group: Group) -> float:
+def spread(delays: Delays | None) -> float:
     """Within how many seconds after they were told all of a group's clients come, as far as was seen."""
-    delays = group.delays
     if delays is None or delays.total < SEEN:
         return WITHHELD
     return min(WITHHELD, max(WITHHELD_LEAST, SLOWER * delays.quantile(1.0)))
-
-
-def is_settled(before: Claim, now: float, within: float = WITHHELD) -> bool:
-    """Whether all clients have come who were told what this claim says, or never will, unless it was kept.
-
-    Others may come as well where queries had waited, since their resolver asked once for all who asked meanwhile.
-
-    Args:
-        before: It.
-        now: The present, in monotonic seconds.
-        within: So many seconds after they were told, clients come.
-    """
-    reservation, since = before.reservation, now - within
-    if not reservation.stands or any(each.created > since for each in reversed(reservation.claims.values())):
-        return False
-    return not any(each.waited and each.created > since for each in reversed(reservation.used or ()))

@@ -22,7 +22,7 @@ import attrs
 from realmgw.allocation.reputation.caution import ASSUMED, Caution
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.candidates import Flow
+    from realmgw.allocation.flow import Flow
 
 MOST = 120.0  # seconds
 """For no longer than this anybody is taken to keep them."""

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation.pool.circular import AMPLE
 from realmgw.allocation.reputation.group import GUARD_LEAST
 from realmgw.allocation.reputation.score import PERIOD
 from realmgw.config.policy import Audit, Combination, LoadBand, Policy
@@ -27,7 +26,6 @@ from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
-    from realmgw.allocation.pool.circular import Pool
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
     from realmgw.allocation.reputation.score import Party
@@ -220,14 +218,18 @@ class LoadPolicy:
         """Whether a group is next to nothing, so that its claims may keep no address from others."""
         return group.hopeless and self._restrains
 
-    def may_try(self, pool: Pool, now: float) -> bool:
-        """Whether a group that is restrained may have an address that others could have, to show that clients come."""
-        return pool.load < AMPLE or now >= self._tries_at
+    def may_try(self, now: float, *, ample: bool) -> bool:
+        """Whether a group that is restrained may have an address that others could have, to show that clients come.
 
-    def tried(self, pool: Pool, now: float) -> None:
-        """One has had one."""
-        if pool.load >= AMPLE:
-            self._tries_at = now + GUARD_LEAST / (TRIALS * pool.size)
+        Args:
+            now: The present, in monotonic seconds.
+            ample: Whether the pool has room for everybody.
+        """
+        return ample or now >= self._tries_at
+
+    def tried(self, size: int, now: float) -> None:
+        """One has had one, of a pool of so many addresses that has no room for everybody."""
+        self._tries_at = now + GUARD_LEAST / (TRIALS * size)
 
     def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
         """Whether waiting is in vain, for who is restrained, or offers less than even an empty pool demands.

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from realmgw.allocation.reputation.delays import BUCKETS
 from realmgw.allocation.reputation.disk import AgedRow, Row
-from realmgw.allocation.reputation.group import BUCKETS, Group
+from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.groups import MAX_NODES
 from realmgw.allocation.reputation.habits import MOST, REMEMBERED
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor

@@ -7,13 +7,21 @@ it is first named and forgotten when enough others were named since.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from typing import Protocol
 
 import attrs
 
-from realmgw.allocation.claims.state import ClientNetwork
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.score import Journal, Party
+
+
+class ClientNetwork(Hashable, Protocol):
+    """The network that a claim is bound to, where the asker told it and is believed."""
+
+    def __contains__(self, address: bytes, /) -> bool:
+        """Whether a packed address lies in the network; False for one of another family."""
+        ...
 
 
 @attrs.frozen

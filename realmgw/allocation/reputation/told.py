@@ -7,28 +7,36 @@ Some resolvers ask for the name above before they ask for a name, to tell as few
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Any, Generic, Protocol, TypeVar
 
 from realmgw.allocation.reputation.caution import ASSUMED
-
-if TYPE_CHECKING:
-    from realmgw.allocation.claims.state import Claim
 
 PROBED = 1.0  # seconds
 """Within this time after a probe was answered, the name below it is asked for."""
 LEVELS = 2
 """So many labels are between a name and the one above that is looked for, at most."""
 
-_NOTHING: dict[str, Claim] = {}  # of those who were never told anything, who are many at times; it stays empty
+_NOTHING: dict[str, Any] = {}  # of those who were never told anything, who are many at times; it stays empty
 
 
-class Told:
+class Probing(Protocol):
+    """What a group was told; see `realmgw.allocation.state.Claim`."""
+
+    created: float
+    pending: bool
+
+
+Answer = TypeVar("Answer", bound=Probing)
+
+
+class Told(Generic[Answer]):
     """What a group was told last of each name, for at least `ASSUMED` seconds, and less than three times that."""
 
     __slots__ = ("_fewest", "_old", "_turn_at", "_young", "is_flat")
 
     def __init__(self) -> None:
-        self._young = self._old = _NOTHING
+        self._young: dict[str, Answer] = _NOTHING
+        self._old: dict[str, Answer] = _NOTHING
         self._turn_at = -math.inf
         self._fewest = 0
         """No name that it was told lately has fewer dots, so there is none above such a one."""
@@ -38,7 +46,7 @@ class Told:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def note(self, name: str, claim: Claim, now: float) -> Claim | None:
+    def note(self, name: str, claim: Answer, now: float) -> Answer | None:
         """The group is told something.
 
         Args:
@@ -67,11 +75,11 @@ class Told:
         elif dots != self._fewest:
             self._fewest, self.is_flat = min(dots, self._fewest), False
 
-    def last(self, name: str) -> Claim | None:
+    def last(self, name: str) -> Answer | None:
         """What the group was told last of a name, if that was not long ago."""
         return self._young.get(name) or self._old.get(name)
 
-    def probe(self, name: str, now: float) -> Claim | None:
+    def probe(self, name: str, now: float) -> Answer | None:
         """What the group was told about a name above a moment ago, if nobody has come for that.
 
         Args:

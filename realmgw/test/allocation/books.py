@@ -7,8 +7,8 @@ import math
 from hypothesis.stateful import invariant
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.state import KEY, State, overlap
-from realmgw.allocation.pool.vacancies import AGAIN
+from realmgw.allocation.state import KEY, State, overlap
+from realmgw.allocation.vacancies import AGAIN
 from realmgw.test.allocation.naive import HOSTS
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.candidates import Flow
 from realmgw.allocation.explain import explain_admit
+from realmgw.allocation.flow import Flow
 from realmgw.test.allocation.scene import (
     CLIENT,
     UDP,

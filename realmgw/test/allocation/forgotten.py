@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from realmgw.allocation.claims.candidates import Flow
 from realmgw.allocation.claims.ended import BURST
+from realmgw.allocation.flow import Flow
 from realmgw.errors import Reason
 from realmgw.test.allocation.naive import HANDSHAKE, HOSTS, PACKETS, SOURCES, Knowledge, meets
 from realmgw.test.allocation.scene import Idle

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.state import Claim
 from realmgw.allocation.reputation.caution import NAMES as SEVERAL
 from realmgw.allocation.reputation.caution import Caution
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.habits import LATECOMERS, LONERS, REPEATS
 from realmgw.allocation.reputation.requestors import Requestor
+from realmgw.allocation.state import Claim
 from realmgw.config.policy import Audit, Policy
 from realmgw.config.settings import Allocation
 from realmgw.subscribers.model import Host, Profile, Service, Terms

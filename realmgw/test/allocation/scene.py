@@ -9,14 +9,13 @@ from itertools import count
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.candidates import Answered, Flow
 from realmgw.allocation.claims.datagrams import Entries
 from realmgw.allocation.claims.ended import HostAt
-from realmgw.allocation.claims.state import ClientNetwork
 from realmgw.allocation.counters import Counters
+from realmgw.allocation.flow import Answered, Flow
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.load_policy import Best, Kind, LoadPolicy
-from realmgw.allocation.reputation.requestors import Requestor
+from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason

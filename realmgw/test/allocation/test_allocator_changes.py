@@ -7,7 +7,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.state import State
+from realmgw.allocation.state import State
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, TCP, Scene, pool_address, service

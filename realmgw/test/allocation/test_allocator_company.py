@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims import courtesies
-from realmgw.allocation.claims.state import State
+from realmgw.allocation.claims import outcomes
 from realmgw.allocation.reputation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
+from realmgw.allocation.state import State
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
@@ -158,7 +158,7 @@ class CompanyTests(SynchronousTestCase):
 
     def test_strangers_are_none(self) -> None:
         """Of those who came as well, only whoever was answered is taken for company, since others knock everywhere."""
-        self.patch(courtesies, "LONG_WAIT", 0.05)
+        self.patch(outcomes, "LONG_WAIT", 0.05)
         answered = {CLIENT: True}
         for neighbour, alone in ((False, 1), (True, 0)):
             scene, address = self.crowded(answered=lambda flow: answered.get(flow[0], False))

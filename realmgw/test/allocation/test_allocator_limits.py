@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims.ledger import MOST_CLAIMS
-from realmgw.allocation.claims.state import State
 from realmgw.allocation.reputation.load_policy import Kind
+from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,

@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import PATIENT, Allocator
-from realmgw.allocation.claims.state import State
 from realmgw.allocation.reputation.requestors import Requestor
+from realmgw.allocation.state import State
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason

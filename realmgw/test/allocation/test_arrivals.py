@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.arrivals import SOURCES, SOURCES_ANY
-from realmgw.allocation.claims.state import KEPT
 from realmgw.allocation.explain import explain_admit
+from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,

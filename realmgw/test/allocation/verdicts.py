@@ -6,9 +6,9 @@ from collections.abc import Hashable
 from math import isclose
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.claims.state import KEY, Claim, overlap
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.habits import TOGETHER
+from realmgw.allocation.state import KEY, Claim, overlap
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service

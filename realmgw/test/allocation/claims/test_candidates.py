@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.candidates import ALARM, KEPT, STRAYS, Crowd, Flow
+from realmgw.allocation.claims.candidates import ALARM, KEPT, STRAYS
+from realmgw.allocation.claims.crowd import Crowd
+from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.score import PERIOD
 from realmgw.allocation.strangers import GENERATION, MOST, Strangers
 from realmgw.errors import Reason

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.ledger import SENDERS
-from realmgw.allocation.claims.state import State
+from realmgw.allocation.claims.books import SENDERS
+from realmgw.allocation.state import State
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,

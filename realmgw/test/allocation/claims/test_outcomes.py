@@ -6,11 +6,10 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.state import ClientNetwork
 from realmgw.allocation.reputation import word
 from realmgw.allocation.reputation.challenges import Challenge, is_known, note
 from realmgw.allocation.reputation.group import Group
-from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
+from realmgw.allocation.reputation.requestors import ClientNetwork, ClientPrefix, Requestor
 from realmgw.allocation.reputation.score import Party
 from realmgw.config.policy import Policy, ResolverGroup
 from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD, Scene, pool_address, service

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.state import TRANSITIONS, Address, Reservation, State, overlap
 from realmgw.allocation.pool.circular import PARTIAL_PROBE, Pool, fits
 from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.state import TRANSITIONS, Address, Reservation, State, overlap
 from realmgw.errors import RealmGatewayError
 from realmgw.test.allocation.scene import service
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.state import Address, State
 from realmgw.allocation.pool.reclaim import SLACK, DeadByExperience
+from realmgw.allocation.state import Address, State
 
 
 def waiting(number: int, *, hold: float, standing: float = 0.45) -> Address:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.candidates import POLL, Flow
-from realmgw.allocation.claims.state import State
+from realmgw.allocation.claims.candidates import POLL
 from realmgw.allocation.explain import explain_ask
+from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.caution import (
     ASSUMED,
     BUSY,
@@ -22,6 +22,7 @@ from realmgw.allocation.reputation.caution import (
     WITHHELD,
     Caution,
 )
+from realmgw.allocation.state import State
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service

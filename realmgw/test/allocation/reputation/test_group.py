@@ -6,13 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.group import (
-    GUARD_LEAST,
-    GUARD_OBSERVATIONS,
-    GUARD_UNKNOWN,
-    Delays,
-    Group,
-)
+from realmgw.allocation.reputation.delays import Delays
+from realmgw.allocation.reputation.group import GUARD_LEAST, GUARD_OBSERVATIONS, GUARD_UNKNOWN, Group
 from realmgw.allocation.reputation.groups import Groups
 
 

@@ -6,7 +6,6 @@ import math
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.claims.state import Reservation, State
 from realmgw.allocation.clients import Clients
 from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.reputation.caution import ASSUMED
@@ -23,6 +22,7 @@ from realmgw.allocation.reputation.habits import (
     TOGETHER,
     Habits,
 )
+from realmgw.allocation.state import Reservation, State
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service, Terms
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, THIRD, Scene, host, service

@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.reputation.askers import Askers
 from realmgw.allocation.reputation.challenges import Challenge, note
+from realmgw.allocation.reputation.delays import BUCKETS
 from realmgw.allocation.reputation.disk import AgedRow, Row
-from realmgw.allocation.reputation.group import BUCKETS, GUARD_UNKNOWN
+from realmgw.allocation.reputation.group import GUARD_UNKNOWN
 from realmgw.allocation.reputation.habits import MOST, REMEMBERED
 from realmgw.allocation.reputation.records import Book, GroupRecord, ReputationRecord, RequestorRecord, read, write
 from realmgw.allocation.reputation.requestors import ClientPrefix

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import courtesies
 from realmgw.allocation.claims.candidates import PROBES
-from realmgw.allocation.claims.state import KEY, Address, Reservation, State
 from realmgw.allocation.pool.circular import may_stand
+from realmgw.allocation.state import KEY, Address, Reservation, State
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.ledger import Ledger

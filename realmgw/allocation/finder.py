@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from realmgw.allocation import vacancies
 from realmgw.allocation.claims import changes, courtesies
-from realmgw.allocation.claims.state import KEY, Address, Claim, Reservation
-from realmgw.allocation.pool import vacancies
 from realmgw.allocation.pool.circular import PROBES
 from realmgw.allocation.reputation.load_policy import Kind
+from realmgw.allocation.state import KEY, Address, Claim, Reservation
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ class Finder:
         """What those get who keep answers, or may do so; None: the same as anybody."""
         before = self.on_trial(service, group, now)
         if before is not None:
-            self._counters.tried += group.habits.caution.withhold(before, self._ledger.candidates.is_believed, now)
+            self._counters.tried += group.habits.caution.withhold(
+                before, group.delays, group.habits, self._ledger.candidates.is_believed, now
+            )
             return Reason.EXHAUSTED
         if courtesies.holds_its_share(self._ledger, group, now):
             return self._kept(service, group, expected, now)
@@ -98,7 +100,7 @@ class Finder:
         before = group.told.last(service.name)
         if before is None or before.reservation.service.target != service.target:
             return None
-        return before if group.habits.caution.may_withhold(before, now) else None
+        return before if group.habits.caution.may_withhold(before, group.delays, now) else None
 
     def kept(self, service: Service, expected: dict[Group, Reservation] | None, now: float) -> Address | None:
         """Where its host is kept already for those who keep answers, so that one more of them costs nothing."""
@@ -164,15 +166,15 @@ class Finder:
         if self._queue.size or group.hopeless:
             if not self.may_return(last, group, now):
                 return None
-            if (load := self._askers.load) is not None and load.restrains(group):
-                load.tried(self._pool, now)
+            if (load := self._askers.load) is not None and load.restrains(group) and not self._pool.is_ample:
+                load.tried(self._pool.size, now)
         return own or self._ledger.settle(last, service, group)
 
     def may_return(self, last: Address, group: Group, now: float) -> bool:
         """Whether a new claim can be made at the address that its service had last, where nobody is expected for it."""
         load = self._askers.load
         if load is not None and load.restrains(group):
-            return not self._queue.size and load.may_try(self._pool, now)
+            return not self._queue.size and load.may_try(now, ample=self._pool.is_ample)
         return self.may_stay(last, group, now)
 
     def told(self, service: Service, group: Group, now: float) -> Reservation | None:

@@ -19,16 +19,19 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.reputation.caution import WITHHELD
+
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.candidates import Crowd, Doubt, Flow
+    from realmgw.allocation.claims.crowd import Crowd, Doubt
     from realmgw.allocation.claims.ended import Ended
+    from realmgw.allocation.flow import Flow
+    from realmgw.allocation.reputation.caution import Watcher
     from realmgw.allocation.reputation.group import Group
-    from realmgw.allocation.reputation.habits import Habits
-    from realmgw.allocation.reputation.requestors import Requestor
+    from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
     from realmgw.subscribers.model import Service
 
 
@@ -59,14 +62,6 @@ TRANSITIONS: tuple[tuple[bool, ...], ...] = (
     (True, True, False),  # from LINGERING
 )
 """From each state, whether an address may go to another; `Pool` makes every move."""
-
-
-class ClientNetwork(Hashable, Protocol):
-    """The network that a claim is bound to, where the asker told it and is believed."""
-
-    def __contains__(self, address: bytes, /) -> bool:
-        """Whether a packed address lies in the network; False for one of another family."""
-        ...
 
 
 @attrs.define(eq=False)
@@ -117,6 +112,20 @@ class Claim:
             return self.deadline
         return max(self.deadline, self.created + self.group.spell + self.group.patience)
 
+    def is_settled(self, now: float, within: float = WITHHELD) -> bool:
+        """Whether all clients have come who were told what this claim says, or never will, unless it was kept.
+
+        Others may come as well where queries had waited, since their resolver asked once for all who asked meanwhile.
+
+        Args:
+            now: The present, in monotonic seconds.
+            within: So many seconds after they were told, clients come.
+        """
+        reservation, since = self.reservation, now - within
+        if not reservation.stands or any(each.created > since for each in reversed(reservation.claims.values())):
+            return False
+        return not any(each.waited and each.created > since for each in reversed(reservation.used or ()))
+
     @property
     def is_over(self) -> bool:
         """Whether nothing is to be done any more when its time is over."""
@@ -155,7 +164,7 @@ class Reservation:
     """Those who came without a claim of their own, if any did."""
     courtesy: Claim | None = None
     """The pending claim that keeps the address for further clients, if one does."""
-    trial: Habits | None = None
+    trial: Watcher | None = None
     """Of a group that is told nothing of it for a while, to see whether its clients come all the same."""
     told: dict[Group, float] = attrs.field(factory=dict)
     """Who was told of it, and when last (monotonic seconds); `TOLD` of them at most."""

@@ -1,0 +1,295 @@
+"""The books: what stands where, who is expected, and until when; every change of a claim or a reservation is made here.
+
+Nothing here decides, or learns; what becomes of claims in time is the ledger's business, which is built on this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.claims import outcomes
+from realmgw.allocation.claims.candidates import Candidates
+from realmgw.allocation.claims.costs import Costs
+from realmgw.allocation.claims.datagrams import Datagrams, Entries
+from realmgw.allocation.claims.deadlines import Deadlines
+from realmgw.allocation.claims.ended import EndedFlows, HostAt
+from realmgw.allocation.claims.keepers import Keepers, Modest
+from realmgw.allocation.counters import Counters
+from realmgw.allocation.flow import Answered
+from realmgw.allocation.pool.circular import Pool, stands
+from realmgw.allocation.pool.places import Places, Shared
+from realmgw.allocation.pool.reclaim import DeadByExperience
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.word import credit_most
+from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation
+
+if TYPE_CHECKING:
+    from realmgw.config.settings import Allocation, Network
+    from realmgw.subscribers.model import Service
+
+LATE = 10.0  # seconds
+"""For so long after a service left an address, a packet for it counts as one that came late."""
+LOOKED_AT = 64
+"""Of more claims at an address it is not looked for the one that holds it longest."""
+SENDERS = 1 << 17
+"""So many senders at most are remembered for long, of all reservations together."""
+
+
+class Books:
+    """The pool with everything that stands on it.
+
+    Args:
+        settings: How the pool is shared out.
+        networks: The pool's prefixes.
+        answered: Asks conntrack whether a flow is answered; None: nobody can be asked.
+        entries: Conntrack, to be asked about flows, and to end them; None: none are ended.
+        host_at: Tells whose a private address is; None: flows that have ended are not remembered.
+    """
+
+    def __init__(
+        self,
+        settings: Allocation,
+        networks: Iterable[Network],
+        answered: Answered | None = None,
+        entries: Entries | None = None,
+        host_at: HostAt | None = None,
+    ) -> None:
+        self.configure(settings)
+        self.pool = Pool(networks)
+        self.counters = Counters()
+        self.dead = DeadByExperience()
+        self.candidates = Candidates(answered, self.counters)
+        self.ended = EndedFlows(settings, host_at)
+        self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
+        self.credit_most = credit_most(self.pool.size)
+        self.expected: Shared[Group, Reservation] = Shared()
+        """By target, and by the groups that have claims pending for it: where the last of each group was made."""
+        self.last: dict[int, Address] = {}
+        """By target: the address that it had last, as long as nobody else had it since."""
+        self.home: dict[int, Address] = {}
+        """By host index: the address where a service of the host was placed last, as long as one stands there."""
+        self.places = Places()
+        self.costs = Costs(self.places)
+        self.deadlines = Deadlines()
+        self.remembered = 0
+        """How many senders all reservations together remember."""
+        self.kept = 0
+        """At how many addresses claims stand for long, since their groups keep answers."""
+        self.given_up = 0
+        """At how many of them no more, since those are more than their share."""
+        self.keepers = Keepers()
+        self.modest = Modest()
+        self.short_until = -math.inf
+        """Until then it is followed which address dies next, since one was looked for in vain; monotonic seconds."""
+        self.lingers: OrderedDict[Reservation, float] = OrderedDict()
+        """The reservations without pending claims, oldest first, with when they lost the last (monotonic seconds)."""
+
+    def configure(self, settings: Allocation) -> None:
+        """From now on, go by these settings."""
+        self.settings = settings
+        self.spare = settings.claim_sources - 1 if settings.claim_sources else UNLIMITED
+        """How many further senders a used claim lets in."""
+
+    # Reservations
+
+    def settle(self, address: Address, service: Service, group: Group) -> Reservation:
+        """Make a reservation for a service at an address where nothing overlaps; a claim must follow at once."""
+        if address.former is not None:
+            if address.former != service.target and self.last.get(address.former) is address:
+                del self.last[address.former]
+            address.former = None
+        shared = self.expected.enter(service.target), self.places.held.enter(service.host.index)
+        reservation = Reservation(address, service, group, *shared)
+        self.pool.place(reservation, service.target & KEY)
+        self.last[service.target] = self.home[service.host.index] = address
+        if address.flows:
+            self.datagrams.passed(address)
+        return reservation
+
+    def remove(self, reservation: Reservation, now: float) -> None:
+        """Take a reservation without claims from its address."""
+        address, service = reservation.address, reservation.service
+        target, index = service.target, service.host.index
+        self.pool.remove(reservation, target & KEY)
+        del self.lingers[reservation]
+        if reservation.crowd is not None:
+            self.candidates.ask(reservation, now, at_once=True)
+        self.remembered -= len(reservation.sources)
+        reservation.used = None  # each would keep the other alive until the collector came
+        self.expected.leave(target)
+        self.places.leave(index)
+        if self.last.get(target) is address:
+            del self.last[target]
+        if address.reservations and stands(address, index):
+            return  # the host is still there
+        address.note_former(reservation, now + LATE)
+        if self.home.get(index) is address:
+            del self.home[index]
+
+    # Claims
+
+    def stand(self, claim: Claim) -> None:
+        """Enter a claim everywhere but where it ends."""
+        reservation, group = claim.reservation, claim.group
+        address, claims = reservation.address, reservation.claims
+        if claims:
+            _join(reservation, group)
+        else:
+            reservation.held[reservation] = None
+            reservation.group, reservation.shares = group, None
+            self.lingers.pop(reservation, None)
+        reservation.expected[group] = reservation
+        claims[claim.question] = claim
+        if claim.network is not None:
+            reservation.bound = reservation.bound or {}
+            reservation.bound[claim.question] = claim
+        self.counters.pending += 1
+        if claim.is_long:
+            self.count_long(address, 1)
+        if address.claims:
+            address.claims += 1
+            self.hold_longer(address, claim.dead)
+            if group.standing > address.standing:
+                address.standing = group.standing
+            return
+        self.pool.await_client(address)
+        address.claims, address.hold, address.standing = 1, claim.dead, group.standing
+        if self.dead.watching:
+            self.dead.held(address)
+
+    def count_long(self, address: Address, change: int) -> None:
+        """So many more claims stand for long at an address."""
+        before = address.long > 0
+        address.long += change
+        self.kept += (address.long > 0) - before
+        if address.given_up and not address.long:
+            address.given_up = False
+            self.given_up -= 1
+
+    def hold_longer(self, address: Address, until: float) -> None:
+        """Somebody is expected at an address until then at least."""
+        if until > address.hold:
+            address.hold = until
+            if self.dead.watching:
+                self.dead.held(address)
+
+    def end(self, claim: Claim, now: float) -> None:
+        """Take a claim away; its reservation lingers when it was the last, and so its address."""
+        reservation = claim.reservation
+        address, claims, pool = reservation.address, reservation.claims, self.pool
+        claim.pending = False
+        if claim.is_long:
+            self.count_long(address, -1)
+        if claim.courtesy:
+            self.candidates.ask(reservation, now, at_once=True)
+            outcomes.kept(claim)
+        del claims[claim.question]
+        if claim.network is not None and reservation.bound is not None:
+            del reservation.bound[claim.question]
+        self.counters.pending -= 1
+        if not claims:
+            _expect_no_more(reservation, claim.group)
+            del reservation.held[reservation]
+            self.lingers[reservation] = now
+        elif reservation.shares is not None:
+            _part(reservation, reservation.shares, claim.group)
+        address.claims = left = address.claims - 1
+        if left:
+            if claim.dead >= address.hold:
+                self.hold_less(address, next(reversed(claims.values()), None))
+            return
+        pool.linger(address)
+        if pool.leaving and address in pool.leaving:
+            self.retire(address, now)
+
+    def hold_less(self, address: Address, latest: Claim | None) -> None:
+        """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
+        if address in self.pool.leaving:
+            return  # nobody else is to have it
+        if latest is not None and (latest.dead >= address.hold or address.claims > LOOKED_AT):
+            return  # of very many claims, one that is as late is likely there, and it is not worth a look at all
+        address.hold = max(
+            claim.dead for reservation in address.reservations.values() for claim in reservation.claims.values()
+        )
+        if self.dead.watching:
+            self.dead.held(address)
+
+    # What lingers, and what leaves
+
+    def linger_no_more(self, reservation: Reservation, now: float) -> None:
+        """Forget a lingering reservation; its address is free when it was the last there."""
+        address, target = reservation.address, reservation.service.target
+        was_last = self.last.get(target) is address
+        self.remove(reservation, now)
+        if not address.reservations:
+            self.pool.free(address)
+            if was_last:
+                address.former = target
+                self.last[target] = address
+
+    def linger(self) -> float:
+        """How long, in seconds, an address belongs to its host after its last claim, at the present load.
+
+        The memory for senders who may come again is a load as well.
+        """
+        full, loaded = self.settings.linger, self.settings.linger_loaded
+        crowding = (max(self.pool.load, self.remembered / SENDERS) - 0.5) / 0.4
+        return full if crowding <= 0 else loaded if crowding >= 1 else full - (full - loaded) * crowding
+
+    def retire(self, address: Address, now: float) -> bool:
+        """Take an address out of the pool: at once, or when the last one who is expected there has come.
+
+        Nobody new is sent there in the meantime.
+
+        Returns:
+            Whether it is out.
+        """
+        if address.claims:
+            address.hold = math.inf  # it can not be reclaimed for somebody else
+        elif address.former is not None and self.last.get(address.former) is address:
+            del self.last[address.former]
+        for reservation in tuple(address.reservations.values()):
+            if reservation.claims:
+                self._hide(reservation)
+            else:
+                self.remove(reservation, now)
+        left = self.pool.leave(address)
+        self.credit_most = credit_most(self.pool.size)
+        return left
+
+    def _hide(self, reservation: Reservation) -> None:
+        """Let no further claim find a reservation."""
+        target = reservation.service.target
+        if self.last.get(target) is reservation.address:
+            del self.last[target]
+        if self.home.get(reservation.service.host.index) is reservation.address:
+            del self.home[reservation.service.host.index]
+        for group in [each for each, one in reservation.expected.items() if one is reservation]:
+            del reservation.expected[group]
+
+
+def _part(reservation: Reservation, shares: dict[Group, int], group: Group) -> None:
+    """A group has one claim less at a reservation where others stand."""
+    shares[group] -= 1
+    if not shares[group]:
+        del shares[group]
+        _expect_no_more(reservation, group)
+
+
+def _expect_no_more(reservation: Reservation, group: Group) -> None:
+    """A group has no claim at a reservation any more."""
+    expected = reservation.expected
+    if expected.get(group) is reservation:
+        del expected[group]
+
+
+def _join(reservation: Reservation, group: Group) -> None:
+    """One more claim is to stand at a reservation beside others."""
+    shares = reservation.shares
+    if shares is not None:
+        shares[group] = shares.get(group, 0) + 1
+    elif group is not reservation.group:
+        reservation.shares = {reservation.group: len(reservation.claims), group: 1}

@@ -1,0 +1,79 @@
+"""Who came while first packets were doubted, and what is not known of the claims that they used; see `candidates`."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from realmgw.allocation.flow import Flow
+
+BURST = 0.1  # seconds
+"""What a reservation lets in during that time, it lets in at once if nobody came before."""
+
+
+@attrs.define(eq=False)
+class Doubt:
+    """What is not known of a claim that was used."""
+
+    alone: bool
+    """Nobody else was expected there: it is clear how long its client took."""
+    merit: float
+    """How sure it is, 0 to 1, that who is answered is its own group's client, and not another's there."""
+    fault: float
+    """How sure it is that its client is the one who stays away if nobody is answered, 0 to 1."""
+    came: float | None = None
+    """When the one came who was answered, in monotonic seconds; None as long as none was."""
+    unclear: bool = False
+    """Of one who came it can not be told whether he was answered."""
+    counted: bool = False
+    """Its outcome was counted before anybody doubted it."""
+    taken: bool = False
+    """Somebody was answered who knocks everywhere: its client may still come."""
+
+
+@attrs.define(eq=False)
+class Candidate:
+    """Who came while the gateway was alarmed."""
+
+    flow: Flow
+    """His flow."""
+    came: float
+    """When, in monotonic seconds."""
+    due: float
+    """When it is to be asked next whether he was answered."""
+    beyond: bool
+    """All claims that were used had been answered when he came: he came for one of them as well."""
+
+
+@attrs.define(eq=False)
+class Crowd:
+    """Those who come to a reservation without a claim of their own."""
+
+    candidates: deque[Candidate] = attrs.field(factory=deque)
+    """In the order in which they came, or were last asked for."""
+    tokens: float = math.inf
+    """So many may come at once."""
+    at: float = 0.0
+    """When that was so, in monotonic seconds."""
+    due: float = 0.0
+    """When candidates are looked at again, in monotonic seconds."""
+    answered_at: float = math.inf
+    """When the last one came who was answered, and for whom a claim was left."""
+    company: int = 0
+    """So many were answered for whom none was left, since the address was last kept for such."""
+
+    def may_enter(self, rate: int, now: float) -> bool:
+        """Whether one more may, and if so count him.
+
+        Args:
+            rate: So many may within a second.
+            now: The present.
+        """
+        tokens = min(rate * BURST, self.tokens + (now - self.at) * rate)
+        self.at = now
+        self.tokens = tokens - 1 if tokens >= 1 else tokens
+        return tokens >= 1

@@ -1,0 +1,92 @@
+"""What a claim says of the group that asked, beside what that was told before, and what follows for older claims."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.claims.keepers import LONG
+from realmgw.allocation.reputation.caution import LEAST
+from realmgw.allocation.state import TOLD, UNLIMITED, Claim, Reservation, keep_used
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.books import Books
+    from realmgw.allocation.reputation.group import Group
+
+
+def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group, now: float) -> None:
+    """See what a claim, made there for a group, says of the pool, and of the group beside what that was told before."""
+    pool, name, its = ledger.pool, reservation.service.name, reservation.told
+    its[group] = now
+    if len(its) > TOLD:
+        reservation.forget_told()
+    if pool.waiting >= pool.ample:
+        ledger.costs.scarce_at = now
+    if claim.is_long:
+        ledger.keepers.note(group, now)
+    else:
+        modest = ledger.modest
+        if group is not modest.latest:
+            modest.turn(group)
+        modest.latest_at = now
+    told = group.told
+    before = told.note(name, claim, now)
+    if before is None:
+        if ledger.settings.caution and pool.size >= LEAST:
+            group.habits.asked(now)
+    elif now >= group.habits.learns_at or before.reservation is not reservation or not group.habits.is_plain:
+        _compare(ledger, before, claim, now)
+    if not told.is_flat and (probe := told.probe(name, now)) is not None:
+        soften(ledger, probe, claim, now)
+
+
+def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
+    """A group asks again for what it was told a moment before: maybe it is told another address, or had kept none."""
+    group, address = claim.group, before.reservation.address
+    habits = group.habits
+    if address is not claim.reservation.address:
+        address.moved = claim if before.is_settled(now) else None
+        if address.moved is not None:
+            habits.moved(now)
+    gap = now - claim.waited - before.created
+    if gap < 0:  # it was asked before that was told
+        claim.asked_before = before.asked_before
+        return
+    if claim.bare and group.word.doubted_until > now:
+        return
+    claim.asked_before, span = before.created, gap + before.created - before.asked_before
+    if habits.asked_again(gap, group.patience, now, span) and habits.is_known:
+        shorten(ledger, group, now)
+
+
+def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:
+    """Hold no address for a probe any more; whoever comes for it all the same is let in as long as he may be.
+
+    Args:
+        ledger: What stands where.
+        probe: A claim for a name above another one.
+        claim: That for the other one, for which its clients come.
+        now: The present, in monotonic seconds.
+    """
+    ledger.counters.probes += 1
+    claim.waited += probe.waited
+    probe.spare = UNLIMITED
+    keep_used(probe, now)
+    ledger.end(probe, now)
+
+
+def shorten(ledger: Books, group: Group, now: float) -> None:
+    """A group does not keep answers for as long as was thought: claims that stand for long end earlier."""
+    for claim in ledger.deadlines.riders(group):
+        if not claim.courtesy and not claim.is_long:
+            continue
+        dead = until = max(now, claim.created + group.spell)
+        if not claim.courtesy:  # the client of its own may come as late as any
+            until = max(until, claim.created + claim.reservation.service.terms.timeout)
+            dead = min(until, max(dead, claim.created + group.guard))
+        if until < claim.deadline:
+            claim.deadline, claim.dead = until, min(dead, claim.dead)
+            ledger.deadlines.add_rider(claim)
+            ledger.hold_less(claim.reservation.address, None)
+        if claim.is_long and group.spell <= LONG:
+            claim.is_long = False
+            ledger.count_long(claim.reservation.address, -1)

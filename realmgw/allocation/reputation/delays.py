@@ -1,0 +1,59 @@
+"""How soon the clients of a group come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+BUCKETS = 56
+"""Of the delays."""
+_FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
+_NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
+_DECAY_AT = 4096
+
+
+class Delays:
+    """A decayed histogram of delays with four buckets an octave, from 0.25 ms to 4 s.
+
+    A quantile is answered with its bucket's upper edge, so it errs on the patient side, by a quarter at most.
+    """
+
+    __slots__ = ("_counts", "_round", "total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * BUCKETS
+        self._round = 0  # a single count, as the longest delays are, survives every other halving
+        self.total = 0
+
+    def add(self, delay: float) -> None:
+        """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
+        mantissa, exponent = math.frexp(delay or _NO_TIME)
+        bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
+        self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1
+        self.total += 1
+        if self.total >= _DECAY_AT:
+            self._round ^= 1
+            self._counts = [(count + self._round) >> 1 for count in self._counts]
+            self.total = sum(self._counts)
+
+    def counts(self) -> tuple[int, ...]:
+        """How many delays are in each bucket."""
+        return tuple(self._counts)
+
+    def absorb(self, counts: Sequence[int]) -> None:
+        """Count as many delays in each bucket as another histogram did, of as many buckets."""
+        self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
+        self.total = sum(self._counts)
+        while self.total >= _DECAY_AT:
+            self._counts = [count >> 1 for count in self._counts]
+            self.total = sum(self._counts)
+
+    def quantile(self, share: float) -> float:
+        """The delay, in seconds, within which this share (0 to 1) of the arrivals came; 0.0 if there were none."""
+        missing = share * self.total
+        for bucket, count in enumerate(self._counts):
+            missing -= count
+            if missing <= 0 and count:
+                octave, quarter = divmod(bucket, 4)
+                return math.ldexp((quarter + 5) / 8, octave + _FIRST_EXPONENT)
+        return 0.0
