@@ -55,7 +55,7 @@ from realmgw.control.service import (
     trouble_began,
     trouble_ended,
 )
-from realmgw.daemon.service import ProcessService, refusing, take_pid_file
+from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.ruleset import STRAYS
@@ -96,11 +96,12 @@ class Options(UsageOptions):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self.begun = monotonic()
+        self.begun, self.signals = monotonic(), EarlySignals()
         self.log = Log()
 
     def postOptions(self) -> None:
-        """See `take_pid_file`; the log goes where twistd is told."""
+        """See `take_pid_file` and `EarlySignals`; the log goes where twistd is told."""
+        self.signals.take(self)
         take_pid_file(self)
         self.log = Log(self.parent)
 
@@ -202,7 +203,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
-        ReloadService(purging.reload, reactor.callFromThread),
+        ReloadService(purging.reload, reactor.callFromThread, options.signals),
         _keeping_subscribers(running, health, reactor),
         *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
     ):

@@ -318,4 +318,9 @@ class ControlService(Service):
         super().stopService()
         port, self._port = self._port, None
         stopped = maybeDeferred(port.stopListening if port is not None else lambda: None)
-        return stopped.addCallback(lambda _: self._hold.release())
+        return stopped.addErrback(_was_removed).addCallback(lambda _: self._hold.release())
+
+
+def _was_removed(failure: Failure) -> None:
+    """Somebody has removed the socket: there is nothing left of it to be removed."""
+    failure.trap(FileNotFoundError)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred, succeed
@@ -103,17 +103,27 @@ class OrderedService(Logged, MultiService):
                 _log.failure("service {name} did not stop properly", name=each.name)
 
 
+class Early(Protocol):
+    """What is asked of `realmgw.daemon.service.EarlySignals`."""
+
+    reload: bool
+
+
 class ReloadService(Service):
     """Reloads on SIGHUP while it runs.
 
     Args:
         reload: Called with who wants it.
         call: Has the reactor call a function; safe in a signal handler.
+        early: Whether the signal has come before.
     """
 
     name = "reload"
 
-    def __init__(self, reload: Callable[[str], object], call: Callable[..., object]) -> None:
+    def __init__(
+        self, reload: Callable[[str], object], call: Callable[..., object], early: Early | None = None
+    ) -> None:
+        self._early = early
         self._reload = reload
         self._call = call
         self._former: Any = None
@@ -122,6 +132,8 @@ class ReloadService(Service):
         """Begin to listen to the signal."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._former = signal.signal(signal.SIGHUP, self._received)
+        if self._early is not None and self._early.reload:
+            self._call(self._reload, "SIGHUP")
 
     def stopService(self) -> None:
         """Listen to it no more."""

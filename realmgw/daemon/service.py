@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from twisted.application.service import Service
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.python.usage import Options
@@ -61,6 +62,31 @@ def take_pid_file(options: Options) -> None:
     with suppress(OSError, ValueError):
         if outer["pidfile"] and int(read(Path(outer["pidfile"]), TELLING)) == os.getpid():
             Path(outer["pidfile"]).unlink()
+
+
+class EarlySignals:
+    """Signals that come before a service minds them, or when it does so no more: they are not the end of the process.
+
+    Attributes:
+        reload: SIGHUP has come: what was read by then may not be all that counts.
+    """
+
+    def __init__(self) -> None:
+        self.reload = False
+
+    def take(self, options: Options) -> None:
+        """From now on, if twistd has parsed the options; SIGTERM ends us with 0 until the reactor minds it."""
+        if getattr(options, "parent", None) is None:
+            return
+        signal.signal(signal.SIGHUP, self._hung_up)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._ended)
+
+    def _hung_up(self, _number: int, _frame: object) -> None:
+        self.reload = True
+
+    def _ended(self, _number: int, _frame: object) -> None:
+        raise SystemExit(0)
 
 
 def refusing(name: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
@@ -172,10 +198,12 @@ class ProcessService(Service):
         self._reactor.callFromThread(self._stop)
 
     def _stop(self) -> None:
-        if self._reactor.running:
+        with suppress(ReactorNotRunning):  # it was stopped already
             self._reactor.stop()
 
     def _stopped(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the interpreter gives them up before its end
+            signal.signal(number, signal.SIG_IGN)
         self._status = 1 if self._failed else 0
 
     def _end(self) -> None:

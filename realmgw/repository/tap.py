@@ -20,12 +20,13 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw.config.addresses import endpoint
 from realmgw.config.disk import Hold, read
 from realmgw.config.settings import Endpoint
-from realmgw.daemon.service import ProcessService, refusing, take_pid_file
+from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import Logged
@@ -66,7 +67,8 @@ class Options(UsageOptions):
     ]
 
     def postOptions(self) -> None:
-        """See `take_pid_file`."""
+        """See `take_pid_file` and `EarlySignals`."""
+        EarlySignals().take(self)
         take_pid_file(self)
 
 
@@ -286,11 +288,16 @@ class RepositoryServer(Logged):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         port, self.port = self.port, None
         if port is not None:
-            yield maybeDeferred(port.stopListening)
+            yield maybeDeferred(port.stopListening).addErrback(_was_removed)
         if self._hold is not None:
             self._hold.release()
         yield maybeDeferred(self.documents.stopService)
         self._process.stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+
+
+def _was_removed(failure: Failure) -> None:
+    """Somebody has removed the socket: there is nothing left of it to be removed."""
+    failure.trap(FileNotFoundError)  # type: ignore[no-untyped-call]  # Twisted does not say
 
 
 def _reactor() -> Any:

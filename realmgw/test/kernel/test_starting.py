@@ -27,6 +27,38 @@ class StopTests(StartingTestCase):
             self.assertEqual(self.ended(process).status, 0)
             self.assertFalse((self.folder / "control.sock").exists())
 
+    def test_is_ended_by_no_signal_that_asks_for_something_else(self) -> None:
+        """SIGHUP and SIGUSR1 while it begins, and they and SIGTERM while it stops; an early reload is done later."""
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            process = self.twistd()
+            _until_minded(process.pid)
+            process.send_signal(number)
+            self.serving(process)
+            process.terminate()
+            while process.poll() is None:
+                process.send_signal(number)
+                process.terminate()
+                time.sleep(0.005)
+            ended = self.ended(process)
+            self.assertEqual((ended.status, "Traceback" in ended.told), (0, False), ended.told)
+            self.assertEqual("reload asked for by SIGHUP" in ended.told, number == signal.SIGHUP)
+
+    def test_stopping_while_it_begins_is_success(self) -> None:
+        """Nothing is in the kernel yet."""
+        process = self.twistd()
+        _until_minded(process.pid)
+        process.terminate()
+        ended = self.ended(process)
+        self.assertEqual((ended.status, "Traceback" in ended.told), (0, False), ended.told)
+
+    def test_a_control_socket_that_somebody_removed_is_no_fault(self) -> None:
+        """It stops as ever."""
+        process = self.start()
+        (self.folder / "control.sock").unlink()
+        process.terminate()
+        ended = self.ended(process)
+        self.assertEqual((ended.status, "Traceback" in ended.told), (0, False), ended.told)
+
     def test_leaves_no_process_id_behind(self) -> None:
         """Nothing is written into the folder that it was started in."""
         folder = self.folder / "here"
@@ -228,6 +260,16 @@ class MemoryTests(StartingTestCase):
         """Many hosts."""
         lines = (f"h{n}.example.org: {{address: 10.{n >> 16}.{n >> 8 & 255}.{n & 255}}}\n" for n in range(1, count))
         (self.folder / "subscribers.d" / "many.yaml").write_text("".join(lines))
+
+
+def _until_minded(pid: int) -> None:
+    """Until a process that begins minds SIGHUP: before, it is not ours yet."""
+    end, bit = time.monotonic() + PATIENCE, 1 << signal.SIGHUP - 1
+    while time.monotonic() < end:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        if int(next(line for line in lines if line.startswith("SigCgt:")).split()[1], 16) & bit:
+            return
+        time.sleep(0.005)
 
 
 def _size(pid: int) -> int:
