@@ -177,6 +177,8 @@ class Kernel:
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: Something was refused. What was changed before that was changed back.
         """
+        if settings == self._settings and not hosts:
+            return
         before, after = (self._ruleset(each) for each in (self._settings, settings))
         step = self.last_step
         octet = translation.first_octet(hosts.after().values(), step.dnat) if step.dnat is not Dnat.MAP else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -19,6 +19,23 @@ class HostChange:
     """Those of them that it shall not have, those whose address changes among them."""
     came: tuple[Host, ...] = ()
     """Those that it shall have and has not, likewise."""
+
+    @classmethod
+    def of(cls, before: Mapping[int, Host], gone: Iterable[Host], came: Iterable[Host]) -> HostChange:
+        """What the kernel sees of a change: it knows of a host only its index and its address.
+
+        Args:
+            before: All that the kernel has, by index.
+            gone: Hosts that are no more, and those that change in anything, as they were.
+            came: Hosts that are new, and those that change, as they are from now on.
+        """
+        came = tuple(came)
+        same = {host.index for host in came if (old := before.get(host.index)) and old.address == host.address}
+        gone_and_came = (tuple(host for host in hosts if host.index not in same) for hosts in (gone, came))
+        return cls(before, *gone_and_came)
+
+    def __bool__(self) -> bool:
+        return bool(self.gone or self.came)
 
     def after(self) -> dict[int, Host]:
         """All that the kernel shall have; O(hosts)."""

@@ -211,8 +211,8 @@ class DatapathService(service.Service):
 
         Args:
             settings: From now on. Interfaces, table and queue are the same.
-            gone: Hosts that are no more, those whose address changes among them.
-            came: Hosts that are new, likewise.
+            gone: Hosts that are no more, and those that change in anything, as they were.
+            came: Hosts that are new, and those that change, as they are from now on.
 
         Returns:
             A Deferred that fires when the kernel has them. When it fails, the kernel has what it had before.
@@ -317,7 +317,7 @@ class DatapathService(service.Service):
 
     def _change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> None:
         """In the worker's thread, like everything that looks at all hosts."""
-        self._kernel.change(settings, HostChange(self._hosts, gone, came))
+        self._kernel.change(settings, HostChange.of(self._hosts, gone, came))
         for host in gone:
             del self._hosts[host.index]
         self._hosts.update((host.index, host) for host in came)

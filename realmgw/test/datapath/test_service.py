@@ -216,6 +216,20 @@ class HostsTests(DatapathServiceTestCase):
         self.assertEqual(self.kernel.befores, [HOSTS, HOSTS[:1]])
         self.assertEqual(self.kernel.calls[-1], ("change", SETTINGS, HOSTS[:1], HOSTS[1:]))
 
+    def test_hosts_that_change_in_anything_but_their_address_are_nothing_to_the_kernel(self) -> None:
+        """They are told of like others; the next change knows them as they are then."""
+        self.start()
+        renamed = attrs.evolve(HOSTS[0], name="other.example.")
+        moved = attrs.evolve(HOSTS[1], address=bytes([192, 0, 2, 99]))
+        for moves in ((HOSTS, (renamed, moved)), ((renamed,), ())):
+            self.service.change(SETTINGS, *moves)
+        self.worker.work()
+        first, second = [call for call in self.kernel.calls if call[0] == "change"]
+        self.assertEqual(
+            (first, second), (("change", SETTINGS, HOSTS[1:], (moved,)), ("change", SETTINGS, (renamed,), ()))
+        )
+        self.assertEqual(self.kernel.befores[-1], (renamed, moved))
+
     def test_refused_change_is_told_and_the_next_begins_where_it_began(self) -> None:
         """The kernel has the hosts of before."""
         self.start()
