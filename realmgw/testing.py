@@ -23,6 +23,7 @@ from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.watch.keeper import Findings, Noticed
+from realmgw.datapath.watch.port import Heard
 from realmgw.errors import PlatformError, RealmGatewayError, Reason
 from realmgw.subscribers.model import Host, Service
 
@@ -322,6 +323,44 @@ class RecordingKernel:
         if self.refusal is not None:
             raise self.refusal
         self.calls.append(call)
+
+
+class MemoryEars:
+    """Ears that hear what a test says.
+
+    Attributes:
+        heard: Told what is heard; None while closed.
+        ignored: Ports that nothing is to be heard of.
+        waiting: What the kernel has told and nobody has read.
+    """
+
+    def __init__(self) -> None:
+        """Closed."""
+        self.heard: Heard | None = None
+        self.ignored: frozenset[int] = frozenset()
+        self.waiting: list[Noticed] = []
+
+    def open(self, heard: Heard) -> None:
+        """See `realmgw.datapath.watch.port.Ears`."""
+        self.heard = heard
+
+    def ignore(self, ports: frozenset[int]) -> None:
+        """See `realmgw.datapath.watch.port.Ears`."""
+        self.ignored |= ports
+
+    def listen(self) -> None:
+        """See `realmgw.datapath.watch.port.Ears`."""
+        while self.waiting:
+            self.say(self.waiting.pop(0))
+
+    def close(self) -> None:
+        """See `realmgw.datapath.watch.port.Ears`."""
+        self.heard = None
+
+    def say(self, noticed: Noticed) -> None:
+        """Something happens."""
+        assert self.heard is not None
+        self.heard(noticed)
 
 
 class MemoryWorker:

@@ -103,7 +103,7 @@ class _LibraryPacket(Protocol):
     def get_payload(self) -> bytes: ...
 
 
-class KernelPacketQueue:
+class KernelPacketQueue(PacketQueue):
     """NFQUEUE, by the NetfilterQueue library. One object binds one queue, again after `close` if need be."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class KernelPacketQueue:
 
     @property
     def overruns(self) -> int:
-        """See `PacketQueue`; since `bind`."""
+        """How often messages were lost for want of buffer space, since `bind`."""
         return self._messages.overruns if self._messages else 0
 
     @property
@@ -126,7 +126,6 @@ class KernelPacketQueue:
         return self._messages.receive_buffer if self._messages else 0
 
     def bind(self, admission: settings.Admission, judge: Judge) -> None:
-        """See `PacketQueue`."""
         binding = _open_binding()
         self._judge, self._verdicts = judge, []
         self._drop, self._accept = _verdict(admission.queue, accept=False), _verdict(admission.queue, accept=True)
@@ -147,11 +146,10 @@ class KernelPacketQueue:
         self._binding = binding
 
     def fileno(self) -> int:
-        """See `PacketQueue`."""
         return self._binding.get_fd() if self._binding else -1
 
     def run(self, limit: int) -> int:
-        """See `PacketQueue`. Verdicts that could not be sent are sent by the next run."""
+        """Take packets, without blocking; verdicts that could not be sent are sent by the next run."""
         if self._binding is None or self._messages is None:
             return 0
         self._messages.left = limit
@@ -175,11 +173,9 @@ class KernelPacketQueue:
                 self._verdicts.append(self._drop + packet.id.to_bytes(4, "big"))
 
     def figures(self) -> QueueFigures | None:
-        """See `PacketQueue`."""
         return read_queue(self._number) if self._binding else None
 
     def close(self) -> None:
-        """See `PacketQueue`."""
         binding, self._binding = self._binding, None
         messages, self._messages = self._messages, None
         if binding and messages:

@@ -80,14 +80,13 @@ def run_program(arguments: Sequence[str], text: str = "") -> str:
     return done.stdout
 
 
-class NftProgram:
+class NftProgram(Nft):
     """The `nft` program, for machines without the library."""
 
     def __init__(self, program: str = "nft") -> None:
         self._program = program
 
     def run(self, commands: str, *, dry: bool = False) -> str:
-        """See `realmgw.datapath.nft.Nft.run`."""
         try:
             return run_program([self._program, *(["--check"] if dry else []), "-f", "-"], commands)
         except PlatformError:

@@ -57,7 +57,7 @@ def refusal(message: str) -> RealmGatewayError:
     return RealmGatewayError(f"nft: {sentence}" + (f", in: {lines[1][:120]}" if len(lines) > 1 else ""))
 
 
-class Libnftables:
+class Libnftables(Nft):
     """libnftables in this process. Its socket belongs to the network namespace of the thread that made it.
 
     Raises:
@@ -76,7 +76,6 @@ class Libnftables:
         self._library.nft_ctx_buffer_error(self._context)
 
     def run(self, commands: str, *, dry: bool = False) -> str:
-        """See `Nft.run`."""
         if self._context is None:
             raise RealmGatewayError("libnftables was used after it was closed")
         self._library.nft_ctx_set_dry_run(self._context, dry)
@@ -89,7 +88,6 @@ class Libnftables:
         return output.decode(errors="replace")
 
     def close(self) -> None:
-        """See `Nft.close`."""
         if self._context is not None:
             self._library.nft_ctx_free(self._context)
             self._context = None

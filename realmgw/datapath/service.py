@@ -27,7 +27,7 @@ from realmgw.datapath.apply import Applied
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.watch.keeper import Findings, Noticed
-from realmgw.datapath.watch.port import Deaf, Ears, Watch
+from realmgw.datapath.watch.port import Ears, Watch
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 
@@ -76,7 +76,7 @@ class KernelSide(Protocol):
     def queue_figures(self) -> QueueFigures | None: ...
 
 
-class KernelThread:
+class KernelThread(Worker):
     """One thread for everything that blocks on the kernel.
 
     Args:
@@ -91,16 +91,13 @@ class KernelThread:
         self._pool.threadFactory = Helper
 
     def start(self) -> None:
-        """See `Worker.start`."""
         self._pool.start()
 
     def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        """See `Worker.call`."""
         called: Deferred[_T] = deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
         return called
 
     def stop(self) -> None:
-        """See `Worker.stop`."""
         self._pool.stop()
 
 
@@ -112,8 +109,8 @@ class DatapathService(service.Service):
         hosts: Every host that a flow may be translated to.
         clock: What batches of stray senders are timed by.
         worker: Where the calls that block are made. It is started and stopped here.
+        ears: What hears of changes in the kernel.
         purging: Whether everything is removed from the kernel when the service stops.
-        ears: What hears of changes in the kernel; without, it is looked at intervals only.
         tell: Told of what each look at the kernel has found.
 
     Attributes:
@@ -132,8 +129,8 @@ class DatapathService(service.Service):
         *,
         clock: IReactorTime,
         worker: Worker,
+        ears: Ears,
         purging: bool = False,
-        ears: Ears | None = None,
         tell: Callable[[Findings], object] = lambda _findings: None,
     ) -> None:
         self._kernel = kernel
@@ -143,7 +140,7 @@ class DatapathService(service.Service):
         self._purging = purging
         self._strays: set[bytes] = set()
         self._timer: IDelayedCall | None = None
-        self._watch = Watch(self._look, self._note, clock, ears or Deaf())
+        self._watch = Watch(self._look, self._note, clock, ears)
         self._tell = tell
         self._refused = self._begun = self._purged = self._settled = self._began_bare = False
         self._log = Logger()

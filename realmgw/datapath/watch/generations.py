@@ -77,7 +77,7 @@ class Generations:
             self._own.append(after)
 
 
-class OwnNft:
+class OwnNft(Nft):
     """Access to nftables whose transactions are known for ours.
 
     Args:
@@ -90,12 +90,10 @@ class OwnNft:
         self._generations = generations
 
     def run(self, commands: str, *, dry: bool = False) -> str:
-        """See `realmgw.datapath.nft.Nft.run`."""
         if dry:
             return self._nft.run(commands, dry=True)
         with self._generations.ours():
             return self._nft.run(commands)
 
     def close(self) -> None:
-        """See `realmgw.datapath.nft.Nft.close`."""
         self._nft.close()

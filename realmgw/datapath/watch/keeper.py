@@ -81,31 +81,16 @@ class Rules(Protocol):
     last_step: LastStep
 
     @property
-    def settings(self) -> Settings:
-        """In force."""
-
+    def settings(self) -> Settings: ...
     @property
-    def around(self) -> Surroundings:
-        """What the last start has found."""
-
+    def around(self) -> Surroundings: ...
     @property
-    def guard_stands(self) -> bool:
-        """Whether the guard is there; nobody else can have removed it."""
-
-    def shut(self) -> None:
-        """Place the table without hosts: nothing new gets in."""
-
-    def place(self, hosts: tuple[Host, ...]) -> None:
-        """Place the whole table, and what belongs to it outside of it."""
-
-    def place_guard(self) -> None:
-        """Place the guard."""
-
-    def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
-        """What places the pool's routes, one by one."""
-
-    def review(self) -> Review:
-        """What speaks against lending among the kernel's settings: raises `PlatformError`; else what to warn of."""
+    def guard_stands(self) -> bool: ...
+    def shut(self) -> None: ...
+    def place(self, hosts: tuple[Host, ...]) -> None: ...
+    def place_guard(self) -> None: ...
+    def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]: ...
+    def review(self) -> Review: ...
 
 
 class Keeper:

@@ -48,35 +48,12 @@ Heard = Callable[[Noticed], object]
 
 
 class Ears(Protocol):
-    """What hears of changes; see `KernelEars`."""
+    """What hears of changes; see `realmgw.datapath.watch.port.KernelEars`."""
 
-    def open(self, heard: Heard) -> None:
-        """Begin to listen."""
-
-    def ignore(self, ports: frozenset[int]) -> None:
-        """Hear nothing any more of what these ports do."""
-
-    def listen(self) -> None:
-        """Hear now what was told so far."""
-
-    def close(self) -> None:
-        """End."""
-
-
-class Deaf:
-    """Hears nothing."""
-
-    def open(self, heard: Heard) -> None:
-        """See `Ears`."""
-
-    def ignore(self, ports: frozenset[int]) -> None:
-        """See `Ears`."""
-
-    def listen(self) -> None:
-        """See `Ears`."""
-
-    def close(self) -> None:
-        """See `Ears`."""
+    def open(self, heard: Heard) -> None: ...
+    def ignore(self, ports: frozenset[int]) -> None: ...
+    def listen(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class KernelEars:

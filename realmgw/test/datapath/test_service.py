@@ -22,7 +22,7 @@ from realmgw.datapath.watch.port import INTERVAL
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host, Profile
 from realmgw.test.config.test_schema import MINIMAL, settings
-from realmgw.testing import MemoryWorker, RecordingKernel
+from realmgw.testing import MemoryEars, MemoryWorker, RecordingKernel
 
 SETTINGS = settings(MINIMAL)
 HOSTS = tuple(
@@ -37,7 +37,7 @@ class DatapathServiceTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock, self.worker, self.kernel = Clock(), MemoryWorker(), RecordingKernel()
-        self.service = DatapathService(self.kernel, HOSTS, clock=self.clock, worker=self.worker)
+        self.service = DatapathService(self.kernel, HOSTS, clock=self.clock, worker=self.worker, ears=MemoryEars())
 
     def start(self) -> None:
         """Starts it to the end."""
@@ -117,7 +117,7 @@ class StartTests(DatapathServiceTestCase):
         """And ends the thread, whether the kernel let it or not."""
         for refusal, last in ((None, ("purge",)), (RealmGatewayError("nft: no"), ("apply", HOSTS))):
             kernel, worker = RecordingKernel(), MemoryWorker()
-            service = DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, purging=True)
+            service = DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, ears=MemoryEars(), purging=True)
             service.startService()
             worker.work()
             kernel.refusal = refusal
@@ -282,7 +282,9 @@ class WatchTests(DatapathServiceTestCase):
         """To whom it may concern, and kept for `placed`."""
         told: list[Findings] = []
         thing = Thing(Kind.INTERFACE, "wan0", UP, needed=True)
-        service = DatapathService(self.kernel, HOSTS, clock=self.clock, worker=self.worker, tell=told.append)
+        service = DatapathService(
+            self.kernel, HOSTS, clock=self.clock, worker=self.worker, ears=MemoryEars(), tell=told.append
+        )
         self.kernel.findings = Findings(things=(thing,), left=(Deviation(thing, DOWN),), broken=("wan0 is down",))
         service.startService()
         self.worker.work()

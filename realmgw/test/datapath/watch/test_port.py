@@ -11,48 +11,11 @@ from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import INET
 from realmgw.datapath.watch.generations import Culprit
 from realmgw.datapath.watch.keeper import Findings, Noticed
-from realmgw.datapath.watch.port import FIGHTS, INTERVAL, PAUSE, TRUCE, Heard, Watch
+from realmgw.datapath.watch.port import FIGHTS, INTERVAL, PAUSE, TRUCE, Watch
+from realmgw.testing import MemoryEars
 
 FOREIGN = Transaction(generation=7, port=99, process=99, program="nft", tables=frozenset())
 HEARD = Noticed((FOREIGN,), links=False)
-
-
-class MemoryEars:
-    """Ears that hear what a test says.
-
-    Attributes:
-        heard: Told what is heard; None while closed.
-        ignored: Ports that nothing is to be heard of.
-        waiting: What the kernel has told and nobody has read.
-    """
-
-    def __init__(self) -> None:
-        """Closed."""
-        self.heard: Heard | None = None
-        self.ignored: frozenset[int] = frozenset()
-        self.waiting: list[Noticed] = []
-
-    def open(self, heard: Heard) -> None:
-        """See `Ears`."""
-        self.heard = heard
-
-    def ignore(self, ports: frozenset[int]) -> None:
-        """See `Ears`."""
-        self.ignored |= ports
-
-    def listen(self) -> None:
-        """See `Ears`."""
-        while self.waiting:
-            self.say(self.waiting.pop(0))
-
-    def close(self) -> None:
-        """See `Ears`."""
-        self.heard = None
-
-    def say(self, noticed: Noticed) -> None:
-        """Something happens."""
-        assert self.heard is not None
-        self.heard(noticed)
 
 
 class WatchTests(SynchronousTestCase):
