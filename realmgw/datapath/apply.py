@@ -151,7 +151,7 @@ class Kernel:
             addresses = interfaces.addresses(channel)
             links.check_interfaces(settings.interfaces, addresses)
             doubts = links.check_pool(settings.pools, settings.interfaces, addresses, interfaces.routers(channel))
-            review = self._review(settings)
+            doubts += self._review(settings)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
             self.place(hosts)
@@ -159,8 +159,8 @@ class Kernel:
             self._way_out = client.leaves_by(settings.interfaces.wan)
             changes = [place() for place in self.place_routes(channel)]
         unknown = self._own.remember(settings.interfaces, standing=self.stood)
-        changes += [client.write_sysctl(key, value) for key, value in review.changes]
-        return Applied(found, tuple(changes), (*doubts, *review.warnings, *unknown))
+        changes += client.set_sysctls(sysctls.required(settings.interfaces))
+        return Applied(found, tuple(changes), (*doubts, *unknown))
 
     def change(self, settings: Settings, hosts: HostChange) -> None:
         """Lead from what was applied to other settings and hosts: the rules in one transaction, then the routes.
@@ -314,13 +314,13 @@ class Kernel:
         """Whether the guard is there."""
         return self._guard.is_installed
 
-    def review(self) -> sysctls.Review:
-        """What the kernel is good for; raises `PlatformError` when its settings break the gateway."""
+    def review(self) -> tuple[str, ...]:
+        """What of the kernel works, but not well; raises `PlatformError` when its settings break the gateway."""
         found, refusal = self._review(self._settings), self._guard.refusal
         if refusal is None:
             return found
         doubt = f"there can be no guard ({refusal}): from a flush of the ruleset until it is back, the machine is open"
-        return attrs.evolve(found, warnings=(*found.warnings, doubt))
+        return (*found, doubt)
 
     def counts(self) -> dict[str, Count]:
         """The named counters (`ruleset.COUNTERS`), in a fraction of a millisecond; empty when there is no table.
@@ -347,7 +347,7 @@ class Kernel:
             self._nft = opened if isinstance(opened, Libnftables) else OwnNft(opened, self._generations)
         return self._nft
 
-    def _review(self, settings: Settings) -> sysctls.Review:
+    def _review(self, settings: Settings) -> tuple[str, ...]:
         wan = settings.interfaces.wan
         read = {key: client.read_sysctl(key) for key in sysctls.keys(wan)}
         return sysctls.review(

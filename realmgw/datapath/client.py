@@ -12,7 +12,7 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -264,6 +264,17 @@ def write_sysctl(key: str, value: int) -> str:
             f"{name} can not be set ({error.strerror}): set it yourself, sysctl -w {name}={value}"
         ) from error
     return f"{sysctls.dotted(key)} set to {value} (was {before})"
+
+
+def set_sysctls(values: Mapping[str, int]) -> Iterator[str]:
+    """Set what is not so already, in this order, unless the kernel does not have it; what was done, in words.
+
+    Raises:
+        PlatformError: As `write_sysctl`.
+    """
+    for key, value in values.items():
+        if read_sysctl(key) not in (None, value):
+            yield write_sysctl(key, value)
 
 
 def standing(table: str) -> Tables:

@@ -57,9 +57,9 @@ class Former:
 class Restoring:
     """What a purge does about kernel settings."""
 
-    first: tuple[tuple[str, int], ...]
+    first: Mapping[str, int]
     """To be set before anything of ours goes, since it closes the machine: nothing is forwarded any more."""
-    last: tuple[tuple[str, int], ...]
+    last: Mapping[str, int]
     """To be set when all is gone, unless it is so by then, or the kernel has it no more."""
     notes: tuple[str, ...]
     """What stays, and why; one line each."""
@@ -109,7 +109,7 @@ def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: b
         first = {key: value for key, value in following.items() if value == 0}
     elif former.get(sysctls.FORWARDING) in first.values():
         last |= following
-    return Restoring(tuple(first.items()), tuple(last.items()), tuple(notes))
+    return Restoring(first, last, tuple(notes))
 
 
 def _unknown(key: str) -> str:

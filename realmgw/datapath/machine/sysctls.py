@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-import attrs
-
 from realmgw.config.settings import Interfaces
 from realmgw.errors import PlatformError
 
@@ -48,24 +46,16 @@ def forwarding(interfaces: Interfaces) -> tuple[str, ...]:
     return tuple(f"net/ipv4/conf/{name}/forwarding" for name in dict.fromkeys((interfaces.wan, *interfaces.lan)))
 
 
-@attrs.frozen
-class Review:
-    """What to do about the kernel's settings."""
-
-    changes: tuple[tuple[str, int], ...]
-    """Keys to set, each with its value."""
-    warnings: tuple[str, ...]
-    """What works, but not well; one line each."""
-
-
 def keys(wan: str) -> tuple[str, ...]:
     """Every key that `review` wants to know, for a WAN interface of that name."""
     per_interface = (f"net/ipv4/conf/{name}/{leaf}" for name in ("all", wan) for leaf in ("arp_ignore", "rp_filter"))
     return (*REQUIRED, MAXIMUM, BUCKETS, *per_interface)
 
 
-def review(values: Mapping[str, int], *, wan: str, on_link: bool, default_by_wan: Callable[[], bool]) -> Review:
-    """What has to be set, and what is worth a warning.
+def review(
+    values: Mapping[str, int], *, wan: str, on_link: bool, default_by_wan: Callable[[], bool]
+) -> tuple[str, ...]:
+    """What works, but not well: warnings, one line each.
 
     Args:
         values: The kernel's values; a key is missing where the kernel does not have it.
@@ -81,8 +71,7 @@ def review(values: Mapping[str, int], *, wan: str, on_link: bool, default_by_wan
             raise PlatformError(f"{dotted(key)} does not exist: load the module nf_conntrack (modprobe nf_conntrack)")
     if on_link:
         _refuse_silent_arp(values, wan)
-    warnings = (*_reverse_path(values, wan, default_by_wan), *_table_size(values))
-    return Review(tuple((key, value) for key, value in REQUIRED.items() if values[key] != value), warnings)
+    return (*_reverse_path(values, wan, default_by_wan), *_table_size(values))
 
 
 def is_lost(key: str, value: int) -> bool:

@@ -17,7 +17,6 @@ from realmgw.config.settings import Settings
 from realmgw.datapath import client, links
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import interfaces, sysctls
-from realmgw.datapath.machine.sysctls import Review
 from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import INET, IPV4, Contents, Table
@@ -90,7 +89,7 @@ class Rules(Protocol):
     def place(self, hosts: tuple[Host, ...]) -> None: ...
     def place_guard(self) -> None: ...
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]: ...
-    def review(self) -> Review: ...
+    def review(self) -> tuple[str, ...]: ...
 
 
 class Keeper:
@@ -228,7 +227,7 @@ class Keeper:
         """Find out what speaks against lending, and what works but not well; addresses only if they may be others."""
         if anew:
             self._of_pool = self._asked(self._pool_doubts)
-        of_settings = self._asked(lambda: self._rules.review().warnings)
+        of_settings = self._asked(self._rules.review)
         self._against, self._doubts = ((*one, *other) for one, other in zip(self._of_pool, of_settings, strict=True))
 
     def _pool_doubts(self) -> tuple[str, ...]:

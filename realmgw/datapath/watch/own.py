@@ -9,7 +9,7 @@ Edge: a routing socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv4Network
 from pathlib import PurePath
@@ -136,7 +136,7 @@ class Own:
     def _steps(self, found: Found, restoring: Restoring, channel: IPRoute) -> Iterator[str]:
         if not found:
             yield NOTHING
-        yield from _set(restoring.first)
+        yield from client.set_sysctls(restoring.first)
         ended = end_flows_to(_networks(found.routes))
         if ended:
             yield f"{ended} flows ended"
@@ -148,7 +148,7 @@ class Own:
         if found.tables.main or found.tables.mark:
             self.run(ruleset.removal(self._table))
             yield f"nftables table inet {self._table} removed"
-        yield from _set(restoring.last)
+        yield from client.set_sysctls(restoring.last)
         yield from restoring.notes
         self._former.forget()
 
@@ -162,13 +162,6 @@ class Own:
 def _settings() -> dict[str, int]:
     """The kernel settings that we change, as they are."""
     return {key: value for key in sysctls.REQUIRED if (value := client.read_sysctl(key)) is not None}
-
-
-def _set(values: Iterable[tuple[str, int]]) -> Iterator[str]:
-    """Set what is not so already, unless the kernel has it no more; what was done."""
-    for key, value in values:
-        if client.read_sysctl(key) not in (None, value):
-            yield client.write_sysctl(key, value)
 
 
 def _networks(routes: tuple[Route, ...]) -> list[IPv4Network]:

@@ -44,34 +44,34 @@ class RestoringTests(SynchronousTestCase):
     def test_what_we_changed_goes_back(self) -> None:
         """What closes the machine first, and the rest last."""
         found = restoring({FORWARDING: 0, LOOSE: 1}, AS_WE_WANT, found=True)
-        self.assertEqual((found.first, found.last, found.notes), (((FORWARDING, 0),), ((LOOSE, 1),), ()))
+        self.assertEqual((found.first, found.last, found.notes), ({FORWARDING: 0}, {LOOSE: 1}, ()))
 
     def test_what_the_kernel_changed_by_itself_goes_back_too(self) -> None:
         """When forwarding is switched off again; where it stays on, nothing was changed."""
         redirects, other = "net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/eth0.7/forwarding"
         former = {FORWARDING: 0, redirects: 0, other: 1, "kernel/panic": 1}
         found = restoring(former, {FORWARDING: 1}, found=True)
-        self.assertEqual((dict(found.first), dict(found.last)), ({FORWARDING: 0}, {redirects: 0, other: 1}))
-        self.assertEqual(restoring({**former, FORWARDING: 1}, {FORWARDING: 1}, found=True).last, ())
+        self.assertEqual((found.first, found.last), ({FORWARDING: 0}, {redirects: 0, other: 1}))
+        self.assertEqual(restoring({**former, FORWARDING: 1}, {FORWARDING: 1}, found=True).last, {})
 
     def test_an_interface_that_did_not_forward_does_not_afterwards(self) -> None:
         """On a machine that routes by others: it is closed first. Where the machine stops routing, it is by itself."""
         lan = "net/ipv4/conf/lan0/forwarding"
         found = restoring({FORWARDING: 1, LOOSE: 1, lan: 0}, AS_WE_WANT, found=True)
-        self.assertEqual((found.first, found.last), (((lan, 0),), ((LOOSE, 1),)))
+        self.assertEqual((found.first, found.last), ({lan: 0}, {LOOSE: 1}))
         found = restoring({LOOSE: 0, lan: 0}, AS_WE_WANT, found=True)
-        self.assertEqual((found.first, found.last), (((FORWARDING, 0),), ()))
+        self.assertEqual((found.first, found.last), ({FORWARDING: 0}, {}))
 
     def test_forwarding_that_was_on_before_stays_and_is_told(self) -> None:
         """Others route by it."""
         found = restoring(AS_WE_WANT, AS_WE_WANT, found=True)
-        self.assertEqual((found.first, found.last), ((), ()))
+        self.assertEqual((found.first, found.last), ({}, {}))
         self.assertIn("net.ipv4.ip_forward stays 1, as it was before", found.notes[0])
 
     def test_what_others_have_set_since_stays(self) -> None:
         """It is theirs."""
         found = restoring({FORWARDING: 1, LOOSE: 1}, {FORWARDING: 0, LOOSE: 1}, found=True)
-        self.assertEqual((found.first, found.last), ((), ()))
+        self.assertEqual((found.first, found.last), ({}, {}))
         self.assertEqual(found.notes, ("net.ipv4.ip_forward stays 0: somebody else has set it since",))
 
     def test_the_machine_never_stays_open_by_our_doing(self) -> None:
@@ -79,7 +79,7 @@ class RestoringTests(SynchronousTestCase):
         for before, present, found in product((None, 0, 1), (0, 1), (True, False)):
             former = {} if before is None else {FORWARDING: before}
             result = restoring(former, {FORWARDING: present}, found=found)
-            after = dict((*result.first, *result.last)).get(FORWARDING, present)
+            after = {**result.first, **result.last}.get(FORWARDING, present)
             if found and after == 1:
                 self.assertEqual(before, 1)
             if not found and before is None:
