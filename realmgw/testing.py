@@ -247,7 +247,7 @@ class RecordingKernel:
         findings: What a `look` finds besides.
         heard: What each `look` was told.
         applied: What `apply` returns: a machine that has everything, nothing to change, nothing to warn of.
-        stood: Whether the table stood before.
+        was_installed: Whether the table stood before.
         breaks: If set, the next `apply` raises it, after it was noted and has placed something.
     """
 
@@ -257,7 +257,7 @@ class RecordingKernel:
         self.befores: list[tuple[Host, ...]] = []
         self.refusal: Exception | None = None
         self.counters = {"presented": Count(packets=1, octets=60)}
-        self.stood: bool | None = True
+        self.was_installed: bool | None = True
         self.breaks: Exception | None = None
         self.wrong: tuple[str, ...] = ()
         self.findings = Findings()

@@ -66,7 +66,7 @@ class Unsolicited:
             now: Monotonic seconds.
         """
         if now >= self._generation_end:
-            self._turn(now)
+            self._begin_generation(now)
         current = self._current
         count = current.get(source, 0) + 1
         if count == 1 and len(current) >= self._max_sources:
@@ -76,7 +76,7 @@ class Unsolicited:
         if count + self._previous.get(source, 0) >= self._threshold:
             self._pass_on(source, now)
 
-    def _turn(self, now: float) -> None:
+    def _begin_generation(self, now: float) -> None:
         """Begin a generation; the running one is the previous one, unless it ended long ago."""
         recent = now < self._generation_end + GENERATION
         self._previous = self._current if recent else {}

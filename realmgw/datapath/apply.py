@@ -32,7 +32,7 @@ from realmgw.datapath.watch.generations import Generations, OwnNft
 from realmgw.datapath.watch.guard import Guard
 from realmgw.datapath.watch.keeper import Findings, Keeper, Noticed
 from realmgw.datapath.watch.own import Own
-from realmgw.datapath.watch.placed import AS_PLACED, Surroundings
+from realmgw.datapath.watch.placed import AS_PLACED, Variant
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
@@ -76,7 +76,7 @@ class Kernel:
         open_owner: What makes a further access, which owns the guard; None: there shall be no guard.
 
     Attributes:
-        stood: Whether our table stood before the last `apply`; None while that is not known.
+        was_installed: Whether our table stood before the last `apply`; None while that is not known.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Kernel:
         self._generations = Generations(self._reader.generation)
         self._own = Own(self._table, settings.state, lambda: self.nft, run, self._generations.ours)
         self._chains = self._own.chains
-        self.stood: bool | None = None
+        self.was_installed: bool | None = None
         self._guard = Guard(open_owner)
         self._keeper = Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None
@@ -142,11 +142,11 @@ class Kernel:
             RealmGatewayError: nft or the kernel refused the ruleset; the old one is still there.
         """
         settings, hosts = self._settings, tuple(hosts)
-        self.stood = None
+        self.was_installed = None
         faces = (*settings.dns.wan.listen, *settings.dns.lan.listen)
         found = self.probe()
         capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
-        self.stood = self._own.is_installed()
+        self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
             addresses = interfaces.addresses(channel)
             links.check_interfaces(settings.interfaces, addresses)
@@ -158,7 +158,7 @@ class Kernel:
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
             changes = [place() for place in self.place_routes(channel)]
-        unknown = self._own.remember(settings.interfaces, standing=self.stood)
+        unknown = self._own.remember(settings.interfaces, standing=self.was_installed)
         changes += client.set_sysctls(sysctls.required(settings.interfaces))
         return Applied(found, tuple(changes), (*doubts, *unknown))
 
@@ -300,9 +300,9 @@ class Kernel:
         return self._settings
 
     @property
-    def around(self) -> Surroundings:
+    def variant(self) -> Variant:
         """What the last `apply` has found."""
-        return Surroundings(
+        return Variant(
             queue_step=not self.queue_step.is_native,
             translation=self.last_step.dnat is not Dnat.MAP,
             guard=self._guard.refusal is None,
@@ -310,7 +310,7 @@ class Kernel:
         )
 
     @property
-    def guard_stands(self) -> bool:
+    def is_guarded(self) -> bool:
         """Whether the guard is there."""
         return self._guard.is_installed
 

@@ -21,9 +21,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Network
 from realmgw.datapath import links
-from realmgw.datapath.links import Kind, Route
+from realmgw.datapath.links import Route, RouteType
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
-from realmgw.datapath.machine.former import Surroundings
+from realmgw.datapath.machine.former import NetworkNamespace
 from realmgw.datapath.netlink import codec, counters, nftables, routes
 from realmgw.datapath.netlink.client import ROUTE, check_strictly, open_socket
 from realmgw.datapath.netlink.codec import RefusedError
@@ -210,7 +210,7 @@ def change_route(channel: IPRoute, verb: str, route: Route) -> str:
         PlatformError: The kernel refused, most likely since somebody else has a route for that prefix.
     """
     fields: dict[str, object] = {"dst": str(route.network), "proto": links.PROTOCOL, "type": route.kind.value}
-    if route.kind is Kind.LOCAL:
+    if route.kind is RouteType.LOCAL:
         (loopback,) = channel.link_lookup(ifname="lo")
         fields |= {"table": _LOCAL, "scope": _SCOPE_HOST, "oif": loopback}
     else:
@@ -294,7 +294,7 @@ def standing(table: str) -> Tables:
     return Tables(table, *found)
 
 
-def surroundings() -> Surroundings:
+def network_namespace() -> NetworkNamespace:
     """Where kernel settings that are set now are in force: since which boot, and in which network namespace.
 
     Raises:
@@ -304,7 +304,7 @@ def surroundings() -> Surroundings:
         boot = (_PROC_SYS / "kernel/random/boot_id").read_text().strip()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             cookie = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
-        return Surroundings(boot, cookie.hex())
+        return NetworkNamespace(boot, cookie.hex())
     except OSError as error:
         raise RealmGatewayError(f"the network namespace can not be told from others: {error.strerror}") from error
 

@@ -26,7 +26,7 @@ Addresses = Mapping[str, tuple[IPv4Interface | IPv6Interface, ...]]
 """The machine's interfaces by name, each with its addresses."""
 
 
-class Kind(enum.Enum):
+class RouteType(enum.Enum):
     """What the kernel does with a packet for the prefix; the values are the kernel's route types."""
 
     LOCAL = 2
@@ -41,7 +41,7 @@ class Route:
 
     network: Network
     """Its destination."""
-    kind: Kind
+    kind: RouteType
     """What becomes of a packet for it."""
 
 
@@ -58,7 +58,7 @@ class RouteChanges:
 def wanted_routes(prefixes: Collection[PoolPrefix]) -> frozenset[Route]:
     """The routes that make the prefixes ours."""
     return frozenset(
-        Route(prefix.network, Kind.LOCAL if prefix.attachment is Attachment.ON_LINK else Kind.UNREACHABLE)
+        Route(prefix.network, RouteType.LOCAL if prefix.attachment is Attachment.ON_LINK else RouteType.UNREACHABLE)
         for prefix in prefixes
     )
 

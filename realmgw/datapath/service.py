@@ -62,7 +62,7 @@ class Worker(Protocol):
 class KernelSide(Protocol):
     """What a `realmgw.datapath.apply.Kernel` is to this service; see there."""
 
-    stood: bool | None
+    was_installed: bool | None
 
     def own_ports(self) -> frozenset[int]: ...
     def apply(self, hosts: Iterable[Host]) -> Applied: ...
@@ -164,10 +164,10 @@ class DatapathService(service.Service):
         try:
             yield from self._apply()
         except Exception:
-            self._began_bare = self._kernel.stood is False
+            self._began_bare = self._kernel.was_installed is False
             yield self.stopService()
             raise
-        self._began_bare = self._kernel.stood is False
+        self._began_bare = self._kernel.was_installed is False
         for change in self.applied.changes if self.applied else ():
             self._log.info("datapath: {change}", change=change)
         yield self._watch.start()  # what this look still sets is part of the start
@@ -266,7 +266,7 @@ class DatapathService(service.Service):
             yield from self._apply()
         except RealmGatewayError:
             self._watch.stop()
-            if self._kernel.stood is False:
+            if self._kernel.was_installed is False:
                 yield from self._purge_and_tell()
             raise
         self._purged = False

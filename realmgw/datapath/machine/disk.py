@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from realmgw.config import disk
 from realmgw.datapath import client
-from realmgw.datapath.machine.former import Former, Surroundings, remembering
+from realmgw.datapath.machine.former import Former, NetworkNamespace, remembering
 from realmgw.errors import MalformedError, PlatformError, RealmGatewayError
 
 FORMAT = b"realmgw-sysctls-1"
@@ -27,20 +27,20 @@ class FormerValues:
     Args:
         folder: The state folder.
         table: The table's name.
-        surroundings: Tells where the settings are in force.
+        namespace: Tells where the settings are in force.
     """
 
     def __init__(
-        self, folder: PurePath, table: str, surroundings: Callable[[], Surroundings] = client.surroundings
+        self, folder: PurePath, table: str, namespace: Callable[[], NetworkNamespace] = client.network_namespace
     ) -> None:
         self._folder = Path(folder)
         self._table = table
-        self._surroundings = surroundings
+        self._namespace = namespace
 
     def known(self) -> Mapping[str, int]:
         """By key; empty when nothing is remembered, or it can not be read."""
         with contextlib.suppress(RealmGatewayError):
-            return self._read(self._surroundings())
+            return self._read(self._namespace())
         return {}
 
     def remember(self, present: Mapping[str, int], *, standing: bool) -> str | None:
@@ -54,7 +54,7 @@ class FormerValues:
             Why that can not be done, in a line; None when it was.
         """
         try:
-            where = self._surroundings()
+            where = self._namespace()
             known = self._read(where)
             wanted = remembering(known, present, standing=standing)
             if wanted != known:
@@ -70,20 +70,20 @@ class FormerValues:
         Raises:
             PlatformError: The file can not be removed.
         """
-        path = self._path(self._surroundings())
+        path = self._path(self._namespace())
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise PlatformError(f"{path} can not be removed: {error.strerror}") from error
 
-    def _path(self, where: Surroundings) -> Path:
+    def _path(self, where: NetworkNamespace) -> Path:
         return self._folder / f"sysctls-{self._table}-{where.namespace}"
 
-    def _read(self, where: Surroundings) -> Mapping[str, int]:
+    def _read(self, where: NetworkNamespace) -> Mapping[str, int]:
         former = _former(self._path(where))
         return former.values if former is not None and former.where == where else {}
 
-    def _tidy(self, where: Surroundings) -> None:
+    def _tidy(self, where: NetworkNamespace) -> None:
         """Remove what is of earlier boots, and what is too much."""
         with contextlib.suppress(OSError):  # it is in nobody's way
             files = sorted(self._folder.glob("sysctls-*"), key=lambda path: path.stat().st_mtime, reverse=True)

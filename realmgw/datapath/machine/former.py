@@ -16,20 +16,20 @@ from realmgw.errors import MalformedError
 
 
 @attrs.frozen
-class Surroundings:
-    """Where kernel settings are in force."""
+class NetworkNamespace:
+    """Where kernel settings are in force: a network namespace, between two starts of the machine."""
 
     boot: str
     """Since which start of the machine (/proc/sys/kernel/random/boot_id)."""
     namespace: str
-    """In which network namespace: its cookie, which no other has in the same boot, as hexadecimal digits."""
+    """Its cookie, which no other has in the same boot, as hexadecimal digits."""
 
 
 @attrs.frozen
 class Former:
     """What is remembered."""
 
-    where: Surroundings
+    where: NetworkNamespace
     """Of which settings."""
     values: Mapping[str, int]
     """By key: what it was before we came, whether we changed it or not."""
@@ -48,7 +48,7 @@ class Former:
         try:
             said = json.loads(text)
             values = {str(key): int(value) for key, value in said["values"].items()}
-            return cls(Surroundings(str(said["boot"]), str(said["namespace"])), values)
+            return cls(NetworkNamespace(str(said["boot"]), str(said["namespace"])), values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedError(f"it does not say what kernel settings were: {error!r}") from error
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, ip_address
 
 import attrs
 
-from realmgw.datapath.links import PROTOCOL, Kind, Route
+from realmgw.datapath.links import PROTOCOL, Route, RouteType
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
 from realmgw.errors import RealmGatewayError
@@ -23,7 +23,7 @@ _AF_INET = 2
 _FAMILY = {4: _AF_INET, 16: 10}
 _DESTINATION, _OUT = 1, 4
 _INTERFACE = struct.Struct("=I")
-_OURS = frozenset(kind.value for kind in Kind)
+_OURS = frozenset(kind.value for kind in RouteType)
 
 
 NOWHERE = frozenset((101, 113, 22, 13))  # ENETUNREACH, EHOSTUNREACH, EINVAL (blackhole), EACCES (prohibit)
@@ -60,7 +60,7 @@ def listed(messages: Iterable[Message]) -> frozenset[Route]:
         _, length, _, _, _, protocol, _, kind, _ = codec.unpack(_ROUTE, each.body)
         if each.kind == _NEWROUTE and protocol == PROTOCOL and kind in _OURS:
             said = dict(codec.attributes(each.body[_ROUTE.size :]))
-            found.add(Route(_network(said.get(_DESTINATION, bytes(4)), length), Kind(kind)))
+            found.add(Route(_network(said.get(_DESTINATION, bytes(4)), length), RouteType(kind)))
     return frozenset(found)
 
 
@@ -87,4 +87,4 @@ def way(said: Message) -> Way:
     """
     kind = codec.unpack(_ROUTE, said.body)[7]
     found = dict(codec.attributes(said.body[_ROUTE.size :]))
-    return Way(kind == Kind.LOCAL.value, codec.unpack(_INTERFACE, found.get(_OUT, bytes(4)))[0])
+    return Way(kind == RouteType.LOCAL.value, codec.unpack(_INTERFACE, found.get(_OUT, bytes(4)))[0])

@@ -22,7 +22,7 @@ from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import INET, IPV4, Contents, Table
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.generations import Culprit, Generations
-from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Surroundings, Thing
+from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Thing, Variant
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
@@ -82,9 +82,9 @@ class Rules(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def around(self) -> Surroundings: ...
+    def variant(self) -> Variant: ...
     @property
-    def guard_stands(self) -> bool: ...
+    def is_guarded(self) -> bool: ...
     def shut(self) -> None: ...
     def place(self, hosts: tuple[Host, ...]) -> None: ...
     def place_guard(self) -> None: ...
@@ -113,7 +113,7 @@ class Keeper:
         self._doubts: tuple[str, ...] = ()
         self._looks: dict[Kind, Callable[[Thing], str]] = {
             Kind.TABLE: lambda _: self.table(),
-            Kind.GUARD: lambda _: AS_PLACED if rules.guard_stands else GONE,
+            Kind.GUARD: lambda _: AS_PLACED if rules.is_guarded else GONE,
             Kind.QUEUE_STEP: lambda _: AS_PLACED if rules.queue_step.is_installed() else CHANGED,
             Kind.TRANSLATION: lambda _: AS_PLACED if rules.last_step.is_installed(rules.settings) else CHANGED,
             Kind.SETTING: _setting,
@@ -144,7 +144,7 @@ class Keeper:
             noticed: What was heard since the last time.
             hosts: Gives every host that a flow may be translated to; asked for when the table is placed anew.
         """
-        things = placed.declared(self._rules.settings, self._rules.around)
+        things = placed.declared(self._rules.settings, self._rules.variant)
         errors: list[str] = []
         meddled = self._owed or self._is_meddled(noticed)
         wrong: list[Deviation] = []
@@ -157,7 +157,7 @@ class Keeper:
             for kind in dict.fromkeys(each.thing.kind for each in these):
                 self._put_back(kind, these, errors)
             wrong += these
-        if not self._rules.guard_stands:
+        if not self._rules.is_guarded:
             self._attempt(self._rules.place_guard, errors)
         concerned = {each.thing.kind for each in wrong}
         left = self._wrong([thing for thing in things if thing.kind in concerned])

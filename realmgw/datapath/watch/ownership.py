@@ -1,8 +1,8 @@
 """Whose a table is: ours carry a comment, by which a start, a repair and a purge know them. What is not ours stays.
 
 Between looking and changing somebody could put a table of his own in the place of ours. So the transaction that
-replaces or removes tables begins with a guard: it names those that were seen by the kernel's own numbers, or creates
-those that were not there. If anything is different by then, the kernel refuses all of it.
+replaces or removes tables begins with a precondition: it names those that were seen by the kernel's own numbers, or
+creates those that were not there. If anything is different by then, the kernel refuses all of it.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class Tables:
         if whose is not None:
             raise PlatformError(f"{whose} is somebody else's: choose another datapath.table, or remove it yourself")
 
-    def guard(self) -> str:
+    def precondition(self) -> str:
         """The beginning of a transaction that removes or replaces both, whether they stand or not."""
-        return _guard("inet", self.table, self.main) + _guard("ip", mark_table(self.table), self.mark)
+        return _precondition("inet", self.table, self.main) + _precondition("ip", mark_table(self.table), self.mark)
 
     def _is_first(self) -> bool:
         return self.main is not None and self.main.comment == _FIRST and self.mark is not None and not self.mark.comment
@@ -74,5 +74,5 @@ def _is_ours(table: Standing) -> bool:
     return table.comment == _FIRST or _OURS.fullmatch(table.comment) is not None
 
 
-def _guard(family: str, name: str, found: Standing | None) -> str:
+def _precondition(family: str, name: str, found: Standing | None) -> str:
     return f"create table {family} {name}\n" if found is None else f"delete table {family} handle {found.handle}\n"

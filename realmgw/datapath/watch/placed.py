@@ -99,7 +99,7 @@ class Deviation:
 
 
 @attrs.frozen
-class Surroundings:
+class Variant:
     """What the list depends on besides the settings: what the last start has found."""
 
     queue_step: bool
@@ -112,23 +112,23 @@ class Surroundings:
     """A default route left by the WAN."""
 
 
-def declared(settings: Settings, around: Surroundings) -> tuple[Thing, ...]:
+def declared(settings: Settings, variant: Variant) -> tuple[Thing, ...]:
     """The list, in the order in which it is put back: what closes is first.
 
     Args:
         settings: The gateway's.
-        around: What else it depends on.
+        variant: What else it depends on.
     """
-    return (*_rules(settings.datapath.table, around), *_ways(settings), *_not_ours(settings, around))
+    return (*_rules(settings.datapath.table, variant), *_ways(settings), *_not_ours(settings, variant))
 
 
-def _rules(table: str, around: Surroundings) -> Iterator[Thing]:
-    if around.guard:
+def _rules(table: str, variant: Variant) -> Iterator[Thing]:
+    if variant.guard:
         yield Thing(Kind.GUARD, table, AS_PLACED, needed=False)
     yield Thing(Kind.TABLE, table, AS_PLACED, needed=True)
-    if around.queue_step:
+    if variant.queue_step:
         yield Thing(Kind.QUEUE_STEP, table, AS_PLACED, needed=True)
-    if around.translation:
+    if variant.translation:
         yield Thing(Kind.TRANSLATION, table, AS_PLACED, needed=True)
 
 
@@ -139,7 +139,7 @@ def _ways(settings: Settings) -> Iterator[Thing]:
         yield Thing(Kind.SETTING, sysctls.dotted(key), str(value), needed=key != sysctls.LOOSE)
 
 
-def _not_ours(settings: Settings, around: Surroundings) -> Iterator[Thing]:
+def _not_ours(settings: Settings, variant: Variant) -> Iterator[Thing]:
     wan, lan = settings.interfaces.wan, settings.interfaces.lan
     yield Thing(Kind.INTERFACE, wan, UP, needed=True, remedy=_bring_up(wan))
     for name in lan:
@@ -148,7 +148,7 @@ def _not_ours(settings: Settings, around: Surroundings) -> Iterator[Thing]:
         for address in sorted({str(endpoint.address) for endpoint in face.listen}):
             remedy = f"the gateway listens there ({key}.listen) and is not heard: give it back to its interface"
             yield Thing(Kind.ADDRESS, address, THERE, needed=face is settings.dns.wan, remedy=remedy)
-    if around.way_out:
+    if variant.way_out:
         remedy = "answers to clients beyond the link have no way: set it again"
         yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)
 

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Attachment, Interfaces, PoolPrefix, Pools
 from realmgw.datapath import links
-from realmgw.datapath.links import Kind, Route
+from realmgw.datapath.links import Route, RouteType
 from realmgw.errors import PlatformError
 
 INTERFACES = Interfaces(wan="wan0", lan=("lan0",))
@@ -30,7 +30,7 @@ class RouteTests(SynchronousTestCase):
     def test_kind_follows_the_attachment(self) -> None:
         """What is routed to us is unreachable behind us, what is on-link is local."""
         prefixes = pool(("192.0.2.128/29", Attachment.ON_LINK), ("203.0.113.0/24", Attachment.ROUTED)).circular
-        on_link, routed = Route(prefixes[0].network, Kind.LOCAL), Route(prefixes[1].network, Kind.UNREACHABLE)
+        on_link, routed = Route(prefixes[0].network, RouteType.LOCAL), Route(prefixes[1].network, RouteType.UNREACHABLE)
         self.assertEqual(links.wanted_routes(prefixes), {on_link, routed})
 
     def test_nothing_changes_when_all_is_there(self) -> None:
@@ -41,7 +41,7 @@ class RouteTests(SynchronousTestCase):
     def test_changed_attachment_replaces_the_route(self) -> None:
         """The new one is added, the stale one deleted."""
         network = ip_network("192.0.2.128/29")
-        stale, new = Route(network, Kind.UNREACHABLE), Route(network, Kind.LOCAL)
+        stale, new = Route(network, RouteType.UNREACHABLE), Route(network, RouteType.LOCAL)
         self.assertEqual(links.route_changes([stale], [new]), links.RouteChanges((new,), (stale,)))
 
 

@@ -129,7 +129,7 @@ class StartTests(DatapathServiceTestCase):
 
     def test_start_that_fails_later_is_undone(self) -> None:
         """Where nothing of ours stood before, by the kernel's side itself or by a part that comes after it."""
-        self.kernel.stood = False
+        self.kernel.was_installed = False
         self.start()
         stopped = self.service.stopService()
         self.worker.work()
@@ -138,7 +138,7 @@ class StartTests(DatapathServiceTestCase):
 
     def test_start_that_fails_half_way_is_undone(self) -> None:
         """What was placed goes; why it failed is told as ever."""
-        self.kernel.stood, self.kernel.breaks = False, PlatformError("the route was refused")
+        self.kernel.was_installed, self.kernel.breaks = False, PlatformError("the route was refused")
         started = self.service.startService()
         self.worker.work()
         self.failureResultOf(started, PlatformError)
@@ -148,7 +148,7 @@ class StartTests(DatapathServiceTestCase):
         """Established flows go on; so they do when it is not known whether anything stood."""
         for stood in (True, None):
             self.setUp()
-            self.kernel.stood = stood
+            self.kernel.was_installed = stood
             self.start()
             stopped = self.service.stopService()
             self.worker.work()
@@ -157,7 +157,7 @@ class StartTests(DatapathServiceTestCase):
 
     def test_stop_after_the_gateway_ran_leaves_what_it_placed(self) -> None:
         """Though nothing stood before that start."""
-        self.kernel.stood = False
+        self.kernel.was_installed = False
         self.start()
         self.service.settle()
         self.service.stopService()
@@ -193,7 +193,7 @@ class StartTests(DatapathServiceTestCase):
         self.start()
         self.service.purge()
         self.worker.work()
-        self.kernel.stood, self.kernel.breaks = False, PlatformError("the route was refused")
+        self.kernel.was_installed, self.kernel.breaks = False, PlatformError("the route was refused")
         placed = self.service.place()
         self.worker.work()
         self.failureResultOf(placed, PlatformError)

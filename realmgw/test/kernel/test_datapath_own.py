@@ -124,10 +124,10 @@ class ForeignTests(OwnTestCase):
         tables = self.testbed.call("gwa", self.kernel._own._tables)
         self.nft("delete", "table", "inet", "realmgw")
         self.nft("add", "table", "inet", "realmgw", '{ comment "theirs"; }')
-        commands = tables.guard() + "table inet realmgw\ndelete table inet realmgw\n"
+        commands = tables.precondition() + "table inet realmgw\ndelete table inet realmgw\n"
         self.assertRaises(RealmGatewayError, self.testbed.call, "gwa", self.kernel.nft.run, commands)
         nothing = attrs.evolve(tables, main=None, mark=None)
-        commands = nothing.guard() + "table inet realmgw\ndelete table inet realmgw\n"
+        commands = nothing.precondition() + "table inet realmgw\ndelete table inet realmgw\n"
         self.assertRaises(RealmGatewayError, self.testbed.call, "gwa", self.kernel.nft.run, commands)
         self.assertIn('comment "theirs"', self.nft("list", "table", "inet", "realmgw"))
 

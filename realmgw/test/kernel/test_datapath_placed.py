@@ -175,7 +175,7 @@ class GuardTests(DatapathTestCase):
         self.nft("delete", "table", "inet", "realmgw_guard")
         found = looked(RETRY)
         self.assertEqual((found.doubtful, found.broken), ((), ()))
-        self.assertTrue(kernel.guard_stands)
+        self.assertTrue(kernel.is_guarded)
         self.assertIn("flags owner", self.nft("list", "table", "inet", "realmgw_guard"))
 
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.machine.disk import KEPT, FormerValues
-from realmgw.datapath.machine.former import Former, Surroundings, remembering, restoring
+from realmgw.datapath.machine.former import Former, NetworkNamespace, remembering, restoring
 from realmgw.datapath.machine.sysctls import FORWARDING, LOOSE, REQUIRED
 from realmgw.errors import MalformedError, RealmGatewayError
 
-HERE = Surroundings("boot-1", "0100")
+HERE = NetworkNamespace("boot-1", "0100")
 AS_WE_WANT = dict(REQUIRED)
 
 
@@ -112,7 +112,7 @@ class FormerValuesTests(SynchronousTestCase):
         """An empty folder."""
         self.folder = Path(self.mktemp())
 
-    def values(self, where: Surroundings = HERE, table: str = "realmgw") -> FormerValues:
+    def values(self, where: NetworkNamespace = HERE, table: str = "realmgw") -> FormerValues:
         """The values of a gateway, as a new process sees them."""
         return FormerValues(self.folder, table, lambda: where)
 
@@ -132,7 +132,7 @@ class FormerValuesTests(SynchronousTestCase):
     def test_are_those_of_a_boot_a_namespace_and_a_table(self) -> None:
         """A reboot sets all of them back; containers that share the folder have their own."""
         self.remember(self.values(), 0)
-        for other in (Surroundings("boot-2", HERE.namespace), Surroundings(HERE.boot, "0200")):
+        for other in (NetworkNamespace("boot-2", HERE.namespace), NetworkNamespace(HERE.boot, "0200")):
             self.assertEqual(self.values(other).known(), {})
         self.assertEqual(self.values(table="other").known(), {})
         self.assertEqual(self.values().known(), {FORWARDING: 0})
@@ -140,16 +140,16 @@ class FormerValuesTests(SynchronousTestCase):
     def test_of_earlier_boots_go(self) -> None:
         """When something is written."""
         self.remember(self.values(), 0)
-        self.remember(self.values(Surroundings("boot-2", "0300")), 1)
+        self.remember(self.values(NetworkNamespace("boot-2", "0300")), 1)
         self.assertEqual([path.name for path in self.folder.iterdir()], ["sysctls-realmgw-0300"])
 
     def test_there_are_never_too_many(self) -> None:
         """The latest are kept."""
         for number in range(KEPT + 3):
-            self.remember(self.values(Surroundings("boot-1", f"{number:04}")), 0)
+            self.remember(self.values(NetworkNamespace("boot-1", f"{number:04}")), 0)
             os.utime(self.folder / f"sysctls-realmgw-{number:04}", (number, number))
         self.assertLessEqual(len(list(self.folder.iterdir())), KEPT)
-        self.assertEqual(self.values(Surroundings("boot-1", f"{KEPT + 2:04}")).known(), {FORWARDING: 0})
+        self.assertEqual(self.values(NetworkNamespace("boot-1", f"{KEPT + 2:04}")).known(), {FORWARDING: 0})
 
     def test_damaged_file_is_none(self) -> None:
         """It can not be trusted, so nothing is known."""
@@ -167,7 +167,7 @@ class FormerValuesTests(SynchronousTestCase):
     def test_kernel_that_does_not_tell_is_told(self) -> None:
         """There is nothing to remember it by."""
 
-        def nowhere() -> Surroundings:
+        def nowhere() -> NetworkNamespace:
             raise RealmGatewayError("no")
 
         values = FormerValues(self.folder, "realmgw", nowhere)

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.links import Kind, Route
+from realmgw.datapath.links import Route, RouteType
 from realmgw.datapath.netlink import codec, routes
 from realmgw.datapath.netlink.routes import Way
 from realmgw.errors import RealmGatewayError
@@ -37,7 +37,10 @@ class ListingTests(SynchronousTestCase):
         )
         channel = AnsweringChannel(b"".join(listed), done(SEQUENCE))
         found = routes.listed(codec.dump(channel, routes.listing(SEQUENCE), "routes"))
-        ours = {Route(ip_network("198.51.100.0/24"), Kind.UNREACHABLE), Route(ip_network("0.0.0.0/0"), Kind.LOCAL)}
+        ours = {
+            Route(ip_network("198.51.100.0/24"), RouteType.UNREACHABLE),
+            Route(ip_network("0.0.0.0/0"), RouteType.LOCAL),
+        }
         self.assertEqual(found, ours)
 
     def test_a_destination_that_is_none_is_told(self) -> None:

@@ -43,9 +43,9 @@ class ForeignTests(SynchronousTestCase):
 
 
 class GuardTests(SynchronousTestCase):
-    """`Tables.guard`."""
+    """`Tables.precondition`."""
 
     def test_names_what_was_seen_by_its_number(self) -> None:
         """And makes what was not there, which fails where there is one."""
-        self.assertEqual(Tables("t", OURS, None).guard(), "delete table inet handle 4\ncreate table ip t_mark\n")
-        self.assertEqual(Tables("t", None, OURS).guard(), "create table inet t\ndelete table ip handle 4\n")
+        self.assertEqual(Tables("t", OURS, None).precondition(), "delete table inet handle 4\ncreate table ip t_mark\n")
+        self.assertEqual(Tables("t", None, OURS).precondition(), "create table inet t\ndelete table ip handle 4\n")
