@@ -32,7 +32,7 @@ from realmgw.datapath.watch.generations import Generations, OwnNft
 from realmgw.datapath.watch.guard import Guard
 from realmgw.datapath.watch.keeper import Findings, Keeper, Noticed
 from realmgw.datapath.watch.own import Own
-from realmgw.datapath.watch.placed import AS_PLACED, Variant
+from realmgw.datapath.watch.placed import AS_PLACED, Kind
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
@@ -149,7 +149,8 @@ class Kernel:
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
             addresses = interfaces.addresses(channel)
-            links.check_interfaces(settings.interfaces, addresses)
+            for line in links.missing_interfaces(settings.interfaces, addresses):
+                raise PlatformError(line)
             doubts = links.check_pool(settings.pools, settings.interfaces, addresses, interfaces.routers(channel))
             doubts += self._review(settings)
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
@@ -300,14 +301,15 @@ class Kernel:
         return self._settings
 
     @property
-    def variant(self) -> Variant:
-        """What the last `apply` has found."""
-        return Variant(
-            queue_step=not self.queue_step.is_native,
-            translation=self.last_step.dnat is not Dnat.MAP,
-            guard=self._guard.refusal is None,
-            way_out=self._way_out,
-        )
+    def optional(self) -> frozenset[Kind]:
+        """What there is of `placed.OPTIONAL`, as the last `apply` has found."""
+        there = {
+            Kind.QUEUE_STEP: not self.queue_step.is_native,
+            Kind.TRANSLATION: self.last_step.dnat is not Dnat.MAP,
+            Kind.GUARD: self._guard.refusal is None,
+            Kind.WAY_OUT: self._way_out,
+        }
+        return frozenset(kind for kind, is_there in there.items() if is_there)
 
     @property
     def is_guarded(self) -> bool:
@@ -395,6 +397,6 @@ class Kernel:
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""
-        changes = links.route_changes(client.our_routes(), links.wanted_routes(self._settings.pools.circular))
-        for verb, routes in (("add", changes.add), ("del", changes.delete)):
-            yield from (partial(client.change_route, channel, verb, route) for route in routes)
+        wanted = links.wanted_routes(self._settings.pools.circular)
+        for verb, route in links.route_changes(client.our_routes(), wanted):
+            yield partial(client.change_route, channel, verb, route)

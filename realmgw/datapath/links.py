@@ -8,7 +8,7 @@ for it, and the ruleset's chain `own_sockets` keeps it away from the gateway's o
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import IPv4Interface, IPv6Interface
 
 import attrs
@@ -45,16 +45,6 @@ class Route:
     """What becomes of a packet for it."""
 
 
-@attrs.frozen
-class RouteChanges:
-    """How to get from the routes that are there to those that shall be."""
-
-    add: tuple[Route, ...]
-    """To be added first."""
-    delete: tuple[Route, ...]
-    """To be deleted afterwards."""
-
-
 def wanted_routes(prefixes: Collection[PoolPrefix]) -> frozenset[Route]:
     """The routes that make the prefixes ours."""
     return frozenset(
@@ -63,10 +53,10 @@ def wanted_routes(prefixes: Collection[PoolPrefix]) -> frozenset[Route]:
     )
 
 
-def route_changes(present: Collection[Route], wanted: Collection[Route]) -> RouteChanges:
-    """What to add and what to delete; nothing when both are the same."""
-    have, want = frozenset(present), frozenset(wanted)
-    return RouteChanges(_in_order(want - have), _in_order(have - want))
+def route_changes(present: frozenset[Route], wanted: frozenset[Route]) -> Iterator[tuple[str, Route]]:
+    """How to get from the routes that are there to those that shall be: what to `add`, and then what to `del`."""
+    yield from (("add", route) for route in sorted(wanted - present, key=str))
+    yield from (("del", route) for route in sorted(present - wanted, key=str))
 
 
 def first_run(pool: tuple[Network, ...]) -> tuple[Address, Address]:
@@ -91,16 +81,6 @@ def missing_interfaces(interfaces: Interfaces, addresses: Addresses) -> tuple[st
         for key, name in wanted
         if name not in addresses
     )
-
-
-def check_interfaces(interfaces: Interfaces, addresses: Addresses) -> None:
-    """Refuse interfaces that the machine does not have.
-
-    Raises:
-        PlatformError: One is missing; the text names it and those that there are.
-    """
-    for line in missing_interfaces(interfaces, addresses):
-        raise PlatformError(line)
 
 
 def check_pool(
@@ -181,7 +161,3 @@ def _overlap(one: Network, other: Network) -> bool:
 
 def _within(inner: Network, outer: Network) -> bool:
     return _overlap(inner, outer) and inner.prefixlen >= outer.prefixlen
-
-
-def _in_order(routes: frozenset[Route]) -> tuple[Route, ...]:
-    return tuple(sorted(routes, key=lambda route: (route.network.version, str(route.network), route.kind.value)))

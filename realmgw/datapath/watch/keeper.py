@@ -22,7 +22,7 @@ from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import INET, IPV4, Contents, Table
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.generations import Culprit, Generations
-from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Thing, Variant
+from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Thing
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
@@ -82,7 +82,7 @@ class Rules(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def variant(self) -> Variant: ...
+    def optional(self) -> frozenset[Kind]: ...
     @property
     def is_guarded(self) -> bool: ...
     def shut(self) -> None: ...
@@ -144,7 +144,7 @@ class Keeper:
             noticed: What was heard since the last time.
             hosts: Gives every host that a flow may be translated to; asked for when the table is placed anew.
         """
-        things = placed.declared(self._rules.settings, self._rules.variant)
+        things = placed.declared(self._rules.settings, self._rules.optional)
         errors: list[str] = []
         meddled = self._owed or self._is_meddled(noticed)
         wrong: list[Deviation] = []

@@ -98,38 +98,24 @@ class Deviation:
         return f"{self}: {self.thing.remedy}" if self.thing.remedy else str(self)
 
 
-@attrs.frozen
-class Variant:
-    """What the list depends on besides the settings: what the last start has found."""
-
-    queue_step: bool
-    """The queue step is a chain of iptables."""
-    translation: bool
-    """The last step of the translation is outside of the table."""
-    guard: bool
-    """The kernel can have the guard."""
-    way_out: bool
-    """A default route left by the WAN."""
+OPTIONAL = frozenset((Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.WAY_OUT))
+"""What there may be or not, besides what the settings say; the last start has found that out."""
 
 
-def declared(settings: Settings, variant: Variant) -> tuple[Thing, ...]:
+def declared(settings: Settings, optional: Collection[Kind]) -> tuple[Thing, ...]:
     """The list, in the order in which it is put back: what closes is first.
 
     Args:
         settings: The gateway's.
-        variant: What else it depends on.
+        optional: Those of `OPTIONAL` that there are.
     """
-    return (*_rules(settings.datapath.table, variant), *_ways(settings), *_not_ours(settings, variant))
+    every = (*_rules(settings.datapath.table), *_ways(settings), *_not_ours(settings))
+    return tuple(thing for thing in every if thing.kind in optional or thing.kind not in OPTIONAL)
 
 
-def _rules(table: str, variant: Variant) -> Iterator[Thing]:
-    if variant.guard:
-        yield Thing(Kind.GUARD, table, AS_PLACED, needed=False)
-    yield Thing(Kind.TABLE, table, AS_PLACED, needed=True)
-    if variant.queue_step:
-        yield Thing(Kind.QUEUE_STEP, table, AS_PLACED, needed=True)
-    if variant.translation:
-        yield Thing(Kind.TRANSLATION, table, AS_PLACED, needed=True)
+def _rules(table: str) -> Iterator[Thing]:
+    for kind in (Kind.GUARD, Kind.TABLE, Kind.QUEUE_STEP, Kind.TRANSLATION):
+        yield Thing(kind, table, AS_PLACED, needed=kind is not Kind.GUARD)
 
 
 def _ways(settings: Settings) -> Iterator[Thing]:
@@ -139,7 +125,7 @@ def _ways(settings: Settings) -> Iterator[Thing]:
         yield Thing(Kind.SETTING, sysctls.dotted(key), str(value), needed=key != sysctls.LOOSE)
 
 
-def _not_ours(settings: Settings, variant: Variant) -> Iterator[Thing]:
+def _not_ours(settings: Settings) -> Iterator[Thing]:
     wan, lan = settings.interfaces.wan, settings.interfaces.lan
     yield Thing(Kind.INTERFACE, wan, UP, needed=True, remedy=_bring_up(wan))
     for name in lan:
@@ -148,9 +134,8 @@ def _not_ours(settings: Settings, variant: Variant) -> Iterator[Thing]:
         for address in sorted({str(endpoint.address) for endpoint in face.listen}):
             remedy = f"the gateway listens there ({key}.listen) and is not heard: give it back to its interface"
             yield Thing(Kind.ADDRESS, address, THERE, needed=face is settings.dns.wan, remedy=remedy)
-    if variant.way_out:
-        remedy = "answers to clients beyond the link have no way: set it again"
-        yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)
+    remedy = "answers to clients beyond the link have no way: set it again"
+    yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)
 
 
 def _bring_up(name: str) -> str:

@@ -7,12 +7,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Interfaces
 from realmgw.datapath.watch import placed
-from realmgw.datapath.watch.placed import AS_PLACED, DOWN, GONE, THERE, UP, Kind, Variant
+from realmgw.datapath.watch.placed import AS_PLACED, DOWN, GONE, THERE, UP, Kind
 from realmgw.test.config.test_schema import MINIMAL, settings
 
 SETTINGS = settings(MINIMAL)
-EVERYTHING = Variant(queue_step=True, translation=True, guard=True, way_out=True)
-NOTHING = Variant(queue_step=False, translation=False, guard=False, way_out=False)
+EVERYTHING, NOTHING = placed.OPTIONAL, frozenset[Kind]()
 
 
 class DeclaredTests(SynchronousTestCase):
