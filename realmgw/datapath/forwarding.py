@@ -7,8 +7,6 @@ interfaces: what comes in by a tunnel may have come from anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from realmgw.config.settings import Address, Forward, Settings, Verdict
 
 CHAIN = "forwarding"
@@ -18,26 +16,24 @@ WITH_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
 _HOOK = "type filter hook forward priority filter; policy drop;"
 
 
-def rules(wan: str, lan: Iterable[str], forward: Forward, *, drop: str, invalid: str) -> list[str]:
+def rules(interfaces: tuple[str, str, str], forward: Forward, *, drop: str, invalid: str) -> list[str]:
     """The chain, hook first.
 
     Args:
-        wan: Name of the interface towards the public Internet, quoted.
-        lan: Names of those towards the private hosts, quoted.
+        interfaces: See `realmgw.datapath.ruleset.Ruleset.interfaces`.
         forward: What else passes.
         drop: What becomes of the rest.
         invalid: What becomes of what conntrack can make nothing of.
     """
-    lans = list(lan)
-    lan_set, ours = _set(lans), _set([wan, *lans])
+    wan, lan, ours = interfaces
     return [
         _HOOK,
-        *(_others(wan, lan_set, ours) if forward.others is Verdict.ACCEPT else ()),
+        *(_others(wan, lan, ours) if forward.others is Verdict.ACCEPT else ()),
         "ct state established,related accept",
         f"ct state invalid {invalid}",
-        f'iifname {wan} oifname {lan_set} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
-        f"iifname {lan_set} oifname {wan} accept",
-        *([f"iifname {lan_set} oifname {lan_set} accept"] if forward.lan_to_lan is Verdict.ACCEPT else ()),
+        f'iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
+        f"iifname {lan} oifname {wan} accept",
+        *([f"iifname {lan} oifname {lan} accept"] if forward.lan_to_lan is Verdict.ACCEPT else ()),
         drop,
     ]
 
@@ -80,10 +76,6 @@ def told(settings: Settings) -> str:
         f"{words[forward.lan_to_lan]} (datapath.forward.lan_to_lan); for interfaces that are neither: "
         f"{words[forward.others]} (datapath.forward.others)"
     )
-
-
-def _set(names: Iterable[str]) -> str:
-    return "{ " + ", ".join(names) + " }"
 
 
 def _span(addresses: tuple[Address, Address]) -> str:

@@ -109,6 +109,18 @@ class Ruleset:
             gateway=settings.name,
         )
 
+    @property
+    def interfaces(self) -> tuple[str, str, str]:
+        """The one towards the Internet, those towards the private hosts, and all of them: a name and sets for nft."""
+        wan, *lans = (f'"{name}"' for name in (self.wan, *self.lan))
+        return wan, f"{{ {', '.join(lans)} }}", f"{{ {', '.join((wan, *lans))} }}"
+
+    @property
+    def pool_set(self) -> str:
+        """The set with the circular pool, as it is declared in a table."""
+        pool = ", ".join(map(str, self.pool))
+        return f"set pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}"
+
 
 def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
     """The transaction that puts the table in place, whether there was one or not.
@@ -240,15 +252,6 @@ def _comment(ruleset: Ruleset) -> str:
     return f'\tcomment "{ownership.comment(ruleset.gateway)}"'
 
 
-def _pool(ruleset: Ruleset) -> str:
-    pool = ", ".join(str(network) for network in ruleset.pool)
-    return f"\tset pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}"
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
-
-
 def _admitted(wan: str) -> str:
     return f"iifname {wan} ip daddr @pool {_STEP} == {marks.ADMITTED:#x}"
 
@@ -259,7 +262,7 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     rate = ruleset.reject_rate
     yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
-    yield _pool(ruleset)
+    yield f"\t{ruleset.pool_set}"
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     yield (
         f"\tset strays {{ type ipv4_addr; size {STRAYS_KEPT}; flags dynamic, timeout;"
@@ -271,7 +274,7 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
 
 def _chains(ruleset: Ruleset) -> dict[str, list[str]]:
     """The chains, in the order in which a packet meets them."""
-    wan, lan = _quoted(ruleset.wan), "{ " + ", ".join(map(_quoted, ruleset.lan)) + " }"
+    wan, lan, _ = ruleset.interfaces
     chains = {
         **_before_routing(wan, lan),
         **_translation(wan, ruleset.dnat),
@@ -345,7 +348,7 @@ def _after_routing(wan: str, lan: str, ruleset: Ruleset) -> dict[str, list[str]]
             OWN_REFUSAL,
             f'ip daddr @pool {_drop("pool_local")} comment "the kernel takes on-link pool addresses for its own"',
         ],
-        forwarding.CHAIN: forwarding.rules(wan, map(_quoted, ruleset.lan), ruleset.forward, drop=drop, invalid=invalid),
+        forwarding.CHAIN: forwarding.rules(ruleset.interfaces, ruleset.forward, drop=drop, invalid=invalid),
     }
 
 

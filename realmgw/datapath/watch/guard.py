@@ -32,8 +32,7 @@ def guard_table(table: str) -> str:
 def guard_rules(ruleset: Ruleset) -> str:
     """The transaction that puts the guard in place, whether there was one of ours or not."""
     name = guard_table(ruleset.table)
-    wan, lan = f'"{ruleset.wan}"', "{ " + ", ".join(f'"{each}"' for each in ruleset.lan) + " }"
-    pool = ", ".join(map(str, ruleset.pool))
+    wan, lan, _ = ruleset.interfaces
     return f"""table inet {name} {{
 	flags owner
 }}
@@ -41,7 +40,7 @@ delete table inet {name}
 table inet {name} {{
 	flags owner
 	comment "{ruleset.table}: holds while that table is gone; ends with its process"
-	set pool {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {pool} }}; }}
+	{ruleset.pool_set}
 	chain for_pool {{
 		type filter hook prerouting priority dstnat + 30; policy accept;
 		{OWN_REFUSAL}

@@ -21,8 +21,9 @@ class RulesTests(SynchronousTestCase):
 
     def test_no_key_opens_a_lan_to_the_wan_or_to_others(self) -> None:
         """Whatever they are: what goes to a LAN comes from a LAN, or is of a flow that was admitted."""
+        rules = attrs.evolve(Ruleset.of(SETTINGS, native_queue=False), wan="w", lan=("l", "m"))
         for forward in EVERY:
-            made = forwarding.rules('"w"', ['"l"', '"m"'], forward, drop="drop", invalid="drop")
+            made = forwarding.rules(rules.interfaces, forward, drop="drop", invalid="drop")
             self.assertEqual((made[0], made[-1]), ("type filter hook forward priority filter; policy drop;", "drop"))
             for rule in made[1:-1]:
                 if rule.startswith("ct state") or "ct status dnat" in rule:
