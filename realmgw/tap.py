@@ -32,7 +32,7 @@ from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
 from realmgw.config.service import Readers
-from realmgw.config.settings import Network, Settings
+from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
@@ -55,7 +55,7 @@ from realmgw.control.service import (
     trouble_began,
     trouble_ended,
 )
-from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file
+from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.ruleset import STRAYS
@@ -165,7 +165,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
-    reactor, settings, directory = _reactor(), running.settings, running.registry.directory
+    reactor, settings, directory = the_reactor(), running.settings, running.registry.directory
     conntrack = Conntrack(monotonic)
     allocator = _allocator(running, conntrack)
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
@@ -228,14 +228,9 @@ def _last_good(path: Path, settings: Settings) -> LastGood:
 
 def _allocator(running: Running, its: Conntrack) -> Allocator:
     """The pool, with conntrack to ask."""
-    settings, pool, at, now = running.settings, _prefixes(running), running.registry.host_at, monotonic()
+    settings, at, now = running.settings, running.registry.host_at, monotonic()
     how, policy, answered = settings.allocation, settings.policy, its.answered
-    return Allocator(how, pool, now=now, policy=policy, answered=answered, entries=its, host_at=at)
-
-
-def _prefixes(running: Running) -> list[Network]:
-    """The circular pool."""
-    return [prefix.network for prefix in running.settings.pools.circular]
+    return Allocator(how, settings.pools.networks, now=now, policy=policy, answered=answered, entries=its, host_at=at)
 
 
 def _purging(
@@ -243,7 +238,7 @@ def _purging(
 ) -> Purging:
     """What ends lending and admission without a stop."""
     tell = partial(health.tell, "purge", severity=Severity.DEGRADED)
-    return Purging(datapath, allocator, gate, reloader, partial(_prefixes, running), tell, monotonic)
+    return Purging(datapath, allocator, gate, reloader, lambda: running.settings.pools.networks, tell, monotonic)
 
 
 def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:
@@ -295,13 +290,6 @@ def _keep_first(running: Running, thread: KernelThread) -> None:
     """Keep the settings that came to run, if they are the written ones: the next start may want them."""
     if not running.problems:
         _keep(running, thread, running.settings).addErrback(_not_kept)
-
-
-def _reactor() -> Any:
-    """The reactor that twistd has installed; importing it any sooner would install the default one."""
-    from twisted.internet import reactor  # noqa: PLC0415 - see above
-
-    return reactor
 
 
 class _Says:

@@ -174,6 +174,16 @@ class Pools:
     """First and last port of LAN hosts' own flows. What the outside sees is drawn from these by chance, so that it is
     never the port of a service, and no host can choose it."""
 
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The prefixes of the circular pool."""
+        return tuple(piece.network for piece in self.circular)
+
+    @property
+    def size(self) -> int:
+        """How many addresses the circular pool has."""
+        return sum(network.num_addresses for network in self.networks)
+
 
 @attrs.frozen
 class Allocation:

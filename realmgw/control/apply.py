@@ -292,7 +292,7 @@ class Reloader:
             yield from self._change_kernel(written, is_different=bool(planned.keys))
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),)), ()
-        coming = yield self.drive(beyond(*reversed(self._pools(settings))))
+        coming = yield self.drive(beyond(settings.pools.networks, self.running.settings.pools.networks))
         yield self.drive(self._commit(written, prepared, planned, coming))
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
@@ -307,7 +307,7 @@ class Reloader:
         moved = [(before, after) for before, after in changes.changed if before.address != after.address]
         gone = (*changes.removed, *(before for before, _ in moved))
         came = (*changes.added, *(after for _, after in moved))
-        leaving = yield self.drive(beyond(*self._pools(settings)))
+        leaving = yield self.drive(beyond(self.running.settings.pools.networks, settings.pools.networks))
         if leaving:
             yield from self._withdraw(leaving)
         try:
@@ -316,11 +316,6 @@ class Reloader:
         except RealmGatewayError:
             yield self.drive(self._extending(leaving))
             raise
-
-    def _pools(self, settings: Settings) -> tuple[list[Network], list[Network]]:
-        """The circular pool's prefixes, before and after."""
-        before, after = self.running.settings.pools.circular, settings.pools.circular
-        return [prefix.network for prefix in before], [prefix.network for prefix in after]
 
     def _withdraw(self, networks: Collection[Network]) -> Generator[Deferred[Any], Any, None]:
         """Take addresses out of the pool before the kernel forgets them: who was told one may still come."""

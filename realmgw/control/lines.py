@@ -108,9 +108,8 @@ def _listens(face: DnsFace) -> str:
 
 
 def _pool(pools: Pools) -> str:
-    size = sum(prefix.network.num_addresses for prefix in pools.circular)
     named = _some(f"{prefix.network} {prefix.attachment.value}" for prefix in pools.circular)
-    return f"{size} addresses ({named})"
+    return f"{pools.size} addresses ({named})"
 
 
 def _some(texts: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 import attrs
 
+from realmgw.config.addresses import overlap
 from realmgw.config.settings import Address, Attachment, Interfaces, Network, PoolPrefix, Pools
 from realmgw.errors import PlatformError
 
@@ -126,7 +127,7 @@ def _check_against(pool: Network, name: str, address: IPv4Interface | IPv6Interf
         raise PlatformError(
             f"pools.circular: {pool} holds {address.ip}, the gateway's own address on {name}: take it out of the pool"
         )
-    if lan and _overlap(pool, address.network):
+    if lan and overlap(pool, address.network):
         raise PlatformError(f"pools.circular: {pool} overlaps {address.network}, the network of {name}: take it out")
 
 
@@ -147,17 +148,12 @@ def _check_ends(pool: Network, name: str, given: Collection[IPv4Interface | IPv6
 
 def _attachment_doubt(prefix: PoolPrefix, wan: str, links: list[Network]) -> str | None:
     network = prefix.network
-    if prefix.attachment is Attachment.ROUTED and any(_overlap(network, link) for link in links):
+    if prefix.attachment is Attachment.ROUTED and any(overlap(network, link) for link in links):
         return f"pools.circular: {network} is routed, but part of the network of {wan}: nobody will answer ARP for it"
     if prefix.attachment is Attachment.ON_LINK and not any(_within(network, link) for link in links):
         return f"pools.circular: {network} is on-link, but no part of a network of {wan}: who will ask for it there?"
     return None
 
 
-def _overlap(one: Network, other: Network) -> bool:
-    # overlaps() of ipaddress compares within one family only.
-    return one.version == other.version and one.overlaps(other)
-
-
 def _within(inner: Network, outer: Network) -> bool:
-    return _overlap(inner, outer) and inner.prefixlen >= outer.prefixlen
+    return overlap(inner, outer) and inner.prefixlen >= outer.prefixlen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import attrs
 
@@ -167,10 +168,5 @@ def _is_head(line: bytes) -> bool:
 def _batches(
     items: Iterator[tuple[int, Document, str | None]],
 ) -> Iterator[list[tuple[int, Document, str | None]]]:
-    batch: list[tuple[int, Document, str | None]] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    yield batch
+    while batch := list(islice(items, BATCH)):
+        yield batch

@@ -26,7 +26,7 @@ from twisted.python.usage import Options as UsageOptions
 from realmgw.config.addresses import endpoint
 from realmgw.config.disk import Hold, read
 from realmgw.config.settings import Endpoint
-from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file
+from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import Logged
@@ -86,7 +86,7 @@ def make_service(options: Options) -> IService:
         SystemExit: The options do not fit together, or a file can not be used.
     """
     try:
-        reactor = _reactor()
+        reactor = the_reactor()
         server = compose(options, reactor, ProcessService("the repository", options, reactor))
         server.log = Log(options.parent)
     except ValueError as error:
@@ -298,13 +298,6 @@ class RepositoryServer(Logged):
 def _was_removed(failure: Failure) -> None:
     """Somebody has removed the socket: there is nothing left of it to be removed."""
     failure.trap(FileNotFoundError)  # type: ignore[no-untyped-call]  # Twisted does not say
-
-
-def _reactor() -> Any:
-    """The reactor that twistd has installed; importing it any sooner would install the default one."""
-    from twisted.internet import reactor  # noqa: PLC0415 - see above
-
-    return reactor
 
 
 makeService = make_service  # noqa: N816 - what twistd looks for

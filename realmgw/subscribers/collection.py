@@ -73,8 +73,7 @@ class Realm:
         for zone in settings.zones:
             own.update(server.address for server in zone.name_servers if server.address is not None)
             own.update([] if zone.apex_address is None else [zone.apex_address])
-        networks = [prefix.network for prefix in pools.circular]
-        return cls(settings.zones, own, networks, has_service_pool=bool(pools.service), around=around)
+        return cls(settings.zones, own, pools.networks, has_service_pool=bool(pools.service), around=around)
 
     def refusals(self, name: str) -> Iterator[str]:
         """Why a service can not have a name: what is wrong, and what to write instead."""

@@ -14,7 +14,7 @@ from realmgw.config import addresses, disk, names
 from realmgw.config.disk import read
 from realmgw.config.external import Repository
 from realmgw.config.service import Readers
-from realmgw.config.settings import Pools, Settings
+from realmgw.config.settings import Settings
 from realmgw.config.steps import finish
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
@@ -272,8 +272,8 @@ class Checked:
         """For people."""
         yield from self.problems
         if self.settings is not None and self.directory is not None:
-            zones, pool = ", ".join(zone.name for zone in self.settings.zones), _pool(self.settings.pools)
-            yield f"{self.path}: {zones}; {pool}"
+            zones = ", ".join(zone.name for zone in self.settings.zones)
+            yield f"{self.path}: {zones}; {self.settings.pools.size} addresses in the circular pool"
             yield forwarding.told(self.settings)
             folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
             yield f"{folders}: {len(self.directory.hosts)} hosts, {len(self.directory.services)} services"
@@ -314,10 +314,6 @@ def check(path: Path) -> Checked:
     notes = (*([partly] if found.left_out else []), *notes_of(settings, registry.directory), *unseen)
     problems = (*found.problems, *of_machine, *registry.problems)
     return Checked(path, problems, settings, registry.directory, notes)
-
-
-def _pool(pools: Pools) -> str:
-    return f"{sum(prefix.network.num_addresses for prefix in pools.circular)} addresses in the circular pool"
 
 
 def _verdict(problems: int) -> str:
