@@ -304,9 +304,8 @@ class Reloader:
 
     def _change_kernel(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, None]:
         changes, settings = written.changes, written.settings
-        moved = [(before, after) for before, after in changes.changed if before.address != after.address]
-        gone = (*changes.removed, *(before for before, _ in moved))
-        came = (*changes.added, *(after for _, after in moved))
+        gone = (*changes.removed, *(before for before, _ in changes.changed))
+        came = (*changes.added, *(after for _, after in changes.changed))
         leaving = yield self.drive(beyond(self.running.settings.pools.networks, settings.pools.networks))
         if leaving:
             yield from self._withdraw(leaving)

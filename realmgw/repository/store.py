@@ -24,10 +24,9 @@ from realmgw.errors import PlatformError
 from realmgw.repository.conditions import Condition, tag
 from realmgw.repository.merge import merged
 from realmgw.repository.refusals import RefusedError, invalid, taken
+from realmgw.subscribers.entry import Entry, shown
 from realmgw.subscribers.exchange import MAX_VALUE, Fault, Head, Kind, document_line, policy, subscriber
 from realmgw.subscribers.fastpath.by_shape import ByShapeReader
-from realmgw.subscribers.remote.snapshot import service_names
-from realmgw.subscribers.schema import Entry
 
 RETAINED = 10_000
 """How many versions back it can be told what changed since."""
@@ -293,8 +292,8 @@ def _claim(cursor: Cursor, name: str, value: object, entry: Entry) -> None:
 
 
 def claims_of(entry: Entry) -> list[str]:
-    """What belongs to a subscriber alone: its address, and its services' names."""
-    return [str(entry.address), *dict.fromkeys(service_names(entry))]
+    """What belongs to a subscriber alone, in text."""
+    return [shown(claim) for claim in dict.fromkeys(entry.claims())]
 
 
 def pointer_of(value: object, what: str) -> str:

@@ -8,9 +8,9 @@ import attrs
 
 from realmgw.config.names import is_reverse, is_within
 from realmgw.config.settings import Address, Network, Settings, Zone
+from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.schema import Entry, Offer
 
 
 class Realm:
@@ -75,10 +75,22 @@ class Realm:
             own.update([] if zone.apex_address is None else [zone.apex_address])
         return cls(settings.zones, own, pools.networks, has_service_pool=bool(pools.service), around=around)
 
-    def refusals(self, name: str) -> Iterator[str]:
-        """Why a service can not have a name: what is wrong, and what to write instead."""
-        if name.endswith(self._endings) and name not in self._taken and not self._aliases:
-            return  # of nearly every name, and there are very many
+    def contradictions(self, entry: Entry) -> Iterator[str]:
+        """Everything that a subscriber can not be, beside other subscribers: what is wrong, and what to write instead.
+
+        There are very many, and nearly all are as they should be, which is found out quickly.
+        """
+        if self._is_odd(int(entry.address)):
+            yield from self._refusals_of_address(entry)
+        endings, taken, has_aliases = self._endings, self._taken, bool(self._aliases)
+        for offer in entry.services or ():
+            if has_aliases or not offer.name.endswith(endings) or offer.name in taken:
+                yield from self._refusals_of_name(offer.name)
+            if offer.terms.proxy_required and not self._has_service_pool:
+                need = "needs the service pool, and there is none: write pools.service, or no proxy_required"
+                yield f"{offer.name} {need}"
+
+    def _refusals_of_name(self, name: str) -> Iterator[str]:
         if any(is_within(name, zone) for zone in self._aliases):
             yield f"{name} lies within a zone of one-time aliases: write a name within {self._zones()}"
         elif not any(is_within(name, zone) for zone in self._forward):
@@ -89,49 +101,20 @@ class Realm:
     def _zones(self) -> str:
         return " or ".join(self._forward)
 
-    def refusals_of_address(self, entry: Entry) -> Iterator[str]:
-        """Why a subscriber can not have its address.
+    def _is_odd(self, number: int) -> bool:
+        """Whether there may be something to say against an address."""
+        if number in self._special or any(first <= number <= last for first, last in self._ranges):
+            return True
+        return bool(self._reached) and not any(first <= number <= last for first, last in self._reached)
 
-        One that is reached by no name may have the gateway's own: so existing collections list the gateway itself.
-        """
+    def _refusals_of_address(self, entry: Entry) -> Iterator[str]:
+        """Who is reached by no name may have the gateway's own: so existing collections list the gateway itself."""
         if entry.services and entry.address in self._own:
             yield f"{entry.address} is the gateway's own address: write the host's"
         if any(entry.address in network for network in self._pool):
             yield f"{entry.address} is an address of the circular pool: write the host's private one"
         if entry.services and entry.address not in self._own:
             yield from self._around.refusals(entry.address)
-
-    def refusals_of_offer(self, offer: Offer) -> Iterator[str]:
-        """Why a service can not be offered, beside its name."""
-        if offer.terms.proxy_required and not self._has_service_pool:
-            yield f"{offer.name} needs the service pool, and there is none: write pools.service, or no proxy_required"
-
-    def contradictions(self, entry: Entry) -> Iterator[str]:
-        """Everything that a subscriber can not be, beside other subscribers."""
-        if self._is_usual(entry):
-            return
-        yield from self.refusals_of_address(entry)
-        for offer in entry.services or ():
-            yield from self.refusals(offer.name)
-            if offer.terms.proxy_required:
-                yield from self.refusals_of_offer(offer)
-
-    def _is_usual(self, entry: Entry) -> bool:
-        """Whether there is nothing to be said of a subscriber, found out quickly: there are very many."""
-        number = int(entry.address)
-        if self._aliases or number in self._special:
-            return False
-        if self._reached and not any(first <= number <= last for first, last in self._reached):
-            return False
-        for first, last in self._ranges:
-            if first <= number <= last:
-                return False
-        endings, taken, is_served = self._endings, self._taken, self._has_service_pool
-        for offer in entry.services or ():
-            name = offer.name
-            if not name.endswith(endings) or name in taken or (offer.terms.proxy_required and not is_served):
-                return False
-        return True
 
 
 def host_of(entry: Entry, index: int, former: Host | None) -> Host:

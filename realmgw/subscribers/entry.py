@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 import attrs
 
@@ -33,3 +33,12 @@ class Entry:
     """Its options."""
     identity: Identity = NO_MORE
     """What else it is known by."""
+
+    def claims(self) -> tuple[bytes | str, ...]:
+        """What belongs to nobody else, beside its own name: all of its addresses (packed), and its services' names."""
+        return (self.address.packed, *self.identity.addresses, *[offer.name for offer in self.services or ()])
+
+
+def shown(claim: bytes | str) -> str:
+    """A claim, for messages."""
+    return claim if isinstance(claim, str) else str(ip_address(claim))

@@ -8,7 +8,7 @@ committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from ipaddress import IPv4Address
 from typing import TypeVar
 
@@ -301,19 +301,19 @@ class Registry:
             if self._by_address.get(address) is host:
                 del self._by_address[address]
 
-    def owner_of_service(self, name: str) -> str | None:
-        """The host that a service is one of."""
-        service = self.directory.services.get(name)
-        return None if service is None else service.host.name
+    def owner_of(self, claim: bytes | str) -> str | None:
+        """The host that has a packed address, or a service's name."""
+        service = self.directory.services.get(claim) if isinstance(claim, str) else None
+        host = self._by_address.get(claim) if isinstance(claim, bytes) else service and service.host
+        return None if host is None else host.name
+
+    def are_free(self, claims: Collection[bytes | str]) -> bool:
+        """Whether no host has any of them."""
+        return self.directory.services.keys().isdisjoint(claims) and self._by_address.keys().isdisjoint(claims)
 
     def host_at(self, address: bytes) -> Host | None:
         """The host that has a packed address."""
         return self._by_address.get(address)
-
-    def owner_of_address(self, address: bytes) -> str | None:
-        """The name of the host that has a packed address."""
-        host = self.host_at(address)
-        return None if host is None else host.name
 
 
 def _entry_of(host: Host, services: Iterable[Service]) -> Entry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from ipaddress import ip_address
 from typing import Protocol
 
 import attrs
@@ -11,10 +10,10 @@ import attrs
 from realmgw.config.document import MOST_OF_ONE
 from realmgw.config.steps import Steps
 from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.entry import Entry, shown
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory, Host, Service
-from realmgw.subscribers.schema import Entry
 
 AT_ONCE = 64
 """So many hosts are looked at between two steps."""
@@ -48,8 +47,8 @@ class Registry(Protocol):
     def owners(self) -> Mapping[str, str]: ...
     def services_of(self, name: str) -> tuple[Service, ...]: ...
     def source_of(self, name: str) -> str | None: ...
-    def owner_of_service(self, name: str) -> str | None: ...
-    def owner_of_address(self, address: bytes) -> str | None: ...
+    def owner_of(self, claim: bytes | str) -> str | None: ...
+    def are_free(self, claims: Collection[bytes | str]) -> bool: ...
 
 
 class Review:
@@ -149,10 +148,8 @@ class Review:
     def _takes_away(self, name: str, entry: Entry) -> bool:
         """Whether a host that is told differently loses an address or a name."""
         host = self._registry.directory.hosts[self._registry.directory.indices.by_name[name]]
-        names = {offer.name for offer in entry.services or ()}
-        return not set(addresses_of(host)) <= {entry.address.packed, *entry.identity.addresses} or not all(
-            service.name in names for service in self._registry.services_of(name)
-        )
+        there = {*addresses_of(host), *(service.name for service in self._registry.services_of(name))}
+        return not there <= set(entry.claims())
 
     def _doubt(self, share: float) -> Steps[bool]:
         """Sources that would lose too much are refused."""
@@ -186,30 +183,20 @@ class Review:
 
     def _is_alone(self, entry: Entry, taken: Claims) -> bool:
         """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""
-        registry = self._registry
-        names = [offer.name for offer in entry.services or ()]
-        addresses = (entry.address.packed, *entry.identity.addresses)
-        claims: dict[object, str] = dict.fromkeys((("host", entry.name), *addresses, *names), entry.name)
-        mine, others = taken
-        if len(claims) <= len(addresses) + len(names) or not mine.keys().isdisjoint(claims):
+        claims, (mine, others) = entry.claims(), taken
+        wanted: dict[object, str] = dict.fromkeys((("host", entry.name), *claims), entry.name)
+        if len(wanted) <= len(claims) or not mine.keys().isdisjoint(wanted) or not others.keys().isdisjoint(wanted):
             return False
-        if not others.keys().isdisjoint(claims):
+        if entry.name in self._registry.owners or not self._registry.are_free(claims):
             return False
-        if entry.name in registry.owners or not registry.directory.services.keys().isdisjoint(names):
-            return False
-        if any(registry.owner_of_address(address) is not None for address in addresses):
-            return False
-        mine.update(claims)
+        mine.update(wanted)
         return True
 
     def _collisions(self, entry: Entry, place: str, taken: Claims) -> Iterator[str]:
         registry, (mine, others) = self._registry, taken
-        addresses = (entry.address.packed, *entry.identity.addresses)
-        services = [offer.name for offer in entry.services or ()]
         claims: list[tuple[object, str, str | None]] = [
             (("host", entry.name), "this host", entry.name if registry.source_of(entry.name) else None),
-            *((address, str(ip_address(address)), registry.owner_of_address(address)) for address in addresses),
-            *((name, name, registry.owner_of_service(name)) for name in services),
+            *((claim, shown(claim), registry.owner_of(claim)) for claim in entry.claims()),
         ]
         for key, what, owner in claims:
             other = mine.get(key) or others.get(key) or (None if owner is None or owner in self.gone else owner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import attrs
 
@@ -79,8 +79,3 @@ def another_line(place: str, former: Snapshot, new: Snapshot) -> str:
 def same_content(one: Snapshot, other: Snapshot) -> bool:
     """Whether two snapshots hold the same objects and tell the same problems."""
     return one.entries is other.entries and one.problems == other.problems
-
-
-def service_names(entry: Entry) -> Iterator[str]:
-    """The names under which a subscriber is reached."""
-    return (service.name for service in entry.services or ())

@@ -20,8 +20,8 @@ from pathlib import Path
 from realmgw.config import disk, pointers
 from realmgw.config.document import Mapping, Node, Problems, Sequence, parse
 from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.subscribers.entry import shown
 from realmgw.subscribers.exchange import Kind, document_line
-from realmgw.subscribers.remote.snapshot import service_names
 from realmgw.subscribers.schema import Entry, entries
 
 PER_FILE = 10_000
@@ -67,7 +67,7 @@ class Template:
             ConfigurationError: One of them has problems, or both claim the same names or addresses.
         """
         problems: list[str] = []
-        claimed: dict[object, int] = {}
+        claimed: dict[str, int] = {}
         for number in dict.fromkeys((numbers[0], numbers[-1])):
             found = self._read(number, problems)
             if not found and not problems:
@@ -168,8 +168,8 @@ def _render(pieces: list[str | Callable[[int], str]], number: int) -> str:
     return "".join([piece if isinstance(piece, str) else piece(number) for piece in pieces])
 
 
-def _claims(entry: Entry) -> list[object]:
-    return list(dict.fromkeys([entry.name, entry.address, *service_names(entry)]))
+def _claims(entry: Entry) -> list[str]:
+    return list(dict.fromkeys([entry.name, *map(shown, entry.claims())]))
 
 
 def _mark(node: Node) -> None:

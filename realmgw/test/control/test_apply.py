@@ -64,6 +64,13 @@ class AppliedTests(ReloadTestCase):
         self.assertEqual(self.gateway.names, ["b.example.org.", "c.example.org."])
         self.assertEqual(outcome.flows_ended, 1)
 
+    def test_kernel_is_told_of_every_host_that_is_different(self) -> None:
+        """As it was and as it is: what it has no use for now, it may have tomorrow."""
+        text = "a.example.org: {address: 192.168.0.1, groups: [prepaid]}\nb.example.org: {address: 192.168.0.2}\n"
+        (self.gateway.folder / "subscribers.d" / "a.yaml").write_text(text)
+        only(self.gateway.reload())
+        self.assertIn(("kernel", ["a.example.org."], ["a.example.org."]), self.calls)
+
     def test_hosts_keep_their_indices(self) -> None:
         """Marks of flows under way go on leading to them; a new host gets an index that nobody had."""
         before = dict(self.gateway.running.registry.directory.indices.by_name)

@@ -116,6 +116,8 @@ class DocumentTests(SiteTestCase):
         got = yield self.ask("PUT", "/v1/subscribers/b.example.org", host(1, services={"x.example.org": None}))
         self.assertEqual((got.status, got.pointers), (409, ["/address", "/services/x.example.org"]))
         self.assertIn("a.example.org.", got.value["errors"][0]["detail"])
+        got = yield self.ask("PUT", "/v1/subscribers/b.example.org", host(2, other_addresses=["10.0.0.1"]))
+        self.assertEqual((got.status, got.pointers), (409, ["/other_addresses/0"]))
 
     @inlineCallbacks
     def test_bodies_that_are_no_json_are_refused(self) -> Any:
