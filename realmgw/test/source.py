@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.test.checkout import CHECKOUT, PACKAGE
+
+NO_WORLD = {
+    "__future__", "_ruamel_yaml", "abc", "attrs", "base64", "bisect", "codecs", "collections", "contextlib", "difflib",
+    "enum", "errno", "functools", "hashlib", "heapq", "hmac", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END",
+    "ipaddress", "itertools", "json", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex",
+    "siphashc", "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib",
+    "zope.interface",
+}  # fmt: skip
+"""What every module may import. All else is taken for the world: time, chance, whatever reads, writes or waits."""
+WORLDLY = {"breakpoint", "input", "open", "print"}
+"""What meets the world without an import."""
 
 
 @attrs.frozen
@@ -71,6 +83,91 @@ PRODUCT = [module for module in ALL if module.room not in ("test", "testing", "_
 """The rooms, without tests and fakes."""
 TESTBED = modules(CHECKOUT / "testbed")
 """The testbed; nothing where the package is installed."""
+
+
+def touches(module: Module) -> list[tuple[int, str]]:
+    """What of the world a module imports or calls, with the line; types that are only named count as well."""
+    imported = ((line, name) for line, name in module.imports() if not is_within(name, NO_WORLD))
+    return [*imported, *((line, name) for line, name in module.calls() if name in WORLDLY)]
+
+
+def is_within(name: str, names: Iterable[str]) -> bool:
+    """Whether a dotted name is one of some, or below one of them."""
+    return any(f"{name}.".startswith(f"{each}.") for each in names)
+
+
+def circle(graph: Mapping[str, Iterable[str]]) -> str:
+    """A circle in a graph; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    return ""
+
+
+def files(modules: Iterable[Module]) -> dict[str, set[str]]:
+    """Which of some modules each of them imports."""
+    imported = {module.name: {name for _, name in module.imports()} for module in modules}
+    return {
+        module: {name if name in imported else name.rpartition(".")[0] for name in names} & imported.keys()
+        for module, names in imported.items()
+    }
+
+
+def explanations(module: Module) -> Iterator[tuple[str, set[str]]]:
+    """Every class of a module, by its name and by its whole name, with its fields and methods that are explained."""
+    whole = ".".join(module.path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef):
+            methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef) and ast.get_docstring(each)}
+            fields = {ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)}
+            yield from ((name, methods | fields) for name in (node.name, f"{whole}.{node.name}"))
+
+
+def elsewhere(node: ast.Module | ast.ClassDef, explained: Mapping[str, set[str]]) -> set[str]:
+    """What a class need not explain: its bases do, or, for a Protocol, the class of ours that its docstring names."""
+    if isinstance(node, ast.Module):
+        return set()
+    bases = [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
+    named = re.findall(r"`(realmgw\.[a-z_.]+\.[A-Z]\w*)`", ast.get_docstring(node) or "")
+    return {each for name in (*bases, *named * ("Protocol" in bases)) for each in explained.get(name, ())}
+
+
+def undocumented(
+    node: ast.Module | ast.ClassDef, name: str, explained: Mapping[str, set[str]]
+) -> Iterator[tuple[int, str]]:
+    """Every public thing in a module or class that is explained nowhere, with its line.
+
+    Args:
+        node: The module or class.
+        name: What it is called.
+        explained: What each class explains.
+    """
+    if ast.get_docstring(node) is None:
+        yield getattr(node, "lineno", 1), name
+    inherited = elsewhere(node, explained)
+    for child in node.body:
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from undocumented(child, child.name, explained)
+        elif isinstance(child, ast.FunctionDef) and re.fullmatch("[a-z][a-z0-9_]*", child.name):
+            overload = any(getattr(decorator, "id", "") == "overload" for decorator in child.decorator_list)
+            if ast.get_docstring(child) is None and not overload and child.name not in inherited:
+                yield child.lineno, child.name
+
+
+def is_attrs(decorator: ast.expr) -> bool:
+    """Whether a decorator makes an attrs class."""
+    return "attrs." in ast.unparse(decorator)
+
+
+def unexplained(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
+    """Every public field of a class that is not followed by a text."""
+    following = [*node.body[1:], None]
+    for child, after in zip(node.body, following, strict=True):
+        if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
+            explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if not child.target.id.startswith("_") and not explained:
+                yield child.lineno, f"{node.name}.{child.target.id}"
 
 
 class SourceTestCase(SynchronousTestCase):

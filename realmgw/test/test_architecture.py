@@ -5,15 +5,24 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterable, Mapping
 from configparser import ConfigParser
-from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, PACKAGE, project_files
-from realmgw.test.source import ALL, PRODUCT, TESTBED, Module, SourceTestCase
+from realmgw.test.source import (
+    ALL,
+    PRODUCT,
+    TESTBED,
+    SourceTestCase,
+    circle,
+    explanations,
+    files,
+    is_attrs,
+    is_within,
+    touches,
+    undocumented,
+    unexplained,
+)  # fmt: skip
 
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
@@ -47,48 +56,8 @@ INCLUDED = re.compile(r'^#include "(\w+)\.h"', re.MULTILINE)
 FUNCTION = re.compile(r"^(?!static)\w[\w *]*\b(\w+)\([^;]*?\)\n\{", re.MULTILINE)
 DECLARED = re.compile(r"^\w[\w *]*\b(\w+)\(", re.MULTILINE)
 """What stands in sources in C."""
-PENDING = ("realmgw.dns.",)
-"""Where circles are being opened at present."""
-NO_WORLD = {
-    "__future__", "_ruamel_yaml", "abc", "attrs", "base64", "bisect", "codecs", "collections", "contextlib", "difflib",
-    "enum", "errno", "functools", "hashlib", "heapq", "hmac", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END",
-    "ipaddress", "itertools", "json", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex",
-    "siphashc", "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib",
-    "zope.interface",
-}  # fmt: skip
-"""What every module may import. All else is taken for the world: time, chance, whatever reads, writes or waits."""
-WORLDLY = {"breakpoint", "input", "open", "print"}
-"""What meets the world without an import."""
-
-
-def touches(module: Module) -> list[tuple[int, str]]:
-    """What of the world a module imports or calls, with the line; types that are only named count as well."""
-    imported = ((line, name) for line, name in module.imports() if not is_within(name, NO_WORLD))
-    return [*imported, *((line, name) for line, name in module.calls() if name in WORLDLY)]
-
-
-def is_within(name: str, names: Iterable[str]) -> bool:
-    """Whether a dotted name is one of some, or below one of them."""
-    return any(f"{name}.".startswith(f"{each}.") for each in names)
-
-
-def circle(graph: Mapping[str, Iterable[str]]) -> str:
-    """A circle in a graph; empty where there is none."""
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        return " -> ".join(error.args[1])
-    return ""
-
-
-def files(modules: Iterable[Module]) -> dict[str, set[str]]:
-    """Which of some modules each of them imports."""
-    imported = {module.name: {name for _, name in module.imports()} for module in modules}
-    return {
-        module: {name if name in imported else name.rpartition(".")[0] for name in names} & imported.keys()
-        for module, names in imported.items()
-        if not module.startswith(PENDING)
-    }
+MAX_MODULE = 400  # lines
+MAX_FUNCTION = 50  # lines
 
 
 def forbidden(module: str) -> list[str]:
@@ -124,10 +93,15 @@ class ImportTests(SourceTestCase):
         for module in [*PRODUCT, *TESTBED]:
             above = forbidden(module.name)
             self.assert_none(
-                f"{module.place}:{line}: imports {name}"
-                for line, name in module.imports()
-                if is_within(name, above) and not module.name.startswith(PENDING)
+                f"{module.place}:{line}: imports {name}" for line, name in module.imports() if is_within(name, above)
             )
+
+    def test_what_a_room_inside_must_not_import_is_seen(self) -> None:
+        """Those after it, and nothing where it is in none."""
+        self.assertEqual(forbidden("realmgw.dns.codec.wire"), ["realmgw.dns.mitigation", "realmgw.dns.fastpath"])
+        self.assertEqual(forbidden("testbed.simulated.caches"), ["testbed.programs"])
+        self.assertEqual(forbidden("realmgw.dns.server"), [])
+        self.assertEqual(forbidden("realmgw.tap"), [])
 
     def test_rooms_have_one_level_of_rooms_inside(self) -> None:
         """And no other than those of the table."""
@@ -202,55 +176,48 @@ def requirements() -> list[str]:
     return [re.split(r"[<>=!;\[]", line)[0] for line in lines]
 
 
-class InspectionTests(SynchronousTestCase):
-    """What these tests see of a module: a check that sees nothing would always pass."""
+class ShapeTests(SourceTestCase):
+    """What modules and functions look like."""
 
-    def test_sees_imports_wherever_they_stand(self) -> None:
-        """In functions and under conditions too; what is imported from a package may be a module."""
-        found = list(module("if 1:\n  import os.path as p\ndef f():\n  from realmgw import tap").imports())
-        self.assertEqual(found, [(2, "os.path"), (4, "realmgw.tap")])
-
-    def test_refuses_relative_imports(self) -> None:
-        """They would hide from the table."""
-        self.assertIn("x.py:1", str(self.assertRaises(AssertionError, list, module("from . import tap").imports())))
-
-    def test_sees_what_is_of_the_world(self) -> None:
-        """Whatever is not known to be none."""
-        text = "import re, new\nfrom pathlib import Path, PurePath\nfrom io import open\nprint(open())"
-        self.assertEqual(
-            touches(module(text)), [(1, "new"), (2, "pathlib.Path"), (3, "io.open"), (4, "print"), (4, "open")]
+    def test_modules_are_short(self) -> None:
+        """A longer one wants a wall."""
+        self.assert_none(
+            f"{module.place}: {length} lines"
+            for module in ALL
+            if (length := len(module.path.read_text().splitlines())) > MAX_MODULE
         )
 
-    def test_sees_what_a_module_says_of_itself(self) -> None:
-        """In the last sentence of its docstring."""
-        said = [
-            module(text).edge for text in ("'It. Edge: files, chance.'", "'Edge: no. It.'", "'It.\\n\\nEdge: it.'", "1")
-        ]
-        self.assertEqual(said, ["files, chance", None, "it", None])
-
-    def test_sees_circles(self) -> None:
-        """Of modules, by what they import from each other."""
-        names = ("a", "b", "c")
-        texts = (
-            "from realmgw.b import B",
-            "if TYPE_CHECKING:\n  from realmgw import c",
-            "def f():\n  import realmgw.a",
+    def test_functions_are_short(self) -> None:
+        """From `def` to the last line."""
+        self.assert_none(
+            f"{module.place}:{node.lineno}: {node.name} has {length} lines"
+            for module in ALL
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION
         )
-        graph = files(Module(PACKAGE / f"{name}.py", ast.parse(text)) for name, text in zip(names, texts, strict=True))
-        self.assertIn("realmgw.a", circle(graph))
-        self.assertEqual(circle({**graph, "realmgw.c": ()}), "")
 
-    def test_sees_what_a_room_inside_must_not_import(self) -> None:
-        """Those after it, and nothing where it is in none."""
-        self.assertEqual(forbidden("realmgw.dns.codec.wire"), ["realmgw.dns.mitigation", "realmgw.dns.fastpath"])
-        self.assertEqual(forbidden("testbed.simulated.caches"), ["testbed.programs"])
-        self.assertEqual(forbidden("realmgw.dns.server"), [])
-        self.assertEqual(forbidden("realmgw.tap"), [])
+    def test_everything_public_has_a_docstring(self) -> None:
+        """Modules, classes, functions and methods; a method that Twisted named has its interface's."""
+        explained: dict[str, set[str]] = {}
+        for module in ALL:
+            for name, members in explanations(module):
+                explained.setdefault(name, set()).update(members)
+        self.assert_none(
+            f"{module.place}:{line}: {name} has no docstring"
+            for module in ALL
+            for line, name in undocumented(module.tree, "the module", explained)
+        )
 
-
-def module(text: str) -> Module:
-    """A module with this text."""
-    return Module(PACKAGE / "x.py", ast.parse(text))
+    def test_every_public_field_of_a_value_is_explained(self) -> None:
+        """By a line under it."""
+        self.assert_none(
+            f"{module.place}:{line}: {name} is not explained"
+            for module in PRODUCT
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.ClassDef) and any(map(is_attrs, node.decorator_list))
+            for line, name in unexplained(node)
+        )
 
 
 class TestTreeTests(SourceTestCase):
