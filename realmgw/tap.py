@@ -166,8 +166,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
     reactor, settings, directory = the_reactor(), running.settings, running.registry.directory
-    conntrack = Conntrack(monotonic)
-    allocator = _allocator(running, conntrack)
+    allocator = _allocator(running, conntrack := Conntrack(monotonic))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = watched(allocator, monotonic, trouble_began, trouble_ended)
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
@@ -178,9 +177,8 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
-    elsewhere = partial(Readers().call, reactor=reactor)
+    elsewhere, told = partial(Readers().call, reactor=reactor), partial(tell_written, health)
     configure, keep = partial(_configure, unsolicited, gate, keeping, options.log), partial(_keep, running, thread)
-    told = partial(tell_written, health)
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
@@ -209,9 +207,8 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
         counting.take(part)
-    counting.add("health", health.counts)
-    counting.add("subscribers", running.folders.counts)
-    counting.add("reloads", reloader.counts)
+    for name, each in (("health", health), ("subscribers", running.folders), ("reloads", reloader)):
+        counting.add(name, each.counts)
     return gateway
 
 

@@ -1,9 +1,7 @@
 """What the pure modules of this room say is done to the kernel here, in the order that keeps it closed.
 
 Everything blocks, and all calls of one `Kernel` come from one thread (`realmgw.datapath.service` has one for it), but
-for `counts` and `queue_figures`, which any thread may call.
-
-Edge: a routing socket.
+for `counts` and `queue_figures`, which any thread may call. Edge: a routing socket.
 """
 
 from __future__ import annotations

@@ -209,22 +209,9 @@ def _parameters() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    pages = {
-        f"page_of_{kind.value}": _object(
-            {
-                "version": {**_TEXT, "description": "Of all documents together."},
-                "next": {"type": ["string", "null"], "description": "Where the next page is, if there may be one."},
-                "items": {
-                    "type": "array",
-                    "items": _object({"name": _TEXT, "etag": _TEXT, "value": _reference(_singular(kind))}),
-                },
-            }
-        )
-        for kind in Kind
-    }
     number = {"type": "integer", "minimum": 0}
     return {
-        **pages,
+        **{f"page_of_{kind.value}": _page(kind) for kind in Kind},
         "subscriber": {"anyOf": [_reference("plain_subscriber"), _reference("established_subscriber")]},
         "plain_subscriber": {**PLAIN.schema, "description": "As in the plain style of subscriber files."},
         "established_subscriber": {
@@ -260,6 +247,17 @@ def _schemas() -> dict[str, Any]:
             optional=("errors",),
         ),
     }
+
+
+def _page(kind: Kind) -> dict[str, Any]:
+    item = _object({"name": _TEXT, "etag": _TEXT, "value": _reference(_singular(kind))})
+    return _object(
+        {
+            "version": {**_TEXT, "description": "Of all documents together."},
+            "next": {"type": ["string", "null"], "description": "Where the next page is, if there may be one."},
+            "items": {"type": "array", "items": item},
+        }
+    )
 
 
 def _object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
