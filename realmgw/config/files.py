@@ -205,31 +205,21 @@ def _subscribers(places: _Places, named: Iterable[PurePath]) -> tuple[PurePath, 
     return tuple(dict.fromkeys([*(each for each in found if each not in named), *named]))
 
 
-def located(settings: Settings, folder: Path) -> Settings:
+def located(settings: Settings, folder: PurePath) -> Settings:
     """The settings with every path that is relative starting at a folder."""
-    dns, repository, control = settings.dns, settings.repository, settings.control
-    return attrs.evolve(
-        settings,
-        subscribers=tuple(folder / each for each in settings.subscribers),
-        policies=tuple(folder / each for each in settings.policies),
-        drop_ins=tuple(folder / each for each in settings.drop_ins),
-        state=folder / settings.state,
-        dns=attrs.evolve(
-            dns,
-            update=attrs.evolve(dns.update, key_file=_within(folder, dns.update.key_file)),
-            cookies=attrs.evolve(dns.cookies, secret_file=_within(folder, dns.cookies.secret_file)),
-        ),
-        repository=attrs.evolve(
-            repository,
-            token_file=_within(folder, repository.token_file),
-            ca_file=_within(folder, repository.ca_file),
-        ),
-        control=attrs.evolve(control, socket=folder / control.socket),
-    )
+    found: Settings = _located(settings, folder)
+    return found
 
 
-def _within(folder: Path, path: PurePath | None) -> PurePath | None:
-    return None if path is None else folder / path
+def _located(value: Any, folder: PurePath) -> Any:
+    if isinstance(value, PurePath):
+        return folder / value
+    if isinstance(value, tuple):
+        return tuple(_located(each, folder) for each in value) if value and isinstance(value[0], PurePath) else value
+    if not attrs.has(type(value)):
+        return value
+    parts = attrs.asdict(value, recurse=False)
+    return attrs.evolve(value, **{word: _located(each, folder) for word, each in parts.items()})
 
 
 def read(

@@ -15,13 +15,13 @@ from realmgw import config
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.files.disk import Good
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.reach import NOWHERE, Around
+from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.registry import Changes, Registry
 from realmgw.subscribers.remote.realm_filter import Filtered, filtering
 from realmgw.subscribers.remote.snapshot import Snapshot, another_line, is_another, same_content

@@ -9,11 +9,11 @@ import attrs
 
 from realmgw.config.document import MOST_OF_ONE
 from realmgw.config.steps import Steps
-from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.entry import Entry, shown
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.realm import Realm
 
 AT_ONCE = 64
 """So many hosts are looked at between two steps."""

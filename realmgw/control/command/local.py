@@ -21,11 +21,11 @@ from realmgw.control.examination import around, examine
 from realmgw.control.running import Running, notes_of
 from realmgw.datapath import forwarding
 from realmgw.errors import ConfigurationError, PlatformError
-from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.files import incremental
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.listing import MAX_FILE, collector_at_rest
 from realmgw.subscribers.model import Directory
+from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.registry import Registry
 from realmgw.subscribers.remote.apply import send_all
 from realmgw.subscribers.remote.port import UnreachableError

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.reach`, and of `realmgw.subscribers.collection` with it."""
+"""Tests for `realmgw.subscribers.reach`, and of `realmgw.subscribers.realm` with it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.config.settings import NameServer, Zone
-from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.reach import NOWHERE, Around
+from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.schema import Entry, entries
 
 AROUND = Around(

@@ -8,8 +8,8 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import finish
-from realmgw.subscribers.collection import Realm
 from realmgw.subscribers.files.incremental import Unit, read
+from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.registry import Changes, Registry
 from realmgw.test.subscribers.examples import ZONES
 

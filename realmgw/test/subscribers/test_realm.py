@@ -1,11 +1,11 @@
-"""Tests for `realmgw.subscribers.collection`."""
+"""Tests for `realmgw.subscribers.realm`."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
-from realmgw.subscribers.collection import Realm
+from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.schema import entries
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
