@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from twisted.application.service import Service
 from twisted.enterprise.adbapi import ConnectionPool
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -141,13 +141,11 @@ class StoreService(Service):
         Returns:
             Fires when there is another one, or when the time is over, or at the stop. It may be cancelled.
         """
-        waiting: Deferred[None] = Deferred(self._waiting.discard)
         if version != self.version or patience <= 0 or not self.running:
-            waiting.callback(None)
-            return waiting
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(self._waiting.discard)
         self._waiting.add(waiting)
-        timer = self._clock.callLater(patience, self._wake_one, waiting)
-        return waiting.addBoth(_stop_timer, timer)
+        return waiting.addTimeout(patience, self._clock, lambda _cancelled, _seconds: None)
 
     def _pool(self, name: str, size: int) -> Any:
         return ConnectionPool(  # type: ignore[no-untyped-call]  # Twisted does not say
@@ -211,11 +209,8 @@ class StoreService(Service):
 
     def _wake(self) -> None:
         for waiting in tuple(self._waiting):
-            self._wake_one(waiting)
-
-    def _wake_one(self, waiting: Deferred[None]) -> None:
-        self._waiting.discard(waiting)
-        waiting.callback(None)
+            self._waiting.discard(waiting)
+            waiting.callback(None)
 
 
 def make_folder(path: Path, mode: int) -> None:
@@ -243,9 +238,3 @@ def make_folder(path: Path, mode: int) -> None:
 def _with_version(cursor: store.Cursor, function: Callable[..., _T], *args: Any, **kwargs: Any) -> tuple[_T, str]:
     result = function(cursor, *args, **kwargs)
     return result, store.version(cursor)
-
-
-def _stop_timer(result: _T, timer: Any) -> _T:
-    if timer.active():
-        timer.cancel()
-    return result
