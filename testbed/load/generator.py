@@ -319,7 +319,7 @@ def _times(times: Mapping[str, float]) -> Times:
 
 
 def write_names(path: Path, hosts: Mapping[str, str]) -> Path:
-    """Writes a file of names for `Load` or the floor.
+    """Writes a file of names for `Load` or the baseline.
 
     Args:
         path: Where.

@@ -14,7 +14,7 @@ import attrs
 
 from testbed.load import generator
 from testbed.load.generator import Load, Outcome
-from testbed.measuring import figures, quiet
+from testbed.measuring import cpu_noise, figures
 from testbed.realm.topology import Testbed
 
 PORTS = 32
@@ -30,7 +30,7 @@ class Way:
     title: str
     """What the tables call it."""
     limit: float
-    """How many times the floor's CPU per flow the gateway may spend."""
+    """How many times the baseline's CPU per flow the gateway may spend."""
     rate: float | None = None
     """Flows per second; None: a closed loop."""
     outstanding: int = 1
@@ -75,12 +75,12 @@ class Contender:
     """The names that it is asked for."""
 
     def set_apart(self, apart: bool) -> None:
-        """Gives it the machine's last core, or lets it run anywhere: see `quiet.set_apart`.
+        """Gives it the machine's last core, or lets it run anywhere: see `cpu_noise.set_apart`.
 
         Args:
             apart: Which of the two.
         """
-        quiet.set_apart(apart, self.process, self.hosts)
+        cpu_noise.set_apart(apart, self.process, self.hosts)
 
     def run(self, load: Load) -> Outcome:
         """Runs a load on it, and notes what others used of the machine meanwhile.
@@ -88,7 +88,7 @@ class Contender:
         Args:
             load: What.
         """
-        with quiet.Watch((self.process, self.hosts)) as watch:
+        with cpu_noise.Watch((self.process, self.hosts)) as watch:
             outcome = generator.run_flows(self.testbed, load, [self.process])
         return attrs.evolve(outcome, others=watch.others)
 
@@ -98,7 +98,7 @@ class Contender:
         Args:
             load: What.
         """
-        return quiet.quietest(partial(self.run, load))
+        return cpu_noise.quietest(partial(self.run, load))
 
 
 @attrs.frozen

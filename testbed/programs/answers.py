@@ -20,7 +20,7 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from testbed.measuring import figures, quiet
+from testbed.measuring import cpu_noise, figures
 from testbed.measuring.rounds import Verdict
 from testbed.realm.gateway import ZONE, Gateway, Service, Subscriber
 from testbed.realm.topology import CLIENT, GATEWAY, Testbed, TestbedError
@@ -174,10 +174,10 @@ def _blast(asker: socket.socket, queries: Sequence[bytes], alike: bytes, seconds
 
 def _measured(testbed: Testbed, process: int, question: Question, seconds: float) -> Round:
     """One round."""
-    with quiet.Watch((process,)) as watch:
-        before = quiet.time_of(process)
+    with cpu_noise.Watch((process,)) as watch:
+        before = cpu_noise.time_of(process)
         answered, lost, taken = testbed.call("public", ask, question, seconds)
-        cpu = quiet.time_of(process) - before
+        cpu = cpu_noise.time_of(process) - before
     return Round(answered, lost, taken, cpu, watch.others)
 
 
@@ -206,11 +206,11 @@ def measure(testbed: Testbed, process: int, rounds: int, seconds: float) -> Roun
         rounds: How often.
         seconds: How long each time.
     """
-    quiet.set_apart(True, process)
+    cpu_noise.set_apart(True, process)
     results: Rounds = {question.title: [] for question in QUESTIONS}
     for number in range(rounds):
         for question in QUESTIONS if number % 2 == 0 else QUESTIONS[::-1]:
-            taken = quiet.quietest(partial(_measured, testbed, process, question, seconds))
+            taken = cpu_noise.quietest(partial(_measured, testbed, process, question, seconds))
             results[question.title].append(taken)
         print(f"    round {number + 1} of {rounds}", file=sys.stderr)
     return results

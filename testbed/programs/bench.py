@@ -1,8 +1,9 @@
 """What a flow costs in the gateway, next to the least that any gateway could spend on it.
 
-The gateway and the floor (load/floor.c) stand side by side, each in a testbed of its own, with the same rules in the
-kernel: the floor takes over the packet queue of a gateway that was killed. They are loaded in turn, in alternating
-order, so that whatever else the machine does falls on all of them alike. docs/benchmark.md tells how to read them.
+The gateway and the baseline (load/baseline.c) stand side by side, each in a testbed of its own, with the same rules in
+the kernel: the baseline takes over the packet queue of a gateway that was killed. They are loaded in turn, in
+alternating order, so that whatever else the machine does falls on all of them alike.
+docs/benchmark.md tells how to read them.
 
     ./testbed/bench [--quick] [--policy | --answers] [--write FILE]
 """
@@ -24,9 +25,9 @@ from pathlib import Path
 
 import attrs
 
-from testbed.load import floor, generator
+from testbed.load import baseline, generator
 from testbed.load.generator import Load, Outcome, Strays
-from testbed.measuring import figures, quiet
+from testbed.measuring import cpu_noise, figures
 from testbed.measuring.rounds import (
     HEAD,
     PORTS,
@@ -56,7 +57,13 @@ FIRST_HOST = IPv4Address("10.128.0.1")
 """Private addresses of the hosts: from here on, all of them answered for by the hosts' namespace."""
 REALM = "10.128.0.0/12"
 """The network that they are in."""
-FLOOR, MAIN, SMALL, LARGE, LARGE_ALL = "floor", "realmgw", "realmgw, 10", "realmgw, 100 000", "the same, all asked"
+BASELINE, MAIN, SMALL, LARGE, LARGE_ALL = (
+    "baseline",
+    "realmgw",
+    "realmgw, 10",
+    "realmgw, 100 000",
+    "the same, all asked",
+)
 """Whom the tables speak of; the numbers are subscribers."""
 WITHOUT = Defence("no policy")
 """Nothing asks for reputation, and no challenge is ever due."""
@@ -65,7 +72,7 @@ WITH = Defence("full policy", ("adaptive", "log_untrusted"), bands=True, rate_li
 POLICY_LIMIT = 1.25
 """How much more a flow may cost with the full policy."""
 NAMES, FEW, MANY = 1000, 10, 100_000
-"""Subscribers of the main gateway (and of the floor), of the small one and of the large one."""
+"""Subscribers of the main gateway (and of the baseline), of the small one and of the large one."""
 FIXED_RATE = 10_000
 """Flows per second of the open loop."""
 STRAY_RATE = 60_000
@@ -159,26 +166,26 @@ def _asked_for_all(contender: Contender) -> Contender:
 
 
 @contextlib.contextmanager
-def _floor() -> Iterator[Contender]:
-    """The floor, in the place of a gateway with `NAMES` subscribers."""
-    with _testbed("floor") as (testbed, hosts_process):
+def _baseline() -> Iterator[Contender]:
+    """The baseline, in the place of a gateway with `NAMES` subscribers."""
+    with _testbed("baseline") as (testbed, hosts_process):
         hosts = subscribers(NAMES)
         _start_gateway(testbed, hosts).kill()
-        process = floor.start(testbed, hosts, POOL_RANGE)
+        process = baseline.start(testbed, hosts, POOL_RANGE)
         names = generator.write_names(testbed.folder / "names", hosts)
-        yield Contender(FLOOR, testbed, process.pid, hosts_process, names)
+        yield Contender(BASELINE, testbed, process.pid, hosts_process, names)
 
 
 def judge(results: Rounds) -> list[Verdict]:
     """The targets of the main table.
 
     Args:
-        results: What was measured with `MAIN` and `FLOOR`.
+        results: What was measured with `MAIN` and `BASELINE`.
     """
     verdicts = []
     for way in WAYS:
-        factor = ratio(results, way, MAIN, FLOOR)
-        target = f"{way.title}: at most {way.limit:g} times the floor's CPU per flow"
+        factor = ratio(results, way, MAIN, BASELINE)
+        target = f"{way.title}: at most {way.limit:g} times the baseline's CPU per flow"
         verdicts.append(Verdict(target, f"{factor:.2f} times", factor <= way.limit))
     fixed = results[WAYS[1].title, MAIN]
     verdicts.append(Verdict("10 000/s with a /20 pool: no flow lost", losses(fixed), lost(fixed) == 0))
@@ -214,7 +221,7 @@ def flood(contender: Contender, seconds: float) -> tuple[list[list[str]], list[V
     contender.set_apart(False)
     for title, sources in FLOODS.items():
         take = partial(_flooded, contender, sources, seconds)
-        runs = [quiet.quietest(take) for _ in range(TAIL_ROUNDS)]
+        runs = [cpu_noise.quietest(take) for _ in range(TAIL_ROUNDS)]
         table.append(_flood_row(title, runs))
         verdicts += judge_flood(title, runs)
     return table, verdicts
@@ -256,7 +263,7 @@ def _flooded(contender: Contender, sources: str, seconds: float) -> Flooded:
     """One run under strays."""
     load = Load(names=contender.names, rate=500, ports=PORTS, seconds=seconds, warm_seconds=0.5, retries=1)
     longest = seconds + 1.0
-    with quiet.Watch((contender.process, contender.hosts)) as watch:
+    with cpu_noise.Watch((contender.process, contender.hosts)) as watch:
         strays = generator.start_strays(contender.testbed, Strays(POOL_RANGE, sources, STRAY_RATE, longest))
         outcome = contender.run(load)
         rate = generator.end_of_strays(strays) / longest
@@ -290,7 +297,7 @@ def report(quick: bool) -> tuple[str, bool]:
         The report in Markdown, and whether all targets were met.
     """
     rounds, seconds = (3, 1.0) if quick else (6, 2.0)
-    with _floor() as below, _gateway(MAIN, NAMES, NAMES) as gateway:
+    with _baseline() as below, _gateway(MAIN, NAMES, NAMES) as gateway:
         flood_table, flood_verdicts = flood(gateway, seconds)
         main = measure(WAYS, [below, gateway], rounds, seconds)
     with _gateway(SMALL, FEW, FEW) as small, _gateway(LARGE, MANY, FEW) as large:
@@ -302,8 +309,8 @@ def report(quick: bool) -> tuple[str, bool]:
             figures.machine()
             + f"- rounds: {rounds}, {seconds:g} s each, contenders in alternating order; strays: {TAIL_ROUNDS}\n"
             f"- others: what processes without a part in it used of the machine, in cores, at most; with more than"
-            f" {quiet.LIMIT:g} a measurement is repeated, up to {quiet.TRIES} times in all\n",
-            figures.table(HEAD, rows(main, WAYS, [FLOOR, MAIN])),
+            f" {cpu_noise.LIMIT:g} a measurement is repeated, up to {cpu_noise.TRIES} times in all\n",
+            figures.table(HEAD, rows(main, WAYS, [BASELINE, MAIN])),
             figures.table(HEAD, rows(size, WAYS[1:], [contender.title for contender in sizes])),
             figures.table(FLOOD_HEAD, flood_table),
             figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts]),
@@ -353,7 +360,7 @@ def report_policy(quick: bool) -> tuple[str, bool]:
 
 def main() -> int:
     """Runs the benchmark; the exit status is 0 when every target was met."""
-    parser = argparse.ArgumentParser(prog="bench", description="CPU per admitted flow, next to a floor.")
+    parser = argparse.ArgumentParser(prog="bench", description="CPU per admitted flow, next to a baseline.")
     parser.add_argument("--quick", action="store_true", help="a shorter run, with less steady figures")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from testbed.load import generator
-from testbed.measuring import figures, quiet
-from testbed.measuring.course import Course, Look
+from testbed.measuring import cpu_noise, figures
+from testbed.measuring.pool_timeline import Look, PoolTimeline
 from testbed.measuring.rounds import Verdict, at_most, told
 from testbed.player.defences import OFF, ON, Defence
 from testbed.player.players import LEAD, Played, Playing, together
@@ -158,10 +158,13 @@ def run(case: Case, seconds: float, prefix: str = "flood-") -> Flood:
             playing.start(honest)
             if case.rate:
                 playing.start(flood, later=WARM)
-            with Course(gateway.control, begin + WARM) as course, quiet.Watch((gateway.pid, answering.pid)) as watch:
-                before = quiet.time_of(gateway.pid)
+            with (
+                PoolTimeline(gateway.control, begin + WARM) as course,
+                cpu_noise.Watch((gateway.pid, answering.pid)) as watch,
+            ):
+                before = cpu_noise.time_of(gateway.pid)
                 played = playing.finish()
-                used = quiet.time_of(gateway.pid) - before
+                used = cpu_noise.time_of(gateway.pid) - before
     sent = played[1].sent / flood.duration if case.rate else 0.0
     cores = used / (LEAD + honest.duration)
     return Flood(case, played[0].after(WARM + SETTLING), sent, cores, watch.others, course.looks, course.status)
@@ -174,7 +177,7 @@ def run_fairly(case: Case, seconds: float) -> Flood:
         case: Which.
         seconds: How long to measure.
     """
-    return quiet.quietest(partial(run, case, seconds), lambda flood: flood.success >= SUCCESS)
+    return cpu_noise.quietest(partial(run, case, seconds), lambda flood: flood.success >= SUCCESS)
 
 
 HEAD = ["honest queries", "spoofed/s", "success", "p50 / p99", "gateway's core", "others", "lost"]

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from testbed.load import generator
-from testbed.measuring import figures, quiet
-from testbed.measuring.course import Course, Look
+from testbed.measuring import cpu_noise, figures
+from testbed.measuring.pool_timeline import Look, PoolTimeline
 from testbed.measuring.rounds import Verdict
 from testbed.player import template
 from testbed.player.defences import OFF, ON, Defence
@@ -162,7 +162,7 @@ def run(case: Case, seconds: float, prefix: str = "traffic-") -> Run:
             playing.start(ideal)
             for kind in case.kinds:
                 playing.start(scaled(read(kind.value), case.share, seconds), later=ideal.backoff + WARM)
-            with Course(gateway.control, begin + ideal.backoff + WARM) as course:
+            with PoolTimeline(gateway.control, begin + ideal.backoff + WARM) as course:
                 played = playing.finish()
     count = len(ideal.streams)
     honest = {VIA[_server(each.stream)]: each.after(WARM) for each in played[:count]}
@@ -178,7 +178,7 @@ def run_fairly(case: Case, seconds: float, prefix: str = "traffic-") -> Run:
         prefix: Of the testbed.
     """
     runs: list[Run] = []
-    while not runs or (len(runs) < quiet.TRIES and runs[-1].pause > PAUSE and not _well(runs[-1])):
+    while not runs or (len(runs) < cpu_noise.TRIES and runs[-1].pause > PAUSE and not _well(runs[-1])):
         runs.append(run(case, seconds, prefix))
     return runs[-1] if _well(runs[-1]) else min(runs, key=lambda each: each.pause)
 

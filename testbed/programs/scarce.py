@@ -19,7 +19,7 @@ import attrs
 
 from testbed.load import generator
 from testbed.load.generator import Load, Outcome, Strays
-from testbed.measuring import quiet
+from testbed.measuring import cpu_noise
 from testbed.realm.gateway import ON_LINK_POOL, ZONE, Gateway, Subscriber
 from testbed.realm.topology import ON_LINK, Testbed
 
@@ -129,7 +129,7 @@ def run(
         load = attrs.evolve(_load(scenario, testbed, names, seconds), seed=seed)
         gateway = Gateway(testbed, subscribers, circular=[ON_LINK_POOL], settings=settings)
         with gateway, _strays(scenario, testbed, seconds), _asking(load, testbed, others):
-            with quiet.Watch((gateway.pid, answering.pid)) as watch:
+            with cpu_noise.Watch((gateway.pid, answering.pid)) as watch:
                 outcome = generator.run_flows(testbed, attrs.evolve(load, idle=0.0) if others else load)
             return attrs.evolve(outcome, others=watch.others)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from testbed.load import generator
 from testbed.load.generator import Outcome
-from testbed.measuring import figures, quiet, rounds
+from testbed.measuring import cpu_noise, figures, rounds
 from testbed.programs import bystanders, scarce, trials
 from testbed.programs.scarce import SCENARIOS, WARM_FLOWS, Scenario, success
 
@@ -35,7 +35,7 @@ def run_fairly(scenario: Scenario, seconds: float) -> Outcome:
         scenario: Which.
         seconds: How long to measure.
     """
-    return quiet.quietest(partial(scarce.run, scenario, seconds), lambda outcome: scenario.target.met_by([outcome]))
+    return cpu_noise.quietest(partial(scarce.run, scenario, seconds), lambda outcome: scenario.target.met_by([outcome]))
 
 
 def _row(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[str]:

@@ -26,8 +26,8 @@ import attrs
 from realmgw.control.command.client import ask
 from testbed.load import generator
 from testbed.load.generator import Strays
-from testbed.measuring import figures, quiet
-from testbed.measuring.course import standings
+from testbed.measuring import cpu_noise, figures
+from testbed.measuring.pool_timeline import standings
 from testbed.player.defences import ON
 from testbed.player.players import LEAD, Played, Playing
 from testbed.player.template import TCP, UDP, Kind, Place, Span, Stream, Template
@@ -260,7 +260,7 @@ def run_fairly(trial: Trial, seconds: float) -> Result:
         trial: Which.
         seconds: For how long honest flows that are counted begin.
     """
-    return quiet.quietest(partial(run, trial, seconds), trial.target.met_by)
+    return cpu_noise.quietest(partial(run, trial, seconds), trial.target.met_by)
 
 
 def report(trials: Sequence[Trial], seconds: float) -> tuple[str, bool]:
@@ -311,7 +311,7 @@ def run(trial: Trial, seconds: float) -> Result:
         playing.start(Template(seconds, 0.0, (trial.clients(trial.sources),)), later=WARM + SETTLING)
         time.sleep(LEAD + WARM)
         before = _admitted(gateway)
-        with quiet.Watch((gateway.pid, answering.pid)) as watch:
+        with cpu_noise.Watch((gateway.pid, answering.pid)) as watch:
             _start_nuisance(trial, testbed, seconds + 2 * SETTLING)
             _, honest = playing.finish()
         came = sum(event[1] in ("ok", "misdelivered") for event in honest.events)

@@ -7,7 +7,7 @@ FOLDER is for what the tests leave behind; LABEL begins each line; NAMEs are wha
 nothing is missing. What else there is to say goes to standard error. Status 0: at least one passed, and nothing failed;
 1: something did.
 
-Hosts and gateways come from a nursery, but for the first of each, which shows that they start by themselves as well.
+Hosts and gateways come from a fork server, but for the first of each, which shows that they start by themselves, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted.trial import reporter, runner
 
 from testbed.realm import topology
-from testbed.realm.nursery import Nursery
+from testbed.realm.fork_server import ForkServer
 
 PRELOADED = (
     "netfilterqueue",
@@ -42,20 +42,20 @@ WIDTH = 300
 
 
 class Starter:
-    """Starts programs: the first ones, and what is no Python program, in the usual way; all others in the nursery."""
+    """Starts programs: the first ones, and what is no Python program, in the usual way; all others by the server."""
 
     def __init__(self) -> None:
-        """Makes the nursery: there must be no reactor yet."""
+        """Makes the fork server: there must be no reactor yet."""
         for module in PRELOADED:
             __import__(module)
-        self._nursery = Nursery()
+        self._fork_server = ForkServer()
         self._started: set[str] = set()
 
     def start(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
         """See `subprocess.Popen`."""
         what = " ".join(argv[1:3])
         if argv[0] == sys.executable and (what in self._started or argv[1] == "-c"):
-            return self._nursery.start(argv, **popen)
+            return self._fork_server.start(argv, **popen)
         self._started.add(what)
         return subprocess.Popen(list(argv), **popen)
 

@@ -23,7 +23,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Profile, Service, Terms
-from testbed.measuring.timeline import Timeline
+from testbed.simulated.event_queue import EventQueue
 
 TCP, PORT = 6, 80
 CLIENTS = 100
@@ -248,7 +248,7 @@ class Site:
 
     def __init__(self, case: Case, kinds: tuple[Resolver, ...]) -> None:
         self.case = case
-        self.line = Timeline(random.Random(1))
+        self.line = EventQueue(random.Random(1))
         self.answered: dict[Flow, float] = {}
         networks = [ip_network((0xC6336400 + last, 32)) for last in range(case.addresses)]
         self.allocator = Allocator(Allocation(), networks, now=0.0, policy=Policy(), answered=self._is_answered)

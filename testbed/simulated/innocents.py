@@ -23,7 +23,7 @@ from realmgw.config.policy import Challenges, Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Profile, Service
-from testbed.measuring.timeline import LAN_DELAY, Timeline
+from testbed.simulated.event_queue import LAN_DELAY, EventQueue
 
 HONEST, OTHERS, SMALL = "203.0.113.53", tuple(f"198.51.100.{last}" for last in range(1, 6)), "203.0.113.54"
 TCP, PORT = 6, 80
@@ -90,7 +90,7 @@ class Play:
 
     def __init__(self, addresses: int, hosts: int, policy: Policy | None, seed: int = 1) -> None:
         pool = [ip_network(f"192.0.2.{last}/32") for last in range(1, addresses + 1)]
-        self.line = Timeline(random.Random(seed))
+        self.line = EventQueue(random.Random(seed))
         self.delays = Delays()
         self._allocator = Allocator(Allocation(), pool, now=0.0, policy=policy)
         self._challenges = Challenges() if policy is None else policy.challenges

@@ -21,7 +21,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Profile, Service
-from testbed.measuring.timeline import Timeline
+from testbed.simulated.event_queue import EventQueue
 
 RESOLVER = "203.0.113.53"
 TCP, UDP, PORT = 6, 17, 51820
@@ -90,7 +90,7 @@ class Site:
     def __init__(self, pauses: Pauses, settings: Allocation) -> None:
         self.outcome = Outcome()
         self._pauses = pauses
-        self._line = Timeline(random.Random(1))
+        self._line = EventQueue(random.Random(1))
         self._questions = count()
         networks = [ip_network(f"198.51.100.{last}/32") for last in range(pauses.addresses)]
         hosts = [

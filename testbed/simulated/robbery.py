@@ -22,7 +22,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Profile, Service
-from testbed.measuring.timeline import Timeline
+from testbed.simulated.event_queue import EventQueue
 
 RESOLVER, ASKER = "203.0.113.53", "203.0.113.66"
 TCP, PORT = 6, 80
@@ -101,7 +101,7 @@ class Site:
     def __init__(self, attack: Attack, settings: Allocation, *, believes: bool) -> None:
         self.outcome = Outcome()
         self._attack = attack
-        self._line = Timeline(random.Random(1))
+        self._line = EventQueue(random.Random(1))
         self._questions = count()
         self._answered: dict[Flow, float] = {}
         networks = [ip_network(f"198.51.100.{last}/32") for last in range(attack.addresses)]

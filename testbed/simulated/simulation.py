@@ -29,8 +29,8 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
 from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Profile, Service
-from testbed.measuring.timeline import LAN_DELAY, Timeline
 from testbed.simulated import caches, innocents, pausing, robbery
+from testbed.simulated.event_queue import LAN_DELAY, EventQueue
 
 HOSTS = 10
 CLIENT_RATE = 30.0  # per second
@@ -261,7 +261,7 @@ class Traffic:
         self._idle_resolver = idle_resolver
         self._case = case
         self._rule = rule
-        self._line = Timeline(chance)
+        self._line = EventQueue(chance)
         self._numbers = count()
         hosts = [Host(index, f"h{index}.example.org.", bytes(4), Profile(100)) for index in range(1, HOSTS + 1)]
         self._services = [Service(host.name, host) for host in hosts]

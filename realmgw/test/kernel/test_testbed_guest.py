@@ -10,13 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.test.kernel import requirements
 
-NURSERY = """
+FORK_SERVER = """
 import os, signal, subprocess, sys
-from testbed.realm.nursery import Nursery
-nursery = Nursery()
+from testbed.realm.fork_server import ForkServer
+fork_server = ForkServer()
 files = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "stdout": subprocess.PIPE, "env": {"WHO": "me"}}
 def start(*words):
-    return nursery.start([sys.executable, *words], **files)
+    return fork_server.start([sys.executable, *words], **files)
 said = start("-c", "import os, sys; print(sys.argv[1:], os.environ['WHO']); sys.exit(7)", "a", "b")
 print(said.communicate(), said.returncode)
 for code in ("raise SystemExit", "1 / 0", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"):
@@ -42,7 +42,7 @@ class Tests(SynchronousTestCase):
 
 
 class GuestTests(SynchronousTestCase):
-    """`testbed.realm.nursery` and `testbed.realm.guest`, each in a process of its own."""
+    """`testbed.realm.fork_server` and `testbed.realm.guest`, each in a process of its own."""
 
     skip = requirements.missing_for_gateway()
 
@@ -56,7 +56,7 @@ class GuestTests(SynchronousTestCase):
 
     def test_program_of_the_nursery_is_like_any_other(self) -> None:
         """Its arguments, environment, output, namespace and end are those that were asked for."""
-        done = self.run_python("-c", NURSERY)
+        done = self.run_python("-c", FORK_SERVER)
         self.assertEqual(
             ["(b\"['a', 'b'] me\\n\", None) 7", "0", "1", "-15", "-9", "True"], done.stdout.splitlines(), done.stderr
         )

@@ -23,7 +23,7 @@ class Expiring(Protocol):
         ...
 
 
-class Timeline:
+class EventQueue:
     """The one clock of a simulation.
 
     Args:

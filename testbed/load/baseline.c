@@ -1,6 +1,6 @@
-/* floor - the least that a gateway can do: what realmgw's CPU per flow is compared with.
+/* baseline - the least that a gateway can do: what realmgw's CPU per flow is compared with.
  *
- *   floor --dns ADDRESS --names FILE --pool ADDRESS+N [--queue N] [--queue-length N]
+ *   baseline --dns ADDRESS --names FILE --pool ADDRESS+N [--queue N] [--queue-length N]
  *
  * Answers each A query with the next address of the pool, notes the host in a plain table, and sends the first packet
  * to that address to that host: the same DNAT by mark in the same rules as realmgw's, and the same NFQUEUE settings.
@@ -36,7 +36,7 @@ struct reservation {
     uint64_t until; /* a packet after this comes too late */
 };
 
-struct floor {
+struct baseline {
     struct targets targets;
     uint32_t *places; /* hash table of indices of targets, from 1; 0: none */
     uint32_t places_mask;
@@ -62,34 +62,34 @@ static uint32_t hash_of(const uint8_t *name, size_t length)
     return hash;
 }
 
-static void index_names(struct floor *f)
+static void index_names(struct baseline *b)
 {
     uint32_t size = 1;
 
-    while (size < 2 * f->targets.count)
+    while (size < 2 * b->targets.count)
         size *= 2;
-    f->places = calloc(size, sizeof *f->places);
-    f->places_mask = size - 1;
-    for (uint32_t i = 0; i < f->targets.count; i++) {
-        const struct target *target = &f->targets.all[i];
-        uint32_t place = hash_of(target->name, target->name_length) & f->places_mask;
+    b->places = calloc(size, sizeof *b->places);
+    b->places_mask = size - 1;
+    for (uint32_t i = 0; i < b->targets.count; i++) {
+        const struct target *target = &b->targets.all[i];
+        uint32_t place = hash_of(target->name, target->name_length) & b->places_mask;
 
-        while (f->places[place])
-            place = (place + 1) & f->places_mask;
-        f->places[place] = i + 1;
+        while (b->places[place])
+            place = (place + 1) & b->places_mask;
+        b->places[place] = i + 1;
     }
 }
 
 /* The index of the host with that name, 0 for none. */
-static uint32_t host_named(const struct floor *f, const uint8_t *name, size_t length)
+static uint32_t host_named(const struct baseline *b, const uint8_t *name, size_t length)
 {
-    uint32_t place = hash_of(name, length) & f->places_mask;
+    uint32_t place = hash_of(name, length) & b->places_mask;
 
-    for (; f->places[place]; place = (place + 1) & f->places_mask) {
-        const struct target *target = &f->targets.all[f->places[place] - 1];
+    for (; b->places[place]; place = (place + 1) & b->places_mask) {
+        const struct target *target = &b->targets.all[b->places[place] - 1];
 
         if (target->name_length == length && !memcmp(target->name, name, length))
-            return f->places[place];
+            return b->places[place];
     }
     return 0;
 }
@@ -97,27 +97,27 @@ static uint32_t host_named(const struct floor *f, const uint8_t *name, size_t le
 /* --- reservations ---------------------------------------------------------------------------------------------- */
 
 /* The next address in turn; 0 when it is still held. */
-static uint32_t reserve(struct floor *f, uint32_t host, uint64_t time)
+static uint32_t reserve(struct baseline *b, uint32_t host, uint64_t time)
 {
-    struct reservation *reservation = &f->reservations[f->next];
-    uint32_t address = f->pool.first + f->next;
+    struct reservation *reservation = &b->reservations[b->next];
+    uint32_t address = b->pool.first + b->next;
 
     if (reservation->host && reservation->until > time)
         return 0;
     *reservation = (struct reservation){.host = host, .until = time + LIFETIME};
-    f->next = (f->next + 1) % f->pool.count;
+    b->next = (b->next + 1) % b->pool.count;
     return address;
 }
 
 /* The mark for a first packet to an address. */
-static uint32_t admit(struct floor *f, uint32_t address, uint64_t time)
+static uint32_t admit(struct baseline *b, uint32_t address, uint64_t time)
 {
     struct reservation *reservation;
     uint32_t host;
 
-    if (address - f->pool.first >= f->pool.count)
+    if (address - b->pool.first >= b->pool.count)
         return REJECTED;
-    reservation = &f->reservations[address - f->pool.first];
+    reservation = &b->reservations[address - b->pool.first];
     host = reservation->until > time ? reservation->host : 0;
     reservation->host = 0;
     return host ? ADMITTED | host : REJECTED;
@@ -125,44 +125,44 @@ static uint32_t admit(struct floor *f, uint32_t address, uint64_t time)
 
 /* --- queries --------------------------------------------------------------------------------------------------- */
 
-static size_t answer(struct floor *f, uint8_t *message, size_t length)
+static size_t answer(struct baseline *b, uint8_t *message, size_t length)
 {
     size_t name_length = dns_question(message, length);
     uint32_t host, address;
 
     if (!name_length)
         return 0;
-    host = host_named(f, message + 12, name_length);
+    host = host_named(b, message + 12, name_length);
     if (!host)
         return dns_refusal(message, name_length, DNS_NXDOMAIN);
-    address = reserve(f, host, now());
+    address = reserve(b, host, now());
     return address ? dns_reply(message, name_length, address) : dns_refusal(message, name_length, DNS_SERVFAIL);
 }
 
-static void answer_queries(struct floor *f)
+static void answer_queries(struct baseline *b)
 {
     uint8_t message[DNS_UDP_SIZE + 16];
     struct sockaddr_in from;
 
     for (unsigned turn = 0; turn < TURN; turn++) {
         socklen_t size = sizeof from;
-        ssize_t length = recvfrom(f->dns, message, DNS_UDP_SIZE, 0, (struct sockaddr *)&from, &size);
+        ssize_t length = recvfrom(b->dns, message, DNS_UDP_SIZE, 0, (struct sockaddr *)&from, &size);
 
         if (length < 0)
             return;
-        length = (ssize_t)answer(f, message, (size_t)length);
+        length = (ssize_t)answer(b, message, (size_t)length);
         if (length)
-            sendto(f->dns, message, (size_t)length, 0, (struct sockaddr *)&from, size);
+            sendto(b->dns, message, (size_t)length, 0, (struct sockaddr *)&from, size);
     }
 }
 
-static void open_dns(struct floor *f, uint32_t address)
+static void open_dns(struct baseline *b, uint32_t address)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(address)};
 
-    f->dns = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    enlarge_buffers(f->dns);
-    if (bind(f->dns, (struct sockaddr *)&at, sizeof at))
+    b->dns = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    enlarge_buffers(b->dns);
+    if (bind(b->dns, (struct sockaddr *)&at, sizeof at))
         give_up("port 53: %m");
 }
 
@@ -170,7 +170,7 @@ static void open_dns(struct floor *f, uint32_t address)
 
 static int decide(struct nfq_q_handle *queue, struct nfgenmsg *message, struct nfq_data *packet, void *user)
 {
-    struct floor *f = user;
+    struct baseline *b = user;
     struct nfqnl_msg_packet_hdr *header = nfq_get_msg_packet_hdr(packet);
     unsigned char *payload;
     uint32_t destination, mark = REJECTED;
@@ -178,37 +178,37 @@ static int decide(struct nfq_q_handle *queue, struct nfgenmsg *message, struct n
     (void)message;
     if (nfq_get_payload(packet, &payload) >= 20) {
         memcpy(&destination, payload + 16, sizeof destination);
-        mark = admit(f, ntohl(destination), now());
+        mark = admit(b, ntohl(destination), now());
     }
     return nfq_set_verdict2(queue, ntohl(header->packet_id), NF_ACCEPT, mark, 0, NULL);
 }
 
-static void decide_packets(struct floor *f)
+static void decide_packets(struct baseline *b)
 {
     char buffer[4096];
 
     for (unsigned turn = 0; turn < TURN; turn++) {
-        ssize_t length = recv(f->queue_fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        ssize_t length = recv(b->queue_fd, buffer, sizeof buffer, MSG_DONTWAIT);
 
         if (length < 0)
             return;
-        nfq_handle_packet(f->netlink, buffer, (int)length);
+        nfq_handle_packet(b->netlink, buffer, (int)length);
     }
 }
 
-static void open_queue(struct floor *f)
+static void open_queue(struct baseline *b)
 {
-    f->netlink = nfq_open();
-    if (!f->netlink)
+    b->netlink = nfq_open();
+    if (!b->netlink)
         give_up("NFQUEUE: %m");
-    f->queue = nfq_create_queue(f->netlink, f->queue_number, decide, f);
-    if (!f->queue)
-        give_up("NFQUEUE %u can not be had (CAP_NET_ADMIN? another program on it?): %m", f->queue_number);
-    if (nfq_set_mode(f->queue, NFQNL_COPY_PACKET, COPIED) < 0 ||
-        nfq_set_queue_maxlen(f->queue, f->queue_length) < 0)
+    b->queue = nfq_create_queue(b->netlink, b->queue_number, decide, b);
+    if (!b->queue)
+        give_up("NFQUEUE %u can not be had (CAP_NET_ADMIN? another program on it?): %m", b->queue_number);
+    if (nfq_set_mode(b->queue, NFQNL_COPY_PACKET, COPIED) < 0 ||
+        nfq_set_queue_maxlen(b->queue, b->queue_length) < 0)
         give_up("NFQUEUE settings: %m");
-    f->queue_fd = nfq_fd(f->netlink);
-    enlarge_buffers(f->queue_fd);
+    b->queue_fd = nfq_fd(b->netlink);
+    enlarge_buffers(b->queue_fd);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------- */
@@ -221,26 +221,26 @@ static void watch(int epoll, int fd)
         give_up("epoll: %m");
 }
 
-static void run(struct floor *f)
+static void run(struct baseline *b)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    watch(epoll, f->dns);
-    watch(epoll, f->queue_fd);
+    watch(epoll, b->dns);
+    watch(epoll, b->queue_fd);
     for (;;) {
         struct epoll_event events[2];
         int ready = epoll_wait(epoll, events, 2, -1);
 
         for (int i = 0; i < ready; i++) {
-            if (events[i].data.fd == f->dns)
-                answer_queries(f);
+            if (events[i].data.fd == b->dns)
+                answer_queries(b);
             else
-                decide_packets(f);
+                decide_packets(b);
         }
     }
 }
 
-static void open_floor(struct floor *f, int count, char **arguments)
+static void open_baseline(struct baseline *b, int count, char **arguments)
 {
     static const struct option known[] = {
         {"dns", required_argument, NULL, 'd'},   {"names", required_argument, NULL, 'n'},
@@ -253,28 +253,28 @@ static void open_floor(struct floor *f, int count, char **arguments)
     while ((name = getopt_long(count, arguments, "", known, NULL)) >= 0) {
         switch (name) {
         case 'd': address = read_address("dns", optarg); break;
-        case 'n': f->targets = targets_from(optarg, 0); break;
-        case 'p': f->pool = read_range("pool", optarg); break;
-        case 'q': f->queue_number = (uint16_t)read_number("queue", optarg, 0, 65535); break;
-        case 'l': f->queue_length = (uint32_t)read_number("queue-length", optarg, 1, 1e6); break;
-        default: give_up("see the head of floor.c");
+        case 'n': b->targets = targets_from(optarg, 0); break;
+        case 'p': b->pool = read_range("pool", optarg); break;
+        case 'q': b->queue_number = (uint16_t)read_number("queue", optarg, 0, 65535); break;
+        case 'l': b->queue_length = (uint32_t)read_number("queue-length", optarg, 1, 1e6); break;
+        default: give_up("see the head of baseline.c");
         }
     }
-    if (!address || !f->targets.count || !f->pool.count)
+    if (!address || !b->targets.count || !b->pool.count)
         give_up("--dns, --names and --pool are wanted");
-    f->reservations = calloc(f->pool.count, sizeof *f->reservations);
-    if (!f->reservations)
-        give_up("no memory for %u pool addresses", f->pool.count);
-    index_names(f);
-    open_queue(f); /* before DNS: no address is given out that could not be honoured */
-    open_dns(f, address);
+    b->reservations = calloc(b->pool.count, sizeof *b->reservations);
+    if (!b->reservations)
+        give_up("no memory for %u pool addresses", b->pool.count);
+    index_names(b);
+    open_queue(b); /* before DNS: no address is given out that could not be honoured */
+    open_dns(b, address);
 }
 
 int main(int count, char **arguments)
 {
-    static struct floor f = {.queue_number = 1, .queue_length = 4096};
+    static struct baseline b = {.queue_number = 1, .queue_length = 4096};
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    open_floor(&f, count, arguments);
-    run(&f);
+    open_baseline(&b, count, arguments);
+    run(&b);
 }

@@ -38,7 +38,7 @@ class Look:
     """Resolver group, by one of its addresses -> its reputation."""
 
 
-class Course:
+class PoolTimeline:
     """Looks at a gateway again and again, as a context manager, in a thread of its own.
 
     Attributes:
@@ -63,7 +63,7 @@ class Course:
         self.pause = 0.0
         self.status: Mapping[str, Any] = {}
 
-    def __enter__(self) -> Course:
+    def __enter__(self) -> PoolTimeline:
         """Begins to look."""
         self._thread.start()
         return self

@@ -1,15 +1,15 @@
 """Starts Python programs where an interpreter takes ten seconds to import what they need: on an emulated processor.
 
-A process that has imported all of it, the nursery, is forked for each program instead. What runs then is the same, with
-the same arguments, environment, files and namespace; it is spared the imports. `subprocess` waits for it as for any
-other: it is made an orphan, and orphans come to us (PR_SET_CHILD_SUBREAPER).
+A process that has imported all of it, the fork server, is forked for each program instead. What runs then is the same,
+with the same arguments, environment, files and namespace; it is spared the imports. `subprocess` waits for it as for
+any other: it is made an orphan, and orphans come to us (PR_SET_CHILD_SUBREAPER).
 
 ::
 
     import twisted.scripts.twistd  # and whatever else they need, but no reactor
 
-    nursery = Nursery()  # before any thread is started
-    process = nursery.start(
+    fork_server = ForkServer()  # before any thread is started
+    process = fork_server.start(
         [sys.executable, "-m", "testbed.realm.host", "192.168.0.100"], stdin=..., stdout=..., stderr=...
     )
 """
@@ -36,7 +36,7 @@ SIZE = 1 << 16  # octets
 """The longest order; it has the environment in it."""
 
 
-class Nursery:
+class ForkServer:
     """A process that has imported what we have, and forks for each order. It ends with us."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Nursery:
                 arguments.
             popen: Of what `subprocess.Popen` takes, `stdin`, `stdout` and `stderr`, all of them, and `env`.
         """
-        return _Nursling(self, argv, **popen)
+        return _Forked(self, argv, **popen)
 
     def fork(self, argv: Sequence[str], env: Mapping[str, str], files: Sequence[int]) -> int:
         """Gives an order.
@@ -79,24 +79,24 @@ class Nursery:
         return int(self._orders.recv(SIZE))
 
 
-class _Nursling(subprocess.Popen[bytes]):
-    """A `Popen` whose child comes from the nursery."""
+class _Forked(subprocess.Popen[bytes]):
+    """A `Popen` whose child comes from the fork server."""
 
-    def __init__(self, nursery: Nursery, argv: Sequence[str], **popen: Any) -> None:
-        self._nursery = nursery
+    def __init__(self, fork_server: ForkServer, argv: Sequence[str], **popen: Any) -> None:
+        self._fork_server = fork_server
         self._env = popen["env"]
         super().__init__(list(argv), **popen)
 
     def _execute_child(self, argv: Sequence[str], *rest: Any) -> None:
         """What `Popen` calls to make a process (a private method, the same in Python 3.9 to 3.13)."""
         ends = rest[9:15]
-        self.pid = self._nursery.fork(argv, self._env, (ends[0], ends[3], ends[5]))
+        self.pid = self._fork_server.fork(argv, self._env, (ends[0], ends[3], ends[5]))
         self._child_created = True
         self._close_pipe_fds(*ends)  # type: ignore[attr-defined]  # private, likewise
 
 
 def _grow(orders: socket.socket) -> NoReturn:
-    """The nursery: forks for each order, until there is nobody left to give one."""
+    """The fork server: forks for each order, until there is nobody left to give one."""
     while True:
         order, files, _, _ = socket.recv_fds(orders, SIZE, 4)
         if not order:
