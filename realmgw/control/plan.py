@@ -176,7 +176,7 @@ def planning(
             for each in changes.services[:NAMED]
             if each.name in former
         },
-        services_removed=changes.names_gone,
+        services_removed=(yield from _names(iter(changes.names_gone))),
         problems=changes.problems,
     )
 

@@ -245,19 +245,14 @@ def _read_rule(node: Node, problems: Problems) -> Rule | None:
     return rule
 
 
-@lru_cache(4096)
-def _shared(admin: tuple[Rule, ...], user: tuple[Rule, ...]) -> Firewall:
-    """Subscribers have a few different firewalls among them: those that say the same are one object."""
-    return Firewall(_ordered(admin), _ordered(user))
-
-
 def _ordered(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.priority))
 
 
+@lru_cache(4096)
 def firewall(admin: tuple[Rule, ...] = (), user: tuple[Rule, ...] = ()) -> Firewall:
-    """The firewall with these rules, ordered by priority."""
-    return _shared(admin, user)
+    """The firewall with these rules, ordered by priority: subscribers have a few different ones among them."""
+    return Firewall(_ordered(admin), _ordered(user))
 
 
 def _established(firewall_admin: tuple[Rule, ...] = (), firewall_user: tuple[Rule, ...] = ()) -> Firewall:

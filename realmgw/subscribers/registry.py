@@ -8,7 +8,7 @@ committed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import TypeVar
 
@@ -29,21 +29,21 @@ T = TypeVar("T")
 
 @attrs.frozen(eq=False)
 class Changes:
-    """What leads from the directory to the next one. Valid until the next `commit`."""
+    """What leads from the directory to the next one, filled once. Valid until the next `commit`."""
 
-    removed: tuple[Host, ...] = ()
+    removed: list[Host] = attrs.Factory(list)
     """Hosts that are gone."""
-    added: tuple[Host, ...] = ()
+    added: list[Host] = attrs.Factory(list)
     """Hosts that are new."""
-    changed: tuple[tuple[Host, Host], ...] = ()
+    changed: list[tuple[Host, Host]] = attrs.Factory(list)
     """Hosts that are different, as they were and as they are; their index is the same."""
-    names_gone: tuple[str, ...] = ()
+    names_gone: list[str] = attrs.Factory(list)
     """Services that are no more."""
-    services: tuple[Service, ...] = ()
+    services: list[Service] = attrs.Factory(list)
     """Services that are new or different."""
-    addresses_gone: Set[bytes] = frozenset()
+    addresses_gone: set[bytes] = attrs.Factory(set)
     """Packed addresses that were a host's and are so no more: their flows have to end."""
-    targets_gone: Set[int] = frozenset()
+    targets_gone: set[int] = attrs.Factory(set)
     """Targets (`Service.target`) that no service leads to any more."""
     problems: tuple[str, ...] = ()
     """Why some source is not as it is written; what it said before stays."""
@@ -55,9 +55,9 @@ class Changes:
     """What every source says from now on."""
     indices: HostIndices = attrs.Factory(HostIndices)
     """The indices from now on; `by_name` holds those that were given now, `commit` joins them."""
-    by_host: Mapping[str, tuple[Service, ...]] = attrs.Factory(dict)
+    by_host: dict[str, tuple[Service, ...]] = attrs.Factory(dict)
     """The services of every host that is new, different, or told by another source, by its name."""
-    owners: Mapping[str, str] = attrs.Factory(dict)
+    owners: dict[str, str] = attrs.Factory(dict)
     """The sources of these hosts."""
     realm: Realm | None = None
     """What subscribers may say from now on."""
@@ -189,10 +189,11 @@ class Registry:
             removed += [name for name in names if name not in review.came]
             yield None
         indices = yield from self.directory.indices.amending(removed, review.came)
-        built, weight = _Built(), 0
+        changes, former, weight = Changes(units=said, indices=indices), list[Service](), 0
         for name, (entry, source) in review.came.items():
-            yield from self._build_one(name, entry, indices, built)
-            built.owners[name] = source
+            former.extend(self._by_host.get(name, ()))
+            yield from self._build_one(name, entry, changes)
+            changes.owners[name] = source
             weight += 4 + len(entry.services or ())
             if weight > 4 * AT_ONCE:
                 weight = 0
@@ -200,41 +201,27 @@ class Registry:
         for portion in portions(removed):
             for name in portion:
                 host = self.directory.hosts[self.directory.indices.by_name[name]]
-                built.removed.append(host)
-                built.addresses_gone.update(addresses_of(host))
-                built.former.extend(self._by_host[name])
+                changes.removed.append(host)
+                changes.addresses_gone.update(addresses_of(host))
+                former.extend(self._by_host[name])
             yield None
         present, targets = dict[str, None](), dict[int, None]()
-        told = (service for each in built.by_host.values() for service in each) if built.former else ()
+        told = (service for each in changes.by_host.values() for service in each) if former else ()
         for services in portions(told):
             present.update((service.name, None) for service in services)
             targets.update((service.target, None) for service in services)
             yield None
-        names_gone: list[str] = []
-        targets_gone: set[int] = set()
-        for services in portions(built.former):
-            names_gone += [service.name for service in services if service.name not in present]
-            targets_gone.update(service.target for service in services if service.target not in targets)
+        for services in portions(former):
+            changes.names_gone.extend(service.name for service in services if service.name not in present)
+            changes.targets_gone.update(service.target for service in services if service.target not in targets)
             yield None
         yield from emptying(present, targets)
-        return Changes(
-            removed=tuple(built.removed),
-            added=tuple(built.added),
-            changed=tuple(built.changed),
-            names_gone=tuple(names_gone),
-            services=tuple(built.services),
-            addresses_gone=built.addresses_gone,
-            targets_gone=targets_gone,
-            units=said,
-            indices=indices,
-            by_host=built.by_host,
-            owners=built.owners,
-        )
+        return changes
 
-    def _build_one(self, name: str, entry: Entry, indices: HostIndices, built: _Built) -> Steps[None]:
+    def _build_one(self, name: str, entry: Entry, changes: Changes) -> Steps[None]:
         known = self.directory.indices.by_name.get(name)
         before = None if known is None else self.directory.hosts[known]
-        host = host_of(entry, indices.by_name[name] if known is None else known, before)
+        host = host_of(entry, changes.indices.by_name[name] if known is None else known, before)
         found: list[Service] = []
         for offers in portions(entry.services or ()):
             found += [service_of(each, host, self.directory) for each in offers]
@@ -242,14 +229,13 @@ class Registry:
                 yield None
         services = tuple(found)
         if before is None:
-            built.added.append(host)
+            changes.added.append(host)
         elif before is not host:
-            built.changed.append((before, host))
-            built.addresses_gone.update(each for each in addresses_of(before) if each not in addresses_of(host))
-        built.former.extend(self._by_host.get(name, ()))
-        built.by_host[name] = services
+            changes.changed.append((before, host))
+            changes.addresses_gone.update(each for each in addresses_of(before) if each not in addresses_of(host))
+        changes.by_host[name] = services
         there = self.directory.services
-        built.services.extend(service for service in services if there.get(service.name) is not service)
+        changes.services.extend(service for service in services if there.get(service.name) is not service)
 
     def commit(self, changes: Changes) -> Steps[None]:
         """Makes changes true. Nothing in here can fail.
@@ -350,25 +336,3 @@ def _updating(there: dict[str, T], new: Mapping[str, T]) -> Steps[None]:
         there[key] = value
         if not count % (8 * AT_ONCE):
             yield None
-
-
-@attrs.define(eq=False)
-class _Built:
-    """What `Changes` is put together from."""
-
-    removed: list[Host] = attrs.Factory(list)
-    """As in `Changes`."""
-    added: list[Host] = attrs.Factory(list)
-    """As in `Changes`."""
-    changed: list[tuple[Host, Host]] = attrs.Factory(list)
-    """As in `Changes`."""
-    former: list[Service] = attrs.Factory(list)
-    """Services that the hosts had, as they were."""
-    services: list[Service] = attrs.Factory(list)
-    """As in `Changes`."""
-    by_host: dict[str, tuple[Service, ...]] = attrs.Factory(dict)
-    """As in `Changes`."""
-    owners: dict[str, str] = attrs.Factory(dict)
-    """As in `Changes`."""
-    addresses_gone: set[bytes] = attrs.Factory(set)
-    """As in `Changes`."""

@@ -294,7 +294,7 @@ class RestartTests(LossTestCase):
         running = self.restart_without_keeping()
         self.assertEqual(self.labels(running), BOTH)
         written = finish(running.written(finish(config.loading_all(self.gateway.path))))
-        self.assertEqual((written.changes.removed, bool(written.changes.problems)), ((), True))
+        self.assertEqual((written.changes.removed, bool(written.changes.problems)), ([], True))
 
     def test_a_loss_that_was_accepted_is_one_after_a_restart(self) -> None:
         """It is in force."""

@@ -94,11 +94,11 @@ class SubscriberTests(SynchronousTestCase):
             Host(3, "x.example.org.", b"\xc0\xa8\0\3", Profile(2)),
         )
         changes = Changes(
-            removed=(old,),
-            added=(new,),
-            changed=((before, after),),
-            names_gone=("www.old.example.org.",),
-            services=(Service("www.new.example.org.", new),),
+            removed=[old],
+            added=[new],
+            changed=[(before, after)],
+            names_gone=["www.old.example.org."],
+            services=[Service("www.new.example.org.", new)],
             problems=("a.yaml:1:1: bad",),
         )
         found = finish(planning(SETTINGS, SETTINGS, changes))
@@ -116,7 +116,7 @@ class SubscriberTests(SynchronousTestCase):
         """Its former address and its new one, and that its flows end; what else is different besides."""
         before = Host(1, "x.example.org.", b"\xc0\xa8\0\3", Profile(1, groups=("a",)))
         after = Host(1, "x.example.org.", b"\xc0\xa8\0\4", Profile(1, groups=("b",)))
-        [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=((before, after),)))).lines()
+        [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=[(before, after)]))).lines()
         self.assertEqual(line, "~ host x.example.org.: address 192.168.0.3 -> 192.168.0.4 (its flows end), groups")
 
     def test_tells_what_is_different_about_a_service(self) -> None:
@@ -124,7 +124,7 @@ class SubscriberTests(SynchronousTestCase):
         host, other = Host(1, "x.example.org.", bytes(4), Profile(1)), Host(2, "y.example.org.", bytes(4), Profile(1))
         former = {each.name: each for each in (Service("a.", host, Terms(6, 80)), Service("b.", host, Terms(6, 22)))}
         services = (Service("a.", other, Terms(17, 80)), attrs.evolve(former["b."]), Service("c.", host))
-        found = finish(planning(SETTINGS, SETTINGS, Changes(services=services), services=former))
+        found = finish(planning(SETTINGS, SETTINGS, Changes(services=[*services]), services=former))
         self.assertEqual(
             list(found.lines()),
             [
