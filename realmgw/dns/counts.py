@@ -1,9 +1,11 @@
-"""What one face of the DNS server counts: plain integers in a list, so that counting costs next to nothing."""
+"""What one view of the DNS server counts: plain integers in a list, so that counting costs next to nothing."""
 
 from __future__ import annotations
 
 import enum
 
+from realmgw.dns.codec.message import Response
+from realmgw.dns.codec.wire import Rcode, Type
 from realmgw.errors import Reason
 
 
@@ -81,7 +83,7 @@ class Count(enum.IntEnum):
     COOKIES = 34
     """Queries without a question, which were given a server cookie, or told that theirs is right."""
     INSIDE = 35
-    """Queries from a LAN at the WAN's face, answered as on the LAN, since pool addresses lead nowhere from there; what
+    """Queries from a LAN at the WAN's view, answered as on the LAN, since pool addresses lead nowhere from there; what
     was said to them is counted as well."""
     TC_TO_WAIT = 36
     """TC, since no address is to be had at once: by TCP a query can wait for one, and is not asked again meanwhile."""
@@ -98,8 +100,29 @@ QUERIES = (
 """What may become of a query: one of these, of which each query has one."""
 
 
+_BY_RCODE = {
+    Rcode.NXDOMAIN: Count.NXDOMAIN,
+    Rcode.REFUSED: Count.REFUSED,
+    Rcode.FORMERR: Count.FORMERR,
+    Rcode.NOTIMP: Count.NOTIMP,
+    Rcode.BADVERS: Count.BADVERS,
+    Rcode.NOTAUTH: Count.NOTAUTH,
+    Rcode.SERVFAIL: Count.SERVFAIL,
+    Rcode.BADCOOKIE: Count.CHALLENGED_COOKIE,
+}
+
+
+def kind_of(response: Response) -> Count:
+    """What a response counts as, by what it says."""
+    if response.rcode is not Rcode.NOERROR:
+        return _BY_RCODE[response.rcode]
+    if not response.answers:
+        return Count.NODATA
+    return Count.ADDRESSES if response.answers[0].type in (Type.A, Type.AAAA) else Count.RECORDS
+
+
 class Counts:
-    """The counters of one face."""
+    """The counters of one view."""
 
     def __init__(self) -> None:
         self.events = [0] * len(Count)

@@ -1,7 +1,6 @@
-"""What the WAN's face would make of a question, step by step; nothing is asked for, counted or sent.
+"""What a view would make of a question, step by step; nothing is asked for, counted or sent.
 
-It asks what the answers themselves ask: `WanAnswers.respond` for what is the same for everybody, `Challenger.foresee`
-for the rest.
+It tells how the decision came about by which the question would be answered (`Decisions.decide`).
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ import attrs
 from realmgw.allocation.reputation.challenges import Challenge, Proof
 from realmgw.allocation.reputation.group import Group
 from realmgw.config.policy import Challenges
-from realmgw.dns.answers import kind_of
 from realmgw.dns.codec import names
 from realmgw.dns.codec.message import Response
-from realmgw.dns.codec.wire import IN, Query, Rcode, Type
-from realmgw.dns.counts import Count
-from realmgw.dns.fastpath.usual import A_IN
+from realmgw.dns.codec.wire import Type
+from realmgw.dns.decision import Decision, Outcome
 from realmgw.dns.mitigation.aliases import Alias
-from realmgw.dns.mitigation.challenger import Asking
-from realmgw.dns.wan import WanAnswers
-from realmgw.dns.zones import ZoneTable
+from realmgw.dns.mitigation.challenger import Challenger
+from realmgw.dns.view import View
 from realmgw.subscribers.model import Service
 
 _PROOFS = {
@@ -35,6 +31,20 @@ _CHALLENGES = {
     Challenge.TC: "TC: it comes again by TCP (see `--tcp`); with a client cookie in it: BADCOOKIE (see `--cookie`)",
     Challenge.CNAME: "CNAME to a one-time alias, and it asks for that; then the allocator is asked",
 }
+
+
+@attrs.frozen
+class Asking:
+    """How a question comes."""
+
+    resolver: str
+    """From which address, as text."""
+    proof: Proof = Proof.NONE
+    """What it shows of its sender."""
+    cookie: bool = False
+    """It has a client cookie, and those are given."""
+    now: float = 0.0
+    """When, in monotonic seconds."""
 
 
 @attrs.frozen
@@ -51,61 +61,43 @@ class NameExplanation:
     """What is said to whoever asks, where the allocator is not."""
 
 
-def explain_name(answers: WanAnswers, text: str, asking: Asking) -> NameExplanation:
+def explain_name(view: View, text: str, asking: Asking) -> NameExplanation:
     """What a question for the address (A) of a name comes to, before the allocator is asked.
 
     Args:
-        answers: The WAN's.
+        view: Who is asked.
         text: The name, with or without the final dot.
         asking: How it comes.
 
     Raises:
         names.BadNameError: It is none.
     """
+    if view.near is not None and view.inside.holds(asking.resolver):
+        begin = "its sender is on a LAN, where pool addresses lead nowhere: answered as there, and nothing is reserved"
+        found = explain_name(view.near, text, asking)
+        return attrs.evolve(found, steps=(begin, *found.steps))
     name = names.to_wire(text if text.endswith(".") else text + ".").lower()
-    if answers.inside.holds(asking.resolver):
-        return _explain_inside(answers, name, text)
-    zone = answers.table.zones.of(name)
+    decision = view.decisions.decide(name, Type.A, asking.resolver, asking.proof, asking.cookie, asking.now)
+    outcome, service, alias, challenge, _ = decision
+    zone = view.table.zones.of(name)
     if zone is None:
-        return _outside(text)
+        outside = f"{text} lies in none of our zones", "refused: REFUSED"
+        return NameExplanation(outside, response=view.decisions.response(name, Type.A, decision))
     steps = [f"it lies in our zone {names.to_text(zone.apex)}"]
-    service, alias = answers.table.services.get(name), answers.alias(name, now=asking.now)
     if alias is not None:
-        service = answers.table.services.get(alias.owner)
         steps.append(_alias(alias, asking.now))
-    if service is None or not answers.lends(service):
-        response = answers.respond(_query(name), zone, service)
-        return NameExplanation((*steps, *_same_for_all(answers.table, name, service, response)), response=response)
-    if alias is not None or answers.challenger.active:
-        challenge, said = _challenge(answers, name, alias, asking)
-        steps += said
-        if challenge is not None:
-            return NameExplanation(tuple(steps), service if challenge is Challenge.CNAME else None, challenge)
+    challenger = view.decisions.challenger
+    if challenger is None or outcome not in (Outcome.LENT, Outcome.CHALLENGED):
+        response = view.decisions.response(name, Type.A, decision)
+        return NameExplanation((*steps, *_same_for_all(view, decision, response)), response=response)
+    if alias is not None or challenger.active:
+        steps += _challenge(challenger, name, decision, asking)
+    if outcome is Outcome.CHALLENGED:
+        return NameExplanation(tuple(steps), service if challenge is Challenge.CNAME else None, challenge)
     steps.append("it is a service: the allocator is asked")
-    if asking.proof is not Proof.TCP and answers.challenger.follows_tc(asking.resolver):
+    if asking.proof is not Proof.TCP and challenger.follows_tc(asking.resolver):
         steps.append("its group follows TC: if it had to wait for an address, it would be told to come by TCP for that")
     return NameExplanation(tuple(steps), service)
-
-
-def _query(name: bytes) -> Query:
-    return Query(b"\0\0", 0, name + A_IN, name, Type.A, IN)
-
-
-def _outside(text: str) -> NameExplanation:
-    steps = f"{text} lies in none of our zones", "refused: REFUSED"
-    return NameExplanation(steps, response=Response(Rcode.REFUSED))
-
-
-def _explain_inside(answers: WanAnswers, name: bytes, text: str) -> NameExplanation:
-    begin = "its sender is on a LAN, where pool addresses lead nowhere: answered as there, and nothing is reserved"
-    zone = answers.table.zones.of(name)
-    if zone is None:
-        outside = _outside(text)
-        return attrs.evolve(outside, steps=(begin, *outside.steps))
-    response = answers.lan.respond(_query(name), zone, answers.table.services.get(name))
-    what = "the private address" if kind_of(response) is Count.ADDRESSES else "what is said there, without an address"
-    steps = begin, f"it lies in our zone {names.to_text(zone.apex)}", f"answered: {what}"
-    return NameExplanation(steps, response=response)
 
 
 def _alias(alias: Alias, now: float) -> str:
@@ -113,34 +105,37 @@ def _alias(alias: Alias, now: float) -> str:
     return f"it is a one-time alias of {names.to_text(alias.owner)}, told to {alias.resolver} {age:.1f} s ago"
 
 
-def _same_for_all(table: ZoneTable, name: bytes, service: Service | None, response: Response) -> tuple[str, ...]:
-    if response.rcode is Rcode.NXDOMAIN:
+def _same_for_all(view: View, decision: Decision, response: Response) -> tuple[str, ...]:
+    outcome, service, _, _, _ = decision
+    if outcome is Outcome.NXDOMAIN:
         return ("it is no service, and nothing is below it", "answered: NXDOMAIN")
-    if service is not None:
+    if service is not None and service.terms.proxy_required and view.decisions.challenger is not None:
         there = "with the service pool's addresses" if response.answers else "no data, since there is no service pool"
         return (f"it needs the reverse proxy: answered {there}",)
-    if name not in table.static:
+    if outcome is Outcome.ADDRESSES:
+        told = "the private address" if response.answers else "what is said there, without an address"
+        return (f"answered: {told}",)
+    if outcome is Outcome.NODATA:
         return ("it is no service, but has names below it", "answered: no data")
     if not response.answers:
         return ("it is a name of the zone's own, and has no address", "answered: no data")
     return ("it is a name of the zone's own: answered with its records",)
 
 
-def _challenge(
-    answers: WanAnswers, name: bytes, alias: Alias | None, asking: Asking
-) -> tuple[Challenge | None, list[str]]:
+def _challenge(challenger: Challenger, name: bytes, decision: Decision, asking: Asking) -> Iterator[str]:
     """What is due, if it is enforced, and how that comes about."""
-    challenger = answers.challenger
+    outcome, _, alias, challenge, _ = decision
     rules = challenger.rules(name if alias is None else alias.owner)
-    steps = [f"challenges of its zone: {_switches(rules)}", f"the query comes {_PROOFS[asking.proof]}"]
+    yield f"challenges of its zone: {_switches(rules)}"
+    yield f"the query comes {_PROOFS[asking.proof]}"
     if rules.adaptive and not asking.proof and alias is None:
-        steps.append(_known(challenger.find(asking.resolver), asking.now))
-    challenge = challenger.foresee(name, alias, asking)
+        yield _known(challenger.find(asking.resolver), asking.now)
     if challenge is None:
-        return None, [*steps, "no challenge is due"]
-    if challenger.audit:
-        return None, [*steps, f"a challenge is due, and only counted: {challenge.name}"]
-    return challenge, [*steps, f"due: {_CHALLENGES[challenge]}"]
+        yield "no challenge is due"
+    elif outcome is Outcome.LENT:
+        yield f"a challenge is due, and only counted: {challenge.name}"
+    else:
+        yield f"due: {_CHALLENGES[challenge]}"
 
 
 def _switches(rules: Challenges) -> str:

@@ -26,6 +26,10 @@ class Inside:
     """
 
     def __init__(self, networks: Collection[Network] = ()) -> None:
+        self.configure(networks)
+
+    def configure(self, networks: Collection[Network]) -> None:
+        """From now on, these are the LANs' networks."""
         self._networks = tuple(networks)
         self.beginnings = tuple({text for network in networks for text in _beginnings(network)})
 
@@ -35,10 +39,6 @@ class Inside:
             return False
         plain = ip_address(address.partition("%")[0])
         return any(plain in network for network in self._networks)
-
-
-NOWHERE = Inside()
-"""There are no LANs."""
 
 
 def _beginnings(network: Network) -> Iterator[str]:

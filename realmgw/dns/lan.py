@@ -1,24 +1,27 @@
-"""What the LAN's face answers: private addresses, and their names."""
+"""What the LAN's view says: private addresses, and their names. Nothing is reserved."""
 
 from __future__ import annotations
 
-from realmgw.dns.answers import NO_RECORDS, Answers
-from realmgw.dns.codec.message import Record
-from realmgw.dns.codec.names import to_wire
-from realmgw.dns.codec.wire import Type
-from realmgw.dns.zones import RecordSets
-from realmgw.subscribers.model import Service
+from realmgw.config import settings
+from realmgw.dns.counts import Counts
+from realmgw.dns.decision import ADDRESS_TYPES, AddressPolicy, Decisions
+from realmgw.dns.view import View
+from realmgw.dns.zones import ZoneTable
 
 
-class LanAnswers(Answers):
-    """The LAN's: services have their hosts' private addresses, and these have PTR records. Nothing is reserved."""
+def lan_view(settings: settings.Settings, table: ZoneTable, counts: Counts | None = None) -> View:
+    """The LAN's view; `counts` are another one's, which it counts for."""
+    decisions = Decisions(_addresses)
+    view = View(decisions, counts=counts or Counts(), configured=(decisions,))
+    view.configure(settings, table)
+    return view
 
-    def _addresses(self, service: Service) -> tuple[tuple[bytes, ...], int]:
-        return (service.host.address,), self._dns.host_ttl
 
-    def _own(self, name: bytes) -> RecordSets | None:
-        host = self.table.pointers.get(name)
-        if host is not None:
-            return {Type.PTR: (Record(name, Type.PTR, self._dns.host_ttl, targets=(to_wire(host.name),)),)}
-        sets = super()._own(name)
-        return NO_RECORDS if sets is None and name in self.table.pointers_below else sets
+def _addresses(settings: settings.Settings) -> AddressPolicy:
+    return AddressPolicy(
+        lambda service: (service.host.address,),
+        settings.dns.host_ttl,
+        direct=ADDRESS_TYPES,
+        proxied=ADDRESS_TYPES,
+        pointers=True,
+    )

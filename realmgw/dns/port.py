@@ -20,9 +20,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from realmgw.config.settings import DnsFace
-from realmgw.dns.answers import Answers, Asker
 from realmgw.dns.codec.wire import HEADER
 from realmgw.dns.counts import Count
+from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
 
 RECEIVE_BUFFER = 2 << 20  # octets
@@ -45,9 +45,9 @@ Address = tuple[Any, ...]
 
 
 class Controller(Protocol):
-    """What the sockets need of `realmgw.dns.server.Face`."""
+    """What the sockets need of `realmgw.dns.server.ViewServer`."""
 
-    answers: Answers
+    view: View
     limits: DnsFace
     events: list[int]
     monotonic: Callable[[], float]
@@ -69,11 +69,11 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
     noisy = False
     controller: Controller
 
-    def __init__(self, face: Controller, clock: IReactorTime) -> None:
-        """Makes a protocol for one UDP socket of a face."""
-        super().__init__(face, clock)
-        self._quick = face.answers.quick
-        self._monotonic = face.monotonic
+    def __init__(self, controller: Controller, clock: IReactorTime) -> None:
+        """Makes a protocol for one UDP socket of a view."""
+        super().__init__(controller, clock)
+        self._fast = controller.view.fast
+        self._monotonic = controller.monotonic
         self._sendto: Callable[[bytes, Address], object] = _closed
 
     def startProtocol(self) -> None:
@@ -95,7 +95,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """Answers a query. Raises nothing, whatever happens."""
         try:
-            answer = self._quick(data, addr, now=self._monotonic())
+            answer = self._fast(data, addr, now=self._monotonic())
             if isinstance(answer, bytes):
                 if answer:
                     self._sendto(answer, addr)
@@ -147,9 +147,9 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
     controller: Controller
     transport: Any
 
-    def __init__(self, face: Controller, clock: IReactorTime, host: str) -> None:
-        """Makes a protocol for one connection of a face from the client address `host`."""
-        super().__init__(face, clock)
+    def __init__(self, controller: Controller, clock: IReactorTime, host: str) -> None:
+        """Makes a protocol for one connection of a view from the client address `host`."""
+        super().__init__(controller, clock)
         self.host = host
         self.port = 0
         self.outstanding = 0
@@ -198,7 +198,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         address = (self.host, self.port, self._queries)
         asker = Asker(address, self._deliver, tcp=True, fail=self._fail)
         try:
-            answer = self.controller.answers.quick(data, address, now=self.controller.monotonic(), tcp=True)
+            answer = self.controller.view.fast(data, address, now=self.controller.monotonic(), tcp=True)
             if isinstance(answer, bytes):
                 self.send(answer)
             else:

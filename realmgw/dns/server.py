@@ -18,10 +18,10 @@ from twisted.names import server
 from twisted.python.failure import Failure
 
 from realmgw.config import settings
-from realmgw.dns.answers import Answers, Asker
 from realmgw.dns.codec.wire import BadQueryError, Query, Rcode, decode
 from realmgw.dns.counts import Count
 from realmgw.dns.port import Address, DnsDatagrams, DnsStream
+from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
 
 FAULT_LOG_INTERVAL = 1.0  # seconds
@@ -53,10 +53,10 @@ class Received:
         return (self.query,)
 
 
-class Face(server.DNSServerFactory):
+class ViewServer(server.DNSServerFactory):
     """One side of the DNS server: dispatches what its sockets receive, and keeps count of its TCP connections.
 
-    Queries go to `answers`, every other opcode is NOTIMP; a subclass that can more overrides `handleNotify` or
+    Queries go to `view`, every other opcode is NOTIMP; a subclass that can more overrides `handleNotify` or
     `handleOther`, or keeps askers out by `allowQuery`.
     """
 
@@ -64,21 +64,21 @@ class Face(server.DNSServerFactory):
     _log = Logger()
 
     def __init__(
-        self, answers: Answers, limits: settings.DnsFace, clock: IReactorTime, monotonic: Callable[[], float]
+        self, view: View, limits: settings.DnsFace, clock: IReactorTime, monotonic: Callable[[], float]
     ) -> None:
-        """Makes a face without sockets.
+        """Makes one without sockets.
 
         Args:
-            answers: What is answered.
+            view: What is answered.
             limits: Of TCP connections.
             clock: For timeouts.
             monotonic: The present, in seconds.
         """
         super().__init__()
-        self.answers = answers
+        self.view = view
         self.limits = limits
         self.monotonic = monotonic
-        self.events = answers.counts.events
+        self.events = view.counts.events
         self.streams: dict[DnsStream, None] = {}
         self._clock = clock
         self._clients: dict[str, dict[DnsStream, None]] = {}
@@ -92,7 +92,7 @@ class Face(server.DNSServerFactory):
             message: As it came.
             to: Sends the answer.
             asker: Who sent it.
-            refused: What `Answers.quick` said, which is None if it did nothing.
+            refused: What `View.fast` said, which is None if it did nothing.
         """
         try:
             query = decode(message)
@@ -109,12 +109,12 @@ class Face(server.DNSServerFactory):
             self._send_error(error.query, error.rcode, to, asker)
 
     def _send_error(self, query: Query, rcode: Rcode, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
-        to.send(self.answers.error(query, rcode, asker, now=self.monotonic()), asker.address)
+        to.send(self.view.error(query, rcode, asker, now=self.monotonic()), asker.address)
 
     def handleQuery(self, message: Received, protocol: DnsDatagrams | DnsStream, address: Address) -> None:
         """Answers, now or later."""
         now = self.monotonic()
-        answer = self.answers.answer(message.query, message.asker, now=now, refused=message.refused)
+        answer = self.view.answer(message.query, message.asker, now=now, refused=message.refused)
         if answer is None:
             protocol.expect()
         else:

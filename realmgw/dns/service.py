@@ -26,14 +26,13 @@ from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsFace, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
-from realmgw.dns.answers import Answers
-from realmgw.dns.explain import NameExplanation, explain_name
-from realmgw.dns.lan import LanAnswers
-from realmgw.dns.mitigation.challenger import Asking
+from realmgw.dns.explain import Asking, NameExplanation, explain_name
+from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
-from realmgw.dns.server import Face
-from realmgw.dns.wan import WanAnswers
+from realmgw.dns.server import ViewServer
+from realmgw.dns.view import View
+from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming, same
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Directory
@@ -60,11 +59,11 @@ class Prepared:
 
 
 class DnsService(service.Service):
-    """All faces of the DNS server.
+    """All views of the DNS server.
 
     Attributes:
-        wan: The WAN's face.
-        lan: The LAN's face.
+        wan: The WAN's view, with its sockets.
+        lan: The LAN's.
     """
 
     name = "dns"
@@ -89,7 +88,7 @@ class DnsService(service.Service):
             clock: The reactor.
             monotonic: The present, in seconds; the same that the allocator is told.
             secrets: Of DNS cookies, shared with other servers.
-            lan_networks: Tells which networks interfaces are in. Who asks the WAN's face from there is answered as on
+            lan_networks: Tells which networks interfaces are in. Who asks the WAN's view from there is answered as on
                 the LAN; without this, nobody is.
 
         Raises:
@@ -101,17 +100,17 @@ class DnsService(service.Service):
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets, now=monotonic())
-        self._answers = WanAnswers(table, settings, allocator, self._defences, self._later, monotonic)
-        self.wan = self._face(self._answers, settings.dns.wan, monotonic)
-        self.lan = self._face(LanAnswers(table, settings), settings.dns.lan, monotonic)
+        wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic)
+        self.wan = self._server(wan, settings.dns.wan)
+        self.lan = self._server(lan_view(settings, table), settings.dns.lan)
         self._ports: list[IListeningPort] = []
         self._lan_networks = lan_networks
         self._looking = LoopingCall(self._look_around)
         self._looking.clock = clock
         self._unseen = False
 
-    def _face(self, answers: Answers, limits: DnsFace, monotonic: Callable[[], float]) -> Face:
-        return Face(answers, limits, self._clock, monotonic)
+    def _server(self, view: View, limits: DnsFace) -> ViewServer:
+        return ViewServer(view, limits, self._clock, self._monotonic)
 
     def _later(self, seconds: float, function: Callable[[float], None]) -> None:
         self._clock.callLater(seconds, lambda: function(self._monotonic()))
@@ -133,7 +132,7 @@ class DnsService(service.Service):
         Raises:
             names.BadNameError: A name is not valid.
         """
-        table = self.wan.answers.table
+        table = self.wan.view.table
         if not (yield from same(settings.zones, self._settings.zones)):
             table = yield from compiling(settings.zones, directory)
         gone = (*changes.removed, *(before for before, _ in changes.changed))
@@ -150,14 +149,11 @@ class DnsService(service.Service):
         settings = prepared.settings
         yield from amending(prepared.table, prepared.names)
         self._defences.configure(settings, prepared.secrets, now=self._monotonic())
-        for face, limits in ((self.wan, settings.dns.wan), (self.lan, settings.dns.lan)):
-            face.answers.configure(settings)
-            face.limits = limits
+        for server, limits in ((self.wan, settings.dns.wan), (self.lan, settings.dns.lan)):
+            server.view.configure(settings, prepared.table)
+            server.limits = limits
         self._settings = settings
         self._look_around()
-        if prepared.table is not self.wan.answers.table:
-            self.wan.answers.replace(prepared.table)
-            self.lan.answers.replace(prepared.table)
 
     def explain(self, name: str, resolver: str, *, tcp: bool = False, cookie: bool = False) -> NameExplanation:
         """What the WAN would make of a question for a name's address, now.
@@ -172,13 +168,13 @@ class DnsService(service.Service):
             names.BadNameError: The name is none.
         """
         proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
-        return explain_name(self._answers, name, Asking(resolver, proof, now=self._monotonic()))
+        return explain_name(self.wan.view, name, Asking(resolver, proof, now=self._monotonic()))
 
     def counts(self) -> dict[str, object]:
-        """What both faces have counted since the start."""
+        """What both views have counted since the start."""
         return {
-            "wan": {**self.wan.answers.counts.counts(), "tcp_open": len(self.wan.streams)},
-            "lan": {**self.lan.answers.counts.counts(), "tcp_open": len(self.lan.streams)},
+            "wan": {**self.wan.view.counts.counts(), "tcp_open": len(self.wan.streams)},
+            "lan": {**self.lan.view.counts.counts(), "tcp_open": len(self.lan.streams)},
         }
 
     def startService(self) -> None:
@@ -188,9 +184,9 @@ class DnsService(service.Service):
             PlatformError: One of them can not be bound; none is bound then.
         """
         try:
-            for face in (self.wan, self.lan):
-                for endpoint in face.limits.listen:
-                    self._listen(face, endpoint)
+            for server in (self.wan, self.lan):
+                for endpoint in server.limits.listen:
+                    self._listen(server, endpoint)
         except PlatformError:
             self._unbind()
             raise
@@ -207,7 +203,7 @@ class DnsService(service.Service):
 
     def _looked_around(self, networks: tuple[Network, ...]) -> None:
         self._unseen = False
-        self._answers.configure_inside(networks)
+        self.wan.view.inside.configure(networks)
 
     def _saw_nothing(self, failure: Failure) -> None:
         failure.trap(RealmGatewayError)
@@ -215,15 +211,15 @@ class DnsService(service.Service):
             self._log.warn("the networks of the LANs are not known: {why}", why=failure.getErrorMessage())
         self._unseen = True
 
-    def _listen(self, face: Face, endpoint: Endpoint) -> None:
+    def _listen(self, server: ViewServer, endpoint: Endpoint) -> None:
         """One socket for each address and transport, so that answers leave from the address that was asked."""
         address, port = str(endpoint.address), endpoint.port
         longest = self._settings.dns.udp_size + 1  # what is longer than we say we take is cut, and found malformed
         with _explained("UDP", endpoint):
-            datagrams = DnsDatagrams(face, self._clock)
+            datagrams = DnsDatagrams(server, self._clock)
             self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
         with _explained("TCP", endpoint):
-            self._ports.append(self._clock.listenTCP(port, face, backlog=BACKLOG, interface=address))
+            self._ports.append(self._clock.listenTCP(port, server, backlog=BACKLOG, interface=address))
 
     def _unbind(self) -> defer.Deferred[None]:
         ports, self._ports = self._ports, []

@@ -20,9 +20,9 @@ import attrs
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.dns.codec.names import to_wire
-from realmgw.dns.fastpath.quick import POOL_RECORD
+from realmgw.dns.fastpath.fast import POOL_RECORD
 from realmgw.dns.mitigation.defences import Defences
-from realmgw.dns.wan import WanAnswers
+from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import compile_table
 from realmgw.subscribers.model import Directory, Host, Profile, Service
 
@@ -39,7 +39,7 @@ Case = tuple[bytes, str]
 
 
 class Gateway:
-    """A WAN's face and an allocator with 256 addresses; whoever is given one comes at once."""
+    """A WAN's view and an allocator with 256 addresses; whoever is given one comes at once."""
 
     def __init__(self, *words: str) -> None:
         zone = settings.Zone("example.org.", (settings.NameServer("ns.example.net."),), "hostmaster.example.org.")
@@ -61,8 +61,8 @@ class Gateway:
         self.now = 1000.0
         self.allocator = Allocator(settings.Allocation(), [ip_network("192.0.2.0/24")], now=self.now, policy=policy)
         defences = Defences.of(made, os.urandom, time.time, now=self.now)
-        self.wan = WanAnswers(
-            compile_table(zones, directory), made, self.allocator, defences, self._later, lambda: self.now
+        self.wan = wan_view(
+            made, compile_table(zones, directory), self.allocator, defences, self._later, lambda: self.now
         )
 
     def _later(self, seconds: float, function: Callable[[float], None]) -> None:
@@ -71,13 +71,13 @@ class Gateway:
     def ask(self, cases: list[Case]) -> float:
         """The seconds that a block of queries takes, at the same moment; then the clients' first packets come."""
         self.now += len(cases) / RATE
-        now, quick = self.now, self.wan.quick
+        now, fast = self.now, self.wan.fast
         asked = [
             ((number & 0xFFFF).to_bytes(2, "big") + query, (resolver, number & 0xFFFF))
             for number, (query, resolver) in enumerate(cases)
         ]
         begin = time.perf_counter()
-        answers = [quick(message, address, now=now) for message, address in asked]
+        answers = [fast(message, address, now=now) for message, address in asked]
         taken = time.perf_counter() - begin
         for number, answer in enumerate(answers):
             if not isinstance(answer, bytes):
@@ -90,7 +90,7 @@ class Gateway:
 
     def cookie(self, resolver: str) -> bytes:
         """A valid cookie of a resolver."""
-        answer = self.wan.quick(b"\0\0" + query("nobody.example.org.", cookie=bytes(8)), (resolver, 1), now=self.now)
+        answer = self.wan.fast(b"\0\0" + query("nobody.example.org.", cookie=bytes(8)), (resolver, 1), now=self.now)
         if not isinstance(answer, bytes):
             raise SystemExit("no cookie was given")
         return answer[-24:]

@@ -1,11 +1,9 @@
 """Whether a query is due a challenge: the switches of its zone, what is known of its sender, and what that changes.
 
-The fast path and the full one ask `demand`, and operators `foresee`, which decides the same and changes nothing.
+What is due is decided by `due`, which changes nothing; what a query that goes on has shown is learned by `accept`.
 """
 
 from __future__ import annotations
-
-import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import PRESSED, Challenge, Proof, due, is_stray, note, passed
@@ -19,19 +17,7 @@ from realmgw.dns.zones import ZoneTable
 
 NO_CHALLENGES = Challenges()
 
-
-@attrs.frozen
-class Asking:
-    """How a question comes."""
-
-    resolver: str
-    """From which address, as text."""
-    proof: Proof = Proof.NONE
-    """What it shows of its sender."""
-    cookie: bool = False
-    """It has a client cookie, and those are given."""
-    now: float = 0.0
-    """When, in monotonic seconds."""
+_CNAME = Challenge.CNAME  # a member of an enum is slow to get at by name
 
 
 class Challenger:
@@ -45,6 +31,7 @@ class Challenger:
     Attributes:
         audit: Challenges are decided on and counted, and not made.
         active: Some zone wants something of its askers; if not, only aliases are a reason to ask this.
+        logs: Some zone wants it to be counted who has shown nothing.
     """
 
     def __init__(self, allocator: Allocator, aliases: Aliases, events: list[int]) -> None:
@@ -55,23 +42,25 @@ class Challenger:
         self._by_apex: dict[bytes, Challenges] = {}
         self._uniform: Challenges | None = None
         self.audit = False
-        self.active = False
+        self.active = self.logs = False
 
-    def configure(self, settings: settings.Settings) -> None:
-        """From now on, go by these zones and this policy."""
+    def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
+        """From now on, go by these zones and this policy, and by what there is."""
         policy, zones = settings.policy, settings.zones
         self.audit = Audit.CHALLENGES in policy.audit
         self._by_apex = {to_wire(zone.name): _known(zone.challenges or policy.challenges) for zone in zones}
         wanted = {self._by_apex[to_wire(zone.name)] for zone in zones if not zone.aliases}
         self.active = any(rules is not NO_CHALLENGES for rules in wanted)
+        self.logs = any(rules.log_untrusted for rules in self._by_apex.values())
         # What all zones want that names of subscribers are in; None if they are not of one mind.
         self._uniform = wanted.pop() if len(wanted) == 1 else None
-        self._aliases.zone = next((to_wire(zone.name) for zone in zones if zone.aliases), None)
-
-    def replace(self, table: ZoneTable) -> None:
-        """From now on, this is what there is."""
         self._zones, self._static = table.zones, table.static
+        self._aliases.zone = next((to_wire(zone.name) for zone in zones if zone.aliases), None)
         self._aliases.is_ours = lambda zone: table.zones.of(zone) is not None
+
+    def alias(self, name: bytes, now: float) -> Alias | None:
+        """What a name (wire form, lower case) stands for, if it is an alias."""
+        return self._aliases.find(name, now=now)
 
     def rules(self, name: bytes) -> Challenges:
         """What the zone of a name (wire form, lower case) wants of those who ask for it."""
@@ -89,21 +78,10 @@ class Challenger:
         group = self._groups.find(resolver)
         return group is not None and bool(group.passed & Challenge.TC)
 
-    def foresee(self, name: bytes, alias: Alias | None, asking: Asking) -> Challenge | None:
-        """What `demand` would decide, enforced or not; nothing is changed or counted."""
-        resolver, proof, cookie, now = asking.resolver, asking.proof, asking.cookie, asking.now
-        if alias is None:
-            return self._due(name, self.rules(name), self._groups.find(resolver), proof, cookie, now)
-        if self._is_stray(alias, resolver, proof):
-            return Challenge.COOKIE if cookie else Challenge.TC
-        return _due_alias(self.rules(alias.owner), proof, cookie, now)
-
-    def demand(
-        self, name: bytes, alias: Alias | None, resolver: str, *, proof: Proof, cookie: bool, now: float
+    def due(
+        self, name: bytes, alias: Alias | None, resolver: str, proof: Proof, cookie: bool, now: float
     ) -> Challenge | None:
-        """The challenge that a query for the address of a service is due; its sender's group learns what it has passed.
-
-        An alias that comes from another group than it was told makes the two one, if nothing is due.
+        """The challenge that a query for the address of a service is due, enforced or not; nothing is changed.
 
         Args:
             name: What is asked for: wire form, lower case.
@@ -114,47 +92,21 @@ class Challenger:
             now: The present, in monotonic seconds.
         """
         if alias is not None:
-            return self._of_alias(alias, resolver, proof, cookie, now)
-        return self._of_name(name, resolver, proof, cookie, now) if self.active else None
-
-    def vouch(self, resolver: str, proof: Proof, *, now: float) -> None:
-        """A query that was looked at a moment ago comes on: what it shows of its sender counts still, for its claim."""
-        group = self._groups.find(resolver) if proof else None
-        if group is not None and group.passed:
-            group.proven_at = now
-
-    def _of_name(self, name: bytes, resolver: str, proof: Proof, cookie: bool, now: float) -> Challenge | None:
+            return self._due_alias(alias, resolver, proof, cookie, now)
         rules = self.rules(name)
-        group = self._groups.find(resolver) if rules.adaptive or rules.log_untrusted else None
-        asked = self._due(name, rules, group, proof, cookie, now)
-        if asked is None or self._only_counted():
-            self._passed(rules, group, resolver, passed(proof, alias=False), now)
-            return None
-        if rules.log_untrusted:
-            self._count(group, bool(proof))
-        return asked
-
-    def _due(
-        self, name: bytes, rules: Challenges, group: Group | None, proof: Proof, cookie: bool, now: float
-    ) -> Challenge | None:
+        group = self._groups.find(resolver) if rules.adaptive else None
         pressed = rules.adaptive and self._pool.load >= PRESSED
         asked = due(rules, proof=proof, alias=False, group=group, cookie=cookie, pressed=pressed, now=now)
-        if asked is not Challenge.CNAME or name not in self._static:
+        if asked is not _CNAME or name not in self._static:
             return asked
         # No CNAME beside SOA and NS (RFC 1034 section 3.6.2): a proof will do here.
-        return None if proof else Challenge.COOKIE if cookie else Challenge.TC
+        return None if proof else _simple(cookie)
 
-    def _of_alias(self, alias: Alias, resolver: str, proof: Proof, cookie: bool, now: float) -> Challenge | None:
+    def _due_alias(self, alias: Alias, resolver: str, proof: Proof, cookie: bool, now: float) -> Challenge | None:
+        if self._is_stray(alias, resolver, proof):
+            return _simple(cookie)
         rules = self.rules(alias.owner)
-        stray = self._is_stray(alias, resolver, proof)
-        asked = Challenge.COOKIE if cookie else Challenge.TC
-        due_now = asked if stray else _due_alias(rules, proof, cookie, now)
-        if due_now is not None and not self._only_counted():
-            return due_now
-        if not stray:
-            self._proven(alias, rules, resolver, now)
-        self._aliases.used(alias)
-        return None
+        return due(rules, proof=proof, alias=True, group=None, cookie=cookie, pressed=False, now=now)
 
     def _is_stray(self, alias: Alias, resolver: str, proof: Proof) -> bool:
         if resolver == alias.resolver:
@@ -162,9 +114,45 @@ class Challenger:
         mine, theirs = self._groups.find(resolver), self._groups.find(alias.resolver)
         return is_stray(proof=proof, same_group=mine is not None and mine is theirs)
 
-    def _proven(self, alias: Alias, rules: Challenges, resolver: str, now: float) -> None:
+    def accept(
+        self, name: bytes, alias: Alias | None, counted: Challenge | None, resolver: str, proof: Proof, now: float
+    ) -> None:
+        """A query goes on to the allocator: its sender's group learns what it has passed.
+
+        An alias that comes from another group than it was told makes the two one.
+
+        Args:
+            name: As for `due`.
+            alias: As for `due`.
+            counted: What was due, and is not enforced.
+            resolver: As for `due`.
+            proof: As for `due`.
+            now: As for `due`.
+        """
+        if counted is not None:
+            self._events[Count.CHALLENGE_AUDITED] += 1
+        if alias is not None:
+            if not self._is_stray(alias, resolver, proof):
+                self._proven(alias, resolver, now)
+            self._aliases.used(alias)
+        elif self.active and self._passed(self.rules(name), resolver, passed(proof, alias=False), now) is not None:
+            return
+        self.vouch(resolver, proof, now)
+
+    def vouch(self, resolver: str, proof: Proof, now: float) -> None:
+        """A query that was looked at a moment ago comes on: what it shows of its sender counts still, for its claim."""
+        group = self._groups.find(resolver) if proof else None
+        if group is not None and group.passed:
+            group.proven_at = now
+
+    def send_round(self, name: bytes, alias: Alias | None, resolver: str, proof: Proof) -> None:
+        """A query was answered with its challenge."""
+        if alias is None and self.rules(name).log_untrusted:
+            self._count(resolver, bool(proof))
+
+    def _proven(self, alias: Alias, resolver: str, now: float) -> None:
         """An alias has come back: whoever was told it, and whoever asks for it, are one."""
-        group = self._passed(rules, None, resolver, Challenge.CNAME, now)
+        group = self._passed(self.rules(alias.owner), resolver, Challenge.CNAME, now)
         if group is None or resolver == alias.resolver:
             return
         theirs = self._groups.find(alias.resolver)
@@ -173,24 +161,19 @@ class Challenger:
             self._groups.merge(theirs, group, now=now)
             self._events[Count.MERGED] += 1
 
-    def _only_counted(self) -> bool:
-        if self.audit:
-            self._events[Count.CHALLENGE_AUDITED] += 1
-        return self.audit
-
-    def _passed(
-        self, rules: Challenges, group: Group | None, resolver: str, challenge: Challenge | None, now: float
-    ) -> Group | None:
+    def _passed(self, rules: Challenges, resolver: str, challenge: Challenge | None, now: float) -> Group | None:
         """Whoever has passed a challenge has a group from then on, where challenges mean anything."""
+        group = None
         if challenge is not None and rules is not NO_CHALLENGES:
             group = self._groups.proven(resolver, now=now)
             note(group, challenge, now=now)
         if rules.log_untrusted:
-            self._count(group, challenge is not None)
+            self._count(resolver, challenge is not None)
         return group
 
-    def _count(self, group: Group | None, trusted: bool) -> None:
+    def _count(self, resolver: str, trusted: bool) -> None:
         self._events[Count.TRUSTED if trusted else Count.UNTRUSTED] += 1
+        group = self._groups.find(resolver)
         if group is not None:
             if trusted:
                 group.trusted += 1
@@ -198,8 +181,9 @@ class Challenger:
                 group.untrusted += 1
 
 
-def _due_alias(rules: Challenges, proof: Proof, cookie: bool, now: float) -> Challenge | None:
-    return due(rules, proof=proof, alias=True, group=None, cookie=cookie, pressed=False, now=now)
+def _simple(cookie: bool) -> Challenge:
+    """What shows where a sender is in one round."""
+    return Challenge.COOKIE if cookie else Challenge.TC
 
 
 def _known(rules: Challenges) -> Challenges:

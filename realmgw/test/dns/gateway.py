@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
-from realmgw.dns.answers import Asker
 from realmgw.dns.codec.wire import decode
+from realmgw.dns.view import Asker
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
 
@@ -47,8 +47,8 @@ class WanTestCase(SynchronousTestCase):
         self.allocator = allocator or Allocator(
             settings.Allocation(), [IPv4Network("192.0.2.0/28")], now=now, policy=made
         )
-        made_settings = realm.make_settings(made, rate, zones, service_pool)
-        self.wan = realm.wan(self.allocator, made_settings, self.later, self.clock.seconds)
+        self.settings = realm.make_settings(made, rate, zones, service_pool)
+        self.wan = realm.wan(self.allocator, self.settings, self.later, self.clock.seconds)
         self.events = self.wan.counts.events
 
     def later(self, seconds: float, function: Any) -> None:
@@ -69,7 +69,7 @@ class WanTestCase(SynchronousTestCase):
         query = dns.message.make_query(name, kind, options=listed or None, **options)
         message, address = query.to_wire(), (resolver, 5353, 1) if tcp else (resolver, 5353)
         now = self.clock.seconds()
-        answer: bytes | Reason | None = self.wan.quick(message, address, now=now, tcp=tcp)
+        answer: bytes | Reason | None = self.wan.fast(message, address, now=now, tcp=tcp)
         if not isinstance(answer, bytes):
             asker = Asker(address, self.outcomes.append, tcp)
             answer = self.wan.answer(decode(message), asker, now=now, refused=answer)

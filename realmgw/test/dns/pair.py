@@ -17,9 +17,9 @@ from twisted.internet.task import Clock
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.steps import finish
-from realmgw.dns.answers import Asker
-from realmgw.dns.server import Face
-from realmgw.dns.wan import WanAnswers
+from realmgw.dns.server import ViewServer
+from realmgw.dns.view import Asker
+from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm
@@ -129,9 +129,9 @@ class Gateway:
         self.defences = realm.defences(made, most=4)
         table = compile_table(made.zones, self.directory)
         later = lambda *args: self.later.append(args)  # noqa: E731 - as short as that
-        self.wan = WanAnswers(table, made, self.allocator, self.defences, later, lambda: self.now)
+        self.wan = wan_view(made, table, self.allocator, self.defences, later, lambda: self.now)
         self._has_quick = has_quick
-        self.face = Face(self.wan, settings.DnsFace(()), Clock(), lambda: self.now)
+        self.face = ViewServer(self.wan, settings.DnsFace(()), Clock(), lambda: self.now)
 
     def reload(self, made: settings.Settings, directory: Directory) -> None:
         """What a reload does, in its order."""
@@ -145,9 +145,8 @@ class Gateway:
             for _ in amending(self.wan.table, changes):
                 pass
         self.defences.configure(made, (), now=self.now)
-        self.wan.configure(made)
-        if made.zones != self.settings.zones:
-            self.wan.replace(compile_table(made.zones, directory))
+        other = made.zones != self.settings.zones
+        self.wan.configure(made, compile_table(made.zones, directory) if other else self.wan.table)
         self.settings, self.directory = made, directory
 
     def pass_time(self, seconds: float) -> None:
@@ -161,7 +160,7 @@ class Gateway:
     def ask(self, message: bytes, resolver: str, tcp: bool) -> bytes | None:
         """What is said to a message as a socket does it; empty if nothing is, None if nothing yet."""
         address = (resolver, 5353) if not tcp else (resolver, 5353, 1)
-        outcome = self.wan.quick(message, address, now=self.now, tcp=tcp) if self._has_quick else None
+        outcome = self.wan.fast(message, address, now=self.now, tcp=tcp) if self._has_quick else None
         if isinstance(outcome, bytes):
             return outcome
         self.sent: list[bytes] = []
@@ -177,6 +176,11 @@ class Gateway:
     def expect(self) -> None:
         """An answer will come later."""
         self.waits = True
+
+    def follows_tc(self, resolver: str) -> bool:
+        """Whether a resolver comes by TCP when it is told."""
+        challenger = self.wan.decisions.challenger
+        return challenger is not None and challenger.follows_tc(resolver)
 
     @property
     def books(self) -> tuple[Any, ...]:

@@ -11,10 +11,12 @@ import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
-from realmgw.dns.lan import LanAnswers
+from realmgw.dns.lan import lan_view
+from realmgw.dns.lending import Later
 from realmgw.dns.mitigation.aliases import MOST, Aliases
 from realmgw.dns.mitigation.defences import Defences
-from realmgw.dns.wan import Later, WanAnswers
+from realmgw.dns.view import View
+from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import ZoneTable, compile_table
 from realmgw.subscribers.model import Directory, Host, Profile, Service, Terms
 from realmgw.testing import MemoryAllocator
@@ -87,12 +89,12 @@ def wan(
     made: settings.Settings | None = None,
     later: Later | None = None,
     present: Callable[[], float] = lambda: 1.0,
-) -> WanAnswers:
+) -> View:
     """The WAN's answers."""
     made = made or make_settings()
     pool = allocator or MemoryAllocator(POOL_ADDRESS.packed)
     table = compile_table(made.zones, directory())
-    return WanAnswers(table, made, pool, defences(made), later or no_clock, present)
+    return wan_view(made, table, pool, defences(made), later or no_clock, present)
 
 
 def no_clock(seconds: float, function: Callable[[float], None]) -> object:
@@ -100,6 +102,6 @@ def no_clock(seconds: float, function: Callable[[float], None]) -> object:
     raise AssertionError(seconds, function)
 
 
-def lan() -> LanAnswers:
+def lan() -> View:
     """The LAN's answers."""
-    return LanAnswers(table(), make_settings())
+    return lan_view(make_settings(), table())

@@ -8,9 +8,8 @@ from realmgw.allocation.reputation.challenges import Challenge, Proof, note
 from realmgw.config import settings
 from realmgw.dns.codec.names import BadNameError
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import NameExplanation, explain_name
-from realmgw.dns.mitigation.challenger import Asking
-from realmgw.dns.wan import WanAnswers
+from realmgw.dns.explain import Asking, NameExplanation, explain_name
+from realmgw.dns.view import View
 from realmgw.test.dns import realm
 from realmgw.testing import MemoryAllocator
 
@@ -25,7 +24,7 @@ class ExplainTests(SynchronousTestCase):
         self.allocator = MemoryAllocator()
         self.wan = self.make()
 
-    def make(self, audit: tuple[settings.Audit, ...] = (), **challenges: bool) -> WanAnswers:
+    def make(self, audit: tuple[settings.Audit, ...] = (), **challenges: bool) -> View:
         """A WAN with these switches."""
         policy = settings.Policy(system_load=(), challenges=settings.Challenges(**challenges), audit=audit)
         zones = (*realm.ZONES, realm.ALIASES)

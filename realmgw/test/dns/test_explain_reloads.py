@@ -18,8 +18,7 @@ from realmgw.config import settings
 from realmgw.dns.codec import names
 from realmgw.dns.codec.wire import Rcode
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import NameExplanation, explain_name
-from realmgw.dns.mitigation.challenger import Asking
+from realmgw.dns.explain import Asking, NameExplanation, explain_name
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory, Service, Terms
 from realmgw.test.dns import realm
@@ -121,7 +120,7 @@ def foretold(gateway: Gateway, step: Step, found: NameExplanation) -> set[object
         return {(".".join(map(str, why.address)),)}
     if why.reason is None:
         return {"some address"}
-    if why.reason is Reason.EXHAUSTED and not step.tcp and gateway.wan.challenger.follows_tc(step.resolver):
+    if why.reason is Reason.EXHAUSTED and not step.tcp and gateway.follows_tc(step.resolver):
         return {"TC", "some address"}
     if why.reason is Reason.EXHAUSTED:
         return {"waits", "some address", *_refused(step)}

@@ -16,13 +16,12 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config import settings
 from realmgw.config.values import Network
-from realmgw.dns.answers import Asker
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import explain_name
+from realmgw.dns.explain import Asking, explain_name
 from realmgw.dns.inside import Inside
-from realmgw.dns.mitigation.challenger import Asking
 from realmgw.dns.service import LOOK_INTERVAL, DnsService
+from realmgw.dns.view import Asker
 from realmgw.errors import PlatformError
 from realmgw.test.dns import realm
 from realmgw.test.dns.gateway import WanTestCase
@@ -79,7 +78,7 @@ class FaceTests(WanTestCase):
     def start_inside(self, *words: str) -> None:
         """A WAN with these challenges, which knows the LANs."""
         self.start(*words, rate=settings.RateLimit(1))
-        self.wan.configure_inside(LANS)
+        self.wan.inside.configure(LANS)
 
     def test_a_host_of_a_lan_gets_the_private_address(self) -> None:
         """By UDP and TCP, with any options, whatever the challenges; nothing is reserved, and no group is made."""
@@ -107,7 +106,7 @@ class FaceTests(WanTestCase):
         ):
             query = dns.message.make_query(name, kind, use_edns=0).to_wire()
             asker = Asker((HOST, 5353), print)
-            self.assertIsNone(self.wan.quick(query, asker.address, now=100.0))
+            self.assertIsNone(self.wan.fast(query, asker.address, now=100.0))
             told = [face.answer(decode(query), asker, now=100.0) for face in (self.wan, lan)]
             self.assertEqual(told[0], told[1])
 
@@ -123,7 +122,7 @@ class FaceTests(WanTestCase):
     def test_an_explanation_says_so(self) -> None:
         """And what is answered."""
         self.start_inside("tcp")
-        said_of = {"one.example.org": "private address", "nobody.example.org": "without an address", "x.org": "REFUSED"}
+        said_of = {"one.example.org": "private address", "nobody.example.org": "NXDOMAIN", "x.org": "REFUSED"}
         for name, said in said_of.items():
             found = explain_name(self.wan, name, Asking(HOST, Proof.NONE, now=100.0))
             self.assertIn("on a LAN", found.steps[0])
@@ -154,7 +153,7 @@ class ServiceTests(SynchronousTestCase):
 
     def is_inside(self) -> bool:
         """Whether the host is."""
-        return self.service._answers.inside.holds(HOST)
+        return self.service.wan.view.inside.holds(HOST)
 
     def test_they_are_looked_for_again_and_again(self) -> None:
         """From the start on; when the kernel does not tell, what was known stays, and it is told once."""

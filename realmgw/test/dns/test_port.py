@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from realmgw.config import settings
 from realmgw.dns import port, server
 from realmgw.dns.counts import Count
+from realmgw.dns.decision import Outcome
 from realmgw.dns.zones import compile_table
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory
@@ -89,12 +90,12 @@ class DatagramTests(FaceTestCase):
             self.clock.advance(wait)
             protocol.datagramReceived(query(use_edns=0), realm.RESOLVER)
         self.assertEqual([answer.rcode() for answer in sent.answers()], [dns.rcode.SERVFAIL] * 3)
-        self.assertEqual(face.answers.counts.events[Count.FAULT], 3)
+        self.assertEqual(face.view.counts.events[Count.FAULT], 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_survives_a_fault_in_the_answer_to_a_fault(self) -> None:
         """Then there is none."""
-        self.face.answers.say = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
+        self.face.view.senders = transports.RaisingSenders()
         self.receive(query("one.example.org.", "ANY"))
         self.assertEqual((self.port.sent, self.events[Count.FAULT]), ([], 2))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -103,7 +104,7 @@ class DatagramTests(FaceTestCase):
         """The allocator, who calls, does not notice."""
         self.allocator.refusal = Reason.EXHAUSTED
         self.receive(query())
-        self.face.answers.say = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
+        self.face.view.senders = transports.RaisingSenders()
         self.allocator.finish(realm.POOL_ADDRESS.packed)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -192,14 +193,14 @@ class StreamTests(FaceTestCase):
             tuple(settings.NameServer(f"{'n' * 60}{i}.example.org.") for i in range(9)),
             "h.example.org.",
         )
-        self.face.answers.replace(compile_table((zone,), Directory({}, {})))
+        self.face.view.configure(realm.make_settings(), compile_table((zone,), Directory({}, {})))
         self.stream.dataReceived(framed(query("example.org.", "NS")))
         (answer,) = self.connection.answers()
         self.assertEqual((len(answer.answer[0]), answer.flags & dns.flags.TC), (9, 0))
 
     def test_survives_a_fault_of_ours(self) -> None:
         """The connection goes on."""
-        self.face.answers.answer = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
+        self.face.view.parts = {Outcome.ANY: transports.broken}
         self.stream.dataReceived(framed(query("one.example.org.", "ANY", id=1), query(id=2)))
         self.assertEqual(self.ids(), [1, 2])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -208,7 +209,7 @@ class StreamTests(FaceTestCase):
         """The allocator, who calls, does not notice; the connection goes on."""
         self.allocator.refusal = Reason.EXHAUSTED
         self.stream.dataReceived(framed(query(id=1)))
-        self.face.answers.say = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
+        self.face.view.senders = transports.RaisingSenders()
         self.allocator.finish(realm.POOL_ADDRESS.packed)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.allocator.refusal = None

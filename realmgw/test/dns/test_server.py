@@ -29,7 +29,7 @@ class AllocatorTests(FaceTestCase):
         super().setUp()
         self.pool = Allocator(settings.Allocation(linger=0.0), [IPv4Network("192.0.2.1/32")], now=0.0)
         self.face = self.make_face(realm.wan(self.pool))
-        self.events = self.face.answers.counts.events
+        self.events = self.face.view.counts.events
         self.protocol, self.port = transports.datagrams(self.face, self.clock)
         self.protocol.datagramReceived(query(id=1), realm.RESOLVER)
 

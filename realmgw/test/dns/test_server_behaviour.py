@@ -15,9 +15,9 @@ import dns.opcode
 import dns.rcode
 
 from realmgw.config import settings
-from realmgw.dns.answers import Asker
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
+from realmgw.dns.view import Asker
 from realmgw.test.dns import realm, transports
 from realmgw.test.dns.transports import FaceTestCase
 

@@ -16,7 +16,7 @@ import dns.rdatatype
 from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.config import settings
 from realmgw.dns.counts import Count
-from realmgw.dns.wan import AGAIN, MOST_AGAIN
+from realmgw.dns.lending import AGAIN, MOST_AGAIN
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
 from realmgw.test.dns.gateway import CLIENT_COOKIE, ELSEWHERE, RESOLVER, ZONES, WanTestCase
@@ -78,7 +78,7 @@ class SwitchTests(WanTestCase):
         """Aliases that were given are known still."""
         self.start("cname")
         alias = self.alias()
-        self.wan.configure(realm.make_settings(zones=ZONES))
+        self.wan.configure(realm.make_settings(zones=ZONES), self.wan.table)
         self.assertEqual([self.said(), self.said(alias)], ["A", "A"])
 
     def test_only_counts_in_audit_mode(self) -> None:

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realmgw.config import settings
-from realmgw.dns.answers import Asker
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
 from realmgw.dns.mitigation.ratelimit import FACTOR, HEADERS
+from realmgw.dns.view import Asker
 from realmgw.errors import Reason
 from realmgw.test.dns.gateway import RESOLVER, WanTestCase
 
@@ -82,7 +82,7 @@ class RateTests(WanTestCase):
         """However many addresses the service pool has."""
         self.start(rate=settings.RateLimit(2), service_pool=MANY)
         query = dns.message.make_query("www.two.example.org.", "A", use_edns=0).to_wire()
-        answers = [self.wan.quick(query, (RESOLVER, 1), now=100.0) for _ in range(4)]
+        answers = [self.wan.fast(query, (RESOLVER, 1), now=100.0) for _ in range(4)]
         lengths = [len(answer) for answer in answers if isinstance(answer, bytes)]
         self.assertGreater(lengths[0], 3 * len(query))
         self.assertEqual(lengths[2:], [len(query)] * 2)
@@ -103,7 +103,7 @@ class RateTests(WanTestCase):
     def answer(self, query: bytes, resolver: str) -> bytes:
         """The octets of the answer by UDP; empty if there is none."""
         now, address = self.clock.seconds(), (resolver, 5353)
-        given: bytes | Reason | None = self.wan.quick(query, address, now=now)
+        given: bytes | Reason | None = self.wan.fast(query, address, now=now)
         if not isinstance(given, bytes):
             asker = Asker(address, print, False)
             given = self.wan.answer(decode(query), asker, now=now, refused=given)
@@ -136,12 +136,12 @@ class CostTests(WanTestCase):
         for word in ("tcp", "adaptive", "log_untrusted tcp"):
             self.start(*word.split())
             query = dns.message.make_query("one.example.org.", "A", use_edns=0).to_wire()
-            self.wan.quick(query, ("192.0.2.1", 1), now=100.0)
+            self.wan.fast(query, ("192.0.2.1", 1), now=100.0)
             tracemalloc.start()
             self.addCleanup(tracemalloc.stop)
             for number in range(100_000):
                 address = f"{number & 127}.{number >> 7 & 255}.{number >> 15}.1"
-                self.wan.quick(query, (address, 1), now=100.0 + number / 10_000)
+                self.wan.fast(query, (address, 1), now=100.0 + number / 10_000)
             self.assertLess(tracemalloc.get_traced_memory()[0], 100_000)
             tracemalloc.stop()
             self.assertEqual(len(self.allocator.groups), 0)

@@ -14,9 +14,9 @@ import dns.rdatatype
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.config import settings
-from realmgw.dns.answers import Asker
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
+from realmgw.dns.view import Asker
 from realmgw.dns.zones import compile_table
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory
@@ -62,7 +62,7 @@ class AliasTests(WanTestCase):
         """Where a service has an apex's name, with SOA and NS: another challenge is made (RFC 1034 section 3.6.2)."""
         for word in ("cname", "tcpcname", "adaptive", "cname tcp"):
             self.start(*word.split())
-            self.wan.replace(compile_table(ZONES, realm.directory(extra=("child.example.org.",))))
+            self.wan.configure(self.settings, compile_table(ZONES, realm.directory(extra=("child.example.org.",))))
             name = "child.example.org."
             self.assertEqual(self.said(name, "SOA"), "SOA")
             self.assertEqual(self.said(name), "TC")
@@ -86,7 +86,7 @@ class AliasTests(WanTestCase):
         self.clock.advance(5.0)
         self.assertEqual([self.said(alias), self.said(f"{'a' * 32}.a.example.org.")], ["NXDOMAIN"] * 2)
         alias = self.alias()
-        self.wan.replace(compile_table(ZONES, Directory({}, {})))
+        self.wan.configure(self.settings, compile_table(ZONES, Directory({}, {})))
         self.assertEqual(self.said(alias), "NXDOMAIN")
 
     def test_proves_where_its_resolver_is(self) -> None:
@@ -187,7 +187,7 @@ class WaitingTests(WanTestCase):
         self.start("adaptive", allocator=allocator)
         self.assertEqual(self.said("one.example.org.", resolver=ELSEWHERE, tcp=True), "A")
         message, address = dns.message.make_query("two.example.org.", "A").to_wire(), (RESOLVER, 5353, 1)
-        self.assertIs(self.wan.quick(message, address, now=100.1, tcp=True), Reason.EXHAUSTED)
+        self.assertIs(self.wan.fast(message, address, now=100.1, tcp=True), Reason.EXHAUSTED)
         asker = Asker(address, self.outcomes.append, True)
         self.assertIsNone(self.wan.answer(decode(message), asker, now=100.101, refused=Reason.EXHAUSTED))
         allocator.expire(now=102.5)

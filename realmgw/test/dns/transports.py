@@ -15,9 +15,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
-from realmgw.dns.answers import Answers
+from realmgw.dns.counts import Count
 from realmgw.dns.port import DnsDatagrams, DnsStream
-from realmgw.dns.server import Face
+from realmgw.dns.server import ViewServer
+from realmgw.dns.view import Answer, Asked, Senders, View
 from realmgw.test.dns import realm
 from realmgw.testing import MemoryAllocator
 
@@ -28,7 +29,7 @@ class MemoryDatagramPort:
     """A UDP port and its socket.
 
     Attributes:
-        sent: Answers and where they went.
+        sent: View and where they went.
         broken: The kernel takes nothing.
         privileged: We have CAP_NET_ADMIN.
     """
@@ -80,14 +81,29 @@ class MemoryConnection(StringTransport):
         return found
 
 
-def datagrams(face: Face, clock: Clock) -> tuple[DnsDatagrams, MemoryDatagramPort]:
+def broken(asked: Asked) -> Answer:
+    """A part of a view with a fault."""
+    raise ZeroDivisionError(asked)
+
+
+class RaisingSenders(Senders):
+    """Whoever sends, no answer to him can be made."""
+
+    def replies(self, asked: Asked, count: Count) -> tuple[tuple[int, bytes], ...]:
+        """A fault."""
+        raise ZeroDivisionError(asked, count)
+
+
+def datagrams(face: ViewServer, clock: Clock) -> tuple[DnsDatagrams, MemoryDatagramPort]:
     """A bound UDP socket of a face."""
     protocol, port = DnsDatagrams(face, clock), MemoryDatagramPort()
     protocol.makeConnection(cast(IUDPTransport, port))
     return protocol, port
 
 
-def connect(face: Face, host: str = "198.51.100.53", port: int = 5353) -> tuple[DnsStream, MemoryConnection] | None:
+def connect(
+    face: ViewServer, host: str = "198.51.100.53", port: int = 5353
+) -> tuple[DnsStream, MemoryConnection] | None:
     """A connection that the face accepted; None if it did not."""
     peer = IPv4Address("TCP", host, port)
     stream = face.buildProtocol(peer)
@@ -121,11 +137,11 @@ class FaceTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.allocator = MemoryAllocator(realm.POOL_ADDRESS.packed)
         self.face = self.make_face(realm.wan(self.allocator))
-        self.events = self.face.answers.counts.events
+        self.events = self.face.view.counts.events
 
-    def make_face(self, answers: Answers) -> Face:
+    def make_face(self, answers: View) -> ViewServer:
         """A face with some answers."""
-        return Face(answers, LIMITS, self.clock, self.clock.seconds)
+        return ViewServer(answers, LIMITS, self.clock, self.clock.seconds)
 
     def connect(self, host: str = "198.51.100.53") -> tuple[DnsStream, MemoryConnection]:
         """A connection that must be accepted."""

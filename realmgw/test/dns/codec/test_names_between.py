@@ -15,11 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
 from realmgw.config.steps import finish
-from realmgw.dns.answers import Answers, Asker
 from realmgw.dns.codec.wire import Rcode, decode
-from realmgw.dns.explain import explain_name
-from realmgw.dns.lan import LanAnswers
-from realmgw.dns.mitigation.challenger import Asking
+from realmgw.dns.explain import Asking, explain_name
+from realmgw.dns.lan import lan_view
+from realmgw.dns.view import Asker, View
 from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.subscribers.model import Directory, Host, Profile, Service, Terms
 from realmgw.test.dns import realm
@@ -43,12 +42,12 @@ def directory(services: set[str]) -> Directory:
 class ExistenceTests(SynchronousTestCase):
     """Whether there is a name, by both paths of the WAN, on the LAN, and in an explanation."""
 
-    def rcode(self, face: Answers, name: str, kind: str = "NS") -> dns.rcode.Rcode:
+    def rcode(self, face: View, name: str, kind: str = "NS") -> dns.rcode.Rcode:
         """What both paths say."""
         query = dns.message.make_query(name, kind).to_wire()
         asker = Asker(realm.RESOLVER, print)
         full = face.answer(decode(query), asker, now=1.0)
-        quick = face.quick(query, realm.RESOLVER, now=1.0)
+        quick = face.fast(query, realm.RESOLVER, now=1.0)
         self.assertIn(quick, (full, None))
         return dns.message.from_wire(full or b"").rcode()
 
@@ -61,14 +60,14 @@ class ExistenceTests(SynchronousTestCase):
         zones = tuple(map(zone, sorted(apexes | {ROOT})))
         made = realm.make_settings(zones=zones)
         wan = realm.wan(made=made)
-        wan.replace(compile_table(zones, directory(before)))
+        wan.configure(made, compile_table(zones, directory(before)))
         changes = finish(naming(wan.table, before - after, directory(after).services.values(), (), ()))
         for _ in amending(wan.table, changes):
             pass
-        wan.configure(made)
+        wan.configure(made, wan.table)
         there = [dns.name.from_text(name) for name in apexes | after | {ROOT}]
         exists = any(name.is_subdomain(dns.name.from_text(asked)) for name in there)
-        for face in (wan, LanAnswers(wan.table, made)):
+        for face in (wan, lan_view(made, wan.table)):
             for kind in ("NS", "A", "TXT", "DS"):
                 self.assertEqual(self.rcode(face, asked, kind) == dns.rcode.NOERROR, exists, (asked, kind))
         response = explain_name(wan, asked, Asking("198.51.100.53", now=1.0)).response
@@ -92,8 +91,8 @@ class ExistenceTests(SynchronousTestCase):
         hosts = [Host(1, "one.example.org.", bytes((10, 7, 8, 9)), Profile(10))]
         made = realm.make_settings(zones=zones)
         wan = realm.wan(made=made)
-        wan.replace(compile_table(zones, Directory({}, {host.index: host for host in hosts})))
-        lan = LanAnswers(wan.table, made)
+        wan.configure(made, compile_table(zones, Directory({}, {host.index: host for host in hosts})))
+        lan = lan_view(made, wan.table)
         for name, on_wan, on_lan in (
             ("3.2.10.in-addr.arpa.", True, True),
             ("2.10.in-addr.arpa.", True, True),
@@ -119,7 +118,7 @@ class ClasslessTests(SynchronousTestCase):
         )
         hosts = [realm.host(index, f"h{index}.example.org.") for index in (5, 200)]
         everybody = Directory({}, {host.index: host for host in hosts})
-        lan = LanAnswers(compile_table(zones, everybody), realm.make_settings(zones=zones))
+        lan = lan_view(realm.make_settings(zones=zones), compile_table(zones, everybody))
         said = {}
         for name in names:
             query = dns.message.make_query(f"{name}.0.168.192.in-addr.arpa.", "PTR").to_wire()
@@ -161,7 +160,7 @@ class ClasslessTests(SynchronousTestCase):
         made = realm.make_settings(
             zones=(realm.ZONE, settings.Zone(name, (realm.SERVER,), "h.example.org.", IPv4Address("192.0.2.65")))
         )
-        for face in (realm.wan(made=made), LanAnswers(compile_table(made.zones, realm.directory()), made)):
+        for face in (realm.wan(made=made), lan_view(made, compile_table(made.zones, realm.directory()))):
             query = dns.message.make_query(name, "SOA").to_wire()
             answer = dns.message.from_wire(face.answer(decode(query), Asker(realm.RESOLVER, print), now=1.0) or b"")
             self.assertEqual(answer.answer[0].name.to_text(), name)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.dns.answers import Answers, Asker
 from realmgw.dns.codec.wire import BadQueryError, decode
 from realmgw.dns.counts import Count
+from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
 from realmgw.testing import MemoryAllocator
@@ -23,7 +23,7 @@ from realmgw.testing import MemoryAllocator
 SERIAL_TTL = 5  # seconds; the negative TTL of the realm's zones
 
 
-def ask(answers: Answers, name: str, kind: str = "A", tcp: bool = False, **options: Any) -> bytes | None:
+def ask(answers: View, name: str, kind: str = "A", tcp: bool = False, **options: Any) -> bytes | None:
     """What the full path says to a query; nothing may come later."""
     query = decode(dns.message.make_query(name, kind, **options).to_wire())
     return answers.answer(query, Asker(realm.RESOLVER, never, tcp), now=1.0)
@@ -64,7 +64,7 @@ class BothFacesTests(AnswersTestCase):
     def setUp(self) -> None:
         """One of each."""
         self.allocator = MemoryAllocator()
-        self.faces: list[Answers] = [realm.wan(self.allocator), realm.lan()]
+        self.faces: list[View] = [realm.wan(self.allocator), realm.lan()]
 
     def ask_both(self, name: str, kind: str = "A", **options: Any) -> list[dns.message.Message]:
         """The answers of both."""
@@ -165,10 +165,10 @@ class BothFacesTests(AnswersTestCase):
     def test_answers_from_another_table_after_a_change(self) -> None:
         """On the fast path too."""
         for face in self.faces:
-            face.replace(realm.table(extra=("new.example.org.",)))
+            face.configure(realm.make_settings(), realm.table(extra=("new.example.org.",)))
             self.assertTrue(read(ask(face, "new.example.org.")).answer)
         query = dns.message.make_query("new.example.org.", "A").to_wire()
-        self.assertIsInstance(self.faces[0].quick(query, realm.RESOLVER, now=1.0), bytes)
+        self.assertIsInstance(self.faces[0].fast(query, realm.RESOLVER, now=1.0), bytes)
 
 
 class WanTests(AnswersTestCase):
@@ -288,7 +288,7 @@ class LanTests(AnswersTestCase):
     def test_has_no_fast_path(self) -> None:
         """There is nothing to reserve."""
         query = dns.message.make_query("one.example.org.", "A").to_wire()
-        self.assertIsNone(self.lan.quick(query, realm.RESOLVER, now=1.0))
+        self.assertIsNone(self.lan.fast(query, realm.RESOLVER, now=1.0))
 
 
 MIXED_CASE = st.sampled_from(
@@ -326,29 +326,29 @@ class FastPathTests(SynchronousTestCase):
         except BadQueryError:
             return None
 
-    def quick(self, message: bytes) -> bytes | Reason | None:
+    def fast(self, message: bytes) -> bytes | Reason | None:
         """The fast path's."""
-        return self.wan.quick(message, realm.RESOLVER, now=1.0)
+        return self.wan.fast(message, realm.RESOLVER, now=1.0)
 
     def test_takes_the_usual_queries(self) -> None:
         """Plain and with OPT, with any of RD, AD, CD and DO, in any case."""
         for flags in (0, dns.flags.RD, dns.flags.AD | dns.flags.CD):
             query = dns.message.make_query("ONE.example.ORG.", "A", flags=flags)
-            self.assertIsInstance(self.quick(query.to_wire()), bytes)
+            self.assertIsInstance(self.fast(query.to_wire()), bytes)
             query.use_edns(0, dns.flags.DO, 4096)
-            self.assertIsInstance(self.quick(query.to_wire()), bytes)
+            self.assertIsInstance(self.fast(query.to_wire()), bytes)
 
     def test_leaves_the_type_https_alone(self) -> None:
         """It is 65, which is the letter A, and must not be lowered."""
         for kind in ("HTTPS", "TYPE97"):
-            answer = self.quick(dns.message.make_query("one.example.org.", kind).to_wire())
+            answer = self.fast(dns.message.make_query("one.example.org.", kind).to_wire())
             assert isinstance(answer, bytes)
             self.assertEqual(dns.message.from_wire(answer).answer, [])
         self.assertEqual(self.allocator.asked, [])
 
     def test_reserves_nothing_for_names_of_the_proxy(self) -> None:
         """They have the service pool's addresses."""
-        answer = self.quick(dns.message.make_query("www.two.example.org.", "A").to_wire())
+        answer = self.fast(dns.message.make_query("www.two.example.org.", "A").to_wire())
         assert isinstance(answer, bytes)
         [told] = dns.message.from_wire(answer).answer
         self.assertEqual({each.address for each in told}, set(map(str, realm.SERVICE_POOL)))
@@ -358,12 +358,12 @@ class FastPathTests(SynchronousTestCase):
         """The full path goes on from there."""
         self.allocator.refusal = Reason.HOST_LIMIT
         query = dns.message.make_query("one.example.org.", "A").to_wire()
-        self.assertIs(self.quick(query), Reason.HOST_LIMIT)
+        self.assertIs(self.fast(query), Reason.HOST_LIMIT)
 
     @given(usual_queries())
     def test_says_the_same_octets_as_the_full_path(self, message: bytes) -> None:
         """Where it says anything; and it asks the allocator the same."""
-        quick = self.quick(message)
+        quick = self.fast(message)
         if quick is not None:
             before = len(self.allocator.asked)
             self.assertEqual(quick, self.full(message))
@@ -377,7 +377,7 @@ class FastPathTests(SynchronousTestCase):
         at = data.draw(st.integers(0, len(message) - 1))
         changed = message[:at] + data.draw(st.binary(min_size=1, max_size=2)) + message[at + 1 :]
         for octets in (cut, message + b"\0", changed):
-            quick = self.quick(octets)
+            quick = self.fast(octets)
             if quick is not None:
                 self.assertEqual(quick, self.full(octets))
 
@@ -385,7 +385,7 @@ class FastPathTests(SynchronousTestCase):
     def test_makes_a_response_to_the_query(self, message: bytes) -> None:
         """Dnspython takes either path's answer as one to this query, with RD, CD and DO copied and no other flag."""
         query = dns.message.from_wire(message)
-        for octets in (self.quick(message), self.full(message)):
+        for octets in (self.fast(message), self.full(message)):
             if isinstance(octets, bytes):
                 answer = dns.message.from_wire(octets)
                 self.assertTrue(query.is_response(answer))

@@ -17,8 +17,16 @@ A_IN = b"\0\1\0\1"
 """Type and class of the most usual question."""
 OPT_BEGINS = b"\0\0\x29"
 """The root's name and the type OPT."""
-A_IN_OPT = A_IN + OPT_BEGINS
-"""That question's end, and the beginning of an OPT record behind it."""
+LEFT = frozenset(map(int, (Type.OPT, Type.TSIG, Type.NXNAME, Type.AXFR, Type.IXFR)))
+"""Types that are never usual."""
+KINDS = {
+    kind.to_bytes(2, "big") + A_IN[2:] + opt: kind
+    for kind in range(1, 512)
+    if kind not in LEFT
+    for opt in (b"", OPT_BEGINS)
+}
+"""The type asked for by what follows the name: type and class, and the beginning of an OPT record, if there is one. Of
+types that are rare it tells nothing."""
 
 _HEADER = struct.Struct("!HHHHH")  # flags, and the four counts
 _OPT = struct.Struct("!BHHHHH")  # root, TYPE, size, extended RCODE and version, flags, RDLENGTH
@@ -28,7 +36,7 @@ _FLAGS = tuple(rd | ad | cd for rd in (0, RD) for ad in (0, AD) for cd in (0, CD
 
 
 @attrs.frozen
-class Shape:
+class Header:
     """How the answers to queries with certain flags begin: flags and counts, without the ID."""
 
     with_opt: int
@@ -51,10 +59,10 @@ class Shape:
     """Here are the zone's own records, or the service pool's addresses; flags only."""
 
 
-def _shape(flags: int, with_opt: int) -> tuple[bytes, tuple[bytes, int, Shape]]:
+def _header(flags: int, with_opt: int) -> tuple[bytes, tuple[bytes, int, Header]]:
     """Flags and counts of a query; those of an answer with one record, the number of OPT records, and the rest."""
     copied = QR | flags & (RD | CD)
-    shape = Shape(
+    header = Header(
         with_opt,
         answer=_HEADER.pack(copied | AA, 1, 1, 0, with_opt),
         nxdomain=_HEADER.pack(copied | AA | Rcode.NXDOMAIN, 1, 0, 1, with_opt),
@@ -65,11 +73,11 @@ def _shape(flags: int, with_opt: int) -> tuple[bytes, tuple[bytes, int, Shape]]:
         badcookie=_HEADER.pack(copied | Rcode.BADCOOKIE & 0xF, 1, 0, 0, with_opt),
         found=(copied | AA).to_bytes(2, "big"),
     )
-    return _HEADER.pack(flags, 1, 0, 0, with_opt), (shape.answer, with_opt, shape)
+    return _HEADER.pack(flags, 1, 0, 0, with_opt), (header.answer, with_opt, header)
 
 
-SHAPES = dict(_shape(flags, with_opt) for flags in _FLAGS for with_opt in (0, 1))
-"""By the ten octets behind a query's ID: those of an answer with one record, the number of OPT records, the `Shape`."""
+HEADERS = dict(_header(flags, with_opt) for flags in _FLAGS for with_opt in (0, 1))
+"""By the ten octets behind a query's ID: those of an answer with one record, the number of OPT records, `Header`."""
 
 
 def plain_opts(udp_size: int) -> dict[bytes, bytes]:

@@ -98,7 +98,7 @@ class BothPathsTests(SynchronousTestCase):
             wan = pair.one.wan
             before = wan.counts.events[count]
             address = (step.resolver, 5353)
-            answer = wan.quick(pair.message(step), address, now=100.0, tcp=step.tcp)
+            answer = wan.fast(pair.message(step), address, now=100.0, tcp=step.tcp)
             self.assertIsInstance(answer, bytes, step)
             self.assertEqual(wan.counts.events[count], before + 1, step)
             pair.learn(step, dns.message.from_wire(answer))  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ class BothPathsTests(SynchronousTestCase):
             for kind in ("A", "AAAA", "SOA", "NS", "DS", "TXT", "HTTPS", "PTR", "TYPE4711"):
                 for cookie in ("", "plain", "client"):
                     step = Step(name, kind, cookie=cookie)
-                    said = pair.one.wan.quick(pair.message(step), (step.resolver, 1), now=100.0)
+                    said = pair.one.wan.fast(pair.message(step), (step.resolver, 1), now=100.0)
                     self.assertIsInstance(said, bytes, step)
 
     def test_cut_what_is_too_long_for_the_fast_path(self) -> None:
@@ -122,7 +122,7 @@ class BothPathsTests(SynchronousTestCase):
         for gateway in (pair.one, pair.other):
             host = next(iter(realm.directory().hosts.values()))
             wide = Directory({long: Service(long, host)}, {})
-            gateway.wan.replace(compile_table(zones, wide))
+            gateway.wan.configure(gateway.settings, compile_table(zones, wide))
         for cookie, flag in (("", dns.flags.TC), ("plain", 0)):
             quick, full = pair.ask(Step(long, cookie=cookie))
             assert quick is not None
@@ -155,8 +155,7 @@ class BothPathsTests(SynchronousTestCase):
         for step in (Step("nobody.example.org.", cookie="plain"), Step("one.example.org.", cookie="plain")):
             pair.ask(step)
         for gateway in (pair.one, pair.other):
-            gateway.wan.configure(made)
-            gateway.wan.replace(compile_table(made.zones, realm.directory()))
+            gateway.wan.configure(made, compile_table(made.zones, realm.directory()))
         for step in (Step("nobody.example.org.", cookie="plain"), Step("one.example.org.", cookie="client")):
             quick, full = pair.ask(step)
             assert quick is not None

@@ -1,0 +1,223 @@
+"""The fast path: usual queries, answered from octets that were built before.
+
+It takes a query apart without decoding it; what is not recognised octet by octet is left to the full path. What becomes
+of a question is decided by the same `Decisions`, so both give the same answers: this is the one half of them that is in
+a hurry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.reputation.challenges import Challenge, Proof
+from realmgw.config import settings
+from realmgw.dns.codec.names import ancestors
+from realmgw.dns.codec.wire import MIN_UDP_SIZE, Type
+from realmgw.dns.counts import Count, Counts
+from realmgw.dns.decision import Decision, Decisions, Outcome
+from realmgw.dns.fastpath.headers import A_IN, HEADERS, KINDS, LEFT, OPT_BEGINS, Header, cookie_opts, plain_opts
+from realmgw.dns.fastpath.prebuilt import OPT_MOST, StaticOctets, ZoneOctets
+from realmgw.dns.inside import Inside
+from realmgw.dns.mitigation.challenger import Challenger
+from realmgw.dns.mitigation.defences import Defences
+from realmgw.dns.mitigation.ratelimit import Verdict, amplifies
+from realmgw.dns.zones import ZoneTable
+from realmgw.errors import Reason
+
+POOL_RECORD = b"\xc0\x0c" + A_IN + b"\0\0\0\0" + b"\0\4"
+"""Owner, type, class, TTL 0 and length of a pool address."""
+
+_CNAME_RECORD = b"\xc0\x0c" + Type.CNAME.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\0"
+_IN = b"\0\1"
+_REST_MOST = 4 + len(_CNAME_RECORD) + 2 + OPT_MOST  # octets, of an answer with an alias, besides both names
+_NO_PROOF, _COOKIE, _TCP = Proof  # members of enums are slow to get at by name
+_PASS, _DROP = Verdict.PASS, Verdict.DROP
+_LENT, _CHALLENGED, _ADDRESSES, _OWN = Outcome.LENT, Outcome.CHALLENGED, Outcome.ADDRESSES, Outcome.OWN
+_NODATA, _ELSEWHERE = Outcome.NODATA, Outcome.ELSEWHERE
+_TC, _CNAME = Challenge.TC, Challenge.CNAME
+_NODATA_COUNT, _NXDOMAIN_COUNT, _REFUSED_COUNT = Count.NODATA, Count.NXDOMAIN, Count.REFUSED
+_CHALLENGED_COOKIE, _CHALLENGED_TC = Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC
+_CHALLENGED_CNAME, _ALIASES_FULL = Count.CHALLENGED_CNAME, Count.ALIASES_FULL
+
+
+class FastPath:
+    """Answers the WAN's usual queries.
+
+    Args:
+        decisions: What becomes of them.
+        inside: Those whom the view has other answers for, so they are left.
+        allocator: Where pool addresses come from.
+        challenger: Learns what a query has shown.
+        defences: Cookies, aliases, rate limit.
+        counts: What is counted.
+    """
+
+    def __init__(
+        self,
+        decisions: Decisions,
+        inside: Inside,
+        allocator: Allocator,
+        challenger: Challenger,
+        defences: Defences,
+        counts: Counts,
+    ) -> None:
+        self._decisions = decisions
+        self._inside = inside
+        self._ask = allocator.ask
+        self._challenger = challenger
+        self._defences = defences
+        self._cookies, self._aliases = defences.cookies, defences.aliases
+        self._events = counts.events
+        self._judge = defences.limit.judge
+
+    def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
+        """From the next query on, go by these; all others were told them before."""
+        size = settings.dns.udp_size
+        self._services, self._free = table.services, self._decisions.free
+        self._static = StaticOctets(table, self._decisions, size)
+        self._zones = {zone: ZoneOctets(zone, size) for zone in table.zones.by_apex.values()}
+        self._plain, self._with_cookie = plain_opts(size), cookie_opts(size)
+        zone = self._aliases.zone
+        self._alias_suffixes = [] if zone is None else ancestors(zone)[:-1]
+
+    def answer(
+        self, message: bytes, address: tuple[Any, ...], *, now: float, tcp: bool = False
+    ) -> bytes | Reason | None:
+        """Answers a query, as `realmgw.dns.view.Fast` says.
+
+        Only the name is lower-cased, since type and class may look like letters (HTTPS is 65, which is `A`). Where it
+        ends is where the first octet of 0 is; that it is a name is known when it is found in a table.
+        """
+        known, resolver, near = HEADERS.get(message[2:12]), address[0], self._inside
+        if known is None or (resolver.startswith(near.beginnings) and near.holds(resolver)):
+            return None
+        end = message.find(0, 12) + 1
+        tail = message[end:]
+        if known[1]:
+            kind, opt = KINDS.get(tail[:7]), self._plain.get(tail[9:])
+        else:
+            kind, opt = KINDS.get(tail), b""
+        if kind is None and (kind := _rare_kind(tail, known[1])) is None:
+            return None
+        proof, has_cookie, badcookie = _TCP if tcp else _NO_PROOF, False, b""
+        if opt is None:
+            read = self._read_cookie(tail, resolver, now)
+            if read is None:
+                return None
+            has_cookie, opt, badcookie = True, read[1], read[2]
+            proof = proof or read[0]
+        name, query_id = message[12:end].lower(), message[:2]
+        service = self._services.get(name) if kind in self._free and not proof else None
+        question: Hashable = (address, query_id)
+        if service is None or service.terms.proxy_required:
+            decision = self._decisions.decide(name, kind, resolver, proof, has_cookie, now)
+            outcome, service, alias, counted, _ = decision
+            if outcome is not _LENT or service is None:
+                return self._tell((message, known[2], end, name, resolver, opt, badcookie, proof), kind, decision, now)
+            self._challenger.accept(name, alias, counted, resolver, proof, now)
+            if alias is not None:
+                question = alias.name
+        given = self._ask(service, resolver, question, now=now)
+        if type(given) is not bytes:
+            return given
+        self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
+        return b"".join((query_id, known[0], message[12 : end + 4], POOL_RECORD, given, opt))
+
+    def _read_cookie(self, tail: bytes, resolver: str, now: float) -> tuple[Proof, bytes, bytes] | None:
+        """What a cookie proves, and our OPT record for an answer and for BADCOOKIE; None if there is something else."""
+        known = self._with_cookie.get(tail[9:19])
+        if known is None or len(tail) != 19 + known[0] or not self._cookies.enabled:
+            return None
+        proof = _COOKIE if self._cookies.proves(tail[19:], resolver, now=now) else _NO_PROOF
+        cookie = self._cookies.reply(tail[19:], resolver, now=now)
+        return proof, known[1] + cookie, known[2] + cookie
+
+    # What gives no address
+
+    def _tell(self, asked: _Usual, kind: int, decision: Decision, now: float) -> bytes | None:
+        """What is said without the allocator; None if that was not built before."""
+        outcome, _, alias, challenge, zone = decision
+        message, header, end, name, resolver, opt, _, proof = asked
+        if zone is not None:
+            octets = self._zones[zone]
+            ending = None if name.endswith(octets.near) else octets.endings.get(len(name))
+            if ending is None and (ending := octets.ending(name)) is None:
+                return None
+            begin, count = header.nxdomain, _NXDOMAIN_COUNT
+            if outcome is _NODATA:
+                begin, count = header.nodata, _NODATA_COUNT
+        elif outcome is _ELSEWHERE:
+            begin, ending, count = header.refused, b"", _REFUSED_COUNT
+        elif outcome is _CHALLENGED:
+            said = self._challenge(asked, challenge, now)
+            if said is not None and self._challenger.logs:
+                self._challenger.send_round(name, alias, resolver, proof)
+            return said
+        else:
+            found = self._static.find(name, kind, decision) if outcome is _OWN or outcome is _ADDRESSES else None
+            if found is None:
+                return None
+            begin, ending, count = header.found + found.counts[header.with_opt], found.ending, found.count
+        if not proof and amplifies(len(message), end + 4 + len(ending) + len(opt)):
+            other = self._instead(asked, now)
+            if other is not None:
+                return other
+        self._events[count] += 1
+        return message[:2] + begin + message[12 : end + 4] + ending + opt
+
+    def _challenge(self, asked: _Usual, challenge: Challenge | None, now: float) -> bytes | None:
+        message, header, end, _, _, opt, badcookie, _ = asked
+        if challenge is _CNAME:
+            return self._send_to_alias(asked, now)
+        if challenge is _TC:
+            self._events[_CHALLENGED_TC] += 1
+            return message[:2] + header.truncated + message[12 : end + 4] + opt
+        self._events[_CHALLENGED_COOKIE] += 1
+        return message[:2] + header.badcookie + message[12 : end + 4] + badcookie
+
+    def _send_to_alias(self, asked: _Usual, now: float) -> bytes | None:
+        message, header, end, name, resolver, opt, _, proof = asked
+        alias = self._aliases.give(name, resolver, now=now)
+        rdata = b"" if alias is None else self._compressed(alias.name, name)
+        if end + len(rdata) + _REST_MOST > MIN_UDP_SIZE:
+            return None
+        if not proof and amplifies(len(message), end + 4 + len(_CNAME_RECORD) + 2 + len(rdata) + len(opt)):
+            other = self._instead(asked, now)
+            if other is not None:
+                return other
+        if not rdata:
+            self._events[_ALIASES_FULL] += 1
+            return message[:2] + header.truncated + message[12 : end + 4] + opt
+        self._events[_CHALLENGED_CNAME] += 1
+        record = _CNAME_RECORD + len(rdata).to_bytes(2, "big") + rdata
+        return message[:2] + header.answer + message[12 : end + 4] + record + opt
+
+    def _compressed(self, alias: bytes, owner: bytes) -> bytes:
+        """An alias as it stands behind the name that it is for, which is the question's and begins at octet 12."""
+        for suffix in self._alias_suffixes:
+            if owner.endswith(suffix):
+                return alias[: -len(suffix)] + (0xC000 | 12 + len(owner) - len(suffix)).to_bytes(2, "big")
+        return alias
+
+    def _instead(self, asked: _Usual, now: float) -> bytes | None:
+        """What is said in place of an answer that amplifies to whom too much is said already; None: the answer."""
+        message, header, end, _, resolver, opt, _, _ = asked
+        verdict = self._judge(resolver, now=now)
+        if verdict is _PASS or (verdict := self._defences.enforced(verdict, self._events)) is _PASS:
+            return None
+        return b"" if verdict is _DROP else message[:2] + header.slipped + message[12 : end + 4] + opt
+
+
+def _rare_kind(tail: bytes, with_opt: int) -> int | None:
+    """The type asked for, if it is just one that is rare; None if that is not all that is unusual."""
+    kind = tail[0] << 8 | tail[1] if len(tail) >= 4 else 0
+    unusual = tail[4:7] != OPT_BEGINS if with_opt else len(tail) != 4
+    return None if unusual or tail[2:4] != _IN or kind in LEFT else kind
+
+
+_Usual = tuple[bytes, Header, int, bytes, str, bytes, bytes, Proof]
+"""A usual query, taken apart: as it came, how answers to it begin, where its name ends, its name (lower case), where it
+came from, our OPT record for an answer and for BADCOOKIE (empty if there shall be none), and what it proves. A tuple,
+since an object costs as much as the look-up that it is for."""
