@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Protocol
 from realmgw.admission.gate import DROP
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.config import settings
-from realmgw.datapath.client import QUEUES, effective_capabilities, read_queue
+from realmgw.datapath.client import QUEUES, privileges, read_queue
 from realmgw.datapath.machine.capabilities import CAP_NET_ADMIN
 from realmgw.datapath.netlink.counters import QueueFigures
 from realmgw.errors import PlatformError
@@ -256,7 +256,7 @@ def _open_binding() -> NetfilterQueue:
 
 def _why_not_opened(fault: OSError) -> str:
     """What keeps this process from packet queues at all; the library does not tell."""
-    if not effective_capabilities() >> CAP_NET_ADMIN & 1:
+    if not privileges().has(CAP_NET_ADMIN):
         return "packet queues need the capability CAP_NET_ADMIN: run as root, or set AmbientCapabilities=CAP_NET_ADMIN"
     if not QUEUES.exists():
         return "the kernel has no packet queues: modprobe nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)"

@@ -220,9 +220,7 @@ def _look_at_links(settings: Settings, there: links.Addresses, routers: Collecti
 
 def _look_at_ports(settings: Settings, found: Examined, *, starting: bool, running: bool) -> None:
     """Ports are tried, and the kernel, unless a gateway runs that has them."""
-    privileges = capabilities.effective(Path("/proc/self/status").read_text())
-    lowest = client.read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0
-    held = capabilities.Capabilities(privileges, lowest)
+    held = client.privileges()
     for transport, endpoint, number in _taken(settings):
         is_ours = running and number == errno.EADDRINUSE
         is_forbidden = not starting and number in (errno.EACCES, errno.EPERM)

@@ -96,7 +96,7 @@ class Kernel:
         self._guard = Guard(open_owner)
         self._keeper = Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None
-        self._sequence, self._bypass = 0, Bypass()
+        self._bypass = Bypass()
         # What the last `apply` chose.
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step = LastStep(self._table, self._chains)
@@ -146,11 +146,9 @@ class Kernel:
         capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
-            addresses = interfaces.addresses(channel)
-            for line in links.missing_interfaces(settings.interfaces, addresses):
+            for line in links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)):
                 raise PlatformError(line)
-            doubts = links.check_pool(settings.pools, settings.interfaces, addresses, interfaces.routers(channel))
-            doubts += self._review(settings)
+            doubts = (*interfaces.check_pool(channel, settings), *self._review(settings))
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
             self.place(hosts)
@@ -201,10 +199,7 @@ class Kernel:
             self._run(there)
             return
         with client.route_socket() as channel:
-            pools = there.settings.pools
-            links.check_pool(
-                pools, there.settings.interfaces, interfaces.addresses(channel), interfaces.routers(channel)
-            )
+            interfaces.check_pool(channel, there.settings)
             self._review(there.settings)
             self._run(attrs.evolve(there, closed=True))
             try:
@@ -223,21 +218,17 @@ class Kernel:
         """
         step = self.last_step
         if step.dnat is Dnat.MAP or not there.closed:
-            self._run_if_any(there.commands())
+            self._own.run(there.commands())
             self._settings = there.settings
         else:
             left = step.first_octet
             step.change(self._settings, None)
             try:
-                self._run_if_any(there.commands())
+                self._own.run(there.commands())
                 self._settings, left = there.settings, there.octet
             finally:
                 step.change(self._settings, left)
         self._keeper.note()
-
-    def _run_if_any(self, commands: str) -> None:
-        if commands:
-            self._own.run(commands)
 
     def end_flows(self, addresses: Iterable[bytes]) -> int:
         """End every flow of these private addresses (packed), and tell how many there were.
@@ -328,8 +319,7 @@ class Kernel:
         Raises:
             RealmGatewayError: The kernel refused.
         """
-        self._sequence += 1
-        return client.read_counters(self._table, self._sequence)
+        return client.read_counters(self._table)
 
     def queue_figures(self) -> QueueFigures | None:
         """What the kernel says of our queue; None when nobody listens at it.

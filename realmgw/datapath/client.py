@@ -23,6 +23,7 @@ from realmgw.config.settings import Network
 from realmgw.datapath import links
 from realmgw.datapath.links import Route, RouteType
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
+from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.machine.former import NetworkNamespace
 from realmgw.datapath.netlink import codec, counters, nftables, routes
 from realmgw.datapath.netlink.client import ROUTE, check_strictly, open_socket
@@ -241,9 +242,10 @@ def following_sysctls() -> dict[str, int]:
     return {key: value for key, value in found.items() if value is not None and sysctls.is_lost(key, value)}
 
 
-def effective_capabilities() -> int:
-    """This process's, as bits."""
-    return capabilities.effective(Path("/proc/self/status").read_text())
+def privileges() -> Capabilities:
+    """What this process may do; nothing was tried."""
+    held = capabilities.effective(Path("/proc/self/status").read_text())
+    return Capabilities(held, lowest_port=read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0)
 
 
 def write_sysctl(key: str, value: int) -> str:
@@ -309,13 +311,13 @@ def network_namespace() -> NetworkNamespace:
         raise RealmGatewayError(f"the network namespace can not be told from others: {error.strerror}") from error
 
 
-def read_counters(table: str, sequence: int) -> dict[str, Count]:
+def read_counters(table: str) -> dict[str, Count]:
     """The named counters of a table of family inet; empty when there is no such table.
 
     Raises:
         RealmGatewayError: The kernel refused, or the ruleset changed all the while.
     """
-    request = counters.request(table, sequence)
+    request = counters.request(table, 1)
     with open_socket() as channel:
         return codec.undisturbed(lambda: counters.listed(codec.dump(channel, request, "the counters")))
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from realmgw.config.settings import Address
+from realmgw.config.settings import Address, Settings
+from realmgw.datapath import links
 from realmgw.datapath.links import Addresses
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import InterruptedDumpError
@@ -58,6 +59,14 @@ def routers(channel: IPRoute) -> frozenset[Address]:
         hops = (route, *(route.get_attr("RTA_MULTIPATH") or ()))
         found += [gateway for hop in hops if (gateway := hop.get_attr("RTA_GATEWAY")) is not None]
     return frozenset(map(ip_address, found))
+
+
+def check_pool(channel: IPRoute, settings: Settings) -> tuple[str, ...]:
+    """See `links.check_pool`; nothing is told while the machine does not have the interface towards the Internet."""
+    found = addresses(channel)
+    if settings.interfaces.wan not in found:
+        return ()
+    return links.check_pool(settings.pools, settings.interfaces, found, routers(channel))
 
 
 def networks_behind(channel: IPRoute, name: str) -> tuple[IPv4Network, ...]:

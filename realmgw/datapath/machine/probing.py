@@ -40,10 +40,7 @@ class Prober:
         Raises:
             PlatformError: There is no nftables at all.
         """
-        found = Capabilities(
-            privileges=client.effective_capabilities(),
-            lowest_port=client.read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0,
-        )
+        found = client.privileges()
         if not found.has(capabilities.CAP_NET_ADMIN):
             return found
         native = self._accepts(capabilities.NATIVE_QUEUE)

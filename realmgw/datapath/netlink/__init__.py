@@ -1,1 +1,1 @@
-"""Octets of netlink, and the values that they stand for. Pure."""
+"""Netlink: its sockets, its octets, and the values that these stand for."""

@@ -14,7 +14,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Settings
-from realmgw.datapath import client, links
+from realmgw.datapath import client
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import interfaces, sysctls
 from realmgw.datapath.netlink import codec, nftables
@@ -231,12 +231,8 @@ class Keeper:
         self._against, self._doubts = ((*one, *other) for one, other in zip(self._of_pool, of_settings, strict=True))
 
     def _pool_doubts(self) -> tuple[str, ...]:
-        settings = self._rules.settings
         with client.route_socket() as channel:
-            addresses, routers = interfaces.addresses(channel), interfaces.routers(channel)
-        if settings.interfaces.wan not in addresses:
-            return ()
-        return links.check_pool(settings.pools, settings.interfaces, addresses, routers)
+            return interfaces.check_pool(channel, self._rules.settings)
 
     def _asked(self, question: Callable[[], tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What speaks against lending, and what is warned of."""

@@ -95,7 +95,8 @@ class Own:
             PlatformError: A table is somebody else's; nothing was changed.
             RealmGatewayError: They were refused; nothing was changed.
         """
-        self._nft().run(self._tables().precondition() + commands if ruleset.replaces(commands) else commands)
+        if commands:
+            self._nft().run(self._tables().precondition() + commands if ruleset.replaces(commands) else commands)
 
     def remember(self, interfaces: Interfaces, *, standing: bool) -> tuple[str, ...]:
         """Remember what kernel settings are, before they are changed.
