@@ -242,7 +242,7 @@ class RecordingKernel:
         calls: Name and arguments of each call, in order.
         befores: The hosts that each `change` was told to begin with.
         refusal: If set, each call that changes something raises it.
-        counters: What `counts` returns.
+        counters: What `figures` has of them.
         wrong: What the next `look` finds and puts back.
         findings: What a `look` finds besides.
         heard: What each `look` was told.
@@ -311,13 +311,9 @@ class RecordingKernel:
         repaired, self.wrong = self.wrong, ()
         return attrs.evolve(self.findings, repaired=repaired, disturbed=True)
 
-    def counts(self) -> dict[str, Count]:
-        """What `counters` says."""
-        return self.counters
-
-    def queue_figures(self) -> QueueFigures | None:
-        """Nobody listens."""
-        return None
+    def figures(self) -> tuple[dict[str, Count], QueueFigures | None]:
+        """What `counters` says; nobody listens at the queue."""
+        return self.counters, None
 
     def _note(self, *call: object) -> None:
         if self.refusal is not None:

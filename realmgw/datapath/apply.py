@@ -1,7 +1,7 @@
 """What the pure modules of this room say is done to the kernel here, in the order that keeps it closed.
 
 Everything blocks, and all calls of one `Kernel` come from one thread (`realmgw.datapath.service` has one for it), but
-for `counts` and `queue_figures`, which any thread may call. Edge: a routing socket.
+for `figures`, which any thread may call. Edge: a routing socket.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ class Kernel:
         findings = self._keeper.look(noticed, lambda: tuple(hosts()))
         is_new = noticed.lost or any((IPV4, "mangle") in each.tables for each in noticed.transactions)
         with suppress(RealmGatewayError):  # it is not told: nothing is found out
-            if self._bypass.look(self.counts(), self.queue_figures(), is_new=is_new):
+            if self._bypass.look(*self.figures(), is_new=is_new):
                 return attrs.evolve(findings, broken=(*findings.broken, TOLD))
         return findings
 
@@ -313,21 +313,17 @@ class Kernel:
         doubt = f"there can be no guard ({refusal}): from a flush of the ruleset until it is back, the machine is open"
         return (*found, doubt)
 
-    def counts(self) -> dict[str, Count]:
-        """The named counters (`ruleset.COUNTERS`), in a fraction of a millisecond; empty when there is no table.
+    def figures(self) -> tuple[dict[str, Count], QueueFigures | None]:
+        """What the kernel has counted, in a fraction of a millisecond.
 
-        Raises:
-            RealmGatewayError: The kernel refused.
-        """
-        return client.read_counters(self._table)
-
-    def queue_figures(self) -> QueueFigures | None:
-        """What the kernel says of our queue; None when nobody listens at it.
+        Returns:
+            The named counters (`ruleset.COUNTERS`), none when there is no table; and then read, so that what came in
+            between is in these only, the figures of our queue, None when nobody listens at it.
 
         Raises:
             RealmGatewayError: The kernel does not tell.
         """
-        return client.read_queue(self._settings.admission.queue)
+        return client.read_counters(self._table), client.read_queue(self._settings.admission.queue)
 
     @property
     def nft(self) -> Nft:

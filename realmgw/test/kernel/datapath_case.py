@@ -122,7 +122,7 @@ class DatapathTestCase(SynchronousTestCase):
 
     def packets(self, counter: str) -> int:
         """What a named counter of the gateway has counted."""
-        return self.testbed.call("gwa", self.kernel.counts)[counter].packets
+        return self.testbed.call("gwa", self.kernel.figures)[0][counter].packets
 
     def counted(self, counter: str, at_least: int = 1) -> None:
         """A named counter comes to that."""

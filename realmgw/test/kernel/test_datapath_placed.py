@@ -86,9 +86,9 @@ class PlacedTests(DatapathTestCase):
 
     def test_figures_of_the_queue_are_those_of_its_listener(self) -> None:
         """None while nobody listens."""
-        self.assertIsNone(self.testbed.call("gwa", self.kernel.queue_figures))
+        self.assertIsNone(self.testbed.call("gwa", self.kernel.figures)[1])
         self.decide()
-        figures = self.testbed.call("gwa", self.kernel.queue_figures)
+        _, figures = self.testbed.call("gwa", self.kernel.figures)
         assert figures is not None
         self.assertEqual(figures, QueueFigures(owner=figures.owner, waiting=0, full=0, unsent=0, last=0))
 
