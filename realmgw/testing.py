@@ -17,6 +17,7 @@ from realmgw.admission.client import Judge
 from realmgw.admission.packet import COPY_RANGE
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.requestors import Requestor
+from realmgw.allocation.trace import Trace
 from realmgw.config import settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.hosts import HostChange
@@ -61,8 +62,10 @@ class MemoryAllocator(Allocator):
         *,
         now: float,
         client: Requestor | None = None,
+        trace: Trace | None = None,
     ) -> bytes | Reason:
         """The address, or the refusal."""
+        del trace
         self.clients.append(client)
         self.asked.append((service.name, resolver, question, now))
         return self.address if self.refusal is None else self.refusal

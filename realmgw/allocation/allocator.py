@@ -38,6 +38,7 @@ from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
+    from realmgw.allocation.trace import Trace
     from realmgw.config.policy import Policy
     from realmgw.config.settings import Allocation, Network
     from realmgw.subscribers.model import Service
@@ -106,6 +107,7 @@ class Allocator:
         *,
         now: float,
         client: Requestor | None = None,
+        trace: Trace | None = None,
     ) -> bytes | Reason:
         """Answer a query for a service, and expect its client from now on.
 
@@ -116,34 +118,35 @@ class Allocator:
             now: The present.
             client: For whom, if `requestor` believes it: only his packets may use the claim, and what becomes of
                 it is his merit or fault.
+            trace: Where it is said what was looked at, if it is only tried: then nothing is claimed, or changed.
 
         Returns:
             The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason is final.
             Nothing is claimed when a reason is returned.
         """
         if self.outage.suspended:
-            return self._refuse(Reason.DEGRADED)
-        group, queue = self.groups.of(resolver), self._queue
-        if queue.size:
+            return self._refuse(Reason.DEGRADED, trace)
+        queue, expected = self._queue, self._expected.get(service.target)
+        group = self.groups.of(resolver) if trace is None else self.groups.known(resolver)
+        if queue.size and trace is None:
             self._serve(now)
             if queue.holds(service.target, question):
                 return self._refuse(Reason.EXHAUSTED)
-        expected = self._expected.get(service.target)
+            expected = self._expected.get(service.target)
         if expected and (own := expected.get(group)) is not None and question in own.claims:
             self.counters.retransmitted += 1
             return own.address.packed
-        if self.counters.pending >= self.askers.most_claims and self.askers.limits():
-            return self._refuse(Reason.CLAIM_LIMIT)
-        found = self.finder.find(service, group, client, expected, now)
+        found = self.finder.find(service, group, client, expected, now, trace)
         if not isinstance(found, Reservation):
-            return self._refuse(found)
-        address, latest = found.address, NEVER
-        if address.claims:
-            if question in found.claims:  # which looks the same, of another group
-                return address.packed
-            if self.finder.must_ride(group):
-                latest = address.hold
-        return self._ledger.claim(found, group, question, client, now, latest)
+            if isinstance(found, Reason):
+                return self._refuse(found, trace)
+            if trace is not None:
+                return found.packed
+            found = self._ledger.settle(found, service, group)
+        if trace is not None:
+            return found.address.packed
+        rides = found.address.claims > 0 and self.finder.must_ride(group)
+        return self._ledger.claim(found, group, question, client, now, found.address.hold if rides else NEVER)
 
     def wait(
         self,
@@ -311,6 +314,7 @@ class Allocator:
                     waiter.deliver(self._refuse(Reason.WITHDRAWN))
         self._serve(now)
 
-    def _refuse(self, reason: Reason) -> Reason:
-        self.counters.refused[reason] += 1
+    def _refuse(self, reason: Reason, trace: Trace | None = None) -> Reason:
+        if trace is None:
+            self.counters.refused[reason] += 1
         return reason

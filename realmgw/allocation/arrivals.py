@@ -11,10 +11,11 @@ from realmgw.allocation.claims import courtesies
 from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
-from realmgw.allocation.claims.matching import matching
+from realmgw.allocation.claims.matching import matching, may_pass
 from realmgw.allocation.clients import Clients
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation, keep_used, overlap
+from realmgw.allocation.state import UNLIMITED, Address, Claim, Reservation, keep_used
+from realmgw.allocation.trace import Trace, dotted
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
 
@@ -55,7 +56,9 @@ class Arrivals:
         self._turn_at = now + MEMORY
         self._clients = Clients()
 
-    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+    def admit(
+        self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float, trace: Trace | None = None
+    ) -> int:
         """Decide on a first packet.
 
         A flow that was admitted a moment ago is admitted again, to the same host. Else the reservation that stands at
@@ -69,6 +72,7 @@ class Arrivals:
             sport: Source port, 0 for protocols without.
             dport: Destination port, likewise.
             now: The present.
+            trace: Where it is said what was looked at, if it is only tried: then nobody is let in.
 
         Returns:
             The index of the host to translate to; or minus a `Reason`, and nothing is changed but counters.
@@ -77,35 +81,38 @@ class Arrivals:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
         address, may_go_on = self._addresses.get(dst), protocol not in UNNOTED
-        if may_go_on and address is not None and (verdict := self._goes_on(address, flow, now)):
+        if may_go_on and address is not None and (verdict := self._goes_on(address, flow, now, trace)):
             return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
-            return self._again(known, flow, now)
+            return self._again(known, flow, now, trace)
         if address is None:
             return -Reason.NOT_OURS
         if len(address.reservations) > 1:
             reservation = self.meeting(address, flow, now)
         else:  # a whole name, as most are
             reservation = address.reservations.get(0) or address.meeting(protocol, dport)
-        if reservation is None:
-            reason = Reason.NO_RESERVATION
-        elif (refused := self._refuses(reservation, flow, now)) is None:
-            self._young[flow] = reservation
+        reason = Reason.NO_RESERVATION if reservation is None else self._refuses(reservation, flow, now, trace)
+        if reason is None and reservation is not None:
             host = reservation.service.host
-            if may_go_on:
-                self._datagrams.note(address, flow, host, now=now)
+            if trace is None:
+                self._young[flow] = reservation
+                if may_go_on:
+                    self._datagrams.note(address, flow, host, now=now)
             return host.index
-        else:
-            reason = refused
-        self._candidates.refused(src, dst, now)
+        is_late = reason is not Reason.CROWDED and address.was_left_by(protocol, dport, now)
+        if trace is None:
+            self._refuse(address, src, now, is_late=is_late)
+        return -(Reason.LATE if is_late or reason is None else reason)
+
+    def _refuse(self, address: Address, src: bytes, now: float, *, is_late: bool) -> None:
+        self._counters.late += is_late
+        self._candidates.refused(src, address.packed, now)
         if address.moved is not None and self._clients.has_strayed(address.moved, src, now):
             address.moved.group.habits.strayed()
             address.moved = None  # once is enough
-        is_late = reason is not Reason.CROWDED and self._came_late(address, protocol, dport, now)
-        return -(Reason.LATE if is_late else reason)
 
-    def _goes_on(self, address: Address, flow: Flow, now: float) -> int:
+    def _goes_on(self, address: Address, flow: Flow, now: float, trace: Trace | None) -> int:
         """Decide on a flow that had ended; 0 if this is a new one."""
         ended = self._datagrams.find(address, flow, now=now)
         if ended is None:
@@ -116,20 +123,28 @@ class Arrivals:
         if ended.has_just_begun(now):
             if flow in self._young or flow in self._old:
                 return 0
-            self._counters.by_memory += 1
+            if trace is None:
+                self._counters.by_memory += 1
+            else:
+                trace.say(f"this flow to {host.name} was admitted a moment ago")
             return host.index
-        reason = self.is_in_the_way(ended, host, address, flow, now)
-        if reason is None:
+        reason = self._is_in_the_way(ended, host, address, flow, now)
+        verdict = host.index if reason is None else -reason if reason is Reason.PASSED_ON else 0
+        if trace is not None:
+            what = "was let in" if ended.lives else "ended"
+            trace.say(f"a flow like this to {host.name} {what} {now - ended.at:.1f} s ago, and conntrack forgot it")
+            if reason is Reason.PASSED_ON:
+                trace.say(f"{dotted(address.packed)} is another host's for such packets by now")
+        elif reason is None:
             self._counters.resumed += 1
             self._datagrams.resume(address, flow, ended, host, now=now)
-            return host.index
-        if reason is Reason.PASSED_ON:
+        elif verdict:
             self._datagrams.refuse(address, flow, ended, now=now)
-            return -reason
-        self._datagrams.forget(address, flow)
-        return 0
+        else:
+            self._datagrams.forget(address, flow)
+        return verdict
 
-    def is_in_the_way(self, ended: Ended, host: Host, address: Address, flow: Flow, now: float) -> Reason | None:
+    def _is_in_the_way(self, ended: Ended, host: Host, address: Address, flow: Flow, now: float) -> Reason | None:
         """Whether a flow that had ended can go on where it went.
 
         Returns:
@@ -147,23 +162,27 @@ class Arrivals:
             return Reason.NO_CLAIM
         if not flow[4] and src in reservation.sources:
             return Reason.NO_CLAIM  # without ports all flows of a sender look alike, and he was let in here since
-        if ended.until > now and not reservation.claims and self.spare(reservation, src, now) is None:
+        if ended.until > now and not reservation.claims and self._spare(reservation, src, now) is None:
             return None
         return Reason.PASSED_ON
 
-    def _again(self, known: Reservation, flow: Flow, now: float) -> int:
+    def _again(self, known: Reservation, flow: Flow, now: float, trace: Trace | None) -> int:
         """Admit a flow that was admitted a moment ago.
 
         With ports it is the same flow. Without them, two flows of a sender look the same: so when the address has been
         handed on since, a claim goes before the memory.
         """
         claim = None if flow[4] else self._goes_before(known, flow, now)
-        if claim is not None:
-            self._use(claim, claim.reservation, flow, now)
-            self._young[flow] = claim.reservation
-            return claim.reservation.service.host.index
-        self._counters.by_memory += 1
-        return known.service.host.index
+        where = known if claim is None else claim.reservation
+        if trace is not None:
+            what = "a claim goes before that" if claim is not None else "it is admitted again"
+            trace.say(f"this flow was admitted to {known.service.host.name} a moment ago: {what}")
+        elif claim is None:
+            self._counters.by_memory += 1
+        else:
+            self._use(claim, where, flow, now)
+            self._young[flow] = where
+        return where.service.host.index
 
     def _goes_before(self, known: Reservation, flow: Flow, now: float) -> Claim | None:
         """The claim that a packet without ports uses where its address has been handed on since it was let in.
@@ -191,35 +210,39 @@ class Arrivals:
             for flow in [flow for flow, where in flows.items() if where.service.target in targets]:
                 del flows[flow]
 
-    def known(self, flow: Flow, *, now: float) -> Reservation | None:
-        """Where a flow was admitted a moment ago and would be again; nothing is changed."""
-        if now >= self._turn_at + MEMORY:
-            return None
-        known = self._young.get(flow) or (self._old.get(flow) if now < self._turn_at else None)
-        if known is not None and not flow[4] and self._goes_before(known, flow, now) is not None:
-            return None
-        return known
-
-    def _refuses(self, reservation: Reservation, flow: Flow, now: float) -> Reason | None:
+    def _refuses(self, reservation: Reservation, flow: Flow, now: float, trace: Trace | None) -> Reason | None:
         """Let somebody in, or say why not."""
         src = flow[0]
         claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None and not claim.courtesy:
-            self._use(claim, reservation, flow, now)
+            if trace is None:
+                self._use(claim, reservation, flow, now)
+            else:
+                trace.say(f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, is used")
             return None
         admitted = reservation.sources.get(src)
         if admitted is not None and now - admitted[0] <= self._ledger.linger():
+            if trace is not None:
+                trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
+                return None
             self._counters.by_source += 1
             if reservation.trial is not None:
                 reservation.trial.came(flow, -math.inf, now, known=True)
             self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
             return None
-        return self._refuses_stranger(reservation, claim, flow, now)
+        spare = claim or (self._spare(reservation, src, now) if reservation.used else None)
+        reason = self._refuses_stranger(reservation, spare, src, now)
+        if trace is not None:
+            what = f"there are {len(reservation.claims)} claims, none of them for him"
+            trace.say(what if spare is None else "a used claim lets in further senders")
+        elif spare is not None and reason is None:
+            self._spend(spare, reservation, flow, now)
+        return reason
 
     def _let_in(self, reservation: Reservation, src: bytes, came: tuple[float, Flow], now: float) -> None:
         """Remember who is let in, and since when he may come again; what follows may take the reservation away."""
         address, sources = reservation.address, reservation.sources
-        if address.gone_until > now and _may_mean(address.gone_target, reservation.service):
+        if address.gone_until > now and address.may_be_meant(reservation.service):
             self._counters.uncertain += 1
         if len(sources) >= SOURCES_ANY:
             self._make_room(sources, src, now)
@@ -228,17 +251,18 @@ class Arrivals:
         else:
             sources[src] = came
 
-    def _refuses_stranger(
-        self, reservation: Reservation, courtesy: Claim | None, flow: Flow, now: float
-    ) -> Reason | None:
-        """Let somebody in who has no claim and was not there before, or say why not."""
-        spare = courtesy or (self.spare(reservation, flow[0], now) if reservation.used else None)
+    def _refuses_stranger(self, reservation: Reservation, spare: Claim | None, src: bytes, now: float) -> Reason | None:
+        """Why somebody is not let in who has no claim and was not there before."""
         if spare is None:
             return Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
-        if self.is_meant_for_former(spare, flow[0], now):
+        if self._is_meant_for_former(spare, src, now):
             return Reason.LATE
-        if not self._joins_the_crowd(reservation, flow, now):
-            return Reason.CROWDED
+        crowd = reservation.crowd or Crowd()
+        return Reason.CROWDED if crowd.room(self._ledger.settings.candidate_rate, now) < 1 else None
+
+    def _spend(self, spare: Claim, reservation: Reservation, flow: Flow, now: float) -> None:
+        """Let somebody in on what a used claim has to spare."""
+        self._join_the_crowd(reservation, flow, now)
         if spare.group.habits.is_plain:
             self._candidates.stray(now)
         self._counters.by_spare += 1
@@ -254,7 +278,6 @@ class Arrivals:
             courtesies.wait_for_others(self._ledger, spare, now, others_wait=self._queue.size > 0)
         if spare.courtesy and not spare.pending and self._queue.size:
             self._serve(now)  # he was the last for whom the address was kept
-        return None
 
     def _renewed(self, since: float, former: Flow, now: float) -> float:
         """Since when somebody who comes again has the right to: anew, if what he came with before was answered.
@@ -283,17 +306,17 @@ class Arrivals:
             return next((each for each, claim in own if claim.network is not None), own[0][0])
         least = now - self._ledger.linger()
         before = next((each for each in matches if src in each.sources and each.sources[src][0] >= least), None)
-        open_ones = (each for each, claim in claims if claim is not None or self.spare(each, src, now) is not None)
+        open_ones = (each for each, claim in claims if claim is not None or self._spare(each, src, now) is not None)
         return before or next(open_ones, closest)
 
-    def spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
+    def _spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
         """The used claim that lets in a further sender, if there is one."""
         for claim in reservation.used or ():
             if claim.spare and (claim.network is None or src in claim.network) and self._candidates.is_open(claim, now):
                 return claim
         return None
 
-    def is_meant_for_former(self, spare: Claim, src: bytes, now: float) -> bool:
+    def _is_meant_for_former(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own comes too late, for the host that had the address before.
 
         So it is as long as clients may come for what those were told who asked for that one; and if he was let in
@@ -308,22 +331,20 @@ class Arrivals:
         if address.formers(spare.reservation.service.host.index, now):
             return True
         former = address.gone
-        if former is None or address.gone_until <= now or not _may_mean(address.gone_target, spare.reservation.service):
+        if former is None or address.gone_until <= now or not address.may_be_meant(spare.reservation.service):
             return False
         if spare.courtesy or spare.group.habits.keeps_answers:
             return False  # others are expected here
         return src in former.sources and not self._candidates.is_owed(spare.reservation, now)
 
-    def _joins_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> bool:
-        """Whether one more is let in on a used claim; either he or who used it was not meant."""
+    def _join_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> None:
+        """One more is let in on a used claim; either he or who used it was not meant."""
         candidates = self._candidates
         crowd = reservation.crowd = reservation.crowd or Crowd()
-        if not crowd.may_enter(self._ledger.settings.candidate_rate, now):
-            return False
+        crowd.enter(self._ledger.settings.candidate_rate, now)
         if candidates.can_ask:
             candidates.suspect(reservation, now)
             candidates.note(reservation, flow, now)
-        return True
 
     def _use(self, claim: Claim, reservation: Reservation, flow: Flow, now: float) -> None:
         ledger, habits, src = self._ledger, claim.group.habits, flow[0]
@@ -361,26 +382,10 @@ class Arrivals:
             del sources[next(iter(sources))]
         self._ledger.remembered += len(sources) - before
 
-    def _came_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
-        late = self.is_late(address, protocol, dport, now)
-        self._counters.late += late
-        return late
-
-    def is_late(self, address: Address, protocol: int, dport: int, now: float) -> bool:
-        """Whether a packet may be meant for a service that left its address a moment ago."""
-        if address.gone_until <= now:
-            return False
-        return address.gone_target & KEY in (protocol << 16 | dport, dport, protocol << 16, 0)
-
     def _turn(self, now: float) -> None:
         self._old = self._young if now < self._turn_at + MEMORY else {}
         self._young = {}
         self._turn_at = now + MEMORY
-
-
-def may_pass(reservation: Reservation) -> bool:
-    """Whether a packet may be meant for another service that overlaps: no claim here is for whoever comes."""
-    return not reservation.claims or reservation.courtesy is not None or bool(reservation.bound)
 
 
 def _loosely(spare: int, service: Service) -> int:
@@ -388,9 +393,3 @@ def _loosely(spare: int, service: Service) -> int:
     if service.terms.loose_packet < 0:
         return UNLIMITED
     return spare if service.terms.autobind else spare + service.terms.loose_packet
-
-
-def _may_mean(gone: int, service: Service) -> bool:
-    """Whether a packet for a service may be meant for the target that had the address before."""
-    key = gone & KEY
-    return gone >> 24 != service.host.index and (not key or overlap(key, service.target & KEY))

@@ -9,7 +9,8 @@ from realmgw.allocation import vacancies
 from realmgw.allocation.claims import changes, courtesies
 from realmgw.allocation.pool.circular import PROBES
 from realmgw.allocation.reputation.load_policy import Kind
-from realmgw.allocation.state import KEY, Address, Claim, Reservation
+from realmgw.allocation.state import KEY, Address, Claim, Place, Reservation
+from realmgw.allocation.trace import BESIDE, Trace, dotted
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Finder:
         client: Requestor | None,
         expected: dict[Group, Reservation] | None,
         now: float,
-    ) -> Reservation | Reason:
+        trace: Trace | None = None,
+    ) -> Place | Reason:
         """A place for a new claim; a claim must follow at once.
 
         Args:
@@ -55,83 +57,119 @@ class Finder:
             client: For whom, if that is known and believed.
             expected: Where clients are expected for it, by group; None or nothing: nowhere.
             now: The present, in monotonic seconds.
+            trace: Where it is said what was looked at, if it is only tried.
 
         Returns:
             Where, or why there is none; then nothing is changed but counters.
         """
-        if not group.habits.is_plain and (found := self._held_back(service, group, expected, now)) is not None:
+        if self._counters.pending >= self._askers.most_claims and self._askers.limits(trace):
+            return Reason.CLAIM_LIMIT
+        if not group.habits.is_plain and (found := self._held_back(service, group, expected, now, trace)) is not None:
             return found
-        if expected:
-            joined = self.joinable(expected, service.host, group, now)
-            if joined is not None:
+        if expected and (joined := self.joinable(expected, service.host, group, now)) is not None:
+            if trace is None:
                 self._counters.joined += 1
-                return joined
+            else:
+                trace.how = "where a client of the same host is expected already"
+            return joined
+        if trace is not None:
+            what = "clients are expected for it, but this one can not join them"
+            trace.say(what if expected else "nobody is expected for this service")
         if self._ledger.places.has_room(service.host):
-            return self._apart(service, group, client, now)
-        within = self.within(service, group, now)
+            return self._apart(service, group, client, now, trace)
+        return self._at_the_limit(service, group, client, now, trace)
+
+    def _at_the_limit(
+        self, service: Service, group: Group, client: Requestor | None, now: float, trace: Trace | None
+    ) -> Place | Reason:
+        """A place for clients of a host that has all places that it may have."""
+        within, places = self.within(service, group, now), self._ledger.places
         if within is not None:
-            return vacancies.placed(self._ledger, within, service, group)
-        self._ledger.places.miss(service.host, now)
-        worse = self._ledger.places.worse(service.host, group, group.weigh(now))
+            if trace is not None:
+                trace.how = BESIDE
+            return vacancies.standing(within, service)
+        if trace is None:
+            places.miss(service.host, now)
+        worse = places.worse(service.host, group, group.weigh(now) if trace is None else group.reputation.value(now))
         if worse is None:
             return Reason.HOST_LIMIT
-        found = self._apart(service, group, client, now)
-        if isinstance(found, Reservation):
+        if trace is not None:
+            trace.say("those of a worse standing would make room")
+        found = self._apart(service, group, client, now, trace)
+        if trace is None and not isinstance(found, Reason):
             changes.displace(self._ledger, worse, now=now)
         return found
 
     def _held_back(
-        self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
-    ) -> Reservation | Reason | None:
+        self,
+        service: Service,
+        group: Group,
+        expected: dict[Group, Reservation] | None,
+        now: float,
+        trace: Trace | None,
+    ) -> Place | Reason | None:
         """What those get who keep answers, or may do so; None: the same as anybody."""
-        before = self.on_trial(service, group, now)
+        before = self._on_trial(service, group, now)
         if before is not None:
-            self._counters.tried += group.habits.caution.withhold(
-                before, group.delays, group.habits, self._ledger.candidates.is_believed, now
-            )
+            if trace is None:
+                self._counters.tried += group.habits.caution.withhold(
+                    before, group.delays, group.habits, self._ledger.candidates.is_believed, now
+                )
+            else:
+                trace.say("it is told nothing of this for a moment: if its clients come all the same, it keeps answers")
             return Reason.EXHAUSTED
         if courtesies.holds_its_share(self._ledger, group, now):
-            return self._kept(service, group, expected, now)
+            return self._kept(service, expected, now, trace)
         return None
 
     @staticmethod
-    def on_trial(service: Service, group: Group, now: float) -> Claim | None:
+    def _on_trial(service: Service, group: Group, now: float) -> Claim | None:
         """What a group was told last of a service, if it is told nothing now to see whether it waits for that."""
         before = group.told.last(service.name)
         if before is None or before.reservation.service.target != service.target:
             return None
         return before if group.habits.caution.may_withhold(before, group.delays, now) else None
 
-    def kept(self, service: Service, expected: dict[Group, Reservation] | None, now: float) -> Address | None:
-        """Where its host is kept already for those who keep answers, so that one more of them costs nothing."""
-        latest = islice(reversed((expected or {}).values()), PROBES)
-        own = next((each.address for each in latest if each.address.long), None)
-        address = vacancies.within(self._ledger, service, now) if own is None else own
-        return address if address is not None and address.long else None
-
     def _kept(
-        self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float
-    ) -> Reservation | Reason:
-        """A place for those who have their share, if it costs nothing."""
-        address = self.kept(service, expected, now)
-        if address is None:
-            return Reason.EXHAUSTED
-        if courtesies.is_too_much(self._ledger, address):
-            courtesies.give_up(self._ledger, address)
-            return Reason.EXHAUSTED
-        return vacancies.placed(self._ledger, address, service, group)
+        self, service: Service, expected: dict[Group, Reservation] | None, now: float, trace: Trace | None
+    ) -> Place | Reason:
+        """A place for those who have their share, if it costs nothing: where the host is kept for such already."""
+        ledger, latest = self._ledger, islice(reversed((expected or {}).values()), PROBES)
+        address = next((each.address for each in latest if each.address.long), None)
+        address = address or vacancies.within(ledger, service, now)
+        if address is not None and address.long:
+            if not courtesies.is_too_much(ledger, address):
+                if trace is not None:
+                    trace.how = "where this host is kept already for those who keep answers"
+                return vacancies.standing(address, service)
+            if trace is None:
+                courtesies.give_up(ledger, address)
+        if trace is not None:
+            share = f"{ledger.kept} addresses stand for long for those who keep answers"
+            trace.say(f"{share}, and others ask as well (keeper_share)")
+        return Reason.EXHAUSTED
 
-    def _apart(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
+    def _apart(
+        self, service: Service, group: Group, client: Requestor | None, now: float, trace: Trace | None
+    ) -> Place | Reason:
         """A place for the host's clients where nobody is expected for it yet."""
         ledger = self._ledger
         last = ledger.last.get(service.target)
-        if last is not None and (sticky := self._returned(last, service, group, now)) is not None:
-            self._counters.sticky += 1
-            return sticky
-        if service.host.index in ledger.home and (home := self.beside(service, group, now)) is not None:
-            self._counters.sticky += 1
-            return ledger.settle(home, service, group)
-        return self._new(service, group, client, now)
+        if last is not None:
+            found = self._returned(last, service, group, now, trace)
+            if found is not None:
+                if trace is None:
+                    self._counters.sticky += 1
+                return found
+        elif trace is not None:
+            trace.say("the service has no address that it had last")
+        if service.host.index in ledger.home and (home := self._beside(service, group, now)) is not None:
+            if trace is None:
+                self._counters.sticky += 1
+            else:
+                trace.how = BESIDE
+            return home
+        return self._new(service, group, client, now, trace)
 
     def joinable(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
@@ -152,37 +190,40 @@ class Finder:
         latest = islice(reversed(expected.values()), PROBES)
         return next((one for one in latest if self.may_stay(one.address, group, now)), None)
 
-    def _returned(self, last: Address, service: Service, group: Group, now: float) -> Reservation | None:
+    def _returned(self, last: Address, service: Service, group: Group, now: float, trace: Trace | None) -> Place | None:
         """Where the group was told last that the service is, else where that was last, if nobody is expected there."""
         own, before = last.reservations.get(service.target & KEY), group.told.last(service.name)
         if before is not None and (before.reservation is not own or group.hopeless):
-            told = self.told(service, group, now)
-            if told is not None:
+            told = vacancies.told(self._ledger, service, group, now)
+            if told is not None and self.may_stay(told.address, group, now):
+                if trace is not None:
+                    trace.how = "where this group was told last that it is"
                 return told
+        no = ""
         if last.before is not None and last.is_spoilt(service.host.index, now):
-            return None
-        if own is not None and own.claims:
-            return None
-        if self._queue.size or group.hopeless:
-            if not self.may_return(last, group, now):
-                return None
-            if (load := self._askers.load) is not None and load.restrains(group) and not self._pool.is_ample:
-                load.tried(self._pool.size, now)
-        return own or self._ledger.settle(last, service, group)
+            no = "is where clients of another host may come"
+        elif own is not None and own.claims:
+            no = "is in use"
+        elif self._queue.size or group.hopeless:
+            no = self._may_not_return(last, group, now, trace)
+        if trace is not None:
+            trace.how = "the address that it had last"
+            if no:
+                trace.say(f"the address that it had last, {dotted(last.packed)}, {no}")
+        return None if no else own or last
 
-    def may_return(self, last: Address, group: Group, now: float) -> bool:
-        """Whether a new claim can be made at the address that its service had last, where nobody is expected for it."""
+    def _may_not_return(self, last: Address, group: Group, now: float, trace: Trace | None) -> str:
+        """Why no claim is made where its service was last, though nobody is expected there; nothing if one is."""
         load = self._askers.load
-        if load is not None and load.restrains(group):
-            return not self._queue.size and load.may_try(now, ample=self._pool.is_ample)
-        return self.may_stay(last, group, now)
+        if load is None or not load.restrains(group):
+            return "" if self.may_stay(last, group, now) else "is not for who asks now, since others wait"
+        if self._queue.size or not load.may_try(now, ample=self._pool.is_ample):
+            return "is kept from others now and then only, since its standing is next to nothing"
+        if trace is None and not self._pool.is_ample:
+            load.tried(self._pool.size, now)
+        return ""
 
-    def told(self, service: Service, group: Group, now: float) -> Reservation | None:
-        """Where the group was told last that the service is, if nobody is expected there."""
-        told = vacancies.told(self._ledger, service, group, now)
-        return None if told is None or not self.may_stay(told.address, group, now) else told
-
-    def beside(self, service: Service, group: Group, now: float) -> Address | None:
+    def _beside(self, service: Service, group: Group, now: float) -> Address | None:
         """Where other services of its host are, which cost nothing more together than one of them."""
         home = vacancies.beside(self._ledger, service, now)
         return None if home is None or not self.may_stay(home, group, now) else home
@@ -203,20 +244,30 @@ class Finder:
         load = self._askers.load
         return self._queue.size > 0 or (group.hopeless and load is not None and load.restrains(group))
 
-    def _new(self, service: Service, group: Group, client: Requestor | None, now: float) -> Reservation | Reason:
-        key, load = service.target & KEY, self._askers.load
-        shared = self._pool.shareable(key) if key else None
+    def _new(
+        self, service: Service, group: Group, client: Requestor | None, now: float, trace: Trace | None
+    ) -> Place | Reason:
+        key, load, pool = service.target & KEY, self._askers.load, self._pool
+        shared = pool.shareable(key) if key else None
         if shared is not None and self.may_stay(shared, group, now):
-            if load is not None and (no := load.refuses(SFQDN_REUSE, self._pool.load, group, client, now)) is not None:
-                return no
-            self._counters.shared += 1
-            return self._ledger.settle(shared, service, group)
-        if self._queue.size:
-            return Reason.EXHAUSTED
-        if load is not None and (self._pool.available or load.restrains(group)):
-            no = load.refuses(SFQDN_NEW if key else FQDN_NEW, self._pool.load, group, client, now)
+            no = None if load is None else load.refuses(SFQDN_REUSE, pool.load, group, client, now, trace)
             if no is not None:
-                if not group.hopeless:  # an emptier pool would have had one
+                return no
+            if trace is None:
+                self._counters.shared += 1
+            else:
+                trace.how = "shared with services that it does not overlap with"
+            return shared
+        if trace is not None:
+            trace.say("no address in use can be shared")
+        if self._queue.size:
+            if trace is not None:
+                trace.say("others wait already")
+            return Reason.EXHAUSTED
+        if load is not None and (pool.available or load.restrains(group)):
+            no = load.refuses(SFQDN_NEW if key else FQDN_NEW, pool.load, group, client, now, trace)
+            if no is not None:
+                if trace is None and not group.hopeless:  # an emptier pool would have had one
                     self._ledger.costs.scarce_at = now
                 return no
-        return vacancies.obtain(self._ledger, service, group, patient=True, now=now) or Reason.EXHAUSTED
+        return vacancies.obtain(self._ledger, service, group, now, trace, patient=True) or Reason.EXHAUSTED

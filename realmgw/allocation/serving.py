@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from realmgw.allocation import vacancies
 from realmgw.allocation.claims import courtesies
 from realmgw.allocation.claims.ledger import Ledger
-from realmgw.allocation.state import KEY
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.askers import Askers
-    from realmgw.allocation.state import Reservation
+    from realmgw.allocation.state import Place, Reservation
     from realmgw.allocation.waiting import May, Waiter, WaitingQueue
 
 LEAST_WAIT = 1e-6  # seconds
@@ -66,17 +65,18 @@ class Serving:
             self._refuse(queue.leave(service.target), Reason.CLAIM_LIMIT)
             return True
         if self._ledger.places.has_room(service.host):
-            reservation = self._own(first, now)
-            if reservation is None and is_any:
-                reservation = vacancies.obtain(self._ledger, service, first.group, patient=first.has_time(now), now=now)
+            place = self._own(first, now)
+            if place is None and is_any:
+                place = vacancies.obtain(self._ledger, service, first.group, now, patient=first.has_time(now))
         else:
             within = vacancies.within(self._ledger, service, now)
             if within is None:
                 self._refuse(queue.leave(service.target), Reason.HOST_LIMIT)
                 return True
-            reservation = vacancies.placed(self._ledger, within, service, first.group)
-        if reservation is None:
+            place = vacancies.standing(within, service)
+        if place is None:
             return False
+        reservation = self._ledger.at(place, service, first.group)
         room = self._room()  # claims may just have been reclaimed
         waiters = queue.leave(service.target, lambda waiter: waiter is first or may(waiter))
         self._lend(reservation, waiters[:room], now)
@@ -93,14 +93,13 @@ class Serving:
             self._ledger.counters.refused[reason] += 1
             waiter.deliver(reason)
 
-    def _own(self, first: Waiter, now: float) -> Reservation | None:
+    def _own(self, first: Waiter, now: float) -> Place | None:
         """Where the host was last, if nobody is expected there, or where other services of it stand."""
         service = first.service
         last = self._ledger.last.get(service.target)
         if last is not None and not last.claims and not last.is_spoilt(service.host.index, now):
-            return last.reservations.get(service.target & KEY) or self._ledger.settle(last, service, first.group)
-        beside = vacancies.beside(self._ledger, service, now)
-        return None if beside is None else self._ledger.settle(beside, service, first.group)
+            return vacancies.standing(last, service)
+        return vacancies.beside(self._ledger, service, now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         for waiter in waiters:  # all of them, before anybody is told and may come back with more

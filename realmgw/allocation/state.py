@@ -19,7 +19,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import attrs
 
@@ -237,6 +237,15 @@ class Address:
         get = self.reservations.get
         return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
 
+    def was_left_by(self, protocol: int, dport: int, now: float) -> bool:
+        """Whether a packet may be meant for a service that left a moment ago."""
+        return self.gone_until > now and self.gone_target & KEY in (protocol << 16 | dport, dport, protocol << 16, 0)
+
+    def may_be_meant(self, service: Service) -> bool:
+        """Whether a packet for a service may be meant for what left last, of another host."""
+        key = self.gone_target & KEY
+        return self.gone_target >> 24 != service.host.index and (not key or overlap(key, service.target & KEY))
+
     def may_come(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for what stands here, or for another host than this one (its index) before it.
 
@@ -297,6 +306,10 @@ def _expects(group: Group, told: float, now: float) -> bool:
     """Whether clients may still come of a group that was told something then, as far as is known of it now."""
     group.habits.look(now)  # what is assumed may just have ended
     return told + group.spell > now
+
+
+Place = Union["Reservation", "Address"]
+"""Where a claim is to be made: a reservation; or an address, where one is to be made for it."""
 
 
 def overlap(one: int, other: int) -> bool:

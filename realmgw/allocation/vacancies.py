@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.claims import courtesies
 from realmgw.allocation.claims.candidates import PROBES
 from realmgw.allocation.pool.circular import may_stand
-from realmgw.allocation.state import KEY, Address, Reservation, State
+from realmgw.allocation.state import KEY, Address, Place, Reservation, State
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.ledger import Ledger
     from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.trace import Trace
     from realmgw.subscribers.model import Service
 
 AGAIN = 0.25  # seconds
@@ -39,9 +40,9 @@ def within(ledger: Ledger, service: Service, now: float) -> Address | None:
     return None
 
 
-def placed(ledger: Ledger, address: Address, service: Service, group: Group) -> Reservation:
-    """The reservation for a service at an address where it stands or can stand; a claim must follow at once."""
-    return address.reservations.get(service.target & KEY) or ledger.settle(address, service, group)
+def standing(address: Address, service: Service) -> Place:
+    """The reservation for a service at an address where it stands or can stand; else that address."""
+    return address.reservations.get(service.target & KEY) or address
 
 
 def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservation | None:
@@ -71,23 +72,28 @@ def vacant(ledger: Ledger, service: Service, group: Group, now: float, *, patien
     return next(ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient), None)
 
 
-def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now: float) -> Reservation | None:
-    """A reservation for a service at the address to lend next; a claim must follow at once.
+def obtain(
+    ledger: Ledger, service: Service, group: Group, now: float, trace: Trace | None = None, *, patient: bool
+) -> Place | None:
+    """The address to lend next for a service; a claim must follow at once.
 
     Args:
         ledger: What stands where.
         service: For what.
         group: Who asks.
-        patient: Addresses are left alone where clients may still come, if those who asked keep answers.
         now: The present.
+        trace: Where it is said what was looked at, if it is only tried.
+        patient: Addresses are left alone where clients may still come, if those who asked keep answers.
 
     Returns:
-        At the address that is free longest, lingers longest, or is dead by experience; what was there is gone,
-        unless it was for this same service. None when somebody is expected at every address.
+        That which is free longest, lingers longest, or is dead by experience; what was there is gone, unless it was for
+        this same service. None when somebody is expected at every address.
     """
     if ledger.kept and courtesies.holds_its_share(ledger, group, now):
         return None
     address = vacant(ledger, service, group, now, patient=patient)
+    if trace is not None:
+        return _tried(ledger, address, now, trace)
     if address is not ledger.pool.next():
         ledger.pool.set_back(address, PROBES)
     address = address or _reclaim(ledger, now)
@@ -102,7 +108,21 @@ def obtain(ledger: Ledger, service: Service, group: Group, *, patient: bool, now
         every.sort(key=lambda each: each.expects_until)  # the one last for whose clients it is too late last
     for reservation in every:
         ledger.remove(reservation, now)
-    return ledger.settle(address, service, group)
+    return address
+
+
+def _tried(ledger: Ledger, found: Address | None, now: float, trace: Trace) -> Address | None:
+    """What would be lent, where this is vacant, or none."""
+    pool = ledger.pool
+    if found is not None:
+        free = found.state is State.FREE
+        trace.how = "free for longest" if free else "lingering for longest: nobody is expected there"
+        return found
+    linger = "at the addresses that linger, clients may still come for what was told before"
+    trace.say(linger if pool.available else "every address is waited at")
+    trace.how = "to which nobody comes any more"
+    dead = ledger.dead.in_order(pool.in_state(State.WAITING), now=now)
+    return next((address for address in dead if not address.is_kept(now)), None)
 
 
 def _reclaim(ledger: Ledger, now: float) -> Address | None:

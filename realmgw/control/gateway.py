@@ -12,10 +12,11 @@ import attrs
 
 from realmgw import __version__, config
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.explain import Explanation, dotted, explain_admit, explain_ask
+from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, Reservation, State
+from realmgw.allocation.trace import dotted
 from realmgw.config.settings import Network
 from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, checked, number
 from realmgw.control.counting import RATES, Counting

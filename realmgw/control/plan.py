@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from realmgw.allocation.explain import dotted
+from realmgw.allocation.trace import dotted
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Steps, gathered, portions
 from realmgw.config.unsupported import WITHOUT_EFFECT

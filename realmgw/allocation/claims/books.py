@@ -24,7 +24,7 @@ from realmgw.allocation.pool.places import Places, Shared
 from realmgw.allocation.pool.reclaim import DeadByExperience
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.word import credit_most
-from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Reservation
+from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Place, Reservation
 
 if TYPE_CHECKING:
     from realmgw.config.settings import Allocation, Network
@@ -94,6 +94,10 @@ class Books:
         """How many further senders a used claim lets in."""
 
     # Reservations
+
+    def at(self, place: Place, service: Service, group: Group) -> Reservation:
+        """The reservation at a place that was found for a service; a claim must follow at once."""
+        return place if isinstance(place, Reservation) else self.settle(place, service, group)
 
     def settle(self, address: Address, service: Service, group: Group) -> Reservation:
         """Make a reservation for a service at an address where nothing overlaps; a claim must follow at once."""

@@ -66,14 +66,10 @@ class Crowd:
     company: int = 0
     """So many were answered for whom none was left, since the address was last kept for such."""
 
-    def may_enter(self, rate: int, now: float) -> bool:
-        """Whether one more may, and if so count him.
+    def room(self, rate: int, now: float) -> float:
+        """How many may come at present, where `rate` of them may within a second."""
+        return min(rate * BURST, self.tokens + (now - self.at) * rate)
 
-        Args:
-            rate: So many may within a second.
-            now: The present.
-        """
-        tokens = min(rate * BURST, self.tokens + (now - self.at) * rate)
-        self.at = now
-        self.tokens = tokens - 1 if tokens >= 1 else tokens
-        return tokens >= 1
+    def enter(self, rate: int, now: float) -> None:
+        """One of them comes."""
+        self.tokens, self.at = self.room(rate, now) - 1, now

@@ -71,13 +71,15 @@ class Ledger(Books):
         Args:
             reservation: Where; its address becomes WAITING.
             group: Who asked.
-            question: As what; not pending there.
+            question: As what; if it is pending there already, one that looks the same is, of another group.
             client: Who is expected, if that is known and believed.
             now: The present.
             latest: The claim ends by then at the latest, as long as its group does not keep answers.
             waited: For how many seconds the question has waited.
         """
-        if len(reservation.claims) >= MOST_CLAIMS:
+        if reservation.claims:
+            if question in reservation.claims:
+                return reservation.address.packed
             self._bound(reservation, group, now)
         timeout = reservation.service.terms.timeout
         until = deadline = now + timeout
@@ -108,7 +110,7 @@ class Ledger(Books):
     def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
         """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""
         shares = reservation.shares
-        if shares is not None and shares.get(group, 0) < MOST_CLAIMS:
+        if len(reservation.claims) < MOST_CLAIMS or (shares is not None and shares.get(group, 0) < MOST_CLAIMS):
             return
         oldest = (claim for claim in islice(reservation.claims.values(), PROBES) if claim.group is group)
         claim = next(oldest, None)

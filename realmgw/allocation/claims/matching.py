@@ -32,6 +32,11 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     return _likeliest(own or [*bound, *(claim for claim in islice(claims, LOOKED_AT) if claim.network is None)], now)
 
 
+def may_pass(reservation: Reservation) -> bool:
+    """Whether a packet may be meant for another service that overlaps: no claim here is for whoever comes."""
+    return not reservation.claims or reservation.courtesy is not None or bool(reservation.bound)
+
+
 def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
     """Which of these, that are in the order of their age, a packet uses; the oldest of those that are alike.
 

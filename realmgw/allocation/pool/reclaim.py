@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import count
 
 from realmgw.allocation.state import Address, State
@@ -97,6 +97,13 @@ class DeadByExperience:
             if _current(hold, address):
                 return address
         return None
+
+    def in_order(self, waiting: Iterable[Address], *, now: float) -> Iterator[Address]:
+        """Those that `take` would give, one after the other; nothing is changed. O(waiting addresses, all told)."""
+        seen = now - self.unseen(now=now)
+        holds = self._holds if self.watching else [(each.hold, number, each) for number, each in enumerate(waiting)]
+        dead = [(address.standing, hold, order, address) for hold, order, address in holds if hold <= seen]
+        return (address for _, hold, _, address in sorted([*self._dead, *dead]) if _current(hold, address))
 
     def next_death(self, *, now: float) -> float | None:
         """When the next address can be reclaimed, in monotonic seconds; None when none is followed."""

@@ -15,6 +15,7 @@ from realmgw.config.steps import Steps, finish
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
     from realmgw.allocation.reputation.requestors import ClientNetwork
+    from realmgw.allocation.trace import Trace
     from realmgw.config.policy import Policy
 
 
@@ -48,9 +49,9 @@ class Askers:
         self.groups.configure(limit)
         self.requestors.configure(limit)
 
-    def limits(self) -> bool:
+    def limits(self, trace: Trace | None = None) -> bool:
         """Whether no claim more is made, when as many stand as may."""
-        return self.load is not None and self.load.limits()
+        return self.load is not None and self.load.limits(trace)
 
     @property
     def best(self) -> float:

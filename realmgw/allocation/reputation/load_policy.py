@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 import math
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
     from realmgw.allocation.reputation.score import Party
+    from realmgw.allocation.trace import Trace
 
 LEADERS = 8
 """So many of the best reputations known are followed."""
@@ -121,6 +122,21 @@ class Judgement:
     audited: bool
     """It is allocated all the same: refusals are only counted."""
 
+    def steps(self) -> Iterator[str]:
+        """How it comes about, in words."""
+        kind = self.kind.name.lower()
+        yield f"the load policy is asked for {kind}; the best reputation known is {self.best:.2f}"
+        for band, offered, demanded in self.tried:
+            verdict = "enough" if offered >= demanded else "too little"
+            yield (
+                f"band {band.threshold_min:g}-{band.threshold_max:g} %: offered is {offered:.2f} ({band.math.value}) of"
+                f" the best, demanded {demanded:.2f}: {verdict}"
+            )
+        if not self.tried and self.reason is not None:
+            yield "no band contains this load"
+        if self.reason is not None and self.audited:
+            yield f"audit: {self.reason.name} would be the answer, but is only counted"
+
 
 class LoadPolicy:
     """Decides who may have what at which load.
@@ -155,7 +171,9 @@ class LoadPolicy:
         permitted = {f"band_{number}_permitted": count for number, count in enumerate(self.permitted, 1)}
         return permitted | {f"{kind.name.lower()}_refused": self.refused[kind] for kind in Kind}
 
-    def refuses(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Reason | None:
+    def refuses(
+        self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float, trace: Trace | None = None
+    ) -> Reason | None:
         """Decide on an allocation, and count it.
 
         Args:
@@ -164,10 +182,15 @@ class LoadPolicy:
             group: Who asks; its standing is what it was found to be.
             client: For whom, if that is known and believed.
             now: The present, in monotonic seconds.
+            trace: Where it is said how that comes about, if it is only tried.
 
         Returns:
             None if it is permitted, or if refusals are only counted.
         """
+        if trace is not None:
+            judgement = self.judge(kind, load, group, client, now)
+            trace.steps += judgement.steps()
+            return None if judgement.audited else judgement.reason
         if now >= group.fresh_until:
             self._look(group, now)
         if client is None:
@@ -191,14 +214,26 @@ class LoadPolicy:
         return _shares(group.standing, client.standing, self._best.value)
 
     def _consider(self, kind: Kind, percent: float, offers: tuple[float, float, float]) -> Reason | None:
-        for band in self._bands:
-            if band.low <= percent <= band.high and offers[band.math] >= band.demands[kind]:
-                self.permitted[band.number] += 1
-                return None
+        tried = self._tried(kind, percent, offers)
+        if tried and tried[-1][1] >= tried[-1][2]:
+            self.permitted[tried[-1][0].number] += 1
+            return None
         if not self._bands:
             return None
         self.refused[kind] += 1
         return self._refuse(Reason.POLICY)
+
+    def _tried(
+        self, kind: Kind, percent: float, offers: tuple[float, float, float]
+    ) -> list[tuple[_Band, float, float]]:
+        """The bands that contain a load, up to the one that allocates: each with what is offered and demanded."""
+        tried = []
+        for band in self._bands:
+            if band.low <= percent <= band.high:
+                tried.append((band, offers[band.math], band.demands[kind]))
+                if offers[band.math] >= band.demands[kind]:
+                    break
+        return tried
 
     def _refuse(self, reason: Reason) -> Reason | None:
         if self._audit:
@@ -206,9 +241,13 @@ class LoadPolicy:
             return None
         return reason
 
-    def limits(self) -> bool:
-        """Whether no claim more is made, when as many stand as may; counted where that is only audited."""
-        return self._refuse(Reason.CLAIM_LIMIT) is not None
+    def limits(self, trace: Trace | None = None) -> bool:
+        """Whether no claim more is made, when as many stand as may; counted, or said, where that is only audited."""
+        if trace is None:
+            return self._refuse(Reason.CLAIM_LIMIT) is not None
+        if self._audit:
+            trace.say("audit: that is only counted")
+        return not self._audit
 
     def room(self, pending: int) -> float:
         """How many more claims may be made when so many stand; without a bound where that is only audited."""
@@ -241,8 +280,10 @@ class LoadPolicy:
         """
         self._look(group, now)
         offered = max(self._offers(group, client, now))
-        in_vain = offered < self._least or (client is None and self.restrains(group))
-        return in_vain and self._refuse(Reason.POLICY) is not None
+        return self._is_in_vain(offered, group, client) and self._refuse(Reason.POLICY) is not None
+
+    def _is_in_vain(self, offered: float, group: Group, client: Requestor | None) -> bool:
+        return offered < self._least or (client is None and self.restrains(group))
 
     def judge(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Judgement:
         """What `refuses` would say, and why; nothing is changed."""
@@ -250,17 +291,12 @@ class LoadPolicy:
         theirs = None if client is None else _present(client, now)
         best = self._best.after({group: mine} if client is None else {group: mine, client: theirs or 0.0}, now)
         offers = _shares(mine, theirs, best)
-        tried = []
-        reason: Reason | None = Reason.POLICY if self._bands else None
-        for band in self._bands:
-            if band.low <= load * 100.0 <= band.high:
-                tried.append((band.said, offers[band.math], band.demands[kind]))
-                if offers[band.math] >= band.demands[kind]:
-                    reason = None
-                    break
-        most = max(offers)
-        in_vain = most < self._least or (client is None and self.restrains(group))
-        return Judgement(kind, mine, theirs, best, tuple(tried), most, in_vain, reason, self._audit)
+        bands = self._tried(kind, load * 100.0, offers)
+        tried = tuple((band.said, offered, demanded) for band, offered, demanded in bands)
+        allocates = not self._bands or any(offered >= demanded for _, offered, demanded in tried)
+        most, reason = max(offers), None if allocates else Reason.POLICY
+        in_vain = self._is_in_vain(most, group, client)
+        return Judgement(kind, mine, theirs, best, tried, most, in_vain, reason, self._audit)
 
 
 class _Band:

@@ -16,6 +16,7 @@ from realmgw.allocation.flow import Answered, Flow
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.load_policy import Best, Kind, LoadPolicy
 from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
+from realmgw.allocation.trace import Trace
 from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
@@ -192,8 +193,10 @@ class RecordingPolicy(LoadPolicy):
         self._kinds = refused
         self.asked: list[tuple[Kind, float]] = []
 
-    def refuses(self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float) -> Reason | None:
+    def refuses(
+        self, kind: Kind, load: float, group: Group, client: Requestor | None, now: float, trace: Trace | None = None
+    ) -> Reason | None:
         """Whether it is one of the kinds that are refused."""
-        del group, client, now
+        del group, client, now, trace
         self.asked.append((kind, load))
         return Reason.POLICY if kind in self._kinds else None

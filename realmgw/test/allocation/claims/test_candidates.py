@@ -362,12 +362,19 @@ class PeaceTests(RobberyTestCase):
 
 
 class CrowdTests(SynchronousTestCase):
-    """`Crowd.may_enter`: a token bucket."""
+    """`Crowd`: a token bucket."""
 
     def test_lets_in_by_rate(self) -> None:
         """A tenth of a second's worth at once, then as many as the time has earned."""
         crowd = Crowd()
-        self.assertEqual([crowd.may_enter(20, 1.0) for _ in range(4)], [True, True, False, False])
-        self.assertTrue(crowd.may_enter(20, 1.05))
-        self.assertFalse(crowd.may_enter(20, 1.06))
-        self.assertEqual(sum(crowd.may_enter(20, 2.0 + number / 1000) for number in range(1000)), 2 + 19)
+
+        def may_enter(now: float) -> bool:
+            if crowd.room(20, now) < 1:
+                return False
+            crowd.enter(20, now)
+            return True
+
+        self.assertEqual([may_enter(1.0) for _ in range(4)], [True, True, False, False])
+        self.assertTrue(may_enter(1.05))
+        self.assertFalse(may_enter(1.06))
+        self.assertEqual(sum(may_enter(2.0 + number / 1000) for number in range(1000)), 2 + 19)
