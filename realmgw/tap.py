@@ -141,7 +141,7 @@ def read(path: Path, settings: Settings, around: Around = NOWHERE) -> Running:
         settings: What it says.
         around: What is around the gateway.
     """
-    last_good = _last_good(path, settings)
+    last_good = last_good_of(path, settings)
     try:
         kept = last_good.sources()
     except PlatformError as error:
@@ -218,7 +218,7 @@ def _state_hold(running: Running) -> Hold:
     return Hold(path, f"what is kept of {running.path} in {running.settings.state}")
 
 
-def _last_good(path: Path, settings: Settings) -> LastGood:
+def last_good_of(path: Path, settings: Settings) -> LastGood:
     """Where it is kept what subscriber files said when they were good last."""
     return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
 
@@ -240,7 +240,7 @@ def _purging(
 
 def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:
     """Keeps what is in force of subscriber files for the next start."""
-    last_good, reader = _last_good(running.path, running.settings), Readers(KEEP_TIME)
+    last_good, reader = last_good_of(running.path, running.settings), Readers(KEEP_TIME)
     return LastGoodService(
         lambda: running.registry.units,
         lambda force: reader.call(Blocking(str(running.settings.state), partial(last_good.keep, force)), reactor),

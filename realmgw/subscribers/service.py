@@ -63,6 +63,11 @@ class Repository(Protocol):
         """
 
 
+def in_force(units: Mapping[str, Unit]) -> dict[str, Good]:
+    """What is in force of each file, of what every source says."""
+    return {source: Good(unit.digest, len(unit.tokens)) for source, unit in units.items() if unit.digest}
+
+
 class LastGoodService(Service):
     """Keeps what is in force for the next start, some time after it has changed.
 
@@ -105,9 +110,8 @@ class LastGoodService(Service):
         units = self._units()
         if units is self._kept:
             return
-        force = {source: Good(unit.digest, len(unit.tokens)) for source, unit in units.items() if unit.digest}
         try:
-            left = yield self._keep(force)
+            left = yield self._keep(in_force(units))
             self._kept = units if not left else None
             self._tell(())
         except (PlatformError, OSError) as error:

@@ -1,9 +1,10 @@
 """How long a gateway with many subscribers takes to start, and how much memory they take.
 
-    python -m testbed.programs.starting [--count N] [--per-file N]
+    python -m testbed.programs.starting [--count N] [--per-file N] [--again]
 
 Makes subscribers of seven names each with firewall rules, in files, and puts a gateway together with them, in a process
-of its own. The kernel is not touched. The exit status tells whether that was within the targets.
+of its own; `--again` does so a second time, with what the first one had in force kept on the disk. The kernel is not
+touched. The exit status tells whether that was within the targets.
 """
 
 from __future__ import annotations
@@ -82,13 +83,16 @@ def measure(main: Path) -> None:
     """Puts a gateway together; prints the seconds, the kB that it takes, and how many subscribers it has."""
     begin = time.perf_counter()
     from realmgw import config, tap  # noqa: PLC0415 - the time that this takes counts
+    from realmgw.subscribers.service import in_force  # noqa: PLC0415 - likewise
 
     before = resident()
-    running = tap.read(main, config.load(main))
+    settings = config.load(main)
+    running = tap.read(main, settings)
     tap.compose(running, tap.Options())
     seconds = time.perf_counter() - begin
     gc.collect()
     print(seconds, resident() - before, len(running.registry.directory.hosts))
+    tap.last_good_of(main, settings).keep(in_force(running.registry.units))
 
 
 def figures(main: Path) -> tuple[float, float]:
@@ -103,6 +107,7 @@ def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m testbed.programs.starting", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="how many subscribers [%(default)s]")
     parser.add_argument("--per-file", type=int, default=PER_FILE, help="how many in a file [%(default)s]")
+    parser.add_argument("--again", action="store_true", help="start a second time, on the same state")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -110,9 +115,12 @@ def run() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         main = make(Path(folder), options.count, options.per_file)
-        seconds, memory = figures(main)
-        print(f"start: {seconds:.1f} s, {memory:.1f} kB for each of {options.count} subscribers")
-    return 0 if seconds < MAX_SECONDS and memory < MAX_MEMORY else 1
+        is_good = True
+        for what in ("start", "start again")[: 1 + options.again]:
+            seconds, memory = figures(main)
+            print(f"{what}: {seconds:.1f} s, {memory:.1f} kB for each of {options.count} subscribers")
+            is_good &= seconds < MAX_SECONDS and memory < MAX_MEMORY
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":
