@@ -21,9 +21,10 @@ from realmgw.config import names, pointers
 from realmgw.config.document import Problems, parse
 from realmgw.config.policy_schema import POLICY, fragment
 from realmgw.errors import MalformedError
+from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.files.incremental import alone
-from realmgw.subscribers.schema import Entry, entries
+from realmgw.subscribers.schema import entries
 
 FORMAT = 1
 """Of the lines."""

@@ -17,12 +17,12 @@ import attrs
 from realmgw.config.document import MOST_OF_ALL, MOST_OF_ONE, bounded
 from realmgw.config.settings import Zone
 from realmgw.config.steps import Steps, emptying, portions
+from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.host_indices import HostIndices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.realm import Realm, host_of, service_of
 from realmgw.subscribers.review import AT_ONCE, BELIEVING, Caution, Review, addresses_of
-from realmgw.subscribers.schema import Entry, Offer
 
 T = TypeVar("T")
 

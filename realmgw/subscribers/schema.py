@@ -50,10 +50,8 @@ from realmgw.config.validators import (
     table,
 )
 from realmgw.subscribers import firewall
-from realmgw.subscribers.entry import Entry as Entry
-from realmgw.subscribers.entry import Offer as Offer
-from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile
-from realmgw.subscribers.model import Terms as Terms
+from realmgw.subscribers.entry import Entry, Offer
+from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile, Terms
 from realmgw.subscribers.protocols import PROTOCOLS
 
 MOST_SERVICES = 5000

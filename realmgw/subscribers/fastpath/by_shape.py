@@ -27,10 +27,10 @@ import attrs
 
 from realmgw.config.document import Node
 from realmgw.config.names import MAX_NAME
+from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.fastpath.fields import FIELD, WORD, Places, ServicePlace, places
-from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity
+from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Terms
 from realmgw.subscribers.protocols import PROTOCOLS
-from realmgw.subscribers.schema import Entry, Offer, Terms
 
 MAX_SHAPES = 1024
 """So many shapes are remembered; then all are forgotten, and learned anew."""

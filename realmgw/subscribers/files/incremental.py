@@ -22,8 +22,9 @@ from realmgw import __version__
 from realmgw.config import document
 from realmgw.config.document import MOST_FOUND, MOST_OF_ONE, Problems, parse, parsing
 from realmgw.config.steps import Steps
+from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.fastpath.by_shape import ByShapeReader
-from realmgw.subscribers.schema import Entry, entries, reading
+from realmgw.subscribers.schema import entries, reading
 
 TOKEN = 12  # octets
 """Of a token: two different pieces have the same one once in a universe."""

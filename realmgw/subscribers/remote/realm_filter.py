@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import attrs
 
 from realmgw.config.steps import Steps
+from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.exchange import Kind
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.subscribers.remote.state import place_of
-from realmgw.subscribers.schema import Entry
 
 AT_ONCE = 64
 """So many subscribers are looked at between two yields."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from realmgw.subscribers.schema import Entry
+from realmgw.subscribers.entry import Entry
 
 
 @attrs.frozen(eq=False)

@@ -8,10 +8,10 @@ import attrs
 
 from realmgw.errors import MalformedError
 from realmgw.subscribers import exchange
+from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.exchange import Document, Kind
 from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot, following
-from realmgw.subscribers.schema import Entry
 
 
 @attrs.frozen(eq=False)

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 from realmgw.config.writing import Value, text, value
+from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.firewall import Firewall, Options, Rule
 from realmgw.subscribers.model import Profile, Terms
 from realmgw.subscribers.protocols import NAMES
-from realmgw.subscribers.schema import Entry
 
 
 def written(entries: Iterable[Entry]) -> str:

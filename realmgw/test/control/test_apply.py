@@ -15,9 +15,9 @@ from realmgw.control.apply import DRAIN, Outcome, Status
 from realmgw.control.health import State
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
+from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.model import Profile
 from realmgw.subscribers.remote.snapshot import Snapshot
-from realmgw.subscribers.schema import Entry, Offer
 from realmgw.test.control.parts import TestGateway, only
 
 BOTH = ["a.example.org.", "b.example.org."]

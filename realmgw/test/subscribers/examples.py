@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from realmgw.config.settings import NameServer, Zone
+from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
-from realmgw.subscribers.model import Identity, Profile
-from realmgw.subscribers.schema import Entry, Offer, Terms
+from realmgw.subscribers.model import Identity, Profile, Terms
 
 SERVERS = (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),)
 ZONES = (

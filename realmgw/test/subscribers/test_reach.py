@@ -8,9 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.config.settings import NameServer, Zone
+from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.realm import Realm
-from realmgw.subscribers.schema import Entry, entries
+from realmgw.subscribers.schema import entries
 
 AROUND = Around(
     own=frozenset({IPv4Address("192.168.0.1"), IPv4Address("192.0.2.1")}),

@@ -7,8 +7,9 @@ from ipaddress import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
+from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.model import DEFAULT_MAX_CLAIMS, Host, Identity, Profile, Service
-from realmgw.subscribers.schema import Entry, entries
+from realmgw.subscribers.schema import entries
 
 ESTABLISHED = """
 Ue001.example.org.:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
-from realmgw.subscribers.schema import Entry, entries
+from realmgw.subscribers.entry import Entry
+from realmgw.subscribers.schema import entries
 from realmgw.subscribers.tools.writing import written
 from realmgw.test.subscribers.examples import ENTRIES
 from realmgw.test.subscribers.test_schema import ESTABLISHED
