@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,15 @@ def keys(section: Section[Any]) -> Iterator[str]:
 
 EVERY_KEY = {*keys(GATEWAY), *ZONE.keys, *POOL_PIECE.keys}
 """Of the main file, but for those of policies, which have a file of their own."""
+
+
+def definitions(node: ast.AST, head: str = "") -> set[str]:
+    """The names of all functions and classes in a module, those within classes with the class's before them."""
+    found = set[str]()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef):
+            found |= {head + child.name, *definitions(child, f"{head}{child.name}.")}
+    return found
 
 
 class DocumentationTestCase(SynchronousTestCase):
@@ -163,6 +173,15 @@ class ReferenceTests(DocumentationTestCase):
                     self.assertRegex(texts, rf"(def|class) {word}\b", row)
             named += len(modules)
         self.assertGreater(named, 40)
+
+    def test_every_function_on_the_way_of_a_flow_is_there(self) -> None:
+        """In docs/flow.md, each in the file that stands behind it."""
+        text = self.text("docs", "flow.md")
+        named = re.findall(r"`([\w.]+)` in\s+\[`([\w/]+\.py)`\]\(\.\./realmgw/([\w/]+\.py)\)", text)
+        self.assertEqual(len(named), len(re.findall(r"\.py\)", text)))
+        for name, told, place in named:
+            self.assertEqual(told, place)
+            self.assertIn(name, definitions(ast.parse(self.text("realmgw", place))), place)
 
     def module(self, name: str) -> tuple[str, ...]:
         """Where a module of tests is; nothing if there is none of that name."""
