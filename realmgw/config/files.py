@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def load(path: Path) -> Settings:
-    """Reads the main file and its drop-ins. Subscriber files are read by `realmgw.subscribers.load`.
+    """Reads the main file and its drop-ins. Subscriber files are read by `realmgw.subscribers.files.folders`.
 
     Args:
         path: The file; relative paths in it start at its folder.

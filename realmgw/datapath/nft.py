@@ -1,7 +1,7 @@
 """A small binding of libnftables: text in, text out, nothing parsed.
 
 In-process it takes a fraction of a millisecond where spawning the `nft` program takes several; the program is the
-fall-back (`realmgw.datapath.apply.NftProgram`) where the library is missing.
+fall-back (`realmgw.datapath.client.NftProgram`) where the library is missing.
 
 Edge: libnftables.
 """

@@ -23,6 +23,7 @@ from realmgw.config.validators import Key, Section, keys_of
 from realmgw.control.command import local
 from realmgw.subscribers import schema
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
+from realmgw.test.source import ALL, TESTBED
 from realmgw.test.test_architecture import requirements
 
 
@@ -45,6 +46,13 @@ def definitions(node: ast.AST, head: str = "") -> set[str]:
         if isinstance(child, ast.ClassDef | ast.FunctionDef):
             found |= {head + child.name, *definitions(child, f"{head}{child.name}.")}
     return found
+
+
+def prefixes(name: str) -> Iterator[str]:
+    """A dotted name, and those above it."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
 
 
 class DocumentationTestCase(SynchronousTestCase):
@@ -182,6 +190,26 @@ class ReferenceTests(DocumentationTestCase):
         for name, told, place in named:
             self.assertEqual(told, place)
             self.assertIn(name, definitions(ast.parse(self.text("realmgw", place))), place)
+
+    def test_every_file_that_is_named_is_there(self) -> None:
+        """In documents, whole or by the end of its place."""
+        places = [f"/{path.relative_to(CHECKOUT)}" for path in project_files()]
+        for path in project_files():
+            if path.suffix == ".md" and path.name != "CHANGELOG.md":
+                for name in re.findall(r"`([\w/.]+\.(?:py|[ch]))`", path.read_text()):
+                    self.assertTrue(any(place.endswith(f"/{name}") for place in places), f"{path.name}: {name}")
+
+    def test_every_module_that_is_named_is_there(self) -> None:
+        """In docstrings and comments, with what is named of it."""
+        texts = {module.name: module.path.read_text() for module in (*ALL, *TESTBED)}
+        del texts["realmgw.test.test_source"]  # which has examples
+        for name, text in texts.items():
+            for named in set(re.findall(r"`(realmgw(?:\.\w+)+)`", text)) - {"realmgw.d"}:
+                of = next(prefix for prefix in prefixes(named) if prefix in texts)
+                rest = named[len(of) + 1 :].partition(".")[0]
+                self.assertTrue(
+                    (of != "realmgw" and rest in texts[of]) or name.endswith("test_source"), f"{name}: {named}"
+                )
 
     def module(self, name: str) -> tuple[str, ...]:
         """Where a module of tests is; nothing if there is none of that name."""
