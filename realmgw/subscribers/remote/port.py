@@ -175,8 +175,32 @@ class Web:
         return body.done
 
 
+class _Bounded(ProtocolWrapper):
+    """A connection.
+
+    Attributes:
+        room: How much of a head may still come; None while a body comes.
+    """
+
+    factory: _Ways
+    room: int | None = MAX_HEAD
+
+    def dataReceived(self, data: bytes) -> None:
+        ways = self.factory
+        if self.room is not None:
+            head, data = data[: self.room], data[self.room :]
+            self.room -= len(head)
+            super().dataReceived(head)  # type: ignore[no-untyped-call]  # Twisted does not say
+        ways.frames -= len(data)
+        if self.room == 0 or ways.frames < 0:
+            ways.fault = "the head of the answer is too long" if self.room == 0 else "the answer's chunks are too small"
+            cast(Any, self.transport).abortConnection()
+        elif data:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted does not say
+
+
 @implementer(IAgentEndpointFactory)
-class _Ways:
+class _Ways(WrappingFactory):
     """Ways to the repository, on which the head of an answer is bounded: Twisted's client keeps whatever comes.
 
     Attributes:
@@ -184,11 +208,14 @@ class _Ways:
         frames: How much may still come as what divides the body into chunks.
     """
 
+    protocol = _Bounded
+    noisy = False
+
     def __init__(self, reactor: Any, policy: Any, timeout: float) -> None:
+        super().__init__(None)  # type: ignore[no-untyped-call]  # Twisted does not say
         self._reactor = reactor
         self._policy = policy
         self._timeout = timeout
-        self._open: set[_Bounded] = set()
         self.fault = ""
         self.frames = MAX_FRAMES
 
@@ -202,8 +229,7 @@ class _Ways:
     def expect_head(self) -> None:
         """An answer is to come."""
         self.fault, self.frames = "", MAX_FRAMES
-        for each in self._open:
-            each.room = MAX_HEAD
+        self._allow(MAX_HEAD)
 
     def allow(self, octets: int) -> None:
         """So much more may come of a body, with what divides it."""
@@ -211,16 +237,11 @@ class _Ways:
 
     def expect_body(self) -> None:
         """Its head has come."""
-        for each in self._open:
-            each.room = None
+        self._allow(None)
 
-    def opened(self, way: _Bounded) -> None:
-        """There is a connection."""
-        self._open.add(way)
-
-    def closed(self, way: _Bounded) -> None:
-        """It is no more."""
-        self._open.discard(way)
+    def _allow(self, room: int | None) -> None:
+        for each in self.protocols:
+            each.room = room
 
 
 @implementer(IStreamClientEndpoint)
@@ -232,54 +253,11 @@ class _Way:
         self._ways = ways
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
-        """Connects; fires with the factory's protocol."""
+        """Connects; fires with the protocol of the pool's factory, all of which are alike."""
         protocolFactory.noisy = False
-        factory = _BoundedFactory(protocolFactory, self._ways)
-        done: Deferred[Any] = self._endpoint.connect(factory)
+        self._ways.wrappedFactory = protocolFactory
+        done: Deferred[Any] = self._endpoint.connect(self._ways)
         return done.addCallback(lambda bounded: bounded.wrappedProtocol)
-
-
-class _Bounded(ProtocolWrapper):
-    """A connection.
-
-    Attributes:
-        room: How much of a head may still come; None while a body comes.
-    """
-
-    factory: _BoundedFactory
-    room: int | None = MAX_HEAD
-
-    def connectionMade(self) -> None:
-        self.factory.ways.opened(self)
-        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted does not say
-
-    def dataReceived(self, data: bytes) -> None:
-        ways = self.factory.ways
-        if self.room is not None:
-            head, data = data[: self.room], data[self.room :]
-            self.room -= len(head)
-            super().dataReceived(head)  # type: ignore[no-untyped-call]  # Twisted does not say
-        ways.frames -= len(data)
-        if self.room == 0 or ways.frames < 0:
-            ways.fault = "the head of the answer is too long" if self.room == 0 else "the answer's chunks are too small"
-            cast(Any, self.transport).abortConnection()
-        elif data:
-            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted does not say
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.factory.ways.closed(self)
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted does not say
-
-
-class _BoundedFactory(WrappingFactory):
-    """Makes connections."""
-
-    protocol = _Bounded
-    noisy = False
-
-    def __init__(self, wrapped: Any, ways: _Ways) -> None:
-        super().__init__(wrapped)  # type: ignore[no-untyped-call]  # Twisted does not say
-        self.ways = ways
 
 
 class _Body(Protocol):
