@@ -57,7 +57,7 @@ class RateLimit:
 
 
 @attrs.frozen
-class DnsFace:
+class DnsView:
     """One side of the DNS server."""
 
     listen: tuple[Endpoint, ...] = key(sequence(LISTEN), ())
@@ -71,7 +71,7 @@ class DnsFace:
 
 
 @attrs.frozen
-class UpdateFace:
+class UpdateView:
     """Where dynamic updates (RFC 2136) come in."""
 
     listen: tuple[Endpoint, ...] = key(sequence(LISTEN), ())
@@ -110,13 +110,13 @@ class Forwarding:
 class Dns:
     """The DNS server."""
 
-    wan: DnsFace = DnsFace()
+    wan: DnsView = DnsView()
     """Serves the zones with reservation."""
-    lan: DnsFace = key(Section(DnsFace), DnsFace())
+    lan: DnsView = key(Section(DnsView), DnsView())
     """Serves the zones with private addresses, without reservation."""
-    local: DnsFace = key(Section(DnsFace), DnsFace())
+    local: DnsView = key(Section(DnsView), DnsView())
     """Serves the gateway's own processes, as the LAN."""
-    update: UpdateFace = key(Section(UpdateFace), UpdateFace())
+    update: UpdateView = key(Section(UpdateView), UpdateView())
     """Takes dynamic updates, from a DHCP server for example."""
     forward: Forwarding = key(Section(Forwarding), Forwarding())
     """Resolvers for the LAN's other questions."""
@@ -132,6 +132,6 @@ class Dns:
     """How many answers without an address a network gets on the WAN."""
 
 
-WAN = Section(DnsFace, {**keys_of(DnsFace), "listen": Key(sequence(LISTEN, at_least=1), required=True)})
+WAN = Section(DnsView, {**keys_of(DnsView), "listen": Key(sequence(LISTEN, at_least=1), required=True)})
 DNS = Section(Dns, {"wan": Key(WAN, required=True), **keys_of(Dns)})
-"""The face to the WAN is the only one that there has to be."""
+"""The WAN's view is the only one that there has to be."""

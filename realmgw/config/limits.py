@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 
-from realmgw.config.settings import DnsFace, Settings
+from realmgw.config.settings import DnsView, Settings
 
 CONTROL_CONNECTIONS = 64
 """Of operators and their programs, at once."""
@@ -15,16 +15,16 @@ OTHERS = 192
 
 def open_files(settings: Settings) -> int:
     """How many files the gateway may need at once."""
-    faces = _faces(settings)
-    sockets = 2 * sum(len(face.listen) for face in faces)
-    return OTHERS + CONTROL_CONNECTIONS + sockets + sum(face.tcp_connections for face in faces)
+    views = _views(settings)
+    sockets = 2 * sum(len(view.listen) for view in views)
+    return OTHERS + CONTROL_CONNECTIONS + sockets + sum(view.tcp_connections for view in views)
 
 
 def refusals(settings: Settings) -> Iterator[str]:
     """What is wrong with the limit of open files that this process has, and what to do."""
     wanted, (_, most) = open_files(settings), resource.getrlimit(resource.RLIMIT_NOFILE)
     if most not in (resource.RLIM_INFINITY, -1) and most < wanted:
-        connections = sum(face.tcp_connections for face in _faces(settings))
+        connections = sum(view.tcp_connections for view in _views(settings))
         yield (
             f"{wanted} files may be open at once ({connections} TCP connections and {wanted - connections} others), and"
             f" this process may open {most}: raise its limit (LimitNOFILE= of a unit, ulimit -Hn), or lower"
@@ -32,8 +32,8 @@ def refusals(settings: Settings) -> Iterator[str]:
         )
 
 
-def _faces(settings: Settings) -> list[DnsFace]:
-    return [face for face in (settings.dns.wan, settings.dns.lan) if face.listen]
+def _views(settings: Settings) -> list[DnsView]:
+    return [view for view in (settings.dns.wan, settings.dns.lan) if view.listen]
 
 
 def raise_limit(settings: Settings) -> None:

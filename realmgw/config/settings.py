@@ -17,11 +17,11 @@ from realmgw.config import rulenames
 from realmgw.config.addresses import host, ipv4_range, port_range, prefixes, url
 from realmgw.config.dns import Cookies as Cookies
 from realmgw.config.dns import Dns as Dns
-from realmgw.config.dns import DnsFace as DnsFace
+from realmgw.config.dns import DnsView as DnsView
 from realmgw.config.dns import Forwarding as Forwarding
 from realmgw.config.dns import RateLimit as RateLimit
 from realmgw.config.dns import Timeouts as Timeouts
-from realmgw.config.dns import UpdateFace as UpdateFace
+from realmgw.config.dns import UpdateView as UpdateView
 from realmgw.config.external import Control as Control
 from realmgw.config.external import LogFormat as LogFormat
 from realmgw.config.external import Logging as Logging

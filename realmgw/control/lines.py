@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from realmgw import __version__
-from realmgw.config.settings import Dnat, DnsFace, Pools, Settings
+from realmgw.config.settings import Dnat, DnsView, Pools, Settings
 from realmgw.control.counting import Period
 from realmgw.datapath import forwarding
 from realmgw.subscribers.model import Directory
@@ -103,8 +103,8 @@ def _reasons(what: str, counts: Mapping[str, int]) -> str:
     return f"{sum(counts.values())} {what}{f' ({named})' if named else ''}"
 
 
-def _listens(face: DnsFace) -> str:
-    return _some(str(each.address) if each.port == 53 else f"{each.address} port {each.port}" for each in face.listen)
+def _listens(view: DnsView) -> str:
+    return _some(str(each.address) if each.port == 53 else f"{each.address} port {each.port}" for each in view.listen)
 
 
 def _pool(pools: Pools) -> str:

@@ -30,7 +30,7 @@ CHANGEABLE = (
     "dns.udp_size",
     "dns.host_ttl",
     "dns.service_pool_ttl",
-    *(f"dns.{face}.{key}" for face in ("wan", "lan") for key in ("tcp_idle_timeout", "tcp_connections",
+    *(f"dns.{view}.{key}" for view in ("wan", "lan") for key in ("tcp_idle_timeout", "tcp_connections",
                                                                  "tcp_connections_per_client")),
     "dns.cookies",
     "dns.rate_limit",

@@ -141,9 +141,9 @@ class Kernel:
         """
         settings, hosts = self._settings, tuple(hosts)
         self.was_installed = None
-        faces = (*settings.dns.wan.listen, *settings.dns.lan.listen)
+        listening = (*settings.dns.wan.listen, *settings.dns.lan.listen)
         found = self.probe()
-        capabilities.require(found, ports=tuple(endpoint.port for endpoint in faces), dnat=settings.datapath.dnat)
+        capabilities.require(found, ports=tuple(endpoint.port for endpoint in listening), dnat=settings.datapath.dnat)
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
             for line in links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)):

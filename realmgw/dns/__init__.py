@@ -5,6 +5,6 @@ Glossary:
     question: the octets of the question section; they go back as they came, so that the asker's case (0x20) is kept.
     asker: who sent a query, and how an answer reaches him.
     resolver: the asker's address; what reservations are attributed to.
-    face: one side of the server: the WAN's answers reserve pool addresses, the LAN's give the private ones.
+    view: one side of the server: the WAN's lends pool addresses, the LAN's gives the private ones.
     zone table: every name that we are authoritative for, compiled from the settings and the directory.
 """

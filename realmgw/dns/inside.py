@@ -1,4 +1,4 @@
-"""Which senders are on a LAN: to those a pool address leads nowhere, whichever face they ask.
+"""Which senders are on a LAN: to those a pool address leads nowhere, whichever view they ask.
 
 By the networks of the gateway's own LANs only. What is a private address, or one that nobody has, says nothing: a
 gateway may well stand in a private network itself.

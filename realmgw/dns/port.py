@@ -19,7 +19,7 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from realmgw.config.settings import DnsFace
+from realmgw.config.settings import DnsView
 from realmgw.dns.codec.wire import HEADER
 from realmgw.dns.counts import Count
 from realmgw.dns.view import Asker, View
@@ -48,7 +48,7 @@ class Controller(Protocol):
     """What the sockets need of `realmgw.dns.server.ViewServer`."""
 
     view: View
-    limits: DnsFace
+    limits: DnsView
     events: list[int]
     monotonic: Callable[[], float]
 

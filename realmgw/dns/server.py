@@ -64,7 +64,7 @@ class ViewServer(server.DNSServerFactory):
     _log = Logger()
 
     def __init__(
-        self, view: View, limits: settings.DnsFace, clock: IReactorTime, monotonic: Callable[[], float]
+        self, view: View, limits: settings.DnsView, clock: IReactorTime, monotonic: Callable[[], float]
     ) -> None:
         """Makes one without sockets.
 

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config.port import refusal
-from realmgw.config.settings import DnsFace, Endpoint, Network, Settings
+from realmgw.config.settings import DnsView, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.dns.explain import Asking, NameExplanation, explain_name
 from realmgw.dns.lan import lan_view
@@ -109,7 +109,7 @@ class DnsService(service.Service):
         self._looking.clock = clock
         self._unseen = False
 
-    def _server(self, view: View, limits: DnsFace) -> ViewServer:
+    def _server(self, view: View, limits: DnsView) -> ViewServer:
         return ViewServer(view, limits, self._clock, self._monotonic)
 
     def _later(self, seconds: float, function: Callable[[float], None]) -> None:

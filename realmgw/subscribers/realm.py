@@ -68,7 +68,7 @@ class Realm:
     def of(cls, settings: Settings, around: Around = NOWHERE) -> Realm:
         """The realm of a gateway."""
         dns, pools = settings.dns, settings.pools
-        own = {listen.address for face in (dns.wan, dns.lan, dns.local, dns.update) for listen in face.listen}
+        own = {listen.address for view in (dns.wan, dns.lan, dns.local, dns.update) for listen in view.listen}
         own.update(pools.service)
         for zone in settings.zones:
             own.update(server.address for server in zone.name_servers if server.address is not None)

@@ -130,7 +130,7 @@ class ReferenceTests(DocumentationTestCase):
         self.assertEqual(set(words) - explained, set())
 
     def test_every_key_of_the_main_file_is_explained(self) -> None:
-        """In docs/configuration.md; the faces' own names stand in the text."""
+        """In docs/configuration.md; the views' own names stand in the text."""
         everything = {*EVERY_KEY, *keys_of(LoadBand), *keys_of(ResolverGroup)} - {"wan", "lan"}
         self.assert_explained(sorted(everything), "docs", "configuration.md")
 

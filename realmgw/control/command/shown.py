@@ -124,11 +124,11 @@ def _counted(counts: Answer, *, every: bool) -> Iterator[tuple[str, str]]:
         found = counts[part]
         if part == "kernel":
             found = {name: each["packets"] for name, each in found.items()}
-        faces = found if part == "dns" else {"": found}
-        for face, each in faces.items():
+        views = found if part == "dns" else {"": found}
+        for view, each in views.items():
             text = "; ".join(_texts(each, every=every))
             if text:
-                yield f"{part} {face}".strip(), text
+                yield f"{part} {view}".strip(), text
 
 
 def _texts(found: Answer, *, every: bool) -> Iterator[str]:

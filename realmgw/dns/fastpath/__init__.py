@@ -1,1 +1,1 @@
-"""The usual query, answered from octets that were prepared before."""
+"""The usual query, answered from octets that were built before."""

@@ -70,7 +70,6 @@ class FastPath:
         self._defences = defences
         self._cookies, self._aliases = defences.cookies, defences.aliases
         self._events = counts.events
-        self._judge = defences.limit.judge
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From the next query on, go by these; all others were told them before."""
@@ -204,8 +203,8 @@ class FastPath:
     def _instead(self, asked: _Usual, now: float) -> bytes | None:
         """What is said in place of an answer that amplifies to whom too much is said already; None: the answer."""
         message, header, end, _, resolver, opt, _, _ = asked
-        verdict = self._judge(resolver, now=now)
-        if verdict is _PASS or (verdict := self._defences.enforced(verdict, self._events)) is _PASS:
+        verdict = self._defences.verdict(resolver, self._events, now=now)
+        if verdict is _PASS:
             return None
         return b"" if verdict is _DROP else message[:2] + header.slipped + message[12 : end + 4] + opt
 

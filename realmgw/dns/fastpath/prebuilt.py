@@ -1,7 +1,7 @@
 """Octets built before for the fast path: how answers end that are the same for whoever asks.
 
 What is said is what the full path says (`Decisions.response`), put into its form once and remembered. Only answers are
-prepared that are the same by UDP and by TCP, since they fit into `MIN_UDP_SIZE` with every OPT record of ours.
+built that are the same by UDP and by TCP, since they fit into `MIN_UDP_SIZE` with every OPT record of ours.
 """
 
 from __future__ import annotations

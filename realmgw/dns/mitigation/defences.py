@@ -1,4 +1,4 @@
-"""What the WAN's face has against those who ask in other people's names, and too often."""
+"""What the WAN's view has against those who ask in other people's names, and too often."""
 
 from __future__ import annotations
 
@@ -57,15 +57,8 @@ class Defences:
             now: The present, in monotonic seconds.
         """
         verdict = self.limit.judge(address, now=now)
-        return _PASS if verdict is _PASS else self.enforced(verdict, events)
-
-    def enforced(self, verdict: Verdict, events: list[int]) -> Verdict:
-        """What becomes of an answer beyond the limit; counted.
-
-        Args:
-            verdict: What the limit says.
-            events: Counters by `Count`.
-        """
+        if verdict is _PASS:
+            return _PASS
         if self.audit:
             events[Count.RATE_AUDITED] += 1
             return _PASS

@@ -74,7 +74,7 @@ class CheckTests(SynchronousTestCase):
             self.assertIn("stands twice", line)
 
     def test_finds_an_endpoint_that_stands_twice(self) -> None:
-        """On one face or on two; another port is another endpoint."""
+        """On one view or on two; another port is another endpoint."""
         twice = "192.0.2.1 port 53 stands twice: remove one"
         self.assertEqual(self.problems(("[192.0.2.1]", "[192.0.2.1, '192.0.2.1:53']")), [twice])
         self.assertEqual(self.problems(("[192.0.2.1]}", "[192.0.2.1]}, lan: {listen: [192.0.2.1]}")), [twice])

@@ -17,7 +17,7 @@ from realmgw.config.settings import (
     Attachment,
     Datapath,
     Dns,
-    DnsFace,
+    DnsView,
     Endpoint,
     Interfaces,
     NameServer,
@@ -64,7 +64,7 @@ class GatewayTests(SynchronousTestCase):
         self.assertEqual(found.name, "gw.example.org.")
         self.assertEqual(found.interfaces, Interfaces("wan0", ("lan0",)))
         self.assertEqual(found.pools.circular, (PoolPrefix(IPv4Network("198.51.100.0/24"), Attachment.ROUTED),))
-        self.assertEqual(found.dns, Dns(wan=DnsFace(listen=(Endpoint(IPv4Address("192.0.2.1"), 53),))))
+        self.assertEqual(found.dns, Dns(wan=DnsView(listen=(Endpoint(IPv4Address("192.0.2.1"), 53),))))
         self.assertEqual(found.allocation, Allocation())
         self.assertEqual((found.admission, found.datapath, found.subscribers), (Admission(), Datapath(), ()))
 

@@ -26,7 +26,7 @@ from realmgw.config.settings import (
     Datapath,
     Dnat,
     Dns,
-    DnsFace,
+    DnsView,
     Endpoint,
     Forwarding,
     Interfaces,
@@ -47,7 +47,7 @@ from realmgw.config.settings import (
     Synproxy,
     Timeouts,
     UnknownHosts,
-    UpdateFace,
+    UpdateView,
     Watch,
     Zone,
 )
@@ -77,7 +77,7 @@ def _tuples(items: st.SearchStrategy[Any], min_size: int = 0) -> st.SearchStrate
 
 
 _faces = st.builds(
-    DnsFace, _tuples(_endpoints, min_size=1), st.floats(0.1, 3600.0), st.integers(1, 100_000), st.integers(1, 100_000)
+    DnsView, _tuples(_endpoints, min_size=1), st.floats(0.1, 3600.0), st.integers(1, 100_000), st.integers(1, 100_000)
 )
 _challenges = st.builds(Challenges, *[_booleans for _ in attrs.fields(Challenges)])
 _zones = st.builds(
@@ -97,7 +97,7 @@ _dns = st.builds(
     wan=_faces,
     lan=_faces,
     local=_faces,
-    update=st.builds(UpdateFace, _tuples(_endpoints), st.none() | _paths),
+    update=st.builds(UpdateView, _tuples(_endpoints), st.none() | _paths),
     forward=st.builds(
         Forwarding,
         _tuples(_endpoints),

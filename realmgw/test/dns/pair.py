@@ -115,7 +115,7 @@ OPTIONS = {
 
 
 class Gateway:
-    """A WAN's face with everything behind it, by itself."""
+    """A WAN's view with everything behind it, by itself."""
 
     def __init__(self, made: settings.Settings, has_quick: bool) -> None:
         """Nothing was asked."""
@@ -131,7 +131,7 @@ class Gateway:
         later = lambda *args: self.later.append(args)  # noqa: E731 - as short as that
         self.wan = wan_view(made, table, self.allocator, self.defences, later, lambda: self.now)
         self._has_quick = has_quick
-        self.face = ViewServer(self.wan, settings.DnsFace(()), Clock(), lambda: self.now)
+        self.server = ViewServer(self.wan, settings.DnsView(()), Clock(), lambda: self.now)
 
     def reload(self, made: settings.Settings, directory: Directory) -> None:
         """What a reload does, in its order."""
@@ -165,7 +165,7 @@ class Gateway:
             return outcome
         self.sent: list[bytes] = []
         self.waits = False
-        self.face.receive(message, self, Asker(address, self.delivered.append, tcp), outcome)  # type: ignore[arg-type]
+        self.server.receive(message, self, Asker(address, self.delivered.append, tcp), outcome)  # type: ignore[arg-type]
         return None if self.waits else b"".join(self.sent)
 
     def send(self, answer: bytes, address: object) -> None:

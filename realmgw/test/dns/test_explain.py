@@ -1,4 +1,4 @@
-"""What the WAN's face would make of a question."""
+"""What the WAN's view would make of a question."""
 
 from __future__ import annotations
 

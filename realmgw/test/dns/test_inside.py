@@ -1,4 +1,4 @@
-"""Who asks the WAN's face from a LAN."""
+"""Who asks the WAN's view from a LAN."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class InsideTests(SynchronousTestCase):
         self.assertFalse(any(map(Inside().holds, (HOST, "::1", "192.0.2.1"))))
 
 
-class FaceTests(WanTestCase):
+class ViewTests(WanTestCase):
     """Which answers they get."""
 
     def start_inside(self, *words: str) -> None:
@@ -107,7 +107,7 @@ class FaceTests(WanTestCase):
             query = dns.message.make_query(name, kind, use_edns=0).to_wire()
             asker = Asker((HOST, 5353), print)
             self.assertIsNone(self.wan.fast(query, asker.address, now=100.0))
-            told = [face.answer(decode(query), asker, now=100.0) for face in (self.wan, lan)]
+            told = [view.answer(decode(query), asker, now=100.0) for view in (self.wan, lan)]
             self.assertEqual(told[0], told[1])
 
     def test_nobody_else_does(self) -> None:

@@ -19,16 +19,16 @@ from realmgw.dns.zones import compile_table
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm, transports
-from realmgw.test.dns.transports import FaceTestCase, end, framed, query
+from realmgw.test.dns.transports import ServerTestCase, end, framed, query
 
 
-class DatagramTests(FaceTestCase):
+class DatagramTests(ServerTestCase):
     """UDP."""
 
     def setUp(self) -> None:
         """One socket."""
         super().setUp()
-        self.protocol, self.port = transports.datagrams(self.face, self.clock)
+        self.protocol, self.port = transports.datagrams(self.server, self.clock)
 
     def receive(self, message: bytes) -> None:
         """A query comes."""
@@ -84,18 +84,18 @@ class DatagramTests(FaceTestCase):
     def test_survives_a_fault_of_ours(self) -> None:
         """SERVFAIL; all faults are counted, one in a second is logged."""
         self.allocator.ask = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
-        face = self.make_face(realm.wan(self.allocator))
-        protocol, sent = transports.datagrams(face, self.clock)
+        broken = self.make_server(realm.wan(self.allocator))
+        protocol, sent = transports.datagrams(broken, self.clock)
         for wait in (0.0, 0.0, server.FAULT_LOG_INTERVAL):
             self.clock.advance(wait)
             protocol.datagramReceived(query(use_edns=0), realm.RESOLVER)
         self.assertEqual([answer.rcode() for answer in sent.answers()], [dns.rcode.SERVFAIL] * 3)
-        self.assertEqual(face.view.counts.events[Count.FAULT], 3)
+        self.assertEqual(broken.view.counts.events[Count.FAULT], 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_survives_a_fault_in_the_answer_to_a_fault(self) -> None:
         """Then there is none."""
-        self.face.view.senders = transports.RaisingSenders()
+        self.server.view.senders = transports.RaisingSenders()
         self.receive(query("one.example.org.", "ANY"))
         self.assertEqual((self.port.sent, self.events[Count.FAULT]), ([], 2))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -104,7 +104,7 @@ class DatagramTests(FaceTestCase):
         """The allocator, who calls, does not notice."""
         self.allocator.refusal = Reason.EXHAUSTED
         self.receive(query())
-        self.face.view.senders = transports.RaisingSenders()
+        self.server.view.senders = transports.RaisingSenders()
         self.allocator.finish(realm.POOL_ADDRESS.packed)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -138,7 +138,7 @@ class DatagramTests(FaceTestCase):
         self.assertEqual(self.events[Count.FAULT], 0)
 
 
-class StreamTests(FaceTestCase):
+class StreamTests(ServerTestCase):
     """TCP."""
 
     def setUp(self) -> None:
@@ -193,14 +193,14 @@ class StreamTests(FaceTestCase):
             tuple(settings.NameServer(f"{'n' * 60}{i}.example.org.") for i in range(9)),
             "h.example.org.",
         )
-        self.face.view.configure(realm.make_settings(), compile_table((zone,), Directory({}, {})))
+        self.server.view.configure(realm.make_settings(), compile_table((zone,), Directory({}, {})))
         self.stream.dataReceived(framed(query("example.org.", "NS")))
         (answer,) = self.connection.answers()
         self.assertEqual((len(answer.answer[0]), answer.flags & dns.flags.TC), (9, 0))
 
     def test_survives_a_fault_of_ours(self) -> None:
         """The connection goes on."""
-        self.face.view.parts = {Outcome.ANY: transports.broken}
+        self.server.view.parts = {Outcome.ANY: transports.broken}
         self.stream.dataReceived(framed(query("one.example.org.", "ANY", id=1), query(id=2)))
         self.assertEqual(self.ids(), [1, 2])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -209,7 +209,7 @@ class StreamTests(FaceTestCase):
         """The allocator, who calls, does not notice; the connection goes on."""
         self.allocator.refusal = Reason.EXHAUSTED
         self.stream.dataReceived(framed(query(id=1)))
-        self.face.view.senders = transports.RaisingSenders()
+        self.server.view.senders = transports.RaisingSenders()
         self.allocator.finish(realm.POOL_ADDRESS.packed)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.allocator.refusal = None
@@ -226,7 +226,7 @@ class StreamTests(FaceTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class StreamLimitTests(FaceTestCase):
+class StreamLimitTests(ServerTestCase):
     """What a TCP client can not do to us."""
 
     def setUp(self) -> None:

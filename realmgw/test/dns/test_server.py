@@ -1,4 +1,4 @@
-"""A face: its connections, and the allocator behind it."""
+"""A server of a view: its connections, and the allocator behind it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from realmgw.dns import server
 from realmgw.dns.counts import Count
 from realmgw.errors import Reason
 from realmgw.test.dns import realm, transports
-from realmgw.test.dns.transports import FaceTestCase, end, framed, query
+from realmgw.test.dns.transports import ServerTestCase, end, framed, query
 
 CLIENT = bytes((198, 51, 100, 9))
 
 
-class AllocatorTests(FaceTestCase):
+class AllocatorTests(ServerTestCase):
     """With the real allocator, and one address for two hosts."""
 
     def setUp(self) -> None:
         """Somebody is expected at the only address already."""
         super().setUp()
         self.pool = Allocator(settings.Allocation(linger=0.0), [IPv4Network("192.0.2.1/32")], now=0.0)
-        self.face = self.make_face(realm.wan(self.pool))
-        self.events = self.face.view.counts.events
-        self.protocol, self.port = transports.datagrams(self.face, self.clock)
+        self.server = self.make_server(realm.wan(self.pool))
+        self.events = self.server.view.counts.events
+        self.protocol, self.port = transports.datagrams(self.server, self.clock)
         self.protocol.datagramReceived(query(id=1), realm.RESOLVER)
 
     def ids(self) -> list[int]:
@@ -62,7 +62,7 @@ class AllocatorTests(FaceTestCase):
         self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 14))
 
 
-class ConnectionCapTests(FaceTestCase):
+class ConnectionCapTests(ServerTestCase):
     """How many TCP connections there may be."""
 
     def test_refuses_a_client_with_too_many(self) -> None:
@@ -71,7 +71,7 @@ class ConnectionCapTests(FaceTestCase):
         streams = [self.connect("198.51.100.1")[0] for _ in range(3)]
         for stream in streams:
             stream.dataReceived(framed(query()))
-        self.assertIsNone(transports.connect(self.face, "198.51.100.1"))
+        self.assertIsNone(transports.connect(self.server, "198.51.100.1"))
         self.connect("198.51.100.2")
         end(streams[0])
         self.connect("198.51.100.1")
@@ -92,7 +92,7 @@ class ConnectionCapTests(FaceTestCase):
         held[0][0].dataReceived(framed(query()))
         self.connect("198.51.100.9")
         self.assertEqual([connection.disconnected for _, connection in held], [False, True, False, False])
-        self.assertEqual(len(self.face.streams), 4)
+        self.assertEqual(len(self.server.streams), 4)
         self.assertEqual(self.events[Count.TCP_EVICTED], 1)
 
     def test_closes_none_whose_query_waits(self) -> None:
@@ -100,12 +100,12 @@ class ConnectionCapTests(FaceTestCase):
         self.allocator.refusal = Reason.EXHAUSTED
         for number in range(4):
             self.connect(f"198.51.100.{number}")[0].dataReceived(framed(query()))
-        self.assertIsNone(transports.connect(self.face, "198.51.100.9"))
+        self.assertIsNone(transports.connect(self.server, "198.51.100.9"))
 
     def test_closes_all_when_it_stops(self) -> None:
         """It waits for them, and aborts those that linger."""
         streams = [self.connect(f"198.51.100.{number}") for number in range(2)]
-        done = self.face.disconnect()
+        done = self.server.disconnect()
         self.assertTrue(all(connection.disconnecting for _, connection in streams))
         end(streams[0][0])
         self.assertNoResult(done)
@@ -117,4 +117,4 @@ class ConnectionCapTests(FaceTestCase):
 
     def test_is_done_at_once_without_connections(self) -> None:
         """There is nothing to wait for."""
-        self.successResultOf(self.face.disconnect())
+        self.successResultOf(self.server.disconnect())

@@ -1,6 +1,6 @@
 """What RFC 8906 asks of a server, and what other RFCs say of queries that are not usual: over the whole way of a query.
 
-Each row is one query and what the answer must be; faces and both transports are asked the same.
+Each row is one query and what the answer must be; views and both transports are asked the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
 from realmgw.dns.view import Asker
 from realmgw.test.dns import realm, transports
-from realmgw.test.dns.transports import FaceTestCase
+from realmgw.test.dns.transports import ServerTestCase
 
 APEX = "example.org."
 MBZ = 0x0040
@@ -105,17 +105,17 @@ REFUSALS = (
 COOKIE = 10
 
 
-class GoodBehaviourTests(FaceTestCase):
-    """Both faces, by UDP and by TCP."""
+class GoodBehaviourTests(ServerTestCase):
+    """Both views, by UDP and by TCP."""
 
     def ask(self, query: bytes, *, lan: bool = True) -> list[dns.message.Message]:
         """What all say."""
         answers = []
         for answering in (realm.wan(), realm.lan())[: 1 + lan]:
-            face = self.make_face(answering)
-            datagrams, sent = transports.datagrams(face, self.clock)
+            server = self.make_server(answering)
+            datagrams, sent = transports.datagrams(server, self.clock)
             datagrams.datagramReceived(query, realm.RESOLVER)
-            connected = transports.connect(face)
+            connected = transports.connect(server)
             assert connected is not None
             stream, connection = connected
             stream.dataReceived(transports.framed(query))
@@ -226,6 +226,6 @@ class GoodBehaviourTests(FaceTestCase):
         query = dns.message.Message(id=7)
         query.use_edns(0, options=[option(COOKIE, bytes(8))])
         none = realm.make_settings(cookies=settings.Cookies(enabled=False))
-        for face in (realm.wan(made=none), realm.lan()):
-            answer = face.answer(decode(query.to_wire()), Asker(realm.RESOLVER, print), now=1.0)
+        for view in (realm.wan(made=none), realm.lan()):
+            answer = view.answer(decode(query.to_wire()), Asker(realm.RESOLVER, print), now=1.0)
             self.assertEqual(dns.message.from_wire(answer or b"").rcode(), dns.rcode.FORMERR)

@@ -58,7 +58,7 @@ def make_settings(wan: int, lan: int, **limits: Any) -> settings.Settings:
         realm.ZONES,
         settings.Interfaces("wan", ("lan",)),
         settings.Pools((), realm.SERVICE_POOL),
-        settings.Dns(settings.DnsFace(endpoints, **limits), settings.DnsFace((settings.Endpoint(LOOPBACK, lan),))),
+        settings.Dns(settings.DnsView(endpoints, **limits), settings.DnsView((settings.Endpoint(LOOPBACK, lan),))),
         policy=realm.PLAIN,
     )
 
@@ -133,7 +133,7 @@ class ServiceTestCase(TestCase):
 class ServiceTests(ServiceTestCase):
     """Start, stop, and change."""
 
-    async def test_answers_on_every_face_from_the_address_that_was_asked(self) -> None:
+    async def test_answers_on_every_view_from_the_address_that_was_asked(self) -> None:
         """The WAN's from the pool, the LAN's with private addresses."""
         self.start()
         for address in (LOOPBACK, OTHER):

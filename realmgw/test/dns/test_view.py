@@ -1,4 +1,4 @@
-"""What is answered, on both faces."""
+"""What is answered, on both views."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ class AnswersTestCase(SynchronousTestCase):
         self.assertEqual((soa.name.to_text(), soa.rdtype, soa.ttl), (apex, dns.rdatatype.SOA, SERIAL_TTL))
 
 
-class BothFacesTests(AnswersTestCase):
+class BothViewsTests(AnswersTestCase):
     """What WAN and LAN say alike."""
 
     def setUp(self) -> None:
         """One of each."""
         self.allocator = MemoryAllocator()
-        self.faces: list[View] = [realm.wan(self.allocator), realm.lan()]
+        self.views: list[View] = [realm.wan(self.allocator), realm.lan()]
 
     def ask_both(self, name: str, kind: str = "A", **options: Any) -> list[dns.message.Message]:
         """The answers of both."""
-        return [read(ask(face, name, kind, **options)) for face in self.faces]
+        return [read(ask(view, name, kind, **options)) for view in self.views]
 
     def test_gives_soa_and_ns_of_the_zone(self) -> None:
         """With the name server's address beside it, if it is ours."""
@@ -133,7 +133,7 @@ class BothFacesTests(AnswersTestCase):
             for answer in self.ask_both(name, kind, **options):
                 self.assertEqual((answer.rcode(), answer.flags & dns.flags.AA), (dns.rcode.REFUSED, 0))
                 self.assertEqual((answer.answer, answer.authority), ([], []))
-        self.assertEqual([face.counts.events[Count.REFUSED] for face in self.faces], [5, 5])
+        self.assertEqual([view.counts.events[Count.REFUSED] for view in self.views], [5, 5])
 
     def test_refuses_types_that_can_not_be_asked_for(self) -> None:
         """OPT and TSIG are no data."""
@@ -153,8 +153,8 @@ class BothFacesTests(AnswersTestCase):
             query = dns.message.make_query("one.example.org.", "A", use_edns=use_edns)
             query.use_tsig({"key.example.": b"secret"}, original_id=0x1234)
             asked = query.to_wire()
-            for face in self.faces:
-                answered = face.answer(decode(asked), Asker(realm.RESOLVER, never), now=1.0)
+            for view in self.views:
+                answered = view.answer(decode(asked), Asker(realm.RESOLVER, never), now=1.0)
                 answer = dns.message.from_wire(answered or b"", continue_on_error=True, keyring=False)
                 self.assertEqual((answer.rcode(), answer.edns), (dns.rcode.NOTAUTH, use_edns))
                 assert answer.tsig is not None
@@ -164,11 +164,11 @@ class BothFacesTests(AnswersTestCase):
 
     def test_answers_from_another_table_after_a_change(self) -> None:
         """On the fast path too."""
-        for face in self.faces:
-            face.configure(realm.make_settings(), realm.table(extra=("new.example.org.",)))
-            self.assertTrue(read(ask(face, "new.example.org.")).answer)
+        for view in self.views:
+            view.configure(realm.make_settings(), realm.table(extra=("new.example.org.",)))
+            self.assertTrue(read(ask(view, "new.example.org.")).answer)
         query = dns.message.make_query("new.example.org.", "A").to_wire()
-        self.assertIsInstance(self.faces[0].fast(query, realm.RESOLVER, now=1.0), bytes)
+        self.assertIsInstance(self.views[0].fast(query, realm.RESOLVER, now=1.0), bytes)
 
 
 class WanTests(AnswersTestCase):
@@ -315,7 +315,7 @@ class FastPathTests(SynchronousTestCase):
     """The fast path against the full one."""
 
     def setUp(self) -> None:
-        """Both of one face."""
+        """Both of one view."""
         self.allocator = MemoryAllocator(realm.POOL_ADDRESS.packed)
         self.wan = realm.wan(self.allocator)
 

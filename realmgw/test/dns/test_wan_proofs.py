@@ -157,13 +157,13 @@ class CookieTests(WanTestCase):
         self.assertEqual(self.said(cookie=right, resolver=ELSEWHERE), "BADCOOKIE")
 
     def test_says_formerr_to_malformed_options(self) -> None:
-        """A cookie of no length that there is, a subnet with a scope; on both faces."""
+        """A cookie of no length that there is, a subnet with a scope; on both views."""
         self.start()
         for option in (dns.edns.GenericOption("10", b"short"), dns.edns.GenericOption("8", b"\0\1\x18\x18\xc0\0\2")):
             query = decode(dns.message.make_query("one.example.org.", "A", options=[option]).to_wire())
-            for face in (self.wan, realm.lan()):
+            for view in (self.wan, realm.lan()):
                 asker = Asker((RESOLVER, 1), print)
-                answer = dns.message.from_wire(face.answer(query, asker, now=1.0) or b"")
+                answer = dns.message.from_wire(view.answer(query, asker, now=1.0) or b"")
                 self.assertEqual((answer.rcode(), answer.edns), (dns.rcode.FORMERR, 0))
 
     def test_has_none_if_they_are_off(self) -> None:

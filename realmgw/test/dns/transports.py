@@ -1,4 +1,4 @@
-"""Faces for tests, and transports in memory, as Twisted's ports and connections look to our protocols."""
+"""Servers for tests, and transports in memory, as Twisted's ports and connections look to our protocols."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from realmgw.dns.view import Answer, Asked, Senders, View
 from realmgw.test.dns import realm
 from realmgw.testing import MemoryAllocator
 
-LIMITS = settings.DnsFace(tcp_idle_timeout=10.0, tcp_connections=4, tcp_connections_per_client=3)
+LIMITS = settings.DnsView(tcp_idle_timeout=10.0, tcp_connections=4, tcp_connections_per_client=3)
 
 
 class MemoryDatagramPort:
@@ -94,19 +94,19 @@ class RaisingSenders(Senders):
         raise ZeroDivisionError(asked, count)
 
 
-def datagrams(face: ViewServer, clock: Clock) -> tuple[DnsDatagrams, MemoryDatagramPort]:
-    """A bound UDP socket of a face."""
-    protocol, port = DnsDatagrams(face, clock), MemoryDatagramPort()
+def datagrams(server: ViewServer, clock: Clock) -> tuple[DnsDatagrams, MemoryDatagramPort]:
+    """A bound UDP socket of a server."""
+    protocol, port = DnsDatagrams(server, clock), MemoryDatagramPort()
     protocol.makeConnection(cast(IUDPTransport, port))
     return protocol, port
 
 
 def connect(
-    face: ViewServer, host: str = "198.51.100.53", port: int = 5353
+    server: ViewServer, host: str = "198.51.100.53", port: int = 5353
 ) -> tuple[DnsStream, MemoryConnection] | None:
-    """A connection that the face accepted; None if it did not."""
+    """A connection that the server accepted; None if it did not."""
     peer = IPv4Address("TCP", host, port)
-    stream = face.buildProtocol(peer)
+    stream = server.buildProtocol(peer)
     if stream is None:
         return None
     connection = MemoryConnection(peerAddress=peer)
@@ -129,22 +129,22 @@ def framed(*messages: bytes) -> bytes:
     return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
 
 
-class FaceTestCase(SynchronousTestCase):
-    """A WAN face, its allocator and its clock."""
+class ServerTestCase(SynchronousTestCase):
+    """The WAN's server, its allocator and its clock."""
 
     def setUp(self) -> None:
         """Nobody is connected."""
         self.clock = Clock()
         self.allocator = MemoryAllocator(realm.POOL_ADDRESS.packed)
-        self.face = self.make_face(realm.wan(self.allocator))
-        self.events = self.face.view.counts.events
+        self.server = self.make_server(realm.wan(self.allocator))
+        self.events = self.server.view.counts.events
 
-    def make_face(self, answers: View) -> ViewServer:
-        """A face with some answers."""
-        return ViewServer(answers, LIMITS, self.clock, self.clock.seconds)
+    def make_server(self, view: View) -> ViewServer:
+        """A server of a view."""
+        return ViewServer(view, LIMITS, self.clock, self.clock.seconds)
 
     def connect(self, host: str = "198.51.100.53") -> tuple[DnsStream, MemoryConnection]:
         """A connection that must be accepted."""
-        connected = connect(self.face, host)
+        connected = connect(self.server, host)
         assert connected is not None
         return connected

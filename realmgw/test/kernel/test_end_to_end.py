@@ -248,7 +248,7 @@ class TurnTests(RealmTestCase):
 
 
 class NameTests(RealmTestCase):
-    """The DNS server's faces."""
+    """The DNS server's views."""
 
     def test_answers_with_the_pool(self) -> None:
         """To the public, a name has an address of the pool, lent for this moment."""

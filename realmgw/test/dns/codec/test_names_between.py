@@ -42,12 +42,12 @@ def directory(services: set[str]) -> Directory:
 class ExistenceTests(SynchronousTestCase):
     """Whether there is a name, by both paths of the WAN, on the LAN, and in an explanation."""
 
-    def rcode(self, face: View, name: str, kind: str = "NS") -> dns.rcode.Rcode:
+    def rcode(self, view: View, name: str, kind: str = "NS") -> dns.rcode.Rcode:
         """What both paths say."""
         query = dns.message.make_query(name, kind).to_wire()
         asker = Asker(realm.RESOLVER, print)
-        full = face.answer(decode(query), asker, now=1.0)
-        quick = face.fast(query, realm.RESOLVER, now=1.0)
+        full = view.answer(decode(query), asker, now=1.0)
+        quick = view.fast(query, realm.RESOLVER, now=1.0)
         self.assertIn(quick, (full, None))
         return dns.message.from_wire(full or b"").rcode()
 
@@ -67,9 +67,9 @@ class ExistenceTests(SynchronousTestCase):
         wan.configure(made, wan.table)
         there = [dns.name.from_text(name) for name in apexes | after | {ROOT}]
         exists = any(name.is_subdomain(dns.name.from_text(asked)) for name in there)
-        for face in (wan, lan_view(made, wan.table)):
+        for view in (wan, lan_view(made, wan.table)):
             for kind in ("NS", "A", "TXT", "DS"):
-                self.assertEqual(self.rcode(face, asked, kind) == dns.rcode.NOERROR, exists, (asked, kind))
+                self.assertEqual(self.rcode(view, asked, kind) == dns.rcode.NOERROR, exists, (asked, kind))
         response = explain_name(wan, asked, Asking("198.51.100.53", now=1.0)).response
         assert response is not None
         self.assertEqual(response.rcode is Rcode.NOERROR, exists)
@@ -100,8 +100,8 @@ class ExistenceTests(SynchronousTestCase):
             ("7.10.in-addr.arpa.", False, True),
             ("9.9.10.in-addr.arpa.", False, False),
         ):
-            for face, exists in ((wan, on_wan), (lan, on_lan)):
-                self.assertEqual(self.rcode(face, name, "PTR") == dns.rcode.NOERROR, exists, name)
+            for view, exists in ((wan, on_wan), (lan, on_lan)):
+                self.assertEqual(self.rcode(view, name, "PTR") == dns.rcode.NOERROR, exists, name)
 
 
 class ClasslessTests(SynchronousTestCase):
@@ -155,12 +155,12 @@ class ClasslessTests(SynchronousTestCase):
         self.assertEqual(table.pointers_below, {})
 
     def test_the_zone_itself_has_its_records(self) -> None:
-        """SOA and NS, on both faces."""
+        """SOA and NS, on both views."""
         name = "64/26.2.0.192.in-addr.arpa."
         made = realm.make_settings(
             zones=(realm.ZONE, settings.Zone(name, (realm.SERVER,), "h.example.org.", IPv4Address("192.0.2.65")))
         )
-        for face in (realm.wan(made=made), lan_view(made, compile_table(made.zones, realm.directory()))):
+        for view in (realm.wan(made=made), lan_view(made, compile_table(made.zones, realm.directory()))):
             query = dns.message.make_query(name, "SOA").to_wire()
-            answer = dns.message.from_wire(face.answer(decode(query), Asker(realm.RESOLVER, print), now=1.0) or b"")
+            answer = dns.message.from_wire(view.answer(decode(query), Asker(realm.RESOLVER, print), now=1.0) or b"")
             self.assertEqual(answer.answer[0].name.to_text(), name)
