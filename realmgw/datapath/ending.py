@@ -1,4 +1,4 @@
-"""The end of flows: found in a listing of all that conntrack has, and deleted one by one. It blocks."""
+"""The end of flows: found in a listing of all that conntrack has, and deleted one by one. It blocks. Edge: netlink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many documents at once, all or none of them."""
+"""Many documents at once, all or none of them. Edge: an SQLite file."""
 
 from __future__ import annotations
 

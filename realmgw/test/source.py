@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -81,14 +81,28 @@ ALL = modules(PACKAGE)
 """The package."""
 PRODUCT = [module for module in ALL if module.room not in ("test", "testing", "__init__")]
 """The rooms, without tests and fakes."""
+EDGES = {module.name for module in PRODUCT if module.edge}
+"""The names of those that say that they meet the world."""
 TESTBED = modules(CHECKOUT / "testbed")
 """The testbed; nothing where the package is installed."""
 
 
-def touches(module: Module) -> list[tuple[int, str]]:
-    """What of the world a module imports or calls, with the line; types that are only named count as well."""
-    imported = ((line, name) for line, name in module.imports() if not is_within(name, NO_WORLD))
-    return [*imported, *((line, name) for line, name in module.calls() if name in WORLDLY)]
+def touches(module: Module, edges: Collection[str] = ()) -> list[tuple[int, str]]:
+    """What of the world a module imports or calls, with the line; types that are only named count as well.
+
+    Args:
+        module: The module.
+        edges: The names of others that meet the world; their functions do so for whoever calls them.
+    """
+    imported = [(line, name) for line, name in module.imports() if not is_within(name, NO_WORLD)]
+    called = [(line, name) for line, name in module.imports() if name in edges or is_function_of(name, edges)]
+    return [*imported, *called, *((line, name) for line, name in module.calls() if name in WORLDLY)]
+
+
+def is_function_of(name: str, modules: Collection[str]) -> bool:
+    """Whether a dotted name is that of a function of some module, and not of a class or a constant."""
+    module, _, own = name.rpartition(".")
+    return module in modules and own.lstrip("_")[:1].islower()
 
 
 def is_within(name: str, names: Iterable[str]) -> bool:

@@ -29,6 +29,11 @@ class InspectionTests(SynchronousTestCase):
             touches(module(text)), [(1, "new"), (2, "pathlib.Path"), (3, "io.open"), (4, "print"), (4, "open")]
         )
 
+    def test_sees_who_calls_an_edge(self) -> None:
+        """Its functions, or all of it; a type or a constant of it may be known to everybody."""
+        text = "from realmgw.edge import Thing, TIME, do\nfrom realmgw import edge"
+        self.assertEqual(touches(module(text), {"realmgw.edge"}), [(1, "realmgw.edge.do"), (2, "realmgw.edge")])
+
     def test_sees_what_a_module_says_of_itself(self) -> None:
         """In the last sentence of its docstring."""
         said = [

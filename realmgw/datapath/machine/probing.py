@@ -1,4 +1,4 @@
-"""What the machine can do, found out by doing it; nothing is left behind. It blocks."""
+"""What the machine can do, found out by doing it; nothing is left behind. It blocks. Edge: the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reads what there is of nftables but elements: contents of tables, the generation, whose transactions are ours."""
+"""Reads what there is of nftables but elements: contents of tables, the generation, whose transactions are ours.
+
+Edge: netlink.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 What was read is remembered by the file's version, and no more than that: what a source says *in force* is what the
 registry holds, whatever was read since. A file that can not be used says what is in force of it, or, when the gateway
 starts, what it said when it was good last; so do the files of a folder that can not be read. Both are problems.
+
+Edge: folders and files.
 """
 
 from __future__ import annotations
