@@ -195,7 +195,9 @@ class Books:
             del reservation.bound[claim.question]
         self.counters.pending -= 1
         if not claims:
-            _expect_no_more(reservation, claim.group)
+            expected, group = reservation.expected, claim.group
+            if expected.get(group) is reservation:
+                del expected[group]
             del reservation.held[reservation]
             self.lingers[reservation] = now
         elif reservation.shares is not None:
@@ -280,14 +282,8 @@ def _part(reservation: Reservation, shares: dict[Group, int], group: Group) -> N
     shares[group] -= 1
     if not shares[group]:
         del shares[group]
-        _expect_no_more(reservation, group)
-
-
-def _expect_no_more(reservation: Reservation, group: Group) -> None:
-    """A group has no claim at a reservation any more."""
-    expected = reservation.expected
-    if expected.get(group) is reservation:
-        del expected[group]
+        if reservation.expected.get(group) is reservation:
+            del reservation.expected[group]
 
 
 def _join(reservation: Reservation, group: Group) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from itertools import chain, count
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self._by_timeout: dict[float, deque[Claim]] = {}
+        self._by_timeout: defaultdict[float, deque[Claim]] = defaultdict(deque)
         self._riders: list[tuple[float, int, Claim]] = []
         self._order = count()
 
@@ -34,11 +34,7 @@ class Deadlines:
 
     def add(self, claim: Claim, timeout: float) -> None:
         """A claim was made just now, and ends after `timeout` seconds."""
-        same = self._by_timeout.get(timeout)
-        if same is None:
-            self._by_timeout[timeout] = deque((claim,))
-        else:
-            same.append(claim)
+        self._by_timeout[timeout].append(claim)
 
     def riders(self, group: Group) -> tuple[Claim, ...]:
         """A group's claims that stand, and end at another time than those of their service; O(all such claims)."""

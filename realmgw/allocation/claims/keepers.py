@@ -45,9 +45,11 @@ class Modest:
         self.latest_at = self._others_at = -math.inf
         """When the latest one asked, in monotonic seconds."""
 
-    def turn(self, group: Group) -> None:
-        """Another one is the latest from now on."""
-        self.latest, self._others_at = group, self.latest_at
+    def note(self, group: Group, now: float) -> None:
+        """One of them asked."""
+        if group is not self.latest:
+            self.latest, self._others_at = group, self.latest_at
+        self.latest_at = now
 
     def are_present(self, group: Group, now: float) -> bool:
         """Whether another group than this one asked a moment ago."""

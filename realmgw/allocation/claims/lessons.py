@@ -15,26 +15,22 @@ if TYPE_CHECKING:
 
 def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group, now: float) -> None:
     """See what a claim, made there for a group, says of the pool, and of the group beside what that was told before."""
-    pool, name, its = ledger.pool, reservation.service.name, reservation.told
+    pool, name, its, told, habits = ledger.pool, reservation.service.name, reservation.told, group.told, group.habits
     its[group] = now
     if len(its) > TOLD:
         reservation.forget_told()
     if pool.waiting >= pool.ample:
         ledger.costs.scarce_at = now
-    if claim.is_long:
-        ledger.keepers.note(group, now)
-    else:
-        modest = ledger.modest
-        if group is not modest.latest:
-            modest.turn(group)
-        modest.latest_at = now
-    told = group.told
     before = told.note(name, claim, now)
-    if before is None:
-        if ledger.settings.caution and pool.size >= LEAST:
-            group.habits.asked(now)
-    elif now >= group.habits.learns_at or before.reservation is not reservation or not group.habits.is_plain:
-        _compare(ledger, before, claim, now)
+    if before is None or now >= habits.learns_at or before.reservation is not reservation or not habits.is_plain:
+        if claim.is_long:
+            ledger.keepers.note(group, now)
+        else:
+            ledger.modest.note(group, now)
+        if before is not None:
+            _compare(ledger, before, claim, now)
+        elif ledger.settings.caution and pool.size >= LEAST:
+            habits.asked(now)
     if not told.is_flat and (probe := told.probe(name, now)) is not None:
         soften(ledger, probe, claim, now)
 

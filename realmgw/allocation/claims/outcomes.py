@@ -73,14 +73,12 @@ def used(claim: Claim, most: int, now: float) -> None:
         most: How many such claims at most speak for the group.
         now: The present, in monotonic seconds.
     """
+    reservation = claim.reservation
     if now >= claim.group.learns_at:
         learn(claim, now)
-    if claim.reservation.shares is None:
-        _praise(claim, 1.0, most, now)
-        return
-    _praise(claim, merit(claim), most, now)
-    if claim.network is None:
-        claim.reservation.doubtful = now
+    _praise(claim, 1.0 if reservation.shares is None else merit(claim), most, now)
+    if reservation.shares is not None and claim.network is None:
+        reservation.doubtful = now
 
 
 def merit(claim: Claim) -> float:

@@ -52,8 +52,8 @@ class CostTests(SynchronousTestCase):
 
     def test_where_the_host_has_its_address_still(self) -> None:
         """As in a pool with more addresses than names that are in use."""
-        self.assertLess(self.calls(200), 28)
-        self.assertLess(self.calls(200, UDP), 34)
+        self.assertLess(self.calls(200), 27)
+        self.assertLess(self.calls(200, UDP), 33)
 
     def test_where_the_address_was_another_hosts(self) -> None:
         """As in one with fewer: somebody else's services leave, and what was told of them is remembered."""
