@@ -207,6 +207,15 @@ def stranger(folder: PurePath) -> int | None:
     return None if user in (0, os.geteuid()) else user
 
 
+def is_public(path: PurePath) -> bool:
+    """Whether everybody on this machine may read a file."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+
+
 class Hold:
     """A file that one process has at a time.
 

@@ -9,17 +9,16 @@ Edge: files, /proc.
 from __future__ import annotations
 
 import errno
-import stat
 from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import attrs
 
 from realmgw import config
 from realmgw.config import limits, port
-from realmgw.config.disk import exposed, stranger
+from realmgw.config.disk import exposed, is_public, stranger
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
 from realmgw.control.instance import Place
@@ -159,7 +158,7 @@ def _look_at_files(settings: Settings, found: Examined) -> None:
     if bearer is not None:
         _try(found.wrong, lambda: token(bearer), "repository.token_file: ")
     for key, path in (("dns.cookies.secret_file", secret), ("repository.token_file", bearer)):
-        if path is not None and _is_public(path):
+        if path is not None and is_public(path):
             found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
 
 
@@ -168,14 +167,6 @@ def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None
         look()
     except RealmGatewayError as error:
         lines += [f"{before}{line}" for line in str(error).splitlines()]
-
-
-def _is_public(path: PurePath) -> bool:
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return False
-    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def _look_at_folders(settings: Settings, found: Examined, *, starting: bool) -> None:

@@ -8,10 +8,8 @@ from http import HTTPStatus
 
 import attrs
 
+from realmgw.config.document import shortened
 from realmgw.repository.refusals import RefusedError
-
-MAX_SHOWN = 100
-"""How much of a wrong value its sender is shown."""
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _ELEMENT = rf"[ \t]*(?:{_TAG}[ \t]*)?"
@@ -52,8 +50,8 @@ def tags(text: str | None) -> Tags | None:
         return Tags(True, frozenset())
     listed = frozenset(re.findall(_TAG, text)) if _LIST.fullmatch(text) else frozenset()
     if not listed:
-        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f'{shown!r} is no list of entity tags: write "...", with the quotes')
+        shown = shortened(repr(text))
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f'{shown} is no list of entity tags: write "...", with the quotes')
     return Tags(False, listed)
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 import attrs
 
+from realmgw.config.steps import portions
 from realmgw.errors import MalformedError
 from realmgw.repository.refusals import MAX_FAULTS, RefusedError, invalid, taken
 from realmgw.repository.store import UPSERT, Cursor, begin_version, checked, claims_of, version
 from realmgw.subscribers.exchange import Document, Fault, Kind, document, head
 from realmgw.subscribers.fastpath.by_shape import ByShapeReader
-
-BATCH = 1000
-"""How many documents are given to the database at once."""
 
 _TEMPORARY = (
     "CREATE TEMP TABLE IF NOT EXISTS wanted (what TEXT NOT NULL, owner TEXT NOT NULL, line INTEGER NOT NULL)",
@@ -74,7 +71,7 @@ class Import:
         """
         for statement in _TEMPORARY:
             self._cursor.execute(statement)
-        for batch in _batches(self._read(lines)):
+        for batch in portions(self._read(lines)):
             self._keep(batch)
         if replacing and not self._faults:
             self._remove(self._cursor.execute(_LEFT_OUT).fetchall())
@@ -116,7 +113,7 @@ class Import:
             self._cursor.executemany("INSERT INTO wanted VALUES (?, ?, ?)", rows)
         return text
 
-    def _keep(self, batch: list[tuple[int, Document, str | None]]) -> None:
+    def _keep(self, batch: tuple[tuple[int, Document, str | None], ...]) -> None:
         """Writes those that are different from what is there."""
         owners = [(read.name,) for _, read, _ in batch if read.kind is Kind.SUBSCRIBER]
         self._cursor.executemany("DELETE FROM claim WHERE owner = ?", owners)
@@ -163,10 +160,3 @@ def _is_head(line: bytes) -> bool:
     except MalformedError:
         return False
     return True
-
-
-def _batches(
-    items: Iterator[tuple[int, Document, str | None]],
-) -> Iterator[list[tuple[int, Document, str | None]]]:
-    while batch := list(islice(items, BATCH)):
-        yield batch

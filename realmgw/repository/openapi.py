@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from realmgw import __version__
 from realmgw.config.policy_schema import POLICY
+from realmgw.repository.connections import Counts
 from realmgw.subscribers.exchange import Kind
 from realmgw.subscribers.schema import ESTABLISHED, PLAIN
 
@@ -229,11 +232,7 @@ def _schemas() -> dict[str, Any]:
                 "identity": {**_TEXT, "description": "Stays with the database; another repository has another."},
                 "version": _TEXT,
                 "documents": _object({kind.value: number for kind in Kind}),
-                "connections": _object(
-                    dict.fromkeys(
-                        ("known", "strangers", "accepted", "displaced", "late", "refused", "unauthorised"), number
-                    )
-                ),
+                "connections": _object(dict.fromkeys(("known", "strangers", *attrs.fields_dict(Counts)), number)),
             }
         ),
         "problem": _object(

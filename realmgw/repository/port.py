@@ -1,5 +1,8 @@
 """HTTP as far as it is not ours: bounded requests, connections and answers. Edge: HTTP."""
 
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's web server has no types.)
+
 from __future__ import annotations
 
 import sqlite3
@@ -79,13 +82,13 @@ class BoundedRequest(Request):
         self.access = self.site.tokens.access(self.field("Authorization"))
         self.has_place = self.channel.shows(self.access)
         self._room = MAX_IMPORT if self.may_import else MAX_LINE
-        super().gotLength(length if length is not None and length <= self._room else 0)  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().gotLength(length if length is not None and length <= self._room else 0)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keeps a piece of the body, as long as there is room."""
         self._room -= len(data)
         if self._room >= 0:
-            super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Twisted does not say
+            super().handleContentChunk(data)
         elif self._room < -MAX_IGNORED:
             self.content = BytesIO()
             cast(Any, self.transport).abortConnection()
@@ -105,10 +108,6 @@ class BoundedRequest(Request):
         values = self.requestHeaders.getRawHeaders(name)
         return None if values is None else ", ".join(values)
 
-    def answer_field(self, name: str, value: str) -> None:
-        """Sets a field of the response's head."""
-        self.responseHeaders.setRawHeaders(name, [value])
-
 
 class Channel(HTTPChannel):
     """A connection, which has a place and a deadline for whatever its client does next.
@@ -124,8 +123,8 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         """Somebody has connected; with TLS, the handshake is still to come."""
-        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self.client = client_of(getattr(self.getPeer(), "host", None))  # type: ignore[no-untyped-call]  # Twisted
+        super().connectionMade()
+        self.client = client_of(getattr(self.getPeer(), "host", None))
         self.site.arrived(self)
         self.within(HEAD_TIME)
 
@@ -134,29 +133,29 @@ class Channel(HTTPChannel):
         if self._is_idle:
             self._is_idle = False
             self.within(HEAD_TIME)
-        super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().dataReceived(data)
 
     def allHeadersReceived(self) -> None:
         """The head of a request is over."""
-        super().allHeadersReceived()  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().allHeadersReceived()
         self.within(IMPORT_TIME if self.requests[-1].may_import else BODY_TIME)
 
     def allContentReceived(self) -> None:
         """The body is over as well: now it is on us."""
         self.within(None)
-        super().allContentReceived()  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().allContentReceived()
 
     def requestDone(self, request: Request) -> None:
         """An answer was handed over; the next request may be there already."""
         self._is_idle = True
         self.within(IDLE_TIME if self in self.site.connections else HEAD_TIME)
-        super().requestDone(request)  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().requestDone(request)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection has ended."""
         self.within(None)
         self.site.gone(self)
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().connectionLost(reason)
 
     def shows(self, access: Access) -> bool:
         """A request shows what its client may do.
@@ -195,7 +194,7 @@ class RepositorySite(Site):
     protocol = Channel  # type: ignore[assignment]  # without HTTP/2, whose streams would have no deadlines
 
     def __init__(self, root: Resource, tokens: Tokens, reactor: Any = None) -> None:
-        super().__init__(root, requestFactory=BoundedRequest, timeout=None, reactor=reactor)  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().__init__(root, requestFactory=BoundedRequest, timeout=None, reactor=reactor)
         self.tokens = tokens
         self.counts = Counts()
         self.connections = Connections()
@@ -250,18 +249,21 @@ def media_type(request: BoundedRequest) -> str:
     return (request.field("Content-Type") or "").partition(";")[0].strip().lower()
 
 
-class Leaf(Resource):
-    """A resource that answers with a `Reply`, now or later.
+class ReplyResource(Resource):
+    """A resource that answers with a `Reply`, now or later; below it, nothing is known by itself.
 
     Attributes:
         allowed: What each method needs; HEAD is asked as GET.
     """
 
-    isLeaf = True  # noqa: N815 - Twisted's name
     allowed: ClassVar[Mapping[str, Access]]
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted does not say
+        super().__init__()
+
+    def getChild(self, path: bytes, request: BoundedRequest) -> Resource:
+        del path, request
+        return Missing()
 
     def reply(self, method: str, request: BoundedRequest) -> Reply | Deferred[Reply]:
         """The response to a request with an allowed method, from somebody who may.
@@ -281,22 +283,20 @@ class Leaf(Resource):
         return NOT_DONE_YET
 
     def _checked(self, request: BoundedRequest) -> Reply | Deferred[Reply]:
-        if request.postpath:
-            raise missing(request)
         method = request.method.decode("latin-1")
         method = "GET" if method == "HEAD" else method
         if method not in self.allowed:
-            request.answer_field("Allow", ", ".join(self.allowed))
+            request.setHeader("Allow", ", ".join(self.allowed))
             raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"write one of {', '.join(self.allowed)}")
         if request.access < self.allowed[method]:
             raise _unauthorised(request)
         if not request.has_place:
             request.site.counts.refused += 1
-            request.answer_field("Retry-After", str(int(SILENCE)))
-            request.answer_field("Connection", "close")
+            request.setHeader("Retry-After", str(int(SILENCE)))
+            request.setHeader("Connection", "close")
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open: use fewer")
         if request.too_long:
-            request.answer_field("Connection", "close")
+            request.setHeader("Connection", "close")
             raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long: write less at once")
         return self.reply(method, request)
 
@@ -304,31 +304,19 @@ class Leaf(Resource):
 def _unauthorised(request: BoundedRequest) -> RefusedError:
     """The refusal of what the client may not do."""
     request.site.counts.unauthorised += 1
-    request.answer_field("WWW-Authenticate", 'Bearer realm="realmgw-repository"')
+    request.setHeader("WWW-Authenticate", 'Bearer realm="realmgw-repository"')
     if request.access is Access.NOTHING:
         text = "write Authorization: Bearer, with a token that is known"
         return RefusedError(HTTPStatus.UNAUTHORIZED, text)
     return RefusedError(HTTPStatus.FORBIDDEN, "this token is for reading")
 
 
-class Missing(Leaf):
-    """What answers for every path that there is not."""
+class Missing(ReplyResource):
+    """What answers for every path that there is not; what was put below it is there."""
 
-    allowed: ClassVar[Mapping[str, Access]] = dict.fromkeys(
-        ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), Access.NOTHING
-    )
-
-    def reply(self, method: str, request: BoundedRequest) -> Reply:
-        """A refusal."""
-        del method
-        raise missing(request)
-
-
-def missing(request: BoundedRequest) -> RefusedError:
-    """The refusal of a path that there is not."""
-    return RefusedError(
-        HTTPStatus.NOT_FOUND, f"there is nothing at {request.path.decode('latin-1')}: see /openapi.json"
-    )
+    def _checked(self, request: BoundedRequest) -> Reply:
+        path = request.path.decode("latin-1")
+        raise RefusedError(HTTPStatus.NOT_FOUND, f"there is nothing at {path}: see /openapi.json")
 
 
 def _given_up(failure: Failure) -> None:
@@ -360,20 +348,20 @@ def _send(reply: Reply, request: BoundedRequest) -> Deferred[None] | None:
         None when all is handed over; else fires, or fails, when the file was sent.
     """
     request.setResponseCode(reply.status.value, reply.status.phrase.encode())
-    request.answer_field("Cache-Control", "no-cache")
+    request.setHeader("Cache-Control", "no-cache")
     for name, value in reply.headers:
-        request.answer_field(name, value)
+        request.setHeader(name, value)
     if isinstance(reply.body, bytes):
         if reply.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            request.answer_field("Content-Length", str(len(reply.body)))
-            request.write(reply.body)  # type: ignore[no-untyped-call]  # Twisted does not say
-        request.finish()  # type: ignore[no-untyped-call]  # Twisted does not say
+            request.setHeader("Content-Length", str(len(reply.body)))
+            request.write(reply.body)
+        request.finish()
         return None
     length = reply.body.seek(0, SEEK_END)
     reply.body.seek(0)
-    request.answer_field("Content-Length", str(length))
+    request.setHeader("Content-Length", str(length))
     if request.method == b"HEAD":
-        request.finish()  # type: ignore[no-untyped-call]  # Twisted does not say
+        request.finish()
         return None
     return _send_file(reply.body, request)
 
@@ -384,6 +372,6 @@ def _send_file(file: IO[bytes], request: BoundedRequest) -> Any:
     request.channel.within(IMPORT_TIME)
     try:
         yield cast(Any, FileSender()).beginFileTransfer(file, request)
-        request.finish()  # type: ignore[no-untyped-call]  # Twisted does not say
+        request.finish()
     finally:
         file.close()

@@ -18,7 +18,7 @@ from realmgw.repository import store
 from realmgw.repository.conditions import Condition, tags
 from realmgw.repository.imports import Import, Imported
 from realmgw.repository.openapi import description
-from realmgw.repository.port import LINES_TYPE, BoundedRequest, Leaf, Missing, Reply, json_reply, media_type
+from realmgw.repository.port import LINES_TYPE, BoundedRequest, Missing, Reply, ReplyResource, json_reply, media_type
 from realmgw.repository.refusals import RefusedError
 from realmgw.repository.service import StoreService
 from realmgw.repository.tokens import Access
@@ -45,7 +45,7 @@ def root(documents: StoreService) -> Resource:
     Args:
         documents: Where the documents are.
     """
-    top, versioned = _Branch(), _Branch()
+    top, versioned = Missing(), Missing()
     top.putChild(b"openapi.json", _Description())
     top.putChild(b"v1", versioned)
     versioned.putChild(b"status", _Status(documents))
@@ -56,17 +56,7 @@ def root(documents: StoreService) -> Resource:
     return top
 
 
-class _Branch(Missing):
-    """What lies below it, and nothing else."""
-
-    isLeaf = False  # noqa: N815 - Twisted's name
-
-    def getChild(self, path: bytes, request: BoundedRequest) -> Resource:
-        del path, request
-        return Missing()
-
-
-class _Description(Leaf):
+class _Description(ReplyResource):
     """/openapi.json."""
 
     allowed: ClassVar[Mapping[str, Access]] = {"GET": Access.NOTHING}
@@ -76,7 +66,7 @@ class _Description(Leaf):
         return json_reply(HTTPStatus.OK, description())
 
 
-class _Status(Leaf):
+class _Status(ReplyResource):
     """/v1/status: which repository this is, and how it is."""
 
     allowed: ClassVar[Mapping[str, Access]] = {"GET": Access.READ}
@@ -96,7 +86,7 @@ class _Status(Leaf):
         return json_reply(HTTPStatus.OK, {**value, "documents": counted})
 
 
-class _Stored(Leaf):
+class _Stored(ReplyResource):
     """What the documents are behind."""
 
     def __init__(self, documents: StoreService) -> None:
@@ -128,7 +118,6 @@ class _Stored(Leaf):
 class _Collection(_Stored):
     """The documents of one kind: /v1/subscribers and /v1/policies."""
 
-    isLeaf = False  # noqa: N815 - Twisted's name
     allowed: ClassVar[Mapping[str, Access]] = {"GET": Access.READ}
 
     def __init__(self, documents: StoreService, kind: Kind) -> None:
@@ -250,13 +239,7 @@ class _Import(_Stored):
             condition = Condition(tags("*"))
         lines = iter(partial(cast(IO[bytes], request.content).readline, MAX_LINE + 2), b"")
         imported = yield self.documents.write(_import, condition, lines, replacing=mode == "replace")
-        value = {
-            "version": imported.version,
-            "changed": imported.changed,
-            "unchanged": imported.unchanged,
-            "deleted": imported.deleted,
-        }
-        return json_reply(HTTPStatus.OK, value, ("ETag", f'"{imported.version}"'))
+        return json_reply(HTTPStatus.OK, attrs.asdict(imported), ("ETag", f'"{imported.version}"'))
 
 
 def _import(cursor: store.Cursor, condition: Condition, lines: Iterator[bytes], *, replacing: bool) -> Imported:
@@ -279,7 +262,7 @@ def _content(request: BoundedRequest, expected: str) -> object:
 def _expect(request: BoundedRequest, expected: str) -> None:
     if media_type(request) != expected:
         name = "Accept-Patch" if expected == PATCH_TYPE else "Accept"
-        request.answer_field(name, expected)
+        request.setHeader(name, expected)  # type: ignore[no-untyped-call]  # Twisted does not say
         raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"write Content-Type: {expected}")
 
 

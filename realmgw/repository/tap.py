@@ -5,14 +5,12 @@ Edge: a socket, TLS, files.
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import attrs
 from OpenSSL import SSL, crypto
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
@@ -24,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw.config.addresses import endpoint
-from realmgw.config.disk import Hold, read
+from realmgw.config.disk import Hold, is_public, read
 from realmgw.config.settings import Endpoint
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
@@ -127,16 +125,10 @@ def compose(options: Options, reactor: Any, process: ProcessService) -> Reposito
     listen = partial(_listen, reactor, place, factory, tls)
     socket = place if isinstance(place, Path) else None
     secrets = [path for name, path in given.items() if name != "certificate"]
-    return RepositoryServer(documents, listen, socket, Terms(_terms(place, tokens, given), _open(secrets)), process)
-
-
-def _open(secrets: Iterable[Path]) -> list[str]:
-    """What everybody may read and should not."""
-    return [
-        f"{path} can be read by everybody on this machine: chmod 640 {path}"
-        for path in secrets
-        if path.stat().st_mode & stat.S_IROTH
-    ]
+    for path in secrets:
+        if is_public(path):
+            _log.warn("{path} can be read by everybody on this machine: chmod 640 {path}", path=path)
+    return RepositoryServer(documents, listen, socket, _terms(place, tokens, given), process)
 
 
 def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:
@@ -204,16 +196,6 @@ def _listen_at(reactor: Any, path: Path, factory: RepositorySite) -> IListeningP
     return port
 
 
-@attrs.frozen
-class Terms:
-    """What the log says at the start."""
-
-    access: str
-    """Where the server listens, and who may do what."""
-    warnings: list[str]
-    """What somebody should look at."""
-
-
 class RepositoryServer(Logged):
     """The database, and, while it is open, the port.
 
@@ -221,7 +203,7 @@ class RepositoryServer(Logged):
         documents: The database.
         listen: Begins to listen.
         socket: The path of the unix socket that it listens at; None: it listens at an address.
-        terms: What the log says at the start.
+        terms: Where it listens and who may do what, for the log.
         process: What it runs in.
 
     Attributes:
@@ -236,7 +218,7 @@ class RepositoryServer(Logged):
         documents: StoreService,
         listen: Callable[[], IListeningPort],
         socket: Path | None,
-        terms: Terms,
+        terms: str,
         process: ProcessService,
     ) -> None:
         self.port: IListeningPort | None = None
@@ -273,10 +255,8 @@ class RepositoryServer(Logged):
             "repository {identity} is at version {version}, and listens {terms}",
             identity=self.documents.identity,
             version=self.documents.version,
-            terms=self._terms.access,
+            terms=self._terms,
         )
-        for warning in self._terms.warnings:
-            _log.warn("{warning}", warning=warning)
 
     @inlineCallbacks
     def stopService(self) -> Any:

@@ -14,6 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -23,7 +24,7 @@ from zope.interface import implementer
 
 from realmgw.daemon.service import ProcessService
 from realmgw.errors import PlatformError
-from realmgw.repository.tap import Options, RepositoryServer, Terms, compose, make_service, where
+from realmgw.repository.tap import Options, RepositoryServer, compose, make_service, where
 from realmgw.test.subscribers.authority import Authority
 
 
@@ -71,6 +72,15 @@ class OptionsTests(SynchronousTestCase):
         """Nothing is opened yet."""
         self.assertIsInstance(self.make(), RepositoryServer)
         self.assertFalse((self.folder / "db").exists())
+
+    def test_a_token_that_everybody_may_read_is_told(self) -> None:
+        """With what to do; one that only its group may read is not."""
+        for mode, told in ((0o644, [f"{self.token} can be read by everybody on this machine: chmod 640 {self.token}"]),
+                           (0o640, [])):  # fmt: skip
+            self.token.chmod(mode)
+            with capturedLogs() as events:
+                self.make("--token", self.token)
+            self.assertEqual([formatEvent(event) for event in events], told)
 
     def test_an_address_needs_a_token(self) -> None:
         """And TLS, where others can listen."""
@@ -208,7 +218,7 @@ class ServerTests(TestCase):
         def taken() -> NoReturn:
             raise CannotListenError(None, "sock", OSError("in use"))
 
-        broken = RepositoryServer(server.documents, taken, None, Terms("nowhere", []), self.process)
+        broken = RepositoryServer(server.documents, taken, None, "nowhere", self.process)
         yield broken.startService()
         yield broken.stopService()
         (self.folder / "db").write_text("this is no database, but a text that is long enough to be one" * 20)
