@@ -45,7 +45,7 @@ from realmgw.control.instance import InstanceLock
 from realmgw.control.lines import Backends
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
-from realmgw.control.running import Running, notes_of
+from realmgw.control.running import Running, unsupported_of
 from realmgw.control.server import ControlService
 from realmgw.control.service import (
     OrderedService,
@@ -302,7 +302,7 @@ class _Says:
     def started(self) -> None:
         """Is called when all services run."""
         settings, directory = self.running.settings, self.running.registry.directory
-        for note in notes_of(settings, directory):
+        for note in unsupported_of(settings, directory):
             _log.warn("{note}", note=note)
         assert self.datapath.applied is not None
         found = self.datapath.applied.found

@@ -18,8 +18,8 @@ from realmgw.config.last_good import state_folder as state_folder
 from realmgw.config.named import Written as Written
 from realmgw.config.named import loading_all as loading_all
 from realmgw.config.named import secrets as secrets
-from realmgw.config.unsupported import note as note
-from realmgw.config.unsupported import note_of_subscribers as note_of_subscribers
+from realmgw.config.unsupported import unsupported_keys as unsupported_keys
+from realmgw.config.unsupported import unsupported_of_subscribers as unsupported_of_subscribers
 from realmgw.config.writing import Change as Change
 from realmgw.config.writing import differences as differences
 from realmgw.config.writing import dump as dump

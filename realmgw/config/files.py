@@ -108,7 +108,7 @@ def _good_of(root: Mapping) -> Steps[tuple[Settings | None, tuple[str, ...]]]:
     left_out = []
     for word, (_, value) in root.pairs.items():
         own, key = Problems(""), GATEWAY.keys.get(word)
-        found = None if key is None else (yield from reading(key.kind, value, own))
+        found = None if key is None else (yield from reading(key.validator, value, own))
         yield None
         if found is None or own.found:
             left_out.append(word)

@@ -26,7 +26,7 @@ OF_SUBSCRIBERS = {
 """Of subscribers: keys, and what they are called."""
 
 
-def note(settings: Settings) -> str | None:
+def unsupported_keys(settings: Settings) -> str | None:
     """A line that names the keys that were written and have no effect yet; None when there are none."""
     usual = Settings(settings.name, settings.zones, settings.interfaces, settings.pools)
     written = [change.key for change in differences(usual, settings)]
@@ -36,7 +36,7 @@ def note(settings: Settings) -> str | None:
     return f"Read and checked, but without effect in this version: {', '.join(idle)}."
 
 
-def note_of_subscribers(counts: Mapping[str, int]) -> str | None:
+def unsupported_of_subscribers(counts: Mapping[str, int]) -> str | None:
     """The same of subscribers.
 
     Args:

@@ -69,34 +69,34 @@ def key(validator: Validator[object], default: object = attrs.NOTHING) -> Any:
     return attrs.field(default=default, metadata={Validator: validator})
 
 
-def reading(kind: Validator[T], node: Node, problems: Problems) -> Steps[T | None]:
+def reading(validator: Validator[T], node: Node, problems: Problems) -> Steps[T | None]:
     """What a validator makes of a node, in steps where that can be long."""
-    if isinstance(kind, Stepwise):
-        value: T | None = yield from kind.steps(node, problems)
+    if isinstance(validator, Stepwise):
+        value: T | None = yield from validator.steps(node, problems)
         return value
-    return kind(node, problems)
+    return validator(node, problems)
 
 
-def remembered(label: enum.Enum, kind: Validator[T]) -> Validator[T]:
+def remembered(label: enum.Enum, validator: Validator[T]) -> Validator[T]:
     """The same validator, whose values are remembered with their places, to be compared with those of others."""
 
     def read(node: Node, problems: Problems) -> Steps[T | None]:
-        value = yield from reading(kind, node, problems)
+        value = yield from reading(validator, node, problems)
         if value is not None:
             problems.remember(label, value, node)
         return value
 
-    return Stepwise(read, kind.schema)
+    return Stepwise(read, validator.schema)
 
 
-def converted(kind: Validator[T], make: Callable[[T], U]) -> Validator[U]:
+def converted(validator: Validator[T], make: Callable[[T], U]) -> Validator[U]:
     """The same validator, of whose values others are made."""
 
     def read(node: Node, problems: Problems) -> Steps[U | None]:
-        value = yield from reading(kind, node, problems)
+        value = yield from reading(validator, node, problems)
         return None if value is None else make(value)
 
-    return Stepwise(read, kind.schema)
+    return Stepwise(read, validator.schema)
 
 
 def parsed(parse: Callable[[str], T], **schema: Any) -> Validator[T]:
@@ -301,7 +301,7 @@ def table(key: Validator[str], value: Validator[T]) -> Validator[dict[str, T]]:
 class Key(Generic[T_co]):
     """A key of a section."""
 
-    kind: Validator[T_co]
+    validator: Validator[T_co]
     """What its value is."""
     required: bool = False
     """Whether it must be there; if not, the value that is built has the default."""
@@ -340,7 +340,9 @@ class Section(Stepwise[T]):
         needed = [word for word, each in self.keys.items() if each.required]
         schema = {
             "type": "object" if needed else ["object", "null"],
-            "properties": {word.upper() if any_case else word: each.kind.schema for word, each in self.keys.items()},
+            "properties": {
+                word.upper() if any_case else word: each.validator.schema for word, each in self.keys.items()
+            },
         }
         super().__init__(self._reading, schema if any_case or not needed else {**schema, "required": needed})
         self.build = build
@@ -370,7 +372,7 @@ class Section(Stepwise[T]):
             elif word in values:
                 problems.add(key_node, f"the key {text!r} stands twice: remove one")
             else:
-                values[word] = yield from reading(key.kind, value_node, problems)
+                values[word] = yield from reading(key.validator, value_node, problems)
         for word, key in self.keys.items():
             if key.required and word not in values:
                 problems.add(node, f"the key {word!r} is missing: write it")

@@ -184,14 +184,14 @@ class Running:
         finish(self.registry.commit(changes))
 
 
-def notes_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
+def unsupported_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
     """What is written and has no effect yet, in lines."""
     hosts = directory.hosts.values()
     counts = {
         "firewall": sum(bool(host.profile.firewall.admin or host.profile.firewall.user) for host in hosts),
         "carriergrade": sum(bool(host.profile.carriergrade) for host in hosts),
     }
-    return tuple(filter(None, (config.note(settings), config.note_of_subscribers(counts))))
+    return tuple(filter(None, (config.unsupported_keys(settings), config.unsupported_of_subscribers(counts))))
 
 
 def sparing(steps: Steps[T]) -> Steps[T]:

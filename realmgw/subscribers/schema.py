@@ -31,6 +31,7 @@ from typing import Any
 
 import attrs
 
+from realmgw.config import validators
 from realmgw.config.addresses import host as host_address
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.steps import Steps, finish
@@ -38,7 +39,6 @@ from realmgw.config.validators import (
     Key,
     Section,
     Validator,
-    integer,
     is_null,
     keys_of,
     matching,
@@ -51,15 +51,15 @@ from realmgw.config.validators import (
 )
 from realmgw.subscribers import firewall
 from realmgw.subscribers.entry import Entry, Offer
-from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile, Terms
+from realmgw.subscribers.model import NO_MORE, Identity, Profile, Terms
 from realmgw.subscribers.protocols import PROTOCOLS
 
 MOST_SERVICES = 5000
 """So many services a host may have: what is done for a host in one go does not hold up packets."""
 MOST_VALUES = 4096
-"""So many keys and values a host may have beside its services."""
-SERVICES_AT_ONCE = 64
-"""So many services are read between two steps."""
+"""So many keys and values a host may have beside its services, if these are many."""
+FEW_SERVICES = 64
+"""So many services count among these."""
 
 
 def entries(root: Node, problems: Problems) -> list[Entry]:
@@ -86,80 +86,44 @@ def reading(root: Node, problems: Problems) -> Steps[list[Entry]]:
 
 
 def _entry(key: Node, value: Node, problems: Problems) -> Steps[Entry | None]:
-    style, key_name, offers = ESTABLISHED if _is_established(value) else PLAIN, name(key, problems), None
-    many = _many(value)
-    if isinstance(value, Mapping) and many is not None:
-        offers = yield from _many_services(value.pairs[many][1], problems)
-        rest = {word: pair for word, pair in value.pairs.items() if word != many}
-        value = Mapping(value.line, value.column, rest, value.source)
-    if _is_large(value):
+    is_established = isinstance(value, Mapping) and any(word.lower() in ("id", "sfqdn") for word in value.pairs)
+    key_name, services = name(key, problems), _many_services(value, "sfqdn" if is_established else "services")
+    if services is not None and _length(services) > MOST_SERVICES:
+        problems.add(services, f"there are {_length(services)} services: a host may have {MOST_SERVICES}")
+        return None
+    if _is_large(value, services):
         problems.add(key, f"this host has more than {MOST_VALUES} keys and values beside its services: too many")
         return None
-    entry = style(value, problems)
+    entry = yield from validators.reading(ESTABLISHED if is_established else PLAIN, value, problems)
     if entry is None or key_name is None:
         return None
     host = entry.name or key_name
-    services = entry.services if offers is None else offers
-    return attrs.evolve(entry, name=host, services=(Offer(host),) if services is None else services)
+    return attrs.evolve(entry, name=host, services=(Offer(host),) if entry.services is None else entry.services)
 
 
-def _many(value: Node) -> str | None:
-    """The key under which a host has more services than are read in one go."""
-    if not isinstance(value, Mapping):
-        return None
-    wanted: tuple[type, str] = (Sequence, "sfqdn") if _is_established(value) else (Mapping, "services")
-    found = [word for word in value.pairs if (word.lower() if wanted[0] is Sequence else word) == wanted[1]]
-    if len(found) != 1:
-        return None
-    node = value.pairs[found[0]][1]
-    return found[0] if isinstance(node, wanted[0]) and _length(node) > SERVICES_AT_ONCE else None
+def _many_services(value: Node, word: str) -> Node | None:
+    """The services of a host, where they are more than its other keys and values may be."""
+    pairs = value.pairs if isinstance(value, Mapping) else {}
+    found = [node for key, (_, node) in pairs.items() if key.lower() == word]
+    return found[0] if len(found) == 1 and _length(found[0]) > FEW_SERVICES else None
 
 
 def _length(node: Node) -> int:
     return len(node.pairs if isinstance(node, Mapping) else node.items if isinstance(node, Sequence) else ())
 
 
-def _is_large(value: Node) -> bool:
-    """Whether a host says so much that it is not looked at any further."""
+def _is_large(value: Node, services: Node | None) -> bool:
+    """Whether a host says so much, beside its services, that it is not looked at any further."""
     left, waiting = MOST_VALUES, [value]
     while waiting:
         node = waiting.pop()
         left -= 1 + _length(node)
         if left < 0:
             return True
-        if isinstance(node, Mapping):
-            waiting += [each for _, each in node.pairs.values() if not isinstance(each, Scalar)]
-        elif isinstance(node, Sequence):
-            waiting += [each for each in node.items if not isinstance(each, Scalar)]
+        below = [each for _, each in node.pairs.values()] if isinstance(node, Mapping) else []
+        below += node.items if isinstance(node, Sequence) else []
+        waiting += [each for each in below if each is not services and not isinstance(each, Scalar)]
     return False
-
-
-def _many_services(node: Node, problems: Problems) -> Steps[tuple[Offer, ...]]:
-    """The services of a host that has many, a portion at a time; of those with a problem, some are missing."""
-    count = _length(node)
-    if count > MOST_SERVICES:
-        problems.add(node, f"there are {count} services: a host may have {MOST_SERVICES}")
-        return ()
-    found: dict[str, Offer] = {}
-    for begin in range(0, count, SERVICES_AT_ONCE):
-        for offer in _portion(node, slice(begin, begin + SERVICES_AT_ONCE), problems):
-            if isinstance(node, Mapping) and offer.name in found:
-                problems.add(node, f"{offer.name} stands twice among these: remove one")
-            found[offer.name] = offer
-        yield None
-    return tuple(found.values())
-
-
-def _portion(node: Node, which: slice, problems: Problems) -> tuple[Offer, ...]:
-    if isinstance(node, Mapping):
-        pairs = dict(list(node.pairs.items())[which])
-        return _named(_SERVICES(Mapping(node.line, node.column, pairs, node.source), problems) or {})
-    assert isinstance(node, Sequence)
-    return _SFQDNS(Sequence(node.line, node.column, node.items[which], node.source), problems) or ()
-
-
-def _is_established(node: Node) -> bool:
-    return isinstance(node, Mapping) and any(word.lower() in ("id", "sfqdn") for word in node.pairs)
 
 
 _terms, _profile = lru_cache(4096)(Terms), lru_cache(4096)(Profile)
@@ -232,12 +196,8 @@ def _build_plain(
     msisdn: tuple[str, ...] = (),
     **options: Any,
 ) -> Entry:
-    offers = None if services is None else _named(services)
+    offers = None if services is None else tuple(Offer(each, offer.terms) for each, offer in services.items())
     return Entry("", address, offers, _profile(**options), _identity(other_names, other_addresses, msisdn))
-
-
-def _named(services: dict[str, Offer]) -> tuple[Offer, ...]:
-    return tuple(attrs.evolve(offer, name=each) for each, offer in services.items())
 
 
 _address = parsed(host_address, format="ipv4")
@@ -246,7 +206,7 @@ _CARRIERGRADE: Section[IPv4Address] = Section(
     lambda **given: given["ipv4"], {"ipv4": Key(_address, required=True)}, any_case=True
 )
 _CIRCULAR_POOL: Section[int] = Section(
-    lambda **given: given["max"], {"max": Key(integer(0, MOST_CLAIMS), required=True)}, any_case=True
+    lambda **given: given["max"], {"max": Key(keys_of(Profile)["max_claims"].validator, required=True)}, any_case=True
 )
 
 SERVICE = Section(_build_service, keys_of(Terms))
@@ -264,7 +224,7 @@ _ID = Section(
     any_case=True,
 )
 _OTHER_WORDS: dict[str, tuple[str, Validator[Any]]] = {
-    **{option: (option, each.kind) for option, each in keys_of(Profile).items()},
+    **{option: (option, each.validator) for option, each in keys_of(Profile).items()},
     "max_claims": ("circularpool", Validator(_circular_pool, {"type": ["array", "object"]})),
     "groups": ("group", sequence(plain_text)),
     "firewall": ("firewall", firewall.ESTABLISHED),
@@ -273,7 +233,11 @@ _OTHER_WORDS: dict[str, tuple[str, Validator[Any]]] = {
 """What the established style calls the options of a host, and how it writes them."""
 ESTABLISHED = Section(
     _build_established,
-    {"id": Key(_ID, required=True), "sfqdn": Key(_SFQDNS), **{word: Key(kind) for word, kind in _OTHER_WORDS.values()}},
+    {
+        "id": Key(_ID, required=True),
+        "sfqdn": Key(_SFQDNS),
+        **{word: Key(validator) for word, validator in _OTHER_WORDS.values()},
+    },
     any_case=True,
 )
 """The keys of a subscriber in the established style."""

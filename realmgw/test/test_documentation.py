@@ -31,8 +31,8 @@ def keys(section: Section[Any]) -> Iterator[str]:
     """Every key of a section and of the sections in it."""
     for name, key in section.keys.items():
         yield name
-        if isinstance(key.kind, Section):
-            yield from keys(key.kind)
+        if isinstance(key.validator, Section):
+            yield from keys(key.validator)
 
 
 EVERY_KEY = {*keys(GATEWAY), *ZONE.keys, *POOL_PIECE.keys}
@@ -74,7 +74,7 @@ class ExampleTests(DocumentationTestCase):
         registry = local.subscribers(settings)
         self.assertEqual(registry.problems, ())
         self.assertIn("test.gwa.demo.", registry.directory.services)
-        self.assertIsNone(config.note(settings))
+        self.assertIsNone(config.unsupported_keys(settings))
 
     def test_every_yaml_file_of_conf_is_read(self) -> None:
         """By itself, as the kind of file that it is."""
@@ -111,7 +111,7 @@ class ExampleTests(DocumentationTestCase):
             GATEWAY(root, problems)
         elif root.pairs.keys() <= GATEWAY.keys.keys():
             for key, (_, value) in root.pairs.items():
-                GATEWAY.keys[key].kind(value, problems)
+                GATEWAY.keys[key].validator(value, problems)
         else:
             schema.entries(root, problems)
             return problems.lines()

@@ -18,7 +18,7 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import finish
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
-from realmgw.control.running import Running, notes_of
+from realmgw.control.running import Running, unsupported_of
 from realmgw.datapath import forwarding
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers.files import incremental
@@ -311,7 +311,7 @@ def check(path: Path) -> Checked:
         of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
         unseen = [f"Not looked at: {line}." for line in examined.unseen]
     partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
-    notes = (*([partly] if found.left_out else []), *notes_of(settings, registry.directory), *unseen)
+    notes = (*([partly] if found.left_out else []), *unsupported_of(settings, registry.directory), *unseen)
     problems = (*found.problems, *of_machine, *registry.problems)
     return Checked(path, problems, settings, registry.directory, notes)
 

@@ -12,7 +12,7 @@ from realmgw.test.config.test_schema import MINIMAL, refusals
 from realmgw.test.config.test_schema import settings as read
 
 
-class SurroundingsTests(SynchronousTestCase):
+class ExternalTests(SynchronousTestCase):
     """A repository, a SYN proxy, the control socket, the log."""
 
     def test_reads_every_section(self) -> None:

@@ -75,7 +75,7 @@ class GatewayTests(SynchronousTestCase):
             made = section.build
             assert isinstance(made, type)
             self.assertEqual(set(section.keys), {field.name for field in attrs.fields(made)})
-            sections += [key.kind for key in section.keys.values() if isinstance(key.kind, Section)]
+            sections += [key.validator for key in section.keys.values() if isinstance(key.validator, Section)]
         self.assertEqual(len(sections), 22)
 
     def test_every_default_is_within_the_range_of_its_key(self) -> None:

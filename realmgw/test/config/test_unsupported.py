@@ -6,33 +6,33 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Settings
-from realmgw.config.unsupported import WITHOUT_EFFECT, note, note_of_subscribers
+from realmgw.config.unsupported import WITHOUT_EFFECT, unsupported_keys, unsupported_of_subscribers
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
 
 
 class NoteTests(SynchronousTestCase):
-    """`note` names the keys that have no effect yet."""
+    """`unsupported_keys` names the keys that have no effect yet."""
 
     def test_there_is_none_as_long_as_nobody_writes_them(self) -> None:
         """Even if a default is written out."""
-        self.assertIsNone(note(read(MINIMAL)))
-        self.assertIsNone(note(read(MINIMAL + "synproxy: {mss: 1460}\nadmission: {queue: 9}\n")))
+        self.assertIsNone(unsupported_keys(read(MINIMAL)))
+        self.assertIsNone(unsupported_keys(read(MINIMAL + "synproxy: {mss: 1460}\nadmission: {queue: 9}\n")))
 
     def test_names_what_is_written_in_one_line(self) -> None:
         """What has an effect is not among it."""
         text = MINIMAL.replace("dns: {", "dns: {forward: {resolvers: [203.0.113.53]}, ")
         text = text.replace("contact:", "aliases: true, contact:") + "synproxy: {server: 203.0.113.9}\n"
         self.assertEqual(
-            note(read(text)),
+            unsupported_keys(read(text)),
             "Read and checked, but without effect in this version: dns.forward, synproxy.",
         )
 
     def test_names_what_subscribers_have_in_one_line(self) -> None:
         """With how many of them have it."""
-        self.assertIsNone(note_of_subscribers({"firewall": 0, "carriergrade": 0}))
+        self.assertIsNone(unsupported_of_subscribers({"firewall": 0, "carriergrade": 0}))
         self.assertEqual(
-            note_of_subscribers({"firewall": 3, "carriergrade": 1}),
+            unsupported_of_subscribers({"firewall": 3, "carriergrade": 1}),
             "Read and checked, but without effect in this version: FIREWALL rules of 3 hosts, carriergrade of 1 host.",
         )
 

@@ -24,43 +24,45 @@ class Label(enum.Enum):
     THING = 1
 
 
-class KindTestCase(SynchronousTestCase):
+class ValidatorTestCase(SynchronousTestCase):
     """Reads texts by validators."""
 
     def setUp(self) -> None:
         """Every test begins without problems."""
         self.problems = Problems("f")
 
-    def value(self, kind: Validator[T], text: str) -> T | None:
-        """What a kind makes of a text."""
+    def value(self, validator: Validator[T], text: str) -> T | None:
+        """What a validator makes of a text."""
         node = parse(text.encode(), self.problems)
         assert node is not None
-        return kind(node, self.problems)
+        return validator(node, self.problems)
 
-    def assert_refused(self, kind: Validator[object], text: str, message: str) -> None:
+    def assert_refused(self, validator: Validator[object], text: str, message: str) -> None:
         """The text is refused by exactly one problem, which contains the message."""
         self.problems = Problems("f")
-        self.assertIsNone(self.value(kind, text))
+        self.assertIsNone(self.value(validator, text))
         [line] = self.problems.lines()
         self.assertIn(message, line)
 
 
-class ScalarKindTests(KindTestCase):
-    """Kinds of single values."""
+class ScalarTests(ValidatorTestCase):
+    """Validators of single values."""
 
     def test_integers_have_a_range(self) -> None:
         """Both bounds belong to it."""
-        kind = validators.integer(-1, 10)
-        self.assertEqual([self.value(kind, text) for text in ("-1", "10", "+3", "007")], [-1, 10, 3, 7])
+        validator = validators.integer(-1, 10)
+        self.assertEqual([self.value(validator, text) for text in ("-1", "10", "+3", "007")], [-1, 10, 3, 7])
         for text in ("-2", "11", "3.0", "0x3", "'3'", "three", "1_0", "9" * 5000):
-            self.assert_refused(kind, text, "write a whole number from -1 to 10")
+            self.assert_refused(validator, text, "write a whole number from -1 to 10")
 
     def test_numbers_have_a_range(self) -> None:
         """Whole ones are numbers too; nothing is not a number, and infinity is out of range."""
-        kind = validators.number(0.0, 2.5)
-        self.assertEqual([self.value(kind, text) for text in ("0", "2.5", "1.", ".5", "1e-1")], [0, 2.5, 1, 0.5, 0.1])
+        validator = validators.number(0.0, 2.5)
+        self.assertEqual(
+            [self.value(validator, text) for text in ("0", "2.5", "1.", ".5", "1e-1")], [0, 2.5, 1, 0.5, 0.1]
+        )
         for text in ("2.6", "-0.1", "nan", ".inf", "inf", "'1'", "1 s", "1e999"):
-            self.assert_refused(kind, text, "write a number from 0 to 2.5")
+            self.assert_refused(validator, text, "write a number from 0 to 2.5")
 
     def test_zero_and_false_are_values(self) -> None:
         """They are not taken for a problem."""
@@ -82,15 +84,15 @@ class ScalarKindTests(KindTestCase):
 
     def test_choices_that_there_were_tell_what_to_write_instead(self) -> None:
         """What an operator wrote for an earlier version was no slip of his."""
-        kind = validators.choice(Colour, gone={"cyan": "blue"})
-        self.assertIs(self.value(kind, "blue"), Colour.BLUE)
-        self.assert_refused(kind, "cyan", "'cyan' is no longer there: write blue")
+        validator = validators.choice(Colour, gone={"cyan": "blue"})
+        self.assertIs(self.value(validator, "blue"), Colour.BLUE)
+        self.assert_refused(validator, "cyan", "'cyan' is no longer there: write blue")
 
     def test_texts_match_a_pattern(self) -> None:
         """As a whole; quotes make no difference."""
-        kind = validators.matching("[a-z]+", "letters")
-        self.assertEqual(self.value(kind, "'abc'"), "abc")
-        self.assert_refused(kind, "abc1", "'abc1' does not do: write letters")
+        validator = validators.matching("[a-z]+", "letters")
+        self.assertEqual(self.value(validator, "'abc'"), "abc")
+        self.assert_refused(validator, "abc1", "'abc1' does not do: write letters")
 
     def test_names_become_absolute(self) -> None:
         """As `names.absolute` has it."""
@@ -99,21 +101,21 @@ class ScalarKindTests(KindTestCase):
 
     def test_collections_and_nothing_are_no_single_values(self) -> None:
         """Each is told by what it is."""
-        for kind in (
+        for validator in (
             validators.name,
             validators.boolean,
             validators.integer(0, 9),
             validators.number(0, 9),
             validators.choice(Colour),
         ):
-            self.assert_refused(kind, "[a]", "a list stands here: write a single value")
-            self.assert_refused(kind, "{a: b}", "a mapping stands here: write a single value")
+            self.assert_refused(validator, "[a]", "a list stands here: write a single value")
+            self.assert_refused(validator, "{a: b}", "a mapping stands here: write a single value")
             for nothing in ("~", "null", "--- "):
-                self.assert_refused(kind, nothing, "there is no value: write one")
+                self.assert_refused(validator, nothing, "there is no value: write one")
 
 
-class CollectionKindTests(KindTestCase):
-    """Kinds of collections."""
+class CollectionTests(ValidatorTestCase):
+    """Validators of collections."""
 
     def test_a_list_tells_every_bad_item(self) -> None:
         """And has no value then."""
@@ -122,33 +124,35 @@ class CollectionKindTests(KindTestCase):
 
     def test_a_list_may_need_items(self) -> None:
         """A single value is no list."""
-        kind = validators.sequence(validators.boolean, at_least=1)
-        self.assertEqual(self.value(kind, "[true]"), (True,))
-        self.assert_refused(kind, "[]", "the list has 0 items: write at least 1")
-        self.assert_refused(kind, "true", "the single value 'true' stands here: write a list")
+        validator = validators.sequence(validators.boolean, at_least=1)
+        self.assertEqual(self.value(validator, "[true]"), (True,))
+        self.assert_refused(validator, "[]", "the list has 0 items: write at least 1")
+        self.assert_refused(validator, "true", "the single value 'true' stands here: write a list")
 
     def test_a_table_keeps_its_order(self) -> None:
-        """Keys are read by a kind of their own."""
-        kind = validators.table(validators.name, validators.integer(0, 9))
-        found = self.value(kind, "{b.example.org: 1, A.example.org: 2}")
+        """Keys are read by a validator of their own."""
+        validator = validators.table(validators.name, validators.integer(0, 9))
+        found = self.value(validator, "{b.example.org: 1, A.example.org: 2}")
         self.assertEqual(list((found or {}).items()), [("b.example.org.", 1), ("a.example.org.", 2)])
 
     def test_a_table_refuses_keys_that_mean_the_same(self) -> None:
         """Even if they are written differently."""
-        kind = validators.table(validators.name, validators.integer(0, 9))
-        self.assert_refused(kind, "{a.example.org: 1, A.example.org.: 2}", "f:1:20: 'A.example.org.' is the same name")
-        self.assert_refused(kind, "[]", "a list stands here: write a mapping")
-        self.assert_refused(kind, "{a.example.org: 10}", "f:1:17: '10' does not do")
+        validator = validators.table(validators.name, validators.integer(0, 9))
+        self.assert_refused(
+            validator, "{a.example.org: 1, A.example.org.: 2}", "f:1:20: 'A.example.org.' is the same name"
+        )
+        self.assert_refused(validator, "[]", "a list stands here: write a mapping")
+        self.assert_refused(validator, "{a.example.org: 10}", "f:1:17: '10' does not do")
 
     def test_remembers_values_with_their_places(self) -> None:
         """Good ones only."""
-        kind = validators.sequence(validators.remembered(Label.THING, validators.integer(0, 9)))
-        self.value(kind, "[3, x, 4]")
+        validator = validators.sequence(validators.remembered(Label.THING, validators.integer(0, 9)))
+        self.value(validator, "[3, x, 4]")
         found = [(value, node.column) for value, node in self.problems.remembered[Label.THING]]
         self.assertEqual(found, [(3, 2), (4, 8)])
 
 
-class SectionTests(KindTestCase):
+class SectionTests(ValidatorTestCase):
     """`Section`: a mapping whose keys the schema names."""
 
     keys: dict[str, Key[object]] = {  # noqa: RUF012  # never changed

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.document import MAX_PROBLEM, MOST_OF_ONE
 from realmgw.config.steps import finish
 from realmgw.subscribers.files.incremental import MAX_PIECE, SEARCHED, Unit, read
-from realmgw.subscribers.schema import MOST_SERVICES, MOST_VALUES, SERVICES_AT_ONCE
+from realmgw.subscribers.schema import FEW_SERVICES, MOST_SERVICES, MOST_VALUES
 
 
 def host(services: int, *, established: bool = False) -> str:
@@ -41,7 +41,7 @@ class HostTests(BoundsTestCase):
     def test_many_services_are_read_a_portion_at_a_time(self) -> None:
         """In both styles, with the same result as few."""
         for established in (False, True):
-            unit = self.read(host(MOST_SERVICES, established=established), steps=MOST_SERVICES // SERVICES_AT_ONCE)
+            unit = self.read(host(MOST_SERVICES, established=established), steps=MOST_SERVICES // FEW_SERVICES)
             offers = unit.entries["a.example.org."].services or ()
             self.assertEqual(unit.problems, ())
             self.assertEqual([offer.name for offer in offers][-1], f"s{MOST_SERVICES - 1}.example.org.")
@@ -54,10 +54,10 @@ class HostTests(BoundsTestCase):
             self.assertIn(f"there are {MOST_SERVICES + 1} services: a host may have {MOST_SERVICES}", line)
 
     def test_a_service_that_stands_twice_among_many_is_told(self) -> None:
-        """Also in another portion."""
-        text = host(3 * SERVICES_AT_ONCE) + "    S0.example.org.:\n"
+        """Where the second one stands."""
+        text = host(3 * FEW_SERVICES) + "    S0.example.org.:\n"
         [line] = self.read(text).problems
-        self.assertIn("s0.example.org. stands twice", line)
+        self.assertRegex(line, r"f.yaml:[0-9]{3}:5: 'S0.example.org.' is the same name as one above")
 
     def test_whatever_else_there_is_too_much_of_is_refused(self) -> None:
         """Lists, rules and words that nobody knows."""
