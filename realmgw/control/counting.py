@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import attrs
 
@@ -20,17 +20,6 @@ RATES = {
     "admitted": (("admission", "admitted"),),
 }
 """What is told by the second: names, and which counters they are the sum of."""
-
-
-@runtime_checkable
-class Counted(Protocol):
-    """A part that counts."""
-
-    name: str
-    """What it is called."""
-
-    def counts(self) -> Counts:
-        """What it has counted; cheap."""
 
 
 class Counting:
@@ -57,9 +46,9 @@ class Counting:
         """
         self._parts[part] = counts
 
-    def take(self, part: object) -> None:
-        """A part hands in its counters by its name, if it has some."""
-        if isinstance(part, Counted):
+    def take(self, part: Any) -> None:
+        """A service hands in its counters by its name, if it counts something."""
+        if hasattr(part, "counts"):
             self.add(part.name, part.counts)
 
     def read(self) -> Any:

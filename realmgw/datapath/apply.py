@@ -141,13 +141,12 @@ class Kernel:
         """
         settings, hosts = self._settings, tuple(hosts)
         self.was_installed = None
-        listening = (*settings.dns.wan.listen, *settings.dns.lan.listen)
         found = self.probe()
-        capabilities.require(found, ports=tuple(endpoint.port for endpoint in listening), dnat=settings.datapath.dnat)
+        ports = tuple(endpoint.port for endpoint in (*settings.dns.wan.listen, *settings.dns.lan.listen))
+        _refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat))
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
-            for line in links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)):
-                raise PlatformError(line)
+            _refuse(links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)))
             doubts = (*interfaces.check_pool(channel, settings), *self._review(settings))
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
@@ -384,3 +383,9 @@ class Kernel:
         wanted = links.wanted_routes(self._settings.pools.circular)
         for verb, route in links.route_changes(client.our_routes(), wanted):
             yield partial(client.change_route, channel, verb, route)
+
+
+def _refuse(problems: tuple[str, ...]) -> None:
+    """Tell the first one, if there is any."""
+    if problems:
+        raise PlatformError(problems[0])

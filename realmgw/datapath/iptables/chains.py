@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from realmgw.datapath.client import Run
 from realmgw.datapath.iptables import xtables
@@ -127,7 +127,8 @@ class Chains:
         """The nftables variant of iptables leaves an empty builtin chain and an empty table behind."""
         if xtables.has_rules(self._listed(table)):
             return
-        self._agrees(xtables.builtin_removal(table))
+        with suppress(RealmGatewayError):  # there is none in the other variant
+            self._iptables(xtables.builtin_removal(table))
         nft = self._nft()
         if f"table ip {table}\n" in nft.run("list tables\n") and _is_empty(nft.run(f"list table ip {table}\n")):
             nft.run(f"delete table ip {table}\n")
@@ -145,15 +146,6 @@ class Chains:
 
     def _iptables(self, arguments: Sequence[str]) -> str:
         return self._run(["iptables", *arguments], "")
-
-    def _agrees(self, arguments: Sequence[str]) -> bool:
-        try:
-            self._iptables(arguments)
-        except PlatformError:
-            raise
-        except RealmGatewayError:
-            return False
-        return True
 
 
 def _is_empty(listed: str) -> bool:
