@@ -275,7 +275,7 @@ def _repositories(
         return []
     repository = rest_repository(settings.repository, Path(settings.state), reactor, random.random, tell)
     running.believe = repository.accept
-    return [RepositoryService(lambda: repository, partial(reloader.tell, url))]
+    return [RepositoryService(repository, partial(reloader.tell, url))]
 
 
 def _keep(running: Running, thread: KernelThread, settings: Settings) -> Deferred[None]:

@@ -1,12 +1,28 @@
-"""Whether an address and port can be listened at, found by trying, and what to do when it can not. Edge: sockets."""
+"""Whether an address and port can be listened at, and what to do if not; unix sockets that one process has at a time.
+
+Edge: sockets, the reactor.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.python.failure import Failure
+
+from realmgw.config.disk import Hold
 from realmgw.config.settings import Endpoint
+from realmgw.errors import PlatformError
+
+MODE = 0o660
+"""Who may connect to a unix socket: its user and its group."""
 
 _KINDS = {"UDP": socket.SOCK_DGRAM, "TCP": socket.SOCK_STREAM}
 _ADVICE = {
@@ -49,3 +65,55 @@ def attempt(transport: str, endpoint: Endpoint) -> int:
         except OSError as error:
             return error.errno or errno.EINVAL
     return 0
+
+
+class HeldSocket:
+    """A unix socket at which one process listens at a time; a file beside it says which.
+
+    Args:
+        path: It.
+        name: What it is called in messages.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._called = f"{name} {path}"
+        self._hold = Hold(path.with_name(f"{path.name}.held"), self._called)
+        self._port: IListeningPort | None = None
+
+    def listen(self, reactor: Any, factory: Any, group: int = -1) -> None:
+        """Begin; what is at the path was left behind by a process that did not stop.
+
+        Args:
+            reactor: Listens.
+            factory: Is connected to.
+            group: The socket's, by its number; -1: the process's own.
+
+        Raises:
+            PlatformError: Somebody has it, or it can not be made; one line says what to do.
+        """
+        self._hold.take()
+        with ExitStack() as undo:
+            undo.callback(self._hold.release)
+            try:
+                if self._path.is_socket():
+                    self._path.unlink()
+                elif self._path.exists():
+                    raise PlatformError(f"{self._called} is no socket: remove it, or write another path")
+                self._port = reactor.listenUNIX(str(self._path), factory, mode=MODE)
+                os.chown(self._path, -1, group)
+            except (CannotListenError, OSError) as error:
+                why = error.socketError if isinstance(error, CannotListenError) else error.strerror
+                raise PlatformError(f"{self._called} can not be had ({why}): write another path") from error
+            undo.pop_all()
+
+    def stop(self) -> Deferred[None]:
+        """Listen no more; fires when the socket is gone, and nothing happens where it is not had."""
+        port, self._port = self._port, None
+        stopped = maybeDeferred(port.stopListening if port is not None else lambda: None)
+        return stopped.addErrback(_was_removed).addCallback(lambda _: self._hold.release())
+
+
+def _was_removed(failure: Failure) -> None:
+    """Somebody has removed the socket: there is nothing left of it to be removed."""
+    failure.trap(FileNotFoundError)  # type: ignore[no-untyped-call]  # Twisted does not say

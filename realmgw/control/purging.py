@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.document import bounded
 from realmgw.config.settings import Network
-from realmgw.control.apply import Outcome, Status
+from realmgw.control.apply import Outcome, Reloader, Status
 from realmgw.errors import RealmGatewayError
 
 PURGED = "nothing is lent and no flow is admitted: `realmgw reload`, or a restart, puts everything in place again"
@@ -40,15 +40,6 @@ class Gate(Protocol):
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
-
-
-class Reloader(Protocol):
-    """What a purge needs of `realmgw.control.apply.Reloader`."""
-
-    closed: str
-
-    def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred: ...
-    def exclusively(self, doing: Callable[[], Deferred]) -> Deferred: ...
 
 
 class Purging:

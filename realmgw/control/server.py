@@ -21,26 +21,22 @@ from urllib.parse import unquote
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from realmgw.config.disk import Hold
 from realmgw.config.limits import CONTROL_CONNECTIONS
+from realmgw.config.port import HeldSocket
 from realmgw.config.settings import Control
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus, ForbiddenError
 from realmgw.control.gateway import Gateway
 from realmgw.control.permissions import group_number
-from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.errors import RealmGatewayError
 
 PREFIX = "/v1/"
 """Of every path."""
-MODE = 0o660
-"""Of the socket."""
 MAX_BODY = 65536  # octets
 """The longest body of a request; commands need none, their parameters stand in the query string or in a short form."""
 IDLE = 30.0  # seconds
@@ -220,11 +216,6 @@ class _Site(Site):
         del request
 
 
-def held_beside(path: Path) -> Path:
-    """The file that says that somebody has a control socket."""
-    return path.with_name(f"{path.name}.held")
-
-
 class _Limited(WrappingFactory):
     """Another factory, for no more than `CONTROL_CONNECTIONS` connections at once.
 
@@ -273,8 +264,7 @@ class ControlService(Service):
         self._commands = Commands(gateway, main)
         self._site = _Limited(_Site(self._commands))
         self._reactor = reactor
-        self._hold = Hold(held_beside(Path(settings.socket)), f"control.socket: {settings.socket}")
-        self._port: IListeningPort | None = None
+        self._socket = HeldSocket(Path(settings.socket), "control.socket:")
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start."""
@@ -289,38 +279,10 @@ class ControlService(Service):
         """
         name = self._settings.group
         group = -1 if name is None else group_number(name)
-        self._hold.take()
-        try:
-            self._listen(Path(self._settings.socket), group)
-        except PlatformError:
-            self._hold.release()
-            raise
+        self._socket.listen(self._reactor, self._site, group)
         super().startService()
-
-    def _listen(self, path: Path, group: int) -> None:
-        """Nobody has the socket that may be there: it is left from a process that did not stop."""
-        try:
-            if path.is_socket():
-                path.unlink()
-            elif path.exists():
-                raise PlatformError(f"control.socket: {path} is no socket: remove it, or write another path")
-            self._port = self._reactor.listenUNIX(str(path), self._site, mode=MODE)
-            os.chown(path, -1, group)
-        except CannotListenError as error:
-            raise PlatformError(
-                f"control.socket: {path} can not be had ({error.socketError}): write another path"
-            ) from error
-        except OSError as error:
-            raise PlatformError(f"control.socket: {path} can not be made: {error.strerror}") from error
 
     def stopService(self) -> Deferred[None]:
         """Listen no more; fires when the socket is gone."""
         super().stopService()
-        port, self._port = self._port, None
-        stopped = maybeDeferred(port.stopListening if port is not None else lambda: None)
-        return stopped.addErrback(_was_removed).addCallback(lambda _: self._hold.release())
-
-
-def _was_removed(failure: Failure) -> None:
-    """Somebody has removed the socket: there is nothing left of it to be removed."""
-    failure.trap(FileNotFoundError)
+        return self._socket.stop()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -148,49 +148,38 @@ class RepositoryService(Service):
     """Listens to a repository while it runs.
 
     Args:
-        make: Makes the repository. May raise `PlatformError`, with one line that says what to do.
+        repository: It.
         tell: Called with each snapshot; fires when what can be made of it was made.
     """
 
     name = "repository"
 
-    def __init__(self, make: Callable[[], Repository], tell: Callable[[Snapshot], Deferred[Any]]) -> None:
-        self._make = make
+    def __init__(self, repository: Repository, tell: Callable[[Snapshot], Deferred[Any]]) -> None:
+        self.counts = repository.report
+        self._repository = repository
         self._tell = tell
-        self._repository: Repository | None = None
 
     def startService(self) -> None:
         """Make true what was in force the last time, then ask for what there is; the gateway need not wait for it."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self._repository = self._make()
-        begun: Deferred[None] = self._begin(self._repository)
+        begun: Deferred[None] = self._begin()
         begun.addErrback(_log_fault)
 
     @inlineCallbacks
-    def _begin(self, repository: Repository) -> Generator[Deferred[Any], Any, None]:
-        recalled = yield repository.recalled()
+    def _begin(self) -> Generator[Deferred[Any], Any, None]:
+        recalled = yield self._repository.recalled()
         if self.running and recalled.version:
             yield self._tell(recalled)  # first, so that it is seen what the next one would take away
         if self.running:
-            repository.watch(self._changed)
+            self._repository.watch(self._changed)
 
     def _changed(self, snapshot: Snapshot) -> None:
         self._tell(snapshot).addErrback(_log_fault)
 
-    def accept(self, snapshot: Snapshot) -> None:
-        """A snapshot is in force."""
-        if self._repository is not None:
-            self._repository.accept(snapshot)
-
-    def counts(self) -> dict[str, Any]:
-        """How the repository is, and what became of the questions to it; nothing while it is not listened to."""
-        return {} if self._repository is None else self._repository.report()
-
     def stopService(self) -> Deferred[None]:
         """Listen no more; fires when all is at rest."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        repository, self._repository = self._repository, None
-        return succeed(None) if repository is None else repository.unwatch()
+        return self._repository.unwatch()
 
 
 def _log_fault(failure: Failure) -> None:

@@ -15,14 +15,13 @@ from OpenSSL import SSL, crypto
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw.config.addresses import endpoint
-from realmgw.config.disk import Hold, is_public, read
+from realmgw.config.disk import is_public, read
+from realmgw.config.port import HeldSocket
 from realmgw.config.settings import Endpoint
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
@@ -41,8 +40,8 @@ PORT = 8082
 """Where it listens at an address without a port."""
 SOCKET_FOLDER_MODE = 0o750
 """Of the socket's folder, when it is made here: the same may enter it."""
-SOCKET_MODE = 0o660
-"""Who may connect to a unix socket: the user and the group of the process."""
+Stop = Callable[[], Any]
+"""Ends what was begun, perhaps later: then it returns a Deferred."""
 
 _log = Logger()
 MAX_PEM = 2**20  # octets
@@ -123,12 +122,11 @@ def compose(options: Options, reactor: Any, process: ProcessService) -> Reposito
     documents = StoreService(Path(options["database"]), reactor)
     factory = RepositorySite(root(documents), tokens, reactor)
     listen = partial(_listen, reactor, place, factory, tls)
-    socket = place if isinstance(place, Path) else None
     secrets = [path for name, path in given.items() if name != "certificate"]
     for path in secrets:
         if is_public(path):
             _log.warn("{path} can be read by everybody on this machine: chmod 640 {path}", path=path)
-    return RepositoryServer(documents, listen, socket, _terms(place, tokens, given), process)
+    return RepositoryServer(documents, listen, _terms(place, tokens, given), process)
 
 
 def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:
@@ -170,30 +168,18 @@ def tls_options(certificate: Path, key: Path) -> CertificateOptions:
     return options
 
 
-def _listen(
-    reactor: Any, place: Path | Endpoint, factory: RepositorySite, tls: CertificateOptions | None
-) -> IListeningPort:
-    port: IListeningPort
+def _listen(reactor: Any, place: Path | Endpoint, factory: RepositorySite, tls: CertificateOptions | None) -> Stop:
+    stop: Stop
     if isinstance(place, Path):
-        port = _listen_at(reactor, place, factory)
+        make_folder(place.parent, SOCKET_FOLDER_MODE)
+        held = HeldSocket(place, "the socket")
+        held.listen(reactor, factory)
+        stop = held.stop
     elif tls is None:
-        port = reactor.listenTCP(place.port, factory, interface=str(place.address))
+        stop = reactor.listenTCP(place.port, factory, interface=str(place.address)).stopListening
     else:
-        port = reactor.listenSSL(place.port, factory, tls, interface=str(place.address))
-    return port
-
-
-def _listen_at(reactor: Any, path: Path, factory: RepositorySite) -> IListeningPort:
-    """Listens at a unix socket that we hold; what is there was left behind by a process that did not stop."""
-    try:
-        if path.is_socket():
-            path.unlink()
-        elif path.exists():
-            raise PlatformError(f"{path} is no socket: remove it, or listen elsewhere")
-        port: IListeningPort = reactor.listenUNIX(str(path), factory, mode=SOCKET_MODE)
-    except OSError as error:
-        raise PlatformError(f"{path} can not be made: {error.strerror}") from None
-    return port
+        stop = reactor.listenSSL(place.port, factory, tls, interface=str(place.address)).stopListening
+    return stop
 
 
 class RepositoryServer(Logged):
@@ -201,14 +187,12 @@ class RepositoryServer(Logged):
 
     Args:
         documents: The database.
-        listen: Begins to listen.
-        socket: The path of the unix socket that it listens at; None: it listens at an address.
+        listen: Begins to listen; returns what ends it.
         terms: Where it listens and who may do what, for the log.
         process: What it runs in.
 
     Attributes:
         documents: The database.
-        port: Where it listens; None when it does not.
     """
 
     name = "repository"
@@ -216,16 +200,13 @@ class RepositoryServer(Logged):
     def __init__(
         self,
         documents: StoreService,
-        listen: Callable[[], IListeningPort],
-        socket: Path | None,
+        listen: Callable[[], Stop],
         terms: str,
         process: ProcessService,
     ) -> None:
-        self.port: IListeningPort | None = None
+        self._stop: Stop | None = None
         self.documents = documents
         self._listen = listen
-        self._socket = socket
-        self._hold: Hold | None = None
         self._terms = terms
         self._process = process
 
@@ -243,12 +224,8 @@ class RepositoryServer(Logged):
     @inlineCallbacks
     def _start(self) -> Any:
         yield self.documents.startService()
-        if self._socket is not None:
-            make_folder(self._socket.parent, SOCKET_FOLDER_MODE)
-            self._hold = Hold(self._socket.with_name(f"{self._socket.name}.held"), f"the socket {self._socket}")
-            self._hold.take()
         try:
-            self.port = self._listen()
+            self._stop = self._listen()
         except CannotListenError as error:
             raise PlatformError(f"nothing can listen there: {error}") from error
         _log.info(
@@ -266,18 +243,11 @@ class RepositoryServer(Logged):
             Fires when all is closed.
         """
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        port, self.port = self.port, None
-        if port is not None:
-            yield maybeDeferred(port.stopListening).addErrback(_was_removed)
-        if self._hold is not None:
-            self._hold.release()
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            yield maybeDeferred(stop)
         yield maybeDeferred(self.documents.stopService)
         self._process.stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-
-
-def _was_removed(failure: Failure) -> None:
-    """Somebody has removed the socket: there is nothing left of it to be removed."""
-    failure.trap(FileNotFoundError)  # type: ignore[no-untyped-call]  # Twisted does not say
 
 
 makeService = make_service  # noqa: N816 - what twistd looks for

@@ -13,7 +13,6 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config, tap
-from realmgw.control.service import RepositoryService
 from realmgw.errors import Reason
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.source import PRODUCT, Module
@@ -96,9 +95,6 @@ class CounterTests(SynchronousTestCase):
         main = folder / "realmgw.yaml"
         main.write_text(MINIMAL + f"state: {folder}\nrepository: {{url: 'http://192.0.2.9', cache: false}}\n")
         self.gateway = tap.compose(tap.read(main, config.load(main)), tap.Options())
-        for part in self.gateway:
-            if isinstance(part, RepositoryService):
-                part._repository = part._make()
 
     def counts(self) -> dict[str, Any]:
         """What `realmgw status --json` has of the parts: the kernel is not asked."""

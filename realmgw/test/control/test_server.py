@@ -23,7 +23,7 @@ from realmgw.config.settings import Control
 from realmgw.control.command.client import TIMEOUT, _UnixConnection, ask
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
-from realmgw.control.server import MAX_BODY, ControlService, held_beside
+from realmgw.control.server import MAX_BODY, ControlService
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 
 _reactor: Any = reactor
@@ -307,7 +307,7 @@ class SocketLeftBehindTests(TestCase):
         self.path = folder / "control.sock"
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(self.path))
-        held_beside(self.path).write_text(f"{os.getpid()}\n")
+        self.path.with_name(f"{self.path.name}.held").write_text(f"{os.getpid()}\n")
 
     async def test_is_taken_over(self) -> None:
         """By who comes next, and gone when that stops."""

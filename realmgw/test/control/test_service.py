@@ -122,13 +122,11 @@ class QuietRepository:
     Attributes:
         kept: Fires when it has read what was kept.
         changed: Who is told of changes; None: nobody.
-        accepted: What it was told is in force.
     """
 
     def __init__(self) -> None:
         self.kept: Deferred[Snapshot] = Deferred()
         self.changed: Callable[[Snapshot], None] | None = None
-        self.accepted: list[Snapshot] = []
 
     def recalled(self) -> Deferred[Snapshot]:
         """Later."""
@@ -139,8 +137,7 @@ class QuietRepository:
         self.changed = changed
 
     def accept(self, snapshot: Snapshot) -> None:
-        """Notes it."""
-        self.accepted.append(snapshot)
+        """Nobody asks."""
 
     def report(self) -> dict[str, Any]:
         """How it is."""
@@ -159,7 +156,7 @@ class RepositoryServiceTests(SynchronousTestCase):
         """Begins to listen."""
         self.repository, self.told = QuietRepository(), list[Snapshot]()
         self.made_true: list[Deferred[None]] = []
-        self.service = RepositoryService(lambda: self.repository, self.tell)
+        self.service = RepositoryService(self.repository, self.tell)
         self.service.startService()
 
     def tell(self, snapshot: Snapshot) -> Deferred[None]:
@@ -193,14 +190,9 @@ class RepositoryServiceTests(SynchronousTestCase):
         self.repository.changed(Snapshot("2"))
         self.assertEqual((len(self.flushLoggedErrors(ZeroDivisionError)), len(self.told)), (1, 2))
 
-    def test_hands_on_what_is_in_force_and_how_it_is(self) -> None:
-        """While it runs."""
-        first = Snapshot("1")
-        self.service.accept(first)
-        self.assertEqual((self.repository.accepted, len(self.service.counts())), ([first], 1))
-        self.successResultOf(self.service.stopService())
-        self.service.accept(first)
-        self.assertEqual((self.repository.accepted, self.service.counts()), ([first], {}))
+    def test_hands_on_how_it_is(self) -> None:
+        """As the repository has it."""
+        self.assertEqual(self.service.counts(), self.repository.report())
 
     def test_tells_nothing_after_the_stop(self) -> None:
         """Neither what was kept."""

@@ -190,7 +190,7 @@ class ServerTests(TestCase):
             path.with_name(f"{path.name}.held").write_text(f"{os.getpid()}\n")
             path.with_name(f"{path.name}.lock").symlink_to(str(os.getpid()))
         yield server.startService()
-        self.assertIsNotNone(server.port)
+        self.assertTrue(self.socket.exists())
         yield server.stopService()
 
     @inlineCallbacks
@@ -218,7 +218,7 @@ class ServerTests(TestCase):
         def taken() -> NoReturn:
             raise CannotListenError(None, "sock", OSError("in use"))
 
-        broken = RepositoryServer(server.documents, taken, None, "nowhere", self.process)
+        broken = RepositoryServer(server.documents, taken, "nowhere", self.process)
         yield broken.startService()
         yield broken.stopService()
         (self.folder / "db").write_text("this is no database, but a text that is long enough to be one" * 20)
