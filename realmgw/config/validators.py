@@ -215,27 +215,27 @@ def _is_plain(node: Node) -> bool:
     return isinstance(node, Scalar) and node.plain
 
 
-def choice(members: type[E], *, gone: AbstractMapping[str, str] | None = None) -> Validator[E]:
+def choice(
+    members: type[E], *, gone: AbstractMapping[str, str] | None = None, in_any_case: bool = False
+) -> Validator[E]:
     """A member of an enumeration by its value, which is a text.
 
     Args:
         members: The enumeration.
         gone: Values that earlier versions knew, each with what is to be written instead.
+        in_any_case: The values are in capitals, and may be written otherwise.
     """
+    known = [member.value for member in members]
 
     def parse(text: str) -> E:
         if gone and text in gone:
             raise ValueError(f"{text!r} is no longer there: write {gone[text]}")
         try:
-            return members(text)
+            return members(text.upper() if in_any_case else text)
         except ValueError:
-            raise ValueError(f"{text!r} is not known: write {_either(member.value for member in members)}") from None
+            raise ValueError(f"{text!r} is not known: write {' or '.join(known)}") from None
 
-    return parsed(parse, enum=[member.value for member in members])
-
-
-def _either(words: Iterable[str]) -> str:
-    return " or ".join(words)
+    return parsed(parse) if in_any_case else parsed(parse, enum=known)
 
 
 def sequence(item: Validator[T], *, at_least: int = 0, at_most: int = maxsize) -> Validator[tuple[T, ...]]:

@@ -23,10 +23,10 @@ from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Sequence
 from realmgw.config.settings import Network
 from realmgw.config.validators import (
-    E,
     Key,
     Section,
     Validator,
+    choice,
     integer,
     is_null,
     parsed,
@@ -185,20 +185,7 @@ def _read_target(node: Node, problems: Problems) -> tuple[Target, Options] | Non
     return None if target is None else (target, ())
 
 
-def _choice(words: type[E]) -> Validator[E]:
-    """A word of an enumeration, in any case."""
-
-    def parse(text: str) -> E:
-        try:
-            return words(text.upper())
-        except ValueError:
-            known = " or ".join(member.value for member in words)
-            raise ValueError(f"{text!r} is not known: write {known}") from None
-
-    return parsed(parse)
-
-
-_target_name = _choice(Target)
+_target_name = choice(Target, in_any_case=True)
 _target = Validator(_read_target, {"type": ["string", "object"]})
 
 
@@ -220,7 +207,7 @@ RULE = Section(
     _build_rule,
     {
         "priority": Key(integer(0, 65_535), required=True),
-        "direction": Key(_choice(Direction), required=True),
+        "direction": Key(choice(Direction, in_any_case=True), required=True),
         "target": Key(_target, required=True),
         "protocol": Key(protocol),
         "src": Key(parsed(network)),
