@@ -146,7 +146,7 @@ class Allocator:
         if trace is not None:
             return found.address.packed
         rides = found.address.claims > 0 and self.finder.must_ride(group)
-        return self._ledger.claim(found, group, question, client, now, found.address.hold if rides else NEVER)
+        return self._ledger.claim(found, group, question, client, now, found.address.held_until if rides else NEVER)
 
     def wait(
         self,
@@ -179,8 +179,8 @@ class Allocator:
         elif self.askers.load.spurns(group, client, now):
             return self._refuse(Reason.POLICY)
         long = tcp and group.standing >= PATIENT * self.askers.best
-        patience = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
-        waiter = Waiter(service, group, question, deliver, now, now + patience, client, group.is_bare(now))
+        limit = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
+        waiter = Waiter(service, group, question, deliver, now, now + limit, client, group.is_unproven(now))
         displaced = self._queue.join(waiter)
         if displaced is waiter:
             return self._refuse(Reason.QUEUE_FULL)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.claims import courtesies
+from realmgw.allocation.claims import holds
 from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
@@ -156,7 +156,7 @@ class Arrivals:
             return None
         if reservation.service.host.index == host.index:
             claim = matching(reservation, src, now) if reservation.claims else None
-            return None if claim is None or claim.courtesy else Reason.NO_CLAIM
+            return None if claim is None or claim.is_hold else Reason.NO_CLAIM
         bound = (reservation.bound or {}).values()
         if any(claim.network is not None and src in claim.network for claim in bound):
             return Reason.NO_CLAIM
@@ -195,7 +195,7 @@ class Arrivals:
         for key in (protocol << 16, 0):
             reservation = known.address.reservations.get(key)
             claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
-            if claim is not None and not claim.courtesy:
+            if claim is not None and not claim.is_hold:
                 return claim
         return None
 
@@ -214,7 +214,7 @@ class Arrivals:
         """Let somebody in, or say why not."""
         src = flow[0]
         claim = matching(reservation, src, now) if reservation.claims else None
-        if claim is not None and not claim.courtesy:
+        if claim is not None and not claim.is_hold:
             if trace is None:
                 self._use(claim, reservation, flow, now)
             else:
@@ -269,14 +269,14 @@ class Arrivals:
         if reservation.trial is not None:
             reservation.trial.came(flow, -math.inf, now, known=False)
         self._let_in(reservation, flow[0], (now, flow), now)
-        if spare.courtesy:
+        if spare.is_hold:
             spare.user = now, flow
             self._ledger.use(spare, now)
         else:
             spare.spare -= 1
         if spare.group.habits.is_known:
-            courtesies.wait_for_others(self._ledger, spare, now, others_wait=self._queue.size > 0)
-        if spare.courtesy and not spare.pending and self._queue.size:
+            holds.wait_for_others(self._ledger, spare, now, others_wait=self._queue.size > 0)
+        if spare.is_hold and not spare.pending and self._queue.size:
             self._serve(now)  # he was the last for whom the address was kept
 
     def _renewed(self, since: float, former: Flow, now: float) -> float:
@@ -301,7 +301,7 @@ class Arrivals:
         if not may_pass(closest) and not any(each.bound for each in matches):
             return closest
         claims = [(each, matching(each, src, now) if each.claims else None) for each in matches]
-        own = [(each, claim) for each, claim in claims if claim is not None and not claim.courtesy]
+        own = [(each, claim) for each, claim in claims if claim is not None and not claim.is_hold]
         if own:
             return next((each for each, claim in own if claim.network is not None), own[0][0])
         least = now - self._ledger.linger()
@@ -333,7 +333,7 @@ class Arrivals:
         former = address.gone
         if former is None or address.gone_until <= now or not address.may_be_meant(spare.reservation.service):
             return False
-        if spare.courtesy or spare.group.habits.keeps_answers:
+        if spare.is_hold or spare.group.habits.keeps_answers:
             return False  # others are expected here
         return src in former.sources and not self._candidates.is_owed(spare.reservation, now)
 
@@ -367,7 +367,7 @@ class Arrivals:
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
         if spare and (claim.waited or not habits.is_plain or (others_wait and habits.caution.serves_several)):
-            courtesies.wait_for_others(ledger, claim, now, others_wait=others_wait)
+            holds.wait_for_others(ledger, claim, now, others_wait=others_wait)
         if others_wait:
             self._serve(now)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
-    from realmgw.allocation.reputation.score import Party
+    from realmgw.allocation.reputation.score import Rated
     from realmgw.subscribers.model import Service
 
 
@@ -111,9 +111,9 @@ def habits(group: Group, now: float) -> Iterator[str]:
         yield f"those of its clients who are told at one time come within {its.company * 1000:.0f} ms"
 
 
-def reputation(party: Party, now: float) -> str:
+def reputation(rated: Rated, now: float) -> str:
     """A reputation, and how it comes about."""
-    its = party.reputation
+    its = rated.reputation
     value = its.value(now)
     return (
         f"{value:.2f}, of {its.previous:.2f} for the last period and {its.current():.2f} for this one, which began with"

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation import vacancies
-from realmgw.allocation.claims import changes, courtesies
+from realmgw.allocation.claims import changes, holds
 from realmgw.allocation.pool.circular import PROBES
 from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.allocation.state import KEY, Address, Claim, Place, Reservation
@@ -118,7 +118,7 @@ class Finder:
             else:
                 trace.say("it is told nothing of this for a moment: if its clients come all the same, it keeps answers")
             return Reason.EXHAUSTED
-        if courtesies.holds_its_share(self._ledger, group, now):
+        if holds.holds_its_share(self._ledger, group, now):
             return self._kept(service, expected, now, trace)
         return None
 
@@ -138,12 +138,12 @@ class Finder:
         address = next((each.address for each in latest if each.address.long), None)
         address = address or vacancies.within(ledger, service, now)
         if address is not None and address.long:
-            if not courtesies.is_too_much(ledger, address):
+            if not holds.is_too_much(ledger, address):
                 if trace is not None:
                     trace.how = "where this host is kept already for those who keep answers"
                 return vacancies.standing(address, service)
             if trace is None:
-                courtesies.give_up(ledger, address)
+                holds.give_up(ledger, address)
         if trace is not None:
             share = f"{ledger.kept} addresses stand for long for those who keep answers"
             trace.say(f"{share}, and others ask as well (keeper_share)")
@@ -237,7 +237,7 @@ class Finder:
         """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""
         if not (self._queue.size or group.hopeless):
             return True
-        return not self.must_ride(group) or (address.claims > 0 and address.hold >= now + group.patience)
+        return not self.must_ride(group) or (address.claims > 0 and address.held_until >= now + group.delay_p999)
 
     def must_ride(self, group: Group) -> bool:
         """Whether a group's claims may not prolong what is held: others wait, or the policy restrains it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realmgw.allocation import vacancies
-from realmgw.allocation.claims import courtesies
+from realmgw.allocation.claims import holds
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.errors import Reason
 
@@ -50,7 +50,7 @@ class Serving:
             habits.look(now)
             if habits.caution.withholds(waiter.service.target, now):
                 return False
-            return not courtesies.holds_its_share(self._ledger, waiter.group, now)
+            return not holds.holds_its_share(self._ledger, waiter.group, now)
 
         is_any = True
         for first in self._queue.heads(may, now=now):
@@ -106,6 +106,6 @@ class Serving:
             self._ledger.counters.served += 1
             its = waiter.group, waiter.question, waiter.client
             self._ledger.claim(reservation, *its, now, waited=max(now - waiter.since, LEAST_WAIT))
-            reservation.claims[waiter.question].bare = waiter.bare
+            reservation.claims[waiter.question].unproven = waiter.unproven
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

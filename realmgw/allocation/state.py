@@ -86,7 +86,7 @@ class Claim:
     """Who is expected, where the asker told it and is believed."""
     is_long: bool = False
     """It stands for long, since its group keeps answers."""
-    bare: bool = False
+    unproven: bool = False
     """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
     it."""
     waited: float = 0.0
@@ -96,7 +96,7 @@ class Claim:
     """False once it was used, expired or reclaimed."""
     spare: int = 0
     """Once it was used: how many further senders it may still let in before its deadline."""
-    courtesy: bool = False
+    is_hold: bool = False
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
     asked_before: float = -math.inf
     """When its group asked for the same name before, if that was not long ago, in monotonic seconds."""
@@ -110,7 +110,7 @@ class Claim:
         """Once it was used: until when it may let in further senders, in monotonic seconds."""
         if self.group.habits.is_plain:
             return self.deadline
-        return max(self.deadline, self.created + self.group.spell + self.group.patience)
+        return max(self.deadline, self.created + self.group.spell + self.group.delay_p999)
 
     def is_settled(self, now: float, within: float = WITHHELD) -> bool:
         """Whether all clients have come who were told what this claim says, or never will, unless it was kept.
@@ -144,7 +144,7 @@ class Reservation:
     """Who asked first since it last began to wait."""
     expected: dict[Group, Reservation] = attrs.field(factory=dict)
     """By group that has claims pending for its target: where the last of each was made. All of the target share it."""
-    held: dict[Reservation, None] = attrs.field(factory=dict)
+    expecting: dict[Reservation, None] = attrs.field(factory=dict)
     """Those of its host with pending claims. All of the host share it."""
     shares: dict[Group, int] | None = None
     """How many pending claims each group has, once a second one has joined since then: from then on nobody can tell
@@ -162,7 +162,7 @@ class Reservation:
     """The used claims that may still have something to spare, or are doubted, oldest first."""
     crowd: Crowd | None = None
     """Those who came without a claim of their own, if any did."""
-    courtesy: Claim | None = None
+    hold: Claim | None = None
     """The pending claim that keeps the address for further clients, if one does."""
     trial: Watcher | None = None
     """Of a group that is told nothing of it for a while, to see whether its clients come all the same."""
@@ -206,7 +206,7 @@ class Address:
     """How many of them stand for long."""
     given_up: bool = False
     """Those who keep answers have more addresses than their share, and are told of this one no more."""
-    hold: float = 0.0
+    held_until: float = 0.0
     """Until when somebody is expected: the time at which the last of its claims is dead by experience."""
     doubt: float = 0.0
     """Until when a client of a claim that a stranger may have used is waited for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.claims import courtesies
+from realmgw.allocation.claims import holds
 from realmgw.allocation.claims.candidates import PROBES
 from realmgw.allocation.pool.circular import may_stand
 from realmgw.allocation.state import KEY, Address, Place, Reservation, State
@@ -89,7 +89,7 @@ def obtain(
         That which is free longest, lingers longest, or is dead by experience; what was there is gone, unless it was for
         this same service. None when somebody is expected at every address.
     """
-    if ledger.kept and courtesies.holds_its_share(ledger, group, now):
+    if ledger.kept and holds.holds_its_share(ledger, group, now):
         return None
     address = vacant(ledger, service, group, now, patient=patient)
     if trace is not None:

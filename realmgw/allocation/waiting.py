@@ -47,8 +47,8 @@ class Waiter:
     """When it gives up."""
     client: Requestor | None = None
     """For whom, where that is known and believed."""
-    bare: bool = False
-    """See `Claim.bare`."""
+    unproven: bool = False
+    """See `Claim.unproven`."""
 
     def has_time(self, now: float) -> bool:
         """Whether it has not yet waited for half of the time that it has."""

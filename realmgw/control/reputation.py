@@ -145,8 +145,8 @@ def _group(group: Group, now: float) -> dict[str, Value]:
         "untrusted": group.untrusted,
         "doubted_for": round(max(0.0, group.word.doubted_until - now), 3),
         "proven_ago": round(now - group.proven_at, 3) if group.proven_at > -math.inf else None,
-        "guard": round(group.guard, 4),
-        "patience": round(group.patience, 4),
+        "guard": round(group.claim_timeout, 4),
+        "patience": round(group.delay_p999, 4),
         "delays": group.delays.total if group.delays is not None else 0,
     }
 

@@ -117,7 +117,7 @@ class Patient(Group):
     """A resolver group of which nothing is ever dead by experience."""
 
     def __init__(self, resolver: Hashable) -> None:
-        super().__init__(resolver, guard=math.inf)
+        super().__init__(resolver, claim_timeout=math.inf)
 
     def arrived(self, delay: float) -> None:
         """Learn nothing."""

@@ -21,7 +21,7 @@ from realmgw.allocation.counters import Counters
 from realmgw.allocation.flow import Answered
 from realmgw.allocation.pool.circular import Pool, stands
 from realmgw.allocation.pool.places import Places, Shared
-from realmgw.allocation.pool.reclaim import DeadByExperience
+from realmgw.allocation.pool.reclaim import ReclaimHeap
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.word import credit_most
 from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Place, Reservation
@@ -60,7 +60,7 @@ class Books:
         self.configure(settings)
         self.pool = Pool(networks)
         self.counters = Counters()
-        self.dead = DeadByExperience()
+        self.dead = ReclaimHeap()
         self.candidates = Candidates(answered, self.counters)
         self.ended = EndedFlows(settings, host_at)
         self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
@@ -142,7 +142,7 @@ class Books:
         if claims:
             _join(reservation, group)
         else:
-            reservation.held[reservation] = None
+            reservation.expecting[reservation] = None
             reservation.group, reservation.shares = group, None
             self.lingers.pop(reservation, None)
         reservation.expected[group] = reservation
@@ -160,7 +160,7 @@ class Books:
                 address.standing = group.standing
             return
         self.pool.await_client(address)
-        address.claims, address.hold, address.standing = 1, claim.dead, group.standing
+        address.claims, address.held_until, address.standing = 1, claim.dead, group.standing
         if self.dead.watching:
             self.dead.held(address)
 
@@ -175,8 +175,8 @@ class Books:
 
     def hold_longer(self, address: Address, until: float) -> None:
         """Somebody is expected at an address until then at least."""
-        if until > address.hold:
-            address.hold = until
+        if until > address.held_until:
+            address.held_until = until
             if self.dead.watching:
                 self.dead.held(address)
 
@@ -187,7 +187,7 @@ class Books:
         claim.pending = False
         if claim.is_long:
             self.count_long(address, -1)
-        if claim.courtesy:
+        if claim.is_hold:
             self.candidates.ask(reservation, now, at_once=True)
             outcomes.kept(claim)
         del claims[claim.question]
@@ -198,13 +198,13 @@ class Books:
             expected, group = reservation.expected, claim.group
             if expected.get(group) is reservation:
                 del expected[group]
-            del reservation.held[reservation]
+            del reservation.expecting[reservation]
             self.lingers[reservation] = now
         elif reservation.shares is not None:
             _part(reservation, reservation.shares, claim.group)
         address.claims = left = address.claims - 1
         if left:
-            if claim.dead >= address.hold:
+            if claim.dead >= address.held_until:
                 self.hold_less(address, next(reversed(claims.values()), None))
             return
         pool.linger(address)
@@ -215,9 +215,9 @@ class Books:
         """Find out until when somebody is expected, after a claim went that was dead last, if no other is as late."""
         if address in self.pool.leaving:
             return  # nobody else is to have it
-        if latest is not None and (latest.dead >= address.hold or address.claims > LOOKED_AT):
+        if latest is not None and (latest.dead >= address.held_until or address.claims > LOOKED_AT):
             return  # of very many claims, one that is as late is likely there, and it is not worth a look at all
-        address.hold = max(
+        address.held_until = max(
             claim.dead for reservation in address.reservations.values() for claim in reservation.claims.values()
         )
         if self.dead.watching:
@@ -254,7 +254,7 @@ class Books:
             Whether it is out.
         """
         if address.claims:
-            address.hold = math.inf  # it can not be reclaimed for somebody else
+            address.held_until = math.inf  # it can not be reclaimed for somebody else
         elif address.former is not None and self.last.get(address.former) is address:
             del self.last[address.former]
         for reservation in tuple(address.reservations.values()):

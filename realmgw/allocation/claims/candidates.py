@@ -195,7 +195,7 @@ class Candidates:
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
             self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), 1.0)
-            since = crowd.answered_at if reservation.courtesy is not None else math.inf
+            since = crowd.answered_at if reservation.hold is not None else math.inf
             crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
 
     def _regard_forged(self, count: int, forged: float) -> None:
@@ -241,9 +241,9 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     if claim is None:
         return
     group, age = claim.group, came - claim.created
-    if age > group.patience or not any(each.waited for each in used):
-        group.habits.came_again(candidate.flow[0], age, group.patience, came)
-    if age <= group.patience:
+    if age > group.delay_p999 or not any(each.waited for each in used):
+        group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
+    if age <= group.delay_p999:
         first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)
         if first.user is not None:
             group.habits.came_together(came - first.user[0])
@@ -253,7 +253,7 @@ def _may_have_told(claim: Claim, came: float) -> bool:
     """Whether somebody who came then may have been told what a claim says, as its group may have kept it."""
     group = claim.group
     most = 0.0 if group.habits.caution.keeps_nothing else group.habits.renews
-    return 0.0 <= came - claim.created <= most + group.patience
+    return 0.0 <= came - claim.created <= most + group.delay_p999
 
 
 def _unanswered(reservations: Iterable[Reservation]) -> Iterator[tuple[Claim, Doubt]]:

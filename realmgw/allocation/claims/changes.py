@@ -53,7 +53,7 @@ def displace(ledger: Ledger, reservation: Reservation, *, now: float) -> None:
 
 def _void(ledger: Ledger, claim: Claim, now: float) -> None:
     """End a claim; that nobody came is nobody's fault."""
-    if not claim.courtesy:
+    if not claim.is_hold:
         ledger.counters.voided += 1
         outcomes.voided(claim, now)
     ledger.end(claim, now)

@@ -58,4 +58,4 @@ class Modest:
 
 def keeps_long(group: Group, now: float) -> bool:
     """Whether a group is known to keep answers for so long that its claims hold addresses against others."""
-    return group.habits.keeps_answers and group.habits.window(group.patience, now) > LONG
+    return group.habits.keeps_answers and group.habits.window(group.delay_p999, now) > LONG

@@ -85,7 +85,7 @@ class Ledger(Books):
         until = deadline = now + timeout
         if latest < until:
             deadline = latest
-        dead, is_long = now + group.guard, False
+        dead, is_long = now + group.claim_timeout, False
         if not group.habits.is_plain:
             is_long = keeps_long(group, now)
             dead = max(dead, now + group.spell)
@@ -94,8 +94,8 @@ class Ledger(Books):
         if dead > deadline:
             dead = deadline
         network = None if client is None else client.network
-        bare = group.passed > 0 and group.is_bare(now)
-        claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, bare, waited)
+        unproven = group.passed > 0 and group.is_unproven(now)
+        claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)
         self.counters.claimed += 1
         self.stand(claim)
         if self.datagrams.passing:
@@ -123,7 +123,7 @@ class Ledger(Books):
         One that keeps the address for others stays until it has nothing to spare any more. While the gateway is
         alarmed, it may have been a stranger: that is found out later.
         """
-        if claim.courtesy:
+        if claim.is_hold:
             claim.spare -= 1
             if claim.spare > 0:
                 return
@@ -139,7 +139,7 @@ class Ledger(Books):
         """End a claim that nobody came for; one that has ended already is left alone."""
         if not claim.pending:
             return
-        if not claim.courtesy:
+        if not claim.is_hold:
             self.counters.lapsed += 1
             excused = claim.created < self._outage.excused_until
             self.counters.excused += excused

@@ -47,10 +47,10 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
     if gap < 0:  # it was asked before that was told
         claim.asked_before = before.asked_before
         return
-    if claim.bare and group.word.doubted_until > now:
+    if claim.unproven and group.word.doubted_until > now:
         return
     claim.asked_before, span = before.created, gap + before.created - before.asked_before
-    if habits.asked_again(gap, group.patience, now, span) and habits.is_known:
+    if habits.asked_again(gap, group.delay_p999, now, span) and habits.is_known:
         shorten(ledger, group, now)
 
 
@@ -73,12 +73,12 @@ def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:
 def shorten(ledger: Books, group: Group, now: float) -> None:
     """A group does not keep answers for as long as was thought: claims that stand for long end earlier."""
     for claim in ledger.deadlines.riders(group):
-        if not claim.courtesy and not claim.is_long:
+        if not claim.is_hold and not claim.is_long:
             continue
         dead = until = max(now, claim.created + group.spell)
-        if not claim.courtesy:  # the client of its own may come as late as any
+        if not claim.is_hold:  # the client of its own may come as late as any
             until = max(until, claim.created + claim.reservation.service.terms.timeout)
-            dead = min(until, max(dead, claim.created + group.guard))
+            dead = min(until, max(dead, claim.created + group.claim_timeout))
         if until < claim.deadline:
             claim.deadline, claim.dead = until, min(dead, claim.dead)
             ledger.deadlines.add_rider(claim)

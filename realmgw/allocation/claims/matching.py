@@ -24,17 +24,17 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     claims = reservation.claims.values()
     if not reservation.bound:
         oldest = next(iter(claims))
-        if len(claims) == 1 or (reservation.shares is None and oldest.dead > now and not oldest.courtesy):
+        if len(claims) == 1 or (reservation.shares is None and oldest.dead > now and not oldest.is_hold):
             return oldest
         return _likeliest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
-    own = [claim for claim in bound if not claim.courtesy]
+    own = [claim for claim in bound if not claim.is_hold]
     return _likeliest(own or [*bound, *(claim for claim in islice(claims, LOOKED_AT) if claim.network is None)], now)
 
 
 def may_pass(reservation: Reservation) -> bool:
     """Whether a packet may be meant for another service that overlaps: no claim here is for whoever comes."""
-    return not reservation.claims or reservation.courtesy is not None or bool(reservation.bound)
+    return not reservation.claims or reservation.hold is not None or bool(reservation.bound)
 
 
 def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
@@ -52,4 +52,4 @@ def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
 
 
 def _unlikely(claim: Claim, now: float) -> tuple[bool, ...]:
-    return claim.courtesy, claim.dead <= now, claim.group.hopeless, claim.is_long
+    return claim.is_hold, claim.dead <= now, claim.group.hopeless, claim.is_long

@@ -38,9 +38,9 @@ def learn(claim: Claim, now: float) -> None:
     """Let a group learn how long after its claim a client came, when it was the only claim there.
 
     Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
-    youngest then: too little at times, but never the age of a claim that nobody will come for, from which the guard
-    would grow without end. Where several clients come for one answer, the first one after it tells that alone. One that
-    has much learns no more than once in `LESSON`: a thousand a second tell enough.
+    youngest then: too little at times, but never the age of a claim that nobody will come for, from which the claim
+    timeout would grow without end. Where several clients come for one answer, the first one after it tells that alone.
+    One that has much learns no more than once in `LESSON`: a thousand a second tell enough.
     """
     group, claims = claim.group, claim.reservation.claims
     latest = next(reversed(claims.values()))
@@ -100,8 +100,8 @@ def _praise(claim: Claim, sure: float, most: int, now: float) -> None:
     is_new = now >= reputation.until
     if is_new:
         reputation.advance(now)
-    if sure and (claim.bare or not group.word.own.is_nothing):
-        group.word.kept(most, claim.created, now, bare=claim.bare)
+    if sure and (claim.unproven or not group.word.own.is_nothing):
+        group.word.kept(most, claim.created, now, unproven=claim.unproven)
     reputation.ok += sure
     if sure < 1.0:
         reputation.neutral += 1 - sure
@@ -179,8 +179,8 @@ def _blame(claim: Claim, cost: float, sure: float, now: float) -> None:
     reputation.neutral += cost * (1 - sure)
     if sure:
         word, told = group.word, cost * sure
-        believed = claim.bare and now >= word.doubted_until and not word.is_idle_itself
-        word.broken(told, claim.created, now, bare=claim.bare)
+        believed = claim.unproven and now >= word.doubted_until and not word.is_idle_itself
+        word.broken(told, claim.created, now, unproven=claim.unproven)
         if not believed:  # else anybody can have sent it, and that is no reason to think ill of the group
             reputation.nok += told
     if now >= reputation.until:
@@ -197,15 +197,15 @@ def voided(claim: Claim, now: float) -> None:
         claim.group.counted(now)
 
 
-def kept(courtesy: Claim) -> None:
+def kept(hold: Claim) -> None:
     """A claim that kept an address has ended: what it has to spare goes back, and it is known whether others came."""
-    used, reservation = courtesy.question, courtesy.reservation
+    used, reservation = hold.question, hold.reservation
     assert isinstance(used, Claim), "it was made for one"
-    used.spare = courtesy.spare
-    others, crowd = courtesy.user is not None, reservation.crowd
+    used.spare = hold.spare
+    others, crowd = hold.user is not None, reservation.crowd
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
     if used.waited and (others or used.waited >= LONG_WAIT):
-        courtesy.group.habits.met(others=others)
-    if courtesy is reservation.courtesy:
-        reservation.courtesy = None
+        hold.group.habits.met(others=others)
+    if hold is reservation.hold:
+        reservation.hold = None

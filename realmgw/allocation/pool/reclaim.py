@@ -1,12 +1,12 @@
 """Which waiting address nobody comes to any more: all of its claims are dead by experience.
 
 Only an exhausted pool asks this. So nothing is kept up until it does; then the waiting addresses are put in the order
-of their `hold` once, and new claims are followed until the pool has room again. Entries are not removed when an
+of their `held_until` once, and new claims are followed until the pool has room again. Entries are not removed when an
 address is claimed again or goes on: they are stale then, and passed over when they come up, or thrown out when there
 are more of them than addresses.
 
 Nobody is dead whose packet may lie in the queue unread. When this process was held up (another one had the processor,
-or a turn took long), the time in which it saw no packets does not count; see `DeadByExperience.stalled`.
+or a turn took long), the time in which it saw no packets does not count; see `ReclaimHeap.stalled`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SLACK = 64
 """So many stale entries are always tolerated."""
 
 
-class DeadByExperience:
+class ReclaimHeap:
     """The waiting addresses in the order in which they can be reclaimed.
 
     O(log n) amortized, but for the first question after a time with room, which is O(pool).
@@ -45,7 +45,7 @@ class DeadByExperience:
     def watch(self, waiting: Iterable[Address]) -> None:
         """Begin to follow, or begin anew; all waiting addresses are told once."""
         self.watching = True
-        self._holds = [(address.hold, next(self._order), address) for address in waiting]
+        self._holds = [(address.held_until, next(self._order), address) for address in waiting]
         heapq.heapify(self._holds)
         self._bound = 2 * len(self._holds) + SLACK
 
@@ -60,7 +60,7 @@ class DeadByExperience:
         if self.watching:
             if len(self._holds) >= self._bound:
                 self.watch(dict.fromkeys(address for hold, _, address in self._holds if _current(hold, address)))
-            heapq.heappush(self._holds, (address.hold, next(self._order), address))
+            heapq.heappush(self._holds, (address.held_until, next(self._order), address))
 
     def stalled(self, length: float, *, now: float) -> None:
         """No packets were looked at for `length` seconds up to now, and those that came then have to be worked off.
@@ -101,7 +101,9 @@ class DeadByExperience:
     def in_order(self, waiting: Iterable[Address], *, now: float) -> Iterator[Address]:
         """Those that `take` would give, one after the other; nothing is changed. O(waiting addresses, all told)."""
         seen = now - self.unseen(now=now)
-        holds = self._holds if self.watching else [(each.hold, number, each) for number, each in enumerate(waiting)]
+        holds = (
+            self._holds if self.watching else [(each.held_until, number, each) for number, each in enumerate(waiting)]
+        )
         dead = [(address.standing, hold, order, address) for hold, order, address in holds if hold <= seen]
         return (address for _, hold, _, address in sorted([*self._dead, *dead]) if _current(hold, address))
 
@@ -124,4 +126,4 @@ class DeadByExperience:
 
 
 def _current(hold: float, address: Address) -> bool:
-    return address.state is State.WAITING and address.hold == hold
+    return address.state is State.WAITING and address.held_until == hold

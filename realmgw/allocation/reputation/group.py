@@ -1,8 +1,8 @@
 """Resolver groups: who asks, what became of it, and how soon the clients that he asks for come.
 
-A group learns how long after an answer the first packet arrives: the *guard* follows from that, the age at which a
-claim of this group is dead by experience. And its outcomes make its reputation. `standing` is the reputation as it was
-when it was last asked for: whenever the group asks for an address that costs the pool something, or has to wait.
+A group learns how long after an answer the first packet arrives: the *claim timeout* follows from that, the age at
+which a claim of this group is dead by experience. And its outcomes make its reputation. `standing` is the reputation as
+it was when it was last asked for: whenever the group asks for an address that costs the pool something, or has to wait.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import attrs
 
 from realmgw.allocation.reputation.delays import Delays
 from realmgw.allocation.reputation.habits import Habits
-from realmgw.allocation.reputation.score import Party
+from realmgw.allocation.reputation.score import Rated
 from realmgw.allocation.reputation.told import Told
 from realmgw.allocation.reputation.word import Word
 
 if TYPE_CHECKING:
     from realmgw.config.policy import ResolverGroup
 
-GUARD_UNKNOWN = 0.5  # seconds
-"""The guard of a group with fewer than `GUARD_OBSERVATIONS` arrivals."""
-PATIENCE_UNKNOWN = 0.32  # seconds
-"""The patience of such a group: a client that tries the other address family first comes 250 ms later (RFC 8305 section
+CLAIM_TIMEOUT_UNKNOWN = 0.5  # seconds
+"""The claim timeout of a group with fewer than `OBSERVATIONS` arrivals."""
+DELAY_P999_UNKNOWN = 0.32  # seconds
+"""That delay of such a group: a client that tries the other address family first comes 250 ms later (RFC 8305 section
 5), and his way takes some time."""
-GUARD_OBSERVATIONS = 50
+OBSERVATIONS = 50
 """Arrivals from which on a group's own experience counts."""
 EXPERIENCE = 500
 """Arrivals from which on only those count that leave no doubt about the claim that they belong to."""
-GUARD_LEAST = 0.1  # seconds
+CLAIM_TIMEOUT_LEAST = 0.1  # seconds
 """No claim is dead sooner than this, however fast the clients are."""
 HOPELESS, HOPEFUL = 0.25, 0.35
 """Below this standing, in proportion to the best, a group is next to nothing, until it is above that one: nobody waits
@@ -45,16 +45,16 @@ _REFRESH = 32
 
 
 @attrs.define(eq=False)
-class Group(Party):
+class Group(Rated):
     """The resolvers that count as one, with what is known of them. Compared by identity."""
 
     resolver: Hashable
     """The address value that it was made for; of a preset group, the first of its networks."""
-    guard: float = GUARD_UNKNOWN
+    claim_timeout: float = CLAIM_TIMEOUT_UNKNOWN
     """Age, in seconds, at which a claim of this group is dead by experience."""
-    patience: float = PATIENCE_UNKNOWN
+    delay_p999: float = DELAY_P999_UNKNOWN
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
-    usual: float = 0.0
+    delay_median: float = 0.0
     """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
     """How soon its clients come; made when the first one does."""
@@ -70,7 +70,7 @@ class Group(Party):
     """The address values that were merged with it."""
     absorbed: tuple[Group, ...] = ()
     """The groups that were merged into it last: their claims are its own."""
-    heir: Group | None = None
+    merged_into: Group | None = None
     """The group that it was merged into, and has its reputation from then on."""
     hopeless: bool = False
     """Whether it is next to nothing, in proportion to the best."""
@@ -114,15 +114,15 @@ class Group(Party):
     @property
     def spell(self) -> float:
         """For how long, in seconds, after an answer further clients may come for it, as far as is known."""
-        return self.habits.spell(self.patience)
+        return self.habits.spell(self.delay_p999)
 
     @property
     def inexperienced(self) -> bool:
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
         return self.delays is None or self.delays.total < EXPERIENCE
 
-    def is_bare(self, now: float) -> bool:
-        """Whether a query of the present is one that it is only taken at its word for; see `Claim.bare`."""
+    def is_unproven(self, now: float) -> bool:
+        """Whether a query of the present is one that it is only taken at its word for; see `Claim.unproven`."""
         return self.passed > 0 and self.proven_at != now
 
     def arrived(self, delay: float) -> None:
@@ -139,19 +139,22 @@ class Group(Party):
     def _learn_from_first(self) -> None:
         """Forget the delays: it keeps answers, so that some were of clients who came for what others had been told."""
         self.learned_from_first = True
-        self.delays, self.usual, self._refresh_at = None, 0.0, 1
-        self.patience, self.guard = PATIENCE_UNKNOWN, GUARD_LEAST if self.hopeless else GUARD_UNKNOWN
+        self.delays, self.delay_median, self._refresh_at = None, 0.0, 1
+        self.delay_p999, self.claim_timeout = (
+            DELAY_P999_UNKNOWN,
+            CLAIM_TIMEOUT_LEAST if self.hopeless else CLAIM_TIMEOUT_UNKNOWN,
+        )
 
     def _refresh(self, delays: Delays) -> None:
-        self._refresh_at = _REFRESH if delays.total >= GUARD_OBSERVATIONS else GUARD_OBSERVATIONS - delays.total
-        if delays.total >= GUARD_OBSERVATIONS:
+        self._refresh_at = _REFRESH if delays.total >= OBSERVATIONS else OBSERVATIONS - delays.total
+        if delays.total >= OBSERVATIONS:
             slowest = delays.quantile(0.999)
-            self.usual = delays.quantile(0.5)
-            scarce = GUARD_OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
-            self.patience = slowest * (1 + scarce)
-            self.guard = max(GUARD_LEAST, slowest * 2 * (1 + scarce))
+            self.delay_median = delays.quantile(0.5)
+            scarce = OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
+            self.delay_p999 = slowest * (1 + scarce)
+            self.claim_timeout = max(CLAIM_TIMEOUT_LEAST, slowest * 2 * (1 + scarce))
         if self.hopeless:
-            self.guard = GUARD_LEAST
+            self.claim_timeout = CLAIM_TIMEOUT_LEAST
 
     def rate(self, standing: float) -> None:
         """Have this standing (0 to 1) until the reputation is looked at again, where 1 is the best there is."""
@@ -159,11 +162,11 @@ class Group(Party):
         self.compare(1.0)
 
     def compare(self, best: float) -> None:
-        """Who is next to nothing in proportion to the best is not waited for: such claims get the least guard."""
+        """Who is next to nothing in proportion to the best is not waited for: such claims get the least timeout."""
         hopeless = self.standing < (HOPEFUL if self.hopeless else HOPELESS) * best
         if hopeless is not self.hopeless:
             self.hopeless = hopeless
-            self.guard = GUARD_UNKNOWN
+            self.claim_timeout = CLAIM_TIMEOUT_UNKNOWN
             self._refresh(self.delays or Delays())
 
     @property
@@ -178,7 +181,7 @@ class Group(Party):
         self._refresh(self.delays)
 
     def changed(self) -> bool:
-        return super().changed() if self.heir is None else self.heir.changed()
+        return super().changed() if self.merged_into is None else self.merged_into.changed()
 
     def absorb(self, other: Group, *, now: float) -> None:
         """Become one with another group: its addresses, outcomes and experience are this one's from now on, too."""
@@ -193,7 +196,7 @@ class Group(Party):
         self.trusted += other.trusted
         self.untrusted += other.untrusted
         self.absorbed = (other, *self.absorbed)[:ABSORBED]
-        other.heir, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
+        other.merged_into, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
         if other.habits.keeps_until > self.habits.keeps_until:
             self.habits = other.habits
         other.word, other.habits = self.word, self.habits

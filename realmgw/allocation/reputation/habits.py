@@ -105,25 +105,25 @@ class Habits:
         """Whether it is known to tell answers to clients who ask later."""
         return self.keeps > COALESCES or self.predicts_until > -math.inf
 
-    def spell(self, patience: float) -> float:
+    def spell(self, delay_p999: float) -> float:
         """For how long, in seconds, after an answer further clients may come for it, as far as is known.
 
         Args:
-            patience: Within so many seconds after they were told, its clients come.
+            delay_p999: Within so many seconds after they were told, its clients come.
         """
         if self.predicts_until > -math.inf:
-            return ASSUMED + patience
-        known = min(self.keeps, max(self.renews, SECOND)) + patience if self.keeps else 0.0
-        return max(known, self.caution.assumed + patience) if self.caution.is_on else known
+            return ASSUMED + delay_p999
+        known = min(self.keeps, max(self.renews, SECOND)) + delay_p999 if self.keeps else 0.0
+        return max(known, self.caution.assumed + delay_p999) if self.caution.is_on else known
 
-    def window(self, patience: float, now: float) -> float:
+    def window(self, delay_p999: float, now: float) -> float:
         """The same, but only what is known and not forgotten; 0.0: one client comes, and that is all."""
         if self.keeps and self.keeps_until <= now:
             self.keeps, self._latecomers = 0.0, ()
         if self.predicts_until <= now:
             self.predicts_until = -math.inf
         self.look(now)
-        return self.spell(patience) if self.is_known else 0.0
+        return self.spell(delay_p999) if self.is_known else 0.0
 
     def look(self, now: float) -> None:
         """See whether anything is to be assumed of it."""
@@ -189,12 +189,12 @@ class Habits:
         if self.caution.asked(now):
             self.look(now)
 
-    def asked_again(self, gap: float, patience: float, now: float, span: float = math.inf) -> bool:
+    def asked_again(self, gap: float, delay_p999: float, now: float, span: float = math.inf) -> bool:
         """Learn that it asked again `gap` seconds after it was told the same; returns whether that shortens `renews`.
 
         Args:
             gap: In seconds.
-            patience: Within so many seconds after they were told, its clients come.
+            delay_p999: Within so many seconds after they were told, its clients come.
             now: The present, in monotonic seconds.
             span: So many seconds it took to ask for the third time.
         """
@@ -211,7 +211,7 @@ class Habits:
         if gap < self._least_gap:
             self._least_gap = gap
         if self._gaps >= GAPS:
-            self._regard_gaps(patience, now)
+            self._regard_gaps(delay_p999, now)
         if gap < self.renews:
             self._longest = max(self._longest, gap)
             self._repeats += 1
@@ -220,7 +220,7 @@ class Habits:
                 self._repeats, self._longest = 0, 0.0
         return self.renews < before
 
-    def _regard_gaps(self, patience: float, now: float) -> None:
+    def _regard_gaps(self, delay_p999: float, now: float) -> None:
         """See whether it asks when it is asked, which is by chance, or when what it keeps has run out.
 
         Of `GAPS` times between clients that come by chance, the shortest one is a small part of the mean. Once in three
@@ -228,14 +228,14 @@ class Habits:
         """
         least, mean = self._least_gap, self._sum_of_gaps / GAPS
         self._gaps, self._sum_of_gaps, self._least_gap = 0, 0.0, math.inf
-        is_regular, was_regular = least > mean / REGULAR and least > max(patience, SECOND / 2), self._was_regular
+        is_regular, was_regular = least > mean / REGULAR and least > max(delay_p999, SECOND / 2), self._was_regular
         self._was_regular = is_regular
         if is_regular and was_regular:
             self.keeps, self.renews = max(self.keeps, least), min(self.renews, least)
             self.keeps_until = self.renews_until = now + REMEMBERED
             self._regard_all()
 
-    def came_again(self, src: bytes, age: float, patience: float, now: float) -> None:
+    def came_again(self, src: bytes, age: float, delay_p999: float, now: float) -> None:
         """Learn that a further client came for an answer that was given `age` seconds before.
 
         Either both have asked before the answer was there, and he is no slower than others; or it is kept. For how
@@ -244,10 +244,10 @@ class Habits:
         Args:
             src: Packed address of the client.
             age: In seconds.
-            patience: Within so many seconds after they were told, its clients come.
+            delay_p999: Within so many seconds after they were told, its clients come.
             now: When he came, in monotonic seconds.
         """
-        if age <= patience:
+        if age <= delay_p999:
             self.keeps = max(self.keeps, COALESCES)
         else:
             self._latecomers = (*(each for each in self._latecomers if each != src), src)[-LATECOMERS:]

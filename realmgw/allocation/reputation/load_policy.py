@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from realmgw.allocation.reputation.group import GUARD_LEAST
+from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_LEAST
 from realmgw.allocation.reputation.score import PERIOD
 from realmgw.config.policy import Audit, Combination, LoadBand, Policy
 from realmgw.errors import Reason
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
-    from realmgw.allocation.reputation.score import Party
+    from realmgw.allocation.reputation.score import Rated
     from realmgw.allocation.trace import Trace
 
 LEADERS = 8
@@ -60,28 +60,28 @@ class Best:
 
     def __init__(self) -> None:
         self.value = 0.0
-        self._leaders: dict[Party, float] = {}
-        self._top: Party | None = None
+        self._leaders: dict[Rated, float] = {}
+        self._top: Rated | None = None
         self._floor = -1.0  # of the leaders, when there are enough of them
         self._until = -math.inf
 
-    def learn(self, party: Party, value: float, now: float) -> None:
+    def learn(self, rated: Rated, value: float, now: float) -> None:
         """Somebody's reputation was looked at, and has this value at present."""
         if now >= self._until:
             self._look_again(now)
         leaders = self._leaders
-        if value <= self._floor and party not in leaders:
+        if value <= self._floor and rated not in leaders:
             return
-        leaders[party] = value
+        leaders[rated] = value
         if len(leaders) > LEADERS:
             del leaders[min(leaders, key=leaders.__getitem__)]
             self._floor = min(leaders.values())
         if value >= self.value:
-            self.value, self._top = value, party
-        elif party is self._top:
+            self.value, self._top = value, rated
+        elif rated is self._top:
             self._elect()
 
-    def after(self, values: dict[Party, float], now: float) -> float:
+    def after(self, values: dict[Rated, float], now: float) -> float:
         """What it would be if these were learned; nothing is changed."""
         again = now >= self._until
         leaders = {leader: _present(leader, now) if again else value for leader, value in self._leaders.items()}
@@ -202,9 +202,9 @@ class LoadPolicy:
                     return None
         return self._consider(kind, load * 100.0, self._offers(group, client, now))
 
-    def _look(self, party: Party, now: float) -> None:
-        self._best.learn(party, party.weigh(now), now)
-        party.compare(self._best.value)
+    def _look(self, rated: Rated, now: float) -> None:
+        self._best.learn(rated, rated.weigh(now), now)
+        rated.compare(self._best.value)
 
     def _offers(self, group: Group, client: Requestor | None, now: float) -> tuple[float, float, float]:
         if client is None:
@@ -268,7 +268,7 @@ class LoadPolicy:
 
     def tried(self, size: int, now: float) -> None:
         """One has had one, of a pool of so many addresses that has no room for everybody."""
-        self._tries_at = now + GUARD_LEAST / (TRIALS * size)
+        self._tries_at = now + CLAIM_TIMEOUT_LEAST / (TRIALS * size)
 
     def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
         """Whether waiting is in vain, for who is restrained, or offers less than even an empty pool demands.
@@ -323,9 +323,9 @@ def _demanded(bands: Sequence[_Band], low: float) -> tuple[tuple[tuple[float, in
     return tuple(tuple((band.demands[kind], band.number) for band in there) for kind in Kind)
 
 
-def _present(party: Party, now: float) -> float:
+def _present(rated: Rated, now: float) -> float:
     """What `refuses` would take somebody's reputation to be."""
-    return party.standing if now < party.fresh_until else party.reputation.value(now)
+    return rated.standing if now < rated.fresh_until else rated.reputation.value(now)
 
 
 def _shares(mine: float, theirs: float | None, best: float) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.groups import MAX_NODES
 from realmgw.allocation.reputation.habits import MOST, REMEMBERED
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
-from realmgw.allocation.reputation.score import Party, Reputation
+from realmgw.allocation.reputation.score import Rated, Reputation
 from realmgw.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -114,23 +114,23 @@ def group_key(resolver: object) -> str:
     return f"group {resolver}"
 
 
-def record(party: Party, *, now: float) -> Record | None:
+def record(rated: Rated, *, now: float) -> Record | None:
     """What there is to be remembered of somebody; None of a client that is known by an id only."""
-    reputation = ReputationRecord.of(party.reputation, now)
-    if isinstance(party, Requestor):
-        return RequestorRecord(party.network, reputation) if isinstance(party.network, ClientPrefix) else None
-    if not isinstance(party, Group):
+    reputation = ReputationRecord.of(rated.reputation, now)
+    if isinstance(rated, Requestor):
+        return RequestorRecord(rated.network, reputation) if isinstance(rated.network, ClientPrefix) else None
+    if not isinstance(rated, Group):
         return None
     return GroupRecord(
-        str(party.resolver),
-        party.preset is not None,
-        tuple(map(str, party.others)),
+        str(rated.resolver),
+        rated.preset is not None,
+        tuple(map(str, rated.others)),
         reputation,
-        party.passed,
-        None if party.proven_at == -math.inf else max(0.0, now - party.proven_at),
-        (party.trusted, party.untrusted),
-        () if party.delays is None else party.delays.counts(),
-        (party.habits.keeps, party.habits.renews) if party.habits.keeps_until > now else (),
+        rated.passed,
+        None if rated.proven_at == -math.inf else max(0.0, now - rated.proven_at),
+        (rated.trusted, rated.untrusted),
+        () if rated.delays is None else rated.delays.counts(),
+        (rated.habits.keeps, rated.habits.renews) if rated.habits.keeps_until > now else (),
     )
 
 
@@ -287,27 +287,27 @@ class Book:
     def changed(self, *, every: bool, now: float) -> Iterator[Row]:
         """What is new since it was last asked for, or `every` thing; looked up while it is gone through."""
         parties = self._all() if every else self._noted()
-        for party in parties:
-            found = record(party, now=now)
+        for rated in parties:
+            found = record(rated, now=now)
             if found is not None:
                 replaces = tuple(map(group_key, found.others)) if isinstance(found, GroupRecord) else ()
                 yield Row(found.key, write(found), replaces)
 
-    def _noted(self) -> Iterator[Party]:
+    def _noted(self) -> Iterator[Rated]:
         journal = self._askers.journal
         for _ in range(len(journal)):  # those noted meanwhile have their turn the next time
             yield from journal.take(1)
 
-    def _all(self) -> Iterator[Party]:
-        everybody = chain[Party](self._askers.groups, self._askers.requestors)
-        return (party for party in everybody if party.is_notable)
+    def _all(self) -> Iterator[Rated]:
+        everybody = chain[Rated](self._askers.groups, self._askers.requestors)
+        return (rated for rated in everybody if rated.is_notable)
 
     def gone(self) -> set[str]:
         """The keys of what was forgotten on purpose since it was last asked for."""
         gone, self._gone = self._gone, set()
         return gone
 
-    def forget(self, known: Party) -> None:
+    def forget(self, known: Rated) -> None:
         """Keep this no more."""
         self._askers.journal.forget(known)
         if isinstance(known, Group):

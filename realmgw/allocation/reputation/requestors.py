@@ -13,7 +13,7 @@ import attrs
 
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
-from realmgw.allocation.reputation.score import Journal, Party
+from realmgw.allocation.reputation.score import Journal, Rated
 
 
 class ClientNetwork(Hashable, Protocol):
@@ -53,7 +53,7 @@ class ClientPrefix:
 
 
 @attrs.define(eq=False)
-class Requestor(Party):
+class Requestor(Rated):
     """A client that was named. Compared by identity."""
 
     key: Hashable
@@ -69,14 +69,14 @@ class Requestor(Party):
             sure: How sure it is that nobody else's client was meant, 0 to 1.
             now: The present, in monotonic seconds.
         """
-        for party in (self, group):
-            reputation = party.reputation
+        for rated in (self, group):
+            reputation = rated.reputation
             if now >= reputation.until:
                 reputation.advance(now)
             reputation.ok += sure
             reputation.neutral += 1 - sure
             if now >= reputation.until:
-                party.counted(now)
+                rated.counted(now)
 
     def lapsed(self, group: Group, cost: float, sure: float, *, now: float) -> None:
         """Nobody used a claim of it: that is its own fault, and not that of the group that named it.
@@ -87,15 +87,15 @@ class Requestor(Party):
             sure: How sure it is that it was its packet that did not come, 0 to 1.
             now: The present, in monotonic seconds.
         """
-        for party in (self,) if sure == 1.0 else (self, group):
-            reputation = party.reputation
+        for rated in (self,) if sure == 1.0 else (self, group):
+            reputation = rated.reputation
             if now >= reputation.until:
                 reputation.advance(now)
             reputation.neutral += cost * (1 - sure)
-            if party is self:
+            if rated is self:
                 reputation.nok += cost * sure
             if now >= reputation.until:
-                party.counted(now)
+                rated.counted(now)
 
 
 class Requestors:

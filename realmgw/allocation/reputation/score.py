@@ -44,7 +44,7 @@ class Reputation:
     """The outcomes of somebody's claims. Compared by identity.
 
     Whoever counts an outcome when `until` is over calls `advance` before, so that it counts in its own period, and
-    `Party.counted` afterwards, so that it is kept.
+    `Rated.counted` afterwards, so that it is kept.
     """
 
     initial: float = INITIAL
@@ -58,7 +58,7 @@ class Reputation:
     neutral: float = 0
     """Claims of this period whose outcome says nothing, likewise."""
     until: float = -math.inf
-    """From then on `Party.counted` must be told of outcomes; monotonic seconds."""
+    """From then on `Rated.counted` must be told of outcomes; monotonic seconds."""
     past: tuple[float, float, float] = (0, 0, 0)
     """`ok`, `nok` and `neutral` of all periods before."""
     _period: int | None = None
@@ -154,32 +154,32 @@ class Journal:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._changed: OrderedDict[Party, None] = OrderedDict()
+        self._changed: OrderedDict[Rated, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._changed)
 
-    def note(self, party: Party) -> bool:
+    def note(self, rated: Rated) -> bool:
         """Something changed; False when there is no room to remember it."""
         if len(self._changed) >= self.limit:
-            return party in self._changed
-        self._changed[party] = None
+            return rated in self._changed
+        self._changed[rated] = None
         return True
 
-    def forget(self, party: Party) -> None:
+    def forget(self, rated: Rated) -> None:
         """There is nothing to be written of it."""
-        self._changed.pop(party, None)
+        self._changed.pop(rated, None)
 
-    def take(self, most: int) -> list[Party]:
+    def take(self, most: int) -> list[Rated]:
         """Up to so many whose changes are to be written; each is noted again at its next outcome."""
         taken = [self._changed.popitem(last=False)[0] for _ in range(min(most, len(self._changed)))]
-        for party in taken:
-            party.reputation.until = -math.inf
+        for rated in taken:
+            rated.reputation.until = -math.inf
         return taken
 
 
 @attrs.define(eq=False)
-class Party:
+class Rated:
     """Whoever has a reputation. Compared by identity."""
 
     reputation: Reputation = attrs.field(factory=Reputation, kw_only=True)

@@ -28,10 +28,10 @@ class Books:
             assert address.claims == len(claims)
             assert address.state is (State.WAITING if claims else State.LINGERING if standing else State.FREE)
             if address in pool.leaving:
-                assert address.hold == math.inf, "somebody else may have it"
+                assert address.held_until == math.inf, "somebody else may have it"
             elif claims:
                 latest = max(claim.dead for claim in claims)  # or a moment longer, where clients of keepers may come
-                assert address.hold == latest or latest <= address.hold <= self.now + AGAIN, (
+                assert address.held_until == latest or latest <= address.held_until <= self.now + AGAIN, (
                     "held too long or too short"
                 )
             for number, one in enumerate(standing):
@@ -73,7 +73,7 @@ class Books:
 
     @invariant()
     def what_is_counted_is_there(self) -> None:
-        """Claims that stand for long, courtesies, and senders who are remembered."""
+        """Claims that stand for long, holds, and senders who are remembered."""
         ledger = self.allocator._ledger
         addresses = self.allocator.pool.addresses.values()
         standing = [one for address in addresses for one in address.reservations.values()]
@@ -83,7 +83,7 @@ class Books:
         assert ledger.kept == sum(address.long > 0 for address in addresses)
         assert ledger.remembered == sum(len(one.sources) for one in standing)
         for one in standing:
-            assert one.courtesy is None or one.courtesy in one.claims.values(), "it keeps nothing any more"
+            assert one.hold is None or one.hold in one.claims.values(), "it keeps nothing any more"
 
     @invariant()
     def claims_and_reputations_add_up(self) -> None:
@@ -98,4 +98,4 @@ class Books:
         for group in allocator.groups:
             assert 0.0 <= group.reputation.current() <= 1.0
             assert 0.0 <= group.standing <= 1.0
-            assert group.heir is None, "a group that is gone is still known"
+            assert group.merged_into is None, "a group that is gone is still known"

@@ -76,13 +76,13 @@ class Expected:
     question: Hashable
     network: Network | None
     made: float
-    guard: float
+    dead: float
     deadline: float
     ended: float | None = None
     spare: int = 0
     stands: bool = True
     waited: bool = False
-    courtesy: Expected | None = None
+    held_for: Expected | None = None
     doubted: bool = False
     kept: float = -math.inf
     is_long: bool = False
@@ -95,7 +95,7 @@ class Expected:
     @property
     def root(self) -> Expected:
         """The claim that was made for a question."""
-        return self if self.courtesy is None else self.courtesy.root
+        return self if self.held_for is None else self.held_for.root
 
     @property
     def told_until(self) -> float:
@@ -180,16 +180,16 @@ class Knowledge:
         group = self.allocator.groups.of(resolver)
         for last in range(LATECOMERS):
             source = bytes((198, 51, 100, 100 + last))
-            group.habits.came_again(source, group.patience + 1.0, group.patience, self.now)
+            group.habits.came_again(source, group.delay_p999 + 1.0, group.delay_p999, self.now)
         for _ in range(REPEATS if gap else 0):
-            group.habits.asked_again(gap or 0.0, group.patience, self.now)
+            group.habits.asked_again(gap or 0.0, group.delay_p999, self.now)
 
     @rule(resolver=st.sampled_from(RESOLVERS), together=st.booleans())
     def coalesce(self, resolver: str, together: bool) -> None:
         """Clients of a group come together, or always alone."""
         group = self.allocator.groups.of(resolver)
         if together:
-            group.habits.came_again(SOURCES[0], 0.0, group.patience, self.now)
+            group.habits.came_again(SOURCES[0], 0.0, group.delay_p999, self.now)
         for _ in range(0 if together else LONERS):
             group.habits.met(others=False)
 
@@ -244,12 +244,12 @@ class Knowledge:
 
     def is_wanted(self, claim: Expected) -> bool:
         """Whether a client of a claim may still come: its own, or further ones who were told the same."""
-        own = claim.guard > self.now and (claim.pending or claim.doubted)
+        own = claim.dead > self.now and (claim.pending or claim.doubted)
         return own or claim.told_until > self.now or claim.kept > self.now
 
     def held_until(self, address: bytes) -> float | None:
         """Until when the model knows somebody to be expected at an address."""
-        return max((claim.guard for claim in self.claims if claim.pending and claim.address == address), default=None)
+        return max((claim.dead for claim in self.claims if claim.pending and claim.address == address), default=None)
 
     def is_exhausted(self) -> bool:
         """Whether somebody may come to every address."""

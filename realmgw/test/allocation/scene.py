@@ -168,10 +168,10 @@ class Scene:
         assert self.come(address, source, asked.terms.protocol or TCP, dport, now=now + after) == asked.host.index
         return address
 
-    def learn_patience(self, resolver: str, patience: float) -> None:
+    def learn_delays(self, resolver: str, slowest: float) -> None:
         """Have a resolver's clients be known to come within so many seconds."""
         group = self.allocator.groups.of(resolver)
-        group.patience = group.usual = patience
+        group.delay_p999 = group.delay_median = slowest
 
     def learn(self, asked: Service, resolver: str = RESOLVER, *, visits: int, now: float, after: float) -> float:
         """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""

@@ -30,7 +30,7 @@ class CompanyTests(SynchronousTestCase):
     def crowded(self, **settings: Any) -> tuple[Scene, bytes]:
         """One address, whose client is there; two queries wait, and the first of them is served at 0.1."""
         scene = Scene(1, **settings)
-        scene.learn_patience(OTHER, 0.02)
+        scene.learn_delays(OTHER, 0.02)
         address = scene.get(ONE, now=0.0)
         for number, asked in enumerate((TWO, THREE)):
             self.assertIsNone(scene.wait(asked, OTHER, number, now=0.01))
@@ -147,7 +147,7 @@ class CompanyTests(SynchronousTestCase):
         waiting, _ = self.crowded(answered=lambda _: True)
         for scene, now in ((waiting, 0.11), (Scene(2, answered=lambda _: True), 0.2)):
             scene.allocator.ledger.candidates.alarmed_until = 9.0
-            scene.learn_patience(OTHER, 0.02)
+            scene.learn_delays(OTHER, 0.02)
             address = (
                 scene.allocator.ledger.last[TWO.target].packed if scene is waiting else scene.get(TWO, OTHER, now=now)
             )

@@ -28,7 +28,7 @@ def keeping(scene: Scene, resolver: str = RESOLVER) -> None:
     """A resolver is known to keep answers for very long."""
     group = scene.allocator.groups.of(resolver)
     for source in range(LATECOMERS):
-        group.habits.came_again(bytes((203, 0, 113, source)), 10.0, group.patience, 0.0)
+        group.habits.came_again(bytes((203, 0, 113, source)), 10.0, group.delay_p999, 0.0)
 
 
 class SuspicionTests(SynchronousTestCase):
@@ -94,8 +94,8 @@ class CourtesyTests(SynchronousTestCase):
         for number in range(4):
             address = scene.get(ONE, now=number / 10)
         group = scene.allocator.groups.of(RESOLVER)
-        self.assertEqual(group.spell, SECOND + group.patience)
-        self.assertAlmostEqual(scene.allocator.pool.addresses[address].hold, 0.3 + group.spell)
+        self.assertEqual(group.spell, SECOND + group.delay_p999)
+        self.assertAlmostEqual(scene.allocator.pool.addresses[address].held_until, 0.3 + group.spell)
         scene.allocator.expire(now=1.99)
         self.assertEqual((scene.counters.pending, scene.counters.lapsed), (4, 0))
         scene.allocator.expire(now=2.3)

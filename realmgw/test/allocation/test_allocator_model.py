@@ -213,7 +213,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         usable = [claim for claim in matching if claim.pending and (claim.network is None or source in claim.network)]
         flow = (protocol, sport, port)
         before = self.allowed(address, source, flow, matching)
-        must = any(not self.is_courtesy_in_doubt(claim, source) for claim in usable)
+        must = any(not self.is_hold_in_doubt(claim, source) for claim in usable)
         whole = (source, address, *flow)
         remembered = self.remembered(address, source, flow) and whole not in self.told
         going_on, refusable = self.may_go_on(whole), self.may_be_refused(whole)
@@ -229,15 +229,15 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
                 self.note_spare(matching, source, verdict)
         else:
             assert not must or refusable, "a client was refused who was expected"
-            announced = [claim for claim in usable if claim.network is not None and claim.courtesy is None]
+            announced = [claim for claim in usable if claim.network is not None and claim.held_for is None]
             assert not announced, "a client was refused who was announced"
             gone = address not in self.pool and protocol not in HANDSHAKE
             assert not remembered or gone, "a flow of a second ago was refused"
         self.note_verdict(whole, verdict, pending, resumed)
 
-    def is_courtesy_in_doubt(self, claim: Expected, source: bytes) -> bool:
+    def is_hold_in_doubt(self, claim: Expected, source: bytes) -> bool:
         """Whether who comes for this one may be meant for another host."""
-        return claim.courtesy is not None and self.is_former(claim.address, source, claim.service.host.index)
+        return claim.held_for is not None and self.is_former(claim.address, source, claim.service.host.index)
 
     def allowed(
         self, address: bytes, source: bytes, flow: tuple[int, int, int], matching: list[Expected]
@@ -248,7 +248,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             if (claim.network is None or source in claim.network) and self.is_open(claim):
                 hosts.setdefault(claim.service.host.index, "spare")
         for claim in matching:
-            if claim.pending and not claim.courtesy and (claim.network is None or source in claim.network):
+            if claim.pending and not claim.held_for and (claim.network is None or source in claim.network):
                 hosts[claim.service.host.index] = "claim"
         for one in self.admitted:
             if one.address != address or one.source != source:
@@ -263,8 +263,8 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
     def is_open(self, claim: Expected) -> bool:
         """Whether a claim that was used lets in further senders."""
         if claim.pending:
-            return claim.courtesy is not None  # it ends when the timer comes
-        until = max(claim.deadline, claim.told_until + claim.real.group.patience)
+            return claim.held_for is not None  # it ends when the timer comes
+        until = max(claim.deadline, claim.told_until + claim.real.group.delay_p999)
         return claim.root.spare > 0 and until > self.now
 
     def note_spare(self, matching: list[Expected], source: bytes, host: int) -> None:
@@ -293,7 +293,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         for claim in used[:1]:
             loose, service = claim.service.terms.loose_packet, claim.service
             claim.doubted = True  # where somebody can be asked
-            if not claim.courtesy:
+            if not claim.held_for:
                 sources = self.settings.claim_sources
                 claim.spare = 1 << 20 if loose < 0 or not sources else sources - 1 + loose
                 if claim.spare and not claim.real.group.habits.is_known:
@@ -317,7 +317,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         """
         hold, real = self.held_until(address), self.allocator.pool.addresses.get(address)
         if hold is not None and hold <= self.now and real is not None and real.is_kept(self.now):
-            return max(hold, real.hold)
+            return max(hold, real.held_until)
         return hold
 
     # What is always true
@@ -344,7 +344,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         standing = self.allocator.counters.pending
         assert self.allocator.pool.size == self.size
         assert standing == sum(claim.pending for claim in self.claims), "claims of all hosts"
-        standing -= sum(claim.pending and claim.courtesy is not None for claim in self.claims)
+        standing -= sum(claim.pending and claim.held_for is not None for claim in self.claims)
         assert standing <= max(self.most_claims, self.most_before), "more claims than there may be"
         self.most_before = min(self.most_before, standing)
         for host in HOSTS:

@@ -83,7 +83,7 @@ class WaitTests(SynchronousTestCase):
         scene.get(WEB, now=0.0)
         scene.wait(TWO, now=0.1)
         scene.wait(MAIL, OTHER, "q", now=0.3)  # the hold of 0.5 is too short for its client
-        scene.learn_patience(OTHER, 0.01)
+        scene.learn_delays(OTHER, 0.01)
         self.assertIs(scene.ask(MAIL, OTHER, "q", now=0.31), Reason.EXHAUSTED)
 
     def test_a_host_is_served_for_all_who_wait_for_it(self) -> None:

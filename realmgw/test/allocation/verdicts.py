@@ -52,7 +52,7 @@ class Verdicts(Knowledge):
             assert held is not None, "an address is given away while others wait"
             # Of those who keep answers one more costs nothing where they hold an address already, and has its own time.
             costs_nothing = is_kept and self.real(address, asked, asking).is_long
-            assert costs_nothing or held >= self.now + group.patience, "a rider without time"
+            assert costs_nothing or held >= self.now + group.delay_p999, "a rider without time"
             limit = held
         elif held is not None and group.hopeless and load is not None and load.restrains(group):
             limit = held  # of those whom the policy restrains, nobody prolongs what is held
@@ -69,14 +69,14 @@ class Verdicts(Knowledge):
         window: float,
         limit: float | None,
     ) -> None:
-        """A claim is made: its client comes within the guard; or for longer, where further ones are known to come."""
+        """A claim is made: its client comes within the claim timeout; or longer, where others are known to come."""
         own = self.now + asked.terms.timeout if limit is None else min(self.now + asked.terms.timeout, limit)
         real = self.real(address, asked, asking)
         known = []  # of the group, when the claim was made: before what is learned from it, or after
-        spells = (window + group.patience if window else 0.0, group.spell, 0.0)  # its patience is weighed first
+        spells = (window + group.delay_p999 if window else 0.0, group.spell, 0.0)  # its delay is weighed first
         for spell in spells:
             deadline = max(self.now + asked.terms.timeout, self.now + spell) if real.is_long else own
-            known.append((deadline, min(deadline, self.now + max(group.guard, spell))))
+            known.append((deadline, min(deadline, self.now + max(group.claim_timeout, spell))))
         claim = Expected(real, address, asked, resolver, asking, network, self.now, real.dead, real.deadline)
         claim.is_long = real.is_long
         self.claims.append(claim)
@@ -122,9 +122,9 @@ class Verdicts(Knowledge):
     def known_window(self, group: Group) -> float:
         """For how long further clients are known to come for what a group is told now, or taken to do so.
 
-        That is beyond its patience, within which its clients come; 0.0: none are.
+        That is beyond its slowest delay, within which its clients come; 0.0: none are.
         """
-        return 0.0 if group.habits.is_plain else max(0.0, group.spell - group.patience)
+        return 0.0 if group.habits.is_plain else max(0.0, group.spell - group.delay_p999)
 
     def hand_over(self, address: bytes, service: Service, *, patient: bool) -> None:
         """An address passes on as a whole, with all that was there for other hosts, or is shared with all of it.
@@ -141,7 +141,7 @@ class Verdicts(Knowledge):
         if any(claim.ended is None or self.now - claim.ended < self.settings.linger_loaded for claim in gone):
             was_waited_at = any(claim.ended in (None, self.now) for claim in there)
             for claim in there:
-                assert not claim.pending or claim.guard <= self.now, "taken from somebody who may still come"
+                assert not claim.pending or claim.dead <= self.now, "taken from somebody who may still come"
                 kept = min(claim.kept, claim.told_until)  # what was assumed then may not be assumed any more
                 assert not patient or was_waited_at or kept <= self.now, "taken from those who may well come"
                 claim.stands = claim.service.target == service.target
@@ -167,10 +167,10 @@ class Verdicts(Knowledge):
         gone = [claim for claim in self.claims if claim.pending and not claim.real.pending]
         probes = self.allocator.counters.probes - self.probes
         self.probes += probes
-        softened = [claim for claim in gone if claim.guard > self.now and self.is_probe(claim)][:probes]
+        softened = [claim for claim in gone if claim.dead > self.now and self.is_probe(claim)][:probes]
         for claim in softened:
             claim.spare = 1 << 20
-        alive = [claim for claim in gone if claim.guard > self.now and claim not in softened]
+        alive = [claim for claim in gone if claim.dead > self.now and claim not in softened]
         moved = self.allocator.counters.displaced - self.displaced
         self.displaced += moved
         places = {(claim.address, claim.service.target) for claim in alive}
@@ -193,22 +193,24 @@ class Verdicts(Knowledge):
     def follow(self, claim: Expected) -> None:
         """Take note of another time at which a claim ends, if it may.
 
-        Sooner, when its group was found not to keep answers for as long; later, when it is a courtesy, and one more
+        Sooner, when its group was found not to keep answers for as long; later, when it is a hold, and one more
         client came who was told the same.
         """
         real, habits = claim.real, claim.real.group.habits
-        if claim.pending and not isclose(real.dead, claim.guard):
-            if real.dead < claim.guard:
+        if claim.pending and not isclose(real.dead, claim.dead):
+            if real.dead < claim.dead:
                 assert habits.is_known, "shortened although nothing is known"
                 least = max(self.now, real.created + real.group.spell)
-                if not claim.courtesy:
-                    least = max(least, min(claim.made + real.group.guard, claim.made + claim.service.terms.timeout))
+                if not claim.held_for:
+                    least = max(
+                        least, min(claim.made + real.group.claim_timeout, claim.made + claim.service.terms.timeout)
+                    )
                 assert real.dead >= least or isclose(real.dead, least), "who may still come has no time any more"
             else:
-                assert claim.courtesy, "it is held for longer than its client is expected"
-                self.check_courtesy(real, self.known(real.created, claim))
+                assert claim.held_for, "it is held for longer than its client is expected"
+                self.check_hold(real, self.known(real.created, claim))
                 claim.is_long = real.is_long
-            claim.made, claim.guard, claim.deadline = real.created, real.dead, real.deadline
+            claim.made, claim.dead, claim.deadline = real.created, real.dead, real.deadline
 
     def known(self, made: float, like: Expected) -> Expected:
         """A claim of the same place and group as this one, which was made then."""
@@ -228,24 +230,24 @@ class Verdicts(Knowledge):
         for address in self.allocator.pool.addresses.values():
             for reservation in address.reservations.values():
                 for kept in reservation.claims.values():
-                    if kept.courtesy and not any(one.real is kept for one in self.claims):
-                        self.note_courtesy(address.packed, reservation.service, kept)
+                    if kept.is_hold and not any(one.real is kept for one in self.claims):
+                        self.note_hold(address.packed, reservation.service, kept)
 
-    def note_courtesy(self, address: bytes, service: Service, kept: Claim) -> None:
+    def note_hold(self, address: bytes, service: Service, kept: Claim) -> None:
         """Check a claim that keeps an address for further clients, and note it."""
         used = next(one for one in self.claims if one.real is kept.question)
         assert (used.address, used.service.target) == (address, service.target), "kept elsewhere"
         assert kept.network is used.network, "kept for others"
         assert kept.spare, "kept for nobody"
-        assert not used.real.pending or used.courtesy, "kept beside the claim that it is for"
-        self.check_courtesy(kept, used)
+        assert not used.real.pending or used.held_for, "kept beside the claim that it is for"
+        self.check_hold(kept, used)
         claim = Expected(
             kept, address, service, used.resolver, kept.question, used.network, kept.created, kept.dead, kept.deadline
         )
-        claim.courtesy, claim.is_long = used, kept.is_long
+        claim.held_for, claim.is_long = used, kept.is_long
         self.claims.append(claim)
 
-    def check_courtesy(self, kept: Claim, used: Expected) -> None:
+    def check_hold(self, kept: Claim, used: Expected) -> None:
         """Check for how long an address is kept.
 
         For as long as clients come for what was told, where that is known; else only for those who may have asked while

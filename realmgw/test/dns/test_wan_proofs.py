@@ -192,4 +192,4 @@ class WaitingTests(WanTestCase):
         self.assertIsNone(self.wan.answer(decode(message), asker, now=100.101, refused=Reason.EXHAUSTED))
         allocator.expire(now=102.5)
         [reservation] = next(iter(allocator.pool.addresses.values())).reservations.values()
-        self.assertEqual([claim.bare for claim in reservation.claims.values()], [False])
+        self.assertEqual([claim.unproven for claim in reservation.claims.values()], [False])

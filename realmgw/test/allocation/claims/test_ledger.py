@@ -240,7 +240,7 @@ class HoldTests(SynchronousTestCase):
 
     def hold(self, scene: Scene, number: int = 1) -> float:
         """The hold of an address."""
-        return scene.allocator.pool.addresses[pool_address(number)].hold
+        return scene.allocator.pool.addresses[pool_address(number)].held_until
 
     def test_it_is_held_for_the_guard_of_the_last_claim(self) -> None:
         """A second claim prolongs the hold."""
@@ -268,7 +268,7 @@ class HoldTests(SynchronousTestCase):
         self.assertEqual(self.hold(scene), 0.5)
 
     def test_a_claim_is_never_waited_for_beyond_its_deadline(self) -> None:
-        """The guard of a short-lived service is its timeout."""
+        """The claim timeout of a short-lived service is its own."""
         scene = Scene(1)
         scene.get(service(1, timeout=0.2), now=0.0)
         self.assertEqual(self.hold(scene), 0.2)
@@ -290,7 +290,7 @@ class LearningTests(SynchronousTestCase):
         scene = Scene()
         scene.learn(ONE, visits=100, now=0.0, after=0.04)
         group = scene.allocator.groups.of(RESOLVER)
-        self.assertTrue(0.04 <= group.patience <= 0.08, group.patience)
+        self.assertTrue(0.04 <= group.delay_p999 <= 0.08, group.delay_p999)
 
     def test_it_learns_nothing_doubtful_once_it_is_experienced(self) -> None:
         """With several claims pending nobody knows whose client came: an experienced group learns nothing from him."""

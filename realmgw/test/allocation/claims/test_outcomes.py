@@ -10,7 +10,7 @@ from realmgw.allocation.reputation import word
 from realmgw.allocation.reputation.challenges import Challenge, is_known, note
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.requestors import ClientNetwork, ClientPrefix, Requestor
-from realmgw.allocation.reputation.score import Party
+from realmgw.allocation.reputation.score import Rated
 from realmgw.config.policy import Policy, ResolverGroup
 from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD, Scene, pool_address, service
 
@@ -42,7 +42,7 @@ class OutcomeTestCase(SynchronousTestCase):
         self.allocator.expire(now=OVER)
 
 
-def counts(party: Party) -> tuple[float, float, float]:
+def counts(party: Rated) -> tuple[float, float, float]:
     """How many claims of somebody were ok, nok, and neutral in this period, by their weights."""
     its = party.reputation
     return round(its.ok, 2), round(its.nok, 2), round(its.neutral, 2)

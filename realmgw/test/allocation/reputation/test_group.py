@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.delays import Delays
-from realmgw.allocation.reputation.group import GUARD_LEAST, GUARD_OBSERVATIONS, GUARD_UNKNOWN, Group
+from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_LEAST, CLAIM_TIMEOUT_UNKNOWN, OBSERVATIONS, Group
 from realmgw.allocation.reputation.groups import Groups
 
 
@@ -59,66 +59,66 @@ class DelaysTests(SynchronousTestCase):
 
 
 class GroupTests(SynchronousTestCase):
-    """The guard of a group, and its patience."""
+    """The claim timeout of a group, and its 99.9th percentile."""
 
     def test_half_a_second_is_the_guard_of_the_unknown(self) -> None:
-        """A group with fewer than 50 observations has a guard of 500 ms."""
+        """A group with fewer than 50 observations has a claim timeout of 500 ms."""
         group = Group("203.0.113.1")
-        for _ in range(GUARD_OBSERVATIONS - 1):
+        for _ in range(OBSERVATIONS - 1):
             group.arrived(0.2)
-        self.assertEqual(group.guard, GUARD_UNKNOWN)
+        self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_UNKNOWN)
 
     def test_twice_the_percentile_is_the_guard_of_the_known(self) -> None:
-        """With thousands of observations, the guard is twice the 99.9th percentile and the patience once."""
+        """With thousands of observations, the claim timeout is twice the 99.9th percentile."""
         group = Group("203.0.113.1")
         for _ in range(3000):
             group.arrived(0.2)
-        self.assertTrue(0.4 <= group.guard <= 0.45, group.guard)
-        self.assertEqual(group.guard, 2 * group.patience)
+        self.assertTrue(0.4 <= group.claim_timeout <= 0.45, group.claim_timeout)
+        self.assertEqual(group.claim_timeout, 2 * group.delay_p999)
 
     def test_a_guard_is_wider_while_few_were_seen(self) -> None:
         """From 50 observations on a group's own experience counts, doubled at first: it is scarce."""
         group = Group("203.0.113.1")
-        for _ in range(GUARD_OBSERVATIONS):
+        for _ in range(OBSERVATIONS):
             group.arrived(0.04)
-        self.assertTrue(0.16 <= group.guard <= 0.2, group.guard)
+        self.assertTrue(0.16 <= group.claim_timeout <= 0.2, group.claim_timeout)
 
     def test_a_guard_is_never_below_a_tenth_of_a_second(self) -> None:
-        """However fast its clients are, a group's guard is at least 100 ms."""
+        """However fast its clients are, a group's claim timeout is at least 100 ms."""
         group = Group("203.0.113.1")
         for _ in range(200):
             group.arrived(0.001)
-        self.assertEqual(group.guard, GUARD_LEAST)
-        self.assertLess(group.patience, 0.002)
+        self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_LEAST)
+        self.assertLess(group.delay_p999, 0.002)
 
     def test_a_guard_follows_slower_clients(self) -> None:
-        """A group whose clients become slow gets a longer guard after a few dozen of them."""
+        """A group whose clients become slow gets a longer claim timeout after a few dozen of them."""
         group = Group("203.0.113.1")
         for _ in range(100):
             group.arrived(0.001)
         for _ in range(50):
             group.arrived(0.5)
-        self.assertGreaterEqual(group.guard, 1.0)
+        self.assertGreaterEqual(group.claim_timeout, 1.0)
 
     def test_below_the_lowest_band_the_guard_is_the_least(self) -> None:
-        """A group of worst standing has a guard of 100 ms, known or not."""
+        """A group of worst standing has a claim timeout of 100 ms, known or not."""
         group = Group("203.0.113.1")
         group.rate(0.01)
-        self.assertEqual(group.guard, GUARD_LEAST)
+        self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_LEAST)
         for _ in range(100):
             group.arrived(0.5)
-        self.assertEqual(group.guard, GUARD_LEAST)
+        self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_LEAST)
 
     def test_the_guard_recovers_with_the_standing(self) -> None:
-        """A group that rises above the lowest band again has the guard that its experience gives."""
+        """A group that rises above the lowest band again has the claim timeout that its experience gives."""
         unknown, known = Group("203.0.113.1"), Group("203.0.113.2")
         for _ in range(100):
             known.arrived(0.5)
         for group in (unknown, known):
             group.rate(0.01)
             group.rate(0.45)
-        self.assertEqual(unknown.guard, GUARD_UNKNOWN)
-        self.assertGreaterEqual(known.guard, 1.0)
+        self.assertEqual(unknown.claim_timeout, CLAIM_TIMEOUT_UNKNOWN)
+        self.assertGreaterEqual(known.claim_timeout, 1.0)
 
 
 class GroupsTests(SynchronousTestCase):

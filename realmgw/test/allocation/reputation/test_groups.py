@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.challenges import Challenge
-from realmgw.allocation.reputation.group import GUARD_LEAST, GUARD_UNKNOWN, Group
+from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_LEAST, CLAIM_TIMEOUT_UNKNOWN, Group
 from realmgw.allocation.reputation.groups import MAX_NODES, Groups
 from realmgw.allocation.reputation.score import Journal
 from realmgw.config.policy import ResolverGroup
@@ -201,7 +201,7 @@ class MergingTests(SynchronousTestCase):
             other.arrived(0.01)
             merged = groups.merge(*(one, other)[::order], now=50.0)
             delays = merged.delays.counts() if merged.delays is not None else None
-            told.append((merged.nodes, merged.sla, merged.reputation.value(50.0), merged.guard, delays))
+            told.append((merged.nodes, merged.sla, merged.reputation.value(50.0), merged.claim_timeout, delays))
         self.assertEqual(told[0], told[1])
 
     def test_both_are_aged_to_the_same_period(self) -> None:
@@ -276,9 +276,11 @@ class OperatorTests(SynchronousTestCase):
         self.groups = Groups(64)
 
     def test_a_reputation_is_set(self) -> None:
-        """Known or not, the resolver has it; and with one below the lowest band, its claims get the least guard."""
+        """Known or not, the resolver has it; and with one below the lowest band, its claims get the least timeout."""
         group = self.groups.set(RESOLVER, 0.01, now=0.0)
-        self.assertEqual((group.reputation.value(0.0), group.standing, group.guard), (0.01, 0.01, GUARD_LEAST))
+        self.assertEqual(
+            (group.reputation.value(0.0), group.standing, group.claim_timeout), (0.01, 0.01, CLAIM_TIMEOUT_LEAST)
+        )
         self.assertIs(self.groups.find(RESOLVER), group)
 
     def test_a_resolver_is_forgotten(self) -> None:
@@ -328,7 +330,12 @@ class StandingTests(SynchronousTestCase):
         group = Group(RESOLVER)
         group.reputation.set(0.2, now=0.0)
         group.weigh(0.0)
-        unknown = (0.2, GUARD_UNKNOWN), (0.7, GUARD_UNKNOWN)
-        for best, guard in (*unknown, (0.9, GUARD_LEAST), (0.7, GUARD_LEAST), (0.5, GUARD_UNKNOWN)):
+        unknown = (0.2, CLAIM_TIMEOUT_UNKNOWN), (0.7, CLAIM_TIMEOUT_UNKNOWN)
+        for best, timeout in (
+            *unknown,
+            (0.9, CLAIM_TIMEOUT_LEAST),
+            (0.7, CLAIM_TIMEOUT_LEAST),
+            (0.5, CLAIM_TIMEOUT_UNKNOWN),
+        ):
             group.compare(best)
-            self.assertEqual(group.guard, guard, best)
+            self.assertEqual(group.claim_timeout, timeout, best)

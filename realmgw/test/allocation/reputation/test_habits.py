@@ -128,7 +128,7 @@ class KeeperTests(SynchronousTestCase):
         """A gateway that knows that."""
         scene = Scene(addresses)
         group = scene.allocator.groups.of(RESOLVER)
-        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
+        group.habits, group.delay_p999, group.learned_from_first = keeper(5.0), PATIENCE, True
         return scene
 
     def test_as_many_clients_as_come_reach_the_host(self) -> None:
@@ -180,7 +180,7 @@ class KeeperTests(SynchronousTestCase):
         scene.visit(TWO, now=0.0, after=0.02)
         scene.get(THREE, OTHER, now=0.1)  # takes the first one
         group = scene.allocator.groups.of(RESOLVER)
-        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
+        group.habits, group.delay_p999, group.learned_from_first = keeper(5.0), PATIENCE, True
         self.assertTrue(scene.allocator.pool.addresses[first].is_spoilt(4, 0.2))
         scene.allocator.expire(now=3.0)
         self.assertNotEqual(scene.ask(service(4), OTHER, now=3.0), first)
@@ -191,12 +191,12 @@ class KeeperTests(SynchronousTestCase):
         """As soon as it asks again."""
         scene = Scene(2)
         group = scene.allocator.groups.of(RESOLVER)
-        group.patience, group.learned_from_first = PATIENCE, True
+        group.delay_p999, group.learned_from_first = PATIENCE, True
         for src in LATE:
             group.habits.came_again(src, 3.0, PATIENCE, 0.0)
         first = scene.get(ONE, now=0.0)
         scene.come(first, CLIENT, now=0.01)
-        self.assertEqual(scene.allocator.pool.addresses[first].hold, LONGER * 3.0 + PATIENCE)
+        self.assertEqual(scene.allocator.pool.addresses[first].held_until, LONGER * 3.0 + PATIENCE)
         for _ in range(REPEATS + 1):
             scene.get(TWO, now=1.0)
         scene.allocator.expire(now=1.0 + 2 * PATIENCE)
@@ -209,7 +209,7 @@ class KeeperTests(SynchronousTestCase):
         scene = Scene(1)
         group = scene.allocator.groups.of(RESOLVER)
         address = scene.get(ONE, now=0.0)
-        group.habits, group.patience, group.learned_from_first = keeper(5.0), PATIENCE, True
+        group.habits, group.delay_p999, group.learned_from_first = keeper(5.0), PATIENCE, True
         scene.wait(TWO, OTHER, "two", now=0.6)
         said = explain_ask(scene.allocator, THREE, THIRD, now=1.0)
         self.assertIs(said.reason, Reason.EXHAUSTED)
@@ -225,7 +225,7 @@ class KeeperTests(SynchronousTestCase):
         group = scene.allocator.groups.of(RESOLVER)
         for _ in range(200):
             group.arrived(2.0)
-        self.assertGreater(group.patience, 2.0)
+        self.assertGreater(group.delay_p999, 2.0)
         group.habits = keeper(1.0)
         for number in range(60):
             begin = 3.0 * number
@@ -233,7 +233,7 @@ class KeeperTests(SynchronousTestCase):
                 address = scene.get(ONE, question=question, now=begin)
             for later, src in ((0.02, CLIENT), (0.9, NEIGHBOUR)):
                 scene.come(address, src, now=begin + later)
-        self.assertLess(group.patience, 0.06)
+        self.assertLess(group.delay_p999, 0.06)
 
     def test_is_explained(self) -> None:
         """Who it is, and for how long."""
@@ -256,7 +256,7 @@ class KeeperTests(SynchronousTestCase):
         """As long as it is believed, and no longer."""
         scene = Scene(2)
         group = scene.allocator.groups.of(RESOLVER)
-        group.patience, group.habits.predicts_until = PATIENCE, 2.0
+        group.delay_p999, group.habits.predicts_until = PATIENCE, 2.0
         wanted = f"asks again each time: its clients come for up to {ASSUMED + PATIENCE:.1f} s after one"
         for now, told in ((1.0, True), (3.0, False)):
             said = explain_ask(scene.allocator, ONE, RESOLVER, now=now)

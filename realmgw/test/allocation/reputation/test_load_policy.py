@@ -144,7 +144,7 @@ class BandTests(SynchronousTestCase):
         """However many came for such claims: as many stand as may, and no more."""
         scene = Scene(1, policy=Policy(max_claims=2, system_load=()))
         for resolver in (RESOLVER, OTHER):
-            scene.learn_patience(resolver, 0.01)
+            scene.learn_delays(resolver, 0.01)
         for now in (0.0, 400.0, 800.0):
             address = scene.get(service(1), now=now)
             scene.wait(service(2), OTHER, now=now + 0.001)
@@ -260,9 +260,9 @@ class AllocationTests(SynchronousTestCase):
         scene = self.scene(1, mine=0.1)
         address = scene.get(ONE, OTHER, now=0.1)
         self.assertIs(scene.ask(TWO, now=0.1), Reason.POLICY)
-        hold = scene.allocator.pool.addresses[address].hold
+        hold = scene.allocator.pool.addresses[address].held_until
         self.assertEqual(scene.get(ONE, now=0.2), address)
-        self.assertEqual(scene.allocator.pool.addresses[address].hold, hold)
+        self.assertEqual(scene.allocator.pool.addresses[address].held_until, hold)
         self.assertIs(scene.ask(ONE, now=0.5), Reason.POLICY)
         self.assertIs(scene.ask(TWO, now=0.7), Reason.POLICY)
         scene.get(TWO, OTHER, now=0.7)

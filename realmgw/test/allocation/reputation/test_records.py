@@ -15,7 +15,7 @@ from realmgw.allocation.reputation.askers import Askers
 from realmgw.allocation.reputation.challenges import Challenge, note
 from realmgw.allocation.reputation.delays import BUCKETS
 from realmgw.allocation.reputation.disk import AgedRow, Row
-from realmgw.allocation.reputation.group import GUARD_UNKNOWN
+from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_UNKNOWN
 from realmgw.allocation.reputation.habits import MOST, REMEMBERED
 from realmgw.allocation.reputation.records import Book, GroupRecord, ReputationRecord, RequestorRecord, read, write
 from realmgw.allocation.reputation.requestors import ClientPrefix
@@ -162,7 +162,7 @@ class RestartTests(SynchronousTestCase):
         found = after.groups.of(RESOLVER)
         self.assertEqual((found.passed, found.trusted, found.untrusted), (5, 7, 8))
         self.assertEqual(found.proven_at, 5000.0 - 2.0 - 0.5)
-        self.assertLess(found.guard, GUARD_UNKNOWN)
+        self.assertLess(found.claim_timeout, CLAIM_TIMEOUT_UNKNOWN)
         for number in range(10_000):
             after.groups.of(number)
         self.assertIs(after.groups.find(RESOLVER), found)

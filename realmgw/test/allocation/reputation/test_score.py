@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.score import INITIAL, LONG, PERIOD, Journal, Party, Reputation
+from realmgw.allocation.reputation.score import INITIAL, LONG, PERIOD, Journal, Rated, Reputation
 
 COUNTS = st.integers(0, 500)
 SHARES = st.floats(0.0, 1.0)
@@ -99,7 +99,7 @@ class AgeingTests(SynchronousTestCase):
 
     def test_an_outcome_counts_in_its_own_period(self) -> None:
         """The first one of a period ends those before it."""
-        party = Party()
+        party = Rated()
         for now in (1.0, 2.0, PERIOD + 1, PERIOD + 2):
             if now >= party.reputation.until:
                 party.reputation.advance(now)
@@ -220,9 +220,9 @@ class JournalTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.journal = Journal(2)
 
-    def known(self) -> Party:
+    def known(self) -> Rated:
         """Somebody who had a client."""
-        return Party(reputation=Reputation(ok=1), journal=self.journal)
+        return Rated(reputation=Reputation(ok=1), journal=self.journal)
 
     def test_it_has_whose_outcomes_changed(self) -> None:
         """Once, however many; and again after it was taken."""
@@ -237,7 +237,7 @@ class JournalTests(SynchronousTestCase):
 
     def test_it_has_nobody_who_never_had_a_client(self) -> None:
         """He may be one of a million that do not exist."""
-        stranger = Party(journal=self.journal)
+        stranger = Rated(journal=self.journal)
         stranger.counted(1.0)
         stranger.reputation.nok += 1
         self.assertEqual(len(self.journal), 0)

@@ -32,13 +32,13 @@ def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: boo
     group, address = claim.group, claim.reservation.address
     habits = group.habits
     if habits.keeps_answers:
-        until = claim.created + habits.window(group.patience, now)
+        until = claim.created + habits.window(group.delay_p999, now)
     else:
         is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
         may_be = others_wait and habits.caution.serves_several
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         until = now + min(after, ledger.settings.company)
-        until = min(until, claim.created + (group.patience if group.usual else group.guard))
+        until = min(until, claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout))
     host, places = claim.reservation.service.host, ledger.places
     if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
         keep(ledger, claim, until)
@@ -53,23 +53,23 @@ def keep(ledger: Books, used: Claim, until: float) -> None:
         until: For how long, in monotonic seconds.
     """
     reservation, pool = used.reservation, ledger.pool
-    courtesy = used if used.courtesy else reservation.courtesy
+    hold = used if used.is_hold else reservation.hold
     if reservation.address.packed not in pool.addresses or reservation.address in pool.leaving:
         return
-    if courtesy is None or (courtesy.group is not used.group and courtesy.deadline < until):
+    if hold is None or (hold.group is not used.group and hold.deadline < until):
         times = used.created, until, until
-        courtesy = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, courtesy=True)
+        hold = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, is_hold=True)
         used.spare = 0
-        ledger.stand(courtesy)
-        ledger.deadlines.add_rider(courtesy)
-        reservation.courtesy = courtesy
+        ledger.stand(hold)
+        ledger.deadlines.add_rider(hold)
+        reservation.hold = hold
         if reservation.crowd is not None:
             reservation.crowd.company = 0
-    elif courtesy.deadline < until:
-        courtesy.created, courtesy.deadline, courtesy.dead = used.created, until, until
+    elif hold.deadline < until:
+        hold.created, hold.deadline, hold.dead = used.created, until, until
         ledger.hold_longer(reservation.address, until)
-    if not courtesy.is_long and used.group.habits.keeps_answers and courtesy.deadline - courtesy.created > LONG:
-        courtesy.is_long = True
+    if not hold.is_long and used.group.habits.keeps_answers and hold.deadline - hold.created > LONG:
+        hold.is_long = True
         ledger.count_long(reservation.address, 1)
 
 
