@@ -1,7 +1,7 @@
 """The kernel's packet queue.
 
 `PacketQueue` is the narrow interface; `KernelPacketQueue` is the kernel's NFQUEUE by way of the NetfilterQueue library,
-and `realmgw.testing.MemoryPacketQueue` behaves alike in memory (the same tests run against both).
+and one in memory, of the tests, behaves alike (the same tests run against both).
 
 Three things of that library shape this module:
 

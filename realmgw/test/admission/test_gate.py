@@ -13,7 +13,7 @@ from realmgw.config import settings
 from realmgw.datapath import marks
 from realmgw.errors import Reason
 from realmgw.test.admission.packets import CLIENT, POOL, icmp, ipv4, tcp, udp
-from realmgw.testing import RaisingAllocator, RecordingAllocator
+from realmgw.testing import RecordingAllocator
 
 SYN = ipv4(6, tcp(4000, 80))
 MALFORMED = {
@@ -24,6 +24,23 @@ MALFORMED = {
     Reason.NOT_INITIAL: ipv4(6, tcp(flags=0x10)),
 }
 TOLD = (Reason.NOT_OURS, Reason.NO_RESERVATION, Reason.NO_CLAIM, Reason.OTHER_NETWORK, Reason.LATE)
+
+
+class RaisingAllocator:
+    """An allocator whose every answer is a fault."""
+
+    def __init__(self, fault: Exception) -> None:
+        """Remember the fault."""
+        self.fault = fault
+
+    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+        """Raise the fault.
+
+        Raises:
+            Exception: The fault.
+        """
+        del src, dst, protocol, sport, dport, now
+        raise self.fault
 
 
 class GateTestCase(SynchronousTestCase):

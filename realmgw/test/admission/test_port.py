@@ -18,8 +18,8 @@ from realmgw.admission.faults import Faults
 from realmgw.admission.port import FLOOD, OBSERVED, PAUSE, Flood, QueuePort
 from realmgw.config import settings
 from realmgw.errors import PlatformError
+from realmgw.test.admission.packet_queue import MemoryPacketQueue
 from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, accept, datagram
-from realmgw.testing import MemoryPacketQueue
 
 ADMISSION = settings.Admission(queue=77, queue_length=100, per_turn=4)
 

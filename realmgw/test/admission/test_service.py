@@ -15,8 +15,9 @@ from realmgw.admission.unsolicited import Unsolicited
 from realmgw.config import settings
 from realmgw.datapath import marks
 from realmgw.errors import PlatformError, Reason
+from realmgw.test.admission.packet_queue import MemoryPacketQueue
 from realmgw.test.admission.packets import POOL, ipv4, tcp
-from realmgw.testing import MemoryPacketQueue, RecordingAllocator
+from realmgw.testing import RecordingAllocator
 
 SYN = ipv4(6, tcp(4000, 80))
 ADMISSION = settings.Admission(queue=77)

@@ -22,7 +22,8 @@ from realmgw.datapath.watch.port import INTERVAL
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host, Profile
 from realmgw.test.config.test_schema import MINIMAL, settings
-from realmgw.testing import MemoryEars, MemoryWorker, RecordingKernel
+from realmgw.test.datapath.kernel import RecordingKernel
+from realmgw.testing import MemoryEars, MemoryWorker
 
 SETTINGS = settings(MINIMAL)
 HOSTS = tuple(

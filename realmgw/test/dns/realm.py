@@ -19,7 +19,7 @@ from realmgw.dns.view import View
 from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import ZoneTable, compile_table
 from realmgw.subscribers.model import Directory, Host, Profile, Service, Terms
-from realmgw.testing import MemoryAllocator
+from realmgw.test.dns.allocator import MemoryAllocator
 
 GATEWAY = IPv4Address("203.0.113.1")
 POOL_ADDRESS = IPv4Address("192.0.2.1")

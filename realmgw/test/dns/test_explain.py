@@ -11,7 +11,7 @@ from realmgw.dns.counts import Count
 from realmgw.dns.explain import Asking, NameExplanation, explain_name
 from realmgw.dns.view import View
 from realmgw.test.dns import realm
-from realmgw.testing import MemoryAllocator
+from realmgw.test.dns.allocator import MemoryAllocator
 
 RESOLVER = "198.51.100.53"
 

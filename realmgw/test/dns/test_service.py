@@ -27,7 +27,7 @@ from realmgw.dns.service import DnsService
 from realmgw.errors import PlatformError, Reason
 from realmgw.test import programs
 from realmgw.test.dns import realm
-from realmgw.testing import MemoryAllocator
+from realmgw.test.dns.allocator import MemoryAllocator
 
 LOOPBACK = IPv4Address("127.0.0.1")
 OTHER = IPv4Address("127.0.0.2")

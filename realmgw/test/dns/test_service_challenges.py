@@ -21,8 +21,8 @@ from realmgw.dns.counts import Count
 from realmgw.dns.service import DnsService
 from realmgw.subscribers.registry import Changes
 from realmgw.test.dns import realm
+from realmgw.test.dns.allocator import MemoryAllocator
 from realmgw.test.dns.test_service import LOOPBACK, PATIENCE, free_ports, make_settings
-from realmgw.testing import MemoryAllocator
 
 NO_CHANGES = Changes()
 

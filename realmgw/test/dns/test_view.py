@@ -18,7 +18,7 @@ from realmgw.dns.counts import Count
 from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
-from realmgw.testing import MemoryAllocator
+from realmgw.test.dns.allocator import MemoryAllocator
 
 SERIAL_TTL = 5  # seconds; the negative TTL of the realm's zones
 

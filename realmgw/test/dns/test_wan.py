@@ -19,8 +19,8 @@ from realmgw.dns.counts import Count
 from realmgw.dns.lending import AGAIN, MOST_AGAIN
 from realmgw.errors import Reason
 from realmgw.test.dns import realm
+from realmgw.test.dns.allocator import MemoryAllocator
 from realmgw.test.dns.gateway import CLIENT_COOKIE, ELSEWHERE, RESOLVER, ZONES, WanTestCase
-from realmgw.testing import MemoryAllocator
 
 
 class SwitchTests(WanTestCase):

@@ -21,8 +21,8 @@ from realmgw.dns.zones import compile_table
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm
+from realmgw.test.dns.allocator import MemoryAllocator
 from realmgw.test.dns.gateway import CLIENT_COOKIE, COOKIE, ELSEWHERE, RESOLVER, ZONES, WanTestCase
-from realmgw.testing import MemoryAllocator
 
 
 class AliasTests(WanTestCase):

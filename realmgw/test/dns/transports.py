@@ -20,7 +20,7 @@ from realmgw.dns.port import DnsDatagrams, DnsStream
 from realmgw.dns.server import ViewServer
 from realmgw.dns.view import Answer, Asked, Senders, View
 from realmgw.test.dns import realm
-from realmgw.testing import MemoryAllocator
+from realmgw.test.dns.allocator import MemoryAllocator
 
 LIMITS = settings.DnsView(tcp_idle_timeout=10.0, tcp_connections=4, tcp_connections_per_client=3)
 

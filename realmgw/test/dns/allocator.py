@@ -1,0 +1,73 @@
+"""An allocator that gives out what a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from ipaddress import ip_network
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.reputation.requestors import Requestor
+from realmgw.allocation.trace import Trace
+from realmgw.config import settings
+from realmgw.errors import Reason
+from realmgw.subscribers.model import Service
+
+
+class MemoryAllocator(Allocator):
+    """An allocator for the DNS server that has one address, for everybody, or none.
+
+    Attributes:
+        address: What every question is answered with.
+        refusal: If set, no address is given, for this reason.
+        wait_refusal: If set, no question may wait, for this reason.
+        asked: What `ask` was called with: name of the service, resolver, question, time.
+        clients: For whom each of them was.
+        held: What waits, by question.
+    """
+
+    def __init__(self, address: bytes = b"\xc0\x00\x02\x01") -> None:
+        """Begins to give out a packed address, 192.0.2.1 unless told otherwise."""
+        super().__init__(settings.Allocation(), [ip_network((address, len(address) * 8))], now=0.0)
+        self.address = address
+        self.refusal: Reason | None = None
+        self.wait_refusal: Reason | None = None
+        self.asked: list[tuple[str, Hashable, Hashable, float]] = []
+        self.clients: list[Requestor | None] = []
+        self.held: dict[Hashable, Callable[[bytes | Reason], None]] = {}
+
+    def ask(
+        self,
+        service: Service,
+        resolver: Hashable,
+        question: Hashable,
+        *,
+        now: float,
+        client: Requestor | None = None,
+        trace: Trace | None = None,
+    ) -> bytes | Reason:
+        """The address, or the refusal."""
+        del trace
+        self.clients.append(client)
+        self.asked.append((service.name, resolver, question, now))
+        return self.address if self.refusal is None else self.refusal
+
+    def wait(
+        self,
+        service: Service,
+        resolver: Hashable,
+        question: Hashable,
+        deliver: Callable[[bytes | Reason], None],
+        *,
+        tcp: bool,
+        now: float,
+        client: Requestor | None = None,
+    ) -> Reason | None:
+        """Keeps `deliver` for `finish`, unless waiting is refused."""
+        del service, resolver, tcp, now, client
+        if self.wait_refusal is None:
+            self.held[question] = deliver
+        return self.wait_refusal
+
+    def finish(self, outcome: bytes | Reason) -> None:
+        """Ends the waiting of the question that began to wait first."""
+        self.held.pop(next(iter(self.held)))(outcome)
