@@ -1,4 +1,4 @@
-"""One side of the DNS server: Twisted's factory dispatches by opcode, our answers are behind it.
+"""One side of the DNS server: its sockets, and the view that is behind them.
 
 Edge: the reactor's timers.
 """
@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import attrs
-from twisted.internet import defer
+from twisted.internet import defer, protocol
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
-from twisted.names import server
 from twisted.python.failure import Failure
 
 from realmgw.config import settings
 from realmgw.dns.codec.wire import BadQueryError, Query, Rcode, decode
 from realmgw.dns.counts import Count
-from realmgw.dns.port import Address, DnsDatagrams, DnsStream
+from realmgw.dns.port import DnsDatagrams, DnsStream
 from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
 
@@ -30,35 +28,8 @@ STOP_GRACE = 1.0  # seconds
 """How long clients may take their last answers when the gateway stops."""
 
 
-@attrs.define(eq=False)
-class Received:
-    """A query on its way through Twisted's dispatch by opcode, under the names that it has there."""
-
-    query: Query
-    """The query."""
-    asker: Asker
-    """Who sent it."""
-    opCode: int  # noqa: N815 - Twisted's name
-    """What kind it is."""
-    refused: Reason | None = None
-    """What the allocator said on the fast path, if it was asked there."""
-    rCode: int = 0  # noqa: N815 - Twisted's name
-    """What to answer, where Twisted decides it."""
-    timeReceived: float = 0.0  # noqa: N815 - Twisted's name
-    """Set and not used."""
-
-    @property
-    def queries(self) -> tuple[Query, ...]:
-        """Twisted's `allowQuery` wants one."""
-        return (self.query,)
-
-
-class ViewServer(server.DNSServerFactory):
-    """One side of the DNS server: dispatches what its sockets receive, and keeps count of its TCP connections.
-
-    Queries go to `view`, every other opcode is NOTIMP; a subclass that can more overrides `handleNotify` or
-    `handleOther`, or keeps askers out by `allowQuery`.
-    """
+class ViewServer(protocol.ServerFactory):
+    """One side of the DNS server: has a view answer what sockets receive, and keeps count of TCP connections."""
 
     noisy = False
     _log = Logger()
@@ -98,8 +69,12 @@ class ViewServer(server.DNSServerFactory):
             query = decode(message)
         except BadQueryError as error:
             self._unreadable(error, to, asker)
+            return
+        answer = self.view.answer(query, asker, now=self.monotonic(), refused=refused)
+        if answer is None:
+            to.expect()
         else:
-            self.messageReceived(Received(query, asker, query.opcode, refused), to, asker.address)
+            to.send(answer, asker.address)
 
     def _unreadable(self, error: BadQueryError, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
         """A response is never answered, or two servers could keep each other busy for ever."""
@@ -110,20 +85,6 @@ class ViewServer(server.DNSServerFactory):
 
     def _send_error(self, query: Query, rcode: Rcode, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
         to.send(self.view.error(query, rcode, asker, now=self.monotonic()), asker.address)
-
-    def handleQuery(self, message: Received, protocol: DnsDatagrams | DnsStream, address: Address) -> None:
-        """Answers, now or later."""
-        now = self.monotonic()
-        answer = self.view.answer(message.query, message.asker, now=now, refused=message.refused)
-        if answer is None:
-            protocol.expect()
-        else:
-            protocol.send(answer, address)
-
-    def sendReply(self, protocol: DnsDatagrams | DnsStream, message: Received, address: Address) -> None:
-        """Sends what Twisted decided: an error (NOTIMP from `handleOther` and its like)."""
-        del address
-        self._send_error(message.query, Rcode(message.rCode), protocol, message.asker)
 
     def fault(self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker) -> None:
         """After an exception that is our fault: counts and logs it, and answers SERVFAIL if that can still be done."""

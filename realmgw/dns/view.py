@@ -199,6 +199,8 @@ class View:
     """Its counters."""
     fast: Fast = nothing_usual
     """Its fast path."""
+    opcodes: Mapping[int, Part] = attrs.field(factory=dict)
+    """Who answers what is no query for records, by opcode."""
     near: View | None = None
     """What those get to see who are inside of a LAN."""
     inside: Inside = attrs.field(factory=Inside)
@@ -220,7 +222,7 @@ class View:
             part.configure(settings, table)
 
     def answer(self, query: Query, asker: Asker, *, now: float, refused: Reason | None = None) -> bytes | None:
-        """Answers a query of opcode QUERY.
+        """Answers a query.
 
         Args:
             query: The query.
@@ -243,6 +245,9 @@ class View:
 
     def _answer(self, asked: Asked) -> Answer | None:
         query, sender = asked.query, asked.sender
+        if query.opcode:
+            other = self.opcodes.get(query.opcode)
+            return other(asked) if other is not None else said(Response(Rcode.NOTIMP))
         rcode = _precluded(query, sender)
         if rcode is not None:
             return said(Response(rcode))

@@ -50,9 +50,9 @@ def wan_view(
         {Outcome.LENT: lending.lend, Outcome.CHALLENGED: lending.challenge},
         counts,
         fast.answer,
-        near,
-        inside,
-        (challenger, decisions, lending, fast, near),
+        near=near,
+        inside=inside,
+        configured=(challenger, decisions, lending, fast, near),
     )
     view.configure(settings, table)
     return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import dns.message
 import dns.rcode
 from twisted.trial.unittest import SynchronousTestCase
@@ -66,6 +67,15 @@ class PartTests(SynchronousTestCase):
         """Nothing is delivered."""
         self.ask().respond(lambda: said(Response(Rcode(1 // 0))))
         self.assertEqual((self.delivered, self.failed), ([], [True]))
+
+    def test_it_may_be_for_an_opcode(self) -> None:
+        """UPDATE is 5 (RFC 2136); all others are NOTIMP as before."""
+        self.view.opcodes = {5: self.part}
+        for opcode, later in ((5, True), (4, False)):
+            update = attrs.evolve(QUERY, flags=opcode << 11)
+            asker = Asker(realm.RESOLVER, self.delivered.append)
+            self.assertEqual(self.view.answer(update, asker, now=1.0) is None, later)
+        self.assertEqual((len(self.kept), self.view.counts.events[Count.NOTIMP]), (1, 1))
 
     def test_it_gets_what_was_read_once(self) -> None:
         """However late it answers."""
