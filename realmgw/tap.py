@@ -42,7 +42,6 @@ from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, tell_kept, tell_written
 from realmgw.control.instance import InstanceLock
-from realmgw.control.lines import Backends
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, unsupported_of
@@ -305,9 +304,7 @@ class _Says:
         for note in unsupported_of(settings, directory):
             _log.warn("{note}", note=note)
         assert self.datapath.applied is not None
-        found = self.datapath.applied.found
-        backends = Backends(found.dnat or settings.datapath.dnat, found.native_queue)
-        line = lines.started(settings, directory, backends, monotonic() - self._begun)
+        line = lines.started(settings, directory, self.datapath.applied.found, monotonic() - self._begun)
         _log.info("{line}", line=line)
 
     def stopped(self) -> None:

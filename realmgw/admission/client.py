@@ -37,7 +37,7 @@ from realmgw.datapath.netlink.counters import QueueFigures
 from realmgw.errors import PlatformError
 
 if TYPE_CHECKING:
-    from netfilterqueue import NetfilterQueue
+    from netfilterqueue import NetfilterQueue, Packet
 
 MESSAGE_SPACE = 1024  # octets
 """What one message is counted with against the socket's receive buffer; the kernel doubles it for its own overhead."""
@@ -95,14 +95,6 @@ class PacketQueue(Protocol):
         """Give the queue back: the kernel drops what waits in it. Nothing happens when nothing is bound."""
 
 
-class _LibraryPacket(Protocol):
-    """What the library calls back with."""
-
-    id: int
-
-    def get_payload(self) -> bytes: ...
-
-
 class KernelPacketQueue(PacketQueue):
     """NFQUEUE, by the NetfilterQueue library. One object binds one queue, again after `close` if need be."""
 
@@ -120,17 +112,12 @@ class KernelPacketQueue(PacketQueue):
         """How often messages were lost for want of buffer space, since `bind`."""
         return self._messages.overruns if self._messages else 0
 
-    @property
-    def receive_buffer(self) -> int:
-        """The socket's receive buffer in octets, with the kernel's overhead; 0 when nothing is bound."""
-        return self._messages.receive_buffer if self._messages else 0
-
     def bind(self, admission: settings.Admission, judge: Judge) -> None:
         binding = _open_binding()
         self._judge, self._verdicts = judge, []
         self._drop, self._accept = _verdict(admission.queue, accept=False), _verdict(admission.queue, accept=True)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # about the buffer; see `receive_buffer`
+            warnings.simplefilter("ignore", RuntimeWarning)  # about the buffer, which is as large as is asked
             try:
                 binding.bind(
                     admission.queue,
@@ -161,7 +148,7 @@ class KernelPacketQueue(PacketQueue):
                 self._verdicts.clear()
         return limit - self._messages.left
 
-    def _note(self, packet: _LibraryPacket) -> None:
+    def _note(self, packet: Packet) -> None:
         """Note the verdict of a packet; it is sent with the others of this turn."""
         mark = DROP
         try:
@@ -194,10 +181,6 @@ class _Messages:
         self.send = duplicate.send
         self.left = 0
         self.overruns = 0
-
-    @property
-    def receive_buffer(self) -> int:
-        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     def recv(self, size: int) -> bytes:
         """Receive a message.

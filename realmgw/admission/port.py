@@ -158,7 +158,6 @@ class QueuePort:
         return self._queue.fileno()
 
     def logPrefix(self) -> str:
-        """See `ILoggingContext`."""
         return "admission"
 
     def doRead(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorFDSet
@@ -41,19 +41,6 @@ def log_fault(fault: Exception, faults: int) -> None:
     _log.failure("A fault of our own dropped a first packet ({faults} since the last report)", failure, faults=faults)
 
 
-class Ends(Protocol):
-    """Hears of flows that have ended; see `realmgw.admission.port.EndedFlows`."""
-
-    heard: int
-    lost: int
-
-    @property
-    def is_open(self) -> bool: ...
-    def open(self, told: Callable[[Flow, bytes], object]) -> None: ...
-    def listen(self) -> None: ...
-    def close(self) -> None: ...
-
-
 class Hearing:
     """What conntrack says of flows: whether those that are asked for were answered, and which ones have ended.
 
@@ -75,10 +62,10 @@ class Hearing:
         tell: Callable[[str, tuple[str, ...]], object],
         reactor: Any,
         monotonic: Callable[[], float],
-        ends: Ends | None = None,
+        ends: EndedFlows | None = None,
     ) -> None:
         self._conntrack = conntrack
-        self._ended: Ends = EndedFlows(reactor, UNNOTED) if ends is None else ends
+        self._ended = EndedFlows(reactor, UNNOTED) if ends is None else ends
         allocator.datagrams.listen = self._ended.listen
         self._hear = allocator.datagrams.hear
         self._memory = allocator.ended
@@ -161,14 +148,9 @@ class AdmissionService(Service):
         self._queue: PacketQueue = KernelPacketQueue() if queue is None else queue
         self._port = QueuePort(gate, self._queue, reactor, monotonic, behind)
 
-    @property
-    def overruns(self) -> int:
-        """How often messages of the kernel were lost for want of buffer space (ENOBUFS)."""
-        return self._queue.overruns
-
     def counts(self) -> dict[str, object]:
         """What was counted since the start, at the queue and by the gate."""
-        own = {"overruns": self.overruns, "hangups": self._port.hangups}
+        own = {"overruns": self._queue.overruns, "hangups": self._port.hangups}
         return {**self._gate.counts(), **own, **({} if self._hearing is None else self._hearing.counts())}
 
     def startService(self) -> None:

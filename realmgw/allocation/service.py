@@ -66,7 +66,6 @@ class AllocationService(Service):
         return {**allocator.counters.counts(), **known, "policy": {} if load is None else load.counts()}
 
     def startService(self) -> None:
-        """Begin to end claims."""
         super().startService()
         self._allocator.wake = self._wake
         self._allocator.datagrams.soon = self._look_soon

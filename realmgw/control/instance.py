@@ -162,7 +162,6 @@ class InstanceLock(Service):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
 
     def stopService(self) -> None:
-        """Leave the place to others."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._state.release()
         self._place.release()

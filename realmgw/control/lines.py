@@ -4,45 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import attrs
-
 from realmgw import __version__
-from realmgw.config.settings import Dnat, DnsView, Pools, Settings
+from realmgw.config.settings import DnsView, Pools, Settings
 from realmgw.control.counting import Period
 from realmgw.datapath import forwarding
+from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.subscribers.model import Directory
 
 PREFIXES = 8
 """So many prefixes of the pool are named, the others counted."""
 
 
-@attrs.frozen
-class Backends:
-    """How this machine does what a gateway needs."""
-
-    dnat: Dnat
-    """How flows are translated."""
-    native_queue: bool
-    """Packets come by nftables' own statement, not by the NFQUEUE target of iptables."""
-
-
-def started(settings: Settings, directory: Directory, backends: Backends, seconds: float) -> str:
+def started(settings: Settings, directory: Directory, found: Capabilities, seconds: float) -> str:
     """Everything that somebody wants to know first, in one line.
 
     Args:
         settings: In force.
         directory: The subscribers.
-        backends: What this machine has.
+        found: What this machine can do.
         seconds: How long the start took.
     """
-    queue = "nftables" if backends.native_queue else "iptables"
+    queue = "nftables" if found.native_queue else "iptables"
     return "; ".join(
         [
             f"realmgw {__version__} serves {settings.name}",
             f"DNS for the WAN at {_listens(settings.dns.wan)}, for LANs at {_listens(settings.dns.lan)}",
             f"interfaces {settings.interfaces.wan} (WAN), {', '.join(settings.interfaces.lan)} (LAN)",
             f"pool of {_pool(settings.pools)}",
-            f"table {settings.datapath.table}, dnat by {backends.dnat.value}",
+            f"table {settings.datapath.table}, dnat by {(found.dnat or settings.datapath.dnat).value}",
             f"queue {settings.admission.queue} by {queue}",
             forwarding.told(settings),
             f"{len(directory.hosts)} hosts, {len(directory.services)} services",

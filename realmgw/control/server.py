@@ -283,6 +283,5 @@ class ControlService(Service):
         super().startService()
 
     def stopService(self) -> Deferred[None]:
-        """Listen no more; fires when the socket is gone."""
         super().stopService()
         return self._socket.stop()

@@ -129,14 +129,12 @@ class ReloadService(Service):
         self._former: Any = None
 
     def startService(self) -> None:
-        """Begin to listen to the signal."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._former = signal.signal(signal.SIGHUP, self._received)
         if self._early is not None and self._early.reload:
             self._call(self._reload, "SIGHUP")
 
     def stopService(self) -> None:
-        """Listen to it no more."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         signal.signal(signal.SIGHUP, self._former)
 
@@ -177,7 +175,6 @@ class RepositoryService(Service):
         self._tell(snapshot).addErrback(_log_fault)
 
     def stopService(self) -> Deferred[None]:
-        """Listen no more; fires when all is at rest."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         return self._repository.unwatch()
 

@@ -136,7 +136,6 @@ class Channel(HTTPChannel):
         super().dataReceived(data)
 
     def allHeadersReceived(self) -> None:
-        """The head of a request is over."""
         super().allHeadersReceived()
         self.within(IMPORT_TIME if self.requests[-1].may_import else BODY_TIME)
 
@@ -152,7 +151,6 @@ class Channel(HTTPChannel):
         super().requestDone(request)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection has ended."""
         self.within(None)
         self.site.gone(self)
         super().connectionLost(reason)

@@ -64,7 +64,6 @@ class Options(UsageOptions):
     ]
 
     def postOptions(self) -> None:
-        """See `take_pid_file` and `EarlySignals`."""
         EarlySignals().take(self)
         take_pid_file(self)
 

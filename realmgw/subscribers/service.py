@@ -95,7 +95,6 @@ class LastGoodService(Service):
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Looks for the first time."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._loop.start(KEEP_INTERVAL, now=True)
 

@@ -53,7 +53,6 @@ class Ear:
         return self._channel.fileno()
 
     def logPrefix(self) -> str:
-        """See `ILoggingContext`."""
         return "datapath"
 
     def doRead(self) -> None:

@@ -220,7 +220,6 @@ class _Ways(WrappingFactory):
         self.frames = MAX_FRAMES
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """The way to the host of a URL."""
         way: Any = HostnameEndpoint(self._reactor, nativeString(uri.host), uri.port, timeout=self._timeout)
         if uri.scheme == b"https":
             way = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), way)

@@ -11,6 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.admission.conntrack import Conntrack
+from realmgw.admission.port import EndedFlows
 from realmgw.admission.service import Hearing
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Allocation
@@ -137,30 +138,31 @@ class IdleTests(ConntrackTestCase):
         self.assertEqual(conntrack.unasked, 3)
 
 
-class MemoryEnds:
+class MemoryEnds(EndedFlows):
     """Ends of flows that a test tells of."""
 
     def __init__(self) -> None:
         self.heard = self.lost = 0
-        self.is_open = False
+        self.hears = False
         self.fault: PlatformError | None = None
         self.waiting: list[tuple[Flow, bytes]] = []
 
     def open(self, told: object) -> None:
-        """See `Ends`."""
         if self.fault is not None:
             raise self.fault
-        self.told, self.is_open = told, True
+        self.told, self.hears = told, True
 
     def listen(self) -> None:
-        """See `Ends`."""
         waiting, self.waiting = self.waiting, []
         for each in waiting:
             self.told(*each)  # type: ignore[operator]  # a callable
 
+    @property
+    def is_open(self) -> bool:
+        return self.hears
+
     def close(self) -> None:
-        """See `Ends`."""
-        self.is_open = False
+        self.hears = False
 
 
 class HearingTests(ConntrackTestCase):

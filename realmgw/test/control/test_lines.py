@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw import __version__
 from realmgw.config.settings import Dnat
 from realmgw.control.counting import Period
-from realmgw.control.lines import PREFIXES, Backends, duration, started, stopped, summary
+from realmgw.control.lines import PREFIXES, duration, started, stopped, summary
+from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.subscribers.model import Directory
 from realmgw.test.config.test_schema import MINIMAL, settings
 
@@ -31,7 +32,7 @@ class LinesTests(SynchronousTestCase):
 
     def test_the_start_line_has_what_one_wants_to_know_first(self) -> None:
         """Version, name, addresses, interfaces, pool, back ends, subscribers, time."""
-        line = started(SETTINGS, Directory({}, {}), Backends(Dnat.MARKDNAT, native_queue=True), 1.234)
+        line = started(SETTINGS, Directory({}, {}), Capabilities(0, 0, native_queue=True, dnat=Dnat.MARKDNAT), 1.234)
         for words in (
             f"realmgw {__version__} serves gw.example.org.",
             "DNS for the WAN at 192.0.2.1, for LANs at none",
@@ -44,13 +45,13 @@ class LinesTests(SynchronousTestCase):
             "started in 1.23 s",
         ):
             self.assertIn(words, line)
-        other = started(SETTINGS, Directory({}, {}), Backends(Dnat.MAP, native_queue=False), 0)
+        other = started(SETTINGS, Directory({}, {}), Capabilities(0, 0), 0)
         self.assertIn("queue 1 by iptables", other)
 
     def test_a_pool_of_many_pieces_does_not_fill_the_line(self) -> None:
         """Some are named, the others counted."""
         pools = attrs.evolve(SETTINGS.pools, circular=SETTINGS.pools.circular * (PREFIXES + 3))
-        line = started(attrs.evolve(SETTINGS, pools=pools), Directory({}, {}), Backends(Dnat.MAP, native_queue=True), 0)
+        line = started(attrs.evolve(SETTINGS, pools=pools), Directory({}, {}), Capabilities(0, 0), 0)
         self.assertIn("routed, 3 more)", line)
 
     def test_the_stop_line_says_what_stays(self) -> None:

@@ -126,7 +126,8 @@ class StartTests(KernelTestCase):
         queue = KernelPacketQueue()
         self.addCleanup(queue.close)
         queue.bind(settings.Admission(queue=77, queue_length=4096), accept)
-        self.assertEqual(queue.receive_buffer, 2 * 4096 * MESSAGE_SPACE)
+        with socket.socket(fileno=os.dup(queue.fileno())) as its:
+            self.assertEqual(its.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF), 2 * 4096 * MESSAGE_SPACE)
 
     def test_survives_a_buffer_that_overflows(self) -> None:
         """Messages are lost and counted; afterwards everything is as before."""
@@ -201,7 +202,7 @@ class FloodTests(KernelTestCase):
             sent = int(child.stdout.read())
         decided = self.gate.refused[Reason.NO_RESERVATION]
         self.assertEqual(decided + self.figures().full, sent)
-        self.assertEqual((self.figures().unsent, self.service.overruns), (0, 0))
+        self.assertEqual((self.figures().unsent, self.service.counts()["overruns"]), (0, 0))
         self.assertLess(turns[len(turns) * 99 // 100], 0.005)
         self.assertGreater(decided, sent // 10)
 
@@ -214,7 +215,7 @@ class FloodTests(KernelTestCase):
             self.reactor.iterate(0.01)
         lost = self.figures().unsent
         self.assertGreater(lost, 0)
-        self.assertGreater(self.service.overruns, 0)
+        self.assertNotEqual(self.service.counts()["overruns"], 0)
         self.assertEqual(self.gate.refused[Reason.NO_RESERVATION], 300 - lost)
         send(1)
         self.reactor.iterate(0.1)
