@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -50,6 +51,22 @@ def gathered(values: Iterable[T]) -> Steps[list[T]]:
         found += portion
         yield None
     return found
+
+
+def doing(do: Callable[[T], object], values: Iterable[T], at_once: int) -> Steps[None]:
+    """Does something with every value; up to so many all at once."""
+    for count, value in enumerate(values, 1):
+        do(value)
+        if not count % at_once:
+            yield None
+
+
+def adding(table: dict[K, T], pairs: Iterable[tuple[K, T]]) -> Steps[None]:
+    """Adds pairs to a table; less than `PORTION` all at once."""
+    for portion in portions(pairs):
+        table.update(portion)
+        if len(portion) == PORTION:
+            yield None
 
 
 def emptying(*tables: dict[Any, Any]) -> Steps[None]:

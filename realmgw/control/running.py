@@ -14,12 +14,13 @@ import attrs
 from realmgw import config
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
+from realmgw.config.unsupported import OF_SUBSCRIBERS
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.files.disk import Good
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
-from realmgw.subscribers.model import Directory
+from realmgw.subscribers.model import USUAL, Directory
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.registry import Changes, Registry
@@ -186,11 +187,8 @@ class Running:
 
 def unsupported_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
     """What is written and has no effect yet, in lines."""
-    hosts = directory.hosts.values()
-    counts = {
-        "firewall": sum(bool(host.profile.firewall.admin or host.profile.firewall.user) for host in hosts),
-        "carriergrade": sum(bool(host.profile.carriergrade) for host in hosts),
-    }
+    profiles = [host.profile for host in directory.hosts.values()]
+    counts = {word: sum(getattr(each, word) != getattr(USUAL, word) for each in profiles) for word in OF_SUBSCRIBERS}
     return tuple(filter(None, (config.unsupported_keys(settings), config.unsupported_of_subscribers(counts))))
 
 

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
-from typing import TypeVar
 
 import attrs
 
 from realmgw.config.document import MOST_OF_ALL, MOST_OF_ONE, bounded
 from realmgw.config.settings import Zone
-from realmgw.config.steps import Steps, emptying, portions
+from realmgw.config.steps import Steps, adding, doing, emptying, portions
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.host_indices import HostIndices
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.realm import Realm, host_of, service_of
 from realmgw.subscribers.review import AT_ONCE, BELIEVING, Caution, Review, addresses_of
-
-T = TypeVar("T")
 
 
 @attrs.frozen(eq=False)
@@ -242,20 +239,15 @@ class Registry:
 
         Yields every `AT_ONCE` hosts: up to so many are changed all at once.
         """
-        yield from self._remove(changes)
         hosts, services, by_name = self.directory.hosts, self.directory.services, self.directory.indices.by_name
-        for count, host in enumerate((*changes.added, *(after for _, after in changes.changed)), 1):
-            hosts[host.index] = host
-            self._by_address.update(dict.fromkeys(addresses_of(host), host))
-            if not count % AT_ONCE:
-                yield None
-        for count, service in enumerate(changes.services, 1):
-            services[service.name] = service
-            if not count % (8 * AT_ONCE):
-                yield None
-        yield from _updating(by_name, changes.indices.by_name)
-        yield from _updating(self._by_host, changes.by_host)
-        yield from _updating(self._owners, changes.owners)
+        yield from doing(self._remove, changes.removed, AT_ONCE)
+        yield from doing(self._forget_address, (former for former, _ in changes.changed), AT_ONCE)
+        yield from doing(services.__delitem__, changes.names_gone, 8 * AT_ONCE)
+        yield from doing(self._put, (*changes.added, *(after for _, after in changes.changed)), AT_ONCE)
+        yield from adding(services, ((service.name, service) for service in changes.services))
+        yield from adding(by_name, changes.indices.by_name.items())
+        yield from adding(self._by_host, changes.by_host.items())
+        yield from adding(self._owners, changes.owners.items())
         self.directory = Directory(services, hosts, attrs.evolve(changes.indices, by_name=by_name))
         for count, (source, unit) in enumerate(changes.units.items(), 1):
             if self._units.get(source) is not unit:
@@ -266,21 +258,14 @@ class Registry:
         self.problems, self.kept = changes.problems, changes.kept
         self._realm, self._beyond = changes.realm, changes.beyond
 
-    def _remove(self, changes: Changes) -> Steps[None]:
-        hosts, services, by_name = self.directory.hosts, self.directory.services, self.directory.indices.by_name
-        for count, host in enumerate(changes.removed, 1):
-            del hosts[host.index], by_name[host.name], self._by_host[host.name], self._owners[host.name]
-            self._forget_address(host)
-            if not count % AT_ONCE:
-                yield None
-        for count, (former, _) in enumerate(changes.changed, 1):
-            self._forget_address(former)
-            if not count % AT_ONCE:
-                yield None
-        for count, name in enumerate(changes.names_gone, 1):
-            del services[name]
-            if not count % (8 * AT_ONCE):
-                yield None
+    def _put(self, host: Host) -> None:
+        self.directory.hosts[host.index] = host
+        self._by_address.update(dict.fromkeys(addresses_of(host), host))
+
+    def _remove(self, host: Host) -> None:
+        del self.directory.hosts[host.index], self.directory.indices.by_name[host.name]
+        del self._by_host[host.name], self._owners[host.name]
+        self._forget_address(host)
 
     def _forget_address(self, host: Host) -> None:
         for address in addresses_of(host):
@@ -328,11 +313,3 @@ def _problems(units: Iterable[Unit]) -> Steps[tuple[list[str], list[str]]]:
         if not count % (8 * AT_ONCE):
             yield None
     return found, kept
-
-
-def _updating(there: dict[str, T], new: Mapping[str, T]) -> Steps[None]:
-    """Adds all of a mapping to another one; a few all at once."""
-    for count, (key, value) in enumerate(new.items(), 1):
-        there[key] = value
-        if not count % (8 * AT_ONCE):
-            yield None
