@@ -1,7 +1,4 @@
-"""`twistd realmgw`: the composition root. All parts of the gateway are made and handed to each other here.
-
-Edge: the reactor, the clock, chance.
-"""
+"""`twistd realmgw`: the parts are made, and handed to each other, here. Edge: the reactor, the clock, chance."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What conntrack says of flows when it is asked: whether they were answered, and how long they have been idle.
-
-Edge: kernel settings in /proc.
-"""
+"""What conntrack says of flows: whether they were answered, for how long idle. Edge: kernel settings in /proc."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The allocator's services: one timer for all claims, however many there are, and one that keeps reputations.
-
-Edge: the reactor's timers, threads.
-"""
+"""One timer for all claims, and one that keeps reputations. Edge: the reactor's timers, threads."""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's Service has no types.)

@@ -1,7 +1,4 @@
-"""What is on disk: written as a whole or not at all, known by its checksum, and held by one process at a time.
-
-Edge: files and locks.
-"""
+"""What is on disk: written as a whole or not at all, and held by one process at a time. Edge: files and locks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The last good configuration: what the gateway falls back on when it must start while the present one is broken.
-
-Edge: files.
-"""
+"""The last good configuration: what a start falls back on while the present one is broken. Edge: files."""
 
 from __future__ import annotations
 

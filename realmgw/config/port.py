@@ -1,7 +1,4 @@
-"""Whether an address and port can be listened at, and what to do if not; unix sockets that one process has at a time.
-
-Edge: sockets, the reactor.
-"""
+"""Whether an address can be listened at; unix sockets that one process has at a time. Edge: sockets, the reactor."""
 
 from __future__ import annotations
 

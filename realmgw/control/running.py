@@ -1,7 +1,4 @@
-"""What runs, and how to find out what would be different: the settings, the subscribers, and where both are read.
-
-Edge: files.
-"""
+"""What runs, and what would be different: settings, subscribers, and where both are read. Edge: files."""
 
 from __future__ import annotations
 

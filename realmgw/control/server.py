@@ -1,7 +1,4 @@
-"""The control interface: HTTP and JSON on a unix socket. Who may speak to it is what the socket's permissions say.
-
-Edge: a unix socket, the reactor.
-"""
+"""The control interface: HTTP and JSON on a unix socket, whose permissions say who may. Edge: sockets, the reactor."""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's web server has no types.)

@@ -1,7 +1,4 @@
-"""Services in their order: each is started when the one before runs, and stopped when those after have stopped.
-
-Edge: signals, the reactor.
-"""
+"""Services in order: each starts when the one before runs, and stops after those behind. Edge: signals, the reactor."""
 
 from __future__ import annotations
 

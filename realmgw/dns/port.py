@@ -1,7 +1,4 @@
-"""The two kinds of sockets: Twisted's DNS protocols for UDP and TCP, with our codec in them.
-
-Edge: UDP and TCP sockets.
-"""
+"""UDP and TCP: Twisted's DNS protocols, with our codec in them. Edge: UDP and TCP sockets."""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's DNS protocols have no types.)

@@ -1,7 +1,4 @@
-"""The log's own time: what was held back is told each minute, and so is what the process has done.
-
-Edge: signals, the reactor's timers.
-"""
+"""The log's time: each minute tells what was held back, and done. Edge: signals, the reactor's timers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The database and its threads: one connection that writes, some that read, and who waits for a new version.
-
-Edge: an SQLite file, threads.
-"""
+"""The database: one connection writes, some read, others wait for a new version. Edge: an SQLite file, threads."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`twistd realmgw-repository`: the parts of the repository's server are made and handed to each other here.
-
-Edge: a socket, TLS, files.
-"""
+"""`twistd realmgw-repository`: the server's parts are made here. Edge: a socket, TLS, files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Repositories: where subscribers come from; one interface, whatever is behind it. And what keeps what is in force.
-
-Edge: the reactor's timers.
-"""
+"""Repositories, one interface whatever is behind; and what keeps what is in force. Edge: the reactor's timers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What commands of the command line have in common: the options that may stand anywhere, and what a gateway is told.
-
-Edge: the command line.
-"""
+"""What all commands have in common: options that stand anywhere, and what a gateway is told. Edge: the command line."""
 
 from __future__ import annotations
 

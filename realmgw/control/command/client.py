@@ -1,7 +1,4 @@
-"""How the `realmgw` command asks a running gateway: HTTP over a unix socket, with nothing but the standard library.
-
-Edge: a unix socket, the clock.
-"""
+"""How the command asks a gateway: HTTP, with the standard library only. Edge: a unix socket, the clock."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The manual page of the `realmgw` command, made from its own commands: neither can say what the other does not.
-
-Edge: the command line.
-"""
+"""The manual page, made from the command's own words: both say the same. Edge: the command line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Chains of ours in the tables of iptables: made, looked for and taken away by its programs. It blocks.
-
-Edge: programs.
-"""
+"""Our chains in iptables' tables: made, looked for, taken away. It blocks. Edge: programs."""
 
 from __future__ import annotations
 

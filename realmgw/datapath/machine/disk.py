@@ -1,7 +1,4 @@
-"""Former values of kernel settings in the state folder: a file for each network namespace, of no use after a boot.
-
-Edge: files.
-"""
+"""Former kernel settings, a file for each network namespace, of no use after a boot. Edge: files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The machine's interfaces with their addresses, its routers, and the networks behind it, by a routing socket.
-
-Edge: a routing socket.
-"""
+"""Interfaces with their addresses, routers, and the networks behind. Edge: a routing socket."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Sockets of netlink. A network namespace belongs to a thread: a socket is of that of the thread that opens it.
-
-Edge: netlink sockets.
-"""
+"""Sockets of netlink, of the network namespace of whichever thread opens them. Edge: netlink sockets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Compares what was placed with what is there, and puts it back: what closes first, in any case. It blocks.
-
-Edge: a routing socket.
-"""
+"""Compares what was placed with what is there, and puts it back. It blocks. Edge: a routing socket."""
 
 from __future__ import annotations
 

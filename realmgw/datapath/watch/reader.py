@@ -1,7 +1,4 @@
-"""Reads what there is of nftables but elements: contents of tables, the generation, whose transactions are ours.
-
-Edge: netlink.
-"""
+"""Reads tables of nftables without elements, the generation, and whose a transaction was. Edge: netlink."""
 
 from __future__ import annotations
 

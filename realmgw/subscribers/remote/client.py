@@ -1,7 +1,4 @@
-"""A repository elsewhere: its last good state is always at hand, whether or not it can be reached.
-
-Edge: files, threads.
-"""
+"""A repository elsewhere: its last good state is at hand, reached or not. Edge: files, threads."""
 
 from __future__ import annotations
 
