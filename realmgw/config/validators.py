@@ -267,7 +267,7 @@ def sequence(item: Validator[T], *, at_least: int = 0, at_most: int = maxsize) -
             yield None
         return tuple(good) if len(good) == len(node.items) else None
 
-    return Stepwise(read, {"type": "array", "items": item.schema, "minItems": at_least})
+    return Stepwise(read, {"type": "array", "items": item.schema, **({"minItems": at_least} if at_least else {})})
 
 
 def table(key: Validator[str], value: Validator[T]) -> Validator[dict[str, T]]:

@@ -18,5 +18,6 @@ def _protocol(text: str) -> int:
     return int(text)
 
 
-protocol = parsed(_protocol, type=["integer", "string"], minimum=0, maximum=255, pattern="|".join(PROTOCOLS))
+_WORDS = rf"^([0-9]{{1,3}}|{'|'.join(PROTOCOLS)})$"
+protocol = parsed(_protocol, type=["integer", "string"], minimum=0, maximum=255, pattern=_WORDS)
 """A protocol by number or by name."""
