@@ -34,20 +34,6 @@ _CHALLENGES = {
 
 
 @attrs.frozen
-class Asking:
-    """How a question comes."""
-
-    resolver: str
-    """From which address, as text."""
-    proof: Proof = Proof.NONE
-    """What it shows of its sender."""
-    cookie: bool = False
-    """It has a client cookie, and those are given."""
-    now: float = 0.0
-    """When, in monotonic seconds."""
-
-
-@attrs.frozen
 class NameExplanation:
     """What there is of a name."""
 
@@ -61,23 +47,28 @@ class NameExplanation:
     """What is said to whoever asks, where the allocator is not."""
 
 
-def explain_name(view: View, text: str, asking: Asking) -> NameExplanation:
+def explain_name(
+    view: View, text: str, resolver: str, proof: Proof, now: float, *, cookie: bool = False
+) -> NameExplanation:
     """What a question for the address (A) of a name comes to, before the allocator is asked.
 
     Args:
         view: Who is asked.
         text: The name, with or without the final dot.
-        asking: How it comes.
+        resolver: The address that it comes from, as text.
+        proof: What it shows of its sender.
+        now: The present, in monotonic seconds.
+        cookie: It has a client cookie, and those are given.
 
     Raises:
         names.BadNameError: It is none.
     """
-    if view.near is not None and view.inside.holds(asking.resolver):
+    if view.near is not None and view.inside.holds(resolver):
         begin = "its sender is on a LAN, where pool addresses lead nowhere: answered as there, and nothing is reserved"
-        found = explain_name(view.near, text, asking)
+        found = explain_name(view.near, text, resolver, proof, now)
         return attrs.evolve(found, steps=(begin, *found.steps))
     name = names.to_wire(text if text.endswith(".") else text + ".").lower()
-    decision = view.decisions.decide(name, Type.A, asking.resolver, asking.proof, asking.cookie, asking.now)
+    decision = view.decisions.decide(name, Type.A, resolver, proof, cookie, now)
     outcome, service, alias, challenge, _ = decision
     zone = view.table.zones.of(name)
     if zone is None:
@@ -85,17 +76,17 @@ def explain_name(view: View, text: str, asking: Asking) -> NameExplanation:
         return NameExplanation(outside, response=view.decisions.response(name, Type.A, decision))
     steps = [f"it lies in our zone {names.to_text(zone.apex)}"]
     if alias is not None:
-        steps.append(_alias(alias, asking.now))
+        steps.append(_alias(alias, now))
     challenger = view.decisions.challenger
     if challenger is None or outcome not in (Outcome.LENT, Outcome.CHALLENGED):
         response = view.decisions.response(name, Type.A, decision)
         return NameExplanation((*steps, *_same_for_all(view, decision, response)), response=response)
     if alias is not None or challenger.active:
-        steps += _challenge(challenger, name, decision, asking)
+        steps += _challenge(challenger, name, decision, resolver, proof, now)
     if outcome is Outcome.CHALLENGED:
         return NameExplanation(tuple(steps), service if challenge is Challenge.CNAME else None, challenge)
     steps.append("it is a service: the allocator is asked")
-    if asking.proof is not Proof.TCP and challenger.follows_tc(asking.resolver):
+    if proof is not Proof.TCP and challenger.follows_tc(resolver):
         steps.append("its group follows TC: if it had to wait for an address, it would be told to come by TCP for that")
     return NameExplanation(tuple(steps), service)
 
@@ -122,14 +113,16 @@ def _same_for_all(view: View, decision: Decision, response: Response) -> tuple[s
     return ("it is a name of the zone's own: answered with its records",)
 
 
-def _challenge(challenger: Challenger, name: bytes, decision: Decision, asking: Asking) -> Iterator[str]:
+def _challenge(
+    challenger: Challenger, name: bytes, decision: Decision, resolver: str, proof: Proof, now: float
+) -> Iterator[str]:
     """What is due, if it is enforced, and how that comes about."""
     outcome, _, alias, challenge, _ = decision
     rules = challenger.rules(name if alias is None else alias.owner)
     yield f"challenges of its zone: {_switches(rules)}"
-    yield f"the query comes {_PROOFS[asking.proof]}"
-    if rules.adaptive and not asking.proof and alias is None:
-        yield _known(challenger.find(asking.resolver), asking.now)
+    yield f"the query comes {_PROOFS[proof]}"
+    if rules.adaptive and not proof and alias is None:
+        yield _known(challenger.find(resolver), now)
     if challenge is None:
         yield "no challenge is due"
     elif outcome is Outcome.LENT:

@@ -26,7 +26,7 @@ from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsView, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
-from realmgw.dns.explain import Asking, NameExplanation, explain_name
+from realmgw.dns.explain import NameExplanation, explain_name
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
@@ -168,7 +168,7 @@ class DnsService(service.Service):
             names.BadNameError: The name is none.
         """
         proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
-        return explain_name(self.wan.view, name, Asking(resolver, proof, now=self._monotonic()))
+        return explain_name(self.wan.view, name, resolver, proof, self._monotonic())
 
     def counts(self) -> dict[str, object]:
         """What both views have counted since the start."""

@@ -18,7 +18,7 @@ from realmgw.config import settings
 from realmgw.dns.codec import names
 from realmgw.dns.codec.wire import Rcode
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import Asking, NameExplanation, explain_name
+from realmgw.dns.explain import NameExplanation, explain_name
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory, Service, Terms
 from realmgw.test.dns import realm
@@ -171,9 +171,8 @@ class AgreementTests(SynchronousTestCase):
         enabled = gateway.defences.cookies.enabled
         valid = enabled and bool(given) and gateway.defences.cookies.proves(given[0], step.resolver, now=gateway.now)
         proof = Proof.TCP if step.tcp else Proof.COOKIE if valid else Proof.NONE
-        asking = Asking(step.resolver, proof, enabled and bool(given), gateway.now)
         name = names.to_text(query.question[0].name.to_wire() or b"")
-        return explain_name(gateway.wan, name, asking)
+        return explain_name(gateway.wan, name, step.resolver, proof, gateway.now, cookie=enabled and bool(given))
 
     @given(MADE, COURSES)
     @hypothesis_settings(max_examples=100, deadline=None)

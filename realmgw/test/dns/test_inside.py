@@ -18,7 +18,7 @@ from realmgw.config import settings
 from realmgw.config.values import Network
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import Asking, explain_name
+from realmgw.dns.explain import explain_name
 from realmgw.dns.inside import Inside
 from realmgw.dns.service import LOOK_INTERVAL, DnsService
 from realmgw.dns.view import Asker
@@ -124,7 +124,7 @@ class ViewTests(WanTestCase):
         self.start_inside("tcp")
         said_of = {"one.example.org": "private address", "nobody.example.org": "NXDOMAIN", "x.org": "REFUSED"}
         for name, said in said_of.items():
-            found = explain_name(self.wan, name, Asking(HOST, Proof.NONE, now=100.0))
+            found = explain_name(self.wan, name, HOST, Proof.NONE, 100.0)
             self.assertIn("on a LAN", found.steps[0])
             self.assertIn(said, found.steps[-1])
             self.assertEqual((found.service, found.challenge), (None, None))
