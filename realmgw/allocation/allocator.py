@@ -80,10 +80,10 @@ class Allocator:
         finder: type[Finder] = Finder,
     ) -> None:
         self.outage = Outage(settings, lambda: self.dismiss(Reason.DEGRADED))
-        self._ledger = Ledger(settings, networks, self.outage, answered, entries, host_at)
-        self.ended, self.datagrams = self._ledger.ended, self._ledger.datagrams
-        self.pool = self._ledger.pool
-        self.counters = self._ledger.counters
+        self.ledger = Ledger(settings, networks, self.outage, answered, entries, host_at)
+        self.ended, self.datagrams = self.ledger.ended, self.ledger.datagrams
+        self.pool = self.ledger.pool
+        self.counters = self.ledger.counters
         self.askers = Askers(settings.max_groups, self.counters)
         self.askers.configure_policy(policy, now=now)
         self.configure_policy, self.configuring_policy = self.askers.configure_policy, self.askers.configuring_policy
@@ -93,10 +93,10 @@ class Allocator:
         self._settings = settings
         self.wake = wake
         self._queue = WaitingQueue(settings.max_waiting)
-        self._serve = Serving(self._ledger, self._queue, self.askers).serve
-        self.finder = finder(self._ledger, self._queue, self.askers)
-        self._expected = self._ledger.expected
-        self.arrivals = Arrivals(self._ledger, self._queue, self._serve, now=now)
+        self._serve = Serving(self.ledger, self._queue, self.askers).serve
+        self.finder = finder(self.ledger, self._queue, self.askers)
+        self._expected = self.ledger.expected
+        self.arrivals = Arrivals(self.ledger, self._queue, self._serve, now=now)
         self.admit = self.arrivals.admit
 
     def ask(
@@ -142,11 +142,11 @@ class Allocator:
                 return self._refuse(found, trace)
             if trace is not None:
                 return found.packed
-            found = self._ledger.settle(found, service, group)
+            found = self.ledger.settle(found, service, group)
         if trace is not None:
             return found.address.packed
         rides = found.address.claims > 0 and self.finder.must_ride(group)
-        return self._ledger.claim(found, group, question, client, now, found.address.held_until if rides else NEVER)
+        return self.ledger.claim(found, group, question, client, now, found.address.held_until if rides else NEVER)
 
     def wait(
         self,
@@ -187,7 +187,7 @@ class Allocator:
         if displaced is not None:
             displaced.deliver(self._refuse(Reason.QUEUE_FULL))
         self.counters.waited += 1
-        self._ledger.costs.scarce_at = now
+        self.ledger.costs.scarce_at = now
         if self.wake is not None:
             next_end = self._next(now)
             self.wake(now if next_end is None else next_end)
@@ -209,7 +209,7 @@ class Allocator:
         Returns:
             When it wants to be called again, in monotonic seconds; None when nothing is pending.
         """
-        self._ledger.expire(now=now)
+        self.ledger.expire(now=now)
         self.arrivals.forget(now=now)
         self.datagrams.look(now=now)
         self._serve(now)
@@ -225,20 +225,20 @@ class Allocator:
             due: When it comes again at the latest. While nobody calls this, nothing is ever held up.
             now: The present.
         """
-        dead = self._ledger.dead
+        dead = self.ledger.dead
         dead.awake_until = due
         if late > TOLERANCE:
             dead.stalled(late, now=now)
 
     def behind(self, seconds: float) -> None:
         """So long ago those packets came that are looked at now; whoever is not older than that is not dead."""
-        self._ledger.dead.queued = self._ledger.candidates.queued = seconds
+        self.ledger.dead.queued = self.ledger.candidates.queued = seconds
 
     def _next(self, now: float) -> float | None:
-        ends = [self._ledger.next_end(now=now)]
+        ends = [self.ledger.next_end(now=now)]
         if self._queue.size:
             ends.append(self._queue.next_deadline())
-            death = self._ledger.dead.next_death(now=now)
+            death = self.ledger.dead.next_death(now=now)
             if self.pool.available or (death is not None and death <= now):  # but none of those can be had yet
                 ends.append(now + POLL)
             if death is not None and death > now:
@@ -246,19 +246,12 @@ class Allocator:
         times = [end for end in ends if end is not None]
         return max(now, min(times)) if times else None
 
-    # What operators want to know
-
-    @property
-    def ledger(self) -> Ledger:
-        """What stands where, to look at."""
-        return self._ledger
-
     # What changes while the gateway runs
 
     def configure(self, settings: Allocation) -> None:
         """From now on, share the pool out by these settings; what is promised stays so."""
         self._settings = settings
-        self._ledger.configure(settings)
+        self.ledger.configure(settings)
         self.outage.configure(settings)
         self._queue.configure(settings.max_waiting)
         self.askers.configure(settings.max_groups)
@@ -267,7 +260,7 @@ class Allocator:
 
     def extend(self, networks: Iterable[Network], *, now: float) -> None:
         """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""
-        changes.extend(self._ledger, tuple(networks))
+        changes.extend(self.ledger, tuple(networks))
         self._serve(now)
 
     def withdraw(self, networks: Iterable[Network], *, now: float) -> int:
@@ -280,7 +273,7 @@ class Allocator:
             How many addresses stay for their claims' sake; `leaving` tells it later.
         """
         for address in self.pool.within(networks):
-            self._ledger.retire(address, now)
+            self.ledger.retire(address, now)
         if len(self.pool.leaving) == self.pool.size:
             self.dismiss(Reason.WITHDRAWN)
         return self.leaving
@@ -293,7 +286,7 @@ class Allocator:
     def abandon(self, *, now: float) -> None:
         """Wait no longer for those who are expected at withdrawn addresses."""
         for address in tuple(self.pool.leaving):
-            changes.dismiss(self._ledger, address, now=now)
+            changes.dismiss(self.ledger, address, now=now)
 
     def forget(self, targets: Collection[int], *, now: float) -> None:
         """Services lead nowhere any more: end their claims and reservations, and forget whom they let in.
@@ -307,7 +300,7 @@ class Allocator:
         if not targets:
             return
         self.arrivals.forget_targets(targets)
-        changes.forget(self._ledger, targets, now=now)
+        changes.forget(self.ledger, targets, now=now)
         for target in targets:
             if self._queue.waits_for(target):
                 for waiter in self._queue.leave(target):

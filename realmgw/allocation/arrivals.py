@@ -12,8 +12,9 @@ from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import matching, may_pass
-from realmgw.allocation.clients import Clients
 from realmgw.allocation.flow import Flow
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.state import UNLIMITED, Address, Claim, Reservation, keep_used
 from realmgw.allocation.trace import Trace, dotted
 from realmgw.allocation.waiting import WaitingQueue
@@ -29,6 +30,8 @@ SOURCES = 1024
 """How many admitted senders a reservation remembers."""
 SOURCES_ANY = 64
 """Beyond so many, those are forgotten whom it would not help any more."""
+CLIENTS = 32768
+"""Of so many senders at most it is known for whose claims they came, while addresses are handed on."""
 RENEWAL = 1.0  # seconds
 """Who was let in before is let in again; it is looked at most that often whether his right to is to be renewed."""
 
@@ -54,7 +57,7 @@ class Arrivals:
         self._young: dict[Flow, Reservation] = {}
         self._old: dict[Flow, Reservation] = {}
         self._turn_at = now + MEMORY
-        self._clients = Clients()
+        self._clients = TwoGenerationLRU[bytes, Group](CLIENTS)
 
     def admit(
         self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float, trace: Trace | None = None
@@ -108,7 +111,7 @@ class Arrivals:
     def _refuse(self, address: Address, src: bytes, now: float, *, is_late: bool) -> None:
         self._counters.late += is_late
         self._candidates.refused(src, address.packed, now)
-        if address.moved is not None and self._clients.has_strayed(address.moved, src, now):
+        if address.moved is not None and address.was_told(self._clients.peek(src), now):
             address.moved.group.habits.strayed()
             address.moved = None  # once is enough
 
@@ -356,7 +359,7 @@ class Arrivals:
         if not habits.caution.serves_several:
             habits.caution.served(src)
         if ledger.dead.watching:
-            self._clients.note(src, claim.group)
+            self._clients.put(src, claim.group)
         ledger.use(claim, now)
         spare, others_wait = ledger.spare, self._queue.size > 0
         if reservation.service.terms.loose_packet:

@@ -83,8 +83,8 @@ class Finder:
         self, service: Service, group: Group, client: Requestor | None, now: float, trace: Trace | None
     ) -> Place | Reason:
         """A place for clients of a host that has all places that it may have."""
-        within, places = self.within(service, group, now), self._ledger.places
-        if within is not None:
+        within, places = vacancies.within(self._ledger, service, now), self._ledger.places
+        if within is not None and self.may_stay(within, group, now):
             if trace is not None:
                 trace.how = BESIDE
             return vacancies.standing(within, service)
@@ -163,7 +163,8 @@ class Finder:
                 return found
         elif trace is not None:
             trace.say("the service has no address that it had last")
-        if service.host.index in ledger.home and (home := self._beside(service, group, now)) is not None:
+        home = vacancies.beside(ledger, service, now) if service.host.index in ledger.home else None
+        if home is not None and self.may_stay(home, group, now):
             if trace is None:
                 self._counters.sticky += 1
             else:
@@ -222,16 +223,6 @@ class Finder:
         if trace is None and not self._pool.is_ample:
             load.tried(self._pool.size, now)
         return ""
-
-    def _beside(self, service: Service, group: Group, now: float) -> Address | None:
-        """Where other services of its host are, which cost nothing more together than one of them."""
-        home = vacancies.beside(self._ledger, service, now)
-        return None if home is None or not self.may_stay(home, group, now) else home
-
-    def within(self, service: Service, group: Group, now: float) -> Address | None:
-        """Where clients of its host are expected already, and it can be as well, which costs the host nothing more."""
-        within = vacancies.within(self._ledger, service, now)
-        return None if within is None or not self.may_stay(within, group, now) else within
 
     def may_stay(self, address: Address, group: Group, now: float) -> bool:
         """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""

@@ -237,6 +237,10 @@ class Address:
         get = self.reservations.get
         return get(protocol << 16 | dport) or get(dport) or get(protocol << 16) or get(0)
 
+    def was_told(self, group: Group | None, now: float) -> bool:
+        """Whether a group was told this address a moment before, and is told another one now."""
+        return self.moved is not None and self.moved.group is group and now < self.moved.created + WITHHELD
+
     def was_left_by(self, protocol: int, dport: int, now: float) -> bool:
         """Whether a packet may be meant for a service that left a moment ago."""
         return self.gone_until > now and self.gone_target & KEY in (protocol << 16 | dport, dport, protocol << 16, 0)

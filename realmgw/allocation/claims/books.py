@@ -27,6 +27,7 @@ from realmgw.allocation.reputation.word import credit_most
 from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Place, Reservation
 
 if TYPE_CHECKING:
+    from realmgw.allocation.claims.outage import Outage
     from realmgw.config.settings import Allocation, Network
     from realmgw.subscribers.model import Service
 
@@ -44,6 +45,7 @@ class Books:
     Args:
         settings: How the pool is shared out.
         networks: The pool's prefixes.
+        outage: Whether flows get through.
         answered: Asks conntrack whether a flow is answered; None: nobody can be asked.
         entries: Conntrack, to be asked about flows, and to end them; None: none are ended.
         host_at: Tells whose a private address is; None: flows that have ended are not remembered.
@@ -53,11 +55,13 @@ class Books:
         self,
         settings: Allocation,
         networks: Iterable[Network],
+        outage: Outage,
         answered: Answered | None = None,
         entries: Entries | None = None,
         host_at: HostAt | None = None,
     ) -> None:
         self.configure(settings)
+        self.outage = outage
         self.pool = Pool(networks)
         self.counters = Counters()
         self.dead = ReclaimHeap()

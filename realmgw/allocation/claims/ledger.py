@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,8 @@ from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.state import NEVER, Claim, Reservation
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.datagrams import Entries
-    from realmgw.allocation.claims.ended import HostAt
-    from realmgw.allocation.claims.outage import Outage
-    from realmgw.allocation.flow import Answered
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
-    from realmgw.config.settings import Allocation, Network
 
 MOST_CLAIMS = 64
 """So many claims one group has at one reservation; the next one takes the place of its oldest."""
@@ -33,28 +28,7 @@ ROOM = 0.75
 
 
 class Ledger(Books):
-    """The books, and the rules by which claims are made and end.
-
-    Args:
-        settings: This and what follows, as for `Books`.
-        networks: The pool's prefixes.
-        outage: Whether flows get through.
-        answered: Asks conntrack whether a flow is answered.
-        entries: Conntrack, to be asked about flows, and to end them.
-        host_at: Tells whose a private address is.
-    """
-
-    def __init__(
-        self,
-        settings: Allocation,
-        networks: Iterable[Network],
-        outage: Outage,
-        answered: Answered | None = None,
-        entries: Entries | None = None,
-        host_at: HostAt | None = None,
-    ) -> None:
-        super().__init__(settings, networks, answered, entries, host_at)
-        self._outage = outage
+    """The books, and the rules by which claims are made and end."""
 
     def claim(
         self,
@@ -141,7 +115,7 @@ class Ledger(Books):
             return
         if not claim.is_hold:
             self.counters.lapsed += 1
-            excused = claim.created < self._outage.excused_until
+            excused = claim.created < self.outage.excused_until
             self.counters.excused += excused
             if excused:
                 outcomes.voided(claim, now)
@@ -170,7 +144,7 @@ class Ledger(Books):
             self.lapse(claim, now)
         elif claim.doubt is not None and not claim.doubt.counted:
             self.candidates.ask(claim.reservation, now, at_once=True)
-            claim.doubt.unclear |= claim.created < self._outage.excused_until
+            claim.doubt.unclear |= claim.created < self.outage.excused_until
             outcomes.judge(claim, claim.doubt, self.credit_most, float(self.costs.was_scarce(claim)), now)
             claim.doubt = None
 

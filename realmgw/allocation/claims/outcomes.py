@@ -169,32 +169,21 @@ def lapsed(claim: Claim, cost: float, now: float) -> None:
 
 def _blame(claim: Claim, cost: float, sure: float, now: float) -> None:
     """Its client has not come: whose fault that is."""
-    group = claim.group
+    group, told = claim.group, cost * sure
     if claim.client is not None:
         claim.client.lapsed(group, cost, sure, now=now)
         return
-    reputation = group.reputation
-    if now >= reputation.until:
-        reputation.advance(now)
-    reputation.neutral += cost * (1 - sure)
+    word, believed = group.word, False
     if sure:
-        word, told = group.word, cost * sure
         believed = claim.unproven and now >= word.doubted_until and not word.is_idle_itself
         word.broken(told, claim.created, now, unproven=claim.unproven)
-        if not believed:  # else anybody can have sent it, and that is no reason to think ill of the group
-            reputation.nok += told
-    if now >= reputation.until:
-        group.counted(now)
+    # if it is believed, anybody can have sent it, and that is no reason to think ill of the group
+    group.count(now, nok=0.0 if believed else told, neutral=cost * (1 - sure))
 
 
 def voided(claim: Claim, now: float) -> None:
     """Count that a claim ended for a reason of our own (its host or its address went, or flows did not get through)."""
-    reputation = claim.group.reputation
-    if now >= reputation.until:
-        reputation.advance(now)
-    reputation.neutral += 1
-    if now >= reputation.until:
-        claim.group.counted(now)
+    claim.group.count(now, neutral=1.0)
 
 
 def kept(hold: Claim) -> None:

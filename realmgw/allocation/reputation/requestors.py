@@ -70,13 +70,7 @@ class Requestor(Rated):
             now: The present, in monotonic seconds.
         """
         for rated in (self, group):
-            reputation = rated.reputation
-            if now >= reputation.until:
-                reputation.advance(now)
-            reputation.ok += sure
-            reputation.neutral += 1 - sure
-            if now >= reputation.until:
-                rated.counted(now)
+            rated.count(now, ok=sure, neutral=1 - sure)
 
     def lapsed(self, group: Group, cost: float, sure: float, *, now: float) -> None:
         """Nobody used a claim of it: that is its own fault, and not that of the group that named it.
@@ -87,15 +81,9 @@ class Requestor(Rated):
             sure: How sure it is that it was its packet that did not come, 0 to 1.
             now: The present, in monotonic seconds.
         """
-        for rated in (self,) if sure == 1.0 else (self, group):
-            reputation = rated.reputation
-            if now >= reputation.until:
-                reputation.advance(now)
-            reputation.neutral += cost * (1 - sure)
-            if rated is self:
-                reputation.nok += cost * sure
-            if now >= reputation.until:
-                rated.counted(now)
+        self.count(now, nok=cost * sure, neutral=cost * (1 - sure))
+        if sure < 1.0:
+            group.count(now, neutral=cost * (1 - sure))
 
 
 class Requestors:

@@ -196,6 +196,18 @@ class Rated:
         """Whether there is anything to remember."""
         return self.reputation.is_notable
 
+    def count(self, now: float, *, ok: float = 0.0, nok: float = 0.0, neutral: float = 0.0) -> None:
+        """Count an outcome, or so much of one, each 0 to 1."""
+        reputation = self.reputation
+        is_new = now >= reputation.until
+        if is_new:
+            reputation.advance(now)
+        reputation.ok += ok
+        reputation.nok += nok
+        reputation.neutral += neutral
+        if is_new:
+            self.counted(now)
+
     def counted(self, now: float) -> None:
         """An outcome was counted, the first one of a period or since the last time that it was written down."""
         if self.changed():

@@ -21,7 +21,7 @@ class Books:
     @invariant()
     def the_addresses_books_are_right(self) -> None:
         """States, counts and holds follow from what stands at each address, and nothing overlaps there."""
-        pool, linger = self.allocator.pool, self.allocator._ledger.lingers
+        pool, linger = self.allocator.pool, self.allocator.ledger.lingers
         for address in pool.addresses.values():
             standing = list(address.reservations.values())
             claims = [claim for one in standing for claim in one.claims.values()]
@@ -52,7 +52,7 @@ class Books:
     @invariant()
     def what_is_indexed_stands(self) -> None:
         """Every entry of the indexes leads to something that is there."""
-        ledger, leaving = self.allocator._ledger, self.allocator.pool.leaving
+        ledger, leaving = self.allocator.ledger, self.allocator.pool.leaving
         assert not any(one.address in leaving for by_group in ledger.expected.values() for one in by_group.values())
         assert not any(address in leaving for address in (*ledger.last.values(), *ledger.home.values()))
         for target, by_group in ledger.expected.items():
@@ -74,7 +74,7 @@ class Books:
     @invariant()
     def what_is_counted_is_there(self) -> None:
         """Claims that stand for long, holds, and senders who are remembered."""
-        ledger = self.allocator._ledger
+        ledger = self.allocator.ledger
         addresses = self.allocator.pool.addresses.values()
         standing = [one for address in addresses for one in address.reservations.values()]
         for address in addresses:

@@ -113,7 +113,7 @@ class JoinTests(SynchronousTestCase):
         scene = Scene(64)
         for number in range(32):
             scene.get(service(1, max_claims=1000), f"2001:db8::{number:x}", now=0.0)
-        by_group = scene.allocator._ledger.expected[ONE.target]
+        by_group = scene.allocator.ledger.expected[ONE.target]
         self.assertEqual([reservation.group for reservation in by_group.values()], list(by_group))
 
 

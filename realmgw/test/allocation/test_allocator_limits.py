@@ -151,7 +151,7 @@ class TimeTests(SynchronousTestCase):
                 scene.come(answer, STRAY, asked.terms.protocol or TCP, asked.terms.port or 80, now=0.01 * number)
         scene.allocator.expire(now=60.0)
         scene.allocator.expire(now=700.0)
-        ledger = scene.allocator._ledger
+        ledger = scene.allocator.ledger
         self.assertEqual(scene.allocator.pool.counts(), {State.FREE: 8, State.WAITING: 0, State.LINGERING: 0})
         self.assertEqual(
             (ledger.expected, len(ledger.places), len(ledger.deadlines), len(ledger.lingers)), ({}, 0, 0, 0)
@@ -167,7 +167,7 @@ class TimeTests(SynchronousTestCase):
             scene.ask((ONE, TWO, THREE, FOUR, service(5))[number % 5], f"2001:db8::{number:x}", now=0.001 * number)
             if number % 50 == 0:
                 scene.allocator.expire(now=0.001 * number)
-        ledger = scene.allocator._ledger
+        ledger = scene.allocator.ledger
         pending = scene.counters.pending
         self.assertLessEqual(pending, 2000)  # of two seconds
         self.assertLessEqual(len(ledger.deadlines), 2 * 2000)

@@ -325,7 +325,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
     @invariant()
     def the_model_agrees_about_claims(self) -> None:
         """The claims that are pending are those that the model knows, and each has a deadline."""
-        ledger = self.allocator._ledger
+        ledger = self.allocator.ledger
         real = Counter[tuple[bytes, int, Hashable]]()
         for address in self.allocator.pool.addresses.values():
             for reservation in address.reservations.values():
@@ -367,7 +367,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         assert self.promised is None, "it never ends"
         self.now += 10.0
         self.expire()
-        ledger = self.allocator._ledger
+        ledger = self.allocator.ledger
         assert self.allocator.pool.counts()[State.FREE] == self.size
         assert not any((self.queue, ledger.expected, len(ledger.places), len(ledger.deadlines), ledger.lingers))
         assert not any((self.allocator.arrivals._young, self.allocator.arrivals._old))

@@ -126,7 +126,7 @@ class NeutralTests(SynchronousTestCase):
             now += 0.03
             self.scene.allocator.expire(now=now)
             self.scene.ask(TWO, now=now)
-        (expected,) = (one for target, one in self.scene.allocator._ledger.expected.items() if target == ONE.target)
+        (expected,) = (one for target, one in self.scene.allocator.ledger.expected.items() if target == ONE.target)
         reservation = next(iter(expected.values()))
         assert reservation.shares is not None
         self.assertLessEqual(len(reservation.shares), 2.0 / 0.03 + 1)
@@ -230,7 +230,7 @@ class LingerTests(SynchronousTestCase):
         scene.visit(ONE, now=0.0, after=0.0)
         scene.visit(TWO, now=0.1, after=0.0)
         scene.allocator.expire(now=20.0)
-        self.assertEqual(len(scene.allocator._ledger.last), 1)
+        self.assertEqual(len(scene.allocator.ledger.last), 1)
         scene.visit(ONE, now=20.0, after=0.0)
         self.assertEqual(scene.counters.sticky, 0)
 

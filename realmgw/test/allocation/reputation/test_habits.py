@@ -6,7 +6,6 @@ import math
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.clients import Clients
 from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.reputation.caution import ASSUMED
 from realmgw.allocation.reputation.habits import (
@@ -289,14 +288,15 @@ class PredictingTests(SynchronousTestCase):
     def test_only_their_own_clients_count(self) -> None:
         """A stranger, however often he comes, and a client of another one say nothing."""
         scene = Scene(2)
-        group, clients = scene.allocator.groups.of(RESOLVER), Clients()
+        group, other = scene.allocator.groups.of(RESOLVER), scene.allocator.groups.of(OTHER)
         claim = next(iter(self.reservation(scene).claims.values()))
-        for src in (STRAY, NEIGHBOUR):
-            clients.note(NEIGHBOUR, scene.allocator.groups.of(OTHER))
-            self.assertFalse(clients.has_strayed(claim, src, 0.1))
-        clients.note(CLIENT, group)
-        self.assertFalse(clients.has_strayed(claim, CLIENT, 1.0))  # too late
-        self.assertTrue(clients.has_strayed(claim, CLIENT, 0.1))
+        address = claim.reservation.address
+        self.assertFalse(address.was_told(group, 0.1))  # and is told no other one yet
+        address.moved = claim
+        self.assertFalse(address.was_told(None, 0.1))
+        self.assertFalse(address.was_told(other, 0.1))
+        self.assertFalse(address.was_told(group, 1.0))  # too late
+        self.assertTrue(address.was_told(group, 0.1))
 
     def reservation(self, scene: Scene) -> Reservation:
         """Where somebody is expected for a resolver."""
