@@ -44,13 +44,13 @@ from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running, unsupported_of
 from realmgw.control.server import ControlService
 from realmgw.control.service import (
-    OrderedService,
     ReloadService,
     RepositoryService,
     beside,
     trouble_began,
     trouble_ended,
 )
+from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
@@ -197,7 +197,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         keeping,
         AllocationService(allocator, reactor, monotonic),
         dns,
-        ReloadService(purging.reload, reactor.callFromThread, options.signals),
+        ReloadService(purging.reload, reactor.callFromThread, lambda: options.signals.reload),
         _keeping_subscribers(running, health, reactor),
         *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
     ):

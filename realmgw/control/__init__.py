@@ -1,1 +1,1 @@
-"""What an operator does with a gateway: the commands, and the services in their order."""
+"""What an operator does with a gateway: the commands, and what they ask of one that runs."""

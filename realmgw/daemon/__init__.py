@@ -1,1 +1,1 @@
-"""How a process of ours begins and ends under `twistd`: refusals, exit status, signals, no memory left."""
+"""How a process of ours begins and ends under `twistd`: refusals, order of its services, status, signals."""

@@ -23,22 +23,6 @@ LOOK = 10.0  # seconds
 _log = Logger()
 
 
-class Logged(Service):
-    """A service whose process writes a log of ours.
-
-    Attributes:
-        log: It; None: twistd's own is used.
-    """
-
-    log: Log | None = None
-
-    def setServiceParent(self, parent: Any) -> None:
-        """Become part of an application; twistd finds the log there."""
-        if self.log is not None:
-            self.log.join(parent)
-        super().setServiceParent(parent)  # type: ignore[no-untyped-call]  # Twisted does not say
-
-
 class LogService(Service):
     """Tells what was held back, and a summary while there is something to tell.
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
-from twisted.application.service import IService
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.application.service import IService, Service
 from twisted.internet.error import CannotListenError
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
@@ -20,10 +19,10 @@ from realmgw.config.addresses import endpoint
 from realmgw.config.disk import is_public, read
 from realmgw.config.port import HeldSocket
 from realmgw.config.settings import Endpoint
+from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
-from realmgw.log.service import Logged
 from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.service import StoreService, make_folder
@@ -87,7 +86,7 @@ def make_service(options: Options) -> IService:
     return server
 
 
-def compose(options: Options, reactor: Any, process: ProcessService) -> RepositoryServer:
+def compose(options: Options, reactor: Any, process: ProcessService) -> OrderedService:
     """Put the server together.
 
     Args:
@@ -122,7 +121,10 @@ def compose(options: Options, reactor: Any, process: ProcessService) -> Reposito
     for path in secrets:
         if is_public(path):
             _log.warn("{path} can be read by everybody on this machine: chmod 640 {path}", path=path)
-    return RepositoryServer(documents, listen, _terms(place, tokens, given), process)
+    server = OrderedService(process.serves, process.fail)
+    for part in (process, documents, PortService(documents, listen, _terms(place, tokens, given))):
+        part.setServiceParent(server)  # type: ignore[no-untyped-call]  # Twisted does not say
+    return server
 
 
 def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:
@@ -178,72 +180,45 @@ def _listen(reactor: Any, place: Path | Endpoint, factory: RepositorySite, tls: 
     return stop
 
 
-class RepositoryServer(Logged):
-    """The database, and, while it is open, the port.
+class PortService(Service):
+    """Where clients are served, while the database is open.
 
     Args:
         documents: The database.
         listen: Begins to listen; returns what ends it.
         terms: Where it listens and who may do what, for the log.
-        process: What it runs in.
-
-    Attributes:
-        documents: The database.
     """
 
-    name = "repository"
+    name = "port"
 
-    def __init__(
-        self,
-        documents: StoreService,
-        listen: Callable[[], Stop],
-        terms: str,
-        process: ProcessService,
-    ) -> None:
-        self._stop: Stop | None = None
-        self.documents = documents
+    def __init__(self, documents: StoreService, listen: Callable[[], Stop], terms: str) -> None:
+        self._stop: Stop = bool
+        self._documents = documents
         self._listen = listen
         self._terms = terms
-        self._process = process
 
-    def startService(self) -> Deferred[None]:
-        """Open the database, then listen.
+    def startService(self) -> None:
+        """Listen.
 
-        Returns:
-            Fires when clients are served; when that is not possible, it is told why.
+        Raises:
+            PlatformError: That is not possible; one line says why.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self._process.startService()
-        started: Deferred[None] = self._start()
-        return started.addCallbacks(lambda _: self._process.serves(), self._process.fail)
-
-    @inlineCallbacks
-    def _start(self) -> Any:
-        yield self.documents.startService()
         try:
             self._stop = self._listen()
         except CannotListenError as error:
             raise PlatformError(f"nothing can listen there: {error}") from error
         _log.info(
             "repository {identity} is at version {version}, and listens {terms}",
-            identity=self.documents.identity,
-            version=self.documents.version,
+            identity=self._documents.identity,
+            version=self._documents.version,
             terms=self._terms,
         )
 
-    @inlineCallbacks
     def stopService(self) -> Any:
-        """Listen no more, then close the database.
-
-        Returns:
-            Fires when all is closed.
-        """
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        stop, self._stop = self._stop, None
-        if stop is not None:
-            yield maybeDeferred(stop)
-        yield maybeDeferred(self.documents.stopService)
-        self._process.stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        stop, self._stop = self._stop, bool
+        return stop()
 
 
 makeService = make_service  # noqa: N816 - what twistd looks for

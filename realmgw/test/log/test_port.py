@@ -16,11 +16,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.external import LogFormat, Logging, LogLevel
+from realmgw.daemon.ordered import OrderedService
 from realmgw.errors import PlatformError
 from realmgw.log.client import Stream, Syslog
 from realmgw.log.lines import Line
 from realmgw.log.port import CALM, Log, LogFile, outlet
-from realmgw.log.service import Logged
 from realmgw.log.storms import WINDOW
 
 LINE = Line("now", "info", "tap", "x" * 80)
@@ -257,7 +257,7 @@ class JoinTests(SynchronousTestCase):
     def observer(self, **options: Any) -> object:
         """What an application logs to."""
         application: Any = Application("test")
-        service = Logged()
+        service = OrderedService(lambda: None, lambda _: None)
         service.log = Log(options)
         service.setServiceParent(application)
         return application.getComponent(ILogObserver, None)

@@ -22,9 +22,11 @@ from twisted.web.client import Agent, readBody
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import ProcessService
 from realmgw.errors import PlatformError
-from realmgw.repository.tap import Options, RepositoryServer, compose, make_service, where
+from realmgw.repository.service import StoreService
+from realmgw.repository.tap import Options, PortService, compose, make_service, where
 from realmgw.test.subscribers.authority import Authority
 
 
@@ -70,7 +72,7 @@ class OptionsTests(SynchronousTestCase):
 
     def test_a_socket_needs_nothing_else(self) -> None:
         """Nothing is opened yet."""
-        self.assertIsInstance(self.make(), RepositoryServer)
+        self.assertIsInstance(self.make(), OrderedService)
         self.assertFalse((self.folder / "db").exists())
 
     def test_a_token_that_everybody_may_read_is_told(self) -> None:
@@ -136,7 +138,7 @@ class RecordingProcess(ProcessService):
 class ServerTests(TestCase):
     """The whole server on a unix socket."""
 
-    def make(self) -> RepositoryServer:
+    def make(self) -> OrderedService:
         """The server, and its socket."""
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
@@ -145,7 +147,7 @@ class ServerTests(TestCase):
         options.parseOptions(["--database", str(self.folder / "db"), "--listen", f"./{self.socket}"])
         return self.composed(options)
 
-    def composed(self, options: Options) -> RepositoryServer:
+    def composed(self, options: Options) -> OrderedService:
         """The server of a command line, in a process that notes what becomes of it."""
         self.process = RecordingProcess(options)
         return compose(options, cast(Any, reactor), self.process)
@@ -213,12 +215,16 @@ class ServerTests(TestCase):
     @inlineCallbacks
     def test_tells_why_it_can_not_start(self) -> Any:
         """A port that is taken, or a database that is none."""
-        server = self.make()
+        self.make()
+        self.process = RecordingProcess(Options())
 
         def taken() -> NoReturn:
             raise CannotListenError(None, "sock", OSError("in use"))
 
-        broken = RepositoryServer(server.documents, taken, "nowhere", self.process)
+        documents = StoreService(self.folder / "db", cast(Any, reactor))
+        broken = OrderedService(self.process.serves, self.process.fail)
+        for part in (self.process, documents, PortService(documents, taken, "nowhere")):
+            part.setServiceParent(broken)
         yield broken.startService()
         yield broken.stopService()
         (self.folder / "db").write_text("this is no database, but a text that is long enough to be one" * 20)
