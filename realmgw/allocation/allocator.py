@@ -59,7 +59,6 @@ class Allocator:
         networks: The pool's prefixes.
         now: The present, in monotonic seconds, as everywhere.
         policy: Who is given addresses; None: everybody.
-        wake: Called with the time at which `expire` wants to be called, when a query begins to wait.
         answered: Asks conntrack whether a flow that was admitted is answered; None: nobody can be asked.
         entries: Conntrack, to be asked about flows of UDP, and to end them; None: none are ended.
         host_at: Tells whose a private address is; None: flows that have ended are not remembered.
@@ -73,7 +72,6 @@ class Allocator:
         *,
         now: float,
         policy: Policy | None = None,
-        wake: Callable[[float], None] | None = None,
         answered: Answered | None = None,
         entries: Entries | None = None,
         host_at: HostAt | None = None,
@@ -91,7 +89,7 @@ class Allocator:
         self.groups = self.askers.groups
         self.requestors = self.askers.requestors
         self._settings = settings
-        self.wake = wake
+        self.wake: Callable[[float], None] | None = None  # with when to expire, as a query begins to wait
         self._queue = WaitingQueue(settings.max_waiting)
         self._serve = Serving(self.ledger, self._queue, self.askers).serve
         self.finder = finder(self.ledger, self._queue, self.askers)

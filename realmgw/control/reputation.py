@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Generator, Iterable
 from heapq import heappush, heappushpop
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.groups import Groups
+from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.reputation.requestors import Requestor, Requestors
 from realmgw.allocation.reputation.score import Reputation
 from realmgw.control.commands import MOST, CommandError, ExitStatus, number
@@ -23,13 +24,6 @@ TURN = 100
 Value = Any
 """What JSON has."""
 Known = Group | Requestor
-
-
-class Book(Protocol):
-    """Where reputations are kept, see `realmgw.allocation.reputation.records`."""
-
-    def forget(self, known: Known, /) -> None:
-        """Keep this no more."""
 
 
 @attrs.frozen(eq=False)

@@ -15,7 +15,7 @@ from pyroute2 import IPRoute
 
 from realmgw.config.settings import Attachment, Dnat, Settings
 from realmgw.datapath import client, ending, links, ruleset, translation
-from realmgw.datapath.client import Run, open_nft, run_program
+from realmgw.datapath.client import open_nft, run_program
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.iptables.bypass import TOLD, Bypass
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
@@ -70,7 +70,6 @@ class Kernel:
     Args:
         settings: The gateway's settings.
         open_nft: What makes the access to nftables, at its first use and in that thread.
-        run: What runs programs.
         open_owner: What makes a further access, which owns the guard; None: there shall be no guard.
 
     Attributes:
@@ -82,7 +81,6 @@ class Kernel:
         settings: Settings,
         *,
         open_nft: Callable[[], Nft] = open_nft,
-        run: Run = run_program,
         open_owner: Callable[[], Nft] | None = Libnftables,
     ) -> None:
         self._settings = settings
@@ -90,7 +88,7 @@ class Kernel:
         self._open_nft = open_nft
         self._reader = RulesetReader()
         self._generations = Generations(self._reader.generation)
-        self._own = Own(self._table, settings.state, lambda: self.nft, run, self._generations.ours)
+        self._own = Own(self._table, settings.state, lambda: self.nft, run_program, self._generations.ours)
         self._chains = self._own.chains
         self.was_installed: bool | None = None
         self._guard = Guard(open_owner)

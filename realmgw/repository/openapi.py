@@ -9,11 +9,15 @@ import attrs
 from realmgw import __version__
 from realmgw.config.policy_schema import POLICY
 from realmgw.repository.connections import Counts
+from realmgw.repository.refusals import PROBLEM_TYPE
 from realmgw.subscribers.exchange import Kind
 from realmgw.subscribers.schema import ESTABLISHED, PLAIN
 
 _JSON = "application/json"
 _LINES = "application/jsonl"
+_TEXT: dict[str, Any] = {"type": "string"}
+_TAG: dict[str, Any] = {"ETag": {"description": "Stands for this content.", "schema": _TEXT}}
+_UNCHANGED: dict[str, Any] = {"description": "It is what If-None-Match says.", "headers": _TAG}
 
 
 def description() -> dict[str, Any]:
@@ -47,7 +51,12 @@ def description() -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "schemas": _schemas(),
             "parameters": _parameters(),
-            "responses": {"problem": _problem()},
+            "responses": {
+                "problem": {
+                    "description": "What is wrong",
+                    "content": {PROBLEM_TYPE: {"schema": _reference("problem")}},
+                }
+            },
         },
     }
 
@@ -57,7 +66,7 @@ def _collection(kind: Kind) -> dict[str, Any]:
         "get": _operation(
             f"list_{kind.value}",
             "A page of documents, in the order of their names. The tag is that of all documents together.",
-            {"200": _json("A page", _reference(f"page_of_{kind.value}"), _tag()), "304": _unchanged()},
+            {"200": _json("A page", _reference(f"page_of_{kind.value}"), _TAG), "304": _UNCHANGED},
             parameters=["limit", "after", "if_none_match", "prefer", "wait"],
             problems="400 401",
         )
@@ -66,7 +75,7 @@ def _collection(kind: Kind) -> dict[str, Any]:
 
 def _document(kind: Kind) -> dict[str, Any]:
     value = _reference(_singular(kind))
-    present = _json("The document", value, _tag())
+    present = _json("The document", value, _TAG)
     name = {
         "name": "name",
         "in": "path",
@@ -82,14 +91,14 @@ def _document(kind: Kind) -> dict[str, Any]:
         "get": _operation(
             f"get_{singular}",
             "A document.",
-            {"200": present, "304": _unchanged()},
+            {"200": present, "304": _UNCHANGED},
             parameters=["if_none_match"],
             problems="400 401 404",
         ),
         "put": _operation(
             f"put_{singular}",
             "Keeps a document. To write over another one, say which by If-Match.",
-            {"200": present, "201": _json("The document, which is new", value, _tag())},
+            {"200": present, "201": _json("The document, which is new", value, _TAG)},
             parameters=["if_match", "if_none_match"],
             body={_JSON: {"schema": value}},
             problems="400 401 403 409 412 413 415 422 428",
@@ -113,14 +122,14 @@ def _document(kind: Kind) -> dict[str, Any]:
 
 
 def _export() -> dict[str, Any]:
-    lines = {"description": "A head, and documents", "headers": _tag(), "content": {_LINES: {"schema": _TEXT}}}
+    lines = {"description": "A head, and documents", "headers": _TAG, "content": {_LINES: {"schema": _TEXT}}}
     return {
         "get": _operation(
             "export",
             "All documents as JSON lines: a head, then the documents. With `since`, what changed after that version,"
             " if it is remembered, with the value null for what was deleted; the head says which of both it is,"
             " and the repository's identity.",
-            {"200": lines, "304": _unchanged()},
+            {"200": lines, "304": _UNCHANGED},
             parameters=["since", "if_none_match", "prefer", "wait"],
             problems="400 401",
         )
@@ -133,7 +142,7 @@ def _import() -> dict[str, Any]:
             "import",
             "Keeps many documents, all or none. A first line may be a head; the value null removes one. To"
             " replace everything needs If-Match with the tag of everything, or *.",
-            {"200": _json("What came of it", _reference("imported"), _tag())},
+            {"200": _json("What came of it", _reference("imported"), _TAG)},
             parameters=["mode", "if_match"],
             body={_LINES: {"schema": _TEXT}},
             problems="400 401 403 409 412 413 415 422 428",
@@ -173,21 +182,6 @@ def _reference(name: str) -> dict[str, str]:
 
 def _singular(kind: Kind) -> str:
     return kind.name.lower()
-
-
-_TEXT: dict[str, Any] = {"type": "string"}
-
-
-def _tag() -> dict[str, Any]:
-    return {"ETag": {"description": "Stands for this content.", "schema": _TEXT}}
-
-
-def _unchanged() -> dict[str, Any]:
-    return {"description": "It is what If-None-Match says.", "headers": _tag()}
-
-
-def _problem() -> dict[str, Any]:
-    return {"description": "What is wrong", "content": {"application/problem+json": {"schema": _reference("problem")}}}
 
 
 def _parameters() -> dict[str, Any]:

@@ -12,11 +12,13 @@ from twisted.internet.task import Clock
 
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.reputation.records import Book
+from realmgw.allocation.reputation.score import Rated
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps
 from realmgw.control.apply import Outcome, Parts, Reloader
 from realmgw.control.health import Health, tell_kept
-from realmgw.control.reputation import Known, Reputations
+from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import MalformedError
@@ -78,7 +80,7 @@ class RecordingParts:
         yield from ()
 
 
-class RecordingBook:
+class RecordingBook(Book):
     """Where reputations are kept.
 
     Attributes:
@@ -87,10 +89,9 @@ class RecordingBook:
 
     def __init__(self) -> None:
         """Nothing was forgotten."""
-        self.forgotten: list[Known] = []
+        self.forgotten: list[Rated] = []
 
-    def forget(self, known: Known, /) -> None:
-        """Notes it."""
+    def forget(self, known: Rated) -> None:
         self.forgotten.append(known)
 
 
