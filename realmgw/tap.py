@@ -34,7 +34,7 @@ from realmgw.config.steps import Blocking
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
-from realmgw.control.degrading import looked_at, watched
+from realmgw.control.degrading import looked_at
 from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, tell_kept, tell_written
@@ -164,7 +164,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     reactor, settings, directory = the_reactor(), running.settings, running.registry.directory
     allocator = _allocator(running, conntrack := Conntrack(monotonic))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
-    health = watched(allocator, monotonic, trouble_began, trouble_ended)
+    health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
     kernel, hosts, purges = Kernel(settings), directory.hosts.values(), bool(options["purge"])
     datapath = DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purges, ears=ears, tell=tell)

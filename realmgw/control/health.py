@@ -55,7 +55,7 @@ class Health:
         monotonic: The present, in seconds.
         began: Called with each trouble that is new.
         ended: Called with each trouble that is over, and whether nothing is wrong with its part any more.
-        degraded: Called with whether addresses should be lent no more, whenever that changes.
+        degrade: Told, by `degraded`, whether addresses should be lent no more, whenever that changes; and `now`.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Health:
         monotonic: Callable[[], float],
         began: Callable[[Trouble], object],
         ended: Callable[[Trouble, bool], object],
-        degraded: Callable[[bool], object] = lambda _now: None,
+        degrade: Callable[..., object] = lambda **_: None,
     ) -> None:
         self._monotonic = monotonic
         self._began = began
         self._ended = ended
-        self._degraded = degraded
+        self._degrade = degrade
         self._by_part: dict[str, dict[str, Trouble]] = {}
         self._count = dict.fromkeys(Severity, 0)
 
@@ -97,7 +97,7 @@ class Health:
         for each in over:
             self._ended(each, not self._by_part[part])
         if (was is State.DEGRADED) is not (self.state is State.DEGRADED):
-            self._degraded(self.state is State.DEGRADED)
+            self._degrade(degraded=self.state is State.DEGRADED, now=self._monotonic())
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:

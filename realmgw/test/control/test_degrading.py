@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.degrading import looked_at, watched
-from realmgw.control.health import Severity, State, Trouble
+from realmgw.control.degrading import looked_at
+from realmgw.control.health import Health, Severity, State, Trouble
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import Scene, service
@@ -15,14 +15,17 @@ ONE = service(1)
 
 
 class DegradingTests(SynchronousTestCase):
-    """`watched` and `looked_at`."""
+    """`looked_at`, and what `Health` makes of it."""
 
     def setUp(self) -> None:
         """All is well."""
         self.clock, self.scene, self.troubles = Clock(), Scene(1), list[Trouble]()
         allocator = self.scene.allocator
-        self.health = watched(
-            allocator, self.clock.seconds, self.troubles.append, lambda each, _: self.troubles.append(each)
+        self.health = Health(
+            self.clock.seconds,
+            self.troubles.append,
+            lambda each, _: self.troubles.append(each),
+            allocator.outage.degrade,
         )
 
     def find(self, findings: Findings) -> None:

@@ -21,7 +21,7 @@ class HealthTests(SynchronousTestCase):
             self.clock.seconds,
             lambda each: self.began.append(each.text),
             lambda each, is_well: self.ended.append(f"{each.text}{'; well again' if is_well else ''}"),
-            self.degraded.append,
+            lambda *, degraded, now: self.degraded.append(degraded),
         )
 
     def test_is_healthy_at_first(self) -> None:
