@@ -49,7 +49,6 @@ class MemoryEars:
     """
 
     def __init__(self) -> None:
-        """Closed."""
         self.heard: Heard | None = None
         self.ignored: frozenset[int] = frozenset()
         self.waiting: list[Noticed] = []
@@ -87,7 +86,6 @@ class MemoryWorker:
     """
 
     def __init__(self) -> None:
-        """Begins with nothing to do."""
         self.waiting: deque[Callable[[], object]] = deque()
         self.started = self.stopped = False
 

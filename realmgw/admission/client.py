@@ -99,7 +99,6 @@ class KernelPacketQueue(PacketQueue):
     """NFQUEUE, by the NetfilterQueue library. One object binds one queue, again after `close` if need be."""
 
     def __init__(self) -> None:
-        """Bind nothing yet."""
         self._binding: NetfilterQueue | None = None
         self._messages: _Messages | None = None
         self._number = 0

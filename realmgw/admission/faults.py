@@ -18,17 +18,15 @@ Report = Callable[[Exception, int], None]
 class Faults:
     """Counts faults and reports some of them.
 
+    Args:
+        report: Called for the first fault, and later at most every `REPORT_INTERVAL` seconds.
+
     Attributes:
         count: All faults.
         unreported: How many of them are known by this number only, since the report itself failed.
     """
 
     def __init__(self, report: Report) -> None:
-        """Begin with none.
-
-        Args:
-            report: Called for the first fault, and later at most every `REPORT_INTERVAL` seconds.
-        """
         self._report = report
         self._report_after = float("-inf")
         self._since_report = 0

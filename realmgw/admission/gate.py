@@ -59,6 +59,12 @@ class Allocator(Protocol):
 class Gate:
     """Decides about first packets, and counts.
 
+    Args:
+        allocator: Whom to ask.
+        unsolicited: Is told of every refused sender.
+        faults: Is told of every fault of our own.
+        reject_rate: How many refused senders are told so within a second.
+
     Attributes:
         admitted: How many packets were admitted.
         refused: How many were refused, indexed by `Reason`.
@@ -67,14 +73,6 @@ class Gate:
     """
 
     def __init__(self, allocator: Allocator, unsolicited: Unsolicited, faults: Faults, reject_rate: int) -> None:
-        """Open the gate.
-
-        Args:
-            allocator: Whom to ask.
-            unsolicited: Is told of every refused sender.
-            faults: Is told of every fault of our own.
-            reject_rate: How many refused senders are told so within a second.
-        """
         self._admit = allocator.admit
         self._unsolicited = unsolicited
         self._stopped = False

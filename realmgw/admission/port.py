@@ -47,7 +47,6 @@ class Flood:
     """Whether so many packets are refused that waking up for each of them would cost more than to decide about it."""
 
     def __init__(self) -> None:
-        """None is refused."""
         self._since = 0.0
         self._taken = 0
         self._admitted = 0
@@ -86,6 +85,13 @@ class QueuePort:
     While a flood rages it is not there: the queue is polled once a millisecond, as network drivers do under load. Each
     packet of a flood would else wake us up by itself.
 
+    Args:
+        gate: Decides, and is told of faults of our own.
+        queue: The kernel's queue.
+        reactor: Where to be read: an `IReactorFDSet` and `IReactorTime`.
+        monotonic: The clock, in seconds; read once per turn.
+        behind: Told for how many seconds packets wait in the queue, when that is another time than before.
+
     Attributes:
         hangups: How often the reactor took the descriptor for lost and was told better.
     """
@@ -98,15 +104,6 @@ class QueuePort:
         monotonic: Callable[[], float],
         behind: Callable[[float], object] = bool,
     ) -> None:
-        """Bind nothing yet.
-
-        Args:
-            gate: Decides, and is told of faults of our own.
-            queue: The kernel's queue.
-            reactor: Where to be read: an `IReactorFDSet` and `IReactorTime`.
-            monotonic: The clock, in seconds; read once per turn.
-            behind: Told for how many seconds packets wait in the queue, when that is another time than before.
-        """
         self._gate = gate
         self._decide = gate.decide
         self._queue = queue

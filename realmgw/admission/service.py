@@ -117,6 +117,15 @@ class AdmissionService(Service):
 
     Starting it needs CAP_NET_ADMIN, and so does every verdict: the kernel checks each message, so the process must keep
     the capability when it gives up being root.
+
+    Args:
+        admission: The settings of the queue.
+        gate: Who decides.
+        reactor: Where the queue is read.
+        monotonic: The clock, in seconds.
+        queue: The queue; by default the kernel's.
+        hearing: What conntrack says of flows; none: it is neither asked nor listened to.
+        behind: Told for how many seconds packets wait in the queue.
     """
 
     name = "admission"
@@ -131,17 +140,6 @@ class AdmissionService(Service):
         hearing: Hearing | None = None,
         behind: Callable[[float], object] = bool,
     ) -> None:
-        """Bind nothing yet.
-
-        Args:
-            admission: The settings of the queue.
-            gate: Who decides.
-            reactor: Where the queue is read.
-            monotonic: The clock, in seconds.
-            queue: The queue; by default the kernel's.
-            hearing: What conntrack says of flows; none: it is neither asked nor listened to.
-            behind: Told for how many seconds packets wait in the queue.
-        """
         self._admission = admission
         self._gate = gate
         self._hearing = hearing

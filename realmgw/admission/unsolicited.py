@@ -26,6 +26,12 @@ something every few milliseconds, so it is among the first of a generation even 
 class Unsolicited:
     """Unsolicited senders, whose packets nobody waits for: a bounded record of those that were refused.
 
+    Args:
+        admission: Threshold (packets within one second) and timeout (seconds that the kernel keeps a source).
+        push: Called with the packed address of a source that reached the threshold; must only enqueue, since it
+            runs while a packet waits for its verdict.
+        max_sources: The bound.
+
     Attributes:
         pushed: How often a source was handed to the kernel.
         overflow: How many refused packets were not counted since the record was full.
@@ -34,14 +40,6 @@ class Unsolicited:
     def __init__(
         self, admission: settings.Admission, push: Callable[[bytes], None], *, max_sources: int = MAX_SOURCES
     ) -> None:
-        """Begin with an empty record.
-
-        Args:
-            admission: Threshold (packets within one second) and timeout (seconds that the kernel keeps a source).
-            push: Called with the packed address of a source that reached the threshold; must only enqueue, since it
-                runs while a packet waits for its verdict.
-            max_sources: The bound.
-        """
         self._threshold = admission.stray_threshold
         self._timeout = admission.stray_timeout
         self._push = push

@@ -25,7 +25,6 @@ class ExitStatus(enum.IntEnum):
     """What it means."""
 
     def __new__(cls, value: int, text: str = "") -> ExitStatus:
-        """A status, with what it means."""
         status = int.__new__(cls, value)
         status._value_, status.text = value, text
         return status

@@ -58,7 +58,6 @@ class Storms:
     """
 
     def __init__(self) -> None:
-        """Nothing was told yet."""
         self._storms: dict[Hashable, Storm] = {}
         self.held_back = 0
 
