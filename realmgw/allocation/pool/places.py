@@ -26,20 +26,25 @@ class Shared(dict[int, dict[Key, Value]]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._standing: dict[int, int] = {}
+        self._further: dict[int, int] = {}
 
     def enter(self, number: int) -> dict[Key, Value]:
         """One more reservation stands; returns what it shares with the others."""
-        self._standing[number] = self._standing.get(number, 0) + 1
-        return self.setdefault(number, {})
+        shared = self.get(number)
+        if shared is None:
+            shared = self[number] = {}
+        else:
+            self._further[number] = self._further.get(number, 0) + 1
+        return shared
 
     def leave(self, number: int) -> bool:
         """One has gone; returns whether it was the last."""
-        self._standing[number] -= 1
-        if self._standing[number]:
-            return False
-        del self._standing[number], self[number]
-        return True
+        further = self._further.pop(number, 0)
+        if further > 1:
+            self._further[number] = further - 1
+        elif not further:
+            del self[number]
+        return not further
 
 
 class Places:
