@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from ipaddress import IPv4Address, IPv6Address, summarize_address_range
-from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
@@ -48,8 +47,6 @@ CHANGEABLE = (
     *WITHOUT_EFFECT,
 )  # fmt: skip
 """The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""
-AT_ONCE = 4096
-"""So many names are collected between two steps."""
 FEW = 256
 """So many addresses come into the pool, or leave it, between two steps."""
 NAMED = 20
@@ -159,44 +156,36 @@ def planning(
         services: Those that run, by name.
     """
     former = services or {}
-    old, new = (yield from _networks(before)), (yield from _networks(after))
+    old = yield from _distinct(each.network for each in before.pools.circular)
+    new = yield from _distinct(each.network for each in after.pools.circular)
     added = yield from gathered(network for network in new if network not in old)
     removed = yield from gathered(network for network in old if network not in new)
     return Plan(
         keys=(yield from comparing(before, after)),
         prefixes_added=tuple(added),
         prefixes_removed=tuple(removed),
-        hosts_added=(yield from _names(host.name for host in changes.added)),
-        hosts_changed=(yield from _names(host.name for _, host in changes.changed)),
-        hosts_removed=(yield from _names(host.name for host in changes.removed)),
+        hosts_added=tuple((yield from gathered(host.name for host in changes.added))),
+        hosts_changed=tuple((yield from gathered(host.name for _, host in changes.changed))),
+        hosts_removed=tuple((yield from gathered(host.name for host in changes.removed))),
         hosts_differ={host.name: _host_differs(was, host) for was, host in changes.changed[:NAMED]},
-        services_changed=(yield from _names(service.name for service in changes.services)),
+        services_changed=tuple((yield from gathered(service.name for service in changes.services))),
         services_differ={
             each.name: _differs(former[each.name], each) or "its host is different"
             for each in changes.services[:NAMED]
             if each.name in former
         },
-        services_removed=(yield from _names(iter(changes.names_gone))),
+        services_removed=tuple((yield from gathered(changes.names_gone))),
         problems=changes.problems,
     )
 
 
-def _networks(settings: Settings) -> Steps[dict[Network, None]]:
-    """The circular pool's prefixes, some at a time."""
+def _distinct(networks: Iterable[Network]) -> Steps[dict[Network, None]]:
+    """Prefixes by themselves, in their order; some at a time."""
     found: dict[Network, None] = {}
-    for portion in portions(each.network for each in settings.pools.circular):
+    for portion in portions(networks):
         found.update(dict.fromkeys(portion))
         yield None
     return found
-
-
-def _names(names: Iterator[str]) -> Steps[tuple[str, ...]]:
-    """All of them, some at a time."""
-    found: list[str] = []
-    while portion := list(islice(names, AT_ONCE)):
-        found += portion
-        yield None
-    return tuple(found)
 
 
 def joined(first: Plan, then: Plan) -> Plan:
@@ -244,10 +233,7 @@ def beyond(networks: Iterable[Network], others: Iterable[Network]) -> Steps[tupl
     >>> finish(beyond([ip_network("192.0.2.0/30")], [ip_network("192.0.2.1/32"), ip_network("198.51.100.0/24")]))
     (IPv4Network('192.0.2.0/32'), IPv4Network('192.0.2.2/31'))
     """
-    there, mine = dict[Network, None](), dict[Network, None]()
-    for portion in portions(others):
-        there.update(dict.fromkeys(portion))
-        yield None
+    there, mine = (yield from _distinct(others)), dict[Network, None]()
     for portion in portions(networks):  # mostly, all of them are the same
         mine.update((each, None) for each in portion if each not in there)
         yield None
