@@ -99,6 +99,12 @@ def prefixes(text: str) -> tuple[IPv4Network, ...]:
     return (network,)
 
 
+def plain_address(text: str) -> Address:
+    """An address without its scope; one of IPv4 that a socket of both families gave as IPv6, as what it is."""
+    plain = ip_address(text.partition("%")[0])
+    return getattr(plain, "ipv4_mapped", None) or plain
+
+
 def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:
     """Where a server listens: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:53`.
 

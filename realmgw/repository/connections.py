@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
-from ipaddress import ip_address
 
 import attrs
+
+from realmgw.config.addresses import plain_address
 
 KNOWN = 600
 """How many connections there may be on which a token was shown; all, where there are no tokens."""
@@ -28,11 +29,8 @@ def client_of(address: str | None) -> str:
     """
     if not address:
         return ""
-    parsed = ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    if parsed.version == 4 or mapped is not None:
-        return str(mapped or parsed)
-    return parsed.packed[: NETWORK_V6 // 8].hex()
+    plain = plain_address(address)
+    return str(plain) if plain.version == 4 else plain.packed[: NETWORK_V6 // 8].hex()
 
 
 @attrs.define

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Hashable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 
 from realmgw.config import settings
+from realmgw.config.addresses import plain_address
 
 FACTOR = 3
 """An answer so many times as long as its query hardly amplifies: as much QUIC allows itself (RFC 9000 section 8.1)."""
@@ -109,7 +110,7 @@ class RateLimit:
         return self._young
 
     def _exceeded(self, address: str) -> Verdict:
-        if any(_plain(address) in network for network in self._rules.exempt):
+        if any(plain_address(address) in network for network in self._rules.exempt):
             return Verdict.PASS
         slip = self._rules.slip
         self._beyond += 1
@@ -118,7 +119,7 @@ class RateLimit:
     def _network(self, address: str) -> Hashable:
         """The network of a sender; those of IPv6 are negative."""
         if ":" in address:
-            packed = _plain(address)
+            packed = plain_address(address)
             if isinstance(packed, IPv6Address):
                 return ~(int(packed) >> 128 - self._rules.ipv6_prefix)
             address = str(packed)
@@ -127,9 +128,3 @@ class RateLimit:
         first, second, third, fourth = address.split(".")
         whole = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
         return whole >> 32 - self._rules.ipv4_prefix
-
-
-def _plain(address: str) -> settings.Address:
-    """An address without its scope; one of IPv4 that a socket of both families gave as IPv6, as what it is."""
-    plain = ip_address(address.partition("%")[0])
-    return getattr(plain, "ipv4_mapped", None) or plain
