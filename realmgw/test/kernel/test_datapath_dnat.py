@@ -188,7 +188,7 @@ class MarkdnatLastStepTests(DnatTestCase):
 
     def test_host_of_another_octet_is_refused(self) -> None:
         """It is named; what was there before stays, and works."""
-        far = attrs.evolve(self.hosts[1], name="far.example.", address=socket.inet_aton("10.0.0.1"))
+        far = attrs.evolve(self.hosts[1], name="far.example.", index=3, address=socket.inet_aton("10.0.0.1"))
         before = self.everything()
         for refused in (
             lambda: self.kernel.apply((*self.hosts, far)),
