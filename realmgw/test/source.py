@@ -73,8 +73,9 @@ class Module:
 
 
 def modules(folder: Path) -> list[Module]:
-    """Every module in a folder."""
-    return [Module(path, ast.parse(path.read_text())) for path in sorted(folder.rglob("*.py"))]
+    """Every module in a folder, but those of others that lie where something is built."""
+    found = sorted(path for path in folder.rglob("*.py") if "build" not in path.relative_to(folder).parts)
+    return [Module(path, ast.parse(path.read_text())) for path in found]
 
 
 ALL = modules(PACKAGE)
