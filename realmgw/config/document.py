@@ -105,6 +105,8 @@ class Problems:
     """Of those in `found` that are of another file, by their position in it: that file."""
     remembered: dict[enum.Enum, list[tuple[object, Node]]] = attrs.Factory(dict)
     """Values that will be compared with each other, each with its place, in the order of the text."""
+    outdated: list[str] = attrs.Factory(list)
+    """What is read still, and has another name by now, in lines as those of problems."""
     are_ended: bool = False
     """It was noted that there are too many."""
 
@@ -117,6 +119,11 @@ class Problems:
             place: Where it stands.
         """
         self.remembered.setdefault(label, []).append((value, place))
+
+    def outdate(self, place: Node, text: str) -> None:
+        """Notes something that is read still; what is wrong with it, and what to write instead."""
+        if len(self.outdated) < MOST_FOUND:
+            self.outdated.append(f"{place.source or self.source}:{place.line}:{place.column}: {shortened(text)}")
 
     def add(self, place: Node | None, text: str) -> None:
         """Notes a problem.

@@ -85,7 +85,7 @@ def _loading_partly(path: Path) -> Steps[Partly]:
         settings = located(settings, path.parent)
         named = settings.subscribers
         folders = yield from _read(path, partial(_subscribers, places, named), problems, named)
-        settings = attrs.evolve(settings, subscribers=folders)
+        settings = attrs.evolve(settings, subscribers=folders, outdated=tuple(problems.outdated))
     return Partly(settings, problems.lines(), left_out)
 
 

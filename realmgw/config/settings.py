@@ -196,7 +196,7 @@ class Allocation:
     lets in."""
     candidate_rate: int = key(integer(1, 1_000_000), 2000)
     """How many senders without a claim of their own may come within a second to a service for which one was used."""
-    company: float = key(number(0.0, 1.0), 1.0)  # seconds
+    hold_after_use: float = key(number(0.0, 1.0), 1.0, formerly="company")  # seconds
     """For so long at most after a client came, others do not get his address, where further clients may have been told
     the same: a resolver asks once for all of its clients that ask meanwhile."""
     caution: bool = key(boolean, True)
@@ -329,3 +329,5 @@ class Settings:
     """How operators reach it."""
     logging: Logging = key(Section(Logging), Logging())
     """What is logged."""
+    outdated: tuple[str, ...] = attrs.field(default=(), eq=False)
+    """What was written by a former name, in lines; no key, and none of what differs between two settings."""

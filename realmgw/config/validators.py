@@ -64,9 +64,12 @@ class Stepwise(Validator[T_co]):
         self.steps = steps
 
 
-def key(validator: Validator[object], default: object = attrs.NOTHING) -> Any:
-    """A field of a class that a section makes: the key of this name. Without a default, the key must be there."""
-    return attrs.field(default=default, metadata={Validator: validator})
+def key(validator: Validator[object], default: object = attrs.NOTHING, *, formerly: str | None = None) -> Any:
+    """A field of a class that a section makes: the key of this name, which must be there if it has no default.
+
+    What it was called formerly, until the release before, is read as well, and told.
+    """
+    return attrs.field(default=default, metadata={Validator: validator, "formerly": formerly})
 
 
 def reading(validator: Validator[T], node: Node, problems: Problems) -> Steps[T | None]:
@@ -305,13 +308,16 @@ class Key(Generic[T_co]):
     """What its value is."""
     required: bool = False
     """Whether it must be there; if not, the value that is built has the default."""
+    formerly: str | None = None
+    """What it was called before, which is read as well."""
 
 
 def keys_of(made: type) -> dict[str, Key[object]]:
     """The keys that the fields of a class are declared by."""
     fields: tuple[attrs.Attribute[object], ...] = attrs.fields(made)
     declared = [field for field in fields if Validator in field.metadata]
-    return {each.name: Key(each.metadata[Validator], each.default is attrs.NOTHING) for each in declared}
+    said = ((each.name, each.metadata, each.default is attrs.NOTHING) for each in declared)
+    return {name: Key(its[Validator], required, its["formerly"]) for name, its, required in said}
 
 
 class Section(Stepwise[T]):
@@ -347,6 +353,7 @@ class Section(Stepwise[T]):
         super().__init__(self._reading, schema if any_case or not needed else {**schema, "required": needed})
         self.build = build
         self._any_case = any_case
+        self._former = {each.formerly: word for word, each in self.keys.items() if each.formerly}
 
     def _reading(self, node: Node, problems: Problems) -> Steps[T | None]:
         values = yield from self._values(node, problems)
@@ -366,6 +373,9 @@ class Section(Stepwise[T]):
             if problems.are_many(key_node.line, key_node.source):
                 return None
             word = text.lower() if self._any_case else text
+            if word in self._former:
+                word = self._former[word]
+                problems.outdate(key_node, f"the key {text!r} is {word!r} now: write that before the next release")
             key = self.keys.get(word)
             if key is None:
                 problems.add(key_node, f"the key {text!r} is not known: {suggestion(text, self.keys)}")

@@ -115,7 +115,7 @@ def _fields(value: attrs.AttrsInstance) -> Steps[dict[str, Value]]:
     found = {}
     for field in attrs.fields(type(value)):
         member = getattr(value, field.name)
-        if member is not None:
+        if member is not None and field.eq is not False:
             found[field.name] = yield from _plain(field.name, member)
     return found
 

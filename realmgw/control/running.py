@@ -183,10 +183,11 @@ class Running:
 
 
 def unsupported_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
-    """What is written and has no effect yet, in lines."""
+    """What is written by a former name, or has no effect yet, in lines."""
     profiles = [host.profile for host in directory.hosts.values()]
     counts = {word: sum(getattr(each, word) != getattr(USUAL, word) for each in profiles) for word in OF_SUBSCRIBERS}
-    return tuple(filter(None, (config.unsupported_keys(settings), config.unsupported_of_subscribers(counts))))
+    unsupported = (config.unsupported_keys(settings), config.unsupported_of_subscribers(counts))
+    return (*settings.outdated, *filter(None, unsupported))
 
 
 def sparing(steps: Steps[T]) -> Steps[T]:

@@ -37,7 +37,7 @@ def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: boo
         is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
         may_be = others_wait and habits.caution.serves_several
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
-        until = now + min(after, ledger.settings.company)
+        until = now + min(after, ledger.settings.hold_after_use)
         until = min(until, claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout))
     host, places = claim.reservation.service.host, ledger.places
     if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):

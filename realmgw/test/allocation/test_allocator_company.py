@@ -69,7 +69,7 @@ class CompanyTests(SynchronousTestCase):
 
     def test_for_nobody_where_claims_are_strict_or_the_operator_says_so(self) -> None:
         """Then the address passes on as soon as it may; else it lingers after that time."""
-        for settings in ({"claim_sources": 1}, {"company": 0.0}):
+        for settings in ({"claim_sources": 1}, {"hold_after_use": 0.0}):
             scene, address = self.crowded(**settings)
             scene.come(address, CLIENT, now=0.11)
             self.assertEqual(scene.told, [(0, address), (1, address)])

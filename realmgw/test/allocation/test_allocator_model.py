@@ -54,14 +54,14 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         size=st.integers(1, 4),
         share=st.sampled_from((Allocation().share_load, 0.0, 1.1)),
         sources=st.sampled_from((Allocation().claim_sources, 1, 2, 3)),
-        company=st.sampled_from((Allocation().company, 0.0)),
+        hold=st.sampled_from((Allocation().hold_after_use, 0.0)),
         policy=st.sampled_from(POLICIES[1:]),
         asks=st.booleans(),
     )
-    def start(self, size: int, share: float, sources: int, company: float, policy: Policy, asks: bool) -> None:
+    def start(self, size: int, share: float, sources: int, hold: float, policy: Policy, asks: bool) -> None:
         """An allocator as the product has it, or with other settings, and a model that knows nothing yet."""
         self.settings = Allocation(
-            linger=LINGER, share_load=share, claim_sources=sources, company=company, max_waiting=4, max_groups=64
+            linger=LINGER, share_load=share, claim_sources=sources, hold_after_use=hold, max_waiting=4, max_groups=64
         )
         networks = [ip_network(f"192.0.2.{last}/32") for last in range(size)]
         self.now, self.ending = 100.0, 0

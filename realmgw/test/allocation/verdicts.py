@@ -253,7 +253,7 @@ class Verdicts(Knowledge):
         For as long as clients come for what was told, where that is known; else only for those who may have asked while
         the query waited, and for the moment in which those come together who asked at one time, while somebody waits.
         """
-        group, company = kept.group, self.now + self.settings.company
+        group, company = kept.group, self.now + self.settings.hold_after_use
         assert self.admitting, "kept although nobody came"
         assert kept.deadline > self.now, "kept until it was over"
         assert kept.deadline == kept.dead, "not held for as long as it stands"

@@ -78,6 +78,25 @@ class CheckTests(CliTestCase):
         self.assertIn("Read and checked, but without effect in this version: synproxy.", lines)
         self.assertIn("Read and checked, but without effect in this version: FIREWALL rules of 1 host.", lines)
 
+    def test_says_what_has_another_name_by_now(self) -> None:
+        """It is read as before; both names together are one too many."""
+        text = self.path.read_text()
+        self.path.write_text(text + "allocation: {company: 0.5}\n")
+        line = len(text.splitlines()) + 1
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (0, "No problems."))
+        self.assertIn(
+            f"{self.path}:{line}:14: the key 'company' is 'hold_after_use' now: write that before the next release",
+            lines,
+        )
+        settings = config.load(self.path)
+        self.assertEqual(settings.allocation.hold_after_use, 0.5)
+        self.assertNotIn("company", config.dump(settings))
+        self.path.write_text(text + "allocation: {company: 0.5, hold_after_use: 0.5}\n")
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (1, "1 problem."))
+        self.assertIn("stands twice", lines[0])
+
     def test_reads_subscribers_whatever_is_wrong_with_the_main_file(self) -> None:
         """As far as its zones are good; what was left out is told."""
         (self.folder / "subscribers.d" / "a.yaml").write_text("a.example.org: {address: 192.168.0.1}\nb: {}\n")
