@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import holds
 from realmgw.allocation.claims.crowd import Crowd
@@ -19,13 +18,15 @@ from realmgw.allocation.state import UNLIMITED, Address, Claim, Reservation, kee
 from realmgw.allocation.trace import Trace, dotted
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
+from realmgw.subscribers.model import Host, Service
 
-if TYPE_CHECKING:
-    from realmgw.subscribers.model import Host, Service
-
+Admitted = dict[Flow, Reservation]
+"""Flows that were admitted lately, and where."""
 MEMORY = 1.0  # seconds
 """For at least so long, and less than three times, an admitted flow is admitted again where it was: packets of a burst
 come before conntrack knows it."""
+SLICE = 1024
+"""So many flows are forgotten in one go."""
 SOURCES = 1024
 """How many admitted senders a reservation remembers."""
 SOURCES_ANY = 64
@@ -54,8 +55,7 @@ class Arrivals:
         self._counters = ledger.counters
         self._queue = queue
         self._serve = serve
-        self._young: dict[Flow, Reservation] = {}
-        self._old: dict[Flow, Reservation] = {}
+        self._young, self._old, self._gone = Admitted(), Admitted(), Admitted()
         self._turn_at = now + MEMORY
         self._clients = TwoGenerationLRU[bytes, Group](CLIENTS)
 
@@ -203,9 +203,11 @@ class Arrivals:
         return None
 
     def forget(self, *, now: float) -> None:
-        """Forget the flows that were admitted long enough ago."""
+        """Forget the flows that were admitted long enough ago; some of them each time, or packets would wait for it."""
         if now >= self._turn_at:
             self._turn(now)
+        for _ in range(min(len(self._gone), SLICE)):
+            self._gone.popitem()
 
     def forget_targets(self, targets: Collection[int]) -> None:
         """Forget the flows that were admitted to these targets; O(flows of the last few seconds)."""
@@ -386,7 +388,7 @@ class Arrivals:
         self._ledger.remembered += len(sources) - before
 
     def _turn(self, now: float) -> None:
-        self._old = self._young if now < self._turn_at + MEMORY else {}
+        self._gone, self._old = self._old, self._young if now < self._turn_at + MEMORY else {}
         self._young = {}
         self._turn_at = now + MEMORY
 

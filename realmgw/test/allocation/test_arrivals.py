@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.arrivals import SOURCES, SOURCES_ANY
+from realmgw.allocation.arrivals import SLICE, SOURCES, SOURCES_ANY
 from realmgw.allocation.explain import explain_admit
 from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason
@@ -224,8 +226,22 @@ class BurstTests(SynchronousTestCase):
         address = scene.visit(ONE, now=0.0, after=0.0)
         for sport in range(2000):
             scene.come(address, sport=1 + sport, now=0.5)
-        scene.allocator.expire(now=4.0)
-        self.assertEqual((scene.allocator.arrivals._young, scene.allocator.arrivals._old), ({}, {}))
+        for now in (1.5, 2.5, 4.0, 5.0, 6.0):  # whoever has nothing to do forgets more each time
+            scene.allocator.expire(now=now)
+        arrivals = scene.allocator.arrivals
+        self.assertEqual((arrivals._young, arrivals._old, arrivals._gone), ({}, {}, {}))
+
+    def test_no_packet_waits_until_a_flood_is_forgotten(self) -> None:
+        """It is forgotten little by little: that of a second would take milliseconds."""
+        scene = Scene(1)
+        address = scene.visit(ONE, now=0.0, after=0.0)
+        for sport in range(3 * SLICE):
+            scene.come(address, sport=1 + sport, now=0.5)
+        arrivals, left = scene.allocator.arrivals, []
+        for now in (1.5, 2.5, 2.55, 2.6, 2.65):
+            scene.allocator.expire(now=now)
+            left.append(sum(map(len, (arrivals._young, arrivals._old, arrivals._gone))))
+        self.assertEqual([before - after for before, after in pairwise(left)], [SLICE, SLICE, SLICE, 0])
 
     def test_a_second_ping_goes_to_the_host_that_was_asked_for(self) -> None:
         """Without ports two flows look the same; a claim at an address that was handed on tells them apart."""
