@@ -42,6 +42,8 @@ QUESTIONS = 64
 """So many candidates of a reservation are looked at in one go."""
 FIRST_QUESTION = 0.001  # seconds
 """A candidate younger than this has hardly been answered; the next question waits until he is twice as old."""
+PATIENCE = 3.0  # seconds
+"""Who came when no claim was left is asked for that long; a flow that is not answered by then is not of a client."""
 POLL = 0.002  # seconds
 """How often candidates are looked at while somebody waits for an address."""
 PROBES = 16
@@ -187,8 +189,13 @@ class Candidates:
         if crowd is None or not crowd.candidates or (now < crowd.due and not at_once):
             return
         candidates, crowd.due = crowd.candidates, now + POLL
+        oldest = next(_unanswered((reservation,)), None)
         for candidate in [candidates.popleft() for _ in range(min(len(candidates), QUESTIONS))]:
-            if now < candidate.due and not at_once:
+            if candidate.beyond and now - candidate.came > PATIENCE:
+                self._settles(reservation, candidate)  # a last time
+            elif oldest is not None and not candidate.beyond and candidate.came < oldest[0].created:
+                self._regard_forged(candidate.came < crowd.answered_at, 1.0)  # what he came for has ended
+            elif now < candidate.due and not at_once:
                 candidates.append(candidate)
             elif not self._settles(reservation, candidate):
                 candidate.due = now + max(FIRST_QUESTION, now - candidate.came)

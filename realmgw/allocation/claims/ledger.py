@@ -56,17 +56,17 @@ class Ledger(Books):
                 return reservation.address.packed
             self._bound(reservation, group, now)
         timeout = reservation.service.terms.timeout
-        until = deadline = now + timeout
-        if latest < until:
-            deadline = latest
+        until = now + timeout
+        deadline = latest if latest < until else until  # noqa: FURB136 - a call costs more
         dead, is_long = now + group.claim_timeout, False
         if not group.habits.is_plain:
             is_long = keeps_long(group, now)
-            dead = max(dead, now + group.spell)
+            spell = group.spell
+            group.habits.longest_spell = max(spell, group.habits.longest_spell)
+            dead = max(dead, now + spell)
             if is_long:
-                deadline = max(until, now + group.spell)
-        if dead > deadline:
-            dead = deadline
+                deadline = max(until, now + spell)
+        dead = deadline if dead > deadline else dead  # noqa: FURB136 - likewise
         network = None if client is None else client.network
         unproven = group.passed > 0 and group.is_unproven(now)
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)

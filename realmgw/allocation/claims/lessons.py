@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from realmgw.allocation.claims.books import Books
     from realmgw.allocation.reputation.group import Group
 
+SHORTER = 0.8
+"""By less than this, claims that stand for long are not shortened: to look at all of them costs something."""
+
 
 def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group, now: float) -> None:
     """See what a claim, made there for a group, says of the pool, and of the group beside what that was told before."""
@@ -51,7 +54,10 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
         return
     claim.asked_before, span = before.created, gap + before.created - before.asked_before
     if habits.asked_again(gap, group.delay_p999, now, span) and habits.is_known:
-        shorten(ledger, group, now)
+        spell = group.spell
+        if spell < SHORTER * habits.longest_spell:
+            habits.longest_spell = spell
+            shorten(ledger, group, spell, now)
 
 
 def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:
@@ -70,12 +76,12 @@ def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:
     ledger.end(probe, now)
 
 
-def shorten(ledger: Books, group: Group, now: float) -> None:
-    """A group does not keep answers for as long as was thought: claims that stand for long end earlier."""
+def shorten(ledger: Books, group: Group, spell: float, now: float) -> None:
+    """A group does not keep answers for as long as was thought: claims that stand for long end earlier. O(those)."""
     for claim in ledger.deadlines.riders(group):
         if not claim.is_hold and not claim.is_long:
             continue
-        dead = until = max(now, claim.created + group.spell)
+        dead = until = max(now, claim.created + spell)
         if not claim.is_hold:  # the client of its own may come as late as any
             until = max(until, claim.created + claim.reservation.service.terms.timeout)
             dead = min(until, max(dead, claim.created + group.claim_timeout))
@@ -83,6 +89,6 @@ def shorten(ledger: Books, group: Group, now: float) -> None:
             claim.deadline, claim.dead = until, min(dead, claim.dead)
             ledger.deadlines.add_rider(claim)
             ledger.hold_less(claim.reservation.address, None)
-        if claim.is_long and group.spell <= LONG:
+        if claim.is_long and spell <= LONG:
             claim.is_long = False
             ledger.count_long(claim.reservation.address, -1)

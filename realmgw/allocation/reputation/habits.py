@@ -79,6 +79,8 @@ class Habits:
     predicts_until: float = -math.inf
     """Until then (monotonic seconds) it is taken to tell what it keeps, for `ASSUMED` seconds, and to ask again each
     time."""
+    longest_spell: float = 0.0
+    """For so long, in seconds, claims of it may stand, as they were made."""
     _moved: int = 0
     _strayed: int = 0
     _repeats: int = 0
