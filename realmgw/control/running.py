@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,7 +107,9 @@ class Running:
         """
         settings = main.settings
         units = yield from self.folders.units(settings.subscribers, self.registry.units)
-        realm, filtered = Realm.of(settings, self.around), dict[str, Filtered]()
+        # Of tens of thousands of zones and prefixes that takes longer than a step may.
+        realm = yield Blocking("the realm", partial(Realm.of, settings, self.around))
+        filtered = dict[str, Filtered]()
         for name, snapshot in tuple(self.repositories.items()):
             believed = snapshot if accepts_loss else self._believed(name, snapshot)
             filtered[name] = yield from filtering(name, believed, realm, self.filtered.get(name))
