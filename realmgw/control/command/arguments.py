@@ -56,7 +56,6 @@ class Group(Command, click.Group):
     """Commands that begin with the same word."""
 
     command_class = Command
-    group_class = type
 
 
 def told(path: str) -> list[click.Parameter]:
@@ -65,9 +64,13 @@ def told(path: str) -> list[click.Parameter]:
 
 
 def _word(each: Parameter) -> click.Parameter:
+    # A default that is said, be it None, is one: nothing is missing then.
+    more: dict[str, Any] = {"required": True} if each.default is None else {"default": each.default or None}
     if each.option is None:
-        return click.Argument([each.name], default=each.default, required=each.default is None, help=each.text)
+        return click.Argument([each.name], help=each.text, **more)
+    if not each.option:
+        more["is_flag"] = True  # who says False has a value that may be left out
     return click.Option(
-        [f"--{each.name.replace('_', '-')}"], default=each.default or None, required=each.default is None,
-        is_flag=not each.option, metavar=each.option or None, help=each.text, show_default=bool(each.default),
+        [f"--{each.name.replace('_', '-')}"], metavar=each.option or None, help=each.text,
+        show_default=bool(each.default), **more,
     )  # fmt: skip

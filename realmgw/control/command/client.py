@@ -90,7 +90,7 @@ def ask(
         CommandError: Nobody answers there, or the gateway can not do it.
     """
     connection = _UnixConnection(path, timeout)
-    query = f"?{urlencode(parameters)}" if parameters else ""
+    query = f"?{urlencode(parameters, errors='surrogateescape')}" if parameters else ""
     try:
         method = "POST" if COMMANDS[command].changes else "GET"
         fields = {} if main is None else {CONFIG_FIELD: quote(str(main.resolve()))}

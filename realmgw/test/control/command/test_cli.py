@@ -186,6 +186,19 @@ class CommandLineTests(CliTestCase):
             self.assertEqual(status, 2)
             self.assertTrue(lines[0].startswith("Usage: realmgw"))
 
+    def test_what_a_gateway_needs_is_not_left_out(self) -> None:
+        """No gateway is asked, be there one or not: words, options, and their values."""
+        for words, missing in (
+            (("subscribers", "show"), "Missing argument 'NAME'."),
+            (("reputation", "set", "192.0.2.1"), "Missing argument 'REPUTATION'."),
+            (("explain", "packet", "192.0.2.1", "198.51.100.1"), "Missing argument 'PROTOCOL'."),
+            (("explain", "name", "a.example.org"), "Missing option '--resolver'."),
+            (("explain", "name", "a.example.org", "--resolver"), "Option '--resolver' requires an argument."),
+            (("reservations", "--limit"), "Option '--limit' requires an argument."),
+        ):
+            status, lines = self.run_command("--socket", str(self.folder / "none.sock"), *words)
+            self.assertEqual((status, lines[-1]), (2, f"Error: {missing}"))
+
 
 class OutputTests(CliTestCase):
     """A command whose output nobody takes."""
@@ -336,6 +349,7 @@ class AskingTests(CliTestCase):
             ("reputation", "list"),
             ("reputation", "forget", "192.0.2.1"),
             ("explain", "name", "a.example.org", "--resolver", "192.0.2.1"),
+            ("subscribers", "show", "\udcff"),  # an octet that is no text is the gateway's to refuse
         ):
             status, lines = self.run_command(*words, *where)
             self.assertEqual((status, len(lines)), (3, 1), lines)
