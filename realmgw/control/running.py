@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -107,9 +106,7 @@ class Running:
         """
         settings = main.settings
         units = yield from self.folders.units(settings.subscribers, self.registry.units)
-        # Of tens of thousands of zones and prefixes that takes longer than a step may.
-        realm = yield Blocking("the realm", partial(Realm.of, settings, self.around))
-        filtered = dict[str, Filtered]()
+        realm, filtered = (yield from Realm.of(settings, self.around)), dict[str, Filtered]()
         for name, snapshot in tuple(self.repositories.items()):
             believed = snapshot if accepts_loss else self._believed(name, snapshot)
             filtered[name] = yield from filtering(name, believed, realm, self.filtered.get(name))
@@ -181,7 +178,7 @@ class Running:
         return restored
 
     def _commit(self, units: Iterable[Unit]) -> None:
-        changes = finish(self.registry.changes(units, Realm.of(self.settings, self.around)))
+        changes = finish(self.registry.changes(units, finish(Realm.of(self.settings, self.around))))
         finish(self.registry.commit(changes))
 
 

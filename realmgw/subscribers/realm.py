@@ -8,9 +8,13 @@ import attrs
 
 from realmgw.config.names import is_reverse, is_within
 from realmgw.config.settings import Address, Network, Settings, Zone
+from realmgw.config.steps import Steps, finish, gathered, portions
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.reach import NOWHERE, Around
+
+Range = tuple[int, int]
+"""The first and the last of some addresses, as numbers."""
 
 
 class Realm:
@@ -18,62 +22,72 @@ class Realm:
 
     Args:
         zones: Every zone; services lie within the forward ones.
-        own: The gateway's own addresses.
-        pool: Prefixes of its circular pool.
         has_service_pool: Names with `proxy_required` can be answered.
         around: What is around the gateway.
     """
 
-    def __init__(
-        self,
-        zones: Iterable[Zone],
-        own: Iterable[Address] = (),
-        pool: Iterable[Network] = (),
-        *,
-        has_service_pool: bool = True,
-        around: Around = NOWHERE,
-    ) -> None:
-        zones = tuple(zones)
-        self._forward = tuple(zone.name for zone in zones if not is_reverse(zone.name) and not zone.aliases)
-        self._aliases = tuple(zone.name for zone in zones if zone.aliases)
-        self._taken = {server.name for zone in zones for server in zone.name_servers if server.address is not None}
-        self._taken.update(zone.name for zone in zones if zone.apex_address is not None)
-        self._endings = tuple(f".{zone}" for zone in self._forward)
-        self._own = frozenset(own)
-        self._pool = tuple(pool)
-        self._ranges = tuple((int(each[0]), int(each[-1])) for each in self._pool if each.version == 4)
+    def __init__(self, zones: Iterable[Zone] = (), *, has_service_pool: bool = True, around: Around = NOWHERE) -> None:
+        self._forward: list[str] = []
+        self._aliases: list[str] = []
+        self._taken: set[str] = set()
+        self._endings: tuple[str, ...] = ()
+        self._own: set[int] = set()
+        self._pool: list[Range] = []
         self._around = around
-        self._reached = tuple((int(each[0]), int(each[-1])) for each in around.reached)
-        self._special = around.special().union(int(each) for each in self._own if each.version == 4)
+        self._reached: list[Range] = []
+        self._special = around.special()
         self._has_service_pool = has_service_pool
-        self._said = (
-            self._forward,
-            self._aliases,
-            frozenset(self._taken),
-            self._own,
-            self._pool,
-            has_service_pool,
-            around,
-        )
+        finish(self._gather(zones))
 
     def __eq__(self, other: object) -> bool:
         """Whether both refuse the same."""
-        return isinstance(other, Realm) and self._said == other._said
+        return isinstance(other, Realm) and self._said() == other._said()
 
-    def __hash__(self) -> int:
-        """Equal for equal ones."""
-        return hash(self._said)
+    __hash__ = None  # type: ignore[assignment]  # it is filled step by step
+
+    def _said(self) -> tuple[object, ...]:
+        return (
+            self._forward, self._aliases, self._taken, self._own, self._pool, self._has_service_pool, self._around,
+        )  # fmt: skip
 
     @classmethod
-    def of(cls, settings: Settings, around: Around = NOWHERE) -> Realm:
-        """The realm of a gateway."""
+    def of(cls, settings: Settings, around: Around = NOWHERE) -> Steps[Realm]:
+        """The realm of a gateway, in steps: it may have tens of thousands of zones and prefixes."""
         dns, pools = settings.dns, settings.pools
-        own = {listen.address for view in (dns.wan, dns.lan, dns.local, dns.update) for listen in view.listen}
-        own.update(pools.service)
-        for zone in settings.zones:
-            own.update(server.address for server in zone.name_servers if server.address is not None)
-            own.update([] if zone.apex_address is None else [zone.apex_address])
-        return cls(settings.zones, own, pools.networks, has_service_pool=bool(pools.service), around=around)
+        realm = cls(has_service_pool=bool(pools.service), around=around)
+        for address in (each.address for view in (dns.wan, dns.lan, dns.local, dns.update) for each in view.listen):
+            realm._have(address)
+        for address in pools.service:
+            realm._have(address)
+        yield from realm._gather(settings.zones, pools.networks)
+        return realm
+
+    def _gather(self, zones: Iterable[Zone], pool: Iterable[Network] = ()) -> Steps[None]:
+        endings: list[str] = []
+        for portion in portions(zones):
+            for zone in portion:
+                self._add(zone)
+            endings += (f".{name}" for name in self._forward[len(endings) :])
+            yield None
+        self._endings = tuple(endings)
+        self._pool = yield from gathered(map(_range, (each for each in pool if each.version == 4)))
+        self._reached = yield from gathered(map(_range, self._around.reached))
+
+    def _add(self, zone: Zone) -> None:
+        if zone.aliases:
+            self._aliases.append(zone.name)
+        elif not is_reverse(zone.name):
+            self._forward.append(zone.name)
+        addresses = [(server.name, server.address) for server in zone.name_servers]
+        for name, address in (*addresses, (zone.name, zone.apex_address)):
+            if address is not None:
+                self._taken.add(name)
+                self._have(address)
+
+    def _have(self, address: Address) -> None:
+        """An address of the gateway's own; hosts have those of IPv4 only."""
+        if address.version == 4:
+            self._own.add(int(address))
 
     def contradictions(self, entry: Entry) -> Iterator[str]:
         """Everything that a subscriber can not be, beside other subscribers: what is wrong, and what to write instead.
@@ -103,18 +117,27 @@ class Realm:
 
     def _is_odd(self, number: int) -> bool:
         """Whether there may be something to say against an address."""
-        if number in self._special or any(first <= number <= last for first, last in self._ranges):
+        if number in self._special or number in self._own or _is_in(number, self._pool):
             return True
-        return bool(self._reached) and not any(first <= number <= last for first, last in self._reached)
+        return bool(self._reached) and not _is_in(number, self._reached)
 
     def _refusals_of_address(self, entry: Entry) -> Iterator[str]:
         """Who is reached by no name may have the gateway's own: so existing collections list the gateway itself."""
-        if entry.services and entry.address in self._own:
+        number = int(entry.address)
+        if entry.services and number in self._own:
             yield f"{entry.address} is the gateway's own address: write the host's"
-        if any(entry.address in network for network in self._pool):
+        if _is_in(number, self._pool):
             yield f"{entry.address} is an address of the circular pool: write the host's private one"
-        if entry.services and entry.address not in self._own:
+        if entry.services and number not in self._own:
             yield from self._around.refusals(entry.address)
+
+
+def _range(network: Network) -> Range:
+    return int(network.network_address), int(network.broadcast_address)
+
+
+def _is_in(number: int, ranges: Iterable[Range]) -> bool:
+    return any(first <= number <= last for first, last in ranges)
 
 
 def host_of(entry: Entry, index: int, former: Host | None) -> Host:

@@ -107,7 +107,7 @@ def _problems_beside(settings: Settings, path: Path, text: str) -> tuple[str, ..
         return new.problems
     registry = subscribers(settings)
     others = [unit for source, unit in registry.units.items() if Path(source).name != path.name]
-    changes = finish(registry.changes([*others, new], Realm.of(settings, around(settings))))
+    changes = finish(registry.changes([*others, new], finish(Realm.of(settings, around(settings)))))
     return changes.units[new.source].problems
 
 

@@ -41,7 +41,7 @@ class NoMemoryTests(SynchronousTestCase):
         self.assert_refused()
 
     def test_a_file_can_not_be_read(self) -> None:
-        """Nor a folder, whichever, nor is there room for the realm: that is done in threads, which meet the same."""
+        """Nor a folder, whichever of them: that is done in threads, which meet the same."""
         wanted: list[str] = []
 
         def starving(blocking: Blocking) -> Deferred[Any]:
@@ -51,10 +51,7 @@ class NoMemoryTests(SynchronousTestCase):
         reloader = self.gateway.reloader
         reloader._parts = attrs.evolve(reloader._parts, elsewhere=starving)
         self.gateway.write("c.yaml", c="192.168.0.3")
-        for number in range(1, 20):
+        for number in (1, 2, 3):
             self.assert_refused()
             self.assertEqual(len(wanted), number, wanted)
-            if "the realm" in wanted:
-                return
             wanted.clear()
-        self.fail("the realm was made in a step")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
+from realmgw.config.steps import PORTION, finish
 from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.schema import entries
 from realmgw.test.config.test_schema import MINIMAL
@@ -20,7 +24,7 @@ class RealmTests(SynchronousTestCase):
             "contact: admin.example.org}",
             "contact: admin.example.org}, x.example.org: {aliases: true}",
         )
-        self.realm = Realm.of(read(text))
+        self.realm = finish(Realm.of(read(text)))
 
     def add(self, text: str) -> list[str]:
         """What is wrong with a subscriber."""
@@ -47,7 +51,7 @@ class RealmTests(SynchronousTestCase):
         text = "a.example.org: {address: 192.168.0.9, services: {w.example.org: {proxy_required: true}}}"
         [line] = self.add(text)
         self.assertTrue(line.startswith("w.example.org. needs the service pool"))
-        self.realm = Realm.of(read(MINIMAL.replace("pools: {", "pools: {service: [192.0.2.1], ")))
+        self.realm = finish(Realm.of(read(MINIMAL.replace("pools: {", "pools: {service: [192.0.2.1], "))))
         self.assertEqual(self.add(text), [])
 
     def test_a_zone_of_aliases_has_no_services(self) -> None:
@@ -57,3 +61,23 @@ class RealmTests(SynchronousTestCase):
             line,
             "a.x.example.org. lies within a zone of one-time aliases: write a name within example.org.",
         )
+
+    def test_is_made_in_steps_of_however_many_zones_and_prefixes(self) -> None:
+        """The reactor has its turn between them, and threads would take it from the reactor."""
+        settings = read(MINIMAL)
+        [zone], [prefix] = settings.zones, settings.pools.circular
+        zones = tuple(attrs.evolve(zone, name=f"z{number}.example.org.") for number in range(3 * PORTION))
+        pool = tuple(attrs.evolve(prefix, network=each) for each in ip_network("10.0.0.0/8").subnets(new_prefix=19))
+        settings = attrs.evolve(settings, zones=zones, pools=attrs.evolve(settings.pools, circular=pool))
+        self.assertEqual(list(Realm.of(settings)), [None] * (3 + len(pool) // PORTION))
+
+    def test_is_another_one_when_something_else_can_be_said(self) -> None:
+        """By zones and pool, as by what is around."""
+        settings = read(MINIMAL)
+        self.assertEqual(finish(Realm.of(settings)), finish(Realm.of(read(MINIMAL))))
+        for other in (
+            MINIMAL.replace("198.51.100.0/24", "198.51.100.0/25"),
+            MINIMAL.replace("pools: {", "pools: {service: [192.0.2.1], "),
+            MINIMAL.replace("example.org", "example.net"),
+        ):
+            self.assertNotEqual(finish(Realm.of(settings)), finish(Realm.of(read(other))))
