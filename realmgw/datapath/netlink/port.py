@@ -60,9 +60,9 @@ class Ear:
         self.read(PER_TURN)
 
     def read(self, limit: int) -> None:
-        """Take so many messages at most. Never raises."""
+        """Take so many messages at most, none once it is closed. Never raises."""
         receive, size, take = self._channel.recv, self._size, self._take
-        for _ in range(limit):
+        for _ in range(limit if self._channel.fileno() >= 0 else 0):
             try:
                 take(receive(size))
             except BlockingIOError:  # noqa: PERF203 - one read fails, and the next may not

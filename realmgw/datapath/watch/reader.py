@@ -91,10 +91,10 @@ class RulesetReader:
                 transaction()
                 if self.generation() != before + 1:
                     continue
-                heard = events.Transactions()
-                while not (committed := [*heard.take(_hear(hearing))]):
+                heard, ours = events.Transactions(), before + 1  # what others made before may be told first
+                while not (ports := {each.port for each in heard.take(_hear(hearing)) if each.generation == ours}):
                     pass
-                return frozenset(each.port for each in committed)
+                return frozenset(ports)
         return frozenset()
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.admission.conntrack import Conntrack
@@ -275,3 +276,11 @@ class EarTests(SynchronousTestCase):
         ear = self.ear(BrokenChannel(OSError(errno.EBADF, "Bad file descriptor")))
         ear.doRead()
         self.assertEqual((ear.fileno(), self.reactor.getReaders()), (-1, []))
+
+    def test_a_socket_that_is_broken_is_told_of_once(self) -> None:
+        """However often somebody would hear from it still."""
+        ear = self.ear(BrokenChannel(*[OSError(errno.EBADF, "Bad file descriptor")] * 2))
+        with capturedLogs() as logged:
+            ear.doRead()
+            ear.read(1)
+        self.assertEqual(len(logged), 1)
