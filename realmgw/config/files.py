@@ -72,7 +72,7 @@ def _loading_partly(path: Path) -> Steps[Partly]:
     root = None if said is None else (yield from parsing(said, problems))
     places = _places(path, root)
     if isinstance(root, Mapping):
-        root = yield from layers.all_of(root, (yield from _fragments(places, problems)), problems)
+        root = yield from layers.all_of(root, (yield from _fragments(places, problems)), problems, GATEWAY)
     settings = None if root is None else (yield from reading(GATEWAY, root, problems))
     yield from consistency.checking(problems)
     if root is None and not problems.found:

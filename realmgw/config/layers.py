@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.steps import Steps
-from realmgw.config.validators import is_null, shape
+from realmgw.config.validators import Section, Validator, is_null, shape
 
 ZONES, POLICIES, SUBSCRIBERS, FRAGMENTS = "zones.d", "policies.d", "subscribers.d", "realmgw.d"
 """The folders of a layer."""
@@ -80,41 +80,52 @@ def under(key: str, node: Node) -> Mapping:
     return Mapping(node.line, node.column, {key: (word, node)}, node.source)
 
 
-def merged(base: Node, over: Node, problems: Problems) -> Steps[Node]:
+def merged(base: Node, over: Node, problems: Problems, validator: Validator[object] | None = None) -> Steps[Node]:
     """The document with another one laid over it.
 
     Mappings are merged key by key, at every depth. A single value or a list takes the place of what was there; so does
-    a mapping that takes the place of something else. A mapping whose value is left empty changes nothing.
+    a mapping that takes the place of something else. A mapping whose value is left empty changes nothing. A key is the
+    same by its former name, in sections of the document and in those that stand in them.
 
     Args:
         base: Is not changed.
         over: Has precedence.
         problems: Gets what can not be laid over a document.
+        validator: What the document must be, as far as it is known.
     """
     if is_null(over):
         return base
     if not isinstance(over, Mapping):
         problems.add(over, f"{shape(over)} stands here: write a mapping, {{key: value}}")
         return base
-    return (yield from _laid_over(base, over))
+    return (yield from _laid_over(base, over, validator))
 
 
-def _laid_over(base: Node | None, over: Node) -> Steps[Node]:
+def _laid_over(base: Node | None, over: Node, validator: Validator[object] | None) -> Steps[Node]:
     if not isinstance(over, Mapping):
         return over if base is None or not is_null(over) else base
     if not isinstance(base, Mapping):
         return over
-    pairs = dict(base.pairs)
+    pairs, keys = dict(base.pairs), validator.keys if isinstance(validator, Section) else {}
+    names = _other_names(validator) if isinstance(validator, Section) else {}
     for word, (key, value) in over.pairs.items():
-        former = pairs.get(word)
-        pairs[word] = key, (yield from _laid_over(former[1] if former else None, value))
+        other = names.get(word, word)
+        former = pairs.get(word) if other in over.pairs else pairs.pop(other, pairs.get(word))
+        below = keys.get(word) or keys.get(other)
+        said = former[1] if former else None
+        pairs[word] = key, (yield from _laid_over(said, value, below.validator if below else None))
         yield None
     return Mapping(base.line, base.column, pairs, base.source)
 
 
-def all_of(root: Node, fragments: list[Node], problems: Problems) -> Steps[Node]:
+def _other_names(section: Section[object]) -> dict[str, str]:
+    """The former name of each key that has one, and the other way round."""
+    return {**section.former, **{word: former for former, word in section.former.items()}}
+
+
+def all_of(root: Node, fragments: list[Node], problems: Problems, validator: Validator[object]) -> Steps[Node]:
     """A document with many laid over it, one after the other; nothing is left in the list of these."""
     fragments.reverse()
     while fragments:
-        root = yield from merged(root, fragments.pop(), problems)
+        root = yield from merged(root, fragments.pop(), problems, validator)
     return root

@@ -69,7 +69,7 @@ def key(validator: Validator[object], default: object = attrs.NOTHING, *, former
 
     What it was called formerly, until the release before, is read as well, and told.
     """
-    return attrs.field(default=default, metadata={Validator: validator, "formerly": formerly})
+    return attrs.field(default=default, metadata={Key: Key(validator, default is attrs.NOTHING, formerly)})
 
 
 def reading(validator: Validator[T], node: Node, problems: Problems) -> Steps[T | None]:
@@ -315,9 +315,7 @@ class Key(Generic[T_co]):
 def keys_of(made: type) -> dict[str, Key[object]]:
     """The keys that the fields of a class are declared by."""
     fields: tuple[attrs.Attribute[object], ...] = attrs.fields(made)
-    declared = [field for field in fields if Validator in field.metadata]
-    said = ((each.name, each.metadata, each.default is attrs.NOTHING) for each in declared)
-    return {name: Key(its[Validator], required, its["formerly"]) for name, its, required in said}
+    return {field.name: field.metadata[Key] for field in fields if Key in field.metadata}
 
 
 class Section(Stepwise[T]):
@@ -326,6 +324,7 @@ class Section(Stepwise[T]):
     Attributes:
         keys: What may stand in it.
         build: Makes the value.
+        former: What is read by a former name as well, by that name.
     """
 
     def __init__(
@@ -353,7 +352,7 @@ class Section(Stepwise[T]):
         super().__init__(self._reading, schema if any_case or not needed else {**schema, "required": needed})
         self.build = build
         self._any_case = any_case
-        self._former = {each.formerly: word for word, each in self.keys.items() if each.formerly}
+        self.former = {each.formerly: word for word, each in self.keys.items() if each.formerly}
 
     def _reading(self, node: Node, problems: Problems) -> Steps[T | None]:
         values = yield from self._values(node, problems)
@@ -373,8 +372,8 @@ class Section(Stepwise[T]):
             if problems.are_many(key_node.line, key_node.source):
                 return None
             word = text.lower() if self._any_case else text
-            if word in self._former:
-                word = self._former[word]
+            if word in self.former:
+                word = self.former[word]
                 problems.outdate(key_node, f"the key {text!r} is {word!r} now: write that before the next release")
             key = self.keys.get(word)
             if key is None:

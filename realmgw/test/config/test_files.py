@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -151,6 +152,21 @@ class DropInTests(SynchronousTestCase):
         self.write(self.vendor, "realmgw.d/20.yaml", "admission: {queue: 2}\n")
         admission = load(self.path).admission
         self.assertEqual((admission.queue, admission.per_turn), (2, 5))
+
+    def test_a_key_is_the_same_by_its_former_name(self) -> None:
+        """What comes later counts, whoever has heard of the new name; what is in force by the former one is told."""
+        own = self.write(self.own, "realmgw.d/30.yaml", "")
+        for words in product(("company", "hold_after_use"), repeat=3):
+            main, vendor, last = (f"allocation: {{{word}: 0.{index}}}\n" for index, word in enumerate(words, 1))
+            self.write(self.own, "realmgw.yaml", f"{MINIMAL}drop_ins: [{self.vendor.absolute()}, .]\n{main}")
+            self.write(self.vendor, "realmgw.d/20.yaml", vendor)
+            own.write_text(last)
+            settings = load(self.path)
+            told = f"{own}:1:14: the key 'company' is 'hold_after_use' now: write that before the next release"
+            self.assertEqual(settings.allocation.hold_after_use, 0.3, words)
+            self.assertEqual(settings.outdated, (told,) if words[-1] == "company" else (), words)
+        own.write_text("allocation: {company: 0.1, hold_after_use: 0.1}\n")
+        self.assertIn("stands twice", self.refusals()[0])
 
     def test_an_own_file_replaces_that_of_the_package(self) -> None:
         """An empty one takes it away."""

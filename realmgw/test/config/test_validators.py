@@ -192,3 +192,15 @@ class SectionTests(ValidatorTestCase):
         self.assertEqual(self.value(section, "{SIZE: 1}"), {"size": 1})
         self.assert_refused(section, "{SIZE: 1, size: 2}", "f:1:11: the key 'size' stands twice")
         self.assert_refused(Section(dict, self.keys), "{size: 1, Colour: red}", "did you mean 'colour'?")
+
+    def test_a_key_has_its_former_name_for_a_release(self) -> None:
+        """It is read as before, and told with its place; both names are one too many."""
+        section: Section[dict[str, object]] = Section(dict, {"size": Key(validators.integer(0, 9), formerly="length")})
+        self.assertEqual(self.value(section, "{length: 3}"), {"size": 3})
+        told = "f:1:2: the key 'length' is 'size' now: write that before the next release"
+        self.assertEqual((self.problems.outdated, self.problems.lines()), ([told], ()))
+        self.assert_refused(section, "{length: 10}", "f:1:10: '10' does not do")
+        self.assert_refused(section, "{size: 1, length: 1}", "f:1:11: the key 'length' stands twice: remove one")
+        self.assert_refused(section, "{long: 1}", "the key 'long' is not known: write one of size")
+        self.assertEqual(self.value(section, "{size: 3}"), {"size": 3})
+        self.assertEqual(self.problems.outdated, [])
