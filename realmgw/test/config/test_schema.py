@@ -15,13 +15,16 @@ from realmgw.config.settings import (
     Admission,
     Allocation,
     Attachment,
+    Challenges,
     Datapath,
     Dns,
     DnsView,
     Endpoint,
     Interfaces,
+    LoadBand,
     NameServer,
     PoolPrefix,
+    ResolverGroup,
     Settings,
 )
 from realmgw.config.validators import Section
@@ -70,13 +73,13 @@ class GatewayTests(SynchronousTestCase):
 
     def test_every_field_of_the_settings_has_its_key(self) -> None:
         """A setting that nobody can write would be none; what is not written as it is held, zones, is tested below."""
-        sections: list[Section[Any]] = [schema.GATEWAY]
+        sections: list[Section[Any]] = [schema.GATEWAY, *map(Section, (Challenges, LoadBand, ResolverGroup))]
         for section in sections:
             made = section.build
             assert isinstance(made, type)
             self.assertEqual(set(section.keys), {field.name for field in attrs.fields(made) if field.eq is not False})
             sections += [key.validator for key in section.keys.values() if isinstance(key.validator, Section)]
-        self.assertEqual(len(sections), 22)
+        self.assertEqual(len(sections), 25)
 
     def test_every_default_is_within_the_range_of_its_key(self) -> None:
         """Writing a default out changes nothing."""
