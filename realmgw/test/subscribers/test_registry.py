@@ -170,13 +170,6 @@ class RandomTests(RegisterTestCase):
         super().setUp()
         self.kept: dict[str, str] = {}
 
-    def look(self, *zones: str) -> Changes:
-        """The sources say what they said, and the gateway has other zones."""
-        realm = Realm(attrs.evolve(ZONES[0], name=zone) for zone in zones)
-        changes = finish(self.registry.changes([self.said[source] for source in sorted(self.said)], realm))
-        finish(self.registry.commit(changes))
-        return changes
-
     def say(self, **texts: str | None) -> Changes:
         """Remembers the texts, too."""
         self.kept.update((name, text or "") for name, text in texts.items())
