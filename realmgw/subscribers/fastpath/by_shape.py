@@ -29,7 +29,7 @@ from realmgw.config.document import Node
 from realmgw.config.names import MAX_NAME
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.fastpath.fields import FIELD, WORD, Places, ServicePlace, places
-from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Terms
+from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile, Terms
 from realmgw.subscribers.protocols import PROTOCOLS
 
 MAX_SHAPES = 1024
@@ -195,7 +195,7 @@ class _Shape:
             full = tuple([sign + phone for (_, sign), phone in zip(where.phones, phones, strict=True)])
             identity = Identity(tuple(name for name in names if name is not None), packed, full)
         assert first is not None
-        profile = model.profile if limit == usual else attrs.evolve(model.profile, max_claims=limit)
+        profile = model.profile if limit == usual else _with_limit(model.profile, limit)
         return Entry(host, first, offers, profile, identity)
 
     def add(self, fields: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
@@ -224,6 +224,11 @@ class _Shape:
             self._others = [index for index in self._others if index not in self._ignored]
             self._fixed = _getter(self._others)
             self._variants.clear()
+
+
+@lru_cache(4096)
+def _with_limit(profile: Profile, limit: int) -> Profile:
+    return attrs.evolve(profile, max_claims=limit)
 
 
 def _offers(fields: Sequence[str], services: tuple[ServicePlace, ...], model: Entry) -> tuple[Offer, ...] | None:

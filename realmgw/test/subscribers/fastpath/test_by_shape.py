@@ -112,6 +112,26 @@ def documents(texts: list[str]) -> list[tuple[str, object]]:
     return [(name.lower().rstrip(".") + ".", pointers.value(value)) for name, (_, value) in pairs]
 
 
+class SharingTests(SynchronousTestCase):
+    """Options are values that many have."""
+
+    def test_hosts_and_services_of_which_the_same_is_said_share_it(self) -> None:
+        """By shape, too: whatever limits and ports there are, they are a few."""
+        shapes, many = ByShapeReader(), 100
+        texts = (
+            renamed(PLAIN, number).replace(": 20", f": {number % 5}").replace(": 22", f": {number % 5}")
+            for number in range(many)
+        )
+        unit = finish(read("f.yaml", "".join(texts).encode(), None, shapes))
+        self.assertEqual(len(unit.entries), many)
+        self.assertGreater(shapes.taken, many // 2)
+        for shared in (
+            [entry.profile for entry in unit.entries.values()],
+            [offer.terms for entry in unit.entries.values() for offer in entry.services or ()],
+        ):
+            self.assertLess(len(set(map(id, shared))), 2 * len(set(shared)) + 1)
+
+
 class DocumentTests(SynchronousTestCase):
     """Documents of a repository, which are read by their shape where there are many."""
 
