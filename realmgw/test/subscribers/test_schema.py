@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
+from realmgw.config.validators import keys_of
 from realmgw.subscribers.entry import Entry
-from realmgw.subscribers.model import DEFAULT_MAX_CLAIMS, Host, Identity, Profile, Service
+from realmgw.subscribers.model import DEFAULT_MAX_CLAIMS, Host, Identity, Profile, Service, Terms
 from realmgw.subscribers.schema import entries
 
 ESTABLISHED = """
@@ -180,6 +182,11 @@ class PlainStyleTests(EntriesTestCase):
         self.assertEqual(entry.identity, Identity(("b.example.org.",), (bytes([192, 168, 0, 2]),), ("358145000001",)))
         self.assertEqual(entry.profile.carriergrade, (IPv4Address("192.168.0.3"),))
         self.assertEqual(len(entry.profile.firewall.user), 1)
+
+    def test_every_option_has_its_key(self) -> None:
+        """A field without one could not be written."""
+        for made in (Profile, Terms):
+            self.assertEqual(set(keys_of(made)), set(attrs.fields_dict(made)))
 
     def test_services_with_the_same_terms_share_them(self) -> None:
         """There are a hundred thousand subscribers, and they are reached in a few ways."""
