@@ -4,7 +4,7 @@ Glossary. A *document* is YAML as nodes that know their line and column. A *vali
 notes a *problem*. A *section* is a mapping whose keys the schema names, a *table* one whose keys the operator chooses.
 *Settings* are frozen values: what the rest of the program sees. A *layer* is a folder of drop-ins, which are laid over
 the main file. `load` is the way from files to settings, `dump` the way back. The *last good* configuration is the one
-that ran last.
+that ran last. Edge: configuration files.
 """
 
 from realmgw.config.files import load as load

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from realmgw import __version__, config
+from realmgw import __version__
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
 from realmgw.allocation.reputation.challenges import Challenge
@@ -18,6 +18,7 @@ from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, Reservation, State
 from realmgw.allocation.trace import dotted
 from realmgw.config.settings import Network
+from realmgw.config.writing import dump
 from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, checked, number
 from realmgw.control.counting import RATES, Counting
 from realmgw.control.health import Health
@@ -273,7 +274,7 @@ class Gateway:
 
     def config(self) -> Value:
         """The settings in force."""
-        return {"config": config.dump(self._insight.running.settings)}
+        return {"config": dump(self._insight.running.settings)}
 
     def purge(self, name: str) -> Any:
         """Lend nothing, and remove everything of ours from the kernel."""

@@ -21,8 +21,11 @@ NO_WORLD = {
     "zope.interface",
 }  # fmt: skip
 """What every module may import. All else is taken for the world: time, chance, whatever reads, writes or waits."""
-WORLDLY = {"breakpoint", "input", "open", "print"}
-"""What meets the world without an import."""
+WORLDLY = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
+"""What meets the world without an import, or may."""
+
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+"""What is a function, or a method."""
 
 
 @attrs.frozen
@@ -65,11 +68,11 @@ class Module:
                     raise AssertionError(f"{self.place}:{node.lineno}: write the whole name of what you import")
                 yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
-    def calls(self) -> Iterator[tuple[int, str]]:
-        """Every call of something by its bare name, with the line."""
+    def bare_names(self) -> Iterator[tuple[int, str]]:
+        """Every bare name, with the line: what is called, or handed to somebody who calls it."""
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                yield node.lineno, node.func.id
+            if isinstance(node, ast.Name):
+                yield node.lineno, node.id
 
 
 def modules(folder: Path) -> list[Module]:
@@ -84,12 +87,14 @@ PRODUCT = [module for module in ALL if module.room not in ("test", "testing", "_
 """The rooms, without tests and fakes."""
 EDGES = {module.name for module in PRODUCT if module.edge}
 """The names of those that say that they meet the world."""
+NAMES = {module.name for module in ALL}
+"""Of all modules."""
 TESTBED = modules(CHECKOUT / "testbed")
 """The testbed; nothing where the package is installed."""
 
 
 def touches(module: Module, edges: Collection[str] = ()) -> list[tuple[int, str]]:
-    """What of the world a module imports or calls, with the line; types that are only named count as well.
+    """What of the world a module imports or names, with the line; types count as well.
 
     Args:
         module: The module.
@@ -97,13 +102,13 @@ def touches(module: Module, edges: Collection[str] = ()) -> list[tuple[int, str]
     """
     imported = [(line, name) for line, name in module.imports() if not is_within(name, NO_WORLD)]
     called = [(line, name) for line, name in module.imports() if name in edges or is_function_of(name, edges)]
-    return [*imported, *called, *((line, name) for line, name in module.calls() if name in WORLDLY)]
+    return [*imported, *called, *((line, name) for line, name in module.bare_names() if name in WORLDLY)]
 
 
 def is_function_of(name: str, modules: Collection[str]) -> bool:
-    """Whether a dotted name is that of a function of some module, and not of a class or a constant."""
+    """Whether a dotted name is that of a function of some module, and not of a class, a constant or a module in it."""
     module, _, own = name.rpartition(".")
-    return module in modules and own.lstrip("_")[:1].islower()
+    return module in modules and own.lstrip("_")[:1].islower() and name not in NAMES
 
 
 def is_within(name: str, names: Iterable[str]) -> bool:
@@ -131,12 +136,11 @@ def files(modules: Iterable[Module]) -> dict[str, set[str]]:
 
 def explanations(module: Module) -> Iterator[tuple[str, set[str]]]:
     """Every class of a module, by its name and by its whole name, with its fields and methods that are explained."""
-    whole = ".".join(module.path.relative_to(PACKAGE.parent).with_suffix("").parts)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ClassDef):
-            methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef) and ast.get_docstring(each)}
+            methods = {each.name for each in node.body if isinstance(each, FUNCTION) and ast.get_docstring(each)}
             fields = {ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)}
-            yield from ((name, methods | fields) for name in (node.name, f"{whole}.{node.name}"))
+            yield from ((name, methods | fields) for name in (node.name, f"{module.name}.{node.name}"))
 
 
 def elsewhere(node: ast.Module | ast.ClassDef, explained: Mapping[str, set[str]]) -> set[str]:
@@ -164,7 +168,7 @@ def undocumented(
     for child in node.body:
         if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
             yield from undocumented(child, child.name, explained)
-        elif isinstance(child, ast.FunctionDef) and re.fullmatch("[a-z][a-z0-9_]*", child.name):
+        elif isinstance(child, FUNCTION) and re.fullmatch("[a-z][a-z0-9_]*", child.name):
             overload = any(getattr(decorator, "id", "") == "overload" for decorator in child.decorator_list)
             if ast.get_docstring(child) is None and not overload and child.name not in inherited:
                 yield child.lineno, child.name
