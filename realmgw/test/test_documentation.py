@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import symtable
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ def definitions(node: ast.AST, head: str = "") -> set[str]:
         if isinstance(child, ast.ClassDef | ast.FunctionDef):
             found |= {head + child.name, *definitions(child, f"{head}{child.name}.")}
     return found
+
+
+def bound(text: str) -> set[str]:
+    """The names that a module has: what it defines, and what it imports."""
+    table = symtable.symtable(text, "", "exec")
+    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
 
 
 def prefixes(name: str) -> Iterator[str]:
@@ -187,29 +194,40 @@ class ReferenceTests(DocumentationTestCase):
         text = self.text("docs", "flow.md")
         named = re.findall(r"`([\w.]+)` in\s+\[`([\w/]+\.py)`\]\(\.\./realmgw/([\w/]+\.py)\)", text)
         self.assertEqual(len(named), len(re.findall(r"\.py\)", text)))
+        self.assertGreater(len(named), 30)
         for name, told, place in named:
             self.assertEqual(told, place)
             self.assertIn(name, definitions(ast.parse(self.text("realmgw", place))), place)
 
     def test_every_file_that_is_named_is_there(self) -> None:
-        """In documents, whole or by the end of its place."""
+        """In documents, whole or by the end of its place; of tests, by its name alone."""
         places = [f"/{path.relative_to(CHECKOUT)}" for path in project_files()]
+        tests = {name for module in ALL for name in re.findall(r"def (test_\w+)", module.path.read_text())}
+        tests |= {module.path.stem for module in ALL} | {"test_gwa"}  # which is a namespace
         for path in project_files():
             if path.suffix == ".md" and path.name != "CHANGELOG.md":
-                for name in re.findall(r"`([\w/.]+\.(?:py|[ch]))`", path.read_text()):
+                for name in re.findall(r"\b\w[\w/]*\.(?:py|[ch])\b", path.read_text()):
                     self.assertTrue(any(place.endswith(f"/{name}") for place in places), f"{path.name}: {name}")
+                self.assertEqual(set(re.findall(r"`(test_\w+)`", path.read_text())) - tests, set(), path.name)
 
     def test_every_module_that_is_named_is_there(self) -> None:
         """In docstrings and comments, with what is named of it."""
         texts = {module.name: module.path.read_text() for module in (*ALL, *TESTBED)}
-        del texts["realmgw.test.test_source"]  # which has examples
-        for name, text in texts.items():
-            for named in set(re.findall(r"`(realmgw(?:\.\w+)+)`", text)) - {"realmgw.d"}:
+        for name in texts.keys() - {"realmgw.test.test_source"}:  # which has examples
+            for named in set(re.findall(r"`((?:realmgw|testbed)(?:\.\w+)+)`", texts[name])) - {"realmgw.d"}:
                 of = next(prefix for prefix in prefixes(named) if prefix in texts)
                 rest = named[len(of) + 1 :].partition(".")[0]
-                self.assertTrue(
-                    (of != "realmgw" and rest in texts[of]) or name.endswith("test_source"), f"{name}: {named}"
-                )
+                self.assertTrue(not rest or rest in bound(texts[of]), f"{name}: {named}")
+
+    def test_every_program_that_is_named_is_there(self) -> None:
+        """As `python -m` has it, in documents, scripts and programs: a module that can be run."""
+        programs = {module.name for module in (*ALL, *TESTBED) if "__main__" in module.path.read_text()}
+        named = 0
+        for path in project_files():
+            for name in re.findall(r'-m[", ]+((?:realmgw|testbed)(?:\.\w+)+)', path.read_text(errors="replace")):
+                named += 1
+                self.assertIn(name, programs, path.relative_to(CHECKOUT))
+        self.assertGreater(named, 40)
 
     def module(self, name: str) -> tuple[str, ...]:
         """Where a module of tests is; nothing if there is none of that name."""
