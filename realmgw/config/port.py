@@ -91,7 +91,7 @@ class HeldSocket:
         """
         self._hold.take()
         with ExitStack() as undo:
-            undo.callback(self._hold.release)
+            undo.callback(self.stop)
             try:
                 if self._path.is_socket():
                     self._path.unlink()
