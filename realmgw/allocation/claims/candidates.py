@@ -189,15 +189,18 @@ class Candidates:
         if crowd is None or not crowd.candidates or (now < crowd.due and not at_once):
             return
         candidates, crowd.due = crowd.candidates, now + POLL
-        oldest = next(_unanswered((reservation,)), None)
+        least = min((claim.created for claim, _ in _unanswered((reservation,))), default=-math.inf)
+        if reservation.hold is not None:
+            least = min(least, crowd.answered_at)  # it is for those who came since then
         for candidate in [candidates.popleft() for _ in range(min(len(candidates), QUESTIONS))]:
-            if candidate.beyond and now - candidate.came > PATIENCE:
-                self._settles(reservation, candidate)  # a last time
-            elif oldest is not None and not candidate.beyond and candidate.came < oldest[0].created:
-                self._regard_forged(candidate.came < crowd.answered_at, 1.0)  # what he came for has ended
-            elif now < candidate.due and not at_once:
+            is_last = now - candidate.came > PATIENCE if candidate.beyond else candidate.came < least
+            if now < candidate.due and not at_once and not is_last:
                 candidates.append(candidate)
-            elif not self._settles(reservation, candidate):
+            elif self._settles(reservation, candidate):
+                continue
+            elif is_last:  # what he came for has ended
+                self._regard_forged(not candidate.beyond and candidate.came < crowd.answered_at, 1.0)
+            else:
                 candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest

@@ -310,21 +310,6 @@ class OutcomeTests(RobberyTestCase):
         self.end(scene)
         self.assertGreater(group.habits.keeps_until, 100.0)
 
-    def test_who_came_before_any_claim_that_is_left_is_not_asked_for_again(self) -> None:
-        """However many came in a flood: a flow after it costs a question or two, not one for each of them."""
-        scene = self.scene()
-        address = scene.visit(ONE, now=0.1, after=0.0)
-        self.conntrack.said[CLIENT] = True
-        self.strangers(scene, address, KEPT, now=0.2)
-        asked = 0
-        for number in range(80):  # each claim is doubted, and found out about when its time is over
-            asked = scene.counters.questions if number == 40 else asked
-            now = 3.0 + 0.1 * number
-            scene.allocator.ledger.candidates.alarmed_until = now + 1.0
-            scene.allocator.expire(now=now)
-            scene.come(scene.get(ONE, now=now), CLIENT, sport=2000 + number, now=now)
-        self.assertLess(scene.counters.questions - asked, 160)
-
 
 class PeaceTests(RobberyTestCase):
     """As long as nobody comes who is not expected."""
