@@ -91,7 +91,7 @@ class AllocationService(Service):
             self._wake(due)
 
     def _look_soon(self) -> None:
-        """Have more idle flows be looked for when what goes on now is done."""
+        """Have idle flows be looked for when what goes on now is done."""
         if self.running and (self._look is None or not self._look.active()):
             self._look = self._clock.callLater(0.0, self._look_once)
 

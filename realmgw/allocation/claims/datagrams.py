@@ -89,7 +89,8 @@ class Datagrams:
     Attributes:
         passing: Addresses that have another host since `look` was called last; the ledger has it called before that is
             told to anybody, since who is told may come at once.
-        soon: Called when `look` wants to be called once more, for what it left.
+        soon: Called when `look` is to be called, though nobody is told of an address: a flow goes on where another
+            host may be by now.
         listen: Called before it is looked for a flow: what has been told of ends is heard first.
     """
 
@@ -162,6 +163,7 @@ class Datagrams:
         self._renew(address, flow, Ended(host.address, now, ended.until, lives=True))
         if address.flows:
             self.passed(address)  # it may be another host's
+            self.soon()
 
     def refuse(self, address: Address, flow: Flow, ended: Ended, *, now: float) -> None:
         """A flow could not go on. Whoever goes on knocking is remembered, and takes nobody's place later on."""
@@ -188,7 +190,6 @@ class Datagrams:
     def passed(self, address: Address) -> None:
         """Another host has an address where flows were noted, or a part of it, from now on."""
         self.passing[address] = None
-        self.soon()
 
     def look(self, *, now: float) -> bool:
         """End what is idle where another host has the address; some of it at most.
@@ -210,8 +211,11 @@ class Datagrams:
         return bool(self.passing)
 
     def _gather(self, address: Address) -> None:
-        """Have those be looked at that are in the way and are not yet; O(flows noted since it passed on last)."""
-        flows, unwatched = address.flows or {}, address.unwatched or {}
+        """Have those be looked at that are in the way and are not yet, before all others: somebody is to be told.
+
+        O(flows noted since it passed on last, and those that were not in the way).
+        """
+        flows, unwatched, found = address.flows or {}, address.unwatched or {}, list[Flow]()
         address.unwatched = {}
         for flow in unwatched:
             noted = flows.get(flow)
@@ -220,7 +224,10 @@ class Datagrams:
             if not _is_astray(address, flow, noted):
                 _look_later(address, flow)
             elif flow not in self._later:
-                self._next[flow] = None
+                found.append(flow)
+        for flow in reversed(found):
+            self._next[flow] = None
+            self._next.move_to_end(flow, last=False)
 
     def _look_at(self, flow: Flow, now: float) -> None:
         address = self._pool.addresses.get(flow[1])

@@ -23,12 +23,18 @@ WIREGUARD, FIXED = 51820, 5000
 
 
 class EndedTestCase(SynchronousTestCase):
-    """One address for two hosts."""
+    """A pool for two hosts.
+
+    Attributes:
+        addresses: So many are in it.
+    """
+
+    addresses = 1
 
     def scene(self, **settings: float) -> Scene:
         """With conntrack to hear and to ask."""
         self.entries, self.hosts = MemoryEntries(), dict(HOSTS)
-        return Scene(1, entries=self.entries, host_at=self.hosts.get, **settings)  # type: ignore[arg-type]  # numbers
+        return Scene(self.addresses, entries=self.entries, host_at=self.hosts.get, **settings)  # type: ignore[arg-type]  # numbers
 
     def udp(self, scene: Scene, address: bytes, *, source: bytes = CLIENT, sport: int = FIXED, now: float) -> int:
         """A first packet of a client with a port of its own."""

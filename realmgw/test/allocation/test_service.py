@@ -54,8 +54,8 @@ class AllocationServiceTests(SynchronousTestCase):
         self.clock.pump([TICK] * 2)
         self.assertEqual(self.allocator.counters.lapsed, 1)
 
-    def test_looks_for_idle_flows_as_soon_as_an_address_has_passed_on(self) -> None:
-        """In the same turn of the reactor, not within the query; and no more when it has stopped."""
+    def test_looks_for_idle_flows_when_the_turn_is_over_in_which_it_is_told_to(self) -> None:
+        """Once, however often it was told; and no more when it has stopped."""
         looked: list[float] = []
 
         def look(*, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from realmgw.allocation.claims.datagrams import LOOKS
 from realmgw.errors import Reason
 from realmgw.test.allocation.flows import (
     ONE,
@@ -12,6 +13,7 @@ from realmgw.test.allocation.flows import (
 from realmgw.test.allocation.scene import (
     NEIGHBOUR,
     Scene,
+    service,
 )
 
 
@@ -116,14 +118,31 @@ class PassingOnTests(EndedTestCase):
         scene.get(TWO, now=20.0)
         self.assertTrue(idle.ended)
 
-    def test_who_looks_is_told_of_the_rest(self) -> None:
-        """Of what was too much for one query."""
-        scene, told = self.scene(), list[str]()
-        scene.allocator.datagrams.soon = lambda: told.append("soon")
-        self.begun(scene)
-        self.assertEqual(told, [])
+    def test_it_is_ended_before_what_was_left_of_others(self) -> None:
+        """Of whose addresses somebody has been told already."""
+        self.addresses = 2
+        scene = self.scene()
+        crowded, address = scene.get(TWO, now=0.0), scene.get(ONE, now=0.0)
+        for number in range(2 * LOOKS):
+            self.udp(scene, crowded, sport=1 + number, now=0.0)
+        self.udp(scene, address, now=0.0)
+        self.entries.flows[self.flow(address)] = idle = idle_of(3, assured=False)
+        self.assertEqual(scene.get(service(3), now=20.0), crowded)
+        self.assertEqual(len(self.entries.asked), LOOKS)
+        self.assertEqual(scene.get(service(4), now=20.001), address)
+        self.assertTrue(idle.ended)
+
+    def test_who_is_told_looks_himself_and_a_timer_does_where_a_flow_goes_on(self) -> None:
+        """It may be another host's address by then, and nobody is told of it."""
+        scene, called = self.scene(linger=1.0), list[str]()
+        scene.allocator.datagrams.soon = lambda: called.append("soon")
+        address = self.begun(scene)
+        self.entries.flows[self.flow(address)] = idle_of(3, assured=False)
         scene.get(TWO, now=20.0)
-        self.assertEqual(told, ["soon"])
+        self.assertEqual(called, [])
+        scene.allocator.expire(now=30.0)  # nobody came, and nobody is expected any more
+        self.assertEqual(self.udp(scene, address, now=30.1), 1)
+        self.assertEqual(called, ["soon"])
 
     def test_what_conntrack_does_not_know_has_ended(self) -> None:
         """It is not asked for again."""
