@@ -197,8 +197,10 @@ class Group(Rated):
         self.untrusted += other.untrusted
         self.absorbed = (other, *self.absorbed)[:ABSORBED]
         other.merged_into, other.reputation, other.delays = self, self.reputation, self.delays  # its claims go on
+        longest = max(self.habits.longest_spell, other.habits.longest_spell)
         if other.habits.keeps_until > self.habits.keeps_until:
             self.habits = other.habits
+        self.habits.longest_spell = longest  # the claims of both stand still
         other.word, other.habits = self.word, self.habits
         self._refresh(self.delays or Delays())
         self.weigh(now)

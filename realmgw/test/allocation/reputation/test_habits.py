@@ -203,6 +203,24 @@ class KeeperTests(SynchronousTestCase):
         scene.allocator.expire(now=3.0)  # when anybody's claims would end
         self.assertEqual(scene.allocator.ledger.kept, 0)
 
+    def test_what_stands_is_shortened_also_when_less_is_known_of_whom_it_was_merged_with(self) -> None:
+        """It was made by what was known before."""
+        scene = Scene(2)
+        groups = scene.allocator.groups
+        group, other = (groups.proven(each, now=0.0) for each in (RESOLVER, OTHER))
+        group.delay_p999, group.learned_from_first = PATIENCE, True
+        for src in LATE:
+            group.habits.came_again(src, 3.0, PATIENCE, 0.0)
+        first = scene.get(ONE, now=0.0)
+        scene.come(first, CLIENT, now=0.01)
+        other.habits = keeper(SECOND)
+        other.habits.keeps_until = group.habits.keeps_until + 1.0
+        self.assertIs(groups.merge(group, other, now=0.5), group)
+        for _ in range(REPEATS + 1):
+            scene.get(TWO, now=1.0)
+        scene.allocator.expire(now=1.0 + 2 * PATIENCE)
+        self.assertEqual(scene.allocator.pool.addresses[first].state, State.LINGERING)
+
     def test_what_they_were_told_before_it_was_known_is_not_reclaimed(self) -> None:
         """Their claims there are dead by experience, and clients come all the same; then it is another host's."""
         scene = Scene(1)
