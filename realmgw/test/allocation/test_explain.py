@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.explain import explain_admit, explain_ask
 from realmgw.allocation.trace import dotted
-from realmgw.config.policy import Policy
+from realmgw.config.policy import Audit, Policy
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import OTHER, RESOLVER, TCP, UDP, Scene, pool_address, service
 
@@ -20,6 +20,7 @@ SERVICES = [
     service(8, TCP, max_claims=1),
     service(8, UDP, max_claims=1),
 ]
+HOSTS = {asked.host.address: asked.host for asked in SERVICES}
 SOURCES = [bytes((198, 51, 100, last)) for last in range(1, 5)]
 
 
@@ -28,7 +29,7 @@ class AgreementTests(SynchronousTestCase):
 
     def history(self, seed: int, policy: Policy | None = None) -> tuple[Scene, Random, float]:
         """A gateway that has seen this and that."""
-        scene, random, now = Scene(3, policy=policy), Random(seed), 0.0
+        scene, random, now = Scene(3, policy=policy, host_at=HOSTS.get), Random(seed), 0.0
         for _ in range(random.randrange(40)):
             now += random.choice((0.0, 0.01, 0.3, 1.1))
             if random.random() < 0.5:
@@ -108,24 +109,41 @@ class AgreementTests(SynchronousTestCase):
         ):
             self.assertIn(part, said)
 
-    def sizes(self, scene: Scene) -> tuple[int, int, int]:
-        """How many groups are known, reservations expect clients, and claims are followed."""
-        ledger = scene.allocator.ledger
-        return len(scene.allocator.groups), len(ledger.places), len(ledger.deadlines)
+    def state(self, scene: Scene) -> list[object]:
+        """What a question or a packet changes, if it is meant."""
+        allocator, ledger, pool = scene.allocator, scene.allocator.ledger, scene.allocator.pool
+        load, groups = allocator.askers.load, allocator.groups
+        return [
+            copy.deepcopy(scene.counters),
+            pool.counts(),
+            [address.packed for address in pool.vacant],
+            [(len(ledger.places), len(ledger.deadlines)), ledger.remembered, ledger.given_up],
+            [ledger.costs.scarce_at, ledger.short_until, ledger.dead.watching],
+            [ledger.places.missed_at(asked.host) for asked in SERVICES],
+            [(group.resolver, group.standing, group.hopeless) for group in groups],
+            None if load is None else (load.counts(), load.may_try(0.0, ample=False)),
+            len(allocator.arrivals._young),
+        ]
 
     def test_changes_nothing(self) -> None:
-        """Neither counters nor groups nor claims."""
-        for seed in range(40):
-            scene, random, now = self.history(seed, Policy() if seed % 2 else None)
+        """Neither counters nor groups nor claims, nor what is noted where something was missing."""
+        for seed in range(400):
+            policy = (None, Policy(), Policy(max_claims=1, audit=(Audit.LOAD,)))[seed % 3]
+            scene, random, now = self.history(seed, policy)
             allocator = scene.allocator
-            before = copy.deepcopy((scene.counters, allocator.pool.counts(), allocator.ledger.remembered))
-            known = self.sizes(scene)
+            allocator.groups.of(RESOLVER).hopeless = seed % 5 == 0
+            if scene.ask(SERVICES[0], OTHER, "waits", now=now) is Reason.EXHAUSTED:
+                allocator.wait(SERVICES[0], OTHER, "waits", print, tcp=True, now=now)
+                now += random.choice((0.0, 0.6))  # then others are dead by experience
+            allocator.arrivals.forget(now=now)  # as time does
+            before = self.state(scene)
             for asked in SERVICES:
-                explain_ask(allocator, asked, "203.0.113.77", now=now)
-            dst, src, protocol, dport = self.packet(random)
-            explain_admit(allocator, (src, dst, protocol, 1, dport), now=now)
-            self.assertEqual((scene.counters, allocator.pool.counts(), allocator.ledger.remembered), before)
-            self.assertEqual(self.sizes(scene), known)
+                for resolver in (RESOLVER, "203.0.113.77"):
+                    explain_ask(allocator, asked, resolver, now=now)
+            for _ in range(10):
+                dst, src, protocol, dport = self.packet(random)
+                explain_admit(allocator, (src, dst, protocol, random.randrange(1000, 1003), dport), now=now)
+            self.assertEqual(self.state(scene), before, f"seed {seed}")
 
     def test_addresses_are_written_for_humans(self) -> None:
         """Of both families."""
