@@ -62,12 +62,12 @@ class Told(Generic[Answer]):
             self._turn_at = now + ASSUMED
         before = self._young.get(name)
         if before is None:
-            self._configure(name)
+            self._note_level(name)
             before = self._old.get(name)
         self._young[name] = claim
         return before
 
-    def _configure(self, name: str) -> None:
+    def _note_level(self, name: str) -> None:
         """A name is the first one of late, or is told for the first time."""
         dots = name.count(".")
         if not self._young:
