@@ -57,6 +57,8 @@ def explain_ask(
     held, most = ledger.places.count(host), host.profile.max_claims
     trace.say(f"clients of the host are expected at {held} addresses, of at most {most}")
     trace.say(f"load: {pool.waiting} of {pool.size} addresses are waited at; {allocator.waiting} queries wait")
+    if allocator.askers.load is None:
+        trace.say("there is no load policy")
     if allocator.askers.most_claims < math.inf:
         pending = f"{allocator.counters.pending} of at most {allocator.askers.most_claims} (max_claims)"
         trace.say(f"claims pending on all hosts together: {pending}")

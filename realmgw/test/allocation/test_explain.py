@@ -109,6 +109,12 @@ class AgreementTests(SynchronousTestCase):
         ):
             self.assertIn(part, said)
 
+    def test_says_where_nobody_is_refused_for_his_reputation(self) -> None:
+        """There is no load policy, or there is one."""
+        for policy, times in ((None, 1), (Policy(), 0)):
+            said = explain_ask(Scene(policy=policy).allocator, service(1), RESOLVER, now=0.0)
+            self.assertEqual(said.steps.count("there is no load policy"), times)
+
     def state(self, scene: Scene) -> list[object]:
         """What a question or a packet changes, if it is meant."""
         allocator, ledger, pool = scene.allocator, scene.allocator.ledger, scene.allocator.pool
