@@ -17,7 +17,17 @@ from realmgw.dns.codec.names import ancestors
 from realmgw.dns.codec.wire import MIN_UDP_SIZE, Type
 from realmgw.dns.counts import Count, Counts
 from realmgw.dns.decision import Decision, Decisions, Outcome
-from realmgw.dns.fastpath.headers import A_IN, HEADERS, KINDS, LEFT, OPT_BEGINS, Header, cookie_opts, plain_opts
+from realmgw.dns.fastpath.headers import (
+    A_IN,
+    HEADERS,
+    KINDS,
+    KINDS_WITH_OPT,
+    LEFT,
+    OPT_BEGINS,
+    Header,
+    cookie_opts,
+    plain_opts,
+)
 from realmgw.dns.fastpath.prebuilt import OPT_MOST, StaticOctets, ZoneOctets
 from realmgw.dns.inside import Inside
 from realmgw.dns.mitigation.challenger import Challenger
@@ -95,7 +105,7 @@ class FastPath:
         end = message.find(0, 12) + 1
         tail = message[end:]
         if known[1]:
-            kind, opt = KINDS.get(tail[:7]), self._plain.get(tail[9:])
+            kind, opt = KINDS_WITH_OPT.get(tail[:7]), self._plain.get(tail[9:])
         else:
             kind, opt = KINDS.get(tail), b""
         if kind is None and (kind := _rare_kind(tail, known[1])) is None:

@@ -19,14 +19,10 @@ OPT_BEGINS = b"\0\0\x29"
 """The root's name and the type OPT."""
 LEFT = frozenset(map(int, (Type.OPT, Type.TSIG, Type.NXNAME, Type.AXFR, Type.IXFR)))
 """Types that are never usual."""
-KINDS = {
-    kind.to_bytes(2, "big") + A_IN[2:] + opt: kind
-    for kind in range(1, 512)
-    if kind not in LEFT
-    for opt in (b"", OPT_BEGINS)
-}
-"""The type asked for by what follows the name: type and class, and the beginning of an OPT record, if there is one. Of
-types that are rare it tells nothing."""
+KINDS = {kind.to_bytes(2, "big") + A_IN[2:]: kind for kind in range(1, 512) if kind not in LEFT}
+"""The type asked for by what follows the name: type and class. Of types that are rare it tells nothing."""
+KINDS_WITH_OPT = {asked + OPT_BEGINS: kind for asked, kind in KINDS.items()}
+"""The same, with the beginning of an OPT record behind it."""
 
 _HEADER = struct.Struct("!HHHHH")  # flags, and the four counts
 _OPT = struct.Struct("!BHHHHH")  # root, TYPE, size, extended RCODE and version, flags, RDLENGTH

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
 from realmgw.dns.counts import Count
+from realmgw.dns.fastpath.headers import OPT_BEGINS
 from realmgw.dns.zones import compile_table
 from realmgw.subscribers.model import Directory, Service
 from realmgw.test.dns import realm
@@ -74,9 +75,16 @@ class BothPathsTests(SynchronousTestCase):
         message = pair.message(step)
         at = data.draw(st.integers(0, len(message) - 1))
         changed = message[:at] + data.draw(st.binary(min_size=1, max_size=2)) + message[at + 1 :]
-        for octets in (message[:at], message + b"\0", changed):
+        for octets in (message[:at], message + b"\0", message + OPT_BEGINS, changed):
             quick, full = [gateway.ask(octets, step.resolver, step.tcp) for gateway in (pair.one, pair.other)]
             self.assertEqual(quick, full)
+
+    def test_leave_records_that_are_not_counted_to_the_full_path(self) -> None:
+        """What follows the last record is FORMERR, and be it the beginning of an OPT record."""
+        pair = Pair(realm.make_settings())
+        message = pair.message(Step("one.example.org."))
+        for octets in (message + OPT_BEGINS, message[:11] + b"\1" + message[12:], message + b"\0"):
+            self.assertIsNone(pair.one.wan.fast(octets, realm.RESOLVER, now=100.0))
 
     def test_take_the_usual_queries_on_the_fast_path(self) -> None:
         """All of these; without that the tests above would compare the full path with itself."""
