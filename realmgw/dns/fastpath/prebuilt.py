@@ -66,7 +66,7 @@ class StaticOctets:
         self._response = decisions.response
         self._udp_size = udp_size
         self._own: dict[bytes, dict[int, Found | None]] = {name: {} for name in table.static}
-        self._addresses: dict[int, Found | None] = {}
+        self._addresses: dict[tuple[int, int], Found | None] = {}
 
     def find(self, name: bytes, kind: int, decision: Decision) -> Found | None:
         """What is said of a zone's own name, or of the addresses of a service; None if that may be too long for some.
@@ -76,10 +76,11 @@ class StaticOctets:
             kind: The type asked for, none of `headers.LEFT`.
             decision: On that, `OWN` or `ADDRESSES`.
         """
-        if decision[0] is Outcome.ADDRESSES:  # the same of all services, since the owner is a pointer to the question
-            if kind not in self._addresses:
-                self._addresses[kind] = self._build(name, kind, decision)
-            return self._addresses[kind]
+        if decision[0] is Outcome.ADDRESSES:  # the same of all names that are so long: the owner points to the question
+            like = kind, len(name)
+            if like not in self._addresses:
+                self._addresses[like] = self._build(name, kind, decision)
+            return self._addresses[like]
         known = self._own[name]
         found = known.get(kind)
         if found is None and kind not in known:

@@ -16,7 +16,7 @@ from realmgw.config import settings
 from realmgw.dns.counts import Count
 from realmgw.dns.fastpath.headers import OPT_BEGINS
 from realmgw.dns.zones import compile_table
-from realmgw.subscribers.model import Directory, Service
+from realmgw.subscribers.model import Directory, Service, Terms
 from realmgw.test.dns import realm
 from realmgw.test.dns.pair import NAMES, STEPS, SWITCHES, Pair, Step, misshapen
 
@@ -137,6 +137,21 @@ class BothPathsTests(SynchronousTestCase):
             self.assertEqual(quick, full)
             self.assertEqual(dns.message.from_wire(quick).flags & dns.flags.TC, flag)
             self.assertEqual(pair.one.books, pair.other.books)
+
+    def test_cut_many_addresses_of_a_service_with_a_long_name(self) -> None:
+        """As many as fit beside a short name; whichever was asked for first."""
+        long = f"{'l' * 63}.{'o' * 63}.{'n' * 63}.{'g' * 40}.example.org."
+        host = realm.host(1, "s.example.org.")
+        names = {name: Service(name, host, Terms(proxy_required=True)) for name in (host.name, long)}
+        for order in ((host.name, long), (long, host.name)):
+            pair = Pair(realm.make_settings(service_pool=tuple(realm.GATEWAY + last for last in range(1, 21))))
+            for gateway in (pair.one, pair.other):
+                gateway.wan.configure(gateway.settings, compile_table(realm.ZONES, Directory(names, {})))
+            for name in order:
+                quick, full = pair.ask(Step(name))
+                assert quick is not None
+                self.assertEqual(quick, full)
+                self.assertEqual(bool(dns.message.from_wire(quick).flags & dns.flags.TC), name == long)
 
     def test_compress_the_soa_of_names_below_its_own(self) -> None:
         """The SOA's name server and contact stand in some questions, and not in others of the same length."""
