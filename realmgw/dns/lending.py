@@ -100,6 +100,8 @@ class Lending:
         resolver, proof, tcp = asked.resolver, asked.sender.proof, asked.asker.tcp
         if asked.refused is None:
             self._challenger.accept(asked.query.name, alias, counted, resolver, proof, asked.now)
+        else:
+            self._challenger.vouch(resolver, proof, asked.now)
         asked.client = self._client(asked)
         outcome = asked.refused or self._ask(asked)
         if outcome is Reason.EXHAUSTED:
@@ -137,7 +139,6 @@ class Lending:
         if service is None:
             raise AssertionError(f"{asked.decision} is not for the allocator")
         question = (asked.asker.address, asked.query.id) if alias is None else alias.name
-        self._challenger.vouch(asked.resolver, asked.sender.proof, asked.now)
         return service, asked.resolver, question
 
     def _ask(self, asked: Asked) -> bytes | Reason:
@@ -161,11 +162,14 @@ class Lending:
         self._again -= 1
         self._events[Count.TRIED_AGAIN] += 1
         asked.now = now
+        asked.respond(functools.partial(self._lend_again, asked))
+
+    def _lend_again(self, asked: Asked) -> Answer | None:
+        self._challenger.vouch(asked.resolver, asked.sender.proof, asked.now)
         outcome: bytes | Reason | None = self._ask(asked)
         if outcome is Reason.EXHAUSTED:
             outcome = self._wait(asked)
-        if outcome is not None:
-            asked.respond(functools.partial(self._answer, asked, outcome))
+        return None if outcome is None else self._answer(asked, outcome)
 
     def _answer(self, asked: Asked, outcome: bytes | Reason) -> Answer:
         """What is said when the allocator's last word is known: by UDP mostly nothing, where there is no address."""

@@ -101,18 +101,20 @@ class Asked:
         """Where it came from."""
         return str(self.asker.address[0])
 
-    def respond(self, make: Callable[[], Answer]) -> None:
+    def respond(self, make: Callable[[], Answer | None]) -> None:
         """Answers later. Raises nothing, since who calls it may have nothing to do with us.
 
         Args:
-            make: Says what; a fault in it is counted, as one in an answer at once is.
+            make: Says what, or None if that is later still; a fault in it is counted, as one in an answer at once is.
         """
         try:
-            octets = self.finish(self, make())
+            answer = make()
+            octets = None if answer is None else self.finish(self, answer)
         except Exception:  # noqa: BLE001 - it is counted and logged there
             self.asker.fail()
         else:
-            self.asker.deliver(octets)
+            if octets is not None:
+                self.asker.deliver(octets)
 
 
 class Senders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import dns.flags
 import dns.message
@@ -215,6 +216,19 @@ class StreamTests(ServerTestCase):
         self.allocator.refusal = None
         self.stream.dataReceived(framed(query(id=2)))
         self.assertEqual(self.ids(), [2])
+
+    def test_survives_a_fault_when_an_address_is_asked_for_once_more(self) -> None:
+        """What the policy had refused: no answer is waited for any longer."""
+        self.server = self.make_server(realm.wan(self.allocator, later=lambda _, again: put_off.append(again)))
+        put_off: list[Callable[[float], None]] = []
+        stream, _ = self.connect()
+        self.allocator.refusal = Reason.POLICY
+        stream.dataReceived(framed(query()))
+        self.assertEqual(stream.outstanding, 1)
+        self.allocator.ask = lambda *_, **__: 1 // 0  # type: ignore[assignment,method-assign]  # a fault
+        put_off[0](1.0)
+        self.assertEqual((stream.outstanding, self.server.events[Count.FAULT]), (0, 1))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_drops_what_comes_for_a_closed_connection(self) -> None:
         """It is counted, and nothing else happens."""

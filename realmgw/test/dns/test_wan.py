@@ -226,6 +226,15 @@ class RefusalTests(WanTestCase):
         self.assertEqual(len(dns.message.from_wire(self.outcomes[0]).answer), 1)
         self.assertEqual(self.events[Count.TRIED_AGAIN], 1)
 
+    def test_shows_once_more_where_it_is(self) -> None:
+        """Who came by TCP is there half a second later as well: his claim is none that anybody can have asked for."""
+        self.start("adaptive", allocator=self.fake)
+        self.assertIsNone(self.ask(tcp=True))
+        group = self.fake.groups.find(RESOLVER)
+        assert group is not None
+        self.clock.advance(AGAIN)
+        self.assertEqual(group.proven_at, 100.0 + AGAIN)
+
     def test_waits_if_then_the_pool_is_exhausted(self) -> None:
         """Like any other query."""
         self.refuse()
