@@ -95,7 +95,7 @@ QUERIES = (
     Count.RESERVED, Count.ADDRESSES, Count.RECORDS, Count.NODATA, Count.NXDOMAIN, Count.REFUSED, Count.FORMERR,
     Count.NOTIMP, Count.BADVERS, Count.NOTAUTH, Count.SERVFAIL, Count.SERVFAIL_UDP, Count.SILENT,
     Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC, Count.CHALLENGED_CNAME, Count.ALIASES_FULL, Count.RATE_DROPPED,
-    Count.RATE_SLIPPED, Count.TC_TO_WAIT,
+    Count.RATE_SLIPPED, Count.TC_TO_WAIT, Count.COOKIES,
 )  # fmt: skip
 """What may become of a query: one of these, of which each query has one."""
 

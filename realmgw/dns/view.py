@@ -266,18 +266,18 @@ class View:
         return self.finish(self._asked(query, asker, now), said(Response(rcode)))
 
     def finish(self, asked: Asked, answer: Answer) -> bytes:
-        """Counts an answer, and puts it into its form; empty if there shall be none."""
-        count, events = answer.count, self.counts.events
-        events[count] += 1
-        if answer.response is None:
-            return b""
-        replies = self.senders.replies(asked, count)
-        octets = self._encode(asked, attrs.evolve(answer.response, options=replies))
-        verdict = self.senders.judge(asked, count, len(octets))
-        if verdict is Verdict.PASS:
-            return octets
-        events[count] -= 1
-        return b"" if verdict is Verdict.DROP else self._encode(asked, Response(truncated=True, options=replies))
+        """Puts an answer into its form, and counts what becomes of it; empty if there shall be none."""
+        count, octets = answer.count, b""
+        if answer.response is not None:
+            replies = self.senders.replies(asked, count)
+            octets = self._encode(asked, attrs.evolve(answer.response, options=replies))
+            verdict = self.senders.judge(asked, count, len(octets))
+            if verdict is Verdict.DROP:  # which is counted there, as the next one is
+                return b""
+            if verdict is Verdict.SLIP:
+                return self._encode(asked, Response(truncated=True, options=replies))
+        self.counts.events[count] += 1
+        return octets
 
     def _encode(self, asked: Asked, response: Response) -> bytes:
         size = self._udp_size

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from realmgw.config import settings
 from realmgw.dns import port, server
-from realmgw.dns.counts import Count
+from realmgw.dns.counts import QUERIES, Count
 from realmgw.dns.decision import Outcome
 from realmgw.dns.zones import compile_table
 from realmgw.errors import Reason
@@ -99,6 +99,7 @@ class DatagramTests(ServerTestCase):
         self.server.view.senders = transports.RaisingSenders()
         self.receive(query("one.example.org.", "ANY"))
         self.assertEqual((self.port.sent, self.events[Count.FAULT]), ([], 2))
+        self.assertEqual(sum(self.events[each] for each in QUERIES), 0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_survives_a_fault_when_the_waiting_ends(self) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
-from realmgw.dns.counts import Count
+from realmgw.dns.counts import QUERIES, Count
 from realmgw.dns.fastpath.headers import OPT_BEGINS
 from realmgw.dns.zones import compile_table
 from realmgw.subscribers.model import Directory, Service, Terms
@@ -59,11 +59,14 @@ class BothPathsTests(SynchronousTestCase):
     @given(MADE, COURSES)
     @hypothesis_settings(max_examples=200, deadline=None)
     def test_say_the_same_octets_and_count_the_same(self, made: settings.Settings, steps: list[Step]) -> None:
-        """The whole course long; and what is said is a response to what was asked."""
-        pair = Pair(made)
+        """The whole course long; what is said is a response to what was asked, and each answer counts as one thing."""
+        pair, answered = Pair(made), 0
         for step in steps:
             quick, full = pair.ask(step)
             self.assertEqual(quick, full)
+            answered += quick is not None
+            counted = sum(pair.one.wan.counts.events[each] for each in QUERIES)
+            self.assertEqual(counted, answered + len(pair.one.delivered), step)
             self.assertEqual(pair.one.books, pair.other.books)
             self.assertEqual(full and misshapen(pair.asked, full), full and [], (step, full))
 
@@ -120,6 +123,7 @@ class BothPathsTests(SynchronousTestCase):
                     step = Step(name, kind, cookie=cookie)
                     said = pair.one.wan.fast(pair.message(step), (step.resolver, 1), now=100.0)
                     self.assertIsInstance(said, bytes, step)
+                    self.assertEqual(*pair.ask(step), step)
 
     def test_cut_what_is_too_long_for_the_fast_path(self) -> None:
         """An alias in a zone with a long name, for a long name: TC, or whole where it may be longer; counted once."""
@@ -140,8 +144,7 @@ class BothPathsTests(SynchronousTestCase):
 
     def test_cut_many_addresses_of_a_service_with_a_long_name(self) -> None:
         """As many as fit beside a short name; whichever was asked for first."""
-        long = f"{'l' * 63}.{'o' * 63}.{'n' * 63}.{'g' * 40}.example.org."
-        host = realm.host(1, "s.example.org.")
+        host, long = realm.host(1, "s.example.org."), NAMES[-2]
         names = {name: Service(name, host, Terms(proxy_required=True)) for name in (host.name, long)}
         for order in ((host.name, long), (long, host.name)):
             pair = Pair(realm.make_settings(service_pool=tuple(realm.GATEWAY + last for last in range(1, 21))))
