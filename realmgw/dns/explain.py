@@ -63,9 +63,10 @@ def explain_name(
     Raises:
         names.BadNameError: It is none.
     """
-    if view.near is not None and view.inside.holds(resolver):
+    side = view.side(resolver)
+    if side is not view:
         begin = "its sender is on a LAN, where pool addresses lead nowhere: answered as there, and nothing is reserved"
-        found = explain_name(view.near, text, resolver, proof, now)
+        found = explain_name(side, text, resolver, proof, now)
         return attrs.evolve(found, steps=(begin, *found.steps))
     name = names.to_wire(text if text.endswith(".") else text + ".").lower()
     decision = view.decisions.decide(name, Type.A, resolver, proof, cookie, now)

@@ -235,12 +235,17 @@ class View:
         Returns:
             The answer; empty if there shall be none; None if `asker.deliver` will get it.
         """
-        if self.near is not None and self.inside.holds(asker.address[0]):
+        side = self.side(asker.address[0])
+        if side is not self:
             self.counts.events[Count.INSIDE] += 1
-            return self.near.answer(query, asker, now=now)
+            return side.answer(query, asker, now=now)
         asked = self._asked(query, asker, now, refused)
         answer = self._answer(asked)
         return None if answer is None else self.finish(asked, answer)
+
+    def side(self, address: str) -> View:
+        """What an asker, whose address is told as text, gets to see: `near`, if he is inside."""
+        return self.near if self.near is not None and self.inside.holds(address) else self
 
     def _asked(self, query: Query, asker: Asker, now: float, refused: Reason | None = None) -> Asked:
         return Asked(query, asker, self.senders.read(query, asker, now), now, self.finish, refused)
@@ -263,6 +268,9 @@ class View:
 
     def error(self, query: Query, rcode: Rcode, asker: Asker, *, now: float) -> bytes:
         """An answer that says only that there is none, and why; empty if there shall be none."""
+        side = self.side(asker.address[0])
+        if side is not self:
+            return side.error(query, rcode, asker, now=now)
         return self.finish(self._asked(query, asker, now), said(Response(rcode)))
 
     def finish(self, asked: Asked, answer: Answer) -> bytes:

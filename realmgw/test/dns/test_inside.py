@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
+import dns.edns
 import dns.message
+import dns.opcode
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config import settings
 from realmgw.config.values import Network
-from realmgw.dns.codec.wire import decode
+from realmgw.dns.codec.wire import Rcode, decode
 from realmgw.dns.counts import Count
 from realmgw.dns.explain import explain_name
 from realmgw.dns.inside import Inside
@@ -109,6 +111,18 @@ class ViewTests(WanTestCase):
             self.assertIsNone(self.wan.fast(query, asker.address, now=100.0))
             told = [view.answer(decode(query), asker, now=100.0) for view in (self.wan, lan)]
             self.assertEqual(told[0], told[1])
+
+    def test_it_is_told_of_faults_as_on_the_lan(self) -> None:
+        """Without a cookie, which it gets with no answer; who has one of a server asks again where there is none."""
+        self.start_inside()
+        query = dns.message.make_query("one.example.org.", "A", options=[dns.edns.GenericOption("10", bytes(8))])
+        for host, cookies in ((HOST, 0), ("192.168.1.77", 1)):
+            asker = Asker((host, 5353), print)
+            told = [self.wan.error(decode(query.to_wire()), Rcode.FORMERR, asker, now=100.0)]
+            for opcode in (0, 4):
+                query.set_opcode(dns.opcode.Opcode(opcode))
+                told.append(self.wan.answer(decode(query.to_wire()), asker, now=100.0) or b"")
+            self.assertEqual([len(dns.message.from_wire(each).options) for each in told], [cookies] * 3)
 
     def test_nobody_else_does(self) -> None:
         """A private address is not a LAN's: a gateway may stand in a private network itself."""
