@@ -223,7 +223,7 @@ def _allocator(running: Running, its: Conntrack) -> Allocator:
     """The pool, with conntrack to ask."""
     settings, at, now = running.settings, running.registry.host_at, monotonic()
     how, policy, answered = settings.allocation, settings.policy, its.answered
-    return Allocator(how, settings.pools.networks, now=now, policy=policy, answered=answered, entries=its, host_at=at)
+    return Allocator(how, settings.pools.networks4, now=now, policy=policy, answered=answered, entries=its, host_at=at)
 
 
 def _purging(
@@ -231,7 +231,7 @@ def _purging(
 ) -> Purging:
     """What ends lending and admission without a stop."""
     tell = partial(health.tell, "purge", severity=Severity.DEGRADED)
-    return Purging(datapath, allocator, gate, reloader, lambda: running.settings.pools.networks, tell, monotonic)
+    return Purging(datapath, allocator, gate, reloader, lambda: running.settings.pools.networks4, tell, monotonic)
 
 
 def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:

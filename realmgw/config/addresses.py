@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Generator, Iterable, Iterator
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network, summarize_address_range
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,6 +97,14 @@ def prefixes(text: str) -> tuple[IPv4Network, ...]:
         raise ValueError(f"{text!r} has bits set beyond its length: write {network}")
     address(str(network.network_address))
     return (network,)
+
+
+def prefix6(text: str) -> IPv6Network:
+    """A prefix of IPv6, without host bits."""
+    value = network(text)
+    if not isinstance(value, IPv6Network):
+        raise ValueError(f"{text!r} is an IPv4 prefix: write one like 2001:db8:1::/48")
+    return value
 
 
 def plain_address(text: str) -> Address:

@@ -7,7 +7,7 @@ values, durations are seconds, names are absolute, lower case, with the final do
 from __future__ import annotations
 
 import enum
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from itertools import chain
 from pathlib import PurePath
 
@@ -30,6 +30,11 @@ from realmgw.config.external import Reload as Reload
 from realmgw.config.external import Repository as Repository
 from realmgw.config.external import Synproxy as Synproxy
 from realmgw.config.external import Watch as Watch
+from realmgw.config.ipv6 import Ipv6 as Ipv6
+from realmgw.config.ipv6 import Ipv6Mode as Ipv6Mode
+from realmgw.config.ipv6 import Leave6 as Leave6
+from realmgw.config.ipv6 import Outbound6 as Outbound6
+from realmgw.config.ipv6 import PrefixMode as PrefixMode
 from realmgw.config.labels import Label
 from realmgw.config.layers import MOST_FOLDERS
 from realmgw.config.policy import REFERENCE_BANDS as REFERENCE_BANDS
@@ -175,14 +180,19 @@ class Pools:
     never the port of a service, and no host can choose it."""
 
     @property
-    def networks(self) -> tuple[Network, ...]:
-        """The prefixes of the circular pool."""
-        return tuple(piece.network for piece in self.circular)
+    def networks4(self) -> tuple[IPv4Network, ...]:
+        """The prefixes of the circular pool of IPv4, where addresses are scarce."""
+        return tuple(piece.network for piece in self.circular if isinstance(piece.network, IPv4Network))
+
+    @property
+    def networks6(self) -> tuple[IPv6Network, ...]:
+        """The prefixes of the pool of IPv6, where each claim gets an address of its own."""
+        return tuple(piece.network for piece in self.circular if isinstance(piece.network, IPv6Network))
 
     @property
     def size(self) -> int:
-        """How many addresses the circular pool has."""
-        return sum(network.num_addresses for network in self.networks)
+        """How many IPv4 addresses the circular pool has."""
+        return sum(network.num_addresses for network in self.networks4)
 
 
 @attrs.frozen
@@ -305,6 +315,8 @@ class Settings:
     """Its DNS server."""
     allocation: Allocation = key(Section(Allocation), Allocation())
     """How the pool is shared out."""
+    ipv6: Ipv6 = key(Section(Ipv6), Ipv6())
+    """What is particular to IPv6."""
     admission: Admission = key(Section(Admission), Admission())
     """First packets."""
     datapath: Datapath = key(Section(Datapath), Datapath())

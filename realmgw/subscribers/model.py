@@ -1,7 +1,7 @@
 """Hosts and services as values, and the directory of them.
 
 Names are absolute, lower case and in presentation form with the final dot (`www.test.gwa.demo.`). Addresses are packed
-bytes in network order: 4 of them now, 16 for IPv6; nothing here looks inside.
+bytes in network order, 4 of IPv4 and 16 of IPv6; nothing here looks inside.
 
 `Profile` and `Terms` are the options that a subscriber file has for a host and for a service. A field of theirs is all
 that there is to say of an option: files, documents and OpenAPI have a key of its name, with its validator.
@@ -14,7 +14,8 @@ from ipaddress import IPv4Address
 import attrs
 
 from realmgw.config.addresses import host as host_address
-from realmgw.config.validators import boolean, integer, key, number, parsed, plain_text, sequence
+from realmgw.config.ipv6 import Ipv6Mode
+from realmgw.config.validators import boolean, choice, integer, key, number, parsed, plain_text, sequence
 from realmgw.subscribers import firewall
 from realmgw.subscribers.host_indices import HostIndices
 from realmgw.subscribers.protocols import protocol
@@ -57,6 +58,8 @@ class Profile:
     """Its rules."""
     carriergrade: tuple[IPv4Address, ...] = key(sequence(parsed(host_address)), ())
     """If it is a realm gateway itself: where it may say that its hosts are."""
+    ipv6: Ipv6Mode | None = key(choice(Ipv6Mode), None)
+    """How its names are answered with AAAA; None: as its prefix or the configuration says."""
 
 
 @attrs.frozen
@@ -92,11 +95,13 @@ class Host:
     name: str
     """The subscriber's ID: its first FQDN."""
     address: bytes
-    """Its private address, packed."""
+    """Its private IPv4 address, packed; empty if it has none. It has an address of one family at least."""
     profile: Profile = USUAL
     """Its options."""
     identity: Identity = NO_MORE
     """What else it is known by."""
+    address6: bytes = b""
+    """Its IPv6 address, packed; empty if it has none."""
 
 
 @attrs.frozen(eq=False)

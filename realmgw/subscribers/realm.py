@@ -59,7 +59,7 @@ class Realm:
             realm._have(address)
         for address in pools.service:
             realm._have(address)
-        yield from realm._gather(settings.zones, pools.networks)
+        yield from realm._gather(settings.zones, pools.networks4)
         return realm
 
     def _gather(self, zones: Iterable[Zone], pool: Iterable[Network] = ()) -> Steps[None]:

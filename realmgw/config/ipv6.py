@@ -1,0 +1,100 @@
+"""The settings of IPv6: how names are answered with AAAA, and how LANs leave."""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import IPv6Network
+
+import attrs
+
+from realmgw.config import rulenames
+from realmgw.config.addresses import prefix6
+from realmgw.config.validators import Key, Section, choice, integer, key, number, parsed, sequence
+from realmgw.config.values import MAX_DURATION
+
+
+class Ipv6Mode(enum.Enum):
+    """How the name of a host that has an IPv6 address is answered with AAAA."""
+
+    POOL = "pool"
+    """A fresh address of the pool, from which the flow is translated to the host's."""
+    PINHOLE = "pinhole"
+    """The host's own address, which is public: the claim opens it for the next flow."""
+    OFF = "off"
+    """No data."""
+
+
+class Leave6(enum.Enum):
+    """How IPv6 flows of a LAN's hosts leave."""
+
+    ROUTE = "route"
+    """With their own addresses, which have to be public."""
+    NPTV6 = "nptv6"
+    """With another prefix in place of theirs (RFC 6296), without any state."""
+    NAT66 = "nat66"
+    """With the WAN interface's address, or those that are given, as IPv4 flows do."""
+    OFF = "off"
+    """Not at all."""
+
+
+@attrs.frozen
+class PrefixMode:
+    """What holds for hosts whose IPv6 address lies in a prefix."""
+
+    prefix: IPv6Network
+    """It."""
+    mode: Ipv6Mode
+    """How their names are answered."""
+
+
+@attrs.frozen
+class Outbound6:
+    """How IPv6 flows of a LAN leave."""
+
+    lan: str
+    """Name of its interface."""
+    leave: Leave6
+    """How."""
+    inside: IPv6Network | None = None
+    """For `NPTV6`: the prefix of the LAN's hosts, at most a /64."""
+    outside: IPv6Network | None = None
+    """For `NPTV6`: what stands in its place outside, of the same length. For `NAT66`: the addresses that flows leave
+    from; None: the WAN interface's."""
+
+
+_PREFIX_MODE = Section(
+    PrefixMode, {"prefix": Key(parsed(prefix6), required=True), "mode": Key(choice(Ipv6Mode), required=True)}
+)
+_OUTBOUND = Section(
+    Outbound6,
+    {
+        "lan": Key(parsed(rulenames.interface_name), required=True),
+        "leave": Key(choice(Leave6), required=True),
+        "inside": Key(parsed(prefix6)),
+        "outside": Key(parsed(prefix6)),
+    },
+)
+
+
+@attrs.frozen
+class Ipv6:
+    """What is particular to IPv6. The pool itself stands in `pools.circular`, beside that of IPv4."""
+
+    mode: Ipv6Mode = key(choice(Ipv6Mode), Ipv6Mode.POOL)
+    """How names are answered, unless the host or its prefix has a mode of its own."""
+    prefixes: tuple[PrefixMode, ...] = key(sequence(_PREFIX_MODE), ())
+    """The longest one that a host's address lies in counts."""
+    outbound: tuple[Outbound6, ...] = key(sequence(_OUTBOUND), ())
+    """By LAN; those that are not named leave by `Leave6.ROUTE`."""
+    keep: float = key(number(0.0, MAX_DURATION), 300.0)  # seconds
+    """For how long an address stays with its host after its claim was used last."""
+    pending: int = key(integer(1, 10_000_000), 65536)
+    """How many claims may be pending at once."""
+    addresses: int = key(integer(1, 10_000_000), 131072)
+    """How many addresses stand at once, pending ones among them; of the others those that were used longest ago go."""
+    lost_rate: int = key(integer(1, 1_000_000), 1000)
+    """How many claims a second a resolver group may make that nobody uses, by its reputation: so many at the best."""
+    resolution_delay: float = key(number(0.0, 1.0), 0.05)  # seconds
+    """While the IPv4 pool is scarce, a query for A waits so long for its client to come by IPv6 (RFC 8305, 3)."""
+    resolver_prefix: int = key(integer(32, 128), 64)
+    """So long a prefix of IPv6 addresses is one resolver: for its group, and what it has shown of its sender."""
