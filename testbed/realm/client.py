@@ -54,7 +54,7 @@ class Answer:
     @property
     def addresses(self) -> list[str]:
         """The addresses in the answer section, in order."""
-        sets = [each for each in self.message.answer if each.rdtype == dns.rdatatype.A]
+        sets = [each for each in self.message.answer if each.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)]
         return [record.address for each in sets for record in each]
 
     @property
@@ -248,8 +248,9 @@ async def ping(address: str, *, timeout: float = PATIENCE, source: str = "") -> 
     Raises:
         OSError: Refused (administratively prohibited: no route to host), or no answer (`TimeoutError`).
     """
-    with _socket(socket.SOCK_DGRAM, icmp.PROTOCOL, (address, 0), source) as flow:
-        flow.send(icmp.echo(0, 1))
+    protocol, kind = (icmp.PROTOCOL6, icmp.ECHO6) if ":" in address else (icmp.PROTOCOL, icmp.ECHO)
+    with _socket(socket.SOCK_DGRAM, protocol, (address, 0), source) as flow:
+        flow.send(icmp.echo(0, 1, kind=kind))
         return await _receive(flow, lambda message: icmp.answerer(message) or None, timeout)
 
 
@@ -273,7 +274,7 @@ async def associate(address: str, port: int = 2000, *, timeout: float = PATIENCE
 
         def wanted(kind: int) -> Callable[[bytes], sctp.Packet | None]:
             def check(packet: bytes) -> sctp.Packet | None:
-                answer = sctp.decode(packet[(packet[0] & 0x0F) * 4 :])
+                answer = sctp.decode(packet if ":" in address else packet[(packet[0] & 0x0F) * 4 :])
                 ours = answer is not None and (answer.destination, answer.tag, answer.kind) == (own, tag, kind)
                 return answer if ours else None
 
@@ -290,7 +291,8 @@ async def associate(address: str, port: int = 2000, *, timeout: float = PATIENCE
 
 def _socket(kind: int, protocol: int, peer: tuple[str, int], source: str) -> socket.socket:
     """A connected, non-blocking socket: the kernel tells a connected one what ICMP says of its packets."""
-    flow = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, protocol)
+    family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
+    flow = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
     try:
         flow.bind((source, 0))
         flow.connect(peer)

@@ -27,6 +27,7 @@ import dns.message
 import dns.query
 from ruamel.yaml import YAML
 
+from testbed.realm import ipv6
 from testbed.realm.topology import GATEWAY, GATEWAY_LAN, ON_LINK, PATIENCE, ROUTED, Testbed, TestbedError
 
 ZONE = "gwa.demo."
@@ -35,6 +36,10 @@ ON_LINK_POOL = {"addresses": f"{ON_LINK[0]}-{ON_LINK[-1]}", "attachment": "on-li
 """Three addresses of the WAN link."""
 ROUTED_POOL = {"addresses": ROUTED, "attachment": "routed"}
 """Sixteen addresses that the router routes to the gateway."""
+ON_LINK_POOL6 = {"addresses": ipv6.ON_LINK, "attachment": "on-link"}
+"""A part of the WAN link's prefix."""
+ROUTED_POOL6 = {"addresses": ipv6.ROUTED, "attachment": "routed"}
+"""A /64 that the router routes to the gateway."""
 ORDERLY = 0
 """How a gateway ends that has stopped in order."""
 PROBE = 0.1  # seconds
@@ -71,12 +76,18 @@ class Subscriber:
     """What it is reached by besides; its own name, for everything, always belongs to it."""
     limit: int = 1000
     """CIRCULARPOOL's `max`."""
+    address6: str = ""
+    """Its address of IPv6; empty, as that of IPv4 may be: it has none."""
+    ipv6: str = ""
+    """`pool`, `pinhole` or `off`; empty: as the configuration says."""
 
     def text(self) -> str:
         """Its entry in a subscriber file."""
         services = [Service(self.name), *self.services]
-        entry = {
-            "ID": {"FQDN": [self.name], "IPV4": [self.address]},
+        addresses = {key: [each] for key, each in (("IPV4", self.address), ("IPV6", self.address6)) if each}
+        entry: dict[str, Any] = {
+            "ID": {"FQDN": [self.name], **addresses},
+            **({"ipv6": self.ipv6} if self.ipv6 else {}),
             "CIRCULARPOOL": [{"max": self.limit}],
             "SFQDN": [attrs.asdict(service) for service in services],
         }
@@ -226,7 +237,7 @@ def configuration(circular: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         "zones": {ZONE: zone},
         "interfaces": {"wan": "wan0", "lan": ["lan0"]},
         "pools": {"circular": [dict(piece) for piece in circular], "service": [GATEWAY]},
-        "dns": {"wan": {"listen": [GATEWAY]}, "lan": {"listen": [GATEWAY_LAN]}},
+        "dns": {"wan": {"listen": [GATEWAY, ipv6.GATEWAY]}, "lan": {"listen": [GATEWAY_LAN, ipv6.GATEWAY_LAN]}},
     }
 
 

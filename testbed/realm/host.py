@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -43,7 +45,7 @@ def start(testbed: Testbed) -> subprocess.Popen[bytes]:
     Raises:
         TestbedError: They ended at once; the text has their last words.
     """
-    argv = [sys.executable, "-m", "testbed.realm.host", *testbed.hosts]
+    argv = [sys.executable, "-m", "testbed.realm.host", *testbed.hosts, *testbed.hosts6, *testbed.own6]
     process = testbed.spawn("test_gwa", argv, log="hosts.log", stdout=subprocess.PIPE)
     assert process.stdout is not None
     with process.stdout as told:
@@ -83,14 +85,17 @@ async def serve(addresses: list[str]) -> None:
     Args:
         addresses: The host addresses, each of them on an interface here.
     """
-    Path("/proc/sys/net/ipv4/icmp_echo_ignore_all").write_text("1")
+    for parameter in ("ipv4/icmp_echo_ignore_all", "ipv6/icmp/echo_ignore_all"):
+        with contextlib.suppress(FileNotFoundError):
+            Path("/proc/sys/net", parameter).write_text("1")
     for address in addresses:
         for port in TCP_PORTS:
             await asyncio.start_server(_http(address), address, port, backlog=1024)
         for port in UDP_PORTS:
             _answer(socket.SOCK_DGRAM, 0, address, port, _echo)
-        _answer(socket.SOCK_RAW, icmp.PROTOCOL, address, 0, _without_ip(icmp.reply))
-        _answer(socket.SOCK_RAW, sctp.PROTOCOL, address, 0, _without_ip(associate))
+        for protocol, reply in ((icmp.PROTOCOL6 if ":" in address else icmp.PROTOCOL, icmp.reply),
+                                (sctp.PROTOCOL, associate)):  # fmt: skip
+            _answer(socket.SOCK_RAW, protocol, address, 0, reply if ":" in address else _without_ip(reply))
     print("ready", flush=True)
     await asyncio.Event().wait()
 
@@ -114,12 +119,13 @@ def associate(data: bytes, address: str) -> bytes | None:
 
 def _tag_of(address: str) -> int:
     """A host's verification tag: the same for all its associations, since it keeps none of them."""
-    return int.from_bytes(socket.inet_aton(address), "big")
+    return int.from_bytes(ip_address(address).packed[-4:], "big")
 
 
 def _answer(kind: int, protocol: int, address: str, number: int, reply: Callable[[bytes, str], bytes | None]) -> None:
     """Answers each packet that comes, from the address that it was sent to."""
-    port = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, protocol)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    port = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
     port.bind((address, number))
 
     def readable() -> None:
@@ -137,7 +143,7 @@ def _echo(datagram: bytes, address: str) -> bytes:
 
 
 def _without_ip(reply: Callable[[bytes, str], bytes | None]) -> Callable[[bytes, str], bytes | None]:
-    """The same for what a raw socket receives: with the IP header in front."""
+    """The same for what a raw socket of IPv4 receives: with the IP header in front."""
     return lambda packet, address: reply(packet[(packet[0] & 0x0F) * 4 :], address)
 
 

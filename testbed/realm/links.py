@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ CLONE_NEWNET = 0x40000000
 """For setns(2) and unshare(2): network namespaces."""
 MS_BIND, MS_REC, MS_SHARED = 0x1000, 0x4000, 0x100000
 """For mount(2)."""
+IFA_F_NODAD = 0x02
+"""Of linux/if_addr.h: an address of IPv6 is there at once, without asking who else has it."""
 
 
 def make_namespace(path: Path) -> None:
@@ -141,8 +144,9 @@ def add_addresses(interface: str, addresses: Sequence[str], length: int) -> None
     """
     with IPRoute() as links:
         index = links.link_lookup(ifname=interface)[0]
-        for address in addresses:
-            links.addr("add", index=index, address=address, prefixlen=length)
+        for address in reversed(addresses) if ":" in addresses[0] else addresses:  # IPv6 prefers the latest
+            flags = {"flags": IFA_F_NODAD} if ":" in address else {}
+            links.addr("add", index=index, address=address, prefixlen=length, **flags)
 
 
 def add_routes(routes: Mapping[str, str]) -> None:
@@ -153,7 +157,8 @@ def add_routes(routes: Mapping[str, str]) -> None:
     """
     with IPRoute() as links:
         for network, gateway in routes.items():
-            links.route("add", dst=network, gateway=gateway)
+            family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
+            links.route("add", family=family, dst=network, gateway=gateway)
 
 
 def _share(folder: Path) -> None:

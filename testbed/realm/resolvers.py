@@ -73,7 +73,14 @@ class Resolver:
     """
 
     def __init__(
-        self, testbed: Testbed, kind: Kind, address: str, upstream: str = GATEWAY, lines: Sequence[str] = ()
+        self,
+        testbed: Testbed,
+        kind: Kind,
+        address: str,
+        upstream: str = GATEWAY,
+        lines: Sequence[str] = (),
+        *,
+        address6: str = "",
     ) -> None:
         """Writes its configuration into a folder below the testbed's.
 
@@ -83,6 +90,7 @@ class Resolver:
             address: Where it shall listen, one of the clients' addresses.
             upstream: Whom a forwarder asks.
             lines: What its user has set, in its own words.
+            address6: Where it shall listen besides, and rather ask from; unbound only.
 
         Raises:
             TestbedError: It is not installed, or can not have that address.
@@ -101,7 +109,12 @@ class Resolver:
         # Debian's AppArmor profiles go by the program's place, and know nothing of our folders.
         copy = shutil.copy(program, folder / kind.program)
         # Resolvers are other machines: the gateway's load must not keep them from running.
-        self._command = ["nice", "-n", "-10", *kind.configure(Site(folder, address, str(copy), upstream, tuple(lines)))]
+        self._command = [
+            "nice",
+            "-n",
+            "-10",
+            *kind.configure(Site(folder, address, str(copy), upstream, tuple(lines), address6)),
+        ]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Resolver:

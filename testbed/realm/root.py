@@ -3,13 +3,16 @@
     python -m testbed.realm.root READY
 
 READY is a file that is made when it can be asked: a resolver that finds nobody at its root remembers that. It answers
-by UDP on port 53 of `ROOT`, and signs nothing: referrals for the realm's zones, itself for the root's name server, and
-that there is nothing else. It ends with its testbed.
+by UDP on port 53 of `ROOT` and `ROOT6`, and signs nothing: referrals for the realm's zones, itself for the root's name
+server, and that there is nothing else. Who asks by IPv6 is told where to ask further by IPv6 as well. It ends with its
+testbed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import select
 import socket
 import sys
 import time
@@ -24,18 +27,21 @@ import dns.rdatatype
 import dns.rrset
 
 from testbed.realm.gateway import ZONE
+from testbed.realm.ipv6 import GATEWAY as GATEWAY6
 from testbed.realm.topology import GATEWAY, PATIENCE, Testbed, TestbedError
 
 ALIASES = f"cname-{ZONE}"
 """The zone of one-time aliases."""
 ZONES = (ZONE, ALIASES)
 """What is the gateway's."""
-ROOT = "100.67.0.1"
+ROOT, ROOT6 = "100.67.0.1", "2001:db8:67::1"
 """Where the root is served; only `public` knows of it."""
 NAME = "a.root-servers.net."
 """Its name."""
 HINTS = f". 3600000 IN NS {NAME}\n{NAME} 3600000 IN A {ROOT}\n"
 """What a resolver is told of it: the root hints, in the form that all of them read."""
+HINTS6 = f"{HINTS}{NAME} 3600000 IN AAAA {ROOT6}\n"
+"""The same for one that may ask by IPv6."""
 TTL = 3600  # seconds
 """Of everything here."""
 SERVER = f"ns1.{ZONE}"
@@ -48,11 +54,12 @@ SOA = f"{NAME} nstld.{NAME} 1 1800 900 604800 60"
 """Of the root."""
 
 
-def answer(query: dns.message.Message) -> dns.message.Message:
+def answer(query: dns.message.Message, ipv6: bool = False) -> dns.message.Message:
     """The answer to a query.
 
     Args:
         query: With one question.
+        ipv6: Whether it came by IPv6.
     """
     name, kind = query.question[0].name, query.question[0].rdtype
     reply = dns.message.make_response(query)
@@ -60,14 +67,17 @@ def answer(query: dns.message.Message) -> dns.message.Message:
     if zone is not None:
         reply.authority.append(dns.rrset.from_text(zone, TTL, "IN", "NS", SERVER))
         reply.additional.append(dns.rrset.from_text(SERVER, TTL, "IN", "A", GATEWAY))
+        if ipv6:
+            reply.additional.append(dns.rrset.from_text(SERVER, TTL, "IN", "AAAA", GATEWAY6))
         return reply
     reply.flags |= dns.flags.AA
     own = dns.rrset.from_text(NAME, TTL, "IN", "A", ROOT)
+    own6 = dns.rrset.from_text(NAME, TTL, "IN", "AAAA", ROOT6)
     if name == dns.name.root and kind == dns.rdatatype.NS:
         reply.answer.append(dns.rrset.from_text(name, TTL, "IN", "NS", NAME))
-        reply.additional.append(own)
-    elif name == own.name and kind == own.rdtype:
-        reply.answer.append(own)
+        reply.additional += [own, own6] if ipv6 else [own]
+    elif name == own.name and (kind == own.rdtype or (ipv6 and kind == own6.rdtype)):
+        reply.answer.append(own if kind == own.rdtype else own6)
     else:
         reply.authority.append(dns.rrset.from_text(dns.name.root, TTL, "IN", "SOA", SOA))
         if not any(known.is_subdomain(name) for known in KNOWN):
@@ -87,7 +97,8 @@ def start(testbed: Testbed) -> None:
     ready = testbed.folder / "root-is-ready"
     if ready.exists():
         return
-    testbed.run("public", ["ip", "address", "replace", f"{ROOT}/32", "dev", "lo"])
+    for address in (f"{ROOT}/32", f"{ROOT6}/128"):
+        testbed.run("public", ["ip", "address", "replace", address, "dev", "lo"])
     process = testbed.spawn("public", [sys.executable, "-m", "testbed.realm.root", str(ready)], log="root.log")
     end = time.monotonic() + PATIENCE
     while not ready.exists():
@@ -102,17 +113,25 @@ def main(ready: Path) -> None:
     Args:
         ready: A file that is made when it does.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((ROOT, 53))
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six,
+    ):
+        four.bind((ROOT, 53))
+        six.bind((ROOT6, 53))
         ready.touch()
         while True:
-            octets, asker = server.recvfrom(65535)
-            try:
-                query = dns.message.from_wire(octets)
-            except dns.exception.DNSException:
-                continue
-            if query.question:
-                server.sendto(answer(query).to_wire(), asker)
+            for server in select.select((four, six), (), ())[0]:
+                _serve(server)
+
+
+def _serve(server: socket.socket) -> None:
+    """Answers one query."""
+    octets, asker = server.recvfrom(65535)
+    with contextlib.suppress(dns.exception.DNSException):
+        query = dns.message.from_wire(octets)
+        if query.question:
+            server.sendto(answer(query, ipv6=server.family == socket.AF_INET6).to_wire(), asker)
 
 
 if __name__ == "__main__":

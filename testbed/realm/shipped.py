@@ -15,7 +15,7 @@ from pathlib import Path
 
 import attrs
 
-from testbed.realm.root import HINTS
+from testbed.realm.root import HINTS, HINTS6
 from testbed.realm.topology import GATEWAY
 
 
@@ -33,6 +33,8 @@ class Site:
     """Whom one asks that begins at no root."""
     lines: tuple[str, ...] = ()
     """What its user has set, in its own words."""
+    address6: str = ""
+    """Where it listens besides, and asks from if it can; unbound only."""
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file into its folder.
@@ -48,7 +50,7 @@ class Site:
     @property
     def hints(self) -> Path:
         """A file with the root hints."""
-        return self.write("root.hints", HINTS)
+        return self.write("root.hints", HINTS6 if self.address6 else HINTS)
 
 
 def shipped(*paths: Path, without: str) -> str:
@@ -70,6 +72,8 @@ def unbound(site: Site) -> Sequence[str]:
     """
     parts = sorted(Path("/etc/unbound/unbound.conf.d").glob("*.conf"))
     own = shipped(*parts, without=r"^\s*(auto-trust-anchor-file|control-enable|control-interface):")
+    six = ("interface: {0}", "outgoing-interface: {0}", "access-control: ::/0 allow", "prefer-ip6: yes")
+    besides = [line.format(site.address6) for line in six] if site.address6 else []
     text = f"""{own}
 server:
   directory: "{site.folder}"
@@ -80,7 +84,7 @@ server:
   outgoing-interface: {site.address}
   access-control: 0.0.0.0/0 allow
   root-hints: "{site.hints}"
-{_indented(site.lines)}remote-control:
+{_indented([*besides, *site.lines])}remote-control:
   control-enable: no
 """
     return [site.program, "-d", "-p", "-c", str(site.write("unbound.conf", text))]

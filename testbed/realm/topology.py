@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from testbed.realm import links, reaper
+from testbed.realm import ipv6, links, reaper
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """Where the project is."""
@@ -64,8 +64,7 @@ PATIENCE = 10.0 * float(os.environ.get("TESTBED_PATIENCE", "1"))  # seconds
 """How long a program may take to start, to end or to stop. TESTBED_PATIENCE makes it longer on a slow machine."""
 
 QUIET = {
-    "ipv6/conf/all/disable_ipv6": "1",
-    "ipv6/conf/default/disable_ipv6": "1",
+    **ipv6.QUIET,
     "ipv4/conf/all/rp_filter": "0",
     "ipv4/conf/default/rp_filter": "0",
     "ipv4/icmp_ratelimit": "0",
@@ -110,6 +109,7 @@ class Testbed:
         folder: A folder of its own, for configuration and logs; it goes with the testbed.
         hosts: The private addresses in `test_gwa`, in order.
         clients: The public addresses in `public`, in order.
+        hosts6, own6, clients6: The same of IPv6, and the hosts' public ones.
     """
 
     def __init__(
@@ -129,9 +129,9 @@ class Testbed:
             prefix: Put before each namespace's name, so that testbeds can live side by side.
             hosts: How many private hosts, 1 to `MAX_HOSTS`.
             clients: How many public client addresses, 1 to `MAX_CLIENTS`.
-            routed: Pool prefixes that the router routes to the gateway.
-            sources: Networks routed to `public` that nobody owns: raw sockets there may send from them, and see the
-                answers.
+            routed: Pool prefixes that the router routes to the gateway, of either family; `ipv6` has some more.
+            sources: Networks of either family routed to `public` that nobody owns: raw sockets there may send from
+                them, and see the answers.
             resolvers: Whether `ip netns exec` in `public` and `test_gwa` shall resolve names by the gateway.
             attackers: Whether there is a further namespace, `ATTACKER`, with `ATTACKERS` on a link of its own; then
                 `sources` are routed to that.
@@ -145,8 +145,8 @@ class Testbed:
         self.folder = folder_of(prefix)
         self.hosts = tuple(host_address(number) for number in range(hosts))
         self.clients = tuple(client_address(number) for number in range(clients))
-        self._routed = tuple(routed)
-        self._sources = tuple(sources)
+        self.hosts6, self.own6, self.clients6 = ipv6.addresses(hosts, clients)
+        self._routed, self._sources = tuple(routed), tuple(sources)
         self._resolvers = resolvers
         self._namespaces = (*NAMESPACES, ATTACKER) if attackers else NAMESPACES
         self._reaper: subprocess.Popen[bytes] | None = None
@@ -279,6 +279,7 @@ class Testbed:
             self.call(ATTACKER, links.add_routes, {"default": ROUTER_ATTACKER})
         self._give_addresses()
         self._add_routes()
+        ipv6.connect(self, [*self._routed, *ipv6.ROUTES], self._sources, attackers=ATTACKER in self._namespaces)
         self.call("router", links.set_parameters, {"ipv4/ip_forward": "1"})
         self.call("public", links.set_parameters, {"ipv4/ping_group_range": "0 2147483647"})
         if self._resolvers:
@@ -329,8 +330,8 @@ class Testbed:
     def _add_routes(self) -> None:
         """Tells everybody the way, the router also that to the pool and to the sources."""
         senders = ATTACKERS[0] if ATTACKER in self._namespaces else self.clients[0]
-        self.call("router", links.add_routes, dict.fromkeys(self._routed, GATEWAY))
-        self.call("router", links.add_routes, dict.fromkeys(self._sources, senders))
+        self.call("router", links.add_routes, {net: GATEWAY for net in self._routed if ":" not in net})
+        self.call("router", links.add_routes, {net: senders for net in self._sources if ":" not in net})
         self.call("gwa", links.add_routes, {"default": ROUTER_WAN})
         self.call("public", links.add_routes, {"default": ROUTER_PUBLIC})
         self.call("test_gwa", links.add_routes, {"default": GATEWAY_LAN})

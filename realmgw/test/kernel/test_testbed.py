@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.realm import reaper, topology
+    from testbed.realm import ipv6, reaper, topology
 
 PREFIX = f"t{os.getpid()}-"
 """No other testbed has it while this process lives."""
@@ -91,6 +91,22 @@ class TestbedTests(SynchronousTestCase):
                     socket.create_connection((address, 80), timeout=2).close()
                 server.close()
         self.assertEqual("192.168.0.119", testbed.hosts[-1])
+
+    def test_routes_ipv6_as_ipv4(self) -> None:
+        """The pool of IPv6 arrives at the gateway, a host's own public address at the host, the private one nowhere."""
+        with topology.Testbed(PREFIX, clients=2) as testbed:
+            testbed.call("gwa", Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text, "1")
+            testbed.run("gwa", ["ip", "address", "add", "2001:db8:2::7/128", "dev", "lo"])
+            for namespace, address in (("gwa", "2001:db8:2::7"), ("test_gwa", testbed.own6[1])):
+                with testbed.inside(namespace):
+                    server = socket.create_server((address, 80), family=socket.AF_INET6)
+                with testbed.inside("public"):
+                    client = socket.create_connection((address, 80), timeout=2)
+                self.addCleanup(server.close)
+                self.addCleanup(client.close)
+                self.assertEqual(ipv6.CLIENT, server.accept()[1][0])
+            with testbed.inside("public"):
+                self.assertRaises(OSError, socket.create_connection, (testbed.hosts6[1], 80), 1)
 
     def test_comes_back_to_its_own_namespace(self) -> None:
         """After `inside` the thread is where it was, also when the body raised."""
