@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Generator, Iterable, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
-from typing import Any
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+    summarize_address_range,
+)
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from realmgw.config.values import Address, Endpoint, Network
@@ -21,14 +29,38 @@ LEAST_PORTS = 1024
 PORT_DIGITS = 5
 """No port is written with more."""
 
-NOWHERE = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "240.0.0.0/4")))
+NOWHERE: tuple[Network, ...] = (
+    *map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "240.0.0.0/4")),
+    *map(IPv6Network, ("::/96", "::ffff:0:0/96", "100::/64", "fe80::/10", "ff00::/8")),
+)
 """Networks whose addresses lead nobody to another machine behind a router (RFC 6890)."""
+SHORTEST_POOL, LONGEST_POOL = 16, 96
+"""Lengths of IPv6 prefixes that a pool is made of: in a longer one, addresses could be guessed."""
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
 _WITH_PORT = re.compile(r"([^:]*):([^:]*)")
 
 
+class AddressRange(NamedTuple):
+    """Addresses, one after the other."""
+
+    first: IPv4Address
+    """The first one."""
+    last: IPv4Address
+    """The last one; it belongs to them."""
+
+
+class PortRange(NamedTuple):
+    """Ports, one after the other."""
+
+    first: int
+    """The first one."""
+    last: int
+    """The last one; it belongs to them."""
+
+
 def address(text: str) -> Address:
     """A single address that a host can have: no wildcard, no multicast."""
+    _refuse_zone(text)
     try:
         value = ip_address(text)
     except ValueError:
@@ -48,29 +80,42 @@ def ipv4(text: str) -> IPv4Address:
     return value
 
 
-def host(text: str) -> IPv4Address:
-    """The IPv4 address of a host on another machine, behind a router."""
-    value = ipv4(text)
+def _refuse_zone(text: str) -> None:
+    if "%" in text:
+        raise ValueError(f"{text!r} names an interface, and routers forward no such address: write it without '%...'")
+
+
+def host(text: str) -> Address:
+    """The address of a host on another machine, behind a router, of either family."""
+    value = address(text)
     if value.is_loopback:
         raise ValueError(f"{text!r} is every machine itself: write the address that the host has in its network")
     if value.is_link_local:
-        raise ValueError(f"{text!r} is an address that no router forwards to (RFC 3927): write another")
+        standard = "RFC 3927" if value.version == 4 else "RFC 4291"
+        raise ValueError(f"{text!r} is an address that no router forwards to ({standard}): write another")
+    if isinstance(value, IPv6Address) and value.ipv4_mapped is not None:
+        raise ValueError(f"{text!r} is an IPv4 address in the form of IPv6: write {value.ipv4_mapped}")
     if any(value in network for network in NOWHERE):
         raise ValueError(f"{text!r} is an address that no host has (RFC 6890): write another")
     return value
 
 
-def ipv4_range(text: str) -> tuple[IPv4Address, IPv4Address]:
+def host4(text: str) -> IPv4Address:
+    """The IPv4 address of a host on another machine, behind a router."""
+    return ipv4(str(host(text)))
+
+
+def ipv4_range(text: str) -> AddressRange:
     """The first and the last address of `a-b`; a single address stands for itself."""
     first, _, last = (part.strip() for part in text.partition("-"))
     begin = ipv4(first)
     end = ipv4(last) if last else begin
     if end < begin:
         raise ValueError(f"{text!r} ends before it begins: write {end}-{begin}")
-    return begin, end
+    return AddressRange(begin, end)
 
 
-def port_range(text: str) -> tuple[int, int]:
+def port_range(text: str) -> PortRange:
     """The first and the last port of `a-b`: none of the well-known ones, and enough for many flows."""
     first, dash, last = (part.strip() for part in text.partition("-"))
     if not dash or not all(part.isascii() and part.isdecimal() and len(part) <= PORT_DIGITS for part in (first, last)):
@@ -80,23 +125,28 @@ def port_range(text: str) -> tuple[int, int]:
         raise ValueError(f"{text!r}: write two ports from {USER_PORTS} to {LAST_PORT}, the lower one first")
     if end - begin < LEAST_PORTS - 1:
         raise ValueError(f"{text!r} has {end - begin + 1} ports, too few for many flows: write {LEAST_PORTS} or more")
-    return begin, end
+    return PortRange(begin, end)
 
 
-def prefixes(text: str) -> tuple[IPv4Network, ...]:
-    """The prefixes, as few as possible, that a prefix `192.0.2.0/28`, a range `a-b` or an address stands for."""
+def prefixes(text: str) -> tuple[Network, ...]:
+    """The prefixes of a pool, as few as possible.
+
+    Args:
+        text: A prefix, `192.0.2.0/28` or `2001:db8:1::/64`; of IPv4 also a range `a-b`, or an address.
+    """
     if "/" not in text:
+        if ":" in text:
+            _refuse_zone(text)
+            raise ValueError(f"{text!r}: of IPv6, a pool has prefixes only: write one like 2001:db8:1::/64")
         return tuple(summarize_address_range(*ipv4_range(text)))
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is no prefix: write one like 192.0.2.0/28, or a range first-last") from None
-    if not isinstance(network, IPv4Network):
-        raise ValueError(f"{text!r} is an IPv6 prefix: write an IPv4 one")
-    if str(network.network_address) != text.partition("/")[0]:
-        raise ValueError(f"{text!r} has bits set beyond its length: write {network}")
-    address(str(network.network_address))
-    return (network,)
+    value = network(text, "or a range first-last")
+    if isinstance(value, IPv6Network):
+        if not SHORTEST_POOL <= value.prefixlen <= LONGEST_POOL:
+            why = "in a longer one, addresses could be guessed"
+            raise ValueError(f"{text!r}: write an IPv6 prefix from /{SHORTEST_POOL} to /{LONGEST_POOL}: {why}")
+    else:
+        address(str(value.network_address))
+    return (value,)
 
 
 def prefix6(text: str) -> IPv6Network:
@@ -130,12 +180,20 @@ def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:
     return Endpoint(address(host), int(port))
 
 
-def network(text: str) -> Network:
-    """A prefix of either family, or an address, which is one by itself."""
+def network(text: str, otherwise: str = "or an address") -> Network:
+    """A prefix of either family, or an address, which is one by itself.
+
+    Args:
+        text: What was written.
+        otherwise: What may be written instead.
+    """
+    _refuse_zone(text)
     try:
         value = ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} is no prefix: write one like 192.0.2.0/28, or an address") from None
+        raise ValueError(
+            f"{text!r} is no prefix: write one like 192.0.2.0/28 or 2001:db8:1::/64, {otherwise}"
+        ) from None
     if str(value.network_address) != str(ip_address(text.partition("/")[0])):
         raise ValueError(f"{text!r} has bits set beyond its length: write {value}")
     return value

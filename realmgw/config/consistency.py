@@ -8,7 +8,7 @@ what is wrong, or nothing: so all of it is done in steps, and in a time that gro
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import chain
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ Found = Generator[tuple[Node, str] | None, Any, T]
 """Says of one value after the other what is wrong, and at which place; None: nothing, and there is time for others."""
 
 MAX_POOL = 2**20
-"""How many addresses the circular pool may have: a state is kept for each."""
+"""How many IPv4 addresses the circular pool may have: a state is kept for each."""
 
 
 def check(problems: Problems) -> None:
@@ -58,14 +58,15 @@ def _zones(problems: Problems) -> Found[None]:
     if zones and are_reverse:
         _, node = next(_all(problems, Label.ZONE, str))
         yield node, "there are only reverse zones: write a forward zone as well"
-    glue: dict[str, Address] = {}
+    glue: dict[str, tuple[Address, ...]] = {}
     for server, node in _all(problems, Label.NAME_SERVER, NameServer):
         ours = any(each in zones for each in within(server.name))
-        if ours and server.address is None:
+        if ours and not server.addresses:
             yield node, f"{server.name} lies within our zones: write its address"
-        if server.address is not None and glue.setdefault(server.name, server.address) != server.address:
-            yield node, f"{server.name} has the address {glue[server.name]} elsewhere: write the same one"
-        if not ours and server.address is not None:  # an address of another zone is not ours to give (RFC 2181 5.4.1)
+        if server.addresses and glue.setdefault(server.name, server.addresses) != server.addresses:
+            there = " and ".join(map(str, glue[server.name]))
+            yield node, f"{server.name} has the address {there} elsewhere: write the same one"
+        if not ours and server.addresses:  # an address of another zone is not ours to give (RFC 2181 5.4.1)
             yield node, f"{server.name} lies outside our zones: remove its address, or write a name within them"
         yield None
 
@@ -99,9 +100,9 @@ def _pool(problems: Problems) -> Found[None]:
     inside, size = Inside(), 0
     for index, (network, node) in enumerate(pool):
         inside.add(index, network)
-        size += network.num_addresses
+        size += network.num_addresses if network.version == 4 else 0
         is_nowhere = any(overlap(network, nowhere) for nowhere in NOWHERE)
-        yield (node, f"{network} is of no use outside this machine: write public addresses") if is_nowhere else None
+        yield (node, f"{network} is of no use outside this machine: write addresses that are") if is_nowhere else None
     for index, first in (yield from overlapping([network for network, _ in pool])):
         (network, node), (other, there) = pool[index], pool[first]
         yield node, f"{network} overlaps {other} of {place(there)}: remove one of them"
@@ -109,12 +110,12 @@ def _pool(problems: Problems) -> Found[None]:
         for network, node in map(pool.__getitem__, inside.having(address)):
             yield node, f"{network} contains {address}, {what}: leave it out of the pool"
         yield None
-    yield from _twice(problems, Label.SERVICE, IPv4Address, "{} stands twice in the service pool: remove one".format)
+    yield from _twice(problems, Label.SERVICE, object, "{} stands twice in the service pool: remove one".format)
     if size > MAX_POOL:
-        yield pool[-1][1], f"the circular pool has {size} addresses: write at most {MAX_POOL}"
+        yield pool[-1][1], f"the circular pool has {size} IPv4 addresses: write at most {MAX_POOL}"
 
 
-def _pieces(problems: Problems) -> Found[list[tuple[IPv4Network, Node]]]:
+def _pieces(problems: Problems) -> Found[list[tuple[Network, Node]]]:
     """The prefixes of the circular pool."""
     pool = []
     for networks, node in _all(problems, Label.POOL, tuple):
@@ -126,11 +127,12 @@ def _pieces(problems: Problems) -> Found[list[tuple[IPv4Network, Node]]]:
 def _reserved(problems: Problems) -> Found[dict[Address, str]]:
     """The addresses that the gateway needs for itself, with what for."""
     found: dict[Address, str] = {}
-    for address, _ in _all(problems, Label.APEX_ADDRESS, IPv4Address):
-        yield found.update({address: "the address of a zone"})
+    for addresses, _ in _all(problems, Label.APEX_ADDRESS, tuple):
+        yield found.update(dict.fromkeys(addresses, "the address of a zone"))
     for server, _ in _all(problems, Label.NAME_SERVER, NameServer):
-        yield None if server.address is None else found.update({server.address: f"the address of {server.name}"})
-    for address, _ in _all(problems, Label.SERVICE, IPv4Address):
+        yield found.update(dict.fromkeys(server.addresses, f"the address of {server.name}"))
+    for address, _ in problems.remembered.get(Label.SERVICE, ()):
+        assert isinstance(address, IPv4Address | IPv6Address)
         yield found.update({address: "an address of the service pool"})
     for listen, _ in _all(problems, Label.LISTEN, Endpoint):
         yield found.update({listen.address: "where the DNS server listens"})

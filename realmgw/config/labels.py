@@ -17,13 +17,13 @@ class Label(enum.Enum):
     NAME_SERVER = enum.auto()
     """A zone's name server (NameServer)."""
     APEX_ADDRESS = enum.auto()
-    """A zone's own address (IPv4Address)."""
+    """A zone's own addresses (tuple[Address, ...])."""
     INTERFACE = enum.auto()
     """The name of an interface, of either side (str)."""
     POOL = enum.auto()
-    """An entry of the circular pool (tuple[IPv4Network, ...])."""
+    """An entry of the circular pool (tuple[Network, ...])."""
     SERVICE = enum.auto()
-    """An address of the service pool (IPv4Address)."""
+    """An address of the service pool (Address)."""
     LISTEN = enum.auto()
     """Where the DNS server listens, on either side (Endpoint)."""
     LINGER = enum.auto()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import attrs
 
-from realmgw.config.addresses import host
 from realmgw.config.dns import DNS, MAX_TTL
 from realmgw.config.document import Node, Problems
+from realmgw.config.families import one_of_each
 from realmgw.config.labels import Label
 from realmgw.config.settings import (
     Address,
@@ -32,7 +32,6 @@ from realmgw.config.validators import (
     key,
     keys_of,
     name,
-    parsed,
     reading,
     remembered,
     table,
@@ -48,7 +47,7 @@ def _name_servers(node: Node, problems: Problems) -> Steps[tuple[NameServer, ...
     if not found:
         problems.add(node, "a zone has at least one name server: write {name: address}")
         return None
-    servers = yield from gathered(NameServer(each, address) for each, (address,) in found.items())
+    servers = yield from gathered(NameServer(*each) for each in found.items())
     for portion in portions(servers):
         for server in portion:
             problems.remember(Label.NAME_SERVER, server, node)
@@ -56,15 +55,7 @@ def _name_servers(node: Node, problems: Problems) -> Steps[tuple[NameServer, ...
     return tuple(servers)
 
 
-def _optional_address(node: Node, problems: Problems) -> tuple[Address | None] | None:
-    """An address or nothing, in a tuple, since None would mean a problem."""
-    if is_null(node):
-        return (None,)
-    value = parsed(host)(node, problems)
-    return None if value is None else (value,)
-
-
-_server_table = table(name, Validator(_optional_address))
+_server_table = table(name, Validator(lambda node, problems: () if is_null(node) else one_of_each(node, problems)))
 
 
 @attrs.frozen(eq=False)
@@ -75,8 +66,8 @@ class ZoneText:
     """At least one, if any."""
     contact: str | None = key(name, None)
     """The SOA's RNAME."""
-    address: Address | None = key(remembered(Label.APEX_ADDRESS, parsed(host)), None)
-    """The apex's A record."""
+    address: tuple[Address, ...] = key(remembered(Label.APEX_ADDRESS, one_of_each), ())
+    """The apex's A record, its AAAA record, or both."""
     negative_ttl: int = key(integer(0, MAX_TTL), 5)  # seconds
     """As in `settings.Zone`."""
     ttl: int = key(integer(0, MAX_TTL), 300)  # seconds
@@ -116,7 +107,7 @@ def _zone(apex: str, text: ZoneText, servers: tuple[NameServer, ...], contact: s
     """A zone with what it takes from the first."""
     own = {field.name: getattr(text, field.name) for field in attrs.fields(ZoneText)}
     own.update(name_servers=text.name_servers or servers, contact=text.contact or contact)
-    return Zone(apex, apex_address=own.pop("address"), **own)
+    return Zone(apex, apex_addresses=own.pop("address"), **own)
 
 
 GATEWAY = Section(

@@ -14,7 +14,7 @@ from pathlib import PurePath
 import attrs
 
 from realmgw.config import rulenames
-from realmgw.config.addresses import host, ipv4_range, port_range, prefixes, url
+from realmgw.config.addresses import AddressRange, PortRange, host, ipv4_range, port_range, prefixes, url
 from realmgw.config.dns import Cookies as Cookies
 from realmgw.config.dns import Dns as Dns
 from realmgw.config.dns import DnsView as DnsView
@@ -108,7 +108,7 @@ class PoolPrefix:
     """How it comes to us."""
 
 
-def _pool_piece(addresses: tuple[IPv4Network, ...], attachment: Attachment) -> tuple[PoolPrefix, ...]:
+def _pool_piece(addresses: tuple[Network, ...], attachment: Attachment) -> tuple[PoolPrefix, ...]:
     return tuple(PoolPrefix(network, attachment) for network in addresses)
 
 
@@ -123,12 +123,12 @@ POOL_PIECE = Section(
 
 @attrs.frozen
 class NameServer:
-    """A name server of a zone and, where it is within our zones, its address (the glue and its own A record)."""
+    """A name server of a zone and, where it is within our zones, its addresses (the glue and its own records)."""
 
     name: str
     """Its FQDN."""
-    address: Address | None = None
-    """Its address, for a name within our zones."""
+    addresses: tuple[Address, ...] = ()
+    """For a name within our zones: one of IPv4, one of IPv6, or both in this order."""
 
 
 @attrs.frozen
@@ -141,8 +141,8 @@ class Zone:
     """At least one; the first is the SOA's MNAME."""
     contact: str
     """The SOA's RNAME."""
-    apex_address: Address | None = None
-    """The A record of the apex itself, if it shall have one."""
+    apex_addresses: tuple[Address, ...] = ()
+    """The A and AAAA records of the apex itself, if it shall have any: at most one each, IPv4 first."""
     negative_ttl: int = 5  # seconds
     """The SOA's MINIMUM and the TTL of negative answers; small, since a name may be added at any time."""
     ttl: int = 300  # seconds
@@ -172,11 +172,11 @@ class Pools:
     )
     """Lent to services, one after the other. Prefixes do not overlap."""
     service: tuple[Address, ...] = key(sequence(remembered(Label.SERVICE, parsed(host))), ())
-    """Where names with `proxy_required` are answered."""
-    outbound: tuple[Address, Address] | None = key(parsed(ipv4_range), None)
-    """First and last address of LAN hosts' own flows; None: the first circular prefixes, as far as they adjoin."""
-    outbound_ports: tuple[int, int] = key(parsed(port_range), (32768, 65535))
-    """First and last port of LAN hosts' own flows. What the outside sees is drawn from these by chance, so that it is
+    """Where names with `proxy_required` are answered: A with those of IPv4, AAAA with those of IPv6."""
+    outbound: AddressRange | None = key(parsed(ipv4_range), None)
+    """IPv4 addresses of LAN hosts' own flows; None: the first circular prefixes, as far as they adjoin."""
+    outbound_ports: PortRange = key(parsed(port_range), PortRange(32768, 65535))
+    """Ports of LAN hosts' own flows. What the outside sees is drawn from these by chance, so that it is
     never the port of a service, and no host can choose it."""
 
     @property

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
 import attrs
 
-from realmgw.config.settings import Address, Endpoint, NameServer, Settings, Zone
+from realmgw.config.addresses import AddressRange, PortRange
+from realmgw.config.settings import Address, Endpoint, PoolPrefix, Settings, Zone
 from realmgw.config.steps import Steps, emptying, finish, portions
 
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
@@ -122,8 +123,6 @@ def _fields(value: attrs.AttrsInstance) -> Steps[dict[str, Value]]:
 
 def _plain(word: str, value: Any) -> Steps[Value]:
     """The value of a key."""
-    if word in ("outbound", "outbound_ports"):
-        return f"{value[0]}-{value[1]}"
     if word == "levels":
         return {part: level.value for part, level in value}
     return (yield from _value(value))
@@ -137,9 +136,12 @@ def value(said: Any) -> Value:
 def _value(value: Any) -> Steps[Value]:
     if isinstance(value, Endpoint):
         return _endpoint(value)
+    if isinstance(value, PoolPrefix):
+        return {"addresses": str(value.network), "attachment": value.attachment.value}
     if attrs.has(type(value)):
-        members = yield from _fields(value)
-        return {"addresses": members.pop("network"), **members} if "attachment" in members else members
+        return (yield from _fields(value))
+    if isinstance(value, AddressRange | PortRange):
+        return f"{value.first}-{value.last}"
     if isinstance(value, tuple):
         items = []
         for each in value:
@@ -158,17 +160,21 @@ def _value(value: Any) -> Steps[Value]:
 def _zone(zone: Zone) -> Steps[Value]:
     members = yield from _fields(attrs.evolve(zone, name_servers=()))
     del members["name"]
-    if "apex_address" in members:
-        members["address"] = members.pop("apex_address")
+    apex = one_or_each(zone.apex_addresses)
+    del members["apex_addresses"]
+    if apex is not None:
+        members["address"] = apex
     servers: dict[str, Value] = {}
     for portion in portions(zone.name_servers):
-        servers.update((_name(each.name), _glue(each)) for each in portion)
+        servers.update((_name(each.name), one_or_each(each.addresses)) for each in portion)
         yield None
     return {**members, "name_servers": servers}
 
 
-def _glue(server: NameServer) -> Value:
-    return None if server.address is None else str(server.address)
+def one_or_each(addresses: Sequence[Address]) -> Value:
+    """Addresses of one name or host, as they are written: a single one alone, one of each family as a list."""
+    written: list[Value] = [str(each) for each in addresses]
+    return written if len(written) > 1 else written[0] if written else None
 
 
 def _name(text: str) -> str:

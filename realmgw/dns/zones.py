@@ -276,14 +276,15 @@ def _static(authorities: Authorities, zones: tuple[settings.Zone, ...]) -> Steps
     for count, zone in enumerate(zones, 1):
         apex = names.to_wire(zone.name)
         _add(static, authorities.by_apex[apex].soa)
-        if zone.apex_address is not None:
-            _add(static, address_record(apex, zone.ttl, zone.apex_address.packed))
+        for address in zone.apex_addresses:
+            _add(static, address_record(apex, zone.ttl, address.packed))
         for server in zone.name_servers:
             name = names.to_wire(server.name)
             _add(static, Record(apex, Type.NS, zone.ttl, targets=(name,)))
             authority = authorities.of(name)
-            if server.address is not None and authority is not None:
-                _add(static, address_record(name, authority.ttl, server.address.packed))
+            if authority is not None:
+                for address in server.addresses:
+                    _add(static, address_record(name, authority.ttl, address.packed))
         if not count % ZONES_AT_ONCE:
             yield None
     return static

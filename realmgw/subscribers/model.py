@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 
 import attrs
 
-from realmgw.config.addresses import host as host_address
+from realmgw.config.addresses import host4
 from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.config.validators import boolean, choice, integer, key, number, parsed, plain_text, sequence
 from realmgw.subscribers import firewall
@@ -56,7 +56,7 @@ class Profile:
     """Names of the subscriber groups that it belongs to."""
     firewall: firewall.Firewall = key(firewall.PLAIN, firewall.NO_RULES)
     """Its rules."""
-    carriergrade: tuple[IPv4Address, ...] = key(sequence(parsed(host_address)), ())
+    carriergrade: tuple[IPv4Address, ...] = key(sequence(parsed(host4)), ())
     """If it is a realm gateway itself: where it may say that its hosts are."""
     ipv6: Ipv6Mode | None = key(choice(Ipv6Mode), None)
     """How its names are answered with AAAA; None: as its prefix or the configuration says."""

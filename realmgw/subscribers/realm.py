@@ -78,10 +78,11 @@ class Realm:
             self._aliases.append(zone.name)
         elif not is_reverse(zone.name):
             self._forward.append(zone.name)
-        addresses = [(server.name, server.address) for server in zone.name_servers]
-        for name, address in (*addresses, (zone.name, zone.apex_address)):
-            if address is not None:
+        servers = [(server.name, server.addresses) for server in zone.name_servers]
+        for name, addresses in (*servers, (zone.name, zone.apex_addresses)):
+            if addresses:
                 self._taken.add(name)
+            for address in addresses:
                 self._have(address)
 
     def _have(self, address: Address) -> None:

@@ -32,7 +32,7 @@ from typing import Any
 import attrs
 
 from realmgw.config import validators
-from realmgw.config.addresses import host as host_address
+from realmgw.config.addresses import host4
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.steps import Steps, finish
 from realmgw.config.validators import (
@@ -200,7 +200,7 @@ def _build_plain(
     return Entry("", address, offers, _profile(**options), _identity(other_names, other_addresses, msisdn))
 
 
-_address = parsed(host_address, format="ipv4")
+_address = parsed(host4, format="ipv4")
 _phones = _or_one(sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits")))
 _CARRIERGRADE: Section[IPv4Address] = Section(
     lambda **given: given["ipv4"], {"ipv4": Key(_address, required=True)}, any_case=True

@@ -11,11 +11,14 @@ from realmgw.config.addresses import (
     address,
     endpoint,
     host,
+    host4,
     ipv4,
     ipv4_range,
+    network,
     overlap,
     overlapping,
     port_range,
+    prefix6,
     prefixes,
 )
 from realmgw.config.settings import Endpoint, Network
@@ -66,6 +69,23 @@ class PrefixesTests(SynchronousTestCase):
         error = self.assertRaises(ValueError, prefixes, "192.0.2.1/28")
         self.assertIn("write 192.0.2.0/28", str(error))
 
+    def test_reads_prefixes_of_ipv6(self) -> None:
+        """Long enough for a pool and short enough that nobody guesses an address in it."""
+        for text in ("2001:db8::/16", "2001:db8:1::/64", "2001:DB8:0:0::/96", "fd00:1::/48"):
+            if text == "2001:db8::/16":
+                self.assertIn("write 2001::/16", str(self.assertRaises(ValueError, prefixes, text)))
+            else:
+                self.assertEqual(prefixes(text), (IPv6Network(text),))
+        for text in ("2001:db8::1/128", "2001:db8::/97"):
+            self.assertRaises(ValueError, prefixes, text)
+        said = str(self.assertRaises(ValueError, prefixes, "2001:db8::1/128"))
+        self.assertEqual(
+            said,
+            "'2001:db8::1/128': write an IPv6 prefix from /16 to /96: in a longer one, addresses could be guessed",
+        )
+        said = str(self.assertRaises(ValueError, prefixes, "2001:db8::1-2001:db8::9"))
+        self.assertIn("of IPv6, a pool has prefixes only: write one like 2001:db8:1::/64", said)
+
     def test_refuses_a_range_that_ends_before_it_begins(self) -> None:
         """The message has it the right way round."""
         error = self.assertRaises(ValueError, ipv4_range, "192.0.2.9-192.0.2.3")
@@ -76,8 +96,12 @@ class PrefixesTests(SynchronousTestCase):
         for text in (
             "192.0.2.0/33",
             "192.0.2.0/",
-            "2001:db8::/64",
+            "2001:db8::/15",
+            "2001:db8::/97",
+            "2001:db8::1/128",
+            "2001:db8::1",
             "2001:db8::1-2001:db8::2",
+            "2001:db8::%eth0/64",
             "0.0.0.0/0",
             "pool",
             "-",
@@ -156,6 +180,39 @@ class HostTests(SynchronousTestCase):
         """Private, shared, public."""
         for text in ("192.168.0.10", "10.0.0.0", "100.64.0.1", "8.8.8.8", "126.0.0.1", "128.0.0.1", "1.0.0.0"):
             self.assertEqual(str(host(text)), text)
+            self.assertEqual(str(host4(text)), text)
+        for text in ("fd00::10", "2001:db8::10", "2a00::", "3fff::1", "64:ff9b::c000:201"):
+            self.assertEqual(str(host(text)), text)
+
+    def test_refuses_what_no_host_has_of_ipv6(self) -> None:
+        """Itself, everybody, this link, a group, IPv4 in disguise, what is discarded; and a zone identifier."""
+        for text, said in (
+            ("::1", "is every machine itself"),
+            ("::", "stands for every address"),
+            ("fe80::1", "no router forwards to (RFC 4291)"),
+            ("febf::1", "no router forwards to (RFC 4291)"),
+            ("ff02::1", "of a group of hosts"),
+            ("::ffff:192.0.2.1", "write 192.0.2.1"),
+            ("::192.0.2.1", "no host has (RFC 6890)"),
+            ("100::1", "no host has (RFC 6890)"),
+            ("fe80::1%eth0", "write it without '%...'"),
+            ("2001:db8::1%2", "write it without '%...'"),
+        ):
+            self.assertIn(said, str(self.assertRaises(ValueError, host, text)))
+        self.assertIn("write an IPv4 one", str(self.assertRaises(ValueError, host4, "2001:db8::1")))
+
+    def test_no_address_has_a_zone_identifier(self) -> None:
+        """Wherever one may stand: nobody else knows what it means."""
+        for read, text in (
+            (address, "fe80::1%wan0"),
+            (endpoint, "[fe80::1%wan0]:53"),
+            (endpoint, "fe80::1%wan0"),
+            (network, "fe80::%wan0/64"),
+            (prefix6, "fe80::%wan0/64"),
+            (prefixes, "2001:db8::1%wan0"),
+            (prefixes, "2001:db8::%wan0/64"),
+        ):
+            self.assertIn("write it without '%...'", str(self.assertRaises(ValueError, read, text)))
 
 
 class OverlappingTests(SynchronousTestCase):

@@ -48,21 +48,41 @@ class CheckTests(SynchronousTestCase):
         [_, line] = self.problems(pool, ("ns.example.org: 192.0.2.1", "ns.example.org: 192.0.2.2"))
         self.assertIn("contains 192.0.2.2, the address of ns.example.org.", line)
 
+    def test_finds_the_gateways_own_addresses_of_ipv6_in_the_pool(self) -> None:
+        """As those of IPv4."""
+        six = ("circular: [", "circular: [{addresses: '2001:db8:1::/64', attachment: routed}, ")
+        for change, said in (
+            (("pools: {", "pools: {service: ['2001:db8:1::2'], "), "2001:db8:1::2, an address of the service pool"),
+            (("contact:", "address: ['2001:db8:1::3', 192.0.2.1], contact:"), "2001:db8:1::3, the address of a zone"),
+            (("ns.example.org: 192.0.2.1", "ns.example.org: '2001:db8:1::4'"), "2001:db8:1::4, the address of ns."),
+            (("[192.0.2.1]", "['2001:db8:1::5']"), "2001:db8:1::5, where the DNS server listens"),
+        ):
+            [line] = self.problems(six, change)
+            self.assertIn(f"2001:db8:1::/64 contains {said}", line)
+
     def test_finds_pools_of_no_use(self) -> None:
         """Addresses that lead nobody here, and more than there is room for."""
-        for nowhere in ("127.0.0.0/24", "169.254.0.0/16", "240.0.0.0/28", "0.1.0.0/24"):
-            self.assertIn(f"{nowhere} is of no use", self.problems(("198.51.100.0/24", nowhere))[0])
+        for nowhere in (
+            "127.0.0.0/24",
+            "169.254.0.0/16",
+            "240.0.0.0/28",
+            "0.1.0.0/24",
+            "fe80::/64",
+            "::ffff:0:0/96",
+            "ff02::/16",
+        ):
+            self.assertIn(f"{nowhere} is of no use", self.problems(("198.51.100.0/24", f"'{nowhere}'"))[0])
         self.assertEqual(self.problems(("198.51.100.0/24", "100.64.0.0/12")), [])
         [line] = self.problems(("198.51.100.0/24", "100.64.0.0/11"))
-        self.assertEqual(line, "the circular pool has 2097152 addresses: write at most 1048576")
+        self.assertEqual(line, "the circular pool has 2097152 IPv4 addresses: write at most 1048576")
 
     def test_finds_addresses_that_are_told_and_lead_nobody_here(self) -> None:
         """Of zones, of name servers and of the service pool: all of them are answers to strangers."""
-        for nowhere in ("127.0.0.1", "0.1.2.3", "169.254.1.1", "240.0.0.1"):
+        for nowhere in ("127.0.0.1", "0.1.2.3", "169.254.1.1", "240.0.0.1", "fe80::1", "100::1"):
             for change in (
-                ("pools: {", f"pools: {{service: [{nowhere}], "),
-                ("contact:", f"address: {nowhere}, contact:"),
-                ("ns.example.org: 192.0.2.1", f"ns.example.org: {nowhere}"),
+                ("pools: {", f"pools: {{service: ['{nowhere}'], "),
+                ("contact:", f"address: '{nowhere}', contact:"),
+                ("ns.example.org: 192.0.2.1", f"ns.example.org: '{nowhere}'"),
             ):
                 [line] = self.problems(change)
                 self.assertIn(f"'{nowhere}' is ", line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class GatewayTests(SynchronousTestCase):
             assert isinstance(made, type)
             self.assertEqual(set(section.keys), {field.name for field in attrs.fields(made) if field.eq is not False})
             sections += [key.validator for key in section.keys.values() if isinstance(key.validator, Section)]
-        self.assertEqual(len(sections), 25)
+        self.assertEqual(len(sections), 26)
 
     def test_every_default_is_within_the_range_of_its_key(self) -> None:
         """Writing a default out changes nothing."""
@@ -108,6 +108,15 @@ class GatewayTests(SynchronousTestCase):
             settings(text).pools.circular,
             tuple(PoolPrefix(IPv4Network(f"198.51.100.{host}/32"), Attachment.ON_LINK) for host in (3, 4)),
         )
+
+    def test_pools_have_both_families(self) -> None:
+        """Either may be there alone; only addresses of IPv4 are counted."""
+        six = "{addresses: '2001:db8:1::/64', attachment: routed}"
+        pools = settings(MINIMAL.replace("circular: [", f"circular: [{six}, ")).pools
+        self.assertEqual(pools.networks6, (IPv6Network("2001:db8:1::/64"),))
+        self.assertEqual((pools.networks4, pools.size), ((IPv4Network("198.51.100.0/24"),), 256))
+        pools = settings(MINIMAL.replace("198.51.100.0/24", "'2001:db8:1::/64'")).pools
+        self.assertEqual((pools.networks4, pools.size), ((), 0))
 
     def test_outbound_is_a_range(self) -> None:
         """Or a single address, which is its first and last."""
@@ -151,6 +160,36 @@ class ZonesTests(SynchronousTestCase):
         """A main file with these zones."""
         return MINIMAL.replace(MINIMAL.split("zones: ")[1].split("\n", maxsplit=1)[0], text)
 
+    def test_name_servers_and_zones_have_addresses_of_both_families(self) -> None:
+        """One of either, or one each, in any order; that of IPv4 is first."""
+        four, six = IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")
+        for written, expected in (
+            ("192.0.2.1", (four,)),
+            ("'2001:db8::1'", (six,)),
+            ("['2001:db8::1', 192.0.2.1]", (four, six)),
+        ):
+            [zone] = settings(
+                self.zones(
+                    f"{{example.org: {{name_servers: {{ns.example.org: {written}}}, contact: a.example.org, "
+                    f"address: {written}}}}}"
+                )
+            ).zones
+            self.assertEqual((zone.name_servers[0].addresses, zone.apex_addresses), (expected, expected))
+
+    def test_refuses_two_addresses_of_one_family(self) -> None:
+        """Of a name server and of a zone; and lists of none, or of three."""
+        for written, said in (
+            ("[192.0.2.1, 192.0.2.2]", "192.0.2.1 and 192.0.2.2 are both IPv4"),
+            ("['2001:db8::1', '2001:db8::2']", "2001:db8::1 and 2001:db8::2 are both IPv6"),
+            ("[]", "the list has 0 items: write one IPv4 address"),
+            ("[192.0.2.1, '2001:db8::1', '2001:db8::2']", "the list has 3 items: write one IPv4 address"),
+            ("['fe80::1%eth0']", "write it without '%...'"),
+        ):
+            for old in ("ns.example.org: 192.0.2.1", "contact:"):
+                new = f"ns.example.org: {written}" if old[0] == "n" else f"address: {written}, contact:"
+                [line] = refusals(MINIMAL.replace(old, new))
+                self.assertIn(said, line)
+
     def test_a_zone_takes_from_the_first_what_it_lacks(self) -> None:
         """Name servers and contact, but no address."""
         text = self.zones(
@@ -159,11 +198,12 @@ class ZonesTests(SynchronousTestCase):
         )
         first, second, third = settings(text).zones
         self.assertEqual(
-            first.name_servers, (NameServer("ns.example.org.", IPv4Address("192.0.2.1")), NameServer("ns.example.net."))
+            first.name_servers,
+            (NameServer("ns.example.org.", (IPv4Address("192.0.2.1"),)), NameServer("ns.example.net.")),
         )
-        self.assertEqual((first.apex_address, first.ttl, first.negative_ttl), (IPv4Address("192.0.2.1"), 60, 5))
+        self.assertEqual((first.apex_addresses, first.ttl, first.negative_ttl), ((IPv4Address("192.0.2.1"),), 60, 5))
         self.assertEqual(second.name_servers, first.name_servers)
-        self.assertEqual((second.contact, second.apex_address), ("admin.example.org.", None))
+        self.assertEqual((second.contact, second.apex_addresses), ("admin.example.org.", ()))
         self.assertEqual((second.ttl, second.negative_ttl), (300, 9))
         self.assertEqual((third.name, third.contact), ("100.51.198.in-addr.arpa.", "admin.example.org."))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import schema
+from realmgw.config.addresses import AddressRange
 from realmgw.config.document import Problems, parse
 from realmgw.config.settings import (
     Address,
@@ -30,15 +31,20 @@ from realmgw.config.settings import (
     Endpoint,
     Forwarding,
     Interfaces,
+    Ipv6,
+    Ipv6Mode,
+    Leave6,
     LoadBand,
     LogFormat,
     Logging,
     LogLevel,
     NameServer,
+    Outbound6,
     Policy,
     PolicyStage,
     PoolPrefix,
     Pools,
+    PrefixMode,
     RateLimit,
     Refusal,
     Repository,
@@ -70,6 +76,11 @@ _booleans = st.booleans()
 _shares = st.floats(0.0, 1.0)
 _schedules = st.lists(st.floats(0.01, 60.0), min_size=1, max_size=3).map(tuple)
 _networks = _ipv4.map(lambda address: IPv4Network((int(address) & ~0xFF, 24)))
+_ipv6 = st.integers(0x2000 << 112, (0x4000 << 112) - 1).map(IPv6Address)
+_networks6 = st.builds(
+    lambda address, bits: IPv6Network((int(address) >> (128 - bits) << (128 - bits), bits)), _ipv6, st.integers(16, 96)
+)
+_one_or_each = st.tuples(_ipv4) | st.tuples(_ipv6) | st.tuples(_ipv4, _ipv6)
 
 
 def _tuples(items: st.SearchStrategy[Any], min_size: int = 0) -> st.SearchStrategy[Any]:
@@ -80,13 +91,13 @@ _faces = st.builds(
     DnsView, _tuples(_endpoints, min_size=1), st.floats(0.1, 3600.0), st.integers(1, 100_000), st.integers(1, 100_000)
 )
 _challenges = st.builds(Challenges, *[_booleans for _ in attrs.fields(Challenges)])
+_servers = st.builds(NameServer, _names, st.just(()) | _one_or_each)
 _zones = st.builds(
     Zone,
     _names,
-    st.lists(st.builds(NameServer, _names, st.none() | _ipv4), min_size=1, max_size=3, unique_by=lambda each: each.name)
-    .map(tuple),
+    st.lists(_servers, min_size=1, max_size=3, unique_by=lambda each: each.name).map(tuple),
     _names,
-    st.none() | _ipv4,
+    st.just(()) | _one_or_each,
     st.integers(0, 604_800),
     st.integers(0, 604_800),
     _booleans,
@@ -136,9 +147,21 @@ _gateways = st.builds(
     interfaces=st.builds(Interfaces, st.sampled_from(["wan0", "no", "1", "~x"]), _tuples(st.just("lan0"), min_size=1)),
     pools=st.builds(
         Pools,
-        _tuples(st.builds(PoolPrefix, _networks, st.sampled_from(Attachment)), min_size=1),
-        _tuples(_ipv4),
-        st.none() | st.tuples(_ipv4, _ipv4).map(lambda pair: (min(pair), max(pair))),
+        _tuples(st.builds(PoolPrefix, _networks | _networks6, st.sampled_from(Attachment)), min_size=1),
+        _tuples(_ipv4 | _ipv6),
+        st.none() | st.tuples(_ipv4, _ipv4).map(lambda pair: AddressRange(min(pair), max(pair))),
+    ),
+    ipv6=st.builds(
+        Ipv6,
+        st.sampled_from(Ipv6Mode),
+        _tuples(st.builds(PrefixMode, _networks6, st.sampled_from(Ipv6Mode))),
+        _tuples(
+            st.builds(
+                Outbound6, st.just("lan0"), st.sampled_from(Leave6), st.none() | _networks6, st.none() | _networks6
+            )
+        ),
+        st.floats(0.0, 3600.0),
+        resolver_prefix=st.integers(32, 128),
     ),
     dns=_dns,
     allocation=st.builds(Allocation, share_load=_shares, linger=st.floats(0.0, 3600.0)),
@@ -190,6 +213,16 @@ class DumpTests(SynchronousTestCase):
         written = dump(read(MINIMAL.replace("wan0", "'no'")))
         self.assertIn('wan: "no"\n', written)
         self.assertIn("ns.example.org: 192.0.2.1\n", written)
+
+    def test_pairs_are_written_by_what_they_are(self) -> None:
+        """Ranges as ranges, lists as lists, whatever their keys are called."""
+        text = MINIMAL.replace("pools: {", "pools: {outbound: 203.0.113.1-203.0.113.9, ").replace(
+            "contact:", "address: ['2001:db8::1', 192.0.2.1], contact:"
+        )
+        written = dump(read(text + "ipv6: {outbound: [{lan: lan0, leave: nat66}]}\n"))
+        self.assertIn("  outbound: 203.0.113.1-203.0.113.9\n", written.replace('"', ""))
+        self.assertIn('address: [192.0.2.1, "2001:db8::1"]\n', written)
+        self.assertIn("  outbound:\n    - {lan: lan0, leave: nat66}\n", written)
 
 
 class DifferencesTests(SynchronousTestCase):

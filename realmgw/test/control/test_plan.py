@@ -24,7 +24,7 @@ from realmgw.control.plan import CHANGEABLE, FEW, NAMED, Plan, beyond, needs_res
 from realmgw.subscribers.model import Host, Profile, Service, Terms
 from realmgw.subscribers.registry import Changes
 
-ZONE = Zone("example.org.", (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),), "admin.example.org.")
+ZONE = Zone("example.org.", (NameServer("ns.example.org.", (IPv4Address("192.0.2.1"),)),), "admin.example.org.")
 SETTINGS = Settings(
     name="gw.example.org.",
     zones=(ZONE,),

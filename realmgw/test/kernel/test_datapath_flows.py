@@ -10,6 +10,7 @@ import struct
 import attrs
 from twisted.trial.unittest import SkipTest
 
+from realmgw.config.addresses import AddressRange
 from realmgw.datapath import marks
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import (
@@ -332,7 +333,7 @@ class OutboundTests(DatapathTestCase):
     def test_outbound_flow_does_not_catch_a_clients_flow_to_another_host(self) -> None:
         """A host that sends from a service's port to a client gets nothing of what that client sends to the service."""
         one = ipaddress.IPv4Address(TO_FIRST_ON_LINK)
-        pools = attrs.evolve(self.settings.pools, outbound=(one, one))
+        pools = attrs.evolve(self.settings.pools, outbound=AddressRange(one, one))
         self.testbed.call(
             "gwa", self.kernel.change, attrs.evolve(self.settings, pools=pools), change(self.hosts, self.hosts)
         )

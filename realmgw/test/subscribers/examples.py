@@ -12,9 +12,9 @@ from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
 from realmgw.subscribers.model import Identity, Profile, Terms
 
-SERVERS = (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),)
+SERVERS = (NameServer("ns.example.org.", (IPv4Address("192.0.2.1"),)),)
 ZONES = (
-    Zone("example.org.", SERVERS, "admin.example.org.", IPv4Address("192.0.2.1")),
+    Zone("example.org.", SERVERS, "admin.example.org.", (IPv4Address("192.0.2.1"),)),
     Zone("0.168.192.in-addr.arpa.", SERVERS, "admin.example.org."),
 )
 

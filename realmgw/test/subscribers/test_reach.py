@@ -19,7 +19,7 @@ AROUND = Around(
     links=(IPv4Network("192.168.0.0/24"), IPv4Network("10.9.0.0/31")),
     reached=(IPv4Network("192.168.0.0/24"), IPv4Network("10.9.0.0/31"), IPv4Network("9.9.9.0/24")),
 )
-ZONE = Zone("example.org.", (NameServer("ns.example.org.", IPv4Address("192.0.2.1")),), "admin.example.org.")
+ZONE = Zone("example.org.", (NameServer("ns.example.org.", (IPv4Address("192.0.2.1"),)),), "admin.example.org.")
 REFUSED = {
     "192.168.0.1": "is the gateway's own address",
     "192.0.2.254": "is the router that the gateway's default route goes by",

@@ -159,7 +159,7 @@ class ClasslessTests(SynchronousTestCase):
         """SOA and NS, on both views."""
         name = "64/26.2.0.192.in-addr.arpa."
         made = realm.make_settings(
-            zones=(realm.ZONE, settings.Zone(name, (realm.SERVER,), "h.example.org.", IPv4Address("192.0.2.65")))
+            zones=(realm.ZONE, settings.Zone(name, (realm.SERVER,), "h.example.org.", (IPv4Address("192.0.2.65"),)))
         )
         for view in (realm.wan(made=made), lan_view(made, compile_table(made.zones, realm.directory()))):
             query = dns.message.make_query(name, "SOA").to_wire()
