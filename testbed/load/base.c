@@ -1,12 +1,10 @@
 #define _GNU_SOURCE
 #include "base.h"
 
-#include <arpa/inet.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -72,11 +70,6 @@ double chance_normal(void)
     return sqrt(-2.0 * log(chance_unit())) * cos(2.0 * M_PI * chance_unit()); /* Box-Muller */
 }
 
-uint32_t address_of_range(const struct address_range *range, uint64_t turn)
-{
-    return range->first + (uint32_t)(turn % range->count);
-}
-
 double read_number(const char *option, const char *text, double lowest, double highest)
 {
     char *end;
@@ -85,32 +78,6 @@ double read_number(const char *option, const char *text, double lowest, double h
     if (end == text || *end || !(value >= lowest && value <= highest))
         give_up("--%s %s: a number from %g to %g is wanted", option, text, lowest, highest);
     return value;
-}
-
-uint32_t read_address(const char *option, const char *text)
-{
-    struct in_addr address;
-
-    if (inet_pton(AF_INET, text, &address) != 1)
-        give_up("--%s %s: an IPv4 address is wanted", option, text);
-    return ntohl(address.s_addr);
-}
-
-struct address_range read_range(const char *option, const char *text)
-{
-    char first[INET_ADDRSTRLEN];
-    const char *plus = strchr(text, '+');
-    size_t length = plus ? (size_t)(plus - text) : strlen(text);
-    struct address_range range = {.count = 1};
-
-    if (length >= sizeof first)
-        give_up("--%s %s: an IPv4 address, or ADDRESS+COUNT, is wanted", option, text);
-    memcpy(first, text, length);
-    first[length] = '\0';
-    range.first = read_address(option, first);
-    if (plus)
-        range.count = (uint32_t)read_number(option, plus + 1, 1, 16777216);
-    return range;
 }
 
 void enlarge_buffers(int fd)

@@ -25,18 +25,8 @@ double chance_unit(void);        /* uniform in (0, 1] */
 double chance_exponential(double mean);
 double chance_normal(void); /* mean 0, deviation 1 */
 
-/* A run of consecutive IPv4 addresses, host byte order. */
-struct address_range {
-    uint32_t first;
-    uint32_t count; /* 0: no range given */
-};
-
-uint32_t address_of_range(const struct address_range *range, uint64_t turn);
-
-/* Readers of option values; a bad value ends the program with a line that names the option. */
+/* Reads an option's value; a bad one ends the program with a line that names the option. */
 double read_number(const char *option, const char *text, double lowest, double highest);
-uint32_t read_address(const char *option, const char *text);
-struct address_range read_range(const char *option, const char *text); /* "192.0.2.1" or "192.0.2.1+200" */
 
 /* The socket's buffers, large enough that a burst is not lost in them. */
 void enlarge_buffers(int fd);

@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "address.h"
 #include "base.h"
 #include "dns.h"
 #include "targets.h"
@@ -100,7 +101,7 @@ static uint32_t host_named(const struct baseline *b, const uint8_t *name, size_t
 static uint32_t reserve(struct baseline *b, uint32_t host, uint64_t time)
 {
     struct reservation *reservation = &b->reservations[b->next];
-    uint32_t address = b->pool.first + b->next;
+    uint32_t address = ipv4_of(&b->pool.first) + b->next;
 
     if (reservation->host && reservation->until > time)
         return 0;
@@ -113,11 +114,11 @@ static uint32_t reserve(struct baseline *b, uint32_t host, uint64_t time)
 static uint32_t admit(struct baseline *b, uint32_t address, uint64_t time)
 {
     struct reservation *reservation;
-    uint32_t host;
+    uint32_t host, place = address - ipv4_of(&b->pool.first);
 
-    if (address - b->pool.first >= b->pool.count)
+    if (place >= b->pool.count)
         return REJECTED;
-    reservation = &b->reservations[address - b->pool.first];
+    reservation = &b->reservations[place];
     host = reservation->until > time ? reservation->host : 0;
     reservation->host = 0;
     return host ? ADMITTED | host : REJECTED;
@@ -127,7 +128,7 @@ static uint32_t admit(struct baseline *b, uint32_t address, uint64_t time)
 
 static size_t answer(struct baseline *b, uint8_t *message, size_t length)
 {
-    size_t name_length = dns_question(message, length);
+    size_t name_length = dns_question_of(message, length);
     uint32_t host, address;
 
     if (!name_length)
@@ -247,7 +248,7 @@ static void open_baseline(struct baseline *b, int count, char **arguments)
         {"pool", required_argument, NULL, 'p'},  {"queue", required_argument, NULL, 'q'},
         {"queue-length", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0},
     };
-    uint32_t address = 0;
+    struct in6_addr address = {0};
     int name;
 
     while ((name = getopt_long(count, arguments, "", known, NULL)) >= 0) {
@@ -260,14 +261,14 @@ static void open_baseline(struct baseline *b, int count, char **arguments)
         default: give_up("see the head of baseline.c");
         }
     }
-    if (!address || !b->targets.count || !b->pool.count)
+    if (!is_ipv4(&address) || !is_ipv4(&b->pool.first) || !b->targets.count || !b->pool.count)
         give_up("--dns, --names and --pool are wanted");
     b->reservations = calloc(b->pool.count, sizeof *b->reservations);
     if (!b->reservations)
         give_up("no memory for %u pool addresses", b->pool.count);
     index_names(b);
     open_queue(b); /* before DNS: no address is given out that could not be honoured */
-    open_dns(b, address);
+    open_dns(b, ipv4_of(&address));
 }
 
 int main(int count, char **arguments)

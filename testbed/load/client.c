@@ -17,17 +17,18 @@
 #define RAW_TURN_NS 10000 /* a pair of source address and port has its turn at least so often */
 
 /* The host has said who it is: the one behind the name, or a stranger. */
-static void identify(struct generator *g, uint32_t slot, uint32_t host, uint64_t time)
+static void identify(struct generator *g, uint32_t slot, const struct in6_addr *host, uint64_t time)
 {
     const struct flow *flow = &g->flows[slot];
 
-    if (host != flow->target->host) {
+    if (!same_address(host, &flow->target->host[flow->ipv6])) {
         lose(g, slot, LOSS_MISDELIVERED);
         return;
     }
     if (flow->measured) {
         histogram_add(&g->results.connect, time - flow->sent);
         histogram_add(&g->results.total, time - flow->began);
+        histogram_add(&g->results.families[flow->ipv6].total, time - flow->began);
     }
     succeed(g, slot);
 }
@@ -35,7 +36,7 @@ static void identify(struct generator *g, uint32_t slot, uint32_t host, uint64_t
 static struct probe probe_of(const struct generator *g, uint32_t slot)
 {
     return (struct probe){
-        .mark = htonl(PROBE_MARK), .slot = slot, .generation = g->flows[slot].generation, .host = 0};
+        .mark = htonl(PROBE_MARK), .slot = slot, .generation = g->flows[slot].generation};
 }
 
 /* The source turns fastest, so that neighbouring flows come from different clients; no pair comes again before
@@ -46,7 +47,7 @@ static bool send_raw(struct generator *g, uint32_t slot)
 {
     static uint64_t turn;
     struct flow *flow = &g->flows[slot];
-    const struct address_range *sources = &g->options.sources;
+    const struct address_range *sources = flow->ipv6 ? &g->options.sources6 : &g->options.sources;
     struct probe probe = probe_of(g, slot);
     struct ends ends = {.destination = flow->address, .destination_port = flow->target->port};
 
@@ -55,27 +56,31 @@ static bool send_raw(struct generator *g, uint32_t slot)
     ends.source = address_of_range(sources, turn);
     ends.source_port = (uint16_t)(FIRST_PORT + turn / sources->count % RAW_PORTS);
     turn++;
-    return packets_send_probe(g->sender, &ends, &probe);
+    return packets_send_probe(g->sender[flow->ipv6], &ends, &probe);
 }
 
-static int client_socket(const struct generator *g)
+static int client_socket(const struct generator *g, bool ipv6)
 {
     static uint64_t turn;
     bool tcp = g->options.via == VIA_TCP;
-    int fd = socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int family = ipv6 ? AF_INET6 : AF_INET;
+    int fd = socket(family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct address_range *sources = ipv6 ? &g->options.sources6 : &g->options.sources;
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    struct sockaddr_in from = {.sin_family = AF_INET};
+    struct in6_addr source;
+    struct endpoint from;
     int one = 1;
 
     if (fd < 0)
         return fd;
     if (tcp) /* close by a reset: no TIME_WAIT holds the port */
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    if (!g->options.sources.count)
+    if (!sources->count)
         return fd;
-    from.sin_addr.s_addr = htonl(address_of_range(&g->options.sources, turn++));
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&from, sizeof from))
+    source = address_of_range(sources, turn++);
+    from = endpoint_of(&source, 0);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one); /* of both families */
+    if (bind(fd, &from.any, from.length))
         give_up("--sources: the clients' addresses are not of this host: %m");
     return fd;
 }
@@ -84,15 +89,11 @@ static bool send_connected(struct generator *g, uint32_t slot)
 {
     struct flow *flow = &g->flows[slot];
     struct probe probe = probe_of(g, slot);
-    struct sockaddr_in to = {
-        .sin_family = AF_INET,
-        .sin_port = htons(flow->target->port),
-        .sin_addr.s_addr = htonl(flow->address),
-    };
+    struct endpoint to = endpoint_of(&flow->address, flow->target->port);
     bool tcp = g->options.via == VIA_TCP;
 
-    flow->fd = client_socket(g);
-    if (flow->fd < 0 || (connect(flow->fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS))
+    flow->fd = client_socket(g, flow->ipv6);
+    if (flow->fd < 0 || (connect(flow->fd, &to.any, to.length) && errno != EINPROGRESS))
         return false;
     /* Edge-triggered: one registration serves for `connected` and for `greeted`. */
     watch(g, flow->fd, tcp ? EPOLLIN | EPOLLOUT | EPOLLET : EPOLLIN, SUBJECT_CLIENT, slot);
@@ -119,14 +120,14 @@ static bool take_probe(struct generator *g, const struct probe *probe, uint64_t 
     flow = &g->flows[probe->slot];
     if (flow->state != SENT || flow->generation != probe->generation)
         return false;
-    identify(g, probe->slot, ntohl(probe->host), time);
+    identify(g, probe->slot, &probe->host, time);
     return true;
 }
 
-void client_read_receiver(struct generator *g)
+void client_read_receiver(struct generator *g, uint32_t ipv6)
 {
     struct reply replies[PACKETS_BATCH];
-    unsigned count = packets_receive(g->receiver, replies);
+    unsigned count = packets_receive(g->receiver[ipv6], replies);
     uint64_t time = now();
 
     for (unsigned i = 0; i < count; i++)
@@ -164,7 +165,7 @@ static void read_tcp_client(struct generator *g, uint32_t slot, uint64_t time)
     }
     length = recv(flow->fd, &host, sizeof host, 0);
     if (length == sizeof host)
-        identify(g, slot, ntohl(host), flow->reached);
+        identify(g, slot, &host, flow->reached);
     else if (length >= 0 || errno != EAGAIN)
         lose(g, slot, LOSS_REFUSED); /* closed before it said who it is */
 }
@@ -183,7 +184,11 @@ void client_open(struct generator *g)
 {
     if (g->options.via != VIA_RAW)
         return;
-    g->sender = packets_open_sender();
-    g->receiver = packets_open_receiver(g->options.interface);
-    watch(g, g->receiver, EPOLLIN, SUBJECT_RECEIVER, 0);
+    for (uint32_t ipv6 = 0; ipv6 < 2; ipv6++) {
+        if (!(ipv6 ? &g->options.sources6 : &g->options.sources)->count)
+            continue;
+        g->sender[ipv6] = packets_open_sender(ipv6);
+        g->receiver[ipv6] = packets_open_receiver(g->options.interface, ipv6);
+        watch(g, g->receiver[ipv6], EPOLLIN, SUBJECT_RECEIVER, ipv6);
+    }
 }

@@ -7,6 +7,6 @@
 void client_open(struct generator *g);
 void client_send(struct generator *g, uint32_t slot, uint64_t time);
 void client_read(struct generator *g, uint32_t slot); /* the client's own socket */
-void client_read_receiver(struct generator *g);       /* replies to raw packets */
+void client_read_receiver(struct generator *g, uint32_t ipv6); /* replies to raw packets */
 
 #endif

@@ -2,8 +2,11 @@
 
 #include <string.h>
 
+#include "address.h"
+
 #define HEADER 12
 #define TYPE_A 1
+#define TYPE_AAAA 28
 #define CLASS_IN 1
 #define LABEL_MOST 63
 #define POINTER 0xC0
@@ -42,7 +45,7 @@ size_t dns_name(const char *text, uint8_t wire[DNS_NAME_MOST])
     return used;
 }
 
-size_t dns_query(uint8_t *message, uint16_t id, const uint8_t *name, size_t name_length, bool edns)
+size_t dns_query(uint8_t *message, uint16_t id, const struct dns_question *question, bool edns)
 {
     static const uint8_t opt[] = {0, 0, 41, DNS_UDP_SIZE >> 8, DNS_UDP_SIZE & 0xFF, 0, 0, 0, 0, 0, 0};
     uint8_t *end = message + HEADER;
@@ -50,8 +53,8 @@ size_t dns_query(uint8_t *message, uint16_t id, const uint8_t *name, size_t name
     memset(message, 0, HEADER);
     put16(message, id);
     message[QUESTIONS + 1] = 1;
-    memcpy(end, name, name_length);
-    end = put16(put16(end + name_length, TYPE_A), CLASS_IN);
+    memcpy(end, question->name, question->name_length);
+    end = put16(put16(end + question->name_length, question->ipv6 ? TYPE_AAAA : TYPE_A), CLASS_IN);
     if (edns) {
         message[ADDITIONALS + 1] = 1;
         memcpy(end, opt, sizeof opt);
@@ -70,14 +73,20 @@ static const uint8_t *behind_name(const uint8_t *at, const uint8_t *end)
     return at + (*at < POINTER ? 1 : 2);
 }
 
-static enum dns_outcome first_address(const uint8_t *at, const uint8_t *end, unsigned records, uint32_t *address)
+static enum dns_outcome first_address(const uint8_t *at, const uint8_t *end, unsigned records, bool ipv6,
+                                      struct in6_addr *address)
 {
+    unsigned type = ipv6 ? TYPE_AAAA : TYPE_A, size = ipv6 ? sizeof *address : 4;
+
     while (records--) {
         at = behind_name(at, end);
         if (!at || end - at < 10 || end - at - 10 < get16(at + 8))
             return DNS_MALFORMED;
-        if (get16(at) == TYPE_A && get16(at + 2) == CLASS_IN && get16(at + 8) == 4) {
-            *address = (uint32_t)get16(at + 10) << 16 | get16(at + 12);
+        if (get16(at) == type && get16(at + 2) == CLASS_IN && get16(at + 8) == size) {
+            if (ipv6)
+                memcpy(address, at + 10, sizeof *address);
+            else
+                *address = address_of_ipv4((uint32_t)get16(at + 10) << 16 | get16(at + 12));
             return DNS_ADDRESS;
         }
         at += 10 + get16(at + 8); /* an alias, for instance, before the address of its target */
@@ -85,23 +94,24 @@ static enum dns_outcome first_address(const uint8_t *at, const uint8_t *end, uns
     return DNS_NO_DATA;
 }
 
-enum dns_outcome dns_answer(const uint8_t *message, size_t length, const uint8_t *name, size_t name_length,
-                            uint32_t *address, unsigned *code)
+enum dns_outcome dns_answer(const uint8_t *message, size_t length, const struct dns_question *question,
+                            struct in6_addr *address, unsigned *code)
 {
-    const uint8_t *end = message + length;
+    const uint8_t *end = message + length, *behind = message + HEADER + question->name_length;
 
-    if (length < HEADER + name_length + 4 || !(message[FLAGS_HIGH] & QR) || get16(message + QUESTIONS) != 1 ||
-        memcmp(message + HEADER, name, name_length))
+    if (length < HEADER + question->name_length + 4 || !(message[FLAGS_HIGH] & QR) ||
+        get16(message + QUESTIONS) != 1 || memcmp(message + HEADER, question->name, question->name_length) ||
+        get16(behind) != (question->ipv6 ? TYPE_AAAA : TYPE_A))
         return DNS_MALFORMED;
     *code = message[FLAGS_LOW] & CODE;
     if (*code != DNS_NOERROR)
         return DNS_FAILED;
     if (message[FLAGS_HIGH] & TC)
         return DNS_TRUNCATED;
-    return first_address(message + HEADER + name_length + 4, end, get16(message + ANSWERS), address);
+    return first_address(behind + 4, end, get16(message + ANSWERS), question->ipv6, address);
 }
 
-size_t dns_question(const uint8_t *message, size_t length)
+size_t dns_question_of(const uint8_t *message, size_t length)
 {
     const uint8_t *end = message + length;
     const uint8_t *at = message + HEADER;

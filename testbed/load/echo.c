@@ -3,7 +3,7 @@
  *   echo PORT
  *
  * Answers UDP probes and TCP connections on PORT at every address of its namespace (which may be a whole prefix:
- * `ip route add local 192.0.2.0/24 dev lo`) and tells each client which address it was reached at. A client that
+ * `ip route add local 192.0.2.0/24 dev lo`), of both families, and tells each client which address it was reached at. A client that
  * asked for one host and hears from another has found a mis-delivery. Ends with its parent.
  */
 #define _GNU_SOURCE
@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "base.h"
 #include "probe.h"
 
@@ -25,41 +26,53 @@
 struct datagrams {
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
-    struct sockaddr_in senders[BATCH];
+    struct endpoint senders[BATCH];
     struct probe probes[BATCH];
     union {
-        char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+        char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
         struct cmsghdr align;
     } controls[BATCH];
 };
 
-static int open_socket(int type, uint16_t port)
+/* A wildcard socket of one family; -1 where the kernel does not have that. */
+static int open_socket(int family, int type, uint16_t port)
 {
-    int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct endpoint any = any_endpoint(family);
 
+    if (fd < 0 && family == AF_INET6)
+        return -1;
+    any.ipv4.sin_port = htons(port); /* at the same place in both */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&any, sizeof any))
+    if (family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, &any.any, any.length))
         give_up("port %u is taken: %m", port);
     return fd;
 }
 
-static int open_udp(uint16_t port)
+static int open_udp(int family, uint16_t port)
 {
-    int fd = open_socket(SOCK_DGRAM, port);
+    int fd = open_socket(family, SOCK_DGRAM, port);
     int one = 1;
 
+    if (fd < 0)
+        return fd;
     enlarge_buffers(fd);
     /* The reply has to leave from the address that was asked, and a wildcard socket does not know it otherwise. */
-    if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof one))
-        give_up("IP_PKTINFO: %m");
+    if (family == AF_INET ? setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof one)
+                          : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof one))
+        give_up("where datagrams come to is not told: %m");
     return fd;
 }
 
-static int open_tcp(uint16_t port)
+static int open_tcp(int family, uint16_t port)
 {
-    int fd = open_socket(SOCK_STREAM, port);
+    int fd = open_socket(family, SOCK_STREAM, port);
+
+    if (fd < 0)
+        return fd;
 
     if (listen(fd, 4096))
         give_up("listen: %m");
@@ -72,7 +85,7 @@ static void prepare(struct datagrams *d)
         d->vectors[i] = (struct iovec){.iov_base = &d->probes[i], .iov_len = sizeof d->probes[i]};
         d->messages[i].msg_hdr = (struct msghdr){
             .msg_name = &d->senders[i],
-            .msg_namelen = sizeof d->senders[i],
+            .msg_namelen = sizeof d->senders[i].ipv6,
             .msg_iov = &d->vectors[i],
             .msg_iovlen = 1,
             .msg_control = d->controls[i].bytes,
@@ -86,16 +99,25 @@ static void prepare(struct datagrams *d)
 static int sign(struct mmsghdr *message, struct probe *probe)
 {
     struct cmsghdr *control = CMSG_FIRSTHDR(&message->msg_hdr);
-    struct in_pktinfo *info;
 
-    if (!control || control->cmsg_type != IP_PKTINFO || message->msg_len != sizeof *probe ||
-        probe->mark != htonl(PROBE_MARK))
+    if (!control || message->msg_len != sizeof *probe || probe->mark != htonl(PROBE_MARK))
         return 0;
-    info = (struct in_pktinfo *)CMSG_DATA(control);
-    probe->host = info->ipi_addr.s_addr;
-    info->ipi_spec_dst = info->ipi_addr;
-    info->ipi_ifindex = 0; /* the route decides, as for anybody */
-    return 1;
+    if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
+        struct in_pktinfo *info = (struct in_pktinfo *)CMSG_DATA(control);
+
+        probe->host = address_of_ipv4(ntohl(info->ipi_addr.s_addr));
+        info->ipi_spec_dst = info->ipi_addr;
+        info->ipi_ifindex = 0; /* the route decides, as for anybody */
+        return 1;
+    }
+    if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
+        struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(control);
+
+        probe->host = info->ipi6_addr;
+        info->ipi6_ifindex = 0;
+        return 1;
+    }
+    return 0;
 }
 
 static void answer_datagrams(int fd)
@@ -112,31 +134,31 @@ static void answer_datagrams(int fd)
 
 static void greet_connections(int listener)
 {
-    struct sockaddr_in reached;
-    socklen_t length = sizeof reached;
+    struct endpoint reached = {.length = sizeof reached.ipv6};
     greeting host;
     int fd;
 
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        if (!getsockname(fd, (struct sockaddr *)&reached, &length)) {
-            host = reached.sin_addr.s_addr;
+        if (!getsockname(fd, &reached.any, &reached.length)) {
+            host = address_of_endpoint(&reached);
             send(fd, &host, sizeof host, MSG_NOSIGNAL);
         }
         close(fd);
     }
 }
 
-static void watch(int epoll, int fd)
+static void watch(int epoll, int fd, bool tcp)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)tcp << 32 | (uint32_t)fd};
 
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+    if (fd >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
         give_up("epoll: %m");
 }
 
 int main(int count, char **arguments)
 {
-    int udp, tcp, epoll;
+    static const int families[] = {AF_INET, AF_INET6};
+    int epoll;
     uint16_t port;
 
     if (count != 2)
@@ -144,20 +166,20 @@ int main(int count, char **arguments)
     port = (uint16_t)read_number("port", arguments[1], 1, 65535);
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* nothing stays behind when the bench is killed */
     allow_many_files();
-    udp = open_udp(port);
-    tcp = open_tcp(port);
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    watch(epoll, udp);
-    watch(epoll, tcp);
+    for (unsigned i = 0; i < 2; i++) {
+        watch(epoll, open_udp(families[i], port), false);
+        watch(epoll, open_tcp(families[i], port), true);
+    }
     for (;;) {
-        struct epoll_event events[2];
-        int ready = epoll_wait(epoll, events, 2, -1);
+        struct epoll_event events[4];
+        int ready = epoll_wait(epoll, events, 4, -1);
 
         for (int i = 0; i < ready; i++) {
-            if (events[i].data.fd == udp)
-                answer_datagrams(udp);
+            if (events[i].data.u64 >> 32)
+                greet_connections((int)(uint32_t)events[i].data.u64);
             else
-                greet_connections(tcp);
+                answer_datagrams((int)(uint32_t)events[i].data.u64);
         }
     }
 }

@@ -115,7 +115,7 @@ static void handle(struct generator *g, uint64_t subject)
         client_read(g, (uint32_t)subject);
         break;
     case SUBJECT_RECEIVER:
-        client_read_receiver(g);
+        client_read_receiver(g, (uint32_t)subject);
         break;
     case SUBJECT_STREAM:
         resolver_read_stream(g, (uint32_t)subject);

@@ -48,5 +48,6 @@ void succeed(struct generator *g, uint32_t slot)
 
     g->completed++;
     g->results.ok += flow->measured;
+    g->results.families[flow->ipv6].ok += flow->measured;
     release(g, slot);
 }

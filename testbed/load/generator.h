@@ -32,7 +32,8 @@ struct flow {
     unsigned repeated;   /* the query, so often */
     uint32_t port;       /* index of the resolver's port that asked */
     uint32_t generation; /* how often this slot was used: tells late replies from those of now */
-    uint32_t address;    /* the answer */
+    bool ipv6;           /* the client comes by it */
+    struct in6_addr address; /* the answer */
     int fd;              /* of a client with a socket, else -1 */
     uint64_t began;      /* when it should have begun: in an open loop our own lateness counts */
     uint64_t sent;       /* first packet */
@@ -60,7 +61,8 @@ struct generator {
     uint32_t unused_count;
     uint32_t under_way; /* flows, without idle queries */
     struct port *ports;
-    int epoll, sender, receiver;
+    int epoll;
+    int sender[2], receiver[2]; /* of raw packets: IPv4, IPv6 */
 
     struct deadlines queries, replies;
     struct alarms pauses;

@@ -31,6 +31,8 @@ RAW_SOURCES = "100.66.0.0/16"
 """What a testbed has to be told to route to `public` for raw loads and strays: its `sources`."""
 RAW_CLIENTS = "100.66.1.0+200"
 """Where raw loads come from."""
+RAW_CLIENTS6 = "2001:db8:66:1::1+200"
+"""The same of IPv6; a testbed has to be told `ipv6.SOURCES` as one of its `sources`."""
 GRACE = 30.0  # seconds
 """How long a program may take beyond its own time: its last flows have to end by timeout."""
 
@@ -51,6 +53,22 @@ class Times:
     """99.9 % are not longer."""
     longest: float
     """The longest one."""
+
+
+@attrs.frozen
+class Came:
+    """What came of those flows that came by one family."""
+
+    started: int
+    """How many began."""
+    ok: int
+    """Those that reached the host that was asked for."""
+    total: Times
+    """First query to reply, with the client's delay."""
+
+
+NOBODY = Came(0, 0, Times(0, 0.0, 0.0, 0.0, 0.0, 0.0))
+"""No flow at all."""
 
 
 @attrs.frozen
@@ -87,6 +105,10 @@ class Outcome:
     """The same per time: 1 is a whole core."""
     own_cpu: float
     """CPU time of the generator per flow, in microseconds."""
+    ipv4: Came = NOBODY
+    """Those who came by IPv4."""
+    ipv6: Came = NOBODY
+    """Those who came by IPv6."""
     others: float = 0.0
     """What processes that have no part in it used of the machine meanwhile, in cores, if that was measured."""
 
@@ -106,7 +128,7 @@ class Load:
     """What one run of the generator does. Without a rate it is a closed loop."""
 
     names: Path
-    """Lines `NAME HOST-ADDRESS [PORT]`."""
+    """Lines `NAME HOST-ADDRESS[,HOST-ADDRESS] [PORT]`."""
     via: str = "raw"
     """How the first packet goes out: raw, udp, tcp or none."""
     rate: float | None = None
@@ -135,11 +157,19 @@ class Load:
     """Where it asks from."""
     seed: int | None = None
     """Of chance: a load that has the same one begins alike; None: the time."""
+    ipv6: float = 0.0
+    """This part of the clients, 0 to 1, asks for AAAA and comes by IPv6."""
+    dual: bool = False
+    """Every client asks for A and for AAAA, and follows the answer of the family that it comes by."""
+    clients6: str | None = None
+    """As `clients`, of IPv6."""
+    server: str = GATEWAY
+    """Whom it asks."""
 
     def arguments(self) -> list[str]:
         """The program's arguments."""
         words: dict[str, object] = {
-            "server": GATEWAY,
+            "server": self.server,
             "resolver": self.resolver,
             "names": self.names,
             "port": PORT,
@@ -161,9 +191,15 @@ class Load:
             words["seed"] = self.seed
         if self.via == "raw":
             words |= {"sources": RAW_CLIENTS, "interface": "eth0"}
+            words |= {"sources6": RAW_CLIENTS6} if self.ipv6 else {}
         elif self.clients is not None:
             words["sources"] = self.clients
-        return [word for name, value in words.items() for word in (f"--{name}", str(value))]
+        if self.clients6 is not None:
+            words["sources6"] = self.clients6
+        if self.ipv6:
+            words["ipv6"] = self.ipv6
+        flags = ["--dual"] if self.dual else []
+        return [*flags, *(word for name, value in words.items() for word in (f"--{name}", str(value)))]
 
 
 @attrs.frozen
@@ -171,9 +207,9 @@ class Strays:
     """Packets that nobody asked for."""
 
     targets: str
-    """Where to: `FIRST+COUNT`."""
+    """Where to: `FIRST+COUNT`, or `PREFIX/LENGTH` of IPv6, of which addresses are drawn by chance."""
     sources: str
-    """Where from: `FIRST+COUNT`, within `RAW_SOURCES`."""
+    """Where from: the same, within `RAW_SOURCES` or `ipv6.SOURCES`."""
     rate: float
     """Per second, Poisson."""
     seconds: float
@@ -311,7 +347,13 @@ def outcome_of(result: Mapping[str, Any]) -> Outcome:
         cpu=cpu["watched_us_per_flow"],
         share=cpu["watched_share"],
         own_cpu=cpu["own_us_per_flow"],
+        ipv4=_came(result["ipv4"]),
+        ipv6=_came(result["ipv6"]),
     )
+
+
+def _came(came: Mapping[str, Any]) -> Came:
+    return Came(came["started"], came["ok"], _times(came["total_us"]))
 
 
 def _times(times: Mapping[str, float]) -> Times:
@@ -323,7 +365,8 @@ def write_names(path: Path, hosts: Mapping[str, str]) -> Path:
 
     Args:
         path: Where.
-        hosts: Name -> address of the host behind it, in the order of asking.
+        hosts: Name -> address of the host behind it, or one of each family with a comma between, in the order of
+            asking.
     """
     path.write_text("".join(f"{name} {address}\n" for name, address in hosts.items()))
     return path

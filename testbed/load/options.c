@@ -15,7 +15,7 @@ static const char USAGE[] =
     "\n"
     "  --server ADDRESS        the gateway's DNS server\n"
     "  --server-port PORT      its port (53)\n"
-    "  --names FILE            lines `NAME HOST-ADDRESS [PORT]`: who should answer behind each name\n"
+    "  --names FILE            lines `NAME HOST-ADDRESS[,HOST-ADDRESS] [PORT]`: who should answer behind each name\n"
     "  --port PORT             port of names without one (5000)\n"
     "  --order cycle|random    of the names (cycle)\n"
     "  --via raw|udp|tcp|none  how the first packet goes out (udp); none: only the query\n"
@@ -36,6 +36,9 @@ static const char USAGE[] =
     "  --query-timeout MS      ask again, or give up, after this time (1000)\n"
     "  --retries N             ask again so often (0)\n"
     "  --sources ADDRESS+N     the clients' addresses, one after the other; raw: routed to here, but not owned\n"
+    "  --sources6 ADDRESS+N    the same of IPv6\n"
+    "  --ipv6 SHARE            this part of the clients, 0 to 1, asks for AAAA and comes by IPv6 (0)\n"
+    "  --dual                  every client asks for A and AAAA, and follows the one that it comes by\n"
     "  --interface NAME        raw: where replies arrive\n"
     "  --reply-timeout MS      a client gives up after this time (1000)\n"
     "  --delay MEDIAN,P999     a client waits before its first packet: log-normal, ms at 50 and 99.9 %\n"
@@ -46,7 +49,7 @@ static const char USAGE[] =
 enum option_name {
     SERVER, SERVER_PORT, NAMES, PORT, ORDER, VIA, OUTSTANDING, RATE, SLOTS, IDLE, SECONDS, FLOWS, WARM_SECONDS,
     WARM_FLOWS, RESOLVER, PORTS, EDNS, QUERY_TIMEOUT, RETRIES, SOURCES, INTERFACE, REPLY_TIMEOUT, DELAY, CPU, SEED,
-    HELP,
+    IPV6, SOURCES6, DUAL, HELP,
 };
 
 static const struct option KNOWN[] = {
@@ -75,6 +78,9 @@ static const struct option KNOWN[] = {
     [DELAY] = {"delay", required_argument, NULL, DELAY},
     [CPU] = {"cpu", required_argument, NULL, CPU},
     [SEED] = {"seed", required_argument, NULL, SEED},
+    [IPV6] = {"ipv6", required_argument, NULL, IPV6},
+    [SOURCES6] = {"sources6", required_argument, NULL, SOURCES6},
+    [DUAL] = {"dual", no_argument, NULL, DUAL},
     [HELP] = {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0},
 };
@@ -140,6 +146,9 @@ static void read_how(struct options *options, enum option_name name, const char 
     case QUERY_TIMEOUT: options->query_timeout = read_milliseconds(option, text); break;
     case RETRIES: options->retries = (unsigned)read_number(option, text, 0, 100); break;
     case SOURCES: options->sources = read_range(option, text); break;
+    case SOURCES6: options->sources6 = read_range(option, text); break;
+    case IPV6: options->ipv6 = read_number(option, text, 0, 1); break;
+    case DUAL: options->dual = true; break;
     case INTERFACE: options->interface = text; break;
     case REPLY_TIMEOUT: options->reply_timeout = read_milliseconds(option, text); break;
     case DELAY: read_delay(options, text); break;
@@ -151,10 +160,11 @@ static void read_how(struct options *options, enum option_name name, const char 
 
 static void check(const struct options *options)
 {
-    if (!options->server || !options->names)
+    if (IN6_IS_ADDR_UNSPECIFIED(&options->server) || !options->names)
         give_up("--server and --names are wanted; see --help");
-    if (options->via == VIA_RAW && (!options->interface || !options->sources.count))
-        give_up("--via raw wants --interface and --sources");
+    if (options->via == VIA_RAW && (!options->interface || (options->ipv6 < 1 && !options->sources.count) ||
+                                    (options->ipv6 > 0 && !options->sources6.count)))
+        give_up("--via raw wants --interface, and --sources or --sources6");
     if (options->slots < options->outstanding)
         give_up("--outstanding %u is more than --slots %u", options->outstanding, options->slots);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "base.h"
 #include "cpu.h"
 
@@ -17,7 +18,7 @@ enum via {
 };
 
 struct options {
-    uint32_t server;
+    struct in6_addr server;
     uint16_t server_port;
     const char *names; /* path */
     uint16_t port;     /* for names that give none */
@@ -35,11 +36,14 @@ struct options {
     uint64_t warm_up;      /* time to pass before the measurement */
 
     unsigned ports;                /* source ports of the resolver */
-    uint32_t resolver;             /* its address; 0: the kernel chooses */
+    struct in6_addr resolver;      /* its address; zeros: the kernel chooses */
     bool edns;                     /* it sends an OPT record */
     uint64_t query_timeout;        /* until it asks again, or gives up */
     unsigned retries;              /* how often it asks again */
     struct address_range sources;  /* the clients' addresses */
+    struct address_range sources6; /* the same of IPv6 */
+    double ipv6;                   /* this part of the clients comes by IPv6 */
+    bool dual;                     /* every client asks for addresses of both families */
     const char *interface;         /* where replies to raw packets arrive */
     uint64_t reply_timeout;        /* until a client gives up */
     double delay_median;           /* of the client, between the answer and its first packet: nanoseconds, 0: none */

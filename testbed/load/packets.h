@@ -6,16 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "probe.h"
 
-/* The two ends of a flow; addresses and ports in host byte order. */
+/* The two ends of a flow, both of one family; ports in host byte order. */
 struct ends {
-    uint32_t source, destination;
+    struct in6_addr source, destination;
     uint16_t source_port, destination_port;
 };
 
-/* A socket that sends whole IPv4 packets. */
-int packets_open_sender(void);
+/* A socket that sends whole packets of a family. */
+int packets_open_sender(bool ipv6);
 
 /* All return false when the packet could not be sent; a payload has at most PACKETS_PAYLOAD_MOST octets. */
 bool packets_send_probe(int fd, const struct ends *ends, const struct probe *probe);
@@ -25,14 +26,13 @@ bool packets_send_udp(int fd, const struct ends *ends, const void *payload, size
 #define PACKETS_PAYLOAD_MOST 512
 
 /* A socket that sees every probe's reply arriving on an interface, whoever owns its destination. */
-int packets_open_receiver(const char *interface);
+int packets_open_receiver(const char *interface, bool ipv6);
 
 #define PACKETS_BATCH 64
 
 /* A reply as it arrived. */
 struct reply {
     struct probe probe;
-    uint32_t source; /* host byte order */
 };
 
 /* Takes up to PACKETS_BATCH replies; returns how many. */

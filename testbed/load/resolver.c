@@ -22,12 +22,17 @@ static bool send_datagram(int fd, const void *datagram, size_t length)
     return send(fd, datagram, length, 0) >= 0 || (errno == ECONNREFUSED && send(fd, datagram, length, 0) >= 0);
 }
 
+static struct dns_question question_of(const struct flow *flow)
+{
+    return (struct dns_question){flow->target->name, flow->target->name_length, flow->ipv6};
+}
+
 static void send_query(struct generator *g, uint32_t slot, uint64_t time)
 {
     struct flow *flow = &g->flows[slot];
     uint8_t message[DNS_QUERY_MOST];
-    size_t length =
-        dns_query(message, flow->id, flow->target->name, flow->target->name_length, g->options.edns);
+    struct dns_question question = question_of(flow);
+    size_t length = dns_query(message, flow->id, &question, g->options.edns);
 
     deadlines_set(&g->queries, slot, time);
     if (!send_datagram(g->ports[flow->port].fd, message, length))
@@ -42,9 +47,9 @@ static uint16_t unused_id(struct port *port)
     return port->next_id++;
 }
 
-void resolver_begin(struct generator *g, bool idle, uint64_t time)
+/* A query; the flow that it begins, or nobody follows it. */
+static void begin(struct generator *g, const struct target *target, uint64_t turn, bool ipv6, bool idle, uint64_t time)
 {
-    uint64_t turn = g->turns++;
     uint32_t slot;
     struct flow *flow;
 
@@ -59,13 +64,32 @@ void resolver_begin(struct generator *g, bool idle, uint64_t time)
     flow->measured = g->measuring;
     flow->repeated = 0;
     flow->began = time;
-    flow->target = &g->targets.all[(g->options.random_names ? chance() : turn) % g->targets.count];
+    flow->target = target;
+    flow->ipv6 = ipv6;
     flow->port = (uint32_t)(turn % g->options.ports);
     flow->id = unused_id(&g->ports[flow->port]);
     g->ports[flow->port].slots[flow->id] = slot;
     g->under_way += !idle;
     *(idle ? &g->results.idle_started : &g->results.started) += g->measuring;
+    g->results.families[ipv6].started += g->measuring && !idle;
     send_query(g, slot, time);
+}
+
+/* Both families are asked at once, IPv6 first, by the same port (RFC 8305 section 3); a client of which it is known by
+ * which it comes waits for that answer only. */
+void resolver_begin(struct generator *g, bool idle, uint64_t time)
+{
+    uint64_t turn = g->turns++;
+    const struct options *options = &g->options;
+    const struct target *target = &g->targets.all[(options->random_names ? chance() : turn) % g->targets.count];
+    bool ipv6 = options->ipv6 > 0 && chance_unit() <= options->ipv6;
+
+    if (options->dual) {
+        begin(g, target, turn, true, idle || !ipv6, time);
+        begin(g, target, turn, false, idle || ipv6, time);
+    } else {
+        begin(g, target, turn, ipv6, idle, time);
+    }
 }
 
 void resolver_ask_again(struct generator *g, uint32_t slot, uint64_t time)
@@ -118,30 +142,27 @@ static void take_address(struct generator *g, uint32_t slot, uint64_t time)
     succeed(g, slot);
 }
 
-static struct sockaddr_in resolver_address(const struct options *options)
+static struct endpoint server_endpoint(const struct options *options)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(options->resolver)};
+    return endpoint_of(&options->server, options->server_port);
 }
 
-static struct sockaddr_in server_address(const struct options *options)
+static struct endpoint resolver_endpoint(const struct options *options)
 {
-    return (struct sockaddr_in){
-        .sin_family = AF_INET,
-        .sin_port = htons(options->server_port),
-        .sin_addr.s_addr = htonl(options->server),
-    };
+    if (IN6_IS_ADDR_UNSPECIFIED(&options->resolver))
+        return any_endpoint(server_endpoint(options).any.sa_family);
+    return endpoint_of(&options->resolver, 0);
 }
 
 static void open_stream(struct generator *g, uint32_t index)
 {
     struct port *port = &g->ports[index];
-    struct sockaddr_in from = resolver_address(&g->options), to = server_address(&g->options);
+    struct endpoint from = resolver_endpoint(&g->options), to = server_endpoint(&g->options);
     int yes = 1;
 
     port->held = 0;
-    port->stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(port->stream, (struct sockaddr *)&from, sizeof from) ||
-        connect(port->stream, (struct sockaddr *)&to, sizeof to)) {
+    port->stream = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(port->stream, &from.any, from.length) || connect(port->stream, &to.any, to.length)) {
         close(port->stream);
         port->stream = -1;
         return;
@@ -156,8 +177,8 @@ static void send_by_stream(struct generator *g, uint32_t slot, uint64_t time)
     struct flow *flow = &g->flows[slot];
     struct port *port = &g->ports[flow->port];
     uint8_t message[2 + DNS_QUERY_MOST];
-    size_t length =
-        dns_query(message + 2, flow->id, flow->target->name, flow->target->name_length, g->options.edns);
+    struct dns_question question = question_of(flow);
+    size_t length = dns_query(message + 2, flow->id, &question, g->options.edns);
 
     message[0] = (uint8_t)(length >> 8);
     message[1] = (uint8_t)length;
@@ -179,9 +200,10 @@ static void take_answer(struct generator *g, uint32_t slot, const uint8_t *messa
                         bool stream)
 {
     struct flow *flow = &g->flows[slot];
+    struct dns_question question = question_of(flow);
     unsigned code = 0;
 
-    switch (dns_answer(message, length, flow->target->name, flow->target->name_length, &flow->address, &code)) {
+    switch (dns_answer(message, length, &question, &flow->address, &code)) {
     case DNS_ADDRESS:
         take_address(g, slot, time);
         break;
@@ -252,16 +274,16 @@ void resolver_read_stream(struct generator *g, uint32_t index)
 static void open_port(struct generator *g, uint32_t index)
 {
     struct port *port = &g->ports[index];
-    struct sockaddr_in from = resolver_address(&g->options), to = server_address(&g->options);
+    struct endpoint from = resolver_endpoint(&g->options), to = server_endpoint(&g->options);
 
-    port->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    port->fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     port->next_id = (uint16_t)chance();
     port->stream = -1;
     memset(port->slots, 0xFF, sizeof port->slots);
     enlarge_buffers(port->fd);
-    if (bind(port->fd, (struct sockaddr *)&from, sizeof from))
-        give_up("--resolver: not an address of this host: %m");
-    if (connect(port->fd, (struct sockaddr *)&to, sizeof to))
+    if (bind(port->fd, &from.any, from.length))
+        give_up("--resolver: not an address of this host, or of another family than --server: %m");
+    if (connect(port->fd, &to.any, to.length))
         give_up("--server: %m");
     watch(g, port->fd, EPOLLIN, SUBJECT_PORT, index);
 }

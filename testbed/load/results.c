@@ -68,5 +68,11 @@ void results_print(const struct results *results)
     print_times("connect", &results->connect);
     print_times("total", &results->total);
     print_cpu(results);
+    for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+        printf(", \"ipv%u\": {\"started\": %" PRIu64 ", \"ok\": %" PRIu64, ipv6 ? 6 : 4, results->families[ipv6].started,
+               results->families[ipv6].ok);
+        print_times("total", &results->families[ipv6].total);
+        printf("}");
+    }
     printf("}\n");
 }

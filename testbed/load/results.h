@@ -35,6 +35,10 @@ struct results {
     struct histogram resolve;           /* first query to answer */
     struct histogram connect;           /* first packet to reply */
     struct histogram total;             /* first query to reply, with the client's delay */
+    struct {
+        uint64_t started, ok;
+        struct histogram total;
+    } families[2]; /* the same of those who came by IPv4 and by IPv6 */
 };
 
 /* Writes one line of JSON to standard output. */

@@ -3,7 +3,7 @@
  *   strays --sources ADDRESS+N --targets ADDRESS+N [--kind syn|udp|query] [--port PORT] [--names FILE] --rate R
  *          [--fixed] [--begin T] [--seconds S]
  *
- * Poisson arrivals, or evenly spaced ones, from second T of the monotonic clock on; sources and targets one after the
+ * Addresses are of either family, and may be PREFIX/LENGTH of IPv6: then they are drawn by chance. Poisson arrivals, or evenly spaced ones, from second T of the monotonic clock on; sources and targets one after the
  * other, each packet from another port. A query is one for the A record of a random name of FILE, which `flows` reads as
  * well. Prints one line of JSON:
  * {"sent": packets, "failed": packets that the kernel did not take, "seconds": S}.
@@ -55,6 +55,8 @@ static void check(struct strays *strays)
 {
     if (!strays->sources.count || !strays->targets.count || strays->rate <= 0)
         give_up("--sources, --targets and --rate are wanted");
+    if (is_ipv4(&strays->sources.first) != is_ipv4(&strays->targets.first))
+        give_up("--sources and --targets are of one family");
     if (strays->kind != KIND_QUERY)
         return;
     if (!strays->path)
@@ -97,7 +99,8 @@ static bool send_query(int fd, const struct strays *strays, const struct ends *e
 {
     const struct target *target = &strays->names.all[chance() % strays->names.count];
     uint8_t message[DNS_QUERY_MOST];
-    size_t length = dns_query(message, (uint16_t)chance(), target->name, target->name_length, false);
+    struct dns_question question = {target->name, target->name_length, false};
+    size_t length = dns_query(message, (uint16_t)chance(), &question, false);
 
     return packets_send_udp(fd, ends, message, length);
 }
@@ -137,7 +140,7 @@ static void sleep_until(uint64_t time)
 int main(int count, char **arguments)
 {
     struct strays strays = strays_from(count, arguments);
-    int fd = packets_open_sender();
+    int fd = packets_open_sender(!is_ipv4(&strays.sources.first));
     uint64_t began, end;
     double next;
 

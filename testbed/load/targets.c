@@ -8,6 +8,18 @@
 
 static const char BLANK[] = " \t\r\n";
 
+static void read_hosts(const char *place, char *text, struct target *target)
+{
+    char *rest;
+
+    memset(target->host, 0, sizeof target->host);
+    for (text = strtok_r(text, ",", &rest); text; text = strtok_r(NULL, ",", &rest)) {
+        struct in6_addr host = read_address(place, text);
+
+        target->host[!is_ipv4(&host)] = host;
+    }
+}
+
 /* Reads one line into `target`; false for an empty one. */
 static bool read_line(char *line, const char *place, uint16_t default_port, struct target *target)
 {
@@ -21,8 +33,8 @@ static bool read_line(char *line, const char *place, uint16_t default_port, stru
     port = strtok_r(NULL, BLANK, &rest);
     target->name_length = (uint8_t)dns_name(name, target->name);
     if (!target->name_length || !host)
-        give_up("%s: NAME HOST-ADDRESS [PORT] is wanted", place);
-    target->host = read_address(place, host);
+        give_up("%s: NAME HOST-ADDRESS[,HOST-ADDRESS] [PORT] is wanted", place);
+    read_hosts(place, host, target);
     target->port = port ? (uint16_t)read_number(place, port, 1, 65535) : default_port;
     return true;
 }

@@ -24,7 +24,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import attrs
@@ -34,8 +34,10 @@ from testbed.player import template
 from testbed.player.asking import Asker, Origin, UnresolvedError, bound
 from testbed.player.template import TCP, Distribution, Kind, Place, Span, Stream
 
-PROBE = struct.Struct("!IIII")
+PROBE = struct.Struct("!III16s")
 """`struct probe` of load/probe.h."""
+GREETING = 16
+"""So many octets are what a TCP connection is greeted with, and the end of an answered probe."""
 PROBE_MARK = 0x72676D77
 """What it begins with."""
 PLAYED = (Kind.DNSDATA, Kind.DNS, Kind.DATA)
@@ -174,10 +176,10 @@ async def connect_tcp(target: Place, source: Place) -> tuple[str, float]:
         flow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # no TIME_WAIT holds the port
         await loop.sock_connect(flow, (target.address, target.port))
         reached = time.monotonic()
-        greeting = await loop.sock_recv(flow, 4)
-    if len(greeting) < 4:
+        greeting = await loop.sock_recv(flow, GREETING)
+    if len(greeting) < GREETING:
         raise ConnectionResetError(errno.ECONNRESET, "closed before it said who it is")
-    return str(IPv4Address(greeting)), reached
+    return _host(greeting), reached
 
 
 async def connect_udp(target: Place, source: Place, again: Span = NEVER) -> tuple[str, float]:
@@ -207,9 +209,15 @@ async def connect_udp(target: Place, source: Place, again: Span = NEVER) -> tupl
 async def _probe(flow: socket.socket) -> str:
     """Who answers a datagram."""
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(flow, PROBE.pack(PROBE_MARK, 0, 0, 0))
+    await loop.sock_sendall(flow, PROBE.pack(PROBE_MARK, 0, 0, bytes(GREETING)))
     answer = await loop.sock_recv(flow, PROBE.size)
-    return str(IPv4Address(answer[-4:]))
+    return _host(answer[-GREETING:])
+
+
+def _host(told: bytes) -> str:
+    """The address that a host says it is reached at: that of IPv4 stands in one of IPv6."""
+    address = IPv6Address(told)
+    return str(address.ipv4_mapped or address)
 
 
 async def _pause(span: Span) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -39,6 +40,7 @@ class Answerer:
     Attributes:
         port: Its UDP port.
         asked: The names asked for, in order, repeated queries included.
+        kinds: For which type each time.
     """
 
     def __init__(self, say: Callable[[str], Said]) -> None:
@@ -49,6 +51,7 @@ class Answerer:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.port: int = self._socket.getsockname()[1]
         self.asked: list[str] = []
+        self.kinds: list[str] = []
 
     def __enter__(self) -> Answerer:
         self._thread.start()
@@ -67,6 +70,7 @@ class Answerer:
                 return
             query = dns.message.from_wire(data)
             self.asked.append(str(query.question[0].name))
+            self.kinds.append(dns.rdatatype.to_text(query.question[0].rdtype))
             said = self._say(self.asked[-1])
             if said is not None:
                 self._socket.sendto(_answer(query, said), client)
@@ -77,7 +81,9 @@ def _answer(query: dns.message.Message, said: str | dns.rcode.Rcode) -> bytes:
     if isinstance(said, dns.rcode.Rcode):
         answer.set_rcode(said)
     else:
-        answer.answer.append(dns.rrset.from_text(query.question[0].name, 0, "IN", "A", said))
+        kind = query.question[0].rdtype
+        said = said if kind == dns.rdatatype.A else "::1"
+        answer.answer.append(dns.rrset.from_text(query.question[0].name, 0, "IN", kind, said))
     return answer.to_wire()
 
 
@@ -121,6 +127,24 @@ class LoadTests(SynchronousTestCase):
                 result = self.flows(server, {"a.example.org": "127.0.0.7"}, "--via", via, "--flows", "20")
             self.assertEqual((result["started"], result["ok"], len(server.asked)), (20, 20, 20))
             self.assertFalse(any(result["lost"].values()))
+
+    def test_counts_flows_of_ipv6(self) -> None:
+        """Who comes by IPv6 asks for AAAA, and comes there; a host of another address is another host."""
+        for via in ("udp", "tcp"):
+            with Answerer(lambda _: "127.0.0.7") as server:
+                hosts = {"a.example.org": "127.0.0.7,::1", "b.example.org": "127.0.0.7,::2"}
+                result = self.flows(server, hosts, "--via", via, "--flows", "10", "--ipv6", "1")
+            self.assertEqual((set(server.kinds), result["ok"]), ({"AAAA"}, 5))
+            self.assertEqual((result["lost"]["misdelivered"], result["ipv6"]["ok"]), (5, 5))
+
+    def test_asks_for_both_families(self) -> None:
+        """Of dual-stack clients, each asks for both and comes by one; the other answer is followed by nobody."""
+        with Answerer(lambda _: "127.0.0.7") as server:
+            options = ("--flows", "40", "--ipv6", "0.5", "--dual")
+            result = self.flows(server, {"a.example.org": "127.0.0.7,::1"}, *options)
+        self.assertEqual((server.kinds.count("A"), server.kinds.count("AAAA")), (40, 40))
+        self.assertEqual(result["ipv4"]["ok"] + result["ipv6"]["ok"], 40)
+        self.assertTrue(10 < result["ipv6"]["ok"] < 30, result)
 
     def test_notices_another_host(self) -> None:
         """A flow that another host answers is mis-delivered, by UDP and by TCP."""
