@@ -34,7 +34,7 @@ from realmgw.config.steps import Blocking
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
-from realmgw.control.degrading import looked_at
+from realmgw.control.degrading import looked_at, looked_at_neighbours
 from realmgw.control.examination import around, loading, refuse
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, tell_kept, tell_written
@@ -54,6 +54,8 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
+from realmgw.datapath.neighbours.answering import Answers
+from realmgw.datapath.neighbours.service import NeighboursService
 from realmgw.datapath.ruleset import STRAYS
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.datapath.watch.port import KernelEars
@@ -165,16 +167,15 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     allocator = _allocator(running, conntrack := Conntrack(monotonic))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
-    tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
-    kernel, hosts, purges = Kernel(settings), directory.hosts.values(), bool(options["purge"])
-    datapath = DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purges, ears=ears, tell=tell)
+    datapath = _datapath(running, allocator, health, thread, reactor, bool(options["purge"]))
     unsolicited = Unsolicited(settings.admission, datapath.push_stray)
     gate = Gate(allocator, unsolicited, Faults(log_fault), settings.datapath.reject_rate)
     dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere, told = partial(Readers().call, reactor=reactor), partial(tell_written, health)
-    configure, keep = partial(_configure, unsolicited, gate, keeping, options.log), partial(_keep, running, thread)
+    neighbours, keep = _neighbours(settings, health, thread, reactor), partial(_keep, running, thread)
+    configure = partial(_configure, unsolicited, gate, keeping, neighbours, options.log)
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
@@ -196,6 +197,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing, behind=allocator.behind),
         keeping,
         AllocationService(allocator, reactor, monotonic),
+        neighbours,
         dns,
         ReloadService(purging.reload, reactor.callFromThread, lambda: options.signals.reload),
         _keeping_subscribers(running, health, reactor),
@@ -253,9 +255,32 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
-def _configure(unsolicited: Unsolicited, gate: Gate, keeping: ReputationService, log: Log, new: Settings) -> None:
+def _datapath(
+    running: Running, allocator: Allocator, health: Health, thread: KernelThread, reactor: Any, purging: bool
+) -> DatapathService:
+    """The kernel's side; what is wrong with it is told."""
+    tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
+    kernel, hosts = Kernel(running.settings), running.registry.directory.hosts.values()
+    return DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purging, ears=ears, tell=tell)
+
+
+def _neighbours(settings: Settings, health: Health, thread: KernelThread, reactor: Any) -> NeighboursService:
+    """Tells neighbours where pool addresses are."""
+    answers = Answers(lambda _address: False)
+    return NeighboursService(settings, answers, thread, partial(looked_at_neighbours, health), reactor)
+
+
+def _configure(
+    unsolicited: Unsolicited,
+    gate: Gate,
+    keeping: ReputationService,
+    neighbours: NeighboursService,
+    log: Log,
+    new: Settings,
+) -> None:
     """What a reload means for parts that have no other business with it."""
     log.configure(new.logging)
+    neighbours.configure(new)
     unsolicited.configure(new.admission)
     gate.configure(new.datapath.reject_rate)
     keeping.configure(ROWS * new.allocation.max_groups)

@@ -15,3 +15,9 @@ def looked_at(health: Health, allocator: Allocator, monotonic: Callable[[], floa
         allocator.outage.excuse(now=monotonic())
     health.tell("datapath", findings.broken, Severity.DEGRADED)
     health.tell("datapath", findings.doubtful, Severity.NOTICE)
+
+
+def looked_at_neighbours(health: Health, broken: tuple[str, ...], doubtful: tuple[str, ...]) -> None:
+    """The neighbours' interface was looked at, and this was found."""
+    health.tell("neighbours", broken, Severity.DEGRADED)
+    health.tell("neighbours", doubtful, Severity.NOTICE)

@@ -45,7 +45,7 @@ MAY_IMPORT = {
 INSIDE = {
     "allocation": ("reputation", "pool", "claims"),
     "control": ("command",),
-    "datapath": ("netlink", "iptables", "machine", "watch"),
+    "datapath": ("netlink", "iptables", "machine", "watch", "neighbours"),
     "dns": ("codec", "mitigation", "fastpath"),
     "subscribers": ("fastpath", "files", "remote", "tools"),
     "testbed": ("realm", "load", "player", "measuring", "simulated", "programs"),

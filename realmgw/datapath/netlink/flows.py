@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network
 
 import attrs
 
+from realmgw.config.settings import Network
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
 
@@ -49,6 +49,16 @@ class Entry:
     """Packets went in both directions for more than a moment."""
     remaining: int
     """When it will be forgotten, unless a packet comes, in seconds."""
+
+    @property
+    def destination(self) -> bytes:
+        """Packed address that its first packet was sent to, before translation; empty where that is not told.
+
+        Raises:
+            RealmGatewayError: The tuple is malformed.
+        """
+        addresses = codec.find(self.original, _TUPLE_IP)
+        return codec.find(addresses, _IP_DST[4]) or codec.find(addresses, _IP_DST[16])
 
 
 def listing(sequence: int, family: int) -> bytes:
@@ -160,16 +170,16 @@ def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
     return re.compile(b"|".join(wanted), re.DOTALL)
 
 
-def destinations(networks: Iterable[IPv4Network]) -> re.Pattern[bytes]:
+def destinations(networks: Iterable[Network]) -> re.Pattern[bytes]:
     """What is found in a listing where an address of these prefixes is the destination of a tuple."""
-    head = re.escape(codec.attribute(_IP_DST[4], bytes(4))[:4])
-    return re.compile(b"|".join(head + _within(network) for network in networks), re.DOTALL)
+    return re.compile(b"|".join(map(_within, networks)), re.DOTALL)
 
 
-def _within(network: IPv4Network) -> bytes:
+def _within(network: Network) -> bytes:
     """A pattern of the packed addresses of a prefix: what is fixed, a range of the octet that is in part, the rest."""
     first, last = network.network_address.packed, network.broadcast_address.packed
-    return b"".join(
+    head = codec.attribute(_IP_DST[len(first)], first)[:4]
+    return re.escape(head) + b"".join(
         re.escape(bytes([low])) if low == high else b"[%s-%s]" % (re.escape(bytes([low])), re.escape(bytes([high])))
         for low, high in zip(first, last, strict=True)
     )

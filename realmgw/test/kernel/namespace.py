@@ -29,9 +29,18 @@ def fresh_namespace() -> Iterator[None]:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True, stdin=subprocess.DEVNULL)
             yield
         finally:
-            _checked(ctypes.CDLL(None, use_errno=True).setns(home, CLONE_NEWNET))
+            enter(home)
     finally:
         os.close(home)
+
+
+def enter(namespace: int) -> None:
+    """Moves this thread into a network namespace, by a file descriptor of it.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    _checked(ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET))
 
 
 def _checked(result: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +67,14 @@ class ListingTests(SynchronousTestCase):
             found = attribute(1, POOL) + attribute(2, one.packed)
             self.assertEqual(pattern.search(found) is not None, one in network or one in IPv4Network("192.0.2.0/24"))
         self.assertIsNone(pattern.search(attribute(1, network[0].packed)))
+
+    def test_finds_flows_of_ipv6_as_well(self) -> None:
+        """Beside those of IPv4, however long the prefix is."""
+        pattern = flows.destinations([IPv4Network("192.0.2.0/24"), IPv6Network("2001:db8:0::/45")])
+        within, outside = IPv6Address("2001:db8:7::1").packed, IPv6Address("2001:db8:8::1").packed
+        self.assertIsNotNone(pattern.search(attribute(4, within)))
+        self.assertIsNotNone(pattern.search(attribute(2, POOL)))
+        self.assertIsNone(pattern.search(attribute(4, outside) + attribute(3, within)))
 
     def test_passes_over_answers_to_others(self) -> None:
         """And what has nothing of interest."""

@@ -1,0 +1,109 @@
+"""Which solicitations are answered: those for addresses of on-link prefixes that live, within a rate.
+
+Nobody is told of the others, so that no sender of packets to addresses that he has made up fills the neighbour cache of
+the router before us: what he asks for stays unresolved there, for the few seconds that a router keeps such an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from ipaddress import IPv6Network
+
+import attrs
+
+from realmgw.datapath.neighbours import messages
+
+RATE = 20_000
+"""So many solicitations a second are answered at most: twice as many as flows begin when there are many."""
+LOOK = 60.0  # seconds
+"""How often it is looked at most whether flows of an earlier run are still there."""
+
+
+@attrs.define
+class Counts:
+    """What became of solicitations."""
+
+    answered: int = 0
+    """Told where the address is."""
+    unclaimed: int = 0
+    """For addresses that do not live: not answered."""
+    malformed: int = 0
+    """To be ignored, as RFC 4861 section 7.1.1 says."""
+    limited: int = 0
+    """Beyond `RATE`."""
+
+
+class Answers:
+    """Decides.
+
+    Args:
+        is_live: Whether an address of the pool, packed, has a claim or may have a flow.
+    """
+
+    def __init__(self, is_live: Callable[[bytes], bool]) -> None:
+        self._is_live = is_live
+        self._prefixes: tuple[tuple[int, int], ...] = ()
+        self._networks: frozenset[IPv6Network] = frozenset()
+        self._kept: set[bytes] = set()
+        self._left = float(RATE)
+        self._then = self._looked = 0.0
+        self._asked = False
+        self.counts = Counts()
+
+    @property
+    def networks(self) -> frozenset[IPv6Network]:
+        """The on-link prefixes."""
+        return self._networks
+
+    def configure(self, networks: Collection[IPv6Network]) -> None:
+        """From now on, these are the on-link prefixes."""
+        self._networks = frozenset(networks)
+        self._prefixes = tuple((int(each.netmask), int(each.network_address)) for each in networks)
+        self._kept = {each for each in self._kept if self._is_ours(each)}
+
+    def keep(self, addresses: Iterable[bytes], now: float) -> None:
+        """Take what conntrack has flows to, which may have been admitted by an earlier run; instead of what it had."""
+        self._kept = {each for each in addresses if self._is_ours(each)}
+        self._looked, self._asked = now, False
+
+    def is_due(self, now: float) -> bool:
+        """Whether it should be looked what conntrack has: one of those addresses was asked for, some time after."""
+        return self._asked and now - self._looked >= LOOK
+
+    def answer(self, frame: bytes, own: bytes, now: float) -> bytes | None:
+        """Decide about a frame.
+
+        Args:
+            frame: It.
+            own: Our link-layer address.
+            now: The present, in seconds.
+
+        Returns:
+            The frame to be sent; None if there is none.
+        """
+        asked, counts = messages.solicitation(frame), self.counts
+        if asked is None:
+            counts.malformed += 1
+            return None
+        if not (self._is_ours(asked.target) and self._lives(asked.target)):
+            counts.unclaimed += 1
+            return None
+        self._left = min(RATE, self._left + (now - self._then) * RATE)
+        self._then = now
+        if self._left < 1:
+            counts.limited += 1
+            return None
+        self._left -= 1
+        counts.answered += 1
+        return messages.advertisement(asked, own)
+
+    def _is_ours(self, address: bytes) -> bool:
+        number = int.from_bytes(address, "big")
+        return any(number & mask == prefix for mask, prefix in self._prefixes) and len(address) == 16
+
+    def _lives(self, address: bytes) -> bool:
+        if self._is_live(address):
+            return True
+        is_kept = address in self._kept
+        self._asked = self._asked or is_kept
+        return is_kept
