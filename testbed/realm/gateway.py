@@ -231,13 +231,15 @@ def configuration(circular: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     Args:
         circular: The circular pool.
     """
-    zone = {"name_servers": {f"ns1.{ZONE}": GATEWAY}, "contact": f"hostmaster.{ZONE}", "address": GATEWAY}
+    own = [GATEWAY, ipv6.GATEWAY] if ipv6.AVAILABLE else [GATEWAY]
+    inside = [GATEWAY_LAN, ipv6.GATEWAY_LAN] if ipv6.AVAILABLE else [GATEWAY_LAN]
+    zone = {"name_servers": {f"ns1.{ZONE}": [*own]}, "contact": f"hostmaster.{ZONE}", "address": [*own]}
     return {
         "name": f"gateway.{ZONE}",
         "zones": {ZONE: zone},
         "interfaces": {"wan": "wan0", "lan": ["lan0"]},
         "pools": {"circular": [dict(piece) for piece in circular], "service": [GATEWAY]},
-        "dns": {"wan": {"listen": [GATEWAY, ipv6.GATEWAY]}, "lan": {"listen": [GATEWAY_LAN, ipv6.GATEWAY_LAN]}},
+        "dns": {"wan": {"listen": own}, "lan": {"listen": inside}},
     }
 
 

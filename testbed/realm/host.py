@@ -1,8 +1,8 @@
 """The private hosts: servers on every host address that say which host answers, so that mis-delivery can not hide.
 
-TCP: a small HTTP server; `/` says who answers, `/download?bytes=N&rate=R` is a download whose every octet depends on
-the host. UDP: an echo with the host's address in front. ICMP echo: answered here, not by the kernel, which does not say
-who it is. SCTP: the server's half of setting an association up, with the host's address as cookie.
+TCP: a small HTTP server; `/` says who answers, `/peer` who asks, `/download?bytes=N&rate=R` is a download whose every
+octet depends on the host. UDP: an echo with the host's address in front. ICMP echo: answered here, not by the kernel,
+which does not say who it is. SCTP: the server's half of setting an association up, with the host's address as cookie.
 
     python -m testbed.realm.host 192.168.0.100 192.168.0.101
 """
@@ -167,6 +167,8 @@ async def _respond(address: str, target: str, writer: asyncio.StreamWriter) -> N
     url = urlsplit(target)
     query = dict(parse_qsl(url.query))
     page = f"This is {address}.\n".encode()
+    if url.path == "/peer":
+        page = f"You are {writer.get_extra_info('peername')[0]}.\n".encode()
     size = int(query.get("bytes", 0)) if url.path == "/download" else len(page)
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\nX-Host: {address}\r\n"
     writer.write(head.encode() + b"Connection: close\r\n\r\n")

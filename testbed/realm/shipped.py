@@ -73,7 +73,7 @@ def unbound(site: Site) -> Sequence[str]:
     parts = sorted(Path("/etc/unbound/unbound.conf.d").glob("*.conf"))
     own = shipped(*parts, without=r"^\s*(auto-trust-anchor-file|control-enable|control-interface):")
     six = ("interface: {0}", "outgoing-interface: {0}", "access-control: ::/0 allow", "prefer-ip6: yes")
-    besides = [line.format(site.address6) for line in six] if site.address6 else []
+    besides = [line.format(site.address6) for line in six] if site.address6 else ["do-ip6: no"]
     text = f"""{own}
 server:
   directory: "{site.folder}"
@@ -124,6 +124,7 @@ def knot(site: Site) -> Sequence[str]:
 {shipped(Path("/etc/knot-resolver/kresd.conf"), without="^net.listen")}
 net.listen('{site.address}', 53, {{ kind = 'dns' }})
 net.outgoing_v4('{site.address}')
+net.ipv6 = false
 trust_anchors.remove('.')
 hints.root_file('{site.hints}')
 {_indented(site.lines)}"""
