@@ -20,10 +20,12 @@ from pathlib import Path
 
 from testbed.player import visits
 from testbed.player.visits import Visit, percentile
+from testbed.programs.commands import dig, gateway_command, inside, operator, program, python_client
+from testbed.programs.demo6 import SETTINGS, DualStack
 from testbed.programs.narration import Narration
 from testbed.realm import host, sctp, topology
-from testbed.realm.gateway import ON_LINK_POOL, ORDERLY, Gateway, Subscriber
-from testbed.realm.topology import CHECKOUT, GATEWAY, GATEWAY_LAN, ON_LINK, Testbed, TestbedError
+from testbed.realm.gateway import ON_LINK_POOL, ORDERLY, ROUTED_POOL6, Gateway, Subscriber
+from testbed.realm.topology import GATEWAY, GATEWAY_LAN, ON_LINK, Testbed, TestbedError
 
 NAMES = 20
 """So many private hosts, each with a name of its own."""
@@ -57,9 +59,14 @@ class Demo:
         self.hosts = dict(zip(names(), testbed.hosts, strict=True))
         self.gateway = Gateway(
             testbed,
-            [Subscriber(name + ".", address) for name, address in self.hosts.items()],
-            circular=[ON_LINK_POOL],  # three addresses for everything that follows
+            [
+                Subscriber(name + ".", address, address6=second)
+                for (name, address), second in zip(self.hosts.items(), testbed.hosts6, strict=True)
+            ],
+            circular=[ON_LINK_POOL, ROUTED_POOL6],  # three addresses of IPv4 for everything that follows
+            settings=SETTINGS,
         )
+        self.six = DualStack(testbed, self.gateway, tell, TEST)
         self.stranger = testbed.clients[1]
         self.file = testbed.folder / "download"
 
@@ -71,6 +78,7 @@ class Demo:
         self.take_turns()
         self.serve_many()
         self.refuse_strays()
+        self.six.run()
         self.survive_kill()
         self.survive_stop()
         self.purge()
@@ -119,7 +127,7 @@ class Demo:
         right = True
         for name in names()[1 : len(ON_LINK) + 2]:
             page = self.tell.type(
-                *inside("public"), "curl", "--silent", "--write-out", "at %{remote_ip}\\n", f"http://{name}/"
+                *inside("public"), "curl", "-4", "--silent", "--write-out", "at %{remote_ip}\\n", f"http://{name}/"
             )
             served.setdefault(page.stdout.rpartition("at ")[2].strip(), []).append(self.hosts[name])
             right &= f"This is {self.hosts[name]}." in page.stdout
@@ -171,13 +179,16 @@ class Demo:
     def survive_kill(self) -> None:
         """The gateway is killed while a download runs, and comes back."""
         self.tell.step("The gateway is killed (kill -9) while a download runs")
-        with self.downloading(SHORT) as download:
+        with self.downloading(SHORT) as download, self.six.downloading(SHORT) as second:
             time.sleep(0.4)
             self.tell.command(f"kill -9 {self.gateway.pid}")
             self.gateway.kill()
-            self.tell.claim("the gateway is gone, the download runs", download.poll() is None)
+            running = (download.poll(), second.poll()) == (None, None)
+            self.tell.claim("the gateway is gone, the downloads run, by IPv4 and by IPv6", running)
             self.find_closed()
+            self.six.find_closed()
             self.finish(download, SHORT)
+            self.six.finish(second, SHORT)
         self.restart("a restart serves again")
 
     def survive_stop(self) -> None:
@@ -207,7 +218,7 @@ class Demo:
         """The gateway starts again and serves."""
         self.tell.command(gateway_command(self.gateway))
         took = self.gateway.start()
-        page = self.tell.type(*inside("public"), "curl", "--silent", "--max-time", "2", f"http://{TEST}/")
+        page = self.tell.type(*inside("public"), "curl", "-4", "--silent", "--max-time", "2", f"http://{TEST}/")
         self.tell.claim(claim, self.hosts[TEST] in page.stdout, f"after {took:.1f} s")
 
     @contextlib.contextmanager
@@ -262,39 +273,6 @@ class Demo:
 def names() -> list[str]:
     """The names, in the order of the hosts' addresses."""
     return [TEST, *(f"h{number}.gwa.demo" for number in range(101, 100 + NAMES))]
-
-
-def inside(namespace: str) -> list[str]:
-    """The beginning of a command within a namespace."""
-    return ["ip", "netns", "exec", namespace]
-
-
-def program(name: str) -> str:
-    """A program of the running environment, as one types it in the checkout."""
-    path = Path(sys.executable).with_name(name)
-    return str(path.relative_to(CHECKOUT)) if path.is_relative_to(CHECKOUT) else str(path)
-
-
-def python_client(*arguments: str) -> list[str]:
-    """The command of a client that opens one flow."""
-    return [*inside("public"), program("python"), "-m", "testbed.realm.client", *arguments]
-
-
-def gateway_command(gateway: Gateway, *options: str) -> str:
-    """The command that starts the gateway by hand."""
-    twistd = [program("twistd"), *gateway.command[1:], *options]
-    return " ".join([*inside("gwa"), "env", "PYTHONPATH=.", *twistd])
-
-
-def operator(gateway: Gateway, *words: str) -> str:
-    """A command of an operator, as one types it in a checkout that nothing is installed in."""
-    python = [program("python"), "-m", "realmgw.control.command.cli"]
-    return " ".join(["env", "PYTHONPATH=.", *python, "--config", str(gateway.config), *words])
-
-
-def dig(tell: Narration, namespace: str, server: str, name: str) -> str:
-    """Asks a name server by dig; returns the answer section."""
-    return tell.type(*inside(namespace), "dig", "+noall", "+answer", f"@{server}", name).stdout.strip()
 
 
 def kernel_has_sctp() -> bool:
