@@ -53,7 +53,7 @@ class LogTests(RealmTestCase):
         lines = self.restart()
         line = self.line(" serves gateway.gwa.demo.")
         for words in (
-            "DNS for the WAN at 100.64.1.130, for LANs at 192.168.0.1",
+            "DNS for the WAN at 100.64.1.130, 2001:db8:1::130, for LANs at 192.168.0.1, fd00::1",
             "interfaces wan0 (WAN), lan0 (LAN)",
             "pool of 19 addresses (100.64.1.131/32 on-link",
             "dnat by map",
