@@ -34,6 +34,8 @@ NOWHERE: tuple[Network, ...] = (
     *map(IPv6Network, ("::/96", "::ffff:0:0/96", "100::/64", "fe80::/10", "ff00::/8")),
 )
 """Networks whose addresses lead nobody to another machine behind a router (RFC 6890)."""
+UNIQUE_LOCAL = IPv6Network("fc00::/7")
+"""Where private addresses of IPv6 are (RFC 4193)."""
 SHORTEST_POOL, LONGEST_POOL = 16, 96
 """Lengths of IPv6 prefixes that a pool is made of: in a longer one, addresses could be guessed."""
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
@@ -103,6 +105,14 @@ def host(text: str) -> Address:
 def host4(text: str) -> IPv4Address:
     """The IPv4 address of a host on another machine, behind a router."""
     return ipv4(str(host(text)))
+
+
+def host6(text: str) -> IPv6Address:
+    """The IPv6 address of a host on another machine, behind a router."""
+    value = host(text)
+    if not isinstance(value, IPv6Address):
+        raise ValueError(f"{text!r} is an IPv4 address: write an IPv6 one")
+    return value
 
 
 def ipv4_range(text: str) -> AddressRange:

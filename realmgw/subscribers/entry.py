@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import attrs
 
+from realmgw.config.values import Address
 from realmgw.subscribers.model import EVERYTHING, NO_MORE, USUAL, Identity, Profile, Terms
 
 
@@ -25,18 +26,26 @@ class Entry:
 
     name: str
     """Absolute and lower case; empty if the value does not say it, then it is its key."""
-    address: IPv4Address
-    """Its private address."""
+    address: IPv4Address | None
+    """Its private IPv4 address; None: it has none. It has an address of one family at least."""
     services: tuple[Offer, ...] | None
     """Its services; None if the value does not say."""
     profile: Profile = USUAL
     """Its options."""
     identity: Identity = NO_MORE
     """What else it is known by."""
+    address6: IPv6Address | None = None
+    """Its IPv6 address; None: it has none."""
+
+    @property
+    def own(self) -> tuple[Address, ...]:
+        """Where its flows go: one address of either family, or both."""
+        return tuple([each for each in (self.address, self.address6) if each is not None])
 
     def claims(self) -> tuple[bytes | str, ...]:
         """What belongs to nobody else, beside its own name: all of its addresses (packed), and its services' names."""
-        return (self.address.packed, *self.identity.addresses, *[offer.name for offer in self.services or ()])
+        own = [each.packed for each in (self.address, self.address6) if each is not None]
+        return (*own, *self.identity.addresses, *[offer.name for offer in self.services or ()])
 
 
 def shown(claim: bytes | str) -> str:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
 
 import attrs
+
+from realmgw.config.values import Address, Network
 
 
 @attrs.frozen
 class Around:
     """The machine's addresses and networks. Empty: nothing is known of them, and nothing is said against a host."""
 
-    own: frozenset[IPv4Address] = frozenset()
+    own: frozenset[Address] = frozenset()
     """Addresses of the machine itself."""
-    routers: frozenset[IPv4Address] = frozenset()
+    routers: frozenset[Address] = frozenset()
     """Those that its default routes go by."""
-    links: tuple[IPv4Network, ...] = ()
+    links: tuple[Network, ...] = ()
     """The networks of the LAN interfaces."""
-    reached: tuple[IPv4Network, ...] = ()
-    """All networks that routes lead to by the LAN interfaces; empty: it is not known."""
+    reached: tuple[Network, ...] = ()
+    """All networks that routes lead to by the LAN interfaces; of a family of which there are none it is not known."""
 
-    def special(self) -> frozenset[int]:
-        """The addresses, as numbers, that no host can have."""
-        ends = {int(end) for link in self.links if link.prefixlen < 31 for end in (link[0], link[-1])}
-        return frozenset(ends | {int(each) for each in (*self.own, *self.routers)})
+    def special(self, version: int) -> frozenset[int]:
+        """The addresses of a family, as numbers, that no host can have."""
+        ends = (end for link in self.links for end in _ends(link))
+        return frozenset(int(each) for each in (*ends, *self.own, *self.routers) if each.version == version)
 
-    def refusals(self, address: IPv4Address) -> Iterator[str]:
+    def refusals(self, address: Address) -> Iterator[str]:
         """Why a host can not have an address: what is wrong, and what to write instead.
 
         A private address may be behind a router that is not known yet. A public one that no route to the LANs has is
@@ -37,10 +38,18 @@ class Around:
         if address in self.routers:
             yield f"{address} is the router that the gateway's default route goes by: write the host's"
         for link in self.links:
-            if link.prefixlen < 31 and address in (link[0], link[-1]):
+            if address in _ends(link):
                 yield f"{address} is no single host's, but stands for the network {link}: write the host's"
-        if address.is_global and self.reached and not any(address in network for network in self.reached):
+        reached = [network for network in self.reached if network.version == address.version]
+        if address.is_global and reached and not any(address in network for network in reached):
             yield f"{address} is on the Internet, and no route leads to it by a LAN: write the host's private address"
+
+
+def _ends(link: Network) -> tuple[Address, ...]:
+    """What stands for a network as a whole: itself and everybody in it (RFC 919), or any router (RFC 4291, 2.6.1)."""
+    if link.max_prefixlen - link.prefixlen < 2:
+        return ()
+    return (link[0], link[-1]) if link.version == 4 else (link[0],)
 
 
 NOWHERE = Around()

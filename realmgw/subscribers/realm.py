@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from realmgw.config.addresses import UNIQUE_LOCAL
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.config.names import is_reverse, is_within
 from realmgw.config.settings import Address, Network, Settings, Zone
 from realmgw.config.steps import Steps, finish, gathered, portions
@@ -15,6 +17,28 @@ from realmgw.subscribers.reach import NOWHERE, Around
 
 Range = tuple[int, int]
 """The first and the last of some addresses, as numbers."""
+
+
+class _Family:
+    """Addresses of one family, as numbers, that there may be something to say against.
+
+    Attributes:
+        own: The gateway's own.
+        pool: Those of the circular pool.
+        reached: Those that routes lead to by a LAN; none: it is not known.
+    """
+
+    def __init__(self, special: frozenset[int]) -> None:
+        self._special = special
+        self.own: set[int] = set()
+        self.pool: list[Range] = []
+        self.reached: list[Range] = []
+
+    def is_odd(self, number: int) -> bool:
+        """Whether there may be something to say against an address."""
+        if number in self._special or number in self.own or _is_in(number, self.pool):
+            return True
+        return bool(self.reached) and not _is_in(number, self.reached)
 
 
 class Realm:
@@ -31,11 +55,8 @@ class Realm:
         self._aliases: list[str] = []
         self._taken: set[str] = set()
         self._endings: tuple[str, ...] = ()
-        self._own: set[int] = set()
-        self._pool: list[Range] = []
         self._around = around
-        self._reached: list[Range] = []
-        self._special = around.special()
+        self._families = {version: _Family(around.special(version)) for version in (4, 6)}
         self._has_service_pool = has_service_pool
         finish(self._gather(zones))
 
@@ -47,7 +68,8 @@ class Realm:
 
     def _said(self) -> tuple[object, ...]:
         return (
-            self._forward, self._aliases, self._taken, self._own, self._pool, self._has_service_pool, self._around,
+            self._forward, self._aliases, self._taken, self._has_service_pool, self._around,
+            [(each.own, each.pool) for each in self._families.values()],
         )  # fmt: skip
 
     @classmethod
@@ -59,7 +81,7 @@ class Realm:
             realm._have(address)
         for address in pools.service:
             realm._have(address)
-        yield from realm._gather(settings.zones, pools.networks4)
+        yield from realm._gather(settings.zones, [piece.network for piece in pools.circular])
         return realm
 
     def _gather(self, zones: Iterable[Zone], pool: Iterable[Network] = ()) -> Steps[None]:
@@ -70,8 +92,11 @@ class Realm:
             endings += (f".{name}" for name in self._forward[len(endings) :])
             yield None
         self._endings = tuple(endings)
-        self._pool = yield from gathered(map(_range, (each for each in pool if each.version == 4)))
-        self._reached = yield from gathered(map(_range, self._around.reached))
+        for version, family in self._families.items():
+            family.pool = yield from gathered(_range(each) for each in pool if each.version == version)
+            family.reached = yield from gathered(
+                _range(each) for each in self._around.reached if each.version == version
+            )
 
     def _add(self, zone: Zone) -> None:
         if zone.aliases:
@@ -86,17 +111,22 @@ class Realm:
                 self._have(address)
 
     def _have(self, address: Address) -> None:
-        """An address of the gateway's own; hosts have those of IPv4 only."""
-        if address.version == 4:
-            self._own.add(int(address))
+        """An address of the gateway's own."""
+        self._families[address.version].own.add(int(address))
 
     def contradictions(self, entry: Entry) -> Iterator[str]:
         """Everything that a subscriber can not be, beside other subscribers: what is wrong, and what to write instead.
 
         There are very many, and nearly all are as they should be, which is found out quickly.
         """
-        if self._is_odd(int(entry.address)):
-            yield from self._refusals_of_address(entry)
+        if entry.address is not None and self._families[4].is_odd(int(entry.address)):
+            yield from self._refusals_of_address(entry, entry.address)
+        if entry.address6 is not None:
+            if self._families[6].is_odd(int(entry.address6)):
+                yield from self._refusals_of_address(entry, entry.address6)
+            if entry.profile.ipv6 is Ipv6Mode.PINHOLE and entry.address6 in UNIQUE_LOCAL:
+                need = f"needs a public address, and {entry.address6} is none: write another, or 'ipv6: pool'"
+                yield f"'ipv6: pinhole' {need}"
         endings, taken, has_aliases = self._endings, self._taken, bool(self._aliases)
         for offer in entry.services or ():
             if has_aliases or not offer.name.endswith(endings) or offer.name in taken:
@@ -116,21 +146,15 @@ class Realm:
     def _zones(self) -> str:
         return " or ".join(self._forward)
 
-    def _is_odd(self, number: int) -> bool:
-        """Whether there may be something to say against an address."""
-        if number in self._special or number in self._own or _is_in(number, self._pool):
-            return True
-        return bool(self._reached) and not _is_in(number, self._reached)
-
-    def _refusals_of_address(self, entry: Entry) -> Iterator[str]:
+    def _refusals_of_address(self, entry: Entry, address: Address) -> Iterator[str]:
         """Who is reached by no name may have the gateway's own: so existing collections list the gateway itself."""
-        number = int(entry.address)
-        if entry.services and number in self._own:
-            yield f"{entry.address} is the gateway's own address: write the host's"
-        if _is_in(number, self._pool):
-            yield f"{entry.address} is an address of the circular pool: write the host's private one"
-        if entry.services and number not in self._own:
-            yield from self._around.refusals(entry.address)
+        number, family = int(address), self._families[address.version]
+        if entry.services and number in family.own:
+            yield f"{address} is the gateway's own address: write the host's"
+        if _is_in(number, family.pool):
+            yield f"{address} is an address of the circular pool: write the host's own one"
+        if entry.services and number not in family.own:
+            yield from self._around.refusals(address)
 
 
 def _range(network: Network) -> Range:
@@ -143,7 +167,9 @@ def _is_in(number: int, ranges: Iterable[Range]) -> bool:
 
 def host_of(entry: Entry, index: int, former: Host | None) -> Host:
     """The host of an entry; the former one, if it says the same."""
-    host = Host(index, entry.name, entry.address.packed, entry.profile, entry.identity)
+    address = b"" if entry.address is None else entry.address.packed
+    address6 = b"" if entry.address6 is None else entry.address6.packed
+    host = Host(index, entry.name, address, entry.profile, entry.identity, address6)
     return former if former is not None and _fields(former) == _fields(host) else host
 
 

@@ -9,7 +9,7 @@ committed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
@@ -290,7 +290,9 @@ class Registry:
 def _entry_of(host: Host, services: Iterable[Service]) -> Entry:
     """What the realm has to know of a host."""
     offers = tuple(Offer(each.name, each.terms) for each in services)
-    return Entry(host.name, IPv4Address(host.address), offers, host.profile, host.identity)
+    address = IPv4Address(host.address) if host.address else None
+    address6 = IPv6Address(host.address6) if host.address6 else None
+    return Entry(host.name, address, offers, host.profile, host.identity, address6)
 
 
 def _forget_entries(unit: Unit) -> Steps[None]:

@@ -210,5 +210,5 @@ class Review:
 
 
 def addresses_of(host: Host) -> tuple[bytes, ...]:
-    """Every private address of a host, packed; flows are translated to the first one."""
-    return (host.address, *host.identity.addresses)
+    """Every private address of a host, packed; flows are translated to the first one of their family."""
+    return (*filter(None, (host.address, host.address6)), *host.identity.addresses)

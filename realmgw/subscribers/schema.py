@@ -3,7 +3,7 @@
 The established style, with keys in capitals or not::
 
     test.gwa.demo.:
-        ID: {FQDN: [test.gwa.demo.], IPV4: [192.168.0.100], MSISDN: ['358145000100']}
+        ID: {FQDN: [test.gwa.demo.], IPV4: [192.168.0.100], IPV6: ['fd00::100'], MSISDN: ['358145000100']}
         GROUP: [IPS_GROUP_PREPAID3]
         CIRCULARPOOL: [{max: 3}]
         SFQDN:
@@ -15,7 +15,7 @@ The established style, with keys in capitals or not::
 and the plain style, where a host without `services` is reached by its own name::
 
     test.gwa.demo:
-      address: 192.168.0.100
+      address: [192.168.0.100, 'fd00::100']
       max_claims: 3
       groups: [prepaid]
       services:
@@ -26,14 +26,15 @@ and the plain style, where a host without `services` is reached by its own name:
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import attrs
 
 from realmgw.config import validators
-from realmgw.config.addresses import host4
+from realmgw.config.addresses import host, host4, host6
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
+from realmgw.config.families import one_of_each
 from realmgw.config.steps import Steps, finish
 from realmgw.config.validators import (
     Key,
@@ -49,6 +50,7 @@ from realmgw.config.validators import (
     shape,
     table,
 )
+from realmgw.config.values import Address
 from realmgw.subscribers import firewall
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.model import NO_MORE, Identity, Profile, Terms
@@ -126,6 +128,8 @@ def _is_large(value: Node, services: Node | None) -> bool:
     return False
 
 
+_Identified = tuple[str, tuple[Address, ...], Identity]
+"""A subscriber's first name (empty: its key), where its flows go, and what else it is known by."""
 _terms, _profile = lru_cache(4096)(Terms), lru_cache(4096)(Profile)
 
 
@@ -165,45 +169,76 @@ def _build_service(fqdn: str = "", **options: Any) -> Offer:
     return Offer(fqdn, _terms(**options))
 
 
+def _unless_empty(several: Validator[tuple[Any, ...]]) -> Validator[tuple[Any, ...]]:
+    """A list, or nothing."""
+    return Validator(lambda node, problems: () if is_null(node) else several(node, problems), several.schema)
+
+
+def _with_address(section: Section[_Identified]) -> Validator[_Identified]:
+    """Who a subscriber is, by an address of one family at least."""
+
+    def read(node: Node, problems: Problems) -> _Identified | None:
+        found = section(node, problems)
+        if found is not None and not found[1]:
+            problems.add(node, "there is no address: write 'ipv4', 'ipv6' or both")
+            return None
+        return found
+
+    return Validator(read, section.schema)
+
+
 def _build_identity(
-    ipv4: tuple[IPv4Address, ...], fqdn: tuple[str, ...] = (), msisdn: tuple[str, ...] = (), **_unread: None
-) -> tuple[str, IPv4Address, Identity]:
-    return fqdn[0] if fqdn else "", ipv4[0], _identity(fqdn[1:], ipv4[1:], msisdn)
+    ipv4: tuple[IPv4Address, ...] = (),
+    ipv6: tuple[IPv6Address, ...] = (),
+    fqdn: tuple[str, ...] = (),
+    msisdn: tuple[str, ...] = (),
+    **_unread: None,
+) -> _Identified:
+    return fqdn[0] if fqdn else "", (*ipv4[:1], *ipv6[:1]), _identity(fqdn[1:], (*ipv4[1:], *ipv6[1:]), msisdn)
 
 
-def _identity(fqdns: tuple[str, ...], addresses: tuple[IPv4Address, ...], msisdns: tuple[str, ...]) -> Identity:
+def _identity(fqdns: tuple[str, ...], addresses: tuple[Address, ...], msisdns: tuple[str, ...]) -> Identity:
     if not (fqdns or addresses or msisdns):
         return NO_MORE
     return Identity(fqdns, tuple(address.packed for address in addresses), msisdns)
 
 
 def _build_established(
-    id: tuple[str, IPv4Address, Identity],  # noqa: A002  # the file's own word
+    id: _Identified,  # noqa: A002  # the file's own word
     sfqdn: tuple[Offer, ...] = (),
     **options: Any,
 ) -> Entry:
     """In this style a host without SFQDN is reached by no name."""
-    host, address, identity = id
+    name, addresses, identity = id
     profile = _profile(**{option: options[word] for option, (word, _) in _OTHER_WORDS.items() if word in options})
-    return Entry(host, address, sfqdn, profile, identity)
+    return Entry(name, _first4(addresses), sfqdn, profile, identity, _first6(addresses))
 
 
 def _build_plain(
-    address: IPv4Address,
+    address: tuple[Address, ...],
     services: dict[str, Offer] | None = None,
     other_names: tuple[str, ...] = (),
-    other_addresses: tuple[IPv4Address, ...] = (),
+    other_addresses: tuple[Address, ...] = (),
     msisdn: tuple[str, ...] = (),
     **options: Any,
 ) -> Entry:
     offers = None if services is None else tuple(Offer(each, offer.terms) for each, offer in services.items())
-    return Entry("", address, offers, _profile(**options), _identity(other_names, other_addresses, msisdn))
+    identity = _identity(other_names, other_addresses, msisdn)
+    return Entry("", _first4(address), offers, _profile(**options), identity, _first6(address))
 
 
-_address = parsed(host4, format="ipv4")
+def _first4(addresses: tuple[Address, ...]) -> IPv4Address | None:
+    return next((each for each in addresses if isinstance(each, IPv4Address)), None)
+
+
+def _first6(addresses: tuple[Address, ...]) -> IPv6Address | None:
+    return next((each for each in addresses if isinstance(each, IPv6Address)), None)
+
+
+_address4, _address6 = parsed(host4, format="ipv4"), parsed(host6, format="ipv6")
 _phones = _or_one(sequence(matching(r"\+?[0-9]{3,18}", "a telephone number, 3 to 18 digits")))
 _CARRIERGRADE: Section[IPv4Address] = Section(
-    lambda **given: given["ipv4"], {"ipv4": Key(_address, required=True)}, any_case=True
+    lambda **given: given["ipv4"], {"ipv4": Key(_address4, required=True)}, any_case=True
 )
 _CIRCULAR_POOL: Section[int] = Section(
     lambda **given: given["max"], {"max": Key(keys_of(Profile)["max_claims"].validator, required=True)}, any_case=True
@@ -217,9 +252,10 @@ _ID = Section(
     _build_identity,
     {
         "fqdn": Key(sequence(name)),
-        "ipv4": Key(sequence(_address, at_least=1), required=True),
+        "ipv4": Key(sequence(_address4)),
+        "ipv6": Key(_unless_empty(sequence(_address6))),
         "msisdn": Key(_phones),
-        **{word: Key(Validator(lambda _node, _problems: None)) for word in ("imsi", "ipv6", "username")},  # not ours
+        **{word: Key(Validator(lambda _node, _problems: None)) for word in ("imsi", "username")},  # not ours
     },
     any_case=True,
 )
@@ -234,7 +270,7 @@ _OTHER_WORDS: dict[str, tuple[str, Validator[Any]]] = {
 ESTABLISHED = Section(
     _build_established,
     {
-        "id": Key(_ID, required=True),
+        "id": Key(_with_address(_ID), required=True),
         "sfqdn": Key(_SFQDNS),
         **{word: Key(validator) for word, validator in _OTHER_WORDS.values()},
     },
@@ -244,10 +280,10 @@ ESTABLISHED = Section(
 PLAIN = Section(
     _build_plain,
     {
-        "address": Key(_address, required=True),
+        "address": Key(one_of_each, required=True),
         "services": Key(_SERVICES),
         "other_names": Key(sequence(name)),
-        "other_addresses": Key(sequence(_address)),
+        "other_addresses": Key(sequence(parsed(host))),
         "msisdn": Key(_phones),
         **keys_of(Profile),
     },

@@ -1,9 +1,10 @@
 """The quick way through subscriber files: most pieces look like one that was read before, but for names and numbers.
 
-A piece (see `files.incremental`) is split into *fields* - words that hold a digit or a dot - and the text between them.
-Pieces with the same text between their fields have the same *shape*. A field is a letter, a digit or an underscore,
-followed by more of these, dots and hyphens: whichever of them stand there, YAML makes the same collections and keys of
-the piece, with other scalars in the same places. So when a piece was read in full, it is known what each field of its
+A piece (see `files.incremental`) is split into *fields* - words that hold a digit or a dot, and addresses of IPv6 - and
+the text between them. Pieces with the same text between their fields, and fields of the same kind in it, have the same
+*shape*. A word is a letter, a digit or an underscore, followed by more of these, dots and hyphens; an address neither
+begins nor ends with a colon: whichever of them stand there, YAML makes the same collections and keys of the piece, with
+other scalars in the same places. So when a piece was read in full, it is known what each field of its
 shape is:
 
 - a name, an address, a telephone number, a port or a limit, where it is a whole scalar at such a place: the value is
@@ -20,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from operator import itemgetter
 
 import attrs
@@ -28,7 +29,7 @@ import attrs
 from realmgw.config.document import Node
 from realmgw.config.names import MAX_NAME
 from realmgw.subscribers.entry import Entry, Offer
-from realmgw.subscribers.fastpath.fields import FIELD, WORD, Places, ServicePlace, places
+from realmgw.subscribers.fastpath.fields import ADDRESS6, FIELD, WORD, Places, ServicePlace, places
 from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile, Terms
 from realmgw.subscribers.protocols import PROTOCOLS
 
@@ -42,15 +43,17 @@ FREQUENT = 16
 RECENT = 3
 """So many of these are tried first."""
 
-_GROUP = rf"((?=\w){WORD})"
+_GROUPS = {"\0": rf"((?=\w){WORD})", "\1": f"({ADDRESS6})"}
+"""What stands for fields in the text between them: words, and addresses of IPv6. YAML has neither in a text."""
+_BETWEEN = re.compile("([\0\1])")
 # A backslash makes fields part of an escape, the others begin block scalars, whose heads have numbers with a meaning.
-_UNSUITABLE = b"\\", b"|", b">"
+_UNSUITABLE = b"\\", b"|", b">", b"\0", b"\1"
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+")
 _is_name = _NAME.fullmatch
 _PHONE = re.compile(r"[0-9]{3,18}")
 _DIGITS = re.compile(r"[0-9]{1,7}")
 _OCTETS = {str(number): number for number in range(256)}
-_PROBES = ("0.0", "z9.z")
+_PROBES = {"\0": ("0.0", "z9.z"), "\1": ("2001:db8::9", "a:b::c")}
 _ICMP = PROTOCOLS["icmp"]
 
 Read = Callable[[bytes], "Entry | None"]
@@ -81,7 +84,8 @@ class ByShapeReader:
             shape = self._shapes.get(between)
             entry = None if shape is None else shape.read(fields)
             if shape is not None and shape.count_up():
-                shape.pattern = re.compile(_GROUP.join(map(re.escape, between.split("\0"))), re.ASCII)
+                groups = (_GROUPS.get(part) or re.escape(part) for part in _BETWEEN.split(between))
+                shape.pattern = re.compile("".join(groups), re.ASCII)
                 self._recent = [shape, *self._recent][:RECENT]
         self.taken += entry is not None
         return entry
@@ -133,11 +137,15 @@ def _suitable(piece: bytes) -> str | None:
 def _split(text: str) -> tuple[str, list[str]]:
     """The text between the fields, and the fields."""
     parts = FIELD.split(text)
-    return "\0".join(parts[::2]), parts[1::2]
+    fields = parts[1::2]
+    parts[1::2] = ["\1" if ":" in field else "\0" for field in fields]
+    return "".join(parts), fields
 
 
 def _joined(between: str, fields: Sequence[str]) -> bytes:
-    return "".join(text for pair in zip(between.split("\0"), (*fields, ""), strict=True) for text in pair).encode()
+    parts = _BETWEEN.split(between)
+    parts[1::2] = fields
+    return "".join(parts).encode()
 
 
 class _Shape:
@@ -174,11 +182,15 @@ class _Shape:
     def _entry(self, fields: Sequence[str], model: Entry) -> Entry | None:
         where = self._places
         key, names = _name(fields[where.key]), [_name(fields[index]) for index in where.names]
-        addresses = [_address(fields[index]) for index in where.addresses]
+        others = [_address(fields[index]) for index in where.others]
         phones = [fields[index] for index, _ in where.phones]
         usual = model.profile.max_claims
         limit = usual if where.limit is None else _number(fields[where.limit], MOST_CLAIMS)
-        if key is None or limit is None or None in names or None in addresses:
+        if key is None or limit is None or None in names or None in others:
+            return None
+        address = None if where.address is None else _address4(fields[where.address])
+        address6 = None if where.address6 is None else _address6(fields[where.address6])
+        if (address is None and where.address is not None) or (address6 is None and where.address6 is not None):
             return None
         if not all(map(_PHONE.fullmatch, phones)):
             return None
@@ -188,15 +200,13 @@ class _Shape:
         offers = (Offer(host),) if where.services is None else _offers(fields, where.services, model)
         if offers is None:
             return None
-        first, *rest = addresses
         identity = NO_MORE
-        if names or rest or phones:
-            packed = tuple(address.packed for address in rest if address is not None)
+        if names or others or phones:
+            packed = tuple(each.packed for each in others if each is not None)
             full = tuple([sign + phone for (_, sign), phone in zip(where.phones, phones, strict=True)])
             identity = Identity(tuple(name for name in names if name is not None), packed, full)
-        assert first is not None
         profile = model.profile if limit == usual else _with_limit(model.profile, limit)
-        return Entry(host, first, offers, profile, identity)
+        return Entry(host, address, offers, profile, identity, address6)
 
     def add(self, fields: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
         """Remembers a piece of this shape that could not be read."""
@@ -217,7 +227,10 @@ class _Shape:
         ]
         for index in differing:
             self._probed.add(index)
-            others = [read([*fields[:index], probe, *fields[index + 1 :]]) for probe in _PROBES]
+            others = [
+                read([*fields[:index], probe, *fields[index + 1 :]])
+                for probe in _PROBES["\1" if ":" in fields[index] else "\0"]
+            ]
             if all(other is not None and _same(other, entry) for other in others):
                 self._ignored.append(index)
         if differing:
@@ -285,7 +298,37 @@ def _name(text: str) -> str | None:
     return name if len(name) < MAX_NAME and _is_name(name) is not None else None
 
 
-def _address(text: str) -> IPv4Address | None:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    return _address6(text) if ":" in text else _address4(text)
+
+
+def _address6(text: str) -> IPv6Address | None:
+    head, gap, tail = text.partition("::")
+    first, last = _groups(head), _groups(tail) if gap else (0, 0)
+    if first is None or last is None:
+        return None
+    number, count = first
+    if count + last[1] > 7 if gap else count != 8:
+        return None
+    number = number << 16 * (8 - count) | last[0]
+    beginning = number >> 112
+    is_usual = 0x0100 < beginning < 0xFE80 or 0xFEC0 <= beginning < 0xFF00
+    return IPv6Address(number) if is_usual else None
+
+
+@lru_cache(4096)
+def _groups(text: str) -> tuple[int, int] | None:
+    """Groups of hexadecimal digits as a number, and how many there are."""
+    groups = text.split(":")
+    number = 0
+    for group in groups:
+        if not group:
+            return None
+        number = number << 16 | int(group, 16)
+    return number, len(groups)
+
+
+def _address4(text: str) -> IPv4Address | None:
     number = parts = 0
     for part in text.split("."):
         octet = _OCTETS.get(part)

@@ -13,7 +13,9 @@ from realmgw.config.document import Sequence as Items
 
 WORD = r"[A-Za-z_-]*+[0-9.][A-Za-z0-9_.-]*+"
 """What can stand in a field, for a regular expression; it begins with a letter, a digit or an underscore."""
-FIELD = re.compile(rf"(\b{WORD})", re.ASCII)
+ADDRESS6 = r"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){1,6}:[0-9A-Fa-f]{1,4}(?![\w.:-])"
+"""The same of an address of IPv6 that neither begins nor ends with a colon, so that YAML takes it for a scalar."""
+FIELD = re.compile(rf"(\b(?:{ADDRESS6}|{WORD}))", re.ASCII)
 """Finds fields."""
 
 Path = tuple[str | int, ...]
@@ -29,7 +31,9 @@ class Role(enum.Enum):
     FQDN = enum.auto()
     """A name of the host; the first one of the established style is the host's."""
     ADDRESS = enum.auto()
-    """An address of the host; the first one is where flows go."""
+    """The address of the host where flows go, or one of two."""
+    OTHER = enum.auto()
+    """A further address."""
     PHONE = enum.auto()
     """A telephone number."""
     SERVICE = enum.auto()
@@ -42,7 +46,10 @@ class Role(enum.Enum):
 
 _ESTABLISHED: tuple[tuple[Role, tuple[object, ...]], ...] = (
     (Role.FQDN, ("id", "fqdn", int)),
-    (Role.ADDRESS, ("id", "ipv4", int)),
+    (Role.ADDRESS, ("id", "ipv4", 0)),
+    (Role.ADDRESS, ("id", "ipv6", 0)),
+    (Role.OTHER, ("id", "ipv4", int)),
+    (Role.OTHER, ("id", "ipv6", int)),
     (Role.PHONE, ("id", "msisdn", int)),
     (Role.PHONE, ("id", "msisdn")),
     (Role.SERVICE, ("sfqdn", int, "fqdn")),
@@ -52,7 +59,8 @@ _ESTABLISHED: tuple[tuple[Role, tuple[object, ...]], ...] = (
 )
 _PLAIN: tuple[tuple[Role, tuple[object, ...]], ...] = (
     (Role.ADDRESS, ("address",)),
-    (Role.ADDRESS, ("other_addresses", int)),
+    (Role.ADDRESS, ("address", int)),
+    (Role.OTHER, ("other_addresses", int)),
     (Role.FQDN, ("other_names", int)),
     (Role.PHONE, ("msisdn", int)),
     (Role.PHONE, ("msisdn",)),
@@ -80,8 +88,12 @@ class Places:
     """The field of the key."""
     names: tuple[int, ...]
     """Those of the host's names."""
-    addresses: tuple[int, ...]
-    """Those of its addresses, at least one."""
+    address: int | None
+    """That of its IPv4 address; None: it has none."""
+    address6: int | None
+    """That of its IPv6 address; None: it has none. It has one of both at least."""
+    others: tuple[int, ...]
+    """Those of its further addresses."""
     phones: tuple[tuple[int, str], ...]
     """Those of its telephone numbers, each with what stands before it: nothing, or a plus sign."""
     services: tuple[ServicePlace, ...] | None
@@ -94,11 +106,9 @@ class Places:
     def known(self) -> frozenset[int]:
         """All these fields."""
         services = self.services or ()
-        single = {self.key, *self.names, *self.addresses, *(field for field, _ in self.phones)}
-        ports = {each.port for each in services if each.port is not None}
-        return frozenset(single | ports | {each.name for each in services}) | (
-            frozenset() if self.limit is None else {self.limit}
-        )
+        several = {*self.names, *self.others, *(field for field, _ in self.phones), *(each.name for each in services)}
+        single = {self.key, self.address, self.address6, self.limit, *(each.port for each in services)}
+        return frozenset(field for field in several | single if field is not None)
 
 
 def places(text: str, root: Node) -> Places | None:
@@ -116,7 +126,7 @@ def places(text: str, root: Node) -> Places | None:
     [(key, value)] = root.pairs.values()
     starts = _starts(text)
     found: dict[Role, dict[Path, int]] = {role: {} for role in Role}
-    signs: dict[int, str] = {}
+    signs, six = dict[int, str](), set[int]()
     is_established = isinstance(value, Mapping) and any(word.lower() in ("id", "sfqdn") for word in value.pairs)
     for path, node in ((("", KEY), key), *_scalars(value, ())):
         role = Role.HOST if path == ("", KEY) else _role(path, _ESTABLISHED if is_established else _PLAIN)
@@ -128,22 +138,25 @@ def places(text: str, root: Node) -> Places | None:
             return None
         found[role][path] = field
         signs[field] = sign
-    return _arranged(found, signs, value, is_established=is_established)
+        six.update((field,) if ":" in written else ())
+    return _arranged(found, signs, six, value, is_established=is_established)
 
 
 def _arranged(
-    found: dict[Role, dict[Path, int]], signs: dict[int, str], value: Node, *, is_established: bool
+    found: dict[Role, dict[Path, int]], signs: dict[int, str], six: set[int], value: Node, *, is_established: bool
 ) -> Places | None:
     ports = {path[:2]: field for path, field in found[Role.PORT].items()}
     services = tuple(ServicePlace(field, ports.get(path[:2])) for path, field in found[Role.SERVICE].items())
-    addresses = found[Role.ADDRESS]
-    if not found[Role.HOST] or not addresses:
+    if not found[Role.HOST] or not found[Role.ADDRESS]:
         return None
+    others = found[Role.OTHER]
     said = {word.lower() for word in value.pairs} if isinstance(value, Mapping) else set()
     return Places(
         key=next(iter(found[Role.HOST].values())),
         names=tuple(found[Role.FQDN].values()),
-        addresses=tuple(addresses[path] for path in sorted(addresses, key=("address",).__ne__)),
+        address=next((field for field in found[Role.ADDRESS].values() if field not in six), None),
+        address6=next((field for field in found[Role.ADDRESS].values() if field in six), None),
+        others=tuple(others[path] for path in sorted(others, key=lambda path: path[1] == "ipv6")),
         phones=tuple((field, signs[field]) for field in found[Role.PHONE].values()),
         services=services if is_established or "services" in said else None,
         limit=next(iter(found[Role.LIMIT].values()), None),

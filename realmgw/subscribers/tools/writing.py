@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
 import attrs
 
-from realmgw.config.writing import Value, text, value
+from realmgw.config.writing import Value, one_or_each, text, value
 from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.firewall import Firewall, Options, Rule
 from realmgw.subscribers.model import Profile, Terms
@@ -25,11 +25,11 @@ def plain(entry: Entry) -> dict[str, Value]:
     identity = entry.identity
     lists: dict[str, list[Any]] = {
         "other_names": [_name(each) for each in identity.fqdns],
-        "other_addresses": [str(IPv4Address(each)) for each in identity.addresses],
+        "other_addresses": [str(ip_address(each)) for each in identity.addresses],
         "msisdn": list(identity.msisdns),
     }
     return {
-        "address": str(entry.address),
+        "address": one_or_each(entry.own),
         **_options(entry.profile),
         **{word: values for word, values in lists.items() if values},
         "services": {_name(offer.name): _options(offer.terms) or None for offer in entry.services or ()},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 
 from hypothesis import strategies as st
 
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.config.settings import NameServer, Zone
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
@@ -20,6 +21,11 @@ ZONES = (
 
 NAMES = st.integers(0, 999).map(lambda number: f"_h-{number}.example.org.")
 ADDRESSES = st.integers(0xC0A80001, 0xC0A8FFFE).map(IPv4Address)
+ADDRESSES6 = st.integers(0x20010DB8 << 96, (0x20010DB9 << 96) - 1).map(IPv6Address)
+OWN: st.SearchStrategy[tuple[IPv4Address | None, IPv6Address | None]] = st.one_of(
+    st.tuples(ADDRESSES, st.none()), st.tuples(st.none(), ADDRESSES6), st.tuples(ADDRESSES, ADDRESSES6)
+)
+"""The addresses of a host: of one family, or of both."""
 _PROTOCOLS = st.sampled_from([0, 6, 17, 41, 132])
 
 
@@ -61,7 +67,7 @@ RULES = st.builds(
 IDENTITIES = st.builds(
     Identity,
     _tuples(NAMES),
-    _tuples(ADDRESSES.map(lambda address: address.packed)),
+    _tuples((ADDRESSES | ADDRESSES6).map(lambda address: address.packed)),
     _tuples(st.integers(100, 10**9).map(lambda number: f"+{number}")),
 )
 PROFILES = st.builds(
@@ -70,11 +76,12 @@ PROFILES = st.builds(
     _tuples(st.sampled_from(["PREPAID", "a b", "no", "1", "x: y", "- z"])),
     st.builds(firewall, _tuples(RULES), _tuples(RULES)),
     _tuples(ADDRESSES),
+    st.none() | st.sampled_from(Ipv6Mode),
 )
 ENTRIES = st.builds(
-    Entry,
+    lambda own, name, *said: Entry(name, own[0], said[0], said[1], said[2], own[1]),
+    OWN,
     NAMES,
-    ADDRESSES,
     st.lists(st.builds(Offer, NAMES, TERMS), max_size=4, unique_by=lambda offer: offer.name).map(tuple),
     PROFILES,
     IDENTITIES,

@@ -42,6 +42,33 @@ class RealmTests(SynchronousTestCase):
         [pool] = self.add("a.example.org: {address: 198.51.100.7}")
         self.assertIn("198.51.100.7 is an address of the circular pool", pool)
 
+    def test_hosts_do_not_have_the_gateways_addresses_of_ipv6(self) -> None:
+        """Of the pool, of zones, and where it listens; told beside what is wrong with the other address."""
+        text = MINIMAL.replace("dns: {", "dns: {lan: {listen: ['fd00::1']}, ").replace(
+            "circular: [", "circular: [{addresses: '2001:db8:1::/64', attachment: on-link}, "
+        )
+        self.realm = finish(Realm.of(read(text.replace("contact:", "address: '2001:db8::1', contact:"))))
+        for address, said in (
+            ("2001:db8:1::", "2001:db8:1:: is an address of the circular pool: write the host's own one"),
+            ("2001:db8:1::ffff:ffff:ffff:ffff", "is an address of the circular pool"),
+            ("fd00::1", "fd00::1 is the gateway's own address: write the host's"),
+            ("2001:db8::1", "2001:db8::1 is the gateway's own address"),
+        ):
+            [line] = self.add(f"a.example.org: {{address: '{address}'}}")
+            self.assertIn(said, line)
+            self.assertEqual(len(self.add(f"a.example.org: {{address: [192.0.2.1, '{address}']}}")), 2)
+        self.assertEqual(self.add("a.example.org: {address: ['2001:db8:2::', 192.168.0.9]}"), [])
+
+    def test_a_pinhole_needs_a_public_address(self) -> None:
+        """Where the host itself asks for one."""
+        [line] = self.add("a.example.org: {address: 'fd00::9', ipv6: pinhole}")
+        self.assertEqual(
+            line,
+            "'ipv6: pinhole' needs a public address, and fd00::9 is none: write another, or 'ipv6: pool'",
+        )
+        for text in ("'2001:db8::9', ipv6: pinhole", "'fd00::9', ipv6: pool", "192.168.0.9, ipv6: pinhole"):
+            self.assertEqual(self.add(f"a.example.org: {{address: {text}}}"), [])
+
     def test_the_gateway_itself_may_be_listed(self) -> None:
         """Existing collections do so, without any service."""
         self.assertEqual(self.add("gw.example.org.: {ID: {FQDN: [gw.example.org.], IPV4: [192.0.2.1]}}"), [])

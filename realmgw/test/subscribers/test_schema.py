@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.config.validators import keys_of
 from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.model import DEFAULT_MAX_CLAIMS, Host, Identity, Profile, Service, Terms
@@ -118,10 +119,28 @@ class EstablishedStyleTests(EntriesTestCase):
         self.assertEqual(entry.identity, Identity(("b.example.org.",), (bytes([192, 168, 0, 2]),), ("+358145000001",)))
         self.assertEqual(entry.profile.carriergrade, (IPv4Address("192.168.0.3"),))
 
+    def test_a_host_may_have_addresses_of_ipv6(self) -> None:
+        """With one of IPv4, or alone; the first one is where its flows go. Who has none may say so."""
+        both = "{IPV4: [192.168.0.1, 192.168.0.2], IPV6: ['fd00::1', 'fd00::2']}"
+        for written, address, address6, others in (
+            (both, IPv4Address("192.168.0.1"), IPv6Address("fd00::1"), ("192.168.0.2", "fd00::2")),
+            ("{IPV6: ['fd00::1', 'fd00::2']}", None, IPv6Address("fd00::1"), ("fd00::2",)),
+            ("{IPV4: [192.168.0.1], IPV6: }", IPv4Address("192.168.0.1"), None, ()),
+            ("{IPV4: [], IPV6: ['fd00::1']}", None, IPv6Address("fd00::1"), ()),
+        ):
+            [entry] = self.read(f"ue1.example.org.: {{ID: {written}}}")
+            self.assertEqual((entry.address, entry.address6), (address, address6))
+            self.assertEqual(entry.identity.addresses, tuple(ip_address(each).packed for each in others))
+
     def test_refuses_other_lists_of_addresses_and_limits(self) -> None:
-        """A host has one of each."""
-        self.assert_refused("a.example.org: {ID: {IPV4: []}}", "f:1:28: the list has 0 items")
-        self.assert_refused("a.example.org: {ID: {FQDN: [a.example.org]}}", "the key 'ipv4' is missing")
+        """A host has an address, and one limit."""
+        for nothing in ("{IPV4: []}", "{FQDN: [a.example.org]}", "{IPV4: [], IPV6: []}"):
+            self.assert_refused(
+                f"a.example.org: {{ID: {nothing}}}", "there is no address: write 'ipv4', 'ipv6' or both"
+            )
+        self.assert_refused("a.example.org: {ID: {IPV4: ['fd00::1']}}", "'fd00::1' is an IPv6 address")
+        self.assert_refused("a.example.org: {ID: {IPV6: [192.168.0.1]}}", "'192.168.0.1' is an IPv4 address")
+        self.assert_refused("a.example.org: {ID: {IPV6: ['fe80::1%eth0']}}", "write it without '%...'")
         self.assert_refused(
             "a.example.org: {ID: {IPV4: [192.168.0.1]}, CIRCULARPOOL: [{max: 1}, {max: 2}]}", "the list has 2 items"
         )
@@ -196,6 +215,48 @@ class PlainStyleTests(EntriesTestCase):
         self.assertIs(a.services[0].terms, b.services[0].terms)
         self.assertIs(a.profile, b.profile)
 
+    def test_a_host_has_an_address_of_either_family_or_of_both(self) -> None:
+        """In any order; further ones are of any family."""
+        four, six = IPv4Address("192.168.0.1"), IPv6Address("fd00::1")
+        for written, expected in (
+            ("192.168.0.1", (four, None)),
+            ("fd00::1", (None, six)),
+            ("[192.168.0.1, 'fd00::1']", (four, six)),
+            ("['FD00:0::1', 192.168.0.1]", (four, six)),
+            ("['fd00::1']", (None, six)),
+        ):
+            [entry] = self.read(f"a.example.org: {{address: {written}, other_addresses: [192.168.0.9, 'fd00::9']}}")
+            self.assertEqual((entry.address, entry.address6), expected)
+            self.assertEqual(entry.identity.addresses, (bytes([192, 168, 0, 9]), IPv6Address("fd00::9").packed))
+
+    def test_refuses_addresses_that_no_host_has(self) -> None:
+        """Two of one family, none, and those that lead nowhere."""
+        for written, said in (
+            ("[192.168.0.1, 192.168.0.2]", "192.168.0.1 and 192.168.0.2 are both IPv4: write one of each family"),
+            ("['fd00::1', 'fd00::2']", "fd00::1 and fd00::2 are both IPv6: write one of each family"),
+            ("[]", "the list has 0 items: write one IPv4 address, one IPv6 address, or one of each"),
+            ("", "there is no value: write one"),
+            ("'fe80::1%eth0'", "'fe80::1%eth0' names an interface"),
+            ("'::ffff:192.0.2.1'", "write 192.0.2.1"),
+            ("ff02::1", "of a group of hosts"),
+            ("'::1'", "is every machine itself"),
+            ("'::'", "stands for every address"),
+            ("{a: b}", "a mapping stands here"),
+            ("'2001:db8::/64'", "is no address"),
+        ):
+            self.assert_refused(f"a.example.org: {{address: {written}}}", said)
+
+    def test_a_host_says_how_it_is_answered_with_ipv6(self) -> None:
+        """In both styles; without quotes as well, whatever YAML takes the word for."""
+        for mode in Ipv6Mode:
+            for text in (
+                f"a.example.org: {{address: 'fd00::1', ipv6: {mode.value}}}",
+                f"a.example.org: {{ID: {{IPV6: ['fd00::1']}}, IPV6: {mode.value}}}",
+            ):
+                [entry] = self.read(text)
+                self.assertIs(entry.profile.ipv6, mode)
+        self.assert_refused("a.example.org: {address: 'fd00::1', ipv6: yes}", "write pool or pinhole or off")
+
     def test_a_host_may_have_no_services(self) -> None:
         """By an empty mapping."""
         [entry] = self.read("a.example.org: {address: 192.168.0.1, services: {}}")
@@ -204,10 +265,10 @@ class PlainStyleTests(EntriesTestCase):
     def test_tells_every_problem(self) -> None:
         """Of every host."""
         self.assert_refused(
-            "a.example.org: {adress: 192.168.0.1}\nb.example.org: {address: 2001:db8::1}\nc c: {address: 192.168.0.1}",
+            "a.example.org: {adress: 192.168.0.1}\nb.example.org: {address: fe80::1}\nc c: {address: 192.168.0.1}",
             "f:1:16: the key 'address' is missing",
             "f:1:17: the key 'adress' is not known: did you mean 'address'?",
-            "f:2:26: '2001:db8::1' is an IPv6 address",
+            "f:2:26: 'fe80::1' is an address that no router forwards to (RFC 4291)",
             "f:3:1: 'c c' is no domain name",
         )
 

@@ -60,8 +60,20 @@ MAPPED = """\
   circularpool: {max: 3}
   sfqdn: []
 """
-TEXTS = (ESTABLISHED, PLAIN, SHORT, MAPPED)
-WORD = re.compile(r"[A-Za-z0-9_.+-]*[0-9.][A-Za-z0-9_.+-]*")
+DUAL = """\
+ue1.example.org.:
+    ID: {FQDN: [ue1.example.org.], IPV6: [fd00::1:1, '2001:DB8::1:1'], IPV4: [192.168.0.1, 192.168.1.1]}
+    SFQDN: [{fqdn: ue1.example.org.}]
+"""
+LISTED = """\
+web1.example.org:
+  address: [fd00:0:0:1::1:1, 192.168.0.1]
+  other_addresses: [2001:db8:1:2:3:4:5:1, 192.168.2.1, "fd00::1:1"]
+  ipv6: pinhole
+"""
+SIX = "h1.example.org: {address: fd00::1:1}\n"
+TEXTS = (ESTABLISHED, PLAIN, SHORT, MAPPED, DUAL, LISTED, SIX)
+WORD = re.compile(r"[A-Za-z0-9_.+-]*[0-9.][A-Za-z0-9_.+-]*|[0-9A-Fa-f]+:[0-9A-Fa-f:]+[0-9A-Fa-f]")
 
 
 def said(text: str, shapes: ByShapeReader) -> Any:
@@ -73,7 +85,8 @@ def said(text: str, shapes: ByShapeReader) -> Any:
 
 def renamed(text: str, number: int) -> str:
     """The text of another subscriber."""
-    return re.sub(r"\b(ue|web|other|h)1", rf"\g<1>{number}", text.replace("192.168.0.1", f"192.168.3.{number % 250}"))
+    text = text.replace("192.168.0.1", f"192.168.3.{number % 250}").replace("::1:1", f"::1:{number:x}")
+    return re.sub(r"\b(ue|web|other|h)1", rf"\g<1>{number}", text)
 
 
 REPLACEMENTS = st.sampled_from(
@@ -82,6 +95,9 @@ REPLACEMENTS = st.sampled_from(
         "007", "70000", "22", "3.5", "192.168.0.9", "192.168.0.09", "224.0.0.1", "0.0.0.0", "255.255.255.255", "1.2.3",
         "358145000009", "12", "1000001", "1e3", "x." + "y" * 63 + ".z", "x." + "y" * 64 + ".z", "a." * 126 + "b",
         "a." * 127 + "b", "a." * 128, "9" * 30, "1.e-", "z9_",
+        "fd00::9", "FD00::A:b", "fe80::1", "febf::1", "fec0::1", "ff02::1", "::1", "::ffff:192.0.2.1", "100::1",
+        "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::8", "1:2:3:4:5:6::8", "a::b::c", "a:::b", "fd00::12345", "fd00::", "a:b:c",
+        "101::1", "12:30:45", "0fd0::00a", "::ffff:0:1", "fd00::1%e0", "fd00::1/64", "fd00::1.2",
     ]
 )  # fmt: skip
 SIGNS = st.text(st.sampled_from(list("'\"{}[]:,#-|>&*!%?\\ \n\t.1a+\r\u00e9\u2028")), max_size=3)
