@@ -106,6 +106,7 @@ class Allocator:
         now: float,
         client: Requestor | None = None,
         trace: Trace | None = None,
+        family: int = 4,
     ) -> bytes | Reason:
         """Answer a query for a service, and expect its client from now on.
 
@@ -117,12 +118,13 @@ class Allocator:
             client: For whom, if `requestor` believes it: only his packets may use the claim, and what becomes of
                 it is his merit or fault.
             trace: Where it is said what was looked at, if it is only tried: then nothing is claimed, or changed.
+            family: Of the address that is wanted, 4 or 6; of IPv6 there is none yet.
 
         Returns:
             The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason is final.
             Nothing is claimed when a reason is returned.
         """
-        if self.outage.suspended:
+        if self.outage.suspended or family != 4:
             return self._refuse(Reason.DEGRADED, trace)
         queue, expected = self._queue, self._expected.get(service.target)
         group = self.groups.of(resolver) if trace is None else self.groups.known(resolver)

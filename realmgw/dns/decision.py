@@ -17,6 +17,7 @@ from realmgw.config import settings
 from realmgw.dns.codec.message import Record, Response
 from realmgw.dns.codec.names import MAX_LABEL, MAX_NAME, to_wire
 from realmgw.dns.codec.wire import Rcode, Type
+from realmgw.dns.families import Families, Source
 from realmgw.dns.mitigation.aliases import LENGTH, Alias
 from realmgw.dns.mitigation.challenger import Challenger
 from realmgw.dns.zones import Authority, RecordSets, ZoneTable, address_record
@@ -25,7 +26,7 @@ from realmgw.subscribers.model import Host, Service
 ADDRESS_TYPES = frozenset((Type.A, Type.AAAA))
 
 _MINIMAL_ANY = b"\x07RFC8482\0"  # HINFO: CPU "RFC8482", OS "" (RFC 8482 section 4.2)
-_ANY = int(Type.ANY)
+_A, _ANY = int(Type.A), int(Type.ANY)
 
 
 class Outcome(enum.IntEnum):
@@ -72,8 +73,8 @@ class AddressPolicy:
     """The packed addresses that are told of a service."""
     ttl: int
     """Theirs, in seconds."""
-    lent: frozenset[int] = frozenset()
-    """What is reserved in the pool for who asks, of services that need no proxy."""
+    families: Families | None = None
+    """What is lent to who asks, of services that need no proxy; None: nothing."""
     direct: frozenset[int] = frozenset()
     """What is told of services that need no proxy."""
     proxied: frozenset[int] = frozenset()
@@ -91,7 +92,9 @@ class Decisions:
             nothing is lent.
 
     Attributes:
-        free: What is lent without further ado: types of addresses, of services by their own names that need no proxy.
+        free: What is lent without further ado: types of addresses, of services by their own names that need no proxy,
+            if their hosts have an IPv4 address (A), or as `lends6` says (AAAA).
+        lends6: Whether AAAA of a host is lent.
     """
 
     def __init__(self, policy: Callable[[settings.Settings], AddressPolicy], challenger: Challenger | None = None):
@@ -101,9 +104,11 @@ class Decisions:
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From now on, decide by these; the challenger was told them before."""
         self._policy = policy = self._make_policy(settings)
-        self._lent, self._direct, self._proxied = policy.lent, policy.direct, policy.proxied
+        self._direct, self._proxied, families = policy.direct, policy.proxied, policy.families
+        self._lent = frozenset[int]() if families is None else families.lent
+        self.lends6: Callable[[Host], bool] = _lends_none if families is None else families.lends6
         challenging = self.challenger is not None and self.challenger.active
-        self.free = frozenset[int]() if challenging else policy.lent
+        self.free = frozenset[int]() if challenging else self._lent
         self._table, self._services, self._by_apex = table, table.services, table.zones.by_apex
         self._pointers: Mapping[bytes, Host] = table.pointers if policy.pointers else {}
         self._own: Mapping[bytes, object] = table.static
@@ -118,7 +123,7 @@ class Decisions:
         Args:
             name: What is asked for: wire form, lower case.
             kind: Of which type.
-            resolver: Where the query came from, as text.
+            resolver: Who asks, as `Sender.resolver` is.
             proof: What it shows of its sender.
             cookie: It has a client cookie, and those are given.
             now: The present, in monotonic seconds.
@@ -128,11 +133,17 @@ class Decisions:
             alias = challenger.alias(name, now)
             service = None if alias is None else self._services.get(alias.owner)
         if service is not None:
-            if kind in self._lent and challenger is not None and not service.terms.proxy_required:
+            host, proxied = service.host, service.terms.proxy_required
+            if (
+                not proxied
+                and kind in self._lent
+                and challenger is not None
+                and (host.address if kind == _A else host.address6 and self.lends6(host))
+            ):
                 is_free = alias is None and kind in self.free
                 due = None if is_free else challenger.due(name, alias, resolver, proof, cookie, now)
                 return _LENT if due is None or challenger.audit else _CHALLENGED, service, alias, due, None
-            if kind in (self._proxied if service.terms.proxy_required else self._direct):
+            if kind in (self._proxied if proxied else self._direct):
                 return _ADDRESSES, service, alias, None, None
         if name in self._own:
             return _OWN
@@ -149,6 +160,13 @@ class Decisions:
             return _BAD_NAME if len(name) > MAX_NAME else _ELSEWHERE
         exists = service is not None or name in self._below
         return _NODATA if exists else _NXDOMAIN, service, alias, None, zone
+
+    def source(self, service: Service, kind: int) -> Source | None:
+        """What a question of a type for a service is answered from, and why not; None where nothing like it is lent."""
+        families = self._policy.families
+        if families is None or kind not in ADDRESS_TYPES or service.terms.proxy_required:
+            return None
+        return families.source(service.host, kind)
 
     def response(self, name: bytes, kind: int, decision: Decision) -> Response:
         """What is said to whoever asks, as long as table and settings are the same.
@@ -190,6 +208,12 @@ class Decisions:
         nothing: RecordSets = {}
         sets = [self._table.static.get(record.targets[0], nothing) for record in records if record.type == Type.NS]
         return tuple([record for each in sets for kind in sorted(ADDRESS_TYPES) for record in each.get(kind, ())])
+
+
+def _lends_none(host: Host) -> bool:
+    """Of no host."""
+    del host
+    return False
 
 
 def no_data(zone: Authority) -> Response:

@@ -16,6 +16,7 @@ from realmgw.dns.codec import names
 from realmgw.dns.codec.message import Response
 from realmgw.dns.codec.wire import Type
 from realmgw.dns.decision import Decision, Outcome
+from realmgw.dns.families import Source
 from realmgw.dns.mitigation.aliases import Alias
 from realmgw.dns.mitigation.challenger import Challenger
 from realmgw.dns.view import View
@@ -31,6 +32,13 @@ _CHALLENGES = {
     Challenge.TC: "TC: it comes again by TCP (see `--tcp`); with a client cookie in it: BADCOOKIE (see `--cookie`)",
     Challenge.CNAME: "CNAME to a one-time alias, and it asks for that; then the allocator is asked",
 }
+_SOURCES = {
+    Source.POOL: "an address of the pool is lent",
+    Source.PINHOLE: "the host's own address is told, and opened for the next flow (pinhole)",
+    Source.NO_ADDRESS: "the host has no address of that family",
+    Source.NO_POOL: "the host has one, but pools.circular has no prefix of that family",
+    Source.OFF: "the host has one, but ipv6 is off for it",
+}
 
 
 @attrs.frozen
@@ -45,51 +53,85 @@ class NameExplanation:
     """What the resolver would have to do first."""
     response: Response | None = None
     """What is said to whoever asks, where the allocator is not."""
+    resolver: str = ""
+    """Who asks, as the allocator is told."""
+    family: int = 4
+    """Of the addresses that the allocator is asked for."""
 
 
-def explain_name(
-    view: View, text: str, resolver: str, proof: Proof, now: float, *, cookie: bool = False
-) -> NameExplanation:
-    """What a question for the address (A) of a name comes to, before the allocator is asked.
+@attrs.frozen
+class Question:
+    """What is to be explained."""
+
+    name: str
+    """With or without the final dot."""
+    address: str
+    """Where it comes from, as text."""
+    kind: int = Type.A
+    """The type asked for: A or AAAA."""
+    proof: Proof = Proof.NONE
+    """What it shows of its sender."""
+    cookie: bool = False
+    """It has a client cookie, and those are given."""
+
+
+def explain_name(view: View, asked: Question, now: float) -> NameExplanation:
+    """What a question for an address of a name comes to, before the allocator is asked.
 
     Args:
         view: Who is asked.
-        text: The name, with or without the final dot.
-        resolver: The address that it comes from, as text.
-        proof: What it shows of its sender.
+        asked: The question.
         now: The present, in monotonic seconds.
-        cookie: It has a client cookie, and those are given.
 
     Raises:
         names.BadNameError: It is none.
     """
-    side = view.side(resolver)
+    side = view.side(asked.address)
     if side is not view:
         begin = "its sender is on a LAN, where pool addresses lead nowhere: answered as there, and nothing is reserved"
-        found = explain_name(side, text, resolver, proof, now)
+        found = explain_name(side, asked, now)
         return attrs.evolve(found, steps=(begin, *found.steps))
+    text, kind, proof = asked.name, asked.kind, asked.proof
     name = names.to_wire(text if text.endswith(".") else text + ".").lower()
-    decision = view.decisions.decide(name, Type.A, resolver, proof, cookie, now)
+    resolver = view.senders.who(asked.address)
+    decision = view.decisions.decide(name, kind, resolver, proof, asked.cookie, now)
     outcome, service, alias, challenge, _ = decision
     zone = view.table.zones.of(name)
     if zone is None:
         outside = f"{text} lies in none of our zones", "refused: REFUSED"
-        return NameExplanation(outside, response=view.decisions.response(name, Type.A, decision))
-    steps = [f"it lies in our zone {names.to_text(zone.apex)}"]
+        return NameExplanation(outside, response=view.decisions.response(name, kind, decision))
+    steps = [f"it lies in our zone {names.to_text(zone.apex)}", *_one_of_many(asked.address, resolver)]
     if alias is not None:
         steps.append(_alias(alias, now))
-    challenger = view.decisions.challenger
+    if service is not None:
+        steps += _families(view, service, kind)
+    challenger, family = view.decisions.challenger, 4 if kind == Type.A else 6
     if challenger is None or outcome not in (Outcome.LENT, Outcome.CHALLENGED):
-        response = view.decisions.response(name, Type.A, decision)
+        response = view.decisions.response(name, kind, decision)
         return NameExplanation((*steps, *_same_for_all(view, decision, response)), response=response)
     if alias is not None or challenger.active:
         steps += _challenge(challenger, name, decision, resolver, proof, now)
     if outcome is Outcome.CHALLENGED:
-        return NameExplanation(tuple(steps), service if challenge is Challenge.CNAME else None, challenge)
+        told = service if challenge is Challenge.CNAME else None
+        return NameExplanation(tuple(steps), told, challenge, resolver=resolver, family=family)
     steps.append("it is a service: the allocator is asked")
-    if proof is not Proof.TCP and challenger.follows_tc(resolver):
+    if proof is not Proof.TCP and family == 4 and challenger.follows_tc(resolver):
         steps.append("its group follows TC: if it had to wait for an address, it would be told to come by TCP for that")
-    return NameExplanation(tuple(steps), service)
+    return NameExplanation(tuple(steps), service, resolver=resolver, family=family)
+
+
+def _one_of_many(address: str, resolver: str) -> Iterator[str]:
+    """Whose address it is, where one resolver has many."""
+    if address != resolver:
+        yield f"{address} is one address of many of a resolver: {resolver} stands for it"
+
+
+def _families(view: View, service: Service, kind: int) -> Iterator[str]:
+    """What there is of a type of address to lend for a service, and why not."""
+    source = view.decisions.source(service, kind)
+    if source is not None:
+        family = "IPv4 (A)" if kind == Type.A else "IPv6 (AAAA)"
+        yield f"{family}: {_SOURCES[source]}"
 
 
 def _alias(alias: Alias, now: float) -> str:
@@ -102,15 +144,17 @@ def _same_for_all(view: View, decision: Decision, response: Response) -> tuple[s
     if outcome is Outcome.NXDOMAIN:
         return ("it is no service, and nothing is below it", "answered: NXDOMAIN")
     if service is not None and service.terms.proxy_required and view.decisions.challenger is not None:
-        there = "with the service pool's addresses" if response.answers else "no data, since there is no service pool"
+        there = "with the service pool's addresses" if response.answers else "no data, since the service pool has none"
         return (f"it needs the reverse proxy: answered {there}",)
     if outcome is Outcome.ADDRESSES:
         told = "the private address" if response.answers else "what is said there, without an address"
         return (f"answered: {told}",)
+    if outcome is Outcome.NODATA and service is not None:
+        return ("it is a service, and there is nothing to lend", "answered: no data")
     if outcome is Outcome.NODATA:
         return ("it is no service, but has names below it", "answered: no data")
     if not response.answers:
-        return ("it is a name of the zone's own, and has no address", "answered: no data")
+        return ("it is a name of the zone's own, and has no such address", "answered: no data")
     return ("it is a name of the zone's own: answered with its records",)
 
 

@@ -7,8 +7,8 @@ gateway may well stand in a private network itself.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import ip_address
 
+from realmgw.config.addresses import plain_address
 from realmgw.config.values import Network
 
 _MOST_SPELLED = 32
@@ -30,14 +30,15 @@ class Inside:
 
     def configure(self, networks: Collection[Network]) -> None:
         """From now on, these are the LANs' networks."""
-        self._networks = tuple(networks)
-        self.beginnings = tuple({text for network in networks for text in _beginnings(network)})
+        self._networks = tuple(network for network in networks if not network.is_link_local)  # which is on every link
+        mapped = {"::ffff:"} if any(network.version == 4 for network in self._networks) else set()
+        self.beginnings = tuple({text for network in self._networks for text in _beginnings(network)} | mapped)
 
     def holds(self, address: str) -> bool:
         """Whether a sender, whose address is told as text, is inside."""
         if not address.startswith(self.beginnings):
             return False
-        plain = ip_address(address.partition("%")[0])
+        plain = plain_address(address)
         return any(plain in network for network in self._networks)
 
 

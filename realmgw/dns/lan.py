@@ -6,7 +6,7 @@ from realmgw.config import settings
 from realmgw.dns.counts import Counts
 from realmgw.dns.decision import ADDRESS_TYPES, AddressPolicy, Decisions
 from realmgw.dns.view import View
-from realmgw.dns.zones import ZoneTable
+from realmgw.dns.zones import ZoneTable, addresses_of
 
 
 def lan_view(settings: settings.Settings, table: ZoneTable, counts: Counts | None = None) -> View:
@@ -19,7 +19,7 @@ def lan_view(settings: settings.Settings, table: ZoneTable, counts: Counts | Non
 
 def _addresses(settings: settings.Settings) -> AddressPolicy:
     return AddressPolicy(
-        lambda service: (service.host.address,),
+        lambda service: addresses_of(service.host),
         settings.dns.host_ttl,
         direct=ADDRESS_TYPES,
         proxied=ADDRESS_TYPES,

@@ -83,12 +83,12 @@ class Lending:
         if asked.refused is not None:
             return self.lend(asked)
         _, _, alias, due, _ = asked.decision
-        self._challenger.send_round(asked.query.name, alias, asked.resolver, asked.sender.proof)
+        self._challenger.send_round(asked.query.name, alias, asked.sender.resolver, asked.sender.proof)
         if due is Challenge.COOKIE:
             return said(Response(Rcode.BADCOOKIE))
         if due is Challenge.TC:
             return _truncated(Count.CHALLENGED_TC)
-        given = self._aliases.give(asked.query.name, asked.resolver, now=asked.now)
+        given = self._aliases.give(asked.query.name, asked.sender.resolver, now=asked.now)
         if given is None:
             return _truncated(Count.ALIASES_FULL)
         found = (Record(asked.query.name, Type.CNAME, 0, targets=(given.name,)),)
@@ -97,7 +97,7 @@ class Lending:
     def lend(self, asked: Asked) -> Answer | None:
         """Answers a query for an address, or lets it wait for one."""
         _, _, alias, counted, _ = asked.decision
-        resolver, proof, tcp = asked.resolver, asked.sender.proof, asked.asker.tcp
+        resolver, proof, tcp = asked.sender.resolver, asked.sender.proof, asked.asker.tcp
         if asked.refused is None:
             self._challenger.accept(asked.query.name, alias, counted, resolver, proof, asked.now)
         else:
@@ -128,9 +128,10 @@ class Lending:
         network = said.network
         if network is not None:
             prefix = ClientPrefix(network.network_address.packed, network.prefixlen)
-            return self._allocator.requestor(asked.resolver, prefix, prefix, now=asked.now)
+            comes_from = prefix if network.version == _family(asked) else None  # that is not told of the other family
+            return self._allocator.requestor(asked.sender.resolver, prefix, comes_from, now=asked.now)
         if said.identifier is not None:
-            return self._allocator.requestor(asked.resolver, said.identifier, None, now=asked.now)
+            return self._allocator.requestor(asked.sender.resolver, said.identifier, None, now=asked.now)
         return None
 
     def _question(self, asked: Asked) -> tuple[Service, str, Hashable]:
@@ -139,14 +140,15 @@ class Lending:
         if service is None:
             raise AssertionError(f"{asked.decision} is not for the allocator")
         question = (asked.asker.address, asked.query.id) if alias is None else alias.name
-        return service, asked.resolver, question
+        return service, asked.sender.resolver, question
 
     def _ask(self, asked: Asked) -> bytes | Reason:
         """A packed address, or why there is none."""
-        return self._allocator.ask(*self._question(asked), now=asked.now, client=asked.client)
+        question, family = self._question(asked), _family(asked)
+        return self._allocator.ask(*question, now=asked.now, client=asked.client, family=family)
 
     def _wait(self, asked: Asked) -> Reason | None:
-        """None if the query waits for an address, else why it does not."""
+        """None if the query waits for an address, which only an IPv4 one is worth, else why it does not."""
         question, come = self._question(asked), functools.partial(self._come, asked)
         why = self._allocator.wait(*question, come, tcp=asked.asker.tcp, now=asked.now, client=asked.client)
         if why is None:
@@ -165,7 +167,7 @@ class Lending:
         asked.respond(functools.partial(self._lend_again, asked))
 
     def _lend_again(self, asked: Asked) -> Answer | None:
-        self._challenger.vouch(asked.resolver, asked.sender.proof, asked.now)
+        self._challenger.vouch(asked.sender.resolver, asked.sender.proof, asked.now)
         outcome: bytes | Reason | None = self._ask(asked)
         if outcome is Reason.EXHAUSTED:
             outcome = self._wait(asked)
@@ -203,8 +205,13 @@ class Lending:
         if policy is None or service is None:
             return True
         kind = Kind.SFQDN_NEW if service.target & KEY else Kind.FQDN_NEW
-        group = self._allocator.groups.known(asked.resolver)
+        group = self._allocator.groups.known(asked.sender.resolver)
         return policy.judge(kind, 0.0, group, None, asked.now).reason is not None
+
+
+def _family(asked: Asked) -> int:
+    """The family of the addresses that are asked for, 4 or 6."""
+    return 4 if asked.query.type == Type.A else 6
 
 
 def _truncated(count: Count) -> Answer:

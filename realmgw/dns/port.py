@@ -144,10 +144,10 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
     controller: Controller
     transport: Any
 
-    def __init__(self, controller: Controller, clock: IReactorTime, host: str) -> None:
-        """Makes a protocol for one connection of a view from the client address `host`."""
+    def __init__(self, controller: Controller, clock: IReactorTime, host: str, client: str) -> None:
+        """Makes a protocol for one connection of a view from the address `host`, which is of `client`."""
         super().__init__(controller, clock)
-        self.host = host
+        self.host, self.client = host, client
         self.port = 0
         self.outstanding = 0
         """How many queries wait for an address."""

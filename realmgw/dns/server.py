@@ -105,12 +105,13 @@ class ViewServer(protocol.ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> DnsStream | None:
         """Accepts a TCP connection; for one too many, of its client or altogether, the one silent longest is closed."""
         host = str(getattr(addr, "host", ""))
-        own, limits = self._clients.get(host, {}), self.limits
+        client = self.view.senders.who(host)
+        own, limits = self._clients.get(client, {}), self.limits
         full = len(own) >= limits.tcp_connections_per_client and not self._evict(own)
         if full or (len(self.streams) >= limits.tcp_connections and not self._evict(self.streams)):
             self.events[Count.TCP_REFUSED] += 1
             return None
-        stream = DnsStream(self, self._clock, host)
+        stream = DnsStream(self, self._clock, host, client)
         stream.factory = self
         return stream
 
@@ -128,12 +129,12 @@ class ViewServer(protocol.ServerFactory):
         """A stream joins; the one that was silent longest stands first."""
         self.events[Count.TCP_CONNECTIONS] += 1
         self.streams[protocol] = None
-        self._clients.setdefault(protocol.host, {})[protocol] = None
+        self._clients.setdefault(protocol.client, {})[protocol] = None
 
     def spoke(self, stream: DnsStream) -> None:
         """A stream has brought a query."""
         if stream in self.streams:
-            for streams in (self.streams, self._clients[stream.host]):
+            for streams in (self.streams, self._clients[stream.client]):
                 del streams[stream]
                 streams[stream] = None
 
@@ -141,9 +142,9 @@ class ViewServer(protocol.ServerFactory):
         """A stream leaves; nothing happens if it has left already."""
         if protocol in self.streams:
             del self.streams[protocol]
-            del self._clients[protocol.host][protocol]
-            if not self._clients[protocol.host]:
-                del self._clients[protocol.host]
+            del self._clients[protocol.client][protocol]
+            if not self._clients[protocol.client]:
+                del self._clients[protocol.client]
             if not self.streams and self._all_closed is not None:
                 self._all_closed.callback(None)
                 self._all_closed = None

@@ -26,7 +26,8 @@ from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsView, Endpoint, Network, Settings
 from realmgw.config.steps import Steps
-from realmgw.dns.explain import NameExplanation, explain_name
+from realmgw.dns.codec.wire import Type
+from realmgw.dns.explain import NameExplanation, Question, explain_name
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
@@ -155,12 +156,15 @@ class DnsService(service.Service):
         self._settings = settings
         self._look_around()
 
-    def explain(self, name: str, resolver: str, *, tcp: bool = False, cookie: bool = False) -> NameExplanation:
+    def explain(
+        self, name: str, resolver: str, *, kind: int = Type.A, tcp: bool = False, cookie: bool = False
+    ) -> NameExplanation:
         """What the WAN would make of a question for a name's address, now.
 
         Args:
             name: With or without the final dot.
             resolver: The address that it comes from, as text.
+            kind: The type asked for.
             tcp: It comes by TCP.
             cookie: It has a valid server cookie.
 
@@ -168,7 +172,7 @@ class DnsService(service.Service):
             names.BadNameError: The name is none.
         """
         proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
-        return explain_name(self.wan.view, name, resolver, proof, self._monotonic())
+        return explain_name(self.wan.view, Question(name, resolver, kind, proof), self._monotonic())
 
     def counts(self) -> dict[str, object]:
         """What both views have counted since the start."""

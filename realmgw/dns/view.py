@@ -67,6 +67,8 @@ def said(response: Response) -> Answer:
 class Sender:
     """What a query says of who sent it, read once."""
 
+    resolver: str
+    """Who he is to groups, aliases and claims: the same of all addresses that are one resolver's."""
     options: Options | None
     """What its EDNS options say; None: they are malformed."""
     proof: Proof
@@ -97,7 +99,7 @@ class Asked:
     """For whom it is, where that is told by somebody who is believed."""
 
     @property
-    def resolver(self) -> str:
+    def address(self) -> str:
         """Where it came from."""
         return str(self.asker.address[0])
 
@@ -120,10 +122,17 @@ class Asked:
 class Senders:
     """What is made of who sends queries: everybody is believed, and given as much as he likes."""
 
+    def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
+        """From the next query on, go by these."""
+
+    def who(self, address: str) -> str:
+        """Whose an address (as text) is: `Sender.resolver`."""
+        return address
+
     def read(self, query: Query, asker: Asker, now: float) -> Sender:
         """What a query says of its sender."""
         del now
-        return Sender(read_options(query), Proof.TCP if asker.tcp else Proof.NONE)
+        return Sender(self.who(asker.address[0]), read_options(query), Proof.TCP if asker.tcp else Proof.NONE)
 
     def greet(self, asked: Asked) -> Answer:
         """Answers a query that has a COOKIE option in place of a question (RFC 7873 section 5.4)."""
@@ -262,7 +271,7 @@ class View:
             return self.senders.greet(asked)
         name, kind = query.name, query.type
         has_cookie = sender.cookie is not None
-        asked.decision = self.decisions.decide(name, kind, asked.resolver, sender.proof, has_cookie, asked.now)
+        asked.decision = self.decisions.decide(name, kind, sender.resolver, sender.proof, has_cookie, asked.now)
         part = self.parts.get(asked.decision[0])
         return part(asked) if part is not None else said(self.decisions.response(name, kind, asked.decision))
 

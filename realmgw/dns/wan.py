@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.reputation.resolvers import Resolvers
 from realmgw.config import settings
 from realmgw.dns.codec.wire import Type
 from realmgw.dns.counts import Counts
 from realmgw.dns.decision import AddressPolicy, Decisions, Outcome
+from realmgw.dns.families import Families
 from realmgw.dns.fastpath.fast import FastPath
 from realmgw.dns.inside import Inside
 from realmgw.dns.lan import lan_view
@@ -42,17 +44,18 @@ def wan_view(
     challenger = Challenger(allocator, defences.aliases, counts.events)
     decisions = Decisions(_addresses, challenger)
     lending = Lending(allocator, challenger, defences.aliases, counts, later, present)
-    fast = FastPath(decisions, inside, allocator, challenger, defences, counts)
+    senders = Strangers(defences, allocator.groups, Resolvers(allocator.groups), counts.events)
+    fast = FastPath(decisions, inside, allocator, challenger, defences, senders, counts)
     near = lan_view(settings, table, counts)
     view = View(
         decisions,
-        Strangers(defences, allocator.groups, counts.events),
+        senders,
         {Outcome.LENT: lending.lend, Outcome.CHALLENGED: lending.challenge},
         counts,
         fast.answer,
         near=near,
         inside=inside,
-        configured=(challenger, decisions, lending, fast, near),
+        configured=(senders, challenger, decisions, lending, fast, near),
     )
     view.configure(settings, table)
     return view
@@ -61,5 +64,4 @@ def wan_view(
 def _addresses(settings: settings.Settings) -> AddressPolicy:
     pool = tuple([address.packed for address in settings.pools.service])
     kinds = frozenset(Type.A if address.version == 4 else Type.AAAA for address in settings.pools.service)
-    # The circular pool is IPv4: nothing is reserved for clients that can not come, and nothing said but that.
-    return AddressPolicy(lambda _: pool, settings.dns.service_pool_ttl, lent=frozenset((Type.A,)), proxied=kinds)
+    return AddressPolicy(lambda _: pool, settings.dns.service_pool_ttl, Families(settings), proxied=kinds)

@@ -188,7 +188,7 @@ def naming(
     """
     pointers = yield from _collected(_pointers(table.zones, hosts))
     there = {name for name, _ in pointers}
-    gone = (name for host in hosts_gone for name in reverse.names_of(host.address, table.zones.classless))
+    gone = (name for host in hosts_gone for name in _reverse_names(host, table.zones))
     to_wire = names.to_wire
     return NameChanges(
         (yield from _collected(name if name in table.services else None for name in map(to_wire, names_gone))),
@@ -328,6 +328,17 @@ def _services(
 def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple[bytes, Host] | None]:
     for host in hosts:
         yield None
-        for name in reverse.names_of(host.address, authorities.classless):
+        for name in _reverse_names(host, authorities):
             if authorities.of(name) is not None:
                 yield name, host
+
+
+def addresses_of(host: Host) -> tuple[bytes, ...]:
+    """The packed addresses that a host has: one of IPv4, one of IPv6, or both."""
+    return tuple([address for address in (host.address, host.address6) if address])
+
+
+def _reverse_names(host: Host, authorities: Authorities) -> Iterator[bytes]:
+    """The names under which a host has its PTR records, be they ours or not."""
+    for address in addresses_of(host):
+        yield from reverse.names_of(address, authorities.classless)

@@ -32,6 +32,7 @@ HOSTS = 100
 RATE = 10_000  # queries a second, by the clock that the gateway is told
 CLIENT = bytes((198, 51, 100, 9))
 RESOLVER = "198.51.100.53"
+POOL = ip_network("192.0.2.0/24")
 OPT = struct.Struct("!BHHIH")
 
 Case = tuple[bytes, str]
@@ -49,7 +50,7 @@ class Gateway:
             "gateway",
             zones,
             settings.Interfaces("wan", ("lan",)),
-            settings.Pools(()),
+            settings.Pools((settings.PoolPrefix(POOL, settings.Attachment.ROUTED),)),
             settings.Dns(),
             policy=policy,
         )
@@ -59,7 +60,7 @@ class Gateway:
         ]
         directory = Directory({host.name: Service(host.name, host) for host in hosts}, {})
         self.now = 1000.0
-        self.allocator = Allocator(settings.Allocation(), [ip_network("192.0.2.0/24")], now=self.now, policy=policy)
+        self.allocator = Allocator(settings.Allocation(), [POOL], now=self.now, policy=policy)
         defences = Defences.of(made, os.urandom, time.time, now=self.now)
         self.wan = wan_view(
             made, compile_table(zones, directory), self.allocator, defences, self._later, lambda: self.now

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from realmgw.allocation.reputation.group import Group
@@ -44,6 +44,11 @@ class Presets:
                 return group
         return None
 
+    def tell_apart(self, address: IPv6Address, length: int) -> bool:
+        """Whether an address lies in a prefix longer than so many bits. O(different prefix lengths)."""
+        its, number = self._networks.items(), int(address)
+        return any(key[0] == 6 and key[1] < 128 - length and number >> key[1] in groups for key, groups in its)
+
     def configuring(self, groups: dict[ResolverGroup, Group], tell: Callable[[], None]) -> Steps[None]:
         """From one moment to the next, these are all; who is to know is told at that moment."""
         networks: dict[tuple[int, int], dict[int, Group]] = {}
@@ -68,6 +73,9 @@ class Groups:
         limit: How many resolvers are remembered, and twice as many proven ones.
         make: Makes a group for a resolver.
         journal: Where groups are noted whose outcomes changed.
+
+    Attributes:
+        presets: Those of the operator.
     """
 
     def __init__(self, limit: int, make: Callable[[Hashable], Group] = Group, journal: Journal | None = None) -> None:
@@ -76,14 +84,14 @@ class Groups:
         self._seen: TwoGenerationLRU[Hashable, Group] = TwoGenerationLRU(limit)
         # Larger than the other one: who asks is young here again before two generations of others came.
         self._proven: TwoGenerationLRU[Hashable, Group] = TwoGenerationLRU(2 * limit)
-        self._presets = Presets()
+        self.presets = Presets()
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Group]:
         """Every group, once."""
-        told = set(self._presets.groups.values())
+        told = set(self.presets.groups.values())
         yield from tuple(told)
         for store in (self._proven, self._seen):
             for resolver in store:
@@ -112,12 +120,12 @@ class Groups:
         return self.find(resolver) or self._make(resolver)
 
     def _look_up(self, resolver: Hashable) -> Group | None:
-        group = self._presets.of(resolver) or self._proven.peek(resolver) or self._seen.peek(resolver)
+        group = self.presets.of(resolver) or self._proven.peek(resolver) or self._seen.peek(resolver)
         return None if group is None or self._is_gone(group) else group
 
     def _is_gone(self, group: Group) -> bool:
         """Whether the operator has taken a preset group away."""
-        return group.preset is not None and self._presets.groups.get(group.preset) is not group
+        return group.preset is not None and self.presets.groups.get(group.preset) is not group
 
     def _recall(self, resolver: Hashable) -> Group:
         group = self._look_up(resolver)
@@ -154,7 +162,7 @@ class Groups:
     def presetting(self, presets: Iterable[ResolverGroup], *, now: float) -> Steps[None]:
         """What `preset` does, step by step: all of them count from one moment to the next."""
         before, groups = dict[object, Group](), dict[ResolverGroup, Group]()
-        for count, (preset, group) in enumerate(self._presets.groups.items(), 1):
+        for count, (preset, group) in enumerate(self.presets.groups.items(), 1):
             before[preset.nodes] = group
             if not count % PORTION:
                 yield None
@@ -163,7 +171,7 @@ class Groups:
                 yield None
             former = before.get(preset.nodes)
             groups[preset] = self._made(preset, now) if former is None else former
-        yield from self._presets.configuring(groups, self._seen.set_back)
+        yield from self.presets.configuring(groups, self._seen.set_back)
         yield from emptying(before)
 
     def _made(self, preset: ResolverGroup, now: float) -> Group:
@@ -187,7 +195,7 @@ class Groups:
         """
         free = tuple(node for node in others if self.find(node) is None)
         if preset:
-            group = next((one for one in self._presets.groups.values() if str(one.resolver) == resolver), None)
+            group = next((one for one in self.presets.groups.values() if str(one.resolver) == resolver), None)
             if group is None:
                 return None
         elif self.find(resolver) is not None:

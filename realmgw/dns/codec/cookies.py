@@ -9,11 +9,11 @@ than hashing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv6Address
 
 from siphashc import siphash
 
 from realmgw.config import settings
+from realmgw.config.addresses import plain_address
 from realmgw.config.named import SECRET_LENGTH
 
 CLIENT_LENGTH = 8  # octets
@@ -137,4 +137,4 @@ def _packed(address: str) -> bytes:
     """An address in network order."""
     if ":" not in address:
         return bytes(map(int, address.split(".")))
-    return IPv6Address(address.partition("%")[0]).packed
+    return plain_address(address).packed

@@ -33,15 +33,19 @@ from realmgw.dns.inside import Inside
 from realmgw.dns.mitigation.challenger import Challenger
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.mitigation.ratelimit import Verdict, amplifies
+from realmgw.dns.view import Senders
 from realmgw.dns.zones import Authority, ZoneTable
 from realmgw.errors import Reason
 
 POOL_RECORD = b"\xc0\x0c" + A_IN + b"\0\0\0\0" + b"\0\4"
-"""Owner, type, class, TTL 0 and length of a pool address."""
+"""Owner, type, class, TTL 0 and length of an IPv4 address of the pool."""
+POOL_RECORD6 = b"\xc0\x0c" + Type.AAAA.to_bytes(2, "big") + A_IN[2:] + b"\0\0\0\0" + b"\0\x10"
+"""The same of IPv6."""
 
 _CNAME_RECORD = b"\xc0\x0c" + Type.CNAME.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\0"
 _IN = b"\0\1"
 _REST_MOST = 4 + len(_CNAME_RECORD) + 2 + OPT_MOST  # octets, of an answer with an alias, besides both names
+_A = int(Type.A)
 _NO_PROOF, _COOKIE, _TCP = Proof  # members of enums are slow to get at by name
 _PASS, _DROP = Verdict.PASS, Verdict.DROP
 _LENT, _CHALLENGED, _ADDRESSES, _OWN = Outcome.LENT, Outcome.CHALLENGED, Outcome.ADDRESSES, Outcome.OWN
@@ -61,6 +65,7 @@ class FastPath:
         allocator: Where pool addresses come from.
         challenger: Learns what a query has shown.
         defences: Cookies, aliases, rate limit.
+        senders: Tell who they are.
         counts: What is counted.
     """
 
@@ -71,6 +76,7 @@ class FastPath:
         allocator: Allocator,
         challenger: Challenger,
         defences: Defences,
+        senders: Senders,
         counts: Counts,
     ) -> None:
         self._decisions = decisions
@@ -79,12 +85,14 @@ class FastPath:
         self._challenger = challenger
         self._defences = defences
         self._cookies, self._aliases = defences.cookies, defences.aliases
+        self._who = senders.who
         self._events = counts.events
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From the next query on, go by these; all others were told them before."""
         size = settings.dns.udp_size
         self._services, self._free = table.services, self._decisions.free
+        self._lends6 = self._decisions.lends6
         self._static = StaticOctets(table, self._decisions, size)
         self._zones = _Zones(size)
         self._plain, self._with_cookie = plain_opts(size), cookie_opts(size)
@@ -99,8 +107,8 @@ class FastPath:
         Only the name is lower-cased, since type and class may look like letters (HTTPS is 65, which is `A`). Where it
         ends is where the first octet of 0 is; that it is a name is known when it is found in a table.
         """
-        known, resolver, near = HEADERS.get(message[2:12]), address[0], self._inside
-        if known is None or (resolver.startswith(near.beginnings) and near.holds(resolver)):
+        known, source, near = HEADERS.get(message[2:12]), address[0], self._inside
+        if known is None or (source.startswith(near.beginnings) and near.holds(source)):
             return None
         end = message.find(0, 12) + 1
         tail = message[end:]
@@ -112,35 +120,43 @@ class FastPath:
             return None
         proof, has_cookie, badcookie = _TCP if tcp else _NO_PROOF, False, b""
         if opt is None:
-            read = self._read_cookie(tail, resolver, now)
+            read = self._read_cookie(tail, source, now)
             if read is None:
                 return None
             has_cookie, opt, badcookie = True, read[1], read[2]
             proof = proof or read[0]
-        name, query_id = message[12:end].lower(), message[:2]
+        name, query_id, resolver = message[12:end].lower(), message[:2], self._who(source) if ":" in source else source
         service = self._services.get(name) if kind in self._free and not proof else None
         question: Hashable = (address, query_id)
-        if service is None or service.terms.proxy_required:
+        if (
+            service is None
+            or service.terms.proxy_required
+            or not (service.host.address if kind == _A else service.host.address6 and self._lends6(service.host))
+        ):
             decision = self._decisions.decide(name, kind, resolver, proof, has_cookie, now)
             outcome, service, alias, counted, _ = decision
             if outcome is not _LENT or service is None:
-                return self._tell((message, known[2], end, name, resolver, opt, badcookie, proof), kind, decision, now)
+                asked = message, known[2], end, name, source, resolver, opt, badcookie, proof
+                return self._tell(asked, kind, decision, now)
             self._challenger.accept(name, alias, counted, resolver, proof, now)
             if alias is not None:
                 question = alias.name
-        given = self._ask(service, resolver, question, now=now)
+        ask, is_a = self._ask, kind == _A
+        given = (
+            ask(service, resolver, question, now=now) if is_a else ask(service, resolver, question, now=now, family=6)
+        )
         if type(given) is not bytes:
             return given
         self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
-        return b"".join((query_id, known[0], message[12 : end + 4], POOL_RECORD, given, opt))
+        return b"".join((query_id, known[0], message[12 : end + 4], POOL_RECORD if is_a else POOL_RECORD6, given, opt))
 
-    def _read_cookie(self, tail: bytes, resolver: str, now: float) -> tuple[Proof, bytes, bytes] | None:
+    def _read_cookie(self, tail: bytes, source: str, now: float) -> tuple[Proof, bytes, bytes] | None:
         """What a cookie proves, and our OPT record for an answer and for BADCOOKIE; None if there is something else."""
         known = self._with_cookie.get(tail[9:19])
         if known is None or len(tail) != 19 + known[0] or not self._cookies.enabled:
             return None
-        proof = _COOKIE if self._cookies.proves(tail[19:], resolver, now=now) else _NO_PROOF
-        cookie = self._cookies.reply(tail[19:], resolver, now=now)
+        proof = _COOKIE if self._cookies.proves(tail[19:], source, now=now) else _NO_PROOF
+        cookie = self._cookies.reply(tail[19:], source, now=now)
         return proof, known[1] + cookie, known[2] + cookie
 
     # What gives no address
@@ -148,7 +164,7 @@ class FastPath:
     def _tell(self, asked: _Usual, kind: int, decision: Decision, now: float) -> bytes | None:
         """What is said without the allocator; None if that was not built before."""
         outcome, _, alias, challenge, zone = decision
-        message, header, end, name, resolver, opt, _, proof = asked
+        message, header, end, name, _, resolver, opt, _, proof = asked
         if zone is not None:
             octets = self._zones[zone]
             ending = None if name.endswith(octets.near) else octets.endings.get(len(name))
@@ -177,7 +193,7 @@ class FastPath:
         return message[:2] + begin + message[12 : end + 4] + ending + opt
 
     def _challenge(self, asked: _Usual, challenge: Challenge | None, now: float) -> bytes | None:
-        message, header, end, _, _, opt, badcookie, _ = asked
+        message, header, end, _, _, _, opt, badcookie, _ = asked
         if challenge is _CNAME:
             return self._send_to_alias(asked, now)
         if challenge is _TC:
@@ -187,7 +203,7 @@ class FastPath:
         return message[:2] + header.badcookie + message[12 : end + 4] + badcookie
 
     def _send_to_alias(self, asked: _Usual, now: float) -> bytes | None:
-        message, header, end, name, resolver, opt, _, proof = asked
+        message, header, end, name, _, resolver, opt, _, proof = asked
         alias = self._aliases.give(name, resolver, now=now)
         rdata = b"" if alias is None else self._compressed(alias.name, name)
         if end + len(rdata) + _REST_MOST > MIN_UDP_SIZE:
@@ -212,8 +228,8 @@ class FastPath:
 
     def _instead(self, asked: _Usual, now: float) -> bytes | None:
         """What is said in place of an answer that amplifies to whom too much is said already; None: the answer."""
-        message, header, end, _, resolver, opt, _, _ = asked
-        verdict = self._defences.verdict(resolver, self._events, now=now)
+        message, header, end, _, source, _, opt, _, _ = asked
+        verdict = self._defences.verdict(source, self._events, now=now)
         if verdict is _PASS:
             return None
         return b"" if verdict is _DROP else message[:2] + header.slipped + message[12 : end + 4] + opt
@@ -238,7 +254,7 @@ class _Zones(dict[Authority, ZoneOctets]):
         return octets
 
 
-_Usual = tuple[bytes, Header, int, bytes, str, bytes, bytes, Proof]
+_Usual = tuple[bytes, Header, int, bytes, str, str, bytes, bytes, Proof]
 """A usual query, taken apart: as it came, how answers to it begin, where its name ends, its name (lower case), where it
-came from, our OPT record for an answer and for BADCOOKIE (empty if there shall be none), and what it proves. A tuple,
-since an object costs as much as the look-up that it is for."""
+came from and who that is, our OPT record for an answer and for BADCOOKIE (empty if there shall be none), and what it
+proves. A tuple, since an object costs as much as the look-up that it is for."""

@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.allocation.trace import Trace
 from realmgw.config import settings
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
+
+_FIRST = IPv6Address("2001:db8:1::1")
+
+
+class CountingAllocator(Allocator):
+    """A real one for IPv4, that gives out one IPv6 address after the other, the same for the same question."""
+
+    def ask(
+        self,
+        service: Service,
+        resolver: Hashable,
+        question: Hashable,
+        *,
+        now: float,
+        client: Requestor | None = None,
+        trace: Trace | None = None,
+        family: int = 4,
+    ) -> bytes | Reason:
+        """The next one."""
+        if family == 4:
+            return super().ask(service, resolver, question, now=now, client=client, trace=trace)
+        if service.host.profile.ipv6 is Ipv6Mode.PINHOLE:
+            return service.host.address6
+        given: dict[Hashable, int] = self.__dict__.setdefault("given", {})
+        number = given.setdefault((self.groups.of(resolver), service.target, question), len(given))
+        return (_FIRST + number).packed
 
 
 class MemoryAllocator(Allocator):
     """An allocator for the DNS server that has one address, for everybody, or none.
 
     Attributes:
-        address: What every question is answered with.
+        address: What every question for an IPv4 address is answered with.
+        address6: The same of IPv6.
         refusal: If set, no address is given, for this reason.
         wait_refusal: If set, no question may wait, for this reason.
         asked: What `ask` was called with: name of the service, resolver, question, time.
         clients: For whom each of them was.
+        families: Of which family the address was to be.
         held: What waits, by question.
     """
 
     def __init__(self, address: bytes = b"\xc0\x00\x02\x01") -> None:
         """Begins to give out a packed address, 192.0.2.1 unless told otherwise."""
         super().__init__(settings.Allocation(), [ip_network((address, len(address) * 8))], now=0.0)
-        self.address = address
+        self.address, self.address6 = address, IPv6Address("2001:db8:1::1").packed
         self.refusal: Reason | None = None
         self.wait_refusal: Reason | None = None
         self.asked: list[tuple[str, Hashable, Hashable, float]] = []
         self.clients: list[Requestor | None] = []
+        self.families: list[int] = []
         self.held: dict[Hashable, Callable[[bytes | Reason], None]] = {}
 
     def ask(
@@ -44,12 +74,16 @@ class MemoryAllocator(Allocator):
         now: float,
         client: Requestor | None = None,
         trace: Trace | None = None,
+        family: int = 4,
     ) -> bytes | Reason:
         """The address, or the refusal."""
         del trace
         self.clients.append(client)
         self.asked.append((service.name, resolver, question, now))
-        return self.address if self.refusal is None else self.refusal
+        self.families.append(family)
+        if self.refusal is not None:
+            return self.refusal
+        return self.address if family == 4 else self.address6
 
     def wait(
         self,

@@ -14,7 +14,6 @@ import dns.rdatatype
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.steps import finish
 from realmgw.dns.server import ViewServer
@@ -23,11 +22,15 @@ from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm
+from realmgw.test.dns.allocator import CountingAllocator
 
-RESOLVERS = ("198.51.100.53", "198.51.100.54", "203.0.113.53", "2001:db8::53")
+RESOLVERS = ("198.51.100.53", "198.51.100.54", "203.0.113.53", "2001:db8::53", "2001:db8::54", "::ffff:198.51.100.53")
 NAMES = (
     "one.example.org.",
     "Two.Example.ORG.",
+    "dual.example.org.",
+    "Six.example.org.",
+    "pin.example.org.",
     "deep.empty.nodes.example.org.",
     "nodes.example.org.",
     "www.two.example.org.",
@@ -49,7 +52,25 @@ NAMES = (
     f"{'l' * 63}.{'o' * 63}.{'n' * 63}.{'g' * 40}.example.org.",
     f"{'l' * 63}.{'o' * 63}.{'n' * 63}.{'g' * 40}.example.net.",
 )
-KINDS = ("A", "A", "A", "A", "AAAA", "HTTPS", "ANY", "DS", "NS", "SOA", "AXFR", "OPT", "TYPE97", "TYPE128")
+KINDS = (
+    "A",
+    "A",
+    "A",
+    "A",
+    "AAAA",
+    "AAAA",
+    "AAAA",
+    "HTTPS",
+    "SVCB",
+    "ANY",
+    "DS",
+    "NS",
+    "SOA",
+    "AXFR",
+    "OPT",
+    "TYPE97",
+    "TYPE128",
+)
 SWITCHES = ("tcpcname", "tcp", "cname", "adaptive", "log_untrusted")
 
 
@@ -122,7 +143,7 @@ class Gateway:
         self.now = 100.0
         self.later: list[Any] = []
         self.delivered: list[bytes] = []
-        self.allocator = Allocator(settings.Allocation(), [realm.POOL], now=self.now, policy=made.policy)
+        self.allocator = CountingAllocator(settings.Allocation(), [realm.POOL], now=self.now, policy=made.policy)
         # A zone's apex without an address can be a service as well.
         self.directory = realm.directory(extra=("child.example.org.",))
         self.settings = made
@@ -282,7 +303,7 @@ def misshapen(message: bytes, answer: bytes) -> list[str]:
 
 STEPS = st.builds(
     Step,
-    name=st.one_of(st.sampled_from(NAMES[:2]), st.none(), st.sampled_from(NAMES)),
+    name=st.one_of(st.sampled_from(NAMES[:5]), st.none(), st.sampled_from(NAMES)),
     kind=st.sampled_from(KINDS),
     resolver=st.sampled_from(RESOLVERS),
     tcp=st.sampled_from([False, False, True]),

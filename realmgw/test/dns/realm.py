@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from random import Random
 from typing import Any
 
@@ -11,6 +11,7 @@ import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.dns.lan import lan_view
 from realmgw.dns.lending import Later
 from realmgw.dns.mitigation.aliases import MOST, Aliases
@@ -23,11 +24,14 @@ from realmgw.test.dns.allocator import MemoryAllocator
 
 GATEWAY = IPv4Address("203.0.113.1")
 POOL_ADDRESS = IPv4Address("192.0.2.1")
+POOL_ADDRESS6 = IPv6Address("2001:db8:1::1")
 POOL = ip_network("192.0.2.0/30")
+POOL6 = ip_network("2001:db8:1::/64")
 SERVICE_POOL = (IPv4Address("203.0.113.2"), IPv4Address("203.0.113.3"))
 SERVER = settings.NameServer("ns1.example.org.", (GATEWAY,))
 ZONE = settings.Zone("example.org.", (SERVER,), "hostmaster.example.org.", (GATEWAY,))
 CHILD = settings.Zone("child.example.org.", (settings.NameServer("ns.example.net."),), "hostmaster.example.org.")
+PIN = "2001:db8:5::5"
 REVERSE = settings.Zone("168.192.in-addr.arpa.", (SERVER,), "hostmaster.example.org.")
 ZONES = (ZONE, CHILD, REVERSE)
 ALIASES = settings.Zone("a.example.org.", (SERVER,), "hostmaster.example.org.", aliases=True)
@@ -37,22 +41,29 @@ NOON = 1_795_262_400.0  # seconds since 1970: 2026-11-21 12:00 UTC
 RESOLVER = ("198.51.100.53", 5353)
 
 
-def host(index: int, name: str) -> Host:
-    """A host at 192.168.0.`index`."""
-    return Host(index, name, IPv4Address(f"192.168.0.{index}").packed, Profile(10))
+def host(index: int, name: str, six: str = "", mode: Ipv6Mode | None = None, *, four: bool = True) -> Host:
+    """A host at 192.168.0.`index`, at an IPv6 address, or at both."""
+    own = IPv4Address(f"192.168.0.{index}").packed if four else b""
+    return Host(index, name, own, Profile(10, ipv6=mode), address6=IPv6Address(six).packed if six else b"")
 
 
 def directory(*, extra: tuple[str, ...] = ()) -> Directory:
-    """Two hosts, the second one with a name for the proxy and one far down, and further names of the first one."""
-    one, two = host(1, "one.example.org."), host(2, "two.example.org.")
+    """Two hosts, the second one with a name for the proxy and one far down, and further names of the first one.
+
+    Three with an IPv6 address beside them: `dual`, `six`, which has no other, and `pin`, where it is told.
+    """
+    one, two, dual = host(1, "one.example.org."), host(2, "two.example.org."), host(3, "dual.example.org.", "fd00::3")
+    six, pin = host(4, "six.example.org.", "fd00::4", four=False), host(5, "pin.example.org.", PIN, Ipv6Mode.PINHOLE)
     services = [
+        *[Service(each.name, each) for each in (dual, six, pin)],
         Service(one.name, one),
         Service(two.name, two, Terms(protocol=6, port=80)),
         Service("www.two.example.org.", two, Terms(proxy_required=True)),
         Service("deep.empty.nodes.example.org.", two),
         *[Service(name, one) for name in extra],
     ]
-    return Directory({service.name: service for service in services}, {1: one, 2: two})
+    hosts = {each.index: each for each in (one, two, dual, six, pin)}
+    return Directory({service.name: service for service in services}, hosts)
 
 
 def table(*, extra: tuple[str, ...] = ()) -> ZoneTable:
@@ -64,7 +75,9 @@ def make_settings(
     policy: settings.Policy = PLAIN,
     rate: settings.RateLimit = NO_LIMIT,
     zones: tuple[settings.Zone, ...] = ZONES,
-    service_pool: tuple[IPv4Address, ...] = SERVICE_POOL,
+    service_pool: tuple[IPv4Address | IPv6Address, ...] = SERVICE_POOL,
+    pools: tuple[settings.Network, ...] = (POOL, POOL6),
+    ipv6: settings.Ipv6 = settings.Ipv6(),  # noqa: B008 - it is frozen
     **dns: Any,
 ) -> settings.Settings:
     """The settings of that realm's gateway: without load policy, challenges or rate limit, unless told otherwise."""
@@ -72,9 +85,10 @@ def make_settings(
         "gateway",
         zones,
         settings.Interfaces("wan", ("lan",)),
-        settings.Pools((), service_pool),
+        settings.Pools(tuple(settings.PoolPrefix(each, settings.Attachment.ROUTED) for each in pools), service_pool),
         settings.Dns(rate_limit=rate, **dns),
         policy=policy,
+        ipv6=ipv6,
     )
 
 

@@ -8,7 +8,7 @@ from realmgw.allocation.reputation.challenges import Challenge, Proof, note
 from realmgw.config import settings
 from realmgw.dns.codec.names import BadNameError
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import NameExplanation, explain_name
+from realmgw.dns.explain import NameExplanation, Question, explain_name
 from realmgw.dns.view import View
 from realmgw.test.dns import realm
 from realmgw.test.dns.allocator import MemoryAllocator
@@ -32,7 +32,7 @@ class ExplainTests(SynchronousTestCase):
 
     def explain(self, name: str = "one.example.org", proof: Proof = Proof.NONE) -> NameExplanation:
         """What is said."""
-        return explain_name(self.wan, name, RESOLVER, proof, 100.0)
+        return explain_name(self.wan, Question(name, RESOLVER, proof=proof), 100.0)
 
     def test_tells_what_there_is_of_a_name(self) -> None:
         """The last step is what would be answered."""

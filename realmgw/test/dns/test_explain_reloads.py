@@ -16,9 +16,9 @@ from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.reputation.challenges import Challenge, Proof
 from realmgw.config import settings
 from realmgw.dns.codec import names
-from realmgw.dns.codec.wire import Rcode
+from realmgw.dns.codec.wire import Rcode, Type
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import NameExplanation, explain_name
+from realmgw.dns.explain import NameExplanation, Question, explain_name
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Directory, Service, Terms
 from realmgw.test.dns import realm
@@ -172,7 +172,8 @@ class AgreementTests(SynchronousTestCase):
         valid = enabled and bool(given) and gateway.defences.cookies.proves(given[0], step.resolver, now=gateway.now)
         proof = Proof.TCP if step.tcp else Proof.COOKIE if valid else Proof.NONE
         name = names.to_text(query.question[0].name.to_wire() or b"")
-        return explain_name(gateway.wan, name, step.resolver, proof, gateway.now, cookie=enabled and bool(given))
+        asked = Question(name, step.resolver, Type.A, proof, enabled and bool(given))
+        return explain_name(gateway.wan, asked, gateway.now)
 
     @given(MADE, COURSES)
     @hypothesis_settings(max_examples=100, deadline=None)

@@ -15,12 +15,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config import settings
+from realmgw.config.addresses import plain_address
 from realmgw.config.values import Network
 from realmgw.dns.codec.wire import Rcode, decode
 from realmgw.dns.counts import Count
-from realmgw.dns.explain import explain_name
+from realmgw.dns.explain import Question, explain_name
 from realmgw.dns.inside import Inside
 from realmgw.dns.service import LOOK_INTERVAL, DnsService
 from realmgw.dns.view import Asker
@@ -56,7 +56,9 @@ class InsideTests(SynchronousTestCase):
             candidates += [st.just(kind(each)) for each in near]
         for candidate in candidates:
             address = data.draw(candidate)
-            self.assertEqual(inside.holds(str(address)), any(address in each for each in networks), (address, networks))
+            plain = plain_address(str(address))
+            is_inside = any(plain in each for each in networks if not each.is_link_local)
+            self.assertEqual(inside.holds(str(address)), is_inside, (address, networks))
 
     def test_a_network_of_one_address_holds_it(self) -> None:
         """Whether zeros are left out of its text or not."""
@@ -65,9 +67,16 @@ class InsideTests(SynchronousTestCase):
             self.assertTrue(inside.holds(address))
             self.assertFalse(inside.holds(str(ip_address(address) + 1)))
 
-    def test_scopes_do_not_matter(self) -> None:
-        """A link-local address has one."""
-        self.assertTrue(Inside([ip_network("fe80::/64")]).holds("fe80::1%lan0"))
+    def test_a_link_local_network_is_no_lan(self) -> None:
+        """It is on every link: whoever is beside us on the WAN has such an address as well."""
+        inside = Inside([ip_network("fe80::/64"), ip_network("169.254.0.0/16"), ip_network("fd00::/64")])
+        held = [inside.holds(each) for each in ("fe80::1", "fe80::1%lan0", "169.254.1.1", "fd00::1")]
+        self.assertEqual(held, [False, False, False, True])
+
+    def test_an_ipv4_address_is_one_in_the_form_of_ipv6_as_well(self) -> None:
+        """As a socket of both families has it."""
+        inside = Inside(LANS)
+        self.assertEqual([inside.holds(f"::ffff:{each}") for each in (HOST, "192.0.2.1")], [True, False])
 
     def test_without_networks_nobody_is(self) -> None:
         """Whoever asks."""
@@ -138,7 +147,7 @@ class ViewTests(WanTestCase):
         self.start_inside("tcp")
         said_of = {"one.example.org": "private address", "nobody.example.org": "NXDOMAIN", "x.org": "REFUSED"}
         for name, said in said_of.items():
-            found = explain_name(self.wan, name, HOST, Proof.NONE, 100.0)
+            found = explain_name(self.wan, Question(name, HOST), 100.0)
             self.assertIn("on a LAN", found.steps[0])
             self.assertIn(said, found.steps[-1])
             self.assertEqual((found.service, found.challenge), (None, None))

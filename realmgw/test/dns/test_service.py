@@ -57,7 +57,7 @@ def make_settings(wan: int, lan: int, **limits: Any) -> settings.Settings:
         "gateway",
         realm.ZONES,
         settings.Interfaces("wan", ("lan",)),
-        settings.Pools((), realm.SERVICE_POOL),
+        settings.Pools((settings.PoolPrefix(realm.POOL, settings.Attachment.ROUTED),), realm.SERVICE_POOL),
         settings.Dns(settings.DnsView(endpoints, **limits), settings.DnsView((settings.Endpoint(LOOPBACK, lan),))),
         policy=realm.PLAIN,
     )

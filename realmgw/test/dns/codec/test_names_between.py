@@ -13,11 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config import settings
 from realmgw.config.steps import finish
 from realmgw.dns.codec.wire import Rcode, decode
-from realmgw.dns.explain import explain_name
+from realmgw.dns.explain import Question, explain_name
 from realmgw.dns.lan import lan_view
 from realmgw.dns.view import Asker, View
 from realmgw.dns.zones import amending, compile_table, naming
@@ -71,7 +70,7 @@ class ExistenceTests(SynchronousTestCase):
         for view in (wan, lan_view(made, wan.table)):
             for kind in ("NS", "A", "TXT", "DS"):
                 self.assertEqual(self.rcode(view, asked, kind) == dns.rcode.NOERROR, exists, (asked, kind))
-        response = explain_name(wan, asked, "198.51.100.53", Proof.NONE, 1.0).response
+        response = explain_name(wan, Question(asked, "198.51.100.53"), 1.0).response
         assert response is not None
         self.assertEqual(response.rcode is Rcode.NOERROR, exists)
 
