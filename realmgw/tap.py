@@ -54,9 +54,9 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
+from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
-from realmgw.datapath.ruleset import STRAYS
 from realmgw.datapath.service import DatapathService, KernelThread
 from realmgw.datapath.watch.port import KernelEars
 from realmgw.dns.service import DnsService

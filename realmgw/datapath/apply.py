@@ -13,17 +13,19 @@ from functools import partial
 import attrs
 from pyroute2 import IPRoute
 
-from realmgw.config.settings import Attachment, Dnat, Settings
-from realmgw.datapath import client, ending, links, ruleset, translation
+from realmgw.config.settings import Dnat, Settings
+from realmgw.datapath import client, elements, ending, links, ruleset, translation
 from realmgw.datapath.client import open_nft, run_program
+from realmgw.datapath.dualstack import DualStack
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.iptables.bypass import TOLD, Bypass
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
-from realmgw.datapath.machine.probing import Prober
+from realmgw.datapath.machine.probing import Prober, review
+from realmgw.datapath.machine.sysctls import Needs
 from realmgw.datapath.netlink.counters import Count, QueueFigures
-from realmgw.datapath.netlink.nftables import IPV4
+from realmgw.datapath.netlink.nftables import IPV4, IPV6
 from realmgw.datapath.nft import Libnftables, Nft
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.datapath.watch.generations import Generations, OwnNft
@@ -35,6 +37,7 @@ from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
+_MANGLE = {(IPV4, "mangle"), (IPV6, "mangle")}
 _SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 
@@ -83,13 +86,14 @@ class Kernel:
         open_nft: Callable[[], Nft] = open_nft,
         open_owner: Callable[[], Nft] | None = Libnftables,
     ) -> None:
-        self._settings = settings
+        self._given = self._settings = settings
+        self._ipv6 = DualStack()
         self._table = settings.datapath.table
         self._open_nft = open_nft
         self._reader = RulesetReader()
         self._generations = Generations(self._reader.generation)
         self._own = Own(self._table, settings.state, lambda: self.nft, run_program, self._generations.ours)
-        self._chains = self._own.chains
+        self._chains = self._own.chains, self._own.chains6
         self.was_installed: bool | None = None
         self._guard = Guard(open_owner)
         self._keeper = Keeper(self, self._reader, self._generations)
@@ -97,7 +101,7 @@ class Kernel:
         self._bypass = Bypass()
         # What the last `apply` chose.
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
-        self.last_step = LastStep(self._table, self._chains)
+        self.last_step = LastStep(self._table, self._own.chains)
         self._way_out = False
 
     def probe(self) -> Capabilities:
@@ -106,7 +110,7 @@ class Kernel:
         Raises:
             PlatformError: There is no nftables at all.
         """
-        return Prober(self._settings, lambda: self.nft, self._chains).probe()
+        return Prober(self._settings, lambda: self.nft, self._chains, ipv6=self.needs6.forwards).probe()
 
     def own_ports(self) -> frozenset[int]:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
@@ -137,23 +141,26 @@ class Kernel:
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: nft or the kernel refused the ruleset; the old one is still there.
         """
-        settings, hosts = self._settings, tuple(hosts)
+        hosts = tuple(hosts)
         self.was_installed = None
+        self._ipv6.look(self._given)
+        settings = self._settings = self._ipv6.usable(self._given)
+        self._ipv6.take(hosts)
         found = self.probe()
         ports = tuple(endpoint.port for endpoint in (*settings.dns.wan.listen, *settings.dns.lan.listen))
         _refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat))
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
             _refuse(links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)))
-            doubts = (*interfaces.check_pool(channel, settings), *self._review(settings))
+            doubts = (*interfaces.check_pool(channel, settings), *review(settings))
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
             self.place(hosts)
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
             changes = [place() for place in self.place_routes(channel)]
-        unknown = self._own.remember(settings.interfaces, standing=self.was_installed)
-        changes += client.set_sysctls(sysctls.required(settings.interfaces))
+        unknown = self._own.remember(settings.interfaces, self.needs6, standing=self.was_installed)
+        changes += client.set_sysctls(sysctls.required(settings.interfaces, self.needs6))
         return Applied(found, tuple(changes), (*doubts, *unknown))
 
     def change(self, settings: Settings, hosts: HostChange) -> None:
@@ -171,9 +178,12 @@ class Kernel:
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: Something was refused. What was changed before that was changed back.
         """
+        given, settings = settings, self._ipv6.usable(settings)
         if settings == self._settings and not hosts:
             return
-        before, after = (self._ruleset(each) for each in (self._settings, settings))
+        before, needed = self._ruleset(self._settings), self.needs6
+        self._ipv6.take(hosts.came)
+        after = self._ruleset(settings)
         step = self.last_step
         octet = translation.first_octet(hosts.after().values(), step.dnat) if step.dnat is not Dnat.MAP else None
         whole = _Lead(settings, lambda: ruleset.replacement(after, hosts.after().values()), octet)
@@ -189,6 +199,12 @@ class Kernel:
                 self._lead(whole, back)
         else:
             self._lead(whole, back)
+        self._given = given
+        if self.needs6 != needed:  # IPv6 is in use from now on, or not any more
+            self.queue_step.ipv6 = after.ipv6
+            self.queue_step.place()
+            self._own.remember(settings.interfaces, self.needs6, standing=False)
+            tuple(client.set_sysctls(sysctls.required(settings.interfaces, self.needs6)))
 
     def _lead(self, there: _Lead, back: _Lead) -> None:
         """Rules and routes; when a route is refused, all is put back."""
@@ -197,7 +213,7 @@ class Kernel:
             return
         with client.route_socket() as channel:
             interfaces.check_pool(channel, there.settings)
-            self._review(there.settings)
+            review(there.settings)
             self._run(attrs.evolve(there, closed=True))
             try:
                 tuple(place() for place in self.place_routes(channel))
@@ -241,14 +257,14 @@ class Kernel:
         Raises:
             RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
         """
-        commands = ruleset.stray_additions(self._table, sources)
+        commands = elements.strays(self._table, sources, ipv6=self._ruleset(self._settings).ipv6)
         try:
             if commands:
                 self.nft.run(commands)
         except RealmGatewayError as error:
             if _SET_FULL not in str(error):
                 raise
-            raise RealmGatewayError(f"the kernel's set of stray senders is full ({ruleset.STRAYS_KEPT})") from error
+            raise RealmGatewayError(f"the kernel's set of stray senders is full ({elements.STRAYS_KEPT})") from error
 
     def purge(self) -> tuple[str, ...]:
         """Remove everything of ours, and put kernel settings back; see `own`.
@@ -275,7 +291,7 @@ class Kernel:
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
         """See `realmgw.datapath.watch.keeper.Keeper.look`."""
         findings = self._keeper.look(noticed, lambda: tuple(hosts()))
-        is_new = noticed.lost or any((IPV4, "mangle") in each.tables for each in noticed.transactions)
+        is_new = noticed.lost or any(not _MANGLE.isdisjoint(each.tables) for each in noticed.transactions)
         with suppress(RealmGatewayError):  # it is not told: nothing is found out
             if self._bypass.look(*self.figures(), is_new=is_new):
                 return attrs.evolve(findings, broken=(*findings.broken, TOLD))
@@ -294,8 +310,14 @@ class Kernel:
             Kind.TRANSLATION: self.last_step.dnat is not Dnat.MAP,
             Kind.GUARD: self._guard.refusal is None,
             Kind.WAY_OUT: self._way_out,
+            Kind.WAY_OUT6: self._ipv6.leaves and self.needs6.forwards,
         }
         return frozenset(kind for kind, is_there in there.items() if is_there)
+
+    @property
+    def needs6(self) -> Needs:
+        """What of IPv6 needs kernel settings."""
+        return self._ipv6.needs(self._settings)
 
     @property
     def is_guarded(self) -> bool:
@@ -304,11 +326,7 @@ class Kernel:
 
     def review(self) -> tuple[str, ...]:
         """What of the kernel works, but not well; raises `PlatformError` when its settings break the gateway."""
-        found, refusal = self._review(self._settings), self._guard.refusal
-        if refusal is None:
-            return found
-        doubt = f"there can be no guard ({refusal}): from a flush of the ruleset until it is back, the machine is open"
-        return (*found, doubt)
+        return (*review(self._settings), *self._ipv6.doubts(self._given), *self._guard.doubts)
 
     def figures(self) -> tuple[dict[str, Count], QueueFigures | None]:
         """What the kernel has counted, in a fraction of a millisecond.
@@ -330,16 +348,6 @@ class Kernel:
             self._nft = opened if isinstance(opened, Libnftables) else OwnNft(opened, self._generations)
         return self._nft
 
-    def _review(self, settings: Settings) -> tuple[str, ...]:
-        wan = settings.interfaces.wan
-        read = {key: client.read_sysctl(key) for key in sysctls.keys(wan)}
-        return sysctls.review(
-            {key: value for key, value in read.items() if value is not None},
-            wan=wan,
-            on_link=any(prefix.attachment is Attachment.ON_LINK for prefix in settings.pools.circular),
-            default_by_wan=lambda: client.leaves_by(wan),
-        )
-
     def place(self, hosts: tuple[Host, ...]) -> None:
         """Place the table with these hosts, and what belongs to it outside of it.
 
@@ -353,6 +361,7 @@ class Kernel:
         step.first_octet = first_octet
         step.clear(self._settings)
         self._own.run(commands)
+        self.queue_step.ipv6 = self._ruleset(self._settings).ipv6
         self.queue_step.place()
         step.place(self._settings)
         self._keeper.note()
@@ -374,7 +383,8 @@ class Kernel:
         self._guard.place(self._ruleset(self._settings))
 
     def _ruleset(self, settings: Settings) -> Ruleset:
-        return Ruleset.of(settings, native_queue=self.queue_step.is_native, dnat=self.last_step.dnat)
+        native, dnat = self.queue_step.is_native, self.last_step.dnat
+        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=self._ipv6.pinholes)
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""

@@ -14,6 +14,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -27,7 +28,7 @@ from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.machine.former import NetworkNamespace
 from realmgw.datapath.netlink import codec, counters, nftables, routes
 from realmgw.datapath.netlink.client import ROUTE, check_strictly, open_socket
-from realmgw.datapath.netlink.codec import RefusedError
+from realmgw.datapath.netlink.codec import Channel, RefusedError
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.netlink.nftables import INET, IPV4
 from realmgw.datapath.netlink.routes import Way
@@ -43,8 +44,8 @@ _MAIN, _LOCAL = 254, 255  # routing tables
 _SCOPE_HOST = 254
 QUEUES = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")
 """The kernel's list of packet queues, of the network namespace that this thread is in."""
-_NOWHERE = "240.0.0.1"
-"""Of the class that nobody has a route for."""
+_NOWHERE, _NOWHERE6 = "240.0.0.1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
+"""Of the class that nobody has a route for, and of the prefix for documentation."""
 _SIOCGIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x1, 0x40
 _NFQUEUE_CONFIG = 3 << 8 | 2
 _NFQUEUE_PF_UNBIND = 4
@@ -141,14 +142,14 @@ def networks_of(names: Collection[str]) -> tuple[Network, ...]:
     return tuple({network for network in (*own, *behind) if network.prefixlen})
 
 
-def leaves_by(name: str) -> bool:
+def leaves_by(name: str, *, ipv6: bool = False) -> bool:
     """Whether what has no route of its own leaves by the interface of that name; no route is listed for it.
 
     Raises:
         RealmGatewayError: The kernel does not tell.
     """
     try:
-        return _way(_NOWHERE).interface == socket.if_nametoindex(name)
+        return _way(_NOWHERE6 if ipv6 else _NOWHERE).interface == socket.if_nametoindex(name)
     except OSError:  # there is no such interface
         return False
 
@@ -191,9 +192,15 @@ def our_routes() -> frozenset[Route]:
     Raises:
         RealmGatewayError: The kernel refused.
     """
+    families = (routes.AF_INET, *([routes.AF_INET6] if has_ipv6() else []))
     with open_socket(ROUTE) as asking:
         check_strictly(asking)
-        return codec.undisturbed(lambda: routes.listed(codec.dump(asking, routes.listing(1), "our routes")))
+        return frozenset(chain.from_iterable(_our_routes(asking, family) for family in families))
+
+
+def _our_routes(asking: Channel, family: int) -> frozenset[Route]:
+    request = routes.listing(family, family)
+    return codec.undisturbed(lambda: routes.listed(codec.dump(asking, request, "our routes")))
 
 
 def change_route(channel: IPRoute, verb: str, route: Route) -> str:
@@ -234,12 +241,23 @@ def read_sysctl(key: str) -> int | None:
         return None
 
 
-def following_sysctls() -> dict[str, int]:
+def following_sysctls(version: int) -> dict[str, int]:
     """The kernel settings that would not be the same if forwarding were switched on and off again (`FOLLOWING`)."""
-    conf = _PROC_SYS / "net/ipv4/conf"
-    keys = [conf / "all/accept_redirects", *(path / "forwarding" for path in conf.iterdir() if path.name != "all")]
+    conf = _PROC_SYS / f"net/ipv{version}/conf"
+    keys = [path / "forwarding" for path in conf.iterdir() if path.name != "all"]
+    keys += [conf / "all/accept_redirects"] if version == 4 else []
     found = {str(path.relative_to(_PROC_SYS)): read_sysctl(str(path)) for path in keys}
     return {key: value for key, value in found.items() if value is not None and sysctls.is_lost(key, value)}
+
+
+def knows_ipv6() -> bool:
+    """Whether the kernel has IPv6, switched off or not."""
+    return read_sysctl(sysctls.DISABLED6) is not None
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6, and it is not switched off."""
+    return read_sysctl(sysctls.DISABLED6) == 0
 
 
 def privileges() -> Capabilities:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from ipaddress import IPv4Network
 
+from realmgw.config.settings import Network
 from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, RefusedError
@@ -28,7 +28,7 @@ def end_flows(addresses: Iterable[bytes]) -> int:
     return _end_all(flows.sources(wanted), flows.families(wanted), lambda flow: not wanted.isdisjoint(flow.sources))
 
 
-def end_flows_to(networks: Collection[IPv4Network]) -> int:
+def end_flows_to(networks: Collection[Network]) -> int:
     """End every flow, of whomever, that has an address of these prefixes as its destination in either direction.
 
     Returns:
@@ -39,7 +39,8 @@ def end_flows_to(networks: Collection[IPv4Network]) -> int:
     """
     if not networks:
         return 0
-    return _end_all(flows.destinations(networks), {flows.AF_INET}, lambda _: True)
+    families = flows.families(network.network_address.packed for network in networks)
+    return _end_all(flows.destinations(networks), families, lambda _: True)
 
 
 def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Entry], bool]) -> int:

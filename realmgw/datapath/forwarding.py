@@ -7,7 +7,10 @@ interfaces: what comes in by a tunnel may have come from anywhere.
 
 from __future__ import annotations
 
+import attrs
+
 from realmgw.config.settings import Address, Forward, Settings, Verdict
+from realmgw.datapath.incoming import IS_ADMITTED
 
 CHAIN = "forwarding"
 """The chain's name."""
@@ -16,12 +19,25 @@ WITH_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
 _HOOK = "type filter hook forward priority filter; policy drop;"
 
 
-def rules(interfaces: tuple[str, str, str], forward: Forward, *, drop: str, invalid: str) -> list[str]:
+@attrs.frozen
+class Families:
+    """What there is of either family."""
+
+    ipv4_leaves: bool = True
+    """Whether there are public IPv4 addresses that the LANs' flows can leave from."""
+    ipv6_enters: bool = False
+    """Whether hosts are reached by IPv6."""
+
+
+def rules(
+    interfaces: tuple[str, str, str], forward: Forward, families: Families, *, drop: str, invalid: str
+) -> list[str]:
     """The chain, hook first.
 
     Args:
         interfaces: See `realmgw.datapath.ruleset.Ruleset.interfaces`.
         forward: What else passes.
+        families: What there is of either family.
         drop: What becomes of the rest.
         invalid: What becomes of what conntrack can make nothing of.
     """
@@ -32,10 +48,22 @@ def rules(interfaces: tuple[str, str, str], forward: Forward, *, drop: str, inva
         "ct state established,related accept",
         f"ct state invalid {invalid}",
         f'iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
+        *(_admitted6(f"iifname {wan} oifname {lan}") if families.ipv6_enters else ()),
+        *([] if families.ipv4_leaves else [f"iifname {lan} oifname {wan} meta nfproto ipv4 {drop}"]),
         f"iifname {lan} oifname {wan} accept",
         *([f"iifname {lan} oifname {lan} accept"] if forward.lan_to_lan is Verdict.ACCEPT else ()),
         drop,
     ]
+
+
+def _admitted6(inwards: str) -> tuple[str, str, str]:
+    """To pinholes: what conntrack has confirmed was let through before; see `realmgw.datapath.incoming`."""
+    counted = 'counter name "admitted" counter name "admitted6" counter name "admitted_pinhole"'
+    return (
+        f'{inwards} ct status dnat ct original ip6 daddr @pool6 accept comment "admitted flows"',
+        f"{inwards} ct state new ct status confirmed ip6 daddr @pinholes accept",
+        f"{inwards} ct state new ip6 daddr @pinholes {IS_ADMITTED} {counted} accept",
+    )
 
 
 def _others(wan: str, lan: str, ours: str) -> tuple[str, str]:
@@ -46,7 +74,7 @@ def _others(wan: str, lan: str, ours: str) -> tuple[str, str]:
     )
 
 
-def outbound(wan: str, lan: str, addresses: tuple[Address, Address], ports: tuple[int, int]) -> list[str]:
+def outbound(wan: str, lan: str, addresses: tuple[Address, Address] | None, ports: tuple[int, int]) -> list[str]:
     """The chain by which the LANs' own flows leave, hook first: from ports of their own, drawn by chance.
 
     Else a host could choose a source port that is the port of a service of another host on the same pool address: the
@@ -55,13 +83,16 @@ def outbound(wan: str, lan: str, addresses: tuple[Address, Address], ports: tupl
     Args:
         wan: Name of the interface towards the public Internet, quoted.
         lan: Those towards the private hosts, as a set.
-        addresses: First and last address that they leave from.
+        addresses: First and last address that they leave from; None: there is none.
         ports: First and last port.
     """
+    hook = "type nat hook postrouting priority srcnat; policy accept;"
+    if addresses is None:
+        return [hook]
     from_lan, span = f"iifname {lan} oifname {wan}", _span(addresses)
     first, last = ports
     return [
-        "type nat hook postrouting priority srcnat; policy accept;",
+        hook,
         f"{from_lan} meta l4proto {WITH_PORTS} snat ip to {span}:{first}-{last} fully-random,persistent",
         f"{from_lan} meta nfproto ipv4 snat ip to {span} persistent",
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.subscribers.model import Host
 
 
@@ -22,7 +23,7 @@ class HostChange:
 
     @classmethod
     def of(cls, before: Mapping[int, Host], gone: Iterable[Host], came: Iterable[Host]) -> HostChange:
-        """What the kernel sees of a change: it knows of a host only its index and its address.
+        """What the kernel sees of a change: it knows of a host only its index and how it is reached.
 
         Args:
             before: All that the kernel has, by index.
@@ -30,7 +31,7 @@ class HostChange:
             came: Hosts that are new, and those that change, as they are from now on.
         """
         came = tuple(came)
-        same = {host.index for host in came if (old := before.get(host.index)) and old.address == host.address}
+        same = {host.index for host in came if (old := before.get(host.index)) and _reached(old) == _reached(host)}
         gone_and_came = (tuple(host for host in hosts if host.index not in same) for hosts in (gone, came))
         return cls(before, *gone_and_came)
 
@@ -42,3 +43,7 @@ class HostChange:
         left = {host.index for host in self.gone}
         every = {index: host for index, host in self.before.items() if index not in left}
         return {**every, **{host.index: host for host in self.came}}
+
+
+def _reached(host: Host) -> tuple[bytes, bytes, Ipv6Mode | None]:
+    return host.address, host.address6, host.profile.ipv6

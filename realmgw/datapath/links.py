@@ -1,8 +1,10 @@
 """Interfaces, and the routes by which the pool's addresses are ours: by prefix, never one address each.
 
 A routed prefix gets an `unreachable` route: translation comes before routing, so what is admitted never meets it, and
-what is not does not go back to the router that sent it. An on-link prefix gets a `local` route: the kernel answers ARP
-for it, and the ruleset's chain `own_sockets` keeps it away from the gateway's own sockets.
+what is not does not go back to the router that sent it. An on-link prefix of IPv4 gets a `local` route: the kernel
+answers ARP for it, and the ruleset's chain `own_sockets` keeps it away from the gateway's own sockets. Of IPv6 it is
+`unreachable` as well: for such a route the kernel answers no neighbour solicitation, and the gateway itself does, for
+those addresses only that somebody may come to.
 """
 
 from __future__ import annotations
@@ -48,10 +50,12 @@ class Route:
 
 def wanted_routes(prefixes: Collection[PoolPrefix]) -> frozenset[Route]:
     """The routes that make the prefixes ours."""
-    return frozenset(
-        Route(prefix.network, RouteType.LOCAL if prefix.attachment is Attachment.ON_LINK else RouteType.UNREACHABLE)
-        for prefix in prefixes
-    )
+    return frozenset(Route(prefix.network, _kind(prefix)) for prefix in prefixes)
+
+
+def _kind(prefix: PoolPrefix) -> RouteType:
+    is_local = prefix.attachment is Attachment.ON_LINK and prefix.network.version == 4
+    return RouteType.LOCAL if is_local else RouteType.UNREACHABLE
 
 
 def route_changes(present: frozenset[Route], wanted: frozenset[Route]) -> Iterator[tuple[str, Route]]:
@@ -107,7 +111,7 @@ def check_pool(
             if router in prefix.network:
                 raise PlatformError(
                     f"pools.circular: {prefix.network} holds {router}, the router that our default route goes by, and"
-                    " we would answer ARP in its place: take it out of the pool"
+                    " we would answer in its place: take it out of the pool"
                 )
         for name, given in addresses.items():
             for address in given:
@@ -137,7 +141,7 @@ def _check_ends(pool: Network, name: str, given: Collection[IPv4Interface | IPv6
     The first one was that once (RFC 1122 section 3.3.6), and is still so to many. Links of two addresses (RFC 3021) or
     one have neither.
     """
-    for link in (address.network for address in given if address.version == 4):
+    for link in (address.network for address in given if address.version == pool.version == 4):
         for end in (link[0], link[-1]):
             if link.prefixlen < _TWO_ADDRESSES and end in pool:
                 raise PlatformError(
@@ -149,7 +153,7 @@ def _check_ends(pool: Network, name: str, given: Collection[IPv4Interface | IPv6
 def _attachment_doubt(prefix: PoolPrefix, wan: str, links: list[Network]) -> str | None:
     network = prefix.network
     if prefix.attachment is Attachment.ROUTED and any(overlap(network, link) for link in links):
-        return f"pools.circular: {network} is routed, but part of the network of {wan}: nobody will answer ARP for it"
+        return f"pools.circular: {network} is routed, but part of the network of {wan}: nobody will answer for it there"
     if prefix.attachment is Attachment.ON_LINK and not any(_within(network, link) for link in links):
         return f"pools.circular: {network} is on-link, but no part of a network of {wan}: who will ask for it there?"
     return None

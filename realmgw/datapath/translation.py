@@ -25,7 +25,7 @@ def first_octet(hosts: Iterable[Host], dnat: Dnat) -> int | None:
     """What the address of every host begins with, where that has to be the same; None for `Dnat.MAP` or no hosts.
 
     Args:
-        hosts: Every host that a flow may be translated to.
+        hosts: Every host that a flow may be translated to; those without an IPv4 address are of no concern.
         dnat: How a flow is sent to its host.
 
     Raises:
@@ -34,7 +34,7 @@ def first_octet(hosts: Iterable[Host], dnat: Dnat) -> int | None:
     if dnat is Dnat.MAP:
         return None
     first: Host | None = None
-    for host in hosts:
+    for host in (each for each in hosts if each.address):
         first = first or host
         if host.address[0] != first.address[0]:
             raise ConfigurationError((_apart(host, first, dnat),))

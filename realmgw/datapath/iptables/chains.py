@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 
+from realmgw.datapath import client
 from realmgw.datapath.client import Run
 from realmgw.datapath.iptables import xtables
 from realmgw.datapath.iptables.xtables import Chain
@@ -23,14 +24,23 @@ class Chains:
         run: What runs programs.
         nft: Access to nftables, for what the nftables variant of iptables leaves behind there.
         ours: Within it a program changes something: in the nftables variant, by one transaction.
+        ipv6: Whether it is ip6tables.
     """
 
     def __init__(
-        self, run: Run, nft: Callable[[], Nft], ours: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        run: Run,
+        nft: Callable[[], Nft],
+        ours: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        ipv6: bool = False,
     ) -> None:
         self._run = run
         self._nft = nft
         self._ours = ours
+        self._ipv6 = ipv6
+        self._family = "ip6" if ipv6 else "ip"
+        self.program = f"{self._family}tables"
 
     def works(self, chain: Chain) -> bool:
         """Try whether the chain can be made, without the jump to it; nothing is left behind.
@@ -87,8 +97,8 @@ class Chains:
             return False
         if xtables.is_foreign(listed, name):
             raise PlatformError(
-                f"the iptables chain {name} in {table} is somebody else's: choose another datapath.table, or remove it"
-                " yourself"
+                f"the {self.program} chain {name} in {table} is somebody else's: choose another datapath.table, or"
+                " remove it yourself"
             )
         return True
 
@@ -111,7 +121,7 @@ class Chains:
 
     def _listed_if_any(self, table: str) -> str:
         """The listing of a table, which is empty where iptables can not have made a chain."""
-        if not shutil.which("iptables"):
+        if not shutil.which(self.program) or (self._ipv6 and not client.knows_ipv6()):
             return ""
         try:
             return self._listed(table)
@@ -127,12 +137,13 @@ class Chains:
         with suppress(RealmGatewayError):  # there is none in the other variant
             self._iptables(xtables.builtin_removal(table))
         nft = self._nft()
-        if f"table ip {table}\n" in nft.run("list tables\n") and _is_empty(nft.run(f"list table ip {table}\n")):
-            nft.run(f"delete table ip {table}\n")
+        name = f"{self._family} {table}"
+        if f"table {name}\n" in nft.run("list tables\n") and _is_empty(nft.run(f"list table {name}\n")):
+            nft.run(f"delete table {name}\n")
 
     def _fill(self, chain: Chain) -> None:
         with self._ours():
-            self._run(["iptables-restore", "-w", "10", "--noflush"], xtables.chain_input(chain))
+            self._run([f"{self.program}-restore", "-w", "10", "--noflush"], xtables.chain_input(chain))
 
     def _listed(self, table: str) -> str:
         return self._iptables(xtables.listing(table))
@@ -142,7 +153,7 @@ class Chains:
             self._iptables(arguments)
 
     def _iptables(self, arguments: Sequence[str]) -> str:
-        return self._run(["iptables", *arguments], "")
+        return self._run([self.program, *arguments], "")
 
 
 def _is_empty(listed: str) -> bool:

@@ -20,16 +20,17 @@ class QueueStep:
     Args:
         table: Name of the main table.
         queue: The queue's number.
-        chains: Access to iptables.
+        chains: Access to iptables, and to ip6tables.
 
     Attributes:
         is_native: Whether it is in the table.
+        ipv6: Whether packets of IPv6 are to come to it.
     """
 
-    def __init__(self, table: str, queue: int, chains: Chains) -> None:
+    def __init__(self, table: str, queue: int, chains: tuple[Chains, Chains]) -> None:
         self._chain = xtables.queue_chain(table, queue)
-        self._chains = chains
-        self.is_native = False
+        self._chains, self._chains6 = chains
+        self.is_native = self.ipv6 = False
 
     def place(self) -> None:
         """Put it in place, if it is not in the table.
@@ -41,6 +42,10 @@ class QueueStep:
             self._chains.remove(_MANGLE, self._chain.name)  # of an earlier run on a kernel without the statement
         else:
             self._chains.place(self._chain)
+        if self.ipv6 and not self.is_native:
+            self._chains6.place(self._chain)
+        else:
+            self._chains6.remove(_MANGLE, self._chain.name)
 
     def is_installed(self) -> bool:
         """Whether it is there, if it is not in the table.
@@ -48,7 +53,10 @@ class QueueStep:
         Raises:
             RealmGatewayError: iptables does not tell.
         """
-        return self.is_native or self._chains.is_installed(self._chain)
+        if self.is_native:
+            return True
+        of_ipv6 = not self.ipv6 or self._chains6.is_installed(self._chain)
+        return of_ipv6 and self._chains.is_installed(self._chain)
 
 
 class LastStep:
@@ -100,5 +108,5 @@ class LastStep:
         """The chain of MARKDNAT as it should be now; None if there should be none."""
         if self.dnat is not Dnat.MARKDNAT or self.first_octet is None:
             return None
-        pool = (prefix.network for prefix in settings.pools.circular)
-        return xtables.dnat_chain(self._table, settings.interfaces.wan, pool, self.first_octet)
+        pool, wan = settings.pools.networks4, settings.interfaces.wan
+        return xtables.dnat_chain(self._table, wan, pool, self.first_octet)

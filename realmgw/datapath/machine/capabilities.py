@@ -58,6 +58,22 @@ FEATURES = (
 )
 """What the ruleset needs in any case."""
 
+FEATURES6 = (
+    Feature(
+        "IPv6: sets of /64s, fib lookups and reject",
+        "set s6 { type ipv6_addr; size 9; flags dynamic, timeout; timeout 1s; limit rate over 1/second; }\n"
+        f"chain c {{\n{_PREROUTING}\nip6 saddr & ffff:ffff:ffff:ffff:: @s6 drop\nmeta nfproto ipv6 fib saddr type != "
+        "unicast drop\nmeta nfproto ipv6 reject with icmpv6 type admin-prohibited\n}\n",
+        "use a kernel with CONFIG_NFT_FIB_IPV6 and CONFIG_NFT_REJECT_IPV6 (modprobe nft_fib_ipv6 nft_reject_ipv6)",
+    ),
+    Feature(
+        "IPv6: dnat to a map of marks",
+        f"map m6 {{ type mark : ipv6_addr; }}\nchain c {{\n{_NAT}\ndnat ip6 to meta mark map @m6\n}}\n",
+        "use a kernel with CONFIG_NFT_NAT and CONFIG_NF_NAT (modprobe nft_nat)",
+    ),
+)
+"""What it needs besides, where IPv6 is in use."""
+
 NATIVE_QUEUE = Feature(
     "nftables' own queue statement",
     f"chain c {{\n{_PREROUTING}\nqueue flags bypass to 1\n}}\n",

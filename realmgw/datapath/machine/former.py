@@ -74,8 +74,14 @@ def remembering(former: Mapping[str, int], present: Mapping[str, int], *, standi
         standing: Our table stands already: an earlier start may have changed the settings, and not remembered them
             (its disk was full, say). Those that are as we want them may have been anything before.
     """
-    unknown = {key for key, value in present.items() if standing and value == sysctls.REQUIRED.get(key)}
+    unknown = {key for key, value in present.items() if standing and _is_ours(key, value)}
     return {**{key: value for key, value in present.items() if key not in unknown}, **former}
+
+
+def _is_ours(key: str, value: int) -> bool:
+    if sysctls.ACCEPT_RA.fullmatch(key):
+        return value == sysctls.ALSO_ROUTERS
+    return value == {**sysctls.REQUIRED, **sysctls.REQUIRED6}.get(key)
 
 
 def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: bool) -> Restoring:
@@ -109,7 +115,25 @@ def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: b
         first = {key: value for key, value in following.items() if value == 0}
     elif former.get(sysctls.FORWARDING) in first.values():
         last |= following
-    return Restoring(first, last, tuple(notes))
+    of_ipv6 = _restoring6(former, present)
+    return Restoring({**first, **of_ipv6.first}, {**last, **of_ipv6.last}, (*notes, *of_ipv6.notes))
+
+
+def _restoring6(former: Mapping[str, int], present: Mapping[str, int]) -> Restoring:
+    """The same of IPv6. Where nothing is remembered it may never have been in use, and nothing is put back."""
+    key, following = sysctls.FORWARDING6, {k: v for k, v in former.items() if sysctls.FOLLOWING6.fullmatch(k)}
+    heeded = {k: v for k, v in former.items() if sysctls.ACCEPT_RA.fullmatch(k) and present.get(k) != v}
+    before, value = former.get(key), present.get(key)
+    if before is None or value is None:
+        return Restoring({}, {}, ())
+    name = sysctls.dotted(key)
+    if before == value:
+        as_before = f"{name} stays {value}, as it was before: the machine routes, and no rule of ours limits what"
+        first = {each: number for each, number in following.items() if number == 0}
+        return Restoring(first, heeded, (as_before,) if value else ())
+    if value != 1:
+        return Restoring({}, heeded, (f"{name} stays {value}: somebody else has set it since",))
+    return Restoring({key: before}, {**following, **heeded}, ())
 
 
 def _unknown(key: str) -> str:

@@ -14,8 +14,10 @@ from realmgw.datapath.links import Addresses
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import InterruptedDumpError
 
-_AF_INET = 2
+_AF_INET, _AF_INET6 = 2, 10
+_FAMILIES = _AF_INET, _AF_INET6
 _MAIN = 254  # a routing table
+_ADVERTISED = 9  # RTPROT_RA
 
 
 def undisturbed(read: Callable[[], Iterable[Any]]) -> list[Any]:
@@ -50,12 +52,25 @@ def addresses(channel: IPRoute) -> Addresses:
 
 
 def routers(channel: IPRoute) -> frozenset[Address]:
-    """The routers that default routes go by."""
+    """The routers that default routes go by, those that have advertised themselves among them."""
     found = []
-    for route in undisturbed(lambda: channel.get_default_routes(family=_AF_INET)):
+    for route in (each for family in _FAMILIES for each in _default_routes(channel, family)):
         hops = (route, *(route.get_attr("RTA_MULTIPATH") or ()))
         found += [gateway for hop in hops if (gateway := hop.get_attr("RTA_GATEWAY")) is not None]
     return frozenset(map(ip_address, found))
+
+
+def _default_routes(channel: IPRoute, family: int) -> list[Any]:
+    return undisturbed(lambda: channel.get_default_routes(family=family))
+
+
+def advertises(channel: IPRoute, name: str) -> bool:
+    """Whether there is a default route of IPv6 by the interface of that name that a router has advertised."""
+    indices = channel.link_lookup(ifname=name)
+    return any(
+        route["proto"] == _ADVERTISED and route.get_attr("RTA_OIF") in indices
+        for route in _default_routes(channel, _AF_INET6)
+    )
 
 
 def check_pool(channel: IPRoute, settings: Settings) -> tuple[str, ...]:

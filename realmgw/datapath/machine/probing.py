@@ -8,10 +8,11 @@ from ipaddress import IPv4Network
 import attrs
 
 from realmgw.config.settings import Dnat, Settings
-from realmgw.datapath import client
+from realmgw.datapath import client, links
 from realmgw.datapath.iptables import xtables
 from realmgw.datapath.iptables.chains import Chains
-from realmgw.datapath.machine import capabilities
+from realmgw.datapath.links import RouteType
+from realmgw.datapath.machine import capabilities, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities, Feature
 from realmgw.datapath.nft import Nft
 from realmgw.errors import RealmGatewayError
@@ -25,14 +26,18 @@ class Prober:
     Args:
         settings: The gateway's settings.
         nft: Access to nftables, asked for when it is needed.
-        chains: Access to iptables.
+        chains: Access to iptables, and to ip6tables.
+        ipv6: Whether it is in use.
     """
 
-    def __init__(self, settings: Settings, nft: Callable[[], Nft], chains: Chains) -> None:
+    def __init__(
+        self, settings: Settings, nft: Callable[[], Nft], chains: tuple[Chains, Chains], *, ipv6: bool
+    ) -> None:
         self._settings = settings
         self._trial_table = f"{settings.datapath.table}_probe"
         self._nft = nft
-        self._chains = chains
+        self._chains, self._chains6 = chains
+        self._ipv6 = ipv6
 
     def probe(self) -> Capabilities:
         """What there is.
@@ -44,12 +49,13 @@ class Prober:
         if not found.has(capabilities.CAP_NET_ADMIN):
             return found
         native = self._accepts(capabilities.NATIVE_QUEUE)
+        wanted = (*capabilities.FEATURES, *(capabilities.FEATURES6 if self._ipv6 else ()))
         queue = xtables.queue_chain(self._trial_table, self._settings.admission.queue)
         return attrs.evolve(
             found,
-            missing=tuple(feature for feature in capabilities.FEATURES if not self._accepts(feature)),
+            missing=tuple(feature for feature in wanted if not self._accepts(feature)),
             native_queue=native,
-            xtables_queue=not native and self._chains.works(queue),
+            xtables_queue=not native and self._chains.works(queue) and (not self._ipv6 or self._chains6.works(queue)),
             queue_socket=client.queue_socket_works(),
             dnat=next((way for way in capabilities.ways(self._settings.datapath.dnat) if self._works(way)), None),
         )
@@ -67,3 +73,19 @@ class Prober:
             return self._accepts(capabilities.MAP_OF_HOSTS)
         markdnat = xtables.dnat_chain(self._trial_table, "lo", [_TRIAL], 192)
         return self._accepts(capabilities.MAP_OF_MARKS) and self._chains.works(markdnat)
+
+
+def review(settings: Settings) -> tuple[str, ...]:
+    """What of the kernel's settings works, but not well; see `sysctls.review`.
+
+    Raises:
+        PlatformError: One breaks the gateway.
+    """
+    wan = settings.interfaces.wan
+    read = {key: client.read_sysctl(key) for key in sysctls.keys(wan)}
+    return sysctls.review(
+        {key: value for key, value in read.items() if value is not None},
+        wan=wan,
+        on_link=RouteType.LOCAL in {route.kind for route in links.wanted_routes(settings.pools.circular)},
+        default_by_wan=lambda: client.leaves_by(wan),
+    )

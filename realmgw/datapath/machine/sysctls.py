@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+import attrs
+
 from realmgw.config.settings import Interfaces
 from realmgw.errors import PlatformError
 
@@ -18,6 +20,8 @@ ENTRIES_PER_BUCKET = 4
 """More entries than this to a bucket make every lookup slower."""
 
 FORWARDING = "net/ipv4/ip_forward"
+FORWARDING6 = "net/ipv6/conf/all/forwarding"
+DISABLED6 = "net/ipv6/conf/all/disable_ipv6"
 LOOSE = "net/netfilter/nf_conntrack_tcp_loose"
 MAXIMUM = "net/netfilter/nf_conntrack_max"
 BUCKETS = "net/netfilter/nf_conntrack_buckets"
@@ -31,19 +35,55 @@ REQUIRED: Mapping[str, int] = {
 """What is set if it is not so already, and stays so after a stop; a purge puts back what was before (`former`)."""
 
 
+REQUIRED6: Mapping[str, int] = {FORWARDING6: 1}
+"""The same where IPv6 is in use; of what is not remembered nothing is put back."""
+
 FOLLOWING = re.compile(r"net/ipv4/conf/(all/accept_redirects|[^/]+/forwarding)")
 """What the kernel itself changes whenever forwarding is switched on or off: each interface forwards or does not, like
 the machine, and redirects are accepted where it does not."""
+FOLLOWING6 = re.compile(r"net/ipv6/conf/(?!all/)[^/]+/forwarding")
+"""The same of IPv6."""
+ACCEPT_RA = re.compile(r"net/ipv6/conf/[^/]+/accept_ra")
+ALSO_ROUTERS = 2
+"""Of `ACCEPT_RA`: router advertisements are heeded by a machine that forwards, too."""
 
 
-def required(interfaces: Interfaces) -> dict[str, int]:
-    """All that is needed while the gateway runs: `REQUIRED`, and that its interfaces take part in forwarding."""
-    return {**REQUIRED, **dict.fromkeys(forwarding(interfaces), 1)}
+@attrs.frozen
+class Needs:
+    """What of IPv6 there is to need kernel settings."""
+
+    forwards: bool = False
+    """Whether anything of IPv6 is to be forwarded."""
+    advertised: bool = False
+    """Whether the way out was advertised by a router: with forwarding it goes, unless the WAN interface goes on heeding
+    such advertisements."""
 
 
-def forwarding(interfaces: Interfaces) -> tuple[str, ...]:
+def required(interfaces: Interfaces, ipv6: Needs) -> dict[str, int]:
+    """All that is needed while the gateway runs: `REQUIRED`, and that its interfaces take part in forwarding.
+
+    Args:
+        interfaces: Of the gateway.
+        ipv6: What there is of it.
+    """
+    return {
+        **REQUIRED,
+        **dict.fromkeys(forwarding(interfaces), 1),
+        # Before forwarding is switched on, since routes go at that moment.
+        **({accept_ra(interfaces.wan): ALSO_ROUTERS} if ipv6.forwards and ipv6.advertised else {}),
+        **({**REQUIRED6, **dict.fromkeys(forwarding(interfaces, 6), 1)} if ipv6.forwards else {}),
+    }
+
+
+def accept_ra(name: str) -> str:
+    """The key by which an interface heeds router advertisements."""
+    return f"net/ipv6/conf/{name}/accept_ra"
+
+
+def forwarding(interfaces: Interfaces, version: int = 4) -> tuple[str, ...]:
     """The keys by which the gateway's interfaces take part in forwarding."""
-    return tuple(f"net/ipv4/conf/{name}/forwarding" for name in dict.fromkeys((interfaces.wan, *interfaces.lan)))
+    names = dict.fromkeys((interfaces.wan, *interfaces.lan))
+    return tuple(f"net/ipv{version}/conf/{name}/forwarding" for name in names)
 
 
 def keys(wan: str) -> tuple[str, ...]:
@@ -75,7 +115,7 @@ def review(
 
 
 def is_lost(key: str, value: int) -> bool:
-    """Whether a key of `FOLLOWING` is another by the time that forwarding was switched on and off again."""
+    """Whether a key of `FOLLOWING`, of either family, is another when forwarding was switched on and off again."""
     return value != (1 if key.endswith("accept_redirects") else 0)
 
 
@@ -91,7 +131,7 @@ def path(name: str) -> str:
 
 def is_of_interface(name: str) -> bool:
     """Whether a key, as `dotted` has written it, is there only while its interface is."""
-    return name.startswith("net.ipv4.conf.")
+    return name.startswith(("net.ipv4.conf.", "net.ipv6.conf."))
 
 
 def _refuse_silent_arp(values: Mapping[str, int], wan: str) -> None:

@@ -39,6 +39,13 @@ COUNTERS: Mapping[str, str] = {
     "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor otherwise allowed",
 }
 """Every named counter of the table, and what it counts; the text is the counter's comment in the kernel, too."""
+COUNTERS6: Mapping[str, str] = {
+    "presented6": "of those that were presented: IPv6",
+    "admitted6": "of those that were admitted: IPv6",
+    "admitted_pinhole": "of these: to a host at its own address",
+    "neighbours": "dropped: neighbour discovery for an address of the pool, which the gateway itself answers",
+}
+"""Those that there are besides, where hosts are reached by IPv6."""
 
 
 @attrs.frozen

@@ -19,8 +19,9 @@ from realmgw.datapath.netlink.nftables import GENERATION, GENERATION_ID, IN_TABL
 
 NFTABLES_GROUP = 7
 """NFNLGRP_NFTABLES, of NETLINK_NETFILTER."""
-LINK_GROUPS = (1, 5, 7, 9, 24)
-"""RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR and _IPV4_NETCONF (forwarding, rp_filter), of NETLINK_ROUTE."""
+LINK_GROUPS = (1, 5, 7, 9, 11, 24, 25)
+"""RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE, _IPV4_NETCONF and _IPV6_NETCONF (forwarding,
+rp_filter), of NETLINK_ROUTE."""
 
 MOST_PORTS = 200
 """So many ports a filter can tell apart."""

@@ -15,8 +15,8 @@ from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Channel, Message, RefusedError
 from realmgw.errors import PlatformError, RealmGatewayError
 
-INET, IPV4 = 1, 2
-"""Families of tables (NFPROTO_INET, NFPROTO_IPV4)."""
+INET, IPV4, IPV6 = 1, 2, 10
+"""Families of tables (NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6)."""
 Table = tuple[int, str]
 """A table: its family and its name."""
 Contents = Mapping[str, bytes]

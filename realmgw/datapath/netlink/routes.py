@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import attrs
 
+from realmgw.config.settings import Network
 from realmgw.datapath.links import PROTOCOL, Route, RouteType
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
@@ -19,8 +20,10 @@ from realmgw.errors import RealmGatewayError
 # linux/rtnetlink.h
 _NEWROUTE, _GETROUTE = 24, 26
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, lengths, TOS, table, protocol, scope, type, flags
-_AF_INET = 2
-_FAMILY = {4: _AF_INET, 16: 10}
+AF_INET, AF_INET6 = 2, 10
+"""The families that there are routes of."""
+_FAMILY = {4: AF_INET, 16: AF_INET6}
+_LENGTH = {AF_INET: 4, AF_INET6: 16}  # octets
 _DESTINATION, _OUT = 1, 4
 _INTERFACE = struct.Struct("=I")
 _OURS = frozenset(kind.value for kind in RouteType)
@@ -40,9 +43,9 @@ class Way:
     """The number of the interface; 0: to none."""
 
 
-def listing(sequence: int) -> bytes:
+def listing(sequence: int, family: int) -> bytes:
     """The message that asks for the routes that carry our protocol number, of a socket that checks strictly."""
-    body = _ROUTE.pack(_AF_INET, 0, 0, 0, 0, PROTOCOL, 0, 0, 0)
+    body = _ROUTE.pack(family, 0, 0, 0, 0, PROTOCOL, 0, 0, 0)
     return codec.message(_GETROUTE, codec.REQUEST | codec.DUMP, sequence, body)
 
 
@@ -57,16 +60,16 @@ def listed(messages: Iterable[Message]) -> frozenset[Route]:
     """
     found = set()
     for each in messages:
-        _, length, _, _, _, protocol, _, kind, _ = codec.unpack(_ROUTE, each.body)
-        if each.kind == _NEWROUTE and protocol == PROTOCOL and kind in _OURS:
+        family, length, _, _, _, protocol, _, kind, _ = codec.unpack(_ROUTE, each.body)
+        if each.kind == _NEWROUTE and protocol == PROTOCOL and kind in _OURS and family in _LENGTH:
             said = dict(codec.attributes(each.body[_ROUTE.size :]))
-            found.add(Route(_network(said.get(_DESTINATION, bytes(4)), length), RouteType(kind)))
+            found.add(Route(_network(said.get(_DESTINATION, bytes(_LENGTH[family])), length), RouteType(kind)))
     return frozenset(found)
 
 
-def _network(address: bytes, length: int) -> IPv4Network:
+def _network(address: bytes, length: int) -> Network:
     try:
-        return IPv4Network((address, length))
+        return IPv4Network((address, length)) if len(address) == 4 else IPv6Network((address, length))
     except ValueError as error:
         raise RealmGatewayError(f"netlink: a route has no destination: {error}") from error
 

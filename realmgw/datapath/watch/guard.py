@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from realmgw.datapath.incoming import IS_ADMITTED, OWN_REFUSAL
 from realmgw.datapath.nft import Nft
-from realmgw.datapath.ruleset import OWN_REFUSAL, Ruleset
+from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import RealmGatewayError
 
 RETRY = 30
@@ -33,6 +34,10 @@ def guard_rules(ruleset: Ruleset) -> str:
     """The transaction that puts the guard in place, whether there was one of ours or not."""
     name = guard_table(ruleset.table)
     wan, lan, _ = ruleset.interfaces
+    inwards, sets = f"iifname {wan} oifname {lan}", "\n\t".join(ruleset.pool_sets)
+    pool6 = "\n\t\tip6 daddr @pool6 drop" if ruleset.ipv6 else ""
+    by = (f"{inwards} meta nfproto ipv6 {each} accept\n\t\t" for each in (IS_ADMITTED, "ct status confirmed"))
+    pinholes = "".join(by) if ruleset.ipv6 else ""
     return f"""table inet {name} {{
 	flags owner
 }}
@@ -40,16 +45,16 @@ delete table inet {name}
 table inet {name} {{
 	flags owner
 	comment "{ruleset.table}: holds while that table is gone; ends with its process"
-	{ruleset.pool_set}
+	{sets}
 	chain for_pool {{
 		type filter hook prerouting priority dstnat + 30; policy accept;
 		{OWN_REFUSAL}
-		ip daddr @pool drop
+		ip daddr @pool drop{pool6}
 	}}
 	chain forwarding {{
 		type filter hook forward priority filter + 1; policy accept;
 		ct state established,related accept
-		iifname {wan} oifname {lan} ct status ! dnat drop
+		{pinholes}{inwards} ct status ! dnat drop
 	}}
 	chain translations {{
 		type nat hook prerouting priority dstnat + 20; policy accept;
@@ -83,6 +88,14 @@ class Guard:
     def is_installed(self) -> bool:
         """Whether it was placed; nobody else can remove it."""
         return self._nft is not None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What to think of where there can be none."""
+        if self.refusal is None:
+            return ()
+        why = f"there can be no guard ({self.refusal})"
+        return (f"{why}: from a flush of the ruleset until it is back, the machine is open",)
 
     def place(self, ruleset: Ruleset) -> None:
         """Put it in place for this ruleset, if it is not so already; a kernel without owners is noted, no error.

@@ -14,9 +14,10 @@ from realmgw.config.settings import Settings
 from realmgw.datapath import client
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import interfaces, sysctls
+from realmgw.datapath.machine.sysctls import Needs
 from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.events import Transaction
-from realmgw.datapath.netlink.nftables import INET, IPV4, Contents, Table
+from realmgw.datapath.netlink.nftables import INET, IPV4, IPV6, Contents, Table
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.generations import Culprit, Generations
 from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Thing
@@ -81,6 +82,8 @@ class Rules(Protocol):
     @property
     def optional(self) -> frozenset[Kind]: ...
     @property
+    def needs6(self) -> Needs: ...
+    @property
     def is_guarded(self) -> bool: ...
     def shut(self) -> None: ...
     def place(self, hosts: tuple[Host, ...]) -> None: ...
@@ -117,6 +120,7 @@ class Keeper:
             Kind.INTERFACE: lambda thing: client.link_state(thing.name),
             Kind.ADDRESS: lambda thing: THERE if client.is_own(thing.name) else GONE,
             Kind.WAY_OUT: lambda thing: THERE if client.leaves_by(thing.name) else GONE,
+            Kind.WAY_OUT6: lambda thing: THERE if client.leaves_by(thing.name, ipv6=True) else GONE,
         }
 
     def note(self) -> None:
@@ -141,7 +145,7 @@ class Keeper:
             noticed: What was heard since the last time.
             hosts: Gives every host that a flow may be translated to; asked for when the table is placed anew.
         """
-        things = placed.declared(self._rules.settings, self._rules.optional)
+        things = placed.declared(self._rules.settings, self._rules.optional, self._rules.needs6)
         errors: list[str] = []
         meddled = self._owed or self._is_meddled(noticed)
         wrong: list[Deviation] = []
@@ -183,7 +187,7 @@ class Keeper:
         sought = partial(self._generations.culprit, after=self._undone)
         return {
             Kind.TABLE: sought(self._table, until=math.inf if self._owed else self._placing),
-            Kind.QUEUE_STEP: sought((IPV4, "mangle")),
+            Kind.QUEUE_STEP: sought((IPV4, "mangle"), (IPV6, "mangle")),
             Kind.TRANSLATION: sought((IPV4, "nat")),
         }
 

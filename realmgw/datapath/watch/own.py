@@ -9,9 +9,8 @@ Edge: a routing socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from ipaddress import IPv4Network
 from pathlib import PurePath
 
 import attrs
@@ -26,6 +25,7 @@ from realmgw.datapath.links import Route
 from realmgw.datapath.machine import former, sysctls
 from realmgw.datapath.machine.disk import FormerValues
 from realmgw.datapath.machine.former import Restoring
+from realmgw.datapath.machine.sysctls import Needs
 from realmgw.datapath.nft import Nft
 from realmgw.datapath.watch.ownership import Tables
 
@@ -40,8 +40,8 @@ class Found:
 
     tables: Tables
     """Of nftables."""
-    chains: tuple[str, ...]
-    """Tables of iptables with a chain of ours."""
+    chains: tuple[tuple[Chains, str], ...]
+    """Where in iptables, and in ip6tables, there is a chain of ours: in which table."""
     routes: tuple[Route, ...]
     """The pool's routes."""
 
@@ -61,6 +61,7 @@ class Own:
 
     Attributes:
         chains: Ours in the tables of iptables.
+        chains6: The same of ip6tables.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Own:
         self._table = table
         self._nft = nft
         self._former = FormerValues(state, table)
-        self.chains = Chains(run, nft, ours)
+        self.chains, self.chains6 = Chains(run, nft, ours), Chains(run, nft, ours, ipv6=True)
 
     def is_installed(self) -> bool:
         """Whether the table stands; nothing of its name may be somebody else's.
@@ -84,8 +85,7 @@ class Own:
             RealmGatewayError: The kernel, or iptables, does not tell.
         """
         tables = self._tables()
-        for each in IPTABLES:
-            self.chains.has(each, self._table)
+        self._chains()
         return tables.main is not None
 
     def run(self, commands: str) -> None:
@@ -98,22 +98,23 @@ class Own:
         if commands:
             self._nft().run(self._tables().precondition() + commands if ruleset.replaces(commands) else commands)
 
-    def remember(self, interfaces: Interfaces, *, standing: bool) -> tuple[str, ...]:
+    def remember(self, interfaces: Interfaces, needs6: Needs, *, standing: bool) -> tuple[str, ...]:
         """Remember what kernel settings are, before they are changed.
 
         Args:
             interfaces: The gateway's, which are to take part in forwarding.
+            needs6: What there is of IPv6.
             standing: Whether the table stood before this start.
 
         Returns:
             Why that can not be done; nothing when it was.
         """
-        present = _settings()
-        if present.get(sysctls.FORWARDING) == 0:
-            present |= client.following_sysctls()
-        else:
-            forwarding = ((key, client.read_sysctl(key)) for key in sysctls.forwarding(interfaces))
-            present |= {key: value for key, value in forwarding if value == 0}
+        present = _settings(sysctls.REQUIRED)
+        present |= _following(interfaces, 4, is_off=present.get(sysctls.FORWARDING) == 0)
+        if needs6.forwards:
+            heeding = (sysctls.accept_ra(interfaces.wan),) if needs6.advertised else ()
+            present |= _settings((*sysctls.REQUIRED6, *heeding))
+            present |= _following(interfaces, 6, is_off=present.get(sysctls.FORWARDING6) == 0)
         problem = self._former.remember(present, standing=standing)
         return () if problem is None else (problem,)
 
@@ -129,29 +130,34 @@ class Own:
         """
         with client.route_socket() as channel:
             tables = self._tables()
-            chains = tuple(each for each in IPTABLES if self.chains.has(each, self._table))
-            found = Found(tables, chains, tuple(sorted(client.our_routes(), key=str)))
-            restoring = former.restoring(self._former.known(), _settings(), found=bool(found))
+            found = Found(tables, self._chains(), tuple(sorted(client.our_routes(), key=str)))
+            known = self._former.known()
+            restoring = former.restoring(known, _settings(known), found=bool(found))
             return tuple(self._steps(found, restoring, channel))
 
     def _steps(self, found: Found, restoring: Restoring, channel: IPRoute) -> Iterator[str]:
         if not found:
             yield NOTHING
         yield from client.set_sysctls(restoring.first)
-        ended = end_flows_to(_networks(found.routes))
+        ended = end_flows_to([route.network for route in found.routes])
         if ended:
             yield f"{ended} flows ended"
         for route in found.routes:
             yield client.change_route(channel, "del", route)
-        for each in found.chains:
-            if self.chains.remove(each, self._table):
-                yield f"iptables chain {self._table} removed from {each}"
+        for chains, each in found.chains:
+            if chains.remove(each, self._table):
+                yield f"{chains.program} chain {self._table} removed from {each}"
         if found.tables.main or found.tables.mark:
             self.run(ruleset.removal(self._table))
             yield f"nftables table inet {self._table} removed"
         yield from client.set_sysctls(restoring.last)
         yield from restoring.notes
         self._former.forget()
+
+    def _chains(self) -> tuple[tuple[Chains, str], ...]:
+        """Where in iptables there are chains of ours; all that have our name are."""
+        every = ((chains, each) for chains in (self.chains, self.chains6) for each in IPTABLES)
+        return tuple((chains, each) for chains, each in every if chains.has(each, self._table))
 
     def _tables(self) -> Tables:
         """What stands under the names of our tables; all of it is ours."""
@@ -160,10 +166,15 @@ class Own:
         return tables
 
 
-def _settings() -> dict[str, int]:
-    """The kernel settings that we change, as they are."""
-    return {key: value for key in sysctls.REQUIRED if (value := client.read_sysctl(key)) is not None}
+def _settings(keys: Iterable[str]) -> dict[str, int]:
+    """Kernel settings as they are, those that we change in any case among them."""
+    every = {*sysctls.REQUIRED, *keys}
+    return {key: value for key in every if (value := client.read_sysctl(key)) is not None}
 
 
-def _networks(routes: tuple[Route, ...]) -> list[IPv4Network]:
-    return [route.network for route in routes if isinstance(route.network, IPv4Network)]
+def _following(interfaces: Interfaces, version: int, *, is_off: bool) -> dict[str, int]:
+    """What the interfaces' settings are that will be others when they take part in forwarding."""
+    if is_off:
+        return client.following_sysctls(version)
+    forwarding = ((key, client.read_sysctl(key)) for key in sysctls.forwarding(interfaces, version))
+    return {key: value for key, value in forwarding if value == 0}

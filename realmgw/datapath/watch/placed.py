@@ -16,6 +16,7 @@ from realmgw.config.settings import Settings
 from realmgw.datapath import links
 from realmgw.datapath.links import Route
 from realmgw.datapath.machine import sysctls
+from realmgw.datapath.machine.sysctls import Needs
 
 
 class Kind(enum.Enum):
@@ -39,6 +40,8 @@ class Kind(enum.Enum):
     """Of this machine, at which a socket of the gateway listens."""
     WAY_OUT = "default route"
     """By which answers find back to clients, where there was one at the start."""
+    WAY_OUT6 = "default route of IPv6"
+    """The same of IPv6."""
 
 
 AS_PLACED, CHANGED, THERE, GONE = "as placed", "changed", "there", "gone"
@@ -98,18 +101,22 @@ class Deviation:
         return f"{self}: {self.thing.remedy}" if self.thing.remedy else str(self)
 
 
-OPTIONAL = frozenset((Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.WAY_OUT))
+OPTIONAL = frozenset((Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.WAY_OUT, Kind.WAY_OUT6))
 """What there may be or not, besides what the settings say; the last start has found that out."""
 
 
-def declared(settings: Settings, optional: Collection[Kind]) -> tuple[Thing, ...]:
+_NO_IPV6 = Needs()
+
+
+def declared(settings: Settings, optional: Collection[Kind], ipv6: Needs = _NO_IPV6) -> tuple[Thing, ...]:
     """The list, in the order in which it is put back: what closes is first.
 
     Args:
         settings: The gateway's.
         optional: Those of `OPTIONAL` that there are.
+        ipv6: What there is of it.
     """
-    every = (*_rules(settings.datapath.table), *_ways(settings), *_not_ours(settings))
+    every = (*_rules(settings.datapath.table), *_ways(settings, ipv6), *_not_ours(settings))
     return tuple(thing for thing in every if thing.kind in optional or thing.kind not in OPTIONAL)
 
 
@@ -118,10 +125,10 @@ def _rules(table: str) -> Iterator[Thing]:
         yield Thing(kind, table, AS_PLACED, needed=kind is not Kind.GUARD)
 
 
-def _ways(settings: Settings) -> Iterator[Thing]:
+def _ways(settings: Settings, ipv6: Needs) -> Iterator[Thing]:
     for route in sorted(links.wanted_routes(settings.pools.circular), key=route_name):
         yield Thing(Kind.ROUTE, route_name(route), THERE, needed=True)
-    for key, value in sysctls.required(settings.interfaces).items():
+    for key, value in sysctls.required(settings.interfaces, ipv6).items():
         yield Thing(Kind.SETTING, sysctls.dotted(key), str(value), needed=key != sysctls.LOOSE)
 
 
@@ -136,6 +143,7 @@ def _not_ours(settings: Settings) -> Iterator[Thing]:
             yield Thing(Kind.ADDRESS, address, THERE, needed=view is settings.dns.wan, remedy=remedy)
     remedy = "answers to clients beyond the link have no way: set it again"
     yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)
+    yield Thing(Kind.WAY_OUT6, wan, THERE, needed=False, remedy=remedy)
 
 
 def _bring_up(name: str) -> str:

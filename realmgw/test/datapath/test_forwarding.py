@@ -8,7 +8,8 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Datapath, Forward, Verdict
-from realmgw.datapath import forwarding, ruleset
+from realmgw.datapath import forwarding, marks, ruleset
+from realmgw.datapath.forwarding import Families
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.test.datapath.moves import change
 from realmgw.test.datapath.test_ruleset import SETTINGS
@@ -23,7 +24,7 @@ class RulesTests(SynchronousTestCase):
         """Whatever they are: what goes to a LAN comes from a LAN, or is of a flow that was admitted."""
         rules = attrs.evolve(Ruleset.of(SETTINGS, native_queue=False), wan="w", lan=("l", "m"))
         for forward in EVERY:
-            made = forwarding.rules(rules.interfaces, forward, drop="drop", invalid="drop")
+            made = forwarding.rules(rules.interfaces, forward, Families(), drop="drop", invalid="drop")
             self.assertEqual((made[0], made[-1]), ("type filter hook forward priority filter; policy drop;", "drop"))
             for rule in made[1:-1]:
                 if rule.startswith("ct state") or "ct status dnat" in rule:
@@ -31,6 +32,31 @@ class RulesTests(SynchronousTestCase):
                 to_lan = 'oifname { "l", "m" } ' in rule
                 self.assertTrue(not to_lan or rule.startswith('iifname { "l", "m" } '), rule)
                 self.assertTrue("oifname" in rule, rule)
+
+    def test_of_ipv6_only_what_was_admitted_goes_to_a_lan(self) -> None:
+        """Translated from the pool, or to a host at its own address: with the mark, or confirmed since it had it."""
+        interfaces = attrs.evolve(Ruleset.of(SETTINGS, native_queue=False), wan="w", lan=("l",)).interfaces
+        usual, more = (
+            forwarding.rules(interfaces, Forward(), Families(ipv6_enters=each), drop="drop", invalid="drop")
+            for each in (False, True)
+        )
+        to_lan = [rule for rule in more if rule not in usual]
+        self.assertEqual([rule for rule in more if rule not in to_lan], usual)
+        self.assertEqual(len(to_lan), 3)
+        for rule in to_lan:
+            self.assertTrue(rule.startswith('iifname "w" oifname { "l" } ct '), rule)
+            admitted = ("ct status dnat", "ct state new ct status confirmed", f"{marks.ADMITTED:#x}")
+            self.assertTrue(any(each in rule for each in admitted), rule)
+
+    def test_without_a_public_address_no_ipv4_leaves(self) -> None:
+        """What can not be translated would leave with a private address."""
+        interfaces = attrs.evolve(Ruleset.of(SETTINGS, native_queue=False), wan="w", lan=("l",)).interfaces
+        made = forwarding.rules(interfaces, Forward(), Families(ipv4_leaves=False), drop="drop", invalid="drop")
+        self.assertLess(
+            made.index('iifname { "l" } oifname "w" meta nfproto ipv4 drop'),
+            made.index('iifname { "l" } oifname "w" accept'),
+        )
+        self.assertEqual(len(forwarding.outbound('"w"', '{ "l" }', None, (1024, 2048))), 1)
 
     def test_key_that_changes_fills_the_chain_anew(self) -> None:
         """The table stays, with its counters."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
 
 import attrs
 from hypothesis import given
@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.config import settings as config
+from realmgw.config.addresses import AddressRange
 from realmgw.config.settings import Dnat
-from realmgw.datapath import marks, ruleset
+from realmgw.datapath import elements, marks, ruleset
 from realmgw.datapath.ruleset import Ruleset
+from realmgw.datapath.watch import guard
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host, Profile
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
@@ -32,11 +34,21 @@ SETTINGS = config.Settings(
 )
 
 
+POOL6 = config.PoolPrefix(ip_network("2001:db8::/64"), config.Attachment.ROUTED)
+DUAL = attrs.evolve(SETTINGS, pools=config.Pools(circular=(*SETTINGS.pools.circular, POOL6)))
+
+
 def host(index: int, address: str) -> Host:
     """A host with that index and address."""
     return Host(
         index=index, name=f"h{index}.example.", address=ip_address(address).packed, profile=Profile(max_claims=1)
     )
+
+
+def host6(index: int, address6: str, address: str = "") -> Host:
+    """A host with an IPv6 address, and perhaps one of IPv4."""
+    packed = ip_address(address).packed if address else b""
+    return Host(index=index, name=f"h{index}.example.", address=packed, address6=ip_address(address6).packed)
 
 
 def applied(commands: str, before: dict[str, str]) -> dict[str, str]:
@@ -80,11 +92,14 @@ class RulesetTests(SynchronousTestCase):
             self.assertIn(f"snat ip to {written} persistent", ruleset.replacement(made, ()))
             self.assertIn(f"snat ip to {written}:32768-65535 fully-random,persistent", ruleset.replacement(made, ()))
 
-    def test_ipv6_pool_is_refused(self) -> None:
-        """The operator is told that it can not be translated."""
-        prefix = config.PoolPrefix(ip_network("2001:db8::/64"), config.Attachment.ROUTED)
-        with self.assertRaisesRegex(ConfigurationError, "2001:db8::/64 is not IPv4"):
-            Ruleset.of(attrs.evolve(SETTINGS, pools=config.Pools(circular=(prefix,))), native_queue=False)
+    def test_without_ipv4_nothing_of_it_leaves(self) -> None:
+        """A pool of IPv6 alone has no address for it, unless one is given."""
+        settings = attrs.evolve(SETTINGS, pools=config.Pools(circular=(POOL6,)))
+        made = Ruleset.of(settings, native_queue=False)
+        self.assertEqual((made.outbound, made.pool, made.pool6), (None, (), (POOL6.network,)))
+        one = IPv4Address("192.0.2.1")
+        given = attrs.evolve(settings, pools=attrs.evolve(settings.pools, outbound=AddressRange(one, one)))
+        self.assertEqual(Ruleset.of(given, native_queue=False).outbound, (one, one))
 
     def test_empty_pool_is_refused(self) -> None:
         """Without a pool there is nothing to lend."""
@@ -119,7 +134,7 @@ class ReplacementTests(SynchronousTestCase):
 
     def test_many_hosts_are_several_commands_of_the_same_transaction(self) -> None:
         """No host is lost at the seams."""
-        count = 2 * ruleset.ELEMENTS_PER_COMMAND + 1
+        count = 2 * elements.ELEMENTS_PER_COMMAND + 1
         text = ruleset.replacement(self.ruleset, (host(index, "192.0.2.1") for index in range(1, count + 1)))
         lines = [line for line in text.splitlines() if line.startswith("add element")]
         self.assertEqual(len(lines), 3)
@@ -139,6 +154,10 @@ class ReplacementTests(SynchronousTestCase):
         used = set(re.findall(r'counter name "(\w+)"', self.text))
         self.assertEqual(used, set(ruleset.COUNTERS) - {"untranslated"})
         self.check_ends(self.text)
+        both = ruleset.replacement(attrs.evolve(Ruleset.of(DUAL, native_queue=True), dnat=Dnat.MARKDNAT), ())
+        self.assertEqual(set(re.findall(r'counter name "(\w+)"', both)), {*ruleset.COUNTERS, *ruleset.COUNTERS6})
+        self.assertEqual(set(re.findall(r"\n\tcounter (\w+) ", both)), {*ruleset.COUNTERS, *ruleset.COUNTERS6})
+        self.check_ends(both)
 
     def check_ends(self, text: str) -> None:
         """Every statement that ends a packet is behind a counter, or is the policy."""
@@ -170,17 +189,90 @@ class ReplacementTests(SynchronousTestCase):
         named = {
             name for row in re.findall(r"^\| ([^|]*)\|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
         }
-        self.assertEqual(named, set(ruleset.COUNTERS))
+        self.assertEqual(named, {*ruleset.COUNTERS, *ruleset.COUNTERS6})
 
     def test_comments_fit_the_kernel(self) -> None:
         """A comment has at most 128 octets."""
         for comment in re.findall(r'comment "([^"]*)"', self.text):
             self.assertLessEqual(len(comment), 128)
 
-    def test_host_that_is_not_ipv4_is_refused(self) -> None:
-        """The message names it."""
-        with self.assertRaisesRegex(ConfigurationError, "h1.example.: its address is not IPv4"):
+    def test_address_that_is_not_what_it_is_said_to_be_is_refused(self) -> None:
+        """The message names the host."""
+        with self.assertRaisesRegex(ConfigurationError, "h1.example.: its IPv4 address has 16 octets"):
             ruleset.replacement(self.ruleset, [host(1, "2001:db8::1")])
+
+
+class DualStackTests(SynchronousTestCase):
+    """What there is of IPv6 in the table."""
+
+    def setUp(self) -> None:
+        self.both = Ruleset.of(DUAL, native_queue=True)
+        self.text = ruleset.replacement(self.both, [host6(1, "fd00::1", "192.168.0.1"), host6(2, "fd00::2")])
+
+    def test_without_a_pool_of_it_or_pinholes_nothing_is_said_of_ipv6(self) -> None:
+        """What a gateway of IPv4 placed before, it places now."""
+        text = ruleset.replacement(Ruleset.of(SETTINGS, native_queue=True), [host6(1, "fd00::1", "192.168.0.1")])
+        self.assertNotRegex(text, "ip6|icmpv6|nfproto ipv6")
+        self.assertIn("add element inet realmgw hosts { 0x20000001 : 192.168.0.1 }", text)
+
+    def test_each_host_stands_in_the_map_of_its_family(self) -> None:
+        """One of both in both."""
+        self.assertIn("hosts { 0x20000001 : 192.168.0.1 }\n", self.text)
+        self.assertIn("hosts6 { 0x20000001 : fd00::1, 0x20000002 : fd00::2 }\n", self.text)
+
+    def test_every_way_of_ipv4_is_one_of_ipv6(self) -> None:
+        """Whatever chain looks at the pool of one family looks at that of the other, and so it is with the guard."""
+        for text in (self.text, guard.guard_rules(self.both)):
+            self.assertEqual(text.count("ip6 daddr @pool6"), text.count("ip daddr @pool "))
+        by_mark = ruleset.replacement(attrs.evolve(self.both, dnat=Dnat.MARKDNAT), ())
+        self.assertIn("dnat ip6 to meta mark map @hosts6", by_mark)
+
+    def test_hosts_at_their_own_addresses_stand_in_a_set(self) -> None:
+        """By their own option, or by their prefix, wherever that is."""
+        prefix = config.PrefixMode(IPv6Network("3fff:1::/32"), config.Ipv6Mode.PINHOLE)
+        settings = attrs.evolve(SETTINGS, ipv6=config.Ipv6(prefixes=(prefix,)))
+        own = Profile(ipv6=config.Ipv6Mode.PINHOLE)
+        hosts = [
+            host6(1, "3fff:1::1"),
+            host6(2, "3fff:2::1"),
+            attrs.evolve(host6(3, "3fff:2::2"), profile=own),
+            attrs.evolve(host6(4, "3fff:1::2"), profile=Profile(ipv6=config.Ipv6Mode.OFF)),
+        ]
+        self.assertIn(
+            "pinholes { 3fff:1::1, 3fff:2::2 }\n", ruleset.replacement(Ruleset.of(settings, native_queue=True), hosts)
+        )
+        said = Ruleset.of(SETTINGS, native_queue=True, pinholes=True)
+        self.assertIn("pinholes { 3fff:2::2 }\n", ruleset.replacement(said, hosts))
+
+    def test_change_of_a_host_touches_its_own_elements_only(self) -> None:
+        """Whichever address is another, and whether it is reached at it."""
+        before, other = host6(1, "fd00::1", "192.168.0.1"), host6(2, "fd00::2")
+        moved = host6(1, "fd00::9", "192.168.0.1")
+        self.assertEqual(
+            ruleset.changes(self.both, self.both, change([before, other], [moved, other])).splitlines(),
+            [
+                "delete element inet realmgw hosts { 0x20000001 }",
+                "delete element inet realmgw hosts6 { 0x20000001 }",
+                "add element inet realmgw hosts { 0x20000001 : 192.168.0.1 }",
+                "add element inet realmgw hosts6 { 0x20000001 : fd00::9 }",
+            ],
+        )
+        opened = attrs.evolve(other, profile=Profile(ipv6=config.Ipv6Mode.PINHOLE))
+        made = ruleset.changes(self.both, self.both, change([before, other], [before, opened]))
+        self.assertIn("add element inet realmgw pinholes { fd00::2 }\n", made)
+        made = ruleset.changes(self.both, self.both, change([before, opened], [before, other]))
+        self.assertIn("delete element inet realmgw pinholes { fd00::2 }\n", made)
+
+    def test_pool_is_changed_in_place_and_the_first_of_ipv6_replaces_the_table(self) -> None:
+        """The one is a set that stands, the other are rules."""
+        more = attrs.evolve(self.both, pool6=(IPv6Network("2001:db8:1::/64"),))
+        self.assertEqual(
+            ruleset.changes(self.both, more, change([], [])),
+            "flush set inet realmgw pool6\nadd element inet realmgw pool6 { 2001:db8:1::/64 }\n",
+        )
+        plain = Ruleset.of(SETTINGS, native_queue=True)
+        for pair in ((plain, self.both), (self.both, attrs.evolve(self.both, modes=config.Ipv6(config.Ipv6Mode.OFF)))):
+            self.assertTrue(ruleset.replaces(ruleset.changes(*pair, change([], []))))
 
 
 class HostChangesTests(SynchronousTestCase):
@@ -221,14 +313,22 @@ class HostChangesTests(SynchronousTestCase):
         self.assertEqual(after, applied(self.changes([], new_hosts), {}))
 
 
-class StrayAdditionsTests(SynchronousTestCase):
-    """`stray_additions`: senders for the kernel's set."""
+class StraysTests(SynchronousTestCase):
+    """`elements.strays`: senders for the kernel's sets."""
 
     def test_sources_are_written_out(self) -> None:
         """All in one command."""
-        text = ruleset.stray_additions("t", [bytes([192, 0, 2, 1]), bytes([192, 0, 2, 255])])
+        text = elements.strays("t", [bytes([192, 0, 2, 1]), bytes([192, 0, 2, 255])], ipv6=False)
         self.assertEqual(text, "add element inet t strays { 192.0.2.1, 192.0.2.255 }\n")
 
-    def test_source_of_another_family_is_left_out(self) -> None:
+    def test_sender_of_ipv6_is_his_prefix(self) -> None:
+        """Two addresses of one are one element."""
+        sources = [ip_address(text).packed for text in ("2001:db8:1::1", "192.0.2.1", "2001:db8:1::2", "2001:db8:2::1")]
+        self.assertEqual(
+            elements.strays("t", sources, ipv6=True),
+            "add element inet t strays { 192.0.2.1 }\nadd element inet t strays6 { 2001:db8:1::, 2001:db8:2:: }\n",
+        )
+
+    def test_source_of_a_family_that_is_not_in_use_is_left_out(self) -> None:
         """No rule matches it, and it would have the whole batch refused."""
-        self.assertEqual(ruleset.stray_additions("t", [bytes(16)]), "")
+        self.assertEqual(elements.strays("t", [bytes(16)], ipv6=False), "")

@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
+from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -37,10 +38,12 @@ VERDICTS = {
 }
 DECIDE = """
 import sys
+from ipaddress import ip_address
 from netfilterqueue import NetfilterQueue
 verdicts = dict(word.split("=") for word in sys.argv[1:])
 def decide(packet):
-    destination = ".".join(map(str, packet.get_payload()[16:20]))
+    payload = packet.get_payload()
+    destination = str(ip_address(payload[16:20] if payload[0] >> 4 == 4 else payload[24:40]))
     if destination in verdicts:
         packet.set_mark(int(verdicts[destination]))
     packet.accept()
@@ -83,13 +86,23 @@ class DatapathTestCase(SynchronousTestCase):
     skip = requirements.missing_for_testbed()
     reject_rate = 1000
     dnat = config.Dnat.MAP
+    verdicts: ClassVar[Mapping[str, int]] = {}
+    family = socket.AF_INET
 
     def setUp(self) -> None:
         """Builds the testbed and applies the datapath."""
         self.testbed = Testbed(PREFIX, hosts=2, clients=2)
         self.testbed.__enter__()
         self.addCleanup(self.testbed.close)
-        self.hosts = tuple(
+        self.hosts = self.make_hosts()
+        self.settings = self.make_settings()
+        self.kernel = Kernel(self.settings)
+        self.addCleanup(self.kernel.close)
+        self.applied = self.testbed.call("gwa", self.kernel.apply, self.hosts)
+
+    def make_hosts(self) -> tuple[Host, ...]:
+        """Whom flows can be translated to."""
+        return tuple(
             Host(
                 index=number,
                 name=f"h{number}.example.",
@@ -98,10 +111,10 @@ class DatapathTestCase(SynchronousTestCase):
             )
             for number, address in enumerate(self.testbed.hosts, 1)
         )
-        self.settings = settings(stray_rate=5, reject_rate=self.reject_rate, dnat=self.dnat, state=self.testbed.folder)
-        self.kernel = Kernel(self.settings)
-        self.addCleanup(self.kernel.close)
-        self.applied = self.testbed.call("gwa", self.kernel.apply, self.hosts)
+
+    def make_settings(self) -> config.Settings:
+        """What the gateway is told."""
+        return settings(stray_rate=5, reject_rate=self.reject_rate, dnat=self.dnat, state=self.testbed.folder)
 
     def assert_stands(self, kernel: Kernel | None = None) -> None:
         """Whatever was placed is there, and nothing is put back."""
@@ -110,7 +123,7 @@ class DatapathTestCase(SynchronousTestCase):
 
     def decide(self) -> subprocess.Popen[bytes]:
         """Starts the program at the queue."""
-        words = [f"{address}={mark}" for address, mark in VERDICTS.items()]
+        words = [f"{address}={mark}" for address, mark in {**VERDICTS, **self.verdicts}.items()]
         argv = [sys.executable, "-c", DECIDE, *words]
         process = self.testbed.spawn("gwa", argv, stdout=subprocess.PIPE)
         assert process.stdout is not None
@@ -131,7 +144,7 @@ class DatapathTestCase(SynchronousTestCase):
     def make(self, namespace: str, kind: int, address: str = "", port: int = 0, protocol: int = 0) -> socket.socket:
         """A socket in a namespace, bound to an address there."""
         with self.testbed.inside(namespace):
-            made = socket.socket(socket.AF_INET, kind, protocol)
+            made = socket.socket(self.family, kind, protocol)
         self.addCleanup(made.close)
         made.settimeout(PATIENCE)
         if address or port:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from realmgw.datapath.ruleset import STRAYS
+from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.watch.keeper import Noticed
 from realmgw.datapath.watch.port import KernelEars
 from realmgw.test.kernel.datapath_case import REFUSED, TO_FIRST, DatapathTestCase

@@ -13,11 +13,11 @@ from realmgw.config import settings as config
 from realmgw.datapath import marks
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import NftProgram
+from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.netlink.counters import QueueFigures
 from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import INET
 from realmgw.datapath.nft import Nft
-from realmgw.datapath.ruleset import STRAYS_KEPT
 from realmgw.datapath.watch.guard import RETRY
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.reader import RulesetReader

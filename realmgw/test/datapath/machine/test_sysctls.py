@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Interfaces
 from realmgw.datapath.machine import sysctls
+from realmgw.datapath.machine.sysctls import Needs
 from realmgw.errors import PlatformError
 
 GOOD = {
@@ -33,9 +34,20 @@ class ReviewTests(SynchronousTestCase):
 
     def test_what_a_gateway_can_not_be_without_is_set(self) -> None:
         """Forwarding on; no flow picked up in its middle."""
-        found = sysctls.required(Interfaces(wan="w", lan=("l",)))
+        found = sysctls.required(Interfaces(wan="w", lan=("l",)), Needs())
         forwarding = {f"net/ipv4/conf/{name}/forwarding": 1 for name in "wl"}
         self.assertEqual(found, {sysctls.FORWARDING: 1, sysctls.LOOSE: 0, **forwarding})
+
+    def test_ipv6_is_forwarded_where_it_is_in_use(self) -> None:
+        """A default route that was advertised stays: its interface heeds routers before forwarding is switched on."""
+        interfaces, before = Interfaces(wan="w", lan=("l",)), "net/ipv6/conf/w/accept_ra"
+        found = sysctls.required(interfaces, Needs(forwards=True))
+        forwarding = {f"net/ipv6/conf/{name}/forwarding": 1 for name in ("all", "w", "l")}
+        self.assertEqual({key: value for key, value in found.items() if "ipv6" in key}, forwarding)
+        found = sysctls.required(interfaces, Needs(forwards=True, advertised=True))
+        of_ipv6 = [key for key in found if "ipv6" in key]
+        self.assertEqual((of_ipv6[:2], found[before]), ([before, sysctls.FORWARDING6], 2))
+        self.assertNotIn(before, sysctls.required(interfaces, Needs(advertised=True)))
 
     def test_kernel_without_conntrack_is_refused(self) -> None:
         """The message names the module."""

@@ -133,7 +133,7 @@ LISTINGS: dict[str, Callable[[AnsweringChannel], object]] = {
         lambda: counters.listed(codec.dump(channel, counters.request("t", SEQUENCE), "counters"))
     ),
     "routes": lambda channel: codec.undisturbed(
-        lambda: routes.listed(codec.dump(channel, routes.listing(SEQUENCE), "routes"))
+        lambda: routes.listed(codec.dump(channel, routes.listing(SEQUENCE, routes.AF_INET), "routes"))
     ),
     "flows": lambda channel: ending.end_all(channel, flows.sources([bytes(4)]), {flows.AF_INET}, lambda _: True),
     "sockets": _sockets,

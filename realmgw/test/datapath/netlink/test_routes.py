@@ -36,7 +36,7 @@ class ListingTests(SynchronousTestCase):
             answer(25, 7, destination, sequence=SEQUENCE - 1),
         )
         channel = AnsweringChannel(b"".join(listed), done(SEQUENCE))
-        found = routes.listed(codec.dump(channel, routes.listing(SEQUENCE), "routes"))
+        found = routes.listed(codec.dump(channel, routes.listing(SEQUENCE, routes.AF_INET), "routes"))
         ours = {
             Route(ip_network("198.51.100.0/24"), RouteType.UNREACHABLE),
             Route(ip_network("0.0.0.0/0"), RouteType.LOCAL),

@@ -1,0 +1,87 @@
+"""What of IPv6 a gateway has: what the settings want, what hosts want, and what the machine has. It blocks.
+
+Where the machine has IPv6 switched off, the gateway serves IPv4 alone, and says so. Edge: a routing socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from realmgw.config.ipv6 import Ipv6, Ipv6Mode, Leave6
+from realmgw.config.settings import Settings
+from realmgw.datapath import client
+from realmgw.datapath.elements import is_pinhole
+from realmgw.datapath.machine import interfaces
+from realmgw.datapath.machine.sysctls import Needs
+from realmgw.datapath.ruleset import takes_ipv6
+from realmgw.errors import PlatformError
+from realmgw.subscribers.model import Host
+
+SWITCHED_OFF = (
+    "IPv6 is switched off on this machine (net.ipv6.conf.all.disable_ipv6), so only IPv4 is served:"
+    " switch it on, and start again"
+)
+
+
+def wants_ipv6(settings: Settings) -> bool:
+    """Whether there is anything of IPv6 in the settings."""
+    return takes_ipv6(settings) or any(each.leave is not Leave6.OFF for each in settings.ipv6.outbound)
+
+
+def without_ipv6(settings: Settings) -> Settings:
+    """The same settings, with nothing of IPv6.
+
+    Raises:
+        PlatformError: There is nothing else in them.
+    """
+    pools = attrs.evolve(
+        settings.pools, circular=tuple(each for each in settings.pools.circular if each.network.version == 4)
+    )
+    if not pools.circular:
+        raise PlatformError(f"{SWITCHED_OFF.partition(',')[0]}, and pools.circular has nothing else: switch it on")
+    return attrs.evolve(settings, pools=pools, ipv6=Ipv6(mode=Ipv6Mode.OFF))
+
+
+@attrs.define
+class DualStack:
+    """What the last start has found, and what has come since."""
+
+    exists: bool = True
+    """Whether the machine has IPv6, and it is not switched off."""
+    pinholes: bool = False
+    """Whether a host has it in its file that it is reached at its own address, or had since the start."""
+    advertised: bool = False
+    """Whether the default route was advertised by a router."""
+    leaves: bool = False
+    """Whether there is one."""
+
+    def look(self, settings: Settings) -> None:
+        """Find out what the machine has."""
+        wan = settings.interfaces.wan
+        self.exists = client.has_ipv6()
+        self.leaves = self.exists and client.leaves_by(wan, ipv6=True)
+        with client.route_socket() as channel:
+            self.advertised = self.exists and interfaces.advertises(channel, wan)
+
+    def usable(self, settings: Settings) -> Settings:
+        """What of the settings can be served here.
+
+        Raises:
+            PlatformError: Nothing.
+        """
+        return settings if self.exists or not wants_ipv6(settings) else without_ipv6(settings)
+
+    def take(self, hosts: Iterable[Host]) -> None:
+        """Hosts that are there from now on; those that go change nothing."""
+        unsaid = Ipv6(mode=Ipv6Mode.OFF)
+        self.pinholes = self.exists and (self.pinholes or any(is_pinhole(host, unsaid) for host in hosts))
+
+    def needs(self, settings: Settings) -> Needs:
+        """What kernel settings are needed for."""
+        return Needs(forwards=self.exists and (self.pinholes or wants_ipv6(settings)), advertised=self.advertised)
+
+    def doubts(self, given: Settings) -> tuple[str, ...]:
+        """What can not be served of what was written, in a line."""
+        return () if self.exists or not wants_ipv6(given) else (SWITCHED_OFF,)

@@ -1,0 +1,99 @@
+"""What stands in the sets and maps of the table: hosts and stray senders, and the commands that add and delete them.
+
+Addresses come as values; here, in the DNS codec and where packets are parsed they are written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import IPv6Address
+
+from realmgw.config.ipv6 import Ipv6, Ipv6Mode
+from realmgw.config.settings import Dnat
+from realmgw.datapath import marks
+from realmgw.datapath.hosts import HostChange
+from realmgw.errors import ConfigurationError
+from realmgw.subscribers.families import mode_of
+from realmgw.subscribers.model import Host
+
+ELEMENTS_PER_COMMAND = 1024
+"""How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
+STRAYS = ("strays", "strays6")
+"""The sets that elements may be added to by anybody: to slow somebody down by hand does no harm."""
+STRAYS_KEPT = 65536
+"""How many stray senders the kernel remembers at once; further ones are presented to user space as before."""
+OF_SENDER = 64
+"""So long a prefix of an IPv6 address is one sender: whoever has one can send from any address of it."""
+
+_Key = Callable[[Host], str]
+
+
+def is_pinhole(host: Host, modes: Ipv6) -> bool:
+    """Whether a host is reached at its own IPv6 address."""
+    return bool(host.address6) and mode_of(host, modes) is Ipv6Mode.PINHOLE
+
+
+def hosts(table: str, change: HostChange, dnat: Dnat, modes: Ipv6 | None) -> Iterator[str]:
+    """The commands that lead the table from some hosts to others.
+
+    Args:
+        table: Its name.
+        change: What becomes of the hosts; without any before, all of them come.
+        dnat: How a flow is sent to its host.
+        modes: How hosts are reached by IPv6; None: not at all.
+
+    Raises:
+        ConfigurationError: An address is not what it is said to be.
+    """
+    for verb, some in (("delete", change.gone), ("add", change.came)):
+        for name, elements in _by_name(some, dnat, modes).items():
+            written = (f"{key} : {value}" if value and verb == "add" else key for key, value in elements)
+            yield from commands(verb, table, name, written)
+
+
+def _by_name(some: Iterable[Host], dnat: Dnat, modes: Ipv6 | None) -> Mapping[str, list[tuple[str, str]]]:
+    """The elements that hosts have in each map or set: the whole mark, and what it stands for, or the address."""
+    found: dict[str, list[tuple[str, str]]] = {"hosts": [], "hosts6": [], "pinholes": []}
+    for host in some:
+        mark = f"{marks.admitted(host.index):#x}"
+        if host.address:
+            if len(host.address) != 4:
+                raise ConfigurationError((f"{host.name}: its IPv4 address has {len(host.address)} octets",))
+            value = dotted(host.address) if dnat is Dnat.MAP else f"{marks.addressed(host.address):#x}"
+            found["hosts"].append((mark, value))
+        if host.address6 and modes is not None:
+            address = str(IPv6Address(host.address6))
+            found["hosts6"].append((mark, address))
+            if is_pinhole(host, modes):
+                found["pinholes"].append((address, ""))
+    return found
+
+
+def strays(table: str, sources: Iterable[bytes], *, ipv6: bool) -> str:
+    """The transaction that tells the kernel of stray senders.
+
+    Args:
+        table: Name of the table.
+        sources: Their addresses, packed; those of IPv6 stand for their /64.
+        ipv6: Whether there is a set for those of IPv6; they are left out otherwise.
+    """
+    every = tuple(sources)
+    senders = {source[:8] for source in every if len(source) == 16} if ipv6 else set[bytes]()
+    lines = (
+        *commands("add", table, "strays", (dotted(source) for source in every if len(source) == 4)),
+        *commands("add", table, "strays6", (str(IPv6Address(each + bytes(8))) for each in sorted(senders))),
+    )
+    return "".join(line + "\n" for line in lines)
+
+
+def commands(verb: str, table: str, name: str, elements: Iterable[str]) -> Iterator[str]:
+    """The commands that add or delete elements of a set or map, so many by each."""
+    every = list(elements)
+    for start in range(0, len(every), ELEMENTS_PER_COMMAND):
+        yield f"{verb} element inet {table} {name} {{ {', '.join(every[start : start + ELEMENTS_PER_COMMAND])} }}"
+
+
+def dotted(address: bytes) -> str:
+    """An IPv4 address, written."""
+    a, b, c, d = address
+    return f"{a}.{b}.{c}.{d}"
