@@ -66,19 +66,27 @@ struct in6_addr address_of_endpoint(const struct endpoint *endpoint)
                                               : endpoint->ipv6.sin6_addr;
 }
 
+/* Adds to the 64 bits at some place. */
+static void add_to_half(uint8_t *at, uint64_t number)
+{
+    uint64_t half;
+
+    memcpy(&half, at, sizeof half);
+    half = htobe64(be64toh(half) + number);
+    memcpy(at, &half, sizeof half);
+}
+
 struct in6_addr address_of_range(const struct address_range *range, uint64_t turn)
 {
     struct in6_addr address = range->first;
-    uint64_t end;
 
-    memcpy(&end, address.s6_addr + 8, sizeof end);
-    end = be64toh(end);
-    if (range->random_bits)
-        end |= chance() >> (64 - range->random_bits);
-    else
-        end += turn % range->count;
-    end = htobe64(end);
-    memcpy(address.s6_addr + 8, &end, sizeof end);
+    if (range->random_bits <= 64) {
+        add_to_half(address.s6_addr + 8,
+                    range->random_bits ? chance() >> (64 - range->random_bits) : turn % range->count);
+    } else {
+        add_to_half(address.s6_addr, chance() >> (128 - range->random_bits));
+        add_to_half(address.s6_addr + 8, chance());
+    }
     return address;
 }
 
@@ -108,6 +116,6 @@ struct address_range read_range(const char *option, const char *text)
     if (text[length] == '+')
         range.count = (uint32_t)read_number(option, text + length + 1, 1, 16777216);
     if (text[length] == '/')
-        range.random_bits = 128 - (unsigned)read_number(option, text + length + 1, 64, 127);
+        range.random_bits = 128 - (unsigned)read_number(option, text + length + 1, 16, 127);
     return range;
 }

@@ -30,7 +30,7 @@ struct in6_addr address_of_endpoint(const struct endpoint *endpoint);
 struct address_range {
     struct in6_addr first;
     uint32_t count;        /* of the run; 0: no range given */
-    unsigned random_bits;  /* the last ones, at most 64; 0: a run */
+    unsigned random_bits;  /* the last ones; 0: a run */
 };
 
 struct in6_addr address_of_range(const struct address_range *range, uint64_t turn);

@@ -6,9 +6,10 @@ import math
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -73,6 +74,8 @@ class Contender:
     """Number of the process that answers for the private hosts."""
     names: Path
     """The names that it is asked for."""
+    how: Mapping[str, Any] = {}
+    """What its clients do in another way than the load says, by the load's own names."""
 
     def set_apart(self, apart: bool) -> None:
         """Gives it the machine's last core, or lets it run anywhere: see `cpu_noise.set_apart`.
@@ -89,7 +92,7 @@ class Contender:
             load: What.
         """
         with cpu_noise.Watch((self.process, self.hosts)) as watch:
-            outcome = generator.run_flows(self.testbed, load, [self.process])
+            outcome = generator.run_flows(self.testbed, attrs.evolve(load, **self.how), [self.process])
         return attrs.evolve(outcome, others=watch.others)
 
     def run_quietly(self, load: Load) -> Outcome:

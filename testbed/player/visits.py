@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 import dns.exception
@@ -43,20 +44,21 @@ class Visit:
         return self.host == self.expected
 
 
-async def visit(name: str, expected: str, *, port: int = 80) -> Visit:
+async def visit(name: str, expected: str, *, port: int = 80, how: Mapping[str, Any] = {}) -> Visit:
     """One flow. Never raises for what the network does: that is in the result.
 
     Args:
         name: The name.
         expected: The private host that it belongs to.
         port: Where its pages are.
+        how: How it is asked for, as for `client.resolve`; and its source is that of the flow.
     """
     begin = time.monotonic()
     this = Visit(name, expected)
     try:
-        address = await client.address_of(name)
+        address = await client.address_of(name, **how)
         this = attrs.evolve(this, address=address, resolve=time.monotonic() - begin)
-        host = await client.fetch(address, port)
+        host = await client.fetch(address, port, source=how.get("source") or "")
         return attrs.evolve(this, host=host, total=time.monotonic() - begin)
     except (OSError, LookupError, dns.exception.DNSException) as error:
         return attrs.evolve(this, fault=f"{type(error).__name__}: {error}")

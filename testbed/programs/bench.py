@@ -5,7 +5,7 @@ the kernel: the baseline takes over the packet queue of a gateway that was kille
 alternating order, so that whatever else the machine does falls on all of them alike.
 docs/benchmark.md tells how to read them.
 
-    ./testbed/bench [--quick] [--policy | --answers] [--write FILE]
+    ./testbed/bench [--quick] [--policy | --answers | --ipv6] [--write FILE]
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from testbed.measuring.rounds import (
     told,
 )
 from testbed.player.defences import Defence
-from testbed.programs import answers
+from testbed.programs import answers, bench6
 from testbed.realm import client
 from testbed.realm.gateway import ZONE, Gateway, Subscriber
 from testbed.realm.topology import CLIENT, Testbed, TestbedError
@@ -366,6 +366,7 @@ def main() -> int:
     only.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")
     only.add_argument("--answers", action="store_true", help="only: what answers cost, next to negative ones")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
+    only.add_argument("--ipv6", action="store_true", help="only: what a flow of IPv6 costs, next to one of IPv4")
     options = parser.parse_args()
     generator.build()
     measured, name = (report, "")
@@ -373,6 +374,8 @@ def main() -> int:
         measured, name = (report_policy, "policy")
     elif options.answers:
         measured, name = (answers.report, "answers")
+    elif options.ipv6:
+        measured, name = (bench6.report, "cost")
     return figures.publish("bench", lambda: measured(options.quick), options.write, name)
 
 

@@ -1,7 +1,8 @@
 """What share of the clients gets through when three pool addresses serve ten hosts, and how fast; and who is robbed.
 
-The first table is of `scarce`, the second one, of what the policy costs in it, of `bystanders`, and the third one of
-`trials`: clients beside others who rob, starve or confuse. docs/scenarios.md says how to read it.
+The first table is of `scarce`, the second one, of what the policy costs in it, of `bystanders`, the third one of
+`trials`: clients beside others who rob, starve or confuse; the last one, of clients with both families, of `siblings`.
+docs/scenarios.md says how to read it.
 
     ./testbed/scenarios [--quick | --seconds S] [--only TEXT] [--write FILE]
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 from testbed.load import generator
 from testbed.load.generator import Outcome
 from testbed.measuring import cpu_noise, figures, rounds
-from testbed.programs import bystanders, scarce, trials
+from testbed.programs import bystanders, scarce, siblings, trials
 from testbed.programs.scarce import SCENARIOS, WARM_FLOWS, Scenario, success
 
 SECONDS, QUICK_SECONDS = 45.0, 12.0
@@ -104,6 +105,9 @@ def main() -> int:
         )
     if harmed:
         statuses.append(figures.publish("scenarios", lambda: trials.report(harmed, longest), options.write, "trials"))
+    if dual := [row for row in siblings.ROWS if options.only in row.title]:
+        measured = partial(siblings.report, dual, seconds / ROUNDS)
+        statuses.append(figures.publish("scenarios", measured, options.write, "siblings"))
     if not statuses:
         parser.error(f"no title has {options.only!r} in it")
     return max(statuses)

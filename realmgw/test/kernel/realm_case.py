@@ -52,6 +52,7 @@ class RealmTestCase(SynchronousTestCase):
     skip = requirements.missing_for_gateway()
     hosts: ClassVar[int] = 2
     clients: ClassVar[int] = 5
+    resolvers: ClassVar[bool] = False
     circular: ClassVar[Sequence[Mapping[str, str]]] = ()
     dnat: ClassVar[Dnat] = Dnat.MAP
     settings: ClassVar[Mapping[str, Any]] = {}
@@ -71,7 +72,7 @@ class RealmTestCase(SynchronousTestCase):
 
     def build(self) -> tuple[Testbed, Gateway]:
         """A testbed with a gateway that serves."""
-        testbed = Testbed(PREFIX, hosts=self.hosts, clients=self.clients).__enter__()
+        testbed = Testbed(PREFIX, hosts=self.hosts, clients=self.clients, resolvers=self.resolvers).__enter__()
         try:
             host.start(testbed)
             pool, datapath = self.circular or (ON_LINK_POOL, ROUTED_POOL), {"dnat": self.dnat.value}

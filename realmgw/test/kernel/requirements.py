@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import attrs
 
@@ -35,6 +36,11 @@ def _missing_namespaces() -> str | None:
         os._exit(0 if ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0 else 1)
     refused = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return "needs CAP_SYS_ADMIN and CAP_NET_ADMIN (network namespaces)" if refused else None
+
+
+def missing_ipv6() -> str | None:
+    """Why nothing can be done with IPv6, or None."""
+    return None if Path("/proc/sys/net/ipv6").exists() else "this kernel has no IPv6"
 
 
 @functools.cache

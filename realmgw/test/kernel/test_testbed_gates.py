@@ -8,15 +8,16 @@ import os
 from collections import Counter
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.test import programs
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.load.generator import Outcome, Times
+    from testbed.load.generator import Came, Outcome, Times
     from testbed.measuring import figures, rounds
     from testbed.player.players import Played
-    from testbed.programs import answers, bench, bystanders, floods, scarce, storm
+    from testbed.programs import answers, bench, bench6, bystanders, floods, scarce, siblings, storm
 
 MISSING = programs.missing_modules("testbed", "pyroute2", "dns")
 NOISY = (4.2, 5.1, 13.2, 6.0, 7.2)
@@ -113,6 +114,46 @@ class ProgramTests(SynchronousTestCase):
         self.assertFalse(bystanders.met(pairs(1.3, 1.25, 1.2)))
         self.assertFalse(bystanders.met(pairs(1.0, 1.0, 1.0, lost=1)))
         self.assertEqual(len({row.title for row in bystanders.ROWS}), len(bystanders.ROWS))
+
+    def test_bench_judges_ipv6_by_its_ratio_and_guesses_by_their_sum(self) -> None:
+        """One guess that reaches a host in one round of five is one too many; so is memory that grows to the end."""
+
+        def guessed(*admitted: int, p99: float = 1.0) -> list[str]:
+            runs = [bench6.Guessed(1000, float(bench6.STRAY_RATE), each, outcome(p99)) for each in admitted]
+            return self.unmet(bench6.judge_guesses("few", runs))
+
+        self.assertEqual(guessed(0, 0, 0, 0, 0), [])
+        self.assertEqual(guessed(0, 0, 1, 0, 0), ["guesses by few: none admitted"])
+        self.assertEqual(len(guessed(0, 0, 0, 0, 0, p99=11.0)), 1)
+        flat, growing = (
+            bench6.Memory(each, outcome(1.0)) for each in ([50, 90, 99, 100, 100, 100], [50, 60, 70, 80, 90])
+        )
+        self.assertEqual(self.unmet(bench6.judge_memory(flat)), [])
+        self.assertEqual(len(self.unmet(bench6.judge_memory(growing))), 1)
+        costs = {
+            (way.title, who): [attrs.evolve(outcome(1.0), cpu=cost)]
+            for way in bench6.WAYS
+            for who, cost in ((bench6.FOUR, 10.0), (bench6.SIX, 11.4 if way.title == "serial" else 11.6))
+        }
+        self.assertEqual(len(self.unmet(bench6.judge(costs))), 2)
+
+    def test_scenarios_judge_dual_stack_by_those_who_come_by_ipv4(self) -> None:
+        """By their median next to clients that ask for one family, by any loss, and by the resolver's reputation."""
+
+        def run(p50: float, *, lost: int = 0, reputation: float = 1.0) -> siblings.Run:
+            times = Times(100, p50 * 1000, 0.0, 0.0, 0.0, 0.0)
+            came = attrs.evolve(outcome(1.0, lost=lost), ipv4=Came(100, 100, times))
+            return siblings.Run(came, reputation, {})
+
+        single = [run(each) for each in (10.0, 11.0, 12.0)]
+
+        def met(*dual: siblings.Run) -> bool:
+            return siblings.met([siblings.Pair(one, other) for one, other in zip(single, dual, strict=True)])
+
+        self.assertTrue(met(run(13.0), run(12.0), run(19.0)))
+        self.assertFalse(met(run(14.0), run(14.0), run(10.0)))
+        self.assertFalse(met(run(10.0), run(10.0, lost=1), run(10.0)))
+        self.assertFalse(met(run(10.0), run(10.0, reputation=0.89), run(10.0)))
 
     def test_traffic_judges_floods_by_the_median_and_losses_by_their_sum(self) -> None:
         """What a flood costs, too: each round of it is compared with a round without."""

@@ -1,0 +1,332 @@
+"""What a flow of IPv6 costs beside one of IPv4, whether memory stays flat, and what guesses at a /64 do.
+
+One gateway has both pools, and the same hosts by both families; it is loaded in turn by clients of either. docs/ipv6.md
+has the figures.
+
+    ./testbed/bench --ipv6 [--quick] [--write FILE]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import statistics
+import threading
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import attrs
+
+from testbed.load import generator
+from testbed.load.generator import Load, Outcome, Strays
+from testbed.measuring import cpu_noise, figures
+from testbed.measuring.rounds import (
+    HEAD,
+    PORTS,
+    TAIL_ROUNDS,
+    Contender,
+    Rounds,
+    Verdict,
+    Way,
+    at_most,
+    losses,
+    lost,
+    measure,
+    ratio,
+    rows,
+    times,
+    told,
+)
+from testbed.realm import ipv6
+from testbed.realm.gateway import ROUTED_POOL6, ZONE, Gateway, Subscriber
+from testbed.realm.topology import Testbed, TestbedError
+
+POOL = "100.64.16.0/20"
+"""The pool of IPv4."""
+HOSTS, HOSTS6 = IPv4Address("10.128.0.1"), IPv6Address("fd00:128::1")
+"""Private addresses of the hosts: from here on."""
+REALM, REALM6 = "10.128.0.0/12", "fd00:128::/64"
+"""The networks that they are in; all of them are answered for by the hosts' namespace."""
+NAMES = 1000
+"""Subscribers."""
+FOUR, SIX, ASKED = "IPv4", "IPv6", "IPv6, AAAA asked by IPv4"
+"""By which family clients come, and ask."""
+LIMIT = 1.15
+"""How many times what a flow of IPv4 costs one of IPv6 may cost."""
+RATE = 10_000
+"""Flows per second of the open loop."""
+WAYS = (
+    Way("serial", limit=LIMIT, apart=True),
+    Way("10 000/s", limit=LIMIT, rate=RATE, apart=True),
+    Way("saturated", limit=LIMIT, outstanding=32),
+)
+"""As in the benchmark of IPv4."""
+LONG, QUICK_LONG = 60.0, 20.0  # seconds
+"""How long every address is fresh while memory is looked at."""
+FLAT = 1.05
+"""So many times what it was in the middle may the gateway's memory be at the end."""
+CONNTRACK_TIME = 10  # seconds
+"""How long conntrack remembers a flow by UDP meanwhile: with the usual 30 s its own table would be full."""
+STRAY_RATE = 60_000
+"""Guesses per second."""
+GUESSES, QUICK_GUESSES = 1_000_000, 200_000
+"""So many in all, for each kind of sender."""
+PENDING = 100
+"""So many claims are pending meanwhile that nobody comes for."""
+CLAIM_LIFETIME = 2.0  # seconds
+"""How long each of them is."""
+STRAY_LIMIT = 10.0  # ms
+"""99 % of the legitimate flows have to come through in less, while they come."""
+GUESSERS = {"200 senders of one /64": "2001:db8:66:2::1+200", "as many /64s as packets": "2001:db8:66::/48"}
+"""Where they come from."""
+
+
+@contextlib.contextmanager
+def _gateway() -> Iterator[tuple[Testbed, Gateway, int, Path]]:
+    """A testbed with a gateway of both families, the number of the hosts' process, and the file of the names."""
+    with Testbed("bench-six-", routed=[POOL], sources=[generator.RAW_SOURCES, ipv6.SOURCES]) as testbed:
+        for network, hop in ((REALM, testbed.hosts[0]), (REALM6, testbed.hosts6[0])):
+            _must(testbed, "gwa", "ip", "route", "add", network, "via", hop)
+            _must(testbed, "test_gwa", "ip", "route", "add", "local", network, "dev", "lo")
+        hosts = {f"s{number}.{ZONE}": (str(HOSTS + number), str(HOSTS6 + number)) for number in range(NAMES)}
+        subscribers = [Subscriber(name, four, address6=six) for name, (four, six) in hosts.items()]
+        pools = [{"addresses": POOL, "attachment": "routed"}, ROUTED_POOL6]
+        answering = generator.start_hosts(testbed)
+        names = {name: ",".join(both) for name, both in hosts.items()}
+        with Gateway(testbed, subscribers, circular=pools) as gateway:
+            yield testbed, gateway, answering.pid, generator.write_names(testbed.folder / "names", names)
+
+
+def _must(testbed: Testbed, namespace: str, *arguments: str) -> None:
+    done = testbed.run(namespace, arguments)
+    if done.returncode:
+        raise TestbedError(f"{' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def judge(results: Rounds) -> list[Verdict]:
+    """The targets of the table of costs.
+
+    Args:
+        results: What was measured with `FOUR` and `SIX`.
+    """
+    verdicts = []
+    for way in WAYS:
+        factor = ratio(results, way, SIX, FOUR)
+        target = f"{way.title}: at most {way.limit:g} times the CPU of a flow by IPv4"
+        verdicts.append(Verdict(target, f"{factor:.2f} times", factor <= way.limit))
+    outcomes = [outcome for way in WAYS for outcome in results[way.title, SIX]]
+    verdicts.append(Verdict("no flow by IPv6 is lost", losses(outcomes), lost(outcomes) == 0))
+    return verdicts
+
+
+@attrs.frozen
+class Memory:
+    """What the gateway had of it while every flow had a fresh address."""
+
+    resident: Sequence[int]
+    """kB, once a second."""
+    outcome: Outcome
+    """What came of the flows."""
+
+
+def fresh(contender: Contender, seconds: float) -> Memory:
+    """Loads with `RATE` flows per second, none of which has an address that another one had.
+
+    Args:
+        contender: The gateway, with clients of IPv6.
+        seconds: How long.
+    """
+    for parameter in ("nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"):
+        path = Path("/proc/sys/net/netfilter", parameter)
+        contender.testbed.call("gwa", path.write_text, str(CONNTRACK_TIME))
+    resident: list[int] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(1.0):
+            resident.append(resident_of(contender.process))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        outcome = contender.run(Load(names=contender.names, rate=RATE, ports=PORTS, seconds=seconds))
+    finally:
+        ended.set()
+        looking.join()
+    return Memory(resident, outcome)
+
+
+def resident_of(process: int) -> int:
+    """The resident memory of a process, in kB.
+
+    Args:
+        process: Its number.
+    """
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) if found else 0
+
+
+def judge_memory(memory: Memory) -> list[Verdict]:
+    """Whether it is flat: what stands is bounded, and the bound is reached within a third of the time.
+
+    Args:
+        memory: What was seen.
+    """
+    middle, end = memory.resident[len(memory.resident) // 2], max(memory.resident)
+    shown = f"{memory.resident[0] / 1024:.0f} MB, {middle / 1024:.0f} MB, {end / 1024:.0f} MB"
+    return [
+        Verdict(f"memory at first, in the middle, at most: the last at most {FLAT:g} times the second", shown,
+                end <= FLAT * middle),
+        Verdict("10 000/s with fresh addresses: no flow lost", losses([memory.outcome]), lost([memory.outcome]) == 0),
+    ]  # fmt: skip
+
+
+@attrs.frozen
+class Guessed:
+    """One run under guesses."""
+
+    sent: int
+    """How many."""
+    rate: float
+    """Of them in a second."""
+    admitted: int
+    """Of them, that reached a host: legitimate flows are of another protocol."""
+    outcome: Outcome
+    """What came of the legitimate flows."""
+
+    @property
+    def others(self) -> float:
+        """What others used of the machine meanwhile, in cores."""
+        return self.outcome.others
+
+
+def guess(contender: Contender, sources: str, count: int) -> Guessed:
+    """Legitimate flows while SYNs come to random addresses of the pool, and claims are pending that nobody comes for.
+
+    Args:
+        contender: The gateway, with clients of IPv6.
+        sources: Where the guesses come from.
+        count: How many.
+    """
+    seconds = count / STRAY_RATE
+    load = Load(
+        names=contender.names,
+        rate=500,
+        idle=PENDING / CLAIM_LIFETIME,
+        ports=PORTS,
+        seconds=seconds - 1.5,
+        warm_seconds=0.5,
+        retries=1,
+    )
+    before = _reached(contender.testbed)
+    with cpu_noise.Watch((contender.process, contender.hosts)) as watch:
+        strays = generator.start_strays(contender.testbed, Strays(ipv6.ROUTED, sources, STRAY_RATE, seconds))
+        outcome = contender.run(load)
+        sent = generator.end_of_strays(strays)
+    return Guessed(
+        sent, sent / seconds, _reached(contender.testbed) - before, attrs.evolve(outcome, others=watch.others)
+    )
+
+
+def _reached(testbed: Testbed) -> int:
+    """How many TCP packets the hosts have got."""
+    listed = testbed.run("test_gwa", ["nft", "list", "counter", "inet", "guesses", "reached"]).stdout
+    found = re.search(r"packets (\d+)", listed)
+    if found is None:
+        raise TestbedError(f"the hosts' packets are not counted: {listed}")
+    return int(found[1])
+
+
+COUNTING = """
+table inet guesses {
+    counter reached { }
+    chain input { type filter hook input priority 0; meta l4proto tcp counter name reached; }
+}
+"""
+"""Rules of the hosts' namespace: every TCP packet that reaches one is counted."""
+
+
+def judge_guesses(title: str, runs: Sequence[Guessed]) -> list[Verdict]:
+    """The targets under guesses.
+
+    Args:
+        title: Who guessed.
+        runs: Of all rounds.
+    """
+    sent, admitted = sum(run.sent for run in runs), sum(run.admitted for run in runs)
+    limit = f"guesses by {title}: legitimate p99 at most {STRAY_LIMIT:g} ms"
+    return [
+        Verdict(f"guesses by {title}: none admitted", f"{admitted} of {sent}", admitted == 0),
+        at_most(limit, [run.outcome.total.p99 for run in runs], STRAY_LIMIT * 1000, figures.milliseconds),
+        Verdict(f"guesses by {title} were sent at {STRAY_RATE}/s", told([run.rate for run in runs], "{:.0f}/s".format),
+                statistics.median(run.rate for run in runs) > 0.95 * STRAY_RATE),
+    ]  # fmt: skip
+
+
+GUESS_HEAD = [
+    "guesses by",
+    "sent",
+    "admitted",
+    "gateway's core",
+    "success",
+    "p50",
+    "p90",
+    "p99",
+    "p99.9",
+    "others",
+    "lost",
+]
+"""Titles of the table about guesses."""
+
+
+def _guess_row(title: str, runs: Sequence[Guessed]) -> list[str]:
+    outcomes = [run.outcome for run in runs]
+    return [
+        title,
+        str(sum(run.sent for run in runs)),
+        str(sum(run.admitted for run in runs)),
+        f"{statistics.median(outcome.share for outcome in outcomes) * 100:.0f} %",
+        figures.percent(1 - lost(outcomes) / sum(outcome.started for outcome in outcomes)),
+        *times(outcomes),
+        f"{max(outcome.others for outcome in outcomes):.2f}",
+        losses(outcomes),
+    ]
+
+
+def report(quick: bool) -> tuple[str, bool]:
+    """Measures everything.
+
+    Args:
+        quick: For a short run, whose figures are less steady.
+
+    Returns:
+        The report in Markdown, and whether all targets were met.
+    """
+    rounds, seconds = (3, 1.0) if quick else (6, 2.0)
+    with _gateway() as (testbed, gateway, hosts, names):
+        testbed.run("test_gwa", ["nft", COUNTING])
+        four = Contender(FOUR, testbed, gateway.pid, hosts, names)
+        six = attrs.evolve(four, title=SIX, how={"ipv6": 1.0, "server": ipv6.GATEWAY, "resolver": ipv6.CLIENT})
+        asked = attrs.evolve(four, title=ASKED, how={"ipv6": 1.0})
+        every, verdicts = [], []
+        for title, sources in GUESSERS.items():
+            count = (QUICK_GUESSES if quick else GUESSES) // TAIL_ROUNDS
+            runs = [guess(six, sources, count) for _ in range(TAIL_ROUNDS)]
+            every.append(_guess_row(title, runs))
+            verdicts += judge_guesses(title, runs)
+        costs = measure(WAYS, [four, six, asked], rounds, seconds)
+        memory = fresh(six, QUICK_LONG if quick else LONG)
+    verdicts = [*judge(costs), *judge_memory(memory), *verdicts]
+    text = "\n".join(
+        [
+            figures.machine()
+            + f"- rounds: {rounds}, {seconds:g} s each, clients of either family in alternating order;"
+            f" guesses: {TAIL_ROUNDS} rounds\n",
+            figures.table(HEAD, rows(costs, WAYS, [FOUR, SIX, ASKED])),
+            "MB of resident memory, once a second: " + " ".join(f"{kb / 1024:.0f}" for kb in memory.resident) + "\n",
+            figures.table(GUESS_HEAD, every),
+            figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts]),
+        ]
+    )
+    return text, all(verdict.met for verdict in verdicts)
