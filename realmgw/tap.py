@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -225,7 +226,11 @@ def _allocator(running: Running, its: Conntrack) -> Allocator:
     """The pool, with conntrack to ask."""
     settings, at, now = running.settings, running.registry.host_at, monotonic()
     how, policy, answered = settings.allocation, settings.policy, its.answered
-    return Allocator(how, settings.pools.networks4, now=now, policy=policy, answered=answered, entries=its, host_at=at)
+    networks = [piece.network for piece in settings.pools.circular]
+    return Allocator(
+        how, networks, now=now, policy=policy, answered=answered, entries=its, host_at=at, ipv6=settings.ipv6,
+        chance=os.urandom,
+    )  # fmt: skip
 
 
 def _purging(

@@ -30,39 +30,54 @@ from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.outage import Outage
 from realmgw.allocation.finder import Finder
 from realmgw.allocation.flow import Answered
+from realmgw.allocation.ipv6.drawing import Chance
+from realmgw.allocation.ipv6.fresh import FreshAllocator
 from realmgw.allocation.reputation.askers import Askers
 from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.allocation.serving import Serving
 from realmgw.allocation.state import NEVER, Reservation
 from realmgw.allocation.waiting import Deliver, Waiter, WaitingQueue
+from realmgw.config.ipv6 import Ipv6
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
+    from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.trace import Trace
     from realmgw.config.policy import Policy
     from realmgw.config.settings import Allocation, Network
     from realmgw.subscribers.model import Service
 
 
+LAST = 8
+"""While no more than this part of the pool (one of so many addresses) can be had, but one address at least, a query
+waits for its client to come by IPv6."""
+NO_IPV6 = Ipv6()
 PATIENT = 0.4
 """Who has so much of the best standing (0 to 1) may wait by TCP for as long as is set; others make the line no longer
 for him."""
-TOLERANCE = 0.01  # seconds
-"""A timer that is no later than this was not held up."""
+
+
+def _no_chance(count: int) -> bytes:
+    raise AssertionError(f"{count} random octets, and nobody gives any")
 
 
 class Allocator:
-    """The circular pool and all who wait for somebody to come.
+    """The circular pool and all who wait for somebody to come; and beside it, that of IPv6.
 
     Args:
         settings: How the pool is shared out.
-        networks: The pool's prefixes.
+        networks: The pools' prefixes, of either family or of both.
         now: The present, in monotonic seconds, as everywhere.
         policy: Who is given addresses; None: everybody.
         answered: Asks conntrack whether a flow that was admitted is answered; None: nobody can be asked.
         entries: Conntrack, to be asked about flows of UDP, and to end them; None: none are ended.
         host_at: Tells whose a private address is; None: flows that have ended are not remembered.
         finder: Looks for addresses.
+        ipv6: The settings of IPv6.
+        chance: Gives so many random octets, for addresses of IPv6.
+
+    Attributes:
+        fresh: The allocation of IPv6.
     """
 
     def __init__(
@@ -76,9 +91,12 @@ class Allocator:
         entries: Entries | None = None,
         host_at: HostAt | None = None,
         finder: type[Finder] = Finder,
+        ipv6: Ipv6 = NO_IPV6,
+        chance: Chance = _no_chance,
     ) -> None:
         self.outage = Outage(settings, lambda: self.dismiss(Reason.DEGRADED))
-        self.ledger = Ledger(settings, networks, self.outage, answered, entries, host_at)
+        networks4, networks6 = by_family(networks)
+        self.ledger = Ledger(settings, networks4, self.outage, answered, entries, host_at)
         self.ended, self.datagrams = self.ledger.ended, self.ledger.datagrams
         self.pool = self.ledger.pool
         self.counters = self.ledger.counters
@@ -88,13 +106,18 @@ class Allocator:
         self.requestor = self.askers.requestor
         self.groups = self.askers.groups
         self.requestors = self.askers.requestors
-        self._settings = settings
+        self.fresh = FreshAllocator(self.ledger, self.askers, ipv6, networks6, chance, answered, now=now)
+        self.fresh.endings.freed = self._freed
+        self._siblings, self._single = self.ledger.siblings, self.ledger.siblings.single
+        self._ledgers = self.ledger, self.fresh.pinholes.ledger
+        self._settings, self._ipv6 = settings, ipv6
         self.wake: Callable[[float], None] | None = None  # with when to expire, as a query begins to wait
         self._queue = WaitingQueue(settings.max_waiting)
         self._serve = Serving(self.ledger, self._queue, self.askers).serve
         self.finder = finder(self.ledger, self._queue, self.askers)
         self._expected = self.ledger.expected
         self.arrivals = Arrivals(self.ledger, self._queue, self._serve, now=now)
+        self.arrivals.beyond = self.fresh.admit
         self.admit = self.arrivals.admit
 
     def ask(
@@ -115,22 +138,22 @@ class Allocator:
             resolver: The address value that the query came from.
             question: Equal for a retransmission of the same question, and for nothing else that is pending.
             now: The present.
-            client: For whom, if `requestor` believes it: only his packets may use the claim, and what becomes of
-                it is his merit or fault.
+            client: For whom, if `requestor` believes it: only his packets may use the claim, his merit or fault.
             trace: Where it is said what was looked at, if it is only tried: then nothing is claimed, or changed.
-            family: Of the address that is wanted, 4 or 6; of IPv6 there is none yet.
+            family: 6 for AAAA, see `FreshAllocator.ask`.
 
         Returns:
-            The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason is final.
-            Nothing is claimed when a reason is returned.
+            The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason, nothing being
+            claimed, is final.
         """
-        if self.outage.suspended or family != 4:
+        if family == 6:
+            return self.fresh.ask(service, resolver, question, now=now, client=client, trace=trace)
+        if self.outage.suspended:
             return self._refuse(Reason.DEGRADED, trace)
-        queue, expected = self._queue, self._expected.get(service.target)
+        expected = self._expected.get(service.target)
         group = self.groups.of(resolver) if trace is None else self.groups.known(resolver)
-        if queue.size and trace is None:
-            self._serve(now)
-            if queue.holds(service.target, question):
+        if (self._queue.size or self._single) and trace is None:
+            if self._must_wait(service, group, question, now):
                 return self._refuse(Reason.EXHAUSTED)
             expected = self._expected.get(service.target)
         if expected and (own := expected.get(group)) is not None and question in own.claims:
@@ -147,6 +170,31 @@ class Allocator:
             return found.address.packed
         rides = found.address.claims > 0 and self.finder.must_ride(group)
         return self.ledger.claim(found, group, question, client, now, found.address.held_until if rides else NEVER)
+
+    def _must_wait(self, service: Service, group: Group, question: Hashable, now: float) -> bool:
+        """Whether a query waits, whatever is to be had: it waits already, or its client may come by IPv6 first."""
+        if self._queue.size:
+            self._serve(now)
+            if self._queue.holds(service.target, question):
+                return True
+        is_single = bool(self._single) and not self._expected.get(service.target)
+        return is_single and self._awaits_sibling(service, group, now) > now
+
+    def _awaits_sibling(self, service: Service, group: Group, now: float) -> float:
+        """Until when a query waits for its client to come by IPv6, in monotonic seconds; not if that is over.
+
+        Only if it would take one of the last addresses.
+        """
+        pool = self.pool
+        if pool.size - pool.waiting > max(1, pool.size // LAST) or not self._ipv6.resolution_delay:
+            return now
+        sibling = self._siblings.find(service.target, group, now)
+        return now if sibling is None or not sibling.pending else sibling.created + self._ipv6.resolution_delay
+
+    def _freed(self, now: float) -> None:
+        """A client came by IPv6: somebody may have waited for that."""
+        if self._queue.size:
+            self._serve(now)
 
     def wait(
         self,
@@ -181,6 +229,8 @@ class Allocator:
         long = tcp and group.standing >= PATIENT * self.askers.best
         limit = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
         waiter = Waiter(service, group, question, deliver, now, now + limit, client, group.is_unproven(now))
+        if self._single:
+            waiter.not_before = self._awaits_sibling(service, group, now)
         displaced = self._queue.join(waiter)
         if displaced is waiter:
             return self._refuse(Reason.QUEUE_FULL)
@@ -212,6 +262,8 @@ class Allocator:
         self.ledger.expire(now=now)
         self.arrivals.forget(now=now)
         self.datagrams.look(now=now)
+        if self.fresh.is_used:
+            self.fresh.expire(now=now)
         self._serve(now)
         for waiter in self._queue.give_up(now=now):
             waiter.deliver(self._refuse(Reason.WAITED))
@@ -225,17 +277,18 @@ class Allocator:
             due: When it comes again at the latest. While nobody calls this, nothing is ever held up.
             now: The present.
         """
-        dead = self.ledger.dead
-        dead.awake_until = due
-        if late > TOLERANCE:
-            dead.stalled(late, now=now)
+        for ledger in self._ledgers:
+            ledger.dead.heard(late=late, due=due, now=now)
 
     def behind(self, seconds: float) -> None:
         """So long ago those packets came that are looked at now; whoever is not older than that is not dead."""
-        self.ledger.dead.queued = self.ledger.candidates.queued = seconds
+        for ledger in self._ledgers:
+            ledger.dead.queued = ledger.candidates.queued = seconds
 
     def _next(self, now: float) -> float | None:
         ends = [self.ledger.next_end(now=now)]
+        if self.fresh.is_used:
+            ends.append(self.fresh.next_end(now=now))
         if self._queue.size:
             ends.append(self._queue.next_deadline())
             death = self.ledger.dead.next_death(now=now)
@@ -248,9 +301,10 @@ class Allocator:
 
     # What changes while the gateway runs
 
-    def configure(self, settings: Allocation) -> None:
+    def configure(self, settings: Allocation, ipv6: Ipv6 = NO_IPV6) -> None:
         """From now on, share the pool out by these settings; what is promised stays so."""
-        self._settings = settings
+        self._settings, self._ipv6 = settings, ipv6
+        self.fresh.configure(settings, ipv6)
         self.ledger.configure(settings)
         self.outage.configure(settings)
         self._queue.configure(settings.max_waiting)
@@ -259,12 +313,14 @@ class Allocator:
         self.datagrams.configure(settings)
 
     def extend(self, networks: Iterable[Network], *, now: float) -> None:
-        """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses added)."""
-        changes.extend(self.ledger, tuple(networks))
+        """Lend the addresses of further prefixes, too; those who wait get them at once. O(addresses of IPv4 added)."""
+        networks4, networks6 = by_family(networks)
+        changes.extend(self.ledger, networks4)
+        self.fresh.extend(networks6)
         self._serve(now)
 
     def withdraw(self, networks: Iterable[Network], *, now: float) -> int:
-        """Lend the addresses of these prefixes no more. O(their addresses).
+        """Lend the addresses of these prefixes no more. O(their addresses of IPv4, and what stands of IPv6).
 
         Those where nobody is expected leave the pool now; the others when their claims have ended. If no address is
         left at all, waiting queries are told `Reason.WITHDRAWN`.
@@ -272,8 +328,11 @@ class Allocator:
         Returns:
             How many addresses stay for their claims' sake; `leaving` tells it later.
         """
-        for address in self.pool.within(networks):
+        networks4, networks6 = by_family(networks)
+        for address in self.pool.within(networks4):
             self.ledger.retire(address, now)
+        if networks6:
+            self.fresh.withdraw(networks6)
         if len(self.pool.leaving) == self.pool.size:
             self.dismiss(Reason.WITHDRAWN)
         return self.leaving
@@ -281,12 +340,13 @@ class Allocator:
     @property
     def leaving(self) -> int:
         """How many withdrawn addresses stay until their claims have ended."""
-        return len(self.pool.leaving)
+        return len(self.pool.leaving) + self.fresh.leaving
 
     def abandon(self, *, now: float) -> None:
         """Wait no longer for those who are expected at withdrawn addresses."""
         for address in tuple(self.pool.leaving):
             changes.dismiss(self.ledger, address, now=now)
+        self.fresh.abandon(now=now)
 
     def forget(self, targets: Collection[int], *, now: float) -> None:
         """Services lead nowhere any more: end their claims and reservations, and forget whom they let in.
@@ -301,6 +361,7 @@ class Allocator:
             return
         self.arrivals.forget_targets(targets)
         changes.forget(self.ledger, targets, now=now)
+        self.fresh.forget(targets, now=now)
         for target in targets:
             if self._queue.waits_for(target):
                 for waiter in self._queue.leave(target):
@@ -311,3 +372,9 @@ class Allocator:
         if trace is None:
             self.counters.refused[reason] += 1
         return reason
+
+
+def by_family(networks: Iterable[Network]) -> tuple[tuple[Network, ...], tuple[Network, ...]]:
+    """Prefixes of IPv4, and of IPv6."""
+    every = tuple(networks)
+    return tuple(each for each in every if each.version == 4), tuple(each for each in every if each.version == 6)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from itertools import takewhile
 
 from realmgw.allocation.claims import holds
 from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import matching, may_pass
+from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
-from realmgw.allocation.state import UNLIMITED, Address, Claim, Reservation, keep_used
+from realmgw.allocation.state import Address, Claim, Reservation, keep_used
 from realmgw.allocation.trace import Trace, dotted
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Host, Service
+from realmgw.subscribers.model import Host
 
 Admitted = dict[Flow, Reservation]
 """Flows that were admitted lately, and where."""
@@ -27,10 +27,6 @@ MEMORY = 1.0  # seconds
 come before conntrack knows it."""
 SLICE = 1024
 """So many flows are forgotten in one go."""
-SOURCES = 1024
-"""How many admitted senders a reservation remembers."""
-SOURCES_ANY = 64
-"""Beyond so many, those are forgotten whom it would not help any more."""
 CLIENTS = 32768
 """Of so many senders at most it is known for whose claims they came, while addresses are handed on."""
 RENEWAL = 1.0  # seconds
@@ -45,7 +41,11 @@ class Arrivals:
         queue: The queries that wait for an address.
         serve: Called with the present when queries wait, and an address may have become available.
         now: The present, in monotonic seconds.
+
     """
+
+    beyond: Callable[..., int]
+    """Decides on packets of IPv6 that are for none of the ledger's addresses."""
 
     def __init__(self, ledger: Ledger, queue: WaitingQueue, serve: Callable[[float], None], *, now: float) -> None:
         self._ledger = ledger
@@ -84,13 +84,13 @@ class Arrivals:
             self._turn(now)
         flow = (src, dst, protocol, sport, dport)
         address, may_go_on = self._addresses.get(dst), protocol not in UNNOTED
-        if may_go_on and address is not None and (verdict := self._goes_on(address, flow, now, trace)):
+        if address is None:
+            return self._elsewhere(flow, now, trace)
+        if may_go_on and (verdict := self._goes_on(address, flow, now, trace)):
             return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
             return self._again(known, flow, now, trace)
-        if address is None:
-            return -Reason.NOT_OURS
         if len(address.reservations) > 1:
             reservation = self.meeting(address, flow, now)
         else:  # a whole name, as most are
@@ -107,6 +107,13 @@ class Arrivals:
         if trace is None:
             self._refuse(address, src, now, is_late=is_late)
         return -(Reason.LATE if is_late or reason is None else reason)
+
+    def _elsewhere(self, flow: Flow, now: float, trace: Trace | None) -> int:
+        """Decide on a packet to no address of the pool; one that has left it is that of its flows still."""
+        if len(flow[1]) == 16:
+            return self.beyond(*flow, now=now, trace=trace)
+        known = self._young.get(flow) or self._old.get(flow)
+        return -Reason.NOT_OURS if known is None else self._again(known, flow, now, trace)
 
     def _refuse(self, address: Address, src: bytes, now: float, *, is_late: bool) -> None:
         self._counters.late += is_late
@@ -250,7 +257,7 @@ class Arrivals:
         if address.gone_until > now and address.may_be_meant(reservation.service):
             self._counters.uncertain += 1
         if len(sources) >= SOURCES_ANY:
-            self._make_room(sources, src, now)
+            self._ledger.remembered += make_room(sources, src, now - self._ledger.linger())
         if sources.setdefault(src, came) is came:
             self._ledger.remembered += 1
         else:
@@ -267,8 +274,12 @@ class Arrivals:
 
     def _spend(self, spare: Claim, reservation: Reservation, flow: Flow, now: float) -> None:
         """Let somebody in on what a used claim has to spare."""
-        self._join_the_crowd(reservation, flow, now)
-        if spare.group.habits.is_plain:
+        falls_back = spare.sibling is not None and spare.user is None
+        if falls_back:  # it is its own client, who had come by IPv6
+            spare.user = now, flow
+        else:
+            self._join_the_crowd(reservation, flow, now)
+        if spare.group.habits.is_plain and not falls_back:
             self._candidates.stray(now)
         self._counters.by_spare += 1
         if reservation.trial is not None:
@@ -365,7 +376,7 @@ class Arrivals:
         ledger.use(claim, now)
         spare, others_wait = ledger.spare, self._queue.size > 0
         if reservation.service.terms.loose_packet:
-            spare = _loosely(spare, reservation.service)
+            spare = ledger.spare_of(reservation.service)
         claim.spare = spare
         if spare or claim.doubt is not None:
             keep_used(claim, now)
@@ -376,25 +387,7 @@ class Arrivals:
         if others_wait:
             self._serve(now)
 
-    def _make_room(self, sources: dict[bytes, tuple[float, Flow]], src: bytes, now: float) -> None:
-        """Forget the senders of old for whom it is of no use any more, and one of them if there are too many."""
-        before = len(sources)
-        sources.pop(src, None)  # so that it is put last
-        useless = now - self._ledger.linger()
-        for known in tuple(takewhile(lambda known: sources[known][0] < useless, sources)):
-            del sources[known]
-        if len(sources) >= SOURCES:
-            del sources[next(iter(sources))]
-        self._ledger.remembered += len(sources) - before
-
     def _turn(self, now: float) -> None:
         self._gone, self._old = self._old, self._young if now < self._turn_at + MEMORY else {}
         self._young = {}
         self._turn_at = now + MEMORY
-
-
-def _loosely(spare: int, service: Service) -> int:
-    """How many further senders a used claim lets in until its deadline, by what its service says."""
-    if service.terms.loose_packet < 0:
-        return UNLIMITED
-    return spare if service.terms.autobind else spare + service.terms.loose_packet

@@ -56,6 +56,8 @@ class Counters:
     """Of those: while flows could not get through, so it counts against nobody."""
     probes: int = 0
     """Claims for a name above another one that was asked for a moment later: nobody is held responsible for them."""
+    settled: int = 0
+    """Claims that ended early, since their client came by IPv6."""
     voided: int = 0
     """Claims that ended since their host or their address went away."""
     late: int = 0

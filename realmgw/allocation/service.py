@@ -16,7 +16,8 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.allocation.allocator import TOLERANCE, Allocator
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.pool.reclaim import TOLERANCE
 from realmgw.allocation.reputation.disk import AgedRow, ReputationFile, Row
 from realmgw.errors import PlatformError
 
@@ -57,8 +58,8 @@ class AllocationService(Service):
     def counts(self) -> dict[str, object]:
         """What the allocator has counted since the start, and how many of those who ask are known."""
         allocator = self._allocator
-        known = {"groups": len(allocator.groups), "clients": len(allocator.requestors)}
-        known |= {"ended_flows": len(allocator.ended)}
+        known: dict[str, object] = {"groups": len(allocator.groups), "clients": len(allocator.requestors)}
+        known |= {"ended_flows": len(allocator.ended), "ipv6": allocator.fresh.counts()}
         load = allocator.askers.load
         return {**allocator.counters.counts(), **known, "policy": {} if load is None else load.counts()}
 

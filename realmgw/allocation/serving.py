@@ -44,6 +44,8 @@ class Serving:
         """Have one host's queries wait no more; who may have no address for now, keeps it from nobody else."""
 
         def may(waiter: Waiter) -> bool:
+            if waiter.not_before > now and not self._has_come(waiter):
+                return False
             habits = waiter.group.habits
             if habits.is_plain:
                 return True
@@ -58,6 +60,11 @@ class Serving:
                 return True
             is_any = is_any and not first.group.habits.is_plain  # what others may still come to, may be had by him
         return False
+
+    def _has_come(self, waiter: Waiter) -> bool:
+        """Whether the client of a query has come by IPv6."""
+        sibling = self._ledger.siblings.find(waiter.service.target, waiter.group, waiter.since)
+        return sibling is None or sibling.has_come
 
     def _serves(self, first: Waiter, may: May, is_any: bool, now: float) -> bool:
         service, queue = first.service, self._queue
@@ -106,6 +113,8 @@ class Serving:
             self._ledger.counters.served += 1
             its = waiter.group, waiter.question, waiter.client
             self._ledger.claim(reservation, *its, now, waited=max(now - waiter.since, LEAST_WAIT))
-            reservation.claims[waiter.question].unproven = waiter.unproven
+            claim = reservation.claims.get(waiter.question)
+            if claim is not None:  # else its client has come by IPv6
+                claim.unproven = waiter.unproven
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)

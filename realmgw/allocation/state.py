@@ -19,7 +19,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Protocol, Union
 
 import attrs
 
@@ -64,6 +64,21 @@ TRANSITIONS: tuple[tuple[bool, ...], ...] = (
 """From each state, whether an address may go to another; `Pool` makes every move."""
 
 
+class Sibling(Protocol):
+    """A claim, as far as it matters to that of the other family; see `realmgw.allocation.state.Claim`."""
+
+    @property
+    def group(self) -> Group: ...
+    @property
+    def created(self) -> float: ...
+    @property
+    def pending(self) -> bool: ...
+    @property
+    def has_come(self) -> bool: ...
+
+    sibling: Sibling | None
+
+
 @attrs.define(eq=False)
 class Claim:
     """Somebody asked, and his packet is expected. Compared by identity."""
@@ -104,6 +119,13 @@ class Claim:
     """When it was used (monotonic seconds), and by which flow; or, if it keeps the address, when somebody came last."""
     doubt: Doubt | None = None
     """It was used while the gateway was alarmed, and it is to be found out whether by its client."""
+    sibling: Sibling | None = None
+    """What the same client was told for the other family: whichever he uses, the other one is expected no more."""
+
+    @property
+    def has_come(self) -> bool:
+        """Whether somebody has used it."""
+        return self.user is not None
 
     @property
     def open_until(self) -> float:

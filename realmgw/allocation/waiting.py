@@ -7,6 +7,7 @@ behind these; and when the queue is full, who has more of it than his share make
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from itertools import count, islice
@@ -49,6 +50,8 @@ class Waiter:
     """For whom, where that is known and believed."""
     unproven: bool = False
     """See `Claim.unproven`."""
+    not_before: float = -math.inf
+    """Until then, in monotonic seconds, its client may come by IPv6, and take no address of those that are left."""
 
     def has_time(self, now: float) -> bool:
         """Whether it has not yet waited for half of the time that it has."""

@@ -336,7 +336,7 @@ class Reloader:
     def _commit(self, written: Written, prepared: Any, planned: Plan, coming: Collection[Network]) -> Steps[None]:
         """The swap. With few changes there is no yield in it: a query meets all of the old state or all of the new."""
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
-        parts.allocator.configure(settings.allocation)
+        parts.allocator.configure(settings.allocation, settings.ipv6)
         if any(change.key.startswith("policy.") for change in planned.keys):  # else its counts would begin anew
             yield from parts.allocator.configuring_policy(settings.policy, now=now)
         targets = iter(changes.targets_gone)

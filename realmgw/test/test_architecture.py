@@ -43,7 +43,7 @@ MAY_IMPORT = {
 }
 """The rooms, and the other rooms that each may import. `tap` may import all of them; nothing imports `tap`."""
 INSIDE = {
-    "allocation": ("reputation", "pool", "claims"),
+    "allocation": ("reputation", "pool", "claims", "ipv6"),
     "control": ("command",),
     "datapath": ("netlink", "iptables", "machine", "watch", "neighbours"),
     "dns": ("codec", "mitigation", "fastpath"),

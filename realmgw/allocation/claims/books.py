@@ -17,6 +17,7 @@ from realmgw.allocation.claims.datagrams import Datagrams, Entries
 from realmgw.allocation.claims.deadlines import Deadlines
 from realmgw.allocation.claims.ended import EndedFlows, HostAt
 from realmgw.allocation.claims.keepers import Keepers, Modest
+from realmgw.allocation.claims.siblings import Siblings
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.flow import Answered
 from realmgw.allocation.pool.circular import Pool, stands
@@ -24,7 +25,7 @@ from realmgw.allocation.pool.places import Places, Shared
 from realmgw.allocation.pool.reclaim import ReclaimHeap
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.word import credit_most
-from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Place, Reservation
+from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Place, Reservation, keep_used
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.outage import Outage
@@ -77,7 +78,8 @@ class Books:
         """By host index: the address where a service of the host was placed last, as long as one stands there."""
         self.places = Places()
         self.costs = Costs(self.places)
-        self.deadlines = Deadlines()
+        self.siblings = Siblings()
+        self.deadlines: Deadlines[Claim] = Deadlines()
         self.remembered = 0
         """How many senders all reservations together remember."""
         self.kept = 0
@@ -96,6 +98,13 @@ class Books:
         self.settings = settings
         self.spare = settings.claim_sources - 1 if settings.claim_sources else UNLIMITED
         """How many further senders a used claim lets in."""
+
+    def spare_of(self, service: Service) -> int:
+        """How many further senders a used claim of a service lets in, by what is said of it."""
+        terms = service.terms
+        if terms.loose_packet < 0:
+            return UNLIMITED
+        return self.spare if terms.autobind else self.spare + terms.loose_packet
 
     # Reservations
 
@@ -167,6 +176,14 @@ class Books:
         address.claims, address.held_until, address.standing = 1, claim.dead, group.standing
         if self.dead.watching:
             self.dead.held(address)
+
+    def end_early(self, claim: Claim, now: float) -> None:
+        """The client of a claim has come by the other family: he is expected no more, but let in if he falls back."""
+        if claim.pending and not claim.is_hold:
+            self.counters.settled += 1
+            claim.spare = self.spare_of(claim.reservation.service) + 1
+            keep_used(claim, now)
+            self.end(claim, now)
 
     def count_long(self, address: Address, change: int) -> None:
         """So many more claims stand for long at an address."""

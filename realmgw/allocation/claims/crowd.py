@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.pace import Pace
+
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
-
-BURST = 0.1  # seconds
-"""What a reservation lets in during that time, it lets in at once if nobody came before."""
 
 
 @attrs.define(eq=False)
@@ -50,26 +49,14 @@ class Candidate:
 
 
 @attrs.define(eq=False)
-class Crowd:
+class Crowd(Pace):
     """Those who come to a reservation without a claim of their own."""
 
     candidates: deque[Candidate] = attrs.field(factory=deque)
     """In the order in which they came, or were last asked for."""
-    tokens: float = math.inf
-    """So many may come at once."""
-    at: float = 0.0
-    """When that was so, in monotonic seconds."""
     due: float = 0.0
     """When candidates are looked at again, in monotonic seconds."""
     answered_at: float = math.inf
     """When the last one came who was answered, and for whom a claim was left."""
     company: int = 0
     """So many were answered for whom none was left, since the address was last kept for such."""
-
-    def room(self, rate: int, now: float) -> float:
-        """How many may come at present, where `rate` of them may within a second."""
-        return min(rate * BURST, self.tokens + (now - self.at) * rate)
-
-    def enter(self, rate: int, now: float) -> None:
-        """One of them comes."""
-        self.tokens, self.at = self.room(rate, now) - 1, now

@@ -6,14 +6,31 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from itertools import chain, count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
-    from realmgw.allocation.state import Claim
 
 
-class Deadlines:
+class Ending(Protocol):
+    """A claim of either family, as far as it matters when it ends; see `realmgw.allocation.state.Claim`."""
+
+    deadline: float
+
+    @property
+    def group(self) -> Group: ...
+    @property
+    def pending(self) -> bool: ...
+    @property
+    def doubt(self) -> object | None: ...
+    @property
+    def is_over(self) -> bool: ...
+
+
+Each = TypeVar("Each", bound=Ending)
+
+
+class Deadlines(Generic[Each]):
     """All claims whose time is not over; those that have ended already are let go of when they come first.
 
     Most claims live as long as their service says, so that those of one timeout end in the order in which they were
@@ -21,30 +38,30 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self._by_timeout: defaultdict[float, deque[Claim]] = defaultdict(deque)
-        self._riders: list[tuple[float, int, Claim]] = []
+        self._by_timeout: defaultdict[float, deque[Each]] = defaultdict(deque)
+        self._riders: list[tuple[float, int, Each]] = []
         self._order = count()
 
-    def __iter__(self) -> Iterator[Claim]:
+    def __iter__(self) -> Iterator[Each]:
         """Every claim, in no order."""
         return chain(*self._by_timeout.values(), (claim for _, _, claim in self._riders))
 
     def __len__(self) -> int:
         return len(self._riders) + sum(map(len, self._by_timeout.values()))
 
-    def add(self, claim: Claim, timeout: float) -> None:
+    def add(self, claim: Each, timeout: float) -> None:
         """A claim was made just now, and ends after `timeout` seconds."""
         self._by_timeout[timeout].append(claim)
 
-    def riders(self, group: Group) -> tuple[Claim, ...]:
+    def riders(self, group: Group) -> tuple[Each, ...]:
         """A group's claims that stand, and end at another time than those of their service; O(all such claims)."""
         return tuple(claim for _, _, claim in self._riders if claim.group is group and claim.pending)
 
-    def add_rider(self, claim: Claim) -> None:
+    def add_rider(self, claim: Each) -> None:
         """A claim was made that ends at another time."""
         heapq.heappush(self._riders, (claim.deadline, next(self._order), claim))
 
-    def over(self, now: float) -> Iterator[Claim]:
+    def over(self, now: float) -> Iterator[Each]:
         """Those whose deadline is over, and with whom something is to be done still.
 
         They are let go of, and so are those with whom nothing is to be done any more.

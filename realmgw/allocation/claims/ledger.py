@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from realmgw.allocation.claims import lessons, outcomes
 from realmgw.allocation.claims.books import Books
@@ -28,7 +28,17 @@ ROOM = 0.75
 
 
 class Ledger(Books):
-    """The books, and the rules by which claims are made and end."""
+    """The books, and the rules by which claims are made and end.
+
+    Attributes:
+        end_other: Called when a claim is used that has a sibling, with that and the present.
+    """
+
+    compare = staticmethod(lessons.compare)
+    """Learns what a new claim says of the group that asked."""
+    used: ClassVar[Callable[..., None]] = staticmethod(outcomes.used)
+    """Counts that the client of a claim has come."""
+    end_other: Callable[[Any, float], object]
 
     def claim(
         self,
@@ -67,7 +77,7 @@ class Ledger(Books):
             if is_long:
                 deadline = max(until, now + spell)
         dead = deadline if dead > deadline else dead  # noqa: FURB136 - likewise
-        network = None if client is None else client.network
+        network = None if client is None else client.bound(len(reservation.address.packed))
         unproven = group.passed > 0 and group.is_unproven(now)
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)
         self.counters.claimed += 1
@@ -78,7 +88,7 @@ class Ledger(Books):
             self.deadlines.add(claim, timeout)
         else:
             self.deadlines.add_rider(claim)
-        lessons.compare(self, claim, reservation, group, now)
+        self.compare(self, claim, reservation, group, now)
         return reservation.address.packed
 
     def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
@@ -105,9 +115,11 @@ class Ledger(Books):
             alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
             self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
         else:
-            outcomes.used(claim, self.credit_most, now)
+            self.used(claim, self.credit_most, now)
         claim.reservation.address.came_at = now
         self.end(claim, now)
+        if claim.sibling is not None:
+            self.end_other(claim.sibling, now)
 
     def lapse(self, claim: Claim, now: float) -> None:
         """End a claim that nobody came for; one that has ended already is left alone."""

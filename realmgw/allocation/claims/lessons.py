@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.keepers import LONG
 from realmgw.allocation.reputation.caution import LEAST
+from realmgw.allocation.reputation.told import Probing, Told
 from realmgw.allocation.state import TOLD, UNLIMITED, Claim, Reservation, keep_used
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group,
             _compare(ledger, before, claim, now)
         elif ledger.settings.caution and pool.size >= LEAST:
             habits.asked(now)
+    if ledger.siblings.single and ledger.siblings.accompany(claim):
+        ledger.end_early(claim, now)
     if not told.is_flat and (probe := told.probe(name, now)) is not None:
         soften(ledger, probe, claim, now)
 
@@ -54,10 +57,29 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
         return
     claim.asked_before, span = before.created, gap + before.created - before.asked_before
     if habits.asked_again(gap, group.delay_p999, now, span) and habits.is_known:
-        spell = group.spell
-        if spell < SHORTER * habits.longest_spell:
-            habits.longest_spell = spell
-            shorten(ledger, group, spell, now)
+        _expect_less(ledger, group, now)
+
+
+def _expect_less(ledger: Books, group: Group, now: float) -> None:
+    """A group was seen to ask again sooner than it was thought to."""
+    spell = group.spell
+    if spell < SHORTER * group.habits.longest_spell:
+        group.habits.longest_spell = spell
+        shorten(ledger, group, spell, now)
+
+
+def repeat(ledger: Books, claim: Probing, group: Group, name: str, now: float) -> None:
+    """See what a claim says of its group that was made for a name which has no IPv4 address."""
+    if group.told6 is None:
+        group.told6 = Told()
+    before = group.told6.note(name, claim, now)
+    if before is None or now <= before.created or (group.word.doubted_until > now and group.is_unproven(now)):
+        return
+    habits = group.habits
+    if habits.is_plain and now < habits.learns_at:
+        return
+    if habits.asked_again(now - before.created, group.delay_p999, now) and habits.is_known:
+        _expect_less(ledger, group, now)
 
 
 def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:

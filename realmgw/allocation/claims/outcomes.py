@@ -17,13 +17,15 @@ it can be told
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from realmgw.allocation.reputation.score import INITIAL
 from realmgw.allocation.state import Claim
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.crowd import Doubt
+    from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.reputation.requestors import Requestor
 
 LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
@@ -32,6 +34,19 @@ LESSON = 0.001  # seconds
 SUSPECT = 0.3
 """With this standing and below somebody is known for clients that do not come, and with less than a stranger's the more
 so the nearer he is to it; only what can be told brings him there."""
+
+
+class Promise(Protocol):
+    """A claim of either family, as far as its outcome goes; see `realmgw.allocation.state.Claim`."""
+
+    created: float
+
+    @property
+    def group(self) -> Group: ...
+    @property
+    def client(self) -> Requestor | None: ...
+    @property
+    def unproven(self) -> bool: ...
 
 
 def learn(claim: Claim, now: float) -> None:
@@ -65,18 +80,19 @@ def is_first(claim: Claim) -> bool:
     return habits.is_plain or not habits.keeps_answers or claim.reservation.address.came_at < claim.created
 
 
-def used(claim: Claim, most: int, now: float) -> None:
+def used(claim: Claim, most: int, now: float, *, learns: bool = True) -> None:
     """Count that the client of a claim, which is still there, has come.
 
     Args:
         claim: It.
         most: How many such claims at most speak for the group.
         now: The present, in monotonic seconds.
+        learns: Whether it tells how soon the group's clients come.
     """
     reservation = claim.reservation
-    if now >= claim.group.learns_at:
+    if learns and now >= claim.group.learns_at:
         learn(claim, now)
-    _praise(claim, 1.0 if reservation.shares is None else merit(claim), most, now)
+    praise(claim, 1.0 if reservation.shares is None else merit(claim), most, now)
     if reservation.shares is not None and claim.network is None:
         reservation.doubtful = now
 
@@ -90,8 +106,15 @@ def merit(claim: Claim) -> float:
     return suspicion(max(others, default=INITIAL))
 
 
-def _praise(claim: Claim, sure: float, most: int, now: float) -> None:
-    """Its client has come: whose merit that is."""
+def praise(claim: Promise, sure: float, most: int, now: float) -> None:
+    """The client of a claim has come: whose merit that is.
+
+    Args:
+        claim: It.
+        sure: How sure it is that he was its client, 0 to 1.
+        most: How many such claims at most speak for the group.
+        now: The present, in monotonic seconds.
+    """
     group = claim.group
     if claim.client is not None:
         claim.client.used(group, sure, now=now)
@@ -128,9 +151,9 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
         voided(claim, now)
     elif doubt.came is None:
         if cost > 0.0:
-            _blame(claim, cost, doubt.fault, now)
+            blame(claim, cost, doubt.fault, now)
     else:
-        _praise(claim, doubt.merit, most, now)
+        praise(claim, doubt.merit, most, now)
 
 
 def is_apart(claim: Claim) -> bool:
@@ -164,11 +187,18 @@ def lapsed(claim: Claim, cost: float, now: float) -> None:
         cost: What it has kept from others, more than 0, up to 1.
         now: The present, in monotonic seconds.
     """
-    _blame(claim, cost, certainty(claim), now)
+    blame(claim, cost, certainty(claim), now)
 
 
-def _blame(claim: Claim, cost: float, sure: float, now: float) -> None:
-    """Its client has not come: whose fault that is."""
+def blame(claim: Promise, cost: float, sure: float, now: float) -> None:
+    """The client of a claim has not come: whose fault that is.
+
+    Args:
+        claim: It.
+        cost: What it has kept from others, 0 to 1.
+        sure: How sure it is that nobody else's client stayed away, 0 to 1.
+        now: The present, in monotonic seconds.
+    """
     group, told = claim.group, cost * sure
     if claim.client is not None:
         claim.client.lapsed(group, cost, sure, now=now)
@@ -181,7 +211,7 @@ def _blame(claim: Claim, cost: float, sure: float, now: float) -> None:
     group.count(now, nok=0.0 if believed else told, neutral=cost * (1 - sure))
 
 
-def voided(claim: Claim, now: float) -> None:
+def voided(claim: Promise, now: float) -> None:
     """Count that a claim ended for a reason of our own (its host or its address went, or flows did not get through)."""
     claim.group.count(now, neutral=1.0)
 

@@ -18,6 +18,8 @@ from itertools import count
 
 from realmgw.allocation.state import Address, State
 
+TOLERANCE = 0.01  # seconds
+"""A timer that is no later than this was not held up."""
 SLACK = 64
 """So many stale entries are always tolerated."""
 
@@ -61,6 +63,12 @@ class ReclaimHeap:
             if len(self._holds) >= self._bound:
                 self.watch(dict.fromkeys(address for hold, _, address in self._holds if _current(hold, address)))
             heapq.heappush(self._holds, (address.held_until, next(self._order), address))
+
+    def heard(self, *, late: float, due: float, now: float) -> None:
+        """The timer was heard; see `Allocator.heard`."""
+        self.awake_until = due
+        if late > TOLERANCE:
+            self.stalled(late, now=now)
 
     def stalled(self, length: float, *, now: float) -> None:
         """No packets were looked at for `length` seconds up to now, and those that came then have to be worked off.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from realmgw.allocation.pace import Pace
 from realmgw.allocation.reputation.delays import Delays
 from realmgw.allocation.reputation.habits import Habits
 from realmgw.allocation.reputation.score import Rated
@@ -84,6 +85,10 @@ class Group(Rated):
     """What it does with answers."""
     told: Told[Any] = attrs.field(factory=Told)
     """What it was told a moment ago: the claims, which this room does not know."""
+    told6: Told[Any] | None = None
+    """The same of IPv6, of names that have no IPv4 address; made with the first one."""
+    lost: Pace | None = None
+    """Its claims of IPv6 that nobody has used, or not yet; made with the first one."""
     trusted: int = 0
     """Queries that showed where they came from, where such are counted."""
     untrusted: int = 0
@@ -202,5 +207,6 @@ class Group(Rated):
             self.habits = other.habits
         self.habits.longest_spell = longest  # the claims of both stand still
         other.word, other.habits = self.word, self.habits
+        other.lost = self.lost = self.lost or other.lost
         self._refresh(self.delays or Delays())
         self.weigh(now)

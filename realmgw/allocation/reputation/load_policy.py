@@ -253,6 +253,15 @@ class LoadPolicy:
         """How many more claims may be made when so many stand; without a bound where that is only audited."""
         return math.inf if self._audit else self.most_claims - pending
 
+    def share(self, group: Group, now: float, *, dry: bool = False) -> float:
+        """A group's reputation in proportion to the best, 0 to 1; `dry`: nothing is changed."""
+        if dry:
+            mine = _present(group, now)
+            return _shares(mine, None, self._best.after({group: mine}, now))[0]
+        if now >= group.fresh_until:
+            self._look(group, now)
+        return _shares(group.standing, None, self._best.value)[0]
+
     def restrains(self, group: Group) -> bool:
         """Whether a group is next to nothing, so that its claims may keep no address from others."""
         return group.hopeless and self._restrains

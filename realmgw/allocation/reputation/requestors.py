@@ -23,6 +23,11 @@ class ClientNetwork(Hashable, Protocol):
         """Whether a packed address lies in the network; False for one of another family."""
         ...
 
+    @property
+    def octets(self) -> int:
+        """How many octets its addresses have."""
+        ...
+
 
 @attrs.frozen
 class ClientPrefix:
@@ -39,6 +44,11 @@ class ClientPrefix:
         bits = len(packed) * 8
         mask = ((1 << length) - 1) << (bits - length)
         return cls((int.from_bytes(packed, "big") & mask).to_bytes(len(packed), "big"), length)
+
+    @property
+    def octets(self) -> int:
+        """How many octets its addresses have."""
+        return len(self.packed)
 
     def __contains__(self, address: bytes, /) -> bool:
         if len(address) != len(self.packed):
@@ -60,6 +70,14 @@ class Requestor(Rated):
     """What it is known by: its network, or the group that named it with its id there."""
     network: ClientNetwork | None
     """Where its packets come from; None if only an id was told."""
+
+    def bound(self, octets: int) -> ClientNetwork | None:
+        """Where packets come from that use a claim at an address of so many octets; None: from anywhere.
+
+        Who has told his resolver's server by IPv4 who he is, may come by IPv6 all the same.
+        """
+        network = self.network
+        return network if network is not None and network.octets == octets else None
 
     def used(self, group: Group, sure: float, *, now: float) -> None:
         """A claim of it was used: good for it, and for the group that named it.

@@ -43,7 +43,12 @@ def service(index: int, protocol: int = 0, port: int = 0, *, max_claims: int = 1
 
 
 class Network:
-    """A client network of these addresses; compared by identity."""
+    """A client network of these addresses of one family; compared by identity."""
+
+    @property
+    def octets(self) -> int:
+        """See `ClientNetwork`."""
+        return len(self._addresses[0])
 
     def __init__(self, *addresses: bytes) -> None:
         self._addresses = addresses

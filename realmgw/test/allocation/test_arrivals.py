@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.arrivals import SLICE, SOURCES, SOURCES_ANY
+from realmgw.allocation.arrivals import SLICE
+from realmgw.allocation.claims.senders import SOURCES, SOURCES_ANY
 from realmgw.allocation.explain import explain_admit
 from realmgw.allocation.state import KEPT
 from realmgw.errors import Reason

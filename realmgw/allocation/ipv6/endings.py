@@ -1,0 +1,79 @@
+"""How claims of IPv6 end otherwise than by their own client, and what his coming means for those of IPv4."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.claims import outcomes
+from realmgw.allocation.ipv6.state import FreshClaim
+from realmgw.allocation.state import Claim, Sibling
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.ledger import Ledger
+    from realmgw.allocation.ipv6.allowances import Allowances
+    from realmgw.allocation.ipv6.pinholes import PinholeLedger
+    from realmgw.allocation.ipv6.state import FreshCounters
+    from realmgw.allocation.ipv6.stock import Stock
+
+
+class Endings:
+    """Ends claims.
+
+    Args:
+        ledger: That of IPv4.
+        pinholes: That of pinholes.
+        stock: The claims at fresh addresses.
+        allowances: What groups may lose.
+        counters: Where it is counted.
+
+    Attributes:
+        freed: Called when an IPv4 address may have become available, with the present.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        pinholes: PinholeLedger,
+        stock: Stock,
+        allowances: Allowances,
+        counters: FreshCounters,
+    ) -> None:
+        self._ledger, self._pinholes, self._stock = ledger, pinholes, stock
+        self._allowances, self._counters = allowances, counters
+        self.freed: Callable[[float], object] = bool
+        ledger.end_other, pinholes.end_other = self.end_own, self.end_elder
+
+    def end_elder(self, other: Sibling, now: float) -> None:
+        """A client came by IPv6: his claim of IPv4 ends."""
+        if isinstance(other, Claim):
+            self._ledger.end_early(other, now)
+        self.freed(now)
+
+    def end_own(self, other: Sibling, now: float) -> None:
+        """A client came by IPv4: his claim of IPv6 ends."""
+        if isinstance(other, Claim):
+            self._pinholes.end_early(other, now)
+        elif isinstance(other, FreshClaim) and other.pending:
+            self._counters.settled += 1
+            other.spare = self._ledger.spare_of(other.service) + 1
+            self._stock.keep_for(other, now)
+            self._allowances.give_back(other.group)
+
+    def lapse(self, claim: FreshClaim, now: float) -> None:
+        """Nobody came for a claim."""
+        self._counters.lapsed += 1
+        if claim.created < self._ledger.outage.excused_until:
+            self._counters.excused += 1
+            self._allowances.give_back(claim.group)
+            outcomes.voided(claim, now)
+        elif (cost := self._allowances.spent(claim.group, now)) > 0.0:
+            outcomes.blame(claim, cost, 1.0, now)
+        self._stock.end(claim)
+
+    def void(self, claim: FreshClaim, now: float) -> None:
+        """A claim ends for a reason of ours."""
+        self._counters.voided += 1
+        self._allowances.give_back(claim.group)
+        outcomes.voided(claim, now)
+        self._stock.end(claim)
