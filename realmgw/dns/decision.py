@@ -133,17 +133,12 @@ class Decisions:
             alias = challenger.alias(name, now)
             service = None if alias is None else self._services.get(alias.owner)
         if service is not None:
-            host, proxied = service.host, service.terms.proxy_required
-            if (
-                not proxied
-                and kind in self._lent
-                and challenger is not None
-                and (host.address if kind == _A else host.address6 and self.lends6(host))
-            ):
+            is_direct = service.direct4 if kind == _A else service.direct6 and self.lends6(service.host)
+            if is_direct and kind in self._lent and challenger is not None:
                 is_free = alias is None and kind in self.free
                 due = None if is_free else challenger.due(name, alias, resolver, proof, cookie, now)
                 return _LENT if due is None or challenger.audit else _CHALLENGED, service, alias, due, None
-            if kind in (self._proxied if proxied else self._direct):
+            if kind in (self._proxied if service.terms.proxy_required else self._direct):
                 return _ADDRESSES, service, alias, None, None
         if name in self._own:
             return _OWN

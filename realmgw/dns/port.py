@@ -69,7 +69,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
     def __init__(self, controller: Controller, clock: IReactorTime) -> None:
         """Makes a protocol for one UDP socket of a view."""
         super().__init__(controller, clock)
-        self._fast = controller.view.fast
+        self._fast: Callable[..., bytes | Reason | None] = controller.view.fast
         self._monotonic = controller.monotonic
         self._sendto: Callable[[bytes, Address], object] = _closed
 
@@ -82,6 +82,8 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         _enlarge(handle)
         if handle.family == socket.AF_INET:
             handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
+        else:
+            self._fast = self._fast_of_many  # `udp_size` is no more than every IPv6 link takes whole
         self._sendto = handle.sendto
 
     def stopProtocol(self) -> None:
@@ -102,6 +104,11 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
             self.controller.events[Count.UNSENT] += 1
         except Exception:  # noqa: BLE001 - it is counted, logged and answered there
             self.controller.fault(data, self, self._asker(addr))
+
+    def _fast_of_many(self, message: bytes, address: Address, /, *, now: float) -> bytes | Reason | None:
+        """The fast path for senders of IPv6, of whose addresses many are one resolver's."""
+        view = self.controller.view
+        return view.fast(message, address, view.senders.who(address[0]), now=now)
 
     def send(self, answer: bytes, address: Address) -> None:
         """Sends an answer, if there is one; if the kernel does not take it, it is lost, which UDP may do anyway."""
@@ -195,7 +202,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         address = (self.host, self.port, self._queries)
         asker = Asker(address, self._deliver, tcp=True, fail=self._fail)
         try:
-            answer = self.controller.view.fast(data, address, now=self.controller.monotonic(), tcp=True)
+            answer = self.controller.view.fast(data, address, self.client, now=self.controller.monotonic(), tcp=True)
             if isinstance(answer, bytes):
                 self.send(answer)
             else:

@@ -175,13 +175,14 @@ class Fast(Protocol):
     """The fast path: answers the most usual queries without decoding them."""
 
     def __call__(
-        self, message: bytes, address: tuple[Any, ...], /, *, now: float, tcp: bool = False
+        self, message: bytes, address: tuple[Any, ...], resolver: str = "", /, *, now: float, tcp: bool = False
     ) -> bytes | Reason | None:
         """Answers a query.
 
         Args:
             message: The query as it came.
             address: As `Asker.address`.
+            resolver: Whose the address is (`Senders.who`); empty: nobody's but its own, as all of IPv4 are.
             now: Monotonic seconds.
             tcp: It came by TCP.
 
@@ -191,9 +192,11 @@ class Fast(Protocol):
         """
 
 
-def nothing_usual(message: bytes, address: tuple[Any, ...], /, *, now: float, tcp: bool = False) -> None:
+def nothing_usual(
+    message: bytes, address: tuple[Any, ...], resolver: str = "", /, *, now: float, tcp: bool = False
+) -> None:
     """No fast path: every query is decoded."""
-    del message, address, now, tcp
+    del message, address, now, tcp, resolver
 
 
 @attrs.define(eq=False)

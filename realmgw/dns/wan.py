@@ -45,7 +45,7 @@ def wan_view(
     decisions = Decisions(_addresses, challenger)
     lending = Lending(allocator, challenger, defences.aliases, counts, later, present)
     senders = Strangers(defences, allocator.groups, Resolvers(allocator.groups), counts.events)
-    fast = FastPath(decisions, inside, allocator, challenger, defences, senders, counts)
+    fast = FastPath(decisions, inside, allocator, challenger, defences, counts)
     near = lan_view(settings, table, counts)
     view = View(
         decisions,

@@ -117,6 +117,19 @@ class Service:
     target: int = attrs.field(init=False)
     """Host index << 24 | protocol << 16 | port: equal for names that lead to the same place."""
 
+    direct4: bool = attrs.field(init=False)
+    """Its clients come to the host itself, by IPv4: it has such an address, and needs no proxy."""
+    direct6: bool = attrs.field(init=False)
+    """The same by IPv6."""
+
+    @direct4.default
+    def _has_address4(self) -> bool:
+        return bool(self.host.address) and not self.terms.proxy_required
+
+    @direct6.default
+    def _has_address6(self) -> bool:
+        return bool(self.host.address6) and not self.terms.proxy_required
+
     @target.default
     def _target_of_host(self) -> int:
         return self.host.index << 24 | self.terms.protocol << 16 | self.terms.port

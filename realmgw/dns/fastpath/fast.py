@@ -33,7 +33,6 @@ from realmgw.dns.inside import Inside
 from realmgw.dns.mitigation.challenger import Challenger
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.mitigation.ratelimit import Verdict, amplifies
-from realmgw.dns.view import Senders
 from realmgw.dns.zones import Authority, ZoneTable
 from realmgw.errors import Reason
 
@@ -65,7 +64,6 @@ class FastPath:
         allocator: Where pool addresses come from.
         challenger: Learns what a query has shown.
         defences: Cookies, aliases, rate limit.
-        senders: Tell who they are.
         counts: What is counted.
     """
 
@@ -76,7 +74,6 @@ class FastPath:
         allocator: Allocator,
         challenger: Challenger,
         defences: Defences,
-        senders: Senders,
         counts: Counts,
     ) -> None:
         self._decisions = decisions
@@ -85,7 +82,6 @@ class FastPath:
         self._challenger = challenger
         self._defences = defences
         self._cookies, self._aliases = defences.cookies, defences.aliases
-        self._who = senders.who
         self._events = counts.events
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
@@ -100,7 +96,7 @@ class FastPath:
         self._alias_suffixes = [] if zone is None else ancestors(zone)[:-1]
 
     def answer(
-        self, message: bytes, address: tuple[Any, ...], *, now: float, tcp: bool = False
+        self, message: bytes, address: tuple[Any, ...], resolver: str = "", *, now: float, tcp: bool = False
     ) -> bytes | Reason | None:
         """Answers a query, as `realmgw.dns.view.Fast` says.
 
@@ -125,26 +121,21 @@ class FastPath:
                 return None
             has_cookie, opt, badcookie = True, read[1], read[2]
             proof = proof or read[0]
-        name, query_id, resolver = message[12:end].lower(), message[:2], self._who(source) if ":" in source else source
+        name, query_id, who = message[12:end].lower(), message[:2], resolver or source
         service = self._services.get(name) if kind in self._free and not proof else None
         question: Hashable = (address, query_id)
-        if (
-            service is None
-            or service.terms.proxy_required
-            or not (service.host.address if kind == _A else service.host.address6 and self._lends6(service.host))
-        ):
-            decision = self._decisions.decide(name, kind, resolver, proof, has_cookie, now)
+        is_a = kind == _A
+        if service is None or not (service.direct4 if is_a else service.direct6 and self._lends6(service.host)):
+            decision = self._decisions.decide(name, kind, who, proof, has_cookie, now)
             outcome, service, alias, counted, _ = decision
             if outcome is not _LENT or service is None:
-                asked = message, known[2], end, name, source, resolver, opt, badcookie, proof
+                asked = message, known[2], end, name, source, who, opt, badcookie, proof
                 return self._tell(asked, kind, decision, now)
-            self._challenger.accept(name, alias, counted, resolver, proof, now)
+            self._challenger.accept(name, alias, counted, who, proof, now)
             if alias is not None:
                 question = alias.name
-        ask, is_a = self._ask, kind == _A
-        given = (
-            ask(service, resolver, question, now=now) if is_a else ask(service, resolver, question, now=now, family=6)
-        )
+        ask = self._ask
+        given = ask(service, who, question, now=now) if is_a else ask(service, who, question, now=now, family=6)
         if type(given) is not bytes:
             return given
         self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting

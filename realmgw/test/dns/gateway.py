@@ -69,7 +69,8 @@ class WanTestCase(SynchronousTestCase):
         query = dns.message.make_query(name, kind, options=listed or None, **options)
         message, address = query.to_wire(), (resolver, 5353, 1) if tcp else (resolver, 5353)
         now = self.clock.seconds()
-        answer: bytes | Reason | None = self.wan.fast(message, address, now=now, tcp=tcp)
+        who = self.wan.senders.who(resolver)
+        answer: bytes | Reason | None = self.wan.fast(message, address, who, now=now, tcp=tcp)
         if not isinstance(answer, bytes):
             asker = Asker(address, self.outcomes.append, tcp)
             answer = self.wan.answer(decode(message), asker, now=now, refused=answer)

@@ -181,7 +181,8 @@ class Gateway:
     def ask(self, message: bytes, resolver: str, tcp: bool) -> bytes | None:
         """What is said to a message as a socket does it; empty if nothing is, None if nothing yet."""
         address = (resolver, 5353) if not tcp else (resolver, 5353, 1)
-        outcome = self.wan.fast(message, address, now=self.now, tcp=tcp) if self._has_quick else None
+        who = self.wan.senders.who(resolver)
+        outcome = self.wan.fast(message, address, who, now=self.now, tcp=tcp) if self._has_quick else None
         if isinstance(outcome, bytes):
             return outcome
         self.sent: list[bytes] = []
