@@ -13,8 +13,9 @@ from itertools import chain
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from realmgw.config.addresses import NOWHERE, Inside, overlap, overlapping
+from realmgw.config.addresses import NOWHERE, UNIQUE_LOCAL, Inside, overlap, overlapping
 from realmgw.config.document import Node, Problems, place
+from realmgw.config.ipv6 import LONGEST_NPT, Ipv6Mode, Leave6, Outbound6, PrefixMode
 from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, within
 from realmgw.config.settings import Address, Allocation, Audit, Challenges, Endpoint, NameServer, Network, PolicyStage
@@ -146,6 +147,62 @@ def _allocation(problems: Problems) -> Found[None]:
             yield node, f"'linger_loaded' is longer than 'linger': write at most {linger:g}"
 
 
+def _ipv6(problems: Problems) -> Found[None]:
+    prefixes, outsides = list[tuple[Network, Node]](), list[tuple[Network, Node]]()
+    given = set[Network]()
+    for each, node in _all(problems, Label.MODE6, PrefixMode):
+        yield (node, f"{each.prefix} stands twice: remove one") if each.prefix in given else None
+        given.add(each.prefix)
+        prefixes.append((each.prefix, node))
+        if each.mode is Ipv6Mode.PINHOLE and overlap(each.prefix, UNIQUE_LOCAL):
+            yield node, f"{each.prefix} has addresses that are not public, so nobody reaches them: write 'pool'"
+    lans, left = {lan for lan, _ in _all(problems, Label.LAN, str)}, set[str]()
+    for leaving, node in _all(problems, Label.OUTBOUND6, Outbound6):
+        if leaving.lan not in lans:
+            yield node, f"{leaving.lan} is none of interfaces.lan: write one of them"
+        yield (node, f"how {leaving.lan} leaves stands twice: remove one") if leaving.lan in left else None
+        left.add(leaving.lan)
+        yield from ((node, said) for said in _leaving(leaving))
+        prefixes += [(each, node) for each in (leaving.inside, leaving.outside) if each is not None]
+        outsides += [(leaving.outside, node)] if leaving.outside and leaving.leave is Leave6.NPTV6 else []
+    for prefix, node in prefixes:
+        is_nowhere = any(overlap(prefix, nowhere) for nowhere in NOWHERE)
+        yield (node, f"{prefix} is of no use outside this machine: write addresses that are") if is_nowhere else None
+    yield from _beside_pool(problems, prefixes)
+    for index, first in (yield from overlapping([outside for outside, _ in outsides])):
+        (outside, node), (other, there) = outsides[index], outsides[first]
+        yield node, f"{outside} overlaps {other} of {place(there)}, with which another LAN leaves: write another"
+
+
+def _beside_pool(problems: Problems, prefixes: list[tuple[Network, Node]]) -> Found[None]:
+    """Nobody has addresses of the pool, be it a host or what stands in the place of one."""
+    pool = [(network, node) for network, node in (yield from _pieces(problems)) if network.version == 6]
+    every = [*pool, *prefixes]
+    for index, first in (yield from overlapping([network for network, _ in every])):
+        (network, node), (other, there) = every[index], every[first]
+        if first < len(pool) <= index:
+            yield node, f"{network} overlaps {other} of the circular pool, {place(there)}: write another"
+
+
+def _leaving(leaving: Outbound6) -> Iterator[str]:
+    """What is wrong with how a LAN leaves, by itself."""
+    inside, outside = leaving.inside, leaving.outside
+    if leaving.leave is not Leave6.NPTV6:
+        if inside is not None:
+            yield f"'inside' is for nptv6, and {leaving.lan} leaves by {leaving.leave.value}: remove it"
+        if outside is not None and leaving.leave is not Leave6.NAT66:
+            yield f"'outside' is for nptv6 and nat66, and {leaving.lan} leaves by {leaving.leave.value}: remove it"
+        return
+    if inside is None or outside is None:
+        yield "nptv6 needs two prefixes: write both 'inside' and 'outside'"
+    elif inside.prefixlen != outside.prefixlen:
+        yield f"{inside} and {outside} are not of one length: write two of the same"
+    elif inside.prefixlen > LONGEST_NPT:
+        yield f"{inside} is too long for nptv6: write a /{LONGEST_NPT} or a shorter one"
+    elif overlap(inside, outside):
+        yield f"{inside} and {outside} overlap: write two different ones"
+
+
 def _policy(problems: Problems) -> Found[None]:
     said = "the stage {.value} stands twice: remove one"
     yield from _twice(problems, Label.STAGE, PolicyStage, said.format)
@@ -200,4 +257,4 @@ def _repository(problems: Problems) -> Found[None]:
             yield node, "'ca_file' is of no use with http: write https in 'url', or remove it"
 
 
-_PARTS = (_zones, _interfaces, _listen, _pool, _allocation, _policy, _peers, _repository)
+_PARTS = (_zones, _interfaces, _listen, _pool, _ipv6, _allocation, _policy, _peers, _repository)

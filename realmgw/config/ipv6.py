@@ -9,8 +9,12 @@ import attrs
 
 from realmgw.config import rulenames
 from realmgw.config.addresses import prefix6
-from realmgw.config.validators import Key, Section, choice, integer, key, number, parsed, sequence
+from realmgw.config.labels import Label
+from realmgw.config.validators import Key, Section, choice, integer, key, number, parsed, remembered, sequence
 from realmgw.config.values import MAX_DURATION
+
+LONGEST_NPT = 64
+"""The longest prefix that can stand in place of another: the kernel's limit."""
 
 
 class Ipv6Mode(enum.Enum):
@@ -82,9 +86,9 @@ class Ipv6:
 
     mode: Ipv6Mode = key(choice(Ipv6Mode), Ipv6Mode.POOL)
     """How names are answered, unless the host or its prefix has a mode of its own."""
-    prefixes: tuple[PrefixMode, ...] = key(sequence(_PREFIX_MODE), ())
+    prefixes: tuple[PrefixMode, ...] = key(sequence(remembered(Label.MODE6, _PREFIX_MODE)), ())
     """The longest one that a host's address lies in counts."""
-    outbound: tuple[Outbound6, ...] = key(sequence(_OUTBOUND), ())
+    outbound: tuple[Outbound6, ...] = key(sequence(remembered(Label.OUTBOUND6, _OUTBOUND)), ())
     """By LAN; those that are not named leave by `Leave6.ROUTE`."""
     keep: float = key(number(0.0, MAX_DURATION), 300.0)  # seconds
     """For how long an address stays with its host after its claim was used last."""

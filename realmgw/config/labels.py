@@ -20,6 +20,12 @@ class Label(enum.Enum):
     """A zone's own addresses (tuple[Address, ...])."""
     INTERFACE = enum.auto()
     """The name of an interface, of either side (str)."""
+    LAN = enum.auto()
+    """The name of an interface towards private hosts (str)."""
+    OUTBOUND6 = enum.auto()
+    """How IPv6 flows of a LAN leave (Outbound6)."""
+    MODE6 = enum.auto()
+    """What holds for the hosts of a prefix (PrefixMode)."""
     POOL = enum.auto()
     """An entry of the circular pool (tuple[Network, ...])."""
     SERVICE = enum.auto()

@@ -159,7 +159,7 @@ class Interfaces:
 
     wan: str = key(remembered(Label.INTERFACE, interface))
     """Towards the public Internet."""
-    lan: tuple[str, ...] = key(sequence(remembered(Label.INTERFACE, interface), at_least=1))
+    lan: tuple[str, ...] = key(sequence(remembered(Label.INTERFACE, remembered(Label.LAN, interface)), at_least=1))
     """Towards the private hosts."""
 
 
@@ -178,6 +178,11 @@ class Pools:
     outbound_ports: PortRange = key(parsed(port_range), PortRange(32768, 65535))
     """Ports of LAN hosts' own flows. What the outside sees is drawn from these by chance, so that it is
     never the port of a service, and no host can choose it."""
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All prefixes of the circular pool."""
+        return tuple(piece.network for piece in self.circular)
 
     @property
     def networks4(self) -> tuple[IPv4Network, ...]:

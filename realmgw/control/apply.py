@@ -292,7 +292,7 @@ class Reloader:
             yield from self._change_kernel(written, is_different=bool(planned.keys))
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),)), ()
-        coming = yield self.drive(beyond(settings.pools.networks4, self.running.settings.pools.networks4))
+        coming = yield self.drive(beyond(settings.pools.networks, self.running.settings.pools.networks))
         yield self.drive(self._commit(written, prepared, planned, coming))
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
@@ -306,7 +306,7 @@ class Reloader:
         changes, settings = written.changes, written.settings
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))
-        leaving = yield self.drive(beyond(self.running.settings.pools.networks4, settings.pools.networks4))
+        leaving = yield self.drive(beyond(self.running.settings.pools.networks, settings.pools.networks))
         if leaving:
             yield from self._withdraw(leaving)
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterator
-from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
 from pathlib import Path
 
@@ -116,16 +115,21 @@ def around(settings: Settings) -> Around:
             there = interfaces.addresses(channel)
             if not is_here(settings, there) or links.missing_interfaces(settings.interfaces, there):
                 return NOWHERE
-            reached = [interfaces.networks_behind(channel, name) for name in settings.interfaces.lan]
-            own = (address.ip for addresses in there.values() for address in addresses)
+            behind = [interfaces.networks_behind(channel, name) for name in settings.interfaces.lan]
             return Around(
-                frozenset(each for each in own if isinstance(each, IPv4Address)),
-                frozenset(each for each in interfaces.routers(channel) if isinstance(each, IPv4Address)),
-                tuple(network for network in _networks(settings, there) if isinstance(network, IPv4Network)),
-                tuple(chain.from_iterable(reached)) if all(reached) else (),
+                frozenset(address.ip for addresses in there.values() for address in addresses),
+                frozenset(interfaces.routers(channel)),
+                tuple(network for network in _networks(settings, there) if not network.is_link_local),
+                (*_reached(behind, 4), *_reached(behind, 6)),
             )
     except RealmGatewayError:
         return NOWHERE
+
+
+def _reached(behind: Collection[Collection[Network]], version: int) -> tuple[Network, ...]:
+    """What of a family is behind the LANs; nothing if there is a LAN of which it is not known."""
+    found = [[each for each in one if each.version == version and not each.is_link_local] for one in behind]
+    return tuple(chain.from_iterable(found)) if all(found) else ()
 
 
 def _networks(settings: Settings, there: links.Addresses) -> Iterator[Network]:

@@ -26,6 +26,7 @@ from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running
 from realmgw.errors import Reason
+from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
 
 PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
@@ -213,7 +214,11 @@ class Gateway:
         """The pool by prefix and by state."""
         prefixes = self._insight.running.settings.pools.circular
         addresses = self._insight.allocator.pool.addresses
-        by_prefix = {str(prefix.network): _states_within(prefix.network, addresses) for prefix in prefixes}
+        by_prefix = {
+            str(prefix.network): _states_within(prefix.network, addresses)
+            for prefix in prefixes
+            if prefix.network.version == 4
+        }
         return {**self._states(), "linger": self._insight.allocator.ledger.linger(), "prefixes": by_prefix}
 
     def _states(self) -> dict[str, Value]:
@@ -294,7 +299,8 @@ def described(plan: Plan) -> Value:
 
 
 def _brief(host: Host) -> dict[str, Value]:
-    return {"name": host.name, "address": dotted(host.address), "index": host.index}
+    address, address6 = [shown(each) if each else None for each in (host.address, host.address6)]
+    return {"name": host.name, "address": address, "address6": address6, "index": host.index}
 
 
 def _service(service: Service) -> dict[str, Value]:

@@ -98,7 +98,8 @@ def _listens(view: DnsView) -> str:
 
 def _pool(pools: Pools) -> str:
     named = _some(f"{prefix.network} {prefix.attachment.value}" for prefix in pools.circular)
-    return f"{pools.size} addresses ({named})"
+    prefixes6 = f" and {len(pools.networks6)} IPv6 prefixes" if pools.networks6 else ""
+    return f"{pools.size} addresses{prefixes6} ({named})"
 
 
 def _some(texts: Iterable[str]) -> str:

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import attrs
 
-from realmgw.allocation.trace import dotted
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Steps, gathered, portions
 from realmgw.config.unsupported import WITHOUT_EFFECT
 from realmgw.config.writing import Change, comparing
 from realmgw.errors import RealmGatewayError
+from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.registry import Changes
 
@@ -35,6 +35,7 @@ CHANGEABLE = (
     "dns.rate_limit",
     "policy",
     "allocation",
+    *(f"ipv6.{key}" for key in ("mode", "prefixes", "keep", "pending", "addresses", "lost_rate", "resolution_delay")),
     "admission.stray_threshold",
     "admission.stray_timeout",
     "admission.stray_rate",
@@ -53,7 +54,7 @@ NAMED = 20
 """So many hosts or services of a kind are named, the others counted."""
 FLOWS_END = "its flows end"
 """What is said of a host that goes, or moves."""
-HIDDEN = {"address", "index", "target"}
+HIDDEN = {"address", "address6", "index", "target"}
 """Fields that are told otherwise, or mean nothing to people."""
 
 
@@ -199,9 +200,14 @@ def joined(first: Plan, then: Plan) -> Plan:
 
 def _host_differs(before: Host, after: Host) -> str:
     """What is different about a host, in words."""
-    moved = f" ({FLOWS_END})" if before.address != after.address else ""
-    addresses = f"address {dotted(before.address)} -> {dotted(after.address)}{moved}" if moved else ""
-    return ", ".join(filter(None, (addresses, _differs(before, after)))) or "nothing that can be named"
+    pairs = (("address", before.address, after.address), ("IPv6 address", before.address6, after.address6))
+    moved = [f"{word} {_address(old)} -> {_address(new)}" for word, old, new in pairs if old != new]
+    end = [f"{moved.pop()} ({FLOWS_END})"] if any(old and old != new for _, old, new in pairs) else []
+    return ", ".join(filter(None, (*moved, *end, _differs(before, after)))) or "nothing that can be named"
+
+
+def _address(packed: bytes) -> str:
+    return shown(packed) if packed else "none"
 
 
 def _differs(before: Host | Service, after: Host | Service) -> str:
@@ -245,13 +251,14 @@ def beyond(networks: Iterable[Network], others: Iterable[Network]) -> Steps[tupl
 
 
 def small(networks: Iterable[Network]) -> Iterator[tuple[Network, ...]]:
-    """Prefixes in portions that do not have many addresses."""
+    """Prefixes in portions that do not have many addresses; of IPv6, what they have is nothing that has to be done."""
     portion, size = list[Network](), 0
     for network in networks:
-        within = network.subnets(new_prefix=network.max_prefixlen - 8) if network.num_addresses > FEW else (network,)
+        is_large = network.version == 4 and network.num_addresses > FEW
+        within = network.subnets(new_prefix=network.max_prefixlen - 8) if is_large else (network,)
         for piece in within:
             portion.append(piece)
-            size += piece.num_addresses
+            size += piece.num_addresses if network.version == 4 else 1
             if size >= FEW:
                 yield tuple(portion)
                 portion, size = [], 0

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
 
 import attrs
@@ -46,9 +47,11 @@ _IDENTITY = (
     "CREATE TABLE repository (identity TEXT NOT NULL)",
     "INSERT INTO repository VALUES (lower(hex(randomblob(16))))",
 )
-_STEPS = (_DOCUMENTS, _IDENTITY)
+_STEPS: tuple[tuple[str, ...], ...] = (_DOCUMENTS, _IDENTITY, ())
 FORMAT = len(_STEPS)
 """Of the database, in its `user_version`; each step leads from one format to the next."""
+WITHOUT_IPV6 = 2
+"""The last format whose claims have no addresses of IPv6: what stood there was not read."""
 UPSERT = (
     "INSERT INTO document VALUES (?, ?, ?, ?)"
     " ON CONFLICT (kind, name) DO UPDATE SET version = excluded.version, value = excluded.value"
@@ -109,7 +112,21 @@ def create(cursor: Cursor, *, begins: bool = True) -> str:
         for statement in statements:
             cursor.execute(statement)
     cursor.execute(f"PRAGMA user_version = {FORMAT}")
+    if 0 < found <= WITHOUT_IPV6:
+        _claim_ipv6(cursor)
     return identity(cursor)
+
+
+def _claim_ipv6(cursor: Cursor) -> None:
+    """Claims addresses of IPv6 in documents that were kept before these were read; who comes first has them.
+
+    A document that can not be read any more, or claims what is another's, stays as it is: those who get it say so.
+    """
+    query = "SELECT name, value FROM document WHERE kind = ? AND value LIKE '%\"ipv6\"%' ORDER BY name"
+    for name, text in cursor.execute(query, (Kind.SUBSCRIBER.value,)).fetchall():
+        entry, _ = subscriber(name, pointers.decode(text))
+        claims = [] if entry is None else claims_of(entry)
+        cursor.executemany("INSERT OR IGNORE INTO claim VALUES (?, ?)", [(what, name) for what in claims])
 
 
 def identity(cursor: Cursor) -> str:
@@ -297,9 +314,17 @@ def claims_of(entry: Entry) -> list[str]:
 
 
 def pointer_of(value: object, what: str) -> str:
-    """The pointer of a name or an address in a document; that of the whole when it does not stand there literally."""
+    """The pointer of a name or an address in a document; that of the whole when it does not stand there."""
     short = what.removesuffix(".")
-    return pointers.find(value, lambda text: text.lower().removesuffix(".") == short) or ""
+    return pointers.find(value, lambda text: _spelled(text) == short) or ""
+
+
+def _spelled(text: str) -> str:
+    """A name or an address as claims have it: of IPv6, there are several ways to write one."""
+    try:
+        return str(ip_address(text)) if ":" in text else text.lower().removesuffix(".")
+    except ValueError:
+        return text
 
 
 def _replace(cursor: Cursor, kind: Kind, document: Stored, present: Stored | None) -> Stored:

@@ -21,6 +21,7 @@ import click
 
 from realmgw import __version__, config
 from realmgw.config.external import Repository
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.config.settings import Control
 from realmgw.control.command import shown
 from realmgw.control.command.arguments import FILE, Command, Group, Usual, told
@@ -260,7 +261,17 @@ _asks("subscribers/show", shown.subscriber)
 
 @GROUPS["subscribers"].command("add")
 @click.argument("name", help="Its name.")
-@click.option("--address", required=True, metavar="ADDRESS", help="Its private address.")
+@click.option(
+    "--address",
+    "addresses",
+    required=True,
+    multiple=True,
+    metavar="ADDRESS",
+    help="Its address, of IPv4 or IPv6; repeat it for one of each.",
+)
+@click.option(
+    "--ipv6", type=click.Choice([each.value for each in Ipv6Mode]), help="How its names are answered with AAAA."
+)
 @click.option("--max-claims", type=int, metavar="N", help="How many claims may be pending on it.")
 @click.option(
     "--service", "services", multiple=True, metavar="NAME[:PROTOCOL[:PORT]]",

@@ -10,11 +10,12 @@ from pathlib import Path
 import attrs
 
 from realmgw import config
-from realmgw.config import addresses, disk, names
+from realmgw.config import disk, names
+from realmgw.config.addresses import url as canonical
 from realmgw.config.disk import read
 from realmgw.config.external import Repository
 from realmgw.config.service import Readers
-from realmgw.config.settings import Settings
+from realmgw.config.settings import Pools, Settings
 from realmgw.config.steps import finish
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
@@ -33,9 +34,16 @@ from realmgw.subscribers.tools.generate import Template
 from realmgw.subscribers.tools.migrate import migration, write
 
 
-def _text(name: str, address: str, services: Sequence[str], max_claims: int | None) -> str:
+def _text(
+    name: str, addresses: Sequence[str], services: Sequence[str], max_claims: int | None, ipv6: str | None
+) -> str:
     """A subscriber's file."""
-    said = {"address": address, "max_claims": max_claims, "services": dict(map(_service, services))}
+    said = {
+        "address": addresses[0] if len(addresses) == 1 else list(addresses),
+        "max_claims": max_claims,
+        "ipv6": ipv6,
+        "services": dict(map(_service, services)),
+    }
     lines = (f"  {key}: {json.dumps(each)}\n" for key, each in said.items() if each not in (None, {}))
     return f"{json.dumps(name)}:\n{''.join(lines)}"
 
@@ -69,16 +77,22 @@ def _file(settings: Settings, name: str) -> Path:
 
 
 def add(
-    settings: Settings, name: str, address: str, services: Sequence[str] = (), max_claims: int | None = None
+    settings: Settings,
+    name: str,
+    addresses: Sequence[str],
+    services: Sequence[str] = (),
+    max_claims: int | None = None,
+    ipv6: str | None = None,
 ) -> Path:
     """Adds a subscriber, in a file of its own.
 
     Args:
         settings: The main file.
         name: Its name.
-        address: Its private address.
+        addresses: One of IPv4, one of IPv6, or both.
         services: Each `name[:protocol[:port]]`; none: it is reached by its own name.
         max_claims: How many claims may be pending on it.
+        ipv6: How its names are answered with AAAA: the value of an `Ipv6Mode`.
 
     Returns:
         The file.
@@ -88,7 +102,7 @@ def add(
         ConfigurationError: It contradicts another subscriber, the zones, or the schema; nothing was written.
         PlatformError: The file can not be written.
     """
-    path, text = _file(settings, name), _text(name, address, services, max_claims)
+    path, text = _file(settings, name), _text(name, addresses, services, max_claims, ipv6)
     problems = _problems_beside(settings, path, text)
     if problems:
         raise ConfigurationError(problems)
@@ -221,8 +235,8 @@ def repository(settings: Repository, url: str, token_file: Path | None, ca_file:
     """
     if url:
         try:
-            is_same = addresses.url(url) == settings.url
-            settings = attrs.evolve(settings if is_same else Repository(), url=addresses.url(url))
+            is_same = canonical(url) == settings.url
+            settings = attrs.evolve(settings if is_same else Repository(), url=canonical(url))
         except ValueError as error:
             raise CommandError(ExitStatus.USAGE, f"--repository: {error}") from None
     if settings.url is None:
@@ -273,7 +287,7 @@ class Checked:
         yield from self.problems
         if self.settings is not None and self.directory is not None:
             zones = ", ".join(zone.name for zone in self.settings.zones)
-            yield f"{self.path}: {zones}; {self.settings.pools.size} addresses in the circular pool"
+            yield f"{self.path}: {zones}; {_pool(self.settings.pools)} in the circular pool"
             yield forwarding.told(self.settings)
             folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
             yield f"{folders}: {len(self.directory.hosts)} hosts, {len(self.directory.services)} services"
@@ -290,6 +304,11 @@ class Checked:
             "hosts": None if directory is None else len(directory.hosts),
             "services": None if directory is None else len(directory.services),
         }
+
+
+def _pool(pools: Pools) -> str:
+    counts = ((pools.size, "addresses"), (len(pools.networks6), "prefixes of IPv6"))
+    return " and ".join(f"{count} {what}" for count, what in counts if count or what == "addresses")
 
 
 def check(path: Path) -> Checked:

@@ -184,13 +184,17 @@ def reservations(answer: Answer) -> Iterator[str]:
 
 def subscribers(answer: Answer) -> Iterator[str]:
     """Hosts."""
-    columns = ("name", "address", "index")
-    return _listed(columns, [[row[each] for each in columns] for row in answer["subscribers"]], answer["total"])
+    rows = [[row["name"], _addresses(row), row["index"]] for row in answer["subscribers"]]
+    return _listed(("name", "address", "index"), rows, answer["total"])
+
+
+def _addresses(host: Answer) -> str:
+    return ", ".join(filter(None, (host["address"], host["address6"])))
 
 
 def subscriber(answer: Answer) -> Iterator[str]:
     """A host."""
-    yield f"{answer['name']} {answer['address']}, index {answer['index']}, from {answer['source']}"
+    yield f"{answer['name']} {_addresses(answer)}, index {answer['index']}, from {answer['source']}"
     yield f"clients are expected at {answer['places_held']} places, of at most {answer['max_claims']}"
     if answer["groups"]:
         yield f"groups: {', '.join(answer['groups'])}"

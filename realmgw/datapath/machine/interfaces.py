@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, ip_address, ip_interface
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 from typing import Any
 
 from pyroute2 import IPRoute
 
-from realmgw.config.settings import Address, Settings
+from realmgw.config.settings import Address, Network, Settings
 from realmgw.datapath import links
 from realmgw.datapath.links import Addresses
 from realmgw.datapath.netlink import codec
@@ -81,8 +82,12 @@ def check_pool(channel: IPRoute, settings: Settings) -> tuple[str, ...]:
     return links.check_pool(settings.pools, settings.interfaces, found, routers(channel))
 
 
-def networks_behind(channel: IPRoute, name: str) -> tuple[IPv4Network, ...]:
+def networks_behind(channel: IPRoute, name: str) -> tuple[Network, ...]:
     """The networks that routes of the main table lead to by the interface of that name, its own among them."""
     (index,) = channel.link_lookup(ifname=name)
-    found = undisturbed(lambda: channel.get_routes(family=_AF_INET, oif=index, table=_MAIN))
-    return tuple(IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"])) for route in found)
+    return tuple(
+        kind((route.get_attr("RTA_DST") or 0, route["dst_len"]))
+        for family, kind in ((_AF_INET, IPv4Network), (_AF_INET6, IPv6Network))
+        for route in undisturbed(partial(channel.get_routes, family=family, oif=index, table=_MAIN))
+        if route["family"] == family  # without IPv6, the kernel lists those of IPv4 again
+    )

@@ -6,6 +6,7 @@
 | `REPLACE_SEQ3` | `007`: at least so many digits, 1 to 9 |
 | `REPLACE_UENAME3` | `ue007` |
 | `REPLACE_IPV4_10.0.0.0` | `10.0.0.7`: the address so many after the one that is written |
+| `'REPLACE_IPV6_fd00::10'` | `'fd00::17'`: the same of IPv6 |
 
 Edge: files.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 
 from realmgw.config import disk, pointers
@@ -29,7 +30,9 @@ PER_FILE = 10_000
 STEP = 1000
 """Progress is told after so many."""
 
-_PLACEHOLDER = re.compile(r"REPLACE_(?:(SEQ|UENAME)([1-9]?)|IPV4_([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+))")
+_PLACEHOLDER = re.compile(
+    r"REPLACE_(?:(SEQ|UENAME)([1-9]?)|IPV4_([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)|IPV6_([0-9A-Fa-f:]+))"
+)
 _NUMBER = "REPLACE_SEQ"
 _MARKED = f"\0{_NUMBER}"
 
@@ -53,7 +56,7 @@ class Template:
         """The text for a number.
 
         Raises:
-            ValueError: There is no IPv4 address for it.
+            ValueError: There is no address for it.
         """
         return _render(self._pieces, number)
 
@@ -76,6 +79,10 @@ class Template:
                 if claimed.setdefault(what, number) != number:
                     where = f"numbers {claimed[what]} and {number}"
                     problems.append(f"{self._source}:1:1: {what} is the same for {where}: put a placeholder into it")
+        if not problems:
+            unquoted = Problems(self._source)
+            parse(self._text.encode(), unquoted)  # as `lines` will
+            problems += unquoted.lines()
         if problems:
             raise ConfigurationError(tuple(problems))
 
@@ -153,12 +160,12 @@ def _pieces(text: str) -> list[str | Callable[[int], str]]:
     return [*pieces, text[end:]]
 
 
-def _placeholder(word: str | None, width: str | None, address: str | None) -> Callable[[int], str]:
-    if address is not None:
+def _placeholder(word: str | None, width: str | None, four: str | None, six: str | None) -> Callable[[int], str]:
+    if four is not None or six is not None:
         try:
-            first = IPv4Address(address)
+            first = IPv4Address(four) if four is not None else IPv6Address(six or "")
         except AddressValueError as error:
-            raise ConfigurationError((f"REPLACE_IPV4_{address}: {error}",)) from error
+            raise ConfigurationError((f"REPLACE_IPV{4 if six is None else 6}_{four or six}: {error}",)) from error
         return lambda number: str(first + number)
     prefix = "ue" if word == "UENAME" else ""
     return lambda number: f"{prefix}{number:0{width or 1}}"

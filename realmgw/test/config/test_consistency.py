@@ -87,6 +87,61 @@ class CheckTests(SynchronousTestCase):
                 [line] = self.problems(change)
                 self.assertIn(f"'{nowhere}' is ", line)
 
+    def test_finds_how_lans_can_not_leave_by_ipv6(self) -> None:
+        """Each LAN leaves in one way, with the prefixes that this way needs."""
+        npt = "lan: lan0, leave: nptv6"
+        for wrong, said in (
+            ("{lan: wan0, leave: route}", "wan0 is none of interfaces.lan: write one of them"),
+            ("{lan: lan0, leave: off}, {lan: lan0, leave: route}", "how lan0 leaves stands twice: remove one"),
+            (f"{{{npt}}}", "nptv6 needs two prefixes: write both 'inside' and 'outside'"),
+            (f"{{{npt}, inside: 'fd00:1::/48'}}", "nptv6 needs two prefixes"),
+            (f"{{{npt}, inside: 'fd00:1::/48', outside: '2001:db8:9::/56'}}", "are not of one length: write two"),
+            (f"{{{npt}, inside: 'fd00:1::/80', outside: '2001:db8:9::/80'}}", "fd00:1::/80 is too long for"),
+            (f"{{{npt}, inside: 'fd00:1::/48', outside: 'fd00:1::/48'}}", "fd00:1::/48 and fd00:1::/48 overlap"),
+            (f"{{{npt}, inside: 'fe80::/64', outside: '2001:db8:9::/64'}}", "fe80::/64 is of no use outside"),
+            ("{lan: lan0, leave: nat66, inside: 'fd00:1::/48'}", "'inside' is for nptv6, and lan0 leaves by nat66"),
+            ("{lan: lan0, leave: route, outside: 'fd00:1::/48'}", "'outside' is for nptv6 and nat66"),
+        ):  # fmt: skip
+            [line] = self.problems(more=f"ipv6: {{outbound: [{wrong}]}}\n")
+            self.assertIn(said, line)
+        for good in ("{lan: lan0, leave: route}", "{lan: lan0, leave: nat66, outside: '2001:db8:9::1'}",
+                     f"{{{npt}, inside: 'fd00:1::/64', outside: '2001:db8:9::/64'}}"):  # fmt: skip
+            self.assertEqual(self.problems(more=f"ipv6: {{outbound: [{good}]}}\n"), [])
+
+    def test_finds_prefixes_of_hosts_within_the_pool(self) -> None:
+        """Or around it: of hosts, of LANs, and of what stands in their place outside."""
+        six = ("circular: [", "circular: [{addresses: '2001:db8:1::/64', attachment: routed}, ")
+        said = "overlaps 2001:db8:1::/64 of the circular pool, line 5: write another"
+        for more in (
+            "prefixes: [{prefix: '2001:db8:1::/80', mode: pinhole}]",
+            "prefixes: [{prefix: '2001:db8::/32', mode: pool}]",
+            "outbound: [{lan: lan0, leave: nptv6, inside: 'fd00::/64', outside: '2001:db8:1::/64'}]",
+            "outbound: [{lan: lan0, leave: nptv6, inside: '2001:db8:1::/64', outside: '2001:db8:2::/64'}]",
+            "outbound: [{lan: lan0, leave: nat66, outside: '2001:db8:1::1'}]",
+        ):
+            [line] = self.problems(six, more=f"ipv6: {{{more}}}\n")
+            self.assertIn(said, line)
+
+    def test_finds_prefixes_that_contradict_each_other(self) -> None:
+        """One may lie in another, if they are not the same; and what is not public is not answered with."""
+        within = "{prefix: '2001:db8:1::/48', mode: off}, {prefix: '2001:db8:1:2::/64', mode: pinhole}"
+        self.assertEqual(self.problems(more=f"ipv6: {{prefixes: [{within}]}}\n"), [])
+        twice = "{prefix: '2001:db8:1::/48', mode: off}, {prefix: '2001:db8:1::/48', mode: pinhole}"
+        [line] = self.problems(more=f"ipv6: {{prefixes: [{twice}]}}\n")
+        self.assertEqual(line, "2001:db8:1::/48 stands twice: remove one")
+        [line] = self.problems(more="ipv6: {prefixes: [{prefix: 'fd00::/8', mode: pinhole}]}\n")
+        self.assertIn("fd00::/8 has addresses that are not public", line)
+        lans = ("[lan0]", "[lan0, lan1]")
+        both = ", ".join(
+            f"{{lan: lan{n}, leave: nptv6, inside: 'fd00:{n}::/64', outside: '2001:db8:5::/64'}}" for n in (0, 1)
+        )
+        [line] = self.problems(lans, more=f"ipv6: {{outbound: [{both}]}}\n")
+        shared = ", ".join(f"{{lan: lan{n}, leave: nat66, outside: '2001:db8:5::/64'}}" for n in (0, 1))
+        self.assertEqual(self.problems(lans, more=f"ipv6: {{outbound: [{shared}]}}\n"), [])
+        self.assertEqual(
+            line, "2001:db8:5::/64 overlaps 2001:db8:5::/64 of line 7, with which another LAN leaves: write another"
+        )
+
     def test_finds_an_interface_with_two_sides(self) -> None:
         """Or the same one twice."""
         for wrong in ("[wan0]", "[lan0, lan0]"):

@@ -142,7 +142,7 @@ class CommandTests(GatewayTestCase):
     def test_a_subscriber_is_found_by_a_service(self) -> None:
         """With or without the final dot, in any case; with where it comes from."""
         answer = self.do("subscribers/show", name="A.example.org")
-        self.assertEqual(answer["address"], "192.168.0.1")
+        self.assertEqual((answer["address"], answer["address6"]), ("192.168.0.1", None))
         self.assertTrue(answer["source"].endswith("a.yaml"))
         self.assertTrue(list(shown.subscriber(answer)))
 

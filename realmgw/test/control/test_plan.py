@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
@@ -119,6 +119,19 @@ class SubscriberTests(SynchronousTestCase):
         [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=[(before, after)]))).lines()
         self.assertEqual(line, "~ host x.example.org.: address 192.168.0.3 -> 192.168.0.4 (its flows end), groups")
 
+    def test_tells_of_both_families(self) -> None:
+        """An address that comes ends no flows, one that goes does."""
+        four, six, other = b"\xc0\xa8\0\3", bytes.fromhex(f"fd{1:030x}"), bytes.fromhex(f"fd{2:030x}")
+        for before, after, said in (
+            ((four, b""), (four, six), "IPv6 address none -> fd00::1"),
+            ((four, six), (four, other), "IPv6 address fd00::1 -> fd00::2 (its flows end)"),
+            ((four, six), (b"", six), "address 192.168.0.3 -> none (its flows end)"),
+            ((four, b""), (b"", six), "address 192.168.0.3 -> none, IPv6 address none -> fd00::1 (its flows end)"),
+        ):
+            hosts = [Host(1, "x.example.org.", each[0], address6=each[1]) for each in (before, after)]
+            [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=[(hosts[0], hosts[1])]))).lines()
+            self.assertEqual(line, f"~ host x.example.org.: {said}")
+
     def test_tells_what_is_different_about_a_service(self) -> None:
         """Where it leads, and what may be reached; one whose host moves is named with its host."""
         host, other = Host(1, "x.example.org.", bytes(4), Profile(1)), Host(2, "y.example.org.", bytes(4), Profile(1))
@@ -185,3 +198,12 @@ class BeyondTests(SynchronousTestCase):
             [address for portion in portions for each in portion for address in each],
             [address for each in networks for address in each],
         )
+
+    def test_prefixes_of_ipv6_are_one_thing_each(self) -> None:
+        """However many addresses they have: nothing is done for each of them."""
+        networks: list[Network] = [
+            IPv6Network("2001:db8::/32"),
+            IPv4Network("10.0.0.0/23"),
+            IPv6Network("2001:db9::/64"),
+        ]
+        self.assertEqual([each for portion in small(networks) for each in portion if each.version == 6], networks[::2])

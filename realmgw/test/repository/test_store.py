@@ -170,6 +170,32 @@ class VersionTests(SynchronousTestCase):
         self.assertNotEqual(database.run(store.version), other.run(store.version))
         self.assertIs(database.state(other.run(store.version))[0], None)
 
+    def test_addresses_of_ipv6_that_were_not_read_before_are_claimed(self) -> None:
+        """Of documents of an earlier version, by who comes first; what can not be read is left as it is."""
+        database = Database()
+        for name, text in (
+            ("a", '{"ID": {"IPV4": ["192.168.0.1"], "IPV6": ["FD00:0::1"]}}'),
+            ("b", '{"ID": {"IPV4": ["192.168.0.2"], "ipv6": ["fd00::1", "fd00::2"]}}'),
+            ("c", '{"ID": {"IPV4": ["192.168.0.3"], "IPV6": "none"}}'),
+        ):
+            database.connection.execute(
+                "INSERT INTO document VALUES ('subscribers', ?, 0, ?)", (f"{name}.example.org.", text)
+            )
+        database.connection.execute("PRAGMA user_version = 2")
+        database.run(store.create)
+        claims = dict(database.connection.execute("SELECT what, owner FROM claim WHERE what LIKE 'fd%'").fetchall())
+        self.assertEqual(claims, {"fd00::1": "a.example.org.", "fd00::2": "b.example.org."})
+        self.assertEqual(database.run(store.count)["subscribers"], 3)
+
+    def test_addresses_of_ipv6_belong_to_one_subscriber(self) -> None:
+        """However they are written; the fault is told where the address stands."""
+        database = Database()
+        database.run(store.put, Kind.SUBSCRIBER, "a.example.org.", {"address": "fd00::1"}, FREE)
+        other = {"address": ["192.168.0.2", "FD00:0:0::1"]}
+        error = self.assertRaises(RefusedError, database.run, store.put, Kind.SUBSCRIBER, "b.example.org.", other, FREE)
+        [fault] = error.faults
+        self.assertEqual((fault.pointer, fault.text), ("/address/1", "fd00::1 belongs to a.example.org. already"))
+
     def test_a_database_of_another_format_is_refused(self) -> None:
         """It is left alone."""
         database = Database()

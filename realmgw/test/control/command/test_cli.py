@@ -15,6 +15,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import __version__, config
+from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.control.command import local
 from realmgw.control.command.cli import main
 from realmgw.datapath import forwarding
@@ -309,6 +310,17 @@ class FileTests(CliTestCase):
             self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
         )
         self.assertEqual(self.run_command("subscribers", "remove", "a.example.org", *arguments)[0], 4)
+
+    def test_adds_a_subscriber_of_both_families(self) -> None:
+        """With how it is answered; one of each family, and no more."""
+        arguments = ("subscribers", "add", "a.example.org", "--config", str(self.path), "--no-reload")
+        addresses = ("--address", "fd00::1", "--address", "192.168.0.1")
+        status, lines = self.run_command(*arguments, *addresses, "--address", "fd00::2")
+        self.assertEqual((status, len(lines)), (1, 1), lines)
+        self.assertEqual(self.run_command(*arguments, *addresses, "--ipv6", "pool")[0], 0)
+        [host] = local.subscribers(config.load(self.path)).directory.hosts.values()
+        self.assertEqual((host.address, host.address6), (bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")))
+        self.assertIs(host.profile.ipv6, Ipv6Mode.POOL)
 
     def test_adds_nothing_that_has_a_problem(self) -> None:
         """And says it as `check` would."""

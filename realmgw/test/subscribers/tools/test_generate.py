@@ -27,6 +27,7 @@ REPLACE_UENAME3.example.org.:
         - {fqdn:     'REPLACE_UENAME3.example.org.',  proxy_required: false, carriergrade: false }
         - {fqdn: 'ssh.REPLACE_UENAME3.example.org.',  proxy_required: false, protocol: 6, port: 22 }
 """
+DUAL = "hREPLACE_SEQ.example.org: {address: ['REPLACE_IPV6_fd00::10', REPLACE_IPV4_10.0.0.0], ipv6: pinhole}\n"
 PLAIN = "hREPLACE_SEQ.example.org: {address: REPLACE_IPV4_10.0.0.0, max_claims: REPLACE_SEQ}\n"
 
 
@@ -42,6 +43,20 @@ class TemplateTests(SynchronousTestCase):
         text = "REPLACE_SEQ REPLACE_SEQ3 REPLACE_UENAME REPLACE_UENAME5 REPLACE_IPV4_10.0.0.250 REPLACE_OTHER"
         self.assertEqual(Template(text, "t").render(7), "7 007 ue7 ue00007 10.0.1.1 REPLACE_OTHER")
         self.assertEqual(Template("REPLACE_SEQ3", "t").render(12345), "12345")
+
+    def test_counts_addresses_of_ipv6(self) -> None:
+        """In files and in documents; a placeholder that YAML can not read is told before anything is written."""
+        template = Template(DUAL, "t")
+        template.check(range(1, 70_000))
+        self.assertIn("'fd00::1:f'", template.render(65_535))
+        [line] = template.lines(range(9, 10))
+        value = {"address": ["fd00::19", "10.0.0.9"], "ipv6": "pinhole"}
+        self.assertEqual(json.loads(line), {"kind": "subscribers", "name": "h9.example.org", "value": value})
+        bad = Template(DUAL.replace("'REPLACE_IPV6_fd00::10'", "REPLACE_IPV6_fd00::x"), "t")
+        self.assertRaises(ConfigurationError, bad.check, range(1, 3))
+        self.assertRaises(ConfigurationError, Template, "REPLACE_IPV6_fd00:::1", "t")
+        unquoted = Template("hREPLACE_SEQ.example.org:\n  address: REPLACE_IPV6_fd00::\n", "t")
+        self.assertIn("t:2:", self.assertRaises(ConfigurationError, unquoted.check, range(1, 3)).problems[0])
 
     def test_writes_what_the_established_template_means(self) -> None:
         """As its shell loop does."""
