@@ -238,7 +238,7 @@ def _purging(
 ) -> Purging:
     """What ends lending and admission without a stop."""
     tell = partial(health.tell, "purge", severity=Severity.DEGRADED)
-    return Purging(datapath, allocator, gate, reloader, lambda: running.settings.pools.networks4, tell, monotonic)
+    return Purging(datapath, allocator, gate, reloader, lambda: running.settings.pools.networks, tell, monotonic)
 
 
 def _keeping_subscribers(running: Running, health: Health, reactor: Any) -> LastGoodService:
