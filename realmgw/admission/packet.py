@@ -4,9 +4,10 @@ The kernel hands over the first octets of an IP packet (`COPY_RANGE` of them), s
 the packet; only the headers that are read here must be inside. Nothing is trusted: every length is compared with the
 others and with what is there, and every sequence of bytes gives a `Packet` or a `Reason`, never an exception.
 
-`parse` decides in two steps. Most packets are flawless IPv4 without options, TCP or UDP; those are recognized with one
-`struct` call, and that code can say nothing but yes. Whatever it does not recognize is looked at by the careful parser,
-which alone names reasons. So a mistake in the short cut can cost time, but it can not change a reason.
+`parse` decides in two steps. Most packets are flawless IPv4 without options, or IPv6 without extension headers, TCP or
+UDP; those are recognized with one `struct` call, and that code can say nothing but yes. Whatever it does not recognize
+is looked at by the careful parser, which alone names reasons. So a mistake in the short cut can cost time, but it can
+not change a reason.
 
 What may begin a flow, by protocol (everything else is `Reason.NOT_INITIAL`):
 
@@ -15,9 +16,13 @@ TCP       of FIN, SYN, RST and ACK only SYN is set; ECE, CWR (RFC 3168), PSH and
 UDP       every datagram
 SCTP      an INIT chunk (RFC 9260 section 5.1)
 ICMP      echo, timestamp, information and address mask requests: what conntrack takes as new
-ICMPv6    echo and node information requests
-others    every packet; they have no ports for us
+ICMPv6    echo requests; what else conntrack takes as new is nobody else's business (RFC 4890 4.3.5)
+others    every packet that has something in it; they have no ports for us
 ========  ==========================================================================================
+
+The kernel has put fragments together before it hands a packet over, and has dropped those that overlap (RFC 5722). Its
+rules have dropped what comes from addresses that nobody sends from; here that is looked at again, since it costs a look
+at one octet.
 """
 
 from __future__ import annotations
@@ -45,6 +50,10 @@ SCTP = 132
 _COMMON = struct.Struct("!xxHxxHxBxx4s4sHHH").unpack_from
 """IPv4 without options, and the first six octets of what follows: for UDP, ports and length."""
 _COMMON_MIN = 28  # octets
+_COMMON6 = struct.Struct("!xxxxHBx16s16sHHH").unpack_from
+"""The same of IPv6 without extension headers."""
+_COMMON6_MIN = 48  # octets
+_COMMON6_TCP = 54  # octets, up to the flags
 _IPV4 = struct.Struct("!HxxHxBxx4s4s")
 _IPV6 = struct.Struct("!HBx16s16s")
 _IPV4_MORE = 0x2000
@@ -57,10 +66,14 @@ _TCP_OPENING = 0x17
 _TCP_SYN = 0x02
 _SCTP_INIT = 1
 _SCTP_INIT_MIN = 20  # octets
-_ICMP_REQUESTS = {ICMP: frozenset((8, 13, 15, 17)), ICMP_V6: frozenset((128, 139))}
+_ICMP_REQUESTS = {ICMP: frozenset((8, 13, 15, 17)), ICMP_V6: frozenset((128,))}
 
 _HOP_BY_HOP, _ROUTING, _IPV6_FRAGMENT, _AUTHENTICATION, _DESTINATION = 0, 43, 44, 51, 60
+_NOTHING = 59
+"""No next header: there is nothing behind it (RFC 8200 4.7)."""
 _EXTENSIONS = frozenset((_HOP_BY_HOP, _ROUTING, _IPV6_FRAGMENT, _AUTHENTICATION, _DESTINATION))
+_SUSPECT = frozenset((0x00, 0xFE, 0xFF))
+"""What IPv6 addresses begin with that no forwarded packet can come from; see `_is_nobody`."""
 MAX_EXTENSIONS = 8
 """How many IPv6 extension headers a packet may have; RFC 8200 section 4.1 recommends each at most once, one twice."""
 
@@ -79,7 +92,7 @@ def parse(payload: bytes) -> Packet | Reason:
         `NOT_INITIAL`; when several apply, the one that shows first in the order of the bytes.
     """
     if len(payload) < _COMMON_MIN or payload[0] != 0x45:
-        return _parse_carefully(payload)
+        return _parse_common6(payload)
     total, fragment, protocol, source, destination, sport, dport, length = _COMMON(payload)
     if total < _COMMON_MIN or fragment & (_IPV4_MORE | _IPV4_OFFSET) or not (sport and dport):
         return _parse_carefully(payload)
@@ -90,6 +103,25 @@ def parse(payload: bytes) -> Packet | Reason:
         and len(payload) > 33
         and payload[33] & _TCP_OPENING == _TCP_SYN
         and _tcp_header_fits(payload[32], total - 20)
+    ):
+        return source, destination, TCP, sport, dport
+    return _parse_carefully(payload)
+
+
+def _parse_common6(payload: bytes) -> Packet | Reason:
+    """The same for the other family; what is of neither is looked at carefully."""
+    if len(payload) < _COMMON6_MIN or payload[0] & 0xF0 != 0x60:
+        return _parse_carefully(payload)
+    total, protocol, source, destination, sport, dport, length = _COMMON6(payload)
+    if source[0] in _SUSPECT or not (sport and dport):
+        return _parse_carefully(payload)
+    if protocol == UDP and 8 <= length <= total:
+        return source, destination, UDP, sport, dport
+    if (
+        protocol == TCP
+        and len(payload) >= _COMMON6_TCP
+        and payload[53] & _TCP_OPENING == _TCP_SYN
+        and _tcp_header_fits(payload[52], total)
     ):
         return source, destination, TCP, sport, dport
     return _parse_carefully(payload)
@@ -143,16 +175,26 @@ def _parse_ipv4(payload: bytes) -> Packet | Reason:
 
 
 def _parse_ipv6(payload: bytes) -> Packet | Reason:
-    """RFC 8200 section 3. Jumbograms (RFC 2675) do not exist for us: their payload length of 0 is a bad header."""
+    """RFC 8200 section 3. Jumbograms (RFC 2675) do not exist for us: they say that nothing is behind the header."""
     if len(payload) < 40:
         return Reason.TRUNCATED
     length, protocol, source, destination = _IPV6.unpack_from(payload, 4)
+    if source[0] in _SUSPECT and _is_nobody(source):
+        return Reason.BAD_HEADER
     upper = _skip_extensions(payload[: 40 + length], protocol, 40 + length)
     if isinstance(upper, Reason):
         return upper
     protocol, start, whole = upper
     ports = _ports(protocol, payload[start : 40 + length], 40 + length - start, whole=whole)
     return ports if isinstance(ports, Reason) else (source, destination, protocol, *ports)
+
+
+def _is_nobody(source: bytes) -> bool:
+    """Whether an address is a group's, one of a link (fe80::/10), or one of those that begin with 80 zeros.
+
+    The latter are ::, ::1, ::192.0.2.1 and ::ffff:192.0.2.1 (RFC 4291 2.5).
+    """
+    return source[0] == 0xFF or (source[0] == 0xFE and source[1] & 0xC0 == 0x80) or not any(source[:10])
 
 
 def _skip_extensions(packet: bytes, header: int, end: int) -> tuple[int, int, bool] | Reason:
@@ -169,6 +211,8 @@ def _skip_extensions(packet: bytes, header: int, end: int) -> tuple[int, int, bo
             return Reason.TRUNCATED
         if header == _HOP_BY_HOP and start != 40:
             return Reason.BAD_HEADER
+        if header == _ROUTING and packet[start + 3]:
+            return Reason.BAD_HEADER  # to be sent on from here to yet another address (RFC 5095)
         if header == _IPV6_FRAGMENT:
             fragment = packet[start + 2] << 8 | packet[start + 3]
             if fragment & _IPV6_OFFSET:
@@ -206,7 +250,7 @@ def _ports(protocol: int, segment: bytes, length: int, *, whole: bool) -> _Ports
         return _sctp(segment)
     if protocol in _ICMP_REQUESTS:
         return _icmp(segment, _ICMP_REQUESTS[protocol])
-    return _NO_PORTS
+    return Reason.NOT_INITIAL if protocol == _NOTHING else _NO_PORTS
 
 
 def _tcp(segment: bytes, length: int) -> _Ports | Reason:

@@ -1,9 +1,10 @@
 """Who is refused again and again, so that the kernel can keep him to a rate before he reaches user space.
 
-Refused packets are counted per source address within one second. Counting is done in two generations of half a second:
-a source's count is that of the running generation plus that of the one before. So a count never covers more than one
-second, a source that keeps to `threshold` or more per second is found within 1.5 seconds, and forgetting costs nothing:
-the older generation is thrown away as a whole.
+Refused packets are counted per source within one second: per address of IPv4, and per /64 of IPv6, since whoever has
+one address of it has all of them. Counting is done in two generations of half a second: a source's count is that of the
+running generation plus that of the one before. So a count never covers more than one second, a source that keeps to
+`threshold` or more per second is found within 1.5 seconds, and forgetting costs nothing: the older generation is thrown
+away as a whole.
 
 Both generations and the memory of who was handed to the kernel are bounded. A flood from more sources than fit
 (spoofed ones) leaves later sources uncounted until the next half second; that is counted in `overflow`, and such
@@ -23,13 +24,17 @@ MAX_SOURCES = 16384
 something every few milliseconds, so it is among the first of a generation even when a flood of others fills it."""
 
 
+_IPV6, _PREFIX = 16, 8  # octets
+_REST = bytes(_IPV6 - _PREFIX)
+
+
 class Unsolicited:
     """Unsolicited senders, whose packets nobody waits for: a bounded record of those that were refused.
 
     Args:
         admission: Threshold (packets within one second) and timeout (seconds that the kernel keeps a source).
-        push: Called with the packed address of a source that reached the threshold; must only enqueue, since it
-            runs while a packet waits for its verdict.
+        push: Called with the packed address of a source that reached the threshold, of IPv6 with the first one of its
+            /64; must only enqueue, since it runs while a packet waits for its verdict.
         max_sources: The bound.
 
     Attributes:
@@ -63,6 +68,8 @@ class Unsolicited:
             source: Its packed address.
             now: Monotonic seconds.
         """
+        if len(source) == _IPV6:
+            source = source[:_PREFIX] + _REST
         if now >= self._generation_end:
             self._begin_generation(now)
         current = self._current

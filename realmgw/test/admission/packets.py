@@ -7,6 +7,7 @@ a packet field by field, with no thought of speed, and knows nothing of the pars
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 from realmgw.errors import Reason
 
@@ -34,10 +35,10 @@ def ipv4(
     return head + source + destination + options + segment
 
 
-def ipv6(next_header: int, rest: bytes, *, length: int | None = None) -> bytes:
+def ipv6(next_header: int, rest: bytes, *, length: int | None = None, source: bytes = CLIENT_V6) -> bytes:
     """An IPv6 packet; `rest` begins with its extension headers, if it has any."""
     head = struct.pack("!IHBB", 6 << 28, len(rest) if length is None else length, next_header, 64)
-    return head + CLIENT_V6 + POOL_V6 + rest
+    return head + source + POOL_V6 + rest
 
 
 def tcp(sport: int = 1025, dport: int = 80, *, flags: int = 0x02, words: int = 5, options: bytes = b"") -> bytes:
@@ -61,9 +62,16 @@ def icmp(kind: int = 8, code: int = 0) -> bytes:
 
 
 def opinion(packet: bytes) -> tuple[bytes, bytes, int, int, int] | Reason | None:
-    """What a naive reader says of an IPv4 packet: its five fields, a reason, or None for "some reason or other"."""
+    """What a naive reader says of a packet: its five fields, a reason, or None for "some reason or other".
+
+    Of IPv6 it knows no extension headers.
+    """
     fields = _Fields(packet)
     try:
+        if fields.at(0, 1) // 16 == 6:
+            fields.at(39, 1)
+            fields.end = min(40 + fields.at(4, 2), len(packet))
+            return _transport(_Said(fields, 40, fields.at(6, 1), fields.at(4, 2)), (packet[8:24], packet[24:40]))
         header = fields.at(0, 1) % 16 * 4
         if fields.at(0, 1) // 16 != 4 or header < 20 or fields.at(2, 2) < header:
             return None
@@ -72,7 +80,8 @@ def opinion(packet: bytes) -> tuple[bytes, bytes, int, int, int] | Reason | None
             return Reason.FRAGMENT
         fields.end = min(fields.at(2, 2), len(packet))
         addresses = packet[12:16], packet[16:20]
-        return _transport(fields, header, addresses)
+        whole = fields.at(6, 2) & 0x2000 == 0
+        return _transport(_Said(fields, header, fields.at(9, 1), fields.at(2, 2) - header, whole), addresses)
     except IndexError:
         return None
 
@@ -90,13 +99,22 @@ class _Fields:
         return int.from_bytes(self._packet[offset : offset + width], "big")
 
 
-def _transport(
-    fields: _Fields, start: int, addresses: tuple[bytes, bytes]
-) -> tuple[bytes, bytes, int, int, int] | Reason | None:
-    protocol, room = fields.at(9, 1), fields.at(2, 2) - start
-    if protocol == 1:
+class _Said(NamedTuple):
+    """What a header of either family says of what follows it."""
+
+    fields: _Fields
+    start: int
+    protocol: int
+    room: int
+    whole: bool = True
+
+
+def _transport(said: _Said, addresses: tuple[bytes, bytes]) -> tuple[bytes, bytes, int, int, int] | Reason | None:
+    fields, start, protocol, room, whole = said
+    if protocol in (1, 58):
         fields.at(start + 7, 1)
-        return (*addresses, 1, 0, 0) if fields.at(start, 1) in (8, 13, 15, 17) else Reason.NOT_INITIAL
+        requests = (8, 13, 15, 17) if protocol == 1 else (128,)
+        return (*addresses, protocol, 0, 0) if fields.at(start, 1) in requests else Reason.NOT_INITIAL
     if protocol not in (6, 17, 132):
         return (*addresses, protocol, 0, 0)
     ports = fields.at(start, 2), fields.at(start + 2, 2)
@@ -104,7 +122,6 @@ def _transport(
     if 0 in ports:
         return Reason.ZERO_PORT
     if protocol == 17:
-        whole = fields.at(6, 2) & 0x2000 == 0
         claimed = fields.at(start + 4, 2)
         return None if claimed < 8 or (whole and claimed > room) else (*addresses, 17, *ports)
     if protocol == 132:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv6Address
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,15 @@ def ipv4_packets(draw: st.DrawFn) -> bytes:
         header_words=draw(st.sampled_from((None, None, None, 0, 4, 5, 15))),
     )
     return packet[: draw(st.sampled_from((COPY_RANGE, COPY_RANGE, COPY_RANGE, *range(0, 64, 3))))]
+
+
+@st.composite
+def ipv6_packets(draw: st.DrawFn) -> bytes:
+    """IPv6 packets without extension headers, alike."""
+    protocol = draw(st.sampled_from(sorted({*SEGMENTS, 58})))
+    segment = draw(SEGMENTS[1 if protocol == 58 else protocol])
+    packet = ipv6(protocol, segment, length=draw(st.none() | st.integers(0, 300)))
+    return packet[: draw(st.sampled_from((COPY_RANGE, COPY_RANGE, COPY_RANGE, *range(0, 84, 3))))]
 
 
 class ParseTests(SynchronousTestCase):
@@ -174,7 +184,7 @@ class ParseTests(SynchronousTestCase):
             packet[offset : offset + 1] = bytes((protocol,))
         self.assertIsInstance(parse(bytes(packet)), (tuple, Reason))
 
-    @given(ipv4_packets())
+    @given(st.one_of(ipv4_packets(), ipv6_packets()))
     def test_agrees_with_a_naive_reader(self, packet: bytes) -> None:
         """A second parser that was written without the first in mind sees the same packets and the same reasons."""
         expected = packets.opinion(packet)
@@ -194,8 +204,8 @@ class ParseIPv6Tests(SynchronousTestCase):
         self.assertEqual(parse(ipv6(58, icmp(128))), (CLIENT_V6, POOL_V6, 58, 0, 0))
 
     def test_refuses_icmp_messages_that_are_no_requests(self) -> None:
-        """Errors, replies, and neighbour discovery, which no router forwards."""
-        for kind in (1, 2, 3, 4, 129, 133, 135, 136):
+        """Errors, replies, listener and neighbour discovery, which no router forwards, and questions about nodes."""
+        for kind in (1, 2, 3, 4, 129, *range(130, 138), 139, 143):
             self.assertIs(parse(ipv6(58, icmp(kind))), Reason.NOT_INITIAL)
 
     def test_skips_extension_headers(self) -> None:
@@ -219,6 +229,52 @@ class ParseIPv6Tests(SynchronousTestCase):
         link, last = bytes((60, *bytes(7))), bytes((17, *bytes(7)))
         self.assertIsInstance(parse(ipv6(60, link * (MAX_EXTENSIONS - 1) + last + udp())), tuple)
         self.assertIs(parse(ipv6(60, link * MAX_EXTENSIONS + last + udp())), Reason.BAD_HEADER)
+
+    def test_refuses_what_is_to_be_sent_on_from_here(self) -> None:
+        """A routing header of whatever type that names further stops, type 0 (RFC 5095) above all; else it is over."""
+        for kind in (0, 2, 4, 253):
+            for left, found in ((1, Reason.BAD_HEADER), (0, (CLIENT_V6, POOL_V6, 17, 1025, 53))):
+                routing = bytes((17, 2, kind, left, *bytes(20)))
+                self.assertEqual(parse(ipv6(43, routing + udp())), found)
+
+    def test_takes_an_atomic_fragment_and_refuses_a_header_cut_by_fragmentation(self) -> None:
+        """RFC 6946: a fragment that is the whole packet; RFC 7112: the first one has all headers."""
+        atomic, first = struct.pack("!BBHI", 17, 0, 0, 7), struct.pack("!BBHI", 6, 0, 1, 7)
+        self.assertEqual(parse(ipv6(44, atomic + udp())), (CLIENT_V6, POOL_V6, 17, 1025, 53))
+        self.assertIs(parse(ipv6(44, first + tcp()[:8])), Reason.TRUNCATED)
+        again = struct.pack("!BBHI", 44, 0, 0, 7) + struct.pack("!BBHI", 17, 0, 8, 7)
+        self.assertIs(parse(ipv6(44, again + udp())), Reason.FRAGMENT)
+
+    def test_refuses_jumbograms(self) -> None:
+        """RFC 2675: a length of 0, and the true one in a hop-by-hop option."""
+        jumbo = bytes((17, 0, 0xC2, 4)) + struct.pack("!I", 100_000)
+        self.assertIs(parse(ipv6(0, jumbo + udp(data=bytes(1000)), length=0)), Reason.TRUNCATED)
+
+    def test_refuses_what_nobody_sends_from(self) -> None:
+        """Groups, no address, the own machine, IPv4 in its clothes, and what no router forwards."""
+        nobody = ("ff02::1", "ff0e::1", "::", "::1", "::192.0.2.1", "::ffff:192.0.2.1", "fe80::1", "febf::1")
+        for text in nobody:
+            source = IPv6Address(text).packed
+            for packet in (ipv6(17, udp(), source=source), ipv6(6, tcp(), source=source)):
+                self.assertIs(parse(packet), Reason.BAD_HEADER, text)
+                self.assertEqual(source_of(packet), source)
+        for text in ("64:ff9b::192.0.2.1", "fd00::1", "fec0::1", "::1:0:0:0:1", "2002:c000:201::1"):
+            source = IPv6Address(text).packed
+            self.assertEqual(parse(ipv6(17, udp(), source=source)), (source, POOL_V6, 17, 1025, 53), text)
+
+    def test_refuses_what_has_nothing_in_it(self) -> None:
+        """No next header (RFC 8200 section 4.7), at once or behind others."""
+        self.assertIs(parse(ipv6(59, b"")), Reason.NOT_INITIAL)
+        self.assertIs(parse(ipv6(60, bytes((59, *bytes(7))))), Reason.NOT_INITIAL)
+
+    def test_copies_enough_of_the_longest_chain_of_usual_headers(self) -> None:
+        """As many octets of extension headers as as many of them have that are followed."""
+        link = bytes((60, *bytes(7)))
+        for protocol, segment in ((6, tcp()), (17, udp()), (132, sctp()), (58, icmp(128))):
+            chain = link * (MAX_EXTENSIONS - 1) + bytes((protocol, *bytes(7)))
+            packet = ipv6(60, chain + segment + bytes(1200))
+            self.assertIsInstance(parse(packet[:COPY_RANGE]), tuple)
+            self.assertLess(40 + len(chain) + 20, COPY_RANGE)
 
     def test_refuses_packets_that_end_before_their_headers(self) -> None:
         """Whether the packet itself, its length field or an extension's length says so."""

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.admission.unsolicited import GENERATION, Unsolicited
 from realmgw.config import settings
-from realmgw.test.admission.packets import CLIENT, POOL
+from realmgw.test.admission.packets import CLIENT, CLIENT_V6, POOL
 
 ADMISSION = settings.Admission(stray_threshold=5, stray_timeout=10.0)
 
@@ -39,6 +39,14 @@ class StraysTests(SynchronousTestCase):
         for now in (1.4, 1.45, 1.49, 1.5, 1.51):
             senders.refused(CLIENT, now=now)
         self.assertEqual(pushed, [CLIENT])
+
+    def test_takes_a_prefix_of_ipv6_for_one_sender(self) -> None:
+        """He may send from any address of it; those of IPv4 are somebody each."""
+        senders, pushed = record()
+        for number in range(5):
+            senders.refused(CLIENT_V6[:8] + bytes((number, *bytes(7))), now=1.0)
+            senders.refused(bytes((192, 0, 2, number)), now=1.0)
+        self.assertEqual(pushed, [CLIENT_V6[:8] + bytes(8)])
 
     def test_forgets_after_a_second(self) -> None:
         """A sender who keeps below the threshold is never pushed, however long he goes on."""
