@@ -200,6 +200,7 @@ class Kernel:
         else:
             self._lead(whole, back)
         self._given = given
+        self.place_guard()
         if self.needs6 != needed:  # IPv6 is in use from now on, or not any more
             self.queue_step.ipv6 = after.ipv6
             self.queue_step.place()
@@ -221,7 +222,6 @@ class Kernel:
                 self._run(back)
                 tuple(place() for place in self.place_routes(channel))
                 raise
-        self.place_guard()
 
     def _run(self, there: _Lead) -> None:
         """Change the table, and the last step of the translation where it is not in it; all or nothing.

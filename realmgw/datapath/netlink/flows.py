@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
@@ -85,17 +85,13 @@ def question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, d
         sport: Source port.
         dport: Destination port.
     """
-    if len(src) == 4:
-        begin, head, between, ahead, padding, apart, end = _PIECES
-        ports = sport.to_bytes(2, "big"), dport.to_bytes(2, "big")
-        return _QUESTION.pack(
-            begin, sequence, head, src, between, dst, ahead, protocol, padding, ports[0], apart, ports[1], end
-        )
-    return _question(sequence, src, dst, protocol, sport, dport)
+    pack, (begin, head, between, ahead, padding, apart, end) = _QUESTIONS[len(src)]
+    ports = sport.to_bytes(2, "big"), dport.to_bytes(2, "big")
+    return pack(begin, sequence, head, src, between, dst, ahead, protocol, padding, ports[0], apart, ports[1], end)
 
 
 def _question(sequence: int, src: bytes, dst: bytes, protocol: int, sport: int, dport: int) -> bytes:
-    """The same, of any family; it takes ten times as long."""
+    """The same, put together piece by piece; it takes ten times as long."""
     addresses = codec.attribute(_IP_SRC[len(src)], src), codec.attribute(_IP_DST[len(dst)], dst)
     numbers = bytes((protocol,)), sport.to_bytes(2, "big"), dport.to_bytes(2, "big")
     ports = (codec.attribute(kind, value) for kind, value in enumerate(numbers, _PROTOCOL_NUMBER))
@@ -204,9 +200,18 @@ def listed(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[E
     return (entry(each) for each in messages if each.kind == _NEW and wanted.search(each.body) is not None)
 
 
-_QUESTION = struct.Struct("=8sI20s4s4s4s8sB7s2s6s2s2s")
-_BLANK = _question(0, bytes(4), bytes(4), 0, 0, 0)
-_PIECES = tuple(
-    _BLANK[begin:end] for begin, end in ((0, 8), (12, 32), (36, 40), (44, 52), (53, 60), (62, 68), (70, 72))
-)
-"""What is the same in all questions about flows of IPv4: before the sequence number, and between that and the rest."""
+def _template(length: int) -> tuple[Callable[..., bytes], tuple[bytes, ...]]:
+    """What is the same in all questions about flows of a family, and what packs it together with the rest.
+
+    Args:
+        length: That of an address, in octets.
+    """
+    blank, first, second = _question(0, bytes(length), bytes(length), 0, 0, 0), 32 + length, 36 + 2 * length
+    rests = ((0, 8), (12, 32), (first, first + 4), *((second + at, second + to) for at, to in _RESTS))
+    form = struct.Struct(f"=8sI20s{length}s4s{length}s8sB7s2s6s2s2s")
+    return form.pack, tuple(blank[begin:end] for begin, end in rests)
+
+
+_RESTS = ((0, 8), (9, 16), (18, 24), (26, 28))
+"""Behind the destination: up to the protocol, to the source port, to the destination port, and to the end."""
+_QUESTIONS = {length: _template(length) for length in _FAMILY}

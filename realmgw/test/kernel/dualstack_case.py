@@ -42,6 +42,7 @@ class DualStackTestCase(DatapathTestCase):
     }
 
     def make_hosts(self) -> tuple[Host, ...]:
+        """Two of both families, and two at their own addresses."""
         both = zip(super().make_hosts(), self.testbed.hosts6, strict=True)
         private = (attrs.evolve(host, address6=ip_address(text).packed) for host, text in both)
         pinhole = Profile(ipv6=config.Ipv6Mode.PINHOLE)
@@ -52,6 +53,7 @@ class DualStackTestCase(DatapathTestCase):
         return (*private, *own)
 
     def make_settings(self) -> config.Settings:
+        """With a pool of IPv6, routed and on-link."""
         made = super().make_settings()
         pools = attrs.evolve(
             made.pools,
