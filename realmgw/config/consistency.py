@@ -158,7 +158,7 @@ def _ipv6(problems: Problems) -> Found[None]:
             yield node, f"{each.prefix} has addresses that are not public, so nobody reaches them: write 'pool'"
     lans, left = {lan for lan, _ in _all(problems, Label.LAN, str)}, set[str]()
     for leaving, node in _all(problems, Label.OUTBOUND6, Outbound6):
-        if leaving.lan not in lans:
+        if lans and leaving.lan not in lans:
             yield node, f"{leaving.lan} is none of interfaces.lan: write one of them"
         yield (node, f"how {leaving.lan} leaves stands twice: remove one") if leaving.lan in left else None
         left.add(leaving.lan)

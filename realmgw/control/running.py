@@ -13,6 +13,7 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
 from realmgw.config.unsupported import OF_SUBSCRIBERS
 from realmgw.errors import RealmGatewayError
+from realmgw.subscribers.families import unanswered
 from realmgw.subscribers.files.disk import Good
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.incremental import Unit
@@ -183,11 +184,12 @@ class Running:
 
 
 def unsupported_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
-    """What is written by a former name, or has no effect yet, in lines."""
+    """What is written by a former name, has no effect yet, or leaves hosts without an answer, in lines."""
     profiles = [host.profile for host in directory.hosts.values()]
     counts = {word: sum(getattr(each, word) != getattr(USUAL, word) for each in profiles) for word in OF_SUBSCRIBERS}
     unsupported = (config.unsupported_keys(settings), config.unsupported_of_subscribers(counts))
-    return (*settings.outdated, *filter(None, unsupported))
+    without = unanswered(directory.hosts.values(), settings.pools, settings.ipv6)
+    return (*settings.outdated, *filter(None, unsupported), *without)
 
 
 def sparing(steps: Steps[T]) -> Steps[T]:

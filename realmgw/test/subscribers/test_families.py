@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Address, IPv6Network, ip_network
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode, PrefixMode
-from realmgw.subscribers.families import mode_of
+from realmgw.config.settings import Attachment, PoolPrefix, Pools
+from realmgw.subscribers.families import mode_of, unanswered
 from realmgw.subscribers.model import Host, Profile
 
 SETTINGS = Ipv6(
@@ -49,7 +51,46 @@ class ModeOfTests(SynchronousTestCase):
         for mode in Ipv6Mode:
             self.assertIs(mode_of(host("2001:db8::1"), Ipv6(mode)), mode)
 
+    def test_nobody_is_told_a_private_address(self) -> None:
+        """Whatever is set: nobody outside reaches it."""
+        pinhole = Ipv6(Ipv6Mode.PINHOLE)
+        for address, mode in (("fd00::1", Ipv6Mode.OFF), ("fc00::1", Ipv6Mode.OFF), ("fe00::1", Ipv6Mode.PINHOLE)):
+            self.assertIs(mode_of(host(address), pinhole), mode)
+        self.assertIs(mode_of(host("fd00::1", Ipv6Mode.PINHOLE), SETTINGS), Ipv6Mode.OFF)
+        self.assertIs(mode_of(host("fd00::1", Ipv6Mode.POOL), pinhole), Ipv6Mode.POOL)
+
     def test_a_host_without_an_address_has_none_to_answer_with(self) -> None:
         """Whatever it says."""
         self.assertIs(mode_of(host(), SETTINGS), Ipv6Mode.OFF)
         self.assertIs(mode_of(host(mode=Ipv6Mode.PINHOLE), SETTINGS), Ipv6Mode.OFF)
+
+
+class UnansweredTests(SynchronousTestCase):
+    """`unanswered` counts hosts that have an address of a family and no answer of it."""
+
+    def test_tells_of_hosts_without_a_pool(self) -> None:
+        """Of each family; those that are off by what is written are not meant to have an answer."""
+        hosts = [host("fd00::1"), host("fd00::2"), host("2001:db8::1"), host("fd00::3", Ipv6Mode.OFF), host()]
+        for networks, lines in (
+            (("198.51.100.0/28", "2001:db8:1::/64"), []),
+            (
+                ("198.51.100.0/28",),
+                ["2 hosts have an address of IPv6 and no AAAA: pools.circular has no prefix of IPv6."],
+            ),
+            (
+                ("2001:db8:1::/64",),
+                ["5 hosts have an address of IPv4 and no A: pools.circular has no prefix of IPv4."],
+            ),
+        ):
+            pools = Pools(tuple(PoolPrefix(ip_network(each), Attachment.ROUTED) for each in networks))
+            self.assertEqual(list(unanswered(hosts, pools, SETTINGS)), lines)
+
+    def test_tells_of_private_addresses_that_would_be_told(self) -> None:
+        """By the prefix, or by what holds for all."""
+        pools = Pools((PoolPrefix(ip_network("2001:db8:1::/64"), Attachment.ROUTED),))
+        hosts = [attrs.evolve(host(address), address=b"") for address in ("fd00::1", "2001:db8::1")]
+        self.assertEqual(
+            list(unanswered(hosts, pools, Ipv6(Ipv6Mode.PINHOLE))),
+            ["1 host has no AAAA: 'ipv6: pinhole' holds there, and what is at fc00::/7 nobody reaches."],
+        )
+        self.assertEqual(list(unanswered(hosts, pools, Ipv6())), [])
