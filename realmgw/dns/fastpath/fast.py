@@ -33,7 +33,7 @@ from realmgw.dns.inside import Inside
 from realmgw.dns.mitigation.challenger import Challenger
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.mitigation.ratelimit import Verdict, amplifies
-from realmgw.dns.zones import ZoneTable
+from realmgw.dns.zones import Authority, ZoneTable
 from realmgw.errors import Reason
 
 POOL_RECORD = b"\xc0\x0c" + A_IN + b"\0\0\0\0" + b"\0\4"
@@ -86,7 +86,7 @@ class FastPath:
         size = settings.dns.udp_size
         self._services, self._free = table.services, self._decisions.free
         self._static = StaticOctets(table, self._decisions, size)
-        self._zones = {zone: ZoneOctets(zone, size) for zone in table.zones.by_apex.values()}
+        self._zones = _Zones(size)
         self._plain, self._with_cookie = plain_opts(size), cookie_opts(size)
         zone = self._aliases.zone
         self._alias_suffixes = [] if zone is None else ancestors(zone)[:-1]
@@ -224,6 +224,18 @@ def _rare_kind(tail: bytes, with_opt: int) -> int | None:
     kind = tail[0] << 8 | tail[1] if len(tail) >= 4 else 0
     unusual = tail[4:7] != OPT_BEGINS if with_opt else len(tail) != 4
     return None if unusual or tail[2:4] != _IN or kind in LEFT else kind
+
+
+class _Zones(dict[Authority, ZoneOctets]):
+    """How negative answers end, by zones: each when it is first asked for, since there may be tens of thousands."""
+
+    def __init__(self, udp_size: int) -> None:
+        super().__init__()
+        self._udp_size = udp_size
+
+    def __missing__(self, zone: Authority) -> ZoneOctets:
+        octets = self[zone] = ZoneOctets(zone, self._udp_size)
+        return octets
 
 
 _Usual = tuple[bytes, Header, int, bytes, str, bytes, bytes, Proof]

@@ -7,6 +7,7 @@ built that are the same by UDP and by TCP, since they fit into `MIN_UDP_SIZE` wi
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Container
 
 import attrs
@@ -65,7 +66,7 @@ class StaticOctets:
         self._table = table
         self._response = decisions.response
         self._udp_size = udp_size
-        self._own: dict[bytes, dict[int, Found | None]] = {name: {} for name in table.static}
+        self._own: defaultdict[bytes, dict[int, Found | None]] = defaultdict(dict)
         self._addresses: dict[tuple[int, int], Found | None] = {}
 
     def find(self, name: bytes, kind: int, decision: Decision) -> Found | None:

@@ -39,7 +39,8 @@ class Challenger:
         self._pool = allocator.pool
         self._aliases = aliases
         self._events = events
-        self._by_apex: dict[bytes, Challenges] = {}
+        self._usual = NO_CHALLENGES
+        self._by_apex: dict[bytes, Challenges] = {}  # of zones that have some of their own
         self._uniform: Challenges | None = None
         self.audit = False
         self.active = self.logs = False
@@ -48,10 +49,12 @@ class Challenger:
         """From now on, go by these zones and this policy, and by what there is."""
         policy, zones = settings.policy, settings.zones
         self.audit = Audit.CHALLENGES in policy.audit
-        self._by_apex = {to_wire(zone.name): _known(zone.challenges or policy.challenges) for zone in zones}
-        wanted = {self._by_apex[to_wire(zone.name)] for zone in zones if not zone.aliases}
+        self._usual = _known(policy.challenges)
+        self._by_apex = {to_wire(zone.name): _known(zone.challenges) for zone in zones if zone.challenges is not None}
+        own = {zone.challenges for zone in zones if not zone.aliases}
+        wanted = {self._usual if rules is None else _known(rules) for rules in own}
         self.active = any(rules is not NO_CHALLENGES for rules in wanted)
-        self.logs = any(rules.log_untrusted for rules in self._by_apex.values())
+        self.logs = any(rules.log_untrusted for rules in (self._usual, *self._by_apex.values()))
         # What all zones want that names of subscribers are in; None if they are not of one mind.
         self._uniform = wanted.pop() if len(wanted) == 1 else None
         self._zones, self._static = table.zones, table.static
@@ -67,7 +70,7 @@ class Challenger:
         if self._uniform is not None:
             return self._uniform
         zone = self._zones.of(name)
-        return NO_CHALLENGES if zone is None else self._by_apex.get(zone.apex, NO_CHALLENGES)
+        return NO_CHALLENGES if zone is None else self._by_apex.get(zone.apex, self._usual)
 
     def find(self, resolver: str) -> Group | None:
         """The group of a resolver, if it has one."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import attrs
 import dns.message
 import dns.rcode
@@ -11,7 +14,8 @@ from realmgw.dns.codec.message import Response
 from realmgw.dns.codec.wire import Query, Rcode, decode
 from realmgw.dns.counts import Count
 from realmgw.dns.decision import Outcome
-from realmgw.dns.view import Answer, Asked, Asker, Sender, Senders, said
+from realmgw.dns.view import Answer, Asked, Asker, Sender, Senders, View, said
+from realmgw.dns.zones import compile_table
 from realmgw.test.dns import realm
 
 QUERY = decode(dns.message.make_query("www.example.net.", "A").to_wire())
@@ -82,3 +86,31 @@ class PartTests(SynchronousTestCase):
         self.view.senders = senders = CountingSenders()
         self.ask().respond(lambda: said(Response(Rcode.REFUSED)))
         self.assertEqual(senders.count, 1)
+
+
+class ReloadTests(SynchronousTestCase):
+    """A view that is told its zones anew."""
+
+    def calls(self, view: View, count: int) -> int:
+        """How many functions are called, with so many zones."""
+        zones = tuple(attrs.evolve(realm.CHILD, name=f"z{number}.example.org.") for number in range(count))
+        made = realm.make_settings(zones=(realm.ZONE, *zones))
+        table, counted = compile_table(made.zones, realm.directory()), 0
+
+        def seen(_: FrameType, event: str, __: object) -> None:
+            nonlocal counted
+            counted += event == "call"
+
+        before = sys.getprofile()
+        sys.setprofile(seen)
+        try:
+            view.configure(made, table)
+        finally:
+            sys.setprofile(before)
+        return counted
+
+    def test_nothing_is_made_of_each_zone(self) -> None:
+        """A reload tells all of them at once, and there may be tens of thousands."""
+        for view in (realm.wan(), realm.lan()):
+            self.assertGreater(self.calls(view, 1), 1)
+            self.assertEqual(self.calls(view, 1000), self.calls(view, 1))
