@@ -35,7 +35,8 @@ class StopTests(StartingTestCase):
             process.send_signal(number)
             self.serving(process)
             process.terminate()
-            while process.poll() is None:
+            end = time.monotonic() + PATIENCE
+            while process.poll() is None and time.monotonic() < end:
                 process.send_signal(number)
                 process.terminate()
                 time.sleep(0.005)
@@ -270,6 +271,7 @@ def _until_minded(pid: int) -> None:
         if int(next(line for line in lines if line.startswith("SigCgt:")).split()[1], 16) & bit:
             return
         time.sleep(0.005)
+    raise AssertionError(f"process {pid} does not mind SIGHUP")
 
 
 def _size(pid: int) -> int:
