@@ -77,6 +77,12 @@ class CheckTests(CliTestCase):
         self.assertEqual((status, lines[-1]), (0, "No problems."))
         self.assertIn("Read and checked, but without effect in this version: synproxy.", lines)
         self.assertIn("Read and checked, but without effect in this version: FIREWALL rules of 1 host.", lines)
+        (self.folder / "subscribers.d" / "b.yaml").write_text(
+            "b.example.org: {address: 192.168.0.2, services: {b.example.org: , x.example.org: {carriergrade: true}}}\n"
+            "c.example.org: {address: 192.168.0.3, carriergrade: [192.168.0.4]}\n"
+        )
+        told = "without effect in this version: FIREWALL rules of 1 host, carriergrade of 2 hosts."
+        self.assertIn(f"Read and checked, but {told}", self.run_command("check", "--config", str(self.path))[1])
 
     def test_says_what_has_another_name_by_now(self) -> None:
         """It is read as before; both names together are one too many."""
