@@ -361,8 +361,9 @@ class AskingTests(CliTestCase):
             self.assertEqual((status, len(lines)), (3, 1), lines)
 
     def test_main_file_that_can_not_be_read_is_an_error_of_every_command(self) -> None:
-        """Nobody else's gateway is asked instead, wherever it listens; what is missing is named."""
-        missing = self.folder / "nope.yaml"
+        """Nobody else's gateway is asked instead, wherever it listens; what is missing is named, nothing is written."""
+        missing, template, made = (self.folder / name for name in ("nope.yaml", "template", "made"))
+        template.write_text("REPLACE_UENAME3.example.org: {address: REPLACE_IPV4_192.168.0.0}\n")
         for words in (
             ("status",),
             ("reload",),
@@ -376,6 +377,8 @@ class AskingTests(CliTestCase):
             ("subscribers", "add", "a.example.org", "--address", "192.168.0.1"),
             ("subscribers", "remove", "a.example.org"),
             ("subscribers", "generate", str(self.path), "--count", "1", "--repository", "http://192.0.2.1"),
+            ("subscribers", "generate", str(template), "--count", "1", "--output", str(made)),
+            ("subscribers", "generate", str(template), "--count", "1", "--output", str(made), "--no-reload"),
             ("explain", "packet", "192.0.2.1", "198.51.100.1", "tcp"),
         ):
             for socket in ((), ("--socket", str(self.folder / "none.sock"))):
@@ -383,6 +386,7 @@ class AskingTests(CliTestCase):
                 self.assertEqual((status, len(lines)), (1, 1), (words, lines))
                 self.assertIn(f"{missing}:1:1: there is no such file", lines[0])
         self.assertEqual(self.run_command("check", "--config", str(missing))[0], 1)
+        self.assertFalse(made.exists())
 
     def test_written_configuration_is_shown_without_one(self) -> None:
         """With every key that has a value."""
