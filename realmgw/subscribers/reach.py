@@ -2,10 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 import attrs
+
+from realmgw.config.settings import Network
+from realmgw.config.steps import Steps, gathered, portions
+
+
+@attrs.define
+class Ranges:
+    """IPv4 addresses, as numbers; one is found in a time that hardly grows with how many networks they are of."""
+
+    firsts: list[int] = attrs.Factory(list)
+    """Where each range begins, in order; none meets another."""
+    lasts: list[int] = attrs.Factory(list)
+    """Where each ends."""
+
+    @classmethod
+    def of(cls, networks: Iterable[Network]) -> Steps[Ranges]:
+        """Those of networks, which may lie in each other, without those of IPv6; some at a time."""
+        ranges, ours = cls(), (each for each in networks if each.version == 4)
+        pairs = yield from gathered((int(each.network_address), int(each.broadcast_address)) for each in ours)
+        for portion in portions(sorted(pairs)):
+            for first, last in portion:
+                ranges._add(first, last)
+            yield None
+        return ranges
+
+    def _add(self, first: int, last: int) -> None:
+        """A range that begins where no earlier one does."""
+        if self.lasts and first <= self.lasts[-1]:
+            self.lasts[-1] = max(self.lasts[-1], last)
+        else:
+            self.firsts.append(first)
+            self.lasts.append(last)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.firsts)
+
+    def __contains__(self, number: int) -> bool:
+        """Whether one of the networks has an address."""
+        at = bisect_right(self.firsts, number)
+        return at > 0 and number <= self.lasts[at - 1]
 
 
 @attrs.frozen
