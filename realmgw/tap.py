@@ -31,7 +31,7 @@ from realmgw.allocation.service import AllocationService, ReputationService
 from realmgw.config.disk import Hold
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
-from realmgw.config.steps import Blocking
+from realmgw.config.steps import Blocking, now
 from realmgw.control import lines
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
@@ -119,37 +119,39 @@ def make_service(options: Options) -> IService:
         SystemExit: Neither the main file nor the last good one can be used, or the machine lacks something; the
             message has every problem.
     """
-    loaded = config.load_or_last_good(Path(options["config"]))
+    path, do = Path(options["config"]), Readers().wait
+    loaded = config.load_or_last_good(path, do=do)
     options.log.configure(loaded.settings.logging)
-    for line in refuse(loaded.settings).wrong:
+    for line in refuse(loaded.settings, do).wrong:
         _log.warn("{line}", line=line)
     if loaded.from_last_good:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
-    running = read(Path(options["config"]), loaded.settings, around(loaded.settings))
+    running = read(path, loaded.settings, around(loaded.settings), do)
     running.problems = loaded.problems
     return compose(running, options, config.secrets(loaded.settings))
 
 
-def read(path: Path, settings: Settings, around: Around = NOWHERE) -> Running:
+def read(path: Path, settings: Settings, around: Around = NOWHERE, do: Callable[[Blocking], Any] = now) -> Running:
     """Read the subscribers; those of files that can not be used, as they were when they were good last.
 
     Args:
         path: The main file.
         settings: What it says.
         around: What is around the gateway.
+        do: Makes the calls that may block.
     """
     last_good = last_good_of(path, settings)
     try:
-        kept = last_good.sources()
-    except PlatformError as error:
+        kept = do(Blocking(str(settings.state), last_good.sources))
+    except (PlatformError, OSError) as error:
         _log.warn("what subscriber files said last is not known: {error}", error=error)
         kept = {}
     running = Running(path, settings, Folders(time.time, monotonic, last_good.text), around=around)
     gc.disable()  # it would walk through the growing directory again and again
     try:
-        running.begin(kept, Readers().wait)
+        running.begin(kept, do)
     finally:
         gc.freeze()  # what was read stays
         gc.enable()

@@ -13,7 +13,7 @@ from realmgw.config import consistency, disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Interfaces, Pools, Settings
-from realmgw.config.steps import Blocking, Steps, finish
+from realmgw.config.steps import Blocking, Steps, finish, now
 from realmgw.config.validators import reading
 from realmgw.errors import ConfigurationError
 
@@ -25,16 +25,17 @@ _Text = tuple[Path, bytes | None, Problems]
 T = TypeVar("T")
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, do: Callable[[Blocking], Any] = now) -> Settings:
     """Reads the main file and its drop-ins. Subscriber files are read by `realmgw.subscribers.files.folders`.
 
     Args:
         path: The file; relative paths in it start at its folder.
+        do: Makes the calls that may block.
 
     Raises:
         ConfigurationError: They cannot be used; every problem is in it.
     """
-    return finish(loading(path))
+    return finish(loading(path), do)
 
 
 def loading(path: Path) -> Steps[Settings]:
@@ -57,13 +58,14 @@ class Partly:
     """The keys of the main file that could not be used."""
 
 
-def load_partly(path: Path) -> Partly:
+def load_partly(path: Path, do: Callable[[Blocking], Any] = now) -> Partly:
     """Reads the main file and its drop-ins, for somebody who wants to look at what stands there besides its problems.
 
     Args:
         path: As in `load`.
+        do: The same.
     """
-    return finish(_loading_partly(path))
+    return finish(_loading_partly(path), do)
 
 
 def _loading_partly(path: Path) -> Steps[Partly]:

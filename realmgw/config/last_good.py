@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePath
+from typing import Any
 
 import attrs
 
 from realmgw.config import disk, layers
 from realmgw.config.document import Node, Problems, parse
-from realmgw.config.files import MAX_MAIN_FILE, load, located, read
+from realmgw.config.files import MAX_MAIN_FILE, load, located, text
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Blocking, now
 from realmgw.config.writing import dump
 from realmgw.errors import ConfigurationError, MalformedError
 
@@ -48,14 +52,19 @@ def state_file(path: Path, state: PurePath, name: str) -> Path:
     return Path(state) / f"{name}-{identity}"
 
 
-def state_folder(path: Path) -> Path:
+def state_folder(path: Path, do: Callable[[Blocking], Any] = now) -> Path:
     """Where the state is, by what a main file says of it even if the rest of it can not be used.
 
     Args:
         path: The main file; it may be missing.
+        do: Makes the call that may block.
     """
     ignored = Problems(str(path))
-    root = read(path, MAX_MAIN_FILE, ignored)
+    try:
+        found = do(Blocking(str(path), partial(text, path, MAX_MAIN_FILE, ignored)))
+    except OSError:
+        found = None
+    root = None if found is None else parse(found, ignored)
     said = None if root is None else layers.single(root, "state")
     return path.parent / (said or DEFAULT_STATE)
 
@@ -74,21 +83,22 @@ def keep(path: Path, settings: Settings) -> None:
     disk.write(_file(path, settings.state), disk.sealed(FORMAT, dump(absolute).encode()))
 
 
-def load_or_last_good(path: Path, state: PurePath | None = None) -> Loaded:
+def load_or_last_good(path: Path, state: PurePath | None = None, do: Callable[[Blocking], Any] = now) -> Loaded:
     """Reads the main file and its drop-ins, or, where they can not be used, the last good ones.
 
     Args:
         path: The main file.
         state: Where state is kept; by default where the main file says, or else `DEFAULT_STATE`.
+        do: Makes the calls that may block.
 
     Raises:
         ConfigurationError: Neither can be used; every problem of both is in it.
     """
     try:
-        return Loaded(load(path))
+        return Loaded(load(path, do))
     except ConfigurationError as error:
-        kept = _file(path, state or state_folder(path))
-        settings, problem = _kept(kept)
+        kept = _file(path, state or state_folder(path, do))
+        settings, problem = _kept(kept, do)
         if settings is None:
             raise ConfigurationError((*error.problems, problem)) from None
         return Loaded(settings, error.problems, from_last_good=True)
@@ -98,10 +108,10 @@ def _file(path: Path, state: PurePath) -> Path:
     return state_file(path, state, "last-good").with_suffix(layers.SUFFIX)
 
 
-def _kept(kept: Path) -> tuple[Settings | None, str]:
+def _kept(kept: Path, do: Callable[[Blocking], Any]) -> tuple[Settings | None, str]:
     """The settings of a file of the last good ones; or why there are none."""
     try:
-        body = disk.unsealed(FORMAT, disk.read(kept, MAX_KEPT))
+        body = disk.unsealed(FORMAT, do(Blocking(str(kept.parent), partial(disk.read, kept, MAX_KEPT))))
     except FileNotFoundError:
         return None, f"{kept}:1:1: there is no last good configuration yet"
     except OSError as error:

@@ -37,6 +37,26 @@ PORTION = 512
 """So many small things are done between two steps."""
 
 
+class Turns:
+    """Says when enough was done, of things that weigh differently much, for others to have their turn.
+
+    Args:
+        most: So much may be done at once; or a single thing, whatever it weighs.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._done = 0
+
+    def is_over(self, weight: int) -> bool:
+        """Whether it is so, now that something of this weight was done."""
+        self._done += weight
+        if self._done <= self._most:
+            return False
+        self._done = 0
+        return True
+
+
 def portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
     """All of them, some at a time."""
     iterator = iter(values)

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 import attrs
 
@@ -19,13 +22,13 @@ from realmgw import config
 from realmgw.config import limits, port
 from realmgw.config.disk import exposed, is_public, stranger
 from realmgw.config.settings import Address, Endpoint, Network, Settings
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Blocking, Steps
 from realmgw.control.instance import Place
 from realmgw.control.permissions import group_number, is_root, unwritable
 from realmgw.datapath import client, links
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.machine import capabilities, interfaces
-from realmgw.errors import ConfigurationError, RealmGatewayError
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.remote.port import token, trust
 
@@ -47,19 +50,20 @@ class Examined:
     """What could not be looked at, and where or how it can."""
 
 
-def examine(settings: Settings, *, starting: bool = False) -> Examined:
+def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool = False) -> Examined:
     """Look at everything that a start would need.
 
     Args:
         settings: What is written.
+        do: Makes the calls that may block; a folder that does not answer is refused, as a start would wait for it, too.
         starting: This is the start, on this machine and as this user: what can not be had is refused. The kernel's
             features are looked at when the rules are placed.
     """
     found, running = Examined(), _running(settings)
     if starting and running:
         return Examined([running])
-    _look_at_files(settings, found)
-    _look_at_folders(settings, found, starting=starting)
+    _look_at_files(settings, do, found)
+    _look_at_folders(settings, do, found, starting=starting)
     try:
         with client.route_socket() as channel:
             there, routers = interfaces.addresses(channel), interfaces.routers(channel)
@@ -81,13 +85,13 @@ def examine(settings: Settings, *, starting: bool = False) -> Examined:
     return found
 
 
-def refuse(settings: Settings) -> Examined:
+def refuse(settings: Settings, do: Callable[[Blocking], Any]) -> Examined:
     """`examine` for a start.
 
     Raises:
         ConfigurationError: The gateway can not start here; every reason is in it.
     """
-    found = examine(settings, starting=True)
+    found = examine(settings, do, starting=True)
     if found.refused:
         raise ConfigurationError(tuple(found.refused))
     limits.raise_limit(settings)
@@ -153,17 +157,32 @@ def _endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     return *settings.dns.wan.listen, *settings.dns.lan.listen
 
 
-def _look_at_files(settings: Settings, found: Examined) -> None:
+def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Examined) -> None:
     """Files that the main file names; the secrets were told of one by one."""
     secret, repository = settings.dns.cookies.secret_file, settings.repository
-    _try(found.refused, lambda: config.secrets(settings))
-    _try(found.refused, lambda: trust(repository.ca_file) if repository.url else None)
-    bearer = repository.token_file
+    bearer, trusted = repository.token_file, repository.ca_file
+    if secret is not None:
+        _try(found.refused, lambda: _answered(do, secret, partial(config.secrets, settings)))
+    if repository.url:
+        _try(found.refused, lambda: _answered(do, trusted or "certificates", partial(trust, trusted)))
     if bearer is not None:
-        _try(found.wrong, lambda: token(bearer), "repository.token_file: ")
+        _try(found.wrong, lambda: _answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
     for key, path in (("dns.cookies.secret_file", secret), ("repository.token_file", bearer)):
-        if path is not None and is_public(path):
-            found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
+        with suppress(PlatformError):  # it was told
+            if path is not None and _answered(do, path, partial(is_public, path)):
+                found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
+
+
+def _answered(do: Callable[[Blocking], Any], where: PurePath | str, look: Callable[[], Any]) -> Any:
+    """What a look at a file system finds.
+
+    Raises:
+        PlatformError: That does not answer.
+    """
+    try:
+        return do(Blocking(str(where), look))
+    except OSError as error:
+        raise PlatformError(str(error.strerror)) from error
 
 
 def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None:
@@ -173,29 +192,43 @@ def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None
         lines += [f"{before}{line}" for line in str(error).splitlines()]
 
 
-def _look_at_folders(settings: Settings, found: Examined, *, starting: bool) -> None:
+def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: Examined, *, starting: bool) -> None:
     """Where the gateway makes files, and who may use its socket."""
-    path, group = Path(settings.control.socket), settings.control.group
+    path, state, group = Path(settings.control.socket), settings.state, settings.control.group
+    if group is not None:
+        _try(found.refused, lambda: group_number(group))
+    look = partial(_look_at_folder, _numbers_of(group), found, starting=starting)
+
+    def of_socket() -> None:
+        _look_at_socket(path, found)
+        look("control.socket", path.parent, found.refused)
+
+    _try(found.refused, lambda: _answered(do, path.parent, of_socket), "control.socket: ")
+    _try(found.refused, lambda: _answered(do, state, lambda: look("state", state, found.wrong)), "state: ")
+
+
+def _look_at_socket(path: Path, found: Examined) -> None:
     length = len(bytes(path))
     if length > LONGEST_SOCKET:
         found.refused.append(f"control.socket: {path} has {length} octets: write one of at most {LONGEST_SOCKET}")
     elif path.exists() and not path.is_socket():
         found.refused.append(f"control.socket: {path} is no socket: remove it, or write another path")
-    if group is not None:
-        _try(found.refused, lambda: group_number(group))
-    groups = _numbers_of(group)
-    for key, folder, lines in (("control.socket", path.parent, found.refused), ("state", settings.state, found.wrong)):
-        who, owner = exposed(folder, groups), stranger(folder)
-        if who:
-            lines.append(f"{key}: {who}: strangers could take the place of what is in {folder}: {OURS}")
-        elif owner is not None:
-            to = lines if starting else found.unseen
-            to.append(f"{key}: {folder} is user {owner}'s, who could take its place, unless the gateway is his: {OURS}")
-        why = unwritable(folder)
-        if why and not is_root():
-            found.unseen.append(f"{key}: whether the gateway may write in {folder}: {why} (you are not root)")
-        elif why:
-            lines.append(f"{key}: {why}: nothing can be kept there" if key == "state" else f"{key}: {why}")
+
+
+def _look_at_folder(
+    groups: Collection[int], found: Examined, key: str, folder: PurePath, lines: list[str], *, starting: bool
+) -> None:
+    who, owner = exposed(folder, groups), stranger(folder)
+    if who:
+        lines.append(f"{key}: {who}: strangers could take the place of what is in {folder}: {OURS}")
+    elif owner is not None:
+        to = lines if starting else found.unseen
+        to.append(f"{key}: {folder} is user {owner}'s, who could take its place, unless the gateway is his: {OURS}")
+    why = unwritable(folder)
+    if why and not is_root():
+        found.unseen.append(f"{key}: whether the gateway may write in {folder}: {why} (you are not root)")
+    elif why:
+        lines.append(f"{key}: {why}: nothing can be kept there" if key == "state" else f"{key}: {why}")
 
 
 def _numbers_of(group: str | None) -> tuple[int, ...]:

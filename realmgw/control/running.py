@@ -185,8 +185,12 @@ class Running:
 
 def unsupported_of(settings: Settings, directory: Directory) -> tuple[str, ...]:
     """What is written by a former name, has no effect yet, or leaves hosts without an answer, in lines."""
-    profiles = [host.profile for host in directory.hosts.values()]
-    counts = {word: sum(getattr(each, word) != getattr(USUAL, word) for each in profiles) for word in OF_SUBSCRIBERS}
+    hosts = {
+        word: {host.name for host in directory.hosts.values() if getattr(host.profile, word) != getattr(USUAL, word)}
+        for word in OF_SUBSCRIBERS
+    }
+    hosts["carriergrade"] |= {each.host.name for each in directory.services.values() if each.terms.carriergrade}
+    counts = {word: len(names) for word, names in hosts.items()}
     unsupported = (config.unsupported_keys(settings), config.unsupported_of_subscribers(counts))
     without = unanswered(directory.hosts.values(), settings.pools, settings.ipv6)
     return (*settings.outdated, *filter(None, unsupported), *without)

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 
 import attrs
 
+from realmgw.config.steps import Steps, gathered, portions
 from realmgw.config.values import Address, Network
+
+
+@attrs.define
+class Ranges:
+    """Addresses of one family, as numbers; to find one takes hardly longer, however many networks they are of."""
+
+    firsts: list[int] = attrs.Factory(list)
+    """Where each range begins, in order; none meets another."""
+    lasts: list[int] = attrs.Factory(list)
+    """Where each ends."""
+
+    @classmethod
+    def of(cls, networks: Iterable[Network], version: int) -> Steps[Ranges]:
+        """Those of networks of a family, 4 or 6, which may lie in each other; some at a time."""
+        ranges, ours = cls(), (each for each in networks if each.version == version)
+        pairs = yield from gathered((int(each.network_address), int(each.broadcast_address)) for each in ours)
+        for portion in portions(sorted(pairs)):
+            for first, last in portion:
+                ranges._add(first, last)
+            yield None
+        return ranges
+
+    def _add(self, first: int, last: int) -> None:
+        """A range that begins where no earlier one does."""
+        if self.lasts and first <= self.lasts[-1]:
+            self.lasts[-1] = max(self.lasts[-1], last)
+        else:
+            self.firsts.append(first)
+            self.lasts.append(last)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.firsts)
+
+    def __contains__(self, number: int) -> bool:
+        """Whether one of the networks has an address."""
+        at = bisect_right(self.firsts, number)
+        return at > 0 and number <= self.lasts[at - 1]
 
 
 @attrs.frozen

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
+from itertools import islice
 
 import attrs
 
 from realmgw.config.addresses import UNIQUE_LOCAL
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.config.names import is_reverse, is_within
+from realmgw.config.names import is_reverse, within
 from realmgw.config.settings import Address, Network, Settings, Zone
-from realmgw.config.steps import Steps, finish, gathered, portions
+from realmgw.config.steps import Steps, finish, portions
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.model import Directory, Host, Service
-from realmgw.subscribers.reach import NOWHERE, Around
+from realmgw.subscribers.reach import NOWHERE, Around, Ranges
 
-Range = tuple[int, int]
-"""The first and the last of some addresses, as numbers."""
+NAMED = 5
+"""So many zones are named in a problem."""
 
 
 class _Family:
@@ -31,14 +32,14 @@ class _Family:
     def __init__(self, special: frozenset[int]) -> None:
         self._special = special
         self.own: set[int] = set()
-        self.pool: list[Range] = []
-        self.reached: list[Range] = []
+        self.pool = Ranges()
+        self.reached = Ranges()
 
     def is_odd(self, number: int) -> bool:
         """Whether there may be something to say against an address."""
-        if number in self._special or number in self.own or _is_in(number, self.pool):
+        if number in self._special or number in self.own or number in self.pool:
             return True
-        return bool(self.reached) and not _is_in(number, self.reached)
+        return bool(self.reached) and number not in self.reached
 
 
 class Realm:
@@ -51,10 +52,9 @@ class Realm:
     """
 
     def __init__(self, zones: Iterable[Zone] = (), *, has_service_pool: bool = True, around: Around = NOWHERE) -> None:
-        self._forward: list[str] = []
-        self._aliases: list[str] = []
+        self._forward: dict[str, None] = {}
+        self._aliases: set[str] = set()
         self._taken: set[str] = set()
-        self._endings: tuple[str, ...] = ()
         self._around = around
         self._families = {version: _Family(around.special(version)) for version in (4, 6)}
         self._has_service_pool = has_service_pool
@@ -85,24 +85,19 @@ class Realm:
         return realm
 
     def _gather(self, zones: Iterable[Zone], pool: Iterable[Network] = ()) -> Steps[None]:
-        endings: list[str] = []
         for portion in portions(zones):
             for zone in portion:
                 self._add(zone)
-            endings += (f".{name}" for name in self._forward[len(endings) :])
             yield None
-        self._endings = tuple(endings)
         for version, family in self._families.items():
-            family.pool = yield from gathered(_range(each) for each in pool if each.version == version)
-            family.reached = yield from gathered(
-                _range(each) for each in self._around.reached if each.version == version
-            )
+            family.pool = yield from Ranges.of(pool, version)
+            family.reached = yield from Ranges.of(self._around.reached, version)
 
     def _add(self, zone: Zone) -> None:
         if zone.aliases:
-            self._aliases.append(zone.name)
+            self._aliases.add(zone.name)
         elif not is_reverse(zone.name):
-            self._forward.append(zone.name)
+            self._forward[zone.name] = None
         servers = [(server.name, server.addresses) for server in zone.name_servers]
         for name, addresses in (*servers, (zone.name, zone.apex_addresses)):
             if addresses:
@@ -127,42 +122,41 @@ class Realm:
             if entry.profile.ipv6 is Ipv6Mode.PINHOLE and entry.address6 in UNIQUE_LOCAL:
                 need = f"needs a public address, and {entry.address6} is none: write another, or 'ipv6: pool'"
                 yield f"'ipv6: pinhole' {need}"
-        endings, taken, has_aliases = self._endings, self._taken, bool(self._aliases)
+        forward, taken, aliases = self._forward.keys(), self._taken, self._aliases
         for offer in entry.services or ():
-            if has_aliases or not offer.name.endswith(endings) or offer.name in taken:
-                yield from self._refusals_of_name(offer.name)
+            name = offer.name
+            if not _is_within(name, forward) or name in taken or (aliases and _is_within(name, aliases)):
+                yield from self._refusals_of_name(name)
             if offer.terms.proxy_required and not self._has_service_pool:
                 need = "needs the service pool, and there is none: write pools.service, or no proxy_required"
                 yield f"{offer.name} {need}"
 
     def _refusals_of_name(self, name: str) -> Iterator[str]:
-        if any(is_within(name, zone) for zone in self._aliases):
+        if _is_within(name, self._aliases):
             yield f"{name} lies within a zone of one-time aliases: write a name within {self._zones()}"
-        elif not any(is_within(name, zone) for zone in self._forward):
+        elif not _is_within(name, self._forward.keys()):
             yield f"{name} lies outside our zones: write a name within {self._zones()}"
         if name in self._taken:
             yield f"{name} has an address of the gateway itself: write another name"
 
     def _zones(self) -> str:
-        return " or ".join(self._forward)
+        more = len(self._forward) - NAMED
+        return " or ".join([*islice(self._forward, NAMED), *([f"one of {more} others"] if more > 0 else [])])
 
     def _refusals_of_address(self, entry: Entry, address: Address) -> Iterator[str]:
         """Who is reached by no name may have the gateway's own: so existing collections list the gateway itself."""
         number, family = int(address), self._families[address.version]
         if entry.services and number in family.own:
             yield f"{address} is the gateway's own address: write the host's"
-        if _is_in(number, family.pool):
+        if number in family.pool:
             yield f"{address} is an address of the circular pool: write the host's own one"
         if entry.services and number not in family.own:
             yield from self._around.refusals(address)
 
 
-def _range(network: Network) -> Range:
-    return int(network.network_address), int(network.broadcast_address)
-
-
-def _is_in(number: int, ranges: Iterable[Range]) -> bool:
-    return any(first <= number <= last for first, last in ranges)
+def _is_within(name: str, zones: Set[str]) -> bool:
+    """Whether a name is one of these, or below one, however many they are."""
+    return not zones.isdisjoint(within(name))
 
 
 def host_of(entry: Entry, index: int, former: Host | None) -> Host:

@@ -15,7 +15,7 @@ import attrs
 
 from realmgw.config.document import MOST_OF_ALL, MOST_OF_ONE, bounded
 from realmgw.config.settings import Zone
-from realmgw.config.steps import Steps, adding, doing, emptying, portions
+from realmgw.config.steps import Steps, Turns, adding, doing, emptying, portions
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.host_indices import HostIndices
@@ -170,12 +170,13 @@ class Registry:
         if self._realm is None or realm == self._realm:
             return {name: lines for name, lines in self._beyond.items() if name not in left}
         found: dict[str, tuple[str, ...]] = {}
-        for count, host in enumerate(tuple(self.directory.hosts.values())):
+        turns = Turns(4 * AT_ONCE)
+        for host in tuple(self.directory.hosts.values()):
             if host.name not in left:
                 lines = tuple(realm.contradictions(_entry_of(host, self._by_host[host.name])))
                 if lines:
                     found[host.name] = tuple(f"{self._owners[host.name]}: {host.name}: {line}" for line in lines)
-            if not count % AT_ONCE:
+            if turns.is_over(4 + len(self._by_host[host.name])):
                 yield None
         return found
 
@@ -186,14 +187,12 @@ class Registry:
             removed += [name for name in names if name not in review.came]
             yield None
         indices = yield from self.directory.indices.amending(removed, review.came)
-        changes, former, weight = Changes(units=said, indices=indices), list[Service](), 0
+        changes, former, turns = Changes(units=said, indices=indices), list[Service](), Turns(4 * AT_ONCE)
         for name, (entry, source) in review.came.items():
             former.extend(self._by_host.get(name, ()))
             yield from self._build_one(name, entry, changes)
             changes.owners[name] = source
-            weight += 4 + len(entry.services or ())
-            if weight > 4 * AT_ONCE:
-                weight = 0
+            if turns.is_over(4 + len(entry.services or ())):
                 yield None
         for portion in portions(removed):
             for name in portion:

@@ -8,7 +8,7 @@ from typing import Protocol
 import attrs
 
 from realmgw.config.document import MOST_OF_ONE
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, Turns
 from realmgw.subscribers.entry import Entry, shown
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
@@ -113,9 +113,9 @@ class Review:
         return len(self.refused) > before
 
     def _claim(self, old: Unit | None, new: Unit, taken: dict[object, str]) -> Steps[None]:
-        there, mine, weight = {} if old is None else old.tokens, dict[object, str](), 0
+        there, mine, turns = {} if old is None else old.tokens, dict[object, str](), Turns(4 * AT_ONCE)
         for name, token in new.tokens.items():
-            weight += 1
+            weight = 1
             if there.get(name) != token:
                 entry = new.entries[name]
                 weight += 4 + len(entry.services or ())
@@ -124,8 +124,7 @@ class Review:
                     if len(lines) <= MOST_OF_ONE:
                         lines.append(line)
                 self.came[name] = entry, new.source
-            if weight > 4 * AT_ONCE:
-                weight = 0
+            if turns.is_over(weight):
                 yield None
         for count, (key, host) in enumerate(() if new.source in self.refused else mine.items(), 1):
             taken[key] = host
@@ -135,13 +134,13 @@ class Review:
     def _wait(self) -> Steps[bool]:
         """Sources that would take something away, and have not said so twice, wait."""
         unsettled = {new.source for _, new in self._believed() if not new.settled}
-        before = len(self.waiting)
-        for count, name in enumerate(self.gone if unsettled else (), 1):
+        before, turns = len(self.waiting), Turns(4 * AT_ONCE)
+        for name in self.gone if unsettled else ():
             source = self._registry.owners[name]
             came = self.came.get(name)
             if source in unsettled and (came is None or self._takes_away(name, came[0])):
                 self.waiting[source] = None
-            if not count % AT_ONCE:
+            if turns.is_over(4 + len(self._registry.services_of(name))):
                 yield None
         return len(self.waiting) > before
 

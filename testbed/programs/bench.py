@@ -103,9 +103,14 @@ def subscribers(count: int) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _testbed(prefix: str) -> Iterator[tuple[Testbed, int]]:
-    """A testbed whose hosts are a whole network, with the number of the hosts' process."""
-    with Testbed(f"bench-{prefix}-", routed=[POOL], sources=[generator.RAW_SOURCES]) as testbed:
+def prepared(prefix: str, *further: str) -> Iterator[tuple[Testbed, int]]:
+    """A testbed whose hosts are a whole network, with the number of the hosts' process.
+
+    Args:
+        prefix: Of its namespaces.
+        further: Prefixes that are routed to the gateway beside `POOL`.
+    """
+    with Testbed(prefix, routed=[POOL, *further], sources=[generator.RAW_SOURCES]) as testbed:
         _must(testbed, "gwa", "ip", "route", "add", REALM, "via", testbed.hosts[0])
         _must(testbed, "test_gwa", "ip", "route", "add", "local", REALM, "dev", "lo")
         yield testbed, generator.start_hosts(testbed).pid
@@ -132,7 +137,7 @@ def _start_gateway(testbed: Testbed, hosts: Mapping[str, str], defence: Defence 
 @contextlib.contextmanager
 def _gateway(title: str, count: int, asked: int) -> Iterator[Contender]:
     """A gateway with so many subscribers, of whom the first so many are asked for."""
-    with _testbed(str(count)) as (testbed, hosts_process):
+    with prepared(f"bench-{count}-") as (testbed, hosts_process):
         hosts = subscribers(count)
         gateway = _start_gateway(testbed, hosts)
         names = generator.write_names(testbed.folder / "names", dict(itertools.islice(hosts.items(), asked)))
@@ -142,7 +147,7 @@ def _gateway(title: str, count: int, asked: int) -> Iterator[Contender]:
 @contextlib.contextmanager
 def _defended(defence: Defence) -> Iterator[Contender]:
     """A gateway with a policy; its resolver has come by TCP, and its client has come as well."""
-    with _testbed(defence.title.replace(" ", "-")) as (testbed, hosts_process):
+    with prepared(f"bench-{defence.title.replace(' ', '-')}-") as (testbed, hosts_process):
         hosts = subscribers(NAMES)
         gateway = _start_gateway(testbed, hosts, defence)
         names = generator.write_names(testbed.folder / "names", hosts)
@@ -168,7 +173,7 @@ def _asked_for_all(contender: Contender) -> Contender:
 @contextlib.contextmanager
 def _baseline() -> Iterator[Contender]:
     """The baseline, in the place of a gateway with `NAMES` subscribers."""
-    with _testbed("baseline") as (testbed, hosts_process):
+    with prepared("bench-baseline-") as (testbed, hosts_process):
         hosts = subscribers(NAMES)
         _start_gateway(testbed, hosts).kill()
         process = baseline.start(testbed, hosts, POOL_RANGE)

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
 
-from testbed.programs.bench import POOL
+from testbed.programs.bench import FIRST_HOST, POOL
 from testbed.realm.gateway import ZONE, Gateway
 
-FIRST, CHANGING = IPv4Address("10.128.0.1"), IPv4Address("10.140.0.1")
-"""Private addresses of those, and of the ones that come and go."""
+CHANGING = IPv4Address("10.140.0.1")
+"""Private addresses of subscribers that come and go."""
 FURTHER_POOL = "100.64.48.0/24"
 """A prefix that comes and goes."""
 POLICIES = (
@@ -40,12 +40,12 @@ def entry(name: str, address: IPv4Address, *, limit: int = 1000, services: Itera
 
 
 def seven_names(number: int, limit: int = 1000) -> str:
-    """A subscriber with seven names."""
+    """A subscriber with seven names, the first of which, and its address, are as in `bench.subscribers`."""
     name = f"s{number}.{ZONE}"
     ports = {"www": "6, port: 80", "ssh": "6, port: 22", "sip": "17, port: 5060", "dns": "17, port: 53",
              "tls": "6, port: 443", "perf": "6, port: 5001"}  # fmt: skip
     services = [f"fqdn: {label}.{name}, protocol: {what}" for label, what in ports.items()]
-    return entry(name, FIRST + number, limit=limit, services=services)
+    return entry(name, FIRST_HOST + number, limit=limit, services=services)
 
 
 class Changes:

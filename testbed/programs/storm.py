@@ -9,11 +9,12 @@ or memory that stays, or a query that waits too long makes the run fail. docs/re
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,9 +25,9 @@ from testbed.load import generator
 from testbed.load.generator import Load, Outcome
 from testbed.measuring import figures
 from testbed.measuring.rounds import PORTS, TAIL_ROUNDS, Verdict, at_most, losses, lost
-from testbed.programs.bench import POOL, REALM
-from testbed.programs.changes import FIRST, FURTHER_POOL, Changes, seven_names
-from testbed.realm.gateway import ZONE, Gateway
+from testbed.programs import bench
+from testbed.programs.changes import FURTHER_POOL, Changes, seven_names
+from testbed.realm.gateway import Gateway
 from testbed.realm.topology import Testbed, TestbedError
 
 WARM_SECONDS = 1.0
@@ -204,17 +205,12 @@ def single(testbed: Testbed, gateway: Gateway, file: Path, reloads: int) -> Sing
     return Single(tuple(took), outcome, ask(gateway.control, "status")["counts"]["reloads"]["longest_pause"])
 
 
-def _prepared(testbed: Testbed) -> None:
-    for namespace, *words in (
-        ("gwa", "ip", "route", "add", REALM, "via", testbed.hosts[0]),
-        ("test_gwa", "ip", "route", "add", "local", REALM, "dev", "lo"),
-    ):
-        done = testbed.run(namespace, words)
-        if done.returncode:
-            raise TestbedError(f"{' '.join(words)}: {done.stderr.strip()}")
-    generator.start_hosts(testbed)
-    hosts = {f"s{number}.{ZONE}": str(FIRST + number) for number in range(STABLE)}
-    generator.write_names(testbed.folder / "names", hosts)
+@contextlib.contextmanager
+def _prepared(prefix: str) -> Iterator[tuple[Testbed, Gateway]]:
+    """A testbed, with the names that the flows are for, and a gateway that is not started yet."""
+    with bench.prepared(prefix, FURTHER_POOL) as (testbed, _):
+        generator.write_names(testbed.folder / "names", bench.subscribers(STABLE))
+        yield testbed, Gateway(testbed, [], circular=[{"addresses": bench.POOL, "attachment": "routed"}])
 
 
 def run_storm(reloads: int, seed: int, prefix: str = "storm-") -> Storm:
@@ -225,9 +221,7 @@ def run_storm(reloads: int, seed: int, prefix: str = "storm-") -> Storm:
         seed: What the changes follow from.
         prefix: Of the testbed.
     """
-    with Testbed(prefix, routed=[POOL, FURTHER_POOL], sources=[generator.RAW_SOURCES]) as testbed:
-        _prepared(testbed)
-        gateway = Gateway(testbed, [], circular=[{"addresses": POOL, "attachment": "routed"}])
+    with _prepared(prefix) as (testbed, gateway):
         write_subscribers(testbed.folder / "subscribers.d", STABLE)
         with gateway:
             return storm(testbed, gateway, reloads, seed)
@@ -258,9 +252,7 @@ def run_many(count: int, reloads: int) -> tuple[Start, Single]:
         count: How many subscribers.
         reloads: How many reloads.
     """
-    with Testbed("many-", routed=[POOL, FURTHER_POOL], sources=[generator.RAW_SOURCES]) as testbed:
-        _prepared(testbed)
-        gateway = Gateway(testbed, [], circular=[{"addresses": POOL, "attachment": "routed"}])
+    with _prepared("many-") as (testbed, gateway):
         gateway.start()
         empty = holdings(gateway.pid).memory
         gateway.stop()

@@ -12,7 +12,16 @@ from realmgw.control.commands import COMMANDS, Parameter
 
 DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
 """The main file, when the command line names none."""
-FILE = click.Path(path_type=Path)
+
+
+class _Named(click.Path):
+    """A path, which is not looked at yet: its file system may not answer."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ARG002 - click's
+        return Path(value)
+
+
+FILE = _Named(path_type=Path)
 """A file or a folder."""
 
 

@@ -314,6 +314,7 @@ def _generate(usual: Usual, /, template: Path, no_reload: bool, **said: Any) -> 
     """Make many subscribers from a template."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
+    _refuse_unreadable(usual)
     numbers, output = range(said["start"], said["start"] + said["count"]), said["output"]
     _refuse_both("--output", bool(output), "--repository", said["repository"] is not None)
     if said["repository"] is not None:

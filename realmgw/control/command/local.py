@@ -317,7 +317,8 @@ def check(path: Path) -> Checked:
     Args:
         path: The main file.
     """
-    found = config.load_partly(path)
+    do = Readers().wait
+    found = config.load_partly(path, do)
     if found.settings is None:
         unchecked = "The subscriber files were not checked: that needs the zones of the main file."
         return Checked(path, found.problems, notes=(unchecked,))
@@ -326,7 +327,7 @@ def check(path: Path) -> Checked:
     of_machine: tuple[str, ...] = ()
     unseen: list[str] = []
     if not found.problems:
-        examined = examine(settings)
+        examined = examine(settings, do)
         of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
         unseen = [f"Not looked at: {line}." for line in examined.unseen]
     partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."

@@ -29,6 +29,8 @@ QUIET = 1.0  # seconds
 
 FOLDERS = "folders"
 """The source of what is wrong with the folders themselves."""
+KEPT = "what was kept of subscriber files"
+"""Where it is, for whoever waits for it."""
 NOTHING: Mapping[str, Unit] = {}
 """What is in force before the start."""
 
@@ -157,8 +159,11 @@ class Folders:
         return attrs.evolve(unit, problems=problems, is_gone=False, is_kept=True)
 
     def restored(self, source: str) -> Steps[Unit | None]:
-        """What a source said when it was good last, before the start."""
-        text = self._last_good(source)
+        """What a source said when it was good last, before the start; None, too, if what was kept does not answer."""
+        try:
+            text: bytes | None = yield Blocking(KEPT, partial(self._last_good, source))
+        except OSError:
+            return None
         if text is None:
             return None
         unit = yield from read(source, text, None, self._by_shape)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, Turns
 from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.exchange import Kind
 from realmgw.subscribers.files.incremental import Unit
@@ -14,8 +14,8 @@ from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.subscribers.remote.state import place_of
 
-AT_ONCE = 64
-"""So many subscribers are looked at between two yields."""
+AT_ONCE = 256
+"""So many services are looked at between two yields; a subscriber counts as four more."""
 
 
 @attrs.frozen(eq=False)
@@ -46,11 +46,12 @@ def filtering(repository: str, snapshot: Snapshot, realm: Realm, former: Filtere
     if former is not None and former.snapshot is snapshot and former.realm == realm:
         return former
     refused: dict[str, tuple[str, ...]] = {}
-    for count, (name, entry) in enumerate(snapshot.entries.items()):
+    turns = Turns(AT_ONCE)
+    for name, entry in snapshot.entries.items():
         lines = _lines(repository, entry, realm, former)
         if lines:
             refused[name] = lines
-        if not count % AT_ONCE:
+        if turns.is_over(4 + len(entry.services or ())):
             yield None
     said = snapshot.entries
     if refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import attrs
@@ -9,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config
 from realmgw.config.files import located
+from realmgw.config.steps import Blocking
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.test.config.test_schema import MINIMAL
 
@@ -50,6 +52,27 @@ class LastGoodTests(SynchronousTestCase):
         """Since then nobody can tell what it says of the state folder."""
         self.path.write_text("state: state\n[")
         self.assertTrue(config.load_or_last_good(self.path, self.folder / "state").from_last_good)
+
+    def test_what_does_not_answer_can_not_be_used(self) -> None:
+        """The present one: then the last good one counts; that one too: both are told. All is read by the call."""
+        asked: list[str] = []
+
+        def do(blocking: Blocking) -> object:
+            asked.append(blocking.where)
+            if blocking.where in silent:
+                raise OSError(errno.ETIMEDOUT, "it has not answered")
+            return blocking.call()
+
+        silent = {str(self.path)}
+        loaded = config.load_or_last_good(self.path, self.folder / "state", do)
+        self.assertEqual((loaded.settings, loaded.from_last_good), (self.settings, True))
+        self.assertEqual(loaded.problems, (f"{self.path}:1:1: can not be read: it has not answered",))
+        silent.add(str(self.folder / "state"))
+        error = str(
+            self.assertRaises(ConfigurationError, config.load_or_last_good, self.path, self.folder / "state", do)
+        )
+        self.assertEqual(error.count("can not be read: it has not answered"), 2)
+        self.assertEqual(set(asked), silent)
 
     def test_drop_ins_are_part_of_it(self) -> None:
         """As they were when the gateway ran."""

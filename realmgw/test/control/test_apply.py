@@ -16,6 +16,7 @@ from realmgw.control.health import State
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import MalformedError, RealmGatewayError, Reason
 from realmgw.subscribers.entry import Entry, Offer
+from realmgw.subscribers.losses import HINT
 from realmgw.subscribers.model import Profile
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.test.control.parts import TestGateway, only
@@ -314,6 +315,17 @@ class RepositoryTests(ReloadTestCase):
         self.assertEqual([each.identity for each in running.in_force()], ["second"])
         self.assertEqual(only(self.gateway.reload()).problems, ())
         self.assertEqual(self.gateway.names, [*BOTH, "z.example.org."])
+
+    def test_a_repository_that_has_lost_its_hosts_keeps_them(self) -> None:
+        """It is the same one, and has none of them any more, or less than half; until somebody says that it is so."""
+        self.tell(*"cdefghijklmnopqrstuvwxyz", identity="first")
+        for left in ("", "cd"):
+            outcome = self.tell(*left, identity="first")
+            self.assertIn(HINT, outcome.problems[0])
+            self.assertEqual((len(self.gateway.names), self.gateway.health.state), (26, State.LAST_GOOD))
+            self.assertEqual((outcome.flows_ended, len(self.gateway.believed)), (0, 1))
+        self.assertEqual(only(self.gateway.reload(accepts_loss=True)).flows_ended, 22)
+        self.assertEqual((len(self.gateway.names), self.gateway.health.state), (4, State.HEALTHY))
 
     def test_a_repository_without_identity_that_gets_one_is_the_same(self) -> None:
         """It has got a newer program; one that has none any more is another one."""

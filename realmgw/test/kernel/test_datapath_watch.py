@@ -9,9 +9,6 @@ from realmgw.test.kernel.realm_case import FIRST, SECOND
 from realmgw.test.kernel.watch_case import LOOKED, SOON, WatchTestCase
 
 SAVED = "saved.nft"
-RESTING = 0.3  # seconds
-"""Then the looks that follow a repair are over: one that is under way may find a thing gone before the kernel's word of
-it is read, which says by whom."""
 
 
 class PutBackTests(WatchTestCase):
@@ -93,7 +90,6 @@ class PutBackTests(WatchTestCase):
             self.damage("nft flush table inet realmgw", "nftables table realmgw is changed"), r"by nft \(process \d+\)"
         )
         for commands in ("nft delete table inet realmgw", "nft flush ruleset"):
-            time.sleep(RESTING)
             self.damage(commands, "nftables table realmgw is gone, by nft (process ")
 
     def test_pieces_of_the_table(self) -> None:

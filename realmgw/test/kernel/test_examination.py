@@ -13,6 +13,7 @@ from typing import Any
 from realmgw import config
 from realmgw.admission.client import KernelPacketQueue
 from realmgw.config.settings import Admission
+from realmgw.config.steps import now
 from realmgw.control.examination import examine
 from realmgw.control.instance import Place
 from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCase
@@ -39,7 +40,7 @@ class AgreementTests(StartingTestCase):
         """Both say these words."""
         self.write(settings)
         written = config.load(self.main)
-        for told in (examine(written).refused, examine(written, starting=True).refused):
+        for told in (examine(written, now).refused, examine(written, now, starting=True).refused):
             for each in said:
                 self.assertIn(each, "\n".join(told))
 
@@ -144,7 +145,7 @@ class AgreementTests(StartingTestCase):
         """A start goes on without it; both say so."""
         self.write({"state": "/proc/nope"})
         said = "state: no files can be made in /proc: No such file or directory: nothing can be kept there"
-        self.assertIn(said, examine(config.load(self.main)).wrong)
+        self.assertIn(said, examine(config.load(self.main), now).wrong)
         self.assertIn(said, self.check()[1])
 
     def test_another_gateway_in_the_same_namespace(self) -> None:

@@ -7,10 +7,12 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
+from unittest import skipIf
 
-from realmgw.config.service import NO_THREAD
+from realmgw.config.service import DEADLINE, NO_THREAD
 from realmgw.control.commands import CommandError
 from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, WAN, StartingTestCase
 from realmgw.test.kernel.watch_case import SOON
@@ -35,7 +37,8 @@ class StopTests(StartingTestCase):
             process.send_signal(number)
             self.serving(process)
             process.terminate()
-            while process.poll() is None:
+            end = time.monotonic() + PATIENCE
+            while process.poll() is None and time.monotonic() < end:
                 process.send_signal(number)
                 process.terminate()
                 time.sleep(0.005)
@@ -185,8 +188,38 @@ class LastGoodTests(StartingTestCase):
         self.assertIn(said, log[serves + 1])
 
 
+DEAD = """
+import ctypes, os, sys
+fuse = os.open("/dev/fuse", os.O_RDWR)
+os.set_inheritable(fuse, True)
+how = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+if ctypes.CDLL(None).mount(b"dead", os.fsencode(sys.argv[1]), b"fuse", 0, how):
+    sys.exit("no file system could be mounted")
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Has a folder be on a file system whose server says nothing, for the command behind it."""
+
+
 class WaitingTests(StartingTestCase):
     """What waits for somebody else is not waited for."""
+
+    @skipIf(not Path("/dev/fuse").exists(), "no FUSE, by which a file system is made that does not answer")
+    def test_file_systems_that_do_not_answer(self) -> None:
+        """A check and a start end, and name it."""
+        for name in ("etc", "state", "run"):
+            (self.folder / name).mkdir()
+        self.write({"control": {"socket": "run/control.sock"}})
+        main = self.folder / "etc" / "realmgw.yaml"
+        ends = []
+        for dead, config in ((main.parent, main), *((self.folder / name, self.main) for name in ("state", "run"))):
+            before = ("unshare", "--mount", sys.executable, "-c", DEAD, str(dead))
+            self.main = config
+            check = self.spawn("realmgw", "check", "--config", str(config), before=before)
+            ends += [(dead, process) for process in (check, self.twistd(before=before))]
+        for dead, process in ends:
+            ended = self.ended(process)
+            self.assertEqual((ended.status, "Traceback" in ended.told), (1, False), ended.told)
+            self.assertRegex(ended.told, rf"{dead}\S* has not answered for {DEADLINE:g} s")
 
     def test_pipes_in_the_place_of_files(self) -> None:
         """Wherever an operator may put one: a reload says which, and DNS, status and stop go on."""
@@ -270,6 +303,7 @@ def _until_minded(pid: int) -> None:
         if int(next(line for line in lines if line.startswith("SigCgt:")).split()[1], 16) & bit:
             return
         time.sleep(0.005)
+    raise AssertionError(f"process {pid} does not mind SIGHUP")
 
 
 def _size(pid: int) -> int:

@@ -96,7 +96,7 @@ class RealmTests(SynchronousTestCase):
         zones = tuple(attrs.evolve(zone, name=f"z{number}.example.org.") for number in range(3 * PORTION))
         pool = tuple(attrs.evolve(prefix, network=each) for each in ip_network("10.0.0.0/8").subnets(new_prefix=19))
         settings = attrs.evolve(settings, zones=zones, pools=attrs.evolve(settings.pools, circular=pool))
-        self.assertEqual(list(Realm.of(settings)), [None] * (3 + len(pool) // PORTION))
+        self.assertEqual(list(Realm.of(settings)), [None] * (3 + 2 * len(pool) // PORTION))
 
     def test_is_another_one_when_something_else_can_be_said(self) -> None:
         """By zones and pool, as by what is around."""

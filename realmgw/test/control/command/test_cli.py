@@ -15,8 +15,6 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import __version__, config
-from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import local
 from realmgw.control.command.cli import main
 from realmgw.datapath import forwarding
 from realmgw.test.checkout import CHECKOUT
@@ -78,6 +76,12 @@ class CheckTests(CliTestCase):
         self.assertEqual((status, lines[-1]), (0, "No problems."))
         self.assertIn("Read and checked, but without effect in this version: synproxy.", lines)
         self.assertIn("Read and checked, but without effect in this version: FIREWALL rules of 1 host.", lines)
+        (self.folder / "subscribers.d" / "b.yaml").write_text(
+            "b.example.org: {address: 192.168.0.2, services: {b.example.org: , x.example.org: {carriergrade: true}}}\n"
+            "c.example.org: {address: 192.168.0.3, carriergrade: [192.168.0.4]}\n"
+        )
+        told = "without effect in this version: FIREWALL rules of 1 host, carriergrade of 2 hosts."
+        self.assertIn(f"Read and checked, but {told}", self.run_command("check", "--config", str(self.path))[1])
 
     def test_says_what_has_another_name_by_now(self) -> None:
         """It is read as before; both names together are one too many."""
@@ -285,69 +289,6 @@ class PurgeTests(CliTestCase):
         self.assertEqual((status, str(self.path) in lines[0]), (1, True))
 
 
-class FileTests(CliTestCase):
-    """Commands that change files."""
-
-    def test_adds_and_removes_a_subscriber(self) -> None:
-        """In a file of its own, without a gateway."""
-        arguments = ("--config", str(self.path), "--no-reload")
-        path = self.folder / "subscribers.d" / "a.example.org.yaml"
-        added = self.run_command(
-            "subscribers",
-            "add",
-            "a.example.org",
-            "--address",
-            "192.168.0.1",
-            "--service",
-            "w.example.org:tcp:80",
-            *arguments,
-        )
-        self.assertEqual(added, (0, [f"written: {path}"]))
-        settings = config.load(self.path)
-        registry = local.subscribers(settings)
-        self.assertEqual((registry.problems, registry.directory.services["w.example.org."].terms.port), ((), 80))
-        self.assertEqual(
-            self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
-        )
-        self.assertEqual(self.run_command("subscribers", "remove", "a.example.org", *arguments)[0], 4)
-
-    def test_adds_a_subscriber_of_both_families(self) -> None:
-        """With how it is answered; one of each family, and no more."""
-        arguments = ("subscribers", "add", "a.example.org", "--config", str(self.path), "--no-reload")
-        addresses = ("--address", "fd00::1", "--address", "192.168.0.1")
-        status, lines = self.run_command(*arguments, *addresses, "--address", "fd00::2")
-        self.assertEqual((status, len(lines)), (1, 1), lines)
-        self.assertEqual(self.run_command(*arguments, *addresses, "--ipv6", "pool")[0], 0)
-        [host] = local.subscribers(config.load(self.path)).directory.hosts.values()
-        self.assertEqual((host.address, host.address6), (bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")))
-        self.assertIs(host.profile.ipv6, Ipv6Mode.POOL)
-
-    def test_adds_nothing_that_has_a_problem(self) -> None:
-        """And says it as `check` would."""
-        (self.folder / "subscribers.d" / "b.yaml").write_text("b.example.org: {address: 192.168.0.1}\n")
-        for name, address in (
-            ("a.example.org", "192.168.0.1"),
-            ("a.example.net", "192.168.0.2"),
-            ("c.example.org", "x"),
-        ):
-            status, lines = self.run_command(
-                "subscribers", "add", name, "--address", address, "--config", str(self.path)
-            )
-            self.assertEqual((status, len(lines)), (1, 1), lines)
-        self.assertEqual([path.name for path in (self.folder / "subscribers.d").iterdir()], ["b.yaml"])
-
-    def test_generates_from_a_template(self) -> None:
-        """Into the folder that it is told."""
-        template = self.folder / "template"
-        template.write_text("REPLACE_UENAME3.example.org: {address: REPLACE_IPV4_192.168.0.0}\n")
-        output = self.folder / "made"
-        status, _ = self.run_command(
-            "subscribers", "generate", str(template), "--count", "3", "--output", str(output), "--no-reload"
-        )
-        text = "".join(path.read_text() for path in output.iterdir())
-        self.assertEqual((status, text.count("192.168.0."), "ue003" in text), (0, 3, True))
-
-
 class AskingTests(CliTestCase):
     """Commands that want a running gateway."""
 
@@ -367,8 +308,9 @@ class AskingTests(CliTestCase):
             self.assertEqual((status, len(lines)), (3, 1), lines)
 
     def test_main_file_that_can_not_be_read_is_an_error_of_every_command(self) -> None:
-        """Nobody else's gateway is asked instead, wherever it listens; what is missing is named."""
-        missing = self.folder / "nope.yaml"
+        """Nobody else's gateway is asked instead, wherever it listens; what is missing is named, nothing is written."""
+        missing, template, made = (self.folder / name for name in ("nope.yaml", "template", "made"))
+        template.write_text("REPLACE_UENAME3.example.org: {address: REPLACE_IPV4_192.168.0.0}\n")
         for words in (
             ("status",),
             ("reload",),
@@ -382,6 +324,8 @@ class AskingTests(CliTestCase):
             ("subscribers", "add", "a.example.org", "--address", "192.168.0.1"),
             ("subscribers", "remove", "a.example.org"),
             ("subscribers", "generate", str(self.path), "--count", "1", "--repository", "http://192.0.2.1"),
+            ("subscribers", "generate", str(template), "--count", "1", "--output", str(made)),
+            ("subscribers", "generate", str(template), "--count", "1", "--output", str(made), "--no-reload"),
             ("explain", "packet", "192.0.2.1", "198.51.100.1", "tcp"),
         ):
             for socket in ((), ("--socket", str(self.folder / "none.sock"))):
@@ -389,6 +333,7 @@ class AskingTests(CliTestCase):
                 self.assertEqual((status, len(lines)), (1, 1), (words, lines))
                 self.assertIn(f"{missing}:1:1: there is no such file", lines[0])
         self.assertEqual(self.run_command("check", "--config", str(missing))[0], 1)
+        self.assertFalse(made.exists())
 
     def test_written_configuration_is_shown_without_one(self) -> None:
         """With every key that has a value."""

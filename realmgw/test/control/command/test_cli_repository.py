@@ -1,14 +1,16 @@
-"""Tests for `realmgw subscribers generate --repository`: the command as a process, and a repository that it asks."""
+"""Tests for `realmgw subscribers generate`: the command as a process, and a repository that it asks."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.repository.tokens import Tokens
 from realmgw.test.checkout import PACKAGE
@@ -86,3 +88,30 @@ class GenerateTests(SiteTestCase):
         self.template.write_text("a.example.org: {address: REPLACE_IPV4_192.168.0.0}\n")
         _, errors, status = yield self.generate("--config", str(self.main), "--repository")
         self.assertEqual((status, "a.example.org. is the same for numbers 1 and 5" in errors), (1, True), errors)
+
+
+class ProgressTests(SynchronousTestCase):
+    """How far the command has come."""
+
+    def test_is_shown_to_whoever_looks(self) -> None:
+        """At a terminal, and in no file."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "template").write_text(TEMPLATE)
+        words = [
+            sys.executable,
+            "-m",
+            "realmgw.control.command.cli",
+            "subscribers",
+            "generate",
+            str(folder / "template"),
+        ]
+        words += ["--count", "3", "--no-reload", "--output"]
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+        subprocess.run([*words, str(folder / "a")], env=env, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+        os.close(theirs)
+        self.assertIn(b"3/3", os.read(ours, 4096))
+        done = subprocess.run([*words, str(folder / "b")], env=env, capture_output=True, check=True)
+        self.assertEqual(done.stderr, b"")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.steps import finish
-from realmgw.subscribers.files.folders import QUIET, Folders
+from realmgw.config.steps import Blocking, finish
+from realmgw.subscribers.files.folders import KEPT, QUIET, Folders
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.registry import Registry
 from realmgw.test.config.test_schema import MINIMAL
@@ -194,6 +195,21 @@ class LastGoodTests(FoldersTestCase):
         (self.folder / "b.yaml").write_text("c.example.org: {adress: 192.168.0.3}\n")
         self.assertEqual(len(self.begin({})), 2)
         self.assertEqual(self.served(), ["a", "b"])
+
+    def test_nobody_waits_for_what_was_kept(self) -> None:
+        """Whoever reads has that done elsewhere; where there is no answer, nothing is known of it."""
+        (self.folder / "b.yaml").write_text("[")
+        self.folders, asked = Folders(lambda: self.wall, lambda: self.now, self.fail), list[str]()
+
+        def do(blocking: Blocking) -> object:
+            asked.append(blocking.where)
+            if blocking.where == KEPT:
+                raise OSError(errno.ETIMEDOUT, "it has not answered")
+            return blocking.call()
+
+        units = finish(self.folders.units([self.folder]), do)
+        self.assertEqual([(len(unit.tokens), bool(unit.problems)) for unit in units], [(2, False), (0, True)])
+        self.assertEqual(asked, [str(self.folder)] * 3 + [KEPT])
 
     def test_what_can_not_be_used_any_more_is_not(self) -> None:
         """A copy that is bad itself."""

@@ -1,0 +1,71 @@
+"""Tests for `realmgw.control.command.cli`: commands that write subscriber files."""
+
+from __future__ import annotations
+
+from realmgw import config
+from realmgw.config.ipv6 import Ipv6Mode
+from realmgw.control.command import local
+from realmgw.test.control.command.test_cli import CliTestCase
+
+
+class FileTests(CliTestCase):
+    """Commands that change files."""
+
+    def test_adds_and_removes_a_subscriber(self) -> None:
+        """In a file of its own, without a gateway."""
+        arguments = ("--config", str(self.path), "--no-reload")
+        path = self.folder / "subscribers.d" / "a.example.org.yaml"
+        added = self.run_command(
+            "subscribers",
+            "add",
+            "a.example.org",
+            "--address",
+            "192.168.0.1",
+            "--service",
+            "w.example.org:tcp:80",
+            *arguments,
+        )
+        self.assertEqual(added, (0, [f"written: {path}"]))
+        settings = config.load(self.path)
+        registry = local.subscribers(settings)
+        self.assertEqual((registry.problems, registry.directory.services["w.example.org."].terms.port), ((), 80))
+        self.assertEqual(
+            self.run_command("subscribers", "remove", "a.example.org", *arguments), (0, [f"removed: {path}"])
+        )
+        self.assertEqual(self.run_command("subscribers", "remove", "a.example.org", *arguments)[0], 4)
+
+    def test_adds_a_subscriber_of_both_families(self) -> None:
+        """With how it is answered; one of each family, and no more."""
+        arguments = ("subscribers", "add", "a.example.org", "--config", str(self.path), "--no-reload")
+        addresses = ("--address", "fd00::1", "--address", "192.168.0.1")
+        status, lines = self.run_command(*arguments, *addresses, "--address", "fd00::2")
+        self.assertEqual((status, len(lines)), (1, 1), lines)
+        self.assertEqual(self.run_command(*arguments, *addresses, "--ipv6", "pool")[0], 0)
+        [host] = local.subscribers(config.load(self.path)).directory.hosts.values()
+        self.assertEqual((host.address, host.address6), (bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")))
+        self.assertIs(host.profile.ipv6, Ipv6Mode.POOL)
+
+    def test_adds_nothing_that_has_a_problem(self) -> None:
+        """And says it as `check` would."""
+        (self.folder / "subscribers.d" / "b.yaml").write_text("b.example.org: {address: 192.168.0.1}\n")
+        for name, address in (
+            ("a.example.org", "192.168.0.1"),
+            ("a.example.net", "192.168.0.2"),
+            ("c.example.org", "x"),
+        ):
+            status, lines = self.run_command(
+                "subscribers", "add", name, "--address", address, "--config", str(self.path)
+            )
+            self.assertEqual((status, len(lines)), (1, 1), lines)
+        self.assertEqual([path.name for path in (self.folder / "subscribers.d").iterdir()], ["b.yaml"])
+
+    def test_generates_from_a_template(self) -> None:
+        """Into the folder that it is told."""
+        template = self.folder / "template"
+        template.write_text("REPLACE_UENAME3.example.org: {address: REPLACE_IPV4_192.168.0.0}\n")
+        output = self.folder / "made"
+        status, _ = self.run_command(
+            "subscribers", "generate", str(template), "--count", "3", "--output", str(output), "--no-reload"
+        )
+        text = "".join(path.read_text() for path in output.iterdir())
+        self.assertEqual((status, text.count("192.168.0."), "ue003" in text), (0, 3, True))
