@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from realmgw.config.ipv6 import Leave6, Outbound6
-from realmgw.config.settings import Network
+from realmgw.config.settings import Network, Settings
 
 COUNTERS: Mapping[str, str] = {
     "outbound6_off": "refused: IPv6 from a LAN that it does not leave",
@@ -81,18 +81,33 @@ class Leaving:
             yield f"{self._from(each)} meta nfproto ipv6 meta l4proto {WITH_PORTS} {by_port} fully-random{kept}"
             yield f"{self._from(each)} meta nfproto ipv6 {how}{' persistent' if kept else ''}"
 
-    def wall(self) -> list[str]:
-        """The chain behind the translation, hook first."""
+    @property
+    def private(self) -> str:
+        """What a packet matches that is about to leave with a private source, behind the translation."""
         public = ", ".join((PUBLIC, *(str(each.outside) for each in self.given if each.outside is not None)))
         lans = ", ".join(f'"{name}"' for name in self.lans)
-        leaving = f'iifname {{ {lans} }} oifname "{self.wan}" ip6 saddr != {{ {public} }} ct status ! snat'
-        return [
-            "type filter hook postrouting priority srcnat + 10; policy accept;",
-            f'{leaving} counter name "outbound6_leak" drop',
-        ]
+        return f'iifname {{ {lans} }} oifname "{self.wan}" ip6 saddr != {{ {public} }} ct status ! snat'
+
+    def wall(self) -> list[str]:
+        """The chain behind the translation, hook first."""
+        hook = "type filter hook postrouting priority srcnat + 10; policy accept;"
+        return [hook, f'{self.private} counter name "outbound6_leak" drop']
 
     def _from(self, each: Outbound6) -> str:
         return f'iifname "{each.lan}" oifname "{self.wan}"'
+
+
+def leaving(settings: Settings) -> Leaving:
+    """What the settings say of it."""
+    interfaces, ports = settings.interfaces, settings.pools.outbound_ports
+    return Leaving(interfaces.wan, interfaces.lan, settings.ipv6.outbound, ports)
+
+
+def prefixes(settings: Settings) -> Iterator[tuple[Network, Network]]:
+    """The prefixes that are translated, inside and outside."""
+    for each in settings.ipv6.outbound:
+        if each.leave is Leave6.NPTV6 and each.inside is not None and each.outside is not None:
+            yield each.inside, each.outside
 
 
 def clamp(ours: str) -> list[str]:

@@ -6,12 +6,14 @@ While it is not there, what needs it is dropped: it would leave with a private s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from realmgw.config.ipv6 import Leave6
-from realmgw.config.settings import Network, Settings
+from realmgw.config.settings import Settings
+from realmgw.datapath import outbound6
 from realmgw.datapath.iptables import xtables
 from realmgw.datapath.iptables.chains import Chains
 from realmgw.datapath.iptables.xtables import Chain
+from realmgw.errors import PlatformError, RealmGatewayError
 
 TABLE = "mangle"
 """Where its chain stands in ip6tables; the kernel takes it nowhere else."""
@@ -33,14 +35,35 @@ class PrefixStep:
         """Have prefixes translated as the settings say, and no others.
 
         Raises:
-            PlatformError: There is no ip6tables, or somebody else has a chain of that name.
-            RealmGatewayError: ip6tables refused.
+            PlatformError: There is no ip6tables, somebody else has a chain of that name, or it was refused.
         """
         chain = self._chain(settings)
         if chain is None:
             self._chains.remove(TABLE, xtables.prefix_name(self._table))
-        elif not self._chains.is_installed(chain):
-            self._chains.place(chain)
+            return
+        try:
+            if not self._chains.is_installed(chain):
+                self._chains.place(chain)
+        except PlatformError:
+            raise
+        except RealmGatewayError as error:
+            raise PlatformError(
+                f"ipv6.outbound: nptv6 does not work here, load ip6t_NPT (modprobe ip6t_NPT), or use nat66: {error}"
+            ) from error
+
+    @contextmanager
+    def leading(self, before: Settings, after: Settings) -> Iterator[None]:
+        """Leads to other settings; when what is done within fails, back.
+
+        Raises:
+            RealmGatewayError: As `place`; nothing was done within.
+        """
+        self.place(after)
+        try:
+            yield
+        except RealmGatewayError:
+            self.place(before)
+            raise
 
     def is_installed(self, settings: Settings) -> bool:
         """Whether that is so; where no prefixes are to be translated, nothing is looked at.
@@ -52,12 +75,5 @@ class PrefixStep:
         return chain is None or self._chains.is_installed(chain)
 
     def _chain(self, settings: Settings) -> Chain | None:
-        prefixes = tuple(translated(settings))
+        prefixes = tuple(outbound6.prefixes(settings))
         return xtables.prefix_chain(self._table, settings.interfaces.wan, prefixes) if prefixes else None
-
-
-def translated(settings: Settings) -> Iterator[tuple[Network, Network]]:
-    """The prefixes that are translated, inside and outside."""
-    for each in settings.ipv6.outbound:
-        if each.leave is Leave6.NPTV6 and each.inside is not None and each.outside is not None:
-            yield each.inside, each.outside

@@ -55,15 +55,18 @@ class NeighboursTestCase(SynchronousTestCase):
         self.addCleanup(stack.close)
         stack.enter_context(fresh_namespace())
         self.reactor = ReadingClock()
-        # It ends with its input; a namespace ends with the last process in it.
-        self.router = subprocess.Popen(
+        self.router = self.namespace()
+        self.link()
+
+    def namespace(self) -> subprocess.Popen[bytes]:
+        """A further namespace, by a process in it: it ends with its input, and a namespace with its last process."""
+        held = subprocess.Popen(
             ["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        stack.callback(self.router.wait)
-        stack.callback(self.router.communicate)
-        assert self.router.stdout is not None
-        self.router.stdout.readline()
-        self.link()
+        self.addCleanup(held.communicate)
+        assert held.stdout is not None
+        held.stdout.readline()
+        return held
 
     def link(self) -> None:
         """Makes the link, with an address at each end."""
@@ -94,7 +97,13 @@ class NeighboursTestCase(SynchronousTestCase):
 
     def router_socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket of the router's; non-blocking."""
-        theirs, ours = Path(f"/proc/{self.router.pid}/ns/net"), Path("/proc/thread-self/ns/net")
+        made = self.socket_of(self.router, family, kind, protocol)
+        made.setblocking(False)
+        return made
+
+    def socket_of(self, namespace: subprocess.Popen[bytes], family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket in another namespace."""
+        theirs, ours = Path(f"/proc/{namespace.pid}/ns/net"), Path("/proc/thread-self/ns/net")
         with theirs.open() as there, ours.open() as here:
             enter(there.fileno())
             try:
@@ -102,7 +111,6 @@ class NeighboursTestCase(SynchronousTestCase):
             finally:
                 enter(here.fileno())
         self.addCleanup(made.close)
-        made.setblocking(False)
         return made
 
     def until(self, condition: Any) -> None:
