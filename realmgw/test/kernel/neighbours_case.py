@@ -74,6 +74,7 @@ class NeighboursTestCase(SynchronousTestCase):
         self.run_program("ip", "link", "add", WAN, "type", "veth", "peer", "name", "peer0", "netns", pid)
         self.run_program("ip", "addr", "add", "2001:db8:0:1::2/64", "dev", WAN, "nodad")
         self.run_program("ip", "link", "set", WAN, "up")
+        self.run_program("sysctl", "-qw", f"net.ipv6.neigh.{WAN}.retrans_time_ms=200")
         self.at_router("ip", "link", "set", "lo", "up")
         self.at_router("ip", "addr", "add", "2001:db8:0:1::1/64", "dev", "peer0", "nodad")
         self.at_router("ip", "link", "set", "peer0", "up")
