@@ -177,7 +177,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere, told = partial(Readers().call, reactor=reactor), partial(tell_written, health)
-    neighbours, keep = _neighbours(settings, health, thread, reactor), partial(_keep, running, thread)
+    neighbours, keep = _neighbours(running, allocator, health, thread, reactor), partial(_keep, running, thread)
     configure = partial(_configure, unsolicited, gate, keeping, neighbours, options.log)
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts)
     reloader = Reloader(running, parts, reactor, monotonic)
@@ -271,10 +271,12 @@ def _datapath(
     return DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purging, ears=ears, tell=tell)
 
 
-def _neighbours(settings: Settings, health: Health, thread: KernelThread, reactor: Any) -> NeighboursService:
+def _neighbours(
+    running: Running, allocator: Allocator, health: Health, thread: KernelThread, reactor: Any
+) -> NeighboursService:
     """Tells neighbours where pool addresses are."""
-    answers = Answers(lambda _address: False)
-    return NeighboursService(settings, answers, thread, partial(looked_at_neighbours, health), reactor)
+    answers = Answers(lambda address: allocator.fresh.is_live(address, now=monotonic()))
+    return NeighboursService(running.settings, answers, thread, partial(looked_at_neighbours, health), reactor)
 
 
 def _configure(

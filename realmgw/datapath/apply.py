@@ -19,6 +19,7 @@ from realmgw.datapath.client import open_nft, run_program
 from realmgw.datapath.dualstack import DualStack
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.iptables.bypass import TOLD, Bypass
+from realmgw.datapath.iptables.prefixes import PrefixStep
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
@@ -102,6 +103,7 @@ class Kernel:
         # What the last `apply` chose.
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step = LastStep(self._table, self._own.chains)
+        self.prefix_step = PrefixStep(self._table, self._own.chains6)
         self._way_out = False
 
     def probe(self) -> Capabilities:
@@ -148,10 +150,10 @@ class Kernel:
         self._ipv6.take(hosts)
         found = self.probe()
         ports = tuple(endpoint.port for endpoint in (*settings.dns.wan.listen, *settings.dns.lan.listen))
-        _refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat))
+        capabilities.refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat))
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
-            _refuse(links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)))
+            capabilities.refuse(links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)))
             doubts = (*interfaces.check_pool(channel, settings), *review(settings))
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
@@ -188,17 +190,11 @@ class Kernel:
         octet = translation.first_octet(hosts.after().values(), step.dnat) if step.dnat is not Dnat.MAP else None
         whole = _Lead(settings, lambda: ruleset.replacement(after, hosts.after().values()), octet)
         back = _Lead(self._settings, lambda: ruleset.replacement(before, hosts.before.values()), step.first_octet)
-        if self._keeper.table() == AS_PLACED:
-            closed = octet != step.first_octet or ruleset.is_replaced(before, after)
-            part = _Lead(settings, lambda: ruleset.changes(before, after, hosts), octet, closed=closed)
-            try:
-                self._lead(part, back)
-            except (ConfigurationError, PlatformError):
-                raise
-            except RealmGatewayError:  # an element is not what we take it for: then all of them are told again
+        closed = octet != step.first_octet or ruleset.is_replaced(before, after)
+        part = _Lead(settings, lambda: ruleset.changes(before, after, hosts), octet, closed=closed)
+        with self.prefix_step.leading(self._settings, settings):
+            if self._keeper.table() != AS_PLACED or not self._lead_in_part(part, back):
                 self._lead(whole, back)
-        else:
-            self._lead(whole, back)
         self._given = given
         self.place_guard()
         if self.needs6 != needed:  # IPv6 is in use from now on, or not any more
@@ -206,6 +202,16 @@ class Kernel:
             self.queue_step.place()
             self._own.remember(settings.interfaces, self.needs6, standing=False)
             tuple(client.set_sysctls(sysctls.required(settings.interfaces, self.needs6)))
+
+    def _lead_in_part(self, part: _Lead, back: _Lead) -> bool:
+        """Returns whether that can be done: it can not when an element is not what we take it for."""
+        try:
+            self._lead(part, back)
+        except (ConfigurationError, PlatformError):
+            raise
+        except RealmGatewayError:
+            return False
+        return True
 
     def _lead(self, there: _Lead, back: _Lead) -> None:
         """Rules and routes; when a route is refused, all is put back."""
@@ -364,6 +370,7 @@ class Kernel:
         self.queue_step.ipv6 = self._ruleset(self._settings).ipv6
         self.queue_step.place()
         step.place(self._settings)
+        self.prefix_step.place(self._settings)
         self._keeper.note()
 
     def shut(self) -> None:
@@ -391,9 +398,3 @@ class Kernel:
         wanted = links.wanted_routes(self._settings.pools.circular)
         for verb, route in links.route_changes(client.our_routes(), wanted):
             yield partial(client.change_route, channel, verb, route)
-
-
-def _refuse(problems: tuple[str, ...]) -> None:
-    """Tell the first one, if there is any."""
-    if problems:
-        raise PlatformError(problems[0])

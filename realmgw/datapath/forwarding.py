@@ -11,11 +11,10 @@ import attrs
 
 from realmgw.config.settings import Address, Forward, Settings, Verdict
 from realmgw.datapath.incoming import IS_ADMITTED
+from realmgw.datapath.outbound6 import WITH_PORTS, Leaving
 
 CHAIN = "forwarding"
 """The chain's name."""
-WITH_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
-"""The protocols whose ports the kernel can translate."""
 _HOOK = "type filter hook forward priority filter; policy drop;"
 
 
@@ -27,6 +26,8 @@ class Families:
     """Whether there are public IPv4 addresses that the LANs' flows can leave from."""
     ipv6_enters: bool = False
     """Whether hosts are reached by IPv6."""
+    leaving6: Leaving | None = None
+    """How the LANs' own flows of IPv6 leave; None: as they like."""
 
 
 def rules(
@@ -50,6 +51,7 @@ def rules(
         f'iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
         *(_admitted6(f"iifname {wan} oifname {lan}") if families.ipv6_enters else ()),
         *([] if families.ipv4_leaves else [f"iifname {lan} oifname {wan} meta nfproto ipv4 {drop}"]),
+        *(() if families.leaving6 is None else families.leaving6.forwarded()),
         f"iifname {lan} oifname {wan} accept",
         *([f"iifname {lan} oifname {lan} accept"] if forward.lan_to_lan is Verdict.ACCEPT else ()),
         drop,

@@ -18,12 +18,13 @@ import attrs
 from realmgw.config import rulenames
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
-from realmgw.datapath import elements, forwarding, incoming, marks, translation
+from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, translation
 from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
 from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
+from realmgw.datapath.outbound6 import Leaving
 from realmgw.datapath.watch import ownership
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
@@ -65,6 +66,8 @@ class Ruleset:
     """The pool of IPv6."""
     modes: Ipv6 = attrs.Factory(Ipv6)
     """How hosts are reached by IPv6; the rest of it says nothing here."""
+    leaving6: Leaving | None = None
+    """How the LANs' own flows of IPv6 leave; None: nothing of IPv6 is our business."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -87,6 +90,7 @@ class Ruleset:
             ConfigurationError: There is no pool, or a name can not be written in a rule.
         """
         pools, modes = settings.pools, Ipv6(mode=settings.ipv6.mode, prefixes=settings.ipv6.prefixes)
+        ipv6 = pinholes or takes_ipv6(settings)
         if not pools.circular:
             raise ConfigurationError(("pools.circular is empty: without it no address can be lent",))
         return cls(
@@ -103,9 +107,10 @@ class Ruleset:
             dnat=dnat,
             forward=settings.datapath.forward,
             gateway=settings.name,
-            ipv6=pinholes or takes_ipv6(settings),
+            ipv6=ipv6,
             pool6=pools.networks6,
             modes=modes,
+            leaving6=outbound6.leaving(settings) if ipv6 or settings.ipv6.outbound else None,
         )
 
     @property
@@ -235,7 +240,8 @@ def _comment(ruleset: Ruleset) -> str:
 
 def _objects(ruleset: Ruleset) -> Iterator[str]:
     """Counters, the limit of told refusals, sets and maps."""
-    for name, comment in {**COUNTERS, **(COUNTERS6 if ruleset.ipv6 else {})}.items():
+    of_leaving = {} if ruleset.leaving6 is None else outbound6.COUNTERS
+    for name, comment in {**COUNTERS, **(COUNTERS6 if ruleset.ipv6 else {}), **of_leaving}.items():
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     rate = ruleset.reject_rate
     yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
@@ -256,16 +262,20 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
 
 def _chains(ruleset: Ruleset) -> incoming.Chains:
     """The chains, in the order in which a packet meets them."""
-    (wan, lan, _), ipv6 = ruleset.interfaces, ruleset.ipv6
+    (wan, lan, ours), ipv6, leaving6 = ruleset.interfaces, ruleset.ipv6, ruleset.leaving6
     refused, invalid = incoming.drop("forward_refused"), incoming.drop("forward_invalid")
-    way = forwarding.Families(ipv4_leaves=ruleset.outbound is not None, ipv6_enters=ipv6)
+    way = forwarding.Families(ipv4_leaves=ruleset.outbound is not None, ipv6_enters=ipv6, leaving6=leaving6)
     chains = {
         **incoming.before_routing(wan, lan, ipv6=ipv6),
         **incoming.translation(wan, ruleset.dnat, ipv6=ipv6),
         **incoming.own_sockets(wan, lan, ipv6=ipv6),
         forwarding.CHAIN: forwarding.rules(ruleset.interfaces, ruleset.forward, way, drop=refused, invalid=invalid),
+        outbound6.CLAMP: outbound6.clamp(ours),
         "outbound": forwarding.outbound(wan, lan, ruleset.outbound, ruleset.outbound_ports),
     }
+    if leaving6 is not None:
+        chains["outbound"] += leaving6.translated()
+        chains[outbound6.WALL] = leaving6.wall()
     if ruleset.queue is not None:
         chains["present"] = [
             "type filter hook prerouting priority mangle; policy accept;",

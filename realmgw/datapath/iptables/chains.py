@@ -134,8 +134,9 @@ class Chains:
         """The nftables variant of iptables leaves an empty builtin chain and an empty table behind."""
         if xtables.has_rules(self._listed(table)):
             return
-        with suppress(RealmGatewayError):  # there is none in the other variant
-            self._iptables(xtables.builtin_removal(table))
+        for hook in xtables.HOOKS:
+            with suppress(RealmGatewayError):  # there is none in the other variant
+                self._iptables(xtables.builtin_removal(table, hook))
         nft = self._nft()
         name = f"{self._family} {table}"
         if f"table {name}\n" in nft.run("list tables\n") and _is_empty(nft.run(f"list table {name}\n")):

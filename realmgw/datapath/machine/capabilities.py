@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from realmgw.config.settings import Dnat
+from realmgw.errors import PlatformError
 
 CAP_NET_BIND_SERVICE = 10
 CAP_NET_ADMIN = 12
@@ -166,6 +167,16 @@ def problems(found: Capabilities, *, ports: tuple[int, ...] = (), dnat: Dnat = D
     if not found.queue_socket:
         lines.append("packets can not be handed to user space: load nfnetlink_queue (modprobe nfnetlink_queue)")
     return tuple(lines)
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """Tell the first of the problems, if there is any.
+
+    Raises:
+        PlatformError: It.
+    """
+    for problem in problems:
+        raise PlatformError(problem)
 
 
 def effective(status: str) -> int:

@@ -12,6 +12,7 @@ from pyroute2 import IPRoute
 
 from realmgw.config.settings import Settings
 from realmgw.datapath import client
+from realmgw.datapath.iptables.prefixes import PrefixStep
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import interfaces, sysctls
 from realmgw.datapath.machine.sysctls import Needs
@@ -26,7 +27,7 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 
 _CLOSING = (Kind.TABLE,)
-_ORDER = (_CLOSING, (Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION), tuple(Kind)[4:])
+_ORDER = (_CLOSING, tuple(Kind)[1:5], tuple(Kind)[5:])
 """What is looked at and put back one after the other: what closes, what else is of the rules, and the rest."""
 NAMED = 4
 """So many things of a table are named when they are not as they should be."""
@@ -76,6 +77,7 @@ class Rules(Protocol):
 
     queue_step: QueueStep
     last_step: LastStep
+    prefix_step: PrefixStep
 
     @property
     def settings(self) -> Settings: ...
@@ -116,6 +118,7 @@ class Keeper:
             Kind.GUARD: lambda _: AS_PLACED if rules.is_guarded else GONE,
             Kind.QUEUE_STEP: lambda _: AS_PLACED if rules.queue_step.is_installed() else CHANGED,
             Kind.TRANSLATION: lambda _: AS_PLACED if rules.last_step.is_installed(rules.settings) else CHANGED,
+            Kind.PREFIXES: lambda _: AS_PLACED if rules.prefix_step.is_installed(rules.settings) else CHANGED,
             Kind.SETTING: _setting,
             Kind.INTERFACE: lambda thing: client.link_state(thing.name),
             Kind.ADDRESS: lambda thing: THERE if client.is_own(thing.name) else GONE,
@@ -189,6 +192,7 @@ class Keeper:
             Kind.TABLE: sought(self._table, until=math.inf if self._owed else self._placing),
             Kind.QUEUE_STEP: sought((IPV4, "mangle"), (IPV6, "mangle")),
             Kind.TRANSLATION: sought((IPV4, "nat")),
+            Kind.PREFIXES: sought((IPV6, "mangle")),
         }
 
     def _wrong(self, things: Collection[Thing]) -> tuple[Deviation, ...]:
@@ -211,6 +215,8 @@ class Keeper:
             self._attempt(rules.queue_step.place, errors)
         elif kind is Kind.TRANSLATION:
             self._attempt(partial(rules.last_step.place, rules.settings), errors)
+        elif kind is Kind.PREFIXES:
+            self._attempt(partial(rules.prefix_step.place, rules.settings), errors)
         elif kind is Kind.ROUTE:
             self._attempt(partial(self._place_routes, errors), errors)
         elif kind is Kind.SETTING:

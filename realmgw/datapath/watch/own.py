@@ -20,6 +20,7 @@ from realmgw.config.settings import Interfaces
 from realmgw.datapath import client, ruleset
 from realmgw.datapath.client import Run
 from realmgw.datapath.ending import end_flows_to
+from realmgw.datapath.iptables import prefixes, xtables
 from realmgw.datapath.iptables.chains import Chains
 from realmgw.datapath.links import Route
 from realmgw.datapath.machine import former, sysctls
@@ -40,8 +41,8 @@ class Found:
 
     tables: Tables
     """Of nftables."""
-    chains: tuple[tuple[Chains, str], ...]
-    """Where in iptables, and in ip6tables, there is a chain of ours: in which table."""
+    chains: tuple[tuple[Chains, str, str], ...]
+    """Where in iptables, and in ip6tables, there are chains of ours: in which table, and by which name."""
     routes: tuple[Route, ...]
     """The pool's routes."""
 
@@ -144,9 +145,9 @@ class Own:
             yield f"{ended} flows ended"
         for route in found.routes:
             yield client.change_route(channel, "del", route)
-        for chains, each in found.chains:
-            if chains.remove(each, self._table):
-                yield f"{chains.program} chain {self._table} removed from {each}"
+        for chains, each, name in found.chains:
+            if chains.remove(each, name):
+                yield f"{chains.program} chain {name} removed from {each}"
         if found.tables.main or found.tables.mark:
             self.run(ruleset.removal(self._table))
             yield f"nftables table inet {self._table} removed"
@@ -154,10 +155,11 @@ class Own:
         yield from restoring.notes
         self._former.forget()
 
-    def _chains(self) -> tuple[tuple[Chains, str], ...]:
-        """Where in iptables there are chains of ours; all that have our name are."""
-        every = ((chains, each) for chains in (self.chains, self.chains6) for each in IPTABLES)
-        return tuple((chains, each) for chains, each in every if chains.has(each, self._table))
+    def _chains(self) -> tuple[tuple[Chains, str, str], ...]:
+        """Where in iptables there are chains of ours; all that have our names are."""
+        every = [(chains, each, self._table) for chains in (self.chains, self.chains6) for each in IPTABLES]
+        every.append((self.chains6, prefixes.TABLE, xtables.prefix_name(self._table)))
+        return tuple((chains, each, name) for chains, each, name in every if chains.has(each, name))
 
     def _tables(self) -> Tables:
         """What stands under the names of our tables; all of it is ours."""

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from realmgw.config.settings import Settings
-from realmgw.datapath import links
+from realmgw.datapath import links, outbound6
 from realmgw.datapath.links import Route
 from realmgw.datapath.machine import sysctls
 from realmgw.datapath.machine.sysctls import Needs
@@ -30,6 +30,8 @@ class Kind(enum.Enum):
     """Where nftables has no queue statement."""
     TRANSLATION = "last step of the translation"
     """Where it is not in our table."""
+    PREFIXES = "ip6tables chain of the prefix translation"
+    """Where a LAN leaves by nptv6."""
     ROUTE = "route"
     """By which a prefix of the pool is ours."""
     SETTING = "kernel setting"
@@ -51,7 +53,7 @@ UP, DOWN, NO_CARRIER = "up", "down", "without carrier"
 Key = tuple[Kind, str]
 """Which thing it is."""
 
-_PUT_BACK = (Kind.TABLE, Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.ROUTE, Kind.SETTING)
+_PUT_BACK = (*tuple(Kind)[:5], Kind.ROUTE, Kind.SETTING)
 
 
 @attrs.frozen
@@ -116,13 +118,16 @@ def declared(settings: Settings, optional: Collection[Kind], ipv6: Needs = _NO_I
         optional: Those of `OPTIONAL` that there are.
         ipv6: What there is of it.
     """
-    every = (*_rules(settings.datapath.table), *_ways(settings, ipv6), *_not_ours(settings))
+    every = (*_rules(settings), *_ways(settings, ipv6), *_not_ours(settings))
     return tuple(thing for thing in every if thing.kind in optional or thing.kind not in OPTIONAL)
 
 
-def _rules(table: str) -> Iterator[Thing]:
+def _rules(settings: Settings) -> Iterator[Thing]:
+    table = settings.datapath.table
     for kind in (Kind.GUARD, Kind.TABLE, Kind.QUEUE_STEP, Kind.TRANSLATION):
         yield Thing(kind, table, AS_PLACED, needed=kind is not Kind.GUARD)
+    if any(outbound6.prefixes(settings)):
+        yield Thing(Kind.PREFIXES, table, AS_PLACED, needed=False)
 
 
 def _ways(settings: Settings, ipv6: Needs) -> Iterator[Thing]:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from realmgw.config import settings as config
 from realmgw.config.addresses import AddressRange
 from realmgw.config.settings import Dnat
-from realmgw.datapath import elements, marks, ruleset
+from realmgw.datapath import elements, marks, outbound6, ruleset
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.datapath.watch import guard
 from realmgw.errors import ConfigurationError
@@ -36,6 +36,9 @@ SETTINGS = config.Settings(
 
 POOL6 = config.PoolPrefix(ip_network("2001:db8::/64"), config.Attachment.ROUTED)
 DUAL = attrs.evolve(SETTINGS, pools=config.Pools(circular=(*SETTINGS.pools.circular, POOL6)))
+NOT_BY_IPV6 = config.Ipv6(outbound=(config.Outbound6("lan1.7", config.Leave6.OFF),))
+EVERY = {*ruleset.COUNTERS, *ruleset.COUNTERS6, *outbound6.COUNTERS}
+"""All named counters."""
 
 
 def host(index: int, address: str) -> Host:
@@ -154,9 +157,10 @@ class ReplacementTests(SynchronousTestCase):
         used = set(re.findall(r'counter name "(\w+)"', self.text))
         self.assertEqual(used, set(ruleset.COUNTERS) - {"untranslated"})
         self.check_ends(self.text)
-        both = ruleset.replacement(attrs.evolve(Ruleset.of(DUAL, native_queue=True), dnat=Dnat.MARKDNAT), ())
-        self.assertEqual(set(re.findall(r'counter name "(\w+)"', both)), {*ruleset.COUNTERS, *ruleset.COUNTERS6})
-        self.assertEqual(set(re.findall(r"\n\tcounter (\w+) ", both)), {*ruleset.COUNTERS, *ruleset.COUNTERS6})
+        dual = Ruleset.of(attrs.evolve(DUAL, ipv6=NOT_BY_IPV6), native_queue=True, dnat=Dnat.MARKDNAT)
+        both = ruleset.replacement(dual, ())
+        self.assertEqual(set(re.findall(r'counter name "(\w+)"', both)), EVERY)
+        self.assertEqual(set(re.findall(r"\n\tcounter (\w+) ", both)), EVERY)
         self.check_ends(both)
 
     def check_ends(self, text: str) -> None:
@@ -189,7 +193,23 @@ class ReplacementTests(SynchronousTestCase):
         named = {
             name for row in re.findall(r"^\| ([^|]*)\|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
         }
-        self.assertEqual(named, {*ruleset.COUNTERS, *ruleset.COUNTERS6})
+        self.assertEqual(named, EVERY)
+
+    def test_how_lans_leave_by_ipv6_is_ours_only_where_it_is_in_use(self) -> None:
+        """By a pool, or by what is said of a LAN."""
+        self.assertIsNone(self.ruleset.leaving6)
+        self.assertNotIn("ip6", self.text)
+        for settings in (DUAL, attrs.evolve(SETTINGS, ipv6=NOT_BY_IPV6)):
+            after = Ruleset.of(settings, native_queue=True)
+            text = ruleset.replacement(after, ())
+            self.assertIn(f"chain {outbound6.WALL} {{", text)
+            self.assertIn(f"{after.leaving6.private} drop" if after.leaving6 else "", guard.guard_rules(after))
+            self.assertLess(text.index('oifname "wan0" meta nfproto ipv6 '), text.index('oifname "wan0" accept'))
+
+    def test_segments_are_kept_to_the_path(self) -> None:
+        """Of both families, in both directions, before what is established passes."""
+        self.assertIn("tcp flags syn tcp option maxseg size set rt mtu", self.text)
+        self.assertIn("type filter hook forward priority mangle;", self.text)
 
     def test_comments_fit_the_kernel(self) -> None:
         """A comment has at most 128 octets."""

@@ -55,15 +55,18 @@ class NeighboursTestCase(SynchronousTestCase):
         self.addCleanup(stack.close)
         stack.enter_context(fresh_namespace())
         self.reactor = ReadingClock()
-        # It ends with its input; a namespace ends with the last process in it.
-        self.router = subprocess.Popen(
+        self.router = self.namespace()
+        self.link()
+
+    def namespace(self) -> subprocess.Popen[bytes]:
+        """A further namespace, by a process in it: it ends with its input, and a namespace with its last process."""
+        held = subprocess.Popen(
             ["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        stack.callback(self.router.wait)
-        stack.callback(self.router.communicate)
-        assert self.router.stdout is not None
-        self.router.stdout.readline()
-        self.link()
+        self.addCleanup(held.communicate)
+        assert held.stdout is not None
+        held.stdout.readline()
+        return held
 
     def link(self) -> None:
         """Makes the link, with an address at each end."""
@@ -71,6 +74,7 @@ class NeighboursTestCase(SynchronousTestCase):
         self.run_program("ip", "link", "add", WAN, "type", "veth", "peer", "name", "peer0", "netns", pid)
         self.run_program("ip", "addr", "add", "2001:db8:0:1::2/64", "dev", WAN, "nodad")
         self.run_program("ip", "link", "set", WAN, "up")
+        self.run_program("sysctl", "-qw", f"net.ipv6.neigh.{WAN}.retrans_time_ms=200")
         self.at_router("ip", "link", "set", "lo", "up")
         self.at_router("ip", "addr", "add", "2001:db8:0:1::1/64", "dev", "peer0", "nodad")
         self.at_router("ip", "link", "set", "peer0", "up")
@@ -94,7 +98,13 @@ class NeighboursTestCase(SynchronousTestCase):
 
     def router_socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket of the router's; non-blocking."""
-        theirs, ours = Path(f"/proc/{self.router.pid}/ns/net"), Path("/proc/thread-self/ns/net")
+        made = self.socket_of(self.router, family, kind, protocol)
+        made.setblocking(False)
+        return made
+
+    def socket_of(self, namespace: subprocess.Popen[bytes], family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket in another namespace."""
+        theirs, ours = Path(f"/proc/{namespace.pid}/ns/net"), Path("/proc/thread-self/ns/net")
         with theirs.open() as there, ours.open() as here:
             enter(there.fileno())
             try:
@@ -102,7 +112,6 @@ class NeighboursTestCase(SynchronousTestCase):
             finally:
                 enter(here.fileno())
         self.addCleanup(made.close)
-        made.setblocking(False)
         return made
 
     def until(self, condition: Any) -> None:
