@@ -266,7 +266,7 @@ class DualStackTests(SynchronousTestCase):
 
     def test_change_of_a_host_touches_its_own_elements_only(self) -> None:
         """Whichever address is another, and whether it is reached at it."""
-        before, other = host6(1, "fd00::1", "192.168.0.1"), host6(2, "fd00::2")
+        before, other = host6(1, "fd00::1", "192.168.0.1"), host6(2, "3fff:1::2")
         moved = host6(1, "fd00::9", "192.168.0.1")
         self.assertEqual(
             ruleset.changes(self.both, self.both, change([before, other], [moved, other])).splitlines(),
@@ -279,9 +279,9 @@ class DualStackTests(SynchronousTestCase):
         )
         opened = attrs.evolve(other, profile=Profile(ipv6=config.Ipv6Mode.PINHOLE))
         made = ruleset.changes(self.both, self.both, change([before, other], [before, opened]))
-        self.assertIn("add element inet realmgw pinholes { fd00::2 }\n", made)
+        self.assertIn("add element inet realmgw pinholes { 3fff:1::2 }\n", made)
         made = ruleset.changes(self.both, self.both, change([before, opened], [before, other]))
-        self.assertIn("delete element inet realmgw pinholes { fd00::2 }\n", made)
+        self.assertIn("delete element inet realmgw pinholes { 3fff:1::2 }\n", made)
 
     def test_pool_is_changed_in_place_and_the_first_of_ipv6_replaces_the_table(self) -> None:
         """The one is a set that stands, the other are rules."""

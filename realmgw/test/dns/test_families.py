@@ -25,7 +25,7 @@ from realmgw.test.dns.allocator import MemoryAllocator
 
 NAME = "host.example.org."
 POOLS: tuple[tuple[settings.Network, ...], ...] = ((realm.POOL,), (realm.POOL6,), (realm.POOL, realm.POOL6))
-FOUR, SIX = "192.168.0.9", "fd00::9"
+FOUR, SIX = "192.168.0.9", "2001:db8:9::9"
 ADDRESSES = ((FOUR, ""), ("", SIX), (FOUR, SIX))
 
 
@@ -93,14 +93,15 @@ class FamilyTests(SynchronousTestCase):
 
     def test_goes_by_the_longest_prefix(self) -> None:
         """Of those that the host's address lies in; what is said of the host itself goes before."""
-        prefixes = [("fd00::/8", Ipv6Mode.OFF), ("fd00::/64", Ipv6Mode.POOL), ("fd00:1::/32", Ipv6Mode.PINHOLE)]
+        prefixes = [("fd00::/8", Ipv6Mode.OFF), ("fd00::/64", Ipv6Mode.POOL), ("2001:db8:a::/48", Ipv6Mode.PINHOLE)]
         modes = tuple(PrefixMode(IPv6Network(prefix), mode) for prefix, mode in prefixes)
         made = Families(realm.make_settings(ipv6=Ipv6(prefixes=modes)))
         rows = {"fd00::9": True, "fd00:0:0:1::9": False, "fd01::9": False, "2001:db8:9::9": True}
         for address, is_lent in rows.items():
             host = make((FOUR, address))
             self.assertEqual([made.lends6(host), made.lends6(host)], [is_lent] * 2, address)
-        self.assertTrue(made.lends6(make((FOUR, "fd01::9"), Ipv6Mode.PINHOLE)))
+        self.assertTrue(made.lends6(make((FOUR, "fd01::9"), Ipv6Mode.POOL)))
+        self.assertFalse(made.lends6(make((FOUR, "fd00::9"), Ipv6Mode.PINHOLE)), "nobody outside reaches it there")
 
     def test_says_in_words_why_there_is_none(self) -> None:
         """Each reason by itself; of a family that there is, where it comes from."""
