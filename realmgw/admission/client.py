@@ -15,6 +15,8 @@ Three things of that library shape this module:
 
 The queue is never set to fail open (NFQA_CFG_F_FAIL_OPEN): what does not fit is dropped.
 
+Family: none; four octets are a packet's number, or its mark.
+
 Edge: the kernel's packet queue.
 """
 

@@ -23,6 +23,8 @@ others    every packet that has something in it; they have no ports for us
 The kernel has put fragments together before it hands a packet over, and has dropped those that overlap (RFC 5722). Its
 rules have dropped what comes from addresses that nobody sends from; here that is looked at again, since it costs a look
 at one octet.
+
+Family: each, as they come.
 """
 
 from __future__ import annotations

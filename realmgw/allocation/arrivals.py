@@ -1,4 +1,7 @@
-"""First packets: which host each goes to, by the claims, the senders admitted before, and what claims have to spare."""
+"""First packets: which host each goes to, by the claims, the senders admitted before, and what claims have to spare.
+
+Family: by it a packet is one allocation's or the other's.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 BESIDE = "where other services of its host stand"
 
 
@@ -24,6 +26,4 @@ class Trace:
 
 def dotted(address: bytes) -> str:
     """A packed address for humans."""
-    if len(address) == 4:
-        return ".".join(map(str, address))
-    return ":".join(f"{address[at] << 8 | address[at + 1]:x}" for at in range(0, 16, 2))
+    return str(ip_address(address))

@@ -1,6 +1,8 @@
 """What stands in the sets and maps of the table: hosts and stray senders, and the commands that add and delete them.
 
 Addresses come as values; here, in the DNS codec and where packets are parsed they are written out.
+
+Family: each has sets and maps of its own.
 """
 
 from __future__ import annotations

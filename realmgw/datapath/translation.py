@@ -1,4 +1,7 @@
-"""What the ways to send a flow to its host (`Dnat`) differ in, beyond the rules themselves."""
+"""What the ways to send a flow to its host (`Dnat`) differ in, beyond the rules themselves.
+
+Family: IPv4, whose addresses are what MARKDNAT can be told.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""UDP and TCP: Twisted's DNS protocols, with our codec in them. Edge: UDP and TCP sockets."""
+"""UDP and TCP: Twisted's DNS protocols, with our codec in them.
+
+Family: fragments are forbidden in another way in each.
+
+Edge: UDP and TCP sockets.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 # (Twisted's DNS protocols have no types.)

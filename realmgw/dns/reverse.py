@@ -1,4 +1,7 @@
-"""Reverse names: under which names an address has its PTR records."""
+"""Reverse names: under which names an address has its PTR records.
+
+Family: each has names of its own.
+"""
 
 from __future__ import annotations
 

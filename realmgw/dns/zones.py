@@ -1,4 +1,7 @@
-"""What we are authoritative for: every name in one table, keyed by its wire form, so that a question is one look-up."""
+"""What we are authoritative for: every name in one table, keyed by its wire form, so that a question is one look-up.
+
+Family: each has a type of its own.
+"""
 
 from __future__ import annotations
 

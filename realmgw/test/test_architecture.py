@@ -9,6 +9,7 @@ from configparser import ConfigParser
 from importlib.metadata import packages_distributions
 
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, PACKAGE, project_files
+from realmgw.test.octets import OCTETS, family, octets
 from realmgw.test.source import (
     ALL,
     EDGES,
@@ -175,6 +176,50 @@ def requirements() -> list[str]:
     configuration.read(CHECKOUT / "setup.cfg")
     lines = configuration["options"]["install_requires"].split()
     return [re.split(r"[<>=!;\[]", line)[0] for line in lines]
+
+
+class FamilyTests(SourceTestCase):
+    """Addresses are of either family, and hosts have one or both."""
+
+    def test_only_modules_that_say_so_take_an_address_for_four_octets(self) -> None:
+        """By their docstring: what has another form in each family, or is of one of them alone."""
+        self.assert_none(
+            f"{module.place}:{line}: {what}, and the docstring does not say `Family: ...`"
+            for module in PRODUCT
+            if family(module) is None and not is_within(module.name, OCTETS)
+            for line, what in octets(module.tree)
+        )
+
+    def test_only_what_needs_it_says_so(self) -> None:
+        """Or nobody would believe it."""
+        self.assert_none(
+            f"{module.place}: nothing of one family, and says `Family: {said}.`"
+            for module in PRODUCT
+            if (said := family(module)) is not None and not octets(module.tree)
+        )
+
+    def test_what_takes_an_address_for_four_octets_is_seen(self) -> None:
+        """Each of these was there before there was IPv6, or could have been."""
+        for text in (
+            "len(source) != 4", "if len(packed) == 16: pass", "4 < len(x)", "a = packed[:4]", "b = packed[12:16]",
+            "c = number.to_bytes(4, 'big')", "NOBODY = bytes(4)", "IPv4Address(packed)", "IPv4Network((0, bits))",
+            "[IPv4Address(each) for each in identity.addresses]", "'.'.join(map(str, packed))",
+            "'.'.join(str(octet) for octet in reversed(packed))", "struct.Struct('!H4s4s')", "struct.unpack('!4s', a)",
+            "socket.socket(socket.AF_INET)", "inet_aton(text)", "service.host.address", "self._hosts[number].address",
+            "def f(each: Host): return each.address", "def f(entry): return int(entry.address)", "x: Host\nx.address",
+            "def f(before: Host, after: Host | None): return before.address",
+        ):  # fmt: skip
+            self.assertEqual(len(octets(ast.parse(text))), 1, text)
+
+    def test_what_knows_both_families_is_not_meant(self) -> None:
+        """Nor numbers and lengths of other things."""
+        for text in (
+            "ip_address(packed)", "IPv4Address('192.0.2.1')", "IPv4Address(a) if a else IPv6Address(b)", "len(a) == 3",
+            "AF_INET, AF_INET6", "host.address or host.address6", "endpoint.address", "a[:3]", "a[4:]",
+            "'.'.join(labels)", "'.'.join(map(encode, a))", "struct.Struct('!HI')", "a == 4", "a[at : at + 4]",
+            "bytes(size)", "network.version == 4", "address.packed", "isinstance(a, IPv4Address)", "a[4:7]",
+        ):  # fmt: skip
+            self.assertEqual(octets(ast.parse(text)), [], text)
 
 
 class ShapeTests(SourceTestCase):

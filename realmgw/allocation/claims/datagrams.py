@@ -9,6 +9,8 @@ looked at a few at a time, the first of them before the answer goes out. Flows o
 handshake ends what was left.
 
 A flow that is ended so is remembered (see `ended`), and may go on if it was only slow.
+
+Family: IPv4, whose addresses pass on from host to host.
 """
 
 from __future__ import annotations

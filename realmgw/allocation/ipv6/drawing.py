@@ -1,4 +1,7 @@
-"""Draws addresses by chance from prefixes, none of them twice within a long while."""
+"""Draws addresses by chance from prefixes, none of them twice within a long while.
+
+Family: IPv6.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Only what a group with `sla` says is believed; whoever else names a client is judged himself. A requestor is made when
 it is first named and forgotten when enough others were named since.
+
+Family: each, as people write it, and records have it.
 """
 
 from __future__ import annotations

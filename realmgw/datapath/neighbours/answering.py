@@ -2,6 +2,8 @@
 
 Nobody is told of the others, so that no sender of packets to addresses that he has made up fills the neighbour cache of
 the router before us: what he asks for stays unresolved there, for the few seconds that a router keeps such an entry.
+
+Family: IPv6.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Only solicitations without extension headers are known: with a fragment header they have to be ignored (RFC 6980), and
 others nobody sends.
+
+Family: each has messages of its own.
 """
 
 from __future__ import annotations

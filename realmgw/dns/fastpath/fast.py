@@ -43,6 +43,7 @@ POOL_RECORD6 = b"\xc0\x0c" + Type.AAAA.to_bytes(2, "big") + A_IN[2:] + b"\0\0\0\
 
 _CNAME_RECORD = b"\xc0\x0c" + Type.CNAME.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\0"
 _IN = b"\0\1"
+_ASKED = 4  # octets, of type and class
 _REST_MOST = 4 + len(_CNAME_RECORD) + 2 + OPT_MOST  # octets, of an answer with an alias, besides both names
 _A = int(Type.A)
 _NO_PROOF, _COOKIE, _TCP = Proof  # members of enums are slow to get at by name
@@ -228,8 +229,8 @@ class FastPath:
 
 def _rare_kind(tail: bytes, with_opt: int) -> int | None:
     """The type asked for, if it is just one that is rare; None if that is not all that is unusual."""
-    kind = tail[0] << 8 | tail[1] if len(tail) >= 4 else 0
-    unusual = tail[4:7] != OPT_BEGINS if with_opt else len(tail) != 4
+    kind = tail[0] << 8 | tail[1] if len(tail) >= _ASKED else 0
+    unusual = tail[4:7] != OPT_BEGINS if with_opt else len(tail) != _ASKED
     return None if unusual or tail[2:4] != _IN or kind in LEFT else kind
 
 

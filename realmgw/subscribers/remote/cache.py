@@ -19,6 +19,8 @@ from typing import IO
 
 from realmgw.errors import MalformedError
 
+WORDS = 4
+"""Of a block's head."""
 FORMAT = 1
 """Of the file."""
 MAX_CHANGES = 2**20  # octets
@@ -70,7 +72,7 @@ class Cache:
     def _check(self, file: IO[bytes], head: bytes) -> int:
         """The length of the block whose head was read."""
         words = head.split()
-        if len(words) != 4 or words[:2] != [b"realmgw-cache", b"%d" % FORMAT] or not words[2].isdigit():
+        if len(words) != WORDS or words[:2] != [b"realmgw-cache", b"%d" % FORMAT] or not words[2].isdigit():
             raise MalformedError(
                 f"{self.path}: there is no block of format {FORMAT} at octet {file.tell() - len(head)}"
             )

@@ -154,4 +154,4 @@ class AgreementTests(SynchronousTestCase):
     def test_addresses_are_written_for_humans(self) -> None:
         """Of both families."""
         self.assertEqual(dotted(b"\xc0\0\2\1"), "192.0.2.1")
-        self.assertEqual(dotted(b"\x20\1\x0d\xb8" + bytes(11) + b"\1"), "2001:db8:0:0:0:0:0:1")
+        self.assertEqual(dotted(b"\x20\1\x0d\xb8" + bytes(11) + b"\1"), "2001:db8::1")
