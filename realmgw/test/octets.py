@@ -71,7 +71,7 @@ def _measured(node: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, ast.unparse(node)
     elif isinstance(node, ast.Slice):
         first, last = 0 if node.lower is None else _number(node.lower), _number(node.upper)
-        if first is not None and last is not None and last - first in LENGTHS:
+        if first is not None and last is not None and last - first in LENGTHS and not first % 4:
             yield getattr(node.upper, "lineno", 1), f"[{ast.unparse(node)}]"
 
 
