@@ -28,9 +28,9 @@ KMOD_PACKAGES=(
     qemu-system-x86 busybox-static cpio kmod libxtables-dev libelf-dev xz-utils debian-archive-keyring dkms
 )
 
-# What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, and the log by
-# systemd's journal.
-TEST_PACKAGES=(fish zsh mandoc systemd)
+# What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
+# systemd's journal, and hosts configure themselves by what radvd advertises.
+TEST_PACKAGES=(fish zsh mandoc systemd radvd)
 
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.
 # The last one is a library of systemd's, for systemd-resolved.

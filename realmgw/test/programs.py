@@ -19,6 +19,7 @@ PACKAGES = {
     "journalctl": "systemd",
     "make": "build-essential",
     "mandoc": "mandoc",
+    "radvd": "radvd",
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "zsh": "zsh",
