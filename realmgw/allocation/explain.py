@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.claims.siblings import elder
 from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.allocation.trace import Trace, dotted
 from realmgw.errors import Reason
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
     from realmgw.allocation.reputation.score import Rated
-    from realmgw.subscribers.model import Service
+    from realmgw.subscribers.model import Host, Service
 
 
 @attrs.frozen
@@ -39,7 +40,13 @@ class Explanation:
 
 
 def explain_ask(
-    allocator: Allocator, service: Service, resolver: Hashable, *, now: float, client: Requestor | None = None
+    allocator: Allocator,
+    service: Service,
+    resolver: Hashable,
+    *,
+    now: float,
+    client: Requestor | None = None,
+    family: int = 4,
 ) -> Explanation:
     """What `Allocator.ask` would say to a new question.
 
@@ -49,11 +56,31 @@ def explain_ask(
         resolver: The address value that the query comes from.
         now: The present, in monotonic seconds.
         client: For whom, if that is known and believed.
+        family: Of the address that is wanted, 4 or 6.
     """
-    ledger, pool, host, trace = allocator.ledger, allocator.pool, service.host, Trace()
+    host, trace = service.host, Trace()
     group = allocator.groups.known(resolver)
     trace.say(f"{service.name} leads to {host.name} (host {host.index})")
     trace.steps += askers(group, client, now)
+    if family == 6:
+        _fresh(allocator, service, group, now, trace)
+    else:
+        _scarce(allocator, host, trace)
+    found = allocator.ask(service, resolver, object(), now=now, client=client, trace=trace, family=family)
+    if found is Reason.DEGRADED:
+        trace.say("something that flows need is broken, see `realmgw status`: nothing is lent until it is well")
+    elif found is Reason.EXHAUSTED:
+        found = _waits(allocator, group, client, now, trace)
+    if isinstance(found, Reason):
+        return Explanation((*trace.steps, f"refused: {found.name}"), reason=found)
+    if not found:
+        return Explanation((*trace.steps, f"given: an address of IPv6, {trace.how}"))
+    return Explanation((*trace.steps, f"given: {dotted(found)}, {trace.how}"), address=found)
+
+
+def _scarce(allocator: Allocator, host: Host, trace: Trace) -> None:
+    """What there is of IPv4."""
+    ledger, pool = allocator.ledger, allocator.pool
     held, most = ledger.places.count(host), host.profile.max_claims
     trace.say(f"clients of the host are expected at {held} addresses, of at most {most}")
     trace.say(f"load: {pool.waiting} of {pool.size} addresses are waited at; {allocator.waiting} queries wait")
@@ -62,14 +89,22 @@ def explain_ask(
     if allocator.askers.most_claims < math.inf:
         pending = f"{allocator.counters.pending} of at most {allocator.askers.most_claims} (max_claims)"
         trace.say(f"claims pending on all hosts together: {pending}")
-    found = allocator.ask(service, resolver, object(), now=now, client=client, trace=trace)
-    if found is Reason.DEGRADED:
-        trace.say("something that flows need is broken, see `realmgw status`: nothing is lent until it is well")
-    elif found is Reason.EXHAUSTED:
-        found = _waits(allocator, group, client, now, trace)
-    if isinstance(found, Reason):
-        return Explanation((*trace.steps, f"refused: {found.name}"), reason=found)
-    return Explanation((*trace.steps, f"given: {dotted(found)}, {trace.how}"), address=found)
+
+
+def _fresh(allocator: Allocator, service: Service, group: Group, now: float, trace: Trace) -> None:
+    """What there is of IPv6."""
+    fresh, host = allocator.fresh, service.host
+    trace.say(
+        f"{fresh.stock.count(host)} clients of the host are expected by IPv6, of at most {host.profile.max_claims}"
+    )
+    trace.say(f"{fresh.pending} claims of IPv6 are pending in all, of at most {fresh.settings.pending} (ipv6.pending)")
+    left, rate = fresh.allowances.left(group, now, dry=True), fresh.allowances.rate(group, now, dry=True)
+    trace.say(f"its group may make {left:.0f} more that nobody uses, and {rate:.0f} more a second (ipv6.lost_rate)")
+    if allocator.askers.load is None:
+        trace.say("there is no load policy: beyond that nobody is refused")
+    sibling = elder(service, group, now)
+    if sibling is not None:
+        trace.say(f"it asked for IPv4 {now - sibling.created:.3f} s ago: the client will come by one of them")
 
 
 def _waits(allocator: Allocator, group: Group, client: Requestor | None, now: float, trace: Trace) -> Reason:
@@ -132,7 +167,13 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
         now: The present.
     """
     trace, address = Trace(), allocator.pool.addresses.get(flow[1])
-    if address is None:
+    address = address or allocator.fresh.pinholes.addresses.get(flow[1])
+    if (claim := allocator.fresh.stock.find(flow[1])) is not None:
+        what = "a client is expected" if claim.pending else f"it is kept, since {now - claim.kept_since:.1f} s"
+        trace.say(f"{dotted(flow[1])} is an address of its own for {claim.service.name}: {what}")
+    elif address is None and len(flow[1]) == 16:
+        trace.say(f"{dotted(flow[1])} is nobody's at present")
+    elif address is None:
         trace.say(f"{dotted(flow[1])} is no address of the pool")
     else:
         trace.say(f"{dotted(flow[1])} is {address.state.name}, with {len(address.reservations)} reservations")

@@ -46,6 +46,8 @@ class NameFound(Protocol):
     def service(self) -> Service | None: ...
     @property
     def challenge(self) -> Challenge | None: ...
+    @property
+    def family(self) -> int: ...
 
 
 @attrs.frozen(eq=False)
@@ -251,7 +253,7 @@ class Gateway:
         named = None if network is None else self._named(address, network)
         if network is not None:
             steps.append(f"its client {network} is {_CLIENT[named is not None]}")
-        asked = explain_ask(self._insight.allocator, found.service, address, now=now, client=named)
+        asked = explain_ask(self._insight.allocator, found.service, address, now=now, client=named, family=found.family)
         answer = None if asked.address is None else dotted(asked.address)
         return {"steps": [*steps, *asked.steps], "answer": answer, "challenge": challenge, **_reason(asked)}
 

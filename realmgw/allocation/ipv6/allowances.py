@@ -56,22 +56,23 @@ class Allowances:
         rate = self.rate(group, now, dry=dry)
         return rate * Lost.BURST if group.lost is None else group.lost.room(rate, now)
 
-    def take(self, group: Group, now: float) -> None:
-        """A claim is made. Where it is one too many, it is not counted: nothing is owed later on."""
+    def take(self, group: Group, now: float) -> float:
+        """A claim is made. Where it is one too many, it is not counted: nothing is owed later on.
+
+        Returns:
+            How much the group had used up of what it may lose, 0 to 1: so much it counts if nobody uses this one.
+        """
         lost = group.lost
         if lost is None:
             lost = group.lost = Lost()
         rate = self.rate(group, now)
-        if lost.room(rate, now) >= 1:
+        room = lost.room(rate, now)
+        if room >= 1:
             lost.enter(rate, now)
+        return 1.0 - max(0.0, room) / (rate * Lost.BURST)
 
     @staticmethod
     def give_back(group: Group) -> None:
         """A claim was used, or ended for a reason of ours."""
         if group.lost is not None:
             group.lost.leave()
-
-    def spent(self, group: Group, now: float) -> float:
-        """Of what a group may lose, how much it has used up, 0 to 1."""
-        rate = self.rate(group, now)
-        return 0.0 if group.lost is None else 1.0 - max(0.0, group.lost.room(rate, now)) / (rate * Lost.BURST)

@@ -67,8 +67,8 @@ class Endings:
             self._counters.excused += 1
             self._allowances.give_back(claim.group)
             outcomes.voided(claim, now)
-        elif (cost := self._allowances.spent(claim.group, now)) > 0.0:
-            outcomes.blame(claim, cost, 1.0, now)
+        elif claim.cost > 0.0:
+            outcomes.blame(claim, claim.cost, 1.0, now)
         self._stock.end(claim)
 
     def void(self, claim: FreshClaim, now: float) -> None:

@@ -63,6 +63,7 @@ class FreshAllocator:
         endings: Tells when an IPv4 address may have become available.
         admit: See `FreshArrivals.admit`.
         is_used: Whether anything was asked for yet.
+        settings: Of IPv6.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class FreshAllocator:
         *,
         now: float,
     ) -> None:
-        self._ledger, self._askers, self._settings, self._answered = ledger, askers, settings, answered
+        self._ledger, self._askers, self.settings, self._answered = ledger, askers, settings, answered
         self.drawing = Drawing(networks, chance)
         self.stock = stock = Stock(settings.keep, is_open)
         self.counters = counters = FreshCounters()
@@ -90,7 +91,7 @@ class FreshAllocator:
 
     def configure(self, allocation: Allocation, settings: Ipv6) -> None:
         """From now on, go by these; what is promised stays so."""
-        self._settings = settings
+        self.settings = settings
         self.stock.keep = self.pinholes.ledger.keep = settings.keep
         self.allowances.configure(settings)
         self.pinholes.ledger.configure(allocation)
@@ -115,7 +116,7 @@ class FreshAllocator:
         """
         if self._ledger.outage.suspended:
             return self._refuse(Reason.DEGRADED, trace)
-        mode = mode_of(service.host, self._settings)
+        mode = mode_of(service.host, self.settings)
         if mode is Ipv6Mode.OFF or (mode is Ipv6Mode.POOL and not self.drawing.networks):
             return self._refuse(Reason.WITHDRAWN, trace)
         is_pinhole = mode is Ipv6Mode.PINHOLE
@@ -133,16 +134,16 @@ class FreshAllocator:
             trace.how = "the host's own, open for the next flow" if is_pinhole else "fresh, drawn by chance"
             return service.host.address6 if is_pinhole else b""
         self.is_used = True
-        self.allowances.take(group, now)
+        cost = self.allowances.take(group, now)
         made = self._pinhole if is_pinhole else self._fresh
-        return made(service, group, question, client, now)
+        return made(service, group, question, client, cost, now)
 
     def _limits(
         self, service: Service, group: Group, now: float, trace: Trace | None, *, is_pinhole: bool
     ) -> Reason | None:
         """Why no claim can be made, if none can; room is made for it where that is possible."""
-        stock, settings, host = self.stock, self._settings, service.host
-        if len(stock.pending) + self.pinholes.ledger.counters.pending >= settings.pending:
+        stock, settings, host = self.stock, self.settings, service.host
+        if self.pending >= settings.pending:
             return Reason.CLAIM_LIMIT
         if self.allowances.left(group, now, dry=trace is not None) < 1 and self._askers.limits(trace):
             return Reason.POLICY
@@ -155,6 +156,11 @@ class FreshAllocator:
                 return Reason.CLAIM_LIMIT
             self.counters.evicted += 1
         return None
+
+    @property
+    def pending(self) -> int:
+        """How many clients are expected, at addresses of their own and at hosts'."""
+        return len(self.stock.pending) + self.pinholes.ledger.counters.pending
 
     def _displace(self, service: Service, group: Group, now: float, trace: Trace | None) -> bool:
         """Have a claim of a host make room, if one is dead by experience, or of somebody of a worse standing."""
@@ -171,7 +177,9 @@ class FreshAllocator:
                 return True
         return False
 
-    def _fresh(self, service: Service, group: Group, question: Hashable, client: Requestor | None, now: float) -> bytes:
+    def _fresh(
+        self, service: Service, group: Group, question: Hashable, client: Requestor | None, cost: float, now: float
+    ) -> bytes:
         timeout, habits = service.terms.timeout, group.habits
         deadline = now + timeout
         if not habits.is_plain:
@@ -179,16 +187,16 @@ class FreshAllocator:
         network = None if client is None else client.bound(OCTETS)
         unproven = group.passed > 0 and group.is_unproven(now)
         packed = self.drawing.draw(self.stock.find)
-        claim = FreshClaim(packed, service, group, question, now, deadline, network, client, unproven)
+        claim = FreshClaim(packed, service, group, question, now, deadline, network, client, unproven, cost)
         self.stock.stand(claim, timeout)
         self.counters.claimed += 1
         self._accompany(claim, service, group, now)
         return packed
 
     def _pinhole(
-        self, service: Service, group: Group, question: Hashable, client: Requestor | None, now: float
+        self, service: Service, group: Group, question: Hashable, client: Requestor | None, cost: float, now: float
     ) -> bytes:
-        claim = self.pinholes.claim(service, group, question, client, now)
+        claim = self.pinholes.claim(service, group, question, client, cost, now)
         self._accompany(claim, service, group, now)
         return service.host.address6
 

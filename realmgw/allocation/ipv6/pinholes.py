@@ -55,17 +55,22 @@ class OwnAddresses(Pool):
 
 
 class RateCosts(Costs):
-    """What a claim costs that nobody used: nothing is kept from others, but a group may not lose any number of them."""
+    """What a claim costs that nobody used: nothing is kept from others, but a group may not lose any number of them.
 
-    def __init__(self, places: Places, allowances: Allowances) -> None:
+    Attributes:
+        by_claim: Of those that are pending; see `Allowances.take`.
+    """
+
+    def __init__(self, places: Places) -> None:
         super().__init__(places)
-        self._allowances = allowances
+        self.by_claim: dict[Claim, float] = {}
 
     def was_scarce(self, claim: Claim) -> bool:
-        return claim.group.lost is not None
+        return claim in self.by_claim
 
     def of(self, claim: Claim, now: float) -> float:
-        return self._allowances.spent(claim.group, now)
+        del now
+        return self.by_claim.get(claim, 0.0)
 
 
 class PinholeLedger(Ledger):
@@ -88,7 +93,7 @@ class PinholeLedger(Ledger):
         self.own = self.pool = OwnAddresses()
         self.compare = _learn_nothing
         self._allowances = allowances
-        self.costs = RateCosts(self.places, allowances)
+        self.costs = self.rates = RateCosts(self.places)
         self.keep = keep
 
     def linger(self) -> float:
@@ -96,15 +101,17 @@ class PinholeLedger(Ledger):
         return self.keep
 
     def lapse(self, claim: Claim, now: float) -> None:
-        if claim.pending and not claim.is_hold:
-            self._allowances.take(claim.group, now)
+        is_lost = claim.pending and not claim.is_hold and claim.created >= self.outage.excused_until
         super().lapse(claim, now)
+        if is_lost:
+            self._allowances.take(claim.group, now)
 
     def end(self, claim: Claim, now: float) -> None:
         """Take a claim away; it counts for nobody any more, unless it is taken once more since it has lapsed."""
         super().end(claim, now)
         if not claim.is_hold:
             self._allowances.give_back(claim.group)
+            self.rates.by_claim.pop(claim, None)
 
     def linger_no_more(self, reservation: Reservation, now: float) -> None:
         """Forget a lingering reservation; the host finds its own address again."""
@@ -132,13 +139,26 @@ class Pinholes:
         claim = None if reservation is None else reservation.claims.get(question)
         return claim if claim is not None and claim.group is group else None
 
-    def claim(self, service: Service, group: Group, question: Hashable, client: Requestor | None, now: float) -> Claim:
-        """Open a host's address for a client."""
+    def claim(
+        self, service: Service, group: Group, question: Hashable, client: Requestor | None, cost: float, now: float
+    ) -> Claim:
+        """Open a host's address for a client.
+
+        Args:
+            service: What is asked for.
+            group: Who asks.
+            question: As what.
+            client: For whom, if that is known and believed.
+            cost: How much it counts if nobody comes.
+            now: The present, in monotonic seconds.
+        """
         ledger = self.ledger
         address = ledger.own.of(service.host.address6)
         reservation = address.reservations.get(service.target & KEY) or ledger.settle(address, service, group)
         ledger.claim(reservation, group, question, client, now)
-        return reservation.claims[question]
+        claim = reservation.claims[question]
+        ledger.rates.by_claim[claim] = cost
+        return claim
 
     def expire(self, *, now: float) -> None:
         """End what is over."""

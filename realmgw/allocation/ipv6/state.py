@@ -57,6 +57,8 @@ class FreshClaim:
     """Who is expected, where the asker told it and is believed."""
     unproven: bool = False
     """See `realmgw.allocation.state.Claim`."""
+    cost: float = 0.0
+    """How much it counts if nobody uses it, 0 to 1; see `Allowances.take`."""
     sibling: Sibling | None = None
     """What the same client was told for IPv4: whichever he uses, the other one is expected no more."""
     pending: bool = True

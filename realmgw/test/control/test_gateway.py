@@ -33,6 +33,8 @@ class Found:
     """The service."""
     challenge: Challenge | None = None
     """What would be due."""
+    family: int = 4
+    """Of the address."""
 
 
 COUNTS = {

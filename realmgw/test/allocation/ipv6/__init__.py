@@ -1,0 +1,1 @@
+"""Tests of `realmgw.allocation.ipv6`."""
