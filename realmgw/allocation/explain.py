@@ -171,8 +171,8 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     if (claim := allocator.fresh.stock.find(flow[1])) is not None:
         what = "a client is expected" if claim.pending else f"it is kept, since {now - claim.kept_since:.1f} s"
         trace.say(f"{dotted(flow[1])} is an address of its own for {claim.service.name}: {what}")
-    elif address is None and len(flow[1]) == 16:
-        trace.say(f"{dotted(flow[1])} is nobody's at present")
+    elif allocator.fresh.drawing.holds(flow[1]):
+        trace.say(f"{dotted(flow[1])} is one of the pool of IPv6, and nobody's at present")
     elif address is None:
         trace.say(f"{dotted(flow[1])} is no address of the pool")
     else:
