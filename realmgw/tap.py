@@ -55,6 +55,7 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
+from realmgw.datapath.dualstack import served
 from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
@@ -128,7 +129,7 @@ def make_service(options: Options) -> IService:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
-    running = read(path, loaded.settings, around(loaded.settings), do)
+    running = read(path, served(loaded.settings), around(loaded.settings), do)
     running.problems = loaded.problems
     return compose(running, options, config.secrets(loaded.settings))
 

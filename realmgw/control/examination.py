@@ -27,6 +27,7 @@ from realmgw.control.instance import Place
 from realmgw.control.permissions import group_number, is_root, unwritable
 from realmgw.datapath import client, links
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.dualstack import SWITCHED_OFF, served
 from realmgw.datapath.machine import capabilities, interfaces
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.reach import NOWHERE, Around
@@ -59,7 +60,7 @@ def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool
         starting: This is the start, on this machine and as this user: what can not be had is refused. The kernel's
             features are looked at when the rules are placed.
     """
-    found, running = Examined(), _running(settings)
+    found, running, written = Examined(), _running(settings), settings
     if starting and running:
         return Examined([running])
     _look_at_files(settings, do, found)
@@ -76,6 +77,11 @@ def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool
             f" interfaces {', '.join(_interfaces(settings))} nor an address that DNS listens at"
         )
         return found
+    try:
+        settings = served(written)
+    except PlatformError as error:
+        found.refused.append(str(error))
+    found.wrong += [SWITCHED_OFF] if settings is not written else []
     _look_at_links(settings, there, routers, found)
     found.refused += limits.refusals(settings)
     _look_at_ports(settings, found, starting=starting, running=bool(running))
@@ -101,6 +107,8 @@ def refuse(settings: Settings, do: Callable[[Blocking], Any]) -> Examined:
 def loading(path: Path) -> Steps[config.Written]:
     """`config.loading_all` for a gateway that runs: what the machine has no room for is refused as what is wrong.
 
+    Of IPv6 there is nothing in it where that is switched off.
+
     Raises:
         ConfigurationError: It can not be used.
     """
@@ -109,7 +117,7 @@ def loading(path: Path) -> Steps[config.Written]:
     if refused:
         raise ConfigurationError(refused)
     limits.raise_limit(written.settings)
-    return written
+    return attrs.evolve(written, settings=served(written.settings))
 
 
 def around(settings: Settings) -> Around:

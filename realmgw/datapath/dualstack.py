@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import attrs
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode, Leave6
-from realmgw.config.settings import Settings
+from realmgw.config.settings import Endpoint, Settings
 from realmgw.datapath import client
 from realmgw.datapath.elements import is_pinhole
 from realmgw.datapath.machine import interfaces
@@ -36,12 +36,30 @@ def without_ipv6(settings: Settings) -> Settings:
     Raises:
         PlatformError: There is nothing else in them.
     """
-    pools = attrs.evolve(
-        settings.pools, circular=tuple(each for each in settings.pools.circular if each.network.version == 4)
-    )
-    if not pools.circular:
+    circular = tuple(each for each in settings.pools.circular if each.network.version == 4)
+    if not circular:
         raise PlatformError(f"{SWITCHED_OFF.partition(',')[0]}, and pools.circular has nothing else: switch it on")
-    return attrs.evolve(settings, pools=pools, ipv6=Ipv6(mode=Ipv6Mode.OFF))
+    wan, lan = (attrs.evolve(view, listen=_listening(view.listen)) for view in (settings.dns.wan, settings.dns.lan))
+    return attrs.evolve(
+        settings,
+        pools=attrs.evolve(settings.pools, circular=circular),
+        dns=attrs.evolve(settings.dns, wan=wan, lan=lan),
+        ipv6=Ipv6(mode=Ipv6Mode.OFF),
+    )
+
+
+def served(settings: Settings) -> Settings:
+    """What of the settings this machine can serve.
+
+    Raises:
+        PlatformError: Nothing.
+    """
+    return settings if client.has_ipv6() or not wants_ipv6(settings) else without_ipv6(settings)
+
+
+def _listening(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Without addresses of IPv6, unless there are no others."""
+    return tuple(each for each in endpoints if each.address.version == 4) or endpoints
 
 
 @attrs.define

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from realmgw.config.settings import Dnat
+from realmgw.config.settings import Dnat, Settings
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
 
@@ -22,6 +22,13 @@ def mark_table(table: str) -> str:
         table: The name of the main table.
     """
     return f"{table}_mark"
+
+
+def told(settings: Settings) -> tuple[str, ...]:
+    """How IPv6 is translated, where that is not what is written, in a line."""
+    if settings.datapath.dnat is not Dnat.MARKDNAT or not settings.pools.networks6:
+        return ()
+    return ("datapath.dnat: markdnat is for IPv4; flows of IPv6 go by the map, since a mark holds no such address",)
 
 
 def first_octet(hosts: Iterable[Host], dnat: Dnat) -> int | None:

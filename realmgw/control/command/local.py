@@ -20,7 +20,7 @@ from realmgw.config.steps import finish
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
 from realmgw.control.running import Running, unsupported_of
-from realmgw.datapath import forwarding
+from realmgw.datapath import forwarding, translation
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers.files import incremental
 from realmgw.subscribers.files.folders import Folders
@@ -289,6 +289,7 @@ class Checked:
             zones = ", ".join(zone.name for zone in self.settings.zones)
             yield f"{self.path}: {zones}; {_pool(self.settings.pools)} in the circular pool"
             yield forwarding.told(self.settings)
+            yield from translation.told(self.settings)
             folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
             yield f"{folders}: {len(self.directory.hosts)} hosts, {len(self.directory.services)} services"
         yield from self.notes

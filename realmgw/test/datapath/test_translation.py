@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Dnat
+from realmgw.config.settings import Datapath, Dnat
+from realmgw.datapath import translation
 from realmgw.datapath.translation import first_octet
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host, Profile
+from realmgw.test.datapath.test_ruleset import DUAL, SETTINGS
 
 
 def host(index: int, *address: int) -> Host:
@@ -23,7 +26,8 @@ class FirstOctetTests(SynchronousTestCase):
     """`first_octet`."""
 
     def test_is_that_of_every_host(self) -> None:
-        """The mark holds the other three."""
+        """The mark holds the other three; one without an address of IPv4 has none."""
+        self.assertEqual(192, first_octet([host(9), *HOSTS], Dnat.MARKDNAT))
         self.assertEqual(192, first_octet(HOSTS, Dnat.MARKDNAT))
         self.assertIsNone(first_octet([], Dnat.MARKDNAT))
 
@@ -35,3 +39,13 @@ class FirstOctetTests(SynchronousTestCase):
     def test_map_does_not_mind(self) -> None:
         """A map holds whole addresses."""
         self.assertIsNone(first_octet([*HOSTS, FAR], Dnat.MAP))
+
+
+class ToldTests(SynchronousTestCase):
+    """`told`."""
+
+    def test_says_that_ipv6_goes_by_the_map(self) -> None:
+        """Where it is written that flows go by the target of iptables, and there is a pool of IPv6."""
+        for settings, count in ((SETTINGS, 0), (DUAL, 1)):
+            markdnat = attrs.evolve(settings, datapath=Datapath(dnat=Dnat.MARKDNAT))
+            self.assertEqual((len(translation.told(markdnat)), translation.told(settings)), (count, ()))
