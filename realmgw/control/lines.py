@@ -98,8 +98,14 @@ def _listens(view: DnsView) -> str:
 
 def _pool(pools: Pools) -> str:
     named = _some(f"{prefix.network} {prefix.attachment.value}" for prefix in pools.circular)
-    prefixes6 = f" and {len(pools.networks6)} IPv6 prefixes" if pools.networks6 else ""
-    return f"{pools.size} addresses{prefixes6} ({named})"
+    return f"{pool_size(pools)} ({named})"
+
+
+def pool_size(pools: Pools) -> str:
+    """How large the circular pool is: addresses of IPv4, prefixes of IPv6."""
+    count6 = len(pools.networks6)
+    there = [f"{pools.size} addresses"] if pools.size or not count6 else []
+    return " and ".join([*there, *([f"{count6} IPv6 prefix{'es' * (count6 > 1)}"] if count6 else [])])
 
 
 def _some(texts: Iterable[str]) -> str:

@@ -1,10 +1,10 @@
 """How long a gateway with many subscribers takes to start, and how much memory they take.
 
-    python -m testbed.programs.starting [--count N] [--per-file N] [--again]
+    python -m testbed.programs.starting [--count N] [--per-file N] [--again] [--dual]
 
 Makes subscribers of seven names each with firewall rules, in files, and puts a gateway together with them, in a process
-of its own; `--again` does so a second time, with what the first one had in force kept on the disk. The kernel is not
-touched. The exit status tells whether that was within the targets.
+of its own; `--again` does so a second time, with what the first one had in force kept on the disk. With `--dual` each
+has an address of IPv6 as well. The kernel is not touched. The exit status tells whether that was within the targets.
 """
 
 from __future__ import annotations
@@ -60,9 +60,14 @@ REPLACE_UENAME6.example.org.:
 """  # noqa: E501 - as such templates are written
 
 
-def make(folder: Path, count: int, per_file: int = PER_FILE) -> Path:
+IPV4 = "        IPV4:   ['REPLACE_IPV4_10.0.0.0']\n"
+DUAL = TEMPLATE.replace(IPV4, f"{IPV4}        IPV6:   ['REPLACE_IPV6_fd00::1:0']\n")
+"""The same with an address of IPv6."""
+
+
+def make(folder: Path, count: int, per_file: int = PER_FILE, text: str = TEMPLATE) -> Path:
     """Writes a gateway's files; returns the main one."""
-    template = Template(TEMPLATE, "template")
+    template = Template(text, "template")
     subscribers = folder / "subscribers.d"
     subscribers.mkdir()
     for begin in range(1, count + 1, per_file):
@@ -108,13 +113,14 @@ def run() -> int:
     parser.add_argument("--count", type=int, default=100_000, help="how many subscribers [%(default)s]")
     parser.add_argument("--per-file", type=int, default=PER_FILE, help="how many in a file [%(default)s]")
     parser.add_argument("--again", action="store_true", help="start a second time, on the same state")
+    parser.add_argument("--dual", action="store_true", help="subscribers have an address of IPv6 as well")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         measure(options.measure)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        main = make(Path(folder), options.count, options.per_file)
+        main = make(Path(folder), options.count, options.per_file, DUAL if options.dual else TEMPLATE)
         is_good = True
         for what in ("start", "start again")[: 1 + options.again]:
             seconds, memory = figures(main)

@@ -15,10 +15,11 @@ from realmgw.config.addresses import url as canonical
 from realmgw.config.disk import read
 from realmgw.config.external import Repository
 from realmgw.config.service import Readers
-from realmgw.config.settings import Pools, Settings
+from realmgw.config.settings import Settings
 from realmgw.config.steps import finish
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
+from realmgw.control.lines import pool_size
 from realmgw.control.running import Running, unsupported_of
 from realmgw.datapath import forwarding, translation
 from realmgw.errors import ConfigurationError, PlatformError
@@ -287,7 +288,7 @@ class Checked:
         yield from self.problems
         if self.settings is not None and self.directory is not None:
             zones = ", ".join(zone.name for zone in self.settings.zones)
-            yield f"{self.path}: {zones}; {_pool(self.settings.pools)} in the circular pool"
+            yield f"{self.path}: {zones}; {pool_size(self.settings.pools)} in the circular pool"
             yield forwarding.told(self.settings)
             yield from translation.told(self.settings)
             folders = ", ".join(map(str, self.settings.subscribers)) or "no folders"
@@ -305,11 +306,6 @@ class Checked:
             "hosts": None if directory is None else len(directory.hosts),
             "services": None if directory is None else len(directory.services),
         }
-
-
-def _pool(pools: Pools) -> str:
-    counts = ((pools.size, "addresses"), (len(pools.networks6), "prefixes of IPv6"))
-    return " and ".join(f"{count} {what}" for count, what in counts if count or what == "addresses")
 
 
 def check(path: Path) -> Checked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from random import Random
 
 import attrs
@@ -9,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import finish
 from realmgw.subscribers.files.incremental import Unit, read
+from realmgw.subscribers.reach import Around
 from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.registry import Changes, Registry
 from realmgw.test.subscribers.examples import ZONES
@@ -52,6 +54,59 @@ class RegisterTestCase(SynchronousTestCase):
             name: (service.host.name, service.host.address, service.host.profile.max_claims, service.terms.port)
             for name, service in directory.services.items()
         }
+
+
+class FamiliesTests(RegisterTestCase):
+    """Hosts with addresses of IPv6, or of both families."""
+
+    def problems(self, source: str) -> tuple[str, ...]:
+        """What is wrong with a source."""
+        return self.registry.units[source].problems
+
+    def test_an_address_belongs_to_one_host(self) -> None:
+        """In each family by itself, further ones among them, however they are written and in whichever style."""
+        self.say(a="a.example.org: {address: [192.168.0.1, 'fd00::1'], other_addresses: ['fd00::2', 192.168.0.2]}\n")
+        for text, address in (
+            ("{address: 'FD00:0::1'}", "fd00::1"),
+            ("{address: ['fd00::2', 192.168.0.9]}", "fd00::2"),
+            ("{address: 'fd00::9', other_addresses: ['fd00::1']}", "fd00::1"),
+            ("{address: 192.168.0.2}", "192.168.0.2"),
+            ("{ID: {IPV4: [192.168.0.9], IPV6: ['fd00::9', 'fd00:0:0::2']}}", "fd00::2"),
+        ):
+            self.say(b=f"b.example.org: {text}\n")
+            [line] = self.problems("b")
+            self.assertIn(f"{address} belongs to a.example.org. of a already", line)
+        self.say(b="b.example.org: {address: 'fd00::9', other_addresses: ['fd00::9']}\n")
+        self.assertIn("fd00::9 belongs to b.example.org. of this file already", self.problems("b")[0])
+
+    def test_a_host_is_found_at_each_of_its_addresses(self) -> None:
+        """As long as it has them; those that it has no more are told, so that their flows end."""
+        four, six = bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")
+        self.say(a="a.example.org: {address: [192.168.0.1, 'fd00::1']}\n")
+        for address in (four, six):
+            found = self.registry.host_at(address)
+            assert found is not None
+            self.assertEqual((found.address, found.address6), (four, six))
+        changes = self.say(a="a.example.org: {address: 192.168.0.1}\n")
+        self.assertEqual(changes.addresses_gone, {six})
+        self.assertIsNone(self.registry.host_at(six))
+        changes = self.say(a="a.example.org: {address: 'fd00::1'}\n")
+        self.assertEqual(changes.addresses_gone, {four})
+        self.assertIsNone(self.registry.host_at(b""))
+        self.assertEqual(self.say(a=None).addresses_gone, {six})
+
+    def test_what_the_realm_refuses_later_is_told_in_each_family(self) -> None:
+        """Hosts that nobody wrote differently stay."""
+        self.say(a="a.example.org: {address: 'fd00::1'}\n", b="b.example.org: {address: [192.168.0.1, 'fd00::2']}\n")
+        units = [self.said[source] for source in sorted(self.said)]
+        around = Around(own=frozenset((IPv6Address("fd00::1"), IPv6Address("fd00::2"))))
+        changes = finish(self.registry.changes(units, Realm(ZONES, around=around)))
+        self.assertEqual(
+            [line.split(": ")[-2] for line in changes.problems],
+            ["fd00::1 is the gateway's own address", "fd00::2 is the gateway's own address"],
+        )
+        finish(self.registry.commit(changes))
+        self.assertEqual(len(self.registry.directory.hosts), 2)
 
 
 class ChangesTests(RegisterTestCase):
