@@ -21,6 +21,9 @@
 #include "probe.h"
 
 #define BATCH 32
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78 /* Linux 4.15; not in every libc's headers */
+#endif
 
 /* Room for a batch of datagrams with their senders and the addresses they came to. */
 struct datagrams {
@@ -64,6 +67,9 @@ static int open_udp(int family, uint16_t port)
     if (family == AF_INET ? setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof one)
                           : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof one))
         give_up("where datagrams come to is not told: %m");
+    /* Of IPv6, a whole prefix that is local has no address that may be a source. */
+    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof one))
+        give_up("IPV6_FREEBIND: %m");
     return fd;
 }
 

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -357,7 +358,8 @@ def _came(came: Mapping[str, Any]) -> Came:
 
 
 def _times(times: Mapping[str, float]) -> Times:
-    return Times(int(times["count"]), *(times[key] for key in ("p50", "p90", "p99", "p99.9", "longest")))
+    count = int(times["count"])
+    return Times(count, *(times[key] if count else math.nan for key in ("p50", "p90", "p99", "p99.9", "longest")))
 
 
 def write_names(path: Path, hosts: Mapping[str, str]) -> Path:

@@ -70,7 +70,7 @@ CONNTRACK_TIME = 10  # seconds
 """How long conntrack remembers a flow by UDP meanwhile: with the usual 30 s its own table would be full."""
 STRAY_RATE = 60_000
 """Guesses per second."""
-GUESSES, QUICK_GUESSES = 1_000_000, 200_000
+GUESSES, QUICK_GUESSES = 1_000_000, 600_000
 """So many in all, for each kind of sender."""
 PENDING = 100
 """So many claims are pending meanwhile that nobody comes for."""
