@@ -80,6 +80,8 @@ STRAY_LIMIT = 10.0  # ms
 """99 % of the legitimate flows have to come through in less, while they come."""
 GUESSERS = {"200 senders of one /64": "2001:db8:66:2::1+200", "as many /64s as packets": "2001:db8:66::/48"}
 """Where they come from."""
+STRAYS, STRAYS_TO, STRAYS_FROM = "IPv4: 60 000 senders", "100.64.16.0+4096", "100.66.4.0+60000"
+"""For comparison: packets to all of the pool of IPv4, beside flows and pending claims of that."""
 
 
 @contextlib.contextmanager
@@ -201,13 +203,14 @@ class Guessed:
         return self.outcome.others
 
 
-def guess(contender: Contender, sources: str, count: int) -> Guessed:
+def guess(contender: Contender, sources: str, count: int, targets: str = ipv6.ROUTED) -> Guessed:
     """Legitimate flows while SYNs come to random addresses of the pool, and claims are pending that nobody comes for.
 
     Args:
         contender: The gateway, with clients of IPv6.
         sources: Where the guesses come from.
         count: How many.
+        targets: Where they go to.
     """
     seconds = count / STRAY_RATE
     load = Load(
@@ -221,7 +224,7 @@ def guess(contender: Contender, sources: str, count: int) -> Guessed:
     )
     before = _reached(contender.testbed)
     with cpu_noise.Watch((contender.process, contender.hosts)) as watch:
-        strays = generator.start_strays(contender.testbed, Strays(ipv6.ROUTED, sources, STRAY_RATE, seconds))
+        strays = generator.start_strays(contender.testbed, Strays(targets, sources, STRAY_RATE, seconds))
         outcome = contender.run(load)
         sent = generator.end_of_strays(strays)
     return Guessed(
@@ -247,18 +250,22 @@ table inet guesses {
 """Rules of the hosts' namespace: every TCP packet that reaches one is counted."""
 
 
-def judge_guesses(title: str, runs: Sequence[Guessed]) -> list[Verdict]:
+def judge_guesses(title: str, runs: Sequence[Guessed], four: Sequence[Guessed]) -> list[Verdict]:
     """The targets under guesses.
 
     Args:
         title: Who guessed.
         runs: Of all rounds.
+        four: Strays of IPv4, in as many.
     """
     sent, admitted = sum(run.sent for run in runs), sum(run.admitted for run in runs)
-    limit = f"guesses by {title}: legitimate p99 at most {STRAY_LIMIT:g} ms"
+    most = max(STRAY_LIMIT, statistics.median(run.outcome.total.p99 for run in four) / 1000)
+    limit = (
+        f"guesses by {title}: legitimate p99 at most {most:.3g} ms ({STRAY_LIMIT:g}, or what it is with IPv4's strays)"
+    )
     return [
         Verdict(f"guesses by {title}: none admitted", f"{admitted} of {sent}", admitted == 0),
-        at_most(limit, [run.outcome.total.p99 for run in runs], STRAY_LIMIT * 1000, figures.milliseconds),
+        at_most(limit, [run.outcome.total.p99 for run in runs], most * 1000, figures.milliseconds),
         Verdict(f"guesses by {title} were sent at {STRAY_RATE}/s", told([run.rate for run in runs], "{:.0f}/s".format),
                 statistics.median(run.rate for run in runs) > 0.95 * STRAY_RATE),
     ]  # fmt: skip
@@ -294,6 +301,17 @@ def _guess_row(title: str, runs: Sequence[Guessed]) -> list[str]:
     ]
 
 
+def _guesses(four: Contender, six: Contender, count: int) -> tuple[list[list[str]], list[Verdict]]:
+    """Rows of the table, and the targets."""
+    of_four = [guess(four, STRAYS_FROM, count, STRAYS_TO) for _ in range(TAIL_ROUNDS)]
+    every, verdicts = [_guess_row(STRAYS, of_four)], []
+    for title, sources in GUESSERS.items():
+        runs = [guess(six, sources, count) for _ in range(TAIL_ROUNDS)]
+        every.append(_guess_row(title, runs))
+        verdicts += judge_guesses(title, runs, of_four)
+    return every, verdicts
+
+
 def report(quick: bool) -> tuple[str, bool]:
     """Measures everything.
 
@@ -309,12 +327,7 @@ def report(quick: bool) -> tuple[str, bool]:
         four = Contender(FOUR, testbed, gateway.pid, hosts, names)
         six = attrs.evolve(four, title=SIX, how={"ipv6": 1.0, "server": ipv6.GATEWAY, "resolver": ipv6.CLIENT})
         asked = attrs.evolve(four, title=ASKED, how={"ipv6": 1.0})
-        every, verdicts = [], []
-        for title, sources in GUESSERS.items():
-            count = (QUICK_GUESSES if quick else GUESSES) // TAIL_ROUNDS
-            runs = [guess(six, sources, count) for _ in range(TAIL_ROUNDS)]
-            every.append(_guess_row(title, runs))
-            verdicts += judge_guesses(title, runs)
+        every, verdicts = _guesses(four, six, (QUICK_GUESSES if quick else GUESSES) // TAIL_ROUNDS)
         costs = measure(WAYS, [four, six, asked], rounds, seconds)
         memory = fresh(six, QUICK_LONG if quick else LONG)
     verdicts = [*judge(costs), *judge_memory(memory), *verdicts]
