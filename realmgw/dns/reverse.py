@@ -11,7 +11,10 @@ import attrs
 
 from realmgw.dns.codec import names
 
-_IN_ADDR = names.to_wire("in-addr.arpa.")
+_IN_ADDR, _IP6 = names.to_wire("in-addr.arpa."), names.to_wire("ip6.arpa.")
+_OCTETS = [b"%c%d" % (len(str(octet)), octet) for octet in range(256)]
+_NIBBLES = [b"\1%x\1%x" % (octet & 0xF, octet >> 4) for octet in range(256)]
+"""The labels of an octet: of IPv4, and of IPv6, where there are two."""
 
 
 @attrs.frozen
@@ -70,7 +73,5 @@ def names_of(address: bytes, classless: Mapping[bytes, tuple[Part, ...]]) -> lis
 
 def name_of(address: bytes) -> bytes:
     """The wire name of a packed address (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
-    if len(address) == 4:
-        return names.to_wire(".".join(str(octet) for octet in reversed(address)) + ".in-addr.arpa.")
-    nibbles = [nibble for octet in reversed(address) for nibble in (octet & 0xF, octet >> 4)]
-    return names.to_wire(".".join(f"{nibble:x}" for nibble in nibbles) + ".ip6.arpa.")
+    labels, ending = (_OCTETS, _IN_ADDR) if len(address) == 4 else (_NIBBLES, _IP6)
+    return b"".join([labels[octet] for octet in reversed(address)]) + ending
