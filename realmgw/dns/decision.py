@@ -133,8 +133,11 @@ class Decisions:
             alias = challenger.alias(name, now)
             service = None if alias is None else self._services.get(alias.owner)
         if service is not None:
-            is_direct = service.direct4 if kind == _A else service.direct6 and self.lends6(service.host)
-            if is_direct and kind in self._lent and challenger is not None:
+            if (
+                kind in self._lent
+                and challenger is not None
+                and (service.direct4 if kind == _A else service.direct6 and self.lends6(service.host))
+            ):
                 is_free = alias is None and kind in self.free
                 due = None if is_free else challenger.due(name, alias, resolver, proof, cookie, now)
                 return _LENT if due is None or challenger.audit else _CHALLENGED, service, alias, due, None

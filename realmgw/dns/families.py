@@ -27,7 +27,7 @@ class Source(enum.Enum):
 
 
 _PINHOLE, _POOL = Ipv6Mode.PINHOLE, Ipv6Mode.POOL  # slow to get at by name
-_A = int(Type.A)
+_A, _AAAA = int(Type.A), int(Type.AAAA)  # and slow to compare
 
 
 class Families:
@@ -40,7 +40,7 @@ class Families:
     def __init__(self, settings: settings.Settings) -> None:
         self._ipv6, pools = settings.ipv6, settings.pools
         self._has_pool4, self._has_pool6 = bool(pools.networks4), bool(pools.networks6)
-        self.lent = frozenset((Type.A, Type.AAAA) if self._has_pool4 else (Type.AAAA,))
+        self.lent = frozenset((_A, _AAAA) if self._has_pool4 else (_AAAA,))
         self._known: dict[Host, bool] = {}
 
     def lends6(self, host: Host) -> bool:

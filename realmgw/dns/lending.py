@@ -128,8 +128,7 @@ class Lending:
         network = said.network
         if network is not None:
             prefix = ClientPrefix(network.network_address.packed, network.prefixlen)
-            comes_from = prefix if network.version == _family(asked) else None  # that is not told of the other family
-            return self._allocator.requestor(asked.sender.resolver, prefix, comes_from, now=asked.now)
+            return self._allocator.requestor(asked.sender.resolver, prefix, prefix, now=asked.now)
         if said.identifier is not None:
             return self._allocator.requestor(asked.sender.resolver, said.identifier, None, now=asked.now)
         return None
@@ -200,8 +199,10 @@ class Lending:
         return Response(authoritative=True, authority=authority, error=error)
 
     def _is_hopeless(self, asked: Asked) -> bool:
-        """Whether even an empty pool would refuse."""
+        """Whether even an empty pool would refuse; that of IPv6 refuses for how much is asked for, which passes."""
         policy, service = self._allocator.askers.load, asked.decision[1]
+        if _family(asked) == 6:
+            return False
         if policy is None or service is None:
             return True
         kind = Kind.SFQDN_NEW if service.target & KEY else Kind.FQDN_NEW

@@ -125,8 +125,7 @@ class FastPath:
         name, query_id, who = message[12:end].lower(), message[:2], resolver or source
         service = self._services.get(name) if kind in self._free and not proof else None
         question: Hashable = (address, query_id)
-        is_a = kind == _A
-        if service is None or not (service.direct4 if is_a else service.direct6 and self._lends6(service.host)):
+        if service is None or not (service.direct4 if kind == _A else service.direct6 and self._lends6(service.host)):
             decision = self._decisions.decide(name, kind, who, proof, has_cookie, now)
             outcome, service, alias, counted, _ = decision
             if outcome is not _LENT or service is None:
@@ -136,11 +135,12 @@ class FastPath:
             if alias is not None:
                 question = alias.name
         ask = self._ask
-        given = ask(service, who, question, now=now) if is_a else ask(service, who, question, now=now, family=6)
+        given = ask(service, who, question, now=now) if kind == _A else ask(service, who, question, now=now, family=6)
         if type(given) is not bytes:
             return given
         self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
-        return b"".join((query_id, known[0], message[12 : end + 4], POOL_RECORD if is_a else POOL_RECORD6, given, opt))
+        record = POOL_RECORD if kind == _A else POOL_RECORD6
+        return b"".join((query_id, known[0], message[12 : end + 4], record, given, opt))
 
     def _read_cookie(self, tail: bytes, source: str, now: float) -> tuple[Proof, bytes, bytes] | None:
         """What a cookie proves, and our OPT record for an answer and for BADCOOKIE; None if there is something else."""

@@ -9,35 +9,8 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.allocation.trace import Trace
 from realmgw.config import settings
-from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
-
-_FIRST = IPv6Address("2001:db8:1::1")
-
-
-class CountingAllocator(Allocator):
-    """A real one for IPv4, that gives out one IPv6 address after the other, the same for the same question."""
-
-    def ask(
-        self,
-        service: Service,
-        resolver: Hashable,
-        question: Hashable,
-        *,
-        now: float,
-        client: Requestor | None = None,
-        trace: Trace | None = None,
-        family: int = 4,
-    ) -> bytes | Reason:
-        """The next one."""
-        if family == 4:
-            return super().ask(service, resolver, question, now=now, client=client, trace=trace)
-        if service.host.profile.ipv6 is Ipv6Mode.PINHOLE:
-            return service.host.address6
-        given: dict[Hashable, int] = self.__dict__.setdefault("given", {})
-        number = given.setdefault((self.groups.of(resolver), service.target, question), len(given))
-        return (_FIRST + number).packed
 
 
 class MemoryAllocator(Allocator):

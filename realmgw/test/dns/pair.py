@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from random import Random
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ import dns.rdatatype
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
+from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.steps import finish
 from realmgw.dns.server import ViewServer
@@ -22,7 +24,6 @@ from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import amending, compile_table, naming
 from realmgw.subscribers.model import Directory
 from realmgw.test.dns import realm
-from realmgw.test.dns.allocator import CountingAllocator
 
 RESOLVERS = ("198.51.100.53", "198.51.100.54", "203.0.113.53", "2001:db8::53", "2001:db8::54", "::ffff:198.51.100.53")
 NAMES = (
@@ -143,7 +144,8 @@ class Gateway:
         self.now = 100.0
         self.later: list[Any] = []
         self.delivered: list[bytes] = []
-        self.allocator = CountingAllocator(settings.Allocation(), [realm.POOL], now=self.now, policy=made.policy)
+        how, pools, chance = settings.Allocation(), [realm.POOL, realm.POOL6], Random(6).randbytes
+        self.allocator = Allocator(how, pools, now=self.now, policy=made.policy, chance=chance)
         # A zone's apex without an address can be a service as well.
         self.directory = realm.directory(extra=("child.example.org.",))
         self.settings = made
@@ -216,6 +218,7 @@ class Gateway:
             self.wan.counts.events,
             self.wan.counts.refused,
             attrs.asdict(self.allocator.counters),
+            self.allocator.fresh.counts(),
             groups,
         )
 
