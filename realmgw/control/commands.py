@@ -141,6 +141,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("explain/name", "Tell what a question would be answered.", (
             Parameter("name", "The name that is asked for."),
             _option("resolver", "The address that asks.", "ADDRESS", None),
+            _option("type", "What is asked for: A (the default) or AAAA.", "TYPE", "A"),
             _flag("tcp", "It asks by TCP."),
             _flag("cookie", "It shows a valid server cookie."),
             _option("client", "The client that it names (EDNS Client Subnet).", "NETWORK"),

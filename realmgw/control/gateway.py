@@ -34,6 +34,7 @@ PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
 
 Value = Any
 """What JSON has."""
+_KINDS = {"A": 1, "AAAA": 28}
 _CLIENT = ("not believed: its resolver's group has no agreement", "believed: its resolver's group has an agreement")
 
 
@@ -63,8 +64,8 @@ class Insight:
     reputations: Reputations
     """What is held of those who ask."""
     explain_name: Callable[..., NameFound]
-    """What the DNS server makes of a question: told the name, who asks, and whether by `tcp` or with a `cookie`. Raises
-    `MalformedError` if the name is none."""
+    """What the DNS server makes of a question: told the name, who asks, the type (`kind`), and whether by `tcp` or with
+    a `cookie`. Raises `MalformedError` if the name is none."""
     counting: Counting
     """What was counted."""
     placed: Callable[[], Iterable[Mapping[str, Value]]]
@@ -242,18 +243,20 @@ class Gateway:
         rows = [row for address in every[:most] for row in _rows(address, ledger.lingers, now)]
         return {"addresses": len(every), "reservations": rows[:most]}
 
-    def explain_name(self, name: str, resolver: str, tcp: str, cookie: str, client: str) -> Value:
+    def explain_name(self, name: str, resolver: str, type: str, tcp: str, cookie: str, client: str) -> Value:  # noqa: A002  # the option's word
         """A question, dry."""
         address, network = _address(resolver, "resolver"), _network(client, "client") if client else None
-        found = self._insight.explain_name(name, address, tcp=bool(tcp), cookie=bool(cookie))
+        how = {"kind": _kind(type), "tcp": bool(tcp), "cookie": bool(cookie)}
+        found = self._insight.explain_name(name, address, **how)
         challenge = None if found.challenge is None else found.challenge.name.lower()
         if found.service is None:
             return {"steps": list(found.steps), "answer": None, "challenge": challenge}
-        now, steps = self._insight.monotonic(), list(found.steps)
-        named = None if network is None else self._named(address, network)
+        now, steps, allocator = self._insight.monotonic(), list(found.steps), self._insight.allocator
+        who = allocator.groups.resolvers.of(address)
+        named = None if network is None else self._named(who, network)
         if network is not None:
             steps.append(f"its client {network} is {_CLIENT[named is not None]}")
-        asked = explain_ask(self._insight.allocator, found.service, address, now=now, client=named, family=found.family)
+        asked = explain_ask(allocator, found.service, who, now=now, client=named, family=found.family)
         answer = None if asked.address is None else dotted(asked.address)
         return {"steps": [*steps, *asked.steps], "answer": answer, "challenge": challenge, **_reason(asked)}
 
@@ -335,6 +338,14 @@ def _address(text: str, name: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise CommandError(ExitStatus.USAGE, f"{name}: {text!r} is no address") from None
+
+
+def _kind(text: str) -> int:
+    """A type of addresses, as a number (RFC 1035, RFC 3596)."""
+    kind = _KINDS.get(text.upper())
+    if kind is None:
+        raise CommandError(ExitStatus.USAGE, f"type: {text!r} is neither A nor AAAA")
+    return kind
 
 
 def _network(text: str, name: str) -> Network:

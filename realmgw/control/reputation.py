@@ -78,7 +78,7 @@ class Reputations:
         now = self.monotonic()
         known: Known | None = self._requestor(who)
         if known is None:
-            known = self.groups.set(_address(who), value, now=now)
+            known = self.groups.set(self._resolver(who), value, now=now)
         else:
             known.reputation.set(value, now=now)
         if known.journal is not None:
@@ -93,14 +93,18 @@ class Reputations:
         if isinstance(found, Requestor):
             self.requestors.forget(found.key)
         else:
-            self.groups.forget(_address(who), now=self.monotonic())
+            self.groups.forget(self._resolver(who), now=self.monotonic())
         return answer
 
     def _find(self, who: str) -> Known:
-        found = self._requestor(who) or self.groups.find(_address(who))
+        found = self._requestor(who) or self.groups.find(self._resolver(who))
         if found is None:
             raise CommandError(ExitStatus.NOT_FOUND, f"nothing is known of {who}")
         return found
+
+    def _resolver(self, who: str) -> str:
+        """Whose an address is."""
+        return self.groups.resolvers.of(_address(who))
 
     def _requestor(self, who: str) -> Requestor | None:
         """A client, which is written as its network, or as `realmgw reputation list --clients` has it."""

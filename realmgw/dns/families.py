@@ -23,7 +23,7 @@ class Source(enum.Enum):
     NO_POOL = enum.auto()
     """No data: the pool has none."""
     OFF = enum.auto()
-    """No data: that is how it is set."""
+    """No data: that is how it is set, or a pinhole has no public address."""
 
 
 _PINHOLE, _POOL = Ipv6Mode.PINHOLE, Ipv6Mode.POOL  # slow to get at by name

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.reputation.resolvers import Resolvers
 from realmgw.config import settings
 from realmgw.dns.codec.wire import Type
 from realmgw.dns.counts import Counts
@@ -44,7 +43,7 @@ def wan_view(
     challenger = Challenger(allocator, defences.aliases, counts.events)
     decisions = Decisions(_addresses, challenger)
     lending = Lending(allocator, challenger, defences.aliases, counts, later, present)
-    senders = Strangers(defences, allocator.groups, Resolvers(allocator.groups), counts.events)
+    senders = Strangers(defences, allocator.groups, counts.events)
     fast = FastPath(decisions, inside, allocator, challenger, defences, counts)
     near = lan_view(settings, table, counts)
     view = View(

@@ -15,6 +15,7 @@ from typing import Any
 
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
+from realmgw.allocation.reputation.resolvers import Resolvers
 from realmgw.allocation.reputation.score import Journal
 from realmgw.config.policy import ResolverGroup
 from realmgw.config.steps import PORTION, Steps, emptying, finish
@@ -75,7 +76,7 @@ class Groups:
         journal: Where groups are noted whose outcomes changed.
 
     Attributes:
-        presets: Those of the operator.
+        resolvers: Tells which addresses are one resolver's.
     """
 
     def __init__(self, limit: int, make: Callable[[Hashable], Group] = Group, journal: Journal | None = None) -> None:
@@ -84,14 +85,15 @@ class Groups:
         self._seen: TwoGenerationLRU[Hashable, Group] = TwoGenerationLRU(limit)
         # Larger than the other one: who asks is young here again before two generations of others came.
         self._proven: TwoGenerationLRU[Hashable, Group] = TwoGenerationLRU(2 * limit)
-        self.presets = Presets()
+        self._presets = Presets()
+        self.resolvers = Resolvers(self._presets.tell_apart)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Group]:
         """Every group, once."""
-        told = set(self.presets.groups.values())
+        told = set(self._presets.groups.values())
         yield from tuple(told)
         for store in (self._proven, self._seen):
             for resolver in store:
@@ -120,12 +122,12 @@ class Groups:
         return self.find(resolver) or self._make(resolver)
 
     def _look_up(self, resolver: Hashable) -> Group | None:
-        group = self.presets.of(resolver) or self._proven.peek(resolver) or self._seen.peek(resolver)
+        group = self._presets.of(resolver) or self._proven.peek(resolver) or self._seen.peek(resolver)
         return None if group is None or self._is_gone(group) else group
 
     def _is_gone(self, group: Group) -> bool:
         """Whether the operator has taken a preset group away."""
-        return group.preset is not None and self.presets.groups.get(group.preset) is not group
+        return group.preset is not None and self._presets.groups.get(group.preset) is not group
 
     def _recall(self, resolver: Hashable) -> Group:
         group = self._look_up(resolver)
@@ -162,7 +164,7 @@ class Groups:
     def presetting(self, presets: Iterable[ResolverGroup], *, now: float) -> Steps[None]:
         """What `preset` does, step by step: all of them count from one moment to the next."""
         before, groups = dict[object, Group](), dict[ResolverGroup, Group]()
-        for count, (preset, group) in enumerate(self.presets.groups.items(), 1):
+        for count, (preset, group) in enumerate(self._presets.groups.items(), 1):
             before[preset.nodes] = group
             if not count % PORTION:
                 yield None
@@ -171,7 +173,7 @@ class Groups:
                 yield None
             former = before.get(preset.nodes)
             groups[preset] = self._made(preset, now) if former is None else former
-        yield from self.presets.configuring(groups, self._seen.set_back)
+        yield from self._presets.configuring(groups, self._seen.set_back)
         yield from emptying(before)
 
     def _made(self, preset: ResolverGroup, now: float) -> Group:
@@ -195,7 +197,7 @@ class Groups:
         """
         free = tuple(node for node in others if self.find(node) is None)
         if preset:
-            group = next((one for one in self.presets.groups.values() if str(one.resolver) == resolver), None)
+            group = next((one for one in self._presets.groups.values() if str(one.resolver) == resolver), None)
             if group is None:
                 return None
         elif self.find(resolver) is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv6Address
 
-from realmgw.allocation.reputation.groups import Groups
 from realmgw.config.addresses import plain_address
 
 MOST = 65536
@@ -15,13 +15,17 @@ class Resolvers:
     """Tells who a sender is to groups, aliases and claims.
 
     Args:
-        groups: Those that the operator has told of; one of a longer prefix stays apart from its neighbours.
+        tell_apart: Whether the operator has told of a prefix, of more than so many bits, that an address lies in: then
+            it is not taken together with its neighbours.
         length: So long a prefix of IPv6 addresses is one resolver, in bits.
     """
 
-    def __init__(self, groups: Groups, length: int = 64) -> None:
-        self._presets = groups.presets
+    def __init__(self, tell_apart: Callable[[IPv6Address, int], bool], length: int = 64) -> None:
+        self._tell_apart = tell_apart
         self.configure(length)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def configure(self, length: int) -> None:
         """From now on, so long a prefix is one; the operator's groups may be others than before."""
@@ -41,7 +45,7 @@ class Resolvers:
 
     def _look_at(self, address: str) -> str:
         plain = plain_address(address)
-        if not isinstance(plain, IPv6Address) or plain.is_link_local or self._presets.tell_apart(plain, self._length):
+        if not isinstance(plain, IPv6Address) or plain.is_link_local or self._tell_apart(plain, self._length):
             return str(plain)
         beyond = 128 - self._length
         return str(IPv6Address(int(plain) >> beyond << beyond))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.allocation.reputation.groups import Groups
-from realmgw.allocation.reputation.resolvers import Resolvers
 from realmgw.config import settings
 from realmgw.dns.codec import cookies, options
 from realmgw.dns.codec.message import Response
@@ -21,14 +20,13 @@ class Strangers(Senders):
 
     Args:
         defences: Cookies and rate limit.
-        groups: Tell with whom there is an agreement about options of the local range.
-        resolvers: Tell which senders are one.
+        groups: Tell which senders are one, and with whom there is an agreement about options of the local range.
         events: Counters by `Count`.
     """
 
-    def __init__(self, defences: Defences, groups: Groups, resolvers: Resolvers, events: list[int]) -> None:
+    def __init__(self, defences: Defences, groups: Groups, events: list[int]) -> None:
         self._defences, self._cookies = defences, defences.cookies
-        self._groups, self._resolvers = groups, resolvers
+        self._groups, self._resolvers = groups, groups.resolvers
         self._events = events
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:

@@ -34,7 +34,7 @@ class Found:
     challenge: Challenge | None = None
     """What would be due."""
     family: int = 4
-    """Of the address."""
+    """Of the addresses that are asked for."""
 
 
 COUNTS = {
@@ -168,8 +168,14 @@ class CommandTests(GatewayTestCase):
         """By TCP, with a cookie: the DNS server's part is told; for a client: it is told what becomes of him."""
         how = {"tcp": "yes", "cookie": "yes", "client": "203.0.113.9/24"}
         [step, client, *_] = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", **how)["steps"]
-        self.assertEqual(step, "a.example.org. 192.0.2.53 {'tcp': True, 'cookie': True}")
+        self.assertEqual(step, "a.example.org. 192.0.2.53 {'kind': 1, 'tcp': True, 'cookie': True}")
         self.assertIn("its client 203.0.113.0/24 is not believed", client)
+
+    def test_explains_either_type(self) -> None:
+        """Which one it is, the DNS server is told; in letters of either case."""
+        for kind, number in (("A", 1), ("aaaa", 28)):
+            answer = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", type=kind)
+            self.assertIn(f"'kind': {number}", answer["steps"][0])
 
     def test_the_challenge_that_would_be_due_is_told(self) -> None:
         """By its name."""
@@ -214,6 +220,7 @@ class RefusalTests(GatewayTestCase):
             ("status", {"colour": "red"}),
             ("reservations", {"limit": "-1"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "me"}),
+            ("explain/name", {"name": "a.example.org.", "resolver": "192.0.2.1", "type": "MX"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "192.0.2.1", "client": "him"}),
             ("explain/packet", {"source": "x", "destination": "192.0.2.1", "protocol": "6"}),
             ("explain/packet", {"source": "192.0.2.1", "destination": "192.0.2.1", "protocol": "300"}),

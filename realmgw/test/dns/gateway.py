@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from random import Random
 from typing import Any
 
 import dns.edns
@@ -45,7 +46,11 @@ class WanTestCase(SynchronousTestCase):
         made = settings.Policy(**{"system_load": (), "challenges": switches, **policy})
         now = self.clock.seconds()
         self.allocator = allocator or Allocator(
-            settings.Allocation(), [IPv4Network("192.0.2.0/28")], now=now, policy=made
+            settings.Allocation(),
+            [IPv4Network("192.0.2.0/28"), realm.POOL6],
+            now=now,
+            policy=made,
+            chance=Random(7).randbytes,
         )
         self.settings = realm.make_settings(made, rate, zones, service_pool)
         self.wan = realm.wan(self.allocator, self.settings, self.later, self.clock.seconds)

@@ -77,6 +77,15 @@ class ConnectionCapTests(ServerTestCase):
         self.connect("198.51.100.1")
         self.assertEqual(self.events[Count.TCP_REFUSED], 1)
 
+    def test_a_prefix_of_ipv6_is_one_client(self) -> None:
+        """One machine may have all of its addresses."""
+        self.allocator.refusal = Reason.EXHAUSTED
+        for number in range(3):
+            self.connect(f"2001:db8::{number}")[0].dataReceived(framed(query()))
+        self.assertIsNone(transports.connect(self.server, "2001:db8::9"))
+        self.connect("2001:db8:0:1::9")
+        self.assertEqual(self.events[Count.TCP_REFUSED], 1)
+
     def test_closes_a_clients_own_that_was_silent_longest(self) -> None:
         """For one more of it; those of others are not touched."""
         other = self.connect("198.51.100.2")[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import attrs
@@ -134,6 +134,30 @@ class ClientTests(WanTestCase):
         self.assertEqual(self.fake.clients, [None])
         self.assertEqual(self.subnet(name="nobody.example.org."), (24, 0))
 
+    def test_a_subnet_of_the_other_family_binds_no_claim(self) -> None:
+        """It says for whom the question is, and his packets come by the family that he asked for."""
+        self.start(groups=self.policy.groups)
+        for name, kind, subnet, source in (
+            ("one.example.org.", "A", ("2001:db8:7::", 48), bytes((198, 51, 100, 9))),
+            ("six.example.org.", "AAAA", ("198.18.7.0", 24), ip_address("2001:db8:9::9").packed),
+        ):
+            answer = self.ask(name, kind, options=[dns.edns.ECSOption(*subnet)])
+            assert answer is not None
+            packed = ip_address(answer.answer[0][0].address).packed
+            self.assertGreater(self.allocator.admit(source, packed, 6, 4000, 80, now=100.0), 0)
+            (client,) = self.allocator.requestors
+            self.assertEqual(self.allocator.requestors.forget(client.key), True)
+
+    def test_a_subnet_of_ipv6_binds_the_claim(self) -> None:
+        """To so long a prefix as it tells."""
+        self.start(groups=self.policy.groups)
+        answer = self.ask("six.example.org.", "AAAA", options=[dns.edns.ECSOption("2001:db8:7::", 48)])
+        assert answer is not None
+        packed = ip_address(answer.answer[0][0].address).packed
+        for source, is_let_in in (("2001:db8:8::9", False), ("2001:db8:7:ffff::9", True)):
+            said = self.allocator.admit(ip_address(source).packed, packed, 6, 4000, 80, now=100.0)
+            self.assertEqual(said > 0, is_let_in)
+
     def test_has_no_subnet_in_the_answer_without_one(self) -> None:
         """RFC 7871 section 7.2.1."""
         answer = self.ask(use_edns=0)
@@ -163,6 +187,44 @@ class ClientTests(WanTestCase):
         self.fake.groups.proven(RESOLVER, now=100.0)
         self.assertEqual(self.subnet(), (24, 0))
         self.assertEqual(self.fake.clients, [None])
+
+
+class SenderTests(WanTestCase):
+    """Who asks by IPv6 has many addresses."""
+
+    ONE, NEIGHBOUR, OTHER = "2001:db8::53", "2001:db8::1:54", "2001:db8:0:1::53"
+
+    def test_what_one_address_has_shown_holds_for_its_prefix(self) -> None:
+        """That it comes by TCP; nobody else's is believed by that."""
+        self.start("adaptive")
+        self.assertEqual(self.said(resolver=self.ONE, tcp=True), "A")
+        asked = [self.said(resolver=each, id=at) for at, each in enumerate((self.ONE, self.NEIGHBOUR, self.OTHER))]
+        self.assertEqual(asked, ["A", "A", "TC"])
+
+    def test_an_alias_may_be_asked_for_by_a_neighbour(self) -> None:
+        """By another address of the same resolver; by a stranger's, it is shown first where that is."""
+        for kind in ("A", "AAAA"):
+            self.start("cname")
+            alias = self.alias(name="dual.example.org.", kind=kind, resolver=self.ONE)
+            said = [self.said(alias, kind, resolver=each) for each in (self.NEIGHBOUR, self.OTHER)]
+            self.assertEqual(said, [kind, "TC"])
+            self.assertEqual(self.events[Count.MERGED], 0)
+
+    def test_a_cookie_is_an_address_s(self) -> None:
+        """Not a prefix's (RFC 9018 section 4.4)."""
+        self.start("tcp")
+        cookie = self.cookie(self.ONE)
+        said = [self.said(resolver=each, cookie=cookie) for each in (self.ONE, self.NEIGHBOUR)]
+        self.assertEqual(said, ["A", "BADCOOKIE"])
+
+    def test_an_ipv4_address_in_the_form_of_ipv6_is_one(self) -> None:
+        """For groups, cookies, and everything else."""
+        self.start("adaptive")
+        mapped = f"::ffff:{RESOLVER}"
+        self.assertEqual(self.said(cookie=self.cookie(mapped)), "A")
+        self.assertEqual(self.said(tcp=True, id=1), "A")
+        self.assertEqual(self.said(resolver=mapped, id=2), "A")
+        self.assertEqual([str(group.resolver) for group in self.allocator.groups], [RESOLVER])
 
 
 class RefusalTests(WanTestCase):

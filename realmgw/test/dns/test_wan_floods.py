@@ -62,6 +62,16 @@ class RateTests(WanTestCase):
             self.start(word, rate=settings.RateLimit(2))
             self.assertEqual(set(self.said_often(100)), {said})
 
+    def test_goes_by_a_prefix_of_its_own(self) -> None:
+        """Whichever addresses of IPv6 are one resolver; on both paths."""
+        for options in ([], [dns.edns.GenericOption("100", b"")]):
+            self.start(service_pool=MANY, rate=settings.RateLimit(1, ipv6_prefix=120))
+            said = [
+                self.said("www.two.example.org.", resolver=f"2001:db8::{each}", options=options)
+                for each in ("53", "54", "1:53", "1:54")
+            ]
+            self.assertEqual(said, ["A", "TC", "A", "TC"])
+
     def test_limits_what_amplifies(self) -> None:
         """Two a second, then TC, which is no more than was sent; whatever the path.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 import attrs
 import dns.reversename
@@ -67,6 +67,16 @@ class CompileTests(SynchronousTestCase):
         self.assertEqual(set(static[to_wire("example.org.")]), {Type.SOA, Type.NS, Type.A})
         self.assertEqual(set(static[to_wire("ns1.example.org.")]), {Type.A})
         self.assertNotIn(to_wire("ns.example.net."), static)
+
+    def test_has_an_address_of_each_family(self) -> None:
+        """Of apex and name server, where both are told."""
+        both = (realm.GATEWAY, IPv6Address("2001:db8:3::1"))
+        server = attrs.evolve(realm.SERVER, addresses=both)
+        zone = attrs.evolve(realm.ZONE, name_servers=(server,), apex_addresses=both)
+        static = zones.compile_table((zone,), Directory({}, {})).static
+        for name in ("example.org.", "ns1.example.org."):
+            said = {kind: records[0].rdata for kind, records in static[to_wire(name)].items() if records[0].rdata}
+            self.assertEqual((said[Type.A], said[Type.AAAA]), tuple(address.packed for address in both))
 
     def test_has_each_record_once(self) -> None:
         """The same name server may serve several of our zones."""
