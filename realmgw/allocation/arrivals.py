@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection
 from itertools import takewhile
 
-from realmgw.allocation.claims import holds
+from realmgw.allocation.claims import holds, lessons
 from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
@@ -231,6 +231,7 @@ class Arrivals:
                 trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
                 return None
             self._counters.by_source += 1
+            lessons.came_back(reservation, src, now)
             if reservation.trial is not None:
                 reservation.trial.came(flow, -math.inf, now, known=True)
             self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
@@ -268,7 +269,7 @@ class Arrivals:
     def _spend(self, spare: Claim, reservation: Reservation, flow: Flow, now: float) -> None:
         """Let somebody in on what a used claim has to spare."""
         self._join_the_crowd(reservation, flow, now)
-        if spare.group.habits.is_plain:
+        if spare.group.habits.is_plain and not reservation.pay(now):
             self._candidates.stray(now)
         self._counters.by_spare += 1
         if reservation.trial is not None:
@@ -389,8 +390,7 @@ class Arrivals:
 
     def _turn(self, now: float) -> None:
         self._gone, self._old = self._old, self._young if now < self._turn_at + MEMORY else {}
-        self._young = {}
-        self._turn_at = now + MEMORY
+        self._young, self._turn_at = {}, now + MEMORY
 
 
 def _loosely(spare: int, service: Service) -> int:
