@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 
-from realmgw.allocation.claims import holds
+from realmgw.allocation.claims import holds, lessons
 from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
@@ -44,7 +44,6 @@ class Arrivals:
         queue: The queries that wait for an address.
         serve: Called with the present when queries wait, and an address may have become available.
         now: The present, in monotonic seconds.
-
     """
 
     beyond: Callable[..., int]
@@ -241,6 +240,7 @@ class Arrivals:
                 trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
                 return None
             self._counters.by_source += 1
+            lessons.came_back(reservation, src, now)
             if reservation.trial is not None:
                 reservation.trial.came(flow, -math.inf, now, known=True)
             self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
@@ -282,7 +282,7 @@ class Arrivals:
             spare.user = now, flow
         else:
             self._join_the_crowd(reservation, flow, now)
-        if spare.group.habits.is_plain and not falls_back:
+        if spare.group.habits.is_plain and not falls_back and not reservation.pay(now):
             self._candidates.stray(now)
         self._counters.by_spare += 1
         if reservation.trial is not None:
@@ -392,5 +392,4 @@ class Arrivals:
 
     def _turn(self, now: float) -> None:
         self._gone, self._old = self._old, self._young if now < self._turn_at + MEMORY else {}
-        self._young = {}
-        self._turn_at = now + MEMORY
+        self._young, self._turn_at = {}, now + MEMORY

@@ -109,6 +109,7 @@ class Serving:
         return vacancies.beside(self._ledger, service, now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
+        reservation.waited_at = now
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
             its = waiter.group, waiter.question, waiter.client

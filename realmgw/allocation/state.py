@@ -144,9 +144,9 @@ class Claim:
             within: So many seconds after they were told, clients come.
         """
         reservation, since = self.reservation, now - within
-        if not reservation.stands or any(each.created > since for each in reversed(reservation.claims.values())):
+        if not reservation.stands or reservation.waited_at > since:
             return False
-        return not any(each.waited and each.created > since for each in reversed(reservation.used or ()))
+        return not any(each.created > since for each in reversed(reservation.claims.values()))
 
     @property
     def is_over(self) -> bool:
@@ -188,6 +188,10 @@ class Reservation:
     """The pending claim that keeps the address for further clients, if one does."""
     trial: Watcher | None = None
     """Of a group that is told nothing of it for a while, to see whether its clients come all the same."""
+    waited_at: float = -math.inf
+    """When the last claim was made here whose query had waited, in monotonic seconds."""
+    _owed: int = 0
+    _owed_until: float = -math.inf
     told: dict[Group, float] = attrs.field(factory=dict)
     """Who was told of it, and when last (monotonic seconds); `TOLD` of them at most."""
 
@@ -204,6 +208,18 @@ class Reservation:
             if not group.habits.is_plain and (until := at + group.spell) > latest:
                 latest = until
         return latest
+
+    def owe(self, until: float, now: float) -> None:
+        """A claim makes room for another one: until then its client may come, and has none."""
+        self._owed = self._owed + 1 if now < self._owed_until else 1
+        self._owed_until = until
+
+    def pay(self, now: float) -> bool:
+        """Whether somebody without a claim may be such a client; then one less is expected."""
+        if not self._owed or now >= self._owed_until:
+            return False
+        self._owed -= 1
+        return True
 
     def forget_told(self) -> None:
         """Forget half of those who were told of it, so long as possible none who may keep answers."""

@@ -145,22 +145,24 @@ class Cache:
         address: Where it is.
         number: Which of them; its clients' addresses follow from it.
         site: Where it all happens.
+        clients: How many addresses they have.
     """
 
-    def __init__(self, kind: Resolver, address: str, number: int, site: Site) -> None:
+    def __init__(self, kind: Resolver, address: str, number: int, site: Site, clients: int = CLIENTS) -> None:
         self.outcome = Outcome()
         self.address = address
         self._kind = kind
         self._number = number
+        self._clients = clients
         self._site = site
         self._known: dict[int, tuple[bytes, float]] = {}
         self._asking: dict[int, list[Callable[[bytes | Reason], None]]] = {}
         self._questions = 0
 
-    def visit(self) -> None:
-        """A client asks for a host, and comes."""
+    def visit(self, host: int | None = None) -> None:
+        """A client asks for a host, any one unless it is told which, and comes."""
         site = self._site
-        host = site.line.chance.randrange(len(site.services))
+        host = site.line.chance.randrange(len(site.services)) if host is None else host
         deliver: Callable[[bytes | Reason], None] = partial(self._answer, host, site.line.now)
         known = self._known.get(host)
         begin = 0.0 if known is None else math.floor(known[1]) if self._kind.by_clock else known[1]
@@ -216,13 +218,17 @@ class Cache:
 
     def _come(self, host: int, address: bytes) -> None:
         site = self._site
-        client = site.line.chance.randrange(CLIENTS)
+        client = site.line.chance.randrange(self._clients)
         source = bytes((100, 64 + self._number, 0, client))
-        flow = (source, address, TCP, site.line.chance.randrange(1024, 65536), PORT)
+        flow = (source, address, TCP, self.port(), PORT)
         index = site.allocator.admit(*flow, now=site.line.now)
         if index > 0:
             site.answered[flow] = site.line.now + min(site.case.delay, HANDSHAKE)
         self._count(host, index)
+
+    def port(self) -> int:
+        """From which a client comes."""
+        return self._site.line.chance.randrange(1024, 65536)
 
     def _count(self, host: int, index: int) -> None:
         outcome = self.outcome

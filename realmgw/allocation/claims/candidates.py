@@ -251,7 +251,7 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     if claim is None:
         return
     group, age = claim.group, came - claim.created
-    if age > group.delay_p999 or not any(each.waited for each in used):
+    if age > group.delay_p999 or came - reservation.waited_at > reservation.service.terms.timeout:
         group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
     if age <= group.delay_p999:
         first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)

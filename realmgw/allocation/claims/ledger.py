@@ -64,7 +64,7 @@ class Ledger(Books):
         if reservation.claims:
             if question in reservation.claims:
                 return reservation.address.packed
-            self._bound(reservation, group, now)
+            self._bound(reservation, group, waited, now)
         timeout = reservation.service.terms.timeout
         until = now + timeout
         deadline = latest if latest < until else until  # noqa: FURB136 - a call costs more
@@ -91,14 +91,19 @@ class Ledger(Books):
         self.compare(self, claim, reservation, group, now)
         return reservation.address.packed
 
-    def _bound(self, reservation: Reservation, group: Group, now: float) -> None:
-        """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself."""
-        shares = reservation.shares
-        if len(reservation.claims) < MOST_CLAIMS or (shares is not None and shares.get(group, 0) < MOST_CLAIMS):
+    def _bound(self, reservation: Reservation, group: Group, waited: float, now: float) -> None:
+        """Keep the claims of a group at a reservation in bounds: whoever asks without end displaces himself.
+
+        Those who waited come all at once, and there are no more of them than may wait.
+        """
+        if waited or len(reservation.claims) < MOST_CLAIMS:
+            return
+        if reservation.shares is not None and reservation.shares.get(group, 0) < MOST_CLAIMS:
             return
         oldest = (claim for claim in islice(reservation.claims.values(), PROBES) if claim.group is group)
         claim = next(oldest, None)
         if claim is not None:
+            reservation.owe(claim.deadline, now)
             self.lapse(claim, now)
 
     def use(self, claim: Claim, now: float) -> None:

@@ -82,6 +82,22 @@ def repeat(ledger: Books, claim: Probing, group: Group, name: str, now: float) -
         _expect_less(ledger, group, now)
 
 
+def came_back(reservation: Reservation, src: bytes, now: float) -> None:
+    """Somebody comes again for whom nobody has asked anew; O(used claims that are kept), where that is of interest.
+
+    Args:
+        reservation: Where.
+        src: Packed address of the sender.
+        now: The present, in monotonic seconds.
+    """
+    if not any(group.habits.watched_until > now for group in reservation.told):
+        return
+    its = (claim for claim in reversed(reservation.used or ()) if claim.user is not None and claim.user[1][0] == src)
+    claim = next(its, None)
+    if claim is not None and now - claim.created > claim.group.delay_p999:
+        claim.group.habits.came_late()
+
+
 def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:
     """Hold no address for a probe any more; whoever comes for it all the same is let in as long as he may be.
 
@@ -92,7 +108,9 @@ def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:
         now: The present, in monotonic seconds.
     """
     ledger.counters.probes += 1
-    claim.waited += probe.waited
+    if probe.waited:
+        claim.waited += probe.waited
+        claim.reservation.waited_at = now
     probe.spare = UNLIMITED
     keep_used(probe, now)
     ledger.end(probe, now)

@@ -41,10 +41,15 @@ LATECOMERS = 5
 GAPS = 24
 """After so many questions that were asked again, it is looked at how soon that was."""
 REGULAR = 3
-"""Whose shortest gap is longer than this part of the mean, does not ask when clients come, but later."""
+"""Whose shortest gap is longer than this part of the mean, does not ask when clients come by chance: he asks later, or
+they come by the clock."""
+SEEN = 20
+"""Of those who come meanwhile, one of so many is seen at least: some find the address passed on."""
 MOVES, STRAYING = 32, 4
 """After so many addresses that were other ones than before, it is looked where its clients came. If one of so many came
 where it had been told before, it tells what it keeps, and asks again."""
+WATCHED = 60.0  # seconds
+"""For so long it is looked who comes."""
 LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
 TOGETHER = 0.005  # seconds
@@ -81,6 +86,9 @@ class Habits:
     time."""
     longest_spell: float = 0.0
     """For so long, in seconds, claims of it may stand, as they were made."""
+    watched_until: float = -math.inf
+    """It asked again at times that are much alike, as who keeps answers does: until then (monotonic seconds) it is of
+    interest who comes in between."""
     _moved: int = 0
     _strayed: int = 0
     _repeats: int = 0
@@ -88,6 +96,7 @@ class Habits:
     _gaps: int = 0
     _sum_of_gaps: float = 0.0
     _least_gap: float = math.inf
+    _late: int = 0  # so many came for older answers, since it was looked at its gaps before the last ones
     _was_regular: bool = False
     _latecomers: tuple[bytes, ...] = ()
     _waited: int = 0
@@ -227,15 +236,28 @@ class Habits:
 
         Of `GAPS` times between clients that come by chance, the shortest one is a small part of the mean. Once in three
         thousand times it is not, which a busy resolver shows within the hour; but hardly ever twice in a row.
+
+        Who asks by the clock, as a monitoring system does, looks the same; but nobody comes when he does not ask. If
+        it is what he keeps that makes the gaps, and clients come by chance, then `least` / (`mean` - `least`) of them
+        come for each answer later on: half of one at least, and the more, the more alike the gaps are.
         """
-        least, mean = self._least_gap, self._sum_of_gaps / GAPS
+        least, mean, late = self._least_gap, self._sum_of_gaps / GAPS, self._late
         self._gaps, self._sum_of_gaps, self._least_gap = 0, 0.0, math.inf
         is_regular, was_regular = least > mean / REGULAR and least > max(delay_p999, SECOND / 2), self._was_regular
         self._was_regular = is_regular
-        if is_regular and was_regular:
+        if not is_regular or was_regular:
+            self._late = 0
+        if not is_regular or not self.caution.serves_several:
+            return
+        self.watched_until = now + WATCHED
+        if was_regular and late * SEEN * (mean - least) > GAPS * least:
             self.keeps, self.renews = max(self.keeps, least), min(self.renews, least)
             self.keeps_until = self.renews_until = now + REMEMBERED
             self._regard_all()
+
+    def came_late(self) -> None:
+        """Learn that a client came again when the answer was old, and had not been asked for anew."""
+        self._late += 1
 
     def came_again(self, src: bytes, age: float, delay_p999: float, now: float) -> None:
         """Learn that a further client came for an answer that was given `age` seconds before.
@@ -252,6 +274,7 @@ class Habits:
         if age <= delay_p999:
             self.keeps = max(self.keeps, COALESCES)
         else:
+            self._late += 1
             self._latecomers = (*(each for each in self._latecomers if each != src), src)[-LATECOMERS:]
             if len(self._latecomers) == LATECOMERS:
                 self.keeps = max(self.keeps, min(MOST, LONGER * age))

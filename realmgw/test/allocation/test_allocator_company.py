@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims import outcomes
 from realmgw.allocation.reputation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
-from realmgw.allocation.state import State
+from realmgw.allocation.state import KEPT, State
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
@@ -115,6 +115,19 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(scene.told, [(0, address)])
         scene.allocator.expire(now=0.119)
         self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_with_whom_they_asked_is_known_however_many_came_since(self) -> None:
+        """An answer was waited for a moment ago, and more came than asked: their resolver has no habit of it."""
+        scene = Scene(1, answered=lambda _: True)
+        address = scene.get(ONE, now=0.0)
+        self.assertIsNone(scene.wait(TWO, OTHER, now=0.01))
+        scene.come(address, now=0.1)
+        for number in range(2 * KEPT):
+            scene.visit(TWO, OTHER, bytes((203, 0, 113, number)), now=0.101 + number / 10000, after=0.0)
+        scene.learn_delays(OTHER, 0.3)
+        for number in range(4):
+            self.assertEqual(scene.come(address, bytes((10, 0, 0, number)), now=0.12 + number / 100), TWO.host.index)
+        self.assertFalse(scene.allocator.groups.of(OTHER).habits.is_known)
 
     def test_how_close_together_they_come_is_seen(self) -> None:
         """Of those who were answered, from the first one on."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.claims.candidates import STRAYS
 from realmgw.allocation.claims.ledger import MOST_CLAIMS
 from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.allocation.state import State
@@ -56,6 +59,43 @@ class LimitTests(SynchronousTestCase):
         self.assertLessEqual(scene.counters.pending, 2 * MOST_CLAIMS)
         self.assertEqual(scene.come(address, CLIENT, now=1.0), 1)
         self.assertLess(scene.allocator.groups.of(RESOLVER).reputation.value(1.0), 0.2)
+
+    def test_whose_claim_made_room_is_no_stray(self) -> None:
+        """A name of whose many clients each has asked: they come, and are let in, and nobody is alarmed by them."""
+        scene = Scene(1, answered=lambda _: True)
+        address = scene.get(ONE, now=0.0)
+        for number in range(3 * MOST_CLAIMS):
+            scene.get(ONE, now=number * 0.001)
+        for number in range(3 * MOST_CLAIMS):
+            self.assertEqual(scene.come(address, bytes((203, 0, 113, number)), now=0.3), 1)
+        self.assertEqual(scene.allocator.ledger.candidates.alarmed_until, -math.inf)
+
+    def test_who_comes_beside_them_is_one(self) -> None:
+        """And so is whoever comes when their time is over, or beside those whose claims made room since."""
+        for later in (None, 0, MOST_CLAIMS):
+            scene = Scene(1, answered=lambda _: True)
+            for number in range(2 * MOST_CLAIMS):
+                address = scene.get(ONE, now=number * 0.001)
+            now, expected = 0.3, 2 * MOST_CLAIMS
+            if later is not None:
+                now, expected = 3.0, later + 1
+                scene.allocator.expire(now=now)
+                for _ in range(expected):
+                    scene.get(ONE, now=now)
+            for number in range(expected + STRAYS):
+                self.assertEqual(scene.allocator.ledger.candidates.alarmed_until, -math.inf, (later, number))
+                scene.come(address, bytes((203, 0, 113, number)), now=now)
+            self.assertGreater(scene.allocator.ledger.candidates.alarmed_until, now)
+
+    def test_those_who_waited_make_no_room(self) -> None:
+        """However many they are, all were told now, and their clients are yet to come."""
+        scene = Scene(1)
+        address = scene.get(TWO, now=0.0)
+        for _ in range(3 * MOST_CLAIMS):
+            scene.wait(ONE, now=0.0)
+        scene.come(address, now=0.1)
+        self.assertEqual((len(scene.told), scene.counters.pending), (3 * MOST_CLAIMS, 3 * MOST_CLAIMS))
+        self.assertEqual(scene.counters.lapsed, 0)
 
     def test_a_better_standing_has_room_made(self) -> None:
         """Who is known for clients that do not come makes room at a host that is at its limit."""

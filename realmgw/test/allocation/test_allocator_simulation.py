@@ -7,7 +7,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from realmgw.test.checkout import NO_CHECKOUT
 
 try:
-    from testbed.simulated import simulation
+    from testbed.simulated import polling, simulation
 except ImportError:
     simulation = None  # type: ignore[assignment]  # the package is installed without its testbed
 
@@ -60,3 +60,9 @@ class SimulationTests(SynchronousTestCase):
             for name in (simulation.OURS_APART, "riding, idle by another")
         )
         self.assertLess(ours.percentile(0.5), without.percentile(0.5) / 3)
+
+    def test_who_asks_by_the_clock_is_not_taken_to_keep_answers(self) -> None:
+        """Whatever the others do who come by chance; all his clients are served where there is room for them."""
+        [case] = [case for case in polling.CASES if case.period == 5 and not case.jitter]
+        poller, others, was_keeper = polling.Polled(case).play()
+        self.assertEqual((was_keeper, poller.share, others.astray), (False, 1.0, 0))

@@ -10,7 +10,6 @@ from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.reputation.caution import ASSUMED
 from realmgw.allocation.reputation.habits import (
     COMPANIONS,
-    GAPS,
     LATECOMERS,
     LONGER,
     MOVES,
@@ -95,23 +94,6 @@ class HabitsTests(SynchronousTestCase):
         for _ in range(REPEATS):
             habits.asked_again(0.01, PATIENCE, 0.0)
         self.assertEqual(habits.window(PATIENCE, 0.0), SECOND + PATIENCE)
-
-    def test_regular_gaps_give_a_keeper_away(self) -> None:
-        """Who asks again no sooner than after some time, however many names, keeps what he was told for that long."""
-        habits = Habits()
-        for number in range(2 * GAPS):
-            self.assertFalse(habits.keeps_answers)
-            habits.asked_again(1.0 + number % GAPS / GAPS, PATIENCE, 0.0)
-        self.assertTrue(habits.keeps_answers)
-        self.assertAlmostEqual(habits.window(PATIENCE, 0.0), 1.0 + PATIENCE)
-
-    def test_gaps_by_chance_do_not(self) -> None:
-        """As those of clients are: some are very short, and none of many is so for once only."""
-        habits = Habits()
-        for least in (0.02, 1.0, 0.02, 1.0, 0.02):
-            for number in range(GAPS):
-                habits.asked_again(least + 2.0 * number / GAPS, PATIENCE, 0.0)
-        self.assertFalse(habits.is_known)
 
     def test_is_forgotten_when_it_was_not_seen_for_long(self) -> None:
         """Resolvers are set otherwise at times."""
