@@ -34,7 +34,7 @@ class Leave6(enum.Enum):
     ROUTE = "route"
     """With their own addresses, which have to be public."""
     NPTV6 = "nptv6"
-    """With another prefix in place of theirs (RFC 6296), without any state."""
+    """With another prefix in place of theirs (RFC 6296), so that checksums and ports stay what they were."""
     NAT66 = "nat66"
     """With the WAN interface's address, or those that are given, as IPv4 flows do."""
     OFF = "off"

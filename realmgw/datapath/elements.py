@@ -58,9 +58,9 @@ def _by_name(some: Iterable[Host], dnat: Dnat, modes: Ipv6 | None) -> Mapping[st
     found: dict[str, list[tuple[str, str]]] = {"hosts": [], "hosts6": [], "pinholes": []}
     for host in some:
         mark = f"{marks.admitted(host.index):#x}"
+        if len(host.address) not in (0, 4) or len(host.address6) not in (0, 16):
+            raise ConfigurationError((f"{host.name}: an address of its has the length of another family",))
         if host.address:
-            if len(host.address) != 4:
-                raise ConfigurationError((f"{host.name}: its IPv4 address has {len(host.address)} octets",))
             value = dotted(host.address) if dnat is Dnat.MAP else f"{marks.addressed(host.address):#x}"
             found["hosts"].append((mark, value))
         if host.address6 and modes is not None:

@@ -104,8 +104,10 @@ def told(settings: Settings) -> str:
     """What is forwarded, in a line for the operator."""
     forward = settings.datapath.forward
     words = {Verdict.ACCEPT: "forwarded", Verdict.DROP: "dropped"}
+    by_ipv6 = ", ".join(f"{each.lan} {each.leave.value}" for each in settings.ipv6.outbound)
     return (
-        "forwarded: admitted flows, and LAN to WAN; between LANs: "
+        "forwarded: admitted flows, and LAN to WAN"
+        f"{f', by IPv6: {by_ipv6} (ipv6.outbound)' if by_ipv6 else ''}; between LANs: "
         f"{words[forward.lan_to_lan]} (datapath.forward.lan_to_lan); for interfaces that are neither: "
         f"{words[forward.others]} (datapath.forward.others)"
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from realmgw.config.settings import Dnat
+from realmgw.config.settings import Dnat, Leave6
 from realmgw.errors import PlatformError
 
 CAP_NET_BIND_SERVICE = 10
@@ -74,6 +74,27 @@ FEATURES6 = (
     ),
 )
 """What it needs besides, where IPv6 is in use."""
+
+_LEAVING = "type nat hook postrouting priority srcnat"
+OF_LEAVING: Mapping[Leave6, Feature] = {
+    Leave6.NAT66: Feature(
+        "IPv6: masquerade",
+        f"chain c {{\n{_LEAVING}\nmeta nfproto ipv6 meta l4proto tcp masquerade to :1-9 fully-random\n}}\n",
+        "use a kernel with CONFIG_NFT_MASQ (modprobe nft_masq), or leave: nptv6",
+    ),
+    Leave6.NPTV6: Feature(
+        "IPv6: translation by a map of prefixes",
+        f"chain c {{\n{_LEAVING}\nsnat ip6 prefix to ip6 saddr map {{ 2001:db8::/32 : 2001:db8::/32 }}\n}}\n",
+        "use a kernel with CONFIG_NFT_NAT (modprobe nft_nat) and nft 1.0 or later, or leave: nat66",
+    ),
+}
+"""What it needs for ways by which a LAN leaves."""
+TRANSLATED_PREFIXES = Feature(
+    "the target SNPT of ip6tables, for nptv6",
+    "",
+    "install iptables, load ip6t_NPT (modprobe ip6t_NPT), or leave: nat66",
+)
+"""The same; it is tried by ip6tables."""
 
 NATIVE_QUEUE = Feature(
     "nftables' own queue statement",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import attrs
 
-from realmgw.config.settings import Dnat, Settings
+from realmgw.config.settings import Dnat, Leave6, Settings
 from realmgw.datapath import client, links
 from realmgw.datapath.iptables import xtables
 from realmgw.datapath.iptables.chains import Chains
@@ -49,11 +49,16 @@ class Prober:
         if not found.has(capabilities.CAP_NET_ADMIN):
             return found
         native = self._accepts(capabilities.NATIVE_QUEUE)
-        wanted = (*capabilities.FEATURES, *(capabilities.FEATURES6 if self._ipv6 else ()))
+        ways = {each.leave for each in self._settings.ipv6.outbound if self._ipv6}
+        of_leaving = (feature for way, feature in capabilities.OF_LEAVING.items() if way in ways)
+        wanted = (*capabilities.FEATURES, *(capabilities.FEATURES6 if self._ipv6 else ()), *of_leaving)
         queue = xtables.queue_chain(self._trial_table, self._settings.admission.queue)
         return attrs.evolve(
             found,
-            missing=tuple(feature for feature in wanted if not self._accepts(feature)),
+            missing=(
+                *(feature for feature in wanted if not self._accepts(feature)),
+                *([] if Leave6.NPTV6 not in ways or self._has_snpt() else [capabilities.TRANSLATED_PREFIXES]),
+            ),
             native_queue=native,
             xtables_queue=not native and self._chains.works(queue) and (not self._ipv6 or self._chains6.works(queue)),
             queue_socket=client.queue_socket_works(),
@@ -66,6 +71,11 @@ class Prober:
         except RealmGatewayError:
             return False
         return True
+
+    def _has_snpt(self) -> bool:
+        one, other = (IPv6Network(f"2001:db8:{each}::/48") for each in (1, 2))
+        chain = xtables.prefix_chain(self._trial_table, "lo", [(one, other)])
+        return self._chains6.works(attrs.evolve(chain, name=self._trial_table))
 
     def _works(self, way: Dnat) -> bool:
         """Whether flows can be translated that way."""

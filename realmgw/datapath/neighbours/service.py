@@ -149,7 +149,8 @@ class NeighboursService(Service):
             self._take_over(())
         who = ", ".join(map(str, self._networks6))
         line = f"neighbours are not told where addresses of {who} are: {self._wrong}"
-        self._tell((line,) if self._wrong and who else (), (self._doubt,) if self._doubt else ())
+        unannounced = self._wrong if not who and not self._port.is_allowed else ""
+        self._tell((line,) if self._wrong and who else (), tuple(filter(None, (self._doubt, unannounced))))
 
     def _announce(self) -> None:
         if not self._announcements:

@@ -7,7 +7,7 @@ from itertools import product
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Datapath, Forward, Verdict
+from realmgw.config.settings import Datapath, Forward, Ipv6, Leave6, Outbound6, Verdict
 from realmgw.datapath import forwarding, marks, ruleset
 from realmgw.datapath.forwarding import Families
 from realmgw.datapath.ruleset import Ruleset
@@ -78,3 +78,10 @@ class ToldTests(SynchronousTestCase):
             line = forwarding.told(attrs.evolve(SETTINGS, datapath=Datapath(forward=forward)))
             self.assertIn(f"{words[forward.lan_to_lan]} (datapath.forward.lan_to_lan)", line)
             self.assertIn(f"{words[forward.others]} (datapath.forward.others)", line)
+
+    def test_says_how_lans_leave_by_ipv6(self) -> None:
+        """Where anything is said of it."""
+        self.assertNotIn("IPv6", forwarding.told(SETTINGS))
+        ways = Ipv6(outbound=(Outbound6("lan0", Leave6.NAT66), Outbound6("lan1", Leave6.OFF)))
+        line = forwarding.told(attrs.evolve(SETTINGS, ipv6=ways))
+        self.assertIn("LAN to WAN, by IPv6: lan0 nat66, lan1 off (ipv6.outbound);", line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -32,6 +32,11 @@ class RouteTests(SynchronousTestCase):
         prefixes = pool(("192.0.2.128/29", Attachment.ON_LINK), ("203.0.113.0/24", Attachment.ROUTED)).circular
         on_link, routed = Route(prefixes[0].network, RouteType.LOCAL), Route(prefixes[1].network, RouteType.UNREACHABLE)
         self.assertEqual(links.wanted_routes(prefixes), {on_link, routed})
+
+    def test_no_prefix_of_ipv6_is_the_machines_own(self) -> None:
+        """The kernel would answer for all of it, or listen there."""
+        prefixes = pool(("2001:db8:1::/64", Attachment.ROUTED), ("2001:db8::8000:0/97", Attachment.ON_LINK)).circular
+        self.assertEqual({route.kind for route in links.wanted_routes(prefixes)}, {RouteType.UNREACHABLE})
 
     def test_nothing_changes_when_all_is_there(self) -> None:
         """A second start touches no route."""
@@ -91,6 +96,25 @@ class CheckTests(SynchronousTestCase):
         ):
             (warning,) = links.check_pool(pool((network, how)), INTERFACES, ADDRESSES)
             self.assertIn(f"{network} {doubt}", warning)
+
+    def test_pool_of_ipv6_is_looked_at_alike(self) -> None:
+        """An address of the gateway, a router, a LAN, and the way that it is attached."""
+        lan = {**ADDRESSES, "lan0": (ip_interface("fd00::1/64"), ip_interface("fe80::1/64"))}
+        for network, how, refused in (
+            ("2001:db8::/121", Attachment.ON_LINK, "holds 2001:db8::1, the gateway's own address on wan0"),
+            ("2001:db8::80/121", Attachment.ON_LINK, "holds 2001:db8::99, the router that our default route goes by"),
+            ("fd00::8000:0/97", Attachment.ROUTED, "overlaps fd00::/64, the network of lan0"),
+        ):
+            with self.assertRaisesRegex(PlatformError, f"{network} {refused}"):
+                links.check_pool(pool((network, how)), INTERFACES, lan, [ip_address("2001:db8::99")])
+        for network, how, doubt in (
+            ("2001:db8::8000:0/97", Attachment.ROUTED, "is routed, but part of the network of wan0"),
+            ("3fff::/64", Attachment.ON_LINK, "is on-link, but no part of a network of wan0"),
+        ):
+            (warning,) = links.check_pool(pool((network, how)), INTERFACES, lan, [ip_address("fe80::1")])
+            self.assertIn(f"{network} {doubt}", warning)
+        fine = pool(("2001:db8::8000:0/97", Attachment.ON_LINK), ("3fff::/64", Attachment.ROUTED))
+        self.assertEqual(links.check_pool(fine, INTERFACES, lan), ())
 
     def test_pool_as_it_should_be_is_not_doubted(self) -> None:
         """Neither family is compared with the other."""

@@ -218,8 +218,9 @@ class ReplacementTests(SynchronousTestCase):
 
     def test_address_that_is_not_what_it_is_said_to_be_is_refused(self) -> None:
         """The message names the host."""
-        with self.assertRaisesRegex(ConfigurationError, "h1.example.: its IPv4 address has 16 octets"):
-            ruleset.replacement(self.ruleset, [host(1, "2001:db8::1")])
+        for wrong in (host(1, "2001:db8::1"), attrs.evolve(host(1, "192.0.2.1"), address6=bytes(4))):
+            with self.assertRaisesRegex(ConfigurationError, "h1.example.: an address of its has the length of another"):
+                ruleset.replacement(self.ruleset, [wrong])
 
 
 class DualStackTests(SynchronousTestCase):

@@ -73,6 +73,7 @@ class NeighboursTestCase(SynchronousTestCase):
         pid = str(self.router.pid)
         self.run_program("ip", "link", "add", WAN, "type", "veth", "peer", "name", "peer0", "netns", pid)
         self.run_program("ip", "addr", "add", "2001:db8:0:1::2/64", "dev", WAN, "nodad")
+        self.run_program("sysctl", "-qw", f"net.ipv6.conf.{WAN}.accept_dad=0")  # it asks nobody before its own is there
         self.run_program("ip", "link", "set", WAN, "up")
         self.run_program("sysctl", "-qw", f"net.ipv6.neigh.{WAN}.retrans_time_ms=200")
         self.at_router("ip", "link", "set", "lo", "up")

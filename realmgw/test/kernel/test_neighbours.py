@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from ipaddress import IPv6Address, ip_network
 
@@ -13,7 +14,9 @@ from realmgw.datapath.ending import end_flows
 from realmgw.datapath.neighbours.announcing import GAP
 from realmgw.datapath.neighbours.answering import LOOK as LOOK_AT_FLOWS
 from realmgw.datapath.neighbours.answering import Answers
-from realmgw.datapath.neighbours.service import LOOK, NeighboursService
+from realmgw.datapath.neighbours.established import established
+from realmgw.datapath.neighbours.service import LOOK, Established, NeighboursService
+from realmgw.errors import RealmGatewayError
 from realmgw.test.datapath.neighbours.solicitations import solicitation
 from realmgw.test.kernel.neighbours_case import WAN, NeighboursTestCase
 from realmgw.testing import MemoryWorker
@@ -21,6 +24,20 @@ from realmgw.testing import MemoryWorker
 ON_LINK, ROUTED, ON_LINK4 = "2001:db8:0:1:5::/80", "2001:db8:0:1:6::/80", "192.0.2.128/30"
 LIVE, UNCLAIMED, ELSEWHERE = "2001:db8:0:1:5::9", "2001:db8:0:1:5::a", "2001:db8:0:1:6::9"
 MANY = 100_000
+WITHOUT_RAW = """
+import sys
+from twisted.internet.task import Clock
+from realmgw.datapath.neighbours.answering import Answers
+from realmgw.errors import PlatformError
+from realmgw.test.kernel.test_neighbours import InlineWorker, NeighboursService, settings
+told = []
+tell, answers = lambda *each: told.append(each), Answers(bool)
+service = NeighboursService(settings(sys.argv[1]), answers, InlineWorker(), tell, Clock())
+try:
+    service.startService().addErrback(lambda failure: failure.trap(PlatformError) and print("refused", failure.value))
+finally:
+    print("served" if service.running else "", told)
+"""
 ALL_PACKETS = 3
 
 
@@ -48,11 +65,11 @@ class NeighboursTests(NeighboursTestCase):
         self.live = {IPv6Address(each).packed for each in (LIVE, ELSEWHERE)}
         self.told: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
 
-    def start(self, *prefixes: str) -> NeighboursService:
+    def start(self, *prefixes: str, ask: Established = established) -> NeighboursService:
         """Starts the service, to its end."""
         answers = Answers(self.live.__contains__)
         service = NeighboursService(
-            settings(*prefixes), answers, InlineWorker(), lambda *told: self.told.append(told), self.reactor
+            settings(*prefixes), answers, InlineWorker(), lambda *told: self.told.append(told), self.reactor, ask
         )
         started: Deferred[None] = service.startService()
         self.addCleanup(service.stopService)
@@ -223,6 +240,26 @@ class NeighboursTests(NeighboursTestCase):
         self.at_router("ip", "-6", "neigh", "flush", "dev", "peer0")
         self.assertIn("FAILED", self.neighbour(LIVE))
         self.assertEqual(self.reactor.readers, [])
+
+    def test_without_the_capability_ipv6_is_refused_and_ipv4_is_served(self) -> None:
+        """It only is not announced then, which is told."""
+        for prefix, outcome in ((ON_LINK, "refused"), (ON_LINK4, "served")):
+            argv = ["setpriv", "--bounding-set=-net_raw", sys.executable, "-c", WITHOUT_RAW, prefix]
+            said = self.run_program(*argv)
+            self.assertTrue(said.startswith(outcome), said)
+            self.assertIn("CAP_NET_RAW is missing", said)
+
+    def test_conntrack_that_does_not_tell_is_told_of(self) -> None:
+        """Neighbours are answered all the same."""
+
+        def refused(_: object) -> frozenset[bytes]:
+            raise RealmGatewayError("netlink: the kernel refused")
+
+        service = self.start(ON_LINK, ask=refused)
+        [line] = self.told[-1][1]
+        self.assertEqual(line, "flows of an earlier run are not known, and may end: netlink: the kernel refused")
+        self.assertIn("lladdr", self.neighbour(LIVE))
+        self.assertEqual(service.counts()["answered"], 1)
 
     def test_groups_are_heard_only_while_it_runs(self) -> None:
         """The interface takes frames to all groups then, and no more when it has stopped."""

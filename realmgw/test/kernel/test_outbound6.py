@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import subprocess
@@ -25,6 +26,7 @@ from realmgw.config.settings import (
 from realmgw.datapath.apply import Applied, Kernel
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.watch.keeper import Findings, Noticed
+from realmgw.errors import PlatformError
 from realmgw.test.kernel.neighbours_case import WAN, NeighboursTestCase
 
 LAN = "lan0"
@@ -62,6 +64,7 @@ class OutboundTestCase(NeighboursTestCase):
         super().setUp()
         self.host = self.namespace()
         self.run_program("ip", "link", "add", LAN, "type", "veth", "peer", "name", "eth0", "netns", str(self.host.pid))
+        self.run_program("sysctl", "-qw", f"net.ipv6.conf.{LAN}.accept_dad=0")
         self.run_program("ip", "link", "set", LAN, "up")
         self.at_host("ip", "link", "set", "lo", "up")
         self.at_host("ip", "link", "set", "eth0", "up")
@@ -280,6 +283,16 @@ class Nptv6Tests(OutboundTestCase):
         [line] = self.look().repaired
         self.assertTrue(line.startswith("ip6tables chain of the prefix translation realmgw is changed"), line)
         self.assertEqual(self.udp(PRIVATE)[0], TRANSLATED)
+
+    def test_machine_without_the_target_is_refused(self) -> None:
+        """With what to do; nothing was placed."""
+        hidden = Path(self.mktemp())
+        hidden.mkdir()
+        (hidden / "ip6tables-restore").symlink_to("/bin/false")
+        self.patch(os, "environ", {**os.environ, "PATH": f"{hidden}:{os.environ['PATH']}"})
+        error = self.assertRaises(PlatformError, self.place, NPTV6)
+        self.assertIn("the target SNPT of ip6tables, for nptv6 is missing: install iptables", str(error))
+        self.assertNotIn("realmgw", self.run_program("nft", "list", "tables"))
 
     def test_reload_leads_to_another_prefix_and_to_none(self) -> None:
         """And a purge leaves nothing behind."""

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.machine.disk import KEPT, FormerValues
 from realmgw.datapath.machine.former import Former, NetworkNamespace, remembering, restoring
-from realmgw.datapath.machine.sysctls import FORWARDING, LOOSE, REQUIRED
+from realmgw.datapath.machine.sysctls import FORWARDING, FORWARDING6, LOOSE, REQUIRED
 from realmgw.errors import MalformedError, RealmGatewayError
 
 HERE = NetworkNamespace("boot-1", "0100")
@@ -73,6 +73,26 @@ class RestoringTests(SynchronousTestCase):
         found = restoring({FORWARDING: 1, LOOSE: 1}, {FORWARDING: 0, LOOSE: 1}, found=True)
         self.assertEqual((found.first, found.last), ({}, {}))
         self.assertEqual(found.notes, ("net.ipv4.ip_forward stays 0: somebody else has set it since",))
+
+    def test_ipv6_goes_back_as_well(self) -> None:
+        """Forwarding first; and the WAN heeds routers as it did."""
+        lan, heeds = "net/ipv6/conf/lan0/forwarding", "net/ipv6/conf/wan0/accept_ra"
+        present = {**AS_WE_WANT, FORWARDING6: 1, heeds: 2}
+        found = restoring({**AS_WE_WANT, FORWARDING6: 0, lan: 1, heeds: 1}, present, found=True)
+        self.assertEqual((found.first, found.last), ({FORWARDING6: 0}, {lan: 1, heeds: 1}))
+        found = restoring({**AS_WE_WANT, FORWARDING6: 1, lan: 0}, present, found=True)
+        self.assertEqual((found.first, found.last), ({lan: 0}, {}))
+        self.assertIn("net.ipv6.conf.all.forwarding stays 1, as it was before", found.notes[1])
+        found = restoring({FORWARDING6: 1, heeds: 1}, {**present, FORWARDING6: 0}, found=True)
+        self.assertEqual((FORWARDING6 in {**found.first, **found.last}, found.last[heeds]), (False, 1))
+        self.assertIn("net.ipv6.conf.all.forwarding stays 0: somebody else has set it since", found.notes)
+
+    def test_ipv6_of_which_nothing_is_remembered_is_left_alone(self) -> None:
+        """It may never have been in use: others route by it."""
+        found = restoring({FORWARDING: 1, LOOSE: 0}, {**AS_WE_WANT, FORWARDING6: 1}, found=True)
+        self.assertEqual((found.first, found.last), ({}, {}))
+        kept = remembering({}, {FORWARDING6: 1, "net/ipv6/conf/wan0/accept_ra": 2}, standing=True)
+        self.assertEqual(kept, {})
 
     def test_the_machine_never_stays_open_by_our_doing(self) -> None:
         """Over all that can be remembered and can be: it routes afterwards only if it did before, or others want it."""

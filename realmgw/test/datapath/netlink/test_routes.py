@@ -43,6 +43,14 @@ class ListingTests(SynchronousTestCase):
         }
         self.assertEqual(found, ours)
 
+    def test_finds_those_of_ipv6(self) -> None:
+        """The family says how long a destination is; of other families there are none."""
+        packed = ip_network("2001:db8:2::/64").network_address.packed
+        for family, found in ((10, {Route(ip_network("2001:db8:2::/64"), RouteType.UNREACHABLE)}), (28, set())):
+            body = struct.pack("=BBBBBBBBI", family, 64, 0, 0, 254, 82, 0, 7, 0) + codec.attribute(1, packed)
+            self.assertEqual(routes.listed([only(codec.message(24, 0, SEQUENCE, body))]), found)
+        self.assertEqual(routes.listing(SEQUENCE, routes.AF_INET6)[16], 10)
+
     def test_a_destination_that_is_none_is_told(self) -> None:
         """Longer than an address, or with bits beyond its length."""
         for address, length in ((bytes(4), 33), (bytes((192, 0, 2, 1)), 24), (bytes(3), 8)):
