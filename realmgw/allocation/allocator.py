@@ -108,7 +108,7 @@ class Allocator:
         self.requestors = self.askers.requestors
         self.fresh = FreshAllocator(self.ledger, self.askers, ipv6, networks6, chance, answered, now=now)
         self.fresh.endings.freed = self._freed
-        self._siblings, self._single = self.ledger.siblings, self.ledger.siblings.single
+        self._siblings, self._recent = self.ledger.siblings, self.ledger.siblings.recent
         self._ledgers = self.ledger, self.fresh.pinholes.ledger
         self._settings, self._ipv6 = settings, ipv6
         self.wake: Callable[[float], None] | None = None  # with when to expire, as a query begins to wait
@@ -152,7 +152,7 @@ class Allocator:
             return self._refuse(Reason.DEGRADED, trace)
         expected = self._expected.get(service.target)
         group = self.groups.of(resolver) if trace is None else self.groups.known(resolver)
-        if (self._queue.size or self._single) and trace is None:
+        if (self._queue.size or self._recent) and trace is None:
             if self._must_wait(service, group, question, now):
                 return self._refuse(Reason.EXHAUSTED)
             expected = self._expected.get(service.target)
@@ -177,8 +177,8 @@ class Allocator:
             self._serve(now)
             if self._queue.holds(service.target, question):
                 return True
-        is_single = bool(self._single) and not self._expected.get(service.target)
-        return is_single and self._awaits_sibling(service, group, now) > now
+        may_be = bool(self._recent) and not self._expected.get(service.target)
+        return may_be and self._awaits_sibling(service, group, now) > now
 
     def _awaits_sibling(self, service: Service, group: Group, now: float) -> float:
         """Until when a query waits for its client to come by IPv6, in monotonic seconds; not if that is over.
@@ -189,7 +189,7 @@ class Allocator:
         if pool.size - pool.waiting > max(1, pool.size // LAST) or not self._ipv6.resolution_delay:
             return now
         sibling = self._siblings.find(service.target, group, now)
-        return now if sibling is None or not sibling.pending else sibling.created + self._ipv6.resolution_delay
+        return now if sibling is None or not sibling.pending else sibling.asked + self._ipv6.resolution_delay
 
     def _freed(self, now: float) -> None:
         """A client came by IPv6: somebody may have waited for that."""
@@ -229,7 +229,7 @@ class Allocator:
         long = tcp and group.standing >= PATIENT * self.askers.best
         limit = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
         waiter = Waiter(service, group, question, deliver, now, now + limit, client, group.is_unproven(now))
-        if self._single:
+        if self._recent:
             waiter.not_before = self._awaits_sibling(service, group, now)
         displaced = self._queue.join(waiter)
         if displaced is waiter:

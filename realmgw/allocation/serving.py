@@ -64,7 +64,7 @@ class Serving:
     def _has_come(self, waiter: Waiter) -> bool:
         """Whether the client of a query has come by IPv6."""
         sibling = self._ledger.siblings.find(waiter.service.target, waiter.group, waiter.since)
-        return sibling is None or sibling.has_come
+        return sibling is None or not sibling.pending
 
     def _serves(self, first: Waiter, may: May, is_any: bool, now: float) -> bool:
         service, queue = first.service, self._queue

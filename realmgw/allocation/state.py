@@ -70,11 +70,11 @@ class Sibling(Protocol):
     @property
     def group(self) -> Group: ...
     @property
-    def created(self) -> float: ...
+    def asked(self) -> float: ...
     @property
     def pending(self) -> bool: ...
     @property
-    def has_come(self) -> bool: ...
+    def came_at(self) -> float: ...
 
     sibling: Sibling | None
 
@@ -123,9 +123,14 @@ class Claim:
     """What the same client was told for the other family: whichever he uses, the other one is expected no more."""
 
     @property
-    def has_come(self) -> bool:
-        """Whether somebody has used it."""
-        return self.user is not None
+    def asked(self) -> float:
+        """When it was asked for, in monotonic seconds."""
+        return self.created - self.waited
+
+    @property
+    def came_at(self) -> float:
+        """When somebody used it, in monotonic seconds; minus infinity: nobody has."""
+        return -math.inf if self.user is None else self.user[0]
 
     @property
     def open_until(self) -> float:

@@ -35,7 +35,7 @@ def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group,
             _compare(ledger, before, claim, now)
         elif ledger.settings.caution and pool.size >= LEAST:
             habits.asked(now)
-    if ledger.siblings.single and ledger.siblings.accompany(claim):
+    if ledger.siblings.recent and ledger.siblings.accompany(claim):
         ledger.end_early(claim, now)
     if not told.is_flat and (probe := told.probe(name, now)) is not None:
         soften(ledger, probe, claim, now)

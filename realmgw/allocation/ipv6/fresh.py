@@ -16,7 +16,7 @@ import attrs
 
 from realmgw.allocation.claims import changes
 from realmgw.allocation.claims.lessons import repeat
-from realmgw.allocation.claims.siblings import elder
+from realmgw.allocation.claims.siblings import elder, join
 from realmgw.allocation.ipv6.allowances import Allowances
 from realmgw.allocation.ipv6.arrivals import FreshArrivals, is_open
 from realmgw.allocation.ipv6.drawing import Chance, Drawing
@@ -205,13 +205,10 @@ class FreshAllocator:
         if not (service.host.address and self._ledger.pool.size):
             repeat(self._ledger, claim, group, service.name, now)
             return
+        self.siblings.note(service.target, claim)
         other = elder(service, group, now)
-        if other is None:
-            self.siblings.note(service.target, claim)
-            return
-        claim.sibling, other.sibling = other, claim
-        if other.has_come:
-            self.endings.end_own(claim, now)
+        if other is not None:
+            join(claim, other)
 
     # What ends, and what the operator changes
 

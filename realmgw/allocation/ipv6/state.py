@@ -80,9 +80,14 @@ class FreshClaim:
         return self.service.target
 
     @property
-    def has_come(self) -> bool:
-        """Whether somebody has used it."""
-        return bool(self.source)
+    def asked(self) -> float:
+        """When it was asked for, in monotonic seconds: nobody waits."""
+        return self.created
+
+    @property
+    def came_at(self) -> float:
+        """When somebody used it, or came again, in monotonic seconds; minus infinity: nobody has."""
+        return self.kept_since if self.source else -math.inf
 
     @property
     def doubt(self) -> None:

@@ -77,17 +77,34 @@ class SiblingTests(SynchronousTestCase):
         self.assertLess(scene.allocator.ledger.candidates.alarmed_until, 0.0)
         self.assertTrue(scene.allocator.groups.of(RESOLVER).habits.is_plain)
 
-    def test_what_is_asked_for_after_he_came_is_settled_as_it_is_told(self) -> None:
-        """A resolver may ask for one family after the other."""
-        scene = Scene6(1)
+    def test_what_is_asked_for_after_he_came_is_not_his(self) -> None:
+        """Another client of the same resolver asks for it, and is expected."""
+        scene = Scene6()
         scene.come(scene.get(ONE))
+        scene.after(0.001)
         told = scene.get(ONE, family=4)
-        self.assertEqual(scene.allocator.pool.waiting, 0)
+        self.assertEqual(scene.allocator.counters.pending, 1)
+        scene.come(told, CLIENT4)
+        scene.after(0.001)
+        scene.get(ONE)
+        self.assertEqual(scene.fresh.pending, 1)
+
+    def test_the_nearest_ones_are_siblings(self) -> None:
+        """Though another client has asked for one family only, a moment before."""
+        scene = Scene6()
+        scene.get(ONE)
+        scene.after(0.2)
+        scene.get(ONE, question="four", family=4)
+        scene.after(0.001)
+        told = scene.get(ONE)
+        scene.come(told)
+        self.assertEqual((scene.allocator.counters.pending, scene.fresh.pending), (0, 1))
         scene.after(0.1)
-        self.assertEqual(scene.come(told, CLIENT4), 1)
-        scene.come(scene.get(TWO, family=4), CLIENT4)
-        scene.get(TWO)
-        self.assertEqual(scene.fresh.pending, 0)
+        told = scene.get(ONE)
+        scene.after(0.1)
+        scene.get(ONE, family=4)
+        scene.come(told)
+        self.assertEqual(scene.allocator.counters.settled, 2)
 
     def test_more_than_a_second_apart_they_are_two_clients(self) -> None:
         """Or for two hosts, or of two groups."""

@@ -140,7 +140,7 @@ class LimitTests(SynchronousTestCase):
         scene.after(301.0)
         stock = scene.fresh.stock
         self.assertEqual(len(stock) + len(stock.deadlines) + len(stock._asked) + len(stock._of_host), 0)
-        self.assertFalse(scene.fresh.siblings.single)
+        self.assertFalse(scene.fresh.siblings.recent)
 
 
 class RateTests(SynchronousTestCase):
