@@ -7,7 +7,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from realmgw.test.checkout import NO_CHECKOUT
 
 try:
-    from testbed.simulated import polling, simulation
+    from testbed.simulated import dualstack, polling, simulation
 except ImportError:
     simulation = None  # type: ignore[assignment]  # the package is installed without its testbed
 
@@ -66,3 +66,15 @@ class SimulationTests(SynchronousTestCase):
         [case] = [case for case in polling.CASES if case.period == 5 and not case.jitter]
         poller, others, was_keeper = polling.Polled(case).play()
         self.assertEqual((was_keeper, poller.share, others.astray), (False, 1.0, 0))
+
+
+class DualStackTests(SynchronousTestCase):
+    """Clients of whom most come by IPv6, on three addresses of IPv4."""
+
+    def test_they_cost_those_nothing_who_come_by_ipv4(self) -> None:
+        """All of these are served, as soon as if the others had not asked for IPv4, and nobody is blamed."""
+        if simulation is None:
+            raise SkipTest(NO_CHECKOUT)
+        row = dualstack.Row(30.0, wan=False, aaaa_first=True)
+        ours, without = (row.play(column, flows=1000) for column in (dualstack.ALL, dualstack.WITHOUT))
+        self.assertTrue(dualstack.holds(ours, without), (str(ours), str(without)))

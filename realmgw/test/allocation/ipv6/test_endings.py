@@ -171,7 +171,7 @@ class DelayTests(SynchronousTestCase):
         """After the resolution delay, and expects him."""
         self.scene.get(ONE)
         self.scene.wait(ONE)
-        self.scene.after(0.049)
+        self.scene.after(0.019)
         self.assertEqual(self.scene.told, [])
         self.scene.after(0.002)
         self.assertEqual(len(self.scene.told), 1)
@@ -180,7 +180,7 @@ class DelayTests(SynchronousTestCase):
     def test_who_has_waited_so_long_is_answered_at_once(self) -> None:
         """By TCP, for example, after he was told to."""
         self.scene.get(ONE)
-        self.scene.after(0.051)
+        self.scene.after(0.021)
         self.assertIsInstance(self.scene.ask(ONE, family=4), bytes)
 
     def test_it_may_be_switched_off(self) -> None:
