@@ -129,7 +129,7 @@ def around(settings: Settings) -> Around:
                 return NOWHERE
             behind = [interfaces.networks_behind(channel, name) for name in settings.interfaces.lan]
             return Around(
-                frozenset(address.ip for addresses in there.values() for address in addresses),
+                frozenset(each.ip for given in there.values() for each in given if not each.is_link_local),
                 frozenset(interfaces.routers(channel)),
                 tuple(network for network in _networks(settings, there) if not network.is_link_local),
                 (*_reached(behind, 4), *_reached(behind, 6)),
