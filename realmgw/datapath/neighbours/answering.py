@@ -17,8 +17,10 @@ from realmgw.datapath.neighbours import messages
 
 RATE = 20_000
 """So many solicitations a second are answered at most: twice as many as flows begin when there are many."""
-LOOK = 60.0  # seconds
-"""How often it is looked at most whether flows of an earlier run are still there."""
+LOOK = 10.0  # seconds
+"""How often it is looked at most which addresses have flows that nobody else knows of."""
+SHARE = 50
+"""So many times as long as that takes it is waited at least."""
 
 
 @attrs.define
@@ -48,7 +50,8 @@ class Answers:
         self._networks: frozenset[IPv6Network] = frozenset()
         self._kept: set[bytes] = set()
         self._left = float(RATE)
-        self._then = self._looked = 0.0
+        self._then = 0.0
+        self._next = 0.0  # before that, it is not looked what conntrack has
         self._asked = False
         self.counts = Counts()
 
@@ -63,14 +66,21 @@ class Answers:
         self._prefixes = tuple((int(each.netmask), int(each.network_address)) for each in networks)
         self._kept = {each for each in self._kept if self._is_ours(each)}
 
-    def keep(self, addresses: Iterable[bytes], now: float) -> None:
-        """Take what conntrack has flows to, which may have been admitted by an earlier run; instead of what it had."""
+    def keep(self, addresses: Iterable[bytes], now: float, took: float = 0.0) -> None:
+        """Take what conntrack has flows to, instead of what it had.
+
+        Args:
+            addresses: They, packed. Flows may have been admitted by an earlier run, or so long ago that only conntrack
+                knows of them.
+            now: The present, in seconds.
+            took: How long it took to find out.
+        """
         self._kept = {each for each in addresses if self._is_ours(each)}
-        self._looked, self._asked = now, False
+        self._next, self._asked = now + max(LOOK, took * SHARE), False
 
     def is_due(self, now: float) -> bool:
-        """Whether it should be looked what conntrack has: one of those addresses was asked for, some time after."""
-        return self._asked and now - self._looked >= LOOK
+        """Whether it should be looked what conntrack has: somebody knows of an address, and we by conntrack or not."""
+        return self._asked and now >= self._next
 
     def answer(self, frame: bytes, own: bytes, now: float) -> bytes | None:
         """Decide about a frame.
@@ -88,6 +98,7 @@ class Answers:
             counts.malformed += 1
             return None
         if not (self._is_ours(asked.target) and self._lives(asked.target)):
+            self._asked = self._asked or asked.is_probe
             counts.unclaimed += 1
             return None
         self._left = min(RATE, self._left + (now - self._then) * RATE)

@@ -53,6 +53,8 @@ class Solicitation:
     """Who asks, packed; `UNSPECIFIED` when he wants to have the address himself."""
     link: bytes
     """His link-layer address: what he says it is, else that of the frame."""
+    is_probe: bool = False
+    """Whether it was sent to the target itself: he knows where it was, and wants to know whether it still is."""
 
 
 def solicitation(frame: bytes) -> Solicitation | None:
@@ -79,7 +81,7 @@ def solicitation(frame: bytes) -> Solicitation | None:
     said = options.get(_SOURCE_LINK)
     if source == UNSPECIFIED and (said is not None or destination == target):
         return None
-    return Solicitation(target, source, said if said and len(said) == LINK else link)
+    return Solicitation(target, source, said if said and len(said) == LINK else link, destination == target)
 
 
 def advertisement(asked: Solicitation, own: bytes) -> bytes:

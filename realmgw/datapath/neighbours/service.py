@@ -125,13 +125,17 @@ class NeighboursService(Service):
     @inlineCallbacks
     def _take_over(self, networks: Collection[Network]) -> Generator[Deferred[Any], Any, None]:
         """Find out which addresses have flows, and announce those of some prefixes. Never fails."""
+        begun = self._now()
         try:
             there: frozenset[bytes] = yield self._worker.call(self._ask, self._networks)
         except (RealmGatewayError, OSError) as error:
-            there, self._doubt = frozenset(), f"flows of an earlier run are not known, and may end: {error}"
+            there, self._doubt = (
+                frozenset(),
+                f"flows of an earlier run are not known, and may end: {error}",
+            )
         else:
             self._doubt = ""
-            self._answers.keep(there, self._now())
+            self._answers.keep(there, self._now(), self._now() - begun)
         if networks and self.running:
             new = [each for each in there if any(ip_address(each) in network for network in networks)]
             self._announcements.add(new, (each for each in networks if isinstance(each, IPv4Network)), self._now())

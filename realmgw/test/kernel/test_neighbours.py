@@ -101,6 +101,17 @@ class NeighboursTests(NeighboursTestCase):
         self.at_router("ip", "-6", "neigh", "change", LIVE, "dev", "peer0", "nud", "probe")
         self.until(lambda: "FAILED" in self.at_router("ip", "-6", "neigh", "show", LIVE))
 
+    def test_flow_that_only_conntrack_knows_of_is_answered_for(self) -> None:
+        """The router has the address and asks whether it is still there: it is looked at then."""
+        service = self.start(ON_LINK)
+        self.flow_to(LIVE)
+        self.assertIn("lladdr", self.neighbour(LIVE))
+        self.live.clear()
+        self.reactor.advance(LOOK_AT_FLOWS)
+        self.at_router("ip", "-6", "neigh", "change", LIVE, "dev", "peer0", "nud", "probe")
+        self.until(lambda: self.is_well() and service.counts()["answered"] == 2)
+        self.assertIn("REACHABLE", self.at_router("ip", "-6", "neigh", "show", LIVE))
+
     def test_address_that_lives_can_not_be_taken_by_a_neighbour(self) -> None:
         """Its own duplicate address detection is told; an address that does not live it may have."""
         self.start(ON_LINK)
@@ -195,7 +206,7 @@ class NeighboursTests(NeighboursTestCase):
 
     def flow_to(self, address: str) -> None:
         """A flow from the router to a pool address, which was translated to a host."""
-        self.run_program("ip", "addr", "add", "fd00::1/128", "dev", "lo")
+        self.run_program("ip", "addr", "add", "fd00::1/128", "dev", "lo", "nodad")
         rule = f'iifname "{WAN}" ip6 daddr {ON_LINK} dnat to fd00::1'
         text = f"table ip6 earlier {{ chain c {{ type nat hook prerouting priority dstnat\n{rule}\n}}\n}}\n"
         self.run_program("nft", "-f", "-", text=text)

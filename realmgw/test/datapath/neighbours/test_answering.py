@@ -8,7 +8,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.neighbours import messages
-from realmgw.datapath.neighbours.answering import LOOK, RATE, Answers
+from realmgw.datapath.neighbours.answering import LOOK, RATE, SHARE, Answers
 from realmgw.test.datapath.neighbours.solicitations import NOBODY, OWN_LINK, TARGET, solicitation
 
 ON_LINK = IPv6Network("2001:db8:0:1:5::/80")
@@ -75,6 +75,21 @@ class AnswersTests(SynchronousTestCase):
         self.assertFalse(self.answers.is_due(10.0 + 2 * LOOK))
         self.answers.keep([], now=10.0 + LOOK)
         self.assertFalse(self.ask())
+
+    def test_who_knows_an_address_makes_us_look(self) -> None:
+        """A router that has it asks itself for it; who asks the group may have made it up."""
+        self.live.clear()
+        self.ask(now=LOOK)
+        self.assertFalse(self.answers.is_due(LOOK))
+        self.answers.answer(solicitation(destination=TARGET), OWN_LINK, LOOK)
+        self.assertTrue(self.answers.is_due(LOOK))
+
+    def test_what_takes_long_is_looked_at_rarely(self) -> None:
+        """A table with very many flows."""
+        self.live.clear()
+        self.answers.keep([TARGET], now=0.0, took=1.0)
+        self.ask()
+        self.assertEqual([self.answers.is_due(each) for each in (SHARE - 1.0, float(SHARE))], [False, True])
 
     def test_prefix_that_is_gone_is_answered_for_no_more(self) -> None:
         """Whatever conntrack has there, also when the prefix comes back."""

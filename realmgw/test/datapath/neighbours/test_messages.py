@@ -35,8 +35,8 @@ class SolicitationTests(SynchronousTestCase):
 
     def test_says_who_asks_for_what(self) -> None:
         """By a group, and to the target itself when the router looks whether it is still there."""
-        expected = messages.Solicitation(TARGET, ROUTER, ROUTER_LINK)
         for destination in (None, TARGET):
+            expected = messages.Solicitation(TARGET, ROUTER, ROUTER_LINK, is_probe=destination is not None)
             self.assertEqual(messages.solicitation(solicitation(destination=destination)), expected)
 
     def test_link_layer_address_is_the_one_that_is_said(self) -> None:
