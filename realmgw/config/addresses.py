@@ -71,6 +71,8 @@ def address(text: str) -> Address:
         raise ValueError(f"{text!r} stands for every address: write the one that is meant")
     if value.is_multicast or (isinstance(value, IPv4Address) and value == IPv4Address("255.255.255.255")):
         raise ValueError(f"{text!r} is an address of a group of hosts: write that of a single one")
+    if isinstance(value, IPv6Address) and value.ipv4_mapped is not None:
+        raise ValueError(f"{text!r} is an IPv4 address in the form of IPv6: write {value.ipv4_mapped}")
     return value
 
 
@@ -95,8 +97,6 @@ def host(text: str) -> Address:
     if value.is_link_local:
         standard = "RFC 3927" if value.version == 4 else "RFC 4291"
         raise ValueError(f"{text!r} is an address that no router forwards to ({standard}): write another")
-    if isinstance(value, IPv6Address) and value.ipv4_mapped is not None:
-        raise ValueError(f"{text!r} is an IPv4 address in the form of IPv6: write {value.ipv4_mapped}")
     if any(value in network for network in NOWHERE):
         raise ValueError(f"{text!r} is an address that no host has (RFC 6890): write another")
     return value

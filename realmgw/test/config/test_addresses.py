@@ -47,6 +47,8 @@ class AddressTests(SynchronousTestCase):
         """Wildcards, groups, names and lies."""
         for text in ("0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "192.0.2.256", "192.0.2.1/32", "host"):
             self.assertRaises(ValueError, address, text)
+        for text in ("::ffff:192.0.2.1", "::ffff:c000:201"):
+            self.assertIn("write 192.0.2.1", str(self.assertRaises(ValueError, endpoint, text)))
 
     def test_refuses_ipv6_where_ipv4_is_wanted(self) -> None:
         """The message says so."""

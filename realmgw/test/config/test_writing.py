@@ -68,7 +68,7 @@ _ipv4 = (
     .map(IPv4Address)
     .filter(lambda address: not (address.is_loopback or address.is_link_local))
 )
-_addresses: st.SearchStrategy[Address] = st.one_of(_ipv4, st.integers(1, 2**120 - 1).map(IPv6Address))
+_addresses: st.SearchStrategy[Address] = st.one_of(_ipv4, st.integers(2**64, 2**120 - 1).map(IPv6Address))
 _endpoints = st.builds(Endpoint, _addresses, st.integers(1, 65535))
 _texts = st.text(min_size=1, max_size=12)
 _paths = _texts.filter(lambda text: "\0" not in text).map(Path)
