@@ -68,6 +68,7 @@ class NeighboursService(Service):
         self._announcements = Announcements()
         self._wrong = ""  # with the interface
         self._doubt = ""  # what conntrack does not tell
+        self._is_asking = False
         self._looking, self._announcing = LoopingCall(self._look), LoopingCall(self._announce)
         self._looking.clock = self._announcing.clock = reactor
         self.announced = 0
@@ -125,17 +126,16 @@ class NeighboursService(Service):
     @inlineCallbacks
     def _take_over(self, networks: Collection[Network]) -> Generator[Deferred[Any], Any, None]:
         """Find out which addresses have flows, and announce those of some prefixes. Never fails."""
-        begun = self._now()
+        begun, self._is_asking = self._now(), True
         try:
             there: frozenset[bytes] = yield self._worker.call(self._ask, self._networks)
         except (RealmGatewayError, OSError) as error:
-            there, self._doubt = (
-                frozenset(),
-                f"flows of an earlier run are not known, and may end: {error}",
-            )
+            there = frozenset()
+            self._doubt = f"flows of an earlier run are not known, and may end: {error}"
         else:
             self._doubt = ""
             self._answers.keep(there, self._now(), self._now() - begun)
+        self._is_asking = False
         if networks and self.running:
             new = [each for each in there if any(ip_address(each) in network for network in networks)]
             self._announcements.add(new, (each for each in networks if isinstance(each, IPv4Network)), self._now())
@@ -149,7 +149,7 @@ class NeighboursService(Service):
             self._wrong = self._open()
         if before and not self._wrong:
             self._take_over(self._networks)
-        elif self._answers.is_due(self._now()):
+        elif self._answers.is_due(self._now()) and not self._is_asking:
             self._take_over(())
         who = ", ".join(map(str, self._networks6))
         line = f"neighbours are not told where addresses of {who} are: {self._wrong}"
