@@ -186,6 +186,7 @@ class Kernel:
         before, needed = self._ruleset(self._settings), self.needs6
         self._ipv6.take(hosts.came)
         after = self._ruleset(settings)
+        self.queue_step.widen(ipv6=after.ipv6)
         step = self.last_step
         octet = translation.first_octet(hosts.after().values(), step.dnat) if step.dnat is not Dnat.MAP else None
         whole = _Lead(settings, lambda: ruleset.replacement(after, hosts.after().values()), octet)
@@ -198,9 +199,7 @@ class Kernel:
         self._given = given
         self.place_guard()
         if self.needs6 != needed:  # IPv6 is in use from now on, or not any more
-            self.queue_step.ipv6 = after.ipv6
-            self.queue_step.place()
-            self._own.remember(settings.interfaces, self.needs6, standing=False)
+            self._own.remember(settings.interfaces, self.needs6, standing=True)
             tuple(client.set_sysctls(sysctls.required(settings.interfaces, self.needs6)))
 
     def _lead_in_part(self, part: _Lead, back: _Lead) -> bool:

@@ -47,6 +47,17 @@ class QueueStep:
         else:
             self._chains6.remove(_MANGLE, self._chain.name)
 
+    def widen(self, *, ipv6: bool) -> None:
+        """Have packets of IPv6 come to it as well, if they do not yet: before there are rules that mark any.
+
+        Raises:
+            RealmGatewayError: As `place`.
+        """
+        if ipv6 and not self.ipv6:
+            if not self.is_native:
+                self._chains6.place(self._chain)
+            self.ipv6 = True
+
     def is_installed(self) -> bool:
         """Whether it is there, if it is not in the table.
 

@@ -84,13 +84,14 @@ def _is_ours(key: str, value: int) -> bool:
     return value == {**sysctls.REQUIRED, **sysctls.REQUIRED6}.get(key)
 
 
-def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: bool) -> Restoring:
+def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: bool, found6: bool = False) -> Restoring:
     """What to do at a purge.
 
     Args:
         former: What is remembered; a key that is missing may have been anything.
         present: What the settings are now.
         found: Whether anything of ours stands; if not, settings of which nothing is remembered are left alone.
+        found6: Whether anything of IPv6 does.
     """
     changes: dict[str, int] = {}
     notes: list[str] = []
@@ -115,17 +116,17 @@ def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: b
         first = {key: value for key, value in following.items() if value == 0}
     elif former.get(sysctls.FORWARDING) in first.values():
         last |= following
-    of_ipv6 = _restoring6(former, present)
+    of_ipv6 = _restoring6(former, present, found6)
     return Restoring({**first, **of_ipv6.first}, {**last, **of_ipv6.last}, (*notes, *of_ipv6.notes))
 
 
-def _restoring6(former: Mapping[str, int], present: Mapping[str, int]) -> Restoring:
-    """The same of IPv6. Where nothing is remembered it may never have been in use, and nothing is put back."""
+def _restoring6(former: Mapping[str, int], present: Mapping[str, int], found: bool) -> Restoring:
+    """The same of IPv6, which may never have been in use."""
     key, following = sysctls.FORWARDING6, {k: v for k, v in former.items() if sysctls.FOLLOWING6.fullmatch(k)}
     heeded = {k: v for k, v in former.items() if sysctls.ACCEPT_RA.fullmatch(k) and present.get(k) != v}
     before, value = former.get(key), present.get(key)
     if before is None or value is None:
-        return Restoring({}, {}, ())
+        return Restoring({key: 0}, heeded, (_unknown(key),)) if found and value == 1 else Restoring({}, heeded, ())
     name = sysctls.dotted(key)
     if before == value:
         as_before = f"{name} stays {value}, as it was before: the machine routes, and no rule of ours limits what"
@@ -138,6 +139,6 @@ def _restoring6(former: Mapping[str, int], present: Mapping[str, int]) -> Restor
 
 def _unknown(key: str) -> str:
     name, what = sysctls.dotted(key), "what it was before the gateway is not known"
-    if key == sysctls.FORWARDING:
+    if key in (sysctls.FORWARDING, sysctls.FORWARDING6):
         return f"{name} is 0 now: {what}, and no rule of ours limits what is routed; set it to 1 if others need it"
     return f"{name} stays {sysctls.REQUIRED[key]}: {what}"

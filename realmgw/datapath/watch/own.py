@@ -133,7 +133,9 @@ class Own:
             tables = self._tables()
             found = Found(tables, self._chains(), tuple(sorted(client.our_routes(), key=str)))
             known = self._former.known()
-            restoring = former.restoring(known, _settings(known), found=bool(found))
+            found6 = any(route.network.version == 6 for route in found.routes)
+            present = _settings((*sysctls.REQUIRED6, *known))
+            restoring = former.restoring(known, present, found=bool(found), found6=found6)
             return tuple(self._steps(found, restoring, channel))
 
     def _steps(self, found: Found, restoring: Restoring, channel: IPRoute) -> Iterator[str]:

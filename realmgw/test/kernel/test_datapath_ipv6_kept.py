@@ -14,6 +14,7 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.config import settings as config
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.dualstack import SWITCHED_OFF
+from realmgw.datapath.ruleset import Ruleset, replacement
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Host
@@ -111,6 +112,15 @@ class PutBackTests(KeptTestCase):
         self.look()
         self.assertTrue(self.reaches() and self.reaches(OWN, OWN))
         self.assertFalse(self.reaches(private, private))
+
+
+class MarkdnatTests(KeptTestCase):
+    """Where IPv4 goes by the MARKDNAT target."""
+
+    def test_kernel_takes_the_rules_of_both_families(self) -> None:
+        """Also where it does not have that target."""
+        rules = Ruleset.of(self.settings, native_queue=False, dnat=config.Dnat.MARKDNAT, pinholes=True)
+        self.nft("-c", replacement(rules, self.hosts))
 
 
 class ChangedTests(KeptTestCase):

@@ -88,9 +88,14 @@ class RestoringTests(SynchronousTestCase):
         self.assertIn("net.ipv6.conf.all.forwarding stays 0: somebody else has set it since", found.notes)
 
     def test_ipv6_of_which_nothing_is_remembered_is_left_alone(self) -> None:
-        """It may never have been in use: others route by it."""
+        """It may never have been in use: others route by it. Where it stands, the machine does not stay open by it."""
         found = restoring({FORWARDING: 1, LOOSE: 0}, {**AS_WE_WANT, FORWARDING6: 1}, found=True)
         self.assertEqual((found.first, found.last), ({}, {}))
+        found = restoring({FORWARDING: 1, LOOSE: 0}, {**AS_WE_WANT, FORWARDING6: 1}, found=True, found6=True)
+        self.assertEqual(found.first, {FORWARDING6: 0})
+        self.assertIn(
+            "net.ipv6.conf.all.forwarding is 0 now: what it was before the gateway is not known", found.notes[1]
+        )
         kept = remembering({}, {FORWARDING6: 1, "net/ipv6/conf/wan0/accept_ra": 2}, standing=True)
         self.assertEqual(kept, {})
 
