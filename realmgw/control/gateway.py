@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nsmallest
 from ipaddress import ip_address, ip_network
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import attrs
@@ -13,6 +14,7 @@ import attrs
 from realmgw import __version__
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
+from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.state import Address, Reservation, State
@@ -232,16 +234,21 @@ class Gateway:
         ]
         states = {state.name.lower(): count for state, count in allocator.pool.counts().items()}
         load = round(allocator.pool.load, 4)
+        prefixes6 = [str(network) for network in self._insight.running.settings.pools.networks6]
+        stock = allocator.fresh.stock
+        ipv6 = {"prefixes": prefixes6, "waiting": len(stock.pending), "kept": len(stock.kept)}
         return {"size": allocator.pool.size, "load": load, **states, "leaving": allocator.leaving,
                 "queries_waiting": allocator.waiting, "held_for_keepers": allocator.ledger.kept,
-                "keepers": keepers}  # fmt: skip
+                "keepers": keepers, "ipv6": ipv6}  # fmt: skip
 
     def reservations(self, limit: str) -> Value:
         """What stands at the addresses."""
-        now, most, ledger = self._insight.monotonic(), number(limit, "limit", MOST), self._insight.allocator.ledger
+        now, most, allocator = self._insight.monotonic(), number(limit, "limit", MOST), self._insight.allocator
+        ledger, stock = allocator.ledger, allocator.fresh.stock
         every = [address for address in ledger.pool.addresses.values() if address.reservations]
         rows = [row for address in every[:most] for row in _rows(address, ledger.lingers, now)]
-        return {"addresses": len(every), "reservations": rows[:most]}
+        rows += [_row(claim, now) for claim in islice(chain(stock.pending.values(), stock.kept.values()), most)]
+        return {"addresses": len(every) + len(stock), "reservations": rows[:most]}
 
     def explain_name(self, name: str, resolver: str, type: str, tcp: str, cookie: str, client: str) -> Value:  # noqa: A002  # the option's word
         """A question, dry."""
@@ -331,6 +338,20 @@ def _rows(address: Address, lingers: Mapping[Reservation, float], now: float) ->
             "lingers": round(now - lingers[reservation], 3) if reservation in lingers else None,
             "sources": len(reservation.sources),
         }
+
+
+def _row(claim: FreshClaim, now: float) -> dict[str, Value]:
+    """What stands at an address of IPv6."""
+    claims = [{"resolver": str(claim.group.resolver), "age": round(now - claim.created, 3)}] if claim.pending else []
+    return {
+        "address": shown(claim.packed),
+        "state": "waiting" if claim.pending else "kept",
+        "service": claim.service.name,
+        "host": claim.service.host.name,
+        "claims": claims,
+        "lingers": None,
+        "sources": bool(claim.source) + (0 if claim.others is None else len(claim.others.sources)),
+    }
 
 
 def _address(text: str, name: str) -> str:

@@ -40,6 +40,7 @@ def status(answer: Answer, *, width: int = 100, every: bool = False) -> Iterator
         ("gateway", _gateway(answer)),
         ("subscribers", f"{answer['hosts']} hosts, {answer['services']} services"),
         ("pool", _picture(answer["pool"])),
+        *(("pool IPv6", line) for line in _ipv6(answer["pool"]["ipv6"])),
         *_keepers(answer["pool"]),
         ("placed", _placed(answer["placed"])),
         ("rates", _rates(answer["rates"])),
@@ -167,9 +168,17 @@ def _states(counts: Mapping[str, Any]) -> str:
     )
 
 
+def _ipv6(counts: Answer) -> Iterator[str]:
+    """The pool of IPv6, if there is one."""
+    if counts["prefixes"]:
+        prefixes = _together(", ".join(counts["prefixes"]))
+        yield f"{prefixes}: {counts['waiting']} addresses waiting, {counts['kept']} kept"
+
+
 def pool(answer: Answer) -> Iterator[str]:
     """The pool by prefix."""
     yield f"{_states(answer)}, {answer['leaving']} leaving; load {answer['load']:.2f}"
+    yield from (f"IPv6: {line}" for line in _ipv6(answer["ipv6"]))
     rows = [[prefix, *counts.values()] for prefix, counts in answer["prefixes"].items()]
     yield from _listed(("prefix", "free", "waiting", "lingering"), rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -126,7 +127,9 @@ class TestGateway:
         self.running.believe = self.believed.append
         self.running.begin()
         networks = [prefix.network for prefix in settings.pools.circular]
-        self.allocator = Allocator(settings.allocation, networks, now=0.0, policy=settings.policy)
+        self.allocator = Allocator(
+            settings.allocation, networks, now=0.0, policy=settings.policy, chance=Random(1).randbytes
+        )
         self.events: list[str] = []
         self.health = Health(
             self.clock.seconds,

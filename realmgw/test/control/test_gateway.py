@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.config.policy import ResolverGroup
+from realmgw.config.settings import Attachment, PoolPrefix
 from realmgw.control.command import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.counting import Counting
@@ -156,6 +157,26 @@ class CommandTests(GatewayTestCase):
         [row] = self.do("reservations")["reservations"]
         self.assertEqual((row["service"], row["claims"][0]["resolver"]), ("a.example.org.", "192.0.2.53"))
         self.assertTrue(list(shown.pool(self.do("pool"))) and list(shown.reservations(self.do("reservations"))))
+
+    def test_pool_and_reservations_tell_what_stands_of_ipv6(self) -> None:
+        """Each address with its claim; of a gateway without such a pool, nothing."""
+        self.assertEqual(self.do("pool")["ipv6"], {"prefixes": [], "waiting": 0, "kept": 0})
+        self.assertFalse([line for line in shown.pool(self.do("pool")) if "IPv6" in line])
+        settings, network = self.made.running.settings, IPv6Network("2001:db8:1::/64")
+        circular = (*settings.pools.circular, PoolPrefix(network, Attachment.ROUTED))
+        self.made.running.settings = attrs.evolve(settings, pools=attrs.evolve(settings.pools, circular=circular))
+        self.made.allocator.extend([network], now=0.0)
+        service = self.made.running.registry.directory.services["a.example.org."]
+        service = attrs.evolve(service, host=attrs.evolve(service.host, address6=network[7].packed))
+        answer = self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0, family=6)
+        assert isinstance(answer, bytes)
+        [row] = self.do("reservations")["reservations"]
+        self.assertEqual(
+            (row["address"], row["state"], row["host"]), (str(IPv6Address(answer)), "waiting", "a.example.org.")
+        )
+        self.assertEqual((len(row["claims"]), row["sources"]), (1, 0))
+        self.assertIn("IPv6: 2001:db8:1::/64: 1 addresses waiting, 0 kept", list(shown.pool(self.do("pool"))))
+        self.assertTrue([line for line in shown.status(self.do("status")) if line.startswith("pool IPv6")])
 
     def test_explains_a_name(self) -> None:
         """First what the DNS server finds, then what the allocator would say."""

@@ -12,7 +12,7 @@ ANSWER: dict[str, Any] = {
     "state": "healthy", "troubles": [], "version": "0.1.0", "name": "gw.example.org.", "config": "realmgw.yaml",
     "uptime": 61.0, "hosts": 2, "services": 3, "problems": [],
     "pool": {"size": 20, "load": 0.1, "free": 13, "waiting": 2, "lingering": 5, "leaving": 0, "queries_waiting": 0,
-             "held_for_keepers": 0, "keepers": []},
+             "ipv6": {"prefixes": [], "waiting": 0, "kept": 0}, "held_for_keepers": 0, "keepers": []},
     "placed": [{"what": "route", "name": "local 192.0.2.3/32", "should_be": "there", "is": "there"}],
     "rates": {"seconds": 61.0, "queries": 12.34, "lent": 4.0, "admitted": 3.0},
     "counts": {
