@@ -56,6 +56,7 @@ class SiblingTests(SynchronousTestCase):
             scene.after(3.0)
             group = scene.allocator.groups.of(RESOLVER)
             self.assertEqual((group.ok, group.nok, group.neutral), (1, 0, 0))
+            self.assertEqual(group.lost and group.lost.tokens, 2000)
 
     def test_a_client_who_falls_back_is_let_in(self) -> None:
         """Also where claims are strict, as long as the address stands with his host; and nobody else."""
@@ -92,11 +93,12 @@ class SiblingTests(SynchronousTestCase):
     def test_the_nearest_ones_are_siblings(self) -> None:
         """Though another client has asked for one family only, a moment before."""
         scene = Scene6()
-        scene.get(ONE)
+        before = scene.get(ONE)
         scene.after(0.2)
         scene.get(ONE, question="four", family=4)
         scene.after(0.001)
         told = scene.get(ONE)
+        self.assertIsNone(scene.fresh.stock.pending[before].sibling)
         scene.come(told)
         self.assertEqual((scene.allocator.counters.pending, scene.fresh.pending), (0, 1))
         scene.after(0.1)
