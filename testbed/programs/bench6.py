@@ -13,6 +13,7 @@ import re
 import statistics
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -81,7 +82,8 @@ STRAY_LIMIT = 10.0  # ms
 GUESSERS = {"200 senders of one /64": "2001:db8:66:2::1+200", "as many /64s as packets": "2001:db8:66::/48"}
 """Where they come from."""
 STRAYS, STRAYS_TO, STRAYS_FROM = "IPv4: 60 000 senders", "100.64.16.0+4096", "100.66.4.0+60000"
-"""For comparison: packets to all of the pool of IPv4, beside flows and pending claims of that."""
+"""For comparison: packets to all of the pool of IPv4, beside flows of that, as in the benchmark. A claim that nobody
+comes for would let some of them in there."""
 
 
 @contextlib.contextmanager
@@ -152,7 +154,7 @@ def fresh(contender: Contender, seconds: float) -> Memory:
     looking = threading.Thread(target=look)
     looking.start()
     try:
-        outcome = contender.run(Load(names=contender.names, rate=RATE, ports=PORTS, seconds=seconds))
+        outcome = contender.run(Load(names=contender.names, rate=RATE, ports=PORTS, seconds=seconds, retries=1))
     finally:
         ended.set()
         looking.join()
@@ -180,7 +182,8 @@ def judge_memory(memory: Memory) -> list[Verdict]:
     return [
         Verdict(f"memory at first, in the middle, at most: the last at most {FLAT:g} times the second", shown,
                 end <= FLAT * middle),
-        Verdict("10 000/s with fresh addresses: no flow lost", losses([memory.outcome]), lost([memory.outcome]) == 0),
+        Verdict("10 000/s with fresh addresses: no flow lost",
+                f"{losses([memory.outcome])}; {memory.outcome.asked_again} asked again", lost([memory.outcome]) == 0),
     ]  # fmt: skip
 
 
@@ -216,7 +219,7 @@ def guess(contender: Contender, sources: str, count: int, targets: str = ipv6.RO
     load = Load(
         names=contender.names,
         rate=500,
-        idle=PENDING / CLAIM_LIFETIME,
+        idle=PENDING / CLAIM_LIFETIME if ":" in targets else 0.0,
         ports=PORTS,
         seconds=seconds - 1.5,
         warm_seconds=0.5,
@@ -303,10 +306,11 @@ def _guess_row(title: str, runs: Sequence[Guessed]) -> list[str]:
 
 def _guesses(four: Contender, six: Contender, count: int) -> tuple[list[list[str]], list[Verdict]]:
     """Rows of the table, and the targets."""
-    of_four = [guess(four, STRAYS_FROM, count, STRAYS_TO) for _ in range(TAIL_ROUNDS)]
+    take = partial(guess, four, STRAYS_FROM, count, STRAYS_TO)
+    of_four = [cpu_noise.quietest(take) for _ in range(TAIL_ROUNDS)]
     every, verdicts = [_guess_row(STRAYS, of_four)], []
     for title, sources in GUESSERS.items():
-        runs = [guess(six, sources, count) for _ in range(TAIL_ROUNDS)]
+        runs = [cpu_noise.quietest(partial(guess, six, sources, count)) for _ in range(TAIL_ROUNDS)]
         every.append(_guess_row(title, runs))
         verdicts += judge_guesses(title, runs, of_four)
     return every, verdicts
