@@ -195,6 +195,11 @@ class Pools:
         return tuple(piece.network for piece in self.circular if isinstance(piece.network, IPv6Network))
 
     @property
+    def solicited(self) -> bool:
+        """Whether neighbours ask us for addresses of IPv6: a prefix of it is on-link."""
+        return any(piece.attachment is Attachment.ON_LINK and piece.network.version == 6 for piece in self.circular)
+
+    @property
     def size(self) -> int:
         """How many IPv4 addresses the circular pool has."""
         return sum(network.num_addresses for network in self.networks4)

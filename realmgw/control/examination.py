@@ -263,7 +263,7 @@ def _look_at_ports(settings: Settings, found: Examined, *, starting: bool, runni
         if not (is_ours or is_forbidden):
             found.refused.append(port.refusal(transport, endpoint, number))
     if not held.has(capabilities.CAP_NET_ADMIN) and starting:
-        found.refused += capabilities.problems(held)
+        found.refused += capabilities.problems(held, raw=settings.pools.solicited)
     elif not held.has(capabilities.CAP_NET_ADMIN):
         found.unseen.append("the kernel, and ports below 1024: only root can try them; run this as root")
     elif not (running or starting):
@@ -314,7 +314,8 @@ def _of_kernel(settings: Settings) -> Iterator[str]:
     try:
         found = kernel.probe()
         ports = tuple(endpoint.port for endpoint in _endpoints(settings))
-        yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat)
+        raw = settings.pools.solicited
+        yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw)
         kernel.refuse_foreign()
     except RealmGatewayError as error:
         yield str(error)

@@ -150,7 +150,8 @@ class Kernel:
         self._ipv6.take(hosts)
         found = self.probe()
         ports = tuple(endpoint.port for endpoint in (*settings.dns.wan.listen, *settings.dns.lan.listen))
-        capabilities.refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat))
+        raw = settings.pools.solicited
+        capabilities.refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw))
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
             capabilities.refuse(links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)))

@@ -11,6 +11,12 @@ from realmgw.errors import PlatformError
 
 CAP_NET_BIND_SERVICE = 10
 CAP_NET_ADMIN = 12
+CAP_NET_RAW = 13
+NO_RAW = (
+    "CAP_NET_RAW is missing, by which neighbours are told where on-link addresses of the pool are: run as root, or with"
+    " AmbientCapabilities=CAP_NET_RAW"
+)
+"""What is said where neighbours can not be told."""
 
 
 @attrs.frozen
@@ -158,13 +164,16 @@ class Capabilities:
         return bool(self.privileges >> capability & 1)
 
 
-def problems(found: Capabilities, *, ports: tuple[int, ...] = (), dnat: Dnat = Dnat.MAP) -> tuple[str, ...]:
+def problems(
+    found: Capabilities, *, ports: tuple[int, ...] = (), dnat: Dnat = Dnat.MAP, raw: bool = False
+) -> tuple[str, ...]:
     """What is missing, the most telling first; one line each that says what to do. Empty: all is there.
 
     Args:
         found: What was found.
         ports: The ports that the gateway will listen at.
         dnat: How the settings want flows to be translated.
+        raw: Whether neighbours have to be answered: an IPv6 prefix of the pool is on-link.
     """
     lines = []
     if not found.has(CAP_NET_ADMIN):
@@ -175,6 +184,8 @@ def problems(found: Capabilities, *, ports: tuple[int, ...] = (), dnat: Dnat = D
             f"CAP_NET_BIND_SERVICE is missing, and port {low[0]} needs it: run as root, or with "
             "AmbientCapabilities=CAP_NET_BIND_SERVICE"
         )
+    if raw and not found.has(CAP_NET_RAW):
+        lines.append(NO_RAW)
     if not found.has(CAP_NET_ADMIN):
         return tuple(lines)  # the rest was not tried
     lines += [f"nftables: {feature.name} is missing: {feature.remedy}" for feature in found.missing]

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from realmgw.datapath.machine.capabilities import NO_RAW
 from realmgw.datapath.neighbours import messages
 from realmgw.datapath.netlink.client import attach
 from realmgw.errors import PlatformError, RealmGatewayError
@@ -78,10 +79,7 @@ class NeighbourPort:
         except PermissionError as error:
             self.close()
             self.is_allowed = False
-            raise PlatformError(
-                "CAP_NET_RAW is missing, by which neighbours are told where on-link addresses of the pool are: run as"
-                " root, or with AmbientCapabilities=CAP_NET_RAW"
-            ) from error
+            raise PlatformError(NO_RAW) from error
         except OSError as error:
             self.close()
             raise RealmGatewayError(f"{self._interface}: {error.strerror or error}") from error

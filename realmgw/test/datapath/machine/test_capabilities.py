@@ -43,6 +43,13 @@ class ProblemsTests(SynchronousTestCase):
             self.assertRegex(said, line)
             self.assertNotIn("\n", said)
 
+    def test_raw_sockets_are_asked_for_where_neighbours_ask(self) -> None:
+        """Who has all else is told of that alone; who has no such prefix needs none."""
+        self.assertEqual(capabilities.problems(ALL), ())
+        self.assertEqual(capabilities.problems(ALL, raw=True), (capabilities.NO_RAW,))
+        more = attrs.evolve(ALL, privileges=ALL.privileges | 1 << capabilities.CAP_NET_RAW)
+        self.assertEqual(capabilities.problems(more, raw=True), ())
+
     def test_each_way_to_translate_that_is_missing_has_its_line(self) -> None:
         """It names what was asked for, and what to do."""
         for asked, line in (
