@@ -13,14 +13,14 @@ import statistics
 import struct
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 
 import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.dns.codec.names import to_wire
-from realmgw.dns.fastpath.fast import POOL_RECORD
+from realmgw.dns.fastpath.fast import POOL_RECORD, POOL_RECORD6
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import compile_table
@@ -30,9 +30,10 @@ QUERIES = 50_000
 BLOCK = 100
 HOSTS = 100
 RATE = 10_000  # queries a second, by the clock that the gateway is told
-CLIENT = bytes((198, 51, 100, 9))
-RESOLVER = "198.51.100.53"
-POOL = ip_network("192.0.2.0/24")
+CLIENT, CLIENT6 = bytes((198, 51, 100, 9)), IPv6Address("2001:db8:9::9").packed
+PRIVATE6 = IPv6Address("fd00::")
+RESOLVER, RESOLVER6 = "198.51.100.53", "2001:db8:7::53"
+POOLS = ip_network("192.0.2.0/24"), ip_network("2001:db8:2::/64")
 OPT = struct.Struct("!BHHIH")
 
 Case = tuple[bytes, str]
@@ -50,7 +51,7 @@ class Gateway:
             "gateway",
             zones,
             settings.Interfaces("wan", ("lan",)),
-            settings.Pools((settings.PoolPrefix(POOL, settings.Attachment.ROUTED),)),
+            settings.Pools(tuple(settings.PoolPrefix(each, settings.Attachment.ROUTED) for each in POOLS)),
             settings.Dns(),
             policy=policy,
         )
@@ -58,9 +59,13 @@ class Gateway:
             Host(index, f"h{index}.example.org.", bytes((10, 0, 0, index)), Profile(1 << 30))
             for index in range(1, HOSTS)
         ]
+        hosts += [
+            Host(HOSTS + index, f"s{index}.example.org.", b"", Profile(1 << 30), address6=(PRIVATE6 + index).packed)
+            for index in range(1, HOSTS)
+        ]
         directory = Directory({host.name: Service(host.name, host) for host in hosts}, {})
         self.now = 1000.0
-        self.allocator = Allocator(settings.Allocation(), [POOL], now=self.now, policy=policy)
+        self.allocator = Allocator(settings.Allocation(), POOLS, now=self.now, policy=policy, chance=os.urandom)
         defences = Defences.of(made, os.urandom, time.time, now=self.now)
         self.wan = wan_view(
             made, compile_table(zones, directory), self.allocator, defences, self._later, lambda: self.now
@@ -74,19 +79,20 @@ class Gateway:
         self.now += len(cases) / RATE
         now, fast = self.now, self.wan.fast
         asked = [
-            ((number & 0xFFFF).to_bytes(2, "big") + query, (resolver, number & 0xFFFF))
+            ((number & 0xFFFF).to_bytes(2, "big") + query, (resolver, number & 0xFFFF), self.wan.senders.who(resolver))
             for number, (query, resolver) in enumerate(cases)
         ]
         begin = time.perf_counter()
-        answers = [fast(message, address, now=now) for message, address in asked]
+        answers = [fast(message, address, who, now=now) for message, address, who in asked]
         taken = time.perf_counter() - begin
         for number, answer in enumerate(answers):
             if not isinstance(answer, bytes):
                 raise SystemExit(f"not on the fast path: {answer!r}")
-            at = answer.find(POOL_RECORD)
-            if at > 0:
-                packed = answer[at + len(POOL_RECORD) :][:4]
-                self.allocator.admit(CLIENT, packed, 6, 1024 + number, 80, now=now)
+            for record, client in ((POOL_RECORD, CLIENT), (POOL_RECORD6, CLIENT6)):
+                at = answer.find(record)
+                if at > 0:
+                    packed = answer[at + len(record) :][: len(client)]
+                    self.allocator.admit(client, packed, 6, 1024 + number, 80, now=now)
         return taken
 
     def cookie(self, resolver: str) -> bytes:
@@ -110,6 +116,12 @@ def names() -> Iterator[str]:
         yield from (f"h{index}.example.org." for index in range(1, HOSTS))
 
 
+def six() -> Iterator[str]:
+    """Those of all hosts that have IPv6 only."""
+    while True:
+        yield from (f"s{index}.example.org." for index in range(1, HOSTS))
+
+
 def spoofed() -> Iterator[str]:
     """A million senders in as many networks of 24 bits as there are queries."""
     for number in range(1 << 24):
@@ -120,6 +132,12 @@ def one() -> Iterator[str]:
     """One resolver."""
     while True:
         yield RESOLVER
+
+
+def one_by_ipv6() -> Iterator[str]:
+    """One resolver that comes by IPv6."""
+    while True:
+        yield RESOLVER6
 
 
 def same(name: str) -> Iterator[str]:
@@ -155,7 +173,9 @@ def row(
 
 ROWS = (
     row("an address, no challenges, one resolver", senders=one),
-    row("the same, with a valid cookie (remembered)", senders=one, cookie="valid"),
+    row("an address of IPv6, the same", senders=one, asked=six, kind=28),
+    row("an address of IPv6, by IPv6", senders=one_by_ipv6, asked=six, kind=28),
+    row("an address of IPv4, with a valid cookie (remembered)", senders=one, cookie="valid"),
     row("an address, `tcp`, one resolver with a valid cookie", "tcp", senders=one, cookie="valid"),
     row("an address, `adaptive`, one resolver with a valid cookie", "adaptive", senders=one, cookie="valid"),
     row("TC, spoofed", "tcp"),
