@@ -156,7 +156,7 @@ class PointerTests(SynchronousTestCase):
             attrs.evolve(realm.REVERSE, name=name)
             for name in ("168.192.in-addr.arpa.", "9.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.")
         )
-        for own in ((FOUR, ""), ("", "fd00::9"), (FOUR, "fd00::9")):
+        for own in ADDRESSES:
             host = make(own)
             table = compile_table((realm.ZONE, *zones), Directory({}, {9: host}))
             self.assertEqual(len(table.pointers), sum(map(bool, own)))
