@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import attrs
 import dns.flags
 import dns.message
@@ -75,12 +77,13 @@ MADE = st.builds(
 )
 RELOADS = st.tuples(MADE, st.sampled_from(DIRECTORIES))
 RESOLUTIONS = st.builds(
-    lambda one, resolver, tcp, cookie: [
-        attrs.evolve(one, kind="A", wait=0.0),
-        attrs.evolve(one, name=None, kind="A", wait=0.0, tcp=tcp, resolver=resolver, cookie=cookie),
+    lambda one, kinds, resolver, tcp, cookie: [
+        attrs.evolve(one, kind=kinds[0], wait=0.0),
+        attrs.evolve(one, name=None, kind=kinds[1], wait=0.0, tcp=tcp, resolver=resolver, cookie=cookie),
     ],
     STEPS,
-    st.sampled_from(RESOLVERS[:2]),
+    st.tuples(*[st.sampled_from(["A", "AAAA"])] * 2),
+    st.sampled_from(RESOLVERS),
     st.booleans(),
     st.sampled_from(["", "given", "client"]),
 )
@@ -110,14 +113,14 @@ def foretold(gateway: Gateway, step: Step, found: NameExplanation) -> set[object
             return {found.response.rcode.name}
         if not found.response.answers:
             return {"NODATA"}
-        return {tuple(sorted(".".join(map(str, record.rdata)) for record in found.response.answers))}
+        return {tuple(sorted(str(ip_address(record.rdata)) for record in found.response.answers))}
     if found.challenge is not None:
         said = {Challenge.COOKIE: "BADCOOKIE", Challenge.TC: "TC", Challenge.CNAME: "CNAME"}[found.challenge]
         return {said, "TC"} if said == "CNAME" else {said}  # there may be too many aliases, or a name too long
     assert found.service is not None
-    why = explain_ask(gateway.allocator, found.service, step.resolver, now=gateway.now)
+    why = explain_ask(gateway.allocator, found.service, found.resolver, now=gateway.now, family=found.family)
     if why.address is not None:
-        return {(".".join(map(str, why.address)),)}
+        return {(str(ip_address(why.address)),)}
     if why.reason is None:
         return {"some address"}
     if why.reason is Reason.EXHAUSTED and not step.tcp and gateway.follows_tc(step.resolver):
@@ -164,7 +167,12 @@ class AgreementTests(SynchronousTestCase):
 
     def explain(self, pair: Pair, gateway: Gateway, step: Step) -> NameExplanation | None:
         """What would be said to a query of an address without malformed options; None for others."""
-        if step.kind != "A" or not step.usual or not set(step.others) <= HARMLESS or step.cookie == "malformed":
+        if (
+            step.kind not in ("A", "AAAA")
+            or not step.usual
+            or not set(step.others) <= HARMLESS
+            or step.cookie == "malformed"
+        ):
             return None
         query = dns.message.from_wire(pair.message(attrs.evolve(step, others=())))
         given = [option.to_wire() or b"" for option in query.options if option.otype == 10]
@@ -172,7 +180,7 @@ class AgreementTests(SynchronousTestCase):
         valid = enabled and bool(given) and gateway.defences.cookies.proves(given[0], step.resolver, now=gateway.now)
         proof = Proof.TCP if step.tcp else Proof.COOKIE if valid else Proof.NONE
         name = names.to_text(query.question[0].name.to_wire() or b"")
-        asked = Question(name, step.resolver, Type.A, proof, enabled and bool(given))
+        asked = Question(name, step.resolver, Type[step.kind], proof, enabled and bool(given))
         return explain_name(gateway.wan, asked, gateway.now)
 
     @given(MADE, COURSES)
