@@ -76,7 +76,7 @@ class Lending:
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From the next query on, go by these."""
         self._tells = settings.policy.refuse_udp is Refusal.SERVFAIL
-        self._zones = table.zones
+        self._zones, self._has_ipv4 = table.zones, bool(settings.pools.networks4)
 
     def challenge(self, asked: Asked) -> Answer | None:
         """Answers a query that is due a challenge, unless the allocator was asked already."""
@@ -111,7 +111,7 @@ class Lending:
             if why is None:
                 return None
             outcome = why
-        if outcome is Reason.POLICY and tcp and self._again < MOST_AGAIN:
+        if outcome is Reason.POLICY and tcp and self._again < MOST_AGAIN and not self._has_another(asked):
             self._again += 1
             self._later(AGAIN, functools.partial(self._try_again, asked))
             return None
@@ -179,6 +179,8 @@ class Lending:
             return Answer(Response(authoritative=True, answers=found), Count.RESERVED)
         self._counts.refused[outcome] += 1
         error, tcp = _no_address(outcome), asked.asker.tcp
+        if outcome is not Reason.DEGRADED and self._has_another(asked):
+            return said(self._nothing_now(asked.query.name, error))
         if outcome is Reason.POLICY:
             if tcp and not self._is_hopeless(asked):
                 return said(self._nothing_now(asked.query.name, error))
@@ -187,6 +189,14 @@ class Lending:
         if not tcp and outcome is not Reason.DEGRADED:  # which lasts: the resolver had better ask another server
             return Answer(None, Count.SILENT)
         return said(Response(Rcode.SERVFAIL, error=error))
+
+    def _has_another(self, asked: Asked) -> bool:
+        """Whether who is refused an address of IPv6 may come by IPv4: then he is told at once that there is none now.
+
+        Stubs that ask for both wait for both answers, and some take a failure of one for a failure of all.
+        """
+        service = asked.decision[1]
+        return _family(asked) == 6 and self._has_ipv4 and service is not None and bool(service.host.address)
 
     def _nothing_now(self, name: bytes, error: ExtendedError) -> Response:
         """That there is no address at present, and that nobody is to remember it.

@@ -257,6 +257,24 @@ class RefusalTests(WanTestCase):
         self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 18))
         self.assertEqual(self.events[Count.SERVFAIL_UDP], 1)
 
+    def test_says_no_data_for_now_of_ipv6_where_there_is_ipv4(self) -> None:
+        """At once, and nobody is to keep it: stubs wait for both answers, or take a failure of one for all."""
+        self.refuse()
+        for reason in (Reason.POLICY, Reason.CLAIM_LIMIT, Reason.HOST_LIMIT):
+            self.fake.refusal = reason
+            for tcp in (False, True):
+                answer = self.ask("dual.example.org.", "AAAA", tcp=tcp, use_edns=0)
+                assert answer is not None
+                self.assertEqual((answer.rcode(), answer.answer), (dns.rcode.NOERROR, []))
+                self.assertEqual((answer.authority[0].rdtype, answer.authority[0].ttl), (dns.rdatatype.SOA, 0))
+                self.assertEqual(len(answer.options), 1)  # Extended DNS Error, which says why
+        self.assertIsNone(self.ask("six.example.org.", "AAAA"), "who has no other address may come again")
+        self.assertIsNone(self.ask("dual.example.org.", "A"))
+        self.fake.refusal = Reason.DEGRADED
+        answer = self.ask("dual.example.org.", "AAAA")
+        assert answer is not None
+        self.assertEqual(answer.rcode(), dns.rcode.SERVFAIL)
+
     def test_says_servfail_while_flows_can_not_be_carried(self) -> None:
         """By UDP and TCP, on both paths, with Extended DNS Error 14; what needs no lent address is answered as ever."""
         self.start()
