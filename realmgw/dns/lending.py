@@ -196,7 +196,7 @@ class Lending:
         Stubs that ask for both wait for both answers, and some take a failure of one for a failure of all.
         """
         service = asked.decision[1]
-        return _family(asked) == 6 and self._has_ipv4 and service is not None and bool(service.host.address)
+        return _family(asked) == 6 and self._has_ipv4 and service is not None and service.direct4
 
     def _nothing_now(self, name: bytes, error: ExtendedError) -> Response:
         """That there is no address at present, and that nobody is to remember it.
