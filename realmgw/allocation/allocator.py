@@ -229,7 +229,8 @@ class Allocator:
         long = tcp and group.standing >= PATIENT * self.askers.best
         limit = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
         waiter = Waiter(service, group, question, deliver, now, now + limit, client, group.is_unproven(now))
-        if self._recent:
+        if self.fresh.is_used:
+            self._siblings.wait(service.target, group, now)
             waiter.not_before = self._awaits_sibling(service, group, now)
         displaced = self._queue.join(waiter)
         if displaced is waiter:

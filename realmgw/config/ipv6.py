@@ -98,8 +98,8 @@ class Ipv6:
     """How many addresses stand at once, pending ones among them; of the others those that were used longest ago go."""
     lost_rate: int = key(integer(1, 1_000_000), 1000)
     """How many claims a second a resolver group may make that nobody uses, by its reputation: so many at the best."""
-    resolution_delay: float = key(number(0.0, 1.0), 0.02)  # seconds
-    """While the IPv4 pool is scarce, a query for A waits so long for its client to come by IPv6; clients wait 50 ms
-    for AAAA (RFC 8305, 3), and who comes by IPv4 waits as well."""
+    resolution_delay: float = key(number(0.0, 1.0), 0.0)  # seconds
+    """While the IPv4 pool is scarce, a query for A waits so long for its client to come by IPv6 (clients wait 50 ms for
+    AAAA: RFC 8305 section 3), and who comes by IPv4 waits as well; 0: it does not."""
     resolver_prefix: int = key(integer(32, 128), 64)
     """So long a prefix of IPv6 addresses is one resolver: for its group, and what it has shown of its sender."""

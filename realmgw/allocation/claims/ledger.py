@@ -13,6 +13,7 @@ from realmgw.allocation.claims import lessons, outcomes
 from realmgw.allocation.claims.books import Books
 from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.keepers import keeps_long
+from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.state import NEVER, Claim, Reservation
 
 if TYPE_CHECKING:
@@ -130,7 +131,9 @@ class Ledger(Books):
         """End a claim that nobody came for; one that has ended already is left alone."""
         if not claim.pending:
             return
-        if not claim.is_hold:
+        if not claim.is_hold and has_come(claim):
+            self.counters.settled += 1
+        elif not claim.is_hold:
             self.counters.lapsed += 1
             excused = claim.created < self.outage.excused_until
             self.counters.excused += excused

@@ -2,9 +2,14 @@
 
 Theory of operation. Those that one group makes for one target within a second are *siblings*, whichever is asked for
 first, two by two, the nearest ones together: a resolver has many clients, and each asks for both at about the same
-time. The first packet for either settles both: the other one ends early, and that is nobody's merit or fault. So a
-client who comes by IPv6 holds an IPv4 address for no longer than his packet takes. Should he fall back to the other
-family, he is let in as long as its address stands with his host.
+time. The first packet for either settles both: what becomes of the other one is nobody's merit or fault, and it ends
+early if it is *sure* to be his. So a client who comes by IPv6 holds an IPv4 address for no longer than his packet
+takes. Should he fall back to the other family, he is let in as long as its address stands with his host.
+
+Two clients who ask for one family each, of the same host and at the same time, look like one. If the claim of the one
+ended when the other came, he would find another host at his address. So sure is only what was asked for in one go, as
+stubs do that want both, and only of groups whose clients were seen to ask so: nearly all that such a group asks for by
+IPv6, it asks for by IPv4 within a few milliseconds; of others, that is chance.
 
 What is asked for after a client came is not his: he asks first.
 """
@@ -26,9 +31,16 @@ if TYPE_CHECKING:
 
 TOGETHER = 1.0  # seconds
 """What is asked for within this time of each other is one client's."""
-AT_ONCE = 0.05  # seconds
-"""Where the client of one has come already, the other one is his only if it was asked for so soon: it would be held for
-nobody from the beginning, and a resolver has other clients who ask for the same host within a second."""
+AT_ONCE = 0.01  # seconds
+"""A stub that wants both asks for them within this time; so do a resolver's queries for it come."""
+SURE = 0.8
+"""So large a part of what a group asks for by IPv6 has to be asked for by IPv4 at once."""
+STEP = 1 / 32
+"""How much each claim counts in that, at least: the first ones count more."""
+PRIOR = 4
+"""So many claims, half of them asked for in one go, stand for a group of which nothing is known."""
+MOST_WAITED = 4096
+"""Of so many it is known when they waited last for an address of IPv4."""
 PROBES = 8
 """So many claims at most are looked at for the nearest one, the latest ones."""
 
@@ -47,11 +59,24 @@ class Siblings:
     def __init__(self) -> None:
         self.recent: dict[Key, dict[Sibling, None]] = {}
         self._in_order: deque[tuple[Key, Sibling]] = deque()
+        self._waited: dict[Key, float] = {}
+        self._met: set[Sibling] = set()
+
+    def wait(self, target: int, group: Group, now: float) -> None:
+        """A query for IPv4 has to wait for an address; whether it gets one or not, it was asked."""
+        if len(self._waited) >= MOST_WAITED:
+            self._waited.clear()
+        self._waited[target, group] = now
+        found = self.find(target, group, now)
+        if found is not None and now - found.asked <= AT_ONCE:
+            self._met.add(found)
 
     def note(self, target: int, claim: Sibling) -> None:
         """A claim was made just now."""
         key = target, claim.group
         self.recent.setdefault(key, {})[claim] = None
+        if claim.asked - self._waited.get(key, -math.inf) <= AT_ONCE:
+            self._met.add(claim)
         self._in_order.append((key, claim))
 
     def find(self, target: int, group: Group, since: float) -> Sibling | None:
@@ -65,17 +90,22 @@ class Siblings:
         return _nearest(islice(reversed(self.recent.get((target, group), {})), PROBES), since)
 
     def accompany(self, claim: Claim) -> bool:
-        """Find the sibling of a claim of IPv4 that was made just now; returns whether its client has come already."""
+        """Find the sibling of a claim of IPv4 that was made just now; returns whether its client has surely come."""
         found = self.find(claim.reservation.service.target, claim.group, claim.asked)
         if found is None:
             return False
         join(found, claim)
-        return not found.pending
+        return not found.pending and is_sure(claim)
 
     def forget(self, *, now: float) -> None:
-        """Forget those that were made too long ago."""
+        """Forget those that were made too long ago; whether they were two by two, is learned of their groups."""
         while self._in_order and self._in_order[0][1].asked + 2 * TOGETHER <= now:
             key, claim = self._in_order.popleft()
+            is_pair = claim in self._met or _is_at_once(claim)
+            group = claim.group
+            group.asked6 += 1
+            group.pairs += (is_pair - group.pairs) * max(STEP, 1 / (group.asked6 + PRIOR))
+            self._met.discard(claim)
             claims = self.recent[key]
             del claims[claim]
             if not claims:
@@ -91,6 +121,20 @@ def elder(service: Service, group: Group, now: float) -> Claim | None:
     beside = islice(reversed(last.reservation.claims.values()), PROBES)
     claims = (claim for claim in chain((last,), beside) if claim.group is group and not claim.is_hold)
     return _nearest(claims, now)
+
+
+def is_sure(claim: Sibling) -> bool:
+    """Whether a claim and its sibling are one client's."""
+    return _is_at_once(claim) and claim.group.pairs >= SURE
+
+
+def has_come(claim: Sibling) -> bool:
+    """Whether somebody has come for the sibling of a claim: then nobody need come for it."""
+    return claim.sibling is not None and claim.sibling.came_at > -math.inf
+
+
+def _is_at_once(claim: Sibling) -> bool:
+    return claim.sibling is not None and abs(claim.asked - claim.sibling.asked) <= AT_ONCE
 
 
 def join(one: Sibling, other: Sibling) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import outcomes
+from realmgw.allocation.claims.siblings import is_sure
 from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.state import Claim, Sibling
 
@@ -45,8 +46,8 @@ class Endings:
         ledger.end_other, pinholes.end_other = self.end_own, self.end_elder
 
     def end_elder(self, other: Sibling, now: float) -> None:
-        """A client came by IPv6: his claim of IPv4 ends."""
-        if isinstance(other, Claim):
+        """A client came by IPv6: the claim of IPv4 that is surely his ends."""
+        if isinstance(other, Claim) and is_sure(other):
             self._ledger.end_early(other, now)
         self.freed(now)
 

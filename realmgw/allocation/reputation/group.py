@@ -87,6 +87,10 @@ class Group(Rated):
     """What it was told a moment ago: the claims, which this room does not know."""
     told6: Told[Any] | None = None
     """The same of IPv6, of names that have no IPv4 address; made with the first one."""
+    pairs: float = 0.5
+    """How much of what it asks for by IPv6 it asks for by IPv4 at once, of late, 0 to 1."""
+    asked6: int = 0
+    """How many claims of IPv6 that is known of."""
     lost: Pace | None = None
     """Its claims of IPv6 that nobody has used, or not yet; made with the first one."""
     trusted: int = 0
@@ -207,6 +211,7 @@ class Group(Rated):
             self.habits = other.habits
         self.habits.longest_spell = longest  # the claims of both stand still
         other.word, other.habits = self.word, self.habits
+        self.pairs = min(self.pairs, other.pairs)
         other.lost = self.lost = self.lost or other.lost
         self._refresh(self.delays or Delays())
         self.weigh(now)

@@ -51,6 +51,7 @@ class Scene6:
         policy: Policy | None = None,
         answered: Answered | None = None,
         ipv6: Ipv6 | None = None,
+        pairs: float = 1.0,
         **settings: float,
     ) -> None:
         networks = [POOL, *(ip_network(f"192.0.2.{last}/32") for last in range(1, addresses + 1))]
@@ -65,6 +66,7 @@ class Scene6:
             chance=self.chance.randbytes,
         )
         self.fresh, self.counters = self.allocator.fresh, self.allocator.fresh.counters
+        self.allocator.groups.of(RESOLVER).pairs = pairs  # its clients ask for both at once, as was seen
         self.now = 0.0
         self.told: list[bytes | Reason] = []
         self._questions = count(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.claims.siblings import SURE
 from realmgw.config.ipv6 import Ipv6
 from realmgw.errors import Reason
 from realmgw.test.allocation.ipv6.scene import CLIENT, CLIENT4, STRAY, Scene6, host, service
@@ -102,11 +103,44 @@ class SiblingTests(SynchronousTestCase):
         scene.come(told)
         self.assertEqual((scene.allocator.counters.pending, scene.fresh.pending), (0, 1))
         scene.after(0.1)
-        told = scene.get(ONE)
-        scene.after(0.1)
-        scene.get(ONE, family=4)
-        scene.come(told)
-        self.assertEqual(scene.allocator.counters.settled, 2)
+
+    def test_what_is_not_asked_for_at_once_stands(self) -> None:
+        """Another client may have asked for it: he is let in, and nobody is to blame where there was none."""
+        for is_there in (True, False):
+            scene = Scene6(1)
+            told4 = scene.get(ONE, family=4)
+            scene.after(0.011)
+            scene.come(scene.get(ONE))
+            self.assertIs(scene.ask(TWO, family=4), Reason.EXHAUSTED)
+            if is_there:
+                self.assertEqual(scene.come(told4, CLIENT4), 1)
+            scene.after(3.0)
+            group = scene.allocator.groups.of(RESOLVER)
+            self.assertEqual((group.ok, group.nok, group.neutral), (1 + is_there, 0, 0))
+            self.assertEqual(scene.allocator.counters.settled, not is_there)
+
+    def test_of_whom_it_is_not_known_nothing_is_sure(self) -> None:
+        """Two clients of a resolver may ask for one family each, at the same time."""
+        for pairs in (0.5, 0.79):
+            scene = Scene6(1, pairs=pairs)
+            told = self.ask_both(scene, 4, 6)
+            scene.come(told[6])
+            self.assertIs(scene.ask(TWO, family=4), Reason.EXHAUSTED)
+            self.assertEqual(scene.come(told[4], CLIENT4), 1)
+
+    def test_it_is_learned_whose_clients_ask_for_both_at_once(self) -> None:
+        """And unlearned. Two who ask at about the same time by chance are no such client."""
+        scene = Scene6(1, pairs=0.5)
+        group, known = scene.allocator.groups.of(RESOLVER), []
+        for gap in (0.001, 0.1, 0.001):
+            for _ in range(60):
+                told = scene.get(ONE, family=4)
+                scene.after(gap)
+                scene.get(ONE)
+                scene.come(told, CLIENT4)
+                scene.after(2.1)
+            known.append(group.pairs >= SURE)
+        self.assertEqual(known, [True, False, True])
 
     def test_more_than_a_second_apart_they_are_two_clients(self) -> None:
         """Or for two hosts, or of two groups."""
@@ -138,13 +172,28 @@ class SiblingTests(SynchronousTestCase):
         scene.after(2.1)
         self.assertEqual((scene.allocator.counters.lapsed, scene.counters.lapsed), (1, 1))
 
+    def test_who_had_to_wait_has_asked_for_both(self) -> None:
+        """In either order, though he was told no address of IPv4."""
+        for families in ((4, 6), (6, 4)):
+            scene = Scene6(1, pairs=0.5)
+            scene.get(TWO, OTHER, family=4)
+            for family in families:
+                if family == 4:
+                    scene.wait(ONE)
+                else:
+                    scene.get(ONE)
+                scene.after(0.001)
+            for _ in range(3):
+                scene.after(0.7)
+            self.assertGreater(scene.allocator.groups.of(RESOLVER).pairs, 0.5, families)
+
 
 class DelayTests(SynchronousTestCase):
     """Under pressure, a query for IPv4 waits a moment for its client to come by IPv6."""
 
     def setUp(self) -> None:
         """Two addresses, one of which is taken."""
-        self.scene = Scene6(2)
+        self.scene = Scene6(2, ipv6=Ipv6(resolution_delay=0.02))
         self.taken = self.scene.get(THREE, family=4)
 
     def test_it_takes_no_last_address_meanwhile(self) -> None:
