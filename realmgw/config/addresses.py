@@ -19,9 +19,10 @@ from ipaddress import (
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from realmgw.config.values import Address, Endpoint, Network
+from realmgw.config import names
+from realmgw.config.values import Address, Endpoint, Network, Resolver
 
-DNS_PORT = 53
+DNS_PORT, TLS_PORT = 53, 853
 USER_PORTS, LAST_PORT = 1024, 65535
 """Where the ports that services do not have by themselves begin (RFC 6335 section 6), and the last port of all."""
 LEAST_PORTS = 1024
@@ -188,6 +189,14 @@ def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:
             f"{text!r} has no port from 1 to 65535: write address:port, or the address alone for port {default}"
         )
     return Endpoint(address(host), int(port))
+
+
+def resolver(text: str) -> Resolver:
+    """A resolver: an endpoint, and behind a `#` the name in its certificate, if it is to be asked by TLS."""
+    where, mark, name = text.partition("#")
+    if not mark:
+        return Resolver(endpoint(where))
+    return Resolver(endpoint(where, TLS_PORT), names.absolute(name).removesuffix("."))
 
 
 def network(text: str, otherwise: str = "or an address") -> Network:

@@ -6,21 +6,25 @@ from pathlib import PurePath
 
 import attrs
 
-from realmgw.config.addresses import endpoint, network
+from realmgw.config.addresses import endpoint, network, resolver
+from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
 from realmgw.config.validators import (
     Key,
     Section,
+    Validator,
     boolean,
     integer,
     key,
     keys_of,
+    matching,
+    name,
     number,
     parsed,
     remembered,
     sequence,
 )  # fmt: skip
-from realmgw.config.values import MAX_DURATION, Endpoint, Network
+from realmgw.config.values import MAX_DURATION, Endpoint, Network, Resolver
 
 MAX_TTL = 604_800  # seconds
 """A week: longer ones are of no use in zones whose names come and go."""
@@ -96,14 +100,42 @@ class Timeouts:
     """Of NAPTR."""
 
 
+def _resolver(node: Node, problems: Problems) -> Resolver | None:
+    value = parsed(resolver)(node, problems)
+    if value is not None:
+        problems.remember(Label.PEER, value.endpoint, node)
+    return value
+
+
 @attrs.frozen
 class Forwarding:
     """Where the LAN's questions about other people's names go."""
 
-    resolvers: tuple[Endpoint, ...] = key(sequence(remembered(Label.PEER, parsed(endpoint))), ())
-    """Asked in turn; none: such questions are refused."""
+    resolvers: tuple[Resolver, ...] = key(sequence(Validator(_resolver, {"type": "string"})), ())
+    """Asked by how fast they are; none: such questions are refused."""
     timeouts: Timeouts = key(Section(Timeouts, any_case=True), Timeouts())
     """How long they have."""
+    ca_file: PurePath | None = key(parsed(PurePath), None)
+    """Certificates (PEM) that those of resolvers must be signed by; None: those of the system."""
+    pins: tuple[str, ...] = key(sequence(matching(r"[A-Za-z0-9+/]{43}=", "the SHA-256 of a public key in base64")), ())
+    """Of public keys that resolvers asked by TLS must have one of; none: any that is certified."""
+    internal: tuple[str, ...] = key(sequence(name), ())
+    """Names with all below them that the resolvers know of a network of one's own: with private addresses, and even if
+    they are of special use."""
+    cache: int = key(integer(0, 2**34), 2**25)  # octets
+    """How much is kept of answers; 0: nothing."""
+    prefetch: bool = key(boolean, True)
+    """What is asked for often is asked for again before its answer ends."""
+    stale: float = key(number(0.0, MAX_DURATION), 0.0)  # seconds
+    """For so long after its end an answer is still given if no resolver gives another (RFC 8767); 0: never."""
+    client_subnet: bool = key(boolean, False)
+    """What a query says of its client's network (RFC 7871) is told to resolvers."""
+    outstanding: int = key(integer(1, 100_000), 500)
+    """How many questions may wait for resolvers at once."""
+    outstanding_per_client: int = key(integer(1, 100_000), 200)
+    """How many queries of one host may wait."""
+    rate_per_client: int = key(integer(1, 1_000_000), 500)
+    """How many queries of one host a second may be such that resolvers have to be asked."""
 
 
 @attrs.frozen

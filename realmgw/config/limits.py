@@ -9,6 +9,8 @@ from realmgw.config.settings import DnsView, Settings
 
 CONTROL_CONNECTIONS = 64
 """Of operators and their programs, at once."""
+MOST_TRIES = 3
+"""So many sockets a question for a resolver may have: one for each time that it is put."""
 OTHERS = 192
 """Files that every gateway has open: programs and libraries, the kernel's queue and netlink, databases, a reload's."""
 
@@ -17,7 +19,9 @@ def open_files(settings: Settings) -> int:
     """How many files the gateway may need at once."""
     views = _views(settings)
     sockets = 2 * sum(len(view.listen) for view in views)
-    return OTHERS + CONTROL_CONNECTIONS + sockets + sum(view.tcp_connections for view in views)
+    forward = settings.dns.forward
+    asking = forward.outstanding * MOST_TRIES + len(forward.resolvers) if forward.resolvers else 0
+    return OTHERS + CONTROL_CONNECTIONS + sockets + asking + sum(view.tcp_connections for view in views)
 
 
 def refusals(settings: Settings) -> Iterator[str]:
@@ -28,12 +32,12 @@ def refusals(settings: Settings) -> Iterator[str]:
         yield (
             f"{wanted} files may be open at once ({connections} TCP connections and {wanted - connections} others), and"
             f" this process may open {most}: raise its limit (LimitNOFILE= of a unit, ulimit -Hn), or lower"
-            " tcp_connections in dns.wan and dns.lan"
+            " tcp_connections in dns.wan and dns.lan, or dns.forward.outstanding"
         )
 
 
 def _views(settings: Settings) -> list[DnsView]:
-    return [view for view in (settings.dns.wan, settings.dns.lan) if view.listen]
+    return [view for view in (settings.dns.wan, settings.dns.lan, settings.dns.local) if view.listen]
 
 
 def raise_limit(settings: Settings) -> None:

@@ -64,6 +64,7 @@ from realmgw.config.values import MAX_DURATION
 from realmgw.config.values import Address as Address
 from realmgw.config.values import Endpoint as Endpoint
 from realmgw.config.values import Network as Network
+from realmgw.config.values import Resolver as Resolver
 
 FOLDERS = sequence(parsed(PurePath), at_most=MOST_FOLDERS)
 interface = parsed(rulenames.interface_name)

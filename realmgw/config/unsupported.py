@@ -11,8 +11,6 @@ WITHOUT_EFFECT = (
     "datapath.network_api",
     "datapath.policy_order",
     "datapath.unknown_hosts",
-    "dns.forward",
-    "dns.local",
     "dns.update",
     "synproxy",
 )

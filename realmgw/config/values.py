@@ -20,3 +20,20 @@ class Endpoint:
     """A single address: wildcards are refused, since answers must leave from the address that was asked."""
     port: int
     """1 to 65535."""
+
+
+@attrs.frozen
+class Resolver:
+    """A server that is asked about other people's names."""
+
+    endpoint: Endpoint
+    """Where it is."""
+    name: str | None = None
+    """The name that its certificate must be for: it is asked by TLS (RFC 7858); None: by UDP and TCP."""
+
+    @property
+    def text(self) -> str:
+        """As the configuration writes it."""
+        address = self.endpoint.address
+        host = str(address) if address.version == 4 else f"[{address}]"
+        return f"{host}:{self.endpoint.port}{'' if self.name is None else f'#{self.name}'}"

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from realmgw.config.addresses import AddressRange, PortRange
-from realmgw.config.settings import Address, Endpoint, PoolPrefix, Settings, Zone
+from realmgw.config.settings import Address, Endpoint, PoolPrefix, Resolver, Settings, Zone
 from realmgw.config.steps import Steps, emptying, finish, portions
 
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
@@ -134,8 +134,8 @@ def value(said: Any) -> Value:
 
 
 def _value(value: Any) -> Steps[Value]:
-    if isinstance(value, Endpoint):
-        return _endpoint(value)
+    if isinstance(value, Endpoint | Resolver):
+        return _endpoint(value) if isinstance(value, Endpoint) else value.text
     if isinstance(value, PoolPrefix):
         return {"addresses": str(value.network), "attachment": value.attachment.value}
     if attrs.has(type(value)):

@@ -87,6 +87,8 @@ class Count(enum.IntEnum):
     was said to them is counted as well."""
     TC_TO_WAIT = 36
     """TC, since no address is to be had at once: by TCP a query can wait for one, and is not asked again meanwhile."""
+    FORWARDED = 37
+    """Answers about other people's names, from what resolvers say or said."""
 
 
 REASONS = 64
@@ -96,6 +98,7 @@ QUERIES = (
     Count.NOTIMP, Count.BADVERS, Count.NOTAUTH, Count.SERVFAIL, Count.SERVFAIL_UDP, Count.SILENT,
     Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC, Count.CHALLENGED_CNAME, Count.ALIASES_FULL, Count.RATE_DROPPED,
     Count.RATE_SLIPPED, Count.TC_TO_WAIT, Count.COOKIES,
+    Count.FORWARDED,
 )  # fmt: skip
 """What may become of a query: one of these, of which each query has one."""
 

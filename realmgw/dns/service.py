@@ -10,6 +10,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -25,9 +26,11 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsView, Endpoint, Network, Settings
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Blocking, Steps
 from realmgw.dns.codec.wire import Type
+from realmgw.dns.counts import Counts
 from realmgw.dns.explain import NameExplanation, Question, explain_name
+from realmgw.dns.forward.service import Forwarding, trusted
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
@@ -57,6 +60,8 @@ class Prepared:
     """What changes in it."""
     secrets: tuple[bytes, ...] = ()
     """Of DNS cookies, shared with other servers."""
+    trust: Any = None
+    """What signs certificates of resolvers, as Twisted has it."""
 
 
 class DnsService(service.Service):
@@ -65,6 +70,7 @@ class DnsService(service.Service):
     Attributes:
         wan: The WAN's view, with its sockets.
         lan: The LAN's.
+        local: That of the gateway's own processes: as the LAN's, and nothing is forwarded.
     """
 
     name = "dns"
@@ -101,9 +107,15 @@ class DnsService(service.Service):
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets, now=monotonic())
-        wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic)
+        self._forwarding = Forwarding(clock, monotonic)
+        self._forwarding.configure(settings, table, trusted(settings))
+        forward, counts = self._forwarding.forwarder.forward, Counts()
+        repeated = self._forwarding.repeated(counts)
+        wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic, forward)
+        lan = lan_view(settings, table, counts, repeated.forward, repeated.answer)
         self.wan = self._server(wan, settings.dns.wan)
-        self.lan = self._server(lan_view(settings, table), settings.dns.lan)
+        self.lan = self._server(lan, settings.dns.lan)
+        self.local = self._server(lan_view(settings, table), settings.dns.local)
         self._ports: list[IListeningPort] = []
         self._lan_networks = lan_networks
         self._looking = LoopingCall(self._look_around)
@@ -132,14 +144,16 @@ class DnsService(service.Service):
 
         Raises:
             names.BadNameError: A name is not valid.
+            PlatformError: The certificates of who signs those of resolvers can not be read.
         """
+        trust = yield Blocking(str(settings.dns.forward.ca_file), partial(trusted, settings))
         table = self.wan.view.table
         if not (yield from same(settings.zones, self._settings.zones)):
             table = yield from compiling(settings.zones, directory)
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))
         names = yield from naming(table, changes.names_gone, changes.services, gone, came)
-        return Prepared(settings, table, names, secrets)
+        return Prepared(settings, table, names, secrets, trust)
 
     def commit(self, prepared: Prepared) -> Steps[None]:
         """Answers by what was prepared, from the next query on. Nothing in here can fail.
@@ -150,7 +164,8 @@ class DnsService(service.Service):
         settings = prepared.settings
         yield from amending(prepared.table, prepared.names)
         self._defences.configure(settings, prepared.secrets, now=self._monotonic())
-        for server, limits in ((self.wan, settings.dns.wan), (self.lan, settings.dns.lan)):
+        self._forwarding.configure(settings, prepared.table, prepared.trust)
+        for server, limits in self._sides(settings):
             server.view.configure(settings, prepared.table)
             server.limits = limits
         self._settings = settings
@@ -175,11 +190,17 @@ class DnsService(service.Service):
         return explain_name(self.wan.view, Question(name, resolver, kind, proof), self._monotonic())
 
     def counts(self) -> dict[str, object]:
-        """What both views have counted since the start."""
-        return {
-            "wan": {**self.wan.view.counts.counts(), "tcp_open": len(self.wan.streams)},
-            "lan": {**self.lan.view.counts.counts(), "tcp_open": len(self.lan.streams)},
+        """What the views have counted since the start, and the forwarder."""
+        sides = {"wan": self.wan, "lan": self.lan, "local": self.local}
+        views = {
+            name: {**side.view.counts.counts(), "tcp_open": len(side.streams)}
+            for name, side in sides.items()
+            if side is not self.local or side.limits.listen
         }
+        return {**views, "forward": self._forwarding.counts()} if self._settings.dns.forward.resolvers else {**views}
+
+    def _sides(self, settings: Settings) -> tuple[tuple[ViewServer, DnsView], ...]:
+        return (self.wan, settings.dns.wan), (self.lan, settings.dns.lan), (self.local, settings.dns.local)
 
     def startService(self) -> None:
         """Binds all sockets.
@@ -188,7 +209,7 @@ class DnsService(service.Service):
             PlatformError: One of them can not be bound; none is bound then.
         """
         try:
-            for server in (self.wan, self.lan):
+            for server in (self.wan, self.lan, self.local):
                 for endpoint in server.limits.listen:
                     self._listen(server, endpoint)
         except PlatformError:
@@ -235,7 +256,8 @@ class DnsService(service.Service):
         super().stopService()
         if self._looking.running:
             self._looking.stop()
-        parts = [self._unbind(), self.wan.disconnect(), self.lan.disconnect()]
+        self._forwarding.close()
+        parts = [self._unbind(), *(side.disconnect() for side in (self.wan, self.lan, self.local))]
         return defer.gatherResults(parts).addCallback(_nothing)
 
 

@@ -18,7 +18,7 @@ from realmgw.config import settings
 from realmgw.dns.codec import options
 from realmgw.dns.codec.message import Response, encode, limit
 from realmgw.dns.codec.options import Options
-from realmgw.dns.codec.wire import IN, Query, Rcode, Type
+from realmgw.dns.codec.wire import IN, RA, Query, Rcode, Type
 from realmgw.dns.counts import Count, Counts, kind_of
 from realmgw.dns.decision import UNDECIDED, Decision, Decisions, Outcome
 from realmgw.dns.inside import Inside
@@ -56,6 +56,8 @@ class Answer:
     """It; None: nothing is."""
     count: Count
     """What it counts as."""
+    whole: bytes = b""
+    """A whole message, made somewhere else, in place of a response."""
 
 
 def said(response: Response) -> Answer:
@@ -224,6 +226,7 @@ class View:
     table: ZoneTable = attrs.field(init=False)
     """What there is."""
     _udp_size: int = attrs.field(init=False)
+    _recursive: bool = attrs.field(init=False)
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From the next query on, answers are as these settings say, and from this table.
@@ -232,6 +235,7 @@ class View:
         """
         self.table = table
         self._udp_size = settings.dns.udp_size
+        self._recursive = Outcome.ELSEWHERE in self.parts and bool(settings.dns.forward.resolvers)
         for part in self.configured:
             part.configure(settings, table)
 
@@ -287,7 +291,7 @@ class View:
 
     def finish(self, asked: Asked, answer: Answer) -> bytes:
         """Puts an answer into its form, and counts what becomes of it; empty if there shall be none."""
-        count, octets = answer.count, b""
+        count, octets = answer.count, answer.whole
         if answer.response is not None:
             replies = self.senders.replies(asked, count)
             octets = self._encode(asked, attrs.evolve(answer.response, options=replies))
@@ -301,7 +305,8 @@ class View:
 
     def _encode(self, asked: Asked, response: Response) -> bytes:
         size = self._udp_size
-        return encode(asked.query, response, limit(asked.query, asked.asker.tcp, size), size)
+        octets = encode(asked.query, response, limit(asked.query, asked.asker.tcp, size), size)
+        return octets[:3] + bytes((octets[3] | RA,)) + octets[4:] if self._recursive else octets
 
 
 def _precluded(query: Query, sender: Sender) -> Rcode | None:

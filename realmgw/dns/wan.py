@@ -17,7 +17,7 @@ from realmgw.dns.lending import Later, Lending
 from realmgw.dns.mitigation.challenger import Challenger
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.mitigation.strangers import Strangers
-from realmgw.dns.view import View
+from realmgw.dns.view import Part, View
 from realmgw.dns.zones import ZoneTable
 
 
@@ -28,6 +28,7 @@ def wan_view(
     defences: Defences,
     later: Later,
     present: Callable[[], float],
+    forward: Part | None = None,
 ) -> View:
     """The WAN's view.
 
@@ -38,6 +39,7 @@ def wan_view(
         defences: Against spoofed queries and floods.
         later: The clock.
         present: What it says, in monotonic seconds.
+        forward: Answers those on a LAN who ask for what lies in no zone of ours; None: they are refused.
     """
     counts, inside = Counts(), Inside()
     challenger = Challenger(allocator, defences.aliases, counts.events)
@@ -45,7 +47,7 @@ def wan_view(
     lending = Lending(allocator, challenger, defences.aliases, counts, later, present)
     senders = Strangers(defences, allocator.groups, counts.events)
     fast = FastPath(decisions, inside, allocator, challenger, defences, counts)
-    near = lan_view(settings, table, counts)
+    near = lan_view(settings, table, counts, forward)
     view = View(
         decisions,
         senders,

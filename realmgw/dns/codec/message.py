@@ -47,8 +47,13 @@ _TSIG_END = struct.Struct("!H2sHH")  # MAC size, original ID, error, length of o
 class InfoCode(enum.IntEnum):
     """INFO-CODEs of Extended DNS Errors that we use (RFC 8914 section 4)."""
 
+    OTHER = 0
+    STALE = 3
     NOT_READY = 14
+    BLOCKED = 15
     PROHIBITED = 18
+    UNREACHABLE = 22
+    NETWORK_ERROR = 23
 
 
 @attrs.frozen
@@ -121,7 +126,7 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
         limit: The longest answer, in octets.
         udp_size: What our OPT record gives as the longest UDP message that we take.
     """
-    opt = _opt(query, response, udp_size)
+    opt = opt_record(query, response, udp_size)
     tsig = _tsig(query.tsig) if query.tsig is not None and response.rcode is Rcode.NOTAUTH else b""
     if tsig:
         octets = _Writer(query, response).octets(bool(opt) + 1) + opt + tsig
@@ -141,7 +146,8 @@ def _tsig(signed: Tsig) -> bytes:
     return signed.key + _RECORD.pack(Type.TSIG, ANY_CLASS, 0) + _U16.pack(len(rdata)) + rdata
 
 
-def _opt(query: Query, response: Response, udp_size: int) -> bytes:
+def opt_record(query: Query, response: Response, udp_size: int) -> bytes:
+    """The OPT record of an answer, as for `encode`; empty where the query has none."""
     if query.edns is None:
         return b""
     error = response.error

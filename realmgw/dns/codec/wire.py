@@ -16,7 +16,7 @@ from realmgw.errors import MalformedError
 
 HEADER = struct.Struct("!HHHHHH")
 """ID, flags, and the counts of questions, answers, authority and additional records (RFC 1035 section 4.1.1)."""
-QR, AA, TC, RD, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0020, 0x0010
+QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 """Bits of the flags word."""
 OPCODE_SHIFT, OPCODE_MASK = 11, 0xF
 DO = 0x8000
@@ -47,8 +47,16 @@ class Type(enum.IntEnum):
     PTR = 12
     HINFO = 13
     AAAA = 28
+    SRV = 33
+    NAPTR = 35
+    DNAME = 39
     OPT = 41
     DS = 43
+    RRSIG = 46
+    NSEC = 47
+    NSEC3 = 50
+    SVCB = 64
+    HTTPS = 65
     NXNAME = 128
     TSIG = 250
     IXFR = 251

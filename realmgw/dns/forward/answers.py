@@ -1,0 +1,269 @@
+"""Answers of resolvers: octets in, records out that answer the question, and nothing else that came with them.
+
+Strict as queries are read (`codec/wire.py`): counts are met, records end where they say, and names are no circles. What
+is kept is the chain of aliases from the name asked for, what was asked for at its end, and the proofs of that.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from realmgw.dns.codec import names
+from realmgw.dns.codec.message import EDE, Record
+from realmgw.dns.codec.wire import AD, COOKIE, HEADER, IN, OPCODE_MASK, OPCODE_SHIFT, QR, RA, TC, Rcode, Type
+from realmgw.errors import MalformedError
+
+MOST_RECORDS = 1000
+"""An answer of more is not looked at."""
+MOST_ALIASES = 16
+"""So many aliases (CNAME, DNAME) are followed from the name that was asked for."""
+LONGEST_LIFE = 86_400  # seconds
+"""Nothing is kept for longer, and no TTL is."""
+LONGEST_NEGATIVE = 10_800  # seconds
+"""The same of what there is not (RFC 2308 section 5)."""
+MOST_ERRORS = 4
+"""So many extended errors of a resolver are passed on."""
+
+_RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
+_OPTION = struct.Struct("!HH")
+_U32 = struct.Struct("!I")
+_NAPTR = 35
+_NAMES = {
+    2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 6: (0, 2), 7: (0, 1), 8: (0, 1), 9: (0, 1), 12: (0, 1), 14: (0, 2),
+    15: (2, 1), 17: (0, 2), 18: (2, 1), 21: (2, 1), 24: (18, 1), 26: (2, 2), 30: (0, 1), 33: (6, 1), 36: (2, 1),
+    39: (0, 1),
+}  # fmt: skip
+"""Types whose RDATA may have compressed names (RFC 3597 section 4): what stands before these, and how many."""
+_COMPRESSIBLE = frozenset((Type.NS, Type.CNAME, Type.SOA, Type.PTR))
+"""Those whose names are compressed again."""
+_LENGTHS = {int(Type.A): 4, int(Type.AAAA): 16}
+_PROOFS = frozenset((Type.NSEC, Type.NSEC3, Type.RRSIG))
+_SIGNER = 18  # octets before the signer's name in an RRSIG
+
+
+class BadAnswerError(MalformedError):
+    """A resolver's answer can not be used; the text says why."""
+
+
+@attrs.frozen
+class Reply:
+    """What a resolver said."""
+
+    rcode: int
+    """The response code, with its upper bits."""
+    truncated: bool = False
+    """It shall be asked by TCP; then there are no records."""
+    authentic: bool = False
+    """AD: it has checked the signatures."""
+    answers: tuple[Record, ...] = ()
+    """The chain of aliases, and what was asked for."""
+    authority: tuple[Record, ...] = ()
+    """The SOA of what there is not, and proofs."""
+    life: int = 0  # seconds
+    """For how long that may be kept; 0: not at all."""
+    errors: tuple[bytes, ...] = ()
+    """Its extended errors: the data of their options."""
+    cookie: bytes | None = None
+    """The data of its COOKIE option."""
+
+
+def is_answer(message: bytes, sent: bytes, question: bytes) -> bool:
+    """Whether a message answers a query: its ID, and its question to the letter, which is in upper and lower case.
+
+    Args:
+        message: What came.
+        sent: The query, of which the ID counts.
+        question: Its question.
+    """
+    if len(message) < HEADER.size + len(question) or message[:2] != sent[:2]:
+        return False
+    flags = int.from_bytes(message[2:4], "big")
+    is_response = flags & QR and not flags >> OPCODE_SHIFT & OPCODE_MASK
+    return bool(is_response) and message[4:6] == b"\0\1" and message[12 : 12 + len(question)] == question
+
+
+def read(message: bytes, question: bytes) -> Reply:
+    """Reads an answer, of which `is_answer` said that it is one.
+
+    Args:
+        message: It.
+        question: The question: name, type and class, the name in upper and lower case.
+
+    Raises:
+        BadAnswerError: And nothing else, whatever the octets are.
+    """
+    try:
+        return _read(message, question)
+    except (MalformedError, struct.error, IndexError) as error:
+        raise BadAnswerError(str(error)) from None
+
+
+def _read(message: bytes, question: bytes) -> Reply:
+    flags = int.from_bytes(message[2:4], "big")
+    asked = question[:-4].lower()  # what is compressed against it must not have our upper and lower case
+    reading = _Reading(message[: HEADER.size] + asked + message[HEADER.size + len(asked) :])
+    sections = reading.sections(HEADER.size + len(question))
+    rcode = reading.upper | flags & 0xF
+    found = Reply(rcode, bool(flags & TC), bool(flags & AD), errors=tuple(reading.errors), cookie=reading.cookie)
+    if found.truncated or rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        return found
+    kind = int.from_bytes(question[-4:-2], "big")
+    answers, chain, is_complete = _chain(asked, kind, sections[0])
+    if not flags & RA and not answers and any(record.type == Type.NS for record in sections[1]):
+        raise BadAnswerError("a referral: this is no resolver")
+    authority = tuple(_proofs(sections[1], chain, negative=not is_complete))
+    life = min((record.ttl for record in (*answers, *authority)), default=0)
+    if not is_complete and not any(record.type == Type.SOA for record in authority):
+        life = 0  # without a SOA nobody says for how long (RFC 2308 section 5)
+    return attrs.evolve(found, answers=answers, authority=authority, life=life)
+
+
+class _Reading:
+    """One pass over an answer."""
+
+    def __init__(self, message: bytes) -> None:
+        self.message = message
+        self.upper = 0
+        self.errors: list[bytes] = []
+        self.cookie: bytes | None = None
+        self._owners: dict[bytes, bytes] = {}
+        self._has_opt = False
+
+    def sections(self, at: int) -> list[list[Record]]:
+        """The records of class IN, by section."""
+        counts = HEADER.unpack_from(self.message)[3:]
+        if sum(counts) > MOST_RECORDS:
+            raise BadAnswerError(f"more than {MOST_RECORDS} records")
+        found: list[list[Record]] = []
+        for section, count in enumerate(counts):
+            records: list[Record] = []
+            for _ in range(count):
+                at = self._record(at, records, section)
+            found.append(records)
+        if at != len(self.message):
+            raise BadAnswerError("octets after the last record")
+        return found
+
+    def _record(self, at: int, into: list[Record], section: int) -> int:
+        owner, after = self._owner(at)
+        kind, cls, ttl, length = _RECORD.unpack_from(self.message, after)
+        start = after + _RECORD.size
+        end: int = start + length
+        if end > len(self.message):
+            raise BadAnswerError("a record runs over the end of the message")
+        if kind == Type.OPT:
+            self._opt(owner, section, ttl, self.message[start:end])
+        elif cls == IN:
+            if length != _LENGTHS.get(kind, length):
+                raise BadAnswerError("an address of a wrong length")
+            life = 0 if ttl >> 31 else min(ttl, LONGEST_LIFE)  # RFC 2181 section 8
+            into.append(Record(owner, kind, life, *self._rdata(kind, start, end)))
+        return end
+
+    def _owner(self, at: int) -> tuple[bytes, int]:
+        """A name in lower case; those that are a pointer only are looked up once."""
+        pointer = self.message[at : at + 2]
+        if pointer in self._owners:
+            return self._owners[pointer], at + 2
+        name, after = names.read(self.message, at)
+        name = name.lower()
+        if pointer[0] >= names.POINTER:
+            self._owners[pointer] = name
+        return name, after
+
+    def _rdata(self, kind: int, start: int, end: int) -> tuple[bytes, tuple[bytes, ...]]:
+        if kind == _NAPTR:
+            leading, count = 4, 1
+            for _ in range(3):
+                leading += 1 + self.message[start + leading]
+        else:
+            leading, count = _NAMES.get(kind, (0, 0))
+        at = start + leading
+        if at > end:
+            raise BadAnswerError("a record is too short")
+        targets = []
+        for _ in range(count):
+            name, at = names.read(self.message, at)
+            targets.append(name)
+            if at > end:
+                raise BadAnswerError("a name runs over the end of its record")
+        rest = self.message[at:end]
+        if kind in _COMPRESSIBLE:
+            if len(rest) != (20 if kind == Type.SOA else 0):
+                raise BadAnswerError("octets too many or too few in a record")
+            return rest, tuple(targets)
+        return b"".join((self.message[start : start + leading], *targets, rest)), ()
+
+    def _opt(self, owner: bytes, section: int, ttl: int, data: bytes) -> None:
+        if self._has_opt or owner != names.ROOT or section != 2:
+            raise BadAnswerError("an OPT record where none may be")
+        if ttl >> 16 & 0xFF:
+            raise BadAnswerError("an EDNS version other than 0")
+        self._has_opt, self.upper, at = True, ttl >> 24 << 4, 0
+        while at < len(data):
+            code, length = _OPTION.unpack_from(data, at)
+            at += _OPTION.size + length
+            if at > len(data):
+                raise BadAnswerError("an EDNS option runs over the end of its record")
+            said = data[at - length : at]
+            if code == EDE and length >= 2 and len(self.errors) < MOST_ERRORS:
+                self.errors.append(said[:258])
+            elif code == COOKIE and self.cookie is None:
+                self.cookie = said
+
+
+def _chain(name: bytes, kind: int, records: Iterable[Record]) -> tuple[tuple[Record, ...], list[bytes], bool]:
+    """The records from a name to what was asked for, the names on the way, and whether that is there."""
+    by_owner: dict[bytes, list[Record]] = {}
+    for record in records:
+        by_owner.setdefault(record.owner, []).append(record)
+    kept: list[Record] = []
+    chain = [name]
+    while True:
+        here = by_owner.get(chain[-1], [])
+        if any(record.type == kind or kind == Type.ANY for record in here):
+            kept += (record for record in here if kind in (record.type, Type.ANY) or _covers(record, kind))
+            return tuple(kept), chain, True
+        alias = next((record for record in here if record.type == Type.CNAME), None)
+        if alias is None:
+            return tuple(kept), chain, False
+        for above in names.ancestors(chain[-1])[1:]:
+            kept += (each for each in by_owner.get(above, ()) if each.type == Type.DNAME or _covers(each, Type.DNAME))
+        kept += [alias, *(record for record in here if _covers(record, Type.CNAME))]
+        target = alias.targets[0].lower()
+        if target in chain:
+            raise BadAnswerError("aliases lead in a circle")
+        if len(chain) > MOST_ALIASES:
+            raise BadAnswerError(f"more than {MOST_ALIASES} aliases, one after the other")
+        chain.append(target)
+
+
+def _covers(record: Record, kind: int) -> bool:
+    return record.type == Type.RRSIG and record.rdata[:2] == kind.to_bytes(2, "big")
+
+
+def _proofs(records: list[Record], chain: list[bytes], *, negative: bool) -> Iterator[Record]:
+    """Of an authority section: the SOA of the chain's last name, and what is signed by a zone that has one of them."""
+    above = {each for name in chain for each in names.ancestors(name)}
+    signers = {
+        signer for record in records if record.type == Type.RRSIG and (signer := record.rdata[_SIGNER:].lower()) != b""
+    }
+    zones = [zone for zone in {_first_name(signer) for signer in signers} if zone in above]
+    ends = set(names.ancestors(chain[-1]))
+    for record in records:
+        if record.type == Type.SOA and record.owner in ends and negative:
+            minimum = _U32.unpack_from(record.rdata, 16)[0]
+            yield attrs.evolve(record, ttl=min(record.ttl, minimum, LONGEST_NEGATIVE))
+        elif record.type in _PROOFS and any(zone in names.ancestors(record.owner) for zone in zones):
+            yield record
+
+
+def _first_name(octets: bytes) -> bytes:
+    """The uncompressed name that octets begin with; nothing if there is none."""
+    at = 0
+    while at < len(octets) and octets[at]:
+        at += 1 + octets[at]
+    return octets[: at + 1] if at < len(octets) else b""

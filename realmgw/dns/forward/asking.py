@@ -1,0 +1,368 @@
+"""One question on its way: put to one resolver after the other, until there is an answer or no more time.
+
+What comes is believed only if it has the ID and the question of what was sent, to the letter: each time it is put,
+chance makes both anew (RFC 5452), and the transport a port. What is something else is counted and waited on, and the
+resolver is asked by TCP the next time.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from realmgw.config.settings import Resolver
+from realmgw.dns.codec.wire import AD, CD, COOKIE, DO, HEADER, RD, Rcode, Type
+from realmgw.dns.forward.answers import BadAnswerError, Reply, is_answer, read
+from realmgw.dns.forward.upstreams import Upstream, Upstreams
+
+UDP_SIZE = 1232  # octets
+"""The longest answer that we take by UDP (RFC 9715)."""
+STREAM_TIME = 2.0  # seconds
+"""For so long beyond its schedule a question waits for an answer by TCP or TLS, where a connection has to be made."""
+MOST_WRONG = 16
+"""After so many datagrams that are no answer, a resolver is asked by TCP at once."""
+PADDED = 128  # octets
+"""What is asked by TLS is as long as a multiple of this (RFC 8467)."""
+PADDING = 12
+"""Option code of padding (RFC 7830)."""
+
+_OPT = struct.Struct("!BHHIH")  # root, TYPE, size, extended RCODE, version and flags, RDLENGTH
+_OPTION = struct.Struct("!HH")
+
+Cancel = Callable[[], object]
+Later = Callable[[float, Callable[[], object]], Cancel]
+"""Calls a function after so many seconds, unless what it returns was called before."""
+
+
+class Transport(Protocol):
+    """How messages get to a resolver, and back.
+
+    Each way takes a resolver, a message, a function that gets each message that comes, and one that is told why there
+    will be none, and returns a function after which neither is called. Neither is called before that is returned.
+
+    Raises:
+        OSError: It can not be sent.
+    """
+
+    def by_datagram(
+        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None], /
+    ) -> Cancel:
+        """From a socket of its own, connected to the resolver."""
+
+    def by_stream(
+        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None], /
+    ) -> Cancel:
+        """By TLS where the resolver has a name, else by TCP."""
+
+
+class Event(enum.IntEnum):
+    """What is counted of the forwarder: places in a list of integers."""
+
+    HITS = 0
+    """Queries answered from what is kept, besides those that the same octets were given to within a second."""
+    REPEATED = 1
+    """The latter."""
+    QUESTIONS = 2
+    """Questions put to resolvers."""
+    JOINED = 3
+    """Queries that joined a question under way."""
+    PREFETCHED = 4
+    """Questions put again before their answers end."""
+    DATAGRAMS = 5
+    """Queries to resolvers by UDP."""
+    STREAMED = 6
+    """By TCP and TLS."""
+    WRONG = 7
+    """Messages that were no answers to what was sent."""
+    MALFORMED = 8
+    """Answers that could not be used."""
+    TRUNCATED = 9
+    """Answers that sent us to TCP."""
+    LATE = 10
+    """Times that a resolver gave no answer within its time."""
+    REFUSED_BY = 11
+    """Answers of resolvers that say that there is none: SERVFAIL, REFUSED and others."""
+    FAILED = 12
+    """Questions that no resolver answered."""
+    STALE = 13
+    """Queries answered with what had outlived its TTL."""
+    SPECIAL = 14
+    """Queries for names of special use, answered here."""
+    STRIPPED = 15
+    """Answers from which private addresses were taken."""
+    LIMITED = 16
+    """Queries refused since their host asks too much."""
+    FULL = 17
+    """Queries refused since too many questions wait."""
+    LOOPED = 18
+    """Our own questions that came back to us."""
+
+
+@attrs.frozen(eq=False)
+class Means:
+    """What questions are put with."""
+
+    upstreams: Upstreams
+    """The resolvers."""
+    transport: Transport
+    """How they are reached."""
+    later: Later
+    """The clock."""
+    present: Callable[[], float]
+    """What it says, in monotonic seconds."""
+    chance: Callable[[int], bytes]
+    """Gives so many unguessable octets."""
+    events: list[int]
+    """Counters, by `Event`."""
+
+
+@attrs.frozen
+class Question:
+    """What resolvers are asked."""
+
+    octets: bytes
+    """Name in lower case, type and class."""
+    do: bool
+    """DO: with signatures."""
+    cd: bool
+    """CD: unchecked."""
+    options: tuple[tuple[int, bytes], ...] = ()
+    """EDNS options, code and data."""
+
+
+@attrs.define(eq=False)
+class _Try:
+    """One time that a question is put."""
+
+    upstream: Upstream
+    """To whom."""
+    message: bytes
+    """What was sent."""
+    question: bytes
+    """The question in it."""
+    begun: float
+    """When, in monotonic seconds."""
+    by_stream: bool
+    """By TCP or TLS."""
+    cancel: Cancel
+    """After this nothing is heard of it."""
+    wrong: int = 0
+    """How many messages came that are no answer to it."""
+    over: bool = False
+    """Nobody waits for it any more."""
+
+
+class Asking:
+    """A question under way.
+
+    Args:
+        question: It.
+        schedule: How long each resolver has, in seconds, before the next one is asked.
+        means: What it is put with.
+        done: Gets what was said, or None, and why there is nothing of use.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        schedule: tuple[float, ...],
+        means: Means,
+        done: Callable[[Reply | None, str], object],
+    ) -> None:
+        self._question, self._schedule, self._means, self._done = question, schedule, means, done
+        self._order = means.upstreams.order(means.present())
+        self._tries: list[_Try] = []
+        self._put_times = 0
+        self._by_stream = {each for each in self._order if each.resolver.name is not None}
+        self._plain: set[Upstream] = set()
+        self._timer: Cancel = _nothing
+        self._graced = False
+        self._over = False
+        self._said: Reply | None = None
+        self._why = ""
+
+    def begin(self) -> None:
+        """Puts it to the first resolver; `done` is called later, and only once."""
+        self._next()
+
+    def stop(self) -> None:
+        """Ends it without an answer; `done` is not called."""
+        self._over = True
+        self._timer()
+        for each in self._tries:
+            if not each.over:
+                each.cancel()
+
+    def _next(self) -> None:
+        if self._put_times == len(self._schedule):
+            self._exhausted(any(not each.over for each in self._tries))
+            return
+        upstream = self._order[self._put_times % len(self._order)]
+        self._timer = self._means.later(self._schedule[self._put_times], self._waited)
+        self._put_times += 1
+        by_stream = upstream in self._by_stream
+        if not (
+            by_stream and any(each.upstream is upstream and each.by_stream and not each.over for each in self._tries)
+        ):
+            self._put(upstream, by_stream)
+
+    def _waited(self) -> None:
+        self._timer = _nothing
+        last = self._tries[-1]
+        if not last.over and not last.by_stream:
+            self._means.events[Event.LATE] += 1
+            self._blame(last, "no answer in time")
+        if self._put_times == len(self._schedule):
+            self._exhausted(any(each.by_stream and not each.over for each in self._tries))
+        else:
+            self._next()
+
+    def _exhausted(self, hopeful: bool) -> None:
+        """No resolver is asked any more; those that were may still answer."""
+        if hopeful and not self._graced:
+            self._graced = True
+            self._timer = self._means.later(STREAM_TIME, self._ended)
+        elif not hopeful:
+            self._end(self._said)
+
+    def _ended(self) -> None:
+        for each in self._tries:
+            if not each.over and each.by_stream:
+                self._blame(each, "no answer in time")
+        self._end(self._said)
+
+    def _blame(self, one: _Try, why: str) -> None:
+        self._why = f"{one.upstream.resolver.text}: {why}"
+        self._means.upstreams.failed(one.upstream, why, self._means.present())
+
+    def _put(self, upstream: Upstream, by_stream: bool) -> None:
+        means = self._means
+        question = _mixed(self._question.octets, means.chance)
+        message = self._message(question, upstream, by_stream)
+        one = _Try(upstream, message, question, means.present(), by_stream, _nothing)
+        self._tries.append(one)
+        means.events[Event.STREAMED if by_stream else Event.DATAGRAMS] += 1
+        send = means.transport.by_stream if by_stream else means.transport.by_datagram
+        try:
+            one.cancel = send(
+                upstream.resolver,
+                message,
+                lambda octets: self._heard(one, octets),
+                lambda why: self._failed(one, why),
+            )
+        except OSError as error:
+            self._failed(one, error.strerror or str(error))
+
+    def _message(self, question: bytes, upstream: Upstream, by_stream: bool) -> bytes:
+        asked = self._question
+        flags = RD | AD | (CD if asked.cd else 0)
+        if upstream in self._plain:
+            return self._means.chance(2) + HEADER.pack(0, flags, 1, 0, 0, 0)[2:] + question
+        options = b"".join(_option(code, data) for code, data in asked.options)
+        if not by_stream:
+            options += _option(COOKIE, upstream.cookie)
+        length = HEADER.size + len(question) + _OPT.size + len(options) + _OPTION.size
+        if upstream.resolver.name is not None:
+            options += _option(PADDING, bytes(-length % PADDED))
+        opt = _OPT.pack(0, Type.OPT, UDP_SIZE, DO if asked.do else 0, len(options)) + options
+        return self._means.chance(2) + HEADER.pack(0, flags, 1, 0, 0, 1)[2:] + question + opt
+
+    def _failed(self, one: _Try, why: str) -> None:
+        """There will be no answer to this."""
+        if self._over or one.over:
+            return
+        self._blame(one, why)
+        self._leave(one)
+
+    def _leave(self, one: _Try) -> None:
+        """Asks the next one, unless another one is being waited for already."""
+        one.over = True
+        one.cancel()
+        if one is self._tries[-1] and not self._graced:
+            self._timer()
+            self._next()
+        elif self._put_times == len(self._schedule) and all(each.over for each in self._tries):
+            self._end(self._said)
+
+    def _heard(self, one: _Try, message: bytes) -> None:
+        if self._over or one.over:
+            return
+        if not is_answer(message, one.message, one.question):
+            self._wrong(one)
+            return
+        try:
+            reply = read(message, one.question)
+        except BadAnswerError as error:
+            self._means.events[Event.MALFORMED] += 1
+            self._failed(one, f"a malformed answer: {error}")
+            return
+        if not one.by_stream and not one.upstream.expects(reply.cookie):
+            self._wrong(one)
+            return
+        one.upstream.learn(reply.cookie)
+        self._weigh(one, reply)
+
+    def _weigh(self, one: _Try, reply: Reply) -> None:
+        means, upstream = self._means, one.upstream
+        if reply.truncated or reply.rcode == Rcode.BADCOOKIE:
+            means.events[Event.TRUNCATED] += 1
+            if one.by_stream:
+                self._failed(one, "TC by TCP")
+            else:
+                self._again(one, by_stream=True)
+        elif reply.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+            means.upstreams.answered(upstream, means.present() - one.begun)
+            self._end(reply)
+        elif reply.rcode in (Rcode.FORMERR, Rcode.NOTIMP) and upstream not in self._plain:
+            self._plain.add(upstream)
+            self._again(one, by_stream=one.by_stream)
+        else:
+            means.events[Event.REFUSED_BY] += 1
+            self._said = reply
+            self._leave(one)
+
+    def _again(self, one: _Try, *, by_stream: bool) -> None:
+        """Asks the same one at once; it has the time that is left, and by TCP some more."""
+        one.over = True
+        one.cancel()
+        self._put(one.upstream, by_stream)
+
+    def _wrong(self, one: _Try) -> None:
+        self._means.events[Event.WRONG] += 1
+        self._by_stream.add(one.upstream)
+        one.wrong += 1
+        if one.by_stream:
+            self._failed(one, "an answer to another question")
+        elif one.wrong == MOST_WRONG:
+            self._again(one, by_stream=True)
+
+    def _end(self, reply: Reply | None) -> None:
+        if not self._over:
+            self.stop()
+            self._done(reply, self._why)
+
+
+def _option(code: int, data: bytes) -> bytes:
+    return _OPTION.pack(code, len(data)) + data
+
+
+def _mixed(question: bytes, chance: Callable[[int], bytes]) -> bytes:
+    """A question whose letters are upper or lower case by chance."""
+    name, end = question[:-4], question[-4:]
+    mask = int.from_bytes(chance((len(name) + 7) // 8), "big")
+    upper = name.upper()
+    mixed, at = bytearray(name), 0
+    while name[at]:  # a length may look like a letter, and is none
+        for place in range(at + 1, at + 1 + name[at]):
+            if mask >> place & 1:
+                mixed[place] = upper[place]
+        at += 1 + name[at]
+    return bytes(mixed) + end
+
+
+def _nothing() -> None:
+    """Ends what has not begun."""

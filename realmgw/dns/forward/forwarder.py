@@ -1,0 +1,273 @@
+"""The forwarder: answers from what is kept, or has resolvers asked; one question for all who want to know the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from realmgw.config import settings
+from realmgw.dns.codec.message import EDE, ExtendedError, InfoCode, Response, limit
+from realmgw.dns.codec.options import CLIENT_SUBNET
+from realmgw.dns.codec.wire import CD, RD, Query, Rcode, Type
+from realmgw.dns.counts import Count
+from realmgw.dns.forward.answers import BadAnswerError, Reply
+from realmgw.dns.forward.asking import Asking, Event, Means, Question
+from realmgw.dns.forward.cache import Cache, Packed, form, pack
+from realmgw.dns.forward.special import Special
+from realmgw.dns.view import Answer, Asked, said
+from realmgw.dns.zones import ZoneTable
+
+FAILURE_LIFE = 1.0  # seconds
+"""For so long it is remembered that no resolver had an answer (RFC 9520 section 3.2)."""
+MOST_FAILURES = 10_000
+"""Of so many questions."""
+NEAR_END = 0.1
+"""When so small a part of its life is left, an answer that was asked for repeatedly is asked for again."""
+MOST_ASKERS = 1000
+"""So many may wait for one question."""
+
+_STRIPPED = ExtendedError(InfoCode.BLOCKED, "a private address of a public name")
+_FORWARDED = Count.FORWARDED
+
+
+@attrs.define(eq=False)
+class _Pending:
+    """A question under way, and who wants to know."""
+
+    question: Question
+    """It."""
+    asking: Asking | None = None
+    """How far it has come."""
+    askers: dict[object, Asked] = attrs.field(factory=dict)
+    """By address and ID, so that a retransmission is none of its own."""
+
+
+class Forwarder:
+    """Answers questions about other people's names.
+
+    Args:
+        means: What resolvers are asked with.
+    """
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._events = means.events
+        self._pending: dict[bytes, _Pending] = {}
+        self._failures: dict[bytes, tuple[float, Response]] = {}
+        self._waiting: dict[str, int] = {}
+        self._spent: dict[str, int] = {}
+        self._second = 0
+        self._rules: settings.Forwarding | None = None
+        self._udp_size = 0
+        self.cache = Cache(0)
+        self.changed: list[Callable[[], None]] = []
+        """Is called when what was said may no longer be."""
+
+    def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
+        """From the next query on, go by these. What is kept stays, unless other resolvers or names decide now."""
+        del table
+        rules = settings.dns.forward
+        own = settings.pools.networks
+        if self._rules is None or (rules.resolvers, rules.internal) != (self._rules.resolvers, self._rules.internal):
+            self.cache.clear()
+        self._rules, self._udp_size = rules, settings.dns.udp_size
+        self._special = Special(rules.internal, own)
+        times = rules.timeouts
+        own_times = {Type.A: times.a, Type.AAAA: times.aaaa, Type.SRV: times.srv, Type.NAPTR: times.naptr}
+        self._schedules = {int(kind): schedule for kind, schedule in own_times.items() if schedule is not None}
+        self._means.upstreams.configure(rules.resolvers)
+        self._addresses = {str(each.endpoint.address) for each in rules.resolvers}
+        self.cache.most = rules.cache
+        self.cache.trim()
+        self._failures.clear()
+        for function in self.changed:
+            function()
+
+    def stop(self) -> None:
+        """Ends all questions; who waits gets no answer."""
+        pending, self._pending = self._pending, {}
+        for each in pending.values():
+            if each.asking is not None:
+                each.asking.stop()
+
+    def forward(self, asked: Asked) -> Answer | None:
+        """Answers a question that lies in no zone of ours (a `view.Part`)."""
+        found = self.kept(asked)
+        if found is not None:
+            return Answer(None, _FORWARDED, found[0])
+        query, rules = asked.query, self._rules
+        if rules is None or not rules.resolvers:
+            return said(Response(Rcode.REFUSED))
+        special = self._special.answer(query.name, query.type)
+        if special is not None:
+            self._events[Event.SPECIAL] += 1
+            return said(special)
+        if not query.flags & RD:
+            return said(Response(Rcode.REFUSED, error=ExtendedError(InfoCode.PROHIBITED, "recursion was not desired")))
+        return self._join(asked, self._question(query), rules)
+
+    def kept(self, asked: Asked) -> tuple[bytes, float] | None:
+        """The answer to a query from what is kept, and until when the same octets are right; None if it is not."""
+        query, now = asked.query, asked.now
+        question = self._question(query)
+        key = _key(question)
+        entry = self.cache.get(key)
+        if entry is None or now >= entry.until:
+            return None
+        self._events[Event.HITS] += 1
+        entry.uses += 1
+        age = int(now - entry.since)
+        if entry.uses > 1 and entry.until - now < NEAR_END * entry.packed.life and self._may_prefetch(key):
+            self._events[Event.PREFETCHED] += 1
+            self._begin(key, _Pending(question))
+        return self._form(entry.packed, asked, age), min(entry.until, entry.since + age + 1)
+
+    def counts(self) -> dict[str, object]:
+        """What was counted, and what there is."""
+        return {
+            **{each.name.lower(): self._events[each] for each in Event},
+            "outstanding": len(self._pending), "kept": len(self.cache), "octets": self.cache.octets,
+            "resolvers": self._means.upstreams.counts(),
+        }  # fmt: skip
+
+    def _form(self, packed: Packed, asked: Asked, age: int, options: tuple[tuple[int, bytes], ...] = ()) -> bytes:
+        size, query = self._udp_size, asked.query
+        return form(packed, query, (*packed.options, *options), age, limit(query, asked.asker.tcp, size), size)
+
+    def _question(self, query: Query) -> Question:
+        options: tuple[tuple[int, bytes], ...] = ()
+        if self._rules is not None and self._rules.client_subnet and query.edns is not None:
+            options = tuple([each for each in query.edns.options if each[0] == CLIENT_SUBNET])[:1]
+        do = query.edns is not None and query.edns.do
+        return Question(query.name + query.question[-4:], do, bool(query.flags & CD), options)
+
+    def _join(self, asked: Asked, question: Question, rules: settings.Forwarding) -> Answer | None:
+        """Has a question asked, or waits for one that is."""
+        key, client, tag = _key(question), asked.address, (asked.asker.address, asked.query.id)
+        pending = self._pending.get(key)
+        if pending is not None and tag in pending.askers:  # a retransmission
+            pending.askers[tag] = asked
+            return None
+        failure = self._failures.get(key)
+        if failure is not None and asked.now < failure[0]:
+            return self._stale(asked, key, rules) or said(failure[1])
+        if pending is not None and client in self._addresses:
+            self._events[Event.LOOPED] += 1
+            return _failure(InfoCode.OTHER, "this question came from here")
+        refused = self._refused(pending, client, asked.now, rules)
+        if refused is not None:
+            return refused
+        self._waiting[client] = self._waiting.get(client, 0) + 1
+        if pending is None:
+            pending = _Pending(question)
+            pending.askers[tag] = asked
+            self._begin(key, pending)
+        else:
+            self._events[Event.JOINED] += 1
+            pending.askers[tag] = asked
+        return None
+
+    def _refused(self, pending: _Pending | None, client: str, now: float, rules: settings.Forwarding) -> Answer | None:
+        """Refuses a query of a host that asks too much, and one too many."""
+        if int(now) != self._second:
+            self._second = int(now)
+            self._spent.clear()
+        spent = self._spent.get(client, 0)
+        if spent >= rules.rate_per_client or self._waiting.get(client, 0) >= rules.outstanding_per_client:
+            self._events[Event.LIMITED] += 1
+            return said(Response(Rcode.REFUSED, error=ExtendedError(InfoCode.PROHIBITED, "too many questions")))
+        self._spent[client] = spent + 1
+        if len(self._pending) >= rules.outstanding if pending is None else len(pending.askers) >= MOST_ASKERS:
+            self._events[Event.FULL] += 1
+            return _failure(InfoCode.OTHER, "too many questions wait for resolvers")
+        return None
+
+    def _may_prefetch(self, key: bytes) -> bool:
+        rules = self._rules
+        return (
+            rules is not None
+            and rules.prefetch
+            and key not in self._pending
+            and (len(self._pending) < rules.outstanding // 2)
+        )
+
+    def _begin(self, key: bytes, pending: _Pending) -> None:
+        rules = self._rules
+        assert rules is not None
+        self._events[Event.QUESTIONS] += 1
+        kind = int.from_bytes(pending.question.octets[-4:-2], "big")
+        schedule = self._schedules.get(kind, rules.timeouts.default)
+        self._pending[key] = pending
+        pending.asking = Asking(pending.question, schedule, self._means, lambda reply, why: self._done(key, reply, why))
+        pending.asking.begin()
+
+    def _done(self, key: bytes, reply: Reply | None, why: str) -> None:
+        pending = self._pending.pop(key)
+        now = self._means.present()
+        packed, failure = self._packed(pending.question, reply, why)
+        if packed is not None:
+            self.cache.put(key, packed, now)
+            self._failures.pop(key, None)
+        elif failure is not None:
+            if len(self._failures) >= MOST_FAILURES:
+                self._failures.clear()
+            self._failures[key] = now + FAILURE_LIFE, failure
+        for asked in pending.askers.values():
+            left = self._waiting[asked.address] - 1
+            if left:
+                self._waiting[asked.address] = left
+            else:
+                del self._waiting[asked.address]
+            asked.respond(lambda asked=asked: self._answer(asked, key, packed, failure))  # type: ignore[misc]  # bound
+
+    def _answer(self, asked: Asked, key: bytes, packed: Packed | None, failure: Response | None) -> Answer:
+        if packed is not None:
+            return Answer(None, _FORWARDED, self._form(packed, asked, 0))
+        assert failure is not None
+        assert self._rules is not None
+        return self._stale(asked, key, self._rules) or said(failure)
+
+    def _stale(self, asked: Asked, key: bytes, rules: settings.Forwarding) -> Answer | None:
+        """What has outlived its TTL, where no resolver has something newer."""
+        entry = self.cache.get(key) if rules.stale else None
+        if entry is None or self._means.present() - entry.until >= rules.stale:
+            return None
+        self._events[Event.STALE] += 1
+        options = ((EDE, InfoCode.STALE.to_bytes(2, "big")),)
+        return Answer(None, _FORWARDED, self._form(entry.packed, asked, -1, options))
+
+    def _packed(self, question: Question, reply: Reply | None, why: str) -> tuple[Packed | None, Response | None]:
+        """What is said to those who wait: an answer, or a failure."""
+        if reply is None or reply.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+            self._events[Event.FAILED] += 1
+            return None, _failed(reply, why)
+        kept = self._special.strip(question.octets[:-4], reply.answers)
+        stripped = len(kept) != len(reply.answers)
+        try:
+            packed = pack(question.octets, attrs.evolve(reply, answers=kept) if stripped else reply)
+        except BadAnswerError as error:
+            self._events[Event.MALFORMED] += 1
+            return None, _failed(None, str(error))
+        if stripped:
+            self._events[Event.STRIPPED] += 1
+            blocked = _STRIPPED.code.to_bytes(2, "big") + _STRIPPED.text.encode()
+            packed = attrs.evolve(packed, options=(*packed.options, (EDE, blocked)), authentic=False)
+        return packed, None
+
+
+def _key(question: Question) -> bytes:
+    flags = bytes((question.do << 1 | question.cd,))
+    return question.octets + flags + b"".join(data for _, data in question.options)
+
+
+def _failed(reply: Reply | None, why: str) -> Response:
+    """Refused is passed on as it is; all else is a failure, of which the resolver's own reasons are told."""
+    if reply is not None:
+        rcode = Rcode.REFUSED if reply.rcode == Rcode.REFUSED else Rcode.SERVFAIL
+        return Response(rcode, options=tuple((EDE, data) for data in reply.errors))
+    return Response(Rcode.SERVFAIL, error=ExtendedError(InfoCode.NETWORK_ERROR, why or "no resolver answers"))
+
+
+def _failure(code: InfoCode, text: str) -> Answer:
+    return said(Response(Rcode.SERVFAIL, error=ExtendedError(code, text)))

@@ -1,0 +1,147 @@
+"""Names that resolvers are not asked for, and addresses that they must not give.
+
+Names of special use mean something on this network or nowhere (RFC 6303, 6761, 6762, 7686, 7793, 8375, 9462, 9476,
+9665); asking for them elsewhere tells strangers what is here. Private addresses of public names let a web page reach
+what stands behind the gateway (DNS rebinding).
+
+Family: each has private addresses of its own, and one of IPv6 may hold one of IPv4.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from realmgw.config.values import Network
+from realmgw.dns.codec import names
+from realmgw.dns.codec.message import Record, Response
+from realmgw.dns.codec.wire import Rcode, Type
+
+NEGATIVE_TTL = 3600  # seconds
+"""Of what there is not."""
+LOCALHOST_TTL = 86_400  # seconds
+
+_LOCAL = names.to_wire("localhost.")
+_LOOPBACK = {int(Type.A): IPv4Address("127.0.0.1").packed, int(Type.AAAA): IPv6Address("::1").packed}
+_NETWORKS = (
+    "0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.2.0/24", "192.168.0.0/16", "198.51.100.0/24",
+    "203.0.113.0/24", "255.255.255.255/32", "fd00::/8", "fe80::/12", "fe90::/12", "fea0::/12", "feb0::/12",
+    "2001:db8::/32", "::/128", "::1/128", *(f"172.{each}.0.0/16" for each in range(16, 32)),
+    *(f"100.{each}.0.0/16" for each in range(64, 128)),
+)  # fmt: skip
+_NAMES = (
+    "invalid.", "test.", "localhost.", "local.", "onion.", "alt.", "internal.", "home.arpa.", "resolver.arpa.",
+    "service.arpa.", "use-application-dns.net.",
+)  # fmt: skip
+_PRIVATE4 = tuple(map(IPv4Network, (
+    "0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "255.255.255.255/32",
+)))  # fmt: skip
+_PRIVATE6 = tuple(map(IPv6Network, ("::/127", "fc00::/7", "fe80::/9")))
+_EMBEDDED = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
+"""Where the last 32 bits are an IPv4 address."""
+_SOA_NUMBERS = struct.pack("!5I", 1, 3600, 1200, 604_800, NEGATIVE_TTL)
+_HINTS = {4: 4, 6: 16}
+"""SvcParamKeys ipv4hint and ipv6hint (RFC 9460), with the length of an address."""
+_BINDINGS = frozenset((Type.SVCB, Type.HTTPS))
+
+
+def _reverse(network: str) -> bytes:
+    """The name of a network whose length is one of whole labels."""
+    address, length = network.split("/")
+    whole = ip_address(address)
+    labels = whole.reverse_pointer.split(".")
+    kept = int(length) // (8 if whole.version == 4 else 4)
+    return names.to_wire(".".join(labels[len(labels) - 2 - kept :]) + ".")
+
+
+_SPECIAL = frozenset((*map(names.to_wire, _NAMES), *map(_reverse, _NETWORKS)))
+
+
+class Special:
+    """What is kept home.
+
+    Args:
+        internal: Names that resolvers know of a network of one's own, in presentation form.
+        own: Networks whose addresses no resolver has to give, besides private ones.
+    """
+
+    def __init__(self, internal: Iterable[str] = (), own: Iterable[Network] = ()) -> None:
+        self._internal = frozenset(map(names.to_wire, internal))
+        networks = tuple(own)
+        self._private4 = (*_PRIVATE4, *(each for each in networks if each.version == 4))
+        self._private6 = (*_PRIVATE6, *(each for each in networks if each.version == 6))
+
+    def is_internal(self, name: bytes) -> bool:
+        """Whether a name is one of those."""
+        return bool(self._internal) and any(each in self._internal for each in names.ancestors(name))
+
+    def answer(self, name: bytes, kind: int) -> Response | None:
+        """What is said of a name of special use.
+
+        Args:
+            name: Wire form, lower case.
+            kind: The type asked for.
+
+        Returns:
+            The answer; None: a resolver is to be asked.
+        """
+        for zone in names.ancestors(name):
+            if zone in self._internal:
+                return None
+            if zone in _SPECIAL:
+                return _local(zone, name, kind)
+        return None
+
+    def strip(self, name: bytes, records: tuple[Record, ...]) -> tuple[Record, ...]:
+        """The records of an answer, without those that have private addresses; all of them, if the name is internal."""
+        if not any(record.type in _LOOPBACK or record.type in _BINDINGS for record in records):
+            return records
+        if self.is_internal(name):
+            return records
+        kept = tuple([record for record in records if not any(map(self._is_private, _addresses(record)))])
+        return records if len(kept) == len(records) else kept
+
+    def _is_private(self, packed: bytes) -> bool:
+        if len(packed) == 4:
+            return _within(IPv4Address(packed), self._private4)
+        address = IPv6Address(packed)
+        return _within(address, self._private6) or (
+            _within(address, _EMBEDDED) and _within(IPv4Address(packed[12:]), self._private4)
+        )
+
+
+def _within(address: IPv4Address | IPv6Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _addresses(record: Record) -> Iterator[bytes]:
+    """The addresses that a record has."""
+    if record.type in _LOOPBACK:
+        yield record.rdata
+    elif record.type in _BINDINGS:
+        rdata, at = record.rdata, 2
+        while at < len(rdata) and rdata[at]:
+            at += 1 + rdata[at]
+        at += 1
+        while at + 4 <= len(rdata):
+            key, length = int.from_bytes(rdata[at : at + 2], "big"), int.from_bytes(rdata[at + 2 : at + 4], "big")
+            at += 4
+            size = _HINTS.get(key)
+            if size is not None:
+                yield from (
+                    rdata[each : each + size] for each in range(at, min(at + length, len(rdata)) - size + 1, size)
+                )
+            at += length
+
+
+def _local(zone: bytes, name: bytes, kind: int) -> Response:
+    """An empty zone says that there is nothing (RFC 6303 section 3); localhost has its addresses (RFC 6761 6.3)."""
+    if zone == _LOCAL and kind in _LOOPBACK:
+        found = Record(name, kind, LOCALHOST_TTL, _LOOPBACK[kind])
+        return Response(authoritative=True, answers=(found,))
+    soa = Record(zone, Type.SOA, NEGATIVE_TTL, _SOA_NUMBERS, (zone, names.to_wire("nobody.invalid.")))
+    if name == zone and kind == Type.SOA:
+        return Response(authoritative=True, answers=(soa,))
+    exists = name == zone or zone == _LOCAL
+    return Response(Rcode.NOERROR if exists else Rcode.NXDOMAIN, True, authority=(soa,))

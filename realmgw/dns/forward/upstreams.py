@@ -1,0 +1,123 @@
+"""Resolvers: which of several is asked next, by whether they answer, and how fast.
+
+Whoever answers fastest is asked first. The others' latency is forgotten slowly, so that each is tried again now and
+then; who does not answer at all is left alone for a while, longer each time, unless nobody else is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from realmgw.config.settings import Resolver
+from realmgw.dns.codec.cookies import CLIENT_LENGTH, LONGEST
+
+SMOOTHING = 0.3
+"""How much the last answer counts for the latency."""
+FADING = 0.98
+"""What is left of a latency each time another resolver is asked first."""
+MOST_FAILURES = 3
+"""After so many failures, one after the other, a resolver is left alone."""
+FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds
+"""For how long at first and at most."""
+PENALTY = 0.5  # seconds
+"""What a failure adds to a latency."""
+LONGEST_LATENCY = 10.0  # seconds
+
+
+@attrs.define(eq=False)
+class Upstream:
+    """A resolver, and what is known of it."""
+
+    resolver: Resolver
+    """Where it is."""
+    client_cookie: bytes
+    """Ours, for it alone (RFC 7873 section 4.1), 8 octets."""
+    server_cookie: bytes = b""
+    """Its, as it was given last."""
+    latency: float = 0.0  # seconds
+    """Smoothed; 0: it was not asked yet."""
+    failures: int = 0
+    """How often it failed since it answered last."""
+    rests_until: float = 0.0
+    """Until then it is asked only if all others rest as well; monotonic seconds."""
+    trouble: str = ""
+    """Why it failed last, if it did not answer since."""
+    answers: int = 0
+    """How many there were."""
+    refusals: int = 0
+    """How many failures there were in all."""
+
+    @property
+    def cookie(self) -> bytes:
+        """What a query's COOKIE option says."""
+        return self.client_cookie + self.server_cookie
+
+    def expects(self, cookie: bytes | None) -> bool:
+        """Whether an answer's COOKIE option may be its: it knows our cookie, if it is one that has some."""
+        if cookie is None:
+            return not self.server_cookie
+        return cookie[:CLIENT_LENGTH] == self.client_cookie
+
+    def learn(self, cookie: bytes | None) -> None:
+        """Keeps the server's part of an answer's COOKIE option."""
+        if cookie is not None and 2 * CLIENT_LENGTH <= len(cookie) <= LONGEST:
+            self.server_cookie = cookie[CLIENT_LENGTH:]
+
+
+class Upstreams:
+    """All resolvers.
+
+    Args:
+        chance: Gives so many unguessable octets.
+        tell: Is told when a resolver begins to fail, and why, and when it answers again (an empty text).
+    """
+
+    def __init__(self, chance: Callable[[int], bytes], tell: Callable[[Resolver, str], None]) -> None:
+        self._chance, self._tell = chance, tell
+        self.all: tuple[Upstream, ...] = ()
+
+    def configure(self, resolvers: Iterable[Resolver]) -> None:
+        """From now on, there are these; what is known of those that stay is kept."""
+        known = {each.resolver: each for each in self.all}
+        self.all = tuple(known.get(each) or Upstream(each, self._chance(CLIENT_LENGTH)) for each in resolvers)
+
+    def order(self, now: float) -> list[Upstream]:
+        """Whom to ask first, next, and so on."""
+        found = sorted(self.all, key=lambda each: (each.rests_until > now, each.latency))
+        for each in found[1:]:
+            each.latency *= FADING
+        return found
+
+    def answered(self, upstream: Upstream, seconds: float) -> None:
+        """A resolver gave an answer after so long a time."""
+        old = upstream.latency
+        upstream.latency = seconds if not old else old + SMOOTHING * (seconds - old)
+        upstream.answers += 1
+        upstream.failures, upstream.rests_until = 0, 0.0
+        if upstream.trouble:
+            upstream.trouble = ""
+            self._tell(upstream.resolver, "")
+
+    def failed(self, upstream: Upstream, why: str, now: float) -> None:
+        """A resolver gave none, or none of use."""
+        upstream.latency = min(upstream.latency + PENALTY, LONGEST_LATENCY)
+        upstream.failures += 1
+        upstream.refusals += 1
+        if upstream.failures >= MOST_FAILURES:
+            rest = FIRST_REST * 2 ** min(upstream.failures - MOST_FAILURES, 10)
+            upstream.rests_until = now + min(rest, LONGEST_REST)
+            if why != upstream.trouble:
+                upstream.trouble = why
+                self._tell(upstream.resolver, why)
+
+    def counts(self) -> dict[str, object]:
+        """What is known of each, by its address."""
+        return {
+            each.resolver.text: {
+                "answers": each.answers, "failures": each.refusals, "milliseconds": round(each.latency * 1000, 1),
+                "resting": each.rests_until > 0, "trouble": each.trouble,
+            }
+            for each in self.all
+        }  # fmt: skip

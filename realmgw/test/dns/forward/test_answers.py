@@ -1,0 +1,208 @@
+"""Tests for `realmgw.dns.forward.answers`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import Any
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rrset
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.dns.codec.names import to_text, to_wire
+from realmgw.dns.codec.wire import Type
+from realmgw.dns.forward.answers import LONGEST_LIFE, BadAnswerError, Reply, is_answer, read
+
+NAME = "wWw.Example.neT."
+SOA = "example.net. 900 IN SOA ns.example.net. h.example.net. 1 2 3 4 60"
+
+
+def question(name: str = NAME, kind: str = "A") -> bytes:
+    """A question whose case is kept."""
+    return bytes(dns.message.make_query(name, kind).to_wire()[12:])
+
+
+def message(
+    *answers: str, authority: tuple[str, ...] = (), kind: str = "A", rcode: str = "NOERROR", flags: int = 0, **edns: Any
+) -> bytes:
+    """An answer."""
+    made = dns.message.make_response(dns.message.make_query(NAME, kind), recursion_available=True)
+    made.flags |= flags
+    if edns:
+        made.use_edns(**edns)
+    made.set_rcode(dns.rcode.from_text(rcode))
+    for section, texts in ((made.answer, answers), (made.authority, authority)):
+        for text in texts:
+            name, ttl, cls, type_, data = text.split(" ", 4)
+            section.append(dns.rrset.from_text(name, int(ttl), cls, type_, data))
+    return bytes(made.to_wire(max_size=65535))
+
+
+def kept(reply: Reply) -> list[tuple[str, int]]:
+    """The owners and types of an answer section."""
+    return [(to_text(record.owner), record.type) for record in reply.answers]
+
+
+class ReadTests(SynchronousTestCase):
+    """What is kept of an answer."""
+
+    def test_keeps_the_chain_and_nothing_else(self) -> None:
+        """Whatever else stands in the answer, in whichever order."""
+        reply = read(
+            message(
+                "other.example.net. 300 IN A 198.51.100.9",
+                "b.example.net. 60 IN A 198.51.100.7",
+                "www.example.net. 300 IN CNAME b.example.net.",
+                "b.example.net. 300 IN TXT x",
+                authority=("example.net. 300 IN NS ns.example.net.",),
+            ),
+            question(),
+        )
+        self.assertEqual(kept(reply), [("www.example.net.", Type.CNAME), ("b.example.net.", Type.A)])
+        self.assertEqual((reply.authority, reply.life), ((), 60))
+
+    def test_what_there_is_not_lives_as_long_as_the_soa_says(self) -> None:
+        """The lesser of its TTL and its minimum (RFC 2308)."""
+        for rcode in ("NOERROR", "NXDOMAIN"):
+            reply = read(message(authority=(SOA,), rcode=rcode), question())
+            self.assertEqual((reply.life, reply.authority[0].ttl), (60, 60))
+
+    def test_without_a_soa_it_is_not_kept(self) -> None:
+        """And one that is not above the name is none."""
+        for authority in ((), ("example.org. 900 IN SOA ns.example.net. h.example.net. 1 2 3 4 60",)):
+            self.assertEqual(read(message(authority=authority, rcode="NXDOMAIN"), question()).life, 0)
+
+    def test_ttls_are_bounded(self) -> None:
+        """One with the highest bit set is 0 (RFC 2181 section 8)."""
+        for ttl, life in ((2**31 - 1, LONGEST_LIFE), (5, 5)):
+            self.assertEqual(read(message(f"www.example.net. {ttl} IN A 198.51.100.7"), question()).life, life)
+        octets = bytearray(message("www.example.net. 5 IN A 198.51.100.7"))
+        octets[-10] = 0x80
+        self.assertEqual(read(bytes(octets), question()).answers[0].ttl, 0)
+
+    def test_unknown_types_are_octets(self) -> None:
+        """RFC 3597."""
+        reply = read(
+            message("www.example.net. 5 IN TYPE65280 \\# 3 010203", kind="TYPE65280"), question(kind="TYPE65280")
+        )
+        self.assertEqual(reply.answers[0].rdata, b"\1\2\3")
+
+    def test_names_in_rdata_are_complete(self) -> None:
+        """Though they were compressed."""
+        for kind, data in (("MX", "10 www.example.net."), ("SRV", "1 2 3 www.example.net.")):
+            octets = message(f"www.example.net. 5 IN {kind} {data}", kind=kind)
+            self.assertTrue(read(octets, question(kind=kind)).answers[0].rdata.endswith(to_wire("www.example.net.")))
+        naptr = message('www.example.net. 5 IN NAPTR 1 2 "s" "x" "" www.example.net.', kind="NAPTR")
+        self.assertTrue(read(naptr, question(kind="NAPTR")).answers[0].rdata.endswith(to_wire("www.example.net.")))
+
+    def test_signatures_come_along(self) -> None:
+        """Those of what is kept."""
+        signed = "8 3 300 20300101000000 20200101000000 1 example.net. AAAA"
+        reply = read(
+            message(
+                "www.example.net. 300 IN A 198.51.100.7",
+                f"www.example.net. 300 IN RRSIG A {signed}",
+                f"www.example.net. 300 IN RRSIG TXT {signed}",
+            ),
+            question(),
+        )
+        self.assertEqual([kind for _, kind in kept(reply)], [Type.A, Type.RRSIG])
+
+    def test_says_why_and_how_sure(self) -> None:
+        """Extended errors, AD, and response codes over 15."""
+        error = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "x")
+        reply = read(message(rcode="SERVFAIL", edns=0, options=[error], flags=dns.flags.AD), question())
+        self.assertEqual((reply.rcode, reply.authentic, reply.errors), (2, True, (b"\0\x06x",)))
+        self.assertEqual(read(message(rcode="BADCOOKIE", edns=0), question()).rcode, 23)
+
+
+class BadTests(SynchronousTestCase):
+    """What can not be used."""
+
+    def assert_bad(self, octets: bytes, why: str) -> None:
+        """It can not be read, for that reason."""
+        with self.assertRaisesRegex(BadAnswerError, why):
+            read(octets, question())
+
+    def test_aliases_in_a_circle(self) -> None:
+        """Of one, of two."""
+        self.assert_bad(message("www.example.net. 5 IN CNAME www.example.net."), "circle")
+        circle = ("www.example.net. 5 IN CNAME b.example.net.", "b.example.net. 5 IN CNAME www.example.net.")
+        self.assert_bad(message(*circle), "circle")
+
+    def test_too_many_aliases(self) -> None:
+        """One after the other."""
+        names = ["www", *(f"n{number}" for number in range(20))]
+        chain = [f"{one}.example.net. 5 IN CNAME {two}.example.net." for one, two in itertools.pairwise(names)]
+        self.assert_bad(message(*chain), "more than 16 aliases")
+
+    def test_compression_that_leads_nowhere(self) -> None:
+        """To itself, forwards, into the header."""
+        octets = message("www.example.net. 5 IN A 198.51.100.7")
+        at = len(octets) - 16
+        for pointer in (at, at + 8, 4):
+            broken = octets[:at] + (0xC000 | pointer).to_bytes(2, "big") + octets[at + 2 :]
+            self.assert_bad(broken, "compression pointer")
+
+    def test_counts_that_are_not_met(self) -> None:
+        """Too few, too many, octets left over, and more records than anybody has."""
+        octets = message("www.example.net. 5 IN A 198.51.100.7")
+        for count, why in ((0, "octets after"), (2, "over the end"), (0xFFFF, "more than 1000")):
+            self.assert_bad(octets[:6] + count.to_bytes(2, "big") + octets[8:], why)
+        self.assert_bad(octets + b"\0", "octets after")
+
+    def test_another_edns_version(self) -> None:
+        """And two OPT records."""
+        octets = message(edns=0)
+        self.assert_bad(octets[:-5] + b"\1" + octets[-4:], "version")
+        self.assert_bad(octets[:10] + b"\0\2" + octets[12:] + octets[-11:], "OPT")
+
+    def test_addresses_of_a_wrong_length(self) -> None:
+        """Nobody downstream should have to wonder."""
+        octets = bytearray(message("www.example.net. 5 IN A 198.51.100.7"))
+        octets[-5] = 3
+        self.assert_bad(bytes(octets[:-1]), "wrong length")
+
+    def test_referrals(self) -> None:
+        """Of a server that is no resolver."""
+        octets = bytearray(message(authority=("net. 5 IN NS ns.example.net.",)))
+        octets[3] &= 0x7F
+        self.assert_bad(bytes(octets), "referral")
+
+    @given(st.binary(max_size=200), st.binary(max_size=8))
+    def test_nothing_else_is_raised(self, rest: bytes, counts: bytes) -> None:
+        """Whatever comes after the question."""
+        octets = b"\0\0\x81\x80\0\1" + counts[:6].ljust(6, b"\0") + question() + rest
+        with contextlib.suppress(BadAnswerError):
+            self.assertIsInstance(read(octets, question()), Reply)
+
+
+class MatchTests(SynchronousTestCase):
+    """What is an answer to a query."""
+
+    def test_has_its_id_and_its_question_to_the_letter(self) -> None:
+        """And is a response to a query, with one question."""
+        octets = message("www.example.net. 5 IN A 198.51.100.7")
+        self.assertTrue(is_answer(octets, octets, question()))
+        for place, value in (
+            (0, octets[0] ^ 1),
+            (1, octets[1] ^ 1),
+            (2, 0),
+            (2, 0xA8),
+            (5, 2),
+            (13, ord("W")),
+            (31, 28),
+        ):
+            other = bytearray(octets)
+            other[place] = value
+            self.assertFalse(is_answer(bytes(other), octets, question()), place)
+        self.assertFalse(is_answer(octets[:11], octets, question()))
+        self.assertFalse(is_answer(octets, octets, question(NAME.lower())))
+        self.assertEqual(dns.name.from_wire(octets, 12)[0], dns.name.from_text(NAME))
