@@ -16,8 +16,10 @@ from realmgw.dns.codec.message import EDE, Record
 from realmgw.dns.codec.wire import AD, COOKIE, HEADER, IN, OPCODE_MASK, OPCODE_SHIFT, QR, RA, TC, Rcode, Type
 from realmgw.errors import MalformedError
 
-MOST_RECORDS = 1000
-"""An answer of more is not looked at."""
+MOST_RECORDS = 4500
+"""An answer of more is not looked at: a message has hardly room for more addresses."""
+LONGEST_OWNERS = 2**17  # octets
+"""The owners of its records have at most so many together, if those that are said once are counted once."""
 MOST_ALIASES = 16
 """So many aliases (CNAME, DNAME) are followed from the name that was asked for."""
 LONGEST_LIFE = 86_400  # seconds
@@ -131,6 +133,7 @@ class _Reading:
         self.cookie: bytes | None = None
         self._owners: dict[bytes, bytes] = {}
         self._has_opt = False
+        self._room = LONGEST_OWNERS
 
     def sections(self, at: int) -> list[list[Record]]:
         """The records of class IN, by section."""
@@ -170,6 +173,9 @@ class _Reading:
             return self._owners[pointer], at + 2
         name, after = names.read(self.message, at)
         name = name.lower()
+        self._room -= len(name)
+        if self._room < 0:
+            raise BadAnswerError("names that are too long together")
         if pointer[0] >= names.POINTER:
             self._owners[pointer] = name
         return name, after

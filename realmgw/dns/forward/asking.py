@@ -225,7 +225,8 @@ class Asking:
         """No resolver is asked any more; those that were may still answer."""
         if hopeful and not self._graced:
             self._graced = True
-            self._timer = self._means.later(STREAM_TIME, self._ended)
+            by_stream = any(each.by_stream and not each.over for each in self._tries)
+            self._timer = self._means.later(STREAM_TIME if by_stream else self._schedule[-1], self._ended)
         elif not hopeful:
             self._end(self._said)
 
@@ -329,6 +330,8 @@ class Asking:
         """Asks the same one at once; it has the time that is left, and by TCP some more."""
         one.over = True
         one.cancel()
+        if by_stream:
+            self._by_stream.add(one.upstream)
         self._put(one.upstream, by_stream)
 
     def _wrong(self, one: _Try) -> None:

@@ -118,7 +118,7 @@ class Forwarder:
         self._events[Event.HITS] += 1
         entry.uses += 1
         age = int(now - entry.since)
-        if entry.uses > 1 and entry.until - now < NEAR_END * entry.packed.life and self._may_prefetch(key):
+        if entry.uses > 1 and entry.until - now < NEAR_END * entry.packed.life and self._may_prefetch(key, now):
             self._events[Event.PREFETCHED] += 1
             self._begin(key, _Pending(question))
         return self._form(entry.packed, asked, age), min(entry.until, entry.since + age + 1)
@@ -183,7 +183,9 @@ class Forwarder:
             return _failure(InfoCode.OTHER, "too many questions wait for resolvers")
         return None
 
-    def _may_prefetch(self, key: bytes) -> bool:
+    def _may_prefetch(self, key: bytes, now: float) -> bool:
+        if self._failures.get(key, (0.0,))[0] > now:
+            return False
         rules = self._rules
         return (
             rules is not None

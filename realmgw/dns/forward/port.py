@@ -22,6 +22,10 @@ ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - the kernel chooses the address whe
 """Where a socket of each family is bound, to a port of the kernel's choice, which is by chance."""
 
 
+REFUSED = "nobody listens there, or there is no way"
+"""What is said where the network says so (ICMP)."""
+
+
 class Sockets:
     """How messages get to resolvers: `realmgw.dns.forward.asking.Transport`.
 
@@ -79,7 +83,13 @@ class _Datagrams(DatagramProtocol):
     def connectionRefused(self) -> None:
         """Nobody listens there (ICMP)."""
         if self._open:
-            self._failed("connection refused")
+            self._failed(REFUSED)
+
+    def stopProtocol(self) -> None:
+        """The socket is closed: if not by us, then by the reactor, as there was an error and nothing to be read."""
+        if self._open:
+            self._open = False
+            self._failed(REFUSED)
 
     def close(self) -> None:
         """Nothing is heard any more."""

@@ -17,7 +17,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from OpenSSL import SSL, crypto
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
+from service_identity.pyopenssl import verify_hostname
 from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.ssl import optionsForClientTLS
@@ -122,7 +123,7 @@ class _Factory(ClientFactory):
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Watched:
-    """Makes connections that remember why a certificate was not good."""
+    """Makes connections that remember why a certificate was not good; for whom it is, is looked at afterwards."""
 
     def __init__(self, options: Any, stream: _Stream) -> None:
         self._options, self._stream = options, stream
@@ -130,7 +131,8 @@ class _Watched:
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """As the interface says."""
         connection: SSL.Connection = self._options.clientConnectionForTLS(tlsProtocol)
-        connection.set_verify(SSL.VERIFY_PEER, self._verify)
+        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
+        self._stream.tls = connection
         return connection
 
     def _verify(self, connection: object, certificate: object, error: int, depth: int, good: int) -> bool:
@@ -167,6 +169,8 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
         """What is wrong with the certificate."""
         self.is_closing = False
         self.connector: Any = None
+        self.tls: SSL.Connection | None = None
+        """The connection as OpenSSL has it."""
         self._reactor = reactor
         self._pins, self._gone = pins, gone
         self._ready = False
@@ -212,15 +216,26 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
             self.setTimeout(CONNECT_TIME)
 
     def handshakeCompleted(self) -> None:
-        """The handshake is done; it is over if the certificate was not good, which Twisted tells afterwards."""
+        """The handshake is done: nothing is said before it is known with whom."""
         transport: Any = self.transport
         if transport.disconnecting:
             return
-        if self._pins and _pin(transport.getPeerCertificate()) not in self._pins:
-            self.trouble = "its public key is none of those that are pinned"
+        self.trouble = self._doubts(transport.getPeerCertificate())
+        if self.trouble:
             transport.abortConnection()
         else:
             self._begin()
+
+    def _doubts(self, certificate: crypto.X509) -> str:
+        """What is wrong with a certificate that is signed by somebody who is believed."""
+        assert self.tls is not None
+        assert self.resolver.name is not None
+        try:
+            verify_hostname(self.tls, self.resolver.name)
+        except (VerificationError, CertificateError):
+            return f"its certificate is not for {self.resolver.name}"
+        pinned = not self._pins or _pin(certificate) in self._pins
+        return "" if pinned else "its public key is none of those that are pinned"
 
     def _begin(self) -> None:
         self._ready = True
@@ -231,9 +246,8 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
 
     def stringReceived(self, string: bytes) -> None:
         """An answer, to whichever query."""
-        own = int.from_bytes(string[:2], "big")
-        query = self._queries.pop(own, None)
-        if len(string) < 2 or query is None:
+        query = self._queries.pop(int.from_bytes(string[:2], "big"), None) if len(string) > 2 else None
+        if query is None:
             self.trouble = self.trouble or "an answer to nothing that was asked"
             self._abort()
             return
@@ -278,12 +292,7 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted's has no types
         """The connection is gone; who waits asks somebody else, or again."""
         self.setTimeout(None)
-        self.fail(self.trouble or self._words(reason))
-
-    def _words(self, reason: Failure) -> str:
-        if reason.check(VerificationError):
-            return f"its certificate is not for {self.resolver.name}"
-        return _words(reason)
+        self.fail(self.trouble or _words(reason))
 
     def fail(self, why: str) -> None:
         """There will be no answers."""

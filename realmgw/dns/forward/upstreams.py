@@ -93,7 +93,7 @@ class Upstreams:
     def answered(self, upstream: Upstream, seconds: float) -> None:
         """A resolver gave an answer after so long a time."""
         old = upstream.latency
-        upstream.latency = seconds if not old else old + SMOOTHING * (seconds - old)
+        upstream.latency = seconds if not old or upstream.failures else old + SMOOTHING * (seconds - old)
         upstream.answers += 1
         upstream.failures, upstream.rests_until = 0, 0.0
         if upstream.trouble:

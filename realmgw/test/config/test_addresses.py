@@ -20,8 +20,9 @@ from realmgw.config.addresses import (
     port_range,
     prefix6,
     prefixes,
+    resolver,
 )
-from realmgw.config.settings import Endpoint, Network
+from realmgw.config.settings import Endpoint, Network, Resolver
 from realmgw.config.steps import finish
 
 NUMBERS = strategies.integers(int(IPv4Address("192.0.2.0")), int(IPv4Address("198.51.100.255")))
@@ -229,3 +230,26 @@ class OverlappingTests(SynchronousTestCase):
             if (first := next((at for at in range(index) if overlap(networks[at], network)), None)) is not None
         ]
         self.assertEqual(finish(overlapping(networks)), expected)
+
+
+class ResolverTests(SynchronousTestCase):
+    """`resolver` reads where resolvers are, and by which name they are known."""
+
+    def test_reads_what_it_writes(self) -> None:
+        """With ports of their own, which are those of DNS by UDP and TCP, or by TLS."""
+        for text, port, name in (
+            ("192.0.2.53", 53, None),
+            ("192.0.2.53:5353", 5353, None),
+            ("192.0.2.53#dns.Example.net", 853, "dns.example.net"),
+            ("[2001:db8::53]:8853#dns.example.net.", 8853, "dns.example.net"),
+        ):
+            value = resolver(text)
+            self.assertEqual((value.endpoint.port, value.name), (port, name))
+            self.assertEqual(resolver(value.text), value)
+
+    def test_refuses_what_is_none(self) -> None:
+        """No name behind the mark, no address before it, no such name."""
+        for text in ("192.0.2.53#", "#dns.example.net", "dns.example.net", "192.0.2.53#-", "192.0.2.53:0#a"):
+            with self.assertRaises(ValueError):
+                resolver(text)
+        self.assertEqual(Resolver(Endpoint(IPv6Address("2001:db8::53"), 53)).text, "[2001:db8::53]:53")

@@ -28,13 +28,14 @@ class Authority:
         self.path = folder / "authority.pem"
         self.path.write_bytes(_pem(certificate.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
+    def issue(self, name: str, *, expired: bool = False, self_signed: bool = False) -> tuple[Path, Path]:
         """The files (PEM) of a certificate for a name, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        certificate = self._builder(_name(name), key).add_extension(names, critical=False)
+        issuer, ended = _name(name) if self_signed else self._name, timedelta(minutes=-1 if expired else 60)
+        certificate = self._builder(_name(name), key, issuer, ended).add_extension(names, critical=False)
         paths = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        paths[0].write_bytes(_pem(certificate.sign(self._key, hashes.SHA256())))
+        paths[0].write_bytes(_pem(certificate.sign(key if self_signed else self._key, hashes.SHA256())))
         paths[1].write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -42,16 +43,22 @@ class Authority:
         )
         return paths
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        issuer: x509.Name | None = None,
+        ends: timedelta = timedelta(hours=1),
+    ) -> x509.CertificateBuilder:
         now = datetime.now(timezone.utc)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(self._name)
+            .issuer_name(issuer or self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
+            .not_valid_after(now + ends)
         )
 
 

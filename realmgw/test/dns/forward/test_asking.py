@@ -1,0 +1,221 @@
+"""Tests for `realmgw.dns.forward.asking`."""
+
+from __future__ import annotations
+
+import dns.edns
+import dns.flags
+import dns.message
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.addresses import resolver
+from realmgw.config.settings import Resolver
+from realmgw.dns.codec.names import to_wire
+from realmgw.dns.forward.answers import Reply
+from realmgw.dns.forward.asking import MOST_WRONG, PADDED, STREAM_TIME, Asking, Event, Question
+from realmgw.test.dns.forward.resolvers import ONE, RECORD, TWO, Elsewhere, Sent
+
+TLS = resolver("203.0.113.54#dns.example.net")
+QUESTION = Question(to_wire("www.example.net.") + b"\0\1\0\1", True, True)
+SCHEDULE = (0.25, 0.25, 0.25)
+
+
+class AskingTestCase(SynchronousTestCase):
+    """A question, and two resolvers."""
+
+    def begin(self, *resolvers: Resolver, question: Question = QUESTION) -> None:
+        """Asks them."""
+        self.elsewhere = Elsewhere(*(resolvers or (ONE, TWO)))
+        self.said: list[tuple[Reply | None, str]] = []
+        done = lambda reply, why: self.said.append((reply, why))  # noqa: E731 - shorter
+        Asking(question, SCHEDULE, self.elsewhere.means, done).begin()
+
+    @property
+    def sent(self) -> list[Sent]:
+        """All that was sent."""
+        return self.elsewhere.transport.sent
+
+    def wait(self, *seconds: float) -> None:
+        """Time goes by."""
+        self.elsewhere.clock.pump(seconds)
+
+    def assert_answered(self) -> None:
+        """There was one answer, and nothing is waited for any more."""
+        [(reply, _)] = self.said
+        assert reply is not None
+        self.assertEqual([len(record.rdata) for record in reply.answers], [4])
+        self.assertTrue(all(each.cancelled for each in self.sent))
+        self.assertEqual(self.elsewhere.clock.getDelayedCalls(), [])
+
+    def assert_failed(self, why: str) -> None:
+        """There was none, for that reason."""
+        [(reply, said)] = self.said
+        self.assertIsNone(reply)
+        self.assertIn(why, said)
+        self.assertEqual(self.elsewhere.clock.getDelayedCalls(), [])
+
+
+class QueryTests(AskingTestCase):
+    """What is sent."""
+
+    def test_says_what_the_asker_said(self) -> None:
+        """DO and CD; AD, so that the answer has it; a cookie of ours."""
+        self.begin()
+        query = self.sent[0].query
+        self.assertEqual(query.flags, dns.flags.RD | dns.flags.AD | dns.flags.CD)
+        self.assertEqual((query.edns, query.ednsflags & dns.flags.DO, query.payload), (0, dns.flags.DO, 1232))
+        self.assertEqual([option.otype for option in query.options], [dns.edns.OptionType.COOKIE])
+
+    def test_each_query_is_another(self) -> None:
+        """By ID and by the case of its letters."""
+        self.begin()
+        self.wait(0.25, 0.25)
+        ids, names = {each.message[:2] for each in self.sent}, {each.message[12:29] for each in self.sent}
+        self.assertEqual((len(ids), len(names), len({name.lower() for name in names})), (3, 3, 1))
+
+    def test_resolvers_have_cookies_of_their_own(self) -> None:
+        """And what a server said is told it the next time."""
+        self.begin(ONE)
+        [option] = self.sent[0].query.options
+        cookie = option.to_wire()[:8] + b"serverside"
+        answer = dns.message.from_wire(self.sent[0].answer(*RECORD))
+        answer.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie)])
+        self.sent[0].heard(answer.to_wire())
+        self.assert_answered()
+        Asking(QUESTION, SCHEDULE, self.elsewhere.means, lambda _reply, _why: None).begin()
+        self.assertEqual(self.sent[-1].query.options[0].to_wire(), cookie)
+        self.sent[-1].say(*RECORD)
+        self.assertEqual(self.elsewhere.events[Event.WRONG], 1, "who knows cookies and shows none is somebody else")
+
+    def test_by_tls_it_is_padded(self) -> None:
+        """RFC 8467; there is no cookie in it."""
+        self.begin(TLS)
+        self.assertTrue(self.sent[0].by_stream)
+        self.assertEqual(len(self.sent[0].message) % PADDED, 0)
+        self.assertEqual([option.otype for option in self.sent[0].query.options], [dns.edns.OptionType.PADDING])
+
+
+class AnswerTests(AskingTestCase):
+    """What is done with what comes."""
+
+    def test_the_first_answer_counts(self) -> None:
+        """And nothing after it."""
+        self.begin()
+        self.sent[0].say(*RECORD)
+        self.sent[0].say(*RECORD)
+        self.assert_answered()
+
+    def test_a_late_one_as_well(self) -> None:
+        """While another resolver has its time."""
+        self.begin()
+        self.wait(0.25)
+        self.assertEqual([each.resolver for each in self.sent], [ONE, TWO])
+        self.sent[0].say(*RECORD)
+        self.assert_answered()
+
+    def test_what_is_no_answer_is_waited_on(self) -> None:
+        """Another ID, another name, letters of another case; then the resolver is asked by TCP."""
+        self.begin(ONE)
+        right = self.sent[0].answer(*RECORD)
+        swapped = right[:12] + right[12:29].swapcase() + right[29:]
+        for wrong in (bytes((right[0] ^ 1,)) + right[1:], swapped, right[:12] + b"\0" + right[13:], b"", right[:20]):
+            self.sent[0].heard(wrong)
+        self.assertEqual((self.said, self.elsewhere.events[Event.WRONG]), ([], 5))
+        self.wait(0.25)
+        self.assertEqual([each.by_stream for each in self.sent], [False, True])
+        self.sent[0].heard(right)
+        self.assert_answered()
+
+    def test_a_flood_of_them_sends_us_to_tcp(self) -> None:
+        """At once; whatever comes by UDP then is nothing."""
+        self.begin(ONE)
+        for number in range(MOST_WRONG):
+            self.sent[0].heard(number.to_bytes(2, "big"))
+        self.assertEqual((self.sent[0].cancelled, self.sent[1].by_stream), (True, True))
+        self.sent[0].say(*RECORD)
+        self.assertEqual(self.said, [])
+        self.sent[1].say(*RECORD)
+        self.assert_answered()
+
+    def test_tc_leads_to_tcp(self) -> None:
+        """Whatever stands in that answer."""
+        self.begin(ONE)
+        self.sent[0].say(*RECORD, flags=dns.flags.TC)
+        self.assertTrue(self.sent[1].by_stream)
+        self.wait(0.25, 0.25, 0.25)
+        self.assertEqual((len(self.sent), self.said), (2, []))
+        self.sent[1].say(*RECORD)
+        self.assert_answered()
+
+    def test_tc_by_tcp_is_no_answer(self) -> None:
+        """Somebody else is asked."""
+        self.begin(ONE, TWO)
+        self.sent[0].say(flags=dns.flags.TC)
+        self.sent[1].say(flags=dns.flags.TC)
+        self.assertEqual(self.sent[2].resolver, TWO)
+
+    def test_who_knows_no_edns_is_asked_without(self) -> None:
+        """Once, and at once."""
+        self.begin(ONE)
+        self.sent[0].say(rcode="FORMERR")
+        self.assertEqual(self.sent[1].query.edns, -1)
+        self.sent[1].say(*RECORD)
+        self.assert_answered()
+
+    def test_malformed_answers_and_failures_lead_to_the_next(self) -> None:
+        """At once, until there is none left; then it is told what they said."""
+        self.begin()
+        self.sent[0].say("www.example.net. 5 IN CNAME www.example.net.")
+        self.sent[1].say(rcode="REFUSED")
+        self.assertEqual([each.resolver for each in self.sent], [ONE, TWO, ONE])
+        self.sent[2].say(rcode="SERVFAIL")
+        [(reply, _)] = self.said
+        assert reply is not None
+        self.assertEqual(reply.rcode, 2)
+        self.assertEqual(self.elsewhere.clock.getDelayedCalls(), [])
+
+
+class TimeTests(AskingTestCase):
+    """There is an end."""
+
+    def test_nobody_answers(self) -> None:
+        """It is told after the schedule, with the resolver that was waited for last."""
+        self.begin()
+        self.wait(0.25, 0.25)
+        self.assertEqual(self.said, [])
+        self.wait(0.25)
+        self.assert_failed(f"{ONE.text}: no answer in time")
+        self.assertEqual([each.resolver for each in self.sent], [ONE, TWO, ONE])
+
+    def test_nobody_is_there(self) -> None:
+        """It is told at once."""
+        self.begin()
+        while not self.said:
+            self.sent[-1].failed("connection refused")
+        self.assert_failed("connection refused")
+        self.assertEqual((len(self.sent), self.elsewhere.clock.seconds()), (3, 0.0))
+
+    def test_connections_have_some_time_more(self) -> None:
+        """But not for ever; one that was made is not asked a second time."""
+        self.begin(TLS)
+        self.wait(*SCHEDULE)
+        self.assertEqual((len(self.sent), self.said), (1, []))
+        self.wait(STREAM_TIME)
+        self.assert_failed("no answer in time")
+
+    def test_a_connection_that_fails_in_that_time(self) -> None:
+        """Ends it."""
+        self.begin(TLS)
+        self.wait(*SCHEDULE)
+        self.sent[0].failed("its certificate has expired")
+        self.assert_failed(f"{TLS.text}: its certificate has expired")
+
+    def test_what_can_not_be_sent_is_a_failure(self) -> None:
+        """As if nobody were there."""
+        self.begin()
+        self.patch(self.elsewhere.transport, "by_datagram", self.unreachable)
+        self.wait(0.25, 0.25)
+        self.assert_failed("Network is unreachable")
+
+    def unreachable(self, *_: object) -> Sent:
+        """There is no way."""
+        raise OSError(101, "Network is unreachable")

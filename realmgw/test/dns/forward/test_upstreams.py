@@ -1,0 +1,58 @@
+"""Tests for `realmgw.dns.forward.upstreams`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.dns.forward.upstreams import LONGEST_REST, MOST_FAILURES
+from realmgw.test.dns.forward.resolvers import ONE, TWO, Elsewhere
+
+
+class OrderTests(SynchronousTestCase):
+    """Who is asked first."""
+
+    def setUp(self) -> None:
+        """Nobody was asked yet."""
+        self.elsewhere = Elsewhere(ONE, TWO)
+        self.upstreams = self.elsewhere.means.upstreams
+        self.one, self.two = self.upstreams.all
+
+    def first(self, now: float = 0.0) -> object:
+        """Who it is."""
+        return self.upstreams.order(now)[0]
+
+    def test_who_answers_faster(self) -> None:
+        """Once all were tried."""
+        self.upstreams.answered(self.one, 0.020)
+        self.assertIs(self.first(), self.two)
+        self.upstreams.answered(self.two, 0.010)
+        self.assertIs(self.first(), self.two)
+
+    def test_slower_ones_are_tried_now_and_then(self) -> None:
+        """Since their latency fades."""
+        self.upstreams.answered(self.one, 0.020)
+        self.upstreams.answered(self.two, 0.010)
+        order = [self.first() for _ in range(50)]
+        self.assertIs(order[0], self.two)
+        self.assertIs(order[-1], self.one)
+
+    def test_who_fails_is_left_alone(self) -> None:
+        """After some failures, and longer each time; that is told once, and so is its end."""
+        for _ in range(MOST_FAILURES):
+            self.assertEqual(self.elsewhere.told, [])
+            self.upstreams.failed(self.one, "no answer", 0.0)
+        self.assertEqual((self.one.rests_until, self.elsewhere.told), (1.0, [(ONE, "no answer")]))
+        for _ in range(20):
+            self.upstreams.failed(self.one, "no answer", 0.0)
+        self.assertEqual(self.one.rests_until, LONGEST_REST)
+        self.upstreams.answered(self.two, 5.0)
+        self.assertIs(self.first(59.0), self.two)
+        self.upstreams.answered(self.one, 0.010)
+        self.assertEqual(self.elsewhere.told, [(ONE, "no answer"), (ONE, "")])
+        self.assertIs(self.first(59.0), self.one)
+
+    def test_those_that_stay_are_known_still(self) -> None:
+        """After a change of the configuration."""
+        self.upstreams.answered(self.two, 0.010)
+        self.upstreams.configure((TWO,))
+        self.assertEqual(self.upstreams.all, (self.two,))
