@@ -192,12 +192,8 @@ class DnsService(service.Service):
     def counts(self) -> dict[str, object]:
         """What the views have counted since the start, and the forwarder."""
         sides = {"wan": self.wan, "lan": self.lan, "local": self.local}
-        views = {
-            name: {**side.view.counts.counts(), "tcp_open": len(side.streams)}
-            for name, side in sides.items()
-            if side is not self.local or side.limits.listen
-        }
-        return {**views, "forward": self._forwarding.counts()} if self._settings.dns.forward.resolvers else {**views}
+        views = {name: {**side.view.counts.counts(), "tcp_open": len(side.streams)} for name, side in sides.items()}
+        return {**views, **self._forwarding.counts()}
 
     def _sides(self, settings: Settings) -> tuple[tuple[ViewServer, DnsView], ...]:
         return (self.wan, settings.dns.wan), (self.lan, settings.dns.lan), (self.local, settings.dns.local)

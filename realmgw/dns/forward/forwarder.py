@@ -128,7 +128,6 @@ class Forwarder:
         return {
             **{each.name.lower(): self._events[each] for each in Event},
             "outstanding": len(self._pending), "kept": len(self.cache), "octets": self.cache.octets,
-            "resolvers": self._means.upstreams.counts(),
         }  # fmt: skip
 
     def _form(self, packed: Packed, asked: Asked, age: int, options: tuple[tuple[int, bytes], ...] = ()) -> bytes:

@@ -37,8 +37,8 @@ class Forwarding:
         self._reactor = reactor
         self._streams = Streams(reactor)
         self._events = [0] * len(Event)
-        upstreams, sockets = Upstreams(os.urandom, _tell), Sockets(reactor, self._streams)
-        means = Means(upstreams, sockets, self._later, present, os.urandom, self._events)
+        self._upstreams, sockets = Upstreams(os.urandom, _tell), Sockets(reactor, self._streams)
+        means = Means(self._upstreams, sockets, self._later, present, os.urandom, self._events)
         self.forwarder = Forwarder(means)
 
     def repeated(self, counts: Counts) -> Repeated:
@@ -51,8 +51,9 @@ class Forwarding:
         self.forwarder.configure(settings, table)
 
     def counts(self) -> dict[str, object]:
-        """What was counted, and what there is."""
-        return self.forwarder.counts()
+        """What was counted and what there is, of the forwarder and of each resolver."""
+        resolvers = self._upstreams.counts()
+        return {"forward": self.forwarder.counts(), **{f"resolver {text}": each for text, each in resolvers.items()}}
 
     def close(self) -> None:
         """Ends all questions and connections."""
