@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from pathlib import PurePath
 
 import attrs
 
-from realmgw.config.addresses import endpoint, network, resolver
+from realmgw.config.addresses import endpoint, network, prefix6, resolver
 from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
 from realmgw.config.validators import (
@@ -100,6 +101,29 @@ class Timeouts:
     """Of NAPTR."""
 
 
+NAT64_LENGTHS = (32, 40, 48, 56, 64, 96)
+"""Lengths of prefixes that addresses of IPv4 can stand behind (RFC 6052 section 2.2)."""
+
+
+def _nat64(text: str) -> IPv6Network:
+    value = prefix6(text)
+    if value.prefixlen not in NAT64_LENGTHS:
+        raise ValueError(f"{text!r}: write a prefix of a length that there is: {', '.join(map(str, NAT64_LENGTHS))}")
+    if value.network_address.packed[8]:
+        raise ValueError(f"{text!r}: bits 64 to 71 of such a prefix are 0 (RFC 6052): write another")
+    return value
+
+
+@attrs.frozen
+class Dns64:
+    """Addresses of IPv6 for names that have none, which a NAT64 translates (RFC 6147)."""
+
+    prefix: IPv6Network | None = key(parsed(_nat64), None)
+    """That of the NAT64; None: none are made."""
+    exclude: tuple[Network, ...] = key(sequence(parsed(network)), (IPv6Network("::ffff:0:0/96"),))
+    """Addresses of IPv6 in these count for none."""
+
+
 def _resolver(node: Node, problems: Problems) -> Resolver | None:
     value = parsed(resolver)(node, problems)
     if value is not None:
@@ -130,6 +154,8 @@ class Forwarding:
     """For so long after its end an answer is still given if no resolver gives another (RFC 8767); 0: never."""
     client_subnet: bool = key(boolean, False)
     """What a query says of its client's network (RFC 7871) is told to resolvers."""
+    dns64: Dns64 = key(Section(Dns64), Dns64())
+    """What is made for hosts that have IPv6 only."""
     outstanding: int = key(integer(1, 100_000), 500)
     """How many questions may wait for resolvers at once."""
     outstanding_per_client: int = key(integer(1, 100_000), 200)

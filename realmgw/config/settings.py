@@ -17,6 +17,7 @@ from realmgw.config import rulenames
 from realmgw.config.addresses import AddressRange, PortRange, host, ipv4_range, port_range, prefixes, url
 from realmgw.config.dns import Cookies as Cookies
 from realmgw.config.dns import Dns as Dns
+from realmgw.config.dns import Dns64 as Dns64
 from realmgw.config.dns import DnsView as DnsView
 from realmgw.config.dns import Forwarding as Forwarding
 from realmgw.config.dns import RateLimit as RateLimit

@@ -21,6 +21,7 @@ PACKAGES = {
     "mandoc": "mandoc",
     "radvd": "radvd",
     "setpriv": "util-linux",
+    "unbound": "unbound",
     "unshare": "util-linux",
     "zsh": "zsh",
 }

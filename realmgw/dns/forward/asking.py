@@ -100,6 +100,8 @@ class Event(enum.IntEnum):
     """Queries refused since too many questions wait."""
     LOOPED = 18
     """Our own questions that came back to us."""
+    MADE = 19
+    """Answers with addresses of IPv6 that stand for ones of IPv4."""
 
 
 @attrs.frozen(eq=False)

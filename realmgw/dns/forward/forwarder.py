@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from realmgw.config import settings
+from realmgw.dns.codec import names
 from realmgw.dns.codec.message import EDE, ExtendedError, InfoCode, Response, limit
 from realmgw.dns.codec.options import CLIENT_SUBNET
 from realmgw.dns.codec.wire import CD, RD, Query, Rcode, Type
@@ -14,6 +15,7 @@ from realmgw.dns.counts import Count
 from realmgw.dns.forward.answers import BadAnswerError, Reply
 from realmgw.dns.forward.asking import Asking, Event, Means, Question
 from realmgw.dns.forward.cache import Cache, Packed, form, pack
+from realmgw.dns.forward.dns64 import WELL_KNOWN, Dns64
 from realmgw.dns.forward.special import Special
 from realmgw.dns.view import Answer, Asked, said
 from realmgw.dns.zones import ZoneTable
@@ -69,10 +71,11 @@ class Forwarder:
         del table
         rules = settings.dns.forward
         own = settings.pools.networks
-        if self._rules is None or (rules.resolvers, rules.internal) != (self._rules.resolvers, self._rules.internal):
+        if self._rules is None or _decisive(rules) != _decisive(self._rules):
             self.cache.clear()
         self._rules, self._udp_size = rules, settings.dns.udp_size
         self._special = Special(rules.internal, own)
+        self._dns64 = Dns64(rules.dns64)
         times = rules.timeouts
         own_times = {Type.A: times.a, Type.AAAA: times.aaaa, Type.SRV: times.srv, Type.NAPTR: times.naptr}
         self._schedules = {int(kind): schedule for kind, schedule in own_times.items() if schedule is not None}
@@ -99,13 +102,23 @@ class Forwarder:
         query, rules = asked.query, self._rules
         if rules is None or not rules.resolvers:
             return said(Response(Rcode.REFUSED))
-        special = self._special.answer(query.name, query.type)
+        question = self._question(query)
+        special = self._kept_home(question)
         if special is not None:
             self._events[Event.SPECIAL] += 1
             return said(special)
         if not query.flags & RD:
             return said(Response(Rcode.REFUSED, error=ExtendedError(InfoCode.PROHIBITED, "recursion was not desired")))
-        return self._join(asked, self._question(query), rules)
+        return self._join(asked, question, rules)
+
+    def _kept_home(self, question: Question) -> Response | None:
+        """What is said of names that resolvers are not asked for."""
+        instead = self._dns64.instead(question)
+        if instead is not None:
+            private = self._special.answer(instead.octets[:-4], Type.PTR)
+            return None if private is None else Response(Rcode.NXDOMAIN)
+        name, kind = question.octets[:-4], int.from_bytes(question.octets[-4:-2], "big")
+        return self._dns64.answer(name, kind) or self._special.answer(name, kind)
 
     def kept(self, asked: Asked) -> tuple[bytes, float] | None:
         """The answer to a query from what is kept, and until when the same octets are right; None if it is not."""
@@ -194,19 +207,47 @@ class Forwarder:
         )
 
     def _begin(self, key: bytes, pending: _Pending) -> None:
-        rules = self._rules
-        assert rules is not None
         self._events[Event.QUESTIONS] += 1
-        kind = int.from_bytes(pending.question.octets[-4:-2], "big")
-        schedule = self._schedules.get(kind, rules.timeouts.default)
         self._pending[key] = pending
-        pending.asking = Asking(pending.question, schedule, self._means, lambda reply, why: self._done(key, reply, why))
+        question = self._dns64.instead(pending.question) or pending.question
+        self._ask(pending, question, lambda reply, why: self._done(key, reply, why))
+
+    def _ask(self, pending: _Pending, question: Question, done: Callable[[Reply | None, str], None]) -> None:
+        assert self._rules is not None
+        kind = int.from_bytes(question.octets[-4:-2], "big")
+        schedule = self._schedules.get(kind, self._rules.timeouts.default)
+        pending.asking = Asking(question, schedule, self._means, done)
         pending.asking.begin()
 
     def _done(self, key: bytes, reply: Reply | None, why: str) -> None:
+        """Goes on, where the answer is to be made of another one."""
+        pending = self._pending[key]
+        question = pending.question
+        instead = self._dns64.instead(question)
+        if reply is not None and instead is not None and reply.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+            reply = self._dns64.pointer(question, instead, reply)
+        four = self._dns64.lacks(question, reply)
+        first = None if reply is None else self._dns64.without(reply)
+        if four is None:
+            self._finish(key, first, why)
+        else:
+            self._ask(pending, four, lambda second, _: self._make(key, first, second, why))
+
+    def _make(self, key: bytes, first: Reply | None, second: Reply | None, why: str) -> None:
+        """Makes the answer for AAAA of the one for A, if that is of use."""
+        made, name = None, self._pending[key].question.octets[:-4]
+        if second is not None:
+            who = names.ROOT if self._dns64.prefix == WELL_KNOWN else name  # RFC 6052 section 3.1
+            made = self._dns64.made(first, attrs.evolve(second, answers=self._special.strip(who, second.answers)))
+        if made is not None:
+            self._events[Event.MADE] += 1
+        self._finish(key, made or first, why, made=made is not None)
+
+    def _finish(self, key: bytes, reply: Reply | None, why: str, *, made: bool = False) -> None:
+        """Tells all who wait."""
         pending = self._pending.pop(key)
         now = self._means.present()
-        packed, failure = self._packed(pending.question, reply, why)
+        packed, failure = self._packed(pending.question, reply, why, made=made)
         if packed is not None:
             self.cache.put(key, packed, now)
             self._failures.pop(key, None)
@@ -238,12 +279,14 @@ class Forwarder:
         options = ((EDE, InfoCode.STALE.to_bytes(2, "big")),)
         return Answer(None, _FORWARDED, self._form(entry.packed, asked, -1, options))
 
-    def _packed(self, question: Question, reply: Reply | None, why: str) -> tuple[Packed | None, Response | None]:
+    def _packed(
+        self, question: Question, reply: Reply | None, why: str, *, made: bool
+    ) -> tuple[Packed | None, Response | None]:
         """What is said to those who wait: an answer, or a failure."""
         if reply is None or reply.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
             self._events[Event.FAILED] += 1
             return None, _failed(reply, why)
-        kept = self._special.strip(question.octets[:-4], reply.answers)
+        kept = reply.answers if made else self._special.strip(question.octets[:-4], reply.answers)
         stripped = len(kept) != len(reply.answers)
         try:
             packed = pack(question.octets, attrs.evolve(reply, answers=kept) if stripped else reply)
@@ -255,6 +298,11 @@ class Forwarder:
             blocked = _STRIPPED.code.to_bytes(2, "big") + _STRIPPED.text.encode()
             packed = attrs.evolve(packed, options=(*packed.options, (EDE, blocked)), authentic=False)
         return packed, None
+
+
+def _decisive(rules: settings.Forwarding) -> tuple[object, ...]:
+    """What is kept is no longer right when these are others."""
+    return rules.resolvers, rules.internal, rules.dns64
 
 
 def _key(question: Question) -> bytes:
