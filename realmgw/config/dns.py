@@ -189,6 +189,11 @@ class Dns:
     rate_limit: RateLimit = key(Section(RateLimit), RateLimit())
     """How many answers without an address a network gets on the WAN."""
 
+    @property
+    def views(self) -> tuple[DnsView, ...]:
+        """All that answer queries."""
+        return self.wan, self.lan, self.local
+
 
 WAN = Section(DnsView, {**keys_of(DnsView), "listen": Key(sequence(LISTEN, at_least=1), required=True)})
 DNS = Section(Dns, {"wan": Key(WAN, required=True), **keys_of(Dns)})

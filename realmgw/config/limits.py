@@ -37,7 +37,7 @@ def refusals(settings: Settings) -> Iterator[str]:
 
 
 def _views(settings: Settings) -> list[DnsView]:
-    return [view for view in (settings.dns.wan, settings.dns.lan, settings.dns.local) if view.listen]
+    return [view for view in settings.dns.views if view.listen]
 
 
 def raise_limit(settings: Settings) -> None:

@@ -165,6 +165,10 @@ def _endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     return *settings.dns.wan.listen, *settings.dns.lan.listen
 
 
+def _listened(settings: Settings) -> list[Endpoint]:
+    return [endpoint for view in settings.dns.views for endpoint in view.listen]
+
+
 def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Examined) -> None:
     """Files that the main file names; the secrets were told of one by one."""
     secret, repository = settings.dns.cookies.secret_file, settings.repository
@@ -173,6 +177,9 @@ def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Exa
         _try(found.refused, lambda: _answered(do, secret, partial(config.secrets, settings)))
     if repository.url:
         _try(found.refused, lambda: _answered(do, trusted or "certificates", partial(trust, trusted)))
+    signers = settings.dns.forward.ca_file
+    if signers is not None:
+        _try(found.refused, lambda: _answered(do, signers, partial(trust, signers)), "dns.forward.ca_file: ")
     if bearer is not None:
         _try(found.wrong, lambda: _answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
     for key, path in (("dns.cookies.secret_file", secret), ("repository.token_file", bearer)):
@@ -288,7 +295,7 @@ def _neighbours(settings: Settings) -> list[str]:
 
 def _taken(settings: Settings) -> Iterator[tuple[str, Endpoint, int]]:
     """What can not be listened at, with the operating system's error."""
-    for endpoint in _endpoints(settings):
+    for endpoint in _listened(settings):
         for transport in ("UDP", "TCP"):
             number = port.attempt(transport, endpoint)
             if number:
@@ -313,7 +320,7 @@ def _of_kernel(settings: Settings) -> Iterator[str]:
     kernel = Kernel(settings)
     try:
         found = kernel.probe()
-        ports = tuple(endpoint.port for endpoint in _endpoints(settings))
+        ports = tuple(endpoint.port for endpoint in _listened(settings))
         raw = settings.pools.solicited
         yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw)
         kernel.refuse_foreign()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from realmgw import __version__
-from realmgw.config.settings import DnsView, Pools, Settings
+from realmgw.config.settings import Dns, DnsView, Pools, Settings
 from realmgw.control.counting import Period
 from realmgw.datapath import forwarding
 from realmgw.datapath.machine.capabilities import Capabilities
@@ -29,6 +29,7 @@ def started(settings: Settings, directory: Directory, found: Capabilities, secon
         [
             f"realmgw {__version__} serves {settings.name}",
             f"DNS for the WAN at {_listens(settings.dns.wan)}, for LANs at {_listens(settings.dns.lan)}",
+            *_forwarding(settings.dns),
             f"interfaces {settings.interfaces.wan} (WAN), {', '.join(settings.interfaces.lan)} (LAN)",
             f"pool of {_pool(settings.pools)}",
             f"table {settings.datapath.table}, dnat by {(found.dnat or settings.datapath.dnat).value}",
@@ -90,6 +91,14 @@ def _reasons(what: str, counts: Mapping[str, int]) -> str:
     """How many, and why."""
     named = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda each: -each[1]))
     return f"{sum(counts.values())} {what}{f' ({named})' if named else ''}"
+
+
+def _forwarding(dns: Dns) -> Iterator[str]:
+    """What there is besides, where there is some."""
+    if dns.local.listen:
+        yield f"for itself at {_listens(dns.local)}"
+    if dns.forward.resolvers:
+        yield f"other names from {_some(each.text for each in dns.forward.resolvers)}"
 
 
 def _listens(view: DnsView) -> str:

@@ -149,7 +149,7 @@ class Kernel:
         settings = self._settings = self._ipv6.usable(self._given)
         self._ipv6.take(hosts)
         found = self.probe()
-        ports = tuple(endpoint.port for endpoint in (*settings.dns.wan.listen, *settings.dns.lan.listen))
+        ports = tuple(each.port for view in settings.dns.views for each in view.listen)
         raw = settings.pools.solicited
         capabilities.refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw))
         self.was_installed = self._own.is_installed()

@@ -39,11 +39,11 @@ def without_ipv6(settings: Settings) -> Settings:
     circular = tuple(each for each in settings.pools.circular if each.network.version == 4)
     if not circular:
         raise PlatformError(f"{SWITCHED_OFF.partition(',')[0]}, and pools.circular has nothing else: switch it on")
-    wan, lan = (attrs.evolve(view, listen=_listening(view.listen)) for view in (settings.dns.wan, settings.dns.lan))
+    wan, lan, local = (attrs.evolve(view, listen=_listening(view.listen)) for view in settings.dns.views)
     return attrs.evolve(
         settings,
         pools=attrs.evolve(settings.pools, circular=circular),
-        dns=attrs.evolve(settings.dns, wan=wan, lan=lan),
+        dns=attrs.evolve(settings.dns, wan=wan, lan=lan, local=local),
         ipv6=Ipv6(mode=Ipv6Mode.OFF),
     )
 

@@ -142,10 +142,11 @@ def _not_ours(settings: Settings) -> Iterator[Thing]:
     yield Thing(Kind.INTERFACE, wan, UP, needed=True, remedy=_bring_up(wan))
     for name in lan:
         yield Thing(Kind.INTERFACE, name, UP, needed=len(lan) == 1, remedy=_bring_up(name))
-    for view, key in ((settings.dns.wan, "dns.wan"), (settings.dns.lan, "dns.lan")):
+    dns = settings.dns
+    for view, key in ((dns.wan, "dns.wan"), (dns.lan, "dns.lan"), (dns.local, "dns.local")):
         for address in sorted({str(endpoint.address) for endpoint in view.listen}):
             remedy = f"the gateway listens there ({key}.listen) and is not heard: give it back to its interface"
-            yield Thing(Kind.ADDRESS, address, THERE, needed=view is settings.dns.wan, remedy=remedy)
+            yield Thing(Kind.ADDRESS, address, THERE, needed=view is dns.wan, remedy=remedy)
     remedy = "answers to clients beyond the link have no way: set it again"
     yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)
     yield Thing(Kind.WAY_OUT6, wan, THERE, needed=False, remedy=remedy)

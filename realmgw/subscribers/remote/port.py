@@ -354,7 +354,7 @@ def trust(path: PurePath | None) -> Any:
         why = getattr(error, "strerror", error)
         raise PlatformError(f"{path} can not be read as certificates: {why}") from error
     if not found:
-        raise PlatformError(f"{path} has no certificate: write those (PEM) that the repository's must be signed by")
+        raise PlatformError(f"{path} has no certificate: write those (PEM) that others must be signed by")
     return trustRootFromCertificates(found)  # type: ignore[no-untyped-call]  # Twisted
 
 

@@ -1,0 +1,91 @@
+"""The whole gateway as the resolver of its LAN: a host asks it, it asks a resolver in the Internet.
+
+These tests need root. They build the testbed's namespaces under names of their own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+
+from realmgw.test.kernel.realm_case import FIRST, RealmTestCase
+
+LAN, WAN, RESOLVER = "192.168.0.1", "100.64.1.130", "100.64.3.10"
+SERVER = """
+import socket, sys
+import dns.flags, dns.message, dns.rrset
+server = socket.socket(type=socket.SOCK_DGRAM)
+server.bind((sys.argv[1], 53))
+print("ready", flush=True)
+while True:
+    octets, source = server.recvfrom(4096)
+    query = dns.message.from_wire(octets)
+    answer = dns.message.make_response(query, recursion_available=True)
+    answer.answer = [dns.rrset.from_text(query.question[0].name, 300, "IN", "A", "198.51.100.7")]
+    server.sendto(answer.to_wire(), source)
+"""
+
+
+class ForwarderTests(RealmTestCase):
+    """A LAN that has no other resolver."""
+
+    settings: ClassVar[Mapping[str, Any]] = {
+        "dns": {
+            "wan": {"listen": [WAN]},
+            "lan": {"listen": [LAN]},
+            "local": {"listen": ["127.0.0.1"]},
+            "forward": {"resolvers": [RESOLVER]},
+        }
+    }
+
+    def resolver(self) -> subprocess.Popen[bytes]:
+        """A resolver in the Internet, until the end of the test."""
+        argv = [sys.executable, "-c", SERVER, RESOLVER]
+        process = self.testbed.spawn("public", argv, log="resolver.log", stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        return process
+
+    def tell(self, name: str, *, where: str = LAN, namespace: str = "test_gwa") -> dns.message.Message:
+        """What is said to who asks from a namespace."""
+        query = dns.message.make_query(name, "A", use_edns=0)
+        answer: dns.message.Message = self.testbed.call(namespace, dns.query.udp, query, where, 5.0)
+        return answer
+
+    def test_a_host_gets_other_peoples_names(self) -> None:
+        """At the LAN's address, and at the WAN's; once more when the resolver is gone, and no other name then."""
+        process = self.resolver()
+        for where in (LAN, WAN):
+            answer = self.tell("www.example.net.", where=where)
+            self.assertEqual(answer.answer[0][0].address, "198.51.100.7")
+            self.assertTrue(answer.flags & dns.flags.RA)
+        process.terminate()
+        process.wait()
+        self.assertEqual(self.tell("www.example.net.").answer[0][0].address, "198.51.100.7")
+        answer = self.tell("other.example.net.")
+        self.assertEqual(answer.rcode(), dns.rcode.SERVFAIL)
+        self.assertIn(RESOLVER, str(answer.options[0]))
+
+    def test_our_names_are_ours(self) -> None:
+        """With their private addresses, and no resolver is needed."""
+        self.assertEqual(self.tell("one.gwa.demo.").answer[0][0].address, FIRST)
+
+    def test_the_internet_and_the_gateway_itself_get_ours_only(self) -> None:
+        """Whatever resolvers say."""
+        self.resolver()
+        for namespace, where in (("public", WAN), ("gwa", "127.0.0.1")):
+            self.assertEqual(
+                self.tell("third.example.net.", where=where, namespace=namespace).rcode(), dns.rcode.REFUSED
+            )
+        answer = self.tell("one.gwa.demo.", where="127.0.0.1", namespace="gwa")
+        self.assertEqual(answer.answer[0][0].address, FIRST)
