@@ -4,7 +4,8 @@
 
 All of them forward to one resolver (unbound, with names of its own) on the loopback interface, each is asked for the
 same names by dnsperf, and each is one process with one thread. `kept`: all names were asked for before; `new`: each
-name is asked for once, so that the resolver is asked as well.
+name is asked for once, so that the resolver is asked as well. Last, the gateway has two resolvers, and one of them is
+stopped under load, so that it does not answer: told is what became of the queries.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import multiprocessing
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -31,7 +33,7 @@ from realmgw.dns.service import DnsService
 from realmgw.subscribers.model import Directory
 
 HOST = "127.0.0.1"
-RESOLVER, OURS, DNSMASQ, UNBOUND = 5390, 5391, 5392, 5393
+RESOLVER, OURS, DNSMASQ, UNBOUND, SECOND = 5390, 5391, 5392, 5393, 5394
 """Ports."""
 KEPT = 1000
 """So many names are asked for again and again."""
@@ -57,15 +59,15 @@ UNBOUND_CONF = """server:
 """
 
 
-def gateway() -> None:
-    """A gateway's DNS server alone, for ever."""
+def gateway(*resolvers: int) -> None:
+    """A gateway's DNS server alone, for ever, with resolvers at these ports."""
     from twisted.internet import reactor  # noqa: PLC0415 - in the process that runs it
 
     zone = settings.Zone("example.org.", (settings.NameServer("ns.example.net."),), "hostmaster.example.org.")
     at = settings.Endpoint(IPv4Address(HOST), OURS)
-    upstream = Resolver(settings.Endpoint(IPv4Address(HOST), RESOLVER))
+    upstreams = tuple(Resolver(settings.Endpoint(IPv4Address(HOST), each)) for each in resolvers)
     forward = settings.Forwarding(
-        (upstream,), outstanding_per_client=100_000, rate_per_client=1_000_000, cache=2**28, internal=("example.com.",)
+        upstreams, outstanding_per_client=100_000, rate_per_client=1_000_000, cache=2**28, internal=("example.com.",)
     )
     made = settings.Settings(
         "gateway",
@@ -80,12 +82,12 @@ def gateway() -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
+def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A server, until the end of the block."""
     with subprocess.Popen(command) as process:
         try:
             answers(port)
-            yield
+            yield process
         finally:
             process.terminate()
 
@@ -119,6 +121,33 @@ def dnsperf(program: str, port: int, names: Path, *options: str) -> str:
     return f"{rate} q/s, {float(latency) * 1000:.2f} ms, {lost} lost"
 
 
+def serve(*resolvers: int) -> multiprocessing.process.BaseProcess:
+    """A gateway that answers."""
+    process = multiprocessing.get_context("spawn").Process(target=gateway, args=resolvers, daemon=True)
+    process.start()
+    answers(OURS)
+    return process
+
+
+def fail_over(program: str, folder: Path, command: list[str]) -> str:
+    """What becomes of queries for new names while one of two resolvers does not answer any more."""
+    names = folder / "over"
+    names.write_text("".join(f"f{number}.example.com A\n" for number in range(NEW)))
+    with running(command, SECOND) as second:
+        process = serve(RESOLVER, SECOND)
+        options = ["-s", HOST, "-p", str(OURS), "-d", str(names), "-Q", "1000", "-l", "8", "-q", "1000"]
+        with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as load:
+            time.sleep(3)
+            second.send_signal(signal.SIGSTOP)
+            text = load.communicate()[0]
+        second.kill()
+        process.terminate()
+    found = [
+        line.strip() for line in text.splitlines() if re.search(r"Queries (sent|lost)|codes|Latency \(s\)|max", line)
+    ]
+    return "; ".join(found)
+
+
 def main() -> None:
     """Runs it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -133,10 +162,8 @@ def main() -> None:
         stack.enter_context(running(unbound(folder / "unbound", UNBOUND, forward), UNBOUND))
         dnsmasq = ["dnsmasq", "-k", "-C", "/dev/null", "-R", "-S", f"{HOST}#{RESOLVER}", "-p", str(DNSMASQ), "-a", HOST]
         stack.enter_context(running([*dnsmasq, "-z", "-c", "10000", "-0", "5000"], DNSMASQ))
-        process = multiprocessing.get_context("spawn").Process(target=gateway, daemon=True)
-        process.start()
+        process = serve(RESOLVER)
         stack.callback(process.terminate)
-        answers(OURS)
         kept = folder / "kept"
         kept.write_text("".join(f"k{number}.example.com A\n" for number in range(KEPT)))
         for name, port in (("realmgw", OURS), ("dnsmasq", DNSMASQ), ("unbound", UNBOUND)):
@@ -145,6 +172,10 @@ def main() -> None:
             dnsperf(arguments.dnsperf, port, kept, "-n", "1", "-q", "20")
             print(f"{name:8} kept: {dnsperf(arguments.dnsperf, port, kept, '-l', str(arguments.seconds), '-c', '10')}")
             print(f"{name:8} new:  {dnsperf(arguments.dnsperf, port, new, '-n', '1', '-q', '50')}", flush=True)
+        process.terminate()
+        process.join()
+        second = unbound(folder / "second", SECOND, zone)
+        print("one resolver of two does not answer:", fail_over(arguments.dnsperf, folder, second))
 
 
 if __name__ == "__main__":

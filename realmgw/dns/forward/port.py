@@ -3,27 +3,24 @@
 Edge: UDP sockets.
 """
 
-# mypy: disable-error-code="no-untyped-call"
-# (Twisted's protocols have no types.)
-
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from realmgw.config.settings import Resolver
 from realmgw.dns.forward.asking import UDP_SIZE, Cancel
 from realmgw.dns.forward.stream import Streams
 
-ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - the kernel chooses the address when it is connected
-"""Where a socket of each family is bound, to a port of the kernel's choice, which is by chance."""
-
-
-REFUSED = "nobody listens there, or there is no way"
-"""What is said where the network says so (ICMP)."""
+TURN = 16
+"""So many datagrams of one socket are read before something else has its turn."""
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 class Sockets:
@@ -41,21 +38,16 @@ class Sockets:
     def by_datagram(
         self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None]
     ) -> Cancel:
-        """As `Transport.by_datagram`."""
-        address, port = resolver.endpoint.address, resolver.endpoint.port
-        one = _Datagrams(heard, failed)
-        # what is longer than we say we take is cut, and found malformed
+        """As `Transport.by_datagram`. The kernel chooses the port, by chance."""
+        address = resolver.endpoint.address
+        handle = socket.socket(_FAMILIES[address.version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            listening = self._reactor.listenUDP(0, one, interface=ANY[address.version], maxPacketSize=UDP_SIZE + 1)
-        except CannotListenError as error:
-            raise OSError(str(error.socketError)) from error
-        try:
-            one.transport.connect(str(address), port)
-            one.transport.write(message)
+            handle.connect((str(address), resolver.endpoint.port))
+            handle.send(message)
         except OSError:
-            listening.stopListening()
+            handle.close()
             raise
-        return one.close
+        return _Datagrams(self._reactor, handle, heard, failed).close
 
     def by_stream(
         self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None]
@@ -64,35 +56,57 @@ class Sockets:
         return self._streams.ask(resolver, message, heard, failed)
 
 
-class _Datagrams(DatagramProtocol):
-    """One query by UDP, and whatever comes back to its port from the resolver."""
+@implementer(IReadDescriptor)
+class _Datagrams:
+    """One query by UDP, and whatever comes back to its port from the resolver, or from who forges its address.
 
-    noisy = False
-    transport: Any
+    Twisted's own writes two lines to the log for each socket.
+    """
 
-    def __init__(self, heard: Callable[[bytes], None], failed: Callable[[str], None]) -> None:
+    def __init__(
+        self, reactor: Any, handle: socket.socket, heard: Callable[[bytes], None], failed: Callable[[str], None]
+    ) -> None:
+        self._reactor, self._handle = reactor, handle
         self._heard, self._failed = heard, failed
         self._open = True
+        reactor.addReader(self)
 
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        """It is connected: this came from the resolver's address, or from who forges that."""
-        del addr
-        if self._open:
-            self._heard(datagram)
+    def fileno(self) -> int:
+        """The socket's; -1 once it is closed."""
+        return self._handle.fileno()
 
-    def connectionRefused(self) -> None:
-        """Nobody listens there (ICMP)."""
-        if self._open:
-            self._failed(REFUSED)
+    def logPrefix(self) -> str:
+        """What Twisted calls it."""
+        return "resolver"
 
-    def stopProtocol(self) -> None:
-        """The socket is closed: if not by us, then by the reactor, as there was an error and nothing to be read."""
+    def doRead(self) -> None:
+        """There is something to be read."""
+        for _ in range(TURN):
+            if not self._open:
+                return
+            try:  # what is longer than we say we take is cut, and found malformed
+                message = self._handle.recv(UDP_SIZE + 1)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(error.errno or 0)
+                return
+            self._heard(message)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """There was an error, and nothing to be read."""
+        del reason
         if self._open:
-            self._open = False
-            self._failed(REFUSED)
+            self._fail(self._handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _fail(self, number: int) -> None:
+        """The network says that there is nobody, or no way."""
+        self.close()
+        self._failed(os.strerror(number) if number else "the socket was closed")
 
     def close(self) -> None:
         """Nothing is heard any more."""
         if self._open:
             self._open = False
-            self.transport.stopListening()
+            self._reactor.removeReader(self)
+            self._handle.close()
