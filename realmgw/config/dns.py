@@ -150,7 +150,7 @@ class Forwarding:
     """How much is kept of answers; 0: nothing."""
     prefetch: bool = key(boolean, True)
     """What is asked for often is asked for again before its answer ends."""
-    stale: float = key(number(0.0, MAX_DURATION), 0.0)  # seconds
+    stale: float = key(number(0.0, 604_800.0), 0.0)  # seconds
     """For so long after its end an answer is still given if no resolver gives another (RFC 8767); 0: never."""
     client_subnet: bool = key(boolean, False)
     """What a query says of its client's network (RFC 7871) is told to resolvers."""
