@@ -115,6 +115,28 @@ class ReadTests(SynchronousTestCase):
         )
         self.assertEqual([kind for _, kind in kept(reply)], [Type.A, Type.RRSIG])
 
+    def test_proofs_come_along(self) -> None:
+        """Signed by a zone that the name is in; what another one says of its own names proves nothing."""
+        signed = "8 2 300 20300101000000 20200101000000 1"
+        proofs = (
+            SOA,
+            f"example.net. 60 IN RRSIG SOA {signed} example.net. AAAA",
+            "v.example.net. 60 IN NSEC x.example.net. A RRSIG NSEC",
+            f"v.example.net. 60 IN RRSIG NSEC {signed} example.net. AAAA",
+            "a.example.org. 60 IN NSEC b.example.org. A",
+            f"a.example.org. 60 IN RRSIG NSEC {signed} example.org. AAAA",
+        )
+        reply = read(message(authority=proofs, rcode="NXDOMAIN"), question())
+        types = [record.type for record in reply.authority]
+        self.assertEqual(sorted(types), sorted([Type.SOA, Type.RRSIG, Type.NSEC, Type.RRSIG]))
+        self.assertTrue(all(record.owner.endswith(to_wire("example.net.")) for record in reply.authority))
+        denied = (
+            "v.example.net. 60 IN NSEC x.example.net. A",
+            f"v.example.net. 60 IN RRSIG NSEC {signed} example.net. AAAA",
+        )
+        wildcard = read(message("www.example.net. 300 IN A 198.51.100.7", authority=denied), question())
+        self.assertEqual((len(wildcard.authority), wildcard.life), (2, 60))
+
     def test_says_why_and_how_sure(self) -> None:
         """Extended errors, AD, and response codes over 15."""
         error = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "x")
