@@ -167,14 +167,14 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
 
     The order of the services is that of starting: nobody is told an address before the datapath can honour it.
     """
-    reactor, settings, directory = the_reactor(), running.settings, running.registry.directory
+    reactor, settings = the_reactor(), running.settings
     allocator = _allocator(running, conntrack := Conntrack(monotonic))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
     datapath = _datapath(running, allocator, health, thread, reactor, bool(options["purge"]))
     unsolicited = Unsolicited(settings.admission, datapath.push_stray)
     gate = Gate(allocator, unsolicited, Faults(log_fault), settings.datapath.reject_rate)
-    dns = DnsService(settings, directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n))
+    dns = _dns(running, allocator, thread, reactor, secrets)
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere, told = partial(Readers().call, reactor=reactor), partial(tell_written, health)
@@ -233,6 +233,17 @@ def _allocator(running: Running, its: Conntrack) -> Allocator:
     return Allocator(
         how, networks, now=now, policy=policy, answered=answered, entries=its, host_at=at, ipv6=settings.ipv6,
         chance=os.urandom,
+    )  # fmt: skip
+
+
+def _dns(
+    running: Running, allocator: Allocator, thread: KernelThread, reactor: Any, secrets: tuple[bytes, ...]
+) -> DnsService:
+    """The DNS server, with the kernel and the subscribers to ask who is on a LAN."""
+    settings, registry = running.settings, running.registry
+    return DnsService(
+        settings, registry.directory, allocator, reactor, monotonic, secrets, lambda n: thread.call(networks_of, n),
+        registry.host_at,
     )  # fmt: skip
 
 

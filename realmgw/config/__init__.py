@@ -16,6 +16,7 @@ from realmgw.config.last_good import load_or_last_good as load_or_last_good
 from realmgw.config.last_good import state_file as state_file
 from realmgw.config.last_good import state_folder as state_folder
 from realmgw.config.named import Written as Written
+from realmgw.config.named import lists as lists
 from realmgw.config.named import loading_all as loading_all
 from realmgw.config.named import secrets as secrets
 from realmgw.config.unsupported import unsupported_keys as unsupported_keys

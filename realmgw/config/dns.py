@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from ipaddress import IPv6Network
 from pathlib import PurePath
 
@@ -15,6 +16,7 @@ from realmgw.config.validators import (
     Section,
     Validator,
     boolean,
+    choice,
     integer,
     key,
     keys_of,
@@ -22,11 +24,14 @@ from realmgw.config.validators import (
     name,
     number,
     parsed,
+    plain_text,
     remembered,
     sequence,
 )  # fmt: skip
 from realmgw.config.values import MAX_DURATION, Endpoint, Network, Resolver
 
+MOST_LISTS = 64
+"""Of names: each one that is not for everybody is looked at for each question."""
 MAX_TTL = 604_800  # seconds
 """A week: longer ones are of no use in zones whose names come and go."""
 LISTEN = remembered(Label.LISTEN, parsed(endpoint))
@@ -131,6 +136,49 @@ def _resolver(node: Node, problems: Problems) -> Resolver | None:
     return value
 
 
+_NAMES = sequence(name)
+
+
+class ListForm(enum.Enum):
+    """What a list of names looks like."""
+
+    HOSTS = "hosts"
+    """As /etc/hosts, or a name on each line."""
+    RPZ = "rpz"
+    """As the zone of a response policy, with triggers by names."""
+
+
+class ListReason(enum.Enum):
+    """Why names are listed: what is told those who ask for them (RFC 8914 sections 4.16 to 4.18)."""
+
+    BLOCKED = "blocked"
+    """Who runs the network wants it so."""
+    CENSORED = "censored"
+    """Somebody else wants it so."""
+    FILTERED = "filtered"
+    """The subscriber wants it so."""
+
+
+@attrs.frozen
+class NameList:
+    """Names that are not to be had."""
+
+    name: str = key(plain_text)
+    """What it is called, to those who ask for a name in it as well."""
+    file: PurePath = key(parsed(PurePath))
+    """It."""
+    form: ListForm = key(choice(ListForm), ListForm.HOSTS)
+    """What it looks like."""
+    allow: bool = key(boolean, False)
+    """Its names are had nevertheless, if lists that come later have them."""
+    reason: ListReason = key(choice(ListReason), ListReason.BLOCKED)
+    """Why they are listed."""
+    subscribers: tuple[str, ...] = key(_NAMES, ())
+    """Whom it holds for, by their IDs."""
+    groups: tuple[str, ...] = key(sequence(plain_text), ())
+    """Members of these groups of subscribers, too; neither: it holds for everybody."""
+
+
 @attrs.frozen
 class Forwarding:
     """Where the LAN's questions about other people's names go."""
@@ -162,6 +210,8 @@ class Forwarding:
     """How many queries of one host may wait."""
     rate_per_client: int = key(integer(1, 1_000_000), 500)
     """How many queries of one host a second may be such that resolvers have to be asked."""
+    lists: tuple[NameList, ...] = key(sequence(Section(NameList), at_most=MOST_LISTS), ())
+    """Names that are not to be had; the first list that has a name decides."""
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ import attrs
 from realmgw.config import consistency, disk, layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
 from realmgw.config.schema import GATEWAY
-from realmgw.config.settings import Interfaces, Pools, Settings
+from realmgw.config.settings import Interfaces, NameList, Pools, Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
 from realmgw.config.validators import reading
 from realmgw.errors import ConfigurationError
@@ -217,7 +217,8 @@ def _located(value: Any, folder: PurePath) -> Any:
     if isinstance(value, PurePath):
         return folder / value
     if isinstance(value, tuple):
-        return tuple(_located(each, folder) for each in value) if value and isinstance(value[0], PurePath) else value
+        is_placed = bool(value) and isinstance(value[0], PurePath | NameList)
+        return tuple(_located(each, folder) for each in value) if is_placed else value
     if not attrs.has(type(value)):
         return value
     parts = attrs.asdict(value, recurse=False)

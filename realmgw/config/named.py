@@ -1,4 +1,4 @@
-"""Files that the main file names and that are no YAML: secrets of DNS cookies. Edge: files."""
+"""Files that the main file names and that are no YAML: secrets of DNS cookies, lists of names. Edge: files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path, PurePath
 
 import attrs
 
+from realmgw.config import namelists
 from realmgw.config.disk import read
+from realmgw.config.document import Problems
 from realmgw.config.files import loading
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps
@@ -70,6 +72,27 @@ def secrets(settings: Settings) -> tuple[bytes, ...]:
 
 def _unreadable(path: PurePath, error: OSError) -> ConfigurationError:
     return ConfigurationError((f"dns.cookies.secret_file: {path} can not be read: {error.strerror}",))
+
+
+def lists(settings: Settings) -> Steps[tuple[namelists.Listed, ...]]:
+    """Reads the lists of names that are not to be had.
+
+    Raises:
+        ConfigurationError: One of them can not be used; every problem of all of them is in it, by file and line.
+    """
+    found, wrong = list[namelists.Listed](), list[str]()
+    for rules in settings.dns.forward.lists:
+        problems = Problems(str(rules.file))
+        try:
+            content = yield Blocking(str(rules.file), partial(read, rules.file, namelists.LONGEST))
+        except OSError as error:
+            wrong.append(f"dns.forward.lists: {rules.file} can not be read: {error.strerror}")
+            continue
+        found.append((yield from namelists.reading(rules, content, problems)))
+        wrong += problems.lines()
+    if wrong:
+        raise ConfigurationError(tuple(wrong))
+    return tuple(found)
 
 
 def parse_secrets(text: str) -> tuple[bytes, ...]:

@@ -20,6 +20,9 @@ from realmgw.config.dns import Dns as Dns
 from realmgw.config.dns import Dns64 as Dns64
 from realmgw.config.dns import DnsView as DnsView
 from realmgw.config.dns import Forwarding as Forwarding
+from realmgw.config.dns import ListForm as ListForm
+from realmgw.config.dns import ListReason as ListReason
+from realmgw.config.dns import NameList as NameList
 from realmgw.config.dns import RateLimit as RateLimit
 from realmgw.config.dns import Timeouts as Timeouts
 from realmgw.config.dns import UpdateView as UpdateView

@@ -22,7 +22,7 @@ from realmgw import config
 from realmgw.config import limits, port
 from realmgw.config.disk import exposed, is_public, stranger
 from realmgw.config.settings import Address, Endpoint, Network, Settings
-from realmgw.config.steps import Blocking, Steps
+from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.control.instance import Place
 from realmgw.control.permissions import group_number, is_root, unwritable
 from realmgw.datapath import client, links
@@ -171,6 +171,7 @@ def _listened(settings: Settings) -> list[Endpoint]:
 
 def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Examined) -> None:
     """Files that the main file names; the secrets were told of one by one."""
+    _try(found.refused, lambda: finish(config.lists(settings), do))
     secret, repository = settings.dns.cookies.secret_file, settings.repository
     bearer, trusted = repository.token_file, repository.ca_file
     if secret is not None:

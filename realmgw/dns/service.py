@@ -10,7 +10,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
 from typing import Any
 
 import attrs
@@ -26,11 +25,12 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsView, Endpoint, Network, Settings
-from realmgw.config.steps import Blocking, Steps
+from realmgw.config.steps import Steps, finish
 from realmgw.dns.codec.wire import Type
 from realmgw.dns.counts import Counts
 from realmgw.dns.explain import NameExplanation, Question, explain_name
-from realmgw.dns.forward.service import Forwarding, trusted
+from realmgw.dns.forward.policy import HostAt
+from realmgw.dns.forward.service import NO_FILES, Files, Forwarding, reading
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
@@ -60,8 +60,13 @@ class Prepared:
     """What changes in it."""
     secrets: tuple[bytes, ...] = ()
     """Of DNS cookies, shared with other servers."""
-    trust: Any = None
-    """What signs certificates of resolvers, as Twisted has it."""
+    files: Files = NO_FILES
+    """What is read for the forwarder."""
+
+
+def _nobody(address: bytes) -> None:
+    """There are no subscribers."""
+    del address
 
 
 class DnsService(service.Service):
@@ -85,6 +90,7 @@ class DnsService(service.Service):
         monotonic: Callable[[], float],
         secrets: tuple[bytes, ...] = (),
         lan_networks: Callable[[Collection[str]], defer.Deferred[tuple[Network, ...]]] | None = None,
+        host_at: HostAt = _nobody,
     ) -> None:
         """Compiles the zones; nothing is bound yet.
 
@@ -97,6 +103,7 @@ class DnsService(service.Service):
             secrets: Of DNS cookies, shared with other servers.
             lan_networks: Tells which networks interfaces are in. Who asks the WAN's view from there is answered as on
                 the LAN; without this, nobody is.
+            host_at: The subscriber that has an address.
 
         Raises:
             names.BadNameError: A zone, name server or service has no valid name.
@@ -107,12 +114,12 @@ class DnsService(service.Service):
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets, now=monotonic())
-        self._forwarding = Forwarding(clock, monotonic)
-        self._forwarding.configure(settings, table, trusted(settings))
-        forward, counts = self._forwarding.forwarder.forward, Counts()
-        repeated = self._forwarding.repeated(counts)
+        self._forwarding = Forwarding(clock, monotonic, host_at)
+        self._forwarding.configure(settings, table, finish(reading(settings)))
+        forward, counts = self._forwarding.answer, Counts()
+        repeated, fast = self._forwarding.repeated(counts)
         wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic, forward)
-        lan = lan_view(settings, table, counts, repeated.forward, repeated.answer)
+        lan = lan_view(settings, table, counts, repeated, fast)
         self.wan = self._server(wan, settings.dns.wan)
         self.lan = self._server(lan, settings.dns.lan)
         self.local = self._server(lan_view(settings, table), settings.dns.local)
@@ -145,15 +152,16 @@ class DnsService(service.Service):
         Raises:
             names.BadNameError: A name is not valid.
             PlatformError: The certificates of who signs those of resolvers can not be read.
+            ConfigurationError: A list of names can not be used.
         """
-        trust = yield Blocking(str(settings.dns.forward.ca_file), partial(trusted, settings))
+        files = yield from reading(settings)
         table = self.wan.view.table
         if not (yield from same(settings.zones, self._settings.zones)):
             table = yield from compiling(settings.zones, directory)
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))
         names = yield from naming(table, changes.names_gone, changes.services, gone, came)
-        return Prepared(settings, table, names, secrets, trust)
+        return Prepared(settings, table, names, secrets, files)
 
     def commit(self, prepared: Prepared) -> Steps[None]:
         """Answers by what was prepared, from the next query on. Nothing in here can fail.
@@ -164,7 +172,7 @@ class DnsService(service.Service):
         settings = prepared.settings
         yield from amending(prepared.table, prepared.names)
         self._defences.configure(settings, prepared.secrets, now=self._monotonic())
-        self._forwarding.configure(settings, prepared.table, prepared.trust)
+        self._forwarding.configure(settings, prepared.table, prepared.files)
         for server, limits in self._sides(settings):
             server.view.configure(settings, prepared.table)
             server.limits = limits

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config
 from realmgw.config import consistency
+from realmgw.config.dns import NameList
 from realmgw.config.document import Mapping as MappingNode
 from realmgw.config.document import Problems, parse
 from realmgw.config.policy import LoadBand, ResolverGroup
@@ -138,7 +139,7 @@ class ReferenceTests(DocumentationTestCase):
 
     def test_every_key_of_the_main_file_is_explained(self) -> None:
         """In docs/configuration.md; the views' own names stand in the text."""
-        everything = {*EVERY_KEY, *keys_of(LoadBand), *keys_of(ResolverGroup)} - {"wan", "lan"}
+        everything = {*EVERY_KEY, *keys_of(LoadBand), *keys_of(NameList), *keys_of(ResolverGroup)} - {"wan", "lan"}
         self.assert_explained(sorted(everything), "docs", "configuration.md")
 
     def test_every_key_of_a_subscriber_is_explained(self) -> None:

@@ -51,6 +51,8 @@ class InfoCode(enum.IntEnum):
     STALE = 3
     NOT_READY = 14
     BLOCKED = 15
+    CENSORED = 16
+    FILTERED = 17
     PROHIBITED = 18
     UNREACHABLE = 22
     NETWORK_ERROR = 23

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import attrs
 from twisted.logger import Logger
 
+from realmgw.config import lists
 from realmgw.config.settings import Resolver, Settings
+from realmgw.config.steps import Blocking, Steps
 from realmgw.dns.counts import Counts
 from realmgw.dns.forward.asking import Cancel, Event, Means
 from realmgw.dns.forward.forwarder import Forwarder
+from realmgw.dns.forward.policy import HostAt, NamePolicy, NameSet, compiling
 from realmgw.dns.forward.port import Sockets
 from realmgw.dns.forward.repeated import Repeated
 from realmgw.dns.forward.stream import Streams
 from realmgw.dns.forward.upstreams import Upstreams
+from realmgw.dns.view import Fast, Part
 from realmgw.dns.zones import ZoneTable
 from realmgw.subscribers.remote.port import trust
 
 _log = Logger()
+
+
+@attrs.frozen(eq=False)
+class Files:
+    """What files say that the settings name."""
+
+    trust: Any
+    """What certificates of resolvers are signed by, as Twisted has it."""
+    lists: tuple[NameSet, ...] = ()
+    """Names that are not to be had."""
+
+
+NO_FILES = Files(None)
+"""There are none."""
 
 
 class Forwarding:
@@ -28,36 +48,41 @@ class Forwarding:
     Args:
         reactor: The reactor.
         present: The present, in monotonic seconds.
+        host_at: Finds out which subscriber asks.
 
     Attributes:
-        forwarder: What answers.
+        answer: Answers questions (a `view.Part`).
     """
 
-    def __init__(self, reactor: Any, present: Callable[[], float]) -> None:
+    def __init__(self, reactor: Any, present: Callable[[], float], host_at: HostAt) -> None:
         self._reactor = reactor
         self._streams = Streams(reactor)
         self._events = [0] * len(Event)
         self._upstreams, sockets = Upstreams(os.urandom, _tell), Sockets(reactor, self._streams)
         means = Means(self._upstreams, sockets, self._later, present, os.urandom, self._events)
-        self.forwarder = Forwarder(means)
+        self._forwarder = Forwarder(means)
+        self._policy = NamePolicy(host_at)
+        self.answer = self._policy.before(self._forwarder.forward, self._forwarder.forward)
 
-    def repeated(self, counts: Counts) -> Repeated:
-        """The fast path of a view that counts there."""
-        return Repeated(self.forwarder, counts, self._events)
+    def repeated(self, counts: Counts) -> tuple[Part, Fast]:
+        """What answers questions of a view that counts there, and its fast path."""
+        repeated = Repeated(self._forwarder, counts, self._events)
+        return self._policy.before(repeated.forward, self._forwarder.forward), repeated.answer
 
-    def configure(self, settings: Settings, table: ZoneTable, trust: Any) -> None:
-        """From the next query on, go by these; `trust` is what signs certificates."""
-        self._streams.configure(trust, settings.dns.forward.pins)
-        self.forwarder.configure(settings, table)
+    def configure(self, settings: Settings, table: ZoneTable, files: Files) -> None:
+        """From the next query on, go by these."""
+        self._streams.configure(files.trust, settings.dns.forward.pins)
+        self._policy.configure(files.lists)
+        self._forwarder.configure(settings, table)
 
     def counts(self) -> dict[str, object]:
-        """What was counted and what there is, of the forwarder and of each resolver."""
-        resolvers = self._upstreams.counts()
-        return {"forward": self.forwarder.counts(), **{f"resolver {text}": each for text, each in resolvers.items()}}
+        """What was counted and what there is, of the forwarder, of each resolver, and of each list of names."""
+        resolvers = {f"resolver {text}": each for text, each in self._upstreams.counts().items()}
+        return {"forward": self._forwarder.counts(), **resolvers, **self._policy.counts()}
 
     def close(self) -> None:
         """Ends all questions and connections."""
-        self.forwarder.stop()
+        self._forwarder.stop()
         self._streams.abort()
 
     def _later(self, seconds: float, function: Callable[[], object]) -> Cancel:
@@ -65,13 +90,15 @@ class Forwarding:
         return lambda: call.cancel() if call.active() else None
 
 
-def trusted(settings: Settings) -> Any:
-    """What certificates of resolvers are signed by; may read a file.
+def reading(settings: Settings) -> Steps[Files]:
+    """Reads the files that the settings name.
 
     Raises:
-        PlatformError: The file can not be used.
+        PlatformError: The certificates can not be used.
+        ConfigurationError: A list of names can not be used.
     """
-    return trust(settings.dns.forward.ca_file)
+    trusted = yield Blocking(str(settings.dns.forward.ca_file), partial(trust, settings.dns.forward.ca_file))
+    return Files(trusted, (yield from compiling((yield from lists(settings)))))
 
 
 def _tell(resolver: Resolver, why: str) -> None:

@@ -40,7 +40,7 @@ _PRIVATE4 = tuple(map(IPv4Network, (
 _PRIVATE6 = tuple(map(IPv6Network, ("::/127", "fc00::/7", "fe80::/9")))
 _EMBEDDED = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 """Where the last 32 bits are an IPv4 address."""
-_SOA_NUMBERS = struct.pack("!5I", 1, 3600, 1200, 604_800, NEGATIVE_TTL)
+_NOBODY = names.to_wire("nobody.invalid.")
 _HINTS = {4: 4, 6: 16}
 """SvcParamKeys ipv4hint and ipv6hint (RFC 9460), with the length of an address."""
 _BINDINGS = frozenset((Type.SVCB, Type.HTTPS))
@@ -135,12 +135,17 @@ def _addresses(record: Record) -> Iterator[bytes]:
             at += length
 
 
+def soa_record(zone: bytes, ttl: int) -> Record:
+    """What says for how long there is nothing (RFC 2308), in seconds; of a zone that nobody runs."""
+    return Record(zone, Type.SOA, ttl, struct.pack("!5I", 1, 3600, 1200, 604_800, ttl), (zone, _NOBODY))
+
+
 def _local(zone: bytes, name: bytes, kind: int) -> Response:
     """An empty zone says that there is nothing (RFC 6303 section 3); localhost has its addresses (RFC 6761 6.3)."""
     if zone == _LOCAL and kind in _LOOPBACK:
         found = Record(name, kind, LOCALHOST_TTL, _LOOPBACK[kind])
         return Response(authoritative=True, answers=(found,))
-    soa = Record(zone, Type.SOA, NEGATIVE_TTL, _SOA_NUMBERS, (zone, names.to_wire("nobody.invalid.")))
+    soa = soa_record(zone, NEGATIVE_TTL)
     if name == zone and kind == Type.SOA:
         return Response(authoritative=True, answers=(soa,))
     exists = name == zone or zone == _LOCAL

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.named import loading_all, parse_secrets
+from realmgw.config.files import load
+from realmgw.config.named import lists, loading_all, parse_secrets
+from realmgw.config.namelists import Verdict
 from realmgw.config.steps import Blocking, finish
 from realmgw.errors import ConfigurationError, MalformedError
 from realmgw.test.config.test_schema import MINIMAL
@@ -29,6 +31,35 @@ class SecretsTests(SynchronousTestCase):
         for line in ("00", "0" * 34, "x" * 32):
             error = self.assertRaises(MalformedError, parse_secrets, f"{SECRET.hex()}\n{line}\n")
             self.assertIn("line 2", str(error))
+
+
+class ListTests(SynchronousTestCase):
+    """Lists of names."""
+
+    def setUp(self) -> None:
+        """A main file that names two."""
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        lists = "{name: a, file: a.hosts}, {name: b, file: b.rpz, form: rpz}"
+        main = self.folder / "realmgw.yaml"
+        main.write_text(MINIMAL.replace("dns: {", f"dns: {{forward: {{lists: [{lists}]}}, "))
+        self.settings = load(main)
+
+    def test_lists_stand_beside_the_main_file(self) -> None:
+        """Where it names them, and are read from there."""
+        (self.folder / "a.hosts").write_text("a.test\n")
+        (self.folder / "b.rpz").write_text("b.test CNAME .\n")
+        names = [dict(each.names) for each in finish(lists(self.settings))]
+        self.assertEqual(names, [{"a.test": Verdict.NXDOMAIN}, {"b.test": Verdict.NXDOMAIN}])
+
+    def test_all_that_is_wrong_is_told(self) -> None:
+        """Of every list, with its file and line; a pipe is not waited for."""
+        (self.folder / "a.hosts").write_text("a.test\n\n192.0.2.1 b.test\n")
+        os.mkfifo(self.folder / "b.rpz")
+        lines = str(self.assertRaises(ConfigurationError, finish, lists(self.settings))).splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertIn("a.hosts:3:1: '192.0.2.1' is no address that leads nowhere", lines[0])
+        self.assertIn("b.rpz can not be read: it is not a regular file, but a pipe", lines[1])
 
 
 class LoadTests(SynchronousTestCase):

@@ -22,6 +22,7 @@ from realmgw.config.settings import (
     Endpoint,
     Interfaces,
     LoadBand,
+    NameList,
     NameServer,
     PoolPrefix,
     ResolverGroup,
@@ -73,13 +74,13 @@ class GatewayTests(SynchronousTestCase):
 
     def test_every_field_of_the_settings_has_its_key(self) -> None:
         """A setting that nobody can write would be none; what is not written as it is held, zones, is tested below."""
-        sections: list[Section[Any]] = [schema.GATEWAY, *map(Section, (Challenges, LoadBand, ResolverGroup))]
+        sections: list[Section[Any]] = [schema.GATEWAY, *map(Section, (Challenges, LoadBand, NameList, ResolverGroup))]
         for section in sections:
             made = section.build
             assert isinstance(made, type)
             self.assertEqual(set(section.keys), {field.name for field in attrs.fields(made) if field.eq is not False})
             sections += [key.validator for key in section.keys.values() if isinstance(key.validator, Section)]
-        self.assertEqual(len(sections), 27)
+        self.assertEqual(len(sections), 28)
 
     def test_every_default_is_within_the_range_of_its_key(self) -> None:
         """Writing a default out changes nothing."""

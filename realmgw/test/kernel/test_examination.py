@@ -107,6 +107,13 @@ class AgreementTests(StartingTestCase):
         (self.folder / "secrets").write_text("0123\n")
         self.assert_refused("line 1: a secret is 32 hexadecimal digits", settings=settings)
 
+    def test_lists_of_names_that_can_not_be_used(self) -> None:
+        """With file and line."""
+        settings = self.dns(forward={"lists": [{"name": "ads", "file": "ads.hosts"}]})
+        self.assert_refused("ads.hosts can not be read: No such file", settings=settings)
+        (self.folder / "ads.hosts").write_text("ads.example.net\n||tracker.example.net^\n")
+        self.assert_refused("ads.hosts:2:1: '||tracker.example.net^' is no domain name", settings=settings)
+
     def test_certificates_that_are_not_there(self) -> None:
         """The repository's."""
         repository = {"url": "https://192.0.2.9", "ca_file": "ca.pem"}

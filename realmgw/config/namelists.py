@@ -1,0 +1,206 @@
+"""Lists of names that are not to be had, in the forms that others publish; every problem has its line.
+
+As hosts: `0.0.0.0 ads.example.org`, or the name alone. As a response policy zone: `ads.example.org CNAME .`, with
+triggers by names, and actions that need nothing but these. In both, `*.example.org` is all that lies below a name.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+
+import attrs
+
+from realmgw.config.dns import ListForm, NameList
+from realmgw.config.document import Problems
+from realmgw.config.steps import PORTION, Steps
+
+LONGEST = 2**25  # octets
+"""Of a file."""
+MOST_NAMES = 1_000_000
+"""In a list."""
+
+_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+_NOWHERE = frozenset(("0.0.0.0", "127.0.0.1", "::", "::0", "::1"))  # noqa: S104 - text in a file, bound by nobody
+_ITSELF = frozenset((
+    "localhost", "localhost.localdomain", "local", "broadcasthost", "ip6-localhost", "ip6-loopback", "ip6-localnet",
+    "ip6-mcastprefix", "ip6-allnodes", "ip6-allrouters", "ip6-allhosts", "0.0.0.0",  # noqa: S104 - text, as above
+))  # fmt: skip
+"""What the head of a hosts file says of the machine itself; it is passed over."""
+_TTL = re.compile(r"([0-9]+[smhdw]?)+")
+_OTHER_TRIGGERS = frozenset(("rpz-ip", "rpz-client-ip", "rpz-nsip", "rpz-nsdname"))
+_OTHER_ACTIONS = frozenset(("rpz-drop.", "rpz-tcp-only."))
+_PASSED_OVER = frozenset(("SOA", "NS"))
+
+
+class Verdict(enum.IntEnum):
+    """What becomes of a question for a name."""
+
+    NXDOMAIN = 0
+    """There is no such name."""
+    NODATA = 1
+    """There is nothing of this type."""
+    PASS = 2
+    """It is answered as if no list had it."""
+
+
+@attrs.frozen(eq=False)
+class Listed:
+    """A list as it was read."""
+
+    rules: NameList
+    """What the configuration says of it."""
+    names: tuple[tuple[str, Verdict], ...]
+    """Absolute and in lower case, without the final dot; `*.` before it: all below it."""
+
+
+class _BadLineError(Exception):
+    """What is wrong with a line."""
+
+
+def reading(rules: NameList, content: bytes, problems: Problems) -> Steps[Listed]:
+    """Reads a list, some lines at a time.
+
+    A list without a name, and one that ends within a line, was not written whole: that is a problem.
+
+    Args:
+        rules: What the configuration says of it.
+        content: The file.
+        problems: Gets what is wrong.
+    """
+    read = _Hosts() if rules.form is ListForm.HOSTS else _Zone()
+    found: list[tuple[str, Verdict]] = []
+    number = 0
+    for number, line in enumerate(_lines(content), 1):
+        try:
+            found += read.line(line)
+        except _BadLineError as error:
+            problems.at(number, 1, str(error))
+        if problems.are_many(number):
+            break
+        if len(found) > MOST_NAMES:
+            problems.at(number, 1, f"there are more than {MOST_NAMES} names: write fewer, or several lists")
+            break
+        if not number % PORTION:
+            yield None
+    if not problems.found:
+        _check_whole(content, number, problems, has_names=bool(found), is_open=read.is_open)
+    if rules.allow:
+        found = [(name, Verdict.PASS) for name, _ in found]
+    return Listed(rules, tuple(found))
+
+
+def _check_whole(content: bytes, last: int, problems: Problems, *, has_names: bool, is_open: bool) -> None:
+    if not has_names:
+        problems.at(1, 1, "there is no name in it: was it written whole?")
+    elif not content.endswith(b"\n") or is_open:
+        problems.at(last, 1, "the file ends within a line: was it written whole? End it with a new line")
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    at = 0
+    while at < len(content):
+        end = content.find(b"\n", at)
+        end = len(content) if end < 0 else end
+        yield content[at:end].decode("utf-8", "replace")
+        at = end + 1
+
+
+def _name(text: str) -> str:
+    """A name without its final dot, maybe with `*.` before it."""
+    lower = text.lower()
+    if lower == "*":
+        return lower
+    if len(lower) > 253 or _NAME.fullmatch(lower.removeprefix("*.")) is None:
+        raise _BadLineError(f"{text!r} is no domain name")
+    return lower.removesuffix(".")
+
+
+class _Hosts:
+    """A file like /etc/hosts."""
+
+    is_open = False
+
+    def line(self, text: str) -> Iterator[tuple[str, Verdict]]:
+        """The names of a line."""
+        words = text.partition("#")[0].split()
+        if len(words) > 1:
+            address, *words = words
+            if address not in _NOWHERE and any(word.lower() not in _ITSELF for word in words):
+                raise _BadLineError(f"{address!r} is no address that leads nowhere: write 0.0.0.0 before the names")
+        return ((_name(word), Verdict.NXDOMAIN) for word in words if word.lower() not in _ITSELF)
+
+
+class _Zone:
+    """The zone of a response policy (draft-vixie-dnsop-dns-rpz), with triggers by names."""
+
+    def __init__(self) -> None:
+        self._origin = self._apex = ""
+        self._owner = ""
+        self._depth = 0
+
+    @property
+    def is_open(self) -> bool:
+        """A record goes on in the next line."""
+        return self._depth > 0
+
+    def line(self, text: str) -> list[tuple[str, Verdict]]:
+        """The name of a line, if it has one."""
+        text = text.partition(";")[0]
+        was_open = self.is_open
+        self._depth += text.count("(") - text.count(")")
+        words = text.split()
+        if was_open or not words:
+            return []
+        if words[0].startswith("$"):
+            self._directive(words)
+            return []
+        if not text[0].isspace():
+            self._owner = self._full(words.pop(0))
+        while words and (_TTL.fullmatch(words[0].lower()) or words[0].upper() == "IN"):
+            words.pop(0)
+        kind = words[0].upper() if words else ""
+        if kind == "SOA":
+            self._apex = self._owner
+        if kind in _PASSED_OVER:
+            return []
+        if kind != "CNAME" or len(words) != 2:
+            raise _BadLineError(f"{' '.join(words)!r}: no data can be given: write CNAME ., *. or rpz-passthru.")
+        return [self._rule(self._trigger(), words[1].lower())]
+
+    def _directive(self, words: list[str]) -> None:
+        if words[0].upper() == "$ORIGIN" and len(words) == 2:
+            self._origin = self._full(words[1])
+            self._apex = self._apex or self._origin
+        elif words[0].upper() != "$TTL":
+            raise _BadLineError(f"{words[0]!r}: only $ORIGIN and $TTL are read")
+
+    def _full(self, text: str) -> str:
+        """A name with its final dot where the zone's is known; relative to the zone where it is not."""
+        lower = text.lower()
+        if lower == "@":
+            return self._origin
+        if lower.endswith(".") or not self._origin:
+            return lower
+        return f"{lower}.{self._origin}"
+
+    def _trigger(self) -> str:
+        """The owner without the zone's name."""
+        owner = self._owner
+        if owner.endswith("."):
+            if not self._apex.endswith(".") or not owner.endswith(f".{self._apex}"):
+                raise _BadLineError(f"{owner!r} is not in this zone: write it without its final dot")
+            owner = owner.removesuffix(f".{self._apex}")
+        if owner.rpartition(".")[2] in _OTHER_TRIGGERS:
+            raise _BadLineError(f"{owner!r}: only names are triggers here, and nothing by {owner.rpartition('.')[2]}")
+        return _name(owner)
+
+    def _rule(self, trigger: str, target: str) -> tuple[str, Verdict]:
+        verdicts = {".": Verdict.NXDOMAIN, "*.": Verdict.NODATA, "rpz-passthru.": Verdict.PASS}
+        verdict = Verdict.PASS if target == f"{trigger}." else verdicts.get(target)
+        if target in _OTHER_ACTIONS:
+            raise _BadLineError(f"{target!r}: no question is left unanswered: write CNAME ., *. or rpz-passthru.")
+        if verdict is None:
+            raise _BadLineError(f"{target!r}: no data can be given: write CNAME ., *. or rpz-passthru.")
+        return trigger, verdict

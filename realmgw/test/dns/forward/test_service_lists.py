@@ -1,0 +1,117 @@
+"""Tests for `realmgw.dns.forward.service` with lists of names: what each host is told, and what a reload changes."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import attrs
+import dns.message
+import dns.query
+import dns.rcode
+from twisted.internet import reactor, threads
+
+from realmgw.config import settings
+from realmgw.config.addresses import resolver
+from realmgw.config.steps import Steps, finish
+from realmgw.dns.service import DnsService
+from realmgw.errors import ConfigurationError
+from realmgw.subscribers.model import Host, Profile
+from realmgw.subscribers.registry import Changes
+from realmgw.test.dns import realm
+from realmgw.test.dns.forward.test_service import Upstream, said
+from realmgw.test.dns.test_service import LOOPBACK, OTHER, PATIENCE, ServiceTestCase, free_ports, make_settings
+
+CHILD = Host(7, "child.example.org.", LOOPBACK.packed, Profile(groups=("school",)), address6=ip_address("::1").packed)
+
+
+class ListsTests(ServiceTestCase):
+    """A resolver that knows every name, a host with a list of its own, and another one."""
+
+    def setUp(self) -> None:
+        """Both lists are written."""
+        super().setUp()
+        [self.port] = free_ports(1)
+        self.upstream = Upstream(self.port, lambda message: [said(message)])
+        self.upstream.start()
+        self.addCleanup(self.upstream.close)
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.ads, self.school = folder / "ads.hosts", folder / "school.rpz"
+        self.ads.write_text("0.0.0.0 ads.example.net\n")
+        self.school.write_text("*.games.example.net CNAME .\n")
+        made = make_settings(self.wan_port, self.lan_port)
+        lists = (
+            settings.NameList("ads", self.ads),
+            settings.NameList("school", self.school, settings.ListForm.RPZ, groups=("school",)),
+        )
+        forward = settings.Forwarding((resolver(f"{LOOPBACK}:{self.port}"),), lists=lists)
+        self.settings = attrs.evolve(made, dns=attrs.evolve(made.dns, forward=forward))
+
+    def make(self, **limits: Any) -> DnsService:
+        """A service that knows one of those who ask."""
+        return DnsService(
+            self.settings,
+            realm.directory(),
+            self.allocator,
+            reactor,
+            time.monotonic,
+            host_at={CHILD.address: CHILD}.get,
+        )
+
+    async def tell(self, name: str, source: str = str(OTHER)) -> int:
+        """The response code for who asks from an address."""
+        query = dns.message.make_query(name, "A", use_edns=0, id=len(name))
+        answer = await threads.deferToThread(
+            dns.query.udp, query, str(LOOPBACK), PATIENCE, self.lan_port, source, ignore_unexpected=False
+        )
+        return int(answer.rcode())
+
+    def reload(self, service: DnsService) -> None:
+        """The files are read anew."""
+
+        def steps() -> Steps[None]:
+            prepared = yield from service.prepare(self.settings, realm.directory(), Changes())
+            yield from service.commit(prepared)
+
+        finish(steps())
+
+    async def test_everybody_is_told_what_is_for_him(self) -> None:
+        """However often, in whichever order, and with the same octets: what one gets is not given to another."""
+        service = self.start()
+        for _ in range(3):
+            self.assertEqual(await self.tell("ads.example.net."), dns.rcode.NXDOMAIN)
+            self.assertEqual(await self.tell("x.games.example.net."), dns.rcode.NOERROR)
+            self.assertEqual(await self.tell("x.games.example.net.", str(LOOPBACK)), dns.rcode.NXDOMAIN)
+            self.assertEqual(await self.tell("www.example.net.", str(LOOPBACK)), dns.rcode.NOERROR)
+        self.assertEqual(self.upstream.asked[0], 2)
+        counts: Any = service.counts()
+        self.assertEqual(counts["list ads"], {"names": 1, "decided": 3})
+        self.assertEqual(counts["list school"], {"names": 1, "decided": 3})
+
+    async def test_reload_changes_what_is_listed(self) -> None:
+        """What was given within the same second, too."""
+        service = self.start()
+        self.assertEqual(await self.tell("www.example.net."), dns.rcode.NOERROR)
+        self.ads.write_text("www.example.net\n")
+        self.reload(service)
+        self.assertEqual(await self.tell("www.example.net."), dns.rcode.NXDOMAIN)
+        self.assertEqual(await self.tell("ads.example.net."), dns.rcode.NOERROR)
+
+    async def test_list_that_was_not_written_whole_changes_nothing(self) -> None:
+        """Every problem is told, by file and line; all lists are as they were."""
+        service = self.start()
+        self.ads.write_text("")
+        self.school.write_text("a.example.net CNAME .\nb.example.net CNA")
+        error = str(self.assertRaises(ConfigurationError, self.reload, service))
+        self.assertIn(f"{self.ads}:1:1: there is no name in it", error)
+        self.assertIn(f"{self.school}:2:1: ", error)
+        self.ads.unlink()
+        self.school.write_text("a.example.net CNAME .\nb.example.net CNAME .")
+        error = str(self.assertRaises(ConfigurationError, self.reload, service))
+        self.assertIn(f"dns.forward.lists: {self.ads} can not be read: No such file", error)
+        self.assertIn(f"{self.school}:2:1: the file ends within a line", error)
+        self.assertEqual(await self.tell("ads.example.net."), dns.rcode.NXDOMAIN)
+        self.assertEqual(await self.tell("x.games.example.net.", str(LOOPBACK)), dns.rcode.NXDOMAIN)
