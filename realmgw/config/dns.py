@@ -126,7 +126,7 @@ class Dns64:
     prefix: IPv6Network | None = key(parsed(_nat64), None)
     """That of the NAT64; None: none are made."""
     exclude: tuple[Network, ...] = key(sequence(parsed(network)), (IPv6Network("::ffff:0:0/96"),))
-    """Addresses of IPv6 in these count for none."""
+    """Addresses of IPv6 in these count for none; of those of IPv4 in these, none are made."""
 
 
 def _resolver(node: Node, problems: Problems) -> Resolver | None:

@@ -57,7 +57,7 @@ class Dns64:
     """What is made, and of what.
 
     Args:
-        rules: The prefix, and which addresses of IPv6 count for none.
+        rules: The prefix, which addresses of IPv6 count for none, and of which of IPv4 none are made.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -106,32 +106,37 @@ class Dns64:
         return [record for record in reply.answers if record.type == Type.AAAA and not self._is_excluded(record)]
 
     def _is_excluded(self, record: Record) -> bool:
-        return any(IPv6Address(record.rdata) in network for network in self._excluded)
+        return any(ip_address(record.rdata) in network for network in self._excluded)
 
-    def without(self, reply: Reply) -> Reply:
-        """An answer without the addresses that do not count."""
-        if self.prefix is None:
+    def without(self, question: Question, reply: Reply) -> Reply:
+        """An answer without the addresses that do not count, but for who checks signatures himself.
+
+        Nobody said for how long there are no others (RFC 2308 section 5).
+        """
+        if self.prefix is None or (question.do and question.cd):
             return reply
         kept = tuple([each for each in reply.answers if each.type != Type.AAAA or not self._is_excluded(each)])
-        return reply if len(kept) == len(reply.answers) else attrs.evolve(reply, answers=kept, authentic=False)
+        if len(kept) == len(reply.answers):
+            return reply
+        life = reply.life if any(record.type == Type.AAAA for record in kept) else 0
+        return attrs.evolve(reply, answers=kept, authentic=False, life=life)
 
     def made(self, lacking: Reply | None, found: Reply) -> Reply | None:
-        """The answer for AAAA, of the one for A; None where that has no addresses.
+        """The answer for AAAA, of the one for A; None where that has no addresses of use.
 
         Args:
             lacking: What was said of AAAA.
             found: What was said of A.
         """
         prefix = self.prefix
-        if prefix is None or found.rcode != Rcode.NOERROR or not any(record.type == Type.A for record in found.answers):
+        four = [record for record in found.answers if record.type == Type.A and not self._is_excluded(record)]
+        if prefix is None or found.rcode != Rcode.NOERROR or not four:
             return None
         soas = [] if lacking is None else [record.ttl for record in lacking.authority if record.type == Type.SOA]
         longest = min(soas, default=LIFE)
         aliases = [record for record in found.answers if record.type in _ALIASES]
         made = [
-            Record(record.owner, Type.AAAA, min(record.ttl, longest), embed(prefix, record.rdata))
-            for record in found.answers
-            if record.type == Type.A
+            Record(record.owner, Type.AAAA, min(record.ttl, longest), embed(prefix, record.rdata)) for record in four
         ]
         answers = (*aliases, *made)
         life = min(record.ttl for record in answers)

@@ -227,18 +227,20 @@ class Forwarder:
         if reply is not None and instead is not None and reply.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
             reply = self._dns64.pointer(question, instead, reply)
         four = self._dns64.lacks(question, reply)
-        first = None if reply is None else self._dns64.without(reply)
+        first = None if reply is None else self._dns64.without(question, reply)
         if four is None:
             self._finish(key, first, why)
         else:
-            self._ask(pending, four, lambda second, _: self._make(key, first, second, why))
+            self._ask(pending, four, lambda second, then: self._make(key, first, second, then or why))
 
     def _make(self, key: bytes, first: Reply | None, second: Reply | None, why: str) -> None:
-        """Makes the answer for AAAA of the one for A, if that is of use."""
-        made, name = None, self._pending[key].question.octets[:-4]
-        if second is not None:
-            who = names.ROOT if self._dns64.prefix == WELL_KNOWN else name  # RFC 6052 section 3.1
-            made = self._dns64.made(first, attrs.evolve(second, answers=self._special.strip(who, second.answers)))
+        """Makes the answer for AAAA of the one for A; a failure there is one of both (RFC 6147 section 5.1.6)."""
+        if second is None or second.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+            self._finish(key, second, why)
+            return
+        name = self._pending[key].question.octets[:-4]
+        who = names.ROOT if self._dns64.prefix == WELL_KNOWN else name  # RFC 6052 section 3.1
+        made = self._dns64.made(first, attrs.evolve(second, answers=self._special.strip(who, second.answers)))
         if made is not None:
             self._events[Event.MADE] += 1
         self._finish(key, made or first, why, made=made is not None)

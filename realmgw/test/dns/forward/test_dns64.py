@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 import dns.flags
@@ -105,6 +105,32 @@ class MadeTests(ForwarderTestCase):
             self.elsewhere.last.say(rcode="SERVFAIL")
         self.elsewhere.last.say("300 IN A 198.51.100.7")
         self.assertEqual(self.addresses(self.delivered[-1][1]), ["2001:db8:64::c633:6407"])
+
+    def test_failures_for_a_are_no_answer(self) -> None:
+        """Else it would be kept that there are no addresses, though there are (RFC 6147 section 5.1.6)."""
+        self.assertIsNone(self.ask(kind="AAAA"))
+        self.elsewhere.last.say(authority=SOA)
+        for _ in range(3):
+            self.elsewhere.last.say(rcode="SERVFAIL")
+        self.assertEqual((self.delivered[-1][1].rcode(), len(self.forwarder.cache)), (dns.rcode.SERVFAIL, 0))
+        self.elsewhere.clock.advance(5)
+        answer = self.make("300 IN A 198.51.100.7")
+        self.assertEqual(self.addresses(answer), ["2001:db8:64::c633:6407"])
+
+    def test_excluded_addresses_do_not_count(self) -> None:
+        """Of IPv6, and of IPv4; they do for who checks signatures, and that there are no others is not kept."""
+        exclude = (IPv6Network("2001:db8:bad::/48"), IPv4Network("198.51.100.128/25"))
+        self.configure(dns64=Dns64(IPv6Network(PREFIX), exclude))
+        bad = "300 IN AAAA 2001:db8:bad::7"
+        answer = self.make("300 IN A 198.51.100.7", "300 IN A 198.51.100.129", six=(bad,))
+        self.assertEqual(self.addresses(answer), ["2001:db8:64::c633:6407"])
+        self.forwarder.cache.clear()
+        self.assertEqual(self.addresses(self.make(six=(bad, "300 IN AAAA 2001:db8:9::7"))), ["2001:db8:9::7"])
+        self.forwarder.cache.clear()
+        answer = self.make("300 IN A 198.51.100.129", six=(bad,))
+        self.assertEqual((self.addresses(answer), answer.rcode(), len(self.forwarder.cache)), ([], 0, 0))
+        answer = self.make(six=(bad,), want_dnssec=True, flags=dns.flags.RD | dns.flags.CD)
+        self.assertEqual(self.addresses(answer), ["2001:db8:bad::7"])
 
     def test_nobody_answers(self) -> None:
         """It fails, in bounded time."""
