@@ -8,7 +8,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dns.flags
 import dns.message
@@ -16,6 +17,10 @@ import dns.query
 import dns.rcode
 
 from realmgw.test.kernel.realm_case import FIRST, RealmTestCase
+
+if TYPE_CHECKING:
+    from testbed.realm.gateway import Gateway
+    from testbed.realm.topology import Testbed
 
 LAN, WAN, RESOLVER = "192.168.0.1", "100.64.1.130", "100.64.3.10"
 SERVER = """
@@ -89,3 +94,33 @@ class ForwarderTests(RealmTestCase):
             )
         answer = self.tell("one.gwa.demo.", where="127.0.0.1", namespace="gwa")
         self.assertEqual(answer.answer[0][0].address, FIRST)
+
+
+class ListTests(ForwarderTests):
+    """A LAN on which some names are not to be had."""
+
+    def build(self) -> tuple[Testbed, Gateway]:
+        """With a list for everybody, and one for a subscriber."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "ads.hosts").write_text("0.0.0.0 ads.example.net\n")
+        (folder / "games.rpz").write_text("*.games.example.net CNAME .\n")
+        lists = [
+            {"name": "ads", "file": str(folder / "ads.hosts")},
+            {"name": "one", "file": str(folder / "games.rpz"), "form": "rpz", "subscribers": ["one.gwa.demo"]},
+        ]
+        dns = ForwarderTests.settings["dns"]
+        type(self).settings = {"dns": {**dns, "forward": {**dns["forward"], "lists": lists}}}
+        return super().build()
+
+    def test_names_are_not_to_be_had(self) -> None:
+        """By everybody, or by one subscriber, at whichever address he asks; others have them."""
+        self.resolver()
+        for where in (LAN, WAN):
+            for name in ("ads.example.net.", "a.games.example.net."):
+                answer = self.tell(name, where=where)
+                self.assertEqual(answer.rcode(), dns.rcode.NXDOMAIN)
+                self.assertIn("list ", str(answer.options[0]))
+        self.assertEqual(self.tell("ads.example.net.", namespace="gwa").rcode(), dns.rcode.NXDOMAIN)
+        self.assertEqual(self.tell("a.games.example.net.", namespace="gwa").rcode(), dns.rcode.NOERROR)
+        self.assertEqual(self.tell("a.games.example.net.").rcode(), dns.rcode.NXDOMAIN)
