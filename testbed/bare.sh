@@ -251,12 +251,12 @@ bare_enter() {
         bash -c 'cd ~/realmgw && "$@"; exit $?' bare "$@"
 }
 
-# bare_devices FOLDER: those that a container has, and TUN.
+# bare_devices FOLDER: those that a container has, FUSE and TUN.
 bare_devices() {
     local name
     mount -t tmpfs -o mode=755,nosuid,noexec tmpfs "$1"
     mkdir "$1/pts" "$1/shm" "$1/net"
-    for name in null zero full random urandom tty net/tun; do
+    for name in null zero full random urandom tty fuse net/tun; do
         [ -e "/dev/$name" ] || continue
         : >"$1/$name"
         mount --bind "/dev/$name" "$1/$name"

@@ -19,6 +19,7 @@ PACKAGES = {
     "journalctl": "systemd",
     "make": "build-essential",
     "mandoc": "mandoc",
+    "ping": "iputils-ping",
     "radvd": "radvd",
     "setpriv": "util-linux",
     "unbound": "unbound",

@@ -38,7 +38,7 @@ class ProgramsTests(SynchronousTestCase):
     def test_every_package_is_installed_by_check(self) -> None:
         """It stands in the lists of `testbed/setup.sh`."""
         text = (CHECKOUT / "testbed" / "setup.sh").read_text()
-        lists = re.findall(r"^(?:APT|TEST)_PACKAGES=\((.*?)\)", text, re.MULTILINE | re.DOTALL)
+        lists = re.findall(r"^(?:APT|TEST|RESOLVER)_PACKAGES=\((.*?)\)", text, re.MULTILINE | re.DOTALL)
         self.assertEqual(set(programs.PACKAGES.values()) - EVERYWHERE - set(" ".join(lists).split()), set())
 
     def test_what_is_missing_is_named_by_its_package(self) -> None:

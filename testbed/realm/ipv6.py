@@ -55,9 +55,11 @@ QUIET = {
         for which in ("all", "default")
         for parameter in ("disable_ipv6", "accept_dad", "accept_ra", "autoconf", "router_solicitations", "use_tempaddr")
     },
+    **{f"ipv6/conf/{which}/keep_addr_on_down": "1" for which in ("all", "default")},
     "ipv6/icmp/ratelimit": "0",
 }
-"""Kernel parameters of every namespace, below /proc/sys/net: an address is there at once, and there are no others."""
+"""Kernel parameters of every namespace, below /proc/sys/net: an address is there at once, and stays, and there are no
+others."""
 
 
 class Built(Protocol):

@@ -8,6 +8,7 @@ import struct
 
 import attrs
 
+from realmgw.test import programs
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import until
 from realmgw.test.kernel.dualstack_case import (
@@ -260,6 +261,8 @@ class RefusedTests(DualStackTestCase):
 
 class ClosedTests(DualStackTestCase):
     """What does not pass."""
+
+    skip = DualStackTestCase.skip or programs.missing("ping")
 
     def test_with_nobody_at_the_queue_everything_new_is_dropped(self) -> None:
         """As with a program that hands packets back undecided, and without the queue step."""

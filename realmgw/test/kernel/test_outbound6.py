@@ -27,6 +27,7 @@ from realmgw.datapath.apply import Applied, Kernel
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError
+from realmgw.test import programs
 from realmgw.test.kernel.neighbours_case import WAN, NeighboursTestCase
 
 LAN = "lan0"
@@ -58,6 +59,8 @@ while True:
 
 class OutboundTestCase(NeighboursTestCase):
     """A LAN with a host that has a private and a public address, and a server beyond the router."""
+
+    skip = NeighboursTestCase.skip or programs.missing("ping")
 
     def setUp(self) -> None:
         """The gateway has nothing in place yet."""

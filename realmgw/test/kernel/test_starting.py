@@ -203,7 +203,9 @@ os.execvp(sys.argv[2], sys.argv[2:])
 class WaitingTests(StartingTestCase):
     """What waits for somebody else is not waited for."""
 
-    @skipIf(not Path("/dev/fuse").exists(), "no FUSE, by which a file system is made that does not answer")
+    @skipIf(
+        not Path("/dev/fuse").exists(), "not on this kernel: FUSE, by which a file system is made that does not answer"
+    )
     def test_file_systems_that_do_not_answer(self) -> None:
         """A check and a start end, and name it."""
         for name in ("etc", "state", "run"):

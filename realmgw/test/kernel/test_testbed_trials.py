@@ -142,7 +142,7 @@ class Echo(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, sender: Any) -> None:
         """See the class."""
-        self.transport.sendto(data[:-4] + socket.inet_aton(self.hosts.pop(0)), sender)
+        self.transport.sendto(data[:-16] + bytes(10) + b"\xff\xff" + socket.inet_aton(self.hosts.pop(0)), sender)
 
 
 class PauseTests(SynchronousTestCase):
