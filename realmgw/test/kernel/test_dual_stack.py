@@ -180,17 +180,35 @@ class SiblingTests(DualTestCase):
         counts: dict[str, int] = ask(self.gateway.control, "status")["counts"]["allocation"]
         return counts
 
+    async def ask_both(self, name: str) -> str:
+        """Asks for both addresses in one go, as stubs do; returns that of IPv6."""
+        kinds = (client.address_of(name, kind=kind, server=ipv6.GATEWAY) for kind in ("A", "AAAA"))
+        _, address = await asyncio.gather(*kinds)
+        return address
+
+    def come(self, times: int) -> None:
+        """So many clients of each of two hosts come by IPv6."""
+        for name in ("one", "two") * times:
+            self.assertIn(self.public(client.fetch(self.public(self.ask_both(f"{name}.gwa.demo")))), (FIRST6, SECOND6))
+
     def test_who_comes_by_ipv6_gives_the_other_address_back(self) -> None:
         """All three addresses of IPv4 are free again as soon as the packets by IPv6 come; nobody is blamed."""
+        self.come(8)  # by which it becomes known that who asks wants both
+        time.sleep(SLOT + 0.2)
         before = self.allocation()
-        for name in ("one", "two", "one", "two", "one", "two"):
-            address = self.ask6(f"{name}.gwa.demo")
-            self.public(client.address_of(f"{name}.gwa.demo", server=ipv6.GATEWAY))
-            self.assertIn(self.public(client.fetch(address)), (FIRST6, SECOND6))
+        self.come(3)
         after = self.allocation()
         self.assertEqual(after["lapsed"], before["lapsed"])
         self.assertEqual(after["settled"], before["settled"] + 6)
         self.assertEqual((after["pending"], after["waited"]), (0, before["waited"]))
+
+    def test_who_asks_for_one_family_each_takes_nothing_from_the_other(self) -> None:
+        """Two clients of one resolver, who want the same host at about the same time: the other is expected still."""
+        address = self.public(client.address_of("one.gwa.demo", server=ipv6.GATEWAY))
+        time.sleep(0.05)
+        self.assertEqual(self.public(client.fetch(self.ask6("one.gwa.demo"))), FIRST6)
+        self.assertEqual(self.allocation()["pending"], 1)
+        self.assertEqual(self.public(client.fetch(address)), FIRST)
 
     def test_who_comes_by_ipv4_is_served(self) -> None:
         """The sibling of IPv6 is ended, and the host is reached."""
