@@ -166,7 +166,11 @@ class LastGoodTests(StartingTestCase):
 
     def test_says_so_first_and_last_until_it_is_put_right(self) -> None:
         """In `status`, as the last line of what a start says, and by a counter."""
-        self.start().kill()
+        process = self.start()
+        end = time.monotonic() + PATIENCE
+        while not list(self.folder.rglob("last-good-*.yaml")) and time.monotonic() < end:
+            time.sleep(0.01)  # the disk has a thread of its own, which nobody waits for
+        process.kill()
         self.write({"nonsense": 1})
         process = self.start()
         status = self.status()
