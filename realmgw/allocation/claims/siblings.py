@@ -35,10 +35,12 @@ AT_ONCE = 0.01  # seconds
 """A stub that wants both asks for them within this time; so do a resolver's queries for it come."""
 SURE = 0.8
 """So large a part of what a group asks for by IPv6 has to be asked for by IPv4 at once."""
-STEP = 1 / 32
+STEP = 1 / 16
 """How much each claim counts in that, at least: the first ones count more."""
 PRIOR = 4
 """So many claims, half of them asked for in one go, stand for a group of which nothing is known."""
+JUDGED = 0.1  # seconds
+"""After this time it is known of a claim of IPv6 whether its client has asked for IPv4 at once."""
 MOST_WAITED = 4096
 """Of so many it is known when they waited last for an address of IPv4."""
 PROBES = 8
@@ -59,6 +61,7 @@ class Siblings:
     def __init__(self) -> None:
         self.recent: dict[Key, dict[Sibling, None]] = {}
         self._in_order: deque[tuple[Key, Sibling]] = deque()
+        self._unjudged: deque[Sibling] = deque()
         self._waited: dict[Key, float] = {}
         self._met: set[Sibling] = set()
 
@@ -78,6 +81,7 @@ class Siblings:
         if claim.asked - self._waited.get(key, -math.inf) <= AT_ONCE:
             self._met.add(claim)
         self._in_order.append((key, claim))
+        self._unjudged.append(claim)
 
     def find(self, target: int, group: Group, since: float) -> Sibling | None:
         """The one of the client who asked for IPv4 at that time, by IPv6, if it is there.
@@ -99,17 +103,21 @@ class Siblings:
 
     def forget(self, *, now: float) -> None:
         """Forget those that were made too long ago; whether they were two by two, is learned of their groups."""
+        while self._unjudged and self._unjudged[0].asked + JUDGED <= now:
+            self._judge(self._unjudged.popleft())
         while self._in_order and self._in_order[0][1].asked + 2 * TOGETHER <= now:
             key, claim = self._in_order.popleft()
-            is_pair = claim in self._met or _is_at_once(claim)
-            group = claim.group
-            group.asked6 += 1
-            group.pairs += (is_pair - group.pairs) * max(STEP, 1 / (group.asked6 + PRIOR))
-            self._met.discard(claim)
             claims = self.recent[key]
             del claims[claim]
             if not claims:
                 del self.recent[key]
+
+    def _judge(self, claim: Sibling) -> None:
+        """Learn of a group whether its clients ask for both at once."""
+        group, is_pair = claim.group, claim in self._met or _is_at_once(claim)
+        self._met.discard(claim)
+        group.asked6 += 1
+        group.pairs += (is_pair - group.pairs) * max(STEP, 1 / (group.asked6 + PRIOR))
 
 
 def elder(service: Service, group: Group, now: float) -> Claim | None:
