@@ -11,7 +11,8 @@ ended when the other came, he would find another host at his address. So sure is
 stubs do that want both, and only of groups whose clients were seen to ask so: nearly all that such a group asks for by
 IPv6, it asks for by IPv4 within a few milliseconds; of others, that is chance.
 
-What is asked for after a client came is not his: he asks first.
+What is asked for after a client came is not his, unless it was asked for at once with the other: on a LAN his packet
+may be there before his second question is looked at.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def _nearest(claims: Iterable[Each], since: float) -> Each | None:
     found, least = None, math.nextafter(TOGETHER, math.inf)
     for claim in claims:
         gap = abs(claim.asked - since)
-        if gap < least and (claim.pending or (claim.came_at >= since and gap <= AT_ONCE)):
+        if gap < least and (claim.pending or gap <= AT_ONCE):
             sibling = claim.sibling
             if sibling is None or abs(sibling.asked - claim.asked) > gap:
                 found, least = claim, gap

@@ -83,13 +83,22 @@ class SiblingTests(SynchronousTestCase):
         """Another client of the same resolver asks for it, and is expected."""
         scene = Scene6()
         scene.come(scene.get(ONE))
-        scene.after(0.001)
+        scene.after(0.011)
         told = scene.get(ONE, family=4)
         self.assertEqual(scene.allocator.counters.pending, 1)
         scene.come(told, CLIENT4)
-        scene.after(0.001)
+        scene.after(0.011)
         scene.get(ONE)
         self.assertEqual(scene.fresh.pending, 1)
+
+    def test_his_packet_may_be_there_before_his_second_question(self) -> None:
+        """Then nothing is held for him from the beginning, of those whose clients ask so; others are expected."""
+        for pairs, pending in ((1.0, 0), (0.5, 1)):
+            scene = Scene6(pairs=pairs)
+            scene.come(scene.get(ONE))
+            scene.after(0.001)
+            scene.get(ONE, family=4)
+            self.assertEqual(scene.allocator.counters.pending, pending)
 
     def test_the_nearest_ones_are_siblings(self) -> None:
         """Though another client has asked for one family only, a moment before."""
