@@ -100,7 +100,7 @@ class Siblings:
         if found is None:
             return False
         join(found, claim)
-        return not found.pending and is_sure(claim)
+        return has_come(claim) and is_sure(claim)
 
     def forget(self, *, now: float) -> None:
         """Forget those that were made too long ago; whether they were two by two, is learned of their groups."""
@@ -155,11 +155,14 @@ def join(one: Sibling, other: Sibling) -> None:
 
 
 def _nearest(claims: Iterable[Each], since: float) -> Each | None:
-    """Of some claims the one that was asked for nearest to a time, unless it has a sibling that is nearer; or none."""
+    """Of some claims the one that was asked for nearest to a time, unless it has a sibling that is nearer; or none.
+
+    Where one of two that were asked for at once has come, both are settled, and nobody else's.
+    """
     found, least = None, math.nextafter(TOGETHER, math.inf)
     for claim in claims:
         gap = abs(claim.asked - since)
-        if gap < least and (claim.pending or gap <= AT_ONCE):
+        if gap < least and (claim.pending or (gap <= AT_ONCE and not _is_at_once(claim))):
             sibling = claim.sibling
             if sibling is None or abs(sibling.asked - claim.asked) > gap:
                 found, least = claim, gap

@@ -16,7 +16,7 @@ import attrs
 
 from realmgw.allocation.claims import changes
 from realmgw.allocation.claims.lessons import repeat
-from realmgw.allocation.claims.siblings import elder, join
+from realmgw.allocation.claims.siblings import elder, has_come, join
 from realmgw.allocation.ipv6.allowances import Allowances
 from realmgw.allocation.ipv6.arrivals import FreshArrivals, is_open
 from realmgw.allocation.ipv6.drawing import Chance, Drawing
@@ -209,6 +209,8 @@ class FreshAllocator:
         other = elder(service, group, now)
         if other is not None:
             join(claim, other)
+            if has_come(claim):
+                self.endings.end_own(claim, now)
 
     # What ends, and what the operator changes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims.siblings import SURE
-from realmgw.config.ipv6 import Ipv6
+from realmgw.config.ipv6 import Ipv6, Ipv6Mode
+from realmgw.config.policy import REFERENCE_BANDS, Policy
 from realmgw.errors import Reason
 from realmgw.test.allocation.ipv6.scene import CLIENT, CLIENT4, STRAY, Scene6, host, service
 from realmgw.test.allocation.scene import OTHER, RESOLVER
@@ -99,6 +100,42 @@ class SiblingTests(SynchronousTestCase):
             scene.after(0.001)
             scene.get(ONE, family=4)
             self.assertEqual(scene.allocator.counters.pending, pending)
+
+    def test_so_it_is_if_he_came_by_ipv4(self) -> None:
+        """Then nobody is expected by IPv6, whoever asked, and nobody is to blame: in either mode."""
+        for mode in (Ipv6Mode.POOL, Ipv6Mode.PINHOLE):
+            scene, asked = Scene6(policy=Policy(system_load=REFERENCE_BANDS)), service(host(1, mode=mode))
+            scene.come(scene.get(asked, family=4), CLIENT4)
+            scene.after(0.001)
+            told = scene.get(asked)
+            self.assertEqual(scene.fresh.pending, 0)
+            self.assertEqual(scene.come(told), 1, "he falls back")
+            scene.after(3.0)
+            group = scene.allocator.groups.of(RESOLVER)
+            self.assertEqual((group.ok, group.nok, group.neutral), (1, 0, 0))
+            self.assertEqual(group.lost and group.lost.tokens, 2000)
+
+    def test_who_has_come_settles_no_third_claim(self) -> None:
+        """Another client asks at the same time, nearer than the two were to each other: he is expected."""
+        for comes_by in (4, 6):
+            scene = Scene6(1)
+            told = {4: scene.get(ONE, family=4)}
+            scene.after(0.004)
+            told[6] = scene.get(ONE)
+            scene.come(told[comes_by], SOURCES[comes_by])
+            scene.after(0.002)
+            scene.get(ONE, family=4)
+            self.assertEqual(scene.allocator.counters.pending, 1)
+            self.assertIs(scene.ask(TWO, family=4), Reason.EXHAUSTED)
+
+    def test_who_is_expected_no_more_has_not_come(self) -> None:
+        """His claim of IPv6 had to make room: he is expected by IPv4."""
+        scene, asked = Scene6(), service(host(1, max_claims=1))
+        scene.allocator.groups.set(RESOLVER, 0.2, now=0.0)
+        for resolver in (RESOLVER, OTHER):
+            scene.get(asked, resolver)
+        scene.get(asked, family=4)
+        self.assertEqual((scene.counters.displaced, scene.allocator.counters.pending), (1, 1))
 
     def test_the_nearest_ones_are_siblings(self) -> None:
         """Though another client has asked for one family only, a moment before."""
