@@ -55,7 +55,7 @@ NAMED = 20
 """So many hosts or services of a kind are named, the others counted."""
 FLOWS_END = "its flows end"
 """What is said of a host that goes, or moves."""
-HIDDEN = {"address", "address6", "index", "target"}
+HIDDEN = {"address", "address6", "index", "target", "direct4", "direct6"}
 """Fields that are told otherwise, or mean nothing to people."""
 
 

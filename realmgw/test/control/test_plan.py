@@ -135,8 +135,9 @@ class SubscriberTests(SynchronousTestCase):
     def test_tells_what_is_different_about_a_service(self) -> None:
         """Where it leads, and what may be reached; one whose host moves is named with its host."""
         host, other = Host(1, "x.example.org.", bytes(4), Profile(1)), Host(2, "y.example.org.", bytes(4), Profile(1))
-        former = {each.name: each for each in (Service("a.", host, Terms(6, 80)), Service("b.", host, Terms(6, 22)))}
-        services = (Service("a.", other, Terms(17, 80)), attrs.evolve(former["b."]), Service("c.", host))
+        said = (Service("a.", host, Terms(6, 80)), Service("b.", host, Terms(6, 22)), Service("p.", host))
+        former, proxied = {each.name: each for each in said}, Service("p.", host, Terms(proxy_required=True))
+        services = (Service("a.", other, Terms(17, 80)), attrs.evolve(former["b."]), Service("c.", host), proxied)
         found = finish(planning(SETTINGS, SETTINGS, Changes(services=[*services]), services=former))
         self.assertEqual(
             list(found.lines()),
@@ -144,6 +145,7 @@ class SubscriberTests(SynchronousTestCase):
                 "~ service a.: host x.example.org. -> y.example.org., protocol 6 -> 17",
                 "~ service b.: its host is different",
                 "+ service c.",
+                "~ service p.: proxy_required False -> True",
             ],
         )
 
