@@ -10,7 +10,7 @@ import attrs
 from realmgw.config import rulenames
 from realmgw.config.addresses import prefix6
 from realmgw.config.labels import Label
-from realmgw.config.validators import Key, Section, choice, integer, key, number, parsed, remembered, sequence
+from realmgw.config.validators import Section, choice, integer, key, number, parsed, remembered, sequence
 from realmgw.config.values import MAX_DURATION
 
 LONGEST_NPT = 64
@@ -45,9 +45,9 @@ class Leave6(enum.Enum):
 class PrefixMode:
     """What holds for hosts whose IPv6 address lies in a prefix."""
 
-    prefix: IPv6Network
+    prefix: IPv6Network = key(parsed(prefix6))
     """It."""
-    mode: Ipv6Mode
+    mode: Ipv6Mode = key(choice(Ipv6Mode))
     """How their names are answered."""
 
 
@@ -55,29 +55,15 @@ class PrefixMode:
 class Outbound6:
     """How IPv6 flows of a LAN leave."""
 
-    lan: str
+    lan: str = key(parsed(rulenames.interface_name))
     """Name of its interface."""
-    leave: Leave6
+    leave: Leave6 = key(choice(Leave6))
     """How."""
-    inside: IPv6Network | None = None
+    inside: IPv6Network | None = key(parsed(prefix6), None)
     """For `NPTV6`: the prefix of the LAN's hosts, at most a /64."""
-    outside: IPv6Network | None = None
+    outside: IPv6Network | None = key(parsed(prefix6), None)
     """For `NPTV6`: what stands in its place outside, of the same length. For `NAT66`: the addresses that flows leave
     from; None: the WAN interface's."""
-
-
-_PREFIX_MODE = Section(
-    PrefixMode, {"prefix": Key(parsed(prefix6), required=True), "mode": Key(choice(Ipv6Mode), required=True)}
-)
-_OUTBOUND = Section(
-    Outbound6,
-    {
-        "lan": Key(parsed(rulenames.interface_name), required=True),
-        "leave": Key(choice(Leave6), required=True),
-        "inside": Key(parsed(prefix6)),
-        "outside": Key(parsed(prefix6)),
-    },
-)
 
 
 @attrs.frozen
@@ -86,9 +72,9 @@ class Ipv6:
 
     mode: Ipv6Mode = key(choice(Ipv6Mode), Ipv6Mode.POOL)
     """How names are answered, unless the host or its prefix has a mode of its own."""
-    prefixes: tuple[PrefixMode, ...] = key(sequence(remembered(Label.MODE6, _PREFIX_MODE)), ())
+    prefixes: tuple[PrefixMode, ...] = key(sequence(remembered(Label.MODE6, Section(PrefixMode))), ())
     """The longest one that a host's address lies in counts."""
-    outbound: tuple[Outbound6, ...] = key(sequence(remembered(Label.OUTBOUND6, _OUTBOUND)), ())
+    outbound: tuple[Outbound6, ...] = key(sequence(remembered(Label.OUTBOUND6, Section(Outbound6))), ())
     """By LAN; those that are not named leave by `Leave6.ROUTE`."""
     keep: float = key(number(0.0, MAX_DURATION), 300.0)  # seconds
     """For how long an address stays with its host after its claim was used last."""
