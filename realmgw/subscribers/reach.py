@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from realmgw.config.steps import Steps, gathered, portions
+from realmgw.config.steps import Steps, portions
 from realmgw.config.values import Address, Network
 
 
@@ -23,8 +23,11 @@ class Ranges:
     @classmethod
     def of(cls, networks: Iterable[Network], version: int) -> Steps[Ranges]:
         """Those of networks of a family, 4 or 6, which may lie in each other; some at a time."""
-        ranges, ours = cls(), (each for each in networks if each.version == version)
-        pairs = yield from gathered((int(each.network_address), int(each.broadcast_address)) for each in ours)
+        ranges, pairs = cls(), list[tuple[int, int]]()
+        for some in portions(networks):
+            ours = [each for each in some if each.version == version]
+            pairs += [(int(each.network_address), int(each.broadcast_address)) for each in ours]
+            yield None
         for portion in portions(sorted(pairs)):
             for first, last in portion:
                 ranges._add(first, last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Set
 from itertools import islice
 
 import attrs
@@ -24,20 +24,21 @@ class _Family:
     """Addresses of one family, as numbers, that there may be something to say against.
 
     Attributes:
+        special: Those that no host can have here.
         own: The gateway's own.
         pool: Those of the circular pool.
         reached: Those that routes lead to by a LAN; none: it is not known.
     """
 
-    def __init__(self, special: frozenset[int]) -> None:
-        self._special = special
+    def __init__(self) -> None:
+        self.special = frozenset[int]()
         self.own: set[int] = set()
         self.pool = Ranges()
         self.reached = Ranges()
 
     def is_odd(self, number: int) -> bool:
         """Whether there may be something to say against an address."""
-        if number in self._special or number in self.own or number in self.pool:
+        if number in self.special or number in self.own or number in self.pool:
             return True
         return bool(self.reached) and number not in self.reached
 
@@ -55,10 +56,9 @@ class Realm:
         self._forward: dict[str, None] = {}
         self._aliases: set[str] = set()
         self._taken: set[str] = set()
-        self._around = around
-        self._families = {version: _Family(around.special(version)) for version in (4, 6)}
+        self._families = {version: _Family() for version in (4, 6)}
         self._has_service_pool = has_service_pool
-        finish(self._gather(zones))
+        finish(self._gather(zones, around))
 
     def __eq__(self, other: object) -> bool:
         """Whether both refuse the same."""
@@ -76,22 +76,24 @@ class Realm:
     def of(cls, settings: Settings, around: Around = NOWHERE) -> Steps[Realm]:
         """The realm of a gateway, in steps: it may have tens of thousands of zones and prefixes."""
         dns, pools = settings.dns, settings.pools
-        realm = cls(has_service_pool=bool(pools.service), around=around)
+        realm = cls(has_service_pool=bool(pools.service))
         for address in (each.address for view in (dns.wan, dns.lan, dns.local, dns.update) for each in view.listen):
             realm._have(address)
         for address in pools.service:
             realm._have(address)
-        yield from realm._gather(settings.zones, [piece.network for piece in pools.circular])
+        yield from realm._gather(settings.zones, around, [piece.network for piece in pools.circular])
         return realm
 
-    def _gather(self, zones: Iterable[Zone], pool: Iterable[Network] = ()) -> Steps[None]:
+    def _gather(self, zones: Iterable[Zone], around: Around, pool: Collection[Network] = ()) -> Steps[None]:
+        self._around = around
         for portion in portions(zones):
             for zone in portion:
                 self._add(zone)
             yield None
         for version, family in self._families.items():
+            family.special = around.special(version)
             family.pool = yield from Ranges.of(pool, version)
-            family.reached = yield from Ranges.of(self._around.reached, version)
+            family.reached = yield from Ranges.of(around.reached, version)
 
     def _add(self, zone: Zone) -> None:
         if zone.aliases:

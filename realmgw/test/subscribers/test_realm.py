@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
+from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.config.steps import PORTION, finish
+from realmgw.subscribers.reach import Around
 from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.schema import entries
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
+
+
+class _Counted(tuple[Any, ...]):
+    """Networks of IPv4; counts how often one of them is taken."""
+
+    def __new__(cls, taken: list[int], networks: Iterable[Any]) -> _Counted:
+        """With where it is counted."""
+        self = super().__new__(cls, networks)
+        self.taken = taken
+        return self
+
+    taken: list[int]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Those that are taken one after the other."""
+        for each in super().__iter__():
+            self.taken[0] += 1
+            yield each
 
 
 class RealmTests(SynchronousTestCase):
@@ -96,7 +117,17 @@ class RealmTests(SynchronousTestCase):
         zones = tuple(attrs.evolve(zone, name=f"z{number}.example.org.") for number in range(3 * PORTION))
         pool = tuple(attrs.evolve(prefix, network=each) for each in ip_network("10.0.0.0/8").subnets(new_prefix=19))
         settings = attrs.evolve(settings, zones=zones, pools=attrs.evolve(settings.pools, circular=pool))
-        self.assertEqual(list(Realm.of(settings)), [None] * (3 + 2 * len(pool) // PORTION))
+        self.assertEqual(list(Realm.of(settings)), [None] * (3 + 3 * len(pool) // PORTION))
+
+    def test_routes_are_taken_in_steps_once(self) -> None:
+        """For each family: a LAN may have very many networks behind it."""
+        routes, taken = tuple(ip_network("10.0.0.0/8").subnets(new_prefix=19)), [0]
+        around, turns = Around(reached=_Counted(taken, routes)), list[int]()
+        for _ in Realm.of(read(MINIMAL), around):
+            turns.append(taken[0])
+            taken[0] = 0
+        self.assertLessEqual(max(turns), PORTION)
+        self.assertEqual(sum((*turns, *taken)), 2 * len(routes))
 
     def test_is_another_one_when_something_else_can_be_said(self) -> None:
         """By zones and pool, as by what is around."""
