@@ -28,7 +28,7 @@ _ITSELF = frozenset((
     "ip6-mcastprefix", "ip6-allnodes", "ip6-allrouters", "ip6-allhosts", "0.0.0.0",  # noqa: S104 - text, as above
 ))  # fmt: skip
 """What the head of a hosts file says of the machine itself; it is passed over."""
-_TTL = re.compile(r"([0-9]+[smhdw]?)+")
+_TTL = re.compile(r"(?:[0-9]+[smhdw])+[0-9]*|[0-9]+")  # in one way only: else a line could take for ever
 _OTHER_TRIGGERS = frozenset(("rpz-ip", "rpz-client-ip", "rpz-nsip", "rpz-nsdname"))
 _OTHER_ACTIONS = frozenset(("rpz-drop.", "rpz-tcp-only."))
 _PASSED_OVER = frozenset(("SOA", "NS"))

@@ -156,6 +156,13 @@ old.example.net CNAME old.example.net.
         self.assert_problem("$INCLUDE other\n", "1:1: '$INCLUDE': only $ORIGIN and $TTL")
         self.assert_problem("  CNAME .\n", "1:1: '' is no domain name")
 
+    def test_lines_are_read_in_one_pass(self) -> None:
+        """However much what is no TTL looks like one."""
+        digits = "1" * 5000
+        self.assert_problem(f"a.example.net {digits}x CNAME .\n", "1:1: '111")
+        for ttl in ("300", "1h", "1H30m5"):
+            self.assertEqual(self.read(f"a.example.net {ttl} IN CNAME .\n"), {"a.example.net": GONE})
+
     def test_zone_that_was_not_written_whole_is_wrong(self) -> None:
         """It ends within a record, or has a head only."""
         self.assert_problem("a.test CNAME .\n@ SOA a. b. (\n 1\n", "3:1: the file ends within a line")
