@@ -227,7 +227,7 @@ def _chain(name: bytes, kind: int, records: Iterable[Record]) -> tuple[tuple[Rec
     for record in records:
         by_owner.setdefault(record.owner, []).append(record)
     kept: list[Record] = []
-    chain = [name]
+    chain, passed = [name], set[bytes]()
     while True:
         here = by_owner.get(chain[-1], [])
         if any(record.type == kind or kind == Type.ANY for record in here):
@@ -237,6 +237,9 @@ def _chain(name: bytes, kind: int, records: Iterable[Record]) -> tuple[tuple[Rec
         if alias is None:
             return tuple(kept), chain, False
         for above in names.ancestors(chain[-1])[1:]:
+            if above in passed:
+                continue
+            passed.add(above)
             kept += (each for each in by_owner.get(above, ()) if each.type == Type.DNAME or _covers(each, Type.DNAME))
         kept += [alias, *(record for record in here if _covers(record, Type.CNAME))]
         target = alias.targets[0].lower()
@@ -257,13 +260,13 @@ def _proofs(records: list[Record], chain: list[bytes], *, negative: bool) -> Ite
     signers = {
         signer for record in records if record.type == Type.RRSIG and (signer := record.rdata[_SIGNER:].lower()) != b""
     }
-    zones = [zone for zone in {_first_name(signer) for signer in signers} if zone in above]
+    zones = above.intersection(map(_first_name, signers))
     ends = set(names.ancestors(chain[-1]))
     for record in records:
         if record.type == Type.SOA and record.owner in ends and negative:
             minimum = _U32.unpack_from(record.rdata, 16)[0]
             yield attrs.evolve(record, ttl=min(record.ttl, minimum, LONGEST_NEGATIVE))
-        elif record.type in _PROOFS and any(zone in names.ancestors(record.owner) for zone in zones):
+        elif record.type in _PROOFS and not zones.isdisjoint(names.ancestors(record.owner)):
             yield record
 
 

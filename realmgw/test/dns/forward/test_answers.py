@@ -137,6 +137,21 @@ class ReadTests(SynchronousTestCase):
         wildcard = read(message("www.example.net. 300 IN A 198.51.100.7", authority=denied), question())
         self.assertEqual((len(wildcard.authority), wildcard.life), (2, 60))
 
+    def test_what_renames_all_below_a_name_is_kept_once(self) -> None:
+        """However many aliases lie below that: else a short answer could become one of more than 65535 records."""
+        reply = read(
+            message(
+                "example.net. 300 IN DNAME example.com.",
+                "www.example.net. 300 IN CNAME a.example.net.",
+                "a.example.net. 300 IN CNAME b.example.net.",
+                "b.example.net. 300 IN CNAME c.example.com.",
+                "c.example.com. 300 IN A 198.51.100.7",
+            ),
+            question(),
+        )
+        types = [kind for _, kind in kept(reply)]
+        self.assertEqual(types, [Type.DNAME, Type.CNAME, Type.CNAME, Type.CNAME, Type.A])
+
     def test_says_why_and_how_sure(self) -> None:
         """Extended errors, AD, and response codes over 15."""
         error = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "x")
