@@ -89,3 +89,6 @@ class Ipv6:
     AAAA: RFC 8305 section 3), and who comes by IPv4 waits as well; 0: it does not."""
     resolver_prefix: int = key(integer(32, 128), 64)
     """So long a prefix of IPv6 addresses is one resolver: for its group, and what it has shown of its sender."""
+    is_served: bool = attrs.field(default=True, eq=False)
+    """Whether the machine has IPv6, and it is not switched off; found out, and no key: without it no name is answered
+    with AAAA, whatever its host says."""

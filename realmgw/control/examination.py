@@ -81,7 +81,7 @@ def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool
         settings = served(written)
     except PlatformError as error:
         found.refused.append(str(error))
-    found.wrong += [SWITCHED_OFF] if settings is not written else []
+    found.wrong += [SWITCHED_OFF] if settings != written else []
     _look_at_links(settings, there, routers, found)
     found.refused += limits.refusals(settings)
     _look_at_ports(settings, found, starting=starting, running=bool(running))

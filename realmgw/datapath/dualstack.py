@@ -44,17 +44,25 @@ def without_ipv6(settings: Settings) -> Settings:
         settings,
         pools=attrs.evolve(settings.pools, circular=circular),
         dns=attrs.evolve(settings.dns, wan=wan, lan=lan, local=local),
-        ipv6=Ipv6(mode=Ipv6Mode.OFF),
+        ipv6=Ipv6(mode=Ipv6Mode.OFF, is_served=False),
     )
 
 
 def served(settings: Settings) -> Settings:
-    """What of the settings this machine can serve.
+    """What of the settings this machine can serve; equal to them where that is all.
 
     Raises:
         PlatformError: Nothing.
     """
-    return settings if client.has_ipv6() or not wants_ipv6(settings) else without_ipv6(settings)
+    return _usable(settings, exists=client.has_ipv6())
+
+
+def _usable(settings: Settings, *, exists: bool) -> Settings:
+    if exists:
+        return settings
+    if wants_ipv6(settings):
+        return without_ipv6(settings)
+    return attrs.evolve(settings, ipv6=attrs.evolve(settings.ipv6, is_served=False))
 
 
 def _listening(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
@@ -89,7 +97,7 @@ class DualStack:
         Raises:
             PlatformError: Nothing.
         """
-        return settings if self.exists or not wants_ipv6(settings) else without_ipv6(settings)
+        return _usable(settings, exists=self.exists)
 
     def take(self, hosts: Iterable[Host]) -> None:
         """Hosts that are there from now on; those that go change nothing."""

@@ -37,7 +37,7 @@ _SOURCES = {
     Source.PINHOLE: "the host's own address is told, and opened for the next flow (pinhole)",
     Source.NO_ADDRESS: "the host has no address of that family",
     Source.NO_POOL: "the host has one, but pools.circular has no prefix of that family",
-    Source.OFF: "the host has one, but ipv6 is off for it, or pinhole, and the address is private",
+    Source.OFF: "the host has one, but ipv6 is off for it or on this machine, or pinhole, and the address is private",
 }
 
 

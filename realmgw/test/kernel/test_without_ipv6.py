@@ -28,10 +28,11 @@ class SwitchedOffTests(RealmTestCase):
 
     @classmethod
     def subscribers(cls) -> list[Subscriber]:
-        """Two hosts with both families."""
+        """Two hosts with both families, and one that wants to be reached at its own address."""
         return [
             Subscriber("one.gwa.demo.", FIRST, address6="fd00::100"),
             Subscriber("two.gwa.demo.", SECOND, address6="fd00::101"),
+            Subscriber("own.gwa.demo.", "", address6="2001:db8:5::100", ipv6="pinhole"),
         ]
 
     def build(self) -> tuple[Realm, Gateway]:
@@ -51,8 +52,9 @@ class SwitchedOffTests(RealmTestCase):
     def test_serves_ipv4_and_says_so_once(self) -> None:
         """In the log of its start; and it has no data of IPv6."""
         self.assertEqual(FIRST, self.public(client.fetch(self.ask("one.gwa.demo"))))
-        answer = self.public(client.resolve("one.gwa.demo", kind="AAAA"))
-        self.assertEqual((answer.rcode, answer.addresses), ("NOERROR", []))
+        for name in ("one.gwa.demo", "own.gwa.demo"):
+            answer = self.public(client.resolve(name, kind="AAAA"))
+            self.assertEqual((answer.rcode, answer.addresses), ("NOERROR", []))
         self.assertEqual(self.gateway.log.read_text().count(SWITCHED_OFF), 1)
 
     def test_reload_serves_no_more(self) -> None:

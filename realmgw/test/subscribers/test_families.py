@@ -59,6 +59,11 @@ class ModeOfTests(SynchronousTestCase):
         self.assertIs(mode_of(host("fd00::1", Ipv6Mode.PINHOLE), SETTINGS), Ipv6Mode.OFF)
         self.assertIs(mode_of(host("fd00::1", Ipv6Mode.POOL), pinhole), Ipv6Mode.POOL)
 
+    def test_nobody_is_told_an_address_where_the_machine_has_no_ipv6(self) -> None:
+        """Whatever the host says: nothing comes to it."""
+        for mode in Ipv6Mode:
+            self.assertIs(mode_of(host("2001:db8::1", mode), attrs.evolve(SETTINGS, is_served=False)), Ipv6Mode.OFF)
+
     def test_a_host_without_an_address_has_none_to_answer_with(self) -> None:
         """Whatever it says."""
         self.assertIs(mode_of(host(), SETTINGS), Ipv6Mode.OFF)
@@ -94,3 +99,12 @@ class UnansweredTests(SynchronousTestCase):
             ["1 host has no AAAA: 'ipv6: pinhole' holds there, and what is at fc00::/7 nobody reaches."],
         )
         self.assertEqual(list(unanswered(hosts, pools, Ipv6())), [])
+
+    def test_tells_of_pinholes_where_the_machine_has_no_ipv6(self) -> None:
+        """Those that nobody is told of."""
+        pools = Pools((PoolPrefix(ip_network("198.51.100.0/28"), Attachment.ROUTED),))
+        hosts = [host("2001:db8:8::1", Ipv6Mode.PINHOLE), host("2001:db8:8::2", Ipv6Mode.OFF)]
+        self.assertEqual(
+            list(unanswered(hosts, pools, Ipv6(is_served=False))),
+            ["1 host has no AAAA: 'ipv6: pinhole' holds there, and IPv6 is switched off on this machine."],
+        )
