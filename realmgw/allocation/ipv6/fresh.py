@@ -253,7 +253,7 @@ class FreshAllocator:
             self.endings.void(claim, now)
 
     def forget(self, targets: Collection[int], *, now: float) -> None:
-        """See `Allocator.forget`. O(what stands)."""
+        """See `Allocator.forget`. O(what stands of the hosts, and at pinholes)."""
         pending, kept = self.stock.of(targets)
         for claim in pending:
             self.endings.void(claim, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ class Stock:
         self.leaving: set[FreshClaim] = set()
         self._asked: dict[tuple[int, Group, Hashable], FreshClaim] = {}
         self._of_host: dict[int, dict[FreshClaim, None]] = {}
+        self._kept_of_host: defaultdict[int, set[FreshClaim]] = defaultdict(set)
         self._senders = 0
 
     def __len__(self) -> int:
@@ -112,6 +113,7 @@ class Stock:
         self.end(claim)
         claim.kept_since = now
         self.kept[claim.packed] = claim
+        self._kept_of_host[claim.service.host.index].add(claim)
 
     def renew(self, claim: FreshClaim, now: float) -> None:
         """A kept address stays for longer: somebody came."""
@@ -127,6 +129,11 @@ class Stock:
     def leave(self, claim: FreshClaim) -> None:
         """A kept address is nobody's any more."""
         del self.kept[claim.packed]
+        index = claim.service.host.index
+        of_host = self._kept_of_host[index]
+        of_host.discard(claim)
+        if not of_host:
+            del self._kept_of_host[index]
         if claim.others is not None:
             self._senders -= len(claim.others.sources)
         self.departed.put(claim.packed, claim.flow or _NO_FLOW)
@@ -154,6 +161,8 @@ class Stock:
     # What the operator takes away
 
     def of(self, targets: Collection[int]) -> tuple[list[FreshClaim], list[FreshClaim]]:
-        """The pending and the kept claims of some targets. O(what stands)."""
-        pending, kept = self.pending.values(), self.kept.values()
+        """The pending and the kept claims of some targets. O(what stands of their hosts)."""
+        hosts = {target >> 24 for target in targets}
+        pending = (each for host in hosts for each in self._of_host.get(host, ()))
+        kept = (each for host in hosts for each in self._kept_of_host.get(host, ()))
         return [each for each in pending if each.target in targets], [each for each in kept if each.target in targets]

@@ -150,6 +150,7 @@ class FreshMachine(RuleBasedStateMachine):
         assert len(stock) <= ADDRESSES
         assert stock.count(HOSTS[3]) <= 2
         assert sum(map(len, stock._of_host.values())) == len(stock.pending) == len(stock._asked)
+        assert sum(map(len, stock._kept_of_host.values())) == len(stock.kept)
         assert all(claim.pending for claim in stock.pending.values())
         assert not any(claim.pending for claim in stock.kept.values())
 
@@ -161,7 +162,8 @@ class FreshMachine(RuleBasedStateMachine):
             self.scene.after(10.0)
         fresh, counters = self.scene.fresh, self.scene.counters
         assert self.scene.allocator.expire(now=self.scene.now + 700.0) is None, "it never ends"
-        assert not any((len(fresh.stock), len(fresh.stock.deadlines), fresh.stock._asked, fresh.stock._of_host))
+        assert not any((len(fresh.stock), len(fresh.stock.deadlines), fresh.stock._asked))
+        assert not any((fresh.stock._of_host, fresh.stock._kept_of_host))
         assert not any((fresh.pinholes.addresses, fresh.pinholes.ledger.rates.by_claim, fresh.siblings.recent))
         assert counters.claimed == counters.by_claim + counters.lapsed + counters.voided + counters.settled
         assert fresh.stock._senders == 0
