@@ -32,7 +32,7 @@ from realmgw.config.settings import Resolver
 from realmgw.dns.forward.asking import Cancel
 
 IDLE_TIME = 10.0  # seconds
-"""For so long nothing was asked before we close."""
+"""For so long nothing was asked before we close, or nothing was answered though it should."""
 CONNECT_TIME = 2.0  # seconds
 """How long a connection may take to be made, and again so long its handshake."""
 MOST_OUTSTANDING = 1000
@@ -203,7 +203,8 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
             self._queries[own] = (query[0], _drop, _drop)
 
     def _send(self, own: int) -> None:
-        self.setTimeout(IDLE_TIME)
+        if len(self._queries) == 1:  # else an answer is owed already, and no query makes a dead connection live longer
+            self.setTimeout(IDLE_TIME)
         self.sendString(own.to_bytes(2, "big") + self._queries[own][0][2:])
 
     def connectionMade(self) -> None:
@@ -257,7 +258,7 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
             self._close()
 
     def timeoutConnection(self) -> None:
-        """Nothing was asked or answered for long."""
+        """Nothing was asked for long, or nothing answered."""
         if self._queries or not self._ready:
             self.trouble = self.trouble or "no answer in time"
             self._abort()

@@ -13,13 +13,17 @@ import attrs
 from OpenSSL import crypto
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import ServerFactory
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.protocols.basic import Int16StringReceiver
-from twisted.trial.unittest import TestCase
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from realmgw.config.addresses import address
 from realmgw.config.settings import Endpoint, Resolver
-from realmgw.dns.forward.stream import Streams, _pin
+from realmgw.dns.forward.stream import Streams, _pin, _Stream
 from realmgw.subscribers.remote.port import trust
 from realmgw.test.subscribers.authority import Authority
 
@@ -160,6 +164,35 @@ class TcpTests(StreamTestCase):
         self.streams.ask(resolver, b"\0\1a", said.heard, said.failed)()
         self.assertEqual(await self.ask(resolver, b"\0\2b"), ("heard", b"\0\2b"))
         self.assertFalse(said.done.called)
+
+
+class DeadTests(SynchronousTestCase):
+    """A connection to somebody who is not there any more, which TCP finds out much later."""
+
+    def test_is_given_up_however_much_is_asked(self) -> None:
+        """Ten seconds after something was answered last."""
+        clock, gone = Clock(), list[_Stream]()
+        stream, transport = _Stream(clock, Resolver(Endpoint(address(HOST), 53)), (), gone.append), _Wire()
+        stream.makeConnection(transport)
+        answered, dead = Said(), [Said() for _ in range(2)]
+        stream.ask((b"\0\1question", answered.heard, answered.failed))
+        clock.advance(9)
+        stream.dataReceived(b"\0\5\0\0yes")
+        for each in dead:
+            self.assertEqual(gone, [])
+            stream.ask((b"\0\1question", each.heard, each.failed))
+            clock.advance(5)
+        self.assertTrue(transport.disconnected)
+        stream.connectionLost(Failure(ConnectionDone()))
+        told = [self.successResultOf(each.done) for each in (answered, *dead)]
+        self.assertEqual(told, [("heard", b"\0\1yes"), *[("failed", "no answer in time")] * 2])
+
+
+class _Wire(StringTransport):
+    """Leads nowhere."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Makes no difference."""
 
 
 class TlsTests(StreamTestCase):
