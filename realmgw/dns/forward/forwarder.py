@@ -71,8 +71,7 @@ class Forwarder:
         del table
         rules = settings.dns.forward
         own = settings.pools.networks
-        if self._rules is None or _decisive(rules) != _decisive(self._rules):
-            self.cache.clear()
+        is_other = self._rules is None or _decisive(rules) != _decisive(self._rules)
         self._rules, self._udp_size = rules, settings.dns.udp_size
         self._special = Special(rules.internal, own)
         self._dns64 = Dns64(rules.dns64)
@@ -84,8 +83,21 @@ class Forwarder:
         self.cache.most = rules.cache
         self.cache.trim()
         self._failures.clear()
+        if is_other:
+            self.cache.clear()
+            self._ask_again(rules)
         for function in self.changed:
             function()
+
+    def _ask_again(self, rules: settings.Forwarding) -> None:
+        """Asks those who are asked now what others were asked before: what these say is not to be kept."""
+        for key, pending in list(self._pending.items()):
+            if pending.asking is not None:
+                pending.asking.stop()
+            if rules.resolvers:
+                self._begin(key, pending)
+            else:
+                self._finish(key, None, "")
 
     def stop(self) -> None:
         """Ends all questions; who waits gets no answer."""
