@@ -5,12 +5,12 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 
-from realmgw.config.settings import DnsView, Settings
+import attrs
+
+from realmgw.config.settings import DnsView, Forwarding, Settings
 
 CONTROL_CONNECTIONS = 64
 """Of operators and their programs, at once."""
-MOST_TRIES = 3
-"""So many sockets a question for a resolver may have: one for each time that it is put."""
 OTHERS = 192
 """Files that every gateway has open: programs and libraries, the kernel's queue and netlink, databases, a reload's."""
 
@@ -20,8 +20,13 @@ def open_files(settings: Settings) -> int:
     views = _views(settings)
     sockets = 2 * sum(len(view.listen) for view in views)
     forward = settings.dns.forward
-    asking = forward.outstanding * MOST_TRIES + len(forward.resolvers) if forward.resolvers else 0
+    asking = forward.outstanding * _most_tries(forward) + len(forward.resolvers) if forward.resolvers else 0
     return OTHERS + CONTROL_CONNECTIONS + sockets + asking + sum(view.tcp_connections for view in views)
+
+
+def _most_tries(forward: Forwarding) -> int:
+    """How often a question is put, with a socket each time."""
+    return max(len(schedule) for schedule in attrs.astuple(forward.timeouts) if schedule is not None)
 
 
 def refusals(settings: Settings) -> Iterator[str]:
