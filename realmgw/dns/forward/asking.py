@@ -244,8 +244,9 @@ class Asking:
 
     def _put(self, upstream: Upstream, by_stream: bool) -> None:
         means = self._means
-        question = _mixed(self._question.octets, means.chance)
-        message = self._message(question, upstream, by_stream)
+        octets = self._question.octets
+        question = octets if by_stream else _mixed(octets, means.chance)  # a connection proves whose the answer is
+        message = self._message(question, upstream)
         one = _Try(upstream, message, question, means.present(), by_stream, _nothing)
         self._tries.append(one)
         means.events[Event.STREAMED if by_stream else Event.DATAGRAMS] += 1
@@ -258,15 +259,16 @@ class Asking:
                 lambda why: self._failed(one, why),
             )
         except OSError as error:
-            self._failed(one, error.strerror or str(error))
+            why = error.strerror or str(error)
+            one.cancel = means.later(0.0, lambda: self._failed(one, why))
 
-    def _message(self, question: bytes, upstream: Upstream, by_stream: bool) -> bytes:
+    def _message(self, question: bytes, upstream: Upstream) -> bytes:
         asked = self._question
         flags = RD | AD | (CD if asked.cd else 0)
         if upstream in self._plain:
             return self._means.chance(2) + HEADER.pack(0, flags, 1, 0, 0, 0)[2:] + question
         options = b"".join(_option(code, data) for code, data in asked.options)
-        if not by_stream:
+        if upstream.resolver.name is None:
             options += _option(COOKIE, upstream.cookie)
         length = HEADER.size + len(question) + _OPT.size + len(options) + _OPTION.size
         if upstream.resolver.name is not None:

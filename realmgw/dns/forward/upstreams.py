@@ -61,8 +61,10 @@ class Upstream:
         return cookie[:CLIENT_LENGTH] == self.client_cookie
 
     def learn(self, cookie: bytes | None) -> None:
-        """Keeps the server's part of an answer's COOKIE option."""
-        if cookie is not None and 2 * CLIENT_LENGTH <= len(cookie) <= LONGEST:
+        """Keeps the server's part of a believed answer's COOKIE option; one without it knows no cookies any more."""
+        if cookie is None:
+            self.server_cookie = b""
+        elif 2 * CLIENT_LENGTH <= len(cookie) <= LONGEST:
             self.server_cookie = cookie[CLIENT_LENGTH:]
 
 

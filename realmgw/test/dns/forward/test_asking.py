@@ -12,7 +12,7 @@ from realmgw.config.settings import Resolver
 from realmgw.dns.codec.names import to_wire
 from realmgw.dns.forward.answers import Reply
 from realmgw.dns.forward.asking import MOST_WRONG, PADDED, STREAM_TIME, Asking, Event, Question
-from realmgw.test.dns.forward.resolvers import ONE, RECORD, TWO, Elsewhere, Sent
+from realmgw.test.dns.forward.resolvers import ONE, RECORD, TWO, Elsewhere, MemoryTransport, Sent
 
 TLS = resolver("203.0.113.54#dns.example.net")
 QUESTION = Question(to_wire("www.example.net.") + b"\0\1\0\1", True, True)
@@ -86,6 +86,21 @@ class QueryTests(AskingTestCase):
         self.sent[-1].say(*RECORD)
         self.assertEqual(self.elsewhere.events[Event.WRONG], 1, "who knows cookies and shows none is somebody else")
 
+    def test_a_resolver_that_knows_cookies_no_more(self) -> None:
+        """By TCP, where nobody can forge that, it is found out; from then on it is believed by UDP again."""
+        self.begin(ONE)
+        [upstream] = self.elsewhere.means.upstreams.all
+        upstream.learn(upstream.client_cookie + b"serverside")
+        self.sent[0].say(*RECORD)
+        self.assertEqual(self.said, [])
+        self.wait(0.25)
+        self.assertEqual(self.sent[1].query.options[0].to_wire(), upstream.cookie)
+        self.sent[1].say(*RECORD)
+        self.assert_answered()
+        Asking(QUESTION, SCHEDULE, self.elsewhere.means, lambda reply, why: self.said.append((reply, why))).begin()
+        self.sent[2].say(*RECORD)
+        self.assertEqual(([each.by_stream for each in self.sent], len(self.said)), ([False, True, False], 2))
+
     def test_by_tls_it_is_padded(self) -> None:
         """RFC 8467; there is no cookie in it."""
         self.begin(TLS)
@@ -123,6 +138,16 @@ class AnswerTests(AskingTestCase):
         self.wait(0.25)
         self.assertEqual([each.by_stream for each in self.sent], [False, True])
         self.sent[0].heard(right)
+        self.assert_answered()
+
+    def test_a_resolver_that_changes_letters_is_believed_by_tcp(self) -> None:
+        """Some answer in lower case."""
+        self.begin(ONE)
+        for number in range(2):
+            right = self.sent[number].answer(*RECORD)
+            self.sent[number].heard(right[:12] + right[12:29].lower() + right[29:])
+            self.wait(0.25 * (not number))
+        self.assertEqual([each.by_stream for each in self.sent], [False, True])
         self.assert_answered()
 
     def test_a_flood_of_them_sends_us_to_tcp(self) -> None:
@@ -210,10 +235,11 @@ class TimeTests(AskingTestCase):
         self.assert_failed(f"{TLS.text}: its certificate has expired")
 
     def test_what_can_not_be_sent_is_a_failure(self) -> None:
-        """As if nobody were there."""
+        """As if nobody were there: at once, but after `begin` has returned."""
+        self.patch(MemoryTransport, "by_datagram", self.unreachable)
         self.begin()
-        self.patch(self.elsewhere.transport, "by_datagram", self.unreachable)
-        self.wait(0.25, 0.25)
+        self.assertEqual(self.said, [])
+        self.wait(0.0)
         self.assert_failed("Network is unreachable")
 
     def unreachable(self, *_: object) -> Sent:
