@@ -19,13 +19,14 @@ from realmgw.dns.families import Families, Source
 from realmgw.dns.view import Asker, View
 from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import compile_table
+from realmgw.subscribers.families import unanswered
 from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.test.dns import realm
 from realmgw.test.dns.allocator import MemoryAllocator
 
 NAME = "host.example.org."
 POOLS: tuple[tuple[settings.Network, ...], ...] = ((realm.POOL,), (realm.POOL6,), (realm.POOL, realm.POOL6))
-FOUR, SIX = "192.168.0.9", "2001:db8:9::9"
+FOUR, SIX, PRIVATE = "192.168.0.9", "2001:db8:9::9", "fd00::9"
 ADDRESSES = ((FOUR, ""), ("", SIX), (FOUR, SIX))
 
 
@@ -102,6 +103,20 @@ class FamilyTests(SynchronousTestCase):
             self.assertEqual([made.lends6(host), made.lends6(host)], [is_lent] * 2, address)
         self.assertTrue(made.lends6(make((FOUR, "fd01::9"), Ipv6Mode.POOL)))
         self.assertFalse(made.lends6(make((FOUR, "fd00::9"), Ipv6Mode.PINHOLE)), "nobody outside reaches it there")
+
+    def test_those_that_are_counted_have_none(self) -> None:
+        """What `check` and the start tell of hosts without an answer is what those who ask find."""
+        for kind, own, pools, mode in product(
+            ("A", "AAAA"), (*ADDRESSES, (FOUR, PRIVATE), ("", PRIVATE)), POOLS, (None, *Ipv6Mode)
+        ):
+            made, host = realm.make_settings(pools=pools), make(own, mode)
+            source = Families(made).source(host, Type[kind])
+            is_private = kind == "AAAA" and mode is Ipv6Mode.PINHOLE and own[1] == PRIVATE
+            self.assertIs(
+                source is Source.OFF, kind == "AAAA" and bool(own[1]) and (mode is Ipv6Mode.OFF or is_private)
+            )
+            told = "".join(unanswered([host], made.pools, made.ipv6))
+            self.assertEqual(f" no {kind}:" in told, source is Source.NO_POOL or is_private, (kind, own, pools, mode))
 
     def test_says_in_words_why_there_is_none(self) -> None:
         """Each reason by itself; of a family that there is, where it comes from."""
