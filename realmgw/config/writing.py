@@ -171,7 +171,7 @@ def _zone(zone: Zone) -> Steps[Value]:
     return {**members, "name_servers": servers}
 
 
-def one_or_each(addresses: Sequence[Address]) -> Value:
+def one_or_each(addresses: Sequence[Address | str]) -> Value:
     """Addresses of one name or host, as they are written: a single one alone, one of each family as a list."""
     written: list[Value] = [str(each) for each in addresses]
     return written if len(written) > 1 else written[0] if written else None

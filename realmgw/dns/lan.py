@@ -8,7 +8,7 @@ from realmgw.config import settings
 from realmgw.dns.counts import Counts
 from realmgw.dns.decision import ADDRESS_TYPES, AddressPolicy, Decisions, Outcome
 from realmgw.dns.view import Fast, Part, View, nothing_usual
-from realmgw.dns.zones import ZoneTable, addresses_of
+from realmgw.dns.zones import ZoneTable
 
 
 def lan_view(
@@ -36,7 +36,7 @@ def lan_view(
 
 def _addresses(settings: settings.Settings) -> AddressPolicy:
     return AddressPolicy(
-        lambda service: addresses_of(service.host),
+        lambda service: service.host.own,
         settings.dns.host_ttl,
         direct=ADDRESS_TYPES,
         proxied=ADDRESS_TYPES,

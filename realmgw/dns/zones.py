@@ -336,12 +336,7 @@ def _pointers(authorities: Authorities, hosts: Iterable[Host]) -> Iterator[tuple
                 yield name, host
 
 
-def addresses_of(host: Host) -> tuple[bytes, ...]:
-    """The packed addresses that a host has: one of IPv4, one of IPv6, or both."""
-    return tuple([address for address in (host.address, host.address6) if address])
-
-
 def _reverse_names(host: Host, authorities: Authorities) -> Iterator[bytes]:
     """The names under which a host has its PTR records, be they ours or not."""
-    for address in addresses_of(host):
+    for address in host.own:
         yield from reverse.names_of(address, authorities.classless)

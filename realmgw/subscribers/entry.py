@@ -44,7 +44,7 @@ class Entry:
 
     def claims(self) -> tuple[bytes | str, ...]:
         """What belongs to nobody else, beside its own name: all of its addresses (packed), and its services' names."""
-        own = [each.packed for each in (self.address, self.address6) if each is not None]
+        own = [each.packed for each in self.own]
         return (*own, *self.identity.addresses, *[offer.name for offer in self.services or ()])
 
 

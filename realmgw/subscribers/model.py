@@ -103,6 +103,11 @@ class Host:
     address6: bytes = b""
     """Its IPv6 address, packed; empty if it has none."""
 
+    @property
+    def own(self) -> tuple[bytes, ...]:
+        """Where its flows go, packed: an address of either family, or of both, IPv4 first."""
+        return tuple([each for each in (self.address, self.address6) if each])
+
 
 @attrs.frozen(eq=False)
 class Service:

@@ -210,4 +210,4 @@ class Review:
 
 def addresses_of(host: Host) -> tuple[bytes, ...]:
     """Every private address of a host, packed; flows are translated to the first one of their family."""
-    return (*filter(None, (host.address, host.address6)), *host.identity.addresses)
+    return (*host.own, *host.identity.addresses)

@@ -17,6 +17,7 @@ from realmgw.config.external import Repository
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import finish
+from realmgw.config.writing import one_or_each
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
 from realmgw.control.lines import pool_size
@@ -40,7 +41,7 @@ def _text(
 ) -> str:
     """A subscriber's file."""
     said = {
-        "address": addresses[0] if len(addresses) == 1 else list(addresses),
+        "address": one_or_each(addresses),
         "max_claims": max_claims,
         "ipv6": ipv6,
         "services": dict(map(_service, services)),
