@@ -210,12 +210,13 @@ bare_pip() {
     done
 }
 
-# bare_copy PATH ROOT: a file or a folder to the same place below ROOT, links followed; nothing when it is not there.
+# bare_copy PATH ROOT: a file or a folder to the same place below ROOT, links followed; nothing when it is not there. A link that is
+# in its place there makes room: by one to /dev/null, say, the machine's own would be written to.
 bare_copy() {
     [ -e "$1" ] || return 0
     mkdir -p "$2${1%/*}"
     # Links that lead nowhere are left out.
-    cp -rLT --preserve=mode "$1" "$2$1" 2>/dev/null || [ -e "$2$1" ] || die "$1 can not be copied"
+    cp -rLT --remove-destination --preserve=mode "$1" "$2$1" 2>/dev/null || [ -e "$2$1" ] || die "$1 can not be copied"
 }
 
 # bare_variables: those of our environment that tell how packages are reached, each ended by NUL.
@@ -251,7 +252,8 @@ bare_enter() {
         bash -c 'cd ~/realmgw && "$@"; exit $?' bare "$@"
 }
 
-# bare_devices FOLDER: those that a container has, FUSE and TUN.
+# bare_devices FOLDER: those that a container has, FUSE and TUN. They are the machine's own: who is root there can write to them, but
+# not change whose they are, and who may.
 bare_devices() {
     local name
     mount -t tmpfs -o mode=755,nosuid,noexec tmpfs "$1"
@@ -260,6 +262,7 @@ bare_devices() {
         [ -e "/dev/$name" ] || continue
         : >"$1/$name"
         mount --bind "/dev/$name" "$1/$name"
+        mount -o remount,bind,ro,nosuid,noexec "$1/$name"
     done
     mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5,nosuid,noexec devpts "$1/pts"
     mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$1/shm"

@@ -35,7 +35,9 @@ TEST_PACKAGES=(fish zsh mandoc systemd radvd iputils-ping)
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.
 # The last one is a library of systemd's, for systemd-resolved.
 RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base libsystemd-shared)
-RESOLVER_UNITS=(unbound named kresd@1 pdns-recursor)
+
+# What Debian starts of all these as soon as it is installed, and at each boot: not here.
+UNITS=(unbound named kresd@1 pdns-recursor radvd)
 
 # say TEXT...: one line of progress for the person who watches.
 say() { printf '==> %s\n' "$*"; }
@@ -59,7 +61,8 @@ missing_packages() {
     done
 }
 
-# need_apt PKG...: installs what is missing of these Debian packages, and nothing else.
+# need_apt PKG...: installs what is missing of these Debian packages, and nothing else, for their programs only: no service is
+# started, neither now nor at the next boot.
 need_apt() {
     local missing
     mapfile -t missing < <(missing_packages "$@")
@@ -70,29 +73,30 @@ need_apt() {
     local options=(-o DPkg::Lock::Timeout=400 -o Acquire::Retries=3)
     export DEBIAN_FRONTEND=noninteractive
     apt-get -qq "${options[@]}" update </dev/null || die "apt-get update failed: is the network up?"
-    apt-get -qq "${options[@]}" install --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null ||
+    (without_services apt-get -qq "${options[@]}" install --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null) ||
         die "apt-get could not install ${missing[*]}"
 }
 
-# need_resolvers: installs what is missing of the resolvers, each by itself, for their programs only: no service is started, and
-# systemd-resolved, whose installation changes how this machine resolves names, is only unpacked below testbed/build.
+# need_resolvers: installs what is missing of the resolvers, each by itself. systemd-resolved, whose installation changes how this
+# machine resolves names, is only unpacked below testbed/build.
 need_resolvers() {
     local package missing unpacked=$CHECKOUT/testbed/build/resolvers
     mapfile -t missing < <(missing_packages "${RESOLVER_PACKAGES[@]}")
     # All at once is quicker; but one that Debian does not have must not keep the others away.
-    if [ "${#missing[@]}" -gt 0 ] && ! (without_services need_apt "${missing[@]}"); then
+    if [ "${#missing[@]}" -gt 0 ] && ! (need_apt "${missing[@]}"); then
         for package in "${missing[@]}"; do
-            (without_services need_apt "$package") || say "MISSING: $package can not be installed"
+            (need_apt "$package") || say "MISSING: $package can not be installed"
         done
     fi
     [ -e "$unpacked/lib/systemd/systemd-resolved" ] || [ -e "$unpacked/usr/lib/systemd/systemd-resolved" ] ||
         (unpack_package systemd-resolved "$unpacked") || say "MISSING: systemd-resolved can not be downloaded"
 }
 
-# without_services COMMAND...: what it installs is not started, neither now nor at the next boot.
+# without_services COMMAND...: used by need_apt only, in a shell of its own. What the command installs is not started, and not
+# enabled; what was enabled before stays so.
 without_services() {
     local policy=/usr/sbin/policy-rc.d unit enabled=() status
-    for unit in "${RESOLVER_UNITS[@]}"; do
+    for unit in "${UNITS[@]}"; do
         systemctl is-enabled --quiet "$unit" 2>/dev/null && enabled+=("$unit")
     done
     if [ ! -e "$policy" ]; then
@@ -101,7 +105,7 @@ without_services() {
     fi
     "$@"
     status=$?
-    for unit in "${RESOLVER_UNITS[@]}"; do
+    for unit in "${UNITS[@]}"; do
         [[ " ${enabled[*]} " == *" $unit "* ]] || systemctl disable --quiet "$unit" 2>/dev/null
     done
     return $status

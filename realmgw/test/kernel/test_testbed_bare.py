@@ -96,6 +96,41 @@ class RegistryTests(SynchronousTestCase):
         names = {line.partition("=")[0] for line in done.stdout.splitlines()}
         self.assertEqual(names, {"PIP_INDEX_URL", "SSL_CERT_FILE", "http_proxy", "HTTPS_PROXY"}, done.stderr)
 
+    def test_link_in_the_root_does_not_lead_out_of_it(self) -> None:
+        """What is copied takes its place; where it led to stays as it is, with its mode."""
+        folder = Path(self.mktemp()).absolute()
+        for name in ("etc", "root"):
+            (folder / name).mkdir(parents=True)
+        outside, copied = folder / "outside", folder / "etc" / "hosts"
+        outside.write_text("outside")
+        outside.chmod(0o600)
+        copied.write_text("copied")
+        copied.chmod(0o755)
+        place = Path(f"{folder}/root{copied}")
+        place.parent.mkdir(parents=True)
+        place.symlink_to(outside)
+        done = run('bare_copy "$A" "$B"', A=str(copied), B=str(folder / "root"))
+        self.assertEqual((place.is_symlink(), place.read_text()), (False, "copied"), done.stderr)
+        self.assertEqual((outside.read_text(), outside.stat().st_mode & 0o777), ("outside", 0o600))
+
+
+class PackageTests(SynchronousTestCase):
+    """What is installed, in a place where nothing of the machine is."""
+
+    skip = NO_CHECKOUT or requirements.missing_for_testbed()
+    script = """mount -t tmpfs none /usr/sbin
+dpkg-query() { :; }
+apt-get() { [[ $* != *" install "* ]] || { /usr/sbin/policy-rc.d; echo "$?: ${*: -2}" >&2; }; }
+systemctl() { [ "$1" != is-enabled ] || { [ "$3" = named ]; return; }; echo "$*" >>/usr/sbin/said; }
+need_apt unbound radvd; cat /usr/sbin/said; ls /usr/sbin"""
+
+    def test_no_service_is_started_or_enabled(self) -> None:
+        """Neither by what is there now, nor at the next boot; one that was enabled before stays so."""
+        done = run('bare_caged bash -c "$A" "$0"', A=SOURCED + self.script)
+        self.assertEqual(done.stderr, "101: unbound radvd\n")
+        disabled = [f"disable --quiet {unit}" for unit in ("unbound", "kresd@1", "pdns-recursor", "radvd")]
+        self.assertEqual(done.stdout.splitlines()[1:], [*disabled, "said"])
+
 
 class CageTests(SynchronousTestCase):
     """Mounts and processes of its own."""
@@ -109,6 +144,19 @@ class CageTests(SynchronousTestCase):
         script = 'bare_caged sh -c \'mount -t tmpfs none "$A" && : >"$A/there" && [ $$ = 1 ] && exit 7\'; echo $?'
         done = run(script, A=str(folder))
         self.assertEqual((done.stdout, list(folder.iterdir())), ("7\n", []), done.stderr)
+
+    def test_devices_can_be_used_and_not_changed(self) -> None:
+        """They are the machine's: a mode given to them there would be theirs here."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        script = 'bare_caged bash -c "$B"'
+        # Should it be possible, they are given what they have.
+        inner = (
+            'bare_devices "$A"; echo gone >"$A/null" && echo used; chmod --reference="$A/null" "$A/null" || echo kept'
+        )
+        done = run(script, A=str(folder), B=SOURCED + inner)
+        self.assertEqual(done.stdout.split(), ["used", "kept"], done.stderr)
+        self.assertIn("Read-only", done.stderr)
 
     def test_everybody_in_it_ends_with_the_program(self) -> None:
         """Whether that is killed or asked to end; what was begun is removed when it was asked."""
