@@ -115,6 +115,8 @@ struct address_range read_range(const char *option, const char *text)
     range.first = read_address(option, first);
     if (text[length] == '+')
         range.count = (uint32_t)read_number(option, text + length + 1, 1, 16777216);
+    if (text[length] == '/' && is_ipv4(&range.first))
+        give_up("--%s %s: a prefix is of IPv6; of IPv4, ADDRESS+COUNT is wanted", option, text);
     if (text[length] == '/')
         range.random_bits = 128 - (unsigned)read_number(option, text + length + 1, 16, 127);
     return range;

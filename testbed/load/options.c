@@ -165,6 +165,9 @@ static void check(const struct options *options)
     if (options->via == VIA_RAW && (!options->interface || (options->ipv6 < 1 && !options->sources.count) ||
                                     (options->ipv6 > 0 && !options->sources6.count)))
         give_up("--via raw wants --interface, and --sources or --sources6");
+    if ((options->sources.count && !is_ipv4(&options->sources.first)) ||
+        (options->sources6.count && is_ipv4(&options->sources6.first)))
+        give_up("--sources are of IPv4, and --sources6 of IPv6");
     if (options->slots < options->outstanding)
         give_up("--outstanding %u is more than --slots %u", options->outstanding, options->slots);
 }

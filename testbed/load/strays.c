@@ -3,9 +3,10 @@
  *   strays --sources ADDRESS+N --targets ADDRESS+N [--kind syn|udp|query] [--port PORT] [--names FILE] --rate R
  *          [--fixed] [--begin T] [--seconds S]
  *
- * Addresses are of either family, and may be PREFIX/LENGTH of IPv6: then they are drawn by chance. Poisson arrivals, or evenly spaced ones, from second T of the monotonic clock on; sources and targets one after the
- * other, each packet from another port. A query is one for the A record of a random name of FILE, which `flows` reads as
- * well. Prints one line of JSON:
+ * Addresses are of either family, and may be PREFIX/LENGTH of IPv6: then they are drawn by chance. Poisson arrivals, or
+ * evenly spaced ones, from second T of the monotonic clock on; sources and targets one after the other, each packet from
+ * another port. A query is one for the A record of a random name of FILE, which `flows` reads as well. Prints one line of
+ * JSON:
  * {"sent": packets, "failed": packets that the kernel did not take, "seconds": S}.
  */
 #define _GNU_SOURCE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -87,6 +88,39 @@ def _answer(query: dns.message.Message, said: str | dns.rcode.Rcode) -> bytes:
     return answer.to_wire()
 
 
+class BuildTests(SynchronousTestCase):
+    """What is compiled, by a compiler that says what it makes, and makes nothing of it."""
+
+    skip = programs.missing_modules("testbed", "pyroute2") or programs.missing("make")
+    compiler = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n: >"$2"; echo "${2##*/}"\n'
+
+    def setUp(self) -> None:
+        """Copies the sources."""
+        self.folder = Path(self.mktemp()).absolute()
+        shutil.copytree(generator.SOURCES, self.folder / "load")
+        (self.folder / "cc").write_text(self.compiler)
+        (self.folder / "cc").chmod(0o755)
+
+    def made(self, *words: str) -> set[str]:
+        """What make makes."""
+        argv = ["make", "--silent", "--directory", "load", "BUILD=../build", "CC=../cc", *words]
+        return set(subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, check=True).stdout.split())
+
+    def test_what_was_made_otherwise_is_made_again(self) -> None:
+        """Of other sources, or with other options, whatever the times of files say; and nothing is made twice."""
+        everything = self.made()
+        self.assertTrue({"flows", "strays", "dns.o", "base.o"} <= everything, everything)
+        self.assertEqual(self.made(), set())
+        for path in (self.folder / "build").iterdir():
+            os.utime(path, (2e9, 2e9))
+        self.assertEqual(self.made(), set())
+        source = self.folder / "load" / "dns.h"
+        source.write_text(f"{source.read_text()}\n")
+        os.utime(source, (1, 1))
+        self.assertEqual(self.made(), everything)
+        self.assertEqual(self.made("CFLAGS=-g"), everything)
+
+
 class LoadTests(SynchronousTestCase):
     """`flows`, with `echo` as its hosts: every address of the loopback interface is one."""
 
@@ -145,6 +179,19 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual((server.kinds.count("A"), server.kinds.count("AAAA")), (40, 40))
         self.assertEqual(result["ipv4"]["ok"] + result["ipv6"]["ok"], 40)
         self.assertTrue(10 < result["ipv6"]["ok"] < 30, result)
+
+    def test_an_address_of_the_other_family_is_refused(self) -> None:
+        """Clients of IPv6 where those of IPv4 are asked for, and the reverse; addresses by chance are of IPv6."""
+        flows, strays = ("flows", "--server", "127.0.0.1", "--names", "none"), ("strays", "--rate", "1")
+        for words, said in (
+            ((*flows, "--sources", "::1"), "--sources are of IPv4, and --sources6 of IPv6"),
+            ((*flows, "--sources6", "127.0.0.1"), "--sources are of IPv4, and --sources6 of IPv6"),
+            ((*strays, "--sources", "127.0.0.0/24"), "--sources 127.0.0.0/24: a prefix is of IPv6"),
+        ):
+            argv = [str(generator.BUILD / words[0]), *words[1:]]
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn(said, done.stderr)
 
     def test_notices_another_host(self) -> None:
         """A flow that another host answers is mis-delivered, by UDP and by TCP."""
