@@ -48,7 +48,7 @@ class Answers:
         self._is_live = is_live
         self._prefixes: tuple[tuple[int, int], ...] = ()
         self._networks: frozenset[IPv6Network] = frozenset()
-        self._kept: set[bytes] = set()
+        self._kept = frozenset[bytes]()
         self._left = float(RATE)
         self._then = 0.0
         self._next = 0.0  # before that, it is not looked what conntrack has
@@ -62,20 +62,22 @@ class Answers:
 
     def configure(self, networks: Collection[IPv6Network]) -> None:
         """From now on, these are the on-link prefixes."""
+        if self._networks == frozenset(networks):
+            return
         self._networks = frozenset(networks)
         self._prefixes = tuple((int(each.netmask), int(each.network_address)) for each in networks)
-        self._kept = {each for each in self._kept if self._is_ours(each)}
+        self._kept = frozenset(each for each in self._kept if self._is_ours(each))
 
     def keep(self, addresses: Iterable[bytes], now: float, took: float = 0.0) -> None:
         """Take what conntrack has flows to, instead of what it had.
 
         Args:
-            addresses: They, packed. Flows may have been admitted by an earlier run, or so long ago that only conntrack
-                knows of them.
+            addresses: They, packed, of whatever prefixes: they may be many, and are not looked at here. Flows may have
+                been admitted by an earlier run, or so long ago that only conntrack knows of them.
             now: The present, in seconds.
             took: How long it took to find out.
         """
-        self._kept = {each for each in addresses if self._is_ours(each)}
+        self._kept = frozenset(addresses)
         self._next, self._asked = now + max(LOOK, took * SHARE), False
 
     def is_due(self, now: float) -> bool:

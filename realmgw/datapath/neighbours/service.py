@@ -137,7 +137,7 @@ class NeighboursService(Service):
             self._answers.keep(there, self._now(), self._now() - begun)
         self._is_asking = False
         if networks and self.running:
-            new = [each for each in there if any(ip_address(each) in network for network in networks)]
+            new = (each for each in there if any(ip_address(each) in network for network in networks))  # many, maybe
             self._announcements.add(new, (each for each in networks if isinstance(each, IPv4Network)), self._now())
             if self._announcements and not self._announcing.running:
                 self._announcing.start(announcing.INTERVAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from itertools import count
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -41,6 +42,11 @@ class AnnouncementsTests(SynchronousTestCase):
         self.announcements.add([TARGET], [IPv4Network("10.0.0.0/8")], now=0.0)
         found = self.all_of(GAP)
         self.assertEqual((len(found), found[0]), (ROUNDS * MOST, TARGET))
+
+    def test_no_more_flows_are_looked_at_than_are_announced(self) -> None:
+        """However many there are."""
+        self.announcements.add((number.to_bytes(16, "big") for number in count()), [], now=0.0)
+        self.assertEqual(len(self.all_of(GAP)), ROUNDS * MOST)
 
     def test_what_comes_meanwhile_is_announced_with_what_was_left(self) -> None:
         """First, and each twice from then on."""
