@@ -144,9 +144,12 @@ def _not_ours(settings: Settings) -> Iterator[Thing]:
         yield Thing(Kind.INTERFACE, name, UP, needed=len(lan) == 1, remedy=_bring_up(name))
     dns = settings.dns
     for view, key in ((dns.wan, "dns.wan"), (dns.lan, "dns.lan"), (dns.local, "dns.local")):
-        for address in sorted({str(endpoint.address) for endpoint in view.listen}):
+        heard = {endpoint.address for endpoint in view.listen}
+        least = min((each.version for each in heard), default=0)  # a link that was down has lost those of IPv6 only
+        for each in sorted(heard, key=str):
             remedy = f"the gateway listens there ({key}.listen) and is not heard: give it back to its interface"
-            yield Thing(Kind.ADDRESS, address, THERE, needed=view is dns.wan, remedy=remedy)
+            needed = view is dns.wan and each.version == least
+            yield Thing(Kind.ADDRESS, str(each), THERE, needed=needed, remedy=remedy)
     remedy = "answers to clients beyond the link have no way: set it again"
     yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)
     yield Thing(Kind.WAY_OUT6, wan, THERE, needed=False, remedy=remedy)

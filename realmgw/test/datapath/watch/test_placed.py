@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Interfaces
+from realmgw.config.settings import Endpoint, Interfaces
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.placed import AS_PLACED, DOWN, GONE, THERE, UP, Kind
 from realmgw.test.config.test_schema import MINIMAL, settings
@@ -89,6 +91,16 @@ class CompareTests(SynchronousTestCase):
         for downs, count in ((("lan0",), 0), (("lan0", "lan1"), 2)):
             found.update({(Kind.INTERFACE, name): DOWN for name in downs})
             self.assertEqual(len(placed.are_broken(things, placed.compare(things, found))), count)
+
+    def test_address_of_ipv6_is_needed_where_dns_has_no_other(self) -> None:
+        """A link that was down has lost it, and IPv4 goes on; of those of IPv4 each is needed."""
+        four, six = (Endpoint(ip_address(each), 53) for each in ("192.0.2.1", "2001:db8::1"))
+        for listen, gone, is_broken in (((four, six), six, 0), ((four, six), four, 1), ((six,), six, 1)):
+            wan = attrs.evolve(SETTINGS.dns.wan, listen=listen)
+            things = placed.declared(attrs.evolve(SETTINGS, dns=attrs.evolve(SETTINGS.dns, wan=wan)), NOTHING)
+            found = {thing.key: thing.wanted for thing in things if thing.name != str(gone.address)}
+            [wrong] = placed.compare(things, found)
+            self.assertEqual(len(placed.are_broken(things, [wrong])), is_broken)
 
     def test_conntrack_that_picks_up_flows_does_not_keep_any_from_getting_through(self) -> None:
         """It is put back, and nothing is held up for it."""
