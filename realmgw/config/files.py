@@ -221,7 +221,7 @@ def _located(value: Any, folder: PurePath) -> Any:
         return tuple(_located(each, folder) for each in value) if is_placed else value
     if not attrs.has(type(value)):
         return value
-    parts = attrs.asdict(value, recurse=False)
+    parts = {field.name: getattr(value, field.name) for field in attrs.fields(type(value)) if field.init}
     return attrs.evolve(value, **{word: _located(each, folder) for word, each in parts.items()})
 
 

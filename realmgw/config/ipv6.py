@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from ipaddress import IPv6Network
+from operator import itemgetter
 
 import attrs
 
@@ -89,6 +90,17 @@ class Ipv6:
     AAAA: RFC 8305 section 3), and who comes by IPv4 waits as well; 0: it does not."""
     resolver_prefix: int = key(integer(32, 128), 64)
     """So long a prefix of IPv6 addresses is one resolver: for its group, and what it has shown of its sender."""
+    by_length: tuple[tuple[int, dict[int, Ipv6Mode]], ...] = attrs.field(init=False, eq=False, repr=False)
+    """The same as `prefixes`, to look an address up in: how many bits of it are left out, and modes by the others."""
+
+    @by_length.default
+    def _longest_first(self) -> tuple[tuple[int, dict[int, Ipv6Mode]], ...]:
+        found: dict[int, dict[int, Ipv6Mode]] = {}
+        for each in self.prefixes:
+            left = each.prefix.max_prefixlen - each.prefix.prefixlen
+            found.setdefault(left, {}).setdefault(int(each.prefix.network_address) >> left, each.mode)
+        return tuple(sorted(found.items(), key=itemgetter(0)))
+
     is_served: bool = attrs.field(default=True, eq=False)
     """Whether the machine has IPv6, and it is not switched off; found out, and no key: without it no name is answered
     with AAAA, whatever its host says."""

@@ -41,17 +41,11 @@ class Families:
         self._ipv6, pools = settings.ipv6, settings.pools
         self._has_pool4, self._has_pool6 = bool(pools.networks4), bool(pools.networks6)
         self.lent = frozenset((_A, _AAAA) if self._has_pool4 else (_AAAA,))
-        self._known: dict[Host, bool] = {}
 
     def lends6(self, host: Host) -> bool:
         """Whether AAAA of a host is lent. Of one that has an IPv4 address A is, where it is lent at all."""
-        found = self._known.get(host)
-        if found is None:
-            mode = mode_of(host, self._ipv6)
-            found = mode is _PINHOLE or (mode is _POOL and self._has_pool6)
-            if self._ipv6.prefixes:  # else it costs no more to find out
-                self._known[host] = found
-        return found
+        mode = mode_of(host, self._ipv6)
+        return mode is _PINHOLE or (mode is _POOL and self._has_pool6)
 
     def source(self, host: Host, kind: int) -> Source:
         """What a question for an address of a host, by its type, is answered from, and why not."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv6Address
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.settings import Pools
@@ -31,11 +30,13 @@ def _said_of(host: Host, settings: Ipv6) -> Ipv6Mode:
 
 
 def _mode_at(address: bytes, settings: Ipv6) -> Ipv6Mode:
-    """By the longest prefix that it lies in."""
-    value = IPv6Address(address)
-    within = (each for each in settings.prefixes if value in each.prefix)
-    longest = max(within, key=lambda each: each.prefix.prefixlen, default=None)
-    return settings.mode if longest is None else longest.mode
+    """By the longest prefix that it lies in, however many there are: each query for AAAA needs it."""
+    number = int.from_bytes(address, "big")
+    for left, modes in settings.by_length:
+        mode = modes.get(number >> left)
+        if mode is not None:
+            return mode
+    return settings.mode
 
 
 def _is_private(address: bytes) -> bool:

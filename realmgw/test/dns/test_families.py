@@ -100,7 +100,7 @@ class FamilyTests(SynchronousTestCase):
         rows = {"fd00::9": True, "fd00:0:0:1::9": False, "fd01::9": False, "2001:db8:9::9": True}
         for address, is_lent in rows.items():
             host = make((FOUR, address))
-            self.assertEqual([made.lends6(host), made.lends6(host)], [is_lent] * 2, address)
+            self.assertIs(made.lends6(host), is_lent, address)
         self.assertTrue(made.lends6(make((FOUR, "fd01::9"), Ipv6Mode.POOL)))
         self.assertFalse(made.lends6(make((FOUR, "fd00::9"), Ipv6Mode.PINHOLE)), "nobody outside reaches it there")
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from ipaddress import IPv6Address, IPv6Network, ip_network
 
 import attrs
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.addresses import UNIQUE_LOCAL
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode, PrefixMode
 from realmgw.config.settings import Attachment, PoolPrefix, Pools
 from realmgw.subscribers.families import mode_of, unanswered
@@ -19,6 +22,16 @@ SETTINGS = Ipv6(
         PrefixMode(IPv6Network("2001:db8:7:1::/64"), Ipv6Mode.POOL),
         PrefixMode(IPv6Network("2001:db8:7::/48"), Ipv6Mode.OFF),
     ),
+)
+_NESTED = st.lists(
+    st.builds(
+        lambda number, length, mode: PrefixMode(IPv6Network((number >> length << length, 128 - length)), mode),
+        st.integers(0, 2**128 - 1),
+        st.integers(0, 128),
+        st.sampled_from(Ipv6Mode),
+    ),
+    max_size=8,
+    unique_by=lambda each: each.prefix,
 )
 
 
@@ -40,6 +53,23 @@ class ModeOfTests(SynchronousTestCase):
             ("2001:db8:7:1::1", Ipv6Mode.POOL),
         ):
             self.assertIs(mode_of(host(address), SETTINGS), mode)
+
+    @given(_NESTED, st.integers(0, 2**128 - 1))
+    def test_finds_what_a_search_through_all_finds(self, prefixes: list[PrefixMode], number: int) -> None:
+        """Of nested prefixes, from everything to a single address, as it is asked for in each query."""
+        settings = Ipv6(Ipv6Mode.POOL, tuple(prefixes))
+        for address in (IPv6Address(number), *(each.prefix.network_address for each in prefixes)):
+            within = [each for each in prefixes if address in each.prefix]
+            longest = max(within, key=lambda each: each.prefix.prefixlen, default=None)
+            said = mode_of(host(str(address)), settings)
+            wanted = Ipv6Mode.POOL if longest is None else longest.mode
+            is_private = address in UNIQUE_LOCAL and wanted is Ipv6Mode.PINHOLE
+            self.assertIs(said, Ipv6Mode.OFF if is_private else wanted)
+
+    def test_a_query_looks_no_more_often_however_many_prefixes_there_are(self) -> None:
+        """Once for each length."""
+        prefixes = [PrefixMode(each, Ipv6Mode.OFF) for each in IPv6Network("2001:db8::/32").subnets(new_prefix=42)]
+        self.assertEqual([len(modes) for _, modes in Ipv6(prefixes=tuple(prefixes)).by_length], [1024])
 
     def test_what_the_host_says_counts_first(self) -> None:
         """Each of them."""
