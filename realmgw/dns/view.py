@@ -292,9 +292,10 @@ class View:
     def finish(self, asked: Asked, answer: Answer) -> bytes:
         """Puts an answer into its form, and counts what becomes of it; empty if there shall be none."""
         count, octets = answer.count, answer.whole
-        if answer.response is not None:
+        response = answer.response
+        if response is not None:
             replies = self.senders.replies(asked, count)
-            octets = self._encode(asked, attrs.evolve(answer.response, options=replies))
+            octets = self._encode(asked, attrs.evolve(response, options=response.options + replies))
             verdict = self.senders.judge(asked, count, len(octets))
             if verdict is Verdict.DROP:  # which is counted there, as the next one is
                 return b""

@@ -119,8 +119,9 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
     """Puts an answer into its form, with OPT if and only if the query has one (RFC 6891 section 6.1.1).
 
     What is longer than `limit` is given without the additional records, and if it is too long still, with no record but
-    OPT and with TC set, so that the asker comes again by TCP. NOTAUTH has the query's TSIG record behind all that, with
-    the error BADKEY and without a signature (RFC 8945 section 5.2.1), unless that makes it too long.
+    OPT, without extended errors, and with TC set, so that the asker comes again by TCP. NOTAUTH has the query's TSIG
+    record behind all that, with the error BADKEY and without a signature (RFC 8945 section 5.2.1), unless that makes it
+    too long.
 
     Args:
         query: What is answered.
@@ -138,8 +139,9 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
     if len(octets) > limit and response.additional:
         octets = _Writer(query, attrs.evolve(response, additional=())).octets(bool(opt)) + opt
     if len(octets) > limit:
-        cut = Response(response.rcode, response.authoritative, truncated=True)
-        octets = _Writer(query, cut).octets(bool(opt)) + opt
+        options = tuple([each for each in response.options if each[0] != EDE])
+        cut = Response(response.rcode, response.authoritative, truncated=True, options=options)
+        octets = _Writer(query, cut).octets(bool(opt)) + opt_record(query, cut, udp_size)
     return octets
 
 

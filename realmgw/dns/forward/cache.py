@@ -84,7 +84,7 @@ def form(
         query: His question.
         options: What his OPT record says, code and data.
         age: So many seconds of all TTLs are gone; a negative number: it has outlived them, and has `STALE_LIFE`.
-        limit: The longest answer in octets; one that would be longer has TC, and no records.
+        limit: The longest answer in octets; one that would be longer has TC, and nothing else.
         udp_size: What our OPT record gives as the longest UDP message that we take.
     """
     edns = query.edns
@@ -93,7 +93,8 @@ def form(
     opt = opt_record(query, Response(options=options), udp_size)
     has_opt, size = bool(opt), HEADER.size + len(query.question)
     if size + len(packed.tail) + len(opt) > limit:
-        return query.id + HEADER.pack(0, flags | TC, 1, 0, 0, has_opt)[2:] + query.question + opt
+        bare = opt_record(query, Response(), udp_size)
+        return query.id + HEADER.pack(0, flags | TC, 1, 0, 0, has_opt)[2:] + query.question + bare
     octets = bytearray(query.id + HEADER.pack(0, flags, 1, *packed.counts, has_opt)[2:])
     octets += query.question
     octets += packed.tail

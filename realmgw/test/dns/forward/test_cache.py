@@ -57,6 +57,15 @@ class FormTests(SynchronousTestCase):
         self.assertTrue(answer.flags & dns.flags.TC)
         self.assertEqual((answer.answer, answer.edns), ([], 0))
 
+    def test_reasons_do_not_make_it_longer_than_it_may_be(self) -> None:
+        """Extended errors are left out where there is no room for them; by TCP there is."""
+        query = decode(dns.message.make_query("www.example.net.", "A", use_edns=0).to_wire())
+        said, reasons = packed(ALIAS, ADDRESS), ((15, bytes(258)),) * 4
+        short, whole = form(said, query, reasons, 0, 512, 1232), form(said, query, reasons, 0, 65535, 1232)
+        answer = dns.message.from_wire(short)
+        self.assertEqual((bool(answer.flags & dns.flags.TC), answer.edns, answer.options), (True, 0, ()))
+        self.assertEqual(len(dns.message.from_wire(whole).options), 4)
+
     def test_longer_than_any_message(self) -> None:
         """Once names are not compressed."""
         record = Record(to_wire("www.example.net."), 33, 5, bytes(6) + to_wire(f"{'a.' * 120}example.net."))

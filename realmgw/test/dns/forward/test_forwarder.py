@@ -182,6 +182,29 @@ class FailureTests(ForwarderTestCase):
             self.elsewhere.last.say(rcode="REFUSED")
         self.assertEqual(self.delivered[0][1].rcode(), dns.rcode.REFUSED)
 
+    def test_they_say_why(self) -> None:
+        """So do we."""
+        self.assertIsNone(self.ask())
+        while not self.delivered:
+            answer = dns.message.from_wire(self.elsewhere.last.answer(rcode="SERVFAIL"))
+            answer.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "no")])
+            self.elsewhere.last.heard(answer.to_wire())
+        for answer in (self.delivered[0][1], self.ask(id=3)):
+            [option] = answer.options
+            self.assertEqual((answer.rcode(), option.code, option.text), (dns.rcode.SERVFAIL, 6, "no"))
+
+    def test_reasons_do_not_make_it_longer_than_the_asker_takes(self) -> None:
+        """Who says that he takes 512 octets by UDP comes by TCP for those of a resolver that says much."""
+        self.assertIsNone(self.ask(payload=512))
+        reasons = [dns.edns.EDEOption(dns.edns.EDECode.OTHER, "x" * 250)] * 3
+        while not self.delivered:
+            answer = dns.message.from_wire(self.elsewhere.last.answer(rcode="SERVFAIL"))
+            answer.use_edns(0, options=reasons)
+            self.elsewhere.last.heard(answer.to_wire())
+        [(_, told)] = self.delivered
+        self.assertLessEqual(len(told.to_wire()), 512)
+        self.assertEqual((told.rcode(), bool(told.flags & dns.flags.TC)), (dns.rcode.SERVFAIL, True))
+
     def test_what_has_outlived_its_ttl_is_better_than_nothing(self) -> None:
         """If that is wanted, and for so long."""
         self.configure(stale=100.0)
