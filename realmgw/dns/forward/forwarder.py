@@ -73,7 +73,7 @@ class Forwarder:
         own = settings.pools.networks
         is_other = self._rules is None or _decisive(rules) != _decisive(self._rules)
         self._rules, self._udp_size = rules, settings.dns.udp_size
-        self._special = Special(rules.internal, own)
+        self._special = Special(rules.internal, own, rules.dns64.prefix)
         self._dns64 = Dns64(rules.dns64)
         times = rules.timeouts
         own_times = {Type.A: times.a, Type.AAAA: times.aaaa, Type.SRV: times.srv, Type.NAPTR: times.naptr}
@@ -109,8 +109,10 @@ class Forwarder:
     def forward(self, asked: Asked) -> Answer | None:
         """Answers a question that lies in no zone of ours (a `view.Part`)."""
         found = self.kept(asked)
-        if found is not None:
-            return Answer(None, _FORWARDED, found[0])
+        return self.seek(asked) if found is None else Answer(None, _FORWARDED, found[0])
+
+    def seek(self, asked: Asked) -> Answer | None:
+        """The same, where it is not kept."""
         query, rules = asked.query, self._rules
         if rules is None or not rules.resolvers:
             return said(Response(Rcode.REFUSED))

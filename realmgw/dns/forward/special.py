@@ -17,6 +17,7 @@ from realmgw.config.values import Network
 from realmgw.dns.codec import names
 from realmgw.dns.codec.message import Record, Response
 from realmgw.dns.codec.wire import Rcode, Type
+from realmgw.dns.forward.dns64 import WELL_KNOWN, extract
 
 NEGATIVE_TTL = 3600  # seconds
 """Of what there is not."""
@@ -38,8 +39,8 @@ _PRIVATE4 = tuple(map(IPv4Network, (
     "0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "255.255.255.255/32",
 )))  # fmt: skip
 _PRIVATE6 = tuple(map(IPv6Network, ("::/127", "fc00::/7", "fe80::/9")))
-_EMBEDDED = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
-"""Where the last 32 bits are an IPv4 address."""
+_EMBEDDED = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "2002::/16", str(WELL_KNOWN))))
+"""Behind these follow addresses of IPv4: compatible, mapped, translated (RFC 7915), 6to4, and by a NAT64."""
 _NOBODY = names.to_wire("nobody.invalid.")
 _HINTS = {4: 4, 6: 16}
 """SvcParamKeys ipv4hint and ipv6hint (RFC 9460), with the length of an address."""
@@ -64,13 +65,17 @@ class Special:
     Args:
         internal: Names that resolvers know of a network of one's own, in presentation form.
         own: Networks whose addresses no resolver has to give, besides private ones.
+        nat64: The prefix of a NAT64 of one's own.
     """
 
-    def __init__(self, internal: Iterable[str] = (), own: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, internal: Iterable[str] = (), own: Iterable[Network] = (), nat64: IPv6Network | None = None
+    ) -> None:
         self._internal = frozenset(map(names.to_wire, internal))
         networks = tuple(own)
         self._private4 = (*_PRIVATE4, *(each for each in networks if each.version == 4))
         self._private6 = (*_PRIVATE6, *(each for each in networks if each.version == 6))
+        self._embedded = _EMBEDDED if nat64 is None else (*_EMBEDDED, nat64)
 
     def is_internal(self, name: bytes) -> bool:
         """Whether a name is one of those."""
@@ -106,8 +111,8 @@ class Special:
         if len(packed) == 4:
             return _within(IPv4Address(packed), self._private4)
         address = IPv6Address(packed)
-        return _within(address, self._private6) or (
-            _within(address, _EMBEDDED) and _within(IPv4Address(packed[12:]), self._private4)
+        return _within(address, self._private6) or any(
+            address in each and _within(IPv4Address(extract(each, packed)), self._private4) for each in self._embedded
         )
 
 

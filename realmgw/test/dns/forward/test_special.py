@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,9 +23,19 @@ ABROAD = (
 )  # fmt: skip
 PRIVATE = (
     "10.0.0.1", "127.0.0.1", "0.0.0.0", "169.254.1.1", "172.31.0.1", "192.168.3.4", "::1", "::", "fd00::1", "fe80::1",
-    "::ffff:10.0.0.1", "64:ff9b::192.168.0.1", "203.0.113.9",
+    "::ffff:10.0.0.1", "::ffff:0:10.0.0.1", "64:ff9b::192.168.0.1", "203.0.113.9", "::ffff:203.0.113.9",
+    "2001:db8:1::9", "2002:c0a8:1::1", "2001:db8:64:c0:a8:1::",
 )  # fmt: skip
-PUBLIC = ("198.51.100.7", "172.32.0.1", "100.64.0.1", "2001:db8::1", "64:ff9b::198.51.100.7", "::ffff:198.51.100.7")
+PUBLIC = (
+    "198.51.100.7",
+    "172.32.0.1",
+    "100.64.0.1",
+    "2001:db8::1",
+    "64:ff9b::198.51.100.7",
+    "::ffff:198.51.100.7",
+    "2002:c633:6407::1",
+    "2001:db8:64:c6:33:6407::",
+)
 
 
 def address(text: str) -> Record:
@@ -77,7 +87,9 @@ class NameTests(SynchronousTestCase):
 class StripTests(SynchronousTestCase):
     """Which addresses public names may have."""
 
-    special = Special(("corp.example.com.",), (ip_network("203.0.113.0/24"), ip_network("2001:db8:1::/64")))
+    special = Special(
+        ("corp.example.com.",), map(ip_network, ("203.0.113.0/24", "2001:db8:1::/64")), IPv6Network("2001:db8:64::/56")
+    )
 
     def test_private_ones_are_taken_out(self) -> None:
         """And those of our own pool; also where they stand in an address of IPv6."""
