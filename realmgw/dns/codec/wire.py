@@ -258,11 +258,16 @@ class _Reading:
             raise MalformedError("an OPT record where none may be")
         self.edns = Edns(size, ttl >> 16 & 0xFF, bool(ttl & DO))
         if data:
-            self.edns = attrs.evolve(self.edns, options=_options(data))
+            self.edns = attrs.evolve(self.edns, options=option_list(data))
 
 
-def _options(data: bytes) -> tuple[tuple[int, bytes], ...]:
-    """The options of an OPT record (RFC 6891 section 6.1.2)."""
+def option_list(data: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Code and data of each option of an OPT record (RFC 6891 section 6.1.2).
+
+    Raises:
+        MalformedError: The last one is longer than the record.
+        struct.error: Likewise.
+    """
     options = []
     at = 0
     while at < len(data):

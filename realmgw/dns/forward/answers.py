@@ -13,7 +13,20 @@ import attrs
 
 from realmgw.dns.codec import names
 from realmgw.dns.codec.message import EDE, Record
-from realmgw.dns.codec.wire import AD, COOKIE, HEADER, IN, OPCODE_MASK, OPCODE_SHIFT, QR, RA, TC, Rcode, Type
+from realmgw.dns.codec.wire import (
+    AD,
+    COOKIE,
+    HEADER,
+    IN,
+    OPCODE_MASK,
+    OPCODE_SHIFT,
+    QR,
+    RA,
+    TC,
+    Rcode,
+    Type,
+    option_list,
+)
 from realmgw.errors import MalformedError
 
 MOST_RECORDS = 4500
@@ -30,7 +43,6 @@ MOST_ERRORS = 4
 """So many extended errors of a resolver are passed on."""
 
 _RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
-_OPTION = struct.Struct("!HH")
 _U32 = struct.Struct("!I")
 _NAPTR = 35
 _NAMES = {
@@ -208,14 +220,9 @@ class _Reading:
             raise BadAnswerError("an OPT record where none may be")
         if ttl >> 16 & 0xFF:
             raise BadAnswerError("an EDNS version other than 0")
-        self._has_opt, self.upper, at = True, ttl >> 24 << 4, 0
-        while at < len(data):
-            code, length = _OPTION.unpack_from(data, at)
-            at += _OPTION.size + length
-            if at > len(data):
-                raise BadAnswerError("an EDNS option runs over the end of its record")
-            said = data[at - length : at]
-            if code == EDE and length >= 2 and len(self.errors) < MOST_ERRORS:
+        self._has_opt, self.upper = True, ttl >> 24 << 4
+        for code, said in option_list(data):
+            if code == EDE and len(said) >= 2 and len(self.errors) < MOST_ERRORS:
                 self.errors.append(said[:258])
             elif code == COOKIE and self.cookie is None:
                 self.cookie = said

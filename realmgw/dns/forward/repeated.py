@@ -49,9 +49,11 @@ class Repeated:
     def forward(self, asked: Asked) -> Answer | None:
         """Answers what `answer` left (a `view.Part`): it is the message that came last."""
         message, self._message = self._message, b""
-        found = self._forwarder.kept(asked) if message else None
-        if found is None:
+        if not message:
             return self._forwarder.forward(asked)
+        found = self._forwarder.kept(asked)
+        if found is None:
+            return self._forwarder.seek(asked)
         if len(self._said) >= MOST:
             self._said.clear()
         self._said[message[2:]] = found[1], found[0][2:]
