@@ -196,7 +196,7 @@ class FailureTests(ForwarderTestCase):
     def test_reasons_do_not_make_it_longer_than_the_asker_takes(self) -> None:
         """Who says that he takes 512 octets by UDP comes by TCP for those of a resolver that says much."""
         self.assertIsNone(self.ask(payload=512))
-        reasons = [dns.edns.EDEOption(dns.edns.EDECode.OTHER, "x" * 250)] * 3
+        reasons: list[dns.edns.Option] = [dns.edns.EDEOption(dns.edns.EDECode.OTHER, "x" * 250)] * 3
         while not self.delivered:
             answer = dns.message.from_wire(self.elsewhere.last.answer(rcode="SERVFAIL"))
             answer.use_edns(0, options=reasons)
