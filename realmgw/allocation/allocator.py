@@ -110,7 +110,7 @@ class Allocator:
         self.fresh.endings.freed = self._freed
         self._siblings, self._recent = self.ledger.siblings, self.ledger.siblings.recent
         self._ledgers = self.ledger, self.fresh.pinholes.ledger
-        self._settings, self._ipv6 = settings, ipv6
+        self._settings, self._resolution_delay = settings, ipv6.resolution_delay
         self.wake: Callable[[float], None] | None = None  # with when to expire, as a query begins to wait
         self._queue = WaitingQueue(settings.max_waiting)
         self._serve = Serving(self.ledger, self._queue, self.askers).serve
@@ -152,7 +152,7 @@ class Allocator:
             return self._refuse(Reason.DEGRADED, trace)
         expected = self._expected.get(service.target)
         group = self.groups.of(resolver) if trace is None else self.groups.known(resolver)
-        if (self._queue.size or self._recent) and trace is None:
+        if (self._queue.size or (self._resolution_delay and self._recent)) and trace is None:
             if self._must_wait(service, group, question, now):
                 return self._refuse(Reason.EXHAUSTED)
             expected = self._expected.get(service.target)
@@ -186,10 +186,10 @@ class Allocator:
         Only if it would take one of the last addresses.
         """
         pool = self.pool
-        if pool.size - pool.waiting > max(1, pool.size // LAST) or not self._ipv6.resolution_delay:
+        if pool.size - pool.waiting > max(1, pool.size // LAST) or not self._resolution_delay:
             return now
         sibling = self._siblings.find(service.target, group, now)
-        return now if sibling is None or not sibling.pending else sibling.asked + self._ipv6.resolution_delay
+        return now if sibling is None or not sibling.pending else sibling.asked + self._resolution_delay
 
     def _freed(self, now: float) -> None:
         """A client came by IPv6: somebody may have waited for that."""
@@ -304,7 +304,7 @@ class Allocator:
 
     def configure(self, settings: Allocation, ipv6: Ipv6 = NO_IPV6) -> None:
         """From now on, share the pool out by these settings; what is promised stays so."""
-        self._settings, self._ipv6 = settings, ipv6
+        self._settings, self._resolution_delay = settings, ipv6.resolution_delay
         self.fresh.configure(settings, ipv6)
         self.ledger.configure(settings)
         self.outage.configure(settings)

@@ -92,7 +92,8 @@ class Siblings:
             group: Who asked.
             since: When, in monotonic seconds.
         """
-        return _nearest(islice(reversed(self.recent.get((target, group), {})), PROBES), since)
+        claims = self.recent.get((target, group))
+        return None if claims is None else _nearest(islice(reversed(claims), PROBES), since)
 
     def accompany(self, claim: Claim) -> bool:
         """Find the sibling of a claim of IPv4 that was made just now; returns whether its client has surely come."""
