@@ -241,6 +241,23 @@ def build() -> None:
         raise TestbedError(f"testbed/load can not be built:\n{made.stderr}")
 
 
+def answer_for(testbed: Testbed, network: str, host: str) -> None:
+    """Has the hosts' namespace answer for a whole network, which the gateway reaches by one of the hosts.
+
+    Args:
+        testbed: A running testbed.
+        network: The network, of either family.
+        host: The host's address.
+
+    Raises:
+        TestbedError: There can be no such route.
+    """
+    for namespace, way in (("gwa", [network, "via", host]), ("test_gwa", ["local", network, "dev", "lo"])):
+        done = testbed.run(namespace, ["ip", "route", "add", *way])
+        if done.returncode:
+            raise TestbedError(f"ip route add {' '.join(way)}: {done.stderr.strip()}")
+
+
 def start_hosts(testbed: Testbed) -> subprocess.Popen[bytes]:
     """Starts what answers for every private host of a testbed.
 

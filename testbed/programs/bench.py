@@ -49,7 +49,7 @@ from testbed.player.defences import Defence
 from testbed.programs import answers, bench6
 from testbed.realm import client
 from testbed.realm.gateway import ZONE, Gateway, Subscriber
-from testbed.realm.topology import CLIENT, Testbed, TestbedError
+from testbed.realm.topology import CLIENT, Testbed
 
 POOL, POOL_RANGE = "100.64.16.0/20", "100.64.16.0+4096"
 """The pool, as a prefix and as the generators write it."""
@@ -111,15 +111,8 @@ def prepared(prefix: str, *further: str) -> Iterator[tuple[Testbed, int]]:
         further: Prefixes that are routed to the gateway beside `POOL`.
     """
     with Testbed(prefix, routed=[POOL, *further], sources=[generator.RAW_SOURCES]) as testbed:
-        _must(testbed, "gwa", "ip", "route", "add", REALM, "via", testbed.hosts[0])
-        _must(testbed, "test_gwa", "ip", "route", "add", "local", REALM, "dev", "lo")
+        generator.answer_for(testbed, REALM, testbed.hosts[0])
         yield testbed, generator.start_hosts(testbed).pid
-
-
-def _must(testbed: Testbed, namespace: str, *arguments: str) -> None:
-    done = testbed.run(namespace, arguments)
-    if done.returncode:
-        raise TestbedError(f"{' '.join(arguments)}: {done.stderr.strip()}")
 
 
 def _start_gateway(testbed: Testbed, hosts: Mapping[str, str], defence: Defence | None = None) -> Gateway:

@@ -90,9 +90,8 @@ comes for would let some of them in there."""
 def _gateway() -> Iterator[tuple[Testbed, Gateway, int, Path]]:
     """A testbed with a gateway of both families, the number of the hosts' process, and the file of the names."""
     with Testbed("bench-six-", routed=[POOL], sources=[generator.RAW_SOURCES, ipv6.SOURCES]) as testbed:
-        for network, hop in ((REALM, testbed.hosts[0]), (REALM6, testbed.hosts6[0])):
-            _must(testbed, "gwa", "ip", "route", "add", network, "via", hop)
-            _must(testbed, "test_gwa", "ip", "route", "add", "local", network, "dev", "lo")
+        generator.answer_for(testbed, REALM, testbed.hosts[0])
+        generator.answer_for(testbed, REALM6, testbed.hosts6[0])
         hosts = {f"s{number}.{ZONE}": (str(HOSTS + number), str(HOSTS6 + number)) for number in range(NAMES)}
         subscribers = [Subscriber(name, four, address6=six) for name, (four, six) in hosts.items()]
         pools = [{"addresses": POOL, "attachment": "routed"}, ROUTED_POOL6]
@@ -100,12 +99,6 @@ def _gateway() -> Iterator[tuple[Testbed, Gateway, int, Path]]:
         names = {name: ",".join(both) for name, both in hosts.items()}
         with Gateway(testbed, subscribers, circular=pools) as gateway:
             yield testbed, gateway, answering.pid, generator.write_names(testbed.folder / "names", names)
-
-
-def _must(testbed: Testbed, namespace: str, *arguments: str) -> None:
-    done = testbed.run(namespace, arguments)
-    if done.returncode:
-        raise TestbedError(f"{' '.join(arguments)}: {done.stderr.strip()}")
 
 
 def judge(results: Rounds) -> list[Verdict]:

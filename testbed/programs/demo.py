@@ -66,7 +66,7 @@ class Demo:
             circular=[ON_LINK_POOL, ROUTED_POOL6],  # three addresses of IPv4 for everything that follows
             settings=SETTINGS,
         )
-        self.six = DualStack(testbed, self.gateway, tell, TEST)
+        self.six = DualStack(testbed, tell, TEST)
         self.stranger = testbed.clients[1]
         self.file = testbed.folder / "download"
 

@@ -12,7 +12,6 @@ from ipaddress import IPv6Address, IPv6Network
 from testbed.programs.commands import dig, inside, python_client
 from testbed.programs.narration import Narration
 from testbed.realm import host, ipv6
-from testbed.realm.gateway import Gateway
 from testbed.realm.topology import Testbed
 
 PACE = 1_000_000  # octets per second
@@ -29,17 +28,15 @@ PORT = 80
 class DualStack:
     """The steps, in a testbed whose gateway runs."""
 
-    def __init__(self, testbed: Testbed, gateway: Gateway, tell: Narration, name: str) -> None:
+    def __init__(self, testbed: Testbed, tell: Narration, name: str) -> None:
         """Does nothing yet.
 
         Args:
             testbed: Where.
-            gateway: The gateway in it.
             tell: Where to say it.
             name: The first host's.
         """
         self.testbed = testbed
-        self.gateway = gateway
         self.tell = tell
         self.name = name
         self.host = testbed.hosts6[0]

@@ -89,7 +89,7 @@ def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
             answers(port)
             yield process
         finally:
-            process.terminate()
+            process.kill()  # it may be stopped
 
 
 def answers(port: int) -> None:
@@ -140,7 +140,6 @@ def fail_over(program: str, folder: Path, command: list[str]) -> str:
             time.sleep(3)
             second.send_signal(signal.SIGSTOP)
             text = load.communicate()[0]
-        second.kill()
         process.terminate()
     found = [
         line.strip() for line in text.splitlines() if re.search(r"Queries (sent|lost)|codes|Latency \(s\)|max", line)
@@ -161,7 +160,7 @@ def main() -> None:
         forward = f'forward-zone:\n  name: "."\n  forward-addr: {HOST}@{RESOLVER}'
         stack.enter_context(running(unbound(folder / "unbound", UNBOUND, forward), UNBOUND))
         dnsmasq = ["dnsmasq", "-k", "-C", "/dev/null", "-R", "-S", f"{HOST}#{RESOLVER}", "-p", str(DNSMASQ), "-a", HOST]
-        stack.enter_context(running([*dnsmasq, "-z", "-c", "10000", "-0", "5000"], DNSMASQ))
+        stack.enter_context(running([*dnsmasq, "--pid-file=", "-z", "-c", "10000", "-0", "5000"], DNSMASQ))
         process = serve(RESOLVER)
         stack.callback(process.terminate)
         kept = folder / "kept"

@@ -40,8 +40,6 @@ class Row:
     """What the table calls it."""
     rate: float
     """Clients per second."""
-    idle: float = 0.0
-    """Queries per second, for A and for AAAA, that nobody follows."""
     delay: str | None = None
     """The clients' delay; None: they come at once."""
 
@@ -62,8 +60,6 @@ class Run:
     """Of its flows."""
     reputation: float
     """Of the resolver, at the end."""
-    counts: dict[str, int]
-    """What the gateway counted of its allocation."""
 
 
 @attrs.frozen
@@ -91,7 +87,7 @@ def run(row: Row, seconds: float, *, dual: bool, seed: int) -> Run:
         hosts = {f"host{number}.{ZONE}": both for number, both in every}
         names = {name: ",".join(both) for name, both in hosts.items()}
         load = Load(
-            names=generator.write_names(testbed.folder / "names", names), via="tcp", rate=row.rate, idle=row.idle,
+            names=generator.write_names(testbed.folder / "names", names), via="tcp", rate=row.rate,
             seconds=seconds, warm_flows=WARM_FLOWS, retries=3, delay=row.delay, order="random", dual=dual, ipv6=SHARE,
             clients=f"{testbed.clients[0]}+{CLIENTS}", seed=seed,
         )  # fmt: skip
@@ -100,9 +96,8 @@ def run(row: Row, seconds: float, *, dual: bool, seed: int) -> Run:
             with cpu_noise.Watch((gateway.pid, answering.pid)) as watch:
                 outcome = generator.run_flows(testbed, load)
             listed = ask(gateway.control, "reputation/list", {"match": CLIENT})["reputations"]
-            counts = ask(gateway.control, "status")["counts"]["allocation"]
     value = min((each["reputation"] for each in listed), default=1.0)
-    return Run(attrs.evolve(outcome, others=watch.others), value, counts)
+    return Run(attrs.evolve(outcome, others=watch.others), value)
 
 
 def met(pairs: Sequence[Pair]) -> bool:

@@ -36,8 +36,6 @@ ON_LINK_POOL = {"addresses": f"{ON_LINK[0]}-{ON_LINK[-1]}", "attachment": "on-li
 """Three addresses of the WAN link."""
 ROUTED_POOL = {"addresses": ROUTED, "attachment": "routed"}
 """Sixteen addresses that the router routes to the gateway."""
-ON_LINK_POOL6 = {"addresses": ipv6.ON_LINK, "attachment": "on-link"}
-"""A part of the WAN link's prefix."""
 ROUTED_POOL6 = {"addresses": ipv6.ROUTED, "attachment": "routed"}
 """A /64 that the router routes to the gateway."""
 ORDERLY = 0

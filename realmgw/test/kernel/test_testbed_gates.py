@@ -144,7 +144,7 @@ class ProgramTests(SynchronousTestCase):
         def run(p50: float, *, lost: int = 0, reputation: float = 1.0) -> siblings.Run:
             times = Times(100, p50 * 1000, 0.0, 0.0, 0.0, 0.0)
             came = attrs.evolve(outcome(1.0, lost=lost), ipv4=Came(100, 100, times))
-            return siblings.Run(came, reputation, {})
+            return siblings.Run(came, reputation)
 
         single = [run(each) for each in (10.0, 11.0, 12.0)]
 
