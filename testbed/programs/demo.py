@@ -10,17 +10,16 @@ import asyncio
 import contextlib
 import errno
 import os
-import shlex
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.player import visits
 from testbed.player.visits import Visit, percentile
-from testbed.programs.commands import dig, gateway_command, inside, operator, program, python_client
+from testbed.programs.commands import Download, dig, gateway_command, inside, operator, program, python_client
 from testbed.programs.demo6 import SETTINGS, DualStack
 from testbed.programs.narration import Narration
 from testbed.realm import host, sctp, topology
@@ -31,8 +30,8 @@ NAMES = 20
 """So many private hosts, each with a name of its own."""
 FLOWS, RATE = 200, 100.0
 """The many flows, and how many of them begin in a second."""
-SHORT, LONG, PACE = 2_000_000, 3_500_000, 1_000_000
-"""Sizes in octets and pace in octets per second of downloads that outlive their gateway."""
+SHORT, LONG = 2_000_000, 3_500_000
+"""Sizes in octets of downloads that outlive their gateway."""
 CLAIM_LIFETIME = 2.0  # seconds
 """So long after a query its client may still come: a stray is one that comes later."""
 OPERATORS = (
@@ -68,7 +67,7 @@ class Demo:
         )
         self.six = DualStack(testbed, tell, TEST)
         self.stranger = testbed.clients[1]
-        self.file = testbed.folder / "download"
+        self.download = Download(testbed, tell, self.hosts[TEST], "the download")
 
     def run(self) -> None:
         """All steps."""
@@ -179,7 +178,8 @@ class Demo:
     def survive_kill(self) -> None:
         """The gateway is killed while a download runs, and comes back."""
         self.tell.step("The gateway is killed (kill -9) while a download runs")
-        with self.downloading(SHORT) as download, self.six.downloading(SHORT) as second:
+        by_ipv6 = self.six.download.running(self.six.ask(), SHORT)
+        with self.download.running(self.ask(), SHORT) as download, by_ipv6 as second:
             time.sleep(0.4)
             self.tell.command(f"kill -9 {self.gateway.pid}")
             self.gateway.kill()
@@ -187,25 +187,25 @@ class Demo:
             self.tell.claim("the gateway is gone, the downloads run, by IPv4 and by IPv6", running)
             self.find_closed()
             self.six.find_closed()
-            self.finish(download, SHORT)
-            self.six.finish(second, SHORT)
+            self.download.finish(download, SHORT)
+            self.six.download.finish(second, SHORT)
         self.restart("a restart serves again")
 
     def survive_stop(self) -> None:
         """The gateway is stopped while a download runs, and is back before its end."""
         self.tell.step("The gateway is stopped and started again while a download runs")
-        with self.downloading(LONG) as download:
+        with self.download.running(self.ask(), LONG) as download:
             time.sleep(0.4)
             self.tell.command(f"kill -TERM {self.gateway.pid}")
             status = self.gateway.stop()
             self.tell.claim("it stops in order", status == ORDERLY, f"exit status {status}")
-            begun = self.file.stat().st_size
+            begun = self.download.file.stat().st_size
             self.find_closed()
             self.restart("a restart serves again")
             # It may have come to its end meanwhile: a busy machine starts a gateway slowly.
-            more = self.file.stat().st_size - begun
+            more = self.download.file.stat().st_size - begun
             self.tell.claim("the download went on meanwhile", more > 0, f"{more} octets")
-            self.finish(download, LONG)
+            self.download.finish(download, LONG)
 
     def find_closed(self) -> None:
         """Without a gateway there is no answer, and no new flow."""
@@ -220,30 +220,6 @@ class Demo:
         took = self.gateway.start()
         page = self.tell.type(*inside("public"), "curl", "-4", "--silent", "--max-time", "2", f"http://{TEST}/")
         self.tell.claim(claim, self.hosts[TEST] in page.stdout, f"after {took:.1f} s")
-
-    @contextlib.contextmanager
-    def downloading(self, size: int) -> Iterator[subprocess.Popen[bytes]]:
-        """A download that is under way: its first octets have come."""
-        self.file.unlink(missing_ok=True)
-        url = f"http://{self.ask()}/download?bytes={size}&rate={PACE}"
-        argv = [*inside("public"), "curl", "--silent", "--no-buffer", "--output", str(self.file), url]
-        self.tell.command(shlex.join(argv) + " &")
-        with self.testbed.spawn("public", argv, log="curl.log") as download:
-            until = time.monotonic() + 5.0
-            while not (self.file.exists() and self.file.stat().st_size) and time.monotonic() < until:
-                time.sleep(0.02)
-            try:
-                yield download
-            finally:
-                download.kill()
-
-    def finish(self, download: subprocess.Popen[bytes], size: int) -> None:
-        """The download comes to its end, and is what it should be."""
-        self.tell.command("wait")
-        status = download.wait(size / PACE + 10.0)
-        got = self.tell.type("sha256sum", str(self.file)).stdout.partition(" ")[0]
-        right = status == 0 and got == host.checksum(self.hosts[TEST], size)
-        self.tell.claim("the download finishes, its checksum is right", right, f"exit status {status}")
 
     def purge(self) -> None:
         """The gateway takes everything away that it put into the kernel."""

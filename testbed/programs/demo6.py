@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from ipaddress import IPv6Address, IPv6Network
 
-from testbed.programs.commands import dig, inside, python_client
+from testbed.programs.commands import Download, dig, inside, python_client
 from testbed.programs.narration import Narration
-from testbed.realm import host, ipv6
+from testbed.realm import ipv6
 from testbed.realm.topology import Testbed
 
-PACE = 1_000_000  # octets per second
-"""Of downloads."""
 SETTINGS = {
     "ipv6": {"outbound": [{"lan": "lan0", "leave": "nptv6", "inside": ipv6.LAN, "outside": ipv6.OUTSIDE}]},
 }
@@ -40,7 +36,7 @@ class DualStack:
         self.tell = tell
         self.name = name
         self.host = testbed.hosts6[0]
-        self.file = testbed.folder / "download6"
+        self.download = Download(testbed, tell, self.host, "the download by IPv6")
 
     def run(self) -> None:
         """All but the downloads."""
@@ -111,43 +107,11 @@ class DualStack:
         seen = page.removeprefix("You are ").strip(".\n")
         self.tell.claim(f"outside it is seen in {OUTSIDE}", in_pool([seen], OUTSIDE), f"{self.host} is {seen}")
 
-    @contextlib.contextmanager
-    def downloading(self, size: int) -> Iterator[subprocess.Popen[bytes]]:
-        """A download by IPv6 that is under way: its first octets have come.
-
-        Args:
-            size: In octets.
-        """
-        self.file.unlink(missing_ok=True)
-        url = f"http://[{self.ask()}]/download?bytes={size}&rate={PACE}"
-        argv = [*inside("public"), "curl", "--silent", "--no-buffer", "--output", str(self.file), url]
-        self.tell.command(" ".join(argv[:-1]) + f" '{url}' &")
-        with self.testbed.spawn("public", argv, log="curl6.log") as download:
-            until = time.monotonic() + 5.0
-            while not (self.file.exists() and self.file.stat().st_size) and time.monotonic() < until:
-                time.sleep(0.02)
-            try:
-                yield download
-            finally:
-                download.kill()
-
     def find_closed(self) -> None:
         """Without a gateway, no new flow passes."""
         guess = str(POOL[0x1234])
         argv = [*inside("public"), "curl", "--silent", "--max-time", "0.5", f"http://[{guess}]/"]
         self.tell.claim("no new flow passes by IPv6", self.tell.type(*argv).returncode != 0)
-
-    def finish(self, download: subprocess.Popen[bytes], size: int) -> None:
-        """The download comes to its end, and is what it should be.
-
-        Args:
-            download: It.
-            size: In octets.
-        """
-        status = download.wait(size / PACE + 10.0)
-        got = self.tell.type("sha256sum", str(self.file)).stdout.partition(" ")[0]
-        right = status == 0 and got == host.checksum(self.host, size)
-        self.tell.claim("the download by IPv6 finishes, its checksum is right", right, f"exit status {status}")
 
     def ask(self) -> str:
         """Asks for the name's AAAA as `dig +short` does, which is shown, and returns the address."""
