@@ -104,7 +104,9 @@ def _fresh(allocator: Allocator, service: Service, group: Group, now: float, tra
         trace.say("there is no load policy: beyond that nobody is refused")
     sibling = elder(service, group, now)
     if sibling is not None:
-        trace.say(f"it asked for IPv4 {now - sibling.asked:.3f} s ago: the client will come by one of them")
+        trace.say(
+            f"it asked for IPv4 {now - sibling.asked:.3f} s ago; {group.pairs:.0%} of its clients ask for both at once"
+        )
 
 
 def _waits(allocator: Allocator, group: Group, client: Requestor | None, now: float, trace: Trace) -> Reason:

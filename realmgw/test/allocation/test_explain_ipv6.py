@@ -58,10 +58,10 @@ class ExplainTests(SynchronousTestCase):
         self.assertIs(self.ask(ONE).reason, Reason.CLAIM_LIMIT)
 
     def test_a_sibling_is_told_of(self) -> None:
-        """It is the same client's."""
+        """And whether it is taken for the same client's."""
         self.scene.get(ONE, family=4)
         said = self.ask(ONE)
-        self.assertIn("it asked for IPv4 0.000 s ago: the client will come by one of them", said.steps)
+        self.assertIn("it asked for IPv4 0.000 s ago; 100% of its clients ask for both at once", said.steps)
 
     def test_packets(self) -> None:
         """From nobody's address to the one that is kept."""
