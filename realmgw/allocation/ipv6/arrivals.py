@@ -85,10 +85,7 @@ class FreshArrivals:
         self._stock.keep_for(claim, now)
         self._allowances.give_back(claim.group)
         outcomes.praise(claim, 1.0, self._ledger.credit_most, now)
-        if claim.sibling is None:
-            self._endings.freed(now)  # his query for IPv4 may be waiting
-        else:
-            self._endings.end_elder(claim.sibling, now)
+        self._endings.end_elder(claim.sibling, now)
         return None
 
     def _return(self, claim: FreshClaim, flow: Flow, now: float, trace: Trace | None) -> Reason | None:

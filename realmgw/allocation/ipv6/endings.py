@@ -45,11 +45,11 @@ class Endings:
         self.freed: Callable[[float], object] = bool
         ledger.end_other, pinholes.end_other = self.end_own, self.end_elder
 
-    def end_elder(self, other: Sibling, now: float) -> None:
-        """A client came by IPv6: the claim of IPv4 that is surely his ends."""
+    def end_elder(self, other: Sibling | None, now: float) -> None:
+        """A client came by IPv6: the claim of IPv4 that is surely his ends, if there is one yet."""
         if isinstance(other, Claim) and is_sure(other):
             self._ledger.end_early(other, now)
-        self.freed(now)
+        self.freed(now)  # or his query for IPv4 waits
 
     def end_own(self, other: Sibling, now: float) -> None:
         """A client came by IPv4: his claim of IPv6 ends."""

@@ -170,23 +170,22 @@ class KeeperTests(SynchronousTestCase):
             scene.after(5.0)
         self.assertGreater(scene.standing(), 0.45)
 
-    def test_they_show_that_it_keeps_them(self) -> None:
-        """And IPv4 knows it then, where it matters more."""
+    def keeps(self, sources: str) -> bool:
+        """Whether a group is known to keep answers, when these sources have come for one answer, a second apart."""
         scene = Scene6()
         told = scene.get(ONE)
         for number in range(1, 8):
-            scene.come(told, IPv6Address(f"2001:db8:{number:x}::1").packed)
+            scene.come(told, IPv6Address(sources.format(number)).packed)
             scene.after(1.0)
-        self.assertTrue(scene.allocator.groups.of(RESOLVER).habits.keeps_answers)
+        return scene.allocator.groups.of(RESOLVER).habits.keeps_answers
+
+    def test_they_show_that_it_keeps_them(self) -> None:
+        """And IPv4 knows it then, where it matters more."""
+        self.assertTrue(self.keeps("2001:db8:{:x}::1"))
 
     def test_one_client_with_many_addresses_shows_nothing(self) -> None:
         """They are of one network."""
-        scene = Scene6()
-        told = scene.get(ONE)
-        for number in range(1, 8):
-            scene.come(told, IPv6Address(f"2001:db8:2::{number:x}").packed)
-            scene.after(1.0)
-        self.assertFalse(scene.allocator.groups.of(RESOLVER).habits.keeps_answers)
+        self.assertFalse(self.keeps("2001:db8:2::{:x}"))
 
     def test_nobody_comes_late_for_who_asks_each_time(self) -> None:
         """It was seen to ask again at once, so it keeps nothing for long."""

@@ -164,7 +164,9 @@ class FreshMachine(RuleBasedStateMachine):
         assert self.scene.allocator.expire(now=self.scene.now + 700.0) is None, "it never ends"
         assert not any((len(fresh.stock), len(fresh.stock.deadlines), fresh.stock._asked))
         assert not any((fresh.stock._of_host, fresh.stock._kept_of_host))
-        assert not any((fresh.pinholes.addresses, fresh.pinholes.ledger.rates.by_claim, fresh.siblings.recent))
+        siblings = fresh.siblings
+        assert not any((fresh.pinholes.addresses, fresh.pinholes.ledger.rates.by_claim, siblings.recent))
+        assert not any((siblings._in_order, siblings._unjudged, siblings._met))
         assert counters.claimed == counters.by_claim + counters.lapsed + counters.voided + counters.settled
         assert fresh.stock._senders == 0
 
