@@ -21,6 +21,7 @@ from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.iptables.bypass import TOLD, Bypass
 from realmgw.datapath.iptables.prefixes import PrefixStep
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
+from realmgw.datapath.leading import Lead, leads
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.machine.probing import Prober, review
@@ -52,20 +53,6 @@ class Applied:
     """What was changed besides the ruleset; one line each, empty when all of it was so already."""
     warnings: tuple[str, ...]
     """What works, but not well; one line each."""
-
-
-@attrs.frozen
-class _Lead:
-    """Where the rules are led to."""
-
-    settings: Settings
-    """In force from then on."""
-    commands: Callable[[], str]
-    """The transaction."""
-    octet: int | None
-    """What the address of every host begins with then."""
-    closed: bool = True
-    """Whether there is to be no last step of the translation meanwhile."""
 
 
 class Kernel:
@@ -112,7 +99,10 @@ class Kernel:
         Raises:
             PlatformError: There is no nftables at all.
         """
-        return Prober(self._settings, lambda: self.nft, self._chains, ipv6=self.needs6.forwards).probe()
+        return self._prober(self._settings).probe()
+
+    def _prober(self, settings: Settings) -> Prober:
+        return Prober(settings, lambda: self.nft, self._chains, ipv6=self._ipv6.needs(settings).forwards)
 
     def own_ports(self) -> frozenset[int]:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
@@ -148,10 +138,7 @@ class Kernel:
         self._ipv6.look(self._given)
         settings = self._settings = self._ipv6.usable(self._given)
         self._ipv6.take(hosts)
-        found = self.probe()
-        ports = tuple(each.port for view in settings.dns.views for each in view.listen)
-        raw = settings.pools.solicited
-        capabilities.refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw))
+        found = self._prober(settings).enough()
         self.was_installed = self._own.is_installed()
         with client.route_socket() as channel:
             capabilities.refuse(links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)))
@@ -176,34 +163,42 @@ class Kernel:
             hosts: What becomes of the hosts.
 
         Raises:
-            PlatformError: The pool takes what the machine itself needs, or nobody would answer ARP for it; nothing was
-                changed.
+            PlatformError: The pool takes what the machine itself needs, or nobody would answer ARP for it, or the
+                machine lacks what IPv6 needs; nothing was changed.
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: Something was refused. What was changed before that was changed back.
         """
-        given, settings = settings, self._ipv6.usable(settings)
-        if settings == self._settings and not hosts:
-            return
-        before, needed = self._ruleset(self._settings), self.needs6
-        self._ipv6.take(hosts.came)
-        after = self._ruleset(settings)
-        self.queue_step.widen(ipv6=after.ipv6)
-        step = self.last_step
-        octet = translation.first_octet(hosts.after().values(), step.dnat) if step.dnat is not Dnat.MAP else None
-        whole = _Lead(settings, lambda: ruleset.replacement(after, hosts.after().values()), octet)
-        back = _Lead(self._settings, lambda: ruleset.replacement(before, hosts.before.values()), step.first_octet)
-        closed = octet != step.first_octet or ruleset.is_replaced(before, after)
-        part = _Lead(settings, lambda: ruleset.changes(before, after, hosts), octet, closed=closed)
-        with self.prefix_step.leading(self._settings, settings):
-            if self._keeper.table() != AS_PLACED or not self._lead_in_part(part, back):
-                self._lead(whole, back)
+        given, former = settings, attrs.evolve(self._ipv6)
+        try:
+            settings = self._ipv6.follow(given, self._settings, hosts.came)
+            if settings != self._settings or hosts:
+                self._change(settings, hosts, former)
+        except RealmGatewayError:
+            self._ipv6 = former
+            raise
         self._given = given
-        self.place_guard()
-        if self.needs6 != needed:  # IPv6 is in use from now on, or not any more
-            self._own.remember(settings.interfaces, self.needs6, standing=True)
-            tuple(client.set_sysctls(sysctls.required(settings.interfaces, self.needs6)))
 
-    def _lead_in_part(self, part: _Lead, back: _Lead) -> bool:
+    def _change(self, settings: Settings, hosts: HostChange, former: DualStack) -> None:
+        needed, needs, step = former.needs(self._settings), self._ipv6.needs(settings), self.last_step
+        before, after = self._ruleset(self._settings, former), self._ruleset(settings)
+        is_solicited = settings.pools.solicited and not self._settings.pools.solicited
+        if is_solicited or (needs.forwards and not needed.forwards):
+            self._prober(settings).enough()
+        self.queue_step.widen(ipv6=after.ipv6)
+        ways = leads((self._settings, before), (settings, after), hosts, step.first_octet)
+        with self.prefix_step.leading(self._settings, settings):
+            if self._keeper.table() != AS_PLACED or not self._lead_in_part(ways.part, ways.back):
+                self._lead(ways.whole, ways.back)
+            self.place_guard()
+            if needs != needed:  # IPv6 is in use from now on, or not any more
+                self._own.remember(settings.interfaces, needs, standing=True)
+                try:
+                    tuple(client.set_sysctls(sysctls.required(settings.interfaces, needs)))
+                except RealmGatewayError:
+                    self._lead(ways.back, ways.whole)
+                    raise
+
+    def _lead_in_part(self, part: Lead, back: Lead) -> bool:
         """Returns whether that can be done: it can not when an element is not what we take it for."""
         try:
             self._lead(part, back)
@@ -213,7 +208,7 @@ class Kernel:
             return False
         return True
 
-    def _lead(self, there: _Lead, back: _Lead) -> None:
+    def _lead(self, there: Lead, back: Lead) -> None:
         """Rules and routes; when a route is refused, all is put back."""
         if there.settings.pools == back.settings.pools:
             self._run(there)
@@ -229,7 +224,7 @@ class Kernel:
                 tuple(place() for place in self.place_routes(channel))
                 raise
 
-    def _run(self, there: _Lead) -> None:
+    def _run(self, there: Lead) -> None:
         """Change the table, and the last step of the translation where it is not in it; all or nothing.
 
         Closed: nothing may be sent to the end of one address behind the beginning of another, nor by the rule of
@@ -389,9 +384,9 @@ class Kernel:
         """
         self._guard.place(self._ruleset(self._settings))
 
-    def _ruleset(self, settings: Settings) -> Ruleset:
-        native, dnat = self.queue_step.is_native, self.last_step.dnat
-        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=self._ipv6.pinholes)
+    def _ruleset(self, settings: Settings, ipv6: DualStack | None = None) -> Ruleset:
+        native, dnat, pinholes = self.queue_step.is_native, self.last_step.dnat, (ipv6 or self._ipv6).pinholes
+        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes)
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""

@@ -5,7 +5,7 @@ Where the machine has IPv6 switched off, the gateway serves IPv4 alone, and says
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import attrs
 
@@ -23,6 +23,8 @@ SWITCHED_OFF = (
     "IPv6 is switched off on this machine (net.ipv6.conf.all.disable_ipv6), so only IPv4 is served:"
     " switch it on, and start again"
 )
+_UNSAID = Ipv6(mode=Ipv6Mode.OFF)
+"""With it, hosts are what they themselves say."""
 
 
 def wants_ipv6(settings: Settings) -> bool:
@@ -101,8 +103,26 @@ class DualStack:
 
     def take(self, hosts: Iterable[Host]) -> None:
         """Hosts that are there from now on; those that go change nothing."""
-        unsaid = Ipv6(mode=Ipv6Mode.OFF)
-        self.pinholes = self.exists and (self.pinholes or any(is_pinhole(host, unsaid) for host in hosts))
+        self.pinholes = self.exists and (self.pinholes or any(is_pinhole(host, _UNSAID) for host in hosts))
+
+    def follow(self, given: Settings, before: Settings, came: Collection[Host]) -> Settings:
+        """Take other settings, and hosts that come; where they bring the first of IPv6, look anew what the machine has.
+
+        Args:
+            given: The settings, as they are written.
+            before: What was served until now.
+            came: The hosts.
+
+        Returns:
+            What can be served of the settings.
+
+        Raises:
+            PlatformError: Nothing.
+        """
+        if not self.needs(before).forwards and (wants_ipv6(given) or any(is_pinhole(host, _UNSAID) for host in came)):
+            self.look(given)
+        self.take(came)
+        return self.usable(given)
 
     def needs(self, settings: Settings) -> Needs:
         """What kernel settings are needed for."""

@@ -65,6 +65,18 @@ class Prober:
             dnat=next((way for way in capabilities.ways(self._settings.datapath.dnat) if self._works(way)), None),
         )
 
+    def enough(self) -> Capabilities:
+        """What there is, which is all that the settings need.
+
+        Raises:
+            PlatformError: Something is missing; the text says what to do.
+        """
+        settings, found = self._settings, self.probe()
+        ports = tuple(each.port for view in settings.dns.views for each in view.listen)
+        raw = settings.pools.solicited
+        capabilities.refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw))
+        return found
+
     def _accepts(self, feature: Feature) -> bool:
         try:
             self._nft().run(capabilities.trial(feature, self._trial_table), dry=True)

@@ -123,9 +123,11 @@ class DatapathTestCase(SynchronousTestCase):
 
     def decide(self) -> subprocess.Popen[bytes]:
         """Starts the program at the queue."""
-        words = [f"{address}={mark}" for address, mark in {**VERDICTS, **self.verdicts}.items()]
-        argv = [sys.executable, "-c", DECIDE, *words]
-        process = self.testbed.spawn("gwa", argv, stdout=subprocess.PIPE)
+        return self.at_queue(DECIDE, *(f"{address}={mark}" for address, mark in {**VERDICTS, **self.verdicts}.items()))
+
+    def at_queue(self, program: str, *words: str) -> subprocess.Popen[bytes]:
+        """Starts a program of Python's at the queue, which says so; what it says then can be read."""
+        process = self.testbed.spawn("gwa", [sys.executable, "-c", program, *words], stdout=subprocess.PIPE)
         assert process.stdout is not None
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)

@@ -26,6 +26,20 @@ from realmgw.test.kernel.dualstack_case import (
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm.ipv6 import CLIENT, GATEWAY
 
+SEE = """
+from netfilterqueue import NetfilterQueue
+from realmgw.admission.packet import parse
+def see(packet):
+    found = parse(packet.get_payload())
+    print(found[2:] if isinstance(found, tuple) else found.name, flush=True)
+    packet.drop()
+queue = NetfilterQueue()
+queue.bind(1, see)
+print("bound", flush=True)
+queue.run()
+"""
+"""Tells what admission reads in each packet."""
+
 
 class AdmittedTests(DualStackTestCase):
     """Flows that the program at the queue admits."""
@@ -209,6 +223,53 @@ class PinholeTests(DualStackTestCase):
         self.counted("not_admitted", 1)
         server.setblocking(False)
         self.assertRaises(BlockingIOError, server.recv, 99)
+
+
+class UnusualTests(DualStackTestCase):
+    """Packets with extension headers, as they come to the queue by a kernel."""
+
+    def send(self, following: int, *rests: bytes) -> None:
+        """Packets to the first host's pool address, each with what stands behind the header of IPv6."""
+        sender = self.make("public", socket.SOCK_RAW, protocol=socket.IPPROTO_RAW)
+        ends = b"".join(socket.inet_pton(socket.AF_INET6, each) for each in (CLIENT, TO_FIRST6))
+        for rest in rests:
+            sender.sendto(struct.pack("!IHBB", 6 << 28, len(rest), following, 64) + ends + rest, (TO_FIRST6, 0))
+
+    def datagram(self, port: int, text: bytes) -> bytes:
+        """A datagram for port 53 there, with its checksum."""
+        ends = b"".join(socket.inet_pton(socket.AF_INET6, each) for each in (CLIENT, TO_FIRST6))
+        blank = struct.pack("!HHHH", port, 53, 8 + len(text), 0) + text
+        words = ends + struct.pack("!II", len(blank), 17) + blank
+        return blank[:6] + (-int.from_bytes(words, "big") % 0xFFFF or 0xFFFF).to_bytes(2, "big") + blank[8:]
+
+    def test_fragments_come_to_the_host_as_one_datagram(self) -> None:
+        """In either order, for one decision; and so does what is a fragment by its header only (RFC 6946)."""
+        self.decide()
+        server, text = self.udp("test_gwa", self.testbed.hosts6[0], 53), bytes(range(256)) * 4
+        for number, order in enumerate((1, -1)):
+            whole = self.datagram(4000 + number, text)
+            pieces = [fragment(number, 0, whole[:512], more=True), fragment(number, 512, whole[512:])]
+            self.send(44, *pieces[::order])
+            self.assertEqual(server.recv(2000), text)
+        self.send(44, fragment(7, 0, self.datagram(4007, b"atomic")))
+        self.assertEqual(server.recv(2000), b"atomic")
+        self.assertEqual(self.packets("presented6"), 3)
+
+    def test_what_leads_on_and_what_overlaps_is_not_let_in(self) -> None:
+        """Overlapping fragments are gone before the queue (RFC 5722), a routing header is refused there (RFC 5095)."""
+        said = self.at_queue(SEE).stdout
+        assert said is not None
+        whole = self.datagram(4001, bytes(64))
+        self.send(44, fragment(1, 0, whole[:32], more=True), fragment(1, 24, whole[24:]), fragment(1, 32, whole[32:]))
+        onwards, done = (struct.pack("!BBBBI", 17, 2, 0, left, 0) + bytes(16) for left in (1, 0))
+        self.send(43, onwards + self.datagram(4002, b""), done + self.datagram(4003, b""))
+        self.assertEqual([said.readline() for _ in range(2)], [b"BAD_HEADER\n", b"(17, 4003, 53)\n"])
+        self.assertEqual(self.packets("presented6"), 2)
+
+
+def fragment(identity: int, offset: int, piece: bytes, *, more: bool = False) -> bytes:
+    """A piece of a datagram of UDP, with the header of a fragment (RFC 8200, 4.5)."""
+    return struct.pack("!BBHI", 17, 0, offset | more, identity) + piece
 
 
 class RefusedTests(DualStackTestCase):

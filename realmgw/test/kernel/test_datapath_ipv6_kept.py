@@ -12,8 +12,11 @@ import attrs
 
 from realmgw.admission.conntrack import Conntrack
 from realmgw.config import settings as config
+from realmgw.datapath import client
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.dualstack import SWITCHED_OFF
+from realmgw.datapath.machine import capabilities
+from realmgw.datapath.machine.capabilities import Feature
 from realmgw.datapath.ruleset import Ruleset, replacement
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError
@@ -141,9 +144,7 @@ class ChangedTests(KeptTestCase):
         self.decide()
         self.assertEqual(self.setting(FORWARDING), 0)
         self.assertNotIn("ip6", self.nft("list", "ruleset"))
-        pools = attrs.evolve(self.settings.pools, circular=(*self.settings.pools.circular, POOL6))
-        both = attrs.evolve(self.settings, pools=pools)
-        self.testbed.call("gwa", self.kernel.change, both, change(self.hosts, self.hosts))
+        self.testbed.call("gwa", self.kernel.change, self.both(), change(self.hosts, self.hosts))
         self.assertTrue(self.reaches())
         self.assert_stands()
         self.testbed.call("gwa", self.kernel.change, self.settings, change(self.hosts, self.hosts))
@@ -159,6 +160,32 @@ class ChangedTests(KeptTestCase):
         self.hosts = (*self.hosts, came)
         self.assertTrue(self.reaches(OWN, OWN))
         self.assert_stands()
+
+    def test_what_the_machine_lacks_is_refused_and_nothing_is_changed(self) -> None:
+        """As at a start: a feature of nftables, or a setting that can not be set."""
+
+        def read_only(key: str, value: int) -> str:
+            raise PlatformError(f"{key} can not be set to {value}")
+
+        lacking = Feature("IPv6: all that", "chain c {\nnothing that it knows\n}\n", "use another kernel")
+        came = super().make_hosts()[2]
+        for where, name, instead, said in (
+            (capabilities, "FEATURES6", (lacking,), "IPv6: all that is missing: use another kernel"),
+            (client, "write_sysctl", read_only, "can not be set"),
+        ):
+            patched = self.patch(where, name, instead)
+            with self.assertRaisesRegex(PlatformError, said):
+                self.testbed.call("gwa", self.kernel.change, self.both(), change(self.hosts, [*self.hosts, came]))
+            patched.restore()
+            self.assertNotIn("ip6", self.nft("list", "table", "inet", "realmgw"))
+            self.assertEqual(self.setting(FORWARDING), 0)
+            self.assert_stands()
+            self.testbed.call("gwa", self.kernel.add_strays, [socket.inet_pton(socket.AF_INET6, OWN)])
+
+    def both(self) -> config.Settings:
+        """With a pool of IPv6."""
+        pools = attrs.evolve(self.settings.pools, circular=(*self.settings.pools.circular, POOL6))
+        return attrs.evolve(self.settings, pools=pools)
 
 
 class SettingsTests(KeptTestCase):
@@ -221,6 +248,14 @@ class SwitchedOffTests(KeptTestCase):
         self.family = socket.AF_INET
         self.decide()
         self.assertTrue(self.reaches(TO_FIRST, self.testbed.hosts[0]))
+
+    def test_reload_serves_it_when_it_was_switched_on(self) -> None:
+        """What names are answered with by then is let in."""
+        self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        self.setting("all/disable_ipv6", 0)
+        self.testbed.call("gwa", self.kernel.change, self.settings, change(self.hosts, self.hosts))
+        self.assertIn("ip6 daddr @pinholes", self.nft("list", "ruleset"))
+        self.assertEqual((self.setting(FORWARDING), self.look().repaired), (1, ()))
 
     def test_gateway_of_ipv6_alone_does_not_start(self) -> None:
         """There is nothing that it could do."""

@@ -1,0 +1,62 @@
+"""Where a reload leads the rules, by which transaction, and back: pure, no kernel in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from realmgw.config.settings import Dnat, Settings
+from realmgw.datapath import ruleset, translation
+from realmgw.datapath.hosts import HostChange
+from realmgw.datapath.ruleset import Ruleset
+
+
+@attrs.frozen
+class Lead:
+    """Where the rules are led to."""
+
+    settings: Settings
+    """In force from then on."""
+    commands: Callable[[], str]
+    """The transaction."""
+    octet: int | None
+    """What the address of every host begins with then."""
+    closed: bool = True
+    """Whether there is to be no last step of the translation meanwhile."""
+
+
+@attrs.frozen
+class Leads:
+    """There, and back again."""
+
+    part: Lead
+    """Elements and single chains only, if that is possible, of the table that stands."""
+    whole: Lead
+    """The whole table anew."""
+    back: Lead
+    """The whole table as it was."""
+
+
+def leads(
+    before: tuple[Settings, Ruleset], after: tuple[Settings, Ruleset], hosts: HostChange, octet: int | None
+) -> Leads:
+    """What leads from one state to another.
+
+    Args:
+        before: What is in force, and the rules of it.
+        after: What shall be; flows are sent to their hosts in the same way.
+        hosts: What becomes of the hosts.
+        octet: What the address of every host begins with, before.
+
+    Raises:
+        ConfigurationError: A host can not be translated to.
+    """
+    (settings, rules), (wanted, other) = before, after
+    then = translation.first_octet(hosts.after().values(), rules.dnat) if rules.dnat is not Dnat.MAP else None
+    closed = then != octet or ruleset.is_replaced(rules, other)
+    return Leads(
+        part=Lead(wanted, lambda: ruleset.changes(rules, other, hosts), then, closed=closed),
+        whole=Lead(wanted, lambda: ruleset.replacement(other, hosts.after().values()), then),
+        back=Lead(settings, lambda: ruleset.replacement(rules, hosts.before.values()), octet),
+    )
