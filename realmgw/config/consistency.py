@@ -86,6 +86,7 @@ def _listen(problems: Problems) -> Found[None]:
         return f"{listen.address} port {listen.port} stands twice: remove one"
 
     yield from _twice(problems, Label.LISTEN, Endpoint, said)
+    yield from _twice(problems, Label.LIST, str, "there are two lists {!r}: give each a name of its own".format)
 
 
 def _twice(problems: Problems, label: Label, kind: type[T], said: Callable[[T], str]) -> Found[None]:

@@ -163,8 +163,8 @@ class ListReason(enum.Enum):
 class NameList:
     """Names that are not to be had."""
 
-    name: str = key(plain_text)
-    """What it is called, to those who ask for a name in it as well."""
+    name: str = key(remembered(Label.LIST, plain_text))
+    """What it is called, to those who ask for a name in it as well; no other list is."""
     file: PurePath = key(parsed(PurePath))
     """It."""
     form: ListForm = key(choice(ListForm), ListForm.HOSTS)

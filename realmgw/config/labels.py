@@ -48,5 +48,7 @@ class Label(enum.Enum):
     """`repository.ca_file` (PurePath)."""
     TOKEN_FILE = enum.auto()
     """`repository.token_file` (PurePath)."""
+    LIST = enum.auto()
+    """What a list of names is called (str)."""
     PEER = enum.auto()
     """An address that is somebody else's: a resolver, the SYN proxy (Endpoint)."""

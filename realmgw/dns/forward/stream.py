@@ -185,6 +185,9 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
     def ask(self, query: Query) -> Cancel:
         """Sends a query, as soon as that can be done."""
         if len(self._queries) >= MOST_OUTSTANDING:
+            if sum(heard is _drop for _, heard, _ in self._queries.values()) > MOST_OUTSTANDING // 2:
+                self.trouble = "no answer in time"  # it leaves out some, and there would be room for none any more
+                self._abort()
             raise OSError("too many questions wait for it")
         while self._next_id in self._queries:
             self._next_id = (self._next_id + 1) % 0x10000

@@ -214,6 +214,12 @@ class CheckTests(SynchronousTestCase):
         [line] = self.problems(more="synproxy: {server: 198.51.100.7}\n")
         self.assertEqual(line, "198.51.100.7 is an address of the circular pool: write another server's")
 
+    def test_finds_lists_of_names_that_are_called_the_same(self) -> None:
+        """Nobody could tell which one decided."""
+        lists = ", ".join(f"{{name: {name}, file: {name}.hosts}}" for name in ("ads", "more", "ads"))
+        [line] = self.problems(("dns: {", f"dns: {{forward: {{lists: [{lists}]}}, "))
+        self.assertEqual(line, "there are two lists 'ads': give each a name of its own")
+
     def test_finds_files_of_a_repository_that_is_not_there(self) -> None:
         """And certificates for a connection without any."""
         [token, ca] = self.problems(more="repository: {token_file: a, ca_file: b}\n")

@@ -23,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from realmgw.config.addresses import address
 from realmgw.config.settings import Endpoint, Resolver
-from realmgw.dns.forward.stream import Streams, _pin, _Stream
+from realmgw.dns.forward.stream import MOST_OUTSTANDING, Streams, _pin, _Stream
 from realmgw.subscribers.remote.port import trust
 from realmgw.test.subscribers.authority import Authority
 
@@ -186,6 +186,20 @@ class DeadTests(SynchronousTestCase):
         stream.connectionLost(Failure(ConnectionDone()))
         told = [self.successResultOf(each.done) for each in (answered, *dead)]
         self.assertEqual(told, [("heard", b"\0\1yes"), *[("failed", "no answer in time")] * 2])
+
+    def test_leaves_out_some_answers(self) -> None:
+        """When it is full of those, there will be another connection."""
+        stream, transport = _Stream(Clock(), Resolver(Endpoint(address(HOST), 53)), (), lambda _: None), _Wire()
+        stream.makeConnection(transport)
+        said = Said()
+        for _ in range(MOST_OUTSTANDING // 2):
+            stream.ask((b"\0\1a", said.heard, said.failed))()
+        for _ in range(MOST_OUTSTANDING // 2):
+            forget = stream.ask((b"\0\1a", said.heard, said.failed))
+        for is_closed in (False, True):
+            self.assertRaises(OSError, stream.ask, (b"\0\1a", said.heard, said.failed))
+            self.assertEqual((stream.is_closing, transport.disconnected), (is_closed, is_closed))
+            forget()
 
 
 class _Wire(StringTransport):
