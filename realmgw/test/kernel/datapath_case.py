@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import ClassVar
@@ -68,6 +68,17 @@ def settings(*, stray_rate: int, reject_rate: int, dnat: config.Dnat, state: Pat
         datapath=config.Datapath(reject_rate=reject_rate, dnat=dnat),
         state=state,
     )
+
+
+def must(testbed: Testbed, namespace: str, words: Sequence[str]) -> None:
+    """Runs a program in a namespace; what a test shows afterwards would mean nothing if it failed.
+
+    Raises:
+        AssertionError: It failed.
+    """
+    done = testbed.run(namespace, words)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(words)}: {done.stderr}")
 
 
 def until(condition: Callable[[], bool]) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from realmgw.test.kernel.datapath_case import until
+from realmgw.test.kernel.datapath_case import must, until
 from realmgw.test.kernel.realm_case import FIRST
 from realmgw.test.kernel.watch_case import SOON, WatchTestCase
 
@@ -25,8 +25,8 @@ class ClosedTests(WatchTestCase):
     def setUp(self) -> None:
         """Somebody on the WAN knows a way to the LAN."""
         super().setUp()
-        self.testbed.run("router", ["ip", "route", "replace", "192.168.0.0/24", "via", GATEWAY])
-        self.testbed.run("public", ["ip", "route", "replace", "192.168.0.0/24", "via", "100.64.3.1"])
+        must(self.testbed, "router", ["ip", "route", "replace", "192.168.0.0/24", "via", GATEWAY])
+        must(self.testbed, "public", ["ip", "route", "replace", "192.168.0.0/24", "via", "100.64.3.1"])
 
     @contextlib.contextmanager
     def hammering(self, *targets: tuple[str, int]) -> Iterator[list[int]]:

@@ -7,6 +7,7 @@ import re
 import time
 
 from realmgw.control.command.client import ask
+from realmgw.test.kernel.datapath_case import must
 from realmgw.test.kernel.realm_case import FIRST
 from realmgw.test.kernel.watch_case import LOOKED, SOON, WatchTestCase
 
@@ -66,7 +67,7 @@ class DegradedTests(WatchTestCase):
 
     def test_lan_without_carrier(self) -> None:
         """Its cable is pulled."""
-        self.testbed.run("test_gwa", ["ip", "link", "set", "eth0", "down"])
+        must(self.testbed, "test_gwa", ["ip", "link", "set", "eth0", "down"])
         self.wait(lambda: self.status()["state"] == "degraded", LOOKED, "no carrier")
         self.assertIn("interface lan0 is without carrier", str(self.status()["troubles"]))
         self.testbed.run("test_gwa", ["sh", "-c", f"ip link set eth0 up; ip route add default via {GATEWAY_LAN}"])

@@ -21,6 +21,7 @@ from realmgw.test.kernel.datapath_case import (
     TO_SECOND,
     UNDECIDED,
     DatapathTestCase,
+    must,
     until,
 )
 
@@ -276,7 +277,7 @@ class ClosedTests(DatapathTestCase):
 
     def test_private_address_is_not_reached_from_the_wan(self) -> None:
         """A neighbour on the WAN that routes the LAN's prefix to us gets nothing through."""
-        self.testbed.run("router", ["ip", "route", "add", "192.168.0.0/24", "via", "100.64.1.130"])
+        must(self.testbed, "router", ["ip", "route", "add", "192.168.0.0/24", "via", "100.64.1.130"])
         self.udp("router").sendto(b"", (self.testbed.hosts[0], 53))
         self.counted("forward_refused")
 

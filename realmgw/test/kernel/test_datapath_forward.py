@@ -12,7 +12,7 @@ from realmgw.config import settings as config
 from realmgw.config.settings import Forward, Verdict
 from realmgw.datapath.apply import Kernel
 from realmgw.test.datapath.moves import change
-from realmgw.test.kernel.datapath_case import DatapathTestCase, until
+from realmgw.test.kernel.datapath_case import DatapathTestCase, must, until
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm import links
@@ -73,7 +73,7 @@ class ForwardTests(DatapathTestCase):
     def between_lans(self) -> bool:
         """Whether the second LAN reaches the first one."""
         route = ["ip", "route", "replace", "192.168.0.0/24", "via", LAN1.format(1)]
-        self.testbed.run("public", route)
+        must(self.testbed, "public", route)
         return self.passes("public", LAN1.format(2), "test_gwa", self.testbed.hosts[0])
 
     def between_others(self) -> bool:
@@ -82,16 +82,16 @@ class ForwardTests(DatapathTestCase):
 
     def others_and_the_wan(self) -> tuple[bool, bool]:
         """Whether an interface that is none of ours reaches the WAN, and the other way round."""
-        self.testbed.run("router", ["ip", "route", "replace", f"{VPN.format(2)}/32", "via", GATEWAY])
+        must(self.testbed, "router", ["ip", "route", "replace", f"{VPN.format(2)}/32", "via", GATEWAY])
         there = self.passes("public", VPN.format(2), "router", ROUTER_WAN)
         return there, self.passes("router", ROUTER_WAN, "public", VPN.format(2))
 
     def into_the_lan(self) -> tuple[bool, bool]:
         """Whether the WAN, or an interface that is none of ours, reaches a private host."""
         host = self.testbed.hosts[0]
-        self.testbed.run("router", ["ip", "route", "replace", "192.168.0.0/24", "via", GATEWAY])
+        must(self.testbed, "router", ["ip", "route", "replace", "192.168.0.0/24", "via", GATEWAY])
         wan = self.passes("router", ROUTER_WAN, "test_gwa", host)
-        self.testbed.run("router", ["ip", "route", "replace", "192.168.0.0/24", "via", BRIDGE.format(1)])
+        must(self.testbed, "router", ["ip", "route", "replace", "192.168.0.0/24", "via", BRIDGE.format(1)])
         return wan, self.passes("router", BRIDGE.format(2), "test_gwa", host)
 
     def test_only_what_is_allowed_passes(self) -> None:
@@ -119,7 +119,7 @@ class ForwardTests(DatapathTestCase):
     def test_flows_that_passed_go_on_when_it_is_forbidden(self) -> None:
         """And the table's counters go on, too: only the chain is filled anew."""
         self.allow(ACCEPT, DROP)
-        self.testbed.run("public", ["ip", "route", "replace", "192.168.0.0/24", "via", LAN1.format(1)])
+        must(self.testbed, "public", ["ip", "route", "replace", "192.168.0.0/24", "via", LAN1.format(1)])
         server = self.server("test_gwa", self.testbed.hosts[0], 80)
         client = self.make("public", socket.SOCK_STREAM, LAN1.format(2))
         client.connect((self.testbed.hosts[0], 80))

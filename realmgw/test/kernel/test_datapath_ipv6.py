@@ -10,7 +10,7 @@ import attrs
 
 from realmgw.test import programs
 from realmgw.test.datapath.moves import change
-from realmgw.test.kernel.datapath_case import until
+from realmgw.test.kernel.datapath_case import must, until
 from realmgw.test.kernel.dualstack_case import (
     ECHO_REPLY,
     OWN,
@@ -113,7 +113,7 @@ class AdmittedTests(DualStackTestCase):
         self.addCleanup(connection.close)
         connection.settimeout(5.0)
         for namespace, interface in (("gwa", "wan0"), ("router", "gwa")):
-            self.testbed.run(namespace, ["ip", "link", "set", interface, "mtu", "1300"])
+            must(self.testbed, namespace, ["ip", "link", "set", interface, "mtu", "1300"])
         much = bytes(20_000)
         for one, other in ((client, connection), (connection, client)):
             one.sendall(much)
@@ -344,7 +344,7 @@ class ClosedTests(DualStackTestCase):
 
     def test_private_address_is_not_reached_from_the_wan(self) -> None:
         """A neighbour on the WAN that routes the LAN's prefix to us gets nothing through."""
-        self.testbed.run("router", ["ip", "-6", "route", "add", "fd00::/64", "via", GATEWAY])
+        must(self.testbed, "router", ["ip", "-6", "route", "add", "fd00::/64", "via", GATEWAY])
         self.udp("router").sendto(b"", (self.testbed.hosts6[0], 53))
         self.counted("forward_refused")
 
@@ -367,7 +367,7 @@ class ClosedTests(DualStackTestCase):
         """Whoever has a /64 is kept to his rate, from whichever address of it; others are not."""
         first = self.testbed.clients6[0]
         near = first.replace("::1", "::2")
-        self.testbed.run("public", ["ip", "-6", "addr", "add", f"{near}/128", "dev", "eth0", "nodad"])
+        must(self.testbed, "public", ["ip", "-6", "addr", "add", f"{near}/128", "dev", "eth0", "nodad"])
         self.testbed.call("gwa", self.kernel.add_strays, [socket.inet_pton(socket.AF_INET6, first)])
         strays = [self.udp("public", address) for address in (first, near)]
         other = self.udp("public", self.testbed.clients6[1])
@@ -383,7 +383,7 @@ class ClosedTests(DualStackTestCase):
     def test_neighbours_of_the_gateway_find_it_and_nobody_the_pool(self) -> None:
         """Neighbour discovery works in both directions; the kernel answers for no address of an on-link prefix."""
         for namespace in ("router", "gwa", "test_gwa"):
-            self.testbed.run(namespace, ["ip", "-6", "neigh", "flush", "all"])
+            must(self.testbed, namespace, ["ip", "-6", "neigh", "flush", "all"])
         pinged = self.testbed.run("router", ["ping", "-6", "-c1", "-W2", GATEWAY])
         self.assertEqual(pinged.returncode, 0, pinged.stdout)
         self.udp("router").sendto(b"", ("2001:db8:1:0:1::77", 53))

@@ -23,7 +23,7 @@ from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Host
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel import requirements, test_datapath_ipv6
-from realmgw.test.kernel.datapath_case import TO_FIRST, until
+from realmgw.test.kernel.datapath_case import TO_FIRST, must, until
 from realmgw.test.kernel.dualstack_case import OWN, TO_FIRST6, DualStackTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -101,7 +101,7 @@ class PutBackTests(KeptTestCase):
     def test_guard_holds_while_the_table_is_gone(self) -> None:
         """Nothing new gets in, to the pool, to a host at its own address or to one that routes lead to."""
         self.decide()
-        self.testbed.run("router", ["ip", "-6", "route", "add", ipv6.LAN, "via", ipv6.GATEWAY])
+        must(self.testbed, "router", ["ip", "-6", "route", "add", ipv6.LAN, "via", ipv6.GATEWAY])
         server = self.server("test_gwa", OWN, 80)
         client = self.make("public", socket.SOCK_STREAM)
         client.connect((OWN, 80))

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SkipTest
 
 from realmgw.control.command.client import ask
 from realmgw.test.kernel import requirements
+from realmgw.test.kernel.datapath_case import must
 from realmgw.test.kernel.realm_case import FIRST, RealmTestCase
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class StrayTests(DualTestCase):
 
     def test_refuses_a_private_address(self) -> None:
         """Who routes packets to the private addresses past the gateway's back does not get there."""
-        self.testbed.run("router", ["ip", "route", "replace", ipv6.LAN, "via", ipv6.GATEWAY])
+        must(self.testbed, "router", ["ip", "route", "replace", ipv6.LAN, "via", ipv6.GATEWAY])
         self.addCleanup(self.testbed.run, "router", ["ip", "route", "delete", ipv6.LAN])
         self.assertRaises(OSError, self.public, client.fetch(FIRST6, timeout=0.5))
         self.assertRaises(OSError, self.public, client.fetch("2001:db8:5::100", timeout=0.5))

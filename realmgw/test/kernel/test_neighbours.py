@@ -18,7 +18,7 @@ from realmgw.datapath.neighbours.established import established
 from realmgw.datapath.neighbours.service import LOOK, Established, NeighboursService
 from realmgw.errors import RealmGatewayError
 from realmgw.test.datapath.neighbours.solicitations import solicitation
-from realmgw.test.kernel.neighbours_case import WAN, NeighboursTestCase
+from realmgw.test.kernel.neighbours_case import PATIENCE, WAN, NeighboursTestCase
 from realmgw.testing import MemoryWorker
 
 ON_LINK, ROUTED, ON_LINK4 = "2001:db8:0:1:5::/80", "2001:db8:0:1:6::/80", "192.0.2.128/30"
@@ -135,8 +135,9 @@ class NeighboursTests(NeighboursTestCase):
             for at in range(0, len(frames), 250):
                 for frame in frames[at : at + 250]:
                     raw.send(frame)
-                before = time.process_time()
+                deadline, before = time.monotonic() + PATIENCE, time.process_time()
                 while sum(service.counts()[each] for each in ("unclaimed", "lost")) < sent + at + 250:
+                    self.assertLess(time.monotonic(), deadline, "some were neither answered nor counted")
                     self.reactor.read()
                     self.reactor.advance(0.0)
                 spent += time.process_time() - before
