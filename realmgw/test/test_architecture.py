@@ -48,7 +48,7 @@ INSIDE = {
     "control": ("command",),
     "datapath": ("netlink", "iptables", "machine", "watch", "neighbours"),
     "dns": ("codec", "mitigation", "fastpath", "forward"),
-    "subscribers": ("fastpath", "files", "remote", "tools"),
+    "subscribers": ("fastpath", "files", "remote", "leases", "tools"),
     "testbed": ("realm", "load", "player", "measuring", "simulated", "programs"),
 }
 """The rooms inside of rooms: each may import what stands beside them, and those before it."""
