@@ -8,33 +8,39 @@ Edge: the command line, the terminal.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from realmgw import __version__, config
+from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.config.settings import Control
 from realmgw.control.command import shown
-from realmgw.control.command.arguments import FILE, Command, Group, Usual, told
-from realmgw.control.command.client import ask
+from realmgw.control.command.arguments import FILE, Usual
+from realmgw.control.command.asking import (
+    GROUPS,
+    PROGRAM,
+    Answer,
+    ask,
+    asks,
+    command_line,
+    print_lines,
+    refuse_unreadable,
+    show,
+)  # fmt: skip
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.output import complain, guarded
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
-from realmgw.errors import ConfigurationError, RealmGatewayError
+from realmgw.errors import RealmGatewayError
 
-Answer = Any
-"""What JSON has."""
-PROGRAM = "realmgw"
-"""What the command is called."""
+__all__ = ("command_line", "main")
+
 COMPLETING = "_REALMGW_COMPLETE"
 """In the environment: a shell asks what may follow."""
 
@@ -68,88 +74,10 @@ def _run(arguments: Sequence[str]) -> int:
         return complain(str(error), ExitStatus.of(error))
 
 
-# How a gateway is asked, and what it says is shown
-
-
-def _ask(usual: Usual, command: str, **parameters: str) -> Answer:
-    _refuse_unreadable(usual)
-    if usual.socket is not None:
-        return ask(usual.socket, command, parameters, waiting=_waiting)
-    return ask(_socket(usual.main_file), command, parameters, main=usual.main_file, waiting=_waiting)
-
-
-def _waiting(seconds: float) -> None:
-    """Says that the gateway works, if somebody looks."""
-    if sys.stderr.isatty():
-        print(f"the gateway is at it for {seconds:.0f} s now", file=sys.stderr)
-
-
-def _refuse_unreadable(usual: Usual) -> None:
-    if usual.config is not None:
-        config.refuse_unreadable(usual.config)
-
-
-def _socket(main_file: Path) -> Path:
-    """Where the gateway of a main file listens; with a broken one, where it does by its last good one, or by default.
-
-    A gateway that is found there, and has another main file, refuses.
-    """
-    try:
-        return Path(config.load_or_last_good(main_file).settings.control.socket)
-    except ConfigurationError:
-        return Path(Control().socket)
-
-
-def _show(usual: Usual, answer: Answer, show: Callable[[Answer], Iterable[str]]) -> None:
-    _print_lines([json.dumps(answer, indent=2)] if usual.json else show(answer))
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)
-
-
 # The commands, in the order of the manual
 
-command_line = Group(
-    PROGRAM,
-    help="Operates a Realm Gateway. The gateway itself is started by `twistd realmgw`.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-"""Everything that can be said; completion and the manual are made from it."""
-click.version_option(__version__, message=f"{PROGRAM} %(version)s")(command_line)
-GROUPS = {
-    "": command_line,
-    "show": Group("show", help="Show the configuration."),
-    "subscribers": Group("subscribers", help="Show and change subscribers."),
-    "reputation": Group("reputation", help="Show and change what is held of those who ask."),
-    "explain": Group("explain", help="Tell what would be decided, and why."),
-}
-"""Commands by the word that they begin with."""
 _exit_code = click.option("--exit-code", is_flag=True, help=f"End with {ExitStatus.DIFFERENT.value} if anything is.")
 _no_reload = click.option("--no-reload", is_flag=True, help="Do not have the running gateway reload.")
-
-
-def _asks(
-    path: str, show: Callable[[Answer], Iterable[str]], ends: Callable[[Answer], ExitStatus] = lambda _: ExitStatus.OK
-) -> None:
-    """A command that asks the gateway.
-
-    Args:
-        path: For what.
-        show: Makes lines of the answer.
-        ends: Makes the exit status of it.
-    """
-
-    @click.pass_obj
-    def run(usual: Usual, /, **said: str | bool | None) -> ExitStatus:
-        parameters = {key: str(value) for key, value in said.items() if value}
-        answer = _ask(usual, path, **parameters)
-        _show(usual, answer, show)
-        return ends(answer)
-
-    group, _, name = path.rpartition("/")
-    GROUPS[group].add_command(Command(name, callback=run, help=COMMANDS[path].text, params=told(path)))
 
 
 def _healthy(answer: Answer) -> ExitStatus:
@@ -169,7 +97,7 @@ def _check(usual: Usual) -> ExitStatus:
     from realmgw.control.command import local  # noqa: PLC0415 - it takes half a second, for which questions need not wait
 
     found = local.check(usual.main_file)
-    _show(usual, found.value(), lambda _: found.lines())
+    show(usual, found.value(), lambda _: found.lines())
     return ExitStatus.PROBLEMS if found.problems else ExitStatus.OK
 
 
@@ -181,21 +109,21 @@ def _migrate(folder: Path, to: Path) -> None:
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
     notes, files = local.migrate(folder, to)
-    _print_lines([*notes, *(f"written: {path}" for path in files)])
+    print_lines([*notes, *(f"written: {path}" for path in files)])
 
 
 @command_line.command("plan", help=COMMANDS["plan"].text)
 @_exit_code
 @click.pass_obj
 def _plan(usual: Usual, exit_code: bool) -> ExitStatus:
-    answer = _ask(usual, "plan")
-    _show(usual, answer, shown.plan)
+    answer = ask(usual, "plan")
+    show(usual, answer, shown.plan)
     if answer["problems"] or answer["restart"]:
         return ExitStatus.PROBLEMS
     return ExitStatus.DIFFERENT if exit_code and answer["different"] else ExitStatus.OK
 
 
-_asks("reload", shown.reload, _reloaded)
+asks("reload", shown.reload, _reloaded)
 
 
 @command_line.command("purge", help=COMMANDS["purge"].text)
@@ -204,7 +132,7 @@ _asks("reload", shown.reload, _reloaded)
 @click.option("--table", metavar="NAME", help="With --offline: of this table, whatever the main file says.")
 @click.pass_obj
 def _purge(usual: Usual, yes: bool, offline: bool, table: str | None) -> None:
-    _refuse_unreadable(usual)
+    refuse_unreadable(usual)
     if table and not offline:
         raise CommandError(ExitStatus.USAGE, "--table is of no use without --offline")
     refuse_unseen(confirmed=yes)
@@ -212,24 +140,24 @@ def _purge(usual: Usual, yes: bool, offline: bool, table: str | None) -> None:
         from realmgw.control.command import offline as alone  # noqa: PLC0415 - see `_check`
 
         confirm(alone.subject(usual.main_file, table), confirmed=yes)
-        return _show(usual, {"done": alone.purge(usual.main_file, table)}, shown.purge)
-    name = str(_ask(usual, "status")["name"]).removesuffix(".")
+        return show(usual, {"done": alone.purge(usual.main_file, table)}, shown.purge)
+    name = str(ask(usual, "status")["name"]).removesuffix(".")
     confirm(name, confirmed=yes)
-    return _show(usual, _ask(usual, "purge", name=name), shown.purge)
+    return show(usual, ask(usual, "purge", name=name), shown.purge)
 
 
 @command_line.command("status", help=COMMANDS["status"].text)
 @click.option("--all", "every", is_flag=True, help="Counters that are 0, too, and all problems.")
 @click.pass_obj
 def _status(usual: Usual, every: bool) -> ExitStatus:
-    answer, width = _ask(usual, "status"), shutil.get_terminal_size((100, 24)).columns
-    _show(usual, answer, lambda answer: shown.status(answer, width=width, every=every))
+    answer, width = ask(usual, "status"), shutil.get_terminal_size((100, 24)).columns
+    show(usual, answer, lambda answer: shown.status(answer, width=width, every=every))
     return _healthy(answer)
 
 
-_asks("health", shown.health, _healthy)
-_asks("pool", shown.pool)
-_asks("reservations", shown.reservations)
+asks("health", shown.health, _healthy)
+asks("pool", shown.pool)
+asks("reservations", shown.reservations)
 
 
 @GROUPS["show"].command("config")
@@ -241,12 +169,12 @@ def _show_config(usual: Usual, running: bool, diff: bool, exit_code: bool) -> Ex
     """Show the configuration as it is written, in one piece."""
     _refuse_both("--running", running, "--diff", diff)
     written = "" if running else config.dump(config.load(usual.main_file))
-    in_force = str(_ask(usual, "config")["config"]) if running or diff else ""
+    in_force = str(ask(usual, "config")["config"]) if running or diff else ""
     if not diff:
-        _show(usual, {"config": in_force or written}, lambda answer: [answer["config"].rstrip("\n")])
+        show(usual, {"config": in_force or written}, lambda answer: [answer["config"].rstrip("\n")])
         return ExitStatus.OK
     lines = shown.difference(in_force, written)
-    _show(usual, {"different": bool(lines), "lines": lines}, lambda answer: answer["lines"])
+    show(usual, {"different": bool(lines), "lines": lines}, lambda answer: answer["lines"])
     return ExitStatus.DIFFERENT if exit_code and lines else ExitStatus.OK
 
 
@@ -255,8 +183,8 @@ def _refuse_both(first: str, is_first: bool, second: str, is_second: bool) -> No
         raise CommandError(ExitStatus.USAGE, f"{first} and {second} exclude each other: write one of them")
 
 
-_asks("subscribers/list", shown.subscribers)
-_asks("subscribers/show", shown.subscriber)
+asks("subscribers/list", shown.subscribers)
+asks("subscribers/show", shown.subscriber)
 
 
 @GROUPS["subscribers"].command("add")
@@ -314,7 +242,7 @@ def _generate(usual: Usual, /, template: Path, no_reload: bool, **said: Any) -> 
     """Make many subscribers from a template."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    _refuse_unreadable(usual)
+    refuse_unreadable(usual)
     numbers, output = range(said["start"], said["start"] + said["count"]), said["output"]
     _refuse_both("--output", bool(output), "--repository", said["repository"] is not None)
     if said["repository"] is not None:
@@ -336,7 +264,7 @@ def _send(usual: Usual, template: Path, numbers: range, said: Answer) -> ExitSta
     repository = local.repository(known, said["repository"], said["token_file"], said["ca_file"])
     with _progress() as progress:
         answer = local.send(template, numbers, repository, progress)
-    _show(usual, answer, shown.sent)
+    show(usual, answer, shown.sent)
     return ExitStatus.OK
 
 
@@ -357,20 +285,20 @@ def _written(usual: Usual, files: Sequence[Path], what: str, no_reload: bool) ->
     answer: dict[str, Answer] = {what: list(map(str, files)), "reload": None}
     if not no_reload:
         try:
-            answer["reload"] = _ask(usual, "reload")
+            answer["reload"] = ask(usual, "reload")
         except CommandError as error:
             if error.status is not ExitStatus.NO_GATEWAY:
                 raise
-    _show(usual, answer, lambda answer: shown.files(answer, what))
+    show(usual, answer, lambda answer: shown.files(answer, what))
     return ExitStatus.PROBLEMS if answer["reload"] and answer["reload"]["problems"] else ExitStatus.OK
 
 
-_asks("reputation/list", shown.reputations)
-_asks("reputation/show", shown.reputation)
-_asks("reputation/set", shown.reputation_now)
-_asks("reputation/forget", shown.reputation_before)
-_asks("explain/name", shown.explanation)
-_asks("explain/packet", shown.explanation)
+asks("reputation/list", shown.reputations)
+asks("reputation/show", shown.reputation)
+asks("reputation/set", shown.reputation_now)
+asks("reputation/forget", shown.reputation_before)
+asks("explain/name", shown.explanation)
+asks("explain/packet", shown.explanation)
 
 
 @command_line.command("completion", cls=click.Command)
@@ -381,7 +309,7 @@ def _completion(shell: str) -> None:
 
     made = get_completion_class(shell)
     assert made is not None
-    _print_lines([made(command_line, {}, PROGRAM, COMPLETING).source()])
+    print_lines([made(command_line, {}, PROGRAM, COMPLETING).source()])
 
 
 for _name, _group in GROUPS.items():

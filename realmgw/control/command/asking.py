@@ -1,0 +1,107 @@
+"""How the commands ask a gateway and show what it says, and the groups that they stand in. Edge: the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from realmgw import __version__, config
+from realmgw.config.settings import Control
+from realmgw.control.command import client
+from realmgw.control.command.arguments import Command, Group, Usual, told
+from realmgw.control.commands import COMMANDS, ExitStatus
+from realmgw.errors import ConfigurationError
+
+Answer = Any
+"""What JSON has."""
+PROGRAM = "realmgw"
+"""What the command is called."""
+
+command_line = Group(
+    PROGRAM,
+    help="Operates a Realm Gateway. The gateway itself is started by `twistd realmgw`.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+"""Everything that can be said; completion and the manual are made from it."""
+click.version_option(__version__, message=f"{PROGRAM} %(version)s")(command_line)
+GROUPS = {
+    "": command_line,
+    "show": Group("show", help="Show the configuration."),
+    "subscribers": Group("subscribers", help="Show and change subscribers."),
+    "reputation": Group("reputation", help="Show and change what is held of those who ask."),
+    "explain": Group("explain", help="Tell what would be decided, and why."),
+}
+"""Commands by the word that they begin with."""
+
+
+def ask(usual: Usual, command: str, **parameters: str) -> Answer:
+    """What the gateway says that the command line means; raises `CommandError` as `client.ask` does."""
+    refuse_unreadable(usual)
+    if usual.socket is not None:
+        return client.ask(usual.socket, command, parameters, waiting=_waiting)
+    return client.ask(_socket(usual.main_file), command, parameters, main=usual.main_file, waiting=_waiting)
+
+
+def _waiting(seconds: float) -> None:
+    """Says that the gateway works, if somebody looks."""
+    if sys.stderr.isatty():
+        print(f"the gateway is at it for {seconds:.0f} s now", file=sys.stderr)
+
+
+def refuse_unreadable(usual: Usual) -> None:
+    """Refuse a main file that was named and can not be read.
+
+    Raises:
+        ConfigurationError: It is so.
+    """
+    if usual.config is not None:
+        config.refuse_unreadable(usual.config)
+
+
+def _socket(main_file: Path) -> Path:
+    """Where the gateway of a main file listens; with a broken one, where it does by its last good one, or by default.
+
+    A gateway that is found there, and has another main file, refuses.
+    """
+    try:
+        return Path(config.load_or_last_good(main_file).settings.control.socket)
+    except ConfigurationError:
+        return Path(Control().socket)
+
+
+def show(usual: Usual, answer: Answer, lines: Callable[[Answer], Iterable[str]]) -> None:
+    """Print an answer, as JSON or in the lines that are made of it."""
+    print_lines([json.dumps(answer, indent=2)] if usual.json else lines(answer))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines."""
+    for line in lines:
+        print(line)
+
+
+def asks(
+    path: str, lines: Callable[[Answer], Iterable[str]], ends: Callable[[Answer], ExitStatus] = lambda _: ExitStatus.OK
+) -> None:
+    """A command that asks the gateway.
+
+    Args:
+        path: For what.
+        lines: Makes lines of the answer.
+        ends: Makes the exit status of it.
+    """
+
+    @click.pass_obj
+    def run(usual: Usual, /, **said: str | bool | None) -> ExitStatus:
+        parameters = {key: str(value) for key, value in said.items() if value}
+        answer = ask(usual, path, **parameters)
+        show(usual, answer, lines)
+        return ends(answer)
+
+    group, _, name = path.rpartition("/")
+    GROUPS[group].add_command(Command(name, callback=run, help=COMMANDS[path].text, params=told(path)))
