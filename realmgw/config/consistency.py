@@ -20,6 +20,7 @@ from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, within
 from realmgw.config.settings import Address, Allocation, Audit, Challenges, Endpoint, NameServer, Network, PolicyStage
 from realmgw.config.steps import Steps, finish, portions
+from realmgw.config.terms import DefaultService
 
 T = TypeVar("T")
 Found = Generator[tuple[Node, str] | None, Any, T]
@@ -141,6 +142,16 @@ def _reserved(problems: Problems) -> Found[dict[Address, str]]:
     return found
 
 
+def _registered(problems: Problems) -> Found[None]:
+    """Services of hosts that are registered and known nowhere else."""
+    there = set[str | None]()
+    for service, node in _all(problems, Label.DEFAULT_SERVICE, DefaultService):
+        if service.proxy_required and not problems.remembered.get(Label.SERVICE):
+            yield node, "'proxy_required' needs the service pool, and there is none: write pools.service, or remove it"
+        yield (node, "there are two services of this name: remove one") if service.label in there else None
+        there.add(service.label)
+
+
 def _allocation(problems: Problems) -> Found[None]:
     linger = next((value for value, _ in _all(problems, Label.LINGER, float)), Allocation().linger)
     for loaded, node in _all(problems, Label.LINGER_LOADED, float):
@@ -258,4 +269,4 @@ def _repository(problems: Problems) -> Found[None]:
             yield node, "'ca_file' is of no use with http: write https in 'url', or remove it"
 
 
-_PARTS = (_zones, _interfaces, _listen, _pool, _ipv6, _allocation, _policy, _peers, _repository)
+_PARTS = (_zones, _interfaces, _listen, _pool, _registered, _ipv6, _allocation, _policy, _peers, _repository)

@@ -11,6 +11,7 @@ import attrs
 from realmgw.config.addresses import endpoint, network, prefix6, resolver
 from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
+from realmgw.config.terms import DefaultHost
 from realmgw.config.validators import (
     Key,
     Section,
@@ -88,6 +89,12 @@ class UpdateView:
     """UDP and TCP."""
     key_file: PurePath | None = key(parsed(PurePath), None)
     """The TSIG keys (RFC 8945) that updates are signed with; None: they are not signed."""
+    expire: float = key(number(0.0, 31_536_000.0), 0.0)  # seconds
+    """A registration that nobody has refreshed for so long goes; 0: it goes when an update removes it."""
+    most: int = key(integer(0, 1_000_000), 100_000)
+    """How many names may be registered."""
+    defaults: DefaultHost = key(Section(DefaultHost), DefaultHost())
+    """What holds for hosts that no file and no repository knows."""
 
 
 @attrs.frozen

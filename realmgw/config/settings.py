@@ -51,6 +51,8 @@ from realmgw.config.policy import PolicyStage as PolicyStage
 from realmgw.config.policy import Refusal as Refusal
 from realmgw.config.policy import ResolverGroup as ResolverGroup
 from realmgw.config.policy import UnknownHosts as UnknownHosts
+from realmgw.config.terms import DefaultHost as DefaultHost
+from realmgw.config.terms import DefaultService as DefaultService
 from realmgw.config.validators import (
     Key,
     Section,

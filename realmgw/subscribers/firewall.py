@@ -21,6 +21,7 @@ import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Sequence
+from realmgw.config.protocols import protocol
 from realmgw.config.settings import Network
 from realmgw.config.validators import (
     Key,
@@ -35,7 +36,6 @@ from realmgw.config.validators import (
     shape,
     suggestion,
 )  # fmt: skip
-from realmgw.subscribers.protocols import protocol
 
 MAX_TEXT = 255
 """The longest value of an option, in characters."""

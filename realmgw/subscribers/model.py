@@ -15,19 +15,15 @@ import attrs
 
 from realmgw.config.addresses import host4
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.config.validators import boolean, choice, integer, key, number, parsed, plain_text, sequence
+from realmgw.config.terms import CLAIM_LIFETIME as CLAIM_LIFETIME
+from realmgw.config.terms import MOST_CLAIMS as MOST_CLAIMS
+from realmgw.config.terms import Terms as Terms
+from realmgw.config.validators import choice, integer, key, parsed, plain_text, sequence
 from realmgw.subscribers import firewall
 from realmgw.subscribers.host_indices import HostIndices
-from realmgw.subscribers.protocols import protocol
 
-ANY = 0
-"""As a protocol or a port: every one."""
-CLAIM_LIFETIME = 2.0  # seconds
-"""How long an unused reservation of a service lives, unless the service says otherwise."""
 DEFAULT_MAX_CLAIMS = 100
 """How many claims may be pending on a host whose file says nothing."""
-MOST_CLAIMS = 1_000_000
-"""The most that a file may say."""
 
 
 @attrs.frozen
@@ -60,26 +56,6 @@ class Profile:
     """If it is a realm gateway itself: where it may say that its hosts are."""
     ipv6: Ipv6Mode | None = key(choice(Ipv6Mode), None)
     """How its names are answered with AAAA; None: as its prefix or the configuration says."""
-
-
-@attrs.frozen
-class Terms:
-    """What may be reached by a service, and how. Services of which the same is said share one."""
-
-    protocol: int = key(protocol, ANY)
-    """IP protocol number (1, 6, 17, 132, ...), 0 for any."""
-    port: int = key(integer(0, 65535), ANY)
-    """Destination port, 0 for any."""
-    proxy_required: bool = key(boolean, False)
-    """Answer with the service pool's address: a reverse proxy routes by HTTP Host or TLS SNI."""
-    carriergrade: bool = key(boolean, False)
-    """The host is a realm gateway itself."""
-    loose_packet: int = key(integer(-1, 1_000_000), 0)
-    """0: the first packet uses the claim. n > 0: n further ones are let in. -1: the claim stays open till its end."""
-    autobind: bool = key(boolean, True)
-    """After the first packet, what `loose_packet` lets in is bound to that sender."""
-    timeout: float = key(number(0.1, 3600.0), CLAIM_LIFETIME)
-    """How long, in seconds, a claim waits for its client."""
 
 
 USUAL, EVERYTHING = Profile(), Terms()

@@ -35,6 +35,7 @@ from realmgw.config import validators
 from realmgw.config.addresses import host, host4, host6
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
 from realmgw.config.families import one_of_each
+from realmgw.config.protocols import PROTOCOLS
 from realmgw.config.steps import Steps, finish
 from realmgw.config.validators import (
     Key,
@@ -54,7 +55,6 @@ from realmgw.config.values import Address
 from realmgw.subscribers import firewall
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.model import NO_MORE, Identity, Profile, Terms
-from realmgw.subscribers.protocols import PROTOCOLS
 
 MOST_SERVICES = 5000
 """So many services a host may have: what is done for a host in one go does not hold up packets."""

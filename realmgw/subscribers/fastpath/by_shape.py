@@ -28,10 +28,10 @@ import attrs
 
 from realmgw.config.document import Node
 from realmgw.config.names import MAX_NAME
+from realmgw.config.protocols import PROTOCOLS
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.fastpath.fields import ADDRESS6, FIELD, WORD, Places, ServicePlace, places
 from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile, Terms
-from realmgw.subscribers.protocols import PROTOCOLS
 
 MAX_SHAPES = 1024
 """So many shapes are remembered; then all are forgotten, and learned anew."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
+from realmgw.config.protocols import NAMES
 from realmgw.config.writing import Value, one_or_each, text, value
 from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.firewall import Firewall, Options, Rule
 from realmgw.subscribers.model import Profile, Terms
-from realmgw.subscribers.protocols import NAMES
 
 
 def written(entries: Iterable[Entry]) -> str:

@@ -34,6 +34,16 @@ class CheckTests(SynchronousTestCase):
         [line] = self.problems(("circular: [", "circular: [{addresses: 198.51.100.8, attachment: on-link}, "))
         self.assertEqual(line, "198.51.100.0/24 overlaps 198.51.100.8/32 of line 5: remove one of them")
 
+    def test_finds_services_of_registered_hosts_that_can_not_be(self) -> None:
+        """Two of one name, and one that needs a proxy where there is no service pool."""
+        update = "update: {defaults: {services: [{}, {label: www, proxy_required: true}%s]}}, "
+        [line] = self.problems(("dns: {", f"dns: {{{update % ''}"))
+        self.assertIn("'proxy_required' needs the service pool", line)
+        pool = ("pools: {", "pools: {service: [192.0.2.9], ")
+        self.assertEqual(self.problems(pool, ("dns: {", f"dns: {{{update % ''}")), [])
+        [line] = self.problems(pool, ("dns: {", f"dns: {{{update % ', {label: WWW}'}"))
+        self.assertIn("two services of this name", line)
+
     def test_finds_the_gateways_own_addresses_in_the_pool(self) -> None:
         """Whatever they are for, each once."""
         pool = ("198.51.100.0/24", "192.0.2.0/30")

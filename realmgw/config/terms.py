@@ -1,0 +1,70 @@
+"""What hosts and services are like: options that subscriber files and the main file have in common."""
+
+from __future__ import annotations
+
+import attrs
+
+from realmgw.config.labels import Label
+from realmgw.config.names import absolute
+from realmgw.config.protocols import protocol
+from realmgw.config.validators import (
+    Section,
+    boolean,
+    integer,
+    key,
+    number,
+    parsed,
+    plain_text,
+    remembered,
+    sequence,
+)
+
+ANY = 0
+"""As a protocol or a port: every one."""
+CLAIM_LIFETIME = 2.0  # seconds
+"""How long an unused reservation of a service lives, unless the service says otherwise."""
+MOST_CLAIMS = 1_000_000
+"""The most claims that may be pending on a host."""
+
+
+@attrs.frozen
+class Terms:
+    """What may be reached by a service, and how. Services of which the same is said share one."""
+
+    protocol: int = key(protocol, ANY)
+    """IP protocol number (1, 6, 17, 132, ...), 0 for any."""
+    port: int = key(integer(0, 65535), ANY)
+    """Destination port, 0 for any."""
+    proxy_required: bool = key(boolean, False)
+    """Answer with the service pool's address: a reverse proxy routes by HTTP Host or TLS SNI."""
+    carriergrade: bool = key(boolean, False)
+    """The host is a realm gateway itself."""
+    loose_packet: int = key(integer(-1, 1_000_000), 0)
+    """0: the first packet uses the claim. n > 0: n further ones are let in. -1: the claim stays open till its end."""
+    autobind: bool = key(boolean, True)
+    """After the first packet, what `loose_packet` lets in is bound to that sender."""
+    timeout: float = key(number(0.1, 3600.0), CLAIM_LIFETIME)
+    """How long, in seconds, a claim waits for its client."""
+
+
+@attrs.frozen
+class DefaultService(Terms):
+    """A service of a host that nobody knows but the DHCP server."""
+
+    label: str | None = key(parsed(lambda text: absolute(text)[:-1]), None)
+    """What stands before the host's name in the service's; None: nothing, it is the same name."""
+
+
+@attrs.frozen
+class DefaultHost:
+    """What holds for a host that is registered by dynamic update, and that no file and no repository knows."""
+
+    services: tuple[DefaultService, ...] | None = key(
+        sequence(remembered(Label.DEFAULT_SERVICE, Section(DefaultService)), at_most=64), None
+    )
+    """By what it is reached; None: by its name, and where there is a service pool, with `www` and `sip` before that and
+    by its proxy."""
+    max_claims: int = key(integer(0, MOST_CLAIMS), 2)
+    """At how many addresses its clients may be expected at once."""
+    groups: tuple[str, ...] = key(sequence(plain_text), ("prepaid-1",))
+    """Names of the subscriber groups that it belongs to."""
