@@ -385,7 +385,8 @@ class Arrivals:
             keep_used(claim, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
-        if spare and (claim.waited or not habits.is_plain or (others_wait and habits.caution.serves_several)):
+        several = claim.waited or reservation.hold is not None or not habits.is_plain
+        if spare and (several or (others_wait and habits.caution.serves_several)):
             holds.wait_for_others(ledger, claim, now, others_wait=others_wait)
         if others_wait:
             self._serve(now)

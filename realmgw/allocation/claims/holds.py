@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.keepers import LONG, keeps_long
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.state import Address
 
+NEARLY_ALL = 0.99
+"""Where somebody else may have used the claim of a client, he is waited for as long as so many of his group take."""
+
 
 def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: bool) -> None:
     """Others may have been told what the client of a claim was told, and come yet: keep the address for them.
@@ -21,7 +25,8 @@ def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: boo
     clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on when
     no other can be had; but not in the moment in which who asked at one time, and is alike, comes together, or they
     would be taken for clients of the next host. (If nothing is suspected, and nobody waits or has waited, this is not
-    asked.)
+    asked.) Where the address is kept already, one of those may just have used the claim of a query that came since,
+    whose own client is to come yet.
 
     Args:
         ledger: What stands where.
@@ -29,19 +34,33 @@ def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: boo
         now: The present, in monotonic seconds.
         others_wait: For an address.
     """
-    group, address = claim.group, claim.reservation.address
-    habits = group.habits
+    group, reservation = claim.group, claim.reservation
+    address, habits = reservation.address, group.habits
     if habits.keeps_answers:
         until = claim.created + habits.window(group.delay_p999, now)
     else:
         is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
         may_be = others_wait and habits.caution.serves_several
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
-        until = now + min(after, ledger.settings.hold_after_use)
-        until = min(until, claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout))
-    host, places = claim.reservation.service.host, ledger.places
+        latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
+        if _may_be_of(reservation.hold, claim):
+            after, latest = math.inf, min(latest, claim.created + _nearly_all(group))
+        until = min(now + min(after, ledger.settings.hold_after_use), latest)
+    host, places = reservation.service.host, ledger.places
     if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
         keep(ledger, claim, until)
+
+
+def _may_be_of(hold: Claim | None, claim: Claim) -> bool:
+    """Whether somebody who used a claim may be one of those for whom the address is kept, as he had to wait."""
+    if hold is None or claim.waited or claim.is_hold:
+        return False
+    return isinstance(hold.question, Claim) and hold.question.waited > 0
+
+
+def _nearly_all(group: Group) -> float:
+    """Within how many seconds nearly all clients of a group come, as far as is known."""
+    return group.claim_timeout if group.delays is None or not group.delay_median else group.delays.quantile(NEARLY_ALL)
 
 
 def keep(ledger: Books, used: Claim, until: float) -> None:

@@ -54,7 +54,7 @@ LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
 TOGETHER = 0.005  # seconds
 """Clients who ask within one round trip of their resolver's, and are alike, come so close together."""
-COMPANIONS, LATER = 16, 1.25
+COMPANIONS, LATER = 32, 1.25
 """After so many clients who did not come as the first ones, it is known how long after these they come; the next one is
 hardly slower than so many times the slowest one."""
 LESSON = 0.001  # seconds

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims import outcomes
+from realmgw.allocation.reputation.group import OBSERVATIONS
 from realmgw.allocation.reputation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
 from realmgw.allocation.state import KEPT, State
 from realmgw.test.allocation.scene import (
@@ -115,6 +116,25 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(scene.told, [(0, address)])
         scene.allocator.expire(now=0.119)
         self.assertEqual(scene.told, [(0, address), (1, address)])
+
+    def test_one_of_them_may_use_the_claim_of_a_later_query(self) -> None:
+        """The client of that one comes behind him: the address is kept as long as its own clients take."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        self.assertIsNone(scene.wait(TWO, OTHER, 2, now=0.01))
+        scene.come(address, now=0.1)
+        group = scene.allocator.groups.of(OTHER)
+        for _ in range(OBSERVATIONS):
+            group.arrived(0.3)
+            group.habits.came_together(0.16)
+        scene.come(address, CLIENT, now=0.11)
+        self.assertEqual(scene.get(TWO, OTHER, now=0.2), address)
+        self.assertIsNone(scene.wait(THREE, OTHER, 3, now=0.21))
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.25), TWO.host.index)
+        scene.allocator.expire(now=0.49)
+        self.assertEqual(scene.come(address, STRAY, now=0.5), TWO.host.index)
+        scene.allocator.expire(now=0.9)
+        self.assertEqual(scene.told, [(2, address), (3, address)])
 
     def test_with_whom_they_asked_is_known_however_many_came_since(self) -> None:
         """An answer was waited for a moment ago, and more came than asked: their resolver has no habit of it."""

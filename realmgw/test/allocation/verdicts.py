@@ -251,7 +251,8 @@ class Verdicts(Knowledge):
         """Check for how long an address is kept.
 
         For as long as clients come for what was told, where that is known; else only for those who may have asked while
-        the query waited, and for the moment in which those come together who asked at one time, while somebody waits.
+        the query waited, for the moment in which those come together who asked at one time, while somebody waits, and
+        for the client of a claim that one of those may have used whom the address is kept for already.
         """
         group, company = kept.group, self.now + self.settings.hold_after_use
         assert self.admitting, "kept although nobody came"
@@ -259,8 +260,15 @@ class Verdicts(Knowledge):
         assert kept.deadline == kept.dead, "not held for as long as it stands"
         assert kept.created == used.root.made, "kept for longer than others were told"
         latest = max(used.told_until, company) if group.habits.is_known else company
-        if not group.habits.is_known and not used.root.waited:
+        if not group.habits.is_known and not used.root.waited and not self.is_kept_already(used):
             assert group.habits.caution.serves_several, "kept although nothing is known, and nobody has asked meanwhile"
             assert self.waited_when_he_came, "kept although nobody else wants it"
             latest = self.now + TOGETHER
         assert kept.deadline <= latest + 1e-9, "kept for longer than anybody comes"
+
+    def is_kept_already(self, used: Expected) -> bool:
+        """Whether the address is kept for others, beside a claim that was used."""
+        return any(
+            one.held_for is not None and one.address == used.address and one.service.target == used.service.target
+            for one in self.claims
+        )
