@@ -37,6 +37,7 @@ from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
 from realmgw.control.degrading import looked_at, looked_at_neighbours
 from realmgw.control.examination import around, loading, refuse
+from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, tell_kept, tell_written
 from realmgw.control.instance import InstanceLock
@@ -53,6 +54,7 @@ from realmgw.control.service import (
 )
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
+from realmgw.datapath import selecting
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.dualstack import served
@@ -185,9 +187,10 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
     reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
+    flows = Flows(running, allocator, reloader.drive, selecting.listed, selecting.ended)
     insight = Insight(
-        running, health, allocator, reputations, dns.explain, counting, datapath.placed, reloader.plan, purging.reload,
-        purging.purge, monotonic,
+        running, health, allocator, reputations, flows, dns.explain, counting, datapath.placed, reloader.plan,
+        purging.reload, purging.purge, monotonic,
     )  # fmt: skip
     says = _Says(insight, datapath, options.begun)
     gateway = OrderedService(partial(_report, says, process, thread), process.fail, says.stopped)
@@ -209,9 +212,14 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     ):
         part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
         counting.take(part)
-    for name, each in (("health", health), ("subscribers", running.folders), ("reloads", reloader)):
-        counting.add(name, each.counts)
+    _count(counting, health=health, subscribers=running.folders, reloads=reloader)
     return gateway
+
+
+def _count(counting: Counting, **others: Any) -> None:
+    """Others than services count, too."""
+    for name, each in others.items():
+        counting.add(name, each.counts)
 
 
 def _state_hold(running: Running) -> Hold:

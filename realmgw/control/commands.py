@@ -111,6 +111,11 @@ MOST = 1_000_000
 """More entries of a list are never told."""
 _LIMIT = _option("limit", "At most so many.", "N", "1000")
 _WHO = Parameter("who", "A resolver's address, or a client as `reputation list --clients` has it.")
+_FLOWS = (
+    _option("host", "Only those of this host: its name, that of a service, or its address.", "NAME"),
+    _option("client", "Only those whose other end is there.", "ADDRESS"),
+    _option("protocol", "Only those of this protocol: tcp, udp, icmp, sctp, or a number.", "PROTOCOL"),
+)
 
 COMMANDS: Mapping[str, Command] = {
     command.path: command
@@ -138,6 +143,8 @@ COMMANDS: Mapping[str, Command] = {
             _WHO, Parameter("reputation", "From 0 to 1; it changes by what comes."),
         ), changes=True),
         Command("reputation/forget", "Make a stranger of somebody.", (_WHO,), changes=True),
+        Command("flows/list", "List flows of hosts, into them and out of them.", (*_FLOWS, _LIMIT), takes_time=True),
+        Command("flows/kill", "End flows of hosts.", _FLOWS, changes=True, takes_time=True),
         Command("explain/name", "Tell what a question would be answered.", (
             Parameter("name", "The name that is asked for."),
             _option("resolver", "The address that asks.", "ADDRESS", None),

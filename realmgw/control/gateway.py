@@ -23,6 +23,7 @@ from realmgw.config.settings import Network
 from realmgw.config.writing import dump
 from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, checked, number
 from realmgw.control.counting import RATES, Counting
+from realmgw.control.flows import Flows, protocol_of
 from realmgw.control.health import Health
 from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
@@ -30,9 +31,6 @@ from realmgw.control.running import Running
 from realmgw.errors import Reason
 from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
-
-PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
-"""Protocols that can be written by name."""
 
 Value = Any
 """What JSON has."""
@@ -65,6 +63,8 @@ class Insight:
     """The pool."""
     reputations: Reputations
     """What is held of those who ask."""
+    flows: Flows
+    """What flows through."""
     explain_name: Callable[..., NameFound]
     """What the DNS server makes of a question: told the name, who asks, the type (`kind`), and whether by `tcp` or with
     a `cookie`. Raises `MalformedError` if the name is none."""
@@ -106,6 +106,8 @@ class Gateway:
             "reputation/show": insight.reputations.show,
             "reputation/set": insight.reputations.set,
             "reputation/forget": insight.reputations.forget,
+            "flows/list": insight.flows.list,
+            "flows/kill": insight.flows.kill,
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
             "config": self.config,
@@ -203,13 +205,9 @@ class Gateway:
     def subscriber(self, name: str) -> Value:
         """One host, by its own name or by that of a service."""
         registry = self._insight.running.registry
-        absolute = name.lower() if name.endswith(".") else name.lower() + "."
-        service = registry.directory.services.get(absolute)
-        index = registry.directory.indices.by_name.get(absolute)
-        if index is None and service is None:
-            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {absolute}")
-        host = registry.directory.hosts[index] if index is not None else service.host if service else None
-        assert host is not None
+        host = registry.host_called(name)
+        if host is None:
+            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {name.lower()}")
         services = [_service(each) for each in registry.services_of(host.name)]
         held = len(self._insight.allocator.ledger.places.of(host))
         return {**_brief(host), "source": registry.source_of(host.name), "max_claims": host.profile.max_claims,
@@ -277,11 +275,10 @@ class Gateway:
 
     def explain_packet(self, source: str, destination: str, protocol: str, port: str, source_port: str) -> Value:
         """A first packet, dry."""
-        kind = PROTOCOLS.get(protocol.lower())
         flow = (
             ip_address(_address(source, "source")).packed,
             ip_address(_address(destination, "destination")).packed,
-            number(protocol, "protocol", 255) if kind is None else kind,
+            protocol_of(protocol),
             number(source_port, "source_port", 65535),
             number(port, "port", 65535),
         )

@@ -68,15 +68,27 @@ def end_all(
     found: list[flows.Entry] = []
     for sequence, family in enumerate(families, 1):
         found += codec.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
-    return sum(_end(channel, sequence, flow) for sequence, flow in enumerate(filter(wanted, found), len(families) + 1))
+    return sum(end(channel, sequence, flow) for sequence, flow in enumerate(filter(wanted, found), len(families) + 1))
 
 
 def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Entry]:
     return list(flows.listed(codec.dump(channel, request, "flows"), pattern))
 
 
-def _end(channel: Channel, sequence: int, flow: flows.Entry) -> bool:
-    """End a flow; returns whether it was still there."""
+def end(channel: Channel, sequence: int, flow: flows.Entry) -> bool:
+    """End a flow.
+
+    Args:
+        channel: To conntrack.
+        sequence: What the answer shall carry.
+        flow: It.
+
+    Returns:
+        Whether it was still there.
+
+    Raises:
+        RealmGatewayError: The kernel refused.
+    """
     try:
         codec.ask(channel, flows.deletion(sequence, flow), "the end of a flow")
     except RefusedError as error:

@@ -281,6 +281,14 @@ class Registry:
         """Whether no host has any of them."""
         return self.directory.services.keys().isdisjoint(claims) and self._by_address.keys().isdisjoint(claims)
 
+    def host_called(self, name: str) -> Host | None:
+        """The host of a name: its own, or that of one of its services; with or without the last dot."""
+        absolute, directory = f"{name.lower().removesuffix('.')}.", self.directory
+        index, service = directory.indices.by_name.get(absolute), directory.services.get(absolute)
+        if index is not None:
+            return directory.hosts[index]
+        return None if service is None else service.host
+
     def host_at(self, address: bytes) -> Host | None:
         """The host that has a packed address."""
         return self._by_address.get(address)

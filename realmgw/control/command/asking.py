@@ -34,6 +34,7 @@ GROUPS = {
     "show": Group("show", help="Show the configuration."),
     "subscribers": Group("subscribers", help="Show and change subscribers."),
     "reputation": Group("reputation", help="Show and change what is held of those who ask."),
+    "flows": Group("flows", help="Show and end the flows of hosts."),
     "explain": Group("explain", help="Tell what would be decided, and why."),
 }
 """Commands by the word that they begin with."""

@@ -22,7 +22,7 @@ from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.control.command import shown
-from realmgw.control.command.arguments import FILE, Usual
+from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
     PROGRAM,
@@ -135,15 +135,20 @@ def _purge(usual: Usual, yes: bool, offline: bool, table: str | None) -> None:
     refuse_unreadable(usual)
     if table and not offline:
         raise CommandError(ExitStatus.USAGE, "--table is of no use without --offline")
-    refuse_unseen(confirmed=yes)
+    refuse_unseen("purge", confirmed=yes)
     if offline:
         from realmgw.control.command import offline as alone  # noqa: PLC0415 - see `_check`
 
-        confirm(alone.subject(usual.main_file, table), confirmed=yes)
+        _confirm_purge(alone.subject(usual.main_file, table), yes)
         return show(usual, {"done": alone.purge(usual.main_file, table)}, shown.purge)
     name = str(ask(usual, "status")["name"]).removesuffix(".")
-    confirm(name, confirmed=yes)
+    _confirm_purge(name, yes)
     return show(usual, ask(usual, "purge", name=name), shown.purge)
+
+
+def _confirm_purge(name: str, confirmed: bool) -> None:
+    question = f"All flows of {name} will end. Type its name to purge it"
+    confirm("purge", question, name, confirmed=confirmed)
 
 
 @command_line.command("status", help=COMMANDS["status"].text)
@@ -297,6 +302,22 @@ asks("reputation/list", shown.reputations)
 asks("reputation/show", shown.reputation)
 asks("reputation/set", shown.reputation_now)
 asks("reputation/forget", shown.reputation_before)
+asks("flows/list", shown.flows)
+
+
+@GROUPS["flows"].command("kill", params=told("flows/kill"), help=COMMANDS["flows/kill"].text)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def _kill(usual: Usual, /, yes: bool, **said: str | None) -> None:
+    refuse_unseen("flows kill", confirmed=yes)
+    wanted = {key: value for key, value in said.items() if value}
+    if not yes and wanted:
+        total = ask(usual, "flows/list", limit="0", **wanted)["total"]
+        which = ", ".join(f"{key} {value}" for key, value in wanted.items())
+        confirm("flows kill", f"{total} flows of {which} will end. Type yes to end them", "yes", confirmed=yes)
+    show(usual, ask(usual, "flows/kill", **wanted), shown.killed)
+
+
 asks("explain/name", shown.explanation)
 asks("explain/packet", shown.explanation)
 

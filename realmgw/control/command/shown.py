@@ -258,6 +258,43 @@ def reputation_before(answer: Answer) -> Iterator[str]:
     yield f"{answer['name']}: forgotten; the reputation was {answer['reputation']}"
 
 
+def flows(answer: Answer) -> Iterator[str]:
+    """Flows, a line for each."""
+    rows = [
+        [
+            row["direction"],
+            row["protocol"],
+            row["host"] or "-",
+            *(_end(row[end], row[port]) for end, port in _ENDS),
+            row["service"] or "-",
+            row["state"] or ("answered" if row["answered"] else "unanswered"),
+            duration(row["remaining"]),
+        ]
+        for row in answer["flows"]
+    ]
+    columns = ("", "protocol", "host", "address", "via", "client", "name", "state", "ends in")
+    return _listed(columns, rows, answer["total"])
+
+
+_ENDS = (("address", "port"), ("via", "via_port"), ("client", "client_port"))
+
+
+def _end(address: str | None, port: int | None) -> str:
+    """An end of a flow."""
+    if address is None:
+        return "-"
+    written = f"[{address}]" if ":" in address and port else address
+    return f"{written}:{port}" if port else written
+
+
+def killed(answer: Answer) -> Iterator[str]:
+    """How many flows have ended."""
+    gone = answer["total"] - answer["left"] - answer["ended"]
+    yield f"{answer['ended']} flows ended" + (f", {gone} had ended meanwhile" if gone else "")
+    if answer["left"]:
+        yield f"{answer['left']} more were found: {answer['total'] - answer['left']} are ended at once, ask again"
+
+
 def explanation(answer: Answer) -> Iterator[str]:
     """What would be decided, step by step."""
     return (f"{number}. {step}" for number, step in enumerate(answer["steps"], 1))

@@ -15,11 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.config.policy import ResolverGroup
 from realmgw.config.settings import Attachment, PoolPrefix
+from realmgw.config.steps import Steps
 from realmgw.control.command import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.counting import Counting
+from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Severity
+from realmgw.datapath import selecting
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
 
@@ -47,6 +50,12 @@ COUNTS = {
 KERNEL = {"kernel": {"presented": {"packets": 31, "octets": 1240}, "not_syn": {"packets": 0, "octets": 0}}}
 
 
+def no_flows(*_: object) -> Steps[selecting.Found[Any]]:
+    """Conntrack has none."""
+    yield None
+    return selecting.Found()
+
+
 def gateway_of(made: TestGateway) -> Gateway:
     """The command layer of a gateway."""
     services = made.running.registry.directory.services
@@ -58,6 +67,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         health=made.health,
         allocator=made.allocator,
         reputations=made.reputations,
+        flows=Flows(made.running, made.allocator, made.reloader.drive, no_flows, no_flows),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
@@ -105,7 +115,8 @@ class CommandTests(GatewayTestCase):
         for path, command in COMMANDS.items():
             names = [parameter.name for parameter in command.parameters if parameter.default is None]
             told = given if path != "purge" else {"name": "gw.example.org"}
-            self.do(path, **{name: told[name] for name in names})
+            more = {"client": "192.0.2.9"} if path == "flows/kill" else {}
+            self.do(path, **{name: told[name] for name in names}, **more)
 
     def test_numbers_that_are_none_are_the_askers_fault(self) -> None:
         """Whatever they are asked for, and however many digits or words there are."""

@@ -1,0 +1,201 @@
+"""The flows of hosts, as operators see them and end them: conntrack's, with the names that the gateway knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import attrs
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.config import protocols
+from realmgw.config.document import shortened
+from realmgw.config.settings import Network
+from realmgw.control.commands import MOST, CommandError, ExitStatus, number
+from realmgw.control.running import Running
+from realmgw.datapath.netlink.tracked import Glance, Tracked
+from realmgw.datapath.selecting import Found
+from realmgw.subscribers.entry import shown
+from realmgw.subscribers.review import addresses_of
+
+AT_ONCE = 4
+"""So many listings are under way at most, whoever has asked and gone."""
+
+Value = Any
+"""What JSON has."""
+Deferred = Any
+"""Twisted's."""
+List = Callable[[Callable[[Glance], object], int], Generator[Any, Any, Found[Tracked]]]
+"""See `realmgw.datapath.selecting.listed`."""
+End = Callable[[Callable[[Glance], object]], Generator[Any, Any, Found[bool]]]
+"""See `realmgw.datapath.selecting.ended`."""
+
+
+@attrs.frozen
+class Wanted:
+    """Which flows are meant."""
+
+    mine: Callable[[bytes], object]
+    """Whether a packed address is that of a host that is meant."""
+    client: Network | None = None
+    """Where the other end is; None: anywhere."""
+    protocol: int | None = None
+    """IP protocol number; None: any."""
+
+    def __call__(self, flow: Glance) -> bool:
+        """Whether a flow is one of them."""
+        protocol, source, destination, answers = flow
+        if self.protocol is not None and protocol != self.protocol:
+            return False
+        is_inward = self.mine(answers)
+        if not (is_inward or self.mine(source)):
+            return False
+        return self.client is None or _is_within(source if is_inward else destination, self.client)
+
+
+def _is_within(address: bytes, network: Network) -> bool:
+    first = network.network_address.packed
+    return len(address) == len(first) and (
+        int.from_bytes(address, "big") & int(network.netmask) == int.from_bytes(first, "big")
+    )
+
+
+class Flows:
+    """What the commands about flows do.
+
+    Args:
+        running: The subscribers.
+        allocator: Knows by which names addresses of the pool were given.
+        drive: Goes through steps a few at a time; a Deferred of what they return.
+        listed: Lists flows.
+        ended: Ends flows.
+    """
+
+    def __init__(
+        self, running: Running, allocator: Allocator, drive: Callable[..., Deferred], listed: List, ended: End
+    ) -> None:
+        self._running = running
+        self._allocator = allocator
+        self._drive = drive
+        self._listed = listed
+        self._ended = ended
+        self._under_way = 0
+
+    def list(self, host: str, client: str, protocol: str, limit: str) -> Deferred:
+        """Those that there are; a Deferred."""
+        wanted, most = self._wanted(host, client, protocol), number(limit, "limit", MOST)
+        return self._do(self._list(wanted, most))
+
+    def kill(self, host: str, client: str, protocol: str) -> Deferred:
+        """Ends them, in both directions; a Deferred."""
+        if not (host or client or protocol):
+            raise CommandError(ExitStatus.USAGE, "flows/kill: write which: --host, --client or --protocol")
+        return self._do(self._kill(self._wanted(host, client, protocol)))
+
+    def _do(self, steps: Generator[Any, Any, Value]) -> Deferred:
+        if self._under_way >= AT_ONCE:
+            raise CommandError(ExitStatus.FAILED, f"{AT_ONCE} listings of flows are under way: ask again in a moment")
+        self._under_way += 1
+        return self._drive(self._counted(steps))
+
+    def _counted(self, steps: Generator[Any, Any, Value]) -> Generator[Any, Any, Value]:
+        try:
+            return (yield from steps)
+        finally:
+            self._under_way -= 1
+
+    def _list(self, wanted: Wanted, most: int) -> Generator[Any, Any, Value]:
+        found, rows = (yield from self._listed(wanted, most)), []
+        for count, flow in enumerate(found.kept, 1):
+            rows.append(self._row(flow, wanted))
+            if not count % AT_ONCE:
+                yield None
+        return {"total": found.total, "entries": found.seen, "flows": rows}
+
+    def _kill(self, wanted: Wanted) -> Generator[Any, Any, Value]:
+        found = yield from self._ended(wanted)
+        return {"total": found.total, "ended": sum(found.kept), "left": found.total - len(found.kept)}
+
+    def _wanted(self, host: str, client: str, protocol: str) -> Wanted:
+        addresses = self._addresses(host) if host else None
+        return Wanted(
+            self._mine() if addresses is None else addresses.__contains__,
+            _network(client) if client else None,
+            (protocol_of(protocol) or None) if protocol else None,
+        )
+
+    def _mine(self) -> Callable[[bytes], object]:
+        """Whether an address is that of a subscriber, or of somebody else on a LAN."""
+        around, host_at = self._running.around, self._running.registry.host_at
+        networks, own = {*around.links, *around.reached}, {each.packed for each in around.own}
+
+        def mine(address: bytes) -> bool:
+            if host_at(address) is not None:
+                return True
+            return address not in own and any(_is_within(address, network) for network in networks)
+
+        return mine
+
+    def _addresses(self, name: str) -> Collection[bytes]:
+        """Those of a host, by its name, that of a service, or one of them."""
+        try:
+            return (ip_address(name).packed,)
+        except ValueError:
+            pass
+        host = self._running.registry.host_called(name)
+        if host is None:
+            raise CommandError(
+                ExitStatus.NOT_FOUND, f"there is no subscriber, no service and no address {shortened(name)}"
+            )
+        return addresses_of(host)
+
+    def _row(self, flow: Tracked, wanted: Wanted) -> Value:
+        first, answer = flow.original, flow.reply
+        is_inward = bool(wanted.mine(answer.source))
+        if is_inward:
+            host, via = (answer.source, answer.sport), (first.destination, first.dport)
+            client = first.source, first.sport
+        else:
+            host, via = (first.source, first.sport), (answer.destination, answer.dport)
+            client = first.destination, first.dport
+        subscriber = self._running.registry.host_at(host[0])
+        return {
+            "direction": "in" if is_inward else "out",
+            "protocol": protocols.NAMES.get(first.protocol, str(first.protocol)),
+            "host": subscriber and subscriber.name,
+            "service": self._opened(flow) if is_inward else None,
+            "address": shown(host[0]),
+            "port": host[1],
+            "via": None if via == host else shown(via[0]),
+            "via_port": None if via == host else via[1],
+            "client": shown(client[0]),
+            "client_port": client[1],
+            **attrs.asdict(flow, filter=lambda field, _: field.name not in ("original", "reply")),
+        }
+
+    def _opened(self, flow: Tracked) -> str | None:
+        """The name by which a client was told the address that he came to, as long as that stands there."""
+        first = flow.original
+        address, fresh = self._allocator.pool.addresses.get(first.destination), self._allocator.fresh.stock
+        found = fresh.find(first.destination) if address is None else address.meeting(first.protocol, first.dport)
+        if found is None or flow.reply.source not in addresses_of(found.service.host):
+            return None
+        return found.service.name
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise CommandError(ExitStatus.USAGE, f"client: {shortened(repr(text))} is no address and no prefix") from None
+
+
+def protocol_of(text: str) -> int:
+    """A protocol's number, by its name or written as that; 0: any.
+
+    Raises:
+        CommandError: It is none.
+    """
+    kind = protocols.PROTOCOLS.get(text.lower())
+    return number(text, "protocol", 255) if kind is None else kind

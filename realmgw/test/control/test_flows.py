@@ -1,0 +1,212 @@
+"""Tests for `realmgw.control.flows`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.steps import Steps, finish
+from realmgw.control import flows as room
+from realmgw.control.command import shown
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.flows import Flows, Wanted
+from realmgw.datapath.netlink.tracked import Direction, Glance, Tracked
+from realmgw.datapath.selecting import Found
+from realmgw.subscribers.reach import Around
+from realmgw.test.control.parts import TestGateway
+
+CLIENT, POOL, HOST, GUEST, OWN = "203.0.113.5", "198.51.100.1", "192.168.0.1", "192.168.0.77", "192.168.0.254"
+
+
+def flow(protocol: int, first: tuple[str, int, str, int], answer: tuple[str, int, str, int]) -> Tracked:
+    """A flow, by source and destination of both directions."""
+    one, other = (
+        Direction(ip_address(source).packed, ip_address(destination).packed, protocol, sport, dport)
+        for source, sport, destination, dport in (first, answer)
+    )
+    return Tracked(one, other, "", True, False, 30, None, None)
+
+
+INTO = flow(6, (CLIENT, 4000, POOL, 80), (HOST, 80, CLIENT, 4000))
+OUT = flow(17, (HOST, 5000, CLIENT, 53), (CLIENT, 53, POOL, 40000))
+OF_GUEST = flow(17, (GUEST, 5000, CLIENT, 53), (CLIENT, 53, POOL, 40001))
+OF_GATEWAY = flow(17, (CLIENT, 5000, "192.0.2.1", 53), ("192.0.2.1", 53, CLIENT, 5000))
+ASKED = flow(17, (GUEST, 5001, OWN, 53), (OWN, 53, GUEST, 5001))
+PINHOLE = flow(6, ("2001:db8::9", 4000, "2001:db8:1::1", 443), ("2001:db8:1::1", 443, "2001:db8::9", 4000))
+EVERY = (INTO, OUT, OF_GUEST, OF_GATEWAY, ASKED, PINHOLE)
+
+
+class FlowsTestCase(SynchronousTestCase):
+    """A gateway with two subscribers, and what conntrack has."""
+
+    def setUp(self) -> None:
+        """Makes it."""
+        self.made = TestGateway(Path(self.mktemp()))
+        around = Around(frozenset((IPv4Address(OWN),)), links=(IPv4Network("192.168.0.0/24"),))
+        self.made.running.around = attrs.evolve(around, reached=(IPv6Network("2001:db8:1::/48"),))
+        self.flows = Flows(self.made.running, self.made.allocator, self.made.reloader.drive, self.listed, self.ended)
+        self.there = list(EVERY)
+
+    def _wanted(self, wanted: Callable[[Glance], object]) -> list[Tracked]:
+        return [
+            each
+            for each in self.there
+            if wanted((each.original.protocol, each.original.source, each.original.destination, each.reply.source))
+        ]
+
+    def listed(self, wanted: Callable[[Glance], object], most: int) -> Steps[Found[Tracked]]:
+        """What `selecting.listed` does."""
+        yield None
+        found = self._wanted(wanted)
+        return Found(found[:most], len(found), len(self.there))
+
+    def ended(self, wanted: Callable[[Glance], object]) -> Steps[Found[bool]]:
+        """What `selecting.ended` does; more than three are too many."""
+        yield None
+        found = self._wanted(wanted)
+        self.there = [each for each in self.there if each not in found[:3]]
+        return Found([True for _ in found[:3]], len(found), len(EVERY))
+
+    def show(self, host: str = "", client: str = "", protocol: str = "", limit: str = "1000") -> Any:
+        """The answer to `flows/list`."""
+        done = self.flows.list(host, client, protocol, limit)
+        self.made.pass_time()
+        return self.successResultOf(done)
+
+    def kill(self, host: str = "", client: str = "", protocol: str = "") -> Any:
+        """The answer to `flows/kill`."""
+        done = self.flows.kill(host, client, protocol)
+        self.made.pass_time()
+        return self.successResultOf(done)
+
+    def ends(self, **filters: str) -> list[tuple[str, str, str]]:
+        """Direction, host's address and other end of what is listed."""
+        return [(row["direction"], row["address"], row["client"]) for row in self.show(**filters)["flows"]]
+
+
+class ListTests(FlowsTestCase):
+    """Which flows are shown, and as what."""
+
+    def test_both_directions_with_the_name_of_the_host(self) -> None:
+        """And flows of who is no subscriber by his address; none of the gateway's own with the Internet."""
+        rows = self.show()["flows"]
+        self.assertEqual(
+            [(row["direction"], row["host"], row["address"], row["port"], row["client"]) for row in rows],
+            [
+                ("in", "a.example.org.", HOST, 80, CLIENT),
+                ("out", "a.example.org.", HOST, 5000, CLIENT),
+                ("out", None, GUEST, 5000, CLIENT),
+                ("out", None, GUEST, 5001, OWN),
+                ("in", None, "2001:db8:1::1", 443, "2001:db8::9"),
+            ],
+        )
+        self.assertEqual([row["via"] for row in rows], [POOL, POOL, POOL, None, None])
+        self.assertEqual([row["via_port"] for row in rows], [80, 40000, 40001, None, None])
+
+    def test_filters(self) -> None:
+        """By host, other end and protocol, all of which have to hold."""
+        of_host = [("in", HOST, CLIENT), ("out", HOST, CLIENT)]
+        for host in ("a.example.org", "A.example.org.", HOST):
+            self.assertEqual(self.ends(host=host), of_host)
+        self.assertEqual(self.ends(host="a.example.org", protocol="tcp"), of_host[:1])
+        self.assertEqual(self.ends(client="2001:db8::/64"), [("in", "2001:db8:1::1", "2001:db8::9")])
+        self.assertEqual(self.ends(client=OWN), [("out", GUEST, OWN)])
+        self.assertEqual(self.ends(client="203.0.113.0/24", protocol="17"), [of_host[1], ("out", GUEST, CLIENT)])
+        self.assertEqual(self.ends(client=HOST), [])
+
+    def test_the_name_by_which_the_client_came(self) -> None:
+        """As long as it stands at the address that he came to, and is of the host that he came to."""
+        directory = self.made.running.registry.directory
+        service, other = (directory.services[f"{name}.example.org."] for name in "ab")
+        told = self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0)
+        assert isinstance(told, bytes)
+        there = attrs.evolve(INTO.original, destination=told)
+        self.there = [attrs.evolve(INTO, original=there)]
+        self.assertEqual(self.show()["flows"][0]["service"], service.name)
+        elsewhere = attrs.evolve(INTO.reply, source=other.host.address)
+        self.there = [attrs.evolve(INTO, original=there, reply=elsewhere), OUT]
+        self.assertEqual([row["service"] for row in self.show()["flows"]], [None, None])
+
+    def test_what_is_left_out_is_counted(self) -> None:
+        """And told."""
+        answer = self.show(limit="1")
+        self.assertEqual((len(answer["flows"]), answer["total"], answer["entries"]), (1, 5, 6))
+        lines = list(shown.flows(answer))
+        self.assertEqual(lines[-1], "4 more")
+        ends = [f"{HOST}:80", f"{POOL}:80", f"{CLIENT}:4000"]
+        self.assertEqual(lines[1].split()[:6], ["in", "tcp", "a.example.org.", *ends])
+
+    def test_what_is_nothing_is_the_askers_fault(self) -> None:
+        """And whom there is not is not found."""
+        for key, value in (("client", "x" * 5000), ("protocol", "256"), ("limit", "-1"), ("client", "192.0.2.1/33")):
+            error = self.assertRaises(CommandError, self.show, **{key: value})
+            self.assertIs(error.status, ExitStatus.USAGE, key)
+            self.assertLess(len(str(error)), 500)
+        for name in ("nobody.example.org", "x" * 5000, "\udce4"):
+            error = self.assertRaises(CommandError, self.show, host=name)
+            self.assertIs(error.status, ExitStatus.NOT_FOUND)
+            self.assertLess(len(str(error)), 500)
+
+    def test_only_so_many_are_under_way(self) -> None:
+        """Whoever has asked and gone; and when they are done others may ask."""
+        begun: list[Any] = []
+        flows = Flows(self.made.running, self.made.allocator, begun.append, self.listed, self.ended)
+        for _ in range(room.AT_ONCE):
+            flows.list("", "", "", "1")
+        error = self.assertRaises(CommandError, flows.kill, HOST, "", "")
+        self.assertIn("under way", str(error))
+        finish(begun.pop())
+        flows.kill(HOST, "", "")
+        self.assertRaises(CommandError, flows.list, "", "", "", "1")
+
+    def test_one_that_fails_is_over(self) -> None:
+        """Else after four of them nobody could ask."""
+
+        def fails(wanted: Callable[[Glance], object], most: int) -> Steps[Found[Tracked]]:
+            yield None
+            raise CommandError(ExitStatus.FAILED, "no")
+
+        flows = Flows(self.made.running, self.made.allocator, self.made.reloader.drive, fails, self.ended)
+        for _ in range(room.AT_ONCE + 1):
+            failing = flows.list("", "", "", "1")
+            self.made.pass_time()
+            self.failureResultOf(failing, CommandError)
+
+
+class KillTests(FlowsTestCase):
+    """Which flows end."""
+
+    def test_those_that_are_meant_and_no_others(self) -> None:
+        """How many is told."""
+        answer = self.kill(host="a.example.org")
+        self.assertEqual(answer, {"total": 2, "ended": 2, "left": 0})
+        self.assertEqual(list(shown.killed(answer)), ["2 flows ended"])
+        self.assertEqual(self.there, [OF_GUEST, OF_GATEWAY, ASKED, PINHOLE])
+
+    def test_not_more_at_once_than_is_good(self) -> None:
+        """What is left is told."""
+        answer = self.kill(client="0.0.0.0/0")
+        self.assertEqual(answer, {"total": 4, "ended": 3, "left": 1})
+        self.assertEqual(list(shown.killed(answer))[1], "1 more were found: 3 are ended at once, ask again")
+
+    def test_never_all_of_them_for_want_of_a_word(self) -> None:
+        """Nothing was done."""
+        error = self.assertRaises(CommandError, self.kill)
+        self.assertIs(error.status, ExitStatus.USAGE)
+        self.assertEqual(self.there, list(EVERY))
+
+
+class WantedTests(SynchronousTestCase):
+    """Whether a flow is meant."""
+
+    def test_the_other_end_is_that_of_the_host_that_is_meant(self) -> None:
+        """Of two hosts that speak with each other, each is the other's."""
+        one, other = (ip_address(each).packed for each in (HOST, GUEST))
+        for mine, client in ((one, GUEST), (other, HOST)):
+            wanted = Wanted(mine.__eq__, IPv4Network(client))
+            self.assertTrue(wanted((6, one, other, other)), client)
