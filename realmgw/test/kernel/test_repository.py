@@ -114,7 +114,7 @@ class LostTests(RepositoryTestCase):
         """With the reason, while it is; the hosts stay, over a restart too."""
         self.kill(self.server)
         self.until(lambda: "no good answer from the repository" in self.troubles())
-        self.until(lambda: "Connection was refused" in self.troubles())  # or lost, if it was answering when it was killed
+        self.until(lambda: "Connection was refused" in self.troubles())  # or lost, if it answered
         self.restart_gateway()
         self.until_hosts(3)
         report = self.status()["counts"]["repository"]
