@@ -154,7 +154,7 @@ class Allocator:
         group = self.groups.of(resolver) if trace is None else self.groups.known(resolver)
         if (self._queue.size or (self._resolution_delay and self._recent)) and trace is None:
             if self._must_wait(service, group, question, now):
-                return self._refuse(Reason.EXHAUSTED)
+                return self._give_none(Reason.EXHAUSTED, service, group, now)
             expected = self._expected.get(service.target)
         if expected and (own := expected.get(group)) is not None and question in own.claims:
             self.counters.retransmitted += 1
@@ -162,7 +162,7 @@ class Allocator:
         found = self.finder.find(service, group, client, expected, now, trace)
         if not isinstance(found, Reservation):
             if isinstance(found, Reason):
-                return self._refuse(found, trace)
+                return self._give_none(found, service, group, now, trace)
             if trace is not None:
                 return found.packed
             found = self.ledger.settle(found, service, group)
@@ -230,7 +230,6 @@ class Allocator:
         limit = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
         waiter = Waiter(service, group, question, deliver, now, now + limit, client, group.is_unproven(now))
         if self.fresh.is_used:
-            self._siblings.wait(service.target, group, now)
             waiter.not_before = self._awaits_sibling(service, group, now)
         displaced = self._queue.join(waiter)
         if displaced is waiter:
@@ -368,6 +367,14 @@ class Allocator:
                 for waiter in self._queue.leave(target):
                     waiter.deliver(self._refuse(Reason.WITHDRAWN))
         self._serve(now)
+
+    def _give_none(
+        self, reason: Reason, service: Service, group: Group, now: float, trace: Trace | None = None
+    ) -> Reason:
+        """There is no address for a query; the claim of IPv6 of the same client is to know that he has asked."""
+        if trace is None:
+            self._siblings.get_none(service.target, group, now)
+        return self._refuse(reason, trace)
 
     def _refuse(self, reason: Reason, trace: Trace | None = None) -> Reason:
         if trace is None:

@@ -65,18 +65,24 @@ TRANSITIONS: tuple[tuple[bool, ...], ...] = (
 
 
 class Sibling(Protocol):
-    """A claim, as far as it matters to that of the other family; see `realmgw.allocation.state.Claim`."""
+    """A claim of either family, as far as outcomes go; see `realmgw.allocation.state.Claim`."""
+
+    created: float
+    sibling: Sibling | None
+    held_against: tuple[float, float] | None
 
     @property
     def group(self) -> Group: ...
+    @property
+    def client(self) -> Requestor | None: ...
+    @property
+    def unproven(self) -> bool: ...
     @property
     def asked(self) -> float: ...
     @property
     def pending(self) -> bool: ...
     @property
     def came_at(self) -> float: ...
-
-    sibling: Sibling | None
 
 
 @attrs.define(eq=False)
@@ -121,6 +127,9 @@ class Claim:
     """It was used while the gateway was alarmed, and it is to be found out whether by its client."""
     sibling: Sibling | None = None
     """What the same client was told for the other family: whichever he uses, the other one is expected no more."""
+    held_against: tuple[float, float] | None = None
+    """What it has cost others that nobody came for it, 0 to 1, and how sure that is; unless somebody comes for its
+    sibling."""
 
     @property
     def asked(self) -> float:

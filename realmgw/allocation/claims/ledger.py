@@ -139,8 +139,8 @@ class Ledger(Books):
             self.counters.excused += excused
             if excused:
                 outcomes.voided(claim, now)
-            elif (cost := self.costs.of(claim, now)) > 0.0:
-                outcomes.lapsed(claim, cost, now)
+            elif (cost := self.costs.of(claim, now)) > 0.0 or claim.sibling is not None:
+                outcomes.lapsed(claim, cost, outcomes.certainty(claim), now)
         self.end(claim, now)
 
     def expire(self, *, now: float) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.claims.siblings import has_come
+
 if TYPE_CHECKING:
     from realmgw.allocation.state import Claim, Reservation
 
@@ -19,12 +21,14 @@ def matching(reservation: Reservation, src: bytes, now: float) -> Claim | None:
     One that only keeps the address for others comes last, also if it is for his network; and one that is dead by
     experience is used only when there is no other: the packet hardly belongs to it, and the one that it does belong to
     would be left behind and hold the address for nobody. For the same reason those come later whose group is next to
-    nothing, or keeps answers.
+    nothing, or keeps answers; and before these those whose client has come by the other family.
     """
     claims = reservation.claims.values()
     if not reservation.bound:
         oldest = next(iter(claims))
-        if len(claims) == 1 or (reservation.shares is None and oldest.dead > now and not oldest.is_hold):
+        if len(claims) == 1:
+            return oldest
+        if reservation.shares is None and oldest.dead > now and not (oldest.is_hold or has_come(oldest)):
             return oldest
         return _likeliest(claims, now)
     bound = [claim for claim in reservation.bound.values() if claim.network is not None and src in claim.network]
@@ -52,4 +56,4 @@ def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
 
 
 def _unlikely(claim: Claim, now: float) -> tuple[bool, ...]:
-    return claim.is_hold, claim.dead <= now, claim.group.hopeless, claim.is_long
+    return claim.is_hold, has_come(claim), claim.dead <= now, claim.group.hopeless, claim.is_long

@@ -17,15 +17,14 @@ it can be told
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.reputation.score import INITIAL
-from realmgw.allocation.state import Claim
+from realmgw.allocation.state import Claim, Sibling
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.crowd import Doubt
-    from realmgw.allocation.reputation.group import Group
-    from realmgw.allocation.reputation.requestors import Requestor
 
 LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
@@ -34,19 +33,6 @@ LESSON = 0.001  # seconds
 SUSPECT = 0.3
 """With this standing and below somebody is known for clients that do not come, and with less than a stranger's the more
 so the nearer he is to it; only what can be told brings him there."""
-
-
-class Promise(Protocol):
-    """A claim of either family, as far as its outcome goes; see `realmgw.allocation.state.Claim`."""
-
-    created: float
-
-    @property
-    def group(self) -> Group: ...
-    @property
-    def client(self) -> Requestor | None: ...
-    @property
-    def unproven(self) -> bool: ...
 
 
 def learn(claim: Claim, now: float) -> None:
@@ -106,7 +92,7 @@ def merit(claim: Claim) -> float:
     return suspicion(max(others, default=INITIAL))
 
 
-def praise(claim: Promise, sure: float, most: int, now: float) -> None:
+def praise(claim: Sibling, sure: float, most: int, now: float) -> None:
     """The client of a claim has come: whose merit that is.
 
     Args:
@@ -150,8 +136,7 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
     if doubt.came is None and doubt.unclear:
         voided(claim, now)
     elif doubt.came is None:
-        if cost > 0.0:
-            blame(claim, cost, doubt.fault, now)
+        _blame(claim, 0.0 if has_come(claim) else cost, doubt.fault, now)
     else:
         praise(claim, doubt.merit, most, now)
 
@@ -179,18 +164,31 @@ def suspicion(standing: float) -> float:
     return min(1.0, max(0.0, (INITIAL - standing) / (INITIAL - SUSPECT)))
 
 
-def lapsed(claim: Claim, cost: float, now: float) -> None:
-    """Count that nobody used a claim, which is still there.
+def lapsed(claim: Sibling, cost: float, sure: float, now: float) -> None:
+    """Count that nobody used a claim; while its sibling is pending it is not known yet whether nobody came.
 
     Args:
         claim: It.
-        cost: What it has kept from others, more than 0, up to 1.
+        cost: What it has kept from others, 0 to 1.
+        sure: How sure it is that nobody else's client stayed away, 0 to 1.
         now: The present, in monotonic seconds.
     """
-    blame(claim, cost, certainty(claim), now)
+    other = claim.sibling
+    if other is not None and other.pending:
+        claim.held_against = cost, sure
+        return
+    _blame(claim, cost, sure, now)
+    if other is not None and other.held_against is not None:
+        _blame(other, *other.held_against, now)
+        other.held_against = None
 
 
-def blame(claim: Promise, cost: float, sure: float, now: float) -> None:
+def _blame(claim: Sibling, cost: float, sure: float, now: float) -> None:
+    if cost > 0.0:
+        blame(claim, cost, sure, now)
+
+
+def blame(claim: Sibling, cost: float, sure: float, now: float) -> None:
     """The client of a claim has not come: whose fault that is.
 
     Args:
@@ -211,7 +209,7 @@ def blame(claim: Promise, cost: float, sure: float, now: float) -> None:
     group.count(now, nok=0.0 if believed else told, neutral=cost * (1 - sure))
 
 
-def voided(claim: Promise, now: float) -> None:
+def voided(claim: Sibling, now: float) -> None:
     """Count that a claim ended for a reason of our own (its host or its address went, or flows did not get through)."""
     claim.group.count(now, neutral=1.0)
 

@@ -9,17 +9,20 @@ takes. Should he fall back to the other family, he is let in as long as its addr
 Two clients who ask for one family each, of the same host and at the same time, look like one. If the claim of the one
 ended when the other came, he would find another host at his address. So sure is only what was asked for in one go, as
 stubs do that want both, and only of groups whose clients were seen to ask so: nearly all that such a group asks for by
-IPv6, it asks for by IPv4 within a few milliseconds; of others, that is chance.
+IPv6, it asks for by IPv4 within a few milliseconds; of others, that is chance. Whom it is held against that nobody came
+does not depend on it: nobody is blamed for a claim whose sibling was used, nor before it is known whether it is.
 
 What is asked for after a client came is not his, unless it was asked for at once with the other: on a LAN his packet
-may be there before his second question is looked at.
+may be there before his second question is looked at. But a query for IPv4 may wait, or be refused and asked again; then
+the claim that comes of it at last is the sibling of what was asked for with it.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 TOGETHER = 1.0  # seconds
 """What is asked for within this time of each other is one client's."""
+AGAIN = 4.0  # seconds
+"""Who got no address of IPv4 asks again within this time."""
 AT_ONCE = 0.01  # seconds
 """A stub that wants both asks for them within this time; so do a resolver's queries for it come."""
 SURE = 0.8
@@ -42,10 +47,12 @@ PRIOR = 4
 """So many claims, half of them asked for in one go, stand for a group of which nothing is known."""
 JUDGED = 0.1  # seconds
 """After this time it is known of a claim of IPv6 whether its client has asked for IPv4 at once."""
-MOST_WAITED = 4096
-"""Of so many it is known when they waited last for an address of IPv4."""
+MOST_UNANSWERED = 4096
+"""Of so many it is known when they asked last for IPv4 in vain."""
+PAIRS = 2
+"""So many claims find their siblings when one is made."""
 PROBES = 8
-"""So many claims at most are looked at for the nearest one, the latest ones."""
+"""So many claims at most are looked at for the nearest one, on either side of it."""
 
 Key = tuple[int, "Group"]
 """A target, and who asked for it."""
@@ -53,36 +60,55 @@ Each = TypeVar("Each", bound=Sibling)
 
 
 class Siblings:
-    """The claims of IPv6 of the last second.
+    """The claims of IPv6 of the last seconds.
 
     Attributes:
-        recent: They, by target and group; empty where nobody asks for IPv6. Read only.
+        recent: They, by target and group, as they were asked for; empty where nobody asks for IPv6. Read only.
     """
 
     def __init__(self) -> None:
-        self.recent: dict[Key, dict[Sibling, None]] = {}
+        self.recent: dict[Key, list[Sibling]] = {}
         self._in_order: deque[tuple[Key, Sibling]] = deque()
-        self._unjudged: deque[Sibling] = deque()
-        self._waited: dict[Key, float] = {}
-        self._met: set[Sibling] = set()
+        self._unjudged: deque[tuple[Key, Sibling]] = deque()
+        self._in_vain: dict[Key, float] = {}
+        self._unanswered: dict[Key, dict[Sibling, None]] = {}
+        self._marked: deque[tuple[Key, Sibling]] = deque()
 
-    def wait(self, target: int, group: Group, now: float) -> None:
-        """A query for IPv4 has to wait for an address; whether it gets one or not, it was asked."""
-        if len(self._waited) >= MOST_WAITED:
-            self._waited.clear()
-        self._waited[target, group] = now
+    def get_none(self, target: int, group: Group, now: float) -> None:
+        """A query for IPv4 has to wait for an address, or gets none; all the same, it was asked."""
+        if len(self._in_vain) >= MOST_UNANSWERED:
+            self._in_vain.clear()
+        key = target, group
         found = self.find(target, group, now)
-        if found is not None and now - found.asked <= AT_ONCE:
-            self._met.add(found)
+        if found is None or now - found.asked > AT_ONCE or found in self._unanswered.get(key, ()):
+            self._in_vain[key] = now
+        else:
+            self._mark(key, found)
 
-    def note(self, target: int, claim: Sibling) -> None:
-        """A claim was made just now."""
-        key = target, claim.group
-        self.recent.setdefault(key, {})[claim] = None
-        if claim.asked - self._waited.get(key, -math.inf) <= AT_ONCE:
-            self._met.add(claim)
+    def note(self, target: int, claim: Sibling, other: Claim | None) -> Claim | None:
+        """A claim was made just now.
+
+        Args:
+            target: What was asked for.
+            claim: It.
+            other: The one of IPv4 that may be its sibling.
+
+        Returns:
+            That, unless its client has asked for IPv4 in vain.
+        """
+        now, key = claim.asked, (target, claim.group)
+        claims = self.recent.setdefault(key, [])
+        if claims and claims[0].asked + 4 * TOGETHER <= now:
+            del claims[: bisect(claims, now - 2 * TOGETHER, key=_asked)]
+        claims.append(claim)
         self._in_order.append((key, claim))
-        self._unjudged.append(claim)
+        self._unjudged.append((key, claim))
+        if other is not None and now - other.asked <= AT_ONCE:
+            return other
+        if now - self._in_vain.pop(key, -math.inf) > AT_ONCE:
+            return other
+        self._mark(key, claim)
+        return None
 
     def find(self, target: int, group: Group, since: float) -> Sibling | None:
         """The one of the client who asked for IPv4 at that time, by IPv6, if it is there.
@@ -92,34 +118,83 @@ class Siblings:
             group: Who asked.
             since: When, in monotonic seconds.
         """
-        claims = self.recent.get((target, group))
-        return None if claims is None else _nearest(islice(reversed(claims), PROBES), since)
+        key = target, group
+        claims = self.recent.get(key)
+        if claims is None:
+            return None
+        last = claims[-1]
+        if last.sibling is None and last.pending and 0 <= since - last.asked <= AT_ONCE:
+            return last  # as nearly always
+        return _nearest(self._near(key, since), since, self._unanswered.get(key, ()))
+
+    def _near(self, key: Key, since: float) -> list[Sibling]:
+        """Those that were asked for at about that time, in their order."""
+        claims = self.recent.get(key)
+        if claims is None:
+            return []
+        at = bisect(claims, since, key=_asked) if len(claims) > PROBES else PROBES
+        return claims[max(0, at - PROBES) : at + PROBES]
+
+    def left_over(self, target: int, claim: Sibling) -> Sibling | None:
+        """One whose client may have come by the claim of IPv4 that was another one's sibling."""
+        near = self._near((target, claim.group), claim.asked)
+        return next((each for each in near if each.pending and not has_come(each)), None)
 
     def accompany(self, claim: Claim) -> bool:
         """Find the sibling of a claim of IPv4 that was made just now; returns whether its client has surely come."""
-        found = self.find(claim.reservation.service.target, claim.group, claim.asked)
-        if found is None:
-            return False
-        join(found, claim)
+        key = claim.reservation.service.target, claim.group
+        other: Sibling | None = claim
+        for _ in range(PAIRS):  # who loses his to it finds another one, maybe
+            found = None if other is None else self._join(key, other)
+            other = found
         return has_come(claim) and is_sure(claim)
+
+    def _join(self, key: Key, claim: Sibling) -> Sibling | None:
+        """Find the sibling of a claim of IPv4; returns the one that had it before."""
+        found = self.find(*key, claim.asked)
+        unanswered = self._unanswered.get(key)
+        if unanswered and (found is None or abs(found.asked - claim.asked) > AT_ONCE):  # it is asked for again
+            found = next((each for each in islice(unanswered, PROBES) if each.sibling is None), found)
+        if found is None:
+            return None
+        before = found.sibling
+        join(found, claim)
+        self._answer(key, found)
+        return before
+
+    def _answer(self, key: Key, claim: Sibling) -> None:
+        """Who asked for a claim has been answered for IPv4, too, or asks for that no more."""
+        unanswered = self._unanswered.get(key)
+        if unanswered is not None:
+            unanswered.pop(claim, None)
+            if not unanswered:
+                del self._unanswered[key]
 
     def forget(self, *, now: float) -> None:
         """Forget those that were made too long ago; whether they were two by two, is learned of their groups."""
-        while self._unjudged and self._unjudged[0].asked + JUDGED <= now:
-            self._judge(self._unjudged.popleft())
+        while self._unjudged and self._unjudged[0][1].asked + JUDGED <= now:
+            self._judge(*self._unjudged.popleft())
         while self._in_order and self._in_order[0][1].asked + 2 * TOGETHER <= now:
             key, claim = self._in_order.popleft()
-            claims = self.recent[key]
-            del claims[claim]
-            if not claims:
+            if self.recent[key][-1] is claim:
                 del self.recent[key]
+        while self._marked and self._marked[0][1].asked + AGAIN <= now:
+            self._answer(*self._marked.popleft())
 
-    def _judge(self, claim: Sibling) -> None:
+    def _mark(self, key: Key, claim: Sibling) -> None:
+        """Who asked for a claim has asked for IPv4 in vain."""
+        self._unanswered.setdefault(key, {})[claim] = None
+        self._marked.append((key, claim))
+
+    def _judge(self, key: Key, claim: Sibling) -> None:
         """Learn of a group whether its clients ask for both at once."""
-        group, is_pair = claim.group, claim in self._met or _is_at_once(claim)
-        self._met.discard(claim)
+        group, is_pair = claim.group, claim in self._unanswered.get(key, ()) or _is_at_once(claim)
         group.asked6 += 1
         group.pairs += (is_pair - group.pairs) * max(STEP, 1 / (group.asked6 + PRIOR))
+
+
+def _asked(claim: Sibling) -> float:
+    return claim.asked
 
 
 def elder(service: Service, group: Group, now: float) -> Claim | None:
@@ -128,6 +203,8 @@ def elder(service: Service, group: Group, now: float) -> Claim | None:
     last: Claim | None = told
     if last is None or last.created < now - TOGETHER or last.reservation.service.target != service.target:
         return None
+    if last.sibling is None and last.pending and not last.is_hold and now - last.asked <= AT_ONCE:
+        return last  # as nearly always
     beside = islice(reversed(last.reservation.claims.values()), PROBES)
     claims = (claim for claim in chain((last,), beside) if claim.group is group and not claim.is_hold)
     return _nearest(claims, now)
@@ -155,16 +232,22 @@ def join(one: Sibling, other: Sibling) -> None:
     one.sibling, other.sibling = other, one
 
 
-def _nearest(claims: Iterable[Each], since: float) -> Each | None:
+def _nearest(claims: Iterable[Each], since: float, unanswered: Container[Sibling] = ()) -> Each | None:
     """Of some claims the one that was asked for nearest to a time, unless it has a sibling that is nearer; or none.
 
     Where one of two that were asked for at once has come, both are settled, and nobody else's.
+
+    Args:
+        claims: They.
+        since: When the other family was asked for, in monotonic seconds.
+        unanswered: Those with which that was asked for, at once, and is answered yet: nobody else's.
     """
     found, least = None, math.nextafter(TOGETHER, math.inf)
     for claim in claims:
         gap = abs(claim.asked - since)
-        if gap < least and (claim.pending or (gap <= AT_ONCE and not _is_at_once(claim))):
+        if gap < least and (gap <= AT_ONCE or not (claim in unanswered or has_come(claim))):
             sibling = claim.sibling
-            if sibling is None or abs(sibling.asked - claim.asked) > gap:
+            is_free = claim.pending or ((gap <= AT_ONCE or since < claim.came_at) and not _is_at_once(claim))
+            if is_free and (sibling is None or abs(sibling.asked - claim.asked) > gap):
                 found, least = claim, gap
     return found

@@ -121,6 +121,7 @@ class FreshArrivals:
         self._stock.renew(claim, now)
         if not claim.source:  # its own client, who had come by IPv4
             claim.source = src
+            self._endings.pass_on(claim)
             return
         others = claim.others = claim.others or Others()
         others.enter(self._ledger.settings.candidate_rate, now)

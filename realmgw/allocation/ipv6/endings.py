@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import outcomes
-from realmgw.allocation.claims.siblings import is_sure
+from realmgw.allocation.claims.siblings import has_come, is_sure, join
 from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.state import Claim, Sibling
 
@@ -61,6 +61,21 @@ class Endings:
             self._stock.keep_for(other, now)
             self._allowances.give_back(other.group)
 
+    def pass_on(self, claim: FreshClaim) -> None:
+        """Somebody came by IPv6 for whom somebody had come by IPv4: he falls back, or that was another client's packet.
+
+        It used the oldest claim that it found. So another one may be left for which nobody will come: it is held
+        against nobody, and does not end early, since it can not be told.
+        """
+        other = self._ledger.siblings.left_over(claim.target, claim)
+        if other is None:
+            return
+        if isinstance(other, FreshClaim):
+            other.cost = 0.0
+        if other.sibling is not None:
+            other.sibling.held_against = None
+            join(claim, other.sibling)
+
     def lapse(self, claim: FreshClaim, now: float) -> None:
         """Nobody came for a claim."""
         self._counters.lapsed += 1
@@ -68,8 +83,8 @@ class Endings:
             self._counters.excused += 1
             self._allowances.give_back(claim.group)
             outcomes.voided(claim, now)
-        elif claim.cost > 0.0:
-            outcomes.blame(claim, claim.cost, 1.0, now)
+        elif not has_come(claim):
+            outcomes.lapsed(claim, claim.cost, 1.0, now)
         self._stock.end(claim)
 
     def void(self, claim: FreshClaim, now: float) -> None:

@@ -205,8 +205,7 @@ class FreshAllocator:
         if not (service.host.address and self._ledger.pool.size):
             repeat(self._ledger, claim, group, service.name, now)
             return
-        self.siblings.note(service.target, claim)
-        other = elder(service, group, now)
+        other = self.siblings.note(service.target, claim, elder(service, group, now))
         if other is not None:
             join(claim, other)
             if has_come(claim):

@@ -14,6 +14,7 @@ from realmgw.allocation.arrivals import Arrivals
 from realmgw.allocation.claims import outcomes
 from realmgw.allocation.claims.costs import Costs
 from realmgw.allocation.claims.ledger import Ledger
+from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.pool.circular import Pool
 from realmgw.allocation.state import KEY, Address, Claim, Reservation
 from realmgw.allocation.waiting import WaitingQueue
@@ -101,7 +102,8 @@ class PinholeLedger(Ledger):
         return self.keep
 
     def lapse(self, claim: Claim, now: float) -> None:
-        is_lost = claim.pending and not claim.is_hold and claim.created >= self.outage.excused_until
+        nobody = not (claim.is_hold or has_come(claim))
+        is_lost = claim.pending and nobody and claim.created >= self.outage.excused_until
         super().lapse(claim, now)
         if is_lost:
             self._allowances.take(claim.group, now)

@@ -61,6 +61,8 @@ class FreshClaim:
     """How much it counts if nobody uses it, 0 to 1; see `Allowances.take`."""
     sibling: Sibling | None = None
     """What the same client was told for IPv4: whichever he uses, the other one is expected no more."""
+    held_against: tuple[float, float] | None = None
+    """See `realmgw.allocation.state.Claim`."""
     pending: bool = True
     """False once its client has come."""
     spare: int = 0
