@@ -101,6 +101,18 @@ def _check(usual: Usual) -> ExitStatus:
     return ExitStatus.PROBLEMS if found.problems else ExitStatus.OK
 
 
+@command_line.command("doctor")
+@click.pass_obj
+def _doctor(usual: Usual) -> ExitStatus:
+    """Look at the machine: what is missing, and the command that mends it."""
+    from realmgw.control import findings  # noqa: PLC0415 - see `_check`
+    from realmgw.control.command import doctor  # noqa: PLC0415 - see `_check`
+
+    found = doctor.diagnose(usual.main_file)
+    show(usual, {"findings": [each.value() for each in found]}, lambda _: findings.lines(found))
+    return ExitStatus.PROBLEMS if any(each.state in findings.BAD for each in found) else ExitStatus.OK
+
+
 @command_line.command("migrate", cls=click.Command)
 @click.argument("folder", type=FILE, help="The folder.")
 @click.option("--to", type=FILE, default=".", metavar="FOLDER", show_default=True, help="The main file's folder.")
