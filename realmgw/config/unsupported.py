@@ -18,7 +18,6 @@ WITHOUT_EFFECT = (
 
 
 OF_SUBSCRIBERS = {
-    "firewall": "FIREWALL rules",
     "carriergrade": "carriergrade",
 }
 """Of subscribers: keys, and what they are called."""

@@ -29,6 +29,7 @@ from realmgw.datapath.machine.sysctls import Needs
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.netlink.nftables import IPV4, IPV6
 from realmgw.datapath.nft import Libnftables, Nft
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.datapath.watch.generations import Generations, OwnNft
 from realmgw.datapath.watch.guard import Guard
@@ -40,7 +41,6 @@ from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 
 _MANGLE = {(IPV4, "mangle"), (IPV6, "mangle")}
-_SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 
 @attrs.frozen
@@ -65,6 +65,7 @@ class Kernel:
 
     Attributes:
         was_installed: Whether our table stood before the last `apply`; None while that is not known.
+        classes: Those of the hosts in the table, by their firewall rules.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Kernel:
         self._own = Own(self._table, settings.state, lambda: self.nft, run_program, self._generations.ours)
         self._chains = self._own.chains, self._own.chains6
         self.was_installed: bool | None = None
+        self.classes = Classes()
         self._guard = Guard(open_owner)
         self._keeper = Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None
@@ -172,7 +174,7 @@ class Kernel:
         try:
             settings = self._ipv6.follow(given, self._settings, hosts.came)
             if settings != self._settings or hosts:
-                self._change(settings, hosts, former)
+                self._change(settings, attrs.evolve(hosts, classes=self.classes), former)
         except RealmGatewayError:
             self._ipv6 = former
             raise
@@ -233,13 +235,13 @@ class Kernel:
         step = self.last_step
         if step.dnat is Dnat.MAP or not there.closed:
             self._own.run(there.commands())
-            self._settings = there.settings
+            self._settings, self.classes = there.settings, there.classes()
         else:
             left = step.first_octet
             step.change(self._settings, None)
             try:
                 self._own.run(there.commands())
-                self._settings, left = there.settings, there.octet
+                self._settings, self.classes, left = there.settings, there.classes(), there.octet
             finally:
                 step.change(self._settings, left)
         self._keeper.note()
@@ -258,14 +260,7 @@ class Kernel:
         Raises:
             RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
         """
-        commands = elements.strays(self._table, sources, ipv6=self._ruleset(self._settings).ipv6)
-        try:
-            if commands:
-                self.nft.run(commands)
-        except RealmGatewayError as error:
-            if _SET_FULL not in str(error):
-                raise
-            raise RealmGatewayError(f"the kernel's set of stray senders is full ({elements.STRAYS_KEPT})") from error
+        client.add_strays(self.nft, elements.strays(self._table, sources, ipv6=self._ruleset(self._settings).ipv6))
 
     def purge(self) -> tuple[str, ...]:
         """Remove everything of ours, and put kernel settings back; see `own`.
@@ -362,6 +357,7 @@ class Kernel:
         step.first_octet = first_octet
         step.clear(self._settings)
         self._own.run(commands)
+        self.classes = Classes().led((), hosts)
         self.queue_step.ipv6 = self._ruleset(self._settings).ipv6
         self.queue_step.place()
         step.place(self._settings)
@@ -369,12 +365,12 @@ class Kernel:
         self._keeper.note()
 
     def shut(self) -> None:
-        """Place the table without hosts: nothing new gets in.
+        """Place the table without hosts: nothing new gets in, nor out where there are rules that may forbid it.
 
         Raises:
             RealmGatewayError: It was refused.
         """
-        self._own.run(ruleset.replacement(self._ruleset(self._settings), ()))
+        self._own.run(ruleset.replacement(self._ruleset(self._settings), (), shut=bool(self.classes)))
 
     def place_guard(self) -> None:
         """Place the guard, where the kernel can have one.

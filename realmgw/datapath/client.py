@@ -22,6 +22,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Network
 from realmgw.datapath import links
+from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.links import Route, RouteType
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
@@ -50,6 +51,7 @@ _SIOCGIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x1, 0x40
 _NFQUEUE_CONFIG = 3 << 8 | 2
 _NFQUEUE_PF_UNBIND = 4
 _SO_NETNS_COOKIE = 71
+_SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 Run = Callable[[Sequence[str], str], str]
 """Runs a program with that input, returns its output, raises `RealmGatewayError` with its message when it fails."""
@@ -363,3 +365,22 @@ def queue_socket_works() -> bool:
     except RealmGatewayError:
         return False
     return True
+
+
+def add_strays(nft: Nft, commands: str) -> None:
+    """Tell the kernel of stray senders.
+
+    Args:
+        nft: Access to nftables.
+        commands: The transaction; may be empty.
+
+    Raises:
+        RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
+    """
+    try:
+        if commands:
+            nft.run(commands)
+    except RealmGatewayError as error:
+        if _SET_FULL not in str(error):
+            raise
+        raise RealmGatewayError(f"the kernel's set of stray senders is full ({STRAYS_KEPT})") from error

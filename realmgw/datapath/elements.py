@@ -13,13 +13,13 @@ from ipaddress import IPv6Address
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.settings import Dnat
 from realmgw.datapath import marks
+from realmgw.datapath.batches import ELEMENTS_PER_COMMAND as ELEMENTS_PER_COMMAND
+from realmgw.datapath.batches import commands as commands
 from realmgw.datapath.hosts import HostChange
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.families import mode_of
 from realmgw.subscribers.model import Host
 
-ELEMENTS_PER_COMMAND = 1024
-"""How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
 STRAYS = ("strays", "strays6")
 """The sets that elements may be added to by anybody: to slow somebody down by hand does no harm."""
 STRAYS_KEPT = 65536
@@ -86,13 +86,6 @@ def strays(table: str, sources: Iterable[bytes], *, ipv6: bool) -> str:
         *commands("add", table, "strays6", (str(IPv6Address(each + bytes(8))) for each in sorted(senders))),
     )
     return "".join(line + "\n" for line in lines)
-
-
-def commands(verb: str, table: str, name: str, elements: Iterable[str]) -> Iterator[str]:
-    """The commands that add or delete elements of a set or map, so many by each."""
-    every = list(elements)
-    for start in range(0, len(every), ELEMENTS_PER_COMMAND):
-        yield f"{verb} element inet {table} {name} {{ {', '.join(every[start : start + ELEMENTS_PER_COMMAND])} }}"
 
 
 def dotted(address: bytes) -> str:

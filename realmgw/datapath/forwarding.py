@@ -1,8 +1,8 @@
 """What the machine forwards: the rules of the chain at the forward hook, the same in words, and what LANs leave by.
 
-Admitted flows and flows from a LAN to the WAN pass in any case. What the operator may have pass besides, between LANs
-or for interfaces that are none of ours (`datapath.forward`), never leads from the WAN to a LAN, nor from one of these
-interfaces: what comes in by a tunnel may have come from anywhere.
+Admitted flows and flows from a LAN to the WAN pass, unless the rules of their host forbid it (`policy/`). What the
+operator may have pass besides, between LANs or for interfaces that are none of ours (`datapath.forward`), never leads
+from the WAN to a LAN, nor from one of these interfaces: what comes in by a tunnel may have come from anywhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import attrs
 from realmgw.config.settings import Address, Forward, Settings, Verdict
 from realmgw.datapath.incoming import IS_ADMITTED
 from realmgw.datapath.outbound6 import WITH_PORTS, Leaving
+from realmgw.datapath.policy.classes import ALLOWED, OUT
 
 CHAIN = "forwarding"
 """The chain's name."""
@@ -43,17 +44,19 @@ def rules(
         invalid: What becomes of what conntrack can make nothing of.
     """
     wan, lan, ours = interfaces
+    from_pool = f"iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool"
     return [
         _HOOK,
         *(_others(wan, lan, ours) if forward.others is Verdict.ACCEPT else ()),
         "ct state established,related accept",
         f"ct state invalid {invalid}",
-        f'iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool accept comment "admitted flows"',
+        f'{from_pool} goto {ALLOWED} comment "admitted flows"',
         *(_admitted6(f"iifname {wan} oifname {lan}") if families.ipv6_enters else ()),
+        f"iifname {lan} jump {OUT}",
         *([] if families.ipv4_leaves else [f"iifname {lan} oifname {wan} meta nfproto ipv4 {drop}"]),
         *(() if families.leaving6 is None else families.leaving6.forwarded()),
         f"iifname {lan} oifname {wan} accept",
-        *([f"iifname {lan} oifname {lan} accept"] if forward.lan_to_lan is Verdict.ACCEPT else ()),
+        *([f"iifname {lan} oifname {lan} goto {ALLOWED}"] if forward.lan_to_lan is Verdict.ACCEPT else ()),
         drop,
     ]
 
@@ -62,9 +65,9 @@ def _admitted6(inwards: str) -> tuple[str, str, str]:
     """To pinholes: what conntrack has confirmed was let through before; see `realmgw.datapath.incoming`."""
     counted = 'counter name "admitted" counter name "admitted6" counter name "admitted_pinhole"'
     return (
-        f'{inwards} ct status dnat ct original ip6 daddr @pool6 accept comment "admitted flows"',
-        f"{inwards} ct state new ct status confirmed ip6 daddr @pinholes accept",
-        f"{inwards} ct state new ip6 daddr @pinholes {IS_ADMITTED} {counted} accept",
+        f'{inwards} ct status dnat ct original ip6 daddr @pool6 goto {ALLOWED} comment "admitted flows"',
+        f"{inwards} ct state new ct status confirmed ip6 daddr @pinholes goto {ALLOWED}",
+        f"{inwards} ct state new ip6 daddr @pinholes {IS_ADMITTED} {counted} goto {ALLOWED}",
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from realmgw.config.ipv6 import Ipv6Mode
+from realmgw.datapath.policy.classes import Classes
+from realmgw.subscribers.firewall import Firewall
 from realmgw.subscribers.model import Host
 
 
@@ -20,10 +22,12 @@ class HostChange:
     """Those of them that it shall not have, those whose address changes among them."""
     came: tuple[Host, ...] = ()
     """Those that it shall have and has not, likewise."""
+    classes: Classes = attrs.Factory(Classes)
+    """The classes that the kernel has; without any hosts before, there are none."""
 
     @classmethod
     def of(cls, before: Mapping[int, Host], gone: Iterable[Host], came: Iterable[Host]) -> HostChange:
-        """What the kernel sees of a change: it knows of a host only its index and how it is reached.
+        """What the kernel sees of a change: it knows of a host its index, how it is reached, and its rules.
 
         Args:
             before: All that the kernel has, by index.
@@ -32,8 +36,8 @@ class HostChange:
         """
         came = tuple(came)
         same = {host.index for host in came if (old := before.get(host.index)) and _reached(old) == _reached(host)}
-        gone_and_came = (tuple(host for host in hosts if host.index not in same) for hosts in (gone, came))
-        return cls(before, *gone_and_came)
+        gone, came = (tuple(host for host in hosts if host.index not in same) for hosts in (gone, came))
+        return cls(before, gone, came)
 
     def __bool__(self) -> bool:
         return bool(self.gone or self.came)
@@ -45,5 +49,6 @@ class HostChange:
         return {**every, **{host.index: host for host in self.came}}
 
 
-def _reached(host: Host) -> tuple[bytes, bytes, Ipv6Mode | None]:
-    return host.address, host.address6, host.profile.ipv6
+def _reached(host: Host) -> tuple[bytes, bytes, Ipv6Mode | None, Firewall, tuple[bytes, ...]]:
+    said = host.profile
+    return host.address, host.address6, said.ipv6, said.firewall, host.identity.addresses if said.firewall else ()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from realmgw.config.settings import Dnat
 from realmgw.datapath import marks
+from realmgw.datapath.policy.classes import OUT
 
 Chains = dict[str, list[str]]
 """Chains by name, each with its rules."""
@@ -171,12 +172,13 @@ def translation(wan: str, dnat: Dnat, *, ipv6: bool) -> Chains:
 
 
 def own_sockets(wan: str, lan: str, *, ipv6: bool) -> Chains:
-    """What may not reach a socket of the gateway."""
+    """What may not reach a socket of the gateway; what a host sends there is asked of its rules, too."""
     away = f'{drop("pool_local")} comment "the kernel takes on-link pool addresses for its own"'
     return {
         "own_sockets": [
             "type filter hook input priority filter; policy accept;",
             f"iifname {wan} ct state new fib saddr oifname {lan} {drop('spoofed_source')}",
+            f"iifname {lan} ct state new jump {OUT}",
             OWN_REFUSAL,
             f"ip daddr @pool {away}",
             *((f"ip6 daddr @pool6 {drop('pool_local')}",) if ipv6 else ()),

@@ -9,6 +9,7 @@ import attrs
 from realmgw.config.settings import Dnat, Settings
 from realmgw.datapath import ruleset, translation
 from realmgw.datapath.hosts import HostChange
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.ruleset import Ruleset
 
 
@@ -20,6 +21,8 @@ class Lead:
     """In force from then on."""
     commands: Callable[[], str]
     """The transaction."""
+    classes: Callable[[], Classes]
+    """The classes that there are then."""
     octet: int | None
     """What the address of every host begins with then."""
     closed: bool = True
@@ -55,8 +58,18 @@ def leads(
     (settings, rules), (wanted, other) = before, after
     then = translation.first_octet(hosts.after().values(), rules.dnat) if rules.dnat is not Dnat.MAP else None
     closed = then != octet or ruleset.is_replaced(rules, other)
+
+    def anew() -> Classes:
+        return Classes().led((), hosts.after().values())
+
+    def led() -> Classes:
+        return anew() if ruleset.is_replaced(rules, other) else hosts.classes.led(hosts.gone, hosts.came)
+
+    def before_it() -> Classes:
+        return Classes().led((), hosts.before.values())
+
     return Leads(
-        part=Lead(wanted, lambda: ruleset.changes(rules, other, hosts), then, closed=closed),
-        whole=Lead(wanted, lambda: ruleset.replacement(other, hosts.after().values()), then),
-        back=Lead(settings, lambda: ruleset.replacement(rules, hosts.before.values()), octet),
+        part=Lead(wanted, lambda: ruleset.changes(rules, other, hosts), led, then, closed=closed),
+        whole=Lead(wanted, lambda: ruleset.replacement(other, hosts.after().values()), anew, then),
+        back=Lead(settings, lambda: ruleset.replacement(rules, hosts.before.values()), before_it, octet),
     )

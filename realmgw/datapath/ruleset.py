@@ -25,6 +25,7 @@ from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
 from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
 from realmgw.datapath.outbound6 import Leaving
+from realmgw.datapath.policy import classes
 from realmgw.datapath.watch import ownership
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
@@ -143,12 +144,13 @@ def _interval_set(name: str, kind: str, networks: Iterable[Network]) -> str:
     return f"set {name} {{ type {kind}; flags interval; auto-merge;{filled} }}"
 
 
-def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
+def replacement(ruleset: Ruleset, hosts: Iterable[Host], *, shut: bool = False) -> str:
     """The transaction that puts the table in place, whether there was one or not.
 
     Args:
         ruleset: What the rules depend on.
-        hosts: Every host that a flow may be translated to.
+        hosts: Every host that a flow may be translated to. Their classes are those of `Classes`, were there no others.
+        shut: Some have rules that are not known: no flow of any host begins.
 
     Returns:
         Commands for nft; run at once they are one transaction.
@@ -157,8 +159,8 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host]) -> str:
         ConfigurationError: A host's address is not what it is said to be.
     """
     # Declaring the table first makes the deletion succeed when there was none.
-    lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset)]
-    lines += elements.hosts(ruleset.table, HostChange({}, came=tuple(hosts)), ruleset.dnat, ruleset.hosts6)
+    lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset, shut=shut)]
+    lines += _hosts(ruleset, HostChange({}, came=tuple(hosts)))
     lines += _no_mark_table(ruleset.table)
     return "\n".join(lines) + "\n"
 
@@ -182,7 +184,7 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     """
     if is_replaced(before, after):
         return replacement(after, hosts.after().values())
-    lines = list(elements.hosts(after.table, hosts, after.dnat, after.hosts6))
+    lines = list(_hosts(after, hosts))
     for name, was, now in (("pool", before.pool, after.pool), ("pool6", before.pool6, after.pool6)):
         if was != now:
             lines.append(f"flush set inet {after.table} {name}")
@@ -192,6 +194,11 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     if before.forward != after.forward:
         lines += _refilled(after, forwarding.CHAIN)
     return "".join(line + "\n" for line in lines)
+
+
+def _hosts(ruleset: Ruleset, hosts: HostChange) -> Iterator[str]:
+    yield from elements.hosts(ruleset.table, hosts, ruleset.dnat, ruleset.hosts6)
+    yield from classes.commands(ruleset.table, hosts.classes, hosts.gone, hosts.came)
 
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:
@@ -220,11 +227,11 @@ def removal(table: str) -> str:
     )
 
 
-def _table(ruleset: Ruleset) -> Iterator[str]:
+def _table(ruleset: Ruleset, *, shut: bool) -> Iterator[str]:
     yield f"table inet {ruleset.table} {{"
     yield _comment(ruleset)
     yield from _objects(ruleset)
-    for name, lines in _chains(ruleset).items():
+    for name, lines in (classes.chains(incoming.drop("forward_refused") if shut else "") | _chains(ruleset)).items():
         yield from (f"\tchain {name} {{", *(f"\t\t{line}" for line in lines), "\t}")
     yield "}"
 
@@ -254,6 +261,7 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
     )
     yield f"\tset strays {{ type ipv4_addr; {kept} }}"
     yield f"\tmap hosts {{ type mark : {'ipv4_addr' if ruleset.dnat is Dnat.MAP else 'mark'}; }}"
+    yield from (f"\t{each}" for each in classes.OBJECTS)
     if ruleset.ipv6:
         yield f"\tset strays6 {{ type ipv6_addr; {kept} }}"
         yield "\tmap hosts6 { type mark : ipv6_addr; }"

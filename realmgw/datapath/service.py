@@ -26,6 +26,7 @@ from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.policy.rules import is_of_rule
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
 from realmgw.errors import RealmGatewayError
@@ -298,7 +299,7 @@ class DatapathService(service.Service):
         except (RealmGatewayError, OSError):
             return {}
         return {
-            "kernel": {name: attrs.asdict(count) for name, count in counts.items()},
+            "kernel": {name: attrs.asdict(count) for name, count in counts.items() if not is_of_rule(name)},
             "queue": {} if queue is None else attrs.asdict(queue, filter=lambda field, _: field.name != "owner"),
         }
 

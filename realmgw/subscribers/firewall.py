@@ -6,7 +6,8 @@ The rules are those of existing collections of subscribers, whose words are thos
         - {priority: 0, direction: EGRESS, protocol: 17, udp: {dport: 53}, target: REJECT, comment: {comment: DNS}}
 
 A rule has a place (`priority`), a direction, what it matches - addresses, protocol, and *parts*: a part is an extension
-of iptables with its options - and a target. What it does when it matches is the business of another room.
+of iptables with its options - and a target. What it means says `realmgw.subscribers.meaning`; how that is done is the
+business of another room.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from realmgw.config.validators import (
     shape,
     suggestion,
 )  # fmt: skip
+from realmgw.subscribers.meaning import meaning
 
 MAX_TEXT = 255
 """The longest value of an option, in characters."""
@@ -89,7 +91,7 @@ class Rule:
     """For humans."""
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Firewall:
     """A subscriber's own rules, in the order in which they are tried. The operator's come first."""
 
@@ -97,6 +99,9 @@ class Firewall:
     """The operator's."""
     user: tuple[Rule, ...] = ()
     """The subscriber's."""
+
+    def __bool__(self) -> bool:
+        return bool(self.admin or self.user)
 
 
 NO_RULES = Firewall()
@@ -110,10 +115,11 @@ _PORT_OPTIONS = dict.fromkeys(
     ("sport", "dport", "source-port", "destination-port", "sports", "dports", "ports"), _PORTS
 )
 _KNOWN: dict[str, AbstractMapping[str, re.Pattern[str]]] = {
-    "tcp": {**_PORT_OPTIONS, "tcp-flags": _ANYTHING, "syn": _ANYTHING, "tcp-option": _COUNT},
+    "tcp": {**_PORT_OPTIONS, "tcp-flags": _ANYTHING, "syn": _ANYTHING},
     "udp": _PORT_OPTIONS,
-    "sctp": {**_PORT_OPTIONS, "chunk-types": _ANYTHING},
+    "sctp": _PORT_OPTIONS,
     "icmp": {"icmp-type": re.compile(r"[0-9]{1,3}(/[0-9]{1,3})?|[a-z][a-z-]*")},
+    "icmpv6": {"icmpv6-type": re.compile(r"[0-9]{1,3}(/[0-9]{1,3})?|[a-z][a-z-]*")},
     "multiport": {word: re.compile(r"[0-9]+([,:][0-9]+)*") for word in ("sports", "dports", "ports")},
     "hashlimit": {
         **{f"hashlimit-{word}": _RATE for word in ("above", "upto")},
@@ -124,24 +130,26 @@ _KNOWN: dict[str, AbstractMapping[str, re.Pattern[str]]] = {
     },
     "limit": {"limit": _RATE, "limit-burst": _COUNT},
     "comment": {"comment": _ANYTHING},
-    "conntrack": dict.fromkeys(("ctstate", "ctproto", "ctstatus", "ctdir", "ctexpire"), _ANYTHING),
+    "conntrack": {"ctstate": _ANYTHING},
     "state": {"state": _ANYTHING},
-    "string": dict.fromkeys(("algo", "string", "hex-string", "from", "to", "icase"), _ANYTHING),
-    "mark": {"mark": re.compile(r"(0x)?[0-9a-fA-F]+(/(0x)?[0-9a-fA-F]+)?")},
-    "set": {"match-set": _ANYTHING},
-    "mac": {"mac-source": re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")},
-    "iprange": dict.fromkeys(("src-range", "dst-range"), _ANYTHING),
-    "time": dict.fromkeys(("datestart", "datestop", "timestart", "timestop", "weekdays", "monthdays"), _ANYTHING),
-    "length": {"length": _PORTS},
     "connlimit": {f"connlimit-{word}": _COUNT for word in ("upto", "above", "mask", "saddr", "daddr")},
-    "dscp": dict.fromkeys(("dscp", "dscp-class"), _ANYTHING),
-    "ttl": {f"ttl-{word}": _COUNT for word in ("eq", "gt", "lt")},
-    "tos": {"tos": _ANYTHING},
-    "pkttype": {"pkt-type": re.compile(r"unicast|broadcast|multicast")},
 }
 """The extensions that a rule may have, each with its options and what their values look like."""
+NEVER = {
+    "string": "packets are not searched for text: forbid the address (dst), or the name (dns.forward.lists)",
+    "mark": "marks are the gateway's own: write src, dst or ports",
+    "set": "there are no sets of others here: write a rule for each prefix, with src or dst",
+    "mac": "hosts are known by their addresses: write src",
+    "iprange": "write a rule for each prefix, with src or dst",
+    "time": "rules hold at any time: write others, and reload, when they shall change",
+    **dict.fromkeys(
+        ("length", "dscp", "ttl", "tos", "pkttype"),
+        "rules are asked when a flow begins, and not of each packet: write protocol and ports",
+    ),
+}
+"""Extensions that can not be had, and what to write instead."""
 _TARGET_OPTIONS = {"reject-with": re.compile(r"[a-z][a-z0-9-]*")}
-_OF_PROTOCOL = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1}
+_OF_PROTOCOL = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
 """Extensions that make sense with one protocol only."""
 
 
@@ -189,6 +197,15 @@ _target_name = choice(Target, in_any_case=True)
 _target = Validator(_read_target, {"type": ["string", "object"]})
 
 
+def _never(part: str, instead: str) -> Validator[Options]:
+    """An extension that can not be had."""
+
+    def read(node: Node, problems: Problems) -> None:
+        problems.add(node, f"{part!r} can not be had: {instead}")
+
+    return Validator(read, {"not": {}})
+
+
 def _build_rule(priority: int, direction: Direction, target: tuple[Target, Options], **rest: Any) -> Rule:
     given = {word: rest.pop(word) for word in ("protocol", "src", "dst") if word in rest}
     remarks = [values for word, values in rest.pop("comment", ()) if word == "comment"]
@@ -213,12 +230,13 @@ RULE = Section(
         "src": Key(parsed(network)),
         "dst": Key(parsed(network)),
         **{part: Key(_options(options)) for part, options in _KNOWN.items()},
+        **{part: Key(_never(part, instead)) for part, instead in NEVER.items()},
     },
 )
 
 
 def _read_rule(node: Node, problems: Problems) -> Rule | None:
-    """A rule whose parts go with its protocol; where it names none, with that of its parts."""
+    """A rule that means something. Its parts go with its protocol; where it names none, it has that of its parts."""
     rule = RULE(node, problems)
     if rule is None:
         return None
@@ -229,6 +247,11 @@ def _read_rule(node: Node, problems: Problems) -> Rule | None:
         elif needed not in (None, rule.protocol):
             problems.add(node, f"{part!r} is of protocol {needed}: write 'protocol: {needed}', or leave {part!r} out")
             return None
+    try:
+        meaning(rule)
+    except ValueError as error:
+        problems.add(node, str(error))
+        return None
     return rule
 
 

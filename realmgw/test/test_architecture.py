@@ -46,7 +46,7 @@ MAY_IMPORT = {
 INSIDE = {
     "allocation": ("reputation", "pool", "claims", "ipv6"),
     "control": ("command",),
-    "datapath": ("netlink", "iptables", "machine", "watch", "neighbours"),
+    "datapath": ("netlink", "iptables", "policy", "machine", "watch", "neighbours"),
     "dns": ("codec", "mitigation", "fastpath", "forward"),
     "subscribers": ("fastpath", "files", "remote", "leases", "tools"),
     "testbed": ("realm", "load", "player", "measuring", "simulated", "programs"),

@@ -270,7 +270,13 @@ class JsonTests(LinearTestCase):
 
     def test_documents(self) -> None:
         """With as many members as there is room for, good ones and bad ones: each fault is told with its place."""
-        firewall: Any = {"priority": 1, "direction": "EGRESS", "target": "ACCEPT", "multiport": {"dports": "1,"}}
+        firewall: Any = {
+            "priority": 1,
+            "direction": "EGRESS",
+            "target": "ACCEPT",
+            "protocol": 6,
+            "multiport": {"dports": "1"},
+        }
         cases: dict[str, Callable[[int], object]] = {
             "services": lambda count: {**PLAIN, "services": {f"s{each}.{NAME}": {"port": 1} for each in range(count)}},
             "bad services": lambda count: {**PLAIN, "services": {f"s{each}": 1 for each in range(count)}},

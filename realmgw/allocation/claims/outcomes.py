@@ -16,7 +16,6 @@ it can be told
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -42,24 +41,17 @@ def learn(claim: Claim, now: float) -> None:
     Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
     youngest then: too little at times, but never the age of a claim that nobody will come for, from which the claim
     timeout would grow without end. Where several clients come for one answer, the first one after it tells that alone.
-    What keeps the address for others is no answer; and while it is kept for another group's, he may be one of those.
     One that has much learns no more than once in `LESSON`: a thousand a second tell enough.
     """
-    group, reservation = claim.group, claim.reservation
-    claims: Collection[Claim] = reservation.claims.values()
-    is_alone = len(claims) == 1
-    if reservation.hold is not None:
-        if reservation.hold.group is not group:
-            return
-        claims = [each for each in claims if not each.is_hold]
-    latest = next(reversed(claims))  # type: ignore[call-overload]  # the values of a dict, or a list
+    group, claims = claim.group, claim.reservation.claims
+    latest = next(reversed(claims.values()))
     if not is_first(latest):
         return
-    if is_alone:
+    if len(claims) == 1:
         group.arrived(now - claim.created)
     else:
         youngest = now - latest.created
-        oldest = next(iter(claims)).group
+        oldest = next(iter(claims.values())).group
         if group.inexperienced:
             group.arrived(youngest)
         if oldest is not group and oldest.inexperienced:

@@ -37,6 +37,7 @@ COUNTERS: Mapping[str, str] = {
     "pool_local": "dropped: addressed to the pool, and about to reach a socket of the gateway",
     "forward_invalid": "dropped: to be forwarded, and no state that conntrack could have",
     "forward_refused": "dropped: to be forwarded, and neither of an admitted flow nor otherwise allowed",
+    "forbidden": "dropped or refused: by the rules of a host",
 }
 """Every named counter of the table, and what it counts; the text is the counter's comment in the kernel, too."""
 COUNTERS6: Mapping[str, str] = {

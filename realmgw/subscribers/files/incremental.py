@@ -39,7 +39,7 @@ SEARCHED = 2**18  # octets
 MARGIN = 2**14  # octets
 """So far from its begin and its end a file is searched for the begin and the end of its document."""
 
-_ALIKE = f"realmgw {__version__} 2\n".encode()  # another schema may make something else of the same text
+_ALIKE = f"realmgw {__version__} 3\n".encode()  # another schema may make something else of the same text
 # Both in a text with a line end before it: what begins with a fixed octet is found several times as fast.
 _BEGIN = re.compile(rb"\n[^\s#\]}]")
 _WHOLE = re.compile(rb"\n(?:---|\.\.\.|%|\?|[\[{\]}&*!|>@`-])")

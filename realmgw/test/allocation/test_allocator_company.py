@@ -136,17 +136,6 @@ class CompanyTests(SynchronousTestCase):
         scene.allocator.expire(now=0.9)
         self.assertEqual(scene.told, [(2, address), (3, address)])
 
-    def test_teaches_others_nothing_of_how_soon_their_clients_come(self) -> None:
-        """While an address is kept for one group's clients, one of them may use the claim of another group."""
-        scene, address = self.crowded(answered=lambda _: True)
-        self.assertEqual(scene.get(TWO, RESOLVER, now=0.105), address)
-        scene.come(address, CLIENT, now=0.11)
-        delays = scene.allocator.groups.of(RESOLVER).delays
-        assert delays is not None
-        before = delays.counts()
-        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.113), TWO.host.index)
-        self.assertEqual(delays.counts(), before)
-
     def test_with_whom_they_asked_is_known_however_many_came_since(self) -> None:
         """An answer was waited for a moment ago, and more came than asked: their resolver has no habit of it."""
         scene = Scene(1, answered=lambda _: True)

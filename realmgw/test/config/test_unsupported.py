@@ -30,10 +30,10 @@ class NoteTests(SynchronousTestCase):
 
     def test_names_what_subscribers_have_in_one_line(self) -> None:
         """With how many of them have it."""
-        self.assertIsNone(unsupported_of_subscribers({"firewall": 0, "carriergrade": 0}))
+        self.assertIsNone(unsupported_of_subscribers({"carriergrade": 0}))
         self.assertEqual(
-            unsupported_of_subscribers({"firewall": 3, "carriergrade": 1}),
-            "Read and checked, but without effect in this version: FIREWALL rules of 3 hosts, carriergrade of 1 host.",
+            unsupported_of_subscribers({"carriergrade": 1}),
+            "Read and checked, but without effect in this version: carriergrade of 1 host.",
         )
 
     def test_every_key_that_it_knows_is_one_of_the_settings(self) -> None:

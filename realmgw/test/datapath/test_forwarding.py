@@ -29,6 +29,8 @@ class RulesTests(SynchronousTestCase):
             for rule in made[1:-1]:
                 if rule.startswith("ct state") or "ct status dnat" in rule:
                     continue
+                if rule == 'iifname { "l", "m" } jump host_out':  # which ends there, or comes back
+                    continue
                 to_lan = 'oifname { "l", "m" } ' in rule
                 self.assertTrue(not to_lan or rule.startswith('iifname { "l", "m" } '), rule)
                 self.assertTrue("oifname" in rule, rule)

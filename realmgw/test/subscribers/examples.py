@@ -47,8 +47,9 @@ _PARTS = _tuples(
     st.sampled_from(
         [
             ("hashlimit", (("hashlimit-above", ("5/sec",)), ("hashlimit-name", ("a",)))),
-            ("string", (("string", ("a: 'b' \\ \u00fc",)),)),
-            ("set", (("match-set", ("x", "src")),)),
+            ("tcp", (("dport", ("80", "443", "1000:")), ("tcp-flags", ("!", "FIN,SYN", "NONE")))),
+            ("connlimit", (("connlimit-above", ("9",)), ("connlimit-daddr", ()))),
+            ("state", (("state", ("NEW", "RELATED")),)),
         ]
     )
 ).map(lambda parts: tuple(dict(parts).items()))
@@ -57,11 +58,11 @@ RULES = st.builds(
     st.integers(0, 65535),
     st.sampled_from(Direction),
     st.sampled_from(Target),
-    st.none() | _PROTOCOLS,
+    st.just(6),
     st.none() | ADDRESSES.map(IPv4Network),
     st.none() | ADDRESSES.map(IPv4Network),
     _PARTS,
-    st.sampled_from([(), (("reject-with", ("tcp-reset",)),)]),
+    st.sampled_from([(), (("reject-with", ("tcp-reset",)),), (("reject-with", ("icmp-adm-prohibited",)),)]),
     st.sampled_from(["", "x", "a: 'b' # \"c\"", "\u00fc", "~"]),
 )
 IDENTITIES = st.builds(

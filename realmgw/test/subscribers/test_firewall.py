@@ -16,7 +16,7 @@ FIREWALL_USER:
     - {'priority': 100, 'direction': 'INGRESS', 'target': 'ACCEPT', 'comment':{'comment':'Allow incoming'}}
     - {'priority': 10,  'direction': 'INGRESS', 'src': '198.51.100.2/32', 'protocol': '1', 'icmp':{'icmp-type':'8/0'}, 'target': 'ACCEPT'}
     - {'priority': 10,  'direction': 'INGRESS', 'protocol': '6', 'tcp':{'dport': ['!', '80:443'], 'tcp-flags': ['FIN,SYN', 'SYN']}, 'target': {'REJECT': {'reject-with': 'tcp-reset'}}}
-    - {'priority': 0,   'direction': 'EGRESS', 'protocol': '17', 'udp':{'dport': '53'}, 'target': 'REJECT', 'string': {'algo':'bm', 'hex-string':'|04|nsfw'}}
+    - {'priority': 0,   'direction': 'EGRESS', 'protocol': '17', 'udp':{'dport': '53'}, 'target': 'REJECT'}
 """  # noqa: E501 - as such files are written
 
 
@@ -113,7 +113,7 @@ class RefusalTests(FirewallTestCase):
             ("udp: {tcp-flags: SYN}", "the option 'tcp-flags' is not known"),
             ("hashlimit: {hashlimit-above: 5/fortnight}", "'5/fortnight' does not do here"),
             ("hashlimit: {hashlimit-mode: source}", "'source' does not do here"),
-            ("string: x", "write a mapping with algo"),
+            ("limit: x", "write a mapping with limit, limit-burst"),
             ("src: 192.0.2.1/24", "has bits set beyond its length: write 192.0.2.0/24"),
             ("tcp: {dport: 1}, protocol: 17", "'tcp' is of protocol 6"),
             ("bogus: {}", "the key 'bogus' is not known"),

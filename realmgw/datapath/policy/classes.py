@@ -1,0 +1,189 @@
+"""Classes of hosts by their firewall rules: which there are, what stands in the kernel for them, and how it is changed.
+
+A host is led to its class by two maps: its address gives the class's number, and that the chain. A verdict map keyed by
+address would have the kernel go through all hosts at each change; data maps it does not go through. In between the
+number is in the packet's priority, which a class's chain sets to 0 at once; only packets of flows that were not
+answered yet come there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+
+import attrs
+
+from realmgw.datapath import batches
+from realmgw.datapath.policy import rules
+from realmgw.datapath.policy.rules import COUNTED, FORBIDDEN, Place
+from realmgw.subscribers.firewall import Direction, Firewall, Rule
+from realmgw.subscribers.model import Host
+
+NUMBERS = 0x7200_0000
+"""What the numbers of classes have before them: priorities that nobody else gives to a packet (7200: and following)."""
+MOST_CLASSES = 0x00FF_FFFF
+"""The largest number."""
+OUT, IN = "host_out", "host_in"
+"""Chains: what comes from a host, and what goes to one, is asked of its rules there, and comes back if it may pass."""
+ALLOWED = "host_allowed"
+"""The chain by which something passes that only the rules of its host may forbid."""
+_TOLD = "forbidden_told"
+_PER_DIRECTION = {Direction.EGRESS: ("out", "egress"), Direction.INGRESS: ("in", "ingress")}
+"""What chains of a direction end with, and the map that leads to them."""
+OBJECTS = (
+    "map classes4 { type ipv4_addr : classid; }",
+    "map classes6 { type ipv6_addr : classid; }",
+    "map egress { type classid : verdict; }",
+    "map ingress { type classid : verdict; }",
+)
+"""The maps, as they are declared in the table."""
+Chains = dict[str, list[str]]
+
+
+def chains(shut: str = "") -> Chains:
+    """The chains that there are in any case.
+
+    Args:
+        shut: What becomes of everything, while it is not known which host has which rules; empty: it is known.
+    """
+    asked = {
+        name: [
+            f"meta priority set ip {end} map @classes4",
+            f"meta priority set ip6 {end} map @classes6",
+            f"meta priority vmap @{verdicts}",
+        ]
+        for name, end, verdicts in ((OUT, "saddr", "egress"), (IN, "daddr", "ingress"))
+    }
+    return {
+        _TOLD: [
+            f"meta l4proto tcp {COUNTED} reject with tcp reset",
+            f"{COUNTED} reject with icmpx type port-unreachable",
+        ],
+        FORBIDDEN: [f'limit name "refusals_told" goto {_TOLD}', f"{COUNTED} drop"],
+        **({name: [shut] for name in asked} if shut else asked),
+        ALLOWED: [f"jump {IN}", "accept"],
+    }
+
+
+@attrs.frozen
+class Class:
+    """Hosts of which the same rules are said."""
+
+    number: int
+    """It has no other one as long as there is a host in it."""
+    hosts: int
+    """How many there are."""
+
+    @property
+    def key(self) -> str:
+        """Its number, as the kernel writes it."""
+        number = NUMBERS | self.number
+        return f"{number >> 16:x}:{number & 0xFFFF:x}"
+
+
+@attrs.frozen(eq=False)
+class Classes:
+    """Which classes there are."""
+
+    by_rules: Mapping[Firewall, Class] = attrs.Factory(dict)
+    """By what is said of their hosts."""
+    last: int = 0
+    """The number that was given last."""
+
+    def __bool__(self) -> bool:
+        return bool(self.by_rules)
+
+    def led(self, gone: Iterable[Host], came: Iterable[Host]) -> Classes:
+        """Those that there are when some hosts are gone, and others came."""
+        counts: dict[Firewall, int] = {}
+        for step, hosts in ((-1, gone), (1, came)):
+            for host in hosts:
+                said = host.profile.firewall
+                if said:
+                    counts[said] = counts.get(said, 0) + step
+        found, last = dict(self.by_rules), self.last
+        for said, more in counts.items():
+            known = found.pop(said, None)
+            if known is not None and known.hosts + more:
+                found[said] = Class(known.number, known.hosts + more)
+            elif known is None and more:
+                last = last % MOST_CLASSES + 1
+                found[said] = Class(last, more)
+        return Classes(found, last)
+
+
+def commands(table: str, classes: Classes, gone: Iterable[Host], came: Iterable[Host]) -> Iterator[str]:
+    """The commands that lead the table from some classes to those after a change.
+
+    Args:
+        table: Its name.
+        classes: What stands.
+        gone: Hosts that are no more.
+        came: Hosts that are new.
+    """
+    after = classes.led(gone, came)
+    yield from _elements(table, "delete", gone, {})
+    for said, each in classes.by_rules.items():
+        if said not in after.by_rules:
+            yield from _removal(table, each, said)
+    for said, each in after.by_rules.items():
+        if said not in classes.by_rules:
+            yield from _addition(table, each, said)
+    yield from _elements(table, "add", came, after.by_rules)
+
+
+def _elements(table: str, verb: str, hosts: Iterable[Host], classes: Mapping[Firewall, Class]) -> Iterator[str]:
+    found: dict[str, list[str]] = {"classes4": [], "classes6": []}
+    for host in hosts:
+        said = host.profile.firewall
+        if not said:
+            continue
+        value = f" : {classes[said].key}" if classes else ""
+        for packed in {*host.own, *host.identity.addresses}:
+            address = ip_address(packed)
+            found[f"classes{address.version}"].append(f"{address}{value}")
+    for name, elements in found.items():
+        yield from batches.commands(verb, table, name, elements)
+
+
+def placed(number: int, said: Firewall) -> Iterator[tuple[Rule, Place]]:
+    """The rules of a class in the order in which they are tried, each with its place.
+
+    Args:
+        number: Its number.
+        said: What is said of its hosts.
+    """
+    every = [("admin", rule) for rule in said.admin] + [("user", rule) for rule in said.user]
+    yield from ((rule, Place(number, at, tier)) for at, (tier, rule) in enumerate(every, 1))
+
+
+def _directed(each: Class, said: Firewall) -> Iterator[tuple[str, str, list[tuple[Rule, Place]]]]:
+    """For each direction that there are rules for: chain, map, and these."""
+    for direction, (end, verdicts) in _PER_DIRECTION.items():
+        of_it = [pair for pair in placed(each.number, said) if pair[0].direction is direction]
+        if of_it:
+            yield f"class_{each.number}_{end}", verdicts, of_it
+
+
+def _addition(table: str, each: Class, said: Firewall) -> Iterator[str]:
+    for chain, verdicts, of_it in _directed(each, said):
+        yield f"add chain inet {table} {chain}"
+        yield f"add rule inet {table} {chain} meta priority set 0"
+        for rule, place in of_it:
+            yield f"add counter inet {table} {place.counter}"
+            for name, declared in rules.sets(rule, place):
+                yield f"add set inet {table} {name} {declared}"
+            for line in rules.lines(rule, place):
+                yield f"add rule inet {table} {chain} {line}"
+        yield f"add element inet {table} {verdicts} {{ {each.key} : goto {chain} }}"
+
+
+def _removal(table: str, each: Class, said: Firewall) -> Iterator[str]:
+    for chain, verdicts, of_it in _directed(each, said):
+        yield f"delete element inet {table} {verdicts} {{ {each.key} }}"
+        yield f"flush chain inet {table} {chain}"
+        yield f"delete chain inet {table} {chain}"
+        for rule, place in of_it:
+            yield f"delete counter inet {table} {place.counter}"
+            for name, _ in rules.sets(rule, place):
+                yield f"delete set inet {table} {name}"
