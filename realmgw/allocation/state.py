@@ -45,6 +45,8 @@ TOLD = 16
 """Of so many groups it is remembered that they were told of a reservation."""
 KEPT = 64
 """How many used claims a reservation keeps for what they have to spare, the latest ones."""
+TIDIED = 8
+"""When so many more were used, it is looked which of them have nothing to spare any more."""
 
 
 class State(enum.IntEnum):
@@ -383,16 +385,16 @@ def overlap(one: int, other: int) -> bool:
 
 def keep_used(claim: Claim, now: float) -> None:
     """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
-    reservation = claim.reservation
-    used = reservation.used
+    used = claim.reservation.used
     if used is None:
-        reservation.used = [claim]
+        claim.reservation.used = [claim]
         return
-    while used and used[0].deadline <= now and used[0].open_until <= now and used[0].is_over:
-        del used[0]
+    used.append(claim)
+    if len(used) % TIDIED:
+        return
     if len(used) >= KEPT:
         for other in used[: -KEPT // 2]:
             if other.doubt is not None:
                 other.doubt.unclear = True  # nobody will look for its client any more
-        used[:] = [other for other in used[-KEPT // 2 :] if other.open_until > now]
-    used.append(claim)
+        del used[: -KEPT // 2]
+    used[:] = [each for each in used if each.deadline > now or each.open_until > now or not each.is_over]

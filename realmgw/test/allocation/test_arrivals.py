@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.arrivals import SLICE
 from realmgw.allocation.claims.senders import SOURCES, SOURCES_ANY
 from realmgw.allocation.explain import explain_admit
-from realmgw.allocation.state import KEPT
+from realmgw.allocation.state import KEPT, TIDIED
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -175,8 +175,9 @@ class AdmissionTests(SynchronousTestCase):
         (reservation,) = scene.allocator.pool.addresses[pool_address(1)].reservations.values()
         assert reservation.used is not None
         self.assertLessEqual(len(reservation.used), KEPT)
-        scene.visit(ONE, now=5.0, after=0.0)
-        self.assertEqual(len(reservation.used), 1)
+        for number in range(TIDIED):
+            scene.visit(ONE, now=5.0 + number, after=0.0)
+        self.assertLess(len(reservation.used), TIDIED)
 
 
 class BurstTests(SynchronousTestCase):
