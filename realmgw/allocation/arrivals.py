@@ -237,7 +237,7 @@ class Arrivals:
                 trace.say(f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, is used")
             return None
         admitted = reservation.sources.get(src)
-        if admitted is not None and now - admitted[0] <= self._ledger.linger():
+        if admitted is not None and self._ledger.may_return(admitted[0], now):
             if trace is not None:
                 trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
                 return None
@@ -380,8 +380,8 @@ class Arrivals:
             self._clients.put(src, claim.group)
         ledger.use(claim, now)
         spare, others_wait = ledger.spare, self._queue.size > 0
-        if reservation.service.terms.loose_packet:
-            spare = ledger.spare_of(reservation.service)
+        if ledger.is_closed or reservation.service.terms.loose_packet:
+            spare = ledger.spare_of(reservation.service, claim.group)
         claim.spare = spare
         if spare or claim.doubt is not None:
             keep_used(claim, now)

@@ -29,6 +29,17 @@ class Ipv6Mode(enum.Enum):
     """No data."""
 
 
+class PinholeFor(enum.Enum):
+    """For whom a claim opens a host's own address, which anybody may know."""
+
+    FLOW = "flow"
+    """The next flow, and nothing else."""
+    CLIENT = "client"
+    """The next flow, and further ones of who sent it; and for others only where a resolver keeps answers."""
+    CLAIM = "claim"
+    """As a claim of the pool: also further senders, as `allocation.claim_sources` says."""
+
+
 class Leave6(enum.Enum):
     """How IPv6 flows of a LAN's hosts leave."""
 
@@ -79,6 +90,8 @@ class Ipv6:
     """By LAN; those that are not named leave by `Leave6.ROUTE`."""
     keep: float = key(number(0.0, MAX_DURATION), 300.0)  # seconds
     """For how long an address stays with its host after its claim was used last."""
+    pinhole: PinholeFor = key(choice(PinholeFor), PinholeFor.CLIENT)
+    """For whom a claim opens a host's own address."""
     pending: int = key(integer(1, 10_000_000), 65536)
     """How many claims may be pending at once."""
     addresses: int = key(integer(1, 10_000_000), 131072)

@@ -99,7 +99,11 @@ class Books:
         self.spare = settings.claim_sources - 1 if settings.claim_sources else UNLIMITED
         """How many further senders a used claim lets in."""
 
-    def spare_of(self, service: Service) -> int:
+    def may_return(self, since: float, now: float) -> bool:
+        """Whether somebody who was let in then is let in again."""
+        return now - since <= self.linger()
+
+    def spare_of(self, service: Service, group: Group) -> int:  # noqa: ARG002 - at pinholes it matters who asked
         """How many further senders a used claim of a service lets in, by what is said of it."""
         terms = service.terms
         if terms.loose_packet < 0:
@@ -181,7 +185,7 @@ class Books:
         """The client of a claim has come by the other family: he is expected no more, but let in if he falls back."""
         if claim.pending and not claim.is_hold:
             self.counters.settled += 1
-            claim.spare = self.spare_of(claim.reservation.service) + 1
+            claim.spare = self.spare_of(claim.reservation.service, claim.group) + 1
             keep_used(claim, now)
             self.end(claim, now)
 

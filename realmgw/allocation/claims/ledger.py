@@ -33,6 +33,7 @@ class Ledger(Books):
 
     Attributes:
         end_other: Called when a claim is used that has a sibling, with that and the present.
+        is_closed: Whether it is by the group that claims let in further senders.
     """
 
     compare = staticmethod(lessons.compare)
@@ -40,6 +41,7 @@ class Ledger(Books):
     used: ClassVar[Callable[..., None]] = staticmethod(outcomes.used)
     """Counts that the client of a claim has come."""
     end_other: Callable[[Any, float], object]
+    is_closed = False
 
     def claim(
         self,

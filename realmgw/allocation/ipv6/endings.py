@@ -57,7 +57,7 @@ class Endings:
             self._pinholes.end_early(other, now)
         elif isinstance(other, FreshClaim) and other.pending:
             self._counters.settled += 1
-            other.spare = self._ledger.spare_of(other.service) + 1
+            other.spare = self._ledger.spare_of(other.service, other.group) + 1
             self._stock.keep_for(other, now)
             self._allowances.give_back(other.group)
 

@@ -82,7 +82,7 @@ class FreshAllocator:
         self.stock = stock = Stock(settings.keep, is_open)
         self.counters = counters = FreshCounters()
         self.allowances = may = Allowances(askers, settings)
-        books = PinholeLedger(ledger.settings, ledger.outage, answered, may, settings.keep)
+        books = PinholeLedger(ledger.settings, ledger.outage, answered, may, settings)
         self.pinholes = Pinholes(books, now=now)
         self.siblings = ledger.siblings
         self.endings = Endings(ledger, books, stock, may, counters)
@@ -92,7 +92,8 @@ class FreshAllocator:
     def configure(self, allocation: Allocation, settings: Ipv6) -> None:
         """From now on, go by these; what is promised stays so."""
         self.settings = settings
-        self.stock.keep = self.pinholes.ledger.keep = settings.keep
+        self.stock.keep = settings.keep
+        self.pinholes.ledger.open(settings)
         self.allowances.configure(settings)
         self.pinholes.ledger.configure(allocation)
 

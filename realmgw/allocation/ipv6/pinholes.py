@@ -15,9 +15,11 @@ from realmgw.allocation.claims import outcomes
 from realmgw.allocation.claims.costs import Costs
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.siblings import has_come
+from realmgw.allocation.ipv6.stock import LEAST_STAY
 from realmgw.allocation.pool.circular import Pool
 from realmgw.allocation.state import KEY, Address, Claim, Reservation
 from realmgw.allocation.waiting import WaitingQueue
+from realmgw.config.ipv6 import PinholeFor
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.outage import Outage
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.pool.places import Places
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
+    from realmgw.config.ipv6 import Ipv6
     from realmgw.config.settings import Allocation
     from realmgw.subscribers.model import Service
 
@@ -82,24 +85,39 @@ class PinholeLedger(Ledger):
         outage: Whether flows get through.
         answered: Asks conntrack whether a flow is answered.
         allowances: What groups may lose.
-        keep: For how long an address is open to those who came, in seconds.
+        ipv6: For how long an address is open, and for whom.
     """
 
     used = partial(outcomes.used, learns=False)
 
     def __init__(
-        self, settings: Allocation, outage: Outage, answered: Answered | None, allowances: Allowances, keep: float
+        self, settings: Allocation, outage: Outage, answered: Answered | None, allowances: Allowances, ipv6: Ipv6
     ) -> None:
         super().__init__(settings, (), outage, answered)
         self.own = self.pool = OwnAddresses()
         self.compare = _learn_nothing
         self._allowances = allowances
         self.costs = self.rates = RateCosts(self.places)
-        self.keep = keep
+        self.open(ipv6)
+
+    def open(self, ipv6: Ipv6) -> None:
+        """From now on, be open by these settings."""
+        self._keep, self._opens = ipv6.keep, ipv6.pinhole
+        self.is_closed = self._opens is not PinholeFor.CLAIM
 
     def linger(self) -> float:
-        """As long as an address of IPv6 is kept."""
-        return self.keep
+        """As long as an address of IPv6 is kept; that of one flow, until conntrack knows it."""
+        return LEAST_STAY if self._opens is PinholeFor.FLOW else max(self._keep, LEAST_STAY)
+
+    def may_return(self, since: float, now: float) -> bool:
+        """Nobody, where one flow is all."""
+        return self._opens is not PinholeFor.FLOW and super().may_return(since, now)
+
+    def spare_of(self, service: Service, group: Group) -> int:
+        """None, where anybody may know the address: but the group may have told others what it was told."""
+        if self.is_closed and (self._opens is PinholeFor.FLOW or not group.habits.keeps_answers):
+            return 0
+        return super().spare_of(service, group)
 
     def lapse(self, claim: Claim, now: float) -> None:
         nobody = not (claim.is_hold or has_come(claim))

@@ -282,6 +282,8 @@ class OnLinkTests(DualTestCase):
 class PinholeTests(DualTestCase):
     """A host with a public address of its own: the claim opens it."""
 
+    through: ClassVar[int] = 6
+    """Of six transfers at a time."""
     circular: ClassVar[Sequence[Mapping[str, str]]] = (POOL4,)
     settings: ClassVar[Mapping[str, Any]] = {"ipv6": {"prefixes": [{"prefix": "2001:db8:5::/64", "mode": "pinhole"}]}}
 
@@ -307,6 +309,23 @@ class PinholeTests(DualTestCase):
         self.assertEqual([OWN6], self.public(client.echo(OWN6)))
         self.ask6("own.gwa.demo")
         self.assertEqual(OWN6, self.public(client.ping(OWN6)))
+
+    def test_clients_of_several_flows(self) -> None:
+        """Who came may open further ones: curl does six transfers at a time after one query."""
+        time.sleep(SLOT)
+        words = ["curl", "--silent", "--max-time", "2", "--parallel", "--parallel-immediate", "--http1.0", "--resolve"]
+        words += [f"own.gwa.demo:80:[{self.ask6('own.gwa.demo')}]"]
+        for number in range(6):
+            words += ["--output", "-", f"http://own.gwa.demo/{number}"]
+        argv = ["ip", "netns", "exec", self.testbed.name("public"), *words]
+        self.assertEqual(self.testbed.run("public", argv).stdout.count(f"This is {OWN6}."), self.through)
+
+
+class OneFlowPinholeTests(PinholeTests):
+    """The operator has said that the next flow is all."""
+
+    through: ClassVar[int] = 1
+    settings: ClassVar[Mapping[str, Any]] = {"ipv6": {**PinholeTests.settings["ipv6"], "pinhole": "flow"}}
 
 
 class KeepingResolverTests(DualTestCase):

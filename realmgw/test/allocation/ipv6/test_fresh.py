@@ -10,7 +10,7 @@ from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.policy import REFERENCE_BANDS, Audit, Policy
 from realmgw.config.settings import Allocation, WhileDegraded
 from realmgw.errors import Reason
-from realmgw.test.allocation.ipv6.scene import CLIENT, NEIGHBOUR, POOL, STRAY, Scene6, host, service
+from realmgw.test.allocation.ipv6.scene import CLIENT, POOL, STRAY, Scene6, host, service
 from realmgw.test.allocation.scene import OTHER, RESOLVER, THIRD
 
 ONE, TWO = service(host(1, ipv4=False)), service(host(2, ipv4=False))
@@ -298,7 +298,7 @@ class LiveTests(SynchronousTestCase):
         self.assertTrue(self.is_live(told))
         self.scene.come(told, CLIENT)
         self.assertTrue(self.is_live(told))
-        self.assertEqual(self.scene.come(told, NEIGHBOUR), 3)
         self.scene.after(2.1)
+        self.assertEqual(self.scene.come(told, CLIENT), 3)
         self.scene.after(5.1)
         self.assertFalse(self.is_live(told))

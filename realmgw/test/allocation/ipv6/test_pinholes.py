@@ -7,7 +7,7 @@ from ipaddress import IPv6Network
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.requestors import ClientPrefix
-from realmgw.config.ipv6 import Ipv6, Ipv6Mode, PrefixMode
+from realmgw.config.ipv6 import Ipv6, Ipv6Mode, PinholeFor, PrefixMode
 from realmgw.errors import Reason
 from realmgw.test.allocation.ipv6.scene import CLIENT, CLIENT4, NEIGHBOUR, STRAY, Scene6, host, service
 from realmgw.test.allocation.scene import OTHER, RESOLVER
@@ -39,6 +39,52 @@ class PinholeTests(SynchronousTestCase):
         self.assertEqual(self.scene.come(AT.address6, port=22), NO_RESERVATION)
 
     def test_it_is_open_for_the_next_flow_only(self) -> None:
+        """Not even for another one of who sent it, where the operator says so; what is sent again goes on."""
+        scene = Scene6(ipv6=Ipv6(pinhole=PinholeFor.FLOW))
+        for _ in range(2):
+            scene.get(WEB)
+            flow = CLIENT, AT.address6, 6, 4711, 443
+            come = [scene.allocator.admit(*flow, now=scene.now) for _ in range(3)]
+            come += [scene.come(AT.address6, source, port=443) for source in (CLIENT, STRAY)]
+            self.assertEqual(come, [1, 1, 1, -Reason.NO_CLAIM, -Reason.NO_CLAIM])
+            scene.after(4.0)
+            self.assertEqual(scene.allocator.admit(*flow, now=scene.now), NO_RESERVATION)
+            self.assertFalse(scene.fresh.pinholes.addresses)
+
+    def test_by_default_a_client_may_open_further_flows(self) -> None:
+        """As browsers do, after one query; nobody else may, whatever claims of the pool let in."""
+        scene = Scene6()
+        scene.get(WEB)
+        come = [scene.come(AT.address6, source, port=443) for source in (CLIENT, STRAY, CLIENT, CLIENT)]
+        self.assertEqual(come, [1, -Reason.NO_CLAIM, 1, 1])
+
+    def test_nor_whatever_is_said_of_its_service(self) -> None:
+        """But as many as the operator lets in, if he does."""
+        loose = service(AT, 6, 80, loose_packet=-1)
+        for opens, others in ((PinholeFor.FLOW, 0), (PinholeFor.CLIENT, 0), (PinholeFor.CLAIM, 5)):
+            scene = Scene6(ipv6=Ipv6(pinhole=opens), claim_sources=1)
+            scene.get(loose)
+            come = [scene.come(AT.address6, bytes((*CLIENT[:15], last))) for last in range(6)]
+            self.assertEqual(sum(each == 1 for each in come), 1 + others, opens)
+
+    def test_others_come_whose_resolver_keeps_answers(self) -> None:
+        """They were told what he was told; unless one flow is all."""
+        for opens, come in ((PinholeFor.FLOW, -Reason.NO_CLAIM), (PinholeFor.CLIENT, 1)):
+            scene = Scene6(ipv6=Ipv6(pinhole=opens))
+            scene.allocator.groups.of(RESOLVER).habits.remember(60.0, 120.0, until=1000.0)
+            scene.get(WEB)
+            found = [scene.come(AT.address6, source, port=443) for source in (CLIENT, NEIGHBOUR)]
+            self.assertEqual(found, [1, come], opens)
+
+    def test_a_reload_says_for_whom_it_is_open(self) -> None:
+        """From then on."""
+        scene = Scene6(ipv6=Ipv6(pinhole=PinholeFor.FLOW))
+        scene.get(WEB)
+        scene.come(AT.address6, port=443)
+        scene.allocator.configure(scene.allocator.ledger.settings, Ipv6())
+        self.assertEqual(scene.come(AT.address6, port=443), 1)
+
+    def test_it_is_open_for_a_while(self) -> None:
         """And for who came already."""
         self.scene.get(WEB)
         come = [self.scene.come(AT.address6, source, port=443) for source in (CLIENT, STRAY, CLIENT)]
@@ -79,8 +125,8 @@ class PinholeTests(SynchronousTestCase):
         self.assertEqual(come, [-Reason.OTHER_NETWORK, 1])
 
     def test_a_stray_robs_nobody(self) -> None:
-        """As long as claims are not strict: the client is let in after it."""
-        scene = Scene6()
+        """As long as claims let in further senders: the client is let in after it."""
+        scene = Scene6(ipv6=Ipv6(pinhole=PinholeFor.CLAIM))
         scene.get(WEB)
         self.assertEqual([scene.come(AT.address6, source, port=443) for source in (STRAY, CLIENT)], [1, 1])
 
