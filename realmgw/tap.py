@@ -67,6 +67,7 @@ from realmgw.dns.service import DnsService
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
+from realmgw.portal.service import PortalService
 from realmgw.subscribers.files.disk import LastGood
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.reach import NOWHERE, Around
@@ -165,10 +166,7 @@ def read(path: Path, settings: Settings, around: Around = NOWHERE, do: Callable[
 
 
 def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ()) -> OrderedService:
-    """Put the gateway together.
-
-    The order of the services is that of starting: nobody is told an address before the datapath can honour it.
-    """
+    """Put the gateway together: who starts later tells nobody what those before could not honour."""
     reactor, settings = the_reactor(), running.settings
     allocator = _allocator(running, conntrack := Conntrack(monotonic))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
@@ -181,8 +179,9 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere, told = partial(Readers().call, reactor=reactor), partial(tell_written, health)
     neighbours, keep = _neighbours(running, allocator, health, thread, reactor), partial(_keep, running, thread)
-    configure = partial(_configure, unsolicited, gate, keeping, neighbours, options.log)
-    parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts)
+    portal = PortalService(settings, running.registry.host_at, reactor, elsewhere)
+    configure = partial(_configure, unsolicited, gate, keeping, neighbours, portal, options.log)
+    parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts, portal.dismiss)
     reloader = Reloader(running, parts, reactor, monotonic)
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
@@ -206,6 +205,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         AllocationService(allocator, reactor, monotonic),
         neighbours,
         dns,
+        portal,
         ReloadService(purging.reload, reactor.callFromThread, lambda: options.signals.reload),
         _keeping_subscribers(running, health, reactor),
         *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
@@ -304,12 +304,14 @@ def _configure(
     gate: Gate,
     keeping: ReputationService,
     neighbours: NeighboursService,
+    portal: PortalService,
     log: Log,
     new: Settings,
 ) -> None:
     """What a reload means for parts that have no other business with it."""
     log.configure(new.logging)
     neighbours.configure(new)
+    portal.configure(new)
     unsolicited.configure(new.admission)
     gate.configure(new.datapath.reject_rate)
     keeping.configure(ROWS * new.allocation.max_groups)

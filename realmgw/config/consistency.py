@@ -18,7 +18,17 @@ from realmgw.config.document import Node, Problems, place
 from realmgw.config.ipv6 import LONGEST_NPT, Ipv6Mode, Leave6, Outbound6, PrefixMode
 from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, within
-from realmgw.config.settings import Address, Allocation, Audit, Challenges, Endpoint, NameServer, Network, PolicyStage
+from realmgw.config.settings import (
+    Address,
+    Allocation,
+    Audit,
+    Challenges,
+    Endpoint,
+    NameServer,
+    Network,
+    PolicyStage,
+    UnknownHosts,
+)
 from realmgw.config.steps import Steps, finish, portions
 from realmgw.config.terms import DefaultService
 
@@ -87,6 +97,10 @@ def _listen(problems: Problems) -> Found[None]:
         return f"{listen.address} port {listen.port} stands twice: remove one"
 
     yield from _twice(problems, Label.LISTEN, Endpoint, said)
+    yield from _twice(problems, Label.PORTAL, Endpoint, said)
+    for value, node in _all(problems, Label.UNKNOWN_HOSTS, UnknownHosts):
+        if value is UnknownHosts.GUEST and not problems.remembered.get(Label.PORTAL):
+            yield node, "guests are shown the portal, and there is none: write portal.listen, or 'drop'"
     yield from _twice(problems, Label.LIST, str, "there are two lists {!r}: give each a name of its own".format)
 
 
@@ -137,8 +151,9 @@ def _reserved(problems: Problems) -> Found[dict[Address, str]]:
     for address, _ in problems.remembered.get(Label.SERVICE, ()):
         assert isinstance(address, IPv4Address | IPv6Address)
         yield found.update({address: "an address of the service pool"})
-    for listen, _ in _all(problems, Label.LISTEN, Endpoint):
-        yield found.update({listen.address: "where the DNS server listens"})
+    for label, who in ((Label.LISTEN, "DNS server"), (Label.PORTAL, "portal")):
+        for listen, _ in _all(problems, label, Endpoint):
+            yield found.update({listen.address: f"where the {who} listens"})
     return found
 
 

@@ -119,8 +119,8 @@ class LogFormat(enum.Enum):
 
 
 LOG_PARTS = (
-    "admission", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "repository", "subscribers",
-    "tap", "twisted",
+    "admission", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "portal", "repository",
+    "subscribers", "tap", "twisted",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""
 _SPELLING = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)*")

@@ -32,6 +32,10 @@ class Label(enum.Enum):
     """An address of the service pool (Address)."""
     LISTEN = enum.auto()
     """Where the DNS server listens, on either side (Endpoint)."""
+    PORTAL = enum.auto()
+    """Where the portal listens (Endpoint)."""
+    UNKNOWN_HOSTS = enum.auto()
+    """`datapath.unknown_hosts` (UnknownHosts)."""
     LINGER = enum.auto()
     """`allocation.linger` (float)."""
     LINGER_LOADED = enum.auto()

@@ -11,6 +11,8 @@ from realmgw.config.settings import DnsView, Forwarding, Settings
 
 CONTROL_CONNECTIONS = 64
 """Of operators and their programs, at once."""
+PORTAL_CONNECTIONS = 256
+"""Of guests, at once; each is over after one answer, or after a few seconds."""
 OTHERS = 192
 """Files that every gateway has open: programs and libraries, the kernel's queue and netlink, databases, a reload's."""
 
@@ -21,7 +23,8 @@ def open_files(settings: Settings) -> int:
     sockets = 2 * sum(len(view.listen) for view in views)
     forward = settings.dns.forward
     asking = forward.outstanding * _most_tries(forward) + len(forward.resolvers) if forward.resolvers else 0
-    return OTHERS + CONTROL_CONNECTIONS + sockets + asking + sum(view.tcp_connections for view in views)
+    portal = PORTAL_CONNECTIONS + len(settings.portal.endpoints) if settings.portal else 0
+    return OTHERS + CONTROL_CONNECTIONS + sockets + portal + asking + sum(view.tcp_connections for view in views)
 
 
 def _most_tries(forward: Forwarding) -> int:

@@ -53,6 +53,8 @@ class UnknownHosts(enum.Enum):
     """They may leave."""
     DROP = "drop"
     """They may not."""
+    GUEST = "guest"
+    """They may not, and are shown the portal."""
 
 
 class PolicyStage(enum.Enum):

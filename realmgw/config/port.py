@@ -31,16 +31,17 @@ _ADVICE = {
 }
 
 
-def refusal(transport: str, endpoint: Endpoint, number: int) -> str:
-    """Why the DNS server can not listen there, and what to do.
+def refusal(transport: str, endpoint: Endpoint, number: int, who: str = "DNS") -> str:
+    """Why a server can not listen there, and what to do.
 
     Args:
         transport: UDP or TCP.
         endpoint: Where.
         number: The operating system's error (`errno`).
+        who: The server.
     """
     advice = _ADVICE.get(number, os.strerror(number)).format(flag=transport[0].lower(), port=endpoint.port)
-    return f"DNS can not listen on {transport} {endpoint.address} port {endpoint.port}: {advice}"
+    return f"{who} can not listen on {transport} {endpoint.address} port {endpoint.port}: {advice}"
 
 
 def attempt(transport: str, endpoint: Endpoint) -> int:

@@ -51,6 +51,10 @@ from realmgw.config.policy import PolicyStage as PolicyStage
 from realmgw.config.policy import Refusal as Refusal
 from realmgw.config.policy import ResolverGroup as ResolverGroup
 from realmgw.config.policy import UnknownHosts as UnknownHosts
+from realmgw.config.portal import PORTAL
+from realmgw.config.portal import Language as Language
+from realmgw.config.portal import Portal as Portal
+from realmgw.config.portal import PortalTls as PortalTls
 from realmgw.config.terms import DefaultHost as DefaultHost
 from realmgw.config.terms import DefaultService as DefaultService
 from realmgw.config.validators import (
@@ -306,7 +310,7 @@ class Datapath:
     """How a flow is sent to its host."""
     forward: Forward = key(Section(Forward), Forward())
     """What else is forwarded."""
-    unknown_hosts: UnknownHosts = key(choice(UnknownHosts), UnknownHosts.ACCEPT)
+    unknown_hosts: UnknownHosts = key(remembered(Label.UNKNOWN_HOSTS, choice(UnknownHosts)), UnknownHosts.ACCEPT)
     """What becomes of outgoing flows of LAN hosts that are no subscribers."""
     policy_order: tuple[PolicyStage, ...] = key(
         sequence(remembered(Label.STAGE, choice(PolicyStage))), tuple(PolicyStage)
@@ -352,6 +356,8 @@ class Settings:
     """What a reload believes."""
     repository: Repository = key(Section(Repository), Repository())
     """A policy database."""
+    portal: Portal | None = key(PORTAL, None)
+    """The page for LAN hosts that are no subscribers; None: there is none."""
     synproxy: Synproxy = key(Section(Synproxy), Synproxy())
     """A SYN proxy upstream."""
     control: Control = key(Section(Control), Control())
@@ -360,3 +366,9 @@ class Settings:
     """What is logged."""
     outdated: tuple[str, ...] = attrs.field(default=(), eq=False)
     """What was written by a former name, in lines; no key, and none of what differs between two settings."""
+
+    @property
+    def listened(self) -> tuple[Endpoint, ...]:
+        """Where queries and guests are answered."""
+        portal = () if self.portal is None else self.portal.endpoints
+        return (*(each for view in self.dns.views for each in view.listen), *portal)

@@ -10,7 +10,6 @@ from realmgw.config.writing import differences
 WITHOUT_EFFECT = (
     "datapath.network_api",
     "datapath.policy_order",
-    "datapath.unknown_hosts",
     "dns.update",
     "synproxy",
 )

@@ -123,8 +123,8 @@ def _fields(value: attrs.AttrsInstance) -> Steps[dict[str, Value]]:
 
 def _plain(word: str, value: Any) -> Steps[Value]:
     """The value of a key."""
-    if word == "levels":
-        return {part: level.value for part, level in value}
+    if word in ("levels", "text"):
+        return {part: str(getattr(said, "value", said)) for part, said in value}
     return (yield from _value(value))
 
 

@@ -58,7 +58,7 @@ class Datapath(Protocol):
     """What a reload needs of `realmgw.datapath.service.DatapathService`."""
 
     def change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> Deferred[None]: ...
-    def end_flows(self, addresses: Collection[bytes]) -> Deferred[int]: ...
+    def end_flows(self, gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]: ...
     def restore(self) -> Deferred[Findings]: ...
 
 
@@ -93,6 +93,8 @@ class Parts:
     """Makes a call that may block, where it holds up nobody."""
     doubts: Callable[[tuple[str, ...]], object]
     """Told of all sources of which not what they say is in force, whenever that may have changed."""
+    welcome: Callable[[Collection[bytes]], object]
+    """Told of packed addresses that are a host's from now on, before what they had redirected as guests ends."""
 
 
 @attrs.define(eq=False)
@@ -353,10 +355,11 @@ class Reloader:
 
     def _after(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, tuple[int, list[str]]]:
         """What does not hold up anybody: flows of hosts that are gone end, and the settings are kept."""
-        ended, problems, gone = 0, list[str](), written.changes.addresses_gone
+        ended, problems, gone, came = 0, list[str](), written.changes.addresses_gone, written.changes.addresses_came
         self._parts.allocator.ended.bar(gone, now=self._monotonic())
+        self._parts.welcome(came)
         try:
-            ended = yield self._parts.datapath.end_flows(gone)
+            ended = yield self._parts.datapath.end_flows(gone, came)
         except RealmGatewayError as error:
             problems.append(str(error))
         try:

@@ -23,6 +23,7 @@ from realmgw.config import limits, port
 from realmgw.config.disk import exposed, is_public, stranger
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Blocking, Steps, finish
+from realmgw.config.tls import tls_options
 from realmgw.control.instance import Place
 from realmgw.control.permissions import group_number, is_root, unwritable
 from realmgw.datapath import client, links
@@ -165,10 +166,6 @@ def _endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     return *settings.dns.wan.listen, *settings.dns.lan.listen
 
 
-def _listened(settings: Settings) -> list[Endpoint]:
-    return [endpoint for view in settings.dns.views for endpoint in view.listen]
-
-
 def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Examined) -> None:
     """Files that the main file names; the secrets were told of one by one."""
     _try(found.refused, lambda: finish(config.lists(settings), do))
@@ -178,12 +175,18 @@ def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Exa
         _try(found.refused, lambda: _answered(do, secret, partial(config.secrets, settings)))
     if repository.url:
         _try(found.refused, lambda: _answered(do, trusted or "certificates", partial(trust, trusted)))
+    tls = settings.portal.tls if settings.portal else None
+    if tls is not None:
+        options = partial(tls_options, tls.certificate_file, tls.key_file)
+        _try(found.refused, partial(_answered, do, tls.key_file, options), "portal.tls: ")
     signers = settings.dns.forward.ca_file
     if signers is not None:
         _try(found.refused, lambda: _answered(do, signers, partial(trust, signers)), "dns.forward.ca_file: ")
     if bearer is not None:
         _try(found.wrong, lambda: _answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
-    for key, path in (("dns.cookies.secret_file", secret), ("repository.token_file", bearer)):
+    key_file = None if tls is None else tls.key_file
+    secrets = {"dns.cookies.secret_file": secret, "repository.token_file": bearer, "portal.tls.key_file": key_file}
+    for key, path in secrets.items():
         with suppress(PlatformError):  # it was told
             if path is not None and _answered(do, path, partial(is_public, path)):
                 found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
@@ -265,11 +268,11 @@ def _look_at_links(settings: Settings, there: links.Addresses, routers: Collecti
 def _look_at_ports(settings: Settings, found: Examined, *, starting: bool, running: bool) -> None:
     """Ports are tried, and the kernel, unless a gateway runs that has them."""
     held = client.privileges()
-    for transport, endpoint, number in _taken(settings):
+    for number, transport, endpoint, who in _taken(settings):
         is_ours = running and number == errno.EADDRINUSE
         is_forbidden = not starting and number in (errno.EACCES, errno.EPERM)
         if not (is_ours or is_forbidden):
-            found.refused.append(port.refusal(transport, endpoint, number))
+            found.refused.append(port.refusal(transport, endpoint, number, who))
     if not held.has(capabilities.CAP_NET_ADMIN) and starting:
         found.refused += capabilities.problems(held, raw=settings.pools.solicited)
     elif not held.has(capabilities.CAP_NET_ADMIN):
@@ -294,13 +297,18 @@ def _neighbours(settings: Settings) -> list[str]:
         return []
 
 
-def _taken(settings: Settings) -> Iterator[tuple[str, Endpoint, int]]:
-    """What can not be listened at, with the operating system's error."""
-    for endpoint in _listened(settings):
-        for transport in ("UDP", "TCP"):
-            number = port.attempt(transport, endpoint)
-            if number:
-                yield transport, endpoint, number
+def _taken(settings: Settings) -> Iterator[tuple[int, str, Endpoint, str]]:
+    """What can not be listened at: the operating system's error, and what it is about."""
+    portal = settings.portal.endpoints if settings.portal else ()
+    dns = settings.listened[: -len(portal) or None]
+    tried = [
+        *((each, "DNS", way) for each in dns for way in ("UDP", "TCP")),
+        *((each, "the portal", "TCP") for each in portal),
+    ]
+    for endpoint, who, transport in tried:
+        number = port.attempt(transport, endpoint)
+        if number:
+            yield number, transport, endpoint, who
 
 
 def _taken_queue(number: int) -> Iterator[str]:
@@ -321,7 +329,7 @@ def _of_kernel(settings: Settings) -> Iterator[str]:
     kernel = Kernel(settings)
     try:
         found = kernel.probe()
-        ports = tuple(endpoint.port for endpoint in _listened(settings))
+        ports = tuple(endpoint.port for endpoint in settings.listened)
         raw = settings.pools.solicited
         yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw)
         kernel.refuse_foreign()

@@ -42,6 +42,8 @@ CHANGEABLE = (
     "admission.stray_rate",
     "datapath.reject_rate",
     "datapath.forward",
+    "datapath.unknown_hosts",
+    *(f"portal.{key}" for key in ("text", "link", "reachable")),
     "reload",
     "subscribers",
     "drop_ins",

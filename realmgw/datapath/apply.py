@@ -17,6 +17,7 @@ from realmgw.config.settings import Dnat, Settings
 from realmgw.datapath import client, elements, ending, links, ruleset, translation
 from realmgw.datapath.client import open_nft, run_program
 from realmgw.datapath.dualstack import DualStack
+from realmgw.datapath.guests import Guests
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.iptables.bypass import TOLD, Bypass
 from realmgw.datapath.iptables.prefixes import PrefixStep
@@ -246,13 +247,17 @@ class Kernel:
                 step.change(self._settings, left)
         self._keeper.note()
 
-    def end_flows(self, addresses: Iterable[bytes]) -> int:
-        """End every flow of these private addresses (packed), and tell how many there were.
+    def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes] = ()) -> int:
+        """End every flow of private addresses (packed) that no host has any more, and tell how many there were.
+
+        Args:
+            gone: These.
+            came: Those that a host has from now on: what they had redirected as guests ends.
 
         Raises:
             RealmGatewayError: The kernel refused; some may have been ended.
         """
-        return ending.end_flows(addresses)
+        return ending.end_flows(gone) + ending.end_redirected(came, Guests.of(self._settings).ends)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Tell the kernel of stray senders (packed addresses); who is known already keeps his time.
@@ -370,7 +375,9 @@ class Kernel:
         Raises:
             RealmGatewayError: It was refused.
         """
-        self._own.run(ruleset.replacement(self._ruleset(self._settings), (), shut=bool(self.classes)))
+        rules = self._ruleset(self._settings)
+        shut = bool(self.classes) or rules.guests.needs_subscribers  # nobody is taken for a guest meanwhile
+        self._own.run(ruleset.replacement(attrs.evolve(rules, guests=Guests()), (), shut=shut))
 
     def place_guard(self) -> None:
         """Place the guard, where the kernel can have one.

@@ -42,8 +42,10 @@ def without_ipv6(settings: Settings) -> Settings:
     if not circular:
         raise PlatformError(f"{SWITCHED_OFF.partition(',')[0]}, and pools.circular has nothing else: switch it on")
     wan, lan, local = (attrs.evolve(view, listen=_listening(view.listen)) for view in settings.dns.views)
+    portal = settings.portal and attrs.evolve(settings.portal, listen=_listening(settings.portal.listen))
     return attrs.evolve(
         settings,
+        portal=portal,
         pools=attrs.evolve(settings.pools, circular=circular),
         dns=attrs.evolve(settings.dns, wan=wan, lan=lan, local=local),
         ipv6=Ipv6(mode=Ipv6Mode.OFF, is_served=False),

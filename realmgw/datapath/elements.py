@@ -8,10 +8,10 @@ Family: each has sets and maps of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
-from realmgw.config.settings import Dnat
+from realmgw.config.settings import Dnat, Network
 from realmgw.datapath import marks
 from realmgw.datapath.batches import ELEMENTS_PER_COMMAND as ELEMENTS_PER_COMMAND
 from realmgw.datapath.batches import commands as commands
@@ -19,7 +19,10 @@ from realmgw.datapath.hosts import HostChange
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.families import mode_of
 from realmgw.subscribers.model import Host
+from realmgw.subscribers.review import addresses_of
 
+SUBSCRIBERS = ("subscribers", "subscribers6")
+"""The sets with every address of every subscriber, where it matters who is one."""
 STRAYS = ("strays", "strays6")
 """The sets that elements may be added to by anybody: to slow somebody down by hand does no harm."""
 STRAYS_KEPT = 65536
@@ -35,7 +38,7 @@ def is_pinhole(host: Host, modes: Ipv6) -> bool:
     return bool(host.address6) and mode_of(host, modes) is Ipv6Mode.PINHOLE
 
 
-def hosts(table: str, change: HostChange, dnat: Dnat, modes: Ipv6 | None) -> Iterator[str]:
+def hosts(table: str, change: HostChange, dnat: Dnat, modes: Ipv6 | None, *, known: bool) -> Iterator[str]:
     """The commands that lead the table from some hosts to others.
 
     Args:
@@ -43,12 +46,13 @@ def hosts(table: str, change: HostChange, dnat: Dnat, modes: Ipv6 | None) -> Ite
         change: What becomes of the hosts; without any before, all of them come.
         dnat: How a flow is sent to its host.
         modes: How hosts are reached by IPv6; None: not at all.
+        known: Whether there are the sets of who is a subscriber.
 
     Raises:
         ConfigurationError: An address is not what it is said to be.
     """
     for verb, some in (("delete", change.gone), ("add", change.came)):
-        for name, elements in _by_name(some, dnat, modes).items():
+        for name, elements in {**_by_name(some, dnat, modes), **(_known(some) if known else {})}.items():
             written = (f"{key} : {value}" if value and verb == "add" else key for key, value in elements)
             yield from commands(verb, table, name, written)
 
@@ -69,6 +73,26 @@ def _by_name(some: Iterable[Host], dnat: Dnat, modes: Ipv6 | None) -> Mapping[st
             if is_pinhole(host, modes):
                 found["pinholes"].append((address, ""))
     return found
+
+
+def _known(some: Iterable[Host]) -> Mapping[str, list[tuple[str, str]]]:
+    """The elements that hosts have in the sets of who is a subscriber."""
+    every = [ip_address(address) for host in some for address in addresses_of(host)]
+    return {name: [(str(each), "") for each in every if each.version == version]
+            for name, version in zip(SUBSCRIBERS, (4, 6), strict=True)}  # fmt: skip
+
+
+def interval_set(name: str, kind: str, networks: Iterable[Network]) -> str:
+    """The declaration of a set of prefixes, with these in it.
+
+    Args:
+        name: Its name.
+        kind: The type of its elements, in nft's words.
+        networks: They may overlap.
+    """
+    every = ", ".join(map(str, networks))
+    filled = f" elements = {{ {every} }};" if every else ""
+    return f"set {name} {{ type {kind}; flags interval; auto-merge;{filled} }}"
 
 
 def strays(table: str, sources: Iterable[bytes], *, ipv6: bool) -> str:

@@ -28,6 +28,30 @@ def end_flows(addresses: Iterable[bytes]) -> int:
     return _end_all(flows.sources(wanted), flows.families(wanted), lambda flow: not wanted.isdisjoint(flow.sources))
 
 
+def end_redirected(addresses: Iterable[bytes], ends: Collection[bytes]) -> int:
+    """End the flows of these hosts that were sent elsewhere than they were meant for.
+
+    Args:
+        addresses: The hosts', packed.
+        ends: Where such flows were sent to, packed.
+
+    Returns:
+        How many were ended.
+
+    Raises:
+        RealmGatewayError: The kernel refused; some may have been ended.
+    """
+    wanted = frozenset(addresses)
+    if not (wanted and ends):
+        return 0
+
+    def is_meant(flow: flows.Entry) -> bool:
+        is_theirs = not wanted.isdisjoint(flow.sources) and not flow.sources.isdisjoint(ends)
+        return is_theirs and flow.destination not in flow.sources
+
+    return _end_all(flows.sources(wanted), flows.families(wanted), is_meant)
+
+
 def end_flows_to(networks: Collection[Network]) -> int:
     """End every flow, of whomever, that has an address of these prefixes as its destination in either direction.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import attrs
 
-from realmgw.config.settings import Address, Forward, Settings, Verdict
+from realmgw.config.settings import Address, Forward, Settings, UnknownHosts, Verdict
+from realmgw.datapath.guests import Guests
 from realmgw.datapath.incoming import IS_ADMITTED
 from realmgw.datapath.outbound6 import WITH_PORTS, Leaving
 from realmgw.datapath.policy.classes import ALLOWED, OUT
@@ -21,7 +22,7 @@ _HOOK = "type filter hook forward priority filter; policy drop;"
 
 @attrs.frozen
 class Families:
-    """What there is of either family."""
+    """What there is of either family, and of whom."""
 
     ipv4_leaves: bool = True
     """Whether there are public IPv4 addresses that the LANs' flows can leave from."""
@@ -29,6 +30,8 @@ class Families:
     """Whether hosts are reached by IPv6."""
     leaving6: Leaving | None = None
     """How the LANs' own flows of IPv6 leave; None: as they like."""
+    guests: Guests = attrs.Factory(Guests)
+    """What becomes of LAN hosts that are no subscribers."""
 
 
 def rules(
@@ -49,6 +52,7 @@ def rules(
         _HOOK,
         *(_others(wan, lan, ours) if forward.others is Verdict.ACCEPT else ()),
         "ct state established,related accept",
+        *families.guests.forwarded(lan),  # what was a flow of theirs once is refused, too
         f"ct state invalid {invalid}",
         f'{from_pool} goto {ALLOWED} comment "admitted flows"',
         *(_admitted6(f"iifname {wan} oifname {lan}") if families.ipv6_enters else ()),
@@ -107,9 +111,11 @@ def told(settings: Settings) -> str:
     """What is forwarded, in a line for the operator."""
     forward = settings.datapath.forward
     words = {Verdict.ACCEPT: "forwarded", Verdict.DROP: "dropped"}
+    unknown = settings.datapath.unknown_hosts
+    whose = "" if unknown is UnknownHosts.ACCEPT else f" of subscribers (datapath.unknown_hosts: {unknown.value})"
     by_ipv6 = ", ".join(f"{each.lan} {each.leave.value}" for each in settings.ipv6.outbound)
     return (
-        "forwarded: admitted flows, and LAN to WAN"
+        f"forwarded: admitted flows, and LAN to WAN{whose}"
         f"{f', by IPv6: {by_ipv6} (ipv6.outbound)' if by_ipv6 else ''}; between LANs: "
         f"{words[forward.lan_to_lan]} (datapath.forward.lan_to_lan); for interfaces that are neither: "
         f"{words[forward.others]} (datapath.forward.others)"

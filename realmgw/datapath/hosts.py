@@ -10,6 +10,7 @@ from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.datapath.policy.classes import Classes
 from realmgw.subscribers.firewall import Firewall
 from realmgw.subscribers.model import Host
+from realmgw.subscribers.review import addresses_of
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +50,5 @@ class HostChange:
         return {**every, **{host.index: host for host in self.came}}
 
 
-def _reached(host: Host) -> tuple[bytes, bytes, Ipv6Mode | None, Firewall, tuple[bytes, ...]]:
-    said = host.profile
-    return host.address, host.address6, said.ipv6, said.firewall, host.identity.addresses if said.firewall else ()
+def _reached(host: Host) -> tuple[tuple[bytes, ...], Ipv6Mode | None, Firewall]:
+    return addresses_of(host), host.profile.ipv6, host.profile.firewall

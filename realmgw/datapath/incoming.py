@@ -61,7 +61,6 @@ def before_routing(wan: str, lan: str, *, ipv6: bool) -> Chains:
         **({"for_pinhole": _for_pinhole()} if ipv6 else {}),
         "from_inside": ['counter name "pool_from_inside" goto refuse'],
         "refuse": ['limit name "refusals_told" goto tell', drop("refused_silently")],
-        "tell": [*(_tell6() if ipv6 else ()), *_tell()],
     }
 
 
@@ -111,6 +110,15 @@ def _first_packet(lan: str, *, ipv6: bool) -> list[str]:
         *(('meta nfproto ipv6 counter name "presented6"',) if ipv6 else ()),
         f'meta mark set {marks.QUEUED:#x} counter name "presented"',
     ]
+
+
+def told(*, ipv6: bool) -> list[str]:
+    """The chain `tell`: how refusals are told.
+
+    Args:
+        ipv6: Whether they are told of packets of IPv6.
+    """
+    return [*(_tell6() if ipv6 else ()), *_tell()]
 
 
 def _tell() -> list[str]:

@@ -20,6 +20,7 @@ from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
 from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, translation
 from realmgw.datapath.elements import STRAYS_KEPT
+from realmgw.datapath.guests import Guests
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
@@ -69,6 +70,8 @@ class Ruleset:
     """How hosts are reached by IPv6; the rest of it says nothing here."""
     leaving6: Leaving | None = None
     """How the LANs' own flows of IPv6 leave; None: nothing of IPv6 is our business."""
+    guests: Guests = attrs.Factory(Guests)
+    """What becomes of LAN hosts that are no subscribers."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -112,6 +115,7 @@ class Ruleset:
             pool6=pools.networks6,
             modes=modes,
             leaving6=outbound6.leaving(settings) if ipv6 or settings.ipv6.outbound else None,
+            guests=Guests.of(settings),
         )
 
     @property
@@ -124,7 +128,7 @@ class Ruleset:
     def pool_sets(self) -> tuple[str, ...]:
         """The sets with the pools, as they are declared in a table."""
         sets = [("pool", "ipv4_addr", self.pool), *([("pool6", "ipv6_addr", self.pool6)] if self.ipv6 else [])]
-        return tuple(_interval_set(*each) for each in sets)
+        return tuple(elements.interval_set(*each) for each in sets)
 
     @property
     def hosts6(self) -> Ipv6 | None:
@@ -136,12 +140,6 @@ def takes_ipv6(settings: Settings) -> bool:
     """Whether first packets of IPv6 may have to be decided about, by what the settings say."""
     modes = (settings.ipv6.mode, *(each.mode for each in settings.ipv6.prefixes))
     return bool(settings.pools.networks6) or Ipv6Mode.PINHOLE in modes
-
-
-def _interval_set(name: str, kind: str, networks: Iterable[Network]) -> str:
-    every = ", ".join(map(str, networks))
-    filled = f" elements = {{ {every} }};" if every else ""
-    return f"set {name} {{ type {kind}; flags interval; auto-merge;{filled} }}"
 
 
 def replacement(ruleset: Ruleset, hosts: Iterable[Host], *, shut: bool = False) -> str:
@@ -197,7 +195,8 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
 
 
 def _hosts(ruleset: Ruleset, hosts: HostChange) -> Iterator[str]:
-    yield from elements.hosts(ruleset.table, hosts, ruleset.dnat, ruleset.hosts6)
+    known = ruleset.guests.needs_subscribers
+    yield from elements.hosts(ruleset.table, hosts, ruleset.dnat, ruleset.hosts6, known=known)
     yield from classes.commands(ruleset.table, hosts.classes, hosts.gone, hosts.came)
 
 
@@ -252,7 +251,7 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     rate = ruleset.reject_rate
     yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
-    yield from (f"\t{each}" for each in ruleset.pool_sets)
+    yield from (f"\t{each}" for each in (*ruleset.pool_sets, *ruleset.guests.objects()))
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     kept = (
         f"size {STRAYS_KEPT}; flags dynamic, timeout;"
@@ -272,15 +271,19 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     """The chains, in the order in which a packet meets them."""
     (wan, lan, ours), ipv6, leaving6 = ruleset.interfaces, ruleset.ipv6, ruleset.leaving6
     refused, invalid = incoming.drop("forward_refused"), incoming.drop("forward_invalid")
-    way = forwarding.Families(ipv4_leaves=ruleset.outbound is not None, ipv6_enters=ipv6, leaving6=leaving6)
+    leaves, guests = ruleset.outbound is not None, ruleset.guests
+    way = forwarding.Families(ipv4_leaves=leaves, ipv6_enters=ipv6, leaving6=leaving6, guests=guests)
     chains = {
         **incoming.before_routing(wan, lan, ipv6=ipv6),
+        "tell": incoming.told(ipv6=ipv6 or guests.needs_subscribers),
         **incoming.translation(wan, ruleset.dnat, ipv6=ipv6),
+        **guests.chains(lan),
         **incoming.own_sockets(wan, lan, ipv6=ipv6),
         forwarding.CHAIN: forwarding.rules(ruleset.interfaces, ruleset.forward, way, drop=refused, invalid=invalid),
         outbound6.CLAMP: outbound6.clamp(ours),
         "outbound": forwarding.outbound(wan, lan, ruleset.outbound, ruleset.outbound_ports),
     }
+    chains["own_sockets"] += guests.received(lan)
     if leaving6 is not None:
         chains["outbound"] += leaving6.translated()
         chains[outbound6.WALL] = leaving6.wall()

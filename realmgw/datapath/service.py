@@ -68,7 +68,7 @@ class KernelSide(Protocol):
     def own_ports(self) -> frozenset[int]: ...
     def apply(self, hosts: Iterable[Host]) -> Applied: ...
     def change(self, settings: Settings, hosts: HostChange) -> None: ...
-    def end_flows(self, addresses: Iterable[bytes]) -> int: ...
+    def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes]) -> int: ...
     def add_strays(self, sources: Iterable[bytes]) -> None: ...
     def purge(self) -> tuple[str, ...]: ...
     def close(self) -> None: ...
@@ -217,13 +217,17 @@ class DatapathService(service.Service):
         yield self._worker.call(self._change, settings, gone, came)
 
     @inlineCallbacks
-    def end_flows(self, addresses: Collection[bytes]) -> Generator[Deferred[Any], Any, int]:
-        """End every flow of private addresses (packed) that no host has any more.
+    def end_flows(self, gone: Collection[bytes], came: Collection[bytes]) -> Generator[Deferred[Any], Any, int]:
+        """End every flow of private addresses (packed) that no host has any more, and what guests had redirected.
+
+        Args:
+            gone: The former.
+            came: Addresses of hosts that are no guests any more.
 
         Returns:
             A Deferred that fires with how many there were, and fails with `RealmGatewayError` if the kernel refused.
         """
-        ended: int = (yield self._worker.call(self._kernel.end_flows, addresses)) if addresses else 0
+        ended: int = (yield self._worker.call(self._kernel.end_flows, gone, came)) if gone or came else 0
         return ended
 
     def push_stray(self, source: bytes) -> None:

@@ -8,17 +8,17 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from OpenSSL import SSL, crypto
 from twisted.application.service import IService, Service
 from twisted.internet.error import CannotListenError
-from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw.config.addresses import endpoint
-from realmgw.config.disk import is_public, read
+from realmgw.config.disk import is_public
 from realmgw.config.port import HeldSocket
 from realmgw.config.settings import Endpoint
+from realmgw.config.tls import tls_options
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
@@ -40,11 +40,7 @@ Stop = Callable[[], Any]
 """Ends what was begun, perhaps later: then it returns a Deferred."""
 
 _log = Logger()
-MAX_PEM = 2**20  # octets
-"""The longest file with certificates, or a key."""
-
 _ACCESS = {"to write": "token", "to read": "read-token"}
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 class Options(UsageOptions):
@@ -143,27 +139,6 @@ def where(text: str) -> Path | Endpoint:
         ValueError: It is neither a path nor an address; the message says what to write instead.
     """
     return Path(text) if "/" in text else endpoint(text, PORT)
-
-
-def tls_options(certificate: Path, key: Path) -> CertificateOptions:
-    """The server's TLS, 1.2 or later.
-
-    Raises:
-        PlatformError: One of the files can not be used.
-    """
-    try:
-        first, *issuers = [_BEGIN + text for text in read(certificate, MAX_PEM).split(_BEGIN)[1:]]
-        options = CertificateOptions(
-            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, read(key, MAX_PEM)),
-            certificate=crypto.load_certificate(crypto.FILETYPE_PEM, first),
-            extraCertChain=[crypto.load_certificate(crypto.FILETYPE_PEM, text) for text in issuers],
-            raiseMinimumTo=TLSVersion.TLSv1_2,
-        )
-        options.getContext()  # finds out whether they belong together
-    except (OSError, ValueError, crypto.Error, SSL.Error) as error:
-        why = getattr(error, "strerror", None) or error
-        raise PlatformError(f"{certificate} with {key} can not be used for TLS: {why}") from error
-    return options
 
 
 def _listen(reactor: Any, place: Path | Endpoint, factory: RepositorySite, tls: CertificateOptions | None) -> Stop:

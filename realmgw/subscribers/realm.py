@@ -77,8 +77,8 @@ class Realm:
         """The realm of a gateway, in steps: it may have tens of thousands of zones and prefixes."""
         dns, pools = settings.dns, settings.pools
         realm = cls(has_service_pool=bool(pools.service))
-        for address in (each.address for view in (dns.wan, dns.lan, dns.local, dns.update) for each in view.listen):
-            realm._have(address)
+        for each in (*settings.listened, *dns.update.listen):
+            realm._have(each.address)
         for address in pools.service:
             realm._have(address)
         yield from realm._gather(settings.zones, around, [piece.network for piece in pools.circular])

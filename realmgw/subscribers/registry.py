@@ -40,6 +40,8 @@ class Changes:
     """Services that are new or different."""
     addresses_gone: set[bytes] = attrs.Factory(set)
     """Packed addresses that were a host's and are so no more: their flows have to end."""
+    addresses_came: set[bytes] = attrs.Factory(set)
+    """Packed addresses that are a host's from now on and were not its own before: who has them is no guest any more."""
     targets_gone: set[int] = attrs.Factory(set)
     """Targets (`Service.target`) that no service leads to any more."""
     problems: tuple[str, ...] = ()
@@ -226,9 +228,12 @@ class Registry:
         services = tuple(found)
         if before is None:
             changes.added.append(host)
+            changes.addresses_came.update(addresses_of(host))
         elif before is not host:
             changes.changed.append((before, host))
-            changes.addresses_gone.update(each for each in addresses_of(before) if each not in addresses_of(host))
+            then, now = addresses_of(before), addresses_of(host)
+            changes.addresses_gone.update(each for each in then if each not in now)
+            changes.addresses_came.update(each for each in now if each not in then)
         changes.by_host[name] = services
         there = self.directory.services
         changes.services.extend(service for service in services if there.get(service.name) is not service)

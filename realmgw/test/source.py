@@ -15,7 +15,7 @@ from realmgw.test.checkout import CHECKOUT, PACKAGE
 
 NO_WORLD = {
     "__future__", "_ruamel_yaml", "abc", "attrs", "base64", "bisect", "codecs", "collections", "contextlib", "difflib",
-    "enum", "errno", "functools", "hashlib", "heapq", "hmac", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END",
+    "enum", "errno", "functools", "hashlib", "heapq", "hmac", "html", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END",
     "ipaddress", "itertools", "json", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex",
     "siphashc", "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib",
     "zope.interface",

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "synproxy": {"allocation", "datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},
     "admission": {"allocation", "datapath", *BASE},
+    "portal": BASE,
     "allocation": BASE,
     "datapath": BASE,
     "subscribers": {"config", "errors"},

@@ -33,6 +33,7 @@ NO_TOTALS = {
 """What is added to and is no total: by module and attribute, with the reason."""
 
 
+PORTAL = "portal: {listen: [192.168.0.1]}\n"
 HOLDERS = {"Counters", "Counts"}
 """Values whose every field is a counter; others add to them."""
 
@@ -93,7 +94,7 @@ class CounterTests(SynchronousTestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         main = folder / "realmgw.yaml"
-        main.write_text(MINIMAL + f"state: {folder}\nrepository: {{url: 'http://192.0.2.9', cache: false}}\n")
+        main.write_text(MINIMAL + f"state: {folder}\nrepository: {{url: 'http://192.0.2.9', cache: false}}\n{PORTAL}")
         self.gateway = tap.compose(tap.read(main, config.load(main)), tap.Options())
 
     def counts(self) -> dict[str, Any]:

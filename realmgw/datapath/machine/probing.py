@@ -72,7 +72,7 @@ class Prober:
             PlatformError: Something is missing; the text says what to do.
         """
         settings, found = self._settings, self.probe()
-        ports = tuple(each.port for view in settings.dns.views for each in view.listen)
+        ports = tuple(each.port for each in settings.listened)
         raw = settings.pools.solicited
         capabilities.refuse(capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw))
         return found

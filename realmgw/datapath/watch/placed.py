@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 
-from realmgw.config.settings import Settings
+from realmgw.config.settings import Address, Settings
 from realmgw.datapath import links, outbound6
 from realmgw.datapath.links import Route
 from realmgw.datapath.machine import sysctls
@@ -143,12 +143,16 @@ def _not_ours(settings: Settings) -> Iterator[Thing]:
     for name in lan:
         yield Thing(Kind.INTERFACE, name, UP, needed=len(lan) == 1, remedy=_bring_up(name))
     dns = settings.dns
-    for view, key in ((dns.wan, "dns.wan"), (dns.lan, "dns.lan"), (dns.local, "dns.local")):
-        heard = {endpoint.address for endpoint in view.listen}
+    portal, told = () if settings.portal is None else settings.portal.endpoints, set[Address]()
+    views = [(dns.wan.listen, "dns.wan"), (dns.lan.listen, "dns.lan"), (dns.local.listen, "dns.local")]
+    for endpoints, key in (*views, (portal, "portal")):
+        heard = {endpoint.address for endpoint in endpoints}
+        heard -= told if key == "portal" else set()
+        told |= heard
         least = min((each.version for each in heard), default=0)  # a link that was down has lost those of IPv6 only
         for each in sorted(heard, key=str):
             remedy = f"the gateway listens there ({key}.listen) and is not heard: give it back to its interface"
-            needed = view is dns.wan and each.version == least
+            needed = key == "dns.wan" and each.version == least
             yield Thing(Kind.ADDRESS, str(each), THERE, needed=needed, remedy=remedy)
     remedy = "answers to clients beyond the link have no way: set it again"
     yield Thing(Kind.WAY_OUT, wan, THERE, needed=True, remedy=remedy)

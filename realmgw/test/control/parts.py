@@ -39,6 +39,7 @@ class RecordingParts:
         bad_name: What the DNS server says to the next names.
         hold: If set, the kernel answers when this fires.
         findings: What a look at the kernel finds.
+        welcomed: Addresses that the last reload has brought.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class RecordingParts:
         self.bad_name: MalformedError | None = None
         self.hold: Deferred[None] | None = None
         self.findings = Findings()
+        self.welcomed: set[bytes] = set()
 
     def change(self, settings: Settings, gone: tuple[Host, ...], came: tuple[Host, ...]) -> Deferred[None]:
         """Notes it."""
@@ -56,9 +58,14 @@ class RecordingParts:
         self.calls.append(("kernel", [host.name for host in gone], [host.name for host in came]))
         return self.hold or succeed(None)
 
-    def end_flows(self, addresses: Collection[bytes]) -> Deferred[int]:
-        """Each address had one flow."""
-        return succeed(len(addresses))
+    def end_flows(self, gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]:
+        """Each address that is gone had one flow; of those that came, the portal was told before."""
+        assert set(came) == self.welcomed
+        return succeed(len(gone))
+
+    def welcome(self, addresses: Collection[bytes]) -> None:
+        """Notes it."""
+        self.welcomed = set(addresses)
 
     def prepare(
         self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
@@ -147,6 +154,7 @@ class TestGateway:
             self.told.append,
             _inline,
             told,
+            self.parts.welcome,
         )
         self.reloader = Reloader(self.running, parts, self.clock, self.clock.seconds)
         self.book = RecordingBook()

@@ -62,10 +62,10 @@ class RecordingKernel:
         self.befores.append(tuple(hosts.before.values()))
         self._note("change", settings, hosts.gone, hosts.came)
 
-    def end_flows(self, addresses: Iterable[bytes]) -> int:
-        """Notes it; each address had one flow."""
-        self._note("end_flows", addresses)
-        return len(tuple(addresses))
+    def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes]) -> int:
+        """Notes it; each address that is gone had one flow."""
+        self._note("end_flows", gone, came)
+        return len(tuple(gone))
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Notes it."""

@@ -7,7 +7,7 @@ from itertools import product
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Datapath, Forward, Ipv6, Leave6, Outbound6, Verdict
+from realmgw.config.settings import Datapath, Forward, Ipv6, Leave6, Outbound6, UnknownHosts, Verdict
 from realmgw.datapath import forwarding, marks, ruleset
 from realmgw.datapath.forwarding import Families
 from realmgw.datapath.ruleset import Ruleset
@@ -80,6 +80,12 @@ class ToldTests(SynchronousTestCase):
             line = forwarding.told(attrs.evolve(SETTINGS, datapath=Datapath(forward=forward)))
             self.assertIn(f"{words[forward.lan_to_lan]} (datapath.forward.lan_to_lan)", line)
             self.assertIn(f"{words[forward.others]} (datapath.forward.others)", line)
+
+    def test_says_whose_flows_leave(self) -> None:
+        """Where not all do."""
+        self.assertIn("LAN to WAN;", forwarding.told(SETTINGS))
+        line = forwarding.told(attrs.evolve(SETTINGS, datapath=Datapath(unknown_hosts=UnknownHosts.DROP)))
+        self.assertIn("LAN to WAN of subscribers (datapath.unknown_hosts: drop);", line)
 
     def test_says_how_lans_leave_by_ipv6(self) -> None:
         """Where anything is said of it."""

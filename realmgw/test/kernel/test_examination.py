@@ -87,6 +87,23 @@ class AgreementTests(StartingTestCase):
             taken.listen()
             self.assert_refused(f"TCP {WAN} port 53: another program has it", f"TCP {LAN} port 53")
 
+    def test_portal_that_can_not_be_served(self) -> None:
+        """Its port is somebody else's, its certificate is not there; and one that can be is no problem."""
+        settings = {"datapath": {"unknown_hosts": "guest"}, "portal": {"listen": [LAN]}}
+        with socket.socket() as taken:
+            taken.bind(("0.0.0.0", 80))
+            taken.listen()
+            said = f"the portal can not listen on TCP {LAN} port 80: another program has it"
+            self.assert_refused(said, settings=settings)
+            self.assert_ends(said)
+        tls = {"listen": [LAN], "name": "portal.example.org", "certificate_file": "a", "key_file": "b"}
+        said = f"portal.tls: {self.folder}/a with {self.folder}/b can not be used for TLS: No such file"
+        self.assert_refused(said, settings={**settings, "portal": {"listen": [LAN], "tls": tls}})
+        self.assert_ends(said)
+        self.write(settings)
+        self.start()
+        self.assertEqual(self.check()[0], 0)
+
     def test_packet_queue_that_another_program_has(self) -> None:
         """A start finds it before it touches the kernel; a gateway's own queue is nobody else's."""
         before = self.rules()

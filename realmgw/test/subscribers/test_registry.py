@@ -88,10 +88,10 @@ class FamiliesTests(RegisterTestCase):
             assert found is not None
             self.assertEqual((found.address, found.address6), (four, six))
         changes = self.say(a="a.example.org: {address: 192.168.0.1}\n")
-        self.assertEqual(changes.addresses_gone, {six})
+        self.assertEqual((changes.addresses_gone, changes.addresses_came), ({six}, set()))
         self.assertIsNone(self.registry.host_at(six))
         changes = self.say(a="a.example.org: {address: 'fd00::1'}\n")
-        self.assertEqual(changes.addresses_gone, {four})
+        self.assertEqual((changes.addresses_gone, changes.addresses_came), ({four}, {six}))
         self.assertIsNone(self.registry.host_at(b""))
         self.assertEqual(self.say(a=None).addresses_gone, {six})
 
@@ -121,6 +121,7 @@ class ChangesTests(RegisterTestCase):
         self.assertEqual([(old.profile.max_claims, new.profile.max_claims) for old, new in changes.changed], [(9, 5)])
         self.assertEqual(changes.names_gone, ["x.example.org."])
         self.assertEqual(changes.addresses_gone, {bytes([192, 168, 0, 1])})
+        self.assertEqual(changes.addresses_came, {bytes([192, 168, 0, 3])})
 
     def test_what_is_written_differently_but_says_the_same_is_no_change(self) -> None:
         """Comments, order, and the file that it stands in."""

@@ -10,10 +10,10 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import deferLater
 
 from realmgw.config.settings import Watch
+from realmgw.config.tls import tls_options
 from realmgw.errors import PlatformError
 from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
-from realmgw.repository.tap import tls_options
 from realmgw.repository.tokens import Tokens
 from realmgw.subscribers.remote.apply import send
 from realmgw.subscribers.remote.client import CACHE

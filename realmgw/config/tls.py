@@ -1,0 +1,36 @@
+"""A server's certificate and key. Edge: files, TLS."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from OpenSSL import SSL, crypto
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+
+from realmgw.config.disk import read
+from realmgw.errors import PlatformError
+
+MAX_PEM = 2**20  # octets
+"""The longest file with certificates, or a key."""
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+def tls_options(certificate: PurePath, key: PurePath) -> CertificateOptions:
+    """The server's TLS, 1.2 or later.
+
+    Raises:
+        PlatformError: One of the files can not be used.
+    """
+    try:
+        first, *issuers = [_BEGIN + text for text in read(certificate, MAX_PEM).split(_BEGIN)[1:]]
+        options = CertificateOptions(
+            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, read(key, MAX_PEM)),
+            certificate=crypto.load_certificate(crypto.FILETYPE_PEM, first),
+            extraCertChain=[crypto.load_certificate(crypto.FILETYPE_PEM, text) for text in issuers],
+            raiseMinimumTo=TLSVersion.TLSv1_2,
+        )
+        options.getContext()  # finds out whether they belong together
+    except (OSError, ValueError, crypto.Error, SSL.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise PlatformError(f"{certificate} with {key} can not be used for TLS: {why}") from error
+    return options

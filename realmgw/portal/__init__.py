@@ -1,0 +1,1 @@
+"""The page for guests: LAN hosts that are no subscribers, whose HTTP comes here."""

@@ -1,0 +1,146 @@
+"""What is answered to whom: by HTTP, to guests whatever host and path they ask for, and to subscribers who come here.
+
+Devices ask for something by HTTP whose answer they know, to find out whether they are in a network like this:
+`/generate_204` (Android, Chromium), `/hotspot-detect.html` (Apple), `/connecttest.txt` (Windows), `/success.txt` and
+`/canonical.html` (Firefox). To be sent elsewhere tells each of them, and they open what they were sent to.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from http import HTTPStatus
+
+import attrs
+
+from realmgw.config.portal import HTTP_PORT, HTTPS_PORT
+from realmgw.config.settings import Endpoint, Settings
+from realmgw.portal.page import POLICY, Told, page
+from realmgw.portal.words import language
+
+API = "/captive-portal/api"
+"""The path of the captive portal API (RFC 8908)."""
+_PORT = re.compile(r":[0-9]*$")
+_HEADERS = (
+    ("Cache-Control", "private, no-store"),
+    ("Connection", "close"),
+    ("Content-Security-Policy", POLICY),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+_HTML = ("Content-Type", "text/html; charset=utf-8")
+
+
+class Kind(enum.Enum):
+    """What was answered; the values are the counters' names."""
+
+    PAGE = "pages"
+    """The page, to a guest."""
+    CONNECTED = "connected"
+    """The page, to a subscriber."""
+    REDIRECT = "redirects"
+    """Where it is."""
+    TOLD = "told"
+    """The page, to what does not only read (511)."""
+    API = "api"
+    """A program asks whether it is in a network like this."""
+    WRONG = "wrong_methods"
+    """Nothing that can be done with the page."""
+
+
+@attrs.frozen
+class Asked:
+    """A request."""
+
+    method: str
+    """Its method."""
+    host: str
+    """Whom it is for, as it says itself."""
+    path: str
+    """And what."""
+    languages: str
+    """Accept-Language."""
+    address: str
+    """Who asks."""
+    at: Endpoint
+    """Where it came in."""
+    known: bool
+    """He is a subscriber."""
+
+
+@attrs.frozen
+class Answer:
+    """An answer."""
+
+    kind: Kind
+    """What it is."""
+    status: HTTPStatus
+    """Its status."""
+    headers: tuple[tuple[str, str], ...]
+    """Its fields beside Content-Length."""
+    body: bytes
+    """Its content; it is not sent in answer to HEAD."""
+
+
+class Answers:
+    """Answers requests.
+
+    Args:
+        settings: The gateway's; it has a portal.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.portal is not None
+        portal, tls = settings.portal, settings.portal.tls
+        self._told = Told(settings.name.removesuffix("."), dict(portal.text), portal.link)
+        self._names = {str(each.address) for each in portal.endpoints}
+        self._secure, self._by_name = frozenset[Endpoint](), ""
+        if tls is not None:
+            name = tls.name.removesuffix(".")
+            self._names.add(name)
+            self._secure, self._by_name = frozenset(tls.listen), f"https://{name}{_port(tls.listen[0], HTTPS_PORT)}/"
+
+    def answer(self, asked: Asked) -> Answer:
+        """What is answered. Nothing is raised, whatever is asked."""
+        reads, ours = asked.method in ("GET", "HEAD"), self._is_ours(asked.host)
+        if not reads and ours:
+            return self._page(asked, Kind.WRONG, HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", "GET, HEAD"))
+        if not reads:
+            return self._page(asked, Kind.TOLD, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED)
+        if ours and asked.path == API:
+            return self._state(asked)
+        if ours and asked.path == "/":
+            return self._page(asked, Kind.CONNECTED if asked.known else Kind.PAGE, HTTPStatus.OK)
+        return self._page(asked, Kind.REDIRECT, HTTPStatus.FOUND, ("Location", self._url(asked)))
+
+    def _is_ours(self, host: str) -> bool:
+        name = _PORT.sub("", host.strip()).lower()
+        return (name[1:-1] if name.startswith("[") else name.removesuffix(".")) in self._names
+
+    def _url(self, asked: Asked) -> str:
+        """Where the page is: by HTTP at an address, of the family that somebody has, so that it needs no DNS."""
+        if asked.at in self._secure:
+            return self._by_name
+        address = asked.at.address
+        host = str(address) if address.version == 4 else f"[{address}]"
+        return f"http://{host}{_port(asked.at, HTTP_PORT)}/"
+
+    def _page(self, asked: Asked, kind: Kind, status: HTTPStatus, *more: tuple[str, str]) -> Answer:
+        spoken = language(asked.languages)
+        body = page(self._told, spoken, asked.address, known=asked.known)
+        headers = (*_HEADERS, _HTML, ("Content-Language", spoken), ("Vary", "Accept-Language"), *more)
+        return Answer(kind, status, headers, body)
+
+    def _state(self, asked: Asked) -> Answer:
+        """What the captive portal API says (RFC 8908 section 5)."""
+        state: dict[str, object] = {"captive": not asked.known, "user-portal-url": self._by_name or self._url(asked)}
+        if self._told.link is not None:
+            state["venue-info-url"] = self._told.link
+        headers = (*_HEADERS, ("Content-Type", "application/captive+json"))
+        return Answer(Kind.API, HTTPStatus.OK, headers, f"{json.dumps(state)}\n".encode())
+
+
+def _port(endpoint: Endpoint, usual: int) -> str:
+    return "" if endpoint.port == usual else f":{endpoint.port}"
