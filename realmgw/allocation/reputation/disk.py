@@ -8,15 +8,13 @@ Edge: an SQLite file.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import attrs
 
-from realmgw.errors import PlatformError
+from realmgw.config.database import Database
 
 VERSION = 1
 """Of the tables (`PRAGMA user_version`)."""
@@ -29,7 +27,6 @@ _TABLES = """
 CREATE TABLE reputation (key TEXT PRIMARY KEY, written REAL NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX reputation_by_age ON reputation (written);
 """
-_BESIDE = ("", "-wal", "-shm")  # what SQLite has beside a database in WAL mode belongs to it
 
 
 @attrs.frozen
@@ -54,10 +51,6 @@ class AgedRow:
     """How many seconds ago it was written, by the wall clock; 0.0 if that was set back since."""
 
 
-class _DamagedError(Exception):
-    """The file is no database, or not one that we can read."""
-
-
 class ReputationFile:
     """The database, opened when it is first needed.
 
@@ -74,9 +67,9 @@ class ReputationFile:
     def __init__(self, path: Path, wall: Callable[[], float], limit: int) -> None:
         self.path = path
         self.limit = limit
-        self.set_aside: list[Path] = []
         self._wall = wall
-        self._database: sqlite3.Connection | None = None
+        self._database = Database(path, wall, _TABLES, VERSION)
+        self.set_aside = self._database.set_aside
 
     def read(self) -> list[AgedRow]:
         """Reads all rows that are not too old, those written last first.
@@ -87,11 +80,8 @@ class ReputationFile:
             PlatformError: The file can not be had; the next call tries again.
         """
         now = self._wall()
-        with self._refusals():
-            found = self._try(
-                "SELECT key, written, body FROM reputation WHERE written > ? ORDER BY written DESC LIMIT ?",
-                (now - KEPT, self.limit),
-            )
+        query = "SELECT key, written, body FROM reputation WHERE written > ? ORDER BY written DESC LIMIT ?"
+        found = self._database.run(lambda database: database.execute(query, (now - KEPT, self.limit)).fetchall())
         return [AgedRow(Row(key, body), max(0.0, now - written)) for key, written, body in found]
 
     def write(self, rows: Collection[Row], gone: Collection[str] = ()) -> bool:
@@ -109,14 +99,7 @@ class ReputationFile:
             PlatformError: The file can not be written; it is as it was.
         """
         before = len(self.set_aside)
-        with self._refusals():
-            try:
-                self._write(self._open(), rows, gone)
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                self._put_aside()
-                self._write(self._open(), rows, gone)
+        self._database.run(lambda database: self._write(database, rows, gone))
         return len(self.set_aside) == before
 
     def trim(self) -> None:
@@ -125,8 +108,8 @@ class ReputationFile:
         Raises:
             PlatformError: The file can not be written; it is as it was.
         """
-        with self._refusals():
-            database = self._open()
+        with self._database.refusals():
+            database = self._database.open()
             [(count,)] = database.execute("SELECT count(*) FROM reputation").fetchall()
             if count > self.limit * SLACK:
                 with database:
@@ -139,20 +122,7 @@ class ReputationFile:
 
     def close(self) -> None:
         """Lets go of the file; a later call opens it again."""
-        database, self._database = self._database, None
-        if database is not None:
-            with contextlib.suppress(sqlite3.Error):  # what was written is written
-                database.close()
-
-    def _try(self, query: str, values: tuple[float, int]) -> list[tuple[str, float, str]]:
-        """The rows of a query; of a damaged file, what is left of it: nothing."""
-        try:
-            return self._open().execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise
-            self._put_aside()
-            return self._open().execute(query, values).fetchall()
+        self._database.close()
 
     def _write(self, database: sqlite3.Connection, rows: Collection[Row], gone: Collection[str]) -> None:
         now = self._wall()
@@ -162,80 +132,3 @@ class ReputationFile:
             database.executemany(
                 "INSERT OR REPLACE INTO reputation VALUES (?, ?, ?)", [(row.key, now, row.body) for row in rows]
             )
-
-    def _open(self) -> sqlite3.Connection:
-        """The database, with our tables."""
-        if self._database is None:
-            try:
-                self._database = self._connect()
-            except _DamagedError:
-                self._put_aside()
-                self._database = self._connect()
-        return self._database
-
-    def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        database = sqlite3.connect(self.path, check_same_thread=False)
-        try:
-            _prepare(database)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _put_aside(self) -> None:
-        """Moves the file, and what belongs to it, out of the way; nothing is deleted."""
-        self.close()
-        place = next(_places(self.path, self._wall()))
-        for end in _BESIDE:
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{self.path}{end}").rename(f"{place}{end}")
-        self.set_aside.append(place)
-
-    @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Says in one line what the machine refuses."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            raise PlatformError(
-                f"{self.path} can not be used: {error}: let {self.path.parent} be ours to write, and have room"
-            ) from error
-
-
-def _places(path: Path, now: float) -> Iterator[Path]:
-    """Where a damaged file may go: names that nobody has yet."""
-    number = int(now)
-    while True:
-        place = path.with_name(f"{path.name}.damaged-{number}")
-        if not place.exists():
-            yield place
-        number += 1
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file itself is at fault; what the machine refuses, and what we do wrong, has classes of its own."""
-    return type(error) is sqlite3.DatabaseError
-
-
-def _prepare(database: sqlite3.Connection) -> None:
-    """Makes the tables of a new file, and looks whether an old one is whole and ours.
-
-    Raises:
-        _DamagedError: It is neither.
-    """
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")  # after a loss of power the last writes may be missing
-        [(version,)] = database.execute("PRAGMA user_version").fetchall()
-        [(found,)] = database.execute("PRAGMA quick_check(1)").fetchall()
-        if found != "ok" or version not in (0, VERSION):
-            raise _DamagedError
-        if version == 0:
-            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-    except sqlite3.DatabaseError as error:
-        if _is_damage(error):
-            raise _DamagedError from error
-        raise
