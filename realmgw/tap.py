@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from twisted.application.service import IService
+from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,7 +32,7 @@ from realmgw.config.disk import Hold
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, now
-from realmgw.control import lines
+from realmgw.control.amending import Amending
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
 from realmgw.control.degrading import looked_at, looked_at_neighbours
@@ -43,7 +43,8 @@ from realmgw.control.health import Health, Severity, tell_kept, tell_written
 from realmgw.control.instance import InstanceLock
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
-from realmgw.control.running import Running, unsupported_of
+from realmgw.control.running import Running
+from realmgw.control.saying import Says
 from realmgw.control.server import ControlService
 from realmgw.control.service import (
     ReloadService,
@@ -70,6 +71,8 @@ from realmgw.log.service import LogService
 from realmgw.portal.service import PortalService
 from realmgw.subscribers.files.disk import LastGood
 from realmgw.subscribers.files.folders import Folders
+from realmgw.subscribers.leases.journal import Journal
+from realmgw.subscribers.leases.service import LeaseService
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.remote.client import rest_repository
 from realmgw.subscribers.service import KEEP_TIME, LastGoodService
@@ -171,6 +174,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     allocator = _allocator(running, conntrack := Conntrack(monotonic))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
+    leases = _leases(running, health, reactor)
     datapath = _datapath(running, allocator, health, thread, reactor, bool(options["purge"]))
     unsolicited = Unsolicited(settings.admission, datapath.push_stray)
     gate = Gate(allocator, unsolicited, Faults(log_fault), settings.datapath.reject_rate)
@@ -183,6 +187,7 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     configure = partial(_configure, unsolicited, gate, keeping, neighbours, portal, options.log)
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts, portal.dismiss)
     reloader = Reloader(running, parts, reactor, monotonic)
+    leases.in_force, running.settled = Amending(reloader, parts, monotonic), leases.settled
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
     reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
@@ -191,10 +196,9 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         running, health, allocator, reputations, flows, dns.explain, counting, datapath.placed, reloader.plan,
         purging.reload, purging.purge, monotonic,
     )  # fmt: skip
-    says = _Says(insight, datapath, options.begun)
-    gateway = OrderedService(partial(_report, says, process, thread), process.fail, says.stopped)
-    gateway.log = options.log
-    for part in (
+    says = Says(insight, datapath, options.begun)
+    gateway = _gateway(says, process, thread, options.log)
+    _give(gateway, counting, (
         process,
         LogService(options.log, says.summary, reactor),
         InstanceLock(settings.datapath.table, _state_hold(running)),
@@ -206,14 +210,27 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
         neighbours,
         dns,
         portal,
+        leases,
         ReloadService(purging.reload, reactor.callFromThread, lambda: options.signals.reload),
         _keeping_subscribers(running, health, reactor),
         *_repositories(running, reloader, reactor, partial(health.tell, "repository")),
-    ):
-        part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
-        counting.take(part)
+    ))  # fmt: skip
     _count(counting, health=health, subscribers=running.folders, reloads=reloader)
     return gateway
+
+
+def _gateway(says: Says, process: ProcessService, thread: KernelThread, log: Log) -> OrderedService:
+    """It, without its parts."""
+    gateway = OrderedService(partial(_report, says, process, thread), process.fail, says.stopped)
+    gateway.log = log
+    return gateway
+
+
+def _give(gateway: OrderedService, counting: Counting, parts: Iterable[Service]) -> None:
+    """The gateway has these parts, in this order."""
+    for part in parts:
+        part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
+        counting.take(part)
 
 
 def _count(counting: Counting, **others: Any) -> None:
@@ -282,6 +299,15 @@ def _keeping(running: Running, book: Book, reactor: Any) -> ReputationService:
     return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
+def _leases(running: Running, health: Health, reactor: Any) -> LeaseService:
+    """What is registered by dynamic update; in force, as far as it is known, before anything starts."""
+    path = config.state_file(running.path, running.settings.state, "leases").with_suffix(".sqlite")
+    journal, thread, tell = Journal(path, time.time), KernelThread(reactor, "leases"), partial(health.tell, "leases")
+    leases = LeaseService(running, journal, thread, reactor, time.time, tell)
+    leases.restore(Readers(KEEP_TIME).wait)
+    return leases
+
+
 def _datapath(
     running: Running, allocator: Allocator, health: Health, thread: KernelThread, reactor: Any, purging: bool
 ) -> DatapathService:
@@ -341,40 +367,7 @@ def _keep_first(running: Running, thread: KernelThread) -> None:
         _keep(running, thread, running.settings).addErrback(_not_kept)
 
 
-class _Says:
-    """What the log is told of the gateway as a whole."""
-
-    def __init__(self, insight: Insight, datapath: DatapathService, begun: float) -> None:
-        self.running = insight.running
-        self.health = insight.health
-        self.datapath = datapath
-        self._insight = insight
-        self._begun = begun
-
-    def started(self) -> None:
-        """Is called when all services run."""
-        settings, directory = self.running.settings, self.running.registry.directory
-        for note in unsupported_of(settings, directory):
-            _log.warn("{note}", note=note)
-        assert self.datapath.applied is not None
-        line = lines.started(settings, directory, self.datapath.applied.found, monotonic() - self._begun)
-        _log.info("{line}", line=line)
-
-    def stopped(self) -> None:
-        """Is called when all services have stopped again."""
-        line = lines.stopped(self.running.settings, monotonic() - self._begun, purged=self.datapath.purged)
-        _log.info("{line}", line=line)
-
-    def summary(self) -> Deferred[str | None]:
-        """What has happened since this was called last."""
-        insight = self._insight
-        said: Deferred[str | None] = insight.counting.read().addCallback(
-            lambda counts: lines.summary(insight.counting.since(counts), insight.allocator.pool.load)
-        )
-        return said
-
-
-def _report(says: _Says, process: ProcessService, thread: KernelThread) -> None:
+def _report(says: Says, process: ProcessService, thread: KernelThread) -> None:
     """All services run."""
     # What was loaded stays for good: the collector need not walk through it again and again.
     gc.collect()

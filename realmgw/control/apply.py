@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Collection, Generator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +24,7 @@ from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import REFUSALS, Blocking, Steps
+from realmgw.control.leaving import ending, forgetting
 from realmgw.control.outcome import Outcome as Outcome
 from realmgw.control.outcome import Status as Status
 from realmgw.control.outcome import both
@@ -46,8 +46,6 @@ DRAIN_STEP = 0.05  # seconds
 """How often it is looked whether all of them have come."""
 PATIENCE = 10.0  # seconds
 """For so long after the first reading it is waited until files that take something away say the same twice."""
-TARGETS_AT_ONCE = 4096
-"""So many services that lead nowhere any more are forgotten between two steps."""
 MANY = 5000
 """From so many new hosts on, the garbage collector is told not to look at them again and again."""
 
@@ -69,6 +67,8 @@ class Names(Protocol):
         self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
     ) -> Steps[Any]: ...
     def commit(self, prepared: Any) -> Steps[None]: ...
+    def naming(self, changes: Changes) -> Steps[Any]: ...
+    def amending(self, names: Any) -> Steps[None]: ...
 
 
 @attrs.frozen(eq=False)
@@ -296,6 +296,7 @@ class Reloader:
             return Outcome(Status.FAILED, planned, (str(error),)), ()
         coming = yield self.drive(beyond(settings.pools.networks, self.running.settings.pools.networks))
         yield self.drive(self._commit(written, prepared, planned, coming))
+        yield self.running.settled(changes)
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
         ended, problems = yield from self._after(written, is_different=bool(planned.keys))
@@ -341,11 +342,7 @@ class Reloader:
         parts.allocator.configure(settings.allocation, settings.ipv6)
         if any(change.key.startswith("policy.") for change in planned.keys):  # else its counts would begin anew
             yield from parts.allocator.configuring_policy(settings.policy, now=now)
-        targets = iter(changes.targets_gone)
-        while portion := frozenset(islice(targets, TARGETS_AT_ONCE)):
-            parts.allocator.forget(portion, now=now)
-            if len(portion) == TARGETS_AT_ONCE:
-                yield None
+        yield from forgetting(parts.allocator, changes, self._monotonic)
         yield from self._extending(coming)
         parts.configure(settings)
         yield from parts.names.commit(prepared)
@@ -355,11 +352,9 @@ class Reloader:
 
     def _after(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, tuple[int, list[str]]]:
         """What does not hold up anybody: flows of hosts that are gone end, and the settings are kept."""
-        ended, problems, gone, came = 0, list[str](), written.changes.addresses_gone, written.changes.addresses_came
-        self._parts.allocator.ended.bar(gone, now=self._monotonic())
-        self._parts.welcome(came)
+        ended, problems, parts = 0, list[str](), self._parts
         try:
-            ended = yield self._parts.datapath.end_flows(gone, came)
+            ended = yield from ending(parts.allocator, parts.datapath, written.changes, self._monotonic, parts.welcome)
         except RealmGatewayError as error:
             problems.append(str(error))
         try:

@@ -1,4 +1,4 @@
-"""What runs, and what would be different: settings, subscribers, and where both are read. Edge: files."""
+"""What runs, and what would be different: settings, subscribers, and where both are read. Edge: files, the reactor."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
+from twisted.internet.defer import Deferred, succeed
 
 from realmgw import config
 from realmgw.config.settings import Settings
@@ -17,6 +18,7 @@ from realmgw.subscribers.families import unanswered
 from realmgw.subscribers.files.disk import Good
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.incremental import Unit
+from realmgw.subscribers.leases.hosts import SOURCE, restated
 from realmgw.subscribers.losses import Loss, doubtful, folder_of
 from realmgw.subscribers.model import USUAL, Directory
 from realmgw.subscribers.reach import NOWHERE, Around
@@ -68,6 +70,8 @@ class Running:
     """What was believed last of each repository, here or in an earlier life."""
     believe: Callable[[Snapshot], object] = lambda _snapshot: None
     """Told of what a repository has said, when that is in force."""
+    settled: Callable[[Changes], Deferred[None]] = lambda _changes: succeed(None)
+    """Told of a reload that is in force; nothing else is changed before it fires."""
     problems: tuple[str, ...] = ()
     """Why the main file as it is written is not in force; empty when it is."""
 
@@ -112,6 +116,8 @@ class Running:
             believed = snapshot if accepts_loss else self._believed(name, snapshot)
             filtered[name] = yield from filtering(name, believed, realm, self.filtered.get(name))
             units.append(filtered[name].unit)
+        if SOURCE in self.registry.units:
+            units.append(restated(self.registry.units[SOURCE], self.settings, settings))
         caution = Caution(settings.reload.max_loss, accepts_loss=accepts_loss, is_patient=is_patient)
         changes = yield from self.registry.changes(units, realm, caution)
         return Written(settings, changes, filtered, main.secrets)

@@ -158,10 +158,19 @@ class DnsService(service.Service):
         table = self.wan.view.table
         if not (yield from same(settings.zones, self._settings.zones)):
             table = yield from compiling(settings.zones, directory)
-        gone = (*changes.removed, *(before for before, _ in changes.changed))
-        came = (*changes.added, *(after for _, after in changes.changed))
-        names = yield from naming(table, changes.names_gone, changes.services, gone, came)
-        return Prepared(settings, table, names, secrets, files)
+        return Prepared(settings, table, (yield from _naming(table, changes)), secrets, files)
+
+    def naming(self, changes: Changes) -> Steps[NameChanges]:
+        """Finds out what it means for the answers when only hosts change; nothing is done yet.
+
+        Raises:
+            names.BadNameError: A name is not valid.
+        """
+        return _naming(self.wan.view.table, changes)
+
+    def amending(self, changes: NameChanges) -> Steps[None]:
+        """Answers by these names, from the next query on. Nothing in here can fail."""
+        return amending(self.wan.view.table, changes)
 
     def commit(self, prepared: Prepared) -> Steps[None]:
         """Answers by what was prepared, from the next query on. Nothing in here can fail.
@@ -263,6 +272,12 @@ class DnsService(service.Service):
         self._forwarding.close()
         parts = [self._unbind(), *(side.disconnect() for side in (self.wan, self.lan, self.local))]
         return defer.gatherResults(parts).addCallback(_nothing)
+
+
+def _naming(table: ZoneTable, changes: Changes) -> Steps[NameChanges]:
+    gone = (*changes.removed, *(before for before, _ in changes.changed))
+    came = (*changes.added, *(after for _, after in changes.changed))
+    return naming(table, changes.names_gone, changes.services, gone, came)
 
 
 def _nothing(_: object) -> None:

@@ -12,14 +12,17 @@ from realmgw.errors import RealmGatewayError
 
 LAST_INDEX = 2**24 - 1
 """The highest index that a packet mark has room for."""
+RESTING = 2**16
+"""So many indices that came free are kept from being given again."""
 
 
 @attrs.frozen(eq=False)
 class HostIndices:
     """The indices of one moment; those of the next one are made from them.
 
-    A name keeps its index. An index that came free is given again only when there is no fresh one
-    left, since flows of its former host may live on: then the one goes first that has been free for longest.
+    A name keeps its index. An index that came free is given again only when `RESTING` others came free after it, or
+    when there is no fresh one left, since flows of its former host may live on: the one goes first that has been free
+    for longest. So those that are free are few, however many hosts come and go.
     """
 
     by_name: dict[str, int] = attrs.Factory(dict)
@@ -29,13 +32,16 @@ class HostIndices:
     freed: tuple[int, ...] = ()
     """Those that a host had once, in the order in which they came free."""
 
-    def amending(self, gone: Collection[str], came: Collection[str], *, last: int = LAST_INDEX) -> Steps[HostIndices]:
+    def amending(
+        self, gone: Collection[str], came: Collection[str], *, last: int = LAST_INDEX, resting: int = RESTING
+    ) -> Steps[HostIndices]:
         """The indices of the next moment.
 
         Args:
             gone: Hosts that are no more.
             came: Hosts that are told of, known ones among them; fresh indices are given in their order.
             last: The highest index.
+            resting: How many of those that came free are not given.
 
         Returns:
             The indices with only those names in `by_name` that were given one now: they are to be joined with these.
@@ -50,7 +56,8 @@ class HostIndices:
         for portion in portions(came):
             added += [name for name in portion if name not in self.by_name]
             yield None
-        fresh = range(self.fresh, last + 1)[: len(added)]
+        rested = min(max(0, len(freed) - resting), len(added))
+        fresh = range(self.fresh, last + 1)[: len(added) - rested]
         reused = freed[: len(added) - len(fresh)]
         if len(fresh) + len(reused) < len(added):
             raise RealmGatewayError(f"{len(added)} more hosts are more than there are indices left ({last} in all)")

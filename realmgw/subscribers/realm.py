@@ -111,6 +111,13 @@ class Realm:
         """An address of the gateway's own."""
         self._families[address.version].own.add(int(address))
 
+    def is_on_lan(self, address: Address) -> bool:
+        """Whether an address lies behind the LANs; it may do so where nothing is known of them."""
+        if self._around == NOWHERE:
+            return True
+        inside = any(address in link for link in self._around.links if link.version == address.version)
+        return inside or int(address) in self._families[address.version].reached
+
     def contradictions(self, entry: Entry) -> Iterator[str]:
         """Everything that a subscriber can not be, beside other subscribers: what is wrong, and what to write instead.
 

@@ -16,6 +16,7 @@ import attrs
 from realmgw.config.document import MOST_OF_ALL, MOST_OF_ONE, bounded
 from realmgw.config.settings import Zone
 from realmgw.config.steps import Steps, Turns, adding, doing, emptying, portions
+from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.host_indices import HostIndices
@@ -64,6 +65,9 @@ class Changes:
     """Hosts that nobody wrote differently, and that contradict the realm since that has changed: they stay, and what is
     wrong is told among the problems."""
 
+    part: Unit | None = None
+    """If only some hosts of a source were looked at: what it says of them; the others are as they were."""
+
     def __bool__(self) -> bool:
         """Whether anything that matters to other rooms is different."""
         return bool(self.removed or self.added or self.changed or self.names_gone or self.services)
@@ -106,6 +110,49 @@ class Registry:
     def source_of(self, name: str) -> str | None:
         """Which source a host comes from."""
         return self._owners.get(name)
+
+    def yields(self, name: str) -> bool:
+        """Whether what a host has belongs to whoever is written and wants it."""
+        unit = self._units.get(self._owners.get(name, ""))
+        return unit is not None and unit.yields
+
+    @property
+    def realm(self) -> Realm:
+        """What subscribers may say now."""
+        return self._realm or Realm()
+
+    def begin(self, unit: Unit) -> None:
+        """A source that says nothing yet is there."""
+        self._units = {**self._units, unit.source: unit}
+
+    def amending(self, source: str, now: Mapping[str, Entry | None]) -> Steps[Changes]:
+        """Finds out what is different when a source says something else of a few hosts: in no time that grows with all.
+
+        Args:
+            source: One whose tokens are the entries themselves.
+            now: What it says of these hosts; None: nothing any more.
+
+        Returns:
+            The changes; nothing is done yet.
+
+        Raises:
+            RealmGatewayError: Another source or the realm contradicts it, or there are more hosts than indices.
+        """
+        there = self._units[source].tokens
+        said = {name: entry for name, entry in now.items() if entry is not None}
+        former = Unit(source, {name: there[name] for name in now if name in there})
+        part = Unit(source, said, said, yields=True)
+        review = Review(self, self.realm, [(former, part)], {})
+        yield from review.decide(BELIEVING)
+        if review.refused:
+            raise RealmGatewayError("\n".join(review.refused[source]))
+        changes = yield from self._build(review, self._units)
+        left = review.gone.keys() | review.came.keys()
+        beyond = {name: lines for name, lines in self._beyond.items() if name not in left}
+        return attrs.evolve(
+            changes, realm=self._realm, beyond=beyond, problems=self.problems, kept=self.kept,
+            part=attrs.evolve(part, tokens={name: said.get(name) for name in now}),
+        )  # fmt: skip
 
     def changes(
         self, units: Iterable[Unit], realm: Realm | Iterable[Zone], caution: Caution = BELIEVING
@@ -182,7 +229,7 @@ class Registry:
                 yield None
         return found
 
-    def _build(self, review: Review, said: dict[str, Unit]) -> Steps[Changes]:
+    def _build(self, review: Review, said: Mapping[str, Unit]) -> Steps[Changes]:
         """Hosts and services of what came, and what is left of what went."""
         removed: list[str] = []
         for names in portions(review.gone):
@@ -253,6 +300,10 @@ class Registry:
         yield from adding(self._by_host, changes.by_host.items())
         yield from adding(self._owners, changes.owners.items())
         self.directory = Directory(services, hosts, attrs.evolve(changes.indices, by_name=by_name))
+        if changes.part is not None:
+            self._amend(changes.part)
+            self._beyond = changes.beyond
+            return
         for count, (source, unit) in enumerate(changes.units.items(), 1):
             if self._units.get(source) is not unit:
                 yield from _forget_entries(unit)
@@ -261,6 +312,16 @@ class Registry:
         self._units = changes.units
         self.problems, self.kept = changes.problems, changes.kept
         self._realm, self._beyond = changes.realm, changes.beyond
+
+    def _amend(self, part: Unit) -> None:
+        """A source says this of some hosts, and of the others what it said before."""
+        tokens = self._units[part.source].tokens
+        assert isinstance(tokens, dict)
+        for name, token in part.tokens.items():
+            if token is None:
+                tokens.pop(name, None)
+            else:
+                tokens[name] = token
 
     def _put(self, host: Host) -> None:
         self.directory.hosts[host.index] = host

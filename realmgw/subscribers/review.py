@@ -41,12 +41,15 @@ BELIEVING = Caution(1.0, accepts_loss=True, is_patient=False)
 class Registry(Protocol):
     """What is asked of a `realmgw.subscribers.registry.Registry`."""
 
-    directory: Directory
+    @property
+    def directory(self) -> Directory:
+        """Hosts and services by what they are found by."""
 
     @property
     def owners(self) -> Mapping[str, str]: ...
     def services_of(self, name: str) -> tuple[Service, ...]: ...
     def source_of(self, name: str) -> str | None: ...
+    def yields(self, name: str) -> bool: ...
     def owner_of(self, claim: bytes | str) -> str | None: ...
     def are_free(self, claims: Collection[bytes | str]) -> bool: ...
 
@@ -119,7 +122,7 @@ class Review:
             if there.get(name) != token:
                 entry = new.entries[name]
                 weight += 4 + len(entry.services or ())
-                for line in self._contradictions(entry, new.place(name), (mine, taken)):
+                for line in self._contradictions(entry, new, (mine, taken)):
                     lines = self.refused.setdefault(new.source, [])
                     if len(lines) <= MOST_OF_ONE:
                         lines.append(line)
@@ -174,11 +177,11 @@ class Review:
         self.refused.update((source, [line]) for source, line in found.items())
         return bool(found)
 
-    def _contradictions(self, entry: Entry, place: str, taken: Claims) -> Iterator[str]:
+    def _contradictions(self, entry: Entry, unit: Unit, taken: Claims) -> Iterator[str]:
         """What is wrong with an entry beside all others, a line each; what it claims is taken from now on."""
         if not self._is_alone(entry, taken):
-            yield from self._collisions(entry, place, taken)
-        yield from (f"{place}: {refusal}" for refusal in self._realm.contradictions(entry))
+            yield from self._collisions(entry, unit, taken)
+        yield from (f"{unit.place(entry.name)}: {refusal}" for refusal in self._realm.contradictions(entry))
 
     def _is_alone(self, entry: Entry, taken: Claims) -> bool:
         """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""
@@ -191,13 +194,16 @@ class Review:
         mine.update(wanted)
         return True
 
-    def _collisions(self, entry: Entry, place: str, taken: Claims) -> Iterator[str]:
-        registry, (mine, others) = self._registry, taken
+    def _collisions(self, entry: Entry, unit: Unit, taken: Claims) -> Iterator[str]:
+        """What others have already; who is only registered yields it to those whom somebody has written."""
+        registry, (mine, others), place = self._registry, taken, unit.place(entry.name)
         claims: list[tuple[object, str, str | None]] = [
             (("host", entry.name), "this host", entry.name if registry.source_of(entry.name) else None),
             *((claim, shown(claim), registry.owner_of(claim)) for claim in entry.claims()),
         ]
         for key, what, owner in claims:
+            if owner is not None and owner not in self.gone and not unit.yields and registry.yields(owner):
+                self.gone[owner] = None
             other = mine.get(key) or others.get(key) or (None if owner is None or owner in self.gone else owner)
             if other is not None:
                 yield f"{place}: {what} belongs to {other} of {self._where(other)} already: remove one of them"

@@ -80,6 +80,9 @@ class Unit:
     is_kept: bool = False
     """What it says now is not in force, or not all of it: what it said before is, if anything; `problems` say why."""
 
+    yields: bool = False
+    """Nobody has written it: names and addresses that it has belong to those sources that were, when they want them."""
+
     def place(self, name: str) -> str:
         """Where a host stands, for messages; of a file that was not read now, the name has to do."""
         line = self.lines.get(name)

@@ -76,6 +76,14 @@ class RecordingParts:
         yield None
         return changes
 
+    def naming(self, changes: Changes) -> Steps[Changes]:
+        """As `prepare`."""
+        return self.prepare(None, None, changes, ())  # type: ignore[arg-type]  # it does not look at them
+
+    def amending(self, names: Changes) -> Steps[None]:
+        """As `commit`."""
+        return self.commit(names)
+
     def restore(self) -> Deferred[Findings]:
         """What `findings` says; nothing is noted when nothing was put back."""
         if self.findings.repaired:
@@ -122,7 +130,7 @@ class TestGateway:
 
     def __init__(self, folder: Path) -> None:
         """Writes a main file and two subscribers, and reads them."""
-        (folder / "subscribers.d").mkdir(parents=True)
+        (folder / "subscribers.d").mkdir(parents=True, exist_ok=True)
         self.folder, self.path = folder, folder / "realmgw.yaml"
         self.path.write_text(MINIMAL + "subscribers: [subscribers.d]\n")
         self.write("a.yaml", a="192.168.0.1", b="192.168.0.2")

@@ -49,6 +49,11 @@ class IndicesTests(SynchronousTestCase):
         self.assertEqual(indices.by_name, {"c": 3, "d": 4, "e": 2})
         self.assertEqual(indices.freed, (1,))
 
+    def test_indices_that_came_free_do_not_become_ever_more(self) -> None:
+        """When as many rest as shall, the one that was free for longest is given, though there are fresh ones."""
+        indices = HostIndices(fresh=9, freed=(5, 3, 7))
+        self.assertEqual(finish(indices.amending((), ["a", "b"], resting=2)).by_name, {"a": 9, "b": 5})
+
     def test_refuses_more_hosts_than_there_are_indices(self) -> None:
         """Nothing is given then."""
         error = self.assertRaises(RealmGatewayError, following, HostIndices(), ["a", "b", "c"], last=2)

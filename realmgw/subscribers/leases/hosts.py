@@ -1,0 +1,217 @@
+"""Which hosts follow from what is registered, beside all other subscribers; and why one can not be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+
+import attrs
+
+from realmgw.config.settings import Settings
+from realmgw.config.steps import finish
+from realmgw.config.terms import DefaultHost, DefaultService, Terms
+from realmgw.subscribers.entry import Entry, Offer
+from realmgw.subscribers.files.incremental import Unit
+from realmgw.subscribers.leases.book import Book, Lease
+from realmgw.subscribers.model import Directory, Profile, Service
+from realmgw.subscribers.registry import Registry
+from realmgw.subscribers.review import BELIEVING, Review
+
+SOURCE = "dynamic updates"
+"""What messages call where registered hosts come from."""
+USUAL = (
+    DefaultService(),
+    DefaultService(label="www", proxy_required=True),
+    DefaultService(label="sip", proxy_required=True),
+)
+"""By what a registered host is reached, unless the configuration says; those with a proxy where there is one."""
+
+_terms = lru_cache(64)(Terms)
+_profile = lru_cache(64)(Profile)
+
+
+def nothing() -> Unit:
+    """The source, before anything is registered. An entry is its own token."""
+    entries: dict[str, Entry] = {}
+    return Unit(SOURCE, entries, entries, yields=True)
+
+
+def restated(unit: Unit, before: Settings, after: Settings) -> Unit:
+    """What the source says when the settings are others: the same unit if it is the same."""
+    if _said(before) == _said(after):
+        return unit
+    entries = {name: _entry(name, entry.own, after) for name, entry in unit.entries.items()}
+    return Unit(SOURCE, entries, entries, yields=True)
+
+
+def _said(settings: Settings) -> tuple[DefaultHost, bool]:
+    return settings.dns.update.defaults, bool(settings.pools.service)
+
+
+def _entry(name: str, addresses: Iterable[IPv4Address | IPv6Address], settings: Settings) -> Entry:
+    usual = settings.dns.update.defaults
+    services = USUAL if usual.services is None else usual.services
+    is_proxied = usual.services is not None or bool(settings.pools.service)
+    offers = tuple(_offer(name, each) for each in services if is_proxied or not each.proxy_required)
+    by_version = {each.version: each for each in addresses}
+    address, address6 = by_version.get(4), by_version.get(6)
+    assert address is None or isinstance(address, IPv4Address)
+    assert address6 is None or isinstance(address6, IPv6Address)
+    profile = _profile(max_claims=usual.max_claims, groups=usual.groups)
+    return Entry(name, address, offers, profile, address6=address6)
+
+
+def _offer(name: str, service: DefaultService) -> Offer:
+    terms = _terms(**{field.name: getattr(service, field.name) for field in attrs.fields(Terms)})
+    return Offer(name if service.label is None else f"{service.label}.{name}", terms)
+
+
+class Hosts:
+    """The registry as it will be when what waits is in force.
+
+    Args:
+        registry: As it is.
+        book: What is registered.
+
+    Attributes:
+        idle: Why a registered name with an address is no host, by name.
+    """
+
+    def __init__(self, registry: Registry, book: Book) -> None:
+        self._registry = registry
+        self._book = book
+        self._ahead: dict[str, Entry | None] = {}
+        self._claims: dict[bytes | str, str] = {}
+        self.idle: dict[str, str] = {}
+
+    def refusal(self, following: Mapping[str, Lease | None], settings: Settings) -> str | None:
+        """Why names can not become that; None if they can. Of addresses that are in force, nothing is said."""
+        new = [lease for name, lease in following.items() if lease is not None and not self._is_in_force(name, lease)]
+        return self._refusal(new, following, settings)
+
+    def _is_in_force(self, name: str, lease: Lease) -> bool:
+        former = self._book.leases.get(name)
+        return former is not None and former.addresses == lease.addresses and name not in self.idle
+
+    def _refusal(self, new: Iterable[Lease], following: Mapping[str, Lease | None], settings: Settings) -> str | None:
+        for lease in new:
+            why = self._beside(lease)
+            if why is not None:
+                return f"{lease.name}: {why}"
+        return self._contradiction(self.wanted(following, settings))
+
+    def _beside(self, lease: Lease) -> str | None:
+        """What speaks against its addresses: where they are, and what is written of the host."""
+        addresses, source = lease.addresses, self._registry.source_of(lease.name)
+        if addresses and source not in (None, SOURCE):
+            index = self._registry.directory.indices.by_name[lease.name]
+            is_same = {each.packed for each in addresses} == {*self._registry.directory.hosts[index].own}
+            return None if is_same else f"its address is written in {source}"
+        outside = [each for each in addresses if not self._registry.realm.is_on_lan(each)]
+        return f"{outside[0]} lies in no network of a LAN" if outside else None
+
+    def wanted(self, following: Mapping[str, Lease | None], settings: Settings) -> dict[str, Entry | None]:
+        """The hosts that names become; None: none. What says the same is the same object."""
+        return {name: self._wanted(name, lease, settings) for name, lease in following.items()}
+
+    def _wanted(self, name: str, lease: Lease | None, settings: Settings) -> Entry | None:
+        addresses = () if lease is None else lease.addresses
+        if not addresses or self._registry.source_of(name) not in (None, SOURCE):
+            return None
+        present = self._entry(name)
+        return present if present is not None and {*present.own} == {*addresses} else _entry(name, addresses, settings)
+
+    def _contradiction(self, now: Mapping[str, Entry | None]) -> str | None:
+        """The first thing that is wrong with them, beside all others."""
+        there = {name: entry for name in now if (entry := self._entry(name)) is not None}
+        said = {name: entry for name, entry in now.items() if entry is not None}
+        if all(there.get(name) is entry for name, entry in said.items()):
+            return None
+        review = Review(self, self._registry.realm, [(Unit(SOURCE, there), Unit(SOURCE, said, said, yields=True))], {})
+        finish(review.decide(BELIEVING))
+        lines = review.refused.get(SOURCE)
+        return lines[0].removeprefix(f"{SOURCE}: ") if lines else None
+
+    def expect(self, now: Mapping[str, Entry | None]) -> None:
+        """Names are about to become that."""
+        for name, entry in now.items():
+            before = self._entry(name)
+            for claim in before.claims() if before is not None else ():
+                self._claims.pop(claim, None)
+            self._ahead[name] = entry
+            self._claims.update(dict.fromkeys(entry.claims() if entry is not None else (), name))
+
+    def expect_nothing(self) -> None:
+        """All is as the registry says."""
+        self._ahead, self._claims = {}, {}
+
+    def settle(self, names: Iterable[str], settings: Settings) -> dict[str, Entry | None]:
+        """What becomes of names when others may have changed; whoever can not be is idle from now on.
+
+        Returns:
+            The hosts that are different; those are expected.
+        """
+        changed: dict[str, Entry | None] = {}
+        tokens = self._registry.units[SOURCE].tokens
+        for name in names:
+            lease = self._book.leases.get(name)
+            why = None if lease is None else self._why_idle(lease, settings)
+            entry = None if why is not None else self._wanted(name, lease, settings)
+            self.idle.pop(name, None)
+            if why is not None:
+                self.idle[name] = why
+            if tokens.get(name) is not entry:
+                changed[name] = entry
+                self.expect({name: entry})
+        return changed
+
+    def _why_idle(self, lease: Lease, settings: Settings) -> str | None:
+        source = self._registry.source_of(lease.name)
+        if lease.addresses and source not in (None, SOURCE):
+            return f"{source} says what it is"
+        return self._refusal([lease], {lease.name: lease}, settings)
+
+    def _entry(self, name: str) -> Entry | None:
+        if name in self._ahead:
+            return self._ahead[name]
+        token = self._registry.units[SOURCE].tokens.get(name)
+        return token if isinstance(token, Entry) else None
+
+    # What `Review` asks
+
+    @property
+    def directory(self) -> Directory:
+        """As it is."""
+        return self._registry.directory
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """As they are."""
+        return self._registry.owners
+
+    def services_of(self, name: str) -> tuple[Service, ...]:
+        """As they are."""
+        return self._registry.services_of(name)
+
+    def yields(self, name: str) -> bool:
+        """See `Registry.yields`."""
+        return self._registry.yields(name)
+
+    def source_of(self, name: str) -> str | None:
+        """See `Registry.source_of`."""
+        if name in self._ahead:
+            return SOURCE if self._ahead[name] is not None else None
+        return self._registry.source_of(name)
+
+    def owner_of(self, claim: bytes | str) -> str | None:
+        """See `Registry.owner_of`."""
+        name = self._claims.get(claim)
+        if name is not None:
+            return name
+        owner = self._registry.owner_of(claim)
+        return None if owner in self._ahead else owner
+
+    def are_free(self, claims: Collection[bytes | str]) -> bool:
+        """See `Registry.are_free`."""
+        return all(self.owner_of(claim) is None for claim in claims)

@@ -1,0 +1,366 @@
+"""Registrations as a service: each change is journalled, then in force, then over; many of one turn are one change.
+
+A change is in the book at once, so that what comes after it is judged by it. If the disk or the kernel refuses it, it
+and all that came after it are taken out again: nothing is in force that is not on disk, and nobody is told otherwise.
+
+Edge: the reactor's timers, the wall clock.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's Service has no types.)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any
+
+from twisted.application import service
+from twisted.internet.defer import Deferred, fail, inlineCallbacks
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from realmgw.config.steps import Blocking, finish, now
+from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.subscribers.leases.book import Book, Lease
+from realmgw.subscribers.leases.expiry import Expiry
+from realmgw.subscribers.leases.hosts import SOURCE, Hosts, nothing
+from realmgw.subscribers.leases.journal import Journal
+from realmgw.subscribers.leases.records import Record, Transaction
+from realmgw.subscribers.leases.waiting import InForce, Running, Waiting, Worker
+from realmgw.subscribers.registry import Changes
+
+AGAIN = 10.0  # seconds
+"""After so long what has expired and could not be removed is tried again."""
+AT_ONCE = 1000
+"""So many expire at once, at most."""
+COUNTED = "registered", "refreshed", "removed", "expired", "refused", "journal_errors"
+"""What is counted."""
+MOST_WAITING = 10_000
+"""So many changes wait at most for those before them."""
+
+_log = Logger()
+
+
+class LeaseService(service.Service):
+    """What is registered by dynamic update.
+
+    Args:
+        running: What runs.
+        journal: Where it is kept; used in the worker's thread only, but for `restore`.
+        worker: That thread, started and stopped here.
+        clock: The reactor.
+        wall: The time of day, in seconds.
+        tell: Told what is wrong, in lines.
+
+    Attributes:
+        book: What is registered.
+        hosts: What follows.
+        in_force: How hosts come into force; to be set before the service starts.
+        counted: What has happened.
+    """
+
+    name = "leases"
+
+    def __init__(
+        self,
+        running: Running,
+        journal: Journal,
+        worker: Worker,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        tell: Callable[[Iterable[str]], object],
+    ) -> None:
+        self.book = Book()
+        self.hosts = Hosts(running.registry, self.book)
+        self.in_force: InForce
+        self.counted = dict.fromkeys(COUNTED, 0)
+        self._running = running
+        self._journal = journal
+        self._worker = worker
+        self._clock = clock
+        self._wall = wall
+        self._tell = tell
+        self._expiry = Expiry()
+        self._expire: float | None = None
+        self._timer: IDelayedCall | None = None
+        self._waiting: list[Waiting] = []
+        self._is_due = False
+        self._trouble: tuple[str, ...] = ()
+        self._unread = ""
+        self._seen: object = None  # the directory that what waits was judged by
+
+    def restore(self, do: Callable[[Blocking], Any] = now) -> None:
+        """Reads what is kept, and puts the hosts into the registry; before the start, at once.
+
+        What can not be a host now stays registered. If it can not be read, nothing is registered until the next start.
+
+        Args:
+            do: Makes the calls that may block.
+        """
+        registry = self._running.registry
+        registry.begin(nothing())
+        try:
+            leases = do(Blocking(str(self._journal.path), self._journal.read))
+        except (PlatformError, OSError) as error:
+            self._unread = f"what is registered can not be read, and nothing is registered until a restart: {error}"
+            self._trouble, leases = (self._unread,), []
+        self.book.leases.update((lease.name, lease) for lease in leases)
+        changes = self.hosts.settle(list(self.book.leases), self._running.settings)
+        if changes:
+            finish(registry.commit(finish(registry.amending(SOURCE, changes))))
+        self.hosts.expect_nothing()
+        self._say()
+
+    def startService(self) -> None:
+        super().startService()
+        self._worker.start()
+        self._configure()
+
+    def stopService(self) -> Deferred[None]:
+        """Take nothing more; fires when what was taken is in force, or has failed."""
+        super().stopService()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        done: Deferred[None] = self.in_force.exclusively(self._turn)
+        return done.addErrback(_fault).addCallback(lambda _: self._close())
+
+    @inlineCallbacks
+    def _close(self) -> Generator[Deferred[Any], Any, None]:
+        yield self._worker.call(self._journal.close)
+        self._worker.stop()
+
+    def counts(self) -> dict[str, object]:
+        """What is registered, and what has happened since the start."""
+        return {"names": len(self.book.leases), "idle": len(self.hosts.idle), "waiting": len(self._waiting),
+                **self.counted}  # fmt: skip
+
+    def ends_in(self, name: str) -> float | None:
+        """In how many seconds a registration ends, unless it is refreshed; None: never."""
+        due = self._expiry.at(name)
+        return None if due is None else max(0.0, due - self._clock.seconds())
+
+    # What others ask and want
+
+    def records(self, name: str) -> tuple[Record, ...]:
+        """What is registered at a name, by all changes that were taken so far.
+
+        Args:
+            name: Absolute and lower case.
+        """
+        return self.book.records(name)
+
+    def refusal(self, transaction: Transaction) -> str | None:
+        """Why a change can not be, in a line; None if it can."""
+        return self._judged(self.book.following(transaction, now=self._wall()))
+
+    def _judged(self, following: Mapping[str, Lease | None]) -> str | None:
+        return self.book.refusal(following) or self.hosts.refusal(following, self._running.settings)
+
+    def change(self, transaction: Transaction, life: float = 0.0) -> Deferred[None]:
+        """Register and remove.
+
+        Args:
+            transaction: What.
+            life: For how many seconds it counts; 0: as long as `dns.update.expire` says.
+
+        Returns:
+            Fires when it is on disk and in force. It fails with `RealmGatewayError` when it can not be, which the text
+            says; then all is as it was.
+        """
+        if not self.running:
+            return fail(RealmGatewayError("the gateway stops: nothing is registered any more"))
+        if self._unread:
+            return fail(RealmGatewayError(self._unread))
+        if len(self._waiting) >= MOST_WAITING:
+            return fail(RealmGatewayError(f"{MOST_WAITING} changes wait already: try again"))
+        following = self.book.following(transaction, now=self._wall(), life=life)
+        why = self._judged(following)
+        if why is not None:
+            self.counted["refused"] += 1
+            return fail(RealmGatewayError(why))
+        return self._take(Waiting(transaction, life, "", following))
+
+    def _take(self, waiting: Waiting) -> Deferred[None]:
+        self._expect(waiting)
+        if not self._is_due:
+            self._is_due = True
+            self._clock.callLater(0, self._begin)
+        return waiting.done
+
+    def _expect(self, waiting: Waiting) -> None:
+        self._waiting.append(waiting)
+        self.hosts.expect(self.hosts.wanted(waiting.following, self._running.settings))
+        waiting.before = self.book.put(waiting.following)
+
+    # One turn: all that waits
+
+    def _begin(self) -> None:
+        self.in_force.exclusively(self._turn).addErrback(_fault)
+
+    @inlineCallbacks
+    def _turn(self) -> Generator[Deferred[Any], Any, None]:
+        self._is_due = False
+        if self._seen is not self._running.registry.directory:
+            self._judge_again()
+        taken, self._waiting = self._waiting, []
+        names = {name: self.book.leases.get(name) for each in taken for name in each.following}
+        try:
+            if names:
+                yield from self._put(names, taken)
+        except Exception as error:  # noqa: BLE001 - whatever it is: those who wait are told
+            self._undo(taken, error)
+            return
+        for each in taken:
+            self._count(each)
+            each.done.callback(None)
+        self._arm()
+
+    def _judge_again(self) -> None:
+        """Others have changed since what waits was judged: it may not be any more."""
+        waiting = self._taken_out(self._waiting)
+        for each in waiting:
+            each.following = self.book.following(each.change, now=self._wall(), life=each.life)
+            why = self._judged(each.following)
+            if why is None:
+                self._expect(each)
+            else:
+                self.counted["refused"] += 1
+                each.done.errback(RealmGatewayError(why))
+
+    def _taken_out(self, waiting: list[Waiting]) -> list[Waiting]:
+        """Nothing waits any more; all of these are out of the book."""
+        self._waiting = []
+        for each in reversed(waiting):
+            self.book.put(each.before)
+        self.hosts.expect_nothing()
+        return waiting
+
+    def _put(self, names: Mapping[str, Lease | None], taken: list[Waiting]) -> Generator[Deferred[Any], Any, None]:
+        """Names are on disk, and then in force; or all is as it was."""
+        tokens = self._running.registry.units[SOURCE].tokens
+        wanted = self.hosts.wanted(names, self._running.settings)
+        different = {name: entry for name, entry in wanted.items() if tokens.get(name) is not entry}
+        changes = (yield self.in_force.changes(SOURCE, different)) if different else None
+        yield self._write(names)
+        if changes is not None:
+            try:
+                yield self.in_force.put(changes)
+            except Exception:
+                before = {name: lease for each in reversed(taken) for name, lease in each.before.items()}
+                yield self._write(before).addErrback(_kept_nevertheless)
+                raise
+        self._seen = self._running.registry.directory
+        for name, lease in names.items():
+            self.hosts.idle.pop(name, None)
+            self._expiry.put(name, self._end_of(lease, 0.0))
+        self.hosts.expect_nothing()
+        for each in self._waiting:
+            self.hosts.expect(self.hosts.wanted(each.following, self._running.settings))
+
+    def _undo(self, taken: list[Waiting], error: Exception) -> None:
+        """A change that failed, and all after it, which may rest upon it."""
+        if not isinstance(error, RealmGatewayError):
+            _log.failure("fault while registering")
+            error = RealmGatewayError(f"a fault of our own, see the log: {error}")
+        for each in self._taken_out([*taken, *self._waiting]):
+            each.done.errback(Failure(error))
+
+    def _count(self, each: Waiting) -> None:
+        for name, lease in each.following.items():
+            is_new = each.before[name] is None
+            word = "removed" if lease is None else "registered" if is_new else "refreshed"
+            self.counted[each.word or word] += lease is not None or not is_new
+
+    # The disk
+
+    def _write(self, names: Mapping[str, Lease | None]) -> Deferred[None]:
+        leases = [lease for lease in names.values() if lease is not None]
+        gone, there = [name for name, lease in names.items() if lease is None], self.book.leases
+        done: Deferred[None] = self._worker.call(self._journal.write, leases, gone, lambda: tuple(there.values()))
+        return done.addCallbacks(self._written, self._unwritten)
+
+    def _written(self, _: object) -> None:
+        self._trouble = ()
+        self._say()
+
+    def _unwritten(self, failure: Failure) -> Failure:
+        self.counted["journal_errors"] += 1
+        self._trouble = (f"registrations can not be kept, so none is taken: {failure.getErrorMessage()}",)
+        self._say()
+        return failure
+
+    def _say(self) -> None:
+        lost = tuple(f"registrations were damaged, and set aside: {path}" for path in self._journal.set_aside)
+        self._tell((*self._trouble, *lost))
+
+    # What ends, and what a reload changes
+
+    def _end_of(self, lease: Lease | None, age: float) -> float | None:
+        """When a lease of an age ends.
+
+        Half of its time is left at least: a refresh may have come while nobody was there, and the wall clock may have
+        been set.
+        """
+        life = 0.0 if lease is None else lease.life or self._running.settings.dns.update.expire
+        return self._clock.seconds() + max(life - max(age, 0.0), life / 2) if life else None
+
+    def _configure(self) -> None:
+        rules = self._running.settings.dns.update
+        self.book.most = rules.most
+        if rules.expire != self._expire:
+            self._expire, wall = rules.expire, self._wall()
+            for name, lease in self.book.leases.items():
+                self._expiry.put(name, self._end_of(lease, wall - lease.refreshed))
+        self._arm()
+
+    def _arm(self) -> None:
+        due = self._expiry.next()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if due is not None and self.running:
+            self._timer = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._end)
+
+    def _end(self) -> None:
+        """Remove what nobody has refreshed in time."""
+        for name in self._expiry.over(self._clock.seconds(), AT_ONCE):
+            change = Transaction("", self.book.records(name), ())
+            following = self.book.following(change, now=self._wall())
+            if change.removed:
+                self._take(Waiting(change, 0.0, "expired", following)).addErrback(self._not_ended, name)
+        self._arm()
+
+    def _not_ended(self, failure: Failure, name: str) -> None:
+        self._expiry.put(name, self._clock.seconds() + AGAIN)
+        self._arm()
+        _log.warn("{name} has expired, and stays: {why}", name=name, why=failure.getErrorMessage())
+
+    @inlineCallbacks
+    def settled(self, changes: Changes) -> Generator[Deferred[Any], Any, None]:
+        """Follow a reload, in which nothing else is changed: what was written first, and what may be a host again."""
+        registry, leases = self._running.registry, self.book.leases
+        tokens = registry.units[SOURCE].tokens
+        assert isinstance(tokens, dict)
+        names = {host.name for host in changes.removed if host.name in leases} | self.hosts.idle.keys()
+        names |= {name for name in changes.owners.keys() & leases.keys() if registry.source_of(name) != SOURCE}
+        names -= {name for each in self._waiting for name in each.following}
+        for name in names:
+            if registry.source_of(name) != SOURCE:
+                tokens.pop(name, None)
+        different = self.hosts.settle(names, self._running.settings)
+        try:
+            if different:
+                yield self.in_force.put((yield self.in_force.changes(SOURCE, different)))
+        except RealmGatewayError as error:
+            self.hosts.idle.update(dict.fromkeys(different, str(error)))
+        if not self._waiting:
+            self.hosts.expect_nothing()
+        self._configure()
+
+
+def _kept_nevertheless(failure: Failure) -> None:
+    _log.error("what could not be registered is kept nevertheless: {why}", why=failure.getErrorMessage())
+
+
+def _fault(failure: Failure) -> None:
+    _log.failure("fault while registering", failure)

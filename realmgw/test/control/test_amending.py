@@ -1,0 +1,400 @@
+"""Tests for `realmgw.control.amending`, with what is registered (`realmgw.subscribers.leases.service`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.control.amending import Amending
+from realmgw.control.apply import Status
+from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.subscribers.leases.hosts import SOURCE
+from realmgw.subscribers.leases.journal import Journal
+from realmgw.subscribers.leases.records import Record, Transaction
+from realmgw.subscribers.leases.service import AGAIN, LeaseService
+from realmgw.subscribers.reach import Around
+from realmgw.test.control.parts import TestGateway, only
+
+T = TypeVar("T")
+NAMES = ["a.example.org.", "b.example.org."]
+
+
+class Inline:
+    """A thread that is none.
+
+    Attributes:
+        refusal: What the disk says.
+        held: If set, the disk answers when this fires.
+    """
+
+    def __init__(self) -> None:
+        """All is well."""
+        self.refusal: Exception | None = None
+        self.held: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Nothing is to be done."""
+
+    stop = start
+
+    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
+        """Makes a call at once, unless the disk refuses."""
+        if self.refusal is not None:
+            return fail(self.refusal)
+        done: Deferred[T] = Deferred()
+
+        def call(_: object) -> None:
+            maybeDeferred(function, *args).chainDeferred(done)
+
+        (succeed(None) if self.held is None else self.held).addCallbacks(call, done.errback)
+        return done
+
+
+def address(label: str, text: str) -> Record:
+    """The record of a host's address."""
+    packed = ip_address(text).packed
+    return Record(f"{label}.example.org.", 1 if len(packed) == 4 else 28, 600, packed)
+
+
+def adding(*records: Record, removed: tuple[Record, ...] = (), key: str = "dhcp.") -> Transaction:
+    """An update."""
+    return Transaction(key, removed, records)
+
+
+class LeaseTestCase(SynchronousTestCase):
+    """A gateway with two subscribers in a file, at 192.168.0.1 and .2."""
+
+    def setUp(self) -> None:
+        """Makes it; the LAN is 192.168.0.0/24."""
+        self.gateway = TestGateway(Path(self.mktemp()))
+        self.calls, self.clock = self.gateway.parts.calls, self.gateway.clock
+        self.wall = 1e9
+        self.disk, self.told = Inline(), list[tuple[str, ...]]()
+        self.leases = self.begin()
+
+    def begin(self) -> LeaseService:
+        """A service that knows what is kept."""
+        gateway = self.gateway
+        leases = LeaseService(
+            gateway.running, Journal(gateway.folder / "leases.sqlite", lambda: self.wall), self.disk, self.clock,
+            lambda: self.wall + self.clock.seconds(), lambda lines: self.told.append(tuple(lines)),
+        )  # fmt: skip
+        leases.restore()
+        leases.in_force = Amending(gateway.reloader, gateway.reloader._parts, self.clock.seconds)
+        gateway.running.settled = leases.settled
+        leases.startService()
+        return leases
+
+    def again(self) -> LeaseService:
+        """The gateway is started again, as after `kill -9`: nothing was said to the former one."""
+        gateway = TestGateway(Path(self.mktemp()))
+        (self.gateway.folder / "leases.sqlite").rename(gateway.folder / "leases.sqlite")
+        for end in ("-wal", "-shm"):
+            (self.gateway.folder / f"leases.sqlite{end}").rename(gateway.folder / f"leases.sqlite{end}")
+        self.gateway, self.clock = gateway, gateway.clock
+        return self.begin()
+
+    def change(self, *changes: Transaction, **how: float) -> list[str]:
+        """What becomes of updates that come in one turn: empty, or why not."""
+        found: dict[int, str] = {}
+
+        def note(number: int, done: Deferred[None]) -> None:
+            done.addCallbacks(
+                lambda _: found.update({number: ""}), lambda failure: found.update({number: failure.getErrorMessage()})
+            )
+
+        for number, each in enumerate(changes):
+            note(number, self.leases.change(each, **how))
+        self.gateway.pass_time()
+        return [found[number] for number in sorted(found)]
+
+    def know(self, around: Around) -> None:
+        """What is around the gateway; it reloads."""
+        self.gateway.running.around = around
+        self.gateway.reload()
+
+    def host(self, label: str) -> tuple[bytes, ...]:
+        """Where a host is; empty if there is none."""
+        service = self.gateway.running.registry.directory.services.get(f"{label}.example.org.")
+        return () if service is None else service.host.own
+
+
+class RegisteredTests(LeaseTestCase):
+    """A host is registered, changes and goes."""
+
+    def test_a_registered_host_is_on_disk_and_in_force(self) -> None:
+        """In the kernel first, then by name, with the defaults of the configuration."""
+        self.assertEqual(self.change(adding(address("h", "192.168.0.9"), address("h", "2001:db8::9"))), [""])
+        self.assertEqual(self.calls, [("kernel", [], ["h.example.org."]), ("names", ["h.example.org."])])
+        service = self.gateway.running.registry.directory.services["h.example.org."]
+        self.assertEqual(self.host("h"), (b"\xc0\xa8\0\x09", ip_address("2001:db8::9").packed))
+        self.assertEqual((service.host.profile.max_claims, service.host.profile.groups), (2, ("prepaid-1",)))
+        self.assertEqual(self.gateway.running.registry.source_of("h.example.org."), SOURCE)
+        [lease] = Journal(self.gateway.folder / "leases.sqlite", lambda: 0.0).read()
+        self.assertEqual((lease.name, lease.key, len(lease.records)), ("h.example.org.", "dhcp.", 2))
+
+    def test_all_that_comes_in_one_turn_is_one_change(self) -> None:
+        """A thousand hosts, of which some can not be: they hold up nobody."""
+        many = [adding(address(f"h{n}", f"192.168.{n // 250 + 1}.{n % 250 + 1}")) for n in range(1000)]
+        many[500:500] = [adding(address("x", "192.168.0.1")), adding(address("y", "192.168.1.1"))]
+        found = self.change(*many)
+        self.assertEqual([number for number, text in enumerate(found) if text], [500, 501])
+        self.assertIn("belongs to a.example.org.", found[500])
+        self.assertIn("192.168.1.1 belongs to h0.example.org. of dynamic updates already", found[501])
+        self.assertEqual([call[0] for call in self.calls], ["kernel", "names"])
+        self.assertEqual(len(self.gateway.running.registry.directory.hosts), 1002)
+        self.assertEqual((self.leases.counts()["registered"], self.leases.counts()["refused"]), (1000, 2))
+
+    def test_another_address_ends_the_flows_of_the_former_one(self) -> None:
+        """And a host that goes loses its name and its flows; its index is kept while it moves."""
+        self.change(adding(old := address("h", "192.168.0.9")))
+        index = self.gateway.running.registry.directory.indices.by_name["h.example.org."]
+        ended: list[set[bytes]] = []
+
+        def end(gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]:
+            self.assertEqual(set(came), self.gateway.parts.welcomed)
+            ended.append(set(gone))
+            return succeed(1)
+
+        self.patch(self.gateway.parts, "end_flows", end)
+        self.change(adding(new := address("h", "192.168.0.10"), removed=(old,)))
+        self.assertEqual(self.host("h"), (new.data,))
+        self.assertEqual(self.gateway.running.registry.directory.indices.by_name["h.example.org."], index)
+        self.assertEqual(self.change(adding(removed=(new,))), [""])
+        self.assertEqual((self.gateway.names, self.host("h")), (NAMES, ()))
+        self.assertEqual(ended, [{old.data}, {new.data}])
+        self.assertEqual(self.leases.records("h.example.org."), ())
+
+    def test_what_is_beside_an_address_is_kept(self) -> None:
+        """A PTR record, and what tells DHCP clients apart; the kernel hears nothing of it."""
+        beside = (Record("h.example.org.", 49, 60, b"\0\1\1abc"), Record("9.0.168.192.in-addr.arpa.", 12, 60, b"\1h\0"))
+        self.assertEqual(self.change(adding(*beside)), [""])
+        self.assertEqual((self.calls, self.gateway.names), ([], NAMES))
+        self.assertEqual(self.leases.records("9.0.168.192.in-addr.arpa."), beside[1:])
+
+    def test_what_can_not_be_registered_is_refused_with_its_reason(self) -> None:
+        """Nothing is changed by it."""
+        self.know(Around(own=frozenset({ip_address("192.168.0.254")}), links=(ip_network("192.168.0.0/24"),)))
+        for records, said in (
+            ((address("a", "192.168.0.7"),), "its address is written in"),
+            ((address("h", "192.168.0.2"),), "192.168.0.2 belongs to b.example.org."),
+            ((address("h", "192.168.0.254"),), "the gateway's own address"),
+            ((address("h", "10.0.0.1"),), "10.0.0.1 lies in no network of a LAN"),
+            ((address("h", "2001:db8::1"),), "2001:db8::1 lies in no network of a LAN"),
+            ((address("h", "224.0.0.1"),), "of a group of hosts"),
+            ((Record("h.example.net.", 1, 60, b"\xc0\xa8\0\x09"),), "lies outside our zones"),
+            ((Record("example.org.", 2, 60, b"\0"),), "records of type 2 can not be registered"),
+            ((address("h", "192.168.0.8"), address("h", "192.168.0.9")), "a host has one address of each family"),
+            ((Record("h.example.org.", 1, 60, b"\xc0"),), "can not have 1 octets"),
+            (tuple(Record("h.example.org.", 16, 60, b"%c" % n) for n in range(33)), "a name may have 32 records"),
+        ):
+            transaction = adding(*records)
+            self.assertIn(said, str(self.leases.refusal(transaction)))
+            [text] = self.change(transaction)
+            self.assertIn(said, text)
+        self.assertEqual((self.gateway.names, self.leases.book.leases), (NAMES, {}))
+
+    def test_a_subscribers_own_address_may_be_registered_once_more(self) -> None:
+        """As a DHCP server does that has it reserved: it is kept for its questions, and has no effect."""
+        self.assertEqual(self.change(adding(mine := address("a", "192.168.0.1"))), [""])
+        self.assertEqual((self.calls, self.leases.records("a.example.org.")), ([], (mine,)))
+        self.assertEqual(self.change(adding(removed=(mine,))), [""])
+        self.assertEqual(self.gateway.names, NAMES)
+
+    def test_there_are_no_more_names_than_may_be(self) -> None:
+        """Those that are there may be refreshed."""
+        self.leases.book.most = 1
+        self.assertEqual(self.change(adding(address("h", "192.168.0.9"))), [""])
+        self.assertIn("no room for more", self.change(adding(address("i", "192.168.0.10")))[0])
+        self.assertEqual(self.change(adding(address("h", "192.168.0.9"))), [""])
+        self.assertEqual(self.leases.counts()["refreshed"], 1)
+
+    def test_what_comes_after_a_change_is_judged_by_it(self) -> None:
+        """In the same turn: an address that was given back may be had."""
+        self.change(adding(old := address("h", "192.168.0.9")))
+        found = self.change(adding(removed=(old,)), adding(address("i", "192.168.0.9")))
+        self.assertEqual((found, self.host("i"), self.host("h")), (["", ""], (old.data,), ()))
+
+
+class FailingTests(LeaseTestCase):
+    """Nothing is in force that is not on disk."""
+
+    def test_a_disk_that_refuses_leaves_all_as_it_was(self) -> None:
+        """It is told, and what waits behind it fails as well; then all goes on."""
+        self.disk.refusal = PlatformError("the disk is full")
+        self.assertEqual(self.change(adding(address("h", "192.168.0.9"))), ["the disk is full"])
+        self.assertEqual((self.calls, self.gateway.names, self.leases.book.leases), ([], NAMES, {}))
+        self.assertIn("none is taken: the disk is full", self.told[-1][0])
+        self.assertEqual(self.leases.counts()["journal_errors"], 1)
+        self.disk.refusal = None
+        self.assertEqual(self.change(adding(address("h", "192.168.0.9"))), [""])
+        self.assertEqual(self.told[-1], ())
+
+    def test_a_kernel_that_refuses_leaves_all_as_it_was(self) -> None:
+        """On disk, too."""
+        self.change(adding(old := address("h", "192.168.0.9")))
+        self.gateway.parts.refusal = RealmGatewayError("no room")
+        self.assertEqual(self.change(adding(address("h", "192.168.0.10"), removed=(old,))), ["no room"])
+        self.assertEqual(self.host("h"), (old.data,))
+        [lease] = Journal(self.gateway.folder / "leases.sqlite", lambda: 0.0).read()
+        self.assertEqual(lease.records, (old,))
+
+    def test_what_came_after_a_change_that_fails_fails_too(self) -> None:
+        """It was judged by it."""
+        self.change(adding(old := address("h", "192.168.0.9")))
+        self.disk.held = Deferred()
+        found: list[str] = []
+        for each in (adding(removed=(old,)), adding(address("i", "192.168.0.9"))):
+            self.leases.change(each).addErrback(lambda failure: found.append(failure.getErrorMessage()))
+            self.gateway.pass_time()
+        self.disk.held.errback(PlatformError("gone"))
+        self.gateway.pass_time()
+        self.assertEqual((found, self.host("h")), (["gone", "gone"], (old.data,)))
+        self.disk.held = None
+        self.assertIn("belongs to h.", self.change(adding(address("i", "192.168.0.9")))[0])
+
+
+class KeptTests(LeaseTestCase):
+    """What is registered outlasts the process."""
+
+    def test_all_is_there_again_before_anybody_is_answered(self) -> None:
+        """With its time and key."""
+        self.change(adding(address("h", "192.168.0.9")))
+        self.leases = self.again()
+        self.assertEqual(self.gateway.names, [*NAMES, "h.example.org."])
+        lease = self.leases.book.leases["h.example.org."]
+        self.assertEqual((lease.since, lease.key), (1e9, "dhcp."))
+        self.assertEqual(self.change(adding(removed=lease.records)), [""])
+        self.assertEqual(self.gateway.names, NAMES)
+
+    def test_a_damaged_file_is_set_aside_and_told(self) -> None:
+        """The gateway goes on without."""
+        self.change(adding(address("h", "192.168.0.9")))
+        self.leases.stopService()
+        self.gateway.pass_time()
+        (self.gateway.folder / "leases.sqlite").write_bytes(b"no database" * 1000)
+        self.gateway = TestGateway(self.gateway.folder)
+        self.clock = self.gateway.clock
+        self.leases = self.begin()
+        self.assertIn("were damaged, and set aside", self.told[-1][0])
+        self.assertEqual(len(list(self.gateway.folder.glob("leases.sqlite.damaged-*"))), 1)
+        self.assertEqual(self.change(adding(address("h", "192.168.0.9"))), [""])
+
+    def test_what_can_not_be_read_is_not_written_over(self) -> None:
+        """Nothing is registered until somebody has looked."""
+
+        def refused() -> Any:
+            raise PlatformError("it is locked")
+
+        gateway, journal = self.gateway, Journal(self.gateway.folder / "leases.sqlite", lambda: 0.0)
+        self.patch(journal, "read", refused)
+        leases = LeaseService(gateway.running, journal, self.disk, self.clock, lambda: 0.0, lambda _: None)
+        leases.restore()
+        leases.in_force = self.leases.in_force
+        leases.startService()
+        done = leases.change(adding(address("h", "192.168.0.9")))
+        self.assertIn("nothing is registered until a restart: it is locked", str(self.failureResultOf(done).value))
+
+
+class ExpiryTests(LeaseTestCase):
+    """What nobody refreshes goes."""
+
+    def test_each_has_the_time_that_was_said(self) -> None:
+        """By itself, or in the configuration; by default it stays."""
+        self.change(adding(address("h", "192.168.0.9")), life=60.0)
+        self.change(adding(address("i", "192.168.0.10")))
+        self.gateway.pass_time(59.0)
+        self.assertIn("h.example.org.", self.gateway.names)
+        self.gateway.pass_time(1.0)
+        self.assertEqual(self.gateway.names, [*NAMES, "i.example.org."])
+        self.gateway.pass_time(1e6)
+        self.assertIn("i.example.org.", self.gateway.names)
+        self.assertEqual(self.leases.counts()["expired"], 1)
+
+    def test_refreshing_begins_it_anew(self) -> None:
+        """Another reload of the configuration's time holds for those that are there."""
+        path = self.gateway.path
+        path.write_text(path.read_text().replace("dns: {", "dns: {update: {expire: 100}, "))
+        self.change(adding(address("h", "192.168.0.9")))
+        self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
+        self.gateway.pass_time(90.0)
+        self.change(adding(address("h", "192.168.0.9")))
+        self.gateway.pass_time(90.0)
+        self.assertIn("h.example.org.", self.gateway.names)
+        self.gateway.pass_time(10.0)
+        self.assertEqual(self.gateway.names, NAMES)
+
+    def test_half_of_its_time_is_left_after_a_start(self) -> None:
+        """However long nobody was there who could have been told of a refresh."""
+        self.change(adding(address("h", "192.168.0.9")), life=60.0)
+        self.wall += 1e6
+        self.leases = self.again()
+        self.gateway.pass_time(29.0)
+        self.assertIn("h.example.org.", self.gateway.names)
+        self.gateway.pass_time(1.0)
+        self.assertEqual(self.gateway.names, NAMES)
+
+    def test_a_disk_that_refuses_is_tried_again(self) -> None:
+        """Until then it stays."""
+        self.change(adding(address("h", "192.168.0.9")), life=60.0)
+        self.disk.refusal = PlatformError("full")
+        self.gateway.pass_time(60.0)
+        self.assertIn("h.example.org.", self.gateway.names)
+        self.disk.refusal = None
+        self.gateway.pass_time(AGAIN)
+        self.assertEqual(self.gateway.names, NAMES)
+
+
+class ReloadTests(LeaseTestCase):
+    """Reloads, and what is written in files."""
+
+    def test_a_reload_leaves_what_is_registered(self) -> None:
+        """And what goes there is nothing that a reload would doubt."""
+        many = [adding(address(f"h{n}", f"192.168.1.{n + 1}")) for n in range(100)]
+        self.change(*many)
+        self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
+        self.assertEqual(len(self.gateway.names), 102)
+        self.change(*(adding(removed=each.added) for each in many))
+        self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
+        self.assertEqual((self.gateway.names, self.gateway.reloader.troubles), (NAMES, ()))
+
+    def test_a_file_takes_names_and_addresses(self) -> None:
+        """What was registered stays so, without effect until the file has them no more."""
+        self.change(adding(address("h", "192.168.0.9")), adding(address("i", "192.168.0.10")))
+        self.gateway.write("b.yaml", h="192.168.0.77", other="192.168.0.10")
+        self.assertEqual(only(self.gateway.reload()).problems, ())
+        self.assertEqual(self.gateway.names, [*NAMES, "h.example.org.", "other.example.org."])
+        self.assertEqual(self.host("h"), (ip_address("192.168.0.77").packed,))
+        self.assertEqual(sorted(self.leases.hosts.idle), ["h.example.org.", "i.example.org."])
+        self.assertIn("192.168.0.10 belongs to other.", self.leases.hosts.idle["i.example.org."])
+        self.gateway.write("b.yaml")
+        self.gateway.reload(accepts_loss=True)
+        self.assertEqual(self.gateway.names, [*NAMES, "h.example.org.", "i.example.org."])
+        self.assertEqual((self.host("h"), self.leases.hosts.idle), ((ip_address("192.168.0.9").packed,), {}))
+
+    def test_other_defaults_hold_for_those_who_are_there(self) -> None:
+        """After a reload."""
+        self.change(adding(address("h", "192.168.0.9")))
+        path = self.gateway.path
+        path.write_text(path.read_text().replace("dns: {", "dns: {update: {defaults: {max_claims: 7}}, "))
+        self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
+        [service] = self.gateway.running.registry.services_of("h.example.org.")
+        self.assertEqual(service.host.profile.max_claims, 7)
+        self.assertEqual(self.change(adding(removed=self.leases.records("h.example.org."))), [""])
+        self.assertEqual(self.gateway.names, NAMES)
+
+    def test_what_waits_is_judged_by_what_a_reload_has_changed(self) -> None:
+        """It may not be any more."""
+        self.gateway.write("b.yaml", h="192.168.0.77")
+        found: list[str] = []
+        self.gateway.reloader.reload("a test")
+        done = self.leases.change(adding(address("h", "192.168.0.9")))
+        done.addErrback(lambda failure: found.append(failure.getErrorMessage()))
+        self.gateway.pass_time()
+        self.assertIn("its address is written in", found[0])
+        self.assertEqual(self.leases.book.leases, {})
