@@ -63,6 +63,7 @@ from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
 from realmgw.datapath.service import DatapathService, KernelThread
+from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.port import KernelEars
 from realmgw.dns.service import DnsService
 from realmgw.errors import PlatformError
@@ -314,7 +315,10 @@ def _datapath(
     """The kernel's side; what is wrong with it is told."""
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
     kernel, hosts = Kernel(running.settings), running.registry.directory.hosts.values()
-    return DatapathService(kernel, hosts, clock=reactor, worker=thread, purging=purging, ears=ears, tell=tell)
+    return DatapathService(
+        kernel, hosts, clock=reactor, worker=thread, purging=purging, ears=ears, tell=tell,
+        includes=Includes(running.settings),
+    )  # fmt: skip
 
 
 def _neighbours(

@@ -34,7 +34,7 @@ def files(folders: Iterable[Path], problems: Problems) -> list[Path]:
     by_name: dict[str, Path] = {}
     for folder in folders:
         by_name.update((path.name, path) for path in _content(folder, problems) if _counts(path))
-    return [by_name[name] for name in sorted(by_name) if not _is_mask(by_name[name])]
+    return [by_name[name] for name in sorted(by_name) if not is_mask(by_name[name])]
 
 
 def _content(folder: Path, problems: Problems) -> list[Path]:
@@ -51,7 +51,7 @@ def _counts(path: Path) -> bool:
     return path.suffix == SUFFIX and not path.name.startswith(".")
 
 
-def _is_mask(path: Path) -> bool:
+def is_mask(path: Path) -> bool:
     """Whether a file is a link to /dev/null."""
     return path.is_symlink() and path.is_char_device()
 

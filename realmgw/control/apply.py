@@ -302,7 +302,7 @@ class Reloader:
         ended, problems = yield from self._after(written, is_different=bool(planned.keys))
         found: Findings = yield self._parts.datapath.restore()
         status = Status.APPLIED if planned or found.repaired else Status.UNCHANGED
-        lines = (*planned.problems, *problems, *found.broken)
+        lines = (*planned.problems, *problems, *found.broken, *found.unloaded)
         return Outcome(status, planned, lines, flows_ended=ended, restored=found.repaired), changes.waiting
 
     def _change_kernel(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, None]:

@@ -15,6 +15,7 @@ def looked_at(health: Health, allocator: Allocator, monotonic: Callable[[], floa
         allocator.outage.excuse(now=monotonic())
     health.tell("datapath", findings.broken, Severity.DEGRADED)
     health.tell("datapath", findings.doubtful, Severity.NOTICE)
+    health.tell("nft.d", findings.unloaded, Severity.LAST_GOOD)
 
 
 def looked_at_neighbours(health: Health, broken: tuple[str, ...], doubtful: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
 from twisted.application import service
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -27,6 +27,7 @@ from realmgw.datapath.apply import Applied
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.policy.rules import is_of_rule
+from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
 from realmgw.errors import RealmGatewayError
@@ -110,6 +111,7 @@ class DatapathService(service.Service):
         clock: What batches of stray senders are timed by.
         worker: Where the calls that block are made. It is started and stopped here.
         ears: What hears of changes in the kernel.
+        includes: The operator's own rules; None: there are none.
         purging: Whether everything is removed from the kernel when the service stops.
         tell: Told of what each look at the kernel has found.
 
@@ -130,6 +132,7 @@ class DatapathService(service.Service):
         clock: IReactorTime,
         worker: Worker,
         ears: Ears,
+        includes: Includes | None = None,
         purging: bool = False,
         tell: Callable[[Findings], object] = lambda _findings: None,
     ) -> None:
@@ -137,6 +140,7 @@ class DatapathService(service.Service):
         self._hosts = {host.index: host for host in hosts}
         self._clock = clock
         self._worker = worker
+        self._includes = includes
         self._purging = purging
         self._strays: set[bytes] = set()
         self._timer: IDelayedCall | None = None
@@ -197,7 +201,7 @@ class DatapathService(service.Service):
         is_undone = self._began_bare and not self._settled
         if is_undone or (self._purging and self.applied is not None):
             yield from self._purge_and_tell()
-        yield self._worker.call(self._kernel.close)
+        yield self._worker.call(self._close)
         self._worker.stop()
 
     @inlineCallbacks
@@ -257,6 +261,8 @@ class DatapathService(service.Service):
         self._note(Findings())
         self._strays.clear()
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
+        if self._includes is not None:
+            self._includes.forget()
         return done
 
     @inlineCallbacks
@@ -281,6 +287,7 @@ class DatapathService(service.Service):
         ports: frozenset[int] = yield self._worker.call(self._kernel.own_ports)
         self._watch.listen(ports)
         self.applied = yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
+        yield self._include()
 
     def _purge_and_tell(self) -> Generator[Deferred[Any], Any, None]:
         try:
@@ -325,7 +332,11 @@ class DatapathService(service.Service):
 
     def restore(self) -> Deferred[Findings]:
         """Look at everything that was placed, and put back what is not as it should be; fires with what was found."""
-        return self._watch.look()
+        return self._include().addCallback(lambda _: self._watch.look())
+
+    def _include(self) -> Deferred[None]:
+        """Read the operator's own rules, and place them."""
+        return succeed(None) if self._includes is None else self._worker.call(self._includes.load)
 
     @property
     def repairs(self) -> int:
@@ -340,7 +351,16 @@ class DatapathService(service.Service):
             yield {"what": thing.kind.value, "name": thing.name, "should_be": thing.wanted, "is": is_}
 
     def _look(self, noticed: Noticed) -> Deferred[Findings]:
-        return self._worker.call(self._kernel.look, noticed, lambda: tuple(self._hosts.values()))
+        return self._worker.call(self._looked, noticed)
+
+    def _looked(self, noticed: Noticed) -> Findings:
+        findings = self._kernel.look(noticed, lambda: tuple(self._hosts.values()))
+        return findings if self._includes is None else self._includes.look(findings)
+
+    def _close(self) -> None:
+        self._kernel.close()
+        if self._includes is not None:
+            self._includes.close()
 
     def _note(self, findings: Findings) -> None:
         tell = self._log.error if self._begun else self._log.info

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -16,14 +18,16 @@ from realmgw.config.disk import read
 from realmgw.config.external import Repository
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
-from realmgw.config.steps import finish
+from realmgw.config.steps import Blocking, finish
 from realmgw.config.writing import one_or_each
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
 from realmgw.control.lines import pool_size
 from realmgw.control.running import Running, unsupported_of
 from realmgw.datapath import forwarding, translation
-from realmgw.errors import ConfigurationError, PlatformError
+from realmgw.datapath.includes import FOLDER
+from realmgw.datapath.watch import including
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.files import incremental
 from realmgw.subscribers.files.folders import Folders
 from realmgw.subscribers.files.listing import MAX_FILE, collector_at_rest
@@ -324,14 +328,30 @@ def check(path: Path) -> Checked:
     registry = subscribers(settings)
     of_machine: tuple[str, ...] = ()
     unseen: list[str] = []
+    included, more = _included(settings, do)
+    unseen += more
     if not found.problems:
         examined = examine(settings, do)
         of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
-        unseen = [f"Not looked at: {line}." for line in examined.unseen]
+        unseen += [f"Not looked at: {line}." for line in examined.unseen]
     partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
     notes = (*([partly] if found.left_out else []), *unsupported_of(settings, registry.directory), *unseen)
-    problems = (*found.problems, *of_machine, *registry.problems)
+    problems = (*found.problems, *of_machine, *included, *registry.problems)
     return Checked(path, problems, settings, registry.directory, notes)
+
+
+def _included(settings: Settings, do: Callable[[Blocking], Any]) -> tuple[list[str], list[str]]:
+    """What is wrong with the operator's own rules, and what could not be looked at."""
+    try:
+        good, problems = do(Blocking(FOLDER, partial(including.read, settings)))
+    except (OSError, PlatformError) as error:
+        return [f"{FOLDER}: {error}"], []
+    if not good:
+        return problems, []
+    try:
+        return [*problems, *including.tried(settings, good)[1]], []
+    except RealmGatewayError as error:
+        return problems, [f"Not looked at: what nft says of {len(good)} files of {FOLDER}: {error}."]
 
 
 def _verdict(problems: int) -> str:

@@ -35,6 +35,8 @@ NAME = {TABLE: 1, CHAIN: 3, RULE: 2, SET: 2, OBJECT: 2}
 """The attribute that names it, or its chain."""
 _CHANGING = {TABLE: {3}, CHAIN: {6, 8}, RULE: set[int](), SET: {20}, OBJECT: {5}}
 """Attributes that say how often it is used, and what it has counted."""
+_HANDLE = {TABLE: TABLE_HANDLE, CHAIN: 2, RULE: 3, SET: 16, OBJECT: 6}
+"""The attribute that is its number."""
 _COMMENT = 0  # libnftnl: NFTNL_UDATA_TABLE_COMMENT
 _EPERM = 1
 
@@ -128,6 +130,22 @@ def take(messages: Iterable[Message], table: Table, into: dict[str, bytes]) -> N
         written = b"".join(codec.attribute(key, value) for key, value in found.items() if key not in changing)
         words = _words(kind, found)
         into[words] = into.get(words, b"") + written  # a chain's rules come after it, in their order
+
+
+def handles(messages: Iterable[Message], table: Table) -> Iterator[bytes]:
+    """What the kernel itself calls the things in a table, each by kind and number: what is replaced has another one.
+
+    Args:
+        messages: The answers to one request.
+        table: What was asked for.
+
+    Raises:
+        RealmGatewayError: One is malformed, or as `messages` does.
+    """
+    for each in messages:
+        kind, found = each.kind - SUBSYSTEM, codec.fields(each)
+        if kind in _HANDLE and codec.text(found.get(IN_TABLE, b"")) == table[1] and each.body[0] == table[0]:
+            yield bytes((kind,)) + found.get(_HANDLE[kind], b"")
 
 
 def _words(kind: int, found: Mapping[int, bytes]) -> str:

@@ -55,6 +55,8 @@ class Findings:
     """What is not as it should be, and flows need it, a line each."""
     doubtful: tuple[str, ...] = ()
     """What is not as it should be, and flows get through all the same."""
+    unloaded: tuple[str, ...] = ()
+    """What of the operator's own rules is not in force, and why, a line each."""
     disturbed: bool = False
     """Flows may not have got through until it was repaired."""
     things: tuple[Thing, ...] = ()

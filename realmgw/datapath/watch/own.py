@@ -17,7 +17,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Interfaces
-from realmgw.datapath import client, ruleset
+from realmgw.datapath import client, includes, ruleset
 from realmgw.datapath.client import Run
 from realmgw.datapath.ending import end_flows_to
 from realmgw.datapath.iptables import prefixes, xtables
@@ -28,6 +28,7 @@ from realmgw.datapath.machine.disk import FormerValues
 from realmgw.datapath.machine.former import Restoring
 from realmgw.datapath.machine.sysctls import Needs
 from realmgw.datapath.nft import Nft
+from realmgw.datapath.watch import including
 from realmgw.datapath.watch.ownership import Tables
 
 IPTABLES = ("mangle", "nat")
@@ -150,6 +151,10 @@ class Own:
         for chains, each, name in found.chains:
             if chains.remove(each, name):
                 yield f"{chains.program} chain {name} removed from {each}"
+        local = including.removal(self._table, including.standing(self._table))
+        if local:
+            self._nft().run(local)
+            yield f"nftables table inet {includes.local_table(self._table)} removed"
         if found.tables.main or found.tables.mark:
             self.run(ruleset.removal(self._table))
             yield f"nftables table inet {self._table} removed"

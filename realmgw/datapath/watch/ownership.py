@@ -46,9 +46,9 @@ class Tables:
 
     def foreign(self) -> str | None:
         """What of it is somebody else's, as nft calls it; None when all is ours."""
-        if self.main is not None and not _is_ours(self.main):
+        if self.main is not None and not is_ours(self.main):
             return f"table inet {self.table}"
-        if self.mark is not None and not _is_ours(self.mark) and not self._is_first():
+        if self.mark is not None and not is_ours(self.mark) and not self._is_first():
             return f"table ip {mark_table(self.table)}"
         return None
 
@@ -64,15 +64,17 @@ class Tables:
 
     def precondition(self) -> str:
         """The beginning of a transaction that removes or replaces both, whether they stand or not."""
-        return _precondition("inet", self.table, self.main) + _precondition("ip", mark_table(self.table), self.mark)
+        return precondition("inet", self.table, self.main) + precondition("ip", mark_table(self.table), self.mark)
 
     def _is_first(self) -> bool:
         return self.main is not None and self.main.comment == _FIRST and self.mark is not None and not self.mark.comment
 
 
-def _is_ours(table: Standing) -> bool:
+def is_ours(table: Standing) -> bool:
+    """Whether a table says of itself that it is one of ours."""
     return table.comment == _FIRST or _OURS.fullmatch(table.comment) is not None
 
 
-def _precondition(family: str, name: str, found: Standing | None) -> str:
+def precondition(family: str, name: str, found: Standing | None) -> str:
+    """The command after which there is no such table, or an empty one; refused where another stands than was found."""
     return f"create table {family} {name}\n" if found is None else f"delete table {family} handle {found.handle}\n"
