@@ -83,6 +83,9 @@ class Siblings:
         if found is None or now - found.asked > AT_ONCE or found in self._unanswered.get(key, ()):
             self._in_vain[key] = now
         else:
+            other, found.sibling = found.sibling, None
+            if other is not None:  # it is another client's
+                other.sibling = None
             self._mark(key, found)
 
     def note(self, target: int, claim: Sibling, other: Claim | None) -> Claim | None:

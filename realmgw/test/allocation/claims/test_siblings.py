@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.claims.siblings import has_come
 from realmgw.config.policy import REFERENCE_BANDS, Policy
 from realmgw.errors import Reason
 from realmgw.test.allocation.ipv6.scene import CLIENT, CLIENT4, NEIGHBOUR, Scene6, host, service
@@ -93,6 +94,24 @@ class BlameTests(SynchronousTestCase):
                 self.scene.after(0.005)
             self.assertEqual(self.outcomes(), (3, 0), order)
             self.assertGreater(self.group.pairs, 0.7)
+
+    def test_who_was_refused_is_no_earlier_ones_sibling(self) -> None:
+        """Though it looked so until he was; what he asks for again is his."""
+        ledger = self.scene.allocator.ledger
+        for _ in range(10):
+            self.scene.get(ONE, family=4)
+        self.scene.after(0.02)
+        for _ in range(10):
+            six = self.scene.get(ONE)
+            self.scene.after(0.0002)
+            ledger.siblings.get_none(ONE.target, self.group, self.scene.now)
+            self.scene.come(six)
+            self.scene.after(0.02)
+        self.scene.after(1.0)
+        for _ in range(10):
+            self.scene.get(ONE, family=4)
+        claims = ledger.last[ONE.target].reservations[0].claims.values()
+        self.assertEqual([has_come(claim) for claim in claims], [False] * 10 + [True] * 10)
 
     def test_one_of_them_excuses_one(self) -> None:
         """A resolver that asks again and again is blamed for what nobody wanted."""
