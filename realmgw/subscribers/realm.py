@@ -111,6 +111,10 @@ class Realm:
         """An address of the gateway's own."""
         self._families[address.version].own.add(int(address))
 
+    def is_apex(self, name: str) -> bool:
+        """Whether a zone is called so."""
+        return name in self._forward or name in self._aliases
+
     def is_on_lan(self, address: Address) -> bool:
         """Whether an address lies behind the LANs; it may do so where nothing is known of them."""
         if self._around == NOWHERE:

@@ -76,6 +76,7 @@ class Hosts:
 
     Attributes:
         idle: Why a registered name with an address is no host, by name.
+        leaving: When hosts lose what is registered no more, by name: it is there for whoever wants it.
     """
 
     def __init__(self, registry: Registry, book: Book) -> None:
@@ -84,6 +85,7 @@ class Hosts:
         self._ahead: dict[str, Entry | None] = {}
         self._claims: dict[bytes | str, str] = {}
         self.idle: dict[str, str] = {}
+        self.leaving: dict[str, float] = {}
 
     def refusal(self, following: Mapping[str, Lease | None], settings: Settings) -> str | None:
         """Why names can not become that; None if they can. Of addresses that are in force, nothing is said."""
@@ -108,6 +110,8 @@ class Hosts:
             index = self._registry.directory.indices.by_name[lease.name]
             is_same = {each.packed for each in addresses} == {*self._registry.directory.hosts[index].own}
             return None if is_same else f"its address is written in {source}"
+        if addresses and self._registry.realm.is_apex(lease.name):
+            return "it is a zone's own name"
         outside = [each for each in addresses if not self._registry.realm.is_on_lan(each)]
         return f"{outside[0]} lies in no network of a LAN" if outside else None
 
@@ -145,6 +149,35 @@ class Hosts:
     def expect_nothing(self) -> None:
         """All is as the registry says."""
         self._ahead, self._claims = {}, {}
+
+    def different(
+        self, names: Mapping[str, Lease | None], at_once: Collection[str], settings: Settings, *, now: float
+    ) -> tuple[dict[str, Entry | None], list[str]]:
+        """What becomes of hosts: from now on; and those that lose something after a while, if nothing comes meanwhile.
+
+        Args:
+            names: What is registered now at those that have changed.
+            at_once: Those of them that lose it at once.
+            settings: In force.
+            now: Monotonic, in seconds.
+        """
+        tokens = self._registry.units[SOURCE].tokens
+        over = {name for name, due in self.leaving.items() if due <= now and name not in names}
+        every = {**names, **{name: self._book.leases.get(name) for name in over}}
+        found, later = dict[str, Entry | None](), list[str]()
+        for name, entry in self.wanted(every, settings).items():
+            token = tokens.get(name)
+            left = set() if entry is None else {*entry.own}
+            is_less = isinstance(token, Entry) and left < {*token.own}
+            if is_less and name not in over and name not in at_once:
+                later.append(name)
+            elif token is not entry:
+                found[name] = entry
+        claims = [claim for entry in found.values() if entry is not None for claim in entry.claims()]
+        for owner in filter(None, map(self._registry.owner_of, claims)):  # who leaves makes room for others
+            if owner not in found and (owner in later or owner in self.leaving):
+                found.update(self.wanted({owner: self._book.leases.get(owner)}, settings))
+        return found, [name for name in later if name not in found]
 
     def settle(self, names: Iterable[str], settings: Settings) -> dict[str, Entry | None]:
         """What becomes of names when others may have changed; whoever can not be is idle from now on.
@@ -210,7 +243,7 @@ class Hosts:
         if name is not None:
             return name
         owner = self._registry.owner_of(claim)
-        return None if owner in self._ahead else owner
+        return None if owner in self._ahead or owner in self.leaving else owner
 
     def are_free(self, claims: Collection[bytes | str]) -> bool:
         """See `Registry.are_free`."""

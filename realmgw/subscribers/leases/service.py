@@ -32,6 +32,9 @@ from realmgw.subscribers.registry import Changes
 
 AGAIN = 10.0  # seconds
 """After so long what has expired and could not be removed is tried again."""
+GRACE = 2.0  # seconds
+"""For so long what an update takes away stays in force: a DHCP server that renews removes everything, and adds it again
+some milliseconds later (Kea with `ddns-update-on-renew`); no flow is to end by that."""
 AT_ONCE = 1000
 """So many expire at once, at most."""
 COUNTED = "registered", "refreshed", "removed", "expired", "refused", "journal_errors"
@@ -88,6 +91,7 @@ class LeaseService(service.Service):
         self._is_due = False
         self._trouble: tuple[str, ...] = ()
         self._unread = ""
+        self._leaving = self.hosts.leaving
         self._seen: object = None  # the directory that what waits was judged by
 
     def restore(self, do: Callable[[Blocking], Any] = now) -> None:
@@ -122,7 +126,7 @@ class LeaseService(service.Service):
         super().stopService()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        done: Deferred[None] = self.in_force.exclusively(self._turn)
+        done: Deferred[None] = self.in_force.exclusively(self._turn)  # what leaves is not on disk any more
         return done.addErrback(_fault).addCallback(lambda _: self._close())
 
     @inlineCallbacks
@@ -206,7 +210,7 @@ class LeaseService(service.Service):
         taken, self._waiting = self._waiting, []
         names = {name: self.book.leases.get(name) for each in taken for name in each.following}
         try:
-            if names:
+            if names or self._leaving:
                 yield from self._put(names, taken)
         except Exception as error:  # noqa: BLE001 - whatever it is: those who wait are told
             self._undo(taken, error)
@@ -238,25 +242,36 @@ class LeaseService(service.Service):
 
     def _put(self, names: Mapping[str, Lease | None], taken: list[Waiting]) -> Generator[Deferred[Any], Any, None]:
         """Names are on disk, and then in force; or all is as it was."""
-        tokens = self._running.registry.units[SOURCE].tokens
-        wanted = self.hosts.wanted(names, self._running.settings)
-        different = {name: entry for name, entry in wanted.items() if tokens.get(name) is not entry}
+        at_once = {name for each in taken if each.word for name in each.following}
+        settings, now = self._running.settings, self._clock.seconds()
+        different, leaving = self.hosts.different(names, at_once, settings, now=now)
         changes = (yield self.in_force.changes(SOURCE, different)) if different else None
-        yield self._write(names)
+        if names:
+            yield self._write(names)
         if changes is not None:
             try:
                 yield self.in_force.put(changes)
             except Exception:
+                self._leave_later()
                 before = {name: lease for each in reversed(taken) for name, lease in each.before.items()}
                 yield self._write(before).addErrback(_kept_nevertheless)
                 raise
         self._seen = self._running.registry.directory
+        for name in (*names, *different):
+            self._leaving.pop(name, None)
+        if leaving:
+            self._leaving.update(dict.fromkeys(leaving, self._clock.seconds() + GRACE))
+            self._leave_later()
         for name, lease in names.items():
             self.hosts.idle.pop(name, None)
             self._expiry.put(name, self._end_of(lease, 0.0))
         self.hosts.expect_nothing()
         for each in self._waiting:
             self.hosts.expect(self.hosts.wanted(each.following, self._running.settings))
+
+    def _leave_later(self) -> None:
+        if self.running:
+            self._clock.callLater(GRACE, self._begin)
 
     def _undo(self, taken: list[Waiting], error: Exception) -> None:
         """A change that failed, and all after it, which may rest upon it."""
@@ -341,12 +356,14 @@ class LeaseService(service.Service):
         registry, leases = self._running.registry, self.book.leases
         tokens = registry.units[SOURCE].tokens
         assert isinstance(tokens, dict)
-        names = {host.name for host in changes.removed if host.name in leases} | self.hosts.idle.keys()
-        names |= {name for name in changes.owners.keys() & leases.keys() if registry.source_of(name) != SOURCE}
+        others = (*(host.name for host in changes.removed), *changes.owners)
+        told = {name for name in others if (name in leases or name in tokens) and registry.source_of(name) != SOURCE}
+        names = told | self.hosts.idle.keys()
         names -= {name for each in self._waiting for name in each.following}
         for name in names:
             if registry.source_of(name) != SOURCE:
                 tokens.pop(name, None)
+                self._leaving.pop(name, None)
         different = self.hosts.settle(names, self._running.settings)
         try:
             if different:

@@ -2,126 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from ipaddress import ip_address, ip_network
-from pathlib import Path
-from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.defer import Deferred, succeed
 
-from realmgw.control.amending import Amending
 from realmgw.control.apply import Status
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.leases.hosts import SOURCE
 from realmgw.subscribers.leases.journal import Journal
-from realmgw.subscribers.leases.records import Record, Transaction
-from realmgw.subscribers.leases.service import AGAIN, LeaseService
+from realmgw.subscribers.leases.records import Record
+from realmgw.subscribers.leases.service import GRACE
 from realmgw.subscribers.reach import Around
-from realmgw.test.control.parts import TestGateway, only
-
-T = TypeVar("T")
-NAMES = ["a.example.org.", "b.example.org."]
-
-
-class Inline:
-    """A thread that is none.
-
-    Attributes:
-        refusal: What the disk says.
-        held: If set, the disk answers when this fires.
-    """
-
-    def __init__(self) -> None:
-        """All is well."""
-        self.refusal: Exception | None = None
-        self.held: Deferred[None] | None = None
-
-    def start(self) -> None:
-        """Nothing is to be done."""
-
-    stop = start
-
-    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
-        """Makes a call at once, unless the disk refuses."""
-        if self.refusal is not None:
-            return fail(self.refusal)
-        done: Deferred[T] = Deferred()
-
-        def call(_: object) -> None:
-            maybeDeferred(function, *args).chainDeferred(done)
-
-        (succeed(None) if self.held is None else self.held).addCallbacks(call, done.errback)
-        return done
-
-
-def address(label: str, text: str) -> Record:
-    """The record of a host's address."""
-    packed = ip_address(text).packed
-    return Record(f"{label}.example.org.", 1 if len(packed) == 4 else 28, 600, packed)
-
-
-def adding(*records: Record, removed: tuple[Record, ...] = (), key: str = "dhcp.") -> Transaction:
-    """An update."""
-    return Transaction(key, removed, records)
-
-
-class LeaseTestCase(SynchronousTestCase):
-    """A gateway with two subscribers in a file, at 192.168.0.1 and .2."""
-
-    def setUp(self) -> None:
-        """Makes it; the LAN is 192.168.0.0/24."""
-        self.gateway = TestGateway(Path(self.mktemp()))
-        self.calls, self.clock = self.gateway.parts.calls, self.gateway.clock
-        self.wall = 1e9
-        self.disk, self.told = Inline(), list[tuple[str, ...]]()
-        self.leases = self.begin()
-
-    def begin(self) -> LeaseService:
-        """A service that knows what is kept."""
-        gateway = self.gateway
-        leases = LeaseService(
-            gateway.running, Journal(gateway.folder / "leases.sqlite", lambda: self.wall), self.disk, self.clock,
-            lambda: self.wall + self.clock.seconds(), lambda lines: self.told.append(tuple(lines)),
-        )  # fmt: skip
-        leases.restore()
-        leases.in_force = Amending(gateway.reloader, gateway.reloader._parts, self.clock.seconds)
-        gateway.running.settled = leases.settled
-        leases.startService()
-        return leases
-
-    def again(self) -> LeaseService:
-        """The gateway is started again, as after `kill -9`: nothing was said to the former one."""
-        gateway = TestGateway(Path(self.mktemp()))
-        (self.gateway.folder / "leases.sqlite").rename(gateway.folder / "leases.sqlite")
-        for end in ("-wal", "-shm"):
-            (self.gateway.folder / f"leases.sqlite{end}").rename(gateway.folder / f"leases.sqlite{end}")
-        self.gateway, self.clock = gateway, gateway.clock
-        return self.begin()
-
-    def change(self, *changes: Transaction, **how: float) -> list[str]:
-        """What becomes of updates that come in one turn: empty, or why not."""
-        found: dict[int, str] = {}
-
-        def note(number: int, done: Deferred[None]) -> None:
-            done.addCallbacks(
-                lambda _: found.update({number: ""}), lambda failure: found.update({number: failure.getErrorMessage()})
-            )
-
-        for number, each in enumerate(changes):
-            note(number, self.leases.change(each, **how))
-        self.gateway.pass_time()
-        return [found[number] for number in sorted(found)]
-
-    def know(self, around: Around) -> None:
-        """What is around the gateway; it reloads."""
-        self.gateway.running.around = around
-        self.gateway.reload()
-
-    def host(self, label: str) -> tuple[bytes, ...]:
-        """Where a host is; empty if there is none."""
-        service = self.gateway.running.registry.directory.services.get(f"{label}.example.org.")
-        return () if service is None else service.host.own
+from realmgw.test.control.parts import only
+from realmgw.test.control.registering import NAMES, LeaseTestCase, adding, address
 
 
 class RegisteredTests(LeaseTestCase):
@@ -166,9 +60,23 @@ class RegisteredTests(LeaseTestCase):
         self.assertEqual(self.host("h"), (new.data,))
         self.assertEqual(self.gateway.running.registry.directory.indices.by_name["h.example.org."], index)
         self.assertEqual(self.change(adding(removed=(new,))), [""])
+        self.gateway.pass_time(GRACE)
         self.assertEqual((self.gateway.names, self.host("h")), (NAMES, ()))
         self.assertEqual(ended, [{old.data}, {new.data}])
         self.assertEqual(self.leases.records("h.example.org."), ())
+
+    def test_who_renews_keeps_his_flows(self) -> None:
+        """A DHCP server may remove everything, and add it again; whoever else wants the address has it at once."""
+        self.change(adding(there := address("h", "192.168.0.9")))
+        self.calls.clear()
+        for each in (adding(removed=(there,)), adding(there)):
+            self.assertEqual(self.change(each), [""])
+        self.gateway.pass_time(2 * GRACE)
+        self.assertEqual((self.calls, self.host("h")), ([], (there.data,)))
+        self.change(adding(removed=(there,)))
+        self.assertEqual((self.host("h"), self.leases.records("h.example.org.")), ((there.data,), ()))
+        self.assertEqual(self.change(adding(address("i", "192.168.0.9"))), [""])
+        self.assertEqual((self.host("h"), self.host("i")), ((), (there.data,)))
 
     def test_what_is_beside_an_address_is_kept(self) -> None:
         """A PTR record, and what tells DHCP clients apart; the kernel hears nothing of it."""
@@ -186,6 +94,7 @@ class RegisteredTests(LeaseTestCase):
             ((address("h", "192.168.0.254"),), "the gateway's own address"),
             ((address("h", "10.0.0.1"),), "10.0.0.1 lies in no network of a LAN"),
             ((address("h", "2001:db8::1"),), "2001:db8::1 lies in no network of a LAN"),
+            ((Record("example.org.", 1, 60, b"\xc0\xa8\0\x09"),), "it is a zone's own name"),
             ((address("h", "224.0.0.1"),), "of a group of hosts"),
             ((Record("h.example.net.", 1, 60, b"\xc0\xa8\0\x09"),), "lies outside our zones"),
             ((Record("example.org.", 2, 60, b"\0"),), "records of type 2 can not be registered"),
@@ -259,97 +168,6 @@ class FailingTests(LeaseTestCase):
         self.assertIn("belongs to h.", self.change(adding(address("i", "192.168.0.9")))[0])
 
 
-class KeptTests(LeaseTestCase):
-    """What is registered outlasts the process."""
-
-    def test_all_is_there_again_before_anybody_is_answered(self) -> None:
-        """With its time and key."""
-        self.change(adding(address("h", "192.168.0.9")))
-        self.leases = self.again()
-        self.assertEqual(self.gateway.names, [*NAMES, "h.example.org."])
-        lease = self.leases.book.leases["h.example.org."]
-        self.assertEqual((lease.since, lease.key), (1e9, "dhcp."))
-        self.assertEqual(self.change(adding(removed=lease.records)), [""])
-        self.assertEqual(self.gateway.names, NAMES)
-
-    def test_a_damaged_file_is_set_aside_and_told(self) -> None:
-        """The gateway goes on without."""
-        self.change(adding(address("h", "192.168.0.9")))
-        self.leases.stopService()
-        self.gateway.pass_time()
-        (self.gateway.folder / "leases.sqlite").write_bytes(b"no database" * 1000)
-        self.gateway = TestGateway(self.gateway.folder)
-        self.clock = self.gateway.clock
-        self.leases = self.begin()
-        self.assertIn("were damaged, and set aside", self.told[-1][0])
-        self.assertEqual(len(list(self.gateway.folder.glob("leases.sqlite.damaged-*"))), 1)
-        self.assertEqual(self.change(adding(address("h", "192.168.0.9"))), [""])
-
-    def test_what_can_not_be_read_is_not_written_over(self) -> None:
-        """Nothing is registered until somebody has looked."""
-
-        def refused() -> Any:
-            raise PlatformError("it is locked")
-
-        gateway, journal = self.gateway, Journal(self.gateway.folder / "leases.sqlite", lambda: 0.0)
-        self.patch(journal, "read", refused)
-        leases = LeaseService(gateway.running, journal, self.disk, self.clock, lambda: 0.0, lambda _: None)
-        leases.restore()
-        leases.in_force = self.leases.in_force
-        leases.startService()
-        done = leases.change(adding(address("h", "192.168.0.9")))
-        self.assertIn("nothing is registered until a restart: it is locked", str(self.failureResultOf(done).value))
-
-
-class ExpiryTests(LeaseTestCase):
-    """What nobody refreshes goes."""
-
-    def test_each_has_the_time_that_was_said(self) -> None:
-        """By itself, or in the configuration; by default it stays."""
-        self.change(adding(address("h", "192.168.0.9")), life=60.0)
-        self.change(adding(address("i", "192.168.0.10")))
-        self.gateway.pass_time(59.0)
-        self.assertIn("h.example.org.", self.gateway.names)
-        self.gateway.pass_time(1.0)
-        self.assertEqual(self.gateway.names, [*NAMES, "i.example.org."])
-        self.gateway.pass_time(1e6)
-        self.assertIn("i.example.org.", self.gateway.names)
-        self.assertEqual(self.leases.counts()["expired"], 1)
-
-    def test_refreshing_begins_it_anew(self) -> None:
-        """Another reload of the configuration's time holds for those that are there."""
-        path = self.gateway.path
-        path.write_text(path.read_text().replace("dns: {", "dns: {update: {expire: 100}, "))
-        self.change(adding(address("h", "192.168.0.9")))
-        self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
-        self.gateway.pass_time(90.0)
-        self.change(adding(address("h", "192.168.0.9")))
-        self.gateway.pass_time(90.0)
-        self.assertIn("h.example.org.", self.gateway.names)
-        self.gateway.pass_time(10.0)
-        self.assertEqual(self.gateway.names, NAMES)
-
-    def test_half_of_its_time_is_left_after_a_start(self) -> None:
-        """However long nobody was there who could have been told of a refresh."""
-        self.change(adding(address("h", "192.168.0.9")), life=60.0)
-        self.wall += 1e6
-        self.leases = self.again()
-        self.gateway.pass_time(29.0)
-        self.assertIn("h.example.org.", self.gateway.names)
-        self.gateway.pass_time(1.0)
-        self.assertEqual(self.gateway.names, NAMES)
-
-    def test_a_disk_that_refuses_is_tried_again(self) -> None:
-        """Until then it stays."""
-        self.change(adding(address("h", "192.168.0.9")), life=60.0)
-        self.disk.refusal = PlatformError("full")
-        self.gateway.pass_time(60.0)
-        self.assertIn("h.example.org.", self.gateway.names)
-        self.disk.refusal = None
-        self.gateway.pass_time(AGAIN)
-        self.assertEqual(self.gateway.names, NAMES)
-
-
 class ReloadTests(LeaseTestCase):
     """Reloads, and what is written in files."""
 
@@ -360,6 +178,7 @@ class ReloadTests(LeaseTestCase):
         self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
         self.assertEqual(len(self.gateway.names), 102)
         self.change(*(adding(removed=each.added) for each in many))
+        self.gateway.pass_time(GRACE)
         self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
         self.assertEqual((self.gateway.names, self.gateway.reloader.troubles), (NAMES, ()))
 
@@ -386,6 +205,7 @@ class ReloadTests(LeaseTestCase):
         [service] = self.gateway.running.registry.services_of("h.example.org.")
         self.assertEqual(service.host.profile.max_claims, 7)
         self.assertEqual(self.change(adding(removed=self.leases.records("h.example.org."))), [""])
+        self.gateway.pass_time(GRACE)
         self.assertEqual(self.gateway.names, NAMES)
 
     def test_what_waits_is_judged_by_what_a_reload_has_changed(self) -> None:
