@@ -41,6 +41,7 @@ from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health, Severity, tell_kept, tell_written
 from realmgw.control.instance import InstanceLock
+from realmgw.control.leases import Leases
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running
@@ -194,8 +195,8 @@ def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ())
     reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
     flows = Flows(running, allocator, reloader.drive, selecting.listed, selecting.ended)
     insight = Insight(
-        running, health, allocator, reputations, flows, dns.explain, counting, datapath.placed, reloader.plan,
-        purging.reload, purging.purge, monotonic,
+        running, health, allocator, reputations, flows, Leases(leases, time.time), dns.explain, counting,
+        datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
     says = Says(insight, datapath, options.begun)
     gateway = _gateway(says, process, thread, options.log)

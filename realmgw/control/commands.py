@@ -145,6 +145,17 @@ COMMANDS: Mapping[str, Command] = {
         Command("reputation/forget", "Make a stranger of somebody.", (_WHO,), changes=True),
         Command("flows/list", "List flows of hosts, into them and out of them.", (*_FLOWS, _LIMIT), takes_time=True),
         Command("flows/kill", "End flows of hosts.", _FLOWS, changes=True, takes_time=True),
+        Command("leases/list", "List what is registered by dynamic update.", (
+            _option("match", "Only names that contain this.", "TEXT"),
+            _option("key", "Only what was registered with a key whose name contains this.", "TEXT"), _LIMIT,
+        )),
+        Command("leases/add", "Register a host's address, in the place of the one of that family.", (
+            Parameter("name", "The host's name, within a zone."), Parameter("address", "Where it is."),
+            _option("lifetime", "It goes when it is not registered again for so long.", "SECONDS"),
+        ), changes=True, takes_time=True),
+        Command("leases/remove", "Remove all that is registered at a name; its flows end.", (
+            Parameter("name", "The name."),
+        ), changes=True, takes_time=True),
         Command("explain/name", "Tell what a question would be answered.", (
             Parameter("name", "The name that is asked for."),
             _option("resolver", "The address that asks.", "ADDRESS", None),

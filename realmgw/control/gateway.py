@@ -25,6 +25,7 @@ from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, c
 from realmgw.control.counting import RATES, Counting
 from realmgw.control.flows import Flows, protocol_of
 from realmgw.control.health import Health
+from realmgw.control.leases import Leases
 from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running
@@ -65,6 +66,8 @@ class Insight:
     """What is held of those who ask."""
     flows: Flows
     """What flows through."""
+    leases: Leases
+    """What is registered."""
     explain_name: Callable[..., NameFound]
     """What the DNS server makes of a question: told the name, who asks, the type (`kind`), and whether by `tcp` or with
     a `cookie`. Raises `MalformedError` if the name is none."""
@@ -108,6 +111,9 @@ class Gateway:
             "reputation/forget": insight.reputations.forget,
             "flows/list": insight.flows.list,
             "flows/kill": insight.flows.kill,
+            "leases/list": insight.leases.list,
+            "leases/add": insight.leases.add,
+            "leases/remove": insight.leases.remove,
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
             "config": self.config,
@@ -211,7 +217,8 @@ class Gateway:
         services = [_service(each) for each in registry.services_of(host.name)]
         held = len(self._insight.allocator.ledger.places.of(host))
         return {**_brief(host), "source": registry.source_of(host.name), "max_claims": host.profile.max_claims,
-                "groups": list(host.profile.groups), "places_held": held, "services": services}  # fmt: skip
+                "groups": list(host.profile.groups), "places_held": held, "services": services,
+                "registered": self._insight.leases.of(host.name)}  # fmt: skip
 
     def pool(self) -> Value:
         """The pool by prefix and by state."""

@@ -35,6 +35,7 @@ GROUPS = {
     "subscribers": Group("subscribers", help="Show and change subscribers."),
     "reputation": Group("reputation", help="Show and change what is held of those who ask."),
     "flows": Group("flows", help="Show and end the flows of hosts."),
+    "leases": Group("leases", help="Show and change what is registered by dynamic update."),
     "explain": Group("explain", help="Tell what would be decided, and why."),
 }
 """Commands by the word that they begin with."""

@@ -330,6 +330,19 @@ def _kill(usual: Usual, /, yes: bool, **said: str | None) -> None:
     show(usual, ask(usual, "flows/kill", **wanted), shown.killed)
 
 
+asks("leases/list", shown.leases)
+asks("leases/add", shown.registered)
+
+
+@GROUPS["leases"].command("remove", params=told("leases/remove"), help=COMMANDS["leases/remove"].text)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def _remove_lease(usual: Usual, yes: bool, name: str) -> None:
+    refuse_unseen("leases remove", confirmed=yes)
+    confirm("leases remove", f"{name} is no host any more. Type yes to remove it", "yes", confirmed=yes)
+    show(usual, ask(usual, "leases/remove", name=name), shown.registered_before)
+
+
 asks("explain/name", shown.explanation)
 asks("explain/packet", shown.explanation)
 

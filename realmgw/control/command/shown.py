@@ -204,6 +204,11 @@ def _addresses(host: Answer) -> str:
 def subscriber(answer: Answer) -> Iterator[str]:
     """A host."""
     yield f"{answer['name']} {_addresses(answer)}, index {answer['index']}, from {answer['source']}"
+    if registered := answer["registered"]:
+        key = f"with the key {registered['key']}" if registered["key"] else "without a key"
+        ends = "" if registered["ends_in"] is None else f", it ends in {duration(registered['ends_in'])}"
+        ago = [duration(registered[word]) for word in ("since", "refreshed")]
+        yield f"registered {ago[0]} ago {key}, refreshed {ago[1]} ago{ends}"
     yield f"clients are expected at {answer['places_held']} places, of at most {answer['max_claims']}"
     if answer["groups"]:
         yield f"groups: {', '.join(answer['groups'])}"
@@ -293,6 +298,34 @@ def killed(answer: Answer) -> Iterator[str]:
     yield f"{answer['ended']} flows ended" + (f", {gone} had ended meanwhile" if gone else "")
     if answer["left"]:
         yield f"{answer['left']} more were found: {answer['total'] - answer['left']} are ended at once, ask again"
+
+
+def leases(answer: Answer) -> Iterator[str]:
+    """What is registered, a line for each name."""
+    rows = [
+        [
+            row["name"],
+            " ".join(row["addresses"]) or "-",
+            " ".join(row["types"]),
+            row["key"] or "-",
+            *(duration(row[word]) for word in ("since", "refreshed")),
+            "-" if row["ends_in"] is None else duration(row["ends_in"]),
+            row["idle"],
+        ]
+        for row in answer["leases"]
+    ]
+    columns = ("name", "address", "records", "key", "registered", "refreshed", "ends in", "without effect")
+    return _listed(columns, rows, answer["total"])
+
+
+def registered(answer: Answer) -> Iterator[str]:
+    """What is registered now."""
+    yield f"{answer['name']}: registered at {' '.join(answer['addresses'])}"
+
+
+def registered_before(answer: Answer) -> Iterator[str]:
+    """What was removed."""
+    yield f"{answer['name']}: removed"
 
 
 def explanation(answer: Answer) -> Iterator[str]:

@@ -185,6 +185,11 @@ class LeaseService(service.Service):
             return fail(RealmGatewayError(why))
         return self._take(Waiting(transaction, life, "", following))
 
+    def remove(self, name: str) -> Deferred[None]:
+        """Remove all that is registered at a name, for the operator; fires, or fails, as `change`."""
+        change = Transaction("", self.book.records(name), ())
+        return self._take(Waiting(change, 0.0, "removed", self.book.following(change, now=self._wall())))
+
     def _take(self, waiting: Waiting) -> Deferred[None]:
         self._expect(waiting)
         if not self._is_due:

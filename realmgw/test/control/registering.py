@@ -63,6 +63,24 @@ def adding(*records: Record, removed: tuple[Record, ...] = (), key: str = "dhcp.
     return Transaction(key, removed, records)
 
 
+def begun(gateway: TestGateway, disk: Inline, wall: Callable[[], float], told: list[tuple[str, ...]]) -> LeaseService:
+    """A service that knows what is kept, and runs.
+
+    Args:
+        gateway: What runs.
+        disk: The thread of the disk.
+        wall: The time of day, in seconds.
+        told: Gets what is wrong.
+    """
+    journal = Journal(gateway.folder / "leases.sqlite", wall)
+    leases = LeaseService(gateway.running, journal, disk, gateway.clock, wall, lambda lines: told.append(tuple(lines)))
+    leases.restore()
+    leases.in_force = Amending(gateway.reloader, gateway.reloader._parts, gateway.clock.seconds)
+    gateway.running.settled = leases.settled
+    leases.startService()
+    return leases
+
+
 class LeaseTestCase(SynchronousTestCase):
     """A gateway with two subscribers in a file, at 192.168.0.1 and .2."""
 
@@ -76,16 +94,7 @@ class LeaseTestCase(SynchronousTestCase):
 
     def begin(self) -> LeaseService:
         """A service that knows what is kept."""
-        gateway = self.gateway
-        leases = LeaseService(
-            gateway.running, Journal(gateway.folder / "leases.sqlite", lambda: self.wall), self.disk, self.clock,
-            lambda: self.wall + self.clock.seconds(), lambda lines: self.told.append(tuple(lines)),
-        )  # fmt: skip
-        leases.restore()
-        leases.in_force = Amending(gateway.reloader, gateway.reloader._parts, self.clock.seconds)
-        gateway.running.settled = leases.settled
-        leases.startService()
-        return leases
+        return begun(self.gateway, self.disk, lambda: self.wall + self.clock.seconds(), self.told)
 
     def again(self) -> LeaseService:
         """The gateway is started again, as after `kill -9`: nothing was said to the former one."""

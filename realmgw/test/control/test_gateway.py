@@ -22,9 +22,11 @@ from realmgw.control.counting import Counting
 from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Severity
+from realmgw.control.leases import Leases
 from realmgw.datapath import selecting
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
+from realmgw.test.control.registering import Inline, begun
 
 
 @attrs.frozen
@@ -68,6 +70,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         allocator=made.allocator,
         reputations=made.reputations,
         flows=Flows(made.running, made.allocator, made.reloader.drive, no_flows, no_flows),
+        leases=Leases(begun(made, Inline(), made.clock.seconds, []), made.clock.seconds),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
@@ -110,7 +113,7 @@ class CommandTests(GatewayTestCase):
         """With the parameters that the table names."""
         given = {"name": "a.example.org.", "resolver": "192.0.2.53", "source": "192.0.2.9",
                  "destination": "198.51.100.1", "protocol": "tcp", "who": "192.0.2.53",
-                 "reputation": "0.5"}  # fmt: skip
+                 "reputation": "0.5", "address": "192.168.0.1"}  # fmt: skip
         self.made.allocator.groups.of("192.0.2.53")
         for path, command in COMMANDS.items():
             names = [parameter.name for parameter in command.parameters if parameter.default is None]

@@ -1,0 +1,81 @@
+"""What is registered by dynamic update, as operators see it, register, and remove it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import nsmallest
+from ipaddress import ip_address
+from typing import Any
+
+from realmgw.config.document import shortened
+from realmgw.config.names import absolute
+from realmgw.control.commands import MOST, CommandError, ExitStatus, number
+from realmgw.subscribers.leases.book import AAAA, TYPES, A, Lease
+from realmgw.subscribers.leases.records import Record, Transaction
+from realmgw.subscribers.leases.service import LeaseService
+
+LONGEST = 31_536_000  # seconds
+"""A year: what stays longer is written in a file."""
+TTL = 600  # seconds
+"""Of the record; nobody is told it, names are answered with `dns.host_ttl`."""
+
+Value = Any
+"""What JSON has."""
+
+
+class Leases:
+    """Does what the commands say.
+
+    Args:
+        service: What is registered.
+        wall: The time of day, in seconds.
+    """
+
+    def __init__(self, service: LeaseService, wall: Callable[[], float]) -> None:
+        self._service = service
+        self._wall = wall
+
+    def list(self, match: str, key: str, limit: str) -> Value:
+        """What is registered, by name."""
+        leases, wanted = self._service.book.leases.values(), match.lower()
+        found = [each for each in leases if wanted in each.name and (not key or key.lower() in each.key)]
+        first = nsmallest(number(limit, "limit", MOST), found, key=lambda each: each.name)
+        return {"total": len(found), "leases": [self._shown(each) for each in first]}
+
+    def of(self, name: str) -> Value:
+        """What is registered at a name; None: nothing."""
+        lease = self._service.book.leases.get(name)
+        return None if lease is None else self._shown(lease)
+
+    def add(self, name: str, address: str, lifetime: str) -> Any:
+        """Register a host's address, in the place of the one of that family."""
+        life = number(lifetime, "lifetime", LONGEST) if lifetime else 0
+        try:
+            host, packed = absolute(name), ip_address(address).packed
+        except ValueError as error:
+            raise CommandError(ExitStatus.USAGE, f"leases add: {shortened(str(error))}") from None
+        kind = A if ip_address(address).version == 4 else AAAA
+        former = tuple(each for each in self._service.records(host) if each.type == kind)
+        change = Transaction("", former, (Record(host, kind, TTL, packed),))
+        return self._service.change(change, float(life)).addCallback(lambda _: self.of(host))
+
+    def remove(self, name: str) -> Any:
+        """Remove all that is registered at a name; its flows end at once."""
+        host = f"{name.lower().removesuffix('.')}."
+        was = self.of(host)
+        if was is None:
+            raise CommandError(ExitStatus.NOT_FOUND, f"nothing is registered at {host}")
+        return self._service.remove(host).addCallback(lambda _: was)
+
+    def _shown(self, lease: Lease) -> Value:
+        now, ends = self._wall(), self._service.ends_in(lease.name)
+        return {
+            "name": lease.name,
+            "addresses": [str(each) for each in lease.addresses],
+            "types": sorted({TYPES[each.type] for each in lease.records}),
+            "key": lease.key,
+            "since": round(max(0.0, now - lease.since), 3),
+            "refreshed": round(max(0.0, now - lease.refreshed), 3),
+            "ends_in": None if ends is None else round(ends, 3),
+            "idle": self._service.hosts.idle.get(lease.name, ""),
+        }
