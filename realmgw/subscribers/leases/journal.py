@@ -65,7 +65,7 @@ class Journal:
         Args:
             leases: New and different ones.
             gone: Names at which nothing is registered any more.
-            every: All that is registered now: kept when the file turns out to be gone or damaged, and is begun anew.
+            every: All that is registered now: kept as well when the file is gone or damaged, and begun anew.
 
         Raises:
             PlatformError: The file can not be written; it is as it was.
@@ -73,9 +73,12 @@ class Journal:
         is_lost, before = not self.path.exists(), len(self.set_aside)
         if is_lost:
             self._database.close()  # what is written to a file that was removed is nowhere
-        self._database.run(
-            lambda database: _write(database, every() if is_lost or self.set_aside[before:] else leases, gone)
-        )
+
+        def write(database: sqlite3.Connection) -> None:
+            is_anew = is_lost or bool(self.set_aside[before:])
+            _write(database, [*every(), *leases] if is_anew else leases, gone)
+
+        self._database.run(write)
 
     def close(self) -> None:
         """Lets go of the file; a later call opens it again."""
