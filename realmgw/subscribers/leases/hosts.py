@@ -11,6 +11,7 @@ import attrs
 from realmgw.config.settings import Settings
 from realmgw.config.steps import finish
 from realmgw.config.terms import DefaultHost, DefaultService, Terms
+from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.leases.book import Book, Lease
@@ -178,6 +179,20 @@ class Hosts:
             if owner not in found and (owner in later or owner in self.leaving):
                 found.update(self.wanted({owner: self._book.leases.get(owner)}, settings))
         return found, [name for name in later if name not in found]
+
+    def unhindered(self, settings: Settings) -> dict[str, Entry | None]:
+        """All hosts that are registered, if nothing is written of any of them.
+
+        Whether others have what they want is not looked for. For a start with very many: `settle` does it for each.
+
+        Raises:
+            RealmGatewayError: There is something.
+        """
+        leases = self._book.leases
+        for lease in leases.values():
+            if lease.addresses and (self._registry.source_of(lease.name) is not None or self._beside(lease)):
+                raise RealmGatewayError(f"{lease.name} can be no host")
+        return {name: entry for name, entry in self.wanted(leases, settings).items() if entry is not None}
 
     def settle(self, names: Iterable[str], settings: Settings) -> dict[str, Entry | None]:
         """What becomes of names when others may have changed; whoever can not be is idle from now on.

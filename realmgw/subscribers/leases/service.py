@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from realmgw.config.steps import Blocking, finish, now
 from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.subscribers.leases.book import Book, Lease
 from realmgw.subscribers.leases.expiry import Expiry
 from realmgw.subscribers.leases.hosts import SOURCE, Hosts, nothing
@@ -110,9 +111,13 @@ class LeaseService(service.Service):
             self._unread = f"what is registered can not be read, and nothing is registered until a restart: {error}"
             self._trouble, leases = (self._unread,), []
         self.book.leases.update((lease.name, lease) for lease in leases)
-        changes = self.hosts.settle(list(self.book.leases), self._running.settings)
-        if changes:
-            finish(registry.commit(finish(registry.amending(SOURCE, changes))))
+        settings = self._running.settings
+        with collector_at_rest():
+            try:
+                found = finish(registry.amending(SOURCE, self.hosts.unhindered(settings)))
+            except RealmGatewayError:  # somebody is in the way of some
+                found = finish(registry.amending(SOURCE, self.hosts.settle(list(self.book.leases), settings)))
+            finish(registry.commit(found))
         self.hosts.expect_nothing()
         self._say()
 
