@@ -210,7 +210,8 @@ class LeaseService(service.Service):
     # One turn: all that waits
 
     def _begin(self) -> None:
-        self.in_force.exclusively(self._turn).addErrback(_fault)
+        if self.running:  # else the stop has done it
+            self.in_force.exclusively(self._turn).addErrback(_fault)
 
     @inlineCallbacks
     def _turn(self) -> Generator[Deferred[Any], Any, None]:
