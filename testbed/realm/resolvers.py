@@ -90,7 +90,8 @@ class Resolver:
             address: Where it shall listen, one of the clients' addresses.
             upstream: Whom a forwarder asks.
             lines: What its user has set, in its own words.
-            address6: Where it shall listen besides, and rather ask from; unbound only.
+            address6: Where it shall listen besides, and ask from as it likes (unbound: rather than from the other);
+                of unbound, BIND and Knot Resolver.
 
         Raises:
             TestbedError: It is not installed, or can not have that address.

@@ -4,8 +4,7 @@
 
 READY is a file that is made when it can be asked: a resolver that finds nobody at its root remembers that. It answers
 by UDP on port 53 of `ROOT` and `ROOT6`, and signs nothing: referrals for the realm's zones, itself for the root's name
-server, and that there is nothing else. Who asks by IPv6 is told where to ask further by IPv6 as well. It ends with its
-testbed.
+server, and that there is nothing else; all of it with addresses of both families. It ends with its testbed.
 """
 
 from __future__ import annotations
@@ -54,12 +53,11 @@ SOA = f"{NAME} nstld.{NAME} 1 1800 900 604800 60"
 """Of the root."""
 
 
-def answer(query: dns.message.Message, ipv6: bool = False) -> dns.message.Message:
+def answer(query: dns.message.Message) -> dns.message.Message:
     """The answer to a query.
 
     Args:
         query: With one question.
-        ipv6: Whether it came by IPv6.
     """
     name, kind = query.question[0].name, query.question[0].rdtype
     reply = dns.message.make_response(query)
@@ -67,16 +65,15 @@ def answer(query: dns.message.Message, ipv6: bool = False) -> dns.message.Messag
     if zone is not None:
         reply.authority.append(dns.rrset.from_text(zone, TTL, "IN", "NS", SERVER))
         reply.additional.append(dns.rrset.from_text(SERVER, TTL, "IN", "A", GATEWAY))
-        if ipv6:
-            reply.additional.append(dns.rrset.from_text(SERVER, TTL, "IN", "AAAA", GATEWAY6))
+        reply.additional.append(dns.rrset.from_text(SERVER, TTL, "IN", "AAAA", GATEWAY6))
         return reply
     reply.flags |= dns.flags.AA
     own = dns.rrset.from_text(NAME, TTL, "IN", "A", ROOT)
     own6 = dns.rrset.from_text(NAME, TTL, "IN", "AAAA", ROOT6)
     if name == dns.name.root and kind == dns.rdatatype.NS:
         reply.answer.append(dns.rrset.from_text(name, TTL, "IN", "NS", NAME))
-        reply.additional += [own, own6] if ipv6 else [own]
-    elif name == own.name and (kind == own.rdtype or (ipv6 and kind == own6.rdtype)):
+        reply.additional += [own, own6]
+    elif name == own.name and kind in (own.rdtype, own6.rdtype):
         reply.answer.append(own if kind == own.rdtype else own6)
     else:
         reply.authority.append(dns.rrset.from_text(dns.name.root, TTL, "IN", "SOA", SOA))
@@ -131,7 +128,7 @@ def _serve(server: socket.socket) -> None:
     with contextlib.suppress(dns.exception.DNSException):
         query = dns.message.from_wire(octets)
         if query.question:
-            server.sendto(answer(query, ipv6=server.family == socket.AF_INET6).to_wire(), asker)
+            server.sendto(answer(query).to_wire(), asker)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Site:
     lines: tuple[str, ...] = ()
     """What its user has set, in its own words."""
     address6: str = ""
-    """Where it listens besides, and asks from if it can; unbound only."""
+    """Where it listens besides, and asks from as it likes; not of all kinds."""
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file into its folder.
@@ -100,6 +100,8 @@ def bind(site: Site) -> Sequence[str]:
     parts = [shipped(Path(path), without=r"^\s*(directory|dnssec-validation|listen-on-v6)\b") for path in included]
     options = "".join(part for part in parts if re.search(r"^options\b", part, re.MULTILINE))
     zones = "".join(part for part in parts if part != options).replace("/usr/share/dns/root.hints", str(site.hints))
+    six = (f"listen-on-v6 {{ {site.address6}; }};", f"query-source-v6 address {site.address6};")
+    family = [] if site.address6 else ["-4"]
     text = f"""{options.rpartition("}")[0] or "options {"}
   directory "{site.folder}";
   pid-file none;
@@ -108,10 +110,10 @@ def bind(site: Site) -> Sequence[str]:
   query-source address {site.address};
   allow-recursion {{ any; }};
   dnssec-validation no;
-{_indented(site.lines)}}};
+{_indented([*(six if site.address6 else ()), *site.lines])}}};
 controls {{ }};
 {zones}"""
-    return [site.program, "-4", "-g", "-c", str(site.write("named.conf", text))]
+    return [site.program, *family, "-g", "-c", str(site.write("named.conf", text))]
 
 
 def knot(site: Site) -> Sequence[str]:
@@ -120,14 +122,15 @@ def knot(site: Site) -> Sequence[str]:
     Args:
         site: Where it runs.
     """
+    six = (f"net.listen('{site.address6}', 53, {{ kind = 'dns' }})", f"net.outgoing_v6('{site.address6}')")
+    own = six if site.address6 else ("net.ipv6 = false",)
     text = f"""rawset(cache, 'current_storage', 'lmdb://{site.folder}')
 {shipped(Path("/etc/knot-resolver/kresd.conf"), without="^net.listen")}
 net.listen('{site.address}', 53, {{ kind = 'dns' }})
 net.outgoing_v4('{site.address}')
-net.ipv6 = false
 trust_anchors.remove('.')
 hints.root_file('{site.hints}')
-{_indented(site.lines)}"""
+{_indented([*own, *site.lines])}"""
     return [site.program, "-n", "-c", str(site.write("kresd.conf", text)), str(site.folder)]
 
 

@@ -30,7 +30,7 @@ from realmgw.allocation.state import Sibling
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
-    from realmgw.allocation.state import Claim
+    from realmgw.allocation.state import Claim, Reservation
     from realmgw.subscribers.model import Service
 
 TOGETHER = 1.0  # seconds
@@ -73,6 +73,7 @@ class Siblings:
         self._in_vain: dict[Key, float] = {}
         self._unanswered: dict[Key, dict[Sibling, None]] = {}
         self._marked: deque[tuple[Key, Sibling]] = deque()
+        self._latest: dict[int, Sibling] = {}
 
     def get_none(self, target: int, group: Group, now: float) -> None:
         """A query for IPv4 has to wait for an address, or gets none; all the same, it was asked."""
@@ -104,6 +105,7 @@ class Siblings:
         if claims and claims[0].asked + 4 * TOGETHER <= now:
             del claims[: bisect(claims, now - 2 * TOGETHER, key=_asked)]
         claims.append(claim)
+        self._latest[target] = claim
         self._in_order.append((key, claim))
         self._unjudged.append((key, claim))
         if other is not None and now - other.asked <= AT_ONCE:
@@ -148,8 +150,7 @@ class Siblings:
         key = claim.reservation.service.target, claim.group
         other: Sibling | None = claim
         for _ in range(PAIRS):  # who loses his to it finds another one, maybe
-            found = None if other is None else self._join(key, other)
-            other = found
+            other = None if other is None or other.group is not claim.group else self._join(key, other)
         return has_come(claim) and is_sure(claim)
 
     def _join(self, key: Key, claim: Sibling) -> Sibling | None:
@@ -159,11 +160,18 @@ class Siblings:
         if unanswered and (found is None or abs(found.asked - claim.asked) > AT_ONCE):  # it is asked for again
             found = next((each for each in islice(unanswered, PROBES) if each.sibling is None), found)
         if found is None:
+            self._join_another(key[0], claim)
             return None
         before = found.sibling
         join(found, claim)
         self._answer(key, found)
         return before
+
+    def _join_another(self, target: int, claim: Sibling) -> None:
+        """What was asked for by IPv4, at once with the latest by IPv6 of another group, may be its sibling."""
+        latest = self._latest.get(target)
+        if latest is not None and _may_be_of_one(latest, claim):
+            join(latest, claim)
 
     def _answer(self, key: Key, claim: Sibling) -> None:
         """Who asked for a claim has been answered for IPv4, too, or asks for that no more."""
@@ -181,6 +189,8 @@ class Siblings:
             key, claim = self._in_order.popleft()
             if self.recent[key][-1] is claim:
                 del self.recent[key]
+            if self._latest.get(key[0]) is claim:
+                del self._latest[key[0]]
         while self._marked and self._marked[0][1].asked + AGAIN <= now:
             self._answer(*self._marked.popleft())
 
@@ -191,7 +201,8 @@ class Siblings:
 
     def _judge(self, key: Key, claim: Sibling) -> None:
         """Learn of a group whether its clients ask for both at once."""
-        group, is_pair = claim.group, claim in self._unanswered.get(key, ()) or _is_at_once(claim)
+        group, is_pair = claim.group, _is_at_once(claim) and is_of_one_group(claim)
+        is_pair = is_pair or claim in self._unanswered.get(key, ())
         group.asked6 += 1
         group.pairs += (is_pair - group.pairs) * max(STEP, 1 / (group.asked6 + PRIOR))
 
@@ -213,9 +224,26 @@ def elder(service: Service, group: Group, now: float) -> Claim | None:
     return _nearest(claims, now)
 
 
+def elder_of_another(reservation: Reservation, claim: Sibling) -> Claim | None:
+    """The latest claim of IPv4 there, if it may be the sibling of one that another group has asked for by IPv6 now."""
+    last = next(reversed(reservation.claims.values()), None)
+    return last if last is not None and not last.is_hold and _may_be_of_one(claim, last) else None
+
+
+def _may_be_of_one(six: Sibling, four: Sibling) -> bool:
+    """Whether claims of two groups may be those of one client, whose resolver asks by IPv4 and by IPv6."""
+    is_free = six.sibling is None and four.sibling is None and six.pending and four.pending
+    return is_free and six.group is not four.group and abs(six.asked - four.asked) <= AT_ONCE
+
+
 def is_sure(claim: Sibling) -> bool:
-    """Whether a claim and its sibling are one client's."""
-    return _is_at_once(claim) and claim.group.pairs >= SURE
+    """Whether a claim and its sibling are one client's; of two groups anybody can make it look so."""
+    return _is_at_once(claim) and is_of_one_group(claim) and claim.group.pairs >= SURE
+
+
+def is_of_one_group(claim: Sibling) -> bool:
+    """Whether the same group has asked for a claim and its sibling."""
+    return claim.sibling is not None and claim.sibling.group is claim.group
 
 
 def has_come(claim: Sibling) -> bool:
@@ -251,6 +279,6 @@ def _nearest(claims: Iterable[Each], since: float, unanswered: Container[Sibling
         if gap < least and (gap <= AT_ONCE or not (claim in unanswered or has_come(claim))):
             sibling = claim.sibling
             is_free = claim.pending or ((gap <= AT_ONCE or since < claim.came_at) and not _is_at_once(claim))
-            if is_free and (sibling is None or abs(sibling.asked - claim.asked) > gap):
+            if is_free and (sibling is None or not is_of_one_group(claim) or abs(sibling.asked - claim.asked) > gap):
                 found, least = claim, gap
     return found

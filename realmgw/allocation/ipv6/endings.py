@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import outcomes
-from realmgw.allocation.claims.siblings import has_come, is_sure, join
+from realmgw.allocation.claims.siblings import has_come, is_of_one_group, is_sure, join
 from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.state import Claim, Sibling
 
@@ -52,7 +52,9 @@ class Endings:
         self.freed(now)  # or his query for IPv4 waits
 
     def end_own(self, other: Sibling, now: float) -> None:
-        """A client came by IPv4: his claim of IPv6 ends."""
+        """A client came by IPv4: his claim of IPv6 ends, if the same group asked for it."""
+        if not is_of_one_group(other):
+            return
         if isinstance(other, Claim):
             self._pinholes.end_early(other, now)
         elif isinstance(other, FreshClaim) and other.pending:

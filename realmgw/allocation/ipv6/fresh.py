@@ -16,7 +16,7 @@ import attrs
 
 from realmgw.allocation.claims import changes
 from realmgw.allocation.claims.lessons import repeat
-from realmgw.allocation.claims.siblings import elder, has_come, join
+from realmgw.allocation.claims.siblings import elder, elder_of_another, has_come, join
 from realmgw.allocation.ipv6.allowances import Allowances
 from realmgw.allocation.ipv6.arrivals import FreshArrivals, is_open
 from realmgw.allocation.ipv6.drawing import Chance, Drawing
@@ -24,6 +24,7 @@ from realmgw.allocation.ipv6.endings import Endings
 from realmgw.allocation.ipv6.pinholes import PinholeLedger, Pinholes
 from realmgw.allocation.ipv6.state import FreshClaim, FreshCounters
 from realmgw.allocation.ipv6.stock import Stock
+from realmgw.allocation.state import KEY
 from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.errors import Reason
 from realmgw.subscribers.families import mode_of
@@ -211,6 +212,11 @@ class FreshAllocator:
             join(claim, other)
             if has_come(claim):
                 self.endings.end_own(claim, now)
+        elif (last := self._ledger.last.get(service.target)) is not None:
+            there = last.reservations.get(service.target & KEY)
+            other = None if there is None else elder_of_another(there, claim)
+            if other is not None:
+                join(claim, other)
 
     # What ends, and what the operator changes
 

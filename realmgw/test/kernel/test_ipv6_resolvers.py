@@ -25,8 +25,10 @@ PLACE = 5
 
 
 class ByIpv6Case(DualTestCase):
-    """An unbound that has both families, and asks by IPv6."""
+    """A resolver that has both families, and asks by IPv6."""
 
+    program: ClassVar[str] = "unbound"
+    lines: ClassVar[tuple[str, ...]] = ()
     words: ClassVar[tuple[str, ...]] = ()
     clients: ClassVar[int] = 6
 
@@ -37,12 +39,12 @@ class ByIpv6Case(DualTestCase):
 
     def setUp(self) -> None:
         """It runs."""
-        unbound = next(kind for kind in RESOLVERS if kind.program == "unbound")
-        if (missing := unbound.missing()) is not None:
+        kind = next(kind for kind in RESOLVERS if kind.program == self.program)
+        if (missing := kind.missing()) is not None:
             raise SkipTest(missing)
         super().setUp()
         self.address, self.address6 = self.testbed.clients[PLACE], self.testbed.clients6[PLACE]
-        resolver = Resolver(self.testbed, unbound, self.address, address6=self.address6)
+        resolver = Resolver(self.testbed, kind, self.address, lines=self.lines, address6=self.address6)
         resolver.__enter__()
         self.addCleanup(resolver.__exit__, None, None, None)
 
@@ -97,3 +99,24 @@ class AliasTests(ByIpv6Case):
     def test_reaches_the_host_by_either_family(self) -> None:
         """An alias of each type."""
         self.check("challenged_cname")
+
+
+class BindTests(ByIpv6Case):
+    """BIND as Debian ships it, with cookies: it has both, and prefers IPv6 by itself."""
+
+    program = "named"
+
+    def test_reaches_the_host_by_either_family(self) -> None:
+        """A and AAAA."""
+        self.check("")
+
+
+class KnotTests(ByIpv6Case):
+    """Knot Resolver as Debian ships it; left alone, it takes now the one family, now the other."""
+
+    program = "kresd"
+    lines = ("net.ipv4 = false",)
+
+    def test_reaches_the_host_by_either_family(self) -> None:
+        """A and AAAA."""
+        self.check("")

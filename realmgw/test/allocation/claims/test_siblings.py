@@ -148,3 +148,74 @@ class BlameTests(SynchronousTestCase):
         four, six = self.ask_both()
         self.assertEqual((self.scene.come(four, CLIENT4), self.scene.come(six, CLIENT)), (1, 1))
         self.assertEqual(self.outcomes(), (1, 0))
+
+
+class TwoGroupsTests(SynchronousTestCase):
+    """A resolver that asks for IPv4 by IPv4, and for IPv6 by IPv6, is two groups."""
+
+    def setUp(self) -> None:
+        """There is one address of IPv4."""
+        self.scene = Scene6(1, policy=Policy(system_load=REFERENCE_BANDS))
+        self.four, self.six = (self.scene.allocator.groups.of(each) for each in (OTHER, RESOLVER))
+
+    def end(self) -> None:
+        """Everything is over, and an address was wanted meanwhile."""
+        for _ in range(3):
+            self.scene.allocator.ledger.costs.scarce_at = self.scene.now
+            self.scene.after(1.0)
+
+    def ask_both(self, *families: int) -> dict[int, bytes]:
+        """A client asks for both, in this order."""
+        told = {}
+        for family in families:
+            told[family] = self.scene.get(ONE, {4: OTHER, 6: RESOLVER}[family], family=family)
+            self.scene.after(0.0002)
+        return told
+
+    def test_nobody_is_blamed_for_the_family_that_was_not_used(self) -> None:
+        """Whichever was asked for first, and whichever he comes by."""
+        for families in ((4, 6), (6, 4)):
+            for comes_by in (4, 6):
+                self.setUp()
+                told = self.ask_both(*families)
+                self.assertEqual(self.scene.come(told[comes_by], {4: CLIENT4, 6: CLIENT}[comes_by]), 1)
+                self.end()
+                self.assertEqual((self.four.nok, self.six.nok), (0, 0))
+                self.assertEqual((self.four.ok, self.six.ok), (comes_by == 4, comes_by == 6))
+
+    def test_nothing_of_another_ends_early(self) -> None:
+        """Anybody can ask at the same moment: it would rob the client who is to come."""
+        told = self.ask_both(4, 6)
+        self.scene.come(told[6])
+        self.assertEqual(self.scene.allocator.counters.pending, 1)
+        self.setUp()
+        told = self.ask_both(6, 4)
+        self.scene.come(told[4], CLIENT4)
+        self.assertEqual(self.scene.fresh.pending, 1)
+        self.assertEqual(self.scene.come(told[6]), 1)
+        self.assertEqual((self.four.ok, self.six.ok), (1, 1))
+
+    def test_nothing_is_learned_of_it(self) -> None:
+        """Whose clients ask for both at once is known of those who ask for both."""
+        for _ in range(20):
+            self.ask_both(4, 6)
+            self.scene.after(0.2)
+        self.assertLess(self.six.pairs, 0.5)
+
+    def test_its_own_sibling_comes_first(self) -> None:
+        """Somebody else asked for IPv4 nearer to it."""
+        six = self.ask_both(6, 4)[6]
+        self.scene.after(0.002)
+        self.scene.get(ONE, family=4)
+        self.scene.come(six)
+        self.assertEqual(self.scene.allocator.counters.pending, 1)
+        self.end()
+        self.assertEqual((self.four.nok > 0, self.six.nok), (True, 0))
+
+    def test_who_comes_by_neither_is_blamed_for_what_he_asked(self) -> None:
+        """Each group for its own."""
+        self.ask_both(4, 6)
+        self.scene.after(0.1)
+        self.scene.allocator.ledger.costs.scarce_at = self.scene.now
+        self.end()
+        self.assertGreater(self.four.nok, 0)

@@ -166,7 +166,7 @@ class FreshMachine(RuleBasedStateMachine):
         assert not any((fresh.stock._of_host, fresh.stock._kept_of_host))
         siblings = fresh.siblings
         assert not any((fresh.pinholes.addresses, fresh.pinholes.ledger.rates.by_claim, siblings.recent))
-        assert not any((siblings._in_order, siblings._unjudged, siblings._unanswered))
+        assert not any((siblings._in_order, siblings._unjudged, siblings._unanswered, siblings._latest))
         assert counters.claimed == counters.by_claim + counters.lapsed + counters.voided + counters.settled
         assert fresh.stock._senders == 0
 
