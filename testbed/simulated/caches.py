@@ -80,11 +80,14 @@ class Case:
     """Visits a second by each resolver."""
     delay: float
     """Seconds from an answer to the client's first packet."""
+    delays: tuple[float, ...] = ()
+    """As many clients come after each of these instead."""
 
     @property
     def title(self) -> str:
         """For the table."""
-        return f"{self.addresses} addresses, {self.hosts} hosts, {self.rate:g}/s, {self.delay * 1000:g} ms"
+        delay = "/".join(f"{each * 1000:g}" for each in self.delays or (self.delay,))
+        return f"{self.addresses} addresses, {self.hosts} hosts, {self.rate:g}/s, {delay} ms"
 
 
 CASES = (
@@ -94,6 +97,9 @@ CASES = (
     Case(16, 20, 40, 0.3),
     Case(3, 10, 30, 0.04),
 )
+QUEUED = Case(10, 20, 40, 0.1, (0.002, 0.1, 0.3))
+"""Most queries wait, and those who ask meanwhile are told together, but come one after the other: for the resolvers
+that keep nothing."""
 
 
 @attrs.define
@@ -214,7 +220,9 @@ class Cache:
         else:
             if asked >= LEARNED:
                 self.outcome.waits.append(self._site.line.now - asked)
-            self._later(self._site.case.delay, lambda: self._come(host, outcome))
+            case = self._site.case
+            delay = self._site.line.chance.choice(case.delays) if case.delays else case.delay
+            self._later(delay, lambda: self._come(host, outcome))
 
     def _come(self, host: int, address: bytes) -> None:
         site = self._site
@@ -289,7 +297,7 @@ def promised(kind: Resolver, case: Case) -> float | None:
     A pool that has an address for everybody brings all clients to their hosts. Where it has not, a resolver that keeps
     answers is found out by clients that come where they should not.
     """
-    if case.addresses > 2 * case.hosts:
+    if case.addresses > 2 * case.hosts or (case is QUEUED and kind is PLAIN):
         return 0.0
     return None if kind.keeps else ASTRAY
 
@@ -299,12 +307,12 @@ def table() -> Iterator[tuple[str, bool]]:
     yield "| resolver | pool | alone | beside one that keeps nothing | that one | holds |", True
     yield "|---|---|---|---|---|---|", True
     for kind in RESOLVERS:
-        for case in CASES:
+        for case in CASES if kind.keeps else (*CASES, QUEUED):
             [alone] = Site(case, (kind,)).run()
             beside, other = Site(case, (kind, PLAIN)).run()
             every, most = (alone, beside, other), promised(kind, case)
             good = most is None or all(each.astray <= most * each.total for each in every)
-            if kind is PLAIN and 2 * case.addresses > case.hosts:
+            if kind is PLAIN and 2 * case.addresses > case.hosts and case is not QUEUED:
                 good = good and alone.wait <= AT_ONCE
             cells = " | ".join(each.cell for each in every)
             said = "-" if most is None else "yes" if good else "NO"

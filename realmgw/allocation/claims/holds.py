@@ -60,7 +60,7 @@ def _may_be_of(hold: Claim | None, claim: Claim) -> bool:
 
 def _nearly_all(group: Group) -> float:
     """Within how many seconds nearly all clients of a group come, as far as is known."""
-    return group.claim_timeout if group.delays is None or not group.delay_median else group.delays.quantile(NEARLY_ALL)
+    return group.delay_p999 if group.delays is None or not group.delay_median else group.delays.quantile(NEARLY_ALL)
 
 
 def keep(ledger: Books, used: Claim, until: float) -> None:

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from realmgw.test.checkout import NO_CHECKOUT
 
 try:
-    from testbed.simulated import dualstack, polling, simulation
+    from testbed.simulated import caches, dualstack, polling, simulation
 except ImportError:
     simulation = None  # type: ignore[assignment]  # the package is installed without its testbed
 
@@ -66,6 +66,12 @@ class SimulationTests(SynchronousTestCase):
         [case] = [case for case in polling.CASES if case.period == 5 and not case.jitter]
         poller, others, was_keeper = polling.Polled(case).play()
         self.assertEqual((was_keeper, poller.share, others.astray), (False, 1.0, 0))
+
+    def test_who_had_to_queue_reaches_his_host(self) -> None:
+        """Behind two resolvers that keep nothing, however far apart those come who were told together."""
+        for outcome in caches.Site(caches.QUEUED, (caches.PLAIN, caches.PLAIN)).run():
+            self.assertEqual(outcome.astray, 0)
+            self.assertGreater(outcome.share, 0.95)
 
 
 class DualStackTests(SynchronousTestCase):
