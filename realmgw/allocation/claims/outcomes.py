@@ -222,7 +222,13 @@ def kept(hold: Claim) -> None:
     others, crowd = hold.user is not None, reservation.crowd
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
-    if used.waited and (others or used.waited >= LONG_WAIT):
+    if used.waited and (others or (used.waited >= LONG_WAIT and not _are_refused(hold))):
         hold.group.habits.met(others=others)
     if hold is reservation.hold:
         reservation.hold = None
+
+
+def _are_refused(hold: Claim) -> bool:
+    """Whether further clients are taken for such as come too late for the host before, and so are not seen."""
+    reservation = hold.reservation
+    return bool(reservation.address.formers(reservation.service.host.index, hold.deadline))

@@ -136,6 +136,21 @@ class CompanyTests(SynchronousTestCase):
         scene.allocator.expire(now=0.9)
         self.assertEqual(scene.told, [(2, address), (3, address)])
 
+    def test_who_is_refused_is_not_taken_for_nobody(self) -> None:
+        """Where clients of the host before may come, further ones are refused: that does not say that none came."""
+        for kept, expected in ((0.0, False), (5.0, True)):
+            scene = Scene(1)
+            address = scene.get(ONE, now=0.0)
+            self.assertIsNone(scene.wait(TWO, OTHER, now=0.01))
+            scene.come(address, now=0.35)
+            scene.allocator.groups.of(RESOLVER).habits.remember(kept, kept, until=9.0)
+            habits = scene.allocator.groups.of(OTHER).habits
+            for _ in range(LONERS - 1):
+                habits.met(others=False)
+            scene.come(address, CLIENT, now=0.36)
+            scene.allocator.expire(now=1.4)
+            self.assertEqual(habits.may_coalesce(), expected)
+
     def test_with_whom_they_asked_is_known_however_many_came_since(self) -> None:
         """An answer was waited for a moment ago, and more came than asked: their resolver has no habit of it."""
         scene = Scene(1, answered=lambda _: True)
