@@ -212,9 +212,14 @@ class ReloadTests(LeaseTestCase):
         """It may not be any more."""
         self.gateway.write("b.yaml", h="192.168.0.77")
         found: list[str] = []
+        self.gateway.parts.hold = hold = Deferred[None]()
         self.gateway.reloader.reload("a test")
+        self.gateway.pass_time()
         done = self.leases.change(adding(address("h", "192.168.0.9")))
         done.addErrback(lambda failure: found.append(failure.getErrorMessage()))
+        self.gateway.pass_time()
+        self.assertEqual(found, [])
+        hold.callback(None)
         self.gateway.pass_time()
         self.assertIn("its address is written in", found[0])
         self.assertEqual(self.leases.book.leases, {})
