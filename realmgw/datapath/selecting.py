@@ -1,23 +1,28 @@
 """Flows that somebody wants to see, or to end, out of all that conntrack has: in steps, and at most so many are kept.
 
-Conntrack may have a million of them. The kernel gives them in small portions, each within the call, so that nobody
-waits; between two portions others have their turn. Edge: netlink.
+Conntrack may have a million of them, in a table of a million places. The kernel gives them in portions, and may go
+through all of the table for one: it is waited for elsewhere. What it gives is looked at a few entries at a time.
+
+Edge: netlink.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Blocking, Steps
 from realmgw.datapath.ending import end
 from realmgw.datapath.netlink import codec, flows, tracked
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, Message
 from realmgw.datapath.netlink.tracked import Glance, Tracked
+from realmgw.errors import RealmGatewayError
 
 T = TypeVar("T")
 
@@ -25,6 +30,7 @@ TURN = 64
 """So many entries are looked at, or ended, between two steps."""
 MOST_ENDED = 100_000
 """More flows are not ended at once."""
+_LISTING, _ANY_FAMILY, _WHERE = 1, 0, "conntrack"
 
 
 class Asked(Channel, Protocol):
@@ -80,21 +86,54 @@ def ended(wanted: Callable[[Glance], object], open_channel: Callable[..., Asked]
         found = yield from _found(channel, wanted, MOST_ENDED, flows.entry)
         done = Found[bool](total=found.total, seen=found.seen)
         for count, flow in enumerate(found.kept, 1):
-            done.kept.append(end(channel, count + len(_FAMILIES), flow))
+            done.kept.append(end(channel, count + _LISTING, flow))
             if not count % TURN:
                 yield None
         return done
 
 
-_FAMILIES = (tracked.AF_INET, tracked.AF_INET6)
+class _Ahead(Channel):
+    """What a channel has given before it is wanted."""
+
+    def __init__(self) -> None:
+        self._reads = deque[bytes]()
+        self._is_over = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the channel is to be read."""
+        return not (self._reads or self._is_over)
+
+    def take(self, received: bytes) -> None:
+        """The channel has given this; nothing: there is no more."""
+        self._is_over = not received
+        if received:
+            self._reads.append(received)
+
+    def send(self, data: bytes, /) -> int:
+        return len(data)  # it was sent
+
+    def recv(self, size: int, /) -> bytes:
+        del size
+        if not self._reads:
+            raise TimeoutError("there is no more")
+        return self._reads.popleft()
 
 
 def _found(
     channel: Channel, wanted: Callable[[Glance], object], most: int, make: Callable[[Message], T]
 ) -> Steps[Found[T]]:
-    found = Found[T]()
-    for sequence, family in enumerate(_FAMILIES, 1):
-        for each in codec.dump(channel, flows.listing(sequence, family), "flows"):
+    """What is listed, of all families."""
+    found, ahead, request = Found[T](), _Ahead(), flows.listing(_LISTING, _ANY_FAMILY)
+    listing = codec.dump(ahead, request, "flows")
+    try:
+        yield Blocking(_WHERE, partial(channel.send, request))
+        while True:
+            if ahead.is_wanted:
+                ahead.take((yield Blocking(_WHERE, partial(_read, channel))))
+            each = next(listing, None)
+            if each is None:
+                return found
             found.seen += 1
             if wanted(tracked.glance(each.body)):
                 found.total += 1
@@ -102,4 +141,12 @@ def _found(
                     found.kept.append(make(each))
             if not found.seen % TURN:
                 yield None
-    return found
+    except OSError as error:
+        raise RealmGatewayError(f"netlink: the kernel does not tell of flows: {error}") from error
+
+
+def _read(channel: Channel) -> bytes:
+    try:
+        return channel.recv(codec.READ_SIZE)
+    except (BlockingIOError, TimeoutError):
+        return b""

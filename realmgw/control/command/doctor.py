@@ -21,6 +21,7 @@ from realmgw.control.examination import examine, is_here
 from realmgw.control.findings import Finding, State, told
 from realmgw.control.permissions import is_root
 from realmgw.datapath import client
+from realmgw.datapath.includes import local_table
 from realmgw.datapath.machine import interfaces, seeing, sysctls, tuning
 from realmgw.datapath.machine.others import others
 from realmgw.datapath.machine.probing import review
@@ -151,7 +152,7 @@ def _interfaces(settings: Settings) -> Iterator[Finding]:
 def _others(settings: Settings) -> Iterator[Finding]:
     table = settings.datapath.table
     ports = tuple(dict.fromkeys(each.port for view in settings.dns.views for each in view.listen))
-    ours = (table, mark_table(table), guard_table(table))
+    ours = (table, mark_table(table), guard_table(table), local_table(table))
     found = others(ours, settings.interfaces, ports)
     for each in found:
         yield Finding("firewalls", State.DOUBT if each.by_policy else State.NOTE, each.text, each.command)

@@ -14,8 +14,6 @@ import attrs
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
 
-AF_INET, AF_INET6 = 2, 10
-"""The families that flows are listed by."""
 Glance = tuple[int, bytes, bytes, bytes]
 """Protocol; packed source and destination of the first packet before translation; the source of the answers."""
 
@@ -33,7 +31,7 @@ _STATES = (
 _SEEN_REPLY, _ASSURED = 1 << 1, 1 << 2
 _BEGIN = struct.pack("=HHH", *(codec.NESTED | kind for kind in (_ORIGINAL, _ADDRESSES, _REPLY)))
 _LENGTH = struct.Struct("=H")
-_SIZES: Mapping[int, int] = {AF_INET: 4, AF_INET6: 16}  # octets of an address
+_SIZES: Mapping[int, int] = {2: 4, 10: 16}  # by the family (AF_INET, AF_INET6): octets of an address
 
 
 @attrs.frozen

@@ -68,8 +68,9 @@ class ProblemTests(SynchronousTestCase):
 
     def test_a_megabyte_takes_no_time_to_speak_of(self) -> None:
         """A file of braces, of quotation marks, of nothing but words: none of it grows with its square."""
-        for text in ("{}" * (1 << 19), '""' * (1 << 19), "include" * (1 << 17), "#" * (1 << 20), "{" * (1 << 20)):
-            problem(of(text))
+        for text in ("{}" * (1 << 19), '""' * (1 << 19), "include" * (1 << 17), "#" * (1 << 20)):
+            self.assertIsNone(problem(of(text)), text[:2])
+        self.assertIn(f":1:{1 << 20}: this '{{'", problem(of("{" * (1 << 20))) or "")
 
 
 class RefusalTests(SynchronousTestCase):

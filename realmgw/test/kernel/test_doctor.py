@@ -8,6 +8,7 @@ import shutil
 import sys
 from typing import Any
 
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import RealmTestCase
 
 FOREIGN = """
@@ -41,7 +42,13 @@ class DoctorTests(RealmTestCase):
 
     def test_beside_a_gateway(self) -> None:
         """Nothing of ours is taken for somebody else's; nothing is left behind."""
+        folder = self.gateway.config.parent / "nft.d"
+        folder.mkdir()
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "a.nft").write_text("chain c { type filter hook input priority 0; tcp dport 9 drop; }")
+        self.assertEqual(ask(self.gateway.control, "reload")["problems"], [])
         before = self.testbed.run("gwa", ["nft", "list", "tables"]).stdout
+        self.assertIn("realmgw_local", before)
         _, found = self.doctor()
         topics = ("configuration", "gateway", "start", "conntrack", "MTU", "offloads", "nft", "firewalls")
         self.assertEqual(set(self.states(found, *topics)), {"ok"}, found)
