@@ -64,12 +64,12 @@ FEATURES = (
     ),
     Feature(
         "classes of hosts, and limits of flows for each of them",
-        "map m { type ipv4_addr : classid; }\nmap v { type classid : verdict; }\n"
-        "set l { type ipv4_addr; size 9; flags dynamic, timeout; timeout 1s; }\n"
-        "set n { type ipv4_addr; size 9; flags dynamic; }\n"
-        "chain c {\ntype filter hook forward priority filter\nmeta priority set ip saddr map @m\n"
-        "meta priority vmap @v\nupdate @l { ip saddr limit rate over 1/second burst 1 packets } drop\n"
-        "add @n { ip saddr ct count over 1 } reject with icmpx type port-unreachable\n}\n",
+        "map classes { type ipv4_addr : classid; }\nmap verdicts { type classid : verdict; }\n"
+        "set rates { type ipv4_addr; size 9; flags dynamic, timeout; timeout 1s; }\n"
+        "set counts { type ipv4_addr; size 9; flags dynamic; }\n"
+        "chain c {\ntype filter hook forward priority filter\nmeta priority set ip saddr map @classes\n"
+        "meta priority vmap @verdicts\nupdate @rates { ip saddr limit rate over 1/second burst 1 packets } drop\n"
+        "add @counts { ip saddr ct count over 1 } reject with icmpx type port-unreachable\n}\n",
         "use a kernel with CONFIG_NFT_CONNLIMIT (modprobe nft_connlimit), and nft 1.0 or later",
     ),
 )

@@ -308,6 +308,19 @@ class UnknownHostTests(DatapathTestCase):
         self.assertFalse(self.leaves(self.testbed.hosts[1]))
         self.assertEqual(self.packets("unknown_dropped"), 2)
 
+    def test_nobody_is_taken_for_a_guest_while_hosts_are_not_known(self) -> None:
+        """While a table is put back: a subscriber's connection waits, it is neither refused nor sent to the portal."""
+        self.unknown(UnknownHosts.GUEST)
+        self.testbed.call("gwa", self.kernel.shut)
+        server = self.server("public", self.testbed.clients[0], 80)
+        known = self.make("test_gwa", socket.SOCK_STREAM, self.testbed.hosts[0])
+        known.setblocking(False)
+        known.connect_ex(server.getsockname())
+        self.counted("forward_refused")
+        self.testbed.call("gwa", self.kernel.place, self.hosts)
+        accepted, _ = server.accept()  # it tries again after a second
+        accepted.close()
+
     def test_who_was_made_a_subscriber_by_somebody_else_is_none(self) -> None:
         """The table is placed anew with what we know; what guests do themselves does not matter."""
         self.unknown(UnknownHosts.GUEST)
