@@ -170,7 +170,7 @@ def read(path: Path, settings: Settings, around: Around = NOWHERE, do: Callable[
     return running
 
 
-def compose(running: Running, options: Options, secrets: tuple[bytes, ...] = ()) -> OrderedService:
+def compose(running: Running, options: Options, secrets: config.Secrets = config.NO_SECRETS) -> OrderedService:
     """Put the gateway together: who starts later tells nobody what those before could not honour."""
     reactor, settings = the_reactor(), running.settings
     allocator = _allocator(running, conntrack := Conntrack(monotonic))
@@ -264,7 +264,7 @@ def _allocator(running: Running, its: Conntrack) -> Allocator:
 
 
 def _dns(
-    running: Running, allocator: Allocator, thread: KernelThread, reactor: Any, secrets: tuple[bytes, ...]
+    running: Running, allocator: Allocator, thread: KernelThread, reactor: Any, secrets: config.Secrets
 ) -> DnsService:
     """The DNS server, with the kernel and the subscribers to ask who is on a LAN."""
     settings, registry = running.settings, running.registry

@@ -15,6 +15,8 @@ from realmgw.config.last_good import keep as keep
 from realmgw.config.last_good import load_or_last_good as load_or_last_good
 from realmgw.config.last_good import state_file as state_file
 from realmgw.config.last_good import state_folder as state_folder
+from realmgw.config.named import NO_SECRETS as NO_SECRETS
+from realmgw.config.named import Secrets as Secrets
 from realmgw.config.named import Written as Written
 from realmgw.config.named import lists as lists
 from realmgw.config.named import loading_all as loading_all

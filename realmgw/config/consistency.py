@@ -104,6 +104,17 @@ def _listen(problems: Problems) -> Found[None]:
     yield from _twice(problems, Label.LIST, str, "there are two lists {!r}: give each a name of its own".format)
 
 
+def _updates(problems: Problems) -> Found[None]:
+    has_keys = Label.KEY_FILE in problems.remembered
+    unsigned = any(value for value, _ in problems.remembered.get(Label.UNSIGNED, ()))
+    for listen, node in _all(problems, Label.UPDATE, tuple):
+        public = next((each for each in listen if not each.address.is_loopback), None)
+        if unsigned and public is not None:
+            yield node, f"'unsigned' lets everybody update who reaches {public.address}: write 127.0.0.1 or ::1"
+        elif listen and not (unsigned or has_keys):
+            yield node, "nobody could sign updates: write 'key_file', or 'unsigned: true' to take those of this machine"
+
+
 def _twice(problems: Problems, label: Label, kind: type[T], said: Callable[[T], str]) -> Found[None]:
     """Of the remembered values that stood before already, at their later places."""
     seen = set()
@@ -284,4 +295,4 @@ def _repository(problems: Problems) -> Found[None]:
             yield node, "'ca_file' is of no use with http: write https in 'url', or remove it"
 
 
-_PARTS = (_zones, _interfaces, _listen, _pool, _registered, _ipv6, _allocation, _policy, _peers, _repository)
+_PARTS = (_zones, _interfaces, _listen, _updates, _pool, _registered, _ipv6, _allocation, _policy, _peers, _repository)

@@ -82,13 +82,21 @@ class DnsView:
 
 
 @attrs.frozen
-class UpdateView:
+class UpdateView(DnsView):
     """Where dynamic updates (RFC 2136) come in."""
 
-    listen: tuple[Endpoint, ...] = key(sequence(LISTEN), ())
+    listen: tuple[Endpoint, ...] = key(remembered(Label.UPDATE, sequence(LISTEN)), ())
     """UDP and TCP."""
-    key_file: PurePath | None = key(parsed(PurePath), None)
+    tcp_connections: int = key(integer(1, 100_000), 100)
+    """How many TCP connections may be open at once."""
+    tcp_connections_per_client: int = key(integer(1, 100_000), 50)
+    """How many of them one client address may have."""
+    key_file: PurePath | None = key(remembered(Label.KEY_FILE, parsed(PurePath)), None)
     """The TSIG keys (RFC 8945) that updates are signed with; None: they are not signed."""
+    unsigned: bool = key(remembered(Label.UNSIGNED, boolean), False)
+    """Updates that are not signed are taken, whoever sends them."""
+    rate: int = key(integer(1, 100_000), 1000)
+    """How many messages of one sender, and how many updates with one key, are taken in a second."""
     expire: float = key(number(0.0, 31_536_000.0), 0.0)  # seconds
     """A registration that nobody has refreshed for so long goes; 0: it goes when an update removes it."""
     most: int = key(integer(0, 1_000_000), 100_000)
@@ -248,8 +256,8 @@ class Dns:
 
     @property
     def views(self) -> tuple[DnsView, ...]:
-        """All that answer queries."""
-        return self.wan, self.lan, self.local
+        """All that are listened at."""
+        return self.wan, self.lan, self.local, self.update
 
 
 WAN = Section(DnsView, {**keys_of(DnsView), "listen": Key(sequence(LISTEN, at_least=1), required=True)})

@@ -36,6 +36,12 @@ class Label(enum.Enum):
     """Where the portal listens (Endpoint)."""
     UNKNOWN_HOSTS = enum.auto()
     """`datapath.unknown_hosts` (UnknownHosts)."""
+    UPDATE = enum.auto()
+    """`dns.update.listen` (tuple[Endpoint, ...])."""
+    KEY_FILE = enum.auto()
+    """`dns.update.key_file` (PurePath)."""
+    UNSIGNED = enum.auto()
+    """`dns.update.unsigned` (bool)."""
     LINGER = enum.auto()
     """`allocation.linger` (float)."""
     LINGER_LOADED = enum.auto()

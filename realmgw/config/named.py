@@ -1,4 +1,4 @@
-"""Files that the main file names and that are no YAML: secrets of DNS cookies, lists of names. Edge: files."""
+"""Files that the main file names: secrets of DNS cookies, keys of updates, lists of names. Edge: files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path, PurePath
 
 import attrs
 
-from realmgw.config import namelists
+from realmgw.config import namelists, updates
 from realmgw.config.disk import read
 from realmgw.config.document import Problems
 from realmgw.config.files import loading
 from realmgw.config.settings import Settings
-from realmgw.config.steps import Blocking, Steps
+from realmgw.config.steps import Blocking, Steps, finish
+from realmgw.config.updates import UpdateKey
 from realmgw.errors import ConfigurationError, MalformedError
 
 SECRET_LENGTH = 16  # octets
@@ -22,13 +23,27 @@ LONGEST = 2**16  # octets
 
 
 @attrs.frozen
+class Secrets:
+    """What is known to others, and to nobody else."""
+
+    cookies: tuple[bytes, ...] = attrs.field(default=(), repr=False)
+    """Of DNS cookies, shared with other servers; empty: the gateway makes its own."""
+    keys: tuple[UpdateKey, ...] = ()
+    """That dynamic updates are signed with."""
+
+
+NO_SECRETS = Secrets()
+"""There are none."""
+
+
+@attrs.frozen
 class Written:
     """All that is written in the main file and in files that it names, but for subscribers."""
 
     settings: Settings
     """The main file."""
-    secrets: tuple[bytes, ...] = ()
-    """Of DNS cookies, shared with other servers; empty: the gateway makes its own."""
+    secrets: Secrets = NO_SECRETS
+    """Files that only the gateway may read."""
 
 
 def loading_all(path: Path) -> Steps[Written]:
@@ -41,28 +56,31 @@ def loading_all(path: Path) -> Steps[Written]:
         ConfigurationError: Something cannot be used; every problem is in it.
     """
     settings = yield from loading(path)
-    file = settings.dns.cookies.secret_file
-    if file is None:
-        return Written(settings)
-    try:
-        return Written(settings, (yield Blocking(str(file), partial(secrets, settings))))
-    except OSError as error:
-        raise _unreadable(file, error) from None
+    return Written(settings, (yield from reading_secrets(settings)))
 
 
-def secrets(settings: Settings) -> tuple[bytes, ...]:
-    """The secrets of DNS cookies that other servers have, too; none without such a file.
+def secrets(settings: Settings) -> Secrets:
+    """What `reading_secrets` reads, at once."""
+    return finish(reading_secrets(settings))
+
+
+def reading_secrets(settings: Settings) -> Steps[Secrets]:
+    """Reads the files of secrets that are named.
 
     Raises:
-        ConfigurationError: The file can not be used.
+        ConfigurationError: One of them can not be used.
     """
-    path = settings.dns.cookies.secret_file
-    if path is None:
-        return ()
+    cookies, keys = settings.dns.cookies.secret_file, settings.dns.update.key_file
+    return Secrets(
+        () if cookies is None else (yield from _cookies(cookies)), () if keys is None else (yield from _keys(keys))
+    )
+
+
+def _cookies(path: PurePath) -> Steps[tuple[bytes, ...]]:
     try:
-        found = parse_secrets(read(path, LONGEST).decode())
+        found = parse_secrets((yield Blocking(str(path), partial(read, path, LONGEST))).decode())
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable("dns.cookies.secret_file", path, error) from None
     except (UnicodeDecodeError, MalformedError) as error:
         raise ConfigurationError((f"dns.cookies.secret_file: {path}: {error}",)) from None
     if not found:
@@ -70,8 +88,20 @@ def secrets(settings: Settings) -> tuple[bytes, ...]:
     return found
 
 
-def _unreadable(path: PurePath, error: OSError) -> ConfigurationError:
-    return ConfigurationError((f"dns.cookies.secret_file: {path} can not be read: {error.strerror}",))
+def _keys(path: PurePath) -> Steps[tuple[UpdateKey, ...]]:
+    problems = Problems(str(path))
+    try:
+        content = yield Blocking(str(path), partial(read, path, updates.LONGEST))
+    except OSError as error:
+        raise _unreadable("dns.update.key_file", path, error) from None
+    found = yield from updates.reading_keys(content, problems)
+    if problems.found:
+        raise ConfigurationError(problems.lines())
+    return found
+
+
+def _unreadable(key: str, path: PurePath, error: OSError) -> ConfigurationError:
+    return ConfigurationError((f"{key}: {path} can not be read: {error.strerror}",))
 
 
 def lists(settings: Settings) -> Steps[tuple[namelists.Listed, ...]]:

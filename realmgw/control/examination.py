@@ -9,7 +9,7 @@ Edge: files, /proc.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -21,9 +21,11 @@ import attrs
 from realmgw import config
 from realmgw.config import limits, port
 from realmgw.config.disk import exposed, is_public, stranger
+from realmgw.config.named import reading_secrets
 from realmgw.config.settings import Address, Endpoint, Network, Settings
 from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.config.tls import tls_options
+from realmgw.config.updates import NOT_RECOMMENDED, UpdateKey
 from realmgw.control.instance import Place
 from realmgw.control.permissions import group_number, is_root, unwritable
 from realmgw.datapath import client, links
@@ -169,10 +171,9 @@ def _endpoints(settings: Settings) -> tuple[Endpoint, ...]:
 def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Examined) -> None:
     """Files that the main file names; the secrets were told of one by one."""
     _try(found.refused, lambda: finish(config.lists(settings), do))
-    secret, repository = settings.dns.cookies.secret_file, settings.repository
+    secret, keys, repository = settings.dns.cookies.secret_file, settings.dns.update.key_file, settings.repository
     bearer, trusted = repository.token_file, repository.ca_file
-    if secret is not None:
-        _try(found.refused, lambda: _answered(do, secret, partial(config.secrets, settings)))
+    _try(found.refused, lambda: found.wrong.extend(_weak_keys(finish(reading_secrets(settings), do).keys)))
     if repository.url:
         _try(found.refused, lambda: _answered(do, trusted or "certificates", partial(trust, trusted)))
     tls = settings.portal.tls if settings.portal else None
@@ -185,11 +186,24 @@ def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Exa
     if bearer is not None:
         _try(found.wrong, lambda: _answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
     key_file = None if tls is None else tls.key_file
-    secrets = {"dns.cookies.secret_file": secret, "repository.token_file": bearer, "portal.tls.key_file": key_file}
+    secrets = {
+        "dns.cookies.secret_file": secret,
+        "dns.update.key_file": keys,
+        "repository.token_file": bearer,
+        "portal.tls.key_file": key_file,
+    }
     for key, path in secrets.items():
         with suppress(PlatformError):  # it was told
             if path is not None and _answered(do, path, partial(is_public, path)):
                 found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
+
+
+def _weak_keys(keys: Iterable[UpdateKey]) -> Iterator[str]:
+    """What is said of keys that nobody should use who has a choice."""
+    for each in keys:
+        if each.grant.algorithm in NOT_RECOMMENDED:
+            said = f"dns.update.key_file: the key {each.name} is of {each.grant.algorithm.value}"
+            yield f"{said}, which is not recommended (RFC 8945 section 6): make one of hmac-sha256"
 
 
 def _answered(do: Callable[[Blocking], Any], where: PurePath | str, look: Callable[[], Any]) -> Any:

@@ -44,8 +44,8 @@ class Written:
     """What becomes of the subscribers."""
     filtered: Mapping[str, Filtered]
     """What of the repositories can be used."""
-    secrets: tuple[bytes, ...] = ()
-    """Of DNS cookies, shared with other servers."""
+    secrets: config.Secrets = config.NO_SECRETS
+    """Of files that only the gateway may read."""
 
 
 @attrs.define(eq=False)

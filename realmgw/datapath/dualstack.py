@@ -41,13 +41,15 @@ def without_ipv6(settings: Settings) -> Settings:
     circular = tuple(each for each in settings.pools.circular if each.network.version == 4)
     if not circular:
         raise PlatformError(f"{SWITCHED_OFF.partition(',')[0]}, and pools.circular has nothing else: switch it on")
-    wan, lan, local = (attrs.evolve(view, listen=_listening(view.listen)) for view in settings.dns.views)
     portal = settings.portal and attrs.evolve(settings.portal, listen=_listening(settings.portal.listen))
+    dns = settings.dns
+    wan, lan, local = (attrs.evolve(each, listen=_listening(each.listen)) for each in (dns.wan, dns.lan, dns.local))
+    update = attrs.evolve(dns.update, listen=_listening(dns.update.listen))
     return attrs.evolve(
         settings,
         portal=portal,
         pools=attrs.evolve(settings.pools, circular=circular),
-        dns=attrs.evolve(settings.dns, wan=wan, lan=lan, local=local),
+        dns=attrs.evolve(dns, wan=wan, lan=lan, local=local, update=update),
         ipv6=Ipv6(mode=Ipv6Mode.OFF, is_served=False),
     )
 

@@ -6,6 +6,7 @@ Family: each has names of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import attrs
 
@@ -69,6 +70,23 @@ def names_of(address: bytes, classless: Mapping[bytes, tuple[Part, ...]]) -> lis
     label, network = name[: 1 + name[0]], name[1 + name[0] :]
     inside = [part.apex for part in classless.get(network, ()) if part.first <= address[3] <= part.last]
     return [name, *(label + apex for apex in inside)]
+
+
+def address_of(name: bytes) -> bytes | None:
+    """The packed address that a wire name in lower case is the reverse name of; None if it is none's.
+
+    One in a zone for a part of a network (RFC 2317) is the same as the one that leads there.
+    """
+    labels = names.to_text(name).split(".")[:-1]  # none of an address has a dot in it, or anything that is escaped
+    if name.endswith(_IN_ADDR):
+        numbers = [*labels[:1], *labels[2:-2]] if len(labels) == 7 and not labels[1].isdigit() else labels[:-2]
+        if len(numbers) != 4 or not all(each.isdecimal() and len(each) < 4 and int(each) < 256 for each in numbers):
+            return None
+        return bytes(map(int, reversed(numbers)))
+    if name.endswith(_IP6) and len(labels) == 34 and all(len(each) == 1 for each in labels[:32]):
+        with suppress(ValueError):
+            return bytes.fromhex("".join(reversed(labels[:32])))
+    return None
 
 
 def name_of(address: bytes) -> bytes:

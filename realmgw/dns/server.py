@@ -32,6 +32,7 @@ class ViewServer(protocol.ServerFactory):
     """One side of the DNS server: has a view answer what sockets receive, and keeps count of TCP connections."""
 
     noisy = False
+    stream: type[DnsStream] = DnsStream
     _log = Logger()
 
     def __init__(
@@ -111,7 +112,7 @@ class ViewServer(protocol.ServerFactory):
         if full or (len(self.streams) >= limits.tcp_connections and not self._evict(self.streams)):
             self.events[Count.TCP_REFUSED] += 1
             return None
-        stream = DnsStream(self, self._clock, host, client)
+        stream = self.stream(self, self._clock, host, client)
         stream.factory = self
         return stream
 

@@ -23,9 +23,11 @@ from twisted.python.failure import Failure
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
+from realmgw.config import NO_SECRETS, Secrets
 from realmgw.config.port import refusal
 from realmgw.config.settings import DnsView, Endpoint, Network, Settings
 from realmgw.config.steps import Steps, finish
+from realmgw.dns.codec.message import MAX_MESSAGE
 from realmgw.dns.codec.wire import Type
 from realmgw.dns.counts import Counts
 from realmgw.dns.explain import NameExplanation, Question, explain_name
@@ -35,6 +37,8 @@ from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.server import ViewServer
+from realmgw.dns.update.server import UpdateServer
+from realmgw.dns.update.updater import Updates
 from realmgw.dns.view import View
 from realmgw.dns.wan import wan_view
 from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, compiling, naming, same
@@ -58,8 +62,8 @@ class Prepared:
     """The table, or another one when the zones are different."""
     names: NameChanges
     """What changes in it."""
-    secrets: tuple[bytes, ...] = ()
-    """Of DNS cookies, shared with other servers."""
+    secrets: Secrets = NO_SECRETS
+    """Of files that only the gateway may read."""
     files: Files = NO_FILES
     """What is read for the forwarder."""
 
@@ -76,6 +80,8 @@ class DnsService(service.Service):
         wan: The WAN's view, with its sockets.
         lan: The LAN's.
         local: That of the gateway's own processes: as the LAN's, and nothing is forwarded.
+        update: Takes dynamic updates.
+        updates: What becomes of them; its `book` is to be set where they shall be taken.
     """
 
     name = "dns"
@@ -88,7 +94,7 @@ class DnsService(service.Service):
         allocator: Allocator,
         clock: Any,
         monotonic: Callable[[], float],
-        secrets: tuple[bytes, ...] = (),
+        secrets: Secrets = NO_SECRETS,
         lan_networks: Callable[[Collection[str]], defer.Deferred[tuple[Network, ...]]] | None = None,
         host_at: HostAt = _nobody,
     ) -> None:
@@ -100,7 +106,7 @@ class DnsService(service.Service):
             allocator: Where pool addresses come from.
             clock: The reactor.
             monotonic: The present, in seconds; the same that the allocator is told.
-            secrets: Of DNS cookies, shared with other servers.
+            secrets: Of DNS cookies, shared with other servers, and the keys of updates.
             lan_networks: Tells which networks interfaces are in. Who asks the WAN's view from there is answered as on
                 the LAN; without this, nobody is.
             host_at: The subscriber that has an address.
@@ -113,7 +119,7 @@ class DnsService(service.Service):
         table = compile_table(settings.zones, directory)
         self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
-        self._defences.configure(settings, secrets, now=monotonic())
+        self._defences.configure(settings, secrets.cookies, now=monotonic())
         self._forwarding = Forwarding(clock, monotonic, host_at)
         self._forwarding.configure(settings, table, finish(reading(settings)))
         forward, counts = self._forwarding.answer, Counts()
@@ -123,6 +129,9 @@ class DnsService(service.Service):
         self.wan = self._server(wan, settings.dns.wan)
         self.lan = self._server(lan, settings.dns.lan)
         self.local = self._server(lan_view(settings, table), settings.dns.local)
+        self.updates = Updates(clock, monotonic)
+        self.updates.configure(settings, table, secrets.keys)
+        self.update = UpdateServer(self.updates, lan_view(settings, table), settings.dns.update, clock, monotonic)
         self._ports: list[IListeningPort] = []
         self._lan_networks = lan_networks
         self._looking = LoopingCall(self._look_around)
@@ -136,7 +145,7 @@ class DnsService(service.Service):
         self._clock.callLater(seconds, lambda: function(self._monotonic()))
 
     def prepare(
-        self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...] = ()
+        self, settings: Settings, directory: Directory, changes: Changes, secrets: Secrets = NO_SECRETS
     ) -> Steps[Prepared]:
         """Finds out what a reload means for the answers; nothing is done yet. Yields every now and then.
 
@@ -144,7 +153,7 @@ class DnsService(service.Service):
             settings: From now on; where the server listens is the same.
             directory: The present one; must not be changed before this has come to its end.
             changes: What becomes of it.
-            secrets: Of DNS cookies, shared with other servers, from now on.
+            secrets: Of DNS cookies, shared with other servers, and the keys of updates, from now on.
 
         Returns:
             What `commit` wants.
@@ -180,7 +189,8 @@ class DnsService(service.Service):
         """
         settings = prepared.settings
         yield from amending(prepared.table, prepared.names)
-        self._defences.configure(settings, prepared.secrets, now=self._monotonic())
+        self._defences.configure(settings, prepared.secrets.cookies, now=self._monotonic())
+        self.updates.configure(settings, prepared.table, prepared.secrets.keys)
         self._forwarding.configure(settings, prepared.table, prepared.files)
         for server, limits in self._sides(settings):
             server.view.configure(settings, prepared.table)
@@ -208,12 +218,16 @@ class DnsService(service.Service):
 
     def counts(self) -> dict[str, object]:
         """What the views have counted since the start, and the forwarder."""
-        sides = {"wan": self.wan, "lan": self.lan, "local": self.local}
-        views = {name: {**side.view.counts.counts(), "tcp_open": len(side.streams)} for name, side in sides.items()}
-        return {**views, **self._forwarding.counts()}
+        sides = zip(("wan", "lan", "local", "update"), self._servers, strict=True)
+        views = {name: {**side.view.counts.counts(), "tcp_open": len(side.streams)} for name, side in sides}
+        return {**views, **self._forwarding.counts(), "updates": self.updates.told()}
 
-    def _sides(self, settings: Settings) -> tuple[tuple[ViewServer, DnsView], ...]:
-        return (self.wan, settings.dns.wan), (self.lan, settings.dns.lan), (self.local, settings.dns.local)
+    @property
+    def _servers(self) -> tuple[ViewServer, ...]:
+        return self.wan, self.lan, self.local, self.update
+
+    def _sides(self, settings: Settings) -> Iterator[tuple[ViewServer, DnsView]]:
+        return zip(self._servers, settings.dns.views, strict=True)
 
     def startService(self) -> None:
         """Binds all sockets.
@@ -222,7 +236,7 @@ class DnsService(service.Service):
             PlatformError: One of them can not be bound; none is bound then.
         """
         try:
-            for server in (self.wan, self.lan, self.local):
+            for server in self._servers if self.updates.book is not None else self._servers[:3]:
                 for endpoint in server.limits.listen:
                     self._listen(server, endpoint)
         except PlatformError:
@@ -252,7 +266,7 @@ class DnsService(service.Service):
     def _listen(self, server: ViewServer, endpoint: Endpoint) -> None:
         """One socket for each address and transport, so that answers leave from the address that was asked."""
         address, port = str(endpoint.address), endpoint.port
-        longest = self._settings.dns.udp_size + 1  # what is longer than we say we take is cut, and found malformed
+        longest = MAX_MESSAGE if server is self.update else self._settings.dns.udp_size + 1  # longer ones are cut
         with _explained("UDP", endpoint):
             datagrams = DnsDatagrams(server, self._clock)
             self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
@@ -270,7 +284,7 @@ class DnsService(service.Service):
         if self._looking.running:
             self._looking.stop()
         self._forwarding.close()
-        parts = [self._unbind(), *(side.disconnect() for side in (self.wan, self.lan, self.local))]
+        parts = [self._unbind(), *(side.disconnect() for side in self._servers)]
         return defer.gatherResults(parts).addCallback(_nothing)
 
 

@@ -48,7 +48,7 @@ INSIDE = {
     "allocation": ("reputation", "pool", "claims", "ipv6"),
     "control": ("command",),
     "datapath": ("netlink", "iptables", "policy", "machine", "watch", "neighbours"),
-    "dns": ("codec", "mitigation", "fastpath", "forward"),
+    "dns": ("codec", "mitigation", "fastpath", "forward", "update"),
     "subscribers": ("fastpath", "files", "remote", "leases", "tools"),
     "testbed": ("realm", "load", "player", "measuring", "simulated", "programs"),
 }
@@ -101,7 +101,7 @@ class ImportTests(SourceTestCase):
 
     def test_what_a_room_inside_must_not_import_is_seen(self) -> None:
         """Those after it, and nothing where it is in none."""
-        later = ["realmgw.dns.mitigation", "realmgw.dns.fastpath", "realmgw.dns.forward"]
+        later = ["realmgw.dns.mitigation", "realmgw.dns.fastpath", "realmgw.dns.forward", "realmgw.dns.update"]
         self.assertEqual(forbidden("realmgw.dns.codec.wire"), later)
         self.assertEqual(forbidden("testbed.simulated.caches"), ["testbed.programs"])
         self.assertEqual(forbidden("realmgw.dns.server"), [])

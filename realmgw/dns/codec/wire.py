@@ -46,6 +46,8 @@ class Type(enum.IntEnum):
     SOA = 6
     PTR = 12
     HINFO = 13
+    MX = 15
+    TXT = 16
     AAAA = 28
     SRV = 33
     NAPTR = 35
@@ -54,10 +56,12 @@ class Type(enum.IntEnum):
     DS = 43
     RRSIG = 46
     NSEC = 47
+    DHCID = 49
     NSEC3 = 50
     SVCB = 64
     HTTPS = 65
     NXNAME = 128
+    TKEY = 249
     TSIG = 250
     IXFR = 251
     AXFR = 252
@@ -73,15 +77,20 @@ class Rcode(enum.IntEnum):
     NXDOMAIN = 3
     NOTIMP = 4
     REFUSED = 5
+    YXDOMAIN = 6
+    YXRRSET = 7
+    NXRRSET = 8
     NOTAUTH = 9
+    NOTZONE = 10
     BADVERS = 16
     BADCOOKIE = 23
 
 
 class Opcode(enum.IntEnum):
-    """The one kind of query that we answer."""
+    """The kinds of messages that we answer."""
 
     QUERY = 0
+    UPDATE = 5
 
 
 @attrs.frozen

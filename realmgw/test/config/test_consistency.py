@@ -29,6 +29,19 @@ class CheckTests(SynchronousTestCase):
         """The minimal one."""
         self.assertEqual(self.problems(), [])
 
+    def test_finds_updates_that_nobody_could_sign_or_everybody_could_send(self) -> None:
+        """Either there are keys, or only this machine sends."""
+        for written, said in (
+            ("listen: [192.0.2.1:54]", "nobody could sign updates: write 'key_file', or 'unsigned: true'"),
+            ("listen: [192.0.2.1:54], unsigned: true, key_file: k", "'unsigned' lets everybody update who reach"),
+            ("listen: ['127.0.0.1:54', '192.0.2.1:54'], unsigned: true", "'unsigned' lets everybody update who reach"),
+            ("listen: ['127.0.0.1:54', '[::1]:54'], unsigned: true", ""),
+            ("listen: [192.0.2.1:54], key_file: update.keys", ""), ("listen: []", ""), ("unsigned: true", ""),
+        ):  # fmt: skip
+            lines = self.problems(("dns: {", f"dns: {{update: {{{written}}}, "))
+            self.assertEqual(len(lines), bool(said), lines)
+            self.assertTrue(all(line.startswith(said) for line in lines), lines)
+
     def test_finds_overlapping_pools(self) -> None:
         """Told at the later one, with the line of the earlier."""
         [line] = self.problems(("circular: [", "circular: [{addresses: 198.51.100.8, attachment: on-link}, "))

@@ -79,7 +79,7 @@ class LoadTests(SynchronousTestCase):
     def test_reads_the_secrets(self) -> None:
         """Beside the main file, where it names them."""
         self.secrets.write_text(SECRET.hex())
-        self.assertEqual(finish(loading_all(self.main)).secrets, (SECRET,))
+        self.assertEqual(finish(loading_all(self.main)).secrets.cookies, (SECRET,))
 
     def test_whatever_does_not_answer_is_a_problem(self) -> None:
         """The main file, any folder of drop-ins, the secrets: no other error comes of it, and its place is named."""

@@ -109,7 +109,8 @@ _dns = st.builds(
     wan=_faces,
     lan=_faces,
     local=_faces,
-    update=st.builds(UpdateView, _tuples(_endpoints), st.none() | _paths),
+    update=st.builds(UpdateView, key_file=st.none())
+    | st.builds(UpdateView, listen=_tuples(_endpoints), key_file=_paths),
     forward=st.builds(
         Forwarding,
         _tuples(st.builds(Resolver, _endpoints, st.none() | _names.map(lambda name: name.removesuffix(".")))),

@@ -68,7 +68,7 @@ class RecordingParts:
         self.welcomed = set(addresses)
 
     def prepare(
-        self, settings: Settings, directory: Directory, changes: Changes, secrets: tuple[bytes, ...]
+        self, settings: Settings, directory: Directory, changes: Changes, secrets: config.Secrets
     ) -> Steps[Changes]:
         """Names are good unless `bad_name` says otherwise."""
         if self.bad_name is not None:

@@ -1,0 +1,97 @@
+"""The file of the keys of dynamic updates."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config import secrets
+from realmgw.config.document import Problems
+from realmgw.config.settings import Dns, DnsView, UpdateView
+from realmgw.config.steps import finish
+from realmgw.config.updates import Algorithm, UpdateType, reading_keys
+from realmgw.errors import ConfigurationError
+from realmgw.test.dns import realm
+
+SECRET = base64.b64encode(bytes(range(32))).decode()
+WHOLE = f"""
+keys:
+  DHCP.example.org:
+    algorithm: hmac-sha512
+    secret: {SECRET}
+    names: [lan.example.org, 168.192.in-addr.arpa]
+    types: [A, PTR]
+    addresses: [192.168.0.0/24, 'fd00::/64']
+  other: {{secret: "{SECRET}"}}
+"""
+
+
+def problems(text: str) -> tuple[str, ...]:
+    """What is wrong with a file."""
+    found = Problems("update.keys")
+    finish(reading_keys(text.encode(), found))
+    return found.lines()
+
+
+class KeysTests(SynchronousTestCase):
+    """What is read, and what is said of what can not be."""
+
+    def test_all_that_can_be_said(self) -> None:
+        """And what holds where it is not."""
+        found = Problems("update.keys")
+        one, other = finish(reading_keys(WHOLE.encode(), found))
+        self.assertEqual(found.lines(), ())
+        self.assertEqual((one.name, one.grant.algorithm), ("dhcp.example.org.", Algorithm.SHA512))
+        self.assertEqual(one.grant.names, ("lan.example.org.", "168.192.in-addr.arpa."))
+        self.assertEqual(one.grant.types, (UpdateType.A, UpdateType.PTR))
+        self.assertEqual([str(each) for each in one.grant.addresses], ["192.168.0.0/24", "fd00::/64"])
+        self.assertEqual((other.grant.algorithm, other.grant.secret), (Algorithm.SHA256, bytes(range(32))))
+        self.assertEqual((other.grant.names, other.grant.types, other.grant.addresses), ((), tuple(UpdateType), ()))
+
+    def test_problems_have_their_line(self) -> None:
+        """All of them at once, and each says what to do."""
+        said = problems(
+            f"keys:\n  a: {{secret: {SECRET}, algorithm: hmac-md5}}\n  b: {{secret: c2hvcnQ=}}\n"
+            f"  c: {{secret: '?'}}\n  d: {{}}\n  e: {{secret: {SECRET}, types: [MX], addresses: [192.168.0.1/24]}}\n"
+        )
+        for place, what in (
+            ("2:72", "hmac-sha256: md5 must not be used"),
+            ("3:15", "the secret has 5 octets: write one of at least 16"),
+            ("4:15", "the secret is no base64"), ("5:6", "'secret' is missing"), ("6:", "'MX' is not known"),
+            ("6:", "192.168.0.1/24"),
+        ):  # fmt: skip
+            lines = [line for line in said if line.startswith(f"update.keys:{place}") and what in line]
+            self.assertEqual(len(lines), 1, (place, what, said))
+
+    def test_files_without_a_key(self) -> None:
+        """Empty ones, and those that were not written whole."""
+        for text in ("", "keys: {}\n", "keys:\n", "- a\n", "key: {}\n", "keys: [\n"):
+            self.assertTrue(problems(text), text)
+
+    def test_no_secret_is_quoted(self) -> None:
+        """Wherever it stands by mistake, and however a key is shown."""
+        for text in (
+            f"keys: {{a: {SECRET}}}", f"keys: {SECRET}", f"{SECRET}: 1", f"keys: {{a: {{secert: {SECRET}}}}}",
+            f"keys: {{a: {{algorithm: {SECRET}, secret: x}}}}", f"keys: {{a: {{secret: [{SECRET}]}}}}",
+            f"keys: {{a: {{secret: {SECRET}, names: {SECRET}, types: [{SECRET}], addresses: [{SECRET}]}}}}",
+            f"keys: {{{SECRET}: {{secret: {SECRET}}}}}", f"keys: {{a: {{{SECRET}: secret}}}}",
+        ):  # fmt: skip
+            said = problems(text)
+            self.assertTrue(said)
+            self.assertNotIn(SECRET[:12], "".join(said))
+        (key, _) = finish(reading_keys(WHOLE.encode(), Problems("")))
+        self.assertNotIn("secret", repr(key))
+
+    def test_file_that_is_named(self) -> None:
+        """Is read with the settings; what can not be read is told by its key and its path."""
+        path = Path(self.mktemp())
+        made = realm.make_settings(update=UpdateView(key_file=path), lan=DnsView())
+        self.assertIsInstance(made.dns, Dns)
+        said = str(self.assertRaises(ConfigurationError, secrets, made))
+        self.assertEqual(said, f"dns.update.key_file: {path} can not be read: No such file or directory")
+        path.write_text(WHOLE)
+        self.assertEqual([each.name for each in secrets(made).keys], ["dhcp.example.org.", "other."])
+        path.write_text("keys: {}\n")
+        self.assertRaises(ConfigurationError, secrets, made)
