@@ -190,6 +190,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts, portal.dismiss)
     reloader = Reloader(running, parts, reactor, monotonic)
     leases.in_force, running.settled = Amending(reloader, parts, monotonic), leases.settled
+    dns.updates.book = leases
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
     reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
@@ -210,9 +211,9 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         keeping,
         AllocationService(allocator, reactor, monotonic),
         neighbours,
+        leases,
         dns,
         portal,
-        leases,
         ReloadService(purging.reload, reactor.callFromThread, lambda: options.signals.reload),
         _keeping_subscribers(running, health, reactor),
         *_repositories(running, reloader, reactor, partial(health.tell, "repository")),

@@ -30,7 +30,7 @@ KMOD_PACKAGES=(
 
 # What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
 # systemd's journal, and hosts configure themselves by what radvd advertises.
-TEST_PACKAGES=(fish zsh mandoc systemd radvd iputils-ping)
+TEST_PACKAGES=(fish zsh mandoc systemd radvd iputils-ping knot-dnsutils)
 
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.
 # The last one is a library of systemd's, for systemd-resolved.

@@ -10,7 +10,6 @@ from realmgw.config.writing import differences
 WITHOUT_EFFECT = (
     "datapath.network_api",
     "datapath.policy_order",
-    "dns.update",
     "synproxy",
 )
 """Of the main file."""

@@ -32,7 +32,7 @@ CHANGEABLE = (
     "dns.service_pool_ttl",
     *(f"dns.{view}.{key}" for view in ("wan", "lan", "local", "update") for key in ("tcp_idle_timeout",
                                                               "tcp_connections", "tcp_connections_per_client")),
-    *(f"dns.update.{key}" for key in ("key_file", "unsigned", "rate")),
+    *(f"dns.update.{key}" for key in ("key_file", "unsigned", "rate", "expire", "most", "defaults")),
     "dns.cookies",
     "dns.rate_limit",
     "dns.forward",

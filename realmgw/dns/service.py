@@ -236,7 +236,7 @@ class DnsService(service.Service):
             PlatformError: One of them can not be bound; none is bound then.
         """
         try:
-            for server in self._servers if self.updates.book is not None else self._servers[:3]:
+            for server in self._servers:
                 for endpoint in server.limits.listen:
                     self._listen(server, endpoint)
         except PlatformError:

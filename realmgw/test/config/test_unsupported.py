@@ -21,11 +21,11 @@ class NoteTests(SynchronousTestCase):
 
     def test_names_what_is_written_in_one_line(self) -> None:
         """What has an effect is not among it."""
-        text = MINIMAL.replace("dns: {", "dns: {update: {listen: [127.0.0.2]}, ")
+        text = MINIMAL.replace("dns: {", "dns: {update: {listen: [127.0.0.2], unsigned: true}, ")
         text = text.replace("contact:", "aliases: true, contact:") + "synproxy: {server: 203.0.113.9}\n"
         self.assertEqual(
             unsupported_keys(read(text)),
-            "Read and checked, but without effect in this version: dns.update, synproxy.",
+            "Read and checked, but without effect in this version: synproxy.",
         )
 
     def test_names_what_subscribers_have_in_one_line(self) -> None:
