@@ -44,6 +44,7 @@ from realmgw.control.instance import InstanceLock
 from realmgw.control.leases import Leases
 from realmgw.control.purging import Purging
 from realmgw.control.reputation import Reputations
+from realmgw.control.rules import Rules
 from realmgw.control.running import Running
 from realmgw.control.saying import Says
 from realmgw.control.server import ControlService
@@ -196,8 +197,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
     flows = Flows(running, allocator, reloader.drive, selecting.listed, selecting.ended)
     insight = Insight(
-        running, health, allocator, reputations, flows, Leases(leases, time.time), dns.explain, counting,
-        datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
+        running, health, allocator, reputations, flows, Leases(leases, time.time), Rules(running, datapath.rules),
+        dns.explain, counting, datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
     says = Says(insight, datapath, options.begun)
     gateway = _gateway(says, process, thread, options.log)

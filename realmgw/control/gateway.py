@@ -28,6 +28,7 @@ from realmgw.control.health import Health
 from realmgw.control.leases import Leases
 from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
+from realmgw.control.rules import Rules
 from realmgw.control.running import Running
 from realmgw.errors import Reason
 from realmgw.subscribers.entry import shown
@@ -68,6 +69,8 @@ class Insight:
     """What flows through."""
     leases: Leases
     """What is registered."""
+    rules: Rules
+    """What hosts may send and receive."""
     explain_name: Callable[..., NameFound]
     """What the DNS server makes of a question: told the name, who asks, the type (`kind`), and whether by `tcp` or with
     a `cookie`. Raises `MalformedError` if the name is none."""
@@ -114,6 +117,7 @@ class Gateway:
             "leases/list": insight.leases.list,
             "leases/add": insight.leases.add,
             "leases/remove": insight.leases.remove,
+            "rules": insight.rules.list,
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
             "config": self.config,

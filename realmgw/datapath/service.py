@@ -10,7 +10,7 @@ Edge: a thread, the reactor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
@@ -26,6 +26,7 @@ from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.policy.rules import is_of_rule
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.keeper import Findings, Noticed
@@ -65,6 +66,7 @@ class KernelSide(Protocol):
     """What a `realmgw.datapath.apply.Kernel` is to this service; see there."""
 
     was_installed: bool | None
+    classes: Classes
 
     def own_ports(self) -> frozenset[int]: ...
     def apply(self, hosts: Iterable[Host]) -> Applied: ...
@@ -313,6 +315,10 @@ class DatapathService(service.Service):
             "kernel": {name: attrs.asdict(count) for name, count in counts.items() if not is_of_rule(name)},
             "queue": {} if queue is None else attrs.asdict(queue, filter=lambda field, _: field.name != "owner"),
         }
+
+    def rules(self) -> Deferred[tuple[Classes, Mapping[str, Count]]]:
+        """The classes of hosts by their rules, and what the kernel has counted, by name."""
+        return self._worker.call(lambda: (self._kernel.classes, self._kernel.figures()[0]))
 
     def counts(self) -> dict[str, object]:
         """What was counted here since the start; `figures` has what the kernel counts."""

@@ -315,6 +315,7 @@ asks("reputation/show", shown.reputation)
 asks("reputation/set", shown.reputation_now)
 asks("reputation/forget", shown.reputation_before)
 asks("flows/list", shown.flows)
+asks("rules", shown.rules)
 
 
 @GROUPS["flows"].command("kill", params=told("flows/kill"), help=COMMANDS["flows/kill"].text)

@@ -281,6 +281,20 @@ def flows(answer: Answer) -> Iterator[str]:
     return _listed(columns, rows, answer["total"])
 
 
+def rules(answer: Answer) -> Iterator[str]:
+    """Classes of hosts, and under each its rules, a line for each."""
+    if answer["host"] is not None:
+        yield f"{answer['host']} ({answer['source']})" + ("" if answer["classes"] else ": no rules")
+    for each in answer["classes"]:
+        yield f"class {each['number']}, {each['hosts']} hosts"
+        rows = [
+            [f"{row['tier']} {row['priority']}", row["direction"].lower(), row["target"], str(row["packets"]),
+             row["nft"][0].partition("counter name")[0].strip() or "everything", row["comment"]]
+            for row in each["rules"]
+        ]  # fmt: skip
+        yield from _listed(("rule", "", "target", "packets", "matches", "comment"), rows, len(rows))
+
+
 _ENDS = (("address", "port"), ("via", "via_port"), ("client", "client_port"))
 
 

@@ -11,6 +11,7 @@ from realmgw.datapath.apply import Applied
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.netlink.counters import Count, QueueFigures
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
@@ -29,6 +30,7 @@ class RecordingKernel:
         heard: What each `look` was told.
         applied: What `apply` returns: a machine that has everything, nothing to change, nothing to warn of.
         was_installed: Whether the table stood before.
+        classes: None.
         breaks: If set, the next `apply` raises it, after it was noted and has placed something.
     """
 
@@ -39,6 +41,7 @@ class RecordingKernel:
         self.refusal: Exception | None = None
         self.counters = {"presented": Count(packets=1, octets=60)}
         self.was_installed: bool | None = True
+        self.classes = Classes()
         self.breaks: Exception | None = None
         self.wrong: tuple[str, ...] = ()
         self.findings = Findings()

@@ -11,6 +11,8 @@ import attrs
 from realmgw.config import settings as config
 from realmgw.config.settings import Forward, Verdict
 from realmgw.datapath.apply import Kernel
+from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
+from realmgw.subscribers.model import Host, Profile
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import DatapathTestCase, must, until
 
@@ -103,6 +105,23 @@ class ForwardTests(DatapathTestCase):
             self.assertEqual(self.between_others(), others is ACCEPT, (lan_to_lan, others))
             self.assertEqual(self.others_and_the_wan(), (others is ACCEPT,) * 2, (lan_to_lan, others))
             self.assertEqual(self.into_the_lan(), (False, False), (lan_to_lan, others))
+
+    def test_rules_of_hosts_hold_between_lans(self) -> None:
+        """Of both: what one may not send, and what the other may not receive."""
+        self.allow(ACCEPT, DROP)
+        self.assertTrue(self.between_lans())
+        sender = Host(index=9, name="far.example.", address=socket.inet_aton(LAN1.format(2)))
+        for at, way in ((0, Direction.INGRESS), (1, Direction.EGRESS)):
+            said = Profile(firewall=firewall((), (Rule(0, way, Target.DROP),)))
+            pair = [self.hosts[0], sender]
+            pair[at] = attrs.evolve(pair[at], profile=said)
+            hosts = (*pair, *self.hosts[1:])
+            self.testbed.call("gwa", self.kernel.apply, hosts)
+            must(self.testbed, "public", ["ip", "route", "replace", "192.168.0.0/24", "via", LAN1.format(1)])
+            with self.testbed.inside("public"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.bind((LAN1.format(2), 0))
+                client.sendto(b"x", (self.testbed.hosts[0], 9))
+            self.assertTrue(until(lambda: self.packets("rule_1_1") == 1), way)
 
     def test_a_start_has_what_a_reload_has(self) -> None:
         """The chain is the same whichever way it came about."""

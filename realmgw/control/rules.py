@@ -1,0 +1,85 @@
+"""The rules of hosts, as operators see them: classes of hosts, and what each rule has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.running import Running
+from realmgw.datapath.netlink.counters import Count
+from realmgw.datapath.policy import classes, rules
+from realmgw.datapath.policy.classes import Class, Classes
+from realmgw.subscribers.firewall import Firewall
+from realmgw.subscribers.model import Host
+
+Value = Any
+"""What JSON has."""
+Deferred = Any
+"""Twisted's."""
+_NOTHING = Count(0, 0)
+
+
+class Rules:
+    """What the command about rules does.
+
+    Args:
+        running: The subscribers.
+        read: A Deferred of the classes in the kernel, and of what it has counted by name.
+    """
+
+    def __init__(self, running: Running, read: Callable[[], Deferred]) -> None:
+        self._running = running
+        self._read = read
+
+    def list(self, host: str) -> Deferred:
+        """Classes with their rules: all of them, or that of a host.
+
+        Args:
+            host: Its name, or that of one of its services; empty: all.
+
+        Returns:
+            A Deferred of them; it fails with `RealmGatewayError` if the kernel does not tell.
+
+        Raises:
+            CommandError: There is no such host.
+        """
+        found = self._host(host) if host else None
+        return self._read().addCallback(lambda read: self._told(found, *read))
+
+    def _host(self, name: str) -> Host:
+        directory = self._running.registry.directory
+        absolute = name.lower() if name.endswith(".") else name.lower() + "."
+        index, service = directory.indices.by_name.get(absolute), directory.services.get(absolute)
+        if index is None and service is None:
+            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {absolute}")
+        return directory.hosts[index] if index is not None else service.host  # type: ignore[union-attr]  # see above
+
+    def _told(self, host: Host | None, known: Classes, counts: Mapping[str, Count]) -> Value:
+        if host is None:
+            return {"host": None, "source": None, "classes": [
+                _class(each, said, counts) for said, each in known.by_rules.items()
+            ]}  # fmt: skip
+        each = known.by_rules.get(host.profile.firewall)
+        found = [] if each is None else [_class(each, host.profile.firewall, counts)]
+        return {"host": host.name, "source": self._running.registry.source_of(host.name), "classes": found}
+
+
+def _class(each: Class, said: Firewall, counts: Mapping[str, Count]) -> Value:
+    return {"number": each.number, "hosts": each.hosts, "rules": list(_rules(each, said, counts))}
+
+
+def _rules(each: Class, said: Firewall, counts: Mapping[str, Count]) -> Iterator[Value]:
+    for rule, place in classes.placed(each.number, said):
+        count = counts.get(place.counter, _NOTHING)
+        yield {
+            "tier": place.tier,
+            "priority": rule.priority,
+            "direction": rule.direction.value,
+            "target": rule.target.value,
+            "comment": rule.comment,
+            "counter": place.counter,
+            "packets": count.packets,
+            "octets": count.octets,
+            "nft": list(rules.lines(rule, place)),
+        }

@@ -1,0 +1,75 @@
+"""Tests for `realmgw.control.rules`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.defer import succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.control.command import shown
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.rules import Rules
+from realmgw.datapath.netlink.counters import Count
+from realmgw.datapath.policy.classes import Classes
+from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
+from realmgw.test.control.parts import TestGateway
+
+SAID = firewall(
+    (Rule(10, Direction.INGRESS, Target.ACCEPT, protocol=6, parts=(("multiport", (("dports", ("80,443",)),)),)),),
+    (Rule(30, Direction.EGRESS, Target.DROP, comment="nothing out"),),
+)
+
+
+class RulesTests(SynchronousTestCase):
+    """Two subscribers, one with rules."""
+
+    def setUp(self) -> None:
+        """Makes them."""
+        self.made = TestGateway(Path(self.mktemp()))
+        hosts = self.made.running.registry.directory.hosts
+        index, first = next(iter(hosts.items()))
+        self.ruled = hosts[index] = attrs.evolve(first, profile=attrs.evolve(first.profile, firewall=SAID))
+        self.other = next(each for each in hosts.values() if each is not self.ruled)
+        classes, counts = Classes().led((), hosts.values()), {"rule_1_2": Count(5, 400), "presented": Count(9, 9)}
+        self.rules = Rules(self.made.running, lambda: succeed((classes, counts)))
+
+    def told(self, host: str = "") -> Any:
+        """The answer."""
+        return self.successResultOf(self.rules.list(host))
+
+    def test_all_classes_with_what_was_counted(self) -> None:
+        """What a rule has not counted is 0."""
+        [found] = self.told()["classes"]
+        self.assertEqual((found["number"], found["hosts"]), (1, 1))
+        first, second = found["rules"]
+        self.assertEqual((first["tier"], first["priority"], first["packets"], first["octets"]), ("admin", 10, 0, 0))
+        self.assertEqual((second["counter"], second["packets"], second["octets"]), ("rule_1_2", 5, 400))
+        self.assertIn("tcp dport { 80, 443 }", first["nft"][0])
+
+    def test_of_one_host(self) -> None:
+        """By its name or that of a service, with the source of its rules; who has none is told so."""
+        source = self.made.running.registry.source_of(self.ruled.name)
+        for name in (self.ruled.name, self.ruled.name.removesuffix(".").upper()):
+            answer = self.told(name)
+            self.assertEqual((answer["host"], answer["source"], len(answer["classes"])), (self.ruled.name, source, 1))
+        self.assertEqual(
+            [line.rstrip() for line in shown.rules(answer)],
+            [
+                f"{self.ruled.name} ({source})",
+                "class 1, 1 hosts",
+                "rule               target  packets  matches                               comment",
+                "admin 10  ingress  ACCEPT  0        meta l4proto 6 tcp dport { 80, 443 }",
+                "user 30   egress   DROP    5        everything                            nothing out",
+            ],
+        )
+        [line] = shown.rules(self.told(self.other.name))
+        self.assertTrue(line.endswith(": no rules"))
+
+    def test_nobody(self) -> None:
+        """There is no such host."""
+        with self.assertRaises(CommandError) as raised:
+            self.rules.list("nobody.example.org")
+        self.assertEqual(raised.exception.status, ExitStatus.NOT_FOUND)
