@@ -26,6 +26,8 @@ class Contents:
     """What is answered for."""
     registered: Callable[[str], tuple[Record, ...]]
     """What is registered at a name."""
+    is_leaving: Callable[[str], bool]
+    """Whether there is a host of a name for a moment only, since it is registered no more: as if there were none."""
 
     def at(self, name: bytes) -> RecordSets:
         """All records of a wire name, in lower case."""
@@ -36,11 +38,11 @@ class Contents:
         for record in registered:
             found.setdefault(record.type, set()).add(record.data)
         service = self.table.services.get(name)
-        if service is not None and not registered:
+        if service is not None and not registered and not self.is_leaving(service.host.name):
             for each in service.host.own:
                 found.setdefault(address_record(name, 0, each).type, set()).add(each)
         host = self.table.pointers.get(name)
-        if host is not None and Type.PTR not in found:
+        if host is not None and Type.PTR not in found and not self.is_leaving(host.name):
             found[Type.PTR] = {names.to_wire(host.name)}
         return found
 
@@ -48,6 +50,7 @@ class Contents:
         """Why nobody may change a name by an update, whatever is to be changed; empty if somebody may."""
         if name in self.table.static:
             return "it is the zone's own"
-        if name in self.table.services and not self.registered(names.to_text(name)):
+        service = self.table.services.get(name)
+        if service is not None and not (self.registered(names.to_text(name)) or self.is_leaving(service.host.name)):
             return "it is a subscriber's"
         return ""

@@ -55,6 +55,9 @@ class Book(Protocol):
     def records(self, name: str, /) -> tuple[Record, ...]:
         """What is registered at a name now."""
 
+    def is_leaving(self, name: str, /) -> bool:
+        """Whether it is a host for a moment only, since it is registered no more."""
+
     def refusal(self, transaction: Transaction, /) -> str | None:
         """Why a transaction can not be; None if it can."""
 
@@ -133,13 +136,16 @@ class Updates:
     def configure(self, settings: Settings, table: ZoneTable, keys: tuple[UpdateKey, ...]) -> None:
         """From the next message on, go by these; what is under way goes on."""
         self._rules, self._udp_size = settings.dns.update, settings.dns.udp_size
-        self._contents = Contents(table, self._registered)
+        self._contents = Contents(table, self._registered, self._is_leaving)
         self._aliases = frozenset(zone.name for zone in settings.zones if zone.aliases)
         self._keys.configure(keys)
         self._memory.configure({key.name for key in keys})
 
     def _registered(self, name: str) -> tuple[Record, ...]:
         return () if self.book is None else self.book.records(name)
+
+    def _is_leaving(self, name: str) -> bool:
+        return self.book is not None and self.book.is_leaving(name)
 
     def told(self) -> dict[str, object]:
         """All that was counted, and how many updates are under way."""

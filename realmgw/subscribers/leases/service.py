@@ -159,6 +159,10 @@ class LeaseService(service.Service):
         """
         return self.book.records(name)
 
+    def is_leaving(self, name: str) -> bool:
+        """Whether it is a host for a moment only, since it is registered no more."""
+        return name in self._leaving
+
     def refusal(self, transaction: Transaction) -> str | None:
         """Why a change can not be, in a line; None if it can."""
         return self._judged(self.book.following(transaction, now=self._wall()))

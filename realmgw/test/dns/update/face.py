@@ -50,6 +50,7 @@ class MemoryBook:
 
     Attributes:
         there: All records.
+        leaving: Names of hosts that are there for a moment only.
         refused: Why everything is refused.
         done: What was changed.
         late: What is under way; None: everything is done at once.
@@ -58,6 +59,7 @@ class MemoryBook:
     def __init__(self) -> None:
         """Nothing is registered."""
         self.there: list[Record] = []
+        self.leaving: set[str] = set()
         self.refused = ""
         self.done: list[Transaction] = []
         self.late: list[tuple[Transaction, Deferred[None]]] | None = None
@@ -65,6 +67,10 @@ class MemoryBook:
     def records(self, name: str) -> tuple[Record, ...]:
         """What is registered at a name."""
         return tuple(each for each in self.there if each.name == name)
+
+    def is_leaving(self, name: str) -> bool:
+        """Whether it is one of those."""
+        return name in self.leaving
 
     def refusal(self, transaction: Transaction) -> str | None:
         """Why a transaction can not be."""

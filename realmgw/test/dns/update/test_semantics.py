@@ -263,6 +263,15 @@ class ChangeTests(FaceTestCase):
         self.assertEqual(self.ask(message), "REFUSED")
         self.assertEqual(self.book.done, [])
 
+    def test_a_host_that_is_leaving(self) -> None:
+        """There is nothing at its name and address: Kea's renewal, which has removed it, registers it again."""
+        for leaving, said in ((set[str](), "YXDOMAIN"), ({"one.example.org."}, "NOERROR")):
+            self.book.leaving = leaving
+            message = update()
+            message.absent("one")
+            message.add("one", 300, "A", ADDRESS)
+            self.assertEqual(self.ask(message), said)
+
     def test_what_the_book_refuses(self) -> None:
         """Is refused, with its reason for who has EDNS."""
         self.book.refused = "192.168.0.9 is a subscriber's"
@@ -326,7 +335,9 @@ class ModelTests(SynchronousTestCase):
         """A set of records, changed step by step."""
         there = {(owner, *value) for owner, value, _ in before}
         book = [Record(owner, kind, 60, data) for owner, kind, data in sorted(there)]
-        contents = Contents(realm.table(), lambda name: tuple(each for each in book if each.name == name))
+        contents = Contents(
+            realm.table(), lambda name: tuple(each for each in book if each.name == name), lambda _: False
+        )
         entries = []
         for owner, (kind, data), what in steps:
             wire = names.to_wire(owner)
