@@ -29,15 +29,20 @@ KMOD_PACKAGES=(
 )
 
 # What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
-# systemd's journal, and hosts configure themselves by what radvd advertises.
-TEST_PACKAGES=(fish zsh mandoc systemd radvd iputils-ping knot-dnsutils)
+# systemd's journal, hosts configure themselves by what radvd advertises, and DHCP servers tell the gateway of theirs.
+TEST_PACKAGES=(
+    fish zsh mandoc systemd radvd iputils-ping knot-dnsutils
+    busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server
+)
 
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.
 # The last one is a library of systemd's, for systemd-resolved.
 RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base libsystemd-shared)
 
 # What Debian starts of all these as soon as it is installed, and at each boot: not here.
-UNITS=(unbound named kresd@1 pdns-recursor radvd)
+UNITS=(
+    unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server
+)
 
 # say TEXT...: one line of progress for the person who watches.
 say() { printf '==> %s\n' "$*"; }

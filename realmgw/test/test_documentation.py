@@ -20,7 +20,9 @@ from realmgw.config.policy import LoadBand, ResolverGroup
 from realmgw.config.policy_schema import POLICY
 from realmgw.config.schema import GATEWAY, ZONE
 from realmgw.config.settings import POOL_PIECE
+from realmgw.config.steps import finish
 from realmgw.config.unsupported import WITHOUT_EFFECT
+from realmgw.config.updates import reading_keys
 from realmgw.config.validators import Key, Section, keys_of
 from realmgw.control.command import local
 from realmgw.subscribers import schema
@@ -102,7 +104,7 @@ class ExampleTests(DocumentationTestCase):
             self.assertEqual(getattr(written, part), getattr(default, part))
 
     def test_every_yaml_block_of_the_documents_is_read(self) -> None:
-        """A main file, some sections of one, policies, or subscribers."""
+        """A main file, some sections of one, policies, keys of updates, or subscribers."""
         blocks = yaml_blocks()
         self.assertTrue(blocks)
         for place, text in blocks:
@@ -113,6 +115,9 @@ class ExampleTests(DocumentationTestCase):
         problems = Problems(place)
         root = parse(text.encode(), problems)
         assert isinstance(root, MappingNode), place
+        if root.pairs.keys() == {"keys"}:
+            finish(reading_keys(text.encode(), problems))
+            return problems.lines()
         if root.pairs.keys() <= POLICY.keys.keys():
             POLICY(root, problems)
         elif root.pairs.keys() >= {"name", "zones"}:

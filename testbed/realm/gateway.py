@@ -127,7 +127,9 @@ class Gateway:
         folder.mkdir(exist_ok=True)
         with self.config.open("w") as text:
             own = {"subscribers": [str(folder)], "control": {"socket": str(self.control)}, "state": str(testbed.folder)}
-            YAML(typ="safe").dump({**configuration(circular), **own, **(settings or {})}, text)
+            yaml = YAML(typ="safe")
+            yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # which is declared as None
+            yaml.dump({**configuration(circular), **own, **(settings or {})}, text)
         (folder / "testbed.yaml").write_text("".join(subscriber.text() for subscriber in subscribers))
 
     def __enter__(self) -> Gateway:

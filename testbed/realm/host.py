@@ -16,7 +16,7 @@ import hashlib
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -36,17 +36,20 @@ PATIENCE = 5.0  # seconds
 """How long a client may take to send its request."""
 
 
-def start(testbed: Testbed) -> subprocess.Popen[bytes]:
+def start(testbed: Testbed, namespace: str = "test_gwa", addresses: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """Starts the hosts of a testbed and waits until they serve.
 
     Args:
         testbed: A running testbed.
+        namespace: Where.
+        addresses: At which addresses; none: those of the testbed's hosts.
 
     Raises:
         TestbedError: They ended at once; the text has their last words.
     """
-    argv = [sys.executable, "-m", "testbed.realm.host", *testbed.hosts, *testbed.hosts6, *testbed.own6]
-    process = testbed.spawn("test_gwa", argv, log="hosts.log", stdout=subprocess.PIPE)
+    addresses = addresses or (*testbed.hosts, *testbed.hosts6, *testbed.own6)
+    argv = [sys.executable, "-m", "testbed.realm.host", *addresses]
+    process = testbed.spawn(namespace, argv, log="hosts.log", stdout=subprocess.PIPE)
     assert process.stdout is not None
     with process.stdout as told:
         if told.readline() != b"ready\n":

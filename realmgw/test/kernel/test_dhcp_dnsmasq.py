@@ -1,0 +1,38 @@
+"""dnsmasq, as docs/dhcp.md configures it: hosts come, change and go, and are reached by name meanwhile.
+
+These tests need root. They build the testbed's namespaces under names of their own.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from realmgw.test.kernel import dhcp_case
+
+
+class DnsmasqTests(dhcp_case.StoryTestCase):
+    """It has a script for updates, and no lease of less than two minutes."""
+
+    skip = dhcp_case.missing("dnsmasq", "nsupdate")
+    changed: ClassVar[Mapping[str, str]] = {"dhcp-authoritative": "dhcp-authoritative\nno-ping"}
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """One process."""
+        argv = [self.program("dnsmasq"), "--keep-in-foreground", "--user=root", "--log-facility=-", "--pid-file="]
+        return [[*argv, f"--conf-file={self.file('realmgw.conf')}"]]
+
+    def expire(self) -> None:
+        """The lease file tells that its leases have ended, while dnsmasq did not run."""
+        self.quit()
+        leases = Path(self.file("dnsmasq.leases"))
+        leases.write_text(re.sub(r"^\d+", str(int(time.time()) - 1), leases.read_text(), flags=re.MULTILINE))
+        self.serve()
+
+    def taken(self, ours: str, theirs: str) -> None:
+        """The second one has it."""
+        self.is_known("laptop.gwa.demo.", theirs)
+        self.until(lambda: not self.names_of(ours))
