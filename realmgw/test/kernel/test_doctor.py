@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from realmgw.control.command.client import ask
+from realmgw.test import programs
 from realmgw.test.kernel.realm_case import RealmTestCase
 
 FOREIGN = """
@@ -71,8 +72,8 @@ class DoctorTests(RealmTestCase):
     def test_iptables_of_both_kinds(self) -> None:
         """The older one is not to be seen by nftables."""
         for program in ("iptables-nft", "iptables-legacy"):
-            if shutil.which(program) is None:
-                self.skipTest(f"there is no {program}")
+            if (missing := programs.missing(program)) is not None:
+                self.skipTest(missing)
             self.testbed.run("gwa", [program, "-P", "FORWARD", "DROP"])
             self.addCleanup(self.testbed.run, "gwa", [program, "-P", "FORWARD", "ACCEPT"])
         _, found = self.doctor()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -19,6 +18,7 @@ import dns.query
 import dns.update
 
 from realmgw.config.updates import Grant, UpdateKey
+from realmgw.test import programs
 from realmgw.test.dns.update.face import NOW, signed
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, StartingTestCase
@@ -43,9 +43,7 @@ ZONES = {
 class UpdateTests(StartingTestCase):
     """A gateway with two keys, that listens for updates at the LAN."""
 
-    skip = requirements.missing_for_gateway() or next(
-        (f"{each} is not installed" for each in ("nsupdate", "knsupdate") if shutil.which(each) is None), None
-    )
+    skip = requirements.missing_for_gateway() or programs.missing("nsupdate", "knsupdate")
 
     def setUp(self) -> None:
         """It serves."""
