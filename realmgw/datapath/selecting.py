@@ -130,7 +130,7 @@ def _found(
         yield Blocking(_WHERE, partial(channel.send, request))
         while True:
             if ahead.is_wanted:
-                ahead.take((yield Blocking(_WHERE, partial(_read, channel))))
+                ahead.take((yield Blocking(_WHERE, partial(codec.portion, channel))))
             each = next(listing, None)
             if each is None:
                 return found
@@ -143,10 +143,3 @@ def _found(
                 yield None
     except OSError as error:
         raise RealmGatewayError(f"netlink: the kernel does not tell of flows: {error}") from error
-
-
-def _read(channel: Channel) -> bytes:
-    try:
-        return channel.recv(codec.READ_SIZE)
-    except (BlockingIOError, TimeoutError):
-        return b""

@@ -187,6 +187,14 @@ def _answers(channel: Channel, request: bytes, what: str) -> Iterator[Message]:
         raise RealmGatewayError(f"netlink: the kernel does not tell of {what}: {error}") from error
 
 
+def portion(channel: Channel) -> bytes:
+    """What the kernel gives next, as it is; nothing if it has no more at present."""
+    try:
+        return channel.recv(READ_SIZE)
+    except (BlockingIOError, TimeoutError):
+        return b""
+
+
 def unpack(form: struct.Struct, data: bytes, at: int = 0) -> tuple[int, ...]:
     """Numbers that stand in a row.
 
