@@ -31,6 +31,8 @@ RECEIVE_BUFFER = 2 << 20  # octets
 """Of each UDP socket: some 2000 queries may come while we are busy."""
 UDP_TURN = 2048  # octets
 """After so many octets of queries (some 40 of them) first packets and timers get their turn."""
+UDP_TURN_BESIDE = 64  # octets
+"""The same of views beside that of the WAN (one query or two), so that a LAN that asks a lot holds up nobody there."""
 MAX_QUERY = 2048  # octets
 """The longest query by TCP."""
 MAX_OUTSTANDING = 100
@@ -71,9 +73,10 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
     noisy = False
     controller: Controller
 
-    def __init__(self, controller: Controller, clock: IReactorTime) -> None:
-        """Makes a protocol for one UDP socket of a view."""
+    def __init__(self, controller: Controller, clock: IReactorTime, turn: int = UDP_TURN) -> None:
+        """Makes a protocol for one UDP socket of a view, which takes so many octets of queries in one turn."""
         super().__init__(controller, clock)
+        self._turn = turn
         self._fast: Callable[..., bytes | Reason | None] = controller.view.fast
         self._monotonic = controller.monotonic
         self._sendto: Callable[[bytes, Address], object] = _closed
@@ -82,7 +85,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         """The socket is bound: enlarges its buffer, bounds a turn's work, and forbids fragments (RFC 9715)."""
         super().startProtocol()
         port: Any = self.transport
-        port.maxThroughput = UDP_TURN
+        port.maxThroughput = self._turn
         handle: socket.socket = port.getHandle()
         _enlarge(handle)
         if handle.family == socket.AF_INET:

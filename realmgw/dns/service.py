@@ -35,7 +35,7 @@ from realmgw.dns.forward.policy import HostAt
 from realmgw.dns.forward.service import NO_FILES, Files, Forwarding, reading
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
-from realmgw.dns.port import DnsDatagrams
+from realmgw.dns.port import UDP_TURN, UDP_TURN_BESIDE, DnsDatagrams
 from realmgw.dns.server import ViewServer
 from realmgw.dns.update.server import UpdateServer
 from realmgw.dns.update.updater import Updates
@@ -268,7 +268,7 @@ class DnsService(service.Service):
         address, port = str(endpoint.address), endpoint.port
         longest = MAX_MESSAGE if server is self.update else self._settings.dns.udp_size + 1  # longer ones are cut
         with _explained("UDP", endpoint):
-            datagrams = DnsDatagrams(server, self._clock)
+            datagrams = DnsDatagrams(server, self._clock, UDP_TURN if server is self.wan else UDP_TURN_BESIDE)
             self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
         with _explained("TCP", endpoint):
             self._ports.append(self._clock.listenTCP(port, server, backlog=BACKLOG, interface=address))

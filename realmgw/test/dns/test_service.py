@@ -23,6 +23,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from realmgw.config import settings
 from realmgw.dns.counts import Count
+from realmgw.dns.port import UDP_TURN, UDP_TURN_BESIDE, DnsDatagrams
 from realmgw.dns.service import DnsService
 from realmgw.errors import PlatformError, Reason
 from realmgw.test import programs
@@ -261,6 +262,21 @@ class ServiceTests(ServiceTestCase):
         with connection:
             self.assertEqual(connection.socket.recv(1), b"")
         self.start()
+
+
+class TurnTests(ServiceTestCase):
+    """How much is taken of one socket before others have their turn."""
+
+    async def test_a_lan_that_asks_a_lot_holds_up_nobody_on_the_wan(self) -> None:
+        """Of its queries there are fewer in a turn."""
+        self.start()
+        turns: dict[int, int] = {}
+        readers: list[Any] = list(reactor.getReaders())
+        for reader in readers:
+            if isinstance(getattr(reader, "protocol", None), DnsDatagrams):
+                turns[reader.getHost().port] = reader.maxThroughput
+        self.assertEqual(turns, {self.wan_port: UDP_TURN, self.lan_port: UDP_TURN_BESIDE})
+        self.assertLess(UDP_TURN_BESIDE, UDP_TURN)
 
 
 class UnprivilegedReactor:
