@@ -55,9 +55,14 @@ class PrefixStep:
     def leading(self, before: Settings, after: Settings) -> Iterator[None]:
         """Leads to other settings; when what is done within fails, back.
 
+        Where the same prefixes are to be translated, nothing is done: programs would be run for each host that comes.
+
         Raises:
             RealmGatewayError: As `place`; nothing was done within.
         """
+        if self._chain(before) == self._chain(after):
+            yield
+            return
         self.place(after)
         try:
             yield

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.settings import Ipv6, Leave6, Outbound6, Settings
 from realmgw.datapath.iptables import xtables
 from realmgw.datapath.iptables.prefixes import PrefixStep
+from realmgw.errors import RealmGatewayError
 from realmgw.test.datapath.iptables.test_steps import RecordingChains
 from realmgw.test.datapath.test_ruleset import SETTINGS
 
@@ -46,6 +47,19 @@ class PrefixStepTests(SynchronousTestCase):
             self.chains.done, ["placed 2001:db8:1::/48", "placed 2001:db8:2::/48", "removed t_nptv6 from mangle"]
         )
         self.assertFalse(self.step.is_installed(one))
+
+    def test_leads_there_and_back(self) -> None:
+        """And runs no program where the prefixes are the same, as with each host that comes."""
+        one, other = with_prefixes((INSIDE, OUTSIDE)), with_prefixes((INSIDE, IPv6Network("2001:db8:2::/48")))
+        for same in (one, with_prefixes()):
+            with self.step.leading(same, same):
+                pass
+        self.assertEqual(self.chains.done, [])
+        leading = self.step.leading(one, other)
+        leading.__enter__()
+        refused = RealmGatewayError("refused")
+        self.assertIs(leading.__exit__(type(refused), refused, None), False)  # it is raised again
+        self.assertEqual(self.chains.done, ["placed 2001:db8:2::/48", "placed 2001:db8:1::/48"])
 
     def test_is_listed_as_it_was_placed(self) -> None:
         """One jump from POSTROUTING, which passes by what belongs to the pool; and it is known for ours."""
