@@ -128,7 +128,8 @@ need_apt unbound radvd; cat /usr/sbin/said; ls /usr/sbin"""
         """Neither by what is there now, nor at the next boot; one that was enabled before stays so."""
         done = run('bare_caged bash -c "$A" "$0"', A=SOURCED + self.script)
         self.assertEqual(done.stderr, "101: unbound radvd\n")
-        disabled = [f"disable --quiet {unit}" for unit in ("unbound", "kresd@1", "pdns-recursor", "radvd")]
+        resolvers, dhcp = ("unbound", "kresd@1", "pdns-recursor"), ("isc-dhcp-server", "kea-dhcp4-server")
+        disabled = [f"disable --quiet {unit}" for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server")]
         self.assertEqual(done.stdout.splitlines()[1:], [*disabled, "said"])
 
 
