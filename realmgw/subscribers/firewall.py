@@ -1,94 +1,17 @@
-"""A subscriber's firewall: its rules as values, and their schema.
-
-The rules are those of existing collections of subscribers, whose words are those of iptables::
-
-    FIREWALL_ADMIN:
-        - {priority: 0, direction: EGRESS, protocol: 17, udp: {dport: 53}, target: REJECT, comment: {comment: DNS}}
-
-A rule has a place (`priority`), a direction, what it matches - addresses, protocol, and *parts*: a part is an extension
-of iptables with its options - and a target. What it means says `realmgw.subscribers.meaning`; how that is done is the
-business of another room.
-"""
+"""A subscriber's firewall: its rules (`realmgw.config.rules`) in two lists, and their schema."""
 
 from __future__ import annotations
 
-import enum
-import re
-from collections.abc import Mapping as AbstractMapping
 from functools import lru_cache
-from typing import Any
 
 import attrs
 
-from realmgw.config.addresses import network
-from realmgw.config.document import Mapping, Node, Problems, Sequence
-from realmgw.config.protocols import protocol
-from realmgw.config.settings import Network
-from realmgw.config.validators import (
-    Key,
-    Section,
-    Validator,
-    choice,
-    integer,
-    is_null,
-    parsed,
-    scalar,
-    sequence,
-    shape,
-    suggestion,
-)  # fmt: skip
-from realmgw.subscribers.meaning import meaning
-
-MAX_TEXT = 255
-"""The longest value of an option, in characters."""
-
-
-class Direction(enum.Enum):
-    """Which way a packet goes, as the host sees it."""
-
-    EGRESS = "EGRESS"
-    """From the host."""
-    INGRESS = "INGRESS"
-    """To the host."""
-
-
-class Target(enum.Enum):
-    """What becomes of a packet that a rule matches."""
-
-    ACCEPT = "ACCEPT"
-    """It passes."""
-    DROP = "DROP"
-    """It does not."""
-    REJECT = "REJECT"
-    """It does not, and its sender is told."""
-
-
-Options = tuple[tuple[str, tuple[str, ...]], ...]
-"""Options of an extension with their values, in the order of the text; `!` before a value turns its sense around."""
-
-
-@attrs.frozen
-class Rule:
-    """A rule of a subscriber's firewall. Rules of one list are tried by priority, then in their order."""
-
-    priority: int
-    """Lower ones come first."""
-    direction: Direction
-    """Which packets it looks at."""
-    target: Target
-    """What becomes of those that it matches."""
-    protocol: int | None = None
-    """IP protocol number; None: any."""
-    src: Network | None = None
-    """Where the packet comes from; None: anywhere."""
-    dst: Network | None = None
-    """Where it goes; None: anywhere."""
-    parts: tuple[tuple[str, Options], ...] = ()
-    """What else it matches: extensions with their options; all must agree."""
-    target_options: Options = ()
-    """Of the target: how a refusal is told."""
-    comment: str = ""
-    """For humans."""
+from realmgw.config.rules import RULES
+from realmgw.config.rules import Direction as Direction
+from realmgw.config.rules import Options as Options
+from realmgw.config.rules import Rule as Rule
+from realmgw.config.rules import Target as Target
+from realmgw.config.validators import Key, Section
 
 
 @attrs.frozen(cache_hash=True)
@@ -107,153 +30,6 @@ class Firewall:
 NO_RULES = Firewall()
 """Of most subscribers."""
 
-_PORTS = re.compile(r"[0-9]{0,5}(:[0-9]{0,5})?|[a-z][a-z0-9-]*")
-_RATE = re.compile(r"[0-9]+(/(s|sec|second|m|min|minute|h|hour|d|day))?")
-_COUNT = re.compile(r"[0-9]+")
-_ANYTHING = re.compile(r"[^\0\n]+")
-_PORT_OPTIONS = dict.fromkeys(
-    ("sport", "dport", "source-port", "destination-port", "sports", "dports", "ports"), _PORTS
-)
-_KNOWN: dict[str, AbstractMapping[str, re.Pattern[str]]] = {
-    "tcp": {**_PORT_OPTIONS, "tcp-flags": _ANYTHING, "syn": _ANYTHING},
-    "udp": _PORT_OPTIONS,
-    "sctp": _PORT_OPTIONS,
-    "icmp": {"icmp-type": re.compile(r"[0-9]{1,3}(/[0-9]{1,3})?|[a-z][a-z-]*")},
-    "icmpv6": {"icmpv6-type": re.compile(r"[0-9]{1,3}(/[0-9]{1,3})?|[a-z][a-z-]*")},
-    "multiport": {word: re.compile(r"[0-9]+([,:][0-9]+)*") for word in ("sports", "dports", "ports")},
-    "hashlimit": {
-        **{f"hashlimit-{word}": _RATE for word in ("above", "upto")},
-        **{f"hashlimit-{word}": _COUNT for word in ("burst", "srcmask", "dstmask")},
-        **{f"hashlimit-htable-{word}": _COUNT for word in ("size", "max", "expire", "gcinterval")},
-        "hashlimit-mode": re.compile(r"(srcip|srcport|dstip|dstport)(,(srcip|srcport|dstip|dstport))*"),
-        "hashlimit-name": re.compile(r"[^\s/]{1,15}"),
-    },
-    "limit": {"limit": _RATE, "limit-burst": _COUNT},
-    "comment": {"comment": _ANYTHING},
-    "conntrack": {"ctstate": _ANYTHING},
-    "state": {"state": _ANYTHING},
-    "connlimit": {f"connlimit-{word}": _COUNT for word in ("upto", "above", "mask", "saddr", "daddr")},
-}
-"""The extensions that a rule may have, each with its options and what their values look like."""
-NEVER = {
-    "string": "packets are not searched for text: forbid the address (dst), or the name (dns.forward.lists)",
-    "mark": "marks are the gateway's own: write src, dst or ports",
-    "set": "there are no sets of others here: write a rule for each prefix, with src or dst",
-    "mac": "hosts are known by their addresses: write src",
-    "iprange": "write a rule for each prefix, with src or dst",
-    "time": "rules hold at any time: write others, and reload, when they shall change",
-    **dict.fromkeys(
-        ("length", "dscp", "ttl", "tos", "pkttype"),
-        "rules are asked when a flow begins, and not of each packet: write protocol and ports",
-    ),
-}
-"""Extensions that can not be had, and what to write instead."""
-_TARGET_OPTIONS = {"reject-with": re.compile(r"[a-z][a-z0-9-]*")}
-_OF_PROTOCOL = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
-"""Extensions that make sense with one protocol only."""
-
-
-def _options(known: AbstractMapping[str, re.Pattern[str]]) -> Validator[Options]:
-    """The options of an extension."""
-
-    def read(node: Node, problems: Problems) -> Options | None:
-        if not isinstance(node, Mapping):
-            problems.add(node, f"{shape(node)} stands here: write a mapping with {', '.join(known)}")
-            return None
-        found = []
-        before = len(problems.found)
-        for word, (key, value) in node.pairs.items():
-            if word not in known:
-                problems.add(key, f"the option {word!r} is not known: {suggestion(word, known)}")
-                continue
-            found.append((word, _values(value, known[word], problems)))
-        return tuple(found) if len(problems.found) == before else None
-
-    return Validator(read, {"type": "object", "properties": {word: {} for word in known}})
-
-
-def _values(node: Node, pattern: re.Pattern[str], problems: Problems) -> tuple[str, ...]:
-    """The values of an option: one, several, or none where its being there says everything."""
-    items = node.items if isinstance(node, Sequence) else [] if is_null(node) else [node]
-    texts = [(each, scalar(each, problems)) for each in items]
-    for each, text in texts:
-        if text is not None and (len(text) > MAX_TEXT or (text != "!" and pattern.fullmatch(text) is None)):
-            problems.add(each, f"{text!r} does not do here: write what iptables takes for this option")
-    return tuple(text for _, text in texts if text is not None)
-
-
-def _read_target(node: Node, problems: Problems) -> tuple[Target, Options] | None:
-    """A target by its name, or `{name: {option: value}}`."""
-    if isinstance(node, Mapping) and len(node.pairs) == 1:
-        [(key, value)] = node.pairs.values()
-        target = _target_name(key, problems)
-        options: Options | None = () if is_null(value) else _options(_TARGET_OPTIONS)(value, problems)
-        return None if target is None or options is None else (target, options)
-    target = _target_name(node, problems)
-    return None if target is None else (target, ())
-
-
-_target_name = choice(Target, in_any_case=True)
-_target = Validator(_read_target, {"type": ["string", "object"]})
-
-
-def _never(part: str, instead: str) -> Validator[Options]:
-    """An extension that can not be had."""
-
-    def read(node: Node, problems: Problems) -> None:
-        problems.add(node, f"{part!r} can not be had: {instead}")
-
-    return Validator(read, {"not": {}})
-
-
-def _build_rule(priority: int, direction: Direction, target: tuple[Target, Options], **rest: Any) -> Rule:
-    given = {word: rest.pop(word) for word in ("protocol", "src", "dst") if word in rest}
-    remarks = [values for word, values in rest.pop("comment", ()) if word == "comment"]
-    return Rule(
-        priority,
-        direction,
-        target[0],
-        parts=tuple(rest.items()),
-        target_options=target[1],
-        comment=" ".join(remarks[0]) if remarks else "",
-        **given,
-    )
-
-
-RULE = Section(
-    _build_rule,
-    {
-        "priority": Key(integer(0, 65_535), required=True),
-        "direction": Key(choice(Direction, in_any_case=True), required=True),
-        "target": Key(_target, required=True),
-        "protocol": Key(protocol),
-        "src": Key(parsed(network)),
-        "dst": Key(parsed(network)),
-        **{part: Key(_options(options)) for part, options in _KNOWN.items()},
-        **{part: Key(_never(part, instead)) for part, instead in NEVER.items()},
-    },
-)
-
-
-def _read_rule(node: Node, problems: Problems) -> Rule | None:
-    """A rule that means something. Its parts go with its protocol; where it names none, it has that of its parts."""
-    rule = RULE(node, problems)
-    if rule is None:
-        return None
-    for part, _ in rule.parts:
-        needed = _OF_PROTOCOL.get(part)
-        if needed is not None and rule.protocol is None:
-            rule = attrs.evolve(rule, protocol=needed)
-        elif needed not in (None, rule.protocol):
-            problems.add(node, f"{part!r} is of protocol {needed}: write 'protocol: {needed}', or leave {part!r} out")
-            return None
-    try:
-        meaning(rule)
-    except ValueError as error:
-        problems.add(node, str(error))
-        return None
-    return rule
-
 
 def _ordered(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.priority))
@@ -269,9 +45,7 @@ def _established(firewall_admin: tuple[Rule, ...] = (), firewall_user: tuple[Rul
     return firewall(firewall_admin, firewall_user)
 
 
-_rules = sequence(Validator(_read_rule, RULE.schema))
-
-PLAIN = Section(firewall, {"admin": Key(_rules), "user": Key(_rules)})
+PLAIN = Section(firewall, {"admin": Key(RULES), "user": Key(RULES)})
 """As we write it."""
-ESTABLISHED = Section(_established, {"firewall_admin": Key(_rules), "firewall_user": Key(_rules)}, any_case=True)
+ESTABLISHED = Section(_established, {"firewall_admin": Key(RULES), "firewall_user": Key(RULES)}, any_case=True)
 """As existing collections have it."""

@@ -1,6 +1,6 @@
 """A rule of a subscriber's firewall as rules of nftables: pure, text.
 
-What a rule means comes as numbers, addresses and words of ours (`realmgw.subscribers.meaning`); of its text nothing
+What a rule means comes as numbers, addresses and words of ours (`realmgw.config.meaning`); of its text nothing
 gets here but the comment, which is reduced to what nft can quote. Limits are kept in a set for each family, as keys of
 IPv4 and of IPv6 have no type in common.
 """
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from realmgw.subscribers.firewall import Direction, Rule, Target
-from realmgw.subscribers.meaning import Limit, Meaning, Ports, meaning
+from realmgw.config.meaning import Limit, Meaning, Ports, meaning
+from realmgw.config.rules import Direction, Rule, Target
 
 FORBIDDEN = "forbidden"
 """The chain that tells senders, by protocol, that something is refused."""

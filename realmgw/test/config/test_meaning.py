@@ -1,4 +1,4 @@
-"""Tests for `realmgw.subscribers.meaning`, by way of rules as they are written."""
+"""Tests for `realmgw.config.meaning`, by way of rules as they are written."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
-from realmgw.subscribers.firewall import NEVER, PLAIN, Direction, Rule, Target
-from realmgw.subscribers.meaning import PARTS, Connections, Flags, Icmp, Limit, Meaning, Ports, meaning
+from realmgw.config.meaning import PARTS, Connections, Flags, Icmp, Limit, Meaning, Ports, meaning
+from realmgw.config.rules import NEVER, Direction, Rule, Target
+from realmgw.subscribers.firewall import PLAIN
 
 WORDS = '! 0 1 65536 80:443 443:80 : SYN ALL NONE NEW 5/sec 0/min srcip 8/0 99999999999 tcp-reset };flush " \u00fc'
 TEXTS = st.sampled_from(["", *WORDS.split()])

@@ -1,4 +1,4 @@
-"""What a rule of a subscriber's firewall means, as values: its words are those of iptables.
+"""What a rule of a firewall means, as values: its words are those of iptables.
 
 A rule that means nothing that can be done is refused where it is read; so what was read can be placed. Rules are asked
 when a flow begins; what they say of packets that come later can not be done, and is refused as well.
@@ -12,7 +12,7 @@ from typing import Protocol
 
 import attrs
 
-from realmgw.config.settings import Network
+from realmgw.config.values import Network
 
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 """Protocols that parts belong to."""
@@ -34,7 +34,7 @@ Options = tuple[tuple[str, Values], ...]
 
 
 class Written(Protocol):
-    """A rule as it is written; see `realmgw.subscribers.firewall.Rule`."""
+    """A rule as it is written; see `realmgw.config.rules.Rule`."""
 
     @property
     def protocol(self) -> int | None: ...
