@@ -1,0 +1,1 @@
+"""Tests for the SYN proxies' room."""
