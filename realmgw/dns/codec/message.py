@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Iterable
 
 import attrs
 
@@ -41,6 +42,7 @@ EDE = 15
 _RECORD = struct.Struct("!HHI")  # TYPE, CLASS, TTL
 _OPT = struct.Struct("!BHHBBHH")  # root, TYPE, size, extended RCODE, version, flags, RDLENGTH
 _U16 = struct.Struct("!H")
+_TO_QUESTION = bytes((names.POINTER, HEADER.size))
 _TSIG_END = struct.Struct("!H2sHH")  # MAC size, original ID, error, length of other data
 
 
@@ -132,17 +134,30 @@ def encode(query: Query, response: Response, limit: int, udp_size: int) -> bytes
     opt = opt_record(query, response, udp_size)
     tsig = _tsig(query.tsig) if query.tsig is not None and response.rcode is Rcode.NOTAUTH else b""
     if tsig:
-        octets = _Writer(query, response).octets(bool(opt) + 1) + opt + tsig
+        octets = _written(query, response, bool(opt) + 1) + opt + tsig
         if len(octets) <= limit:
             return octets
-    octets = _Writer(query, response).octets(bool(opt)) + opt
+    octets = _written(query, response, bool(opt)) + opt
     if len(octets) > limit and response.additional:
-        octets = _Writer(query, attrs.evolve(response, additional=())).octets(bool(opt)) + opt
+        octets = _written(query, attrs.evolve(response, additional=()), bool(opt)) + opt
     if len(octets) > limit:
         options = tuple([each for each in response.options if each[0] != EDE])
         cut = Response(response.rcode, response.authoritative, truncated=True, options=options)
-        octets = _Writer(query, cut).octets(bool(opt)) + opt_record(query, cut, udp_size)
+        octets = _written(query, cut, bool(opt)) + opt_record(query, cut, udp_size)
     return octets
+
+
+def _written(query: Query, response: Response, further: int) -> bytes:
+    """A message up to where OPT comes, with so many further records counted in the header already."""
+    writer = Writer(query.question, query.name)
+    sections = (response.answers, response.authority, response.additional)
+    for section in sections:
+        writer.write(section)
+    said = (AA if response.authoritative else 0) | (TC if response.truncated else 0) | response.rcode & 0xF
+    flags, counts = QR | query.flags & COPIED | said, [len(section) for section in sections]
+    counts[2] += further
+    HEADER.pack_into(writer.out, 0, int.from_bytes(query.id, "big"), flags, bool(query.question), *counts)
+    return bytes(writer.out)
 
 
 def _tsig(signed: Tsig) -> bytes:
@@ -166,57 +181,60 @@ def _option(code: int, data: bytes) -> bytes:
     return _U16.pack(code) + _U16.pack(len(data)) + data
 
 
-class _Writer:
-    """One message. Names are compressed against the question and whatever was written before."""
+class Writer:
+    """A message in the making. Names are compressed against the question and whatever was written before.
 
-    def __init__(self, query: Query, response: Response) -> None:
-        self._query = query
-        self._response = response
-        said = (AA if response.authoritative else 0) | (TC if response.truncated else 0) | response.rcode & 0xF
-        self._flags = QR | query.flags & COPIED | said
-        self._out = bytearray(HEADER.size)
+    Args:
+        question: It, as it goes; may be empty.
+        name: The name in it, in lower case; empty with an empty question.
+
+    Attributes:
+        out: What was written, behind a header that is still empty.
+        ttls: Where in it TTLs stand.
+    """
+
+    def __init__(self, question: bytes, name: bytes) -> None:
+        self.out = bytearray(HEADER.size)
+        self.out += question
+        self.ttls: list[int] = []
+        self._asked = name if name != names.ROOT else b""  # a pointer would be longer than the root
         self._places: dict[bytes, int] = {}
 
-    def octets(self, further: int) -> bytes:
-        """The message up to where OPT comes, with so many further records counted in the header already."""
-        response, question, out = self._response, self._query.question, self._out
-        out += question
-        sections = (response.answers, response.authority, response.additional)
-        if any(sections):
-            self._note(self._query.name)
-        for section in sections:
-            for record in section:
-                self._write(record)
-        counts = [len(section) for section in sections]
-        counts[2] += further
-        HEADER.pack_into(out, 0, int.from_bytes(self._query.id, "big"), self._flags, bool(question), *counts)
-        return bytes(out)
+    def write(self, records: Iterable[Record]) -> None:
+        """Writes records."""
+        out, ttls = self.out, self.ttls
+        for record in records:
+            self._name(record.owner)
+            ttls.append(len(out) + 4)
+            out += _RECORD.pack(record.type, IN, record.ttl)
+            at = len(out)
+            out += b"\0\0"
+            for target in record.targets:
+                self._name(target)
+            out += record.rdata
+            _U16.pack_into(out, at, len(out) - at - 2)
 
-    def _note(self, name: bytes) -> None:
+    def _note(self) -> None:
         """The question's name begins right behind the header; pointers may lead to it."""
+        name, self._asked = self._asked, b""
         for above in names.ancestors(name)[:-1]:
             self._places[above] = HEADER.size + len(name) - len(above)
 
-    def _write(self, record: Record) -> None:
-        self._name(record.owner)
-        self._out += _RECORD.pack(record.type, IN, record.ttl)
-        at = len(self._out)
-        self._out += b"\0\0"
-        for target in record.targets:
-            self._name(target)
-        self._out += record.rdata
-        _U16.pack_into(self._out, at, len(self._out) - at - 2)
-
     def _name(self, name: bytes) -> None:
+        if self._asked:
+            if name == self._asked:  # as most are
+                self.out += _TO_QUESTION
+                return
+            self._note()
         at = 0
         while name[at]:
             rest = name[at:]
             place = self._places.get(rest)
             if place is not None:
-                self._out += _U16.pack(names.POINTER << 8 | place)
+                self.out += _U16.pack(names.POINTER << 8 | place)
                 return
-            if len(self._out) <= LAST_TARGET:
-                self._places[rest] = len(self._out)
-            self._out += rest[: 1 + rest[0]]
+            if len(self.out) <= LAST_TARGET:
+                self._places[rest] = len(self.out)
+            self.out += rest[: 1 + rest[0]]
             at += 1 + name[at]
-        self._out += names.ROOT
+        self.out += names.ROOT

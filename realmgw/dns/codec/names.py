@@ -140,6 +140,16 @@ def read(message: bytes, at: int) -> tuple[bytes, int]:
         BadNameError: The name runs over the end of the message or over 255 octets, has a label form other than length
             and pointer, a pointer that does not lead backwards to behind the header, or more than `MAX_STEPS` of both.
     """
+    start, end = at, len(message)
+    while at < end and 0 < message[at] <= MAX_LABEL:
+        at += 1 + message[at]
+    if at < end and not message[at] and at - start < MAX_NAME:
+        return message[start : at + 1], at + 1
+    return _follow(message, start)
+
+
+def _follow(message: bytes, at: int) -> tuple[bytes, int]:
+    """The same, octet by octet, of a name that is compressed, or is none."""
     labels = []
     total = 1
     after = 0

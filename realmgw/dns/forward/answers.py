@@ -7,7 +7,7 @@ is kept is the chain of aliases from the name asked for, what was asked for at i
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import attrs
 
@@ -54,6 +54,10 @@ _NAMES = {
 _COMPRESSIBLE = frozenset((Type.NS, Type.CNAME, Type.SOA, Type.PTR))
 """Those whose names are compressed again."""
 _LENGTHS = {int(Type.A): 4, int(Type.AAAA): 16}
+_TO_QUESTION = bytes((names.POINTER, HEADER.size))
+"""A pointer to the question's name."""
+_ANSWERS = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
+"""Response codes that say what there is, and is not."""
 _PROOFS = frozenset((Type.NSEC, Type.NSEC3, Type.RRSIG))
 _SIGNER = 18  # octets before the signer's name in an RRSIG
 
@@ -118,32 +122,32 @@ def read(message: bytes, question: bytes) -> Reply:
 def _read(message: bytes, question: bytes) -> Reply:
     flags = int.from_bytes(message[2:4], "big")
     asked = question[:-4].lower()  # what is compressed against it must not have our upper and lower case
-    reading = _Reading(message[: HEADER.size] + asked + message[HEADER.size + len(asked) :])
+    reading = _Reading(message[: HEADER.size] + asked + message[HEADER.size + len(asked) :], asked)
     sections = reading.sections(HEADER.size + len(question))
-    rcode = reading.upper | flags & 0xF
-    found = Reply(rcode, bool(flags & TC), bool(flags & AD), errors=tuple(reading.errors), cookie=reading.cookie)
-    if found.truncated or rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
-        return found
+    rcode, errors, cookie = reading.upper | flags & 0xF, tuple(reading.errors), reading.cookie
+    is_authentic = bool(flags & AD)
+    if flags & TC or rcode not in _ANSWERS:
+        return Reply(rcode, bool(flags & TC), is_authentic, errors=errors, cookie=cookie)
     kind = int.from_bytes(question[-4:-2], "big")
     answers, chain, is_complete = _chain(asked, kind, sections[0])
     if not flags & RA and not answers and any(record.type == Type.NS for record in sections[1]):
         raise BadAnswerError("a referral: this is no resolver")
-    authority = tuple(_proofs(sections[1], chain, negative=not is_complete))
-    life = min((record.ttl for record in (*answers, *authority)), default=0)
+    authority = tuple(_proofs(sections[1], chain, negative=not is_complete)) if sections[1] else ()
+    life = min([record.ttl for record in (*answers, *authority)], default=0)
     if not is_complete and not any(record.type == Type.SOA for record in authority):
         life = 0  # without a SOA nobody says for how long (RFC 2308 section 5)
-    return attrs.evolve(found, answers=answers, authority=authority, life=life)
+    return Reply(rcode, False, is_authentic, answers, authority, life, errors, cookie)
 
 
 class _Reading:
-    """One pass over an answer."""
+    """One pass over an answer; its question's name is known already, in lower case."""
 
-    def __init__(self, message: bytes) -> None:
+    def __init__(self, message: bytes, asked: bytes) -> None:
         self.message = message
         self.upper = 0
         self.errors: list[bytes] = []
         self.cookie: bytes | None = None
-        self._owners: dict[bytes, bytes] = {}
+        self._owners = {_TO_QUESTION: asked}
         self._has_opt = False
         self._room = LONGEST_OWNERS
 
@@ -181,8 +185,9 @@ class _Reading:
     def _owner(self, at: int) -> tuple[bytes, int]:
         """A name in lower case; those that are a pointer only are looked up once."""
         pointer = self.message[at : at + 2]
-        if pointer in self._owners:
-            return self._owners[pointer], at + 2
+        known = self._owners.get(pointer)
+        if known is not None:
+            return known, at + 2
         name, after = names.read(self.message, at)
         name = name.lower()
         self._room -= len(name)
@@ -193,6 +198,8 @@ class _Reading:
         return name, after
 
     def _rdata(self, kind: int, start: int, end: int) -> tuple[bytes, tuple[bytes, ...]]:
+        if kind in _LENGTHS:
+            return self.message[start:end], ()
         if kind == _NAPTR:
             leading, count = 4, 1
             for _ in range(3):
@@ -228,8 +235,10 @@ class _Reading:
                 self.cookie = said
 
 
-def _chain(name: bytes, kind: int, records: Iterable[Record]) -> tuple[tuple[Record, ...], list[bytes], bool]:
+def _chain(name: bytes, kind: int, records: list[Record]) -> tuple[tuple[Record, ...], list[bytes], bool]:
     """The records from a name to what was asked for, the names on the way, and whether that is there."""
+    if records and all(record.type == kind and record.owner == name for record in records):  # as most are
+        return tuple(records), [name], True
     by_owner: dict[bytes, list[Record]] = {}
     for record in records:
         by_owner.setdefault(record.owner, []).append(record)

@@ -30,6 +30,8 @@ PADDED = 128  # octets
 PADDING = 12
 """Option code of padding (RFC 7830)."""
 
+_CASES = bytes([0x20 if 0x61 <= octet <= 0x7A else 0 for octet in range(256)])
+"""The bit by which a letter is upper or lower case."""
 _OPT = struct.Struct("!BHHIH")  # root, TYPE, size, extended RCODE, version and flags, RDLENGTH
 _OPTION = struct.Struct("!HH")
 
@@ -134,6 +136,13 @@ class Question:
     """CD: unchecked."""
     options: tuple[tuple[int, bytes], ...] = ()
     """EDNS options, code and data."""
+    key: bytes = attrs.field(init=False, eq=False, repr=False)
+    """All of it, in octets: equal of equal ones."""
+
+    @key.default
+    def _all_of_it(self) -> bytes:
+        flags = bytes((self.do << 1 | self.cd,))
+        return self.octets + flags + b"".join([data for _, data in self.options])
 
 
 @attrs.define(eq=False)
@@ -359,16 +368,11 @@ def _option(code: int, data: bytes) -> bytes:
 
 def _mixed(question: bytes, chance: Callable[[int], bytes]) -> bytes:
     """A question whose letters are upper or lower case by chance."""
-    name, end = question[:-4], question[-4:]
-    mask = int.from_bytes(chance((len(name) + 7) // 8), "big")
-    upper = name.upper()
-    mixed, at = bytearray(name), 0
-    while name[at]:  # a length may look like a letter, and is none
-        for place in range(at + 1, at + 1 + name[at]):
-            if mask >> place & 1:
-                mixed[place] = upper[place]
-        at += 1 + name[at]
-    return bytes(mixed) + end
+    size = len(question) - 4
+    name, end = question[:size], question[size:]
+    letters = int.from_bytes(name.translate(_CASES), "big")  # no length of a label is a letter's number
+    mixed = int.from_bytes(name, "big") ^ letters & int.from_bytes(chance(size), "big")
+    return mixed.to_bytes(size, "big") + end
 
 
 def _nothing() -> None:

@@ -11,8 +11,8 @@ from collections import OrderedDict
 
 import attrs
 
-from realmgw.dns.codec.message import EDE, MAX_MESSAGE, Response, encode, opt_record
-from realmgw.dns.codec.wire import AD, CD, HEADER, IN, QR, RA, RD, TC, Query, Rcode
+from realmgw.dns.codec.message import EDE, MAX_MESSAGE, Response, Writer, opt_record
+from realmgw.dns.codec.wire import AD, CD, HEADER, QR, RA, RD, TC, Query, Rcode
 from realmgw.dns.forward.answers import BadAnswerError, Reply
 
 ENTRY = 700  # octets
@@ -20,7 +20,7 @@ ENTRY = 700  # octets
 STALE_LIFE = 30  # seconds
 """TTL of what has outlived its own (RFC 8767 section 4)."""
 
-_U16, _U32 = struct.Struct("!H"), struct.Struct("!I")
+_U32 = struct.Struct("!I")
 _COPIED = RD | CD
 
 
@@ -48,30 +48,21 @@ def pack(question: bytes, reply: Reply) -> Packed:
     """Puts what a resolver said into octets.
 
     Args:
-        question: Name, type and class.
+        question: Name in lower case, type and class.
         reply: What it said: NOERROR or NXDOMAIN.
 
     Raises:
         BadAnswerError: With names that need not be compressed, it is longer than any message.
     """
-    query = Query(b"\0\0", 0, question, question[:-4].lower(), int.from_bytes(question[-4:-2], "big"), IN)
-    octets = encode(query, Response(answers=reply.answers, authority=reply.authority), MAX_MESSAGE, 0)
-    if int.from_bytes(octets[2:4], "big") & TC:
+    records, writer = (*reply.answers, *reply.authority), Writer(question, question[:-4])
+    writer.write(records)
+    if len(writer.out) > MAX_MESSAGE:
         raise BadAnswerError("an answer longer than any message, once its names are not compressed")
-    tail, counts = octets[HEADER.size + len(question) :], (len(reply.answers), len(reply.authority))
-    errors = tuple((EDE, data) for data in reply.errors)
-    return Packed(Rcode(reply.rcode), reply.authentic, counts, tail, _ttls(tail, sum(counts)), reply.life, errors)
-
-
-def _ttls(tail: bytes, count: int) -> tuple[tuple[int, int], ...]:
-    found, at = [], 0
-    for _ in range(count):
-        while 0 < tail[at] < 0xC0:
-            at += 1 + tail[at]
-        at += 2 if tail[at] else 1
-        found.append((at + 4, _U32.unpack_from(tail, at + 4)[0]))
-        at += 10 + _U16.unpack_from(tail, at + 8)[0]
-    return tuple(found)
+    before = HEADER.size + len(question)
+    ttls = tuple([(at - before, record.ttl) for at, record in zip(writer.ttls, records, strict=True)])
+    counts, tail = (len(reply.answers), len(reply.authority)), bytes(writer.out[before:])
+    errors = tuple([(EDE, data) for data in reply.errors])
+    return Packed(Rcode(reply.rcode), reply.authentic, counts, tail, ttls, reply.life, errors)
 
 
 def form(
@@ -90,7 +81,7 @@ def form(
     edns = query.edns
     wants_ad = packed.authentic and (query.flags & AD or (edns is not None and edns.do))
     flags = QR | RA | query.flags & _COPIED | packed.rcode | (AD if wants_ad else 0)
-    opt = opt_record(query, Response(options=options), udp_size)
+    opt = b"" if edns is None else opt_record(query, Response(options=options), udp_size)
     has_opt, size = bool(opt), HEADER.size + len(query.question)
     if size + len(packed.tail) + len(opt) > limit:
         bare = opt_record(query, Response(), udp_size)

@@ -108,15 +108,15 @@ class Forwarder:
 
     def forward(self, asked: Asked) -> Answer | None:
         """Answers a question that lies in no zone of ours (a `view.Part`)."""
-        found = self.kept(asked)
-        return self.seek(asked) if found is None else Answer(None, _FORWARDED, found[0])
+        question = self.question(asked.query)
+        found = self.kept(asked, question)
+        return self.seek(asked, question) if found is None else Answer(None, _FORWARDED, found[0])
 
-    def seek(self, asked: Asked) -> Answer | None:
+    def seek(self, asked: Asked, question: Question) -> Answer | None:
         """The same, where it is not kept."""
         query, rules = asked.query, self._rules
         if rules is None or not rules.resolvers:
             return said(Response(Rcode.REFUSED))
-        question = self._question(query)
         special = self._kept_home(question)
         if special is not None:
             self._events[Event.SPECIAL] += 1
@@ -134,11 +134,9 @@ class Forwarder:
         name, kind = question.octets[:-4], int.from_bytes(question.octets[-4:-2], "big")
         return self._dns64.answer(name, kind) or self._special.answer(name, kind)
 
-    def kept(self, asked: Asked) -> tuple[bytes, float] | None:
+    def kept(self, asked: Asked, question: Question) -> tuple[bytes, float] | None:
         """The answer to a query from what is kept, and until when the same octets are right; None if it is not."""
-        query, now = asked.query, asked.now
-        question = self._question(query)
-        key = _key(question)
+        now, key = asked.now, question.key
         entry = self.cache.get(key)
         if entry is None or now >= entry.until:
             return None
@@ -161,7 +159,8 @@ class Forwarder:
         size, query = self._udp_size, asked.query
         return form(packed, query, (*packed.options, *options), age, limit(query, asked.asker.tcp, size), size)
 
-    def _question(self, query: Query) -> Question:
+    def question(self, query: Query) -> Question:
+        """What resolvers are asked for a query."""
         options: tuple[tuple[int, bytes], ...] = ()
         if self._rules is not None and self._rules.client_subnet and query.edns is not None:
             options = tuple([each for each in query.edns.options if each[0] == CLIENT_SUBNET])[:1]
@@ -170,7 +169,7 @@ class Forwarder:
 
     def _join(self, asked: Asked, question: Question, rules: settings.Forwarding) -> Answer | None:
         """Has a question asked, or waits for one that is."""
-        key, client, tag = _key(question), asked.address, (asked.asker.address, asked.query.id)
+        key, client, tag = question.key, asked.address, (asked.asker.address, asked.query.id)
         pending = self._pending.get(key)
         if pending is not None and tag in pending.askers:  # a retransmission
             pending.askers[tag] = asked
@@ -319,11 +318,6 @@ class Forwarder:
 def _decisive(rules: settings.Forwarding) -> tuple[object, ...]:
     """What is kept is no longer right when these are others."""
     return rules.resolvers, rules.internal, rules.dns64
-
-
-def _key(question: Question) -> bytes:
-    flags = bytes((question.do << 1 | question.cd,))
-    return question.octets + flags + b"".join(data for _, data in question.options)
 
 
 def _failed(reply: Reply | None, why: str) -> Response:

@@ -51,9 +51,10 @@ class Repeated:
         message, self._message = self._message, b""
         if not message:
             return self._forwarder.forward(asked)
-        found = self._forwarder.kept(asked)
+        question = self._forwarder.question(asked.query)
+        found = self._forwarder.kept(asked, question)
         if found is None:
-            return self._forwarder.seek(asked)
+            return self._forwarder.seek(asked, question)
         if len(self._said) >= MOST:
             self._said.clear()
         self._said[message[2:]] = found[1], found[0][2:]

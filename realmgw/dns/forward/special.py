@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from itertools import chain
 
 from realmgw.config.values import Network
 from realmgw.dns.codec import names
@@ -76,6 +77,8 @@ class Special:
         self._private4 = (*_PRIVATE4, *(each for each in networks if each.version == 4))
         self._private6 = (*_PRIVATE6, *(each for each in networks if each.version == 6))
         self._embedded = _EMBEDDED if nat64 is None else (*_EMBEDDED, nat64)
+        self._doubtful4 = frozenset(chain.from_iterable(map(_beginnings, self._private4)))
+        self._doubtful6 = frozenset(chain.from_iterable(map(_beginnings, (*self._private6, *self._embedded))))
 
     def is_internal(self, name: bytes) -> bool:
         """Whether a name is one of those."""
@@ -100,14 +103,18 @@ class Special:
 
     def strip(self, name: bytes, records: tuple[Record, ...]) -> tuple[Record, ...]:
         """The records of an answer, without those that have private addresses; all of them, if the name is internal."""
-        if not any(record.type in _LOOPBACK or record.type in _BINDINGS for record in records):
-            return records
-        if self.is_internal(name):
-            return records
-        kept = tuple([record for record in records if not any(map(self._is_private, _addresses(record)))])
-        return records if len(kept) == len(records) else kept
+        kept = tuple([record for record in records if not self._leads_in(record)])
+        return records if len(kept) == len(records) or self.is_internal(name) else kept
+
+    def _leads_in(self, record: Record) -> bool:
+        """Whether a record has a private address."""
+        if record.type in _LOOPBACK:
+            return self._is_private(record.rdata)
+        return record.type in _BINDINGS and any(map(self._is_private, _hints(record.rdata)))
 
     def _is_private(self, packed: bytes) -> bool:
+        if packed[:2] not in (self._doubtful4 if len(packed) == 4 else self._doubtful6):  # as most are
+            return False
         if len(packed) == 4:
             return _within(IPv4Address(packed), self._private4)
         address = IPv6Address(packed)
@@ -120,24 +127,25 @@ def _within(address: IPv4Address | IPv6Address, networks: Iterable[Network]) -> 
     return any(address in network for network in networks)
 
 
-def _addresses(record: Record) -> Iterator[bytes]:
-    """The addresses that a record has."""
-    if record.type in _LOOPBACK:
-        yield record.rdata
-    elif record.type in _BINDINGS:
-        rdata, at = record.rdata, 2
-        while at < len(rdata) and rdata[at]:
-            at += 1 + rdata[at]
-        at += 1
-        while at + 4 <= len(rdata):
-            key, length = int.from_bytes(rdata[at : at + 2], "big"), int.from_bytes(rdata[at + 2 : at + 4], "big")
-            at += 4
-            size = _HINTS.get(key)
-            if size is not None:
-                yield from (
-                    rdata[each : each + size] for each in range(at, min(at + length, len(rdata)) - size + 1, size)
-                )
-            at += length
+def _beginnings(network: Network) -> Iterator[bytes]:
+    """The first two octets that addresses of a network have."""
+    first, last = (int.from_bytes(each.packed[:2], "big") for each in (network[0], network[-1]))
+    return (each.to_bytes(2, "big") for each in range(first, last + 1))
+
+
+def _hints(rdata: bytes) -> Iterator[bytes]:
+    """The addresses that HTTPS and SVCB records have."""
+    at = 2
+    while at < len(rdata) and rdata[at]:
+        at += 1 + rdata[at]
+    at += 1
+    while at + 4 <= len(rdata):
+        key, length = int.from_bytes(rdata[at : at + 2], "big"), int.from_bytes(rdata[at + 2 : at + 4], "big")
+        at += 4
+        size = _HINTS.get(key)
+        if size is not None:
+            yield from (rdata[each : each + size] for each in range(at, min(at + length, len(rdata)) - size + 1, size))
+        at += length
 
 
 def soa_record(zone: bytes, ttl: int) -> Record:

@@ -72,6 +72,19 @@ class QueryTests(AskingTestCase):
         ids, names = {each.message[:2] for each in self.sent}, {each.message[12:29] for each in self.sent}
         self.assertEqual((len(ids), len(names), len({name.lower() for name in names})), (3, 3, 1))
 
+    def test_every_letter_is_by_chance_and_nothing_else(self) -> None:
+        """Lengths, digits and other octets stay; in a hundred queries each letter is seen in both cases."""
+        name = to_wire("aAz-9_" + "x" * 57 + r".\064\091\123\096\200.com.")
+        question, seen = Question(name + b"\0\1\0\1", True, True), [set[int]() for _ in name]
+        self.begin()
+        for _ in range(100):
+            Asking(question, SCHEDULE, self.elsewhere.means, lambda _reply, _why: None).begin()
+            for octets, octet in zip(seen, self.sent[-1].message[12 : 12 + len(name)], strict=True):
+                octets.add(octet)
+        for octets, octet in zip(seen, name, strict=True):
+            is_letter = ord("a") <= octet <= ord("z")
+            self.assertEqual(octets, {octet, octet - 0x20} if is_letter else {octet})
+
     def test_resolvers_have_cookies_of_their_own(self) -> None:
         """And what a server said is told it the next time."""
         self.begin(ONE)

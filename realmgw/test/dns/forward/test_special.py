@@ -44,6 +44,18 @@ def address(text: str) -> Record:
     return Record(to_wire("www.example.net."), Type.A if len(packed) == 4 else Type.AAAA, 5, packed)
 
 
+EDGES = (
+    "8.0.0.0/7",
+    "20.32.0.0/11",
+    "198.51.100.8/30",
+    "198.51.100.7/32",
+    "2400::/12",
+    "2001:db8:1::/48",
+    "2001:db8::/29",
+)
+"""Networks that are private if they are one's own."""
+
+
 class NameTests(SynchronousTestCase):
     """Which names are answered here."""
 
@@ -101,6 +113,20 @@ class StripTests(SynchronousTestCase):
         """The very same tuple."""
         records = tuple(map(address, PUBLIC))
         self.assertIs(self.special.strip(to_wire("www.example.net."), records), records)
+
+    def test_the_first_and_the_last_address_of_each_network_count(self) -> None:
+        """And neither the one before nor the one after, however long the network's prefix is."""
+        for text in EDGES:
+            network = ip_network(text)
+            for each, stays in (
+                (network[0] - 1, True),
+                (network[0], False),
+                (network[-1], False),
+                (network[-1] + 1, True),
+            ):
+                records = (address(str(each)),)
+                special = Special(own=(network,))
+                self.assertEqual(bool(special.strip(to_wire("www.example.net."), records)), stays, str(each))
 
     def test_names_of_a_network_of_ones_own_may_have_them(self) -> None:
         """With all below them."""
