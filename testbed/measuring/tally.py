@@ -1,31 +1,55 @@
 """Runs tests as `trial` does, and writes down how many passed, failed and were skipped.
 
-    python -m testbed.measuring.tally RESULT [NAME...]
+    python -m testbed.measuring.tally [--without NAME] RESULT [NAME...]
 
 RESULT is a file that gets one line, `PASSED FAILED SKIPPED`; NAMEs are what `trial` takes, by default the package
 `realmgw`. `testbed/check` installs everything that the tests need and runs as root; so a test that is skipped for want
 of anything else than the kernel (its message does not begin with `ALLOWED_SKIP`) is counted as failed here, and its
-message is printed: it names the package that is missing.
+message is printed: it names the package that is missing. At the end it says in which modules the time of a check goes.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
+from unittest import TestCase, TestSuite
 
 from twisted.trial import itrial, reporter, runner
 
 ALLOWED_SKIP = "not on this kernel:"
 """How the message of a skip begins that is no failure."""
 
+SLOWEST = 12
+"""So many modules are listed."""
+
 
 class TallyingReporter(reporter.TextReporter):
     """A dot for each test, then every error in full, then every skip that is not allowed."""
 
+    def __init__(self, *arguments: object, **keywords: object) -> None:
+        super().__init__(*arguments, **keywords)  # type: ignore[no-untyped-call]
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._begun = 0.0
+
+    def startTest(self, test: TestCase) -> None:
+        """From here on its time counts."""
+        super().startTest(test)  # type: ignore[no-untyped-call]
+        self._begun = monotonic()
+
+    def stopTest(self, test: TestCase) -> None:
+        """Its module took so much more."""
+        super().stopTest(test)  # type: ignore[no-untyped-call]
+        self.seconds[test.id().rsplit(".", 2)[0]] += monotonic() - self._begun
+
     def done(self) -> None:
-        """Prints what `trial` prints, and the skips that count as failures."""
+        """Prints what `trial` prints, where the time went, and the skips that count as failures."""
         super().done()  # type: ignore[no-untyped-call]
+        for name, seconds in sorted(self.seconds.items(), key=lambda each: -each[1])[:SLOWEST]:
+            self._writeln("%6.1f s  %s", seconds, name)  # type: ignore[no-untyped-call]
         for test, reason in self._unwelcome_skips():
             self._writeln("FAILED by being skipped: %s: %s", test.id(), reason)  # type: ignore[no-untyped-call]
 
@@ -39,9 +63,19 @@ class TallyingReporter(reporter.TextReporter):
         return [(test, reason) for test, reason in self.skips if not reason.startswith(ALLOWED_SKIP)]
 
 
-def main(result: Path, names: list[str]) -> int:
+def chosen_from(suite: TestSuite, without: str | None) -> Iterator[TestCase | TestSuite]:
+    """Its tests, but those of one package."""
+    for test in suite:
+        if isinstance(test, TestSuite):
+            yield from chosen_from(test, without)
+        elif without is None or not test.id().startswith(f"{without}."):
+            yield test
+
+
+def main(result: Path, names: list[str], without: str | None = None) -> int:
     """Runs the tests of these names; the exit status is 0 when none failed."""
-    suite = runner.TestLoader().loadByNames(names, recurse=True)
+    loaded = runner.TestLoader().loadByNames(names, recurse=True)
+    suite = runner.TrialSuite(chosen_from(loaded, without))  # type: ignore[no-untyped-call]
     trial = runner.TrialRunner(TallyingReporter, workingDirectory="_trial_temp")
     outcome = trial.run(suite)
     assert isinstance(outcome, TallyingReporter)
@@ -58,5 +92,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("result", metavar="RESULT", type=Path, help="the file that gets the line PASSED FAILED SKIPPED")
     parser.add_argument("names", metavar="NAME", nargs="*", default=["realmgw"], help="what trial takes [realmgw]")
+    parser.add_argument("--without", metavar="NAME", help="a package of which no test is run")
     chosen = parser.parse_args()
-    sys.exit(main(chosen.result.absolute(), chosen.names))
+    sys.exit(main(chosen.result.absolute(), chosen.names, chosen.without))
