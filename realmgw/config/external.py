@@ -120,7 +120,7 @@ class LogFormat(enum.Enum):
 
 LOG_PARTS = (
     "admission", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "portal", "repository",
-    "subscribers", "tap", "twisted",
+    "subscribers", "synnode", "tap", "twisted",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""
 _SPELLING = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)*")

@@ -207,9 +207,9 @@ def _subscribers(places: _Places, named: Iterable[PurePath]) -> tuple[PurePath, 
     return tuple(dict.fromkeys([*(each for each in found if each not in named), *named]))
 
 
-def located(settings: Settings, folder: PurePath) -> Settings:
+def located(settings: T, folder: PurePath) -> T:
     """The settings with every path that is relative starting at a folder."""
-    found: Settings = _located(settings, folder)
+    found: T = _located(settings, folder)
     return found
 
 

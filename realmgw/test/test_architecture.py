@@ -30,6 +30,7 @@ BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
     "control": {"allocation", "datapath", "log", *BASE},
     "repository": {"daemon", "log", *BASE},
+    "synnode": {"synproxy", "datapath", "daemon", "log", *BASE},
     "webproxy": {"allocation", "datapath", *BASE},
     "synproxy": {"allocation", "datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},

@@ -26,6 +26,7 @@ from realmgw.config.updates import reading_keys
 from realmgw.config.validators import Key, Section, keys_of
 from realmgw.control.command import local
 from realmgw.subscribers import schema
+from realmgw.synnode.settings import NODE
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
 from realmgw.test.source import ALL, TESTBED
 from realmgw.test.test_architecture import requirements
@@ -104,7 +105,7 @@ class ExampleTests(DocumentationTestCase):
             self.assertEqual(getattr(written, part), getattr(default, part))
 
     def test_every_yaml_block_of_the_documents_is_read(self) -> None:
-        """A main file, some sections of one, policies, keys of updates, or subscribers."""
+        """A main file, some sections of one, policies, keys of updates, subscribers, or a SYN proxy node's file."""
         blocks = yaml_blocks()
         self.assertTrue(blocks)
         for place, text in blocks:
@@ -117,6 +118,9 @@ class ExampleTests(DocumentationTestCase):
         assert isinstance(root, MappingNode), place
         if root.pairs.keys() == {"keys"}:
             finish(reading_keys(text.encode(), problems))
+            return problems.lines()
+        if root.pairs.keys() >= {"outside", "guarded"}:
+            NODE(root, problems)
             return problems.lines()
         if root.pairs.keys() <= POLICY.keys.keys():
             POLICY(root, problems)

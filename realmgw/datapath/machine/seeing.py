@@ -13,7 +13,7 @@ from realmgw.datapath.client import run_program
 from realmgw.errors import RealmGatewayError
 
 _PROC_SYS = Path("/proc/sys")
-_SIOCGIFMTU, _SIOCETHTOOL, _ETHTOOL_GFLAGS, _LRO = 0x8921, 0x8946, 0x25, 1 << 15
+_SIOCGIFMTU, _SIOCETHTOOL, _ETHTOOL_GFLAGS, _ETHTOOL_GGRO, _LRO = 0x8921, 0x8946, 0x25, 0x2B, 1 << 15
 _TIME_ERROR, _TIMEX = 5, 512  # octets; struct timex has 208
 _VERSION = re.compile(r"v(\d+(?:\.\d+)+)")
 
@@ -34,9 +34,19 @@ def mtu(name: str) -> int | None:
 
 def merges(name: str) -> bool:
     """Whether an interface makes one packet of several (large receive offload), which can not be forwarded."""
-    value = ctypes.create_string_buffer(struct.pack("=II", _ETHTOOL_GFLAGS, 0), 8)
+    return bool((_offload(name, _ETHTOOL_GFLAGS) or 0) & _LRO)
+
+
+def groups(name: str) -> bool | None:
+    """Whether what an interface receives is grouped (generic receive offload); None where it is not there."""
+    value = _offload(name, _ETHTOOL_GGRO)
+    return None if value is None else bool(value)
+
+
+def _offload(name: str, what: int) -> int | None:
+    value = ctypes.create_string_buffer(struct.pack("=II", what, 0), 8)
     request = struct.pack("16sP8x", name.encode(), ctypes.addressof(value))
-    return _asked(_SIOCETHTOOL, request) is not None and bool(struct.unpack("=II", value.raw)[1] & _LRO)
+    return None if _asked(_SIOCETHTOOL, request) is None else int(struct.unpack("=II", value.raw)[1])
 
 
 def _asked(number: int, request: bytes) -> bytes | None:

@@ -1,0 +1,209 @@
+"""The `realmgw-synproxy` command: looks at a main file, at the machine, and into a running node.
+
+`check` and `purge` work without a node; everything else asks the running one. What stands below each function's name
+is its help.
+
+Edge: the command line, the terminal, a unix socket.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from realmgw import __version__
+from realmgw.config.port import attempt, refusal
+from realmgw.config.tls import tls_options
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.synnode import shown
+from realmgw.synnode.control import group_number
+from realmgw.synnode.files import load
+from realmgw.synnode.kernel import NodeKernel
+from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings
+
+PROGRAM = "realmgw-synproxy"
+TIMEOUT = 5.0  # seconds
+"""How long a node may be silent."""
+
+
+class ProblemsError(click.ClickException):
+    """There are problems; each is a line. The command ends as the `realmgw` command does then."""
+
+    exit_code = 1
+
+
+class NoNodeError(click.ClickException):
+    """No node answers."""
+
+    exit_code = 3
+
+
+class FailedError(click.ClickException):
+    """The machine refused."""
+
+    exit_code = 5
+
+
+@click.group(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.option(
+    "--config", "-c", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="Main file."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_context
+def command_line(context: click.Context, config: Path, as_json: bool) -> None:
+    """Look into a SYN proxy node (twistd realmgw-synproxy)."""
+    context.obj = config, as_json
+
+
+@command_line.command("check")
+@click.pass_obj
+def _check(told: tuple[Path, bool]) -> None:
+    """Check the main file, and whether this machine can do what it says."""
+    settings = _load(told[0])
+    kernel = NodeKernel(settings)
+    doubts, problems = list(kernel.doubts()), [*_here(settings), *_machine(kernel)]
+    _show(told, {"problems": problems, "doubts": doubts}, shown.check)
+    if problems:
+        sys.exit(ProblemsError.exit_code)
+
+
+@command_line.command("status")
+@click.pass_obj
+def _status(told: tuple[Path, bool]) -> None:
+    """Show how the node is, what stands in the kernel, and what was counted."""
+    answer = _ask(told[0], "status")
+    _show(told, answer, shown.status)
+    if answer["state"] != "healthy":
+        sys.exit(ProblemsError.exit_code)
+
+
+@command_line.command("counters")
+@click.pass_obj
+def _counters(told: tuple[Path, bool]) -> None:
+    """Show what was counted."""
+    _show(told, _ask(told[0], "counters"), shown.counters)
+
+
+@command_line.command("entries")
+@click.pass_obj
+def _entries(told: tuple[Path, bool]) -> None:
+    """Show what gateways have said is to be answered."""
+    _show(told, _ask(told[0], "entries"), shown.entries)
+
+
+@command_line.command("purge")
+@click.pass_obj
+def _purge(told: tuple[Path, bool]) -> None:
+    """Without a node: remove everything of it from the kernel. SYNs reach the gateways again."""
+    settings = _load(told[0])
+    try:
+        _ask(told[0], "status")
+    except NoNodeError:
+        _show(told, {"done": _purged(NodeKernel(settings))}, lambda answer: answer["done"])
+    else:
+        raise ProblemsError("a node runs, and would put it back: stop it first")
+
+
+def _load(path: Path) -> NodeSettings:
+    try:
+        return load(path)
+    except ConfigurationError as error:
+        raise ProblemsError(str(error)) from None
+
+
+def _here(settings: NodeSettings) -> Iterable[str]:
+    """What a start refuses, besides what the kernel does."""
+    try:
+        group_number(settings.control.group)
+        if settings.tls is not None:
+            tls_options(settings.tls.certificate_file, settings.tls.key_file)
+    except PlatformError as error:
+        yield str(error)
+    if _is_running(settings):
+        return
+    for endpoint in settings.listen:
+        if number := attempt("TCP", endpoint):
+            yield refusal("TCP", endpoint, number, "the control protocol")
+
+
+def _is_running(settings: NodeSettings) -> bool:
+    try:
+        _question(Path(settings.control.socket), "status")
+    except NoNodeError:
+        return False
+    return True
+
+
+def _machine(kernel: NodeKernel) -> list[str]:
+    try:
+        return list(kernel.problems())
+    except RealmGatewayError as error:
+        return [str(error)]
+    finally:
+        kernel.close()
+
+
+def _purged(kernel: NodeKernel) -> list[str]:
+    try:
+        return list(kernel.purge())
+    except RealmGatewayError as error:
+        raise FailedError(str(error)) from None
+    finally:
+        kernel.close()
+
+
+def _show(told: tuple[Path, bool], answer: Any, lines: Callable[[Any], Iterable[str]]) -> None:
+    click.echo(json.dumps(answer) if told[1] else "\n".join(lines(answer)))
+
+
+def _ask(main: Path, what: str) -> Any:
+    return _question(Path(_load(main).control.socket), what)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP to a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _question(path: Path, what: str) -> Any:
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", f"/v1/{what}")
+        response = connection.getresponse()
+        value = json.loads(response.read())
+    except PermissionError:
+        raise NoNodeError(f"{path}: we may not speak to the node: be root") from None
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise NoNodeError(f"no node runs: nobody answers at {path} (start it: twistd {PROGRAM})") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NoNodeError(f"{path}: the node does not answer: {error!r}") from None
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise FailedError(str(value["title"]))
+    return value
+
+
+def main() -> None:
+    """Runs the command line of the process."""
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

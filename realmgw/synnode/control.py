@@ -1,0 +1,156 @@
+"""How operators look into a running node: HTTP and JSON on a unix socket, whose permissions say who may.
+
+Edge: sockets, the reactor, users and groups.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's web server has no types.)
+
+from __future__ import annotations
+
+import grp
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from realmgw.config.port import HeldSocket
+from realmgw.errors import PlatformError
+from realmgw.synnode.settings import Operators
+
+PREFIX = "/v1/"
+"""Of every path."""
+CONNECTIONS = 16
+"""So many operators and programs at once."""
+IDLE = 30.0  # seconds
+"""How long a connection may be silent."""
+FOLDER_MODE = 0o750
+"""Of the socket's folder, when it is made here."""
+
+Questions = Mapping[str, Callable[[], Any]]
+"""What can be asked for, by path: gives a value for JSON, or a Deferred of one."""
+
+
+class _Questions(Resource):
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(self, questions: Questions) -> None:
+        super().__init__()
+        self._questions = questions
+        self._log = Logger()
+
+    def render(self, request: Request) -> int:
+        """Answer; errors are problem documents (RFC 9457)."""
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        answer = self._questions.get(request.path.decode(errors="replace").removeprefix(PREFIX))
+        if request.method not in (b"GET", b"HEAD"):
+            request.setHeader(b"allow", b"GET, HEAD")
+            _say(request, HTTPStatus.METHOD_NOT_ALLOWED, {"title": "nothing is changed here"})
+        elif answer is None:
+            _say(request, HTTPStatus.NOT_FOUND, {"title": f"there are {', '.join(self._questions)}"})
+        else:
+            done = maybeDeferred(answer)
+            done.addCallback(lambda value: None if gone else _say(request, HTTPStatus.OK, value))
+            done.addErrback(self._fault, request, gone)
+        return NOT_DONE_YET
+
+    def _fault(self, failure: Failure, request: Request, gone: list[Failure]) -> None:
+        self._log.failure("fault while answering an operator", failure)
+        if not gone:
+            _say(request, HTTPStatus.INTERNAL_SERVER_ERROR, {"title": failure.getErrorMessage()})
+
+
+def _say(request: Request, status: HTTPStatus, value: object) -> None:
+    body = json.dumps(value).encode() + b"\n"
+    request.setResponseCode(int(status))
+    request.setHeader(b"content-type", b"application/json" if status is HTTPStatus.OK else b"application/problem+json")
+    request.setHeader(b"content-length", b"%d" % len(body))
+    request.write(body)
+    request.finish()
+
+
+class _HeadOnly(Request):
+    """A request without a body: whoever sends one is not read any further."""
+
+    def gotLength(self, length: int | None) -> None:
+        """The head is complete."""
+        super().gotLength(0)
+        if length:
+            transport: Any = self.channel.transport
+            transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            transport.loseConnection()
+
+
+class _Site(Site):
+    noisy = False
+    displayTracebacks = False  # noqa: N815 - Twisted's name
+
+    def log(self, request: Any) -> None:
+        del request
+
+
+class _Limited(WrappingFactory):
+    noisy = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """None, by which it is closed, for who is one too many."""
+        return None if len(self.protocols) >= CONNECTIONS else super().buildProtocol(addr)
+
+
+class ControlService(Service):
+    """Answers operators while it runs. Two nodes can not have one socket, so none starts beside itself.
+
+    Args:
+        settings: Where, and who may.
+        questions: What can be asked for.
+        reactor: Listens.
+    """
+
+    name = "control"
+
+    def __init__(self, settings: Operators, questions: Questions, reactor: Any) -> None:
+        self._settings = settings
+        self._path = Path(settings.socket)
+        site = _Site(_Questions(questions), requestFactory=_HeadOnly, timeout=IDLE)
+        self._factory = _Limited(site)
+        self._reactor = reactor
+        self._socket = HeldSocket(self._path, "control.socket:")
+
+    def startService(self) -> None:
+        """Listen.
+
+        Raises:
+            PlatformError: The socket can not be made; one line says what to do.
+        """
+        try:
+            self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlatformError(f"control.socket: {self._path.parent} can not be made: {error.strerror}") from error
+        self._socket.listen(self._reactor, self._factory, group_number(self._settings.group))
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return self._socket.stop()
+
+
+def group_number(name: str | None) -> int:
+    """The number of a group of users; -1: the process's own.
+
+    Raises:
+        PlatformError: There is none of that name; the text says what to do.
+    """
+    try:
+        return -1 if name is None else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None

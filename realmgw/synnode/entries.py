@@ -1,0 +1,179 @@
+"""The table of the control protocol: entries by key, which of them counts for TCP, and what has changed since.
+
+Pure. The cost of a request does not depend on how many entries there are, but for `flush`, which costs what it removes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+
+from realmgw.synproxy.codec import TCP, Key, Operation, Request, TcpOptions
+
+Target = tuple[bytes, int]
+"""What the kernel looks up: an address (packed; all zeros: any of its family) and a port (0: any)."""
+MOST_VARIETIES = 256
+"""So many different options there may be at once, which is far more than hosts have."""
+
+MOST_CHANGES = 65_536
+"""So many changed targets, besides as many as there may be entries, are remembered; beyond, all is told anew."""
+
+_Ports = dict[tuple[int, int], TcpOptions]  # of one address, by port and protocol
+
+
+class Refusal(enum.Enum):
+    """Why a request that can be read is not done; the table is as it was."""
+
+    EXISTS = "exists"
+    """`add` of a key that is there."""
+    MISSING = "missing"
+    """`del` of a key that is not."""
+    FULL = "full"
+    """As many entries as there may be are there."""
+    VARIETY = "variety"
+    """As many different options as there may be are in use."""
+
+
+@attrs.frozen
+class Entry:
+    """One entry of the table."""
+
+    key: Key
+    """For which connections."""
+    options: TcpOptions
+    """What clients are given."""
+
+
+class Entries:
+    """All entries.
+
+    Args:
+        most: So many there may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._by_address: dict[bytes, _Ports] = {}
+        self._varieties: Counter[TcpOptions] = Counter()
+        self._changed: set[Target] | None = set()  # None: too many to be remembered
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Entry]:
+        for address, ports in self._by_address.items():
+            for (port, protocol), options in ports.items():
+                yield Entry(Key(address, port, protocol), options)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is something in `take_changes`."""
+        return self._changed is None or bool(self._changed)
+
+    @property
+    def varieties(self) -> int:
+        """How many different options there are."""
+        return len(self._varieties)
+
+    def apply(self, request: Request) -> Refusal | None:
+        """Do what is asked for.
+
+        Returns:
+            Why it is not done; None when it is.
+        """
+        if request.operation is Operation.FLUSH:
+            self._flush(request.key.address)
+            return None
+        if request.operation is Operation.DEL:
+            return self._delete(request.key)
+        if request.options is None:
+            raise ValueError("a request that sets something says what")
+        return self._set(request.key, request.options, is_new=request.operation is Operation.ADD)
+
+    def adopt(self, found: Mapping[Target, TcpOptions]) -> None:
+        """Take what stands in the kernel, before anything else, for entries of any protocol; it is no change.
+
+        What is too much is left out.
+        """
+        for (address, port), options in found.items():
+            self._set(Key(address, port), options, is_new=True)
+        self._changed = set()
+
+    def effective(self, target: Target) -> TcpOptions | None:
+        """What TCP to a target is answered with; None where no entry is for it."""
+        address, port = target
+        ports = self._by_address.get(address, {})
+        return ports.get((port, TCP)) or ports.get((port, 0))
+
+    def take_changes(self) -> dict[Target, TcpOptions | None] | None:
+        """What may be different since the last time, each target once, however often it was changed.
+
+        Returns:
+            By target, what TCP is answered with from now on (None: no entry is for it); or None where so much has
+            changed that all that there is, `everything`, is to be told anew.
+        """
+        changed, self._changed = self._changed, set()
+        return None if changed is None else {target: self.effective(target) for target in changed}
+
+    def everything(self) -> dict[Target, TcpOptions]:
+        """What TCP to each target is answered with."""
+        every = ((address, port) for address, ports in self._by_address.items() for port, _ in ports)
+        return {target: options for target in every if (options := self.effective(target)) is not None}
+
+    def count_of(self, is_meant: Callable[[bytes], bool]) -> int:
+        """How many entries are of addresses (packed) that are meant."""
+        return sum(len(ports) for address, ports in self._by_address.items() if is_meant(address))
+
+    def _set(self, key: Key, options: TcpOptions, *, is_new: bool) -> Refusal | None:
+        ports = self._by_address.get(key.address)
+        before = None if ports is None else ports.get((key.port, key.protocol))
+        if before is not None and is_new:
+            return Refusal.EXISTS
+        if before is None and self._count >= self._most:
+            return Refusal.FULL
+        if options not in self._varieties and len(self._varieties) >= MOST_VARIETIES:
+            return Refusal.VARIETY
+        if ports is None:
+            ports = self._by_address[key.address] = {}
+        ports[key.port, key.protocol] = options
+        self._varieties[options] += 1
+        self._count += before is None
+        self._forget(before)
+        self._note((key.address, key.port))
+        return None
+
+    def _delete(self, key: Key) -> Refusal | None:
+        ports = self._by_address.get(key.address, {})
+        options = ports.pop((key.port, key.protocol), None)
+        if options is None:
+            return Refusal.MISSING
+        if not ports:
+            del self._by_address[key.address]
+        self._count -= 1
+        self._forget(options)
+        self._note((key.address, key.port))
+        return None
+
+    def _flush(self, address: bytes) -> None:
+        """Of one address, or of all of them."""
+        for each in [address] if any(address) else list(self._by_address):
+            for (port, _), options in self._by_address.pop(each, {}).items():
+                self._count -= 1
+                self._forget(options)
+                self._note((each, port))
+
+    def _note(self, target: Target) -> None:
+        if self._changed is not None:
+            self._changed.add(target)
+            if len(self._changed) > self._most + MOST_CHANGES:
+                self._changed = None
+
+    def _forget(self, options: TcpOptions | None) -> None:
+        if options is not None:
+            self._varieties[options] -= 1
+            if not self._varieties[options]:
+                del self._varieties[options]

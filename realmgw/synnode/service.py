@@ -1,0 +1,230 @@
+"""The node's services: the table in the kernel, and the ports where gateways are served. Edge: the reactor, sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from realmgw.config.port import refusal
+from realmgw.config.settings import Endpoint
+from realmgw.datapath.service import Worker
+from realmgw.datapath.watch.keeper import Findings, Noticed
+from realmgw.datapath.watch.port import Ears, Watch
+from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.synnode.entries import Entries, Target
+from realmgw.synnode.kernel import Placed
+from realmgw.synnode.server import ControlServer
+from realmgw.synproxy.codec import TcpOptions
+
+_log = Logger()
+
+
+class KernelSide(Protocol):
+    """What a `realmgw.synnode.kernel.NodeKernel` is to this service; see there."""
+
+    def own_ports(self) -> frozenset[int]: ...
+    def apply(self) -> Placed: ...
+    def change(self, wanted: Mapping[Target, TcpOptions | None]) -> None: ...
+    def replace(self, wanted: Mapping[Target, TcpOptions]) -> None: ...
+    def look(self, noticed: Noticed) -> Findings: ...
+    def purge(self) -> tuple[str, ...]: ...
+    def close(self) -> None: ...
+
+
+class TableService(Service):
+    """The kernel has what the table has, one transaction after the other.
+
+    What is changed while one is under way is in the next, each target once: however fast changes come, there is one
+    transaction at a time, and it is no longer than the table. A turn of the reactor begins one at most.
+
+    Args:
+        kernel: Access to the kernel; it is used in the worker's thread only.
+        entries: The table.
+        clock: The reactor.
+        worker: Where the calls that block are made. It is started and stopped here.
+        ears: What hears of changes in the kernel.
+        purging: Whether everything is removed from the kernel when the service stops.
+
+    Attributes:
+        findings: What the last look has found.
+        transactions: How many the kernel has taken.
+        refused: How many it has not; then the whole table is placed.
+    """
+
+    name = "table"
+
+    def __init__(
+        self,
+        kernel: KernelSide,
+        entries: Entries,
+        *,
+        clock: IReactorTime,
+        worker: Worker,
+        ears: Ears,
+        purging: bool = False,
+    ) -> None:
+        self._kernel = kernel
+        self._entries = entries
+        self._clock = clock
+        self._worker = worker
+        self._watch = Watch(lambda noticed: worker.call(kernel.look, noticed), self._note, clock, ears)
+        self._call: IDelayedCall | None = None
+        self._pushing = self._begun = False
+        self._purging = purging
+        self.findings = Findings()
+        self.transactions = self.refused = 0
+
+    @inlineCallbacks
+    def startService(self) -> Generator[Deferred[Any], Any, None]:
+        """Put everything in place.
+
+        Returns:
+            A Deferred that fires when all of it stands. It fails as `NodeKernel.apply` does; then the service is not
+            running, and its thread is gone.
+        """
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
+        self._worker.start()
+        try:
+            ports = yield self._worker.call(self._kernel.own_ports)
+            self._watch.listen(ports)
+            found: Placed = yield self._worker.call(self._kernel.apply)
+        except Exception:
+            yield self.stopService()
+            raise
+        self._entries.adopt(found.adopted)
+        for change in found.changes:
+            _log.info("{change}", change=change)
+        if found.adopted:
+            _log.info(
+                "{count} entries of an earlier run stand, until a gateway says otherwise", count=len(found.adopted)
+            )
+        yield self._watch.start()
+        self._begun = True
+
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """Let go of the kernel, and leave everything there: SYNs are answered as before; unless it is to be purged.
+
+        Returns:
+            A Deferred that fires when the thread has ended.
+        """
+        if not self.running:
+            return
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
+        self._watch.stop()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._call = None
+        if self._purging and self._begun:
+            yield from self._purge()
+        yield self._worker.call(self._kernel.close)
+        self._worker.stop()
+
+    def changed(self) -> None:
+        """The table may have something that the kernel has not. Cheap: the kernel is told in the next turn."""
+        if self.running and not self._pushing and self._call is None and self._entries.has_changed:
+            self._call = self._clock.callLater(0, self._push)
+
+    def counts(self) -> dict[str, object]:
+        """What was counted here since the start; `NodeKernel.figures` has what the kernel counts."""
+        return {"transactions": self.transactions, "refused": self.refused, "repairs": self._watch.repairs}
+
+    def placed(self) -> Iterator[dict[str, str]]:
+        """Everything that is to be outside of the process, and what each was when it was last looked at."""
+        found = {each.thing: each.found for each in self.findings.left}
+        for thing in self.findings.things:
+            is_ = found.get(thing, thing.wanted)
+            yield {"what": thing.kind.value, "name": thing.name, "should_be": thing.wanted, "is": is_}
+
+    def _purge(self) -> Generator[Deferred[Any], Any, None]:
+        try:
+            for line in (yield self._worker.call(self._kernel.purge)):
+                _log.info("{line}", line=line)
+        except RealmGatewayError as error:
+            _log.error("not everything was removed: {error}", error=error)
+
+    @inlineCallbacks
+    def _push(self) -> Generator[Deferred[Any], Any, None]:
+        self._call, self._pushing = None, True
+        try:
+            while self.running and self._entries.has_changed:
+                yield self._told()
+                self.transactions += 1
+        except RealmGatewayError as error:
+            self.refused += 1
+            _log.error("the kernel has refused a change, so the whole table is placed: {error}", error=error)
+            self._watch.look()
+        except Exception:  # noqa: BLE001 - whatever it is, the next change is tried
+            _log.failure("fault while telling the kernel of changes")
+            self._watch.look()
+        finally:
+            self._pushing = False
+
+    def _told(self) -> Deferred[None]:
+        changes = self._entries.take_changes()
+        if changes is None:
+            return self._worker.call(self._kernel.replace, self._entries.everything())
+        return self._worker.call(self._kernel.change, changes)
+
+    def _note(self, findings: Findings) -> None:
+        tell = _log.error if self._begun else _log.info
+        for line in findings.repaired:
+            tell("{line}; it was put back", line=line)
+        if findings.broken != self.findings.broken:
+            for line in findings.broken:
+                _log.error("{line}", line=line)
+            if not findings.broken:
+                _log.info("all is well again")
+        self.findings = findings
+
+
+Listen = Callable[[Endpoint], Any]
+"""Begins to listen; gives the port."""
+
+
+class PortsService(Service):
+    """Where gateways are served.
+
+    Args:
+        endpoints: Where.
+        listen: Begins to listen at one.
+        server: Lets go of who is connected.
+    """
+
+    name = "ports"
+
+    def __init__(self, endpoints: tuple[Endpoint, ...], listen: Listen, server: ControlServer) -> None:
+        self._endpoints = endpoints
+        self._listen = listen
+        self._server = server
+        self._ports: list[Any] = []
+
+    @inlineCallbacks
+    def startService(self) -> Generator[Deferred[Any], Any, None]:
+        """Listen.
+
+        Raises:
+            PlatformError: That is not possible; one line says why. Nothing listens then.
+        """
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        for each in self._endpoints:
+            try:
+                self._ports.append(self._listen(each))
+            except CannotListenError as error:
+                yield self.stopService()
+                number = getattr(error.socketError, "errno", None) or 0
+                raise PlatformError(refusal("TCP", each, number, "the control protocol")) from error
+            _log.info("gateways are served at {address} port {port}", address=each.address, port=each.port)
+
+    def stopService(self) -> Deferred[Any]:
+        """Listen no more, and let go of all; fires when that is done."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        ports, self._ports = self._ports, []
+        self._server.close()
+        return DeferredList([maybeDeferred(each.stopListening) for each in ports])

@@ -1,0 +1,71 @@
+"""Tests for `realmgw.synnode.files`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.errors import ConfigurationError
+from realmgw.synnode.files import load
+from realmgw.synnode.settings import CONTROL, Answer
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
+
+LEAST = "outside: [wan0]\nguarded: [203.0.113.0/24, '2001:db8::/48']\n"
+
+
+class LoadTests(SynchronousTestCase):
+    """`load`."""
+
+    def load(self, text: str) -> object:
+        """The settings of a main file."""
+        self.path = Path(self.mktemp())
+        self.path.write_text(text)
+        return load(self.path)
+
+    def test_two_keys_are_enough(self) -> None:
+        """Everything else has a default."""
+        self.load(LEAST)
+        settings = load(self.path)
+        self.assertEqual((settings.outside, settings.listen, settings.default), (("wan0",), (CONTROL,), Answer()))
+
+    def test_paths_start_at_the_files_folder(self) -> None:
+        """Those of sections, too."""
+        self.load(f"{LEAST}state: kept\ncontrol: {{socket: run/sock}}\ntls: {{certificate_file: a, key_file: /b}}\n")
+        settings, folder = load(self.path), self.path.parent
+        assert settings.tls is not None
+        found = [settings.state, settings.control.socket, settings.tls.certificate_file, settings.tls.key_file]
+        self.assertEqual(found, [folder / "kept", folder / "run/sock", folder / "a", Path("/b")])
+
+    def test_every_problem_is_told_with_its_place(self) -> None:
+        """All at once, and what to write instead."""
+        text = (
+            "outside: []\nguarded: [203.0.113.1/24]\ndefault: {mss: 0, window_scale: 15}\ntable: table\n"
+            "listen: [0.0.0.0]\nclient: []\n"
+        )
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load(text)
+        places = [problem.removeprefix(f"{self.path}:").split(": ")[0] for problem in caught.exception.problems]
+        self.assertEqual(places, ["1:10", "2:11", "3:16", "3:33", "4:8", "5:10", "6:1"])
+        self.assertIn("did you mean 'clients'", caught.exception.problems[-1])
+
+    def test_an_empty_file_and_none_are_told(self) -> None:
+        """With what is needed."""
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load("")
+        self.assertIn("the file is empty: write outside, guarded", str(caught.exception))
+        with self.assertRaises(ConfigurationError) as caught:
+            load(Path(self.mktemp()))
+        self.assertIn("there is no such file", str(caught.exception))
+
+    def test_what_is_documented_can_be_loaded(self) -> None:
+        """The example, and what stands in the page."""
+        load(CHECKOUT / "conf" / "synproxy.yaml")
+        text = (CHECKOUT / "docs" / "synproxy.md").read_text()
+        blocks = [each for each in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "guarded:" in each]
+        self.assertGreater(len(blocks), 0)
+        for block in blocks:
+            self.load(block)
+
+    test_what_is_documented_can_be_loaded.skip = NO_CHECKOUT  # type: ignore[attr-defined]  # trial's way
