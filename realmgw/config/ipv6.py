@@ -90,7 +90,7 @@ class Ipv6:
     """By LAN; those that are not named leave by `Leave6.ROUTE`."""
     keep: float = key(number(0.0, MAX_DURATION), 300.0)  # seconds
     """For how long an address stays with its host after its claim was used last."""
-    pinhole: PinholeFor = key(choice(PinholeFor), PinholeFor.CLIENT)
+    pinhole: PinholeFor = key(choice(PinholeFor), PinholeFor.FLOW)
     """For whom a claim opens a host's own address."""
     pending: int = key(integer(1, 10_000_000), 65536)
     """How many claims may be pending at once."""

@@ -280,9 +280,9 @@ class OnLinkTests(DualTestCase):
 
 
 class PinholeTests(DualTestCase):
-    """A host with a public address of its own: the claim opens it."""
+    """A host with a public address of its own: the claim opens it for the next flow."""
 
-    through: ClassVar[int] = 6
+    through: ClassVar[int] = 1
     """Of six transfers at a time."""
     circular: ClassVar[Sequence[Mapping[str, str]]] = (POOL4,)
     settings: ClassVar[Mapping[str, Any]] = {"ipv6": {"prefixes": [{"prefix": "2001:db8:5::/64", "mode": "pinhole"}]}}
@@ -311,7 +311,7 @@ class PinholeTests(DualTestCase):
         self.assertEqual(OWN6, self.public(client.ping(OWN6)))
 
     def test_clients_of_several_flows(self) -> None:
-        """Who came may open further ones: curl does six transfers at a time after one query."""
+        """Curl does six transfers at a time after one query: one comes through, and all where that is said."""
         time.sleep(SLOT)
         words = ["curl", "--silent", "--max-time", "2", "--parallel", "--parallel-immediate", "--http1.0", "--resolve"]
         words += [f"own.gwa.demo:80:[{self.ask6('own.gwa.demo')}]"]
@@ -321,11 +321,11 @@ class PinholeTests(DualTestCase):
         self.assertEqual(self.testbed.run("public", argv).stdout.count(f"This is {OWN6}."), self.through)
 
 
-class OneFlowPinholeTests(PinholeTests):
-    """The operator has said that the next flow is all."""
+class ClientPinholeTests(PinholeTests):
+    """The operator has said that who sent the next flow may open further ones."""
 
-    through: ClassVar[int] = 1
-    settings: ClassVar[Mapping[str, Any]] = {"ipv6": {**PinholeTests.settings["ipv6"], "pinhole": "flow"}}
+    through: ClassVar[int] = 6
+    settings: ClassVar[Mapping[str, Any]] = {"ipv6": {**PinholeTests.settings["ipv6"], "pinhole": "client"}}
 
 
 class KeepingResolverTests(DualTestCase):

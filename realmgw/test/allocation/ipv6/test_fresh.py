@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.ipv6 import Ipv6, Ipv6Mode
+from realmgw.config.ipv6 import Ipv6, Ipv6Mode, PinholeFor
 from realmgw.config.policy import REFERENCE_BANDS, Audit, Policy
 from realmgw.config.settings import Allocation, WhileDegraded
 from realmgw.errors import Reason
@@ -293,6 +293,7 @@ class LiveTests(SynchronousTestCase):
 
     def test_a_pinhole_is(self) -> None:
         """While anybody is expected there, or may come again."""
+        self.scene.allocator.configure(Allocation(), Ipv6(keep=5.0, pinhole=PinholeFor.CLIENT))
         asked = service(host(3, mode=Ipv6Mode.PINHOLE))
         told = self.scene.get(asked)
         self.assertTrue(self.is_live(told))

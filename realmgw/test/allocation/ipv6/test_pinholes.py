@@ -39,8 +39,8 @@ class PinholeTests(SynchronousTestCase):
         self.assertEqual(self.scene.come(AT.address6, port=22), NO_RESERVATION)
 
     def test_it_is_open_for_the_next_flow_only(self) -> None:
-        """Not even for another one of who sent it, where the operator says so; what is sent again goes on."""
-        scene = Scene6(ipv6=Ipv6(pinhole=PinholeFor.FLOW))
+        """By default not even for another one of who sent it; what is sent again goes on."""
+        scene = Scene6()
         for _ in range(2):
             scene.get(WEB)
             flow = CLIENT, AT.address6, 6, 4711, 443
@@ -51,9 +51,9 @@ class PinholeTests(SynchronousTestCase):
             self.assertEqual(scene.allocator.admit(*flow, now=scene.now), NO_RESERVATION)
             self.assertFalse(scene.fresh.pinholes.addresses)
 
-    def test_by_default_a_client_may_open_further_flows(self) -> None:
+    def test_a_client_may_open_further_flows_where_the_operator_says_so(self) -> None:
         """As browsers do, after one query; nobody else may, whatever claims of the pool let in."""
-        scene = Scene6()
+        scene = Scene6(ipv6=Ipv6(pinhole=PinholeFor.CLIENT))
         scene.get(WEB)
         come = [scene.come(AT.address6, source, port=443) for source in (CLIENT, STRAY, CLIENT, CLIENT)]
         self.assertEqual(come, [1, -Reason.NO_CLAIM, 1, 1])
@@ -78,21 +78,22 @@ class PinholeTests(SynchronousTestCase):
 
     def test_a_reload_says_for_whom_it_is_open(self) -> None:
         """From then on."""
-        scene = Scene6(ipv6=Ipv6(pinhole=PinholeFor.FLOW))
+        scene = Scene6()
         scene.get(WEB)
         scene.come(AT.address6, port=443)
-        scene.allocator.configure(scene.allocator.ledger.settings, Ipv6())
+        scene.allocator.configure(scene.allocator.ledger.settings, Ipv6(pinhole=PinholeFor.CLIENT))
         self.assertEqual(scene.come(AT.address6, port=443), 1)
 
     def test_it_is_open_for_a_while(self) -> None:
-        """And for who came already."""
-        self.scene.get(WEB)
-        come = [self.scene.come(AT.address6, source, port=443) for source in (CLIENT, STRAY, CLIENT)]
+        """And for who came already, where a client may open further flows."""
+        scene = Scene6(ipv6=Ipv6(pinhole=PinholeFor.CLIENT), claim_sources=1)
+        scene.get(WEB)
+        come = [scene.come(AT.address6, source, port=443) for source in (CLIENT, STRAY, CLIENT)]
         self.assertEqual(come, [1, -Reason.NO_CLAIM, 1])
-        self.scene.after(300.1)
-        self.assertEqual(self.scene.come(AT.address6, CLIENT, port=443), NO_RESERVATION)
-        self.assertFalse(self.scene.fresh.pinholes.addresses)
-        self.assertFalse(self.scene.fresh.pinholes.ledger.last)
+        scene.after(300.1)
+        self.assertEqual(scene.come(AT.address6, CLIENT, port=443), NO_RESERVATION)
+        self.assertFalse(scene.fresh.pinholes.addresses)
+        self.assertFalse(scene.fresh.pinholes.ledger.last)
 
     def test_services_stand_beside_each_other(self) -> None:
         """A packet goes to the one that expects somebody, most closely named first."""
