@@ -25,6 +25,7 @@ from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, Hearing, log_fault
 from realmgw.admission.unsolicited import Unsolicited
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.ipv6.lendable import SHARE, Lendable
 from realmgw.allocation.reputation.disk import ReputationFile
 from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.service import AllocationService, ReputationService
@@ -62,6 +63,7 @@ from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.dualstack import served
 from realmgw.datapath.elements import STRAYS
+from realmgw.datapath.incoming import Lent
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
 from realmgw.datapath.service import DatapathService, KernelThread
@@ -174,11 +176,11 @@ def read(path: Path, settings: Settings, around: Around = NOWHERE, do: Callable[
 def compose(running: Running, options: Options, secrets: config.Secrets = config.NO_SECRETS) -> OrderedService:
     """Put the gateway together: who starts later tells nobody what those before could not honour."""
     reactor, settings = the_reactor(), running.settings
-    allocator = _allocator(running, conntrack := Conntrack(monotonic))
+    allocator = _allocator(running, conntrack := Conntrack(monotonic), lendable := Lendable(os.urandom))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
     leases = _leases(running, health, reactor)
-    datapath = _datapath(running, allocator, health, thread, reactor, bool(options["purge"]))
+    datapath = _datapath(running, lendable, allocator, health, thread, reactor, bool(options["purge"]))
     unsolicited = Unsolicited(settings.admission, datapath.push_stray)
     gate = Gate(allocator, unsolicited, Faults(log_fault), settings.datapath.reject_rate)
     dns = _dns(running, allocator, thread, reactor, secrets)
@@ -254,14 +256,14 @@ def last_good_of(path: Path, settings: Settings) -> LastGood:
     return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
 
 
-def _allocator(running: Running, its: Conntrack) -> Allocator:
+def _allocator(running: Running, its: Conntrack, lendable: Lendable) -> Allocator:
     """The pool, with conntrack to ask."""
     settings, at, now = running.settings, running.registry.host_at, monotonic()
     how, policy, answered = settings.allocation, settings.policy, its.answered
     networks = [piece.network for piece in settings.pools.circular]
     return Allocator(
         how, networks, now=now, policy=policy, answered=answered, entries=its, host_at=at, ipv6=settings.ipv6,
-        chance=os.urandom,
+        chance=lendable,
     )  # fmt: skip
 
 
@@ -313,11 +315,13 @@ def _leases(running: Running, health: Health, reactor: Any) -> LeaseService:
 
 
 def _datapath(
-    running: Running, allocator: Allocator, health: Health, thread: KernelThread, reactor: Any, purging: bool
-) -> DatapathService:
+    running: Running, lendable: Lendable, allocator: Allocator, health: Health, thread: KernelThread, reactor: Any,
+    purging: bool,
+) -> DatapathService:  # fmt: skip
     """The kernel's side; what is wrong with it is told."""
     tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
-    kernel, hosts = Kernel(running.settings), running.registry.directory.hosts.values()
+    kernel = Kernel(running.settings, lent=Lent(lendable.seed, SHARE))
+    hosts = running.registry.directory.hosts.values()
     return DatapathService(
         kernel, hosts, clock=reactor, worker=thread, purging=purging, ears=ears, tell=tell,
         includes=Includes(running.settings),

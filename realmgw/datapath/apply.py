@@ -31,7 +31,7 @@ from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.netlink.nftables import IPV4, IPV6
 from realmgw.datapath.nft import Libnftables, Nft
 from realmgw.datapath.policy.classes import Classes
-from realmgw.datapath.ruleset import Ruleset
+from realmgw.datapath.ruleset import Lent, Ruleset
 from realmgw.datapath.watch.generations import Generations, OwnNft
 from realmgw.datapath.watch.guard import Guard
 from realmgw.datapath.watch.keeper import Findings, Keeper, Noticed
@@ -63,6 +63,7 @@ class Kernel:
         settings: The gateway's settings.
         open_nft: What makes the access to nftables, at its first use and in that thread.
         open_owner: What makes a further access, which owns the guard; None: there shall be no guard.
+        lent: Which addresses of the pool of IPv6 may have been lent; None: each of them.
 
     Attributes:
         was_installed: Whether our table stood before the last `apply`; None while that is not known.
@@ -75,10 +76,11 @@ class Kernel:
         *,
         open_nft: Callable[[], Nft] = open_nft,
         open_owner: Callable[[], Nft] | None = Libnftables,
+        lent: Lent | None = None,
     ) -> None:
         self._given = self._settings = settings
-        self._ipv6 = DualStack()
-        self._table = settings.datapath.table
+        self._ipv6, self._bypass = DualStack(), Bypass()
+        self._table, self._lent = settings.datapath.table, lent
         self._open_nft = open_nft
         self._reader = RulesetReader()
         self._generations = Generations(self._reader.generation)
@@ -86,15 +88,13 @@ class Kernel:
         self._chains = self._own.chains, self._own.chains6
         self.was_installed: bool | None = None
         self.classes = Classes()
-        self._guard = Guard(open_owner)
-        self._keeper = Keeper(self, self._reader, self._generations)
+        self._guard, self._keeper = Guard(open_owner), Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None
-        self._bypass = Bypass()
         # What the last `apply` chose.
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step = LastStep(self._table, self._own.chains)
         self.prefix_step = PrefixStep(self._table, self._own.chains6)
-        self._way_out = False
+        self._way_out = self._hashes = False
 
     def probe(self) -> Capabilities:
         """Find out what the machine can do; nothing is left behind.
@@ -148,6 +148,7 @@ class Kernel:
             doubts = (*interfaces.check_pool(channel, settings), *review(settings))
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
+            self._hashes = found.hashes
             self.place(hosts)
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
@@ -389,7 +390,8 @@ class Kernel:
 
     def _ruleset(self, settings: Settings, ipv6: DualStack | None = None) -> Ruleset:
         native, dnat, pinholes = self.queue_step.is_native, self.last_step.dnat, (ipv6 or self._ipv6).pinholes
-        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes)
+        lent = self._lent if self._hashes else None
+        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent)
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""

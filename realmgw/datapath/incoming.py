@@ -11,6 +11,8 @@ refused does.
 
 from __future__ import annotations
 
+import attrs
+
 from realmgw.config.settings import Dnat
 from realmgw.datapath import marks
 from realmgw.datapath.policy.classes import OUT
@@ -25,16 +27,29 @@ STEP = f"meta mark & {marks.STEP_MASK:#x}"
 IS_ADMITTED = f"{STEP} == {marks.ADMITTED:#x}"
 _NO_SENDERS = "{ ::ffff:0:0/96, fe80::/10 }"
 """IPv4 addresses in IPv6's clothes, which are on no wire (RFC 4942, 2.2), and those that no router forwards."""
+_HASHED = "@nh,288,32"
+"""The last four octets of an IPv6 packet's destination."""
 _DISCOVERY = "{ nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect }"
 
 
-def before_routing(wan: str, lan: str, *, ipv6: bool) -> Chains:
+@attrs.frozen
+class Lent:
+    """By what an address of the IPv6 pool that may have been lent is known: a hash of its last four octets is 0."""
+
+    seed: int
+    """Of the kernel's `jhash`, 32 bits, not 0."""
+    share: int
+    """So many values the hash has."""
+
+
+def before_routing(wan: str, lan: str, *, ipv6: bool, lent: Lent | None = None) -> Chains:
     """Up to the verdict, and what becomes of refused ones.
 
     Args:
         wan: Name of the interface towards the public Internet, quoted.
         lan: Those towards the private hosts, as a set.
         ipv6: Whether IPv6 is in use.
+        lent: Which addresses of its pool may have been lent; None: each of them.
     """
     return {
         "arrivals": [
@@ -43,7 +58,7 @@ def before_routing(wan: str, lan: str, *, ipv6: bool) -> Chains:
             f"iifname {wan} ct state new ct status ! dnat ip daddr @pool goto first_packet",
             *(_arrivals6(wan) if ipv6 else ()),
         ],
-        "first_packet": _first_packet(lan, ipv6=ipv6),
+        "first_packet": _first_packet(lan, ipv6=ipv6, lent=lent),
         "settle": [
             "type filter hook prerouting priority mangle + 10; policy accept;",
             f"iifname {wan} ct state established,related accept",
@@ -95,11 +110,12 @@ def _verdicts() -> tuple[str, str]:
     )
 
 
-def _first_packet(lan: str, *, ipv6: bool) -> list[str]:
+def _first_packet(lan: str, *, ipv6: bool, lent: Lent | None) -> list[str]:
     of_ipv6 = (
         f"ip6 saddr & ffff:ffff:ffff:ffff:: @strays6 {drop('stray_limited')}",
         f"ip6 saddr {_NO_SENDERS} {drop('spoofed_source')}",
     )
+    guessed = f"ip6 daddr @pool6 jhash {_HASHED} mod {lent.share} seed {lent.seed:#x} != 0" if lent else ""
     return [
         f"ip saddr @strays {drop('stray_limited')}",
         *(of_ipv6 if ipv6 else ()),
@@ -107,6 +123,7 @@ def _first_packet(lan: str, *, ipv6: bool) -> list[str]:
         # Routing would drop these as martians, but only after they have used up a claim.
         f"fib saddr type != unicast {drop('spoofed_source')}",
         f"fib saddr oifname {lan} {drop('spoofed_source')}",
+        *((f'{guessed} counter name "guessed" goto refuse',) if ipv6 and guessed else ()),
         *(('meta nfproto ipv6 counter name "presented6"',) if ipv6 else ()),
         f'meta mark set {marks.QUEUED:#x} counter name "presented"',
     ]

@@ -22,6 +22,7 @@ from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, t
 from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.guests import Guests
 from realmgw.datapath.hosts import HostChange
+from realmgw.datapath.incoming import Lent as Lent
 from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
 from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
@@ -72,6 +73,8 @@ class Ruleset:
     """How the LANs' own flows of IPv6 leave; None: nothing of IPv6 is our business."""
     guests: Guests = attrs.Factory(Guests)
     """What becomes of LAN hosts that are no subscribers."""
+    lent: Lent | None = None
+    """Which addresses of the pool of IPv6 may have been lent; None: that can not be told, and each of them may."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -81,7 +84,15 @@ class Ruleset:
             raise ConfigurationError(problems)
 
     @classmethod
-    def of(cls, settings: Settings, *, native_queue: bool, dnat: Dnat = Dnat.MAP, pinholes: bool = False) -> Ruleset:
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        native_queue: bool,
+        dnat: Dnat = Dnat.MAP,
+        pinholes: bool = False,
+        lent: Lent | None = None,
+    ) -> Ruleset:
         """The ruleset that the settings ask for.
 
         Args:
@@ -89,6 +100,7 @@ class Ruleset:
             native_queue: Whether the kernel has nftables' own queue statement.
             dnat: How a flow is sent to its host; not AUTO.
             pinholes: Whether any host has it in its file that it is reached at its own address.
+            lent: Which addresses of the pool of IPv6 may have been lent, where the kernel can tell.
 
         Raises:
             ConfigurationError: There is no pool, or a name can not be written in a rule.
@@ -116,6 +128,7 @@ class Ruleset:
             modes=modes,
             leaving6=outbound6.leaving(settings) if ipv6 or settings.ipv6.outbound else None,
             guests=Guests.of(settings),
+            lent=lent,
         )
 
     @property
@@ -274,7 +287,7 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     leaves, guests = ruleset.outbound is not None, ruleset.guests
     way = forwarding.Families(ipv4_leaves=leaves, ipv6_enters=ipv6, leaving6=leaving6, guests=guests)
     chains = {
-        **incoming.before_routing(wan, lan, ipv6=ipv6),
+        **incoming.before_routing(wan, lan, ipv6=ipv6, lent=ruleset.lent),
         "tell": incoming.told(ipv6=ipv6 or guests.needs_subscribers),
         **incoming.translation(wan, ruleset.dnat, ipv6=ipv6),
         **guests.chains(lan),

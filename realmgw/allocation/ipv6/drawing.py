@@ -17,7 +17,7 @@ Chance = Callable[[int], bytes]
 """So many random octets that nobody can guess."""
 DRAWN = 16
 """So many of them make an address."""
-BLOCK = 256
+BLOCK = 32
 """Those of so many addresses are asked for at once."""
 GENERATION = 1 << 20
 """At least so many addresses have to be drawn before one can be drawn again."""

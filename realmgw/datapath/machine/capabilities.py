@@ -119,6 +119,13 @@ NATIVE_QUEUE = Feature(
 )
 """What it can do without, where iptables has the NFQUEUE target."""
 
+HASH = Feature(
+    "hashes of addresses",
+    f"chain c {{\n{_PREROUTING}\nmeta nfproto ipv6 jhash @nh,288,32 mod 16 seed 0x1 != 0 drop\n}}\n",
+    "use a kernel with CONFIG_NFT_HASH (modprobe nft_hash)",
+)
+"""What it can do without: then guesses at the pool of IPv6 come to user space."""
+
 MAP_OF_HOSTS = Feature(
     "dnat to a map of marks",
     f"map m {{ type mark : ipv4_addr; }}\nchain c {{\n{_NAT}\ndnat ip to meta mark map @m\n}}\n",
@@ -166,6 +173,8 @@ class Capabilities:
     """The NFQUEUE target by the iptables program; not tried, and False, where the native one is there."""
     queue_socket: bool = False
     """The kernel hands packets to user space at all (nfnetlink_queue)."""
+    hashes: bool = False
+    """nftables can tell addresses of IPv6 by a hash."""
     dnat: Dnat | None = None
     """How flows can be translated: the first of the ways that the settings allow which works; the rest is not tried."""
 

@@ -61,6 +61,7 @@ class Prober:
             ),
             native_queue=native,
             xtables_queue=not native and self._chains.works(queue) and (not self._ipv6 or self._chains6.works(queue)),
+            hashes=self._accepts(capabilities.HASH),
             queue_socket=client.queue_socket_works(),
             dnat=next((way for way in capabilities.ways(self._settings.datapath.dnat) if self._works(way)), None),
         )

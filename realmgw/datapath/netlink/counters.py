@@ -44,6 +44,7 @@ COUNTERS6: Mapping[str, str] = {
     "presented6": "of those that were presented: IPv6",
     "admitted6": "of those that were admitted: IPv6",
     "admitted_pinhole": "of these: to a host at its own address",
+    "guessed": "refused: to an address of the IPv6 pool that can not have been lent",
     "neighbours": "dropped: neighbour discovery for an address of the pool, which the gateway itself answers",
 }
 """Those that there are besides, where hosts are reached by IPv6."""

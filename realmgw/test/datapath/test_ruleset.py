@@ -14,7 +14,7 @@ from realmgw.config import settings as config
 from realmgw.config.addresses import AddressRange
 from realmgw.config.settings import Dnat
 from realmgw.datapath import elements, guests, marks, outbound6, ruleset
-from realmgw.datapath.ruleset import Ruleset
+from realmgw.datapath.ruleset import Lent, Ruleset
 from realmgw.datapath.watch import guard
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host, Profile
@@ -158,7 +158,8 @@ class ReplacementTests(SynchronousTestCase):
         used = set(re.findall(r'counter name "(\w+)"', self.text))
         self.assertEqual(used, set(ruleset.COUNTERS) - {"untranslated"})
         self.check_ends(self.text)
-        dual = Ruleset.of(attrs.evolve(DUAL, ipv6=NOT_BY_IPV6), native_queue=True, dnat=Dnat.MARKDNAT)
+        settings = attrs.evolve(DUAL, ipv6=NOT_BY_IPV6)
+        dual = Ruleset.of(settings, native_queue=True, dnat=Dnat.MARKDNAT, lent=Lent(1, 16))
         both = ruleset.replacement(dual, ())
         self.assertEqual(set(re.findall(r'counter name "(\w+)"', both)), EVERY - OF_GUESTS)
         self.assertEqual(set(re.findall(r"\n\tcounter (\w+) ", both)), EVERY - OF_GUESTS)
@@ -250,6 +251,17 @@ class DualStackTests(SynchronousTestCase):
             self.assertEqual(text.count("ip6 daddr @pool6"), text.count("ip daddr @pool "))
         by_mark = ruleset.replacement(attrs.evolve(self.both, dnat=Dnat.MARKDNAT), ())
         self.assertIn("dnat ip6 to meta mark map @hosts6", by_mark)
+
+    def test_guesses_are_told_by_a_hash_where_the_kernel_can(self) -> None:
+        """Before they would come to user space, and behind all that drops in silence; the seed stays for a reload."""
+        lent = Ruleset.of(DUAL, native_queue=True, lent=Lent(0xC0FFEE, 16))
+        first = ruleset.replacement(lent, ()).partition("chain first_packet {")[2].partition("\n\t}")[0].splitlines()
+        told = next(at for at, line in enumerate(first) if "jhash" in line)
+        rule = 'ip6 daddr @pool6 jhash @nh,288,32 mod 16 seed 0xc0ffee != 0 counter name "guessed" goto refuse'
+        self.assertEqual(first[told].strip(), rule)
+        self.assertTrue(all("drop" not in line for line in first[told:]))
+        self.assertNotIn("jhash", self.text)
+        self.assertNotIn("jhash", ruleset.replacement(Ruleset.of(SETTINGS, native_queue=True, lent=lent.lent), ()))
 
     def test_hosts_at_their_own_addresses_stand_in_a_set(self) -> None:
         """By their own option, or by their prefix, wherever that is."""
