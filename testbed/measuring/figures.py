@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -75,6 +76,7 @@ def machine() -> str:
     begun, ended = commit(), _commit()
     python = f"{platform.python_implementation()} {platform.python_version()}"
     lines = {
+        "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": f"{os.cpu_count()} x {_processor()}",
         "kernel": f"{platform.system()} {platform.release()}",
         "interpreter": f"{python}, built by {platform.python_compiler()}",

@@ -3,7 +3,7 @@
 One gateway has both pools, and the same hosts by both families; it is loaded in turn by clients of either. docs/ipv6.md
 has the figures.
 
-    ./testbed/bench --ipv6 [--quick] [--write FILE]
+    ./testbed/bench --ipv6 [cost | fresh | guesses] [--quick] [--write FILE]
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from testbed.measuring import cpu_noise, figures
 from testbed.measuring.rounds import (
     HEAD,
     PORTS,
+    QUANTILES,
     TAIL_ROUNDS,
     Contender,
     Rounds,
@@ -297,20 +298,19 @@ def _guess_row(title: str, runs: Sequence[Guessed]) -> list[str]:
     ]
 
 
-def _guesses(four: Contender, six: Contender, count: int) -> tuple[list[list[str]], list[Verdict]]:
-    """Rows of the table, and the targets."""
-    take = partial(guess, four, STRAYS_FROM, count, STRAYS_TO)
-    of_four = [cpu_noise.quietest(take) for _ in range(TAIL_ROUNDS)]
-    every, verdicts = [_guess_row(STRAYS, of_four)], []
-    for title, sources in GUESSERS.items():
-        runs = [cpu_noise.quietest(partial(guess, six, sources, count)) for _ in range(TAIL_ROUNDS)]
-        every.append(_guess_row(title, runs))
-        verdicts += judge_guesses(title, runs, of_four)
-    return every, verdicts
+def _contenders(testbed: Testbed, gateway: Gateway, hosts: int, names: Path) -> tuple[Contender, Contender, Contender]:
+    """Clients of IPv4, of IPv6, and such that come by IPv6 and ask by IPv4."""
+    four = Contender(FOUR, testbed, gateway.pid, hosts, names)
+    six = attrs.evolve(four, title=SIX, how={"ipv6": 1.0, "server": ipv6.GATEWAY, "resolver": ipv6.CLIENT})
+    return four, six, attrs.evolve(four, title=ASKED, how={"ipv6": 1.0})
 
 
-def report(quick: bool) -> tuple[str, bool]:
-    """Measures everything.
+def _targets(verdicts: Sequence[Verdict]) -> str:
+    return figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts])
+
+
+def report_costs(quick: bool) -> tuple[str, bool]:
+    """Measures what a flow costs.
 
     Args:
         quick: For a short run, whose figures are less steady.
@@ -319,24 +319,46 @@ def report(quick: bool) -> tuple[str, bool]:
         The report in Markdown, and whether all targets were met.
     """
     rounds, seconds = (3, 1.0) if quick else (6, 2.0)
-    with _gateway() as (testbed, gateway, hosts, names):
-        testbed.run("test_gwa", ["nft", COUNTING])
-        four = Contender(FOUR, testbed, gateway.pid, hosts, names)
-        six = attrs.evolve(four, title=SIX, how={"ipv6": 1.0, "server": ipv6.GATEWAY, "resolver": ipv6.CLIENT})
-        asked = attrs.evolve(four, title=ASKED, how={"ipv6": 1.0})
-        every, verdicts = _guesses(four, six, (QUICK_GUESSES if quick else GUESSES) // TAIL_ROUNDS)
-        costs = measure(WAYS, [four, six, asked], rounds, seconds)
-        memory = fresh(six, QUICK_LONG if quick else LONG)
-    verdicts = [*judge(costs), *judge_memory(memory), *verdicts]
-    text = "\n".join(
-        [
-            figures.machine()
-            + f"- rounds: {rounds}, {seconds:g} s each, clients of either family in alternating order;"
-            f" guesses: {TAIL_ROUNDS} rounds\n",
-            figures.table(HEAD, rows(costs, WAYS, [FOUR, SIX, ASKED])),
-            "MB of resident memory, once a second: " + " ".join(f"{kb / 1024:.0f}" for kb in memory.resident) + "\n",
-            figures.table(GUESS_HEAD, every),
-            figures.table(["target", "figure", "met"], [[v.target, v.figure, figures.met(v.met)] for v in verdicts]),
-        ]
-    )
-    return text, all(verdict.met for verdict in verdicts)
+    with _gateway() as running:
+        costs = measure(WAYS, contenders := _contenders(*running), rounds, seconds)
+    verdicts = judge(costs)
+    how = f"- rounds: {rounds}, {seconds:g} s each, clients of either family in alternating order\n"
+    titles = [contender.title for contender in contenders]
+    parts = [figures.machine() + how, figures.table(HEAD, rows(costs, WAYS, titles)), _targets(verdicts)]
+    return "\n".join(parts), all(verdict.met for verdict in verdicts)
+
+
+def report_memory(quick: bool) -> tuple[str, bool]:
+    """Measures memory while every flow has an address that none had before; see `report_costs`."""
+    with _gateway() as running:
+        memory = fresh(_contenders(*running)[1], seconds := QUICK_LONG if quick else LONG)
+    verdicts, outcome = judge_memory(memory), memory.outcome
+    how = f"- {outcome.started} flows in {seconds:g} s, each at a fresh address; others: {outcome.others:.2f}\n"
+    told = "MB of resident memory, once a second: " + " ".join(f"{kb / 1024:.0f}" for kb in memory.resident) + "\n"
+    tail = figures.table(["", *QUANTILES], [["a flow", *times([outcome])]])
+    parts = [figures.machine() + how, told, tail, _targets(verdicts)]
+    return "\n".join(parts), all(verdict.met for verdict in verdicts)
+
+
+def report_guesses(quick: bool) -> tuple[str, bool]:
+    """Measures what guesses do, beside strays of IPv4; see `report_costs`."""
+    count = (QUICK_GUESSES if quick else GUESSES) // TAIL_ROUNDS
+    with _gateway() as running:
+        four, six, _ = _contenders(*running)
+        running[0].run("test_gwa", ["nft", COUNTING])
+        take = partial(guess, four, STRAYS_FROM, count, STRAYS_TO)
+        of_four = [cpu_noise.quietest(take) for _ in range(TAIL_ROUNDS)]
+        every = {title: [cpu_noise.quietest(partial(guess, six, sources, count)) for _ in range(TAIL_ROUNDS)]
+                 for title, sources in GUESSERS.items()}  # fmt: skip
+    verdicts = [verdict for title, runs in every.items() for verdict in judge_guesses(title, runs, of_four)]
+    told = [_guess_row(title, runs) for title, runs in {STRAYS: of_four, **every}.items()]
+    parts = [
+        figures.machine() + f"- {TAIL_ROUNDS} rounds of {count} packets each\n",
+        figures.table(GUESS_HEAD, told),
+        _targets(verdicts),
+    ]
+    return "\n".join(parts), all(verdict.met for verdict in verdicts)
+
+
+PARTS = {"guesses": report_guesses, "cost": report_costs, "fresh": report_memory}
+"""By the names of their places in docs/ipv6.md. Each has a gateway of its own."""
