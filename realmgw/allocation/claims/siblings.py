@@ -49,6 +49,8 @@ JUDGED = 0.1  # seconds
 """After this time it is known of a claim of IPv6 whether its client has asked for IPv4 at once."""
 MOST_UNANSWERED = 4096
 """Of so many it is known when they asked last for IPv4 in vain."""
+MOST_DOUBTED = 256
+"""So many claims whose clients may have come by IPv6 are looked at again when more is known of who asked."""
 PAIRS = 2
 """So many claims find their siblings when one is made."""
 PROBES = 8
@@ -74,6 +76,7 @@ class Siblings:
         self._unanswered: dict[Key, dict[Sibling, None]] = {}
         self._marked: deque[tuple[Key, Sibling]] = deque()
         self._latest: dict[int, Sibling] = {}
+        self._doubted: deque[Sibling] = deque(maxlen=MOST_DOUBTED)
 
     def get_none(self, target: int, group: Group, now: float) -> None:
         """A query for IPv4 has to wait for an address, or gets none; all the same, it was asked."""
@@ -151,7 +154,15 @@ class Siblings:
         other: Sibling | None = claim
         for _ in range(PAIRS):  # who loses his to it finds another one, maybe
             other = None if other is None or other.group is not claim.group else self._join(key, other)
-        return has_come(claim) and is_sure(claim)
+        return has_come(claim) and self.is_settled(claim)
+
+    def is_settled(self, claim: Sibling) -> bool:
+        """Whether a claim of IPv4 whose sibling was used is surely the same client's; if not, it may be found out."""
+        if is_sure(claim):
+            return True
+        if _is_at_once(claim) and is_of_one_group(claim):
+            self._doubted.append(claim)
+        return False
 
     def _join(self, key: Key, claim: Sibling) -> Sibling | None:
         """Find the sibling of a claim of IPv4; returns the one that had it before."""
@@ -181,10 +192,17 @@ class Siblings:
             if not unanswered:
                 del self._unanswered[key]
 
-    def forget(self, *, now: float) -> None:
-        """Forget those that were made too long ago; whether they were two by two, is learned of their groups."""
+    def forget(self, *, now: float) -> list[Sibling]:
+        """Forget those that were made too long ago; whether they were two by two, is learned of their groups.
+
+        Returns:
+            Claims of IPv4 that have become surely the same clients' as those of IPv6 that were used.
+        """
+        known: set[Group] = set()
         while self._unjudged and self._unjudged[0][1].asked + JUDGED <= now:
-            self._judge(*self._unjudged.popleft())
+            key, claim = self._unjudged.popleft()
+            if self._judge(key, claim):
+                known.add(key[1])
         while self._in_order and self._in_order[0][1].asked + 2 * TOGETHER <= now:
             key, claim = self._in_order.popleft()
             if self.recent[key][-1] is claim:
@@ -193,18 +211,23 @@ class Siblings:
                 del self._latest[key[0]]
         while self._marked and self._marked[0][1].asked + AGAIN <= now:
             self._answer(*self._marked.popleft())
+        while self._doubted and self._doubted[0].asked + AGAIN <= now:
+            self._doubted.popleft()
+        return [claim for claim in self._doubted if claim.group in known] if known else []
 
     def _mark(self, key: Key, claim: Sibling) -> None:
         """Who asked for a claim has asked for IPv4 in vain."""
         self._unanswered.setdefault(key, {})[claim] = None
         self._marked.append((key, claim))
 
-    def _judge(self, key: Key, claim: Sibling) -> None:
-        """Learn of a group whether its clients ask for both at once."""
+    def _judge(self, key: Key, claim: Sibling) -> bool:
+        """Learn of a group whether its clients ask for both at once; returns whether that is known by this claim."""
         group, is_pair = claim.group, _is_at_once(claim) and is_of_one_group(claim)
         is_pair = is_pair or claim in self._unanswered.get(key, ())
         group.asked6 += 1
-        group.pairs += (is_pair - group.pairs) * max(STEP, 1 / (group.asked6 + PRIOR))
+        before = group.pairs
+        group.pairs += (is_pair - before) * max(STEP, 1 / (group.asked6 + PRIOR))
+        return before < SURE <= group.pairs
 
 
 def _asked(claim: Sibling) -> float:

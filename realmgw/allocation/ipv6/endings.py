@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import outcomes
-from realmgw.allocation.claims.siblings import has_come, is_of_one_group, is_sure, join
+from realmgw.allocation.claims.siblings import has_come, is_of_one_group, join
 from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.state import Claim, Sibling
 
@@ -47,7 +47,7 @@ class Endings:
 
     def end_elder(self, other: Sibling | None, now: float) -> None:
         """A client came by IPv6: the claim of IPv4 that is surely his ends, if there is one yet."""
-        if isinstance(other, Claim) and is_sure(other):
+        if isinstance(other, Claim) and self._ledger.siblings.is_settled(other):
             self._ledger.end_early(other, now)
         self.freed(now)  # or his query for IPv4 waits
 

@@ -222,7 +222,8 @@ class FreshAllocator:
 
     def expire(self, *, now: float) -> None:
         """End what is over."""
-        self.siblings.forget(now=now)
+        for claim in self.siblings.forget(now=now):
+            self.endings.end_elder(claim, now)
         for claim in self.stock.deadlines.over(now - self._ledger.dead.unseen(now=now)):
             if claim.pending:
                 self.endings.lapse(claim, now)

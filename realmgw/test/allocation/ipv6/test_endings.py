@@ -174,6 +174,22 @@ class SiblingTests(SynchronousTestCase):
             self.assertIs(scene.ask(TWO, family=4), Reason.EXHAUSTED)
             self.assertEqual(scene.come(told[4], CLIENT4), 1)
 
+    def test_what_was_held_before_that_was_known_ends_when_it_is(self) -> None:
+        """The first clients of a resolver keep no address from others; what was not asked for at once is still held."""
+        for gap, left in ((0.0, 0), (0.011, 1)):
+            scene = Scene6(2, pairs=0.5)
+            told = scene.get(ONE)
+            scene.after(gap)
+            held = scene.get(ONE, family=4)
+            scene.come(told)
+            for _ in range(8):
+                both = {family: scene.get(TWO, family=family) for family in (6, 4)}
+                scene.come(both[4], CLIENT4)
+            self.assertEqual(scene.allocator.counters.pending, 1)
+            scene.after(0.11)
+            self.assertEqual(scene.allocator.counters.pending, left)
+            self.assertEqual(scene.come(held, CLIENT4), 1, "who falls back is let in")
+
     def test_it_is_learned_whose_clients_ask_for_both_at_once(self) -> None:
         """And unlearned. Two who ask at about the same time by chance are no such client."""
         scene = Scene6(1, pairs=0.5)
