@@ -205,7 +205,7 @@ def _skip_extensions(packet: bytes, header: int, end: int) -> tuple[int, int, bo
     Returns:
         The upper layer's protocol number, where it starts, and whether it is whole (False in a first fragment).
     """
-    start, whole = 40, True
+    start, whole, was_fragment = 40, True, False
     for _ in range(MAX_EXTENSIONS + 1):
         if header not in _EXTENSIONS:
             return header, start, whole
@@ -217,9 +217,11 @@ def _skip_extensions(packet: bytes, header: int, end: int) -> tuple[int, int, bo
             return Reason.BAD_HEADER  # to be sent on from here to yet another address (RFC 5095)
         if header == _IPV6_FRAGMENT:
             fragment = packet[start + 2] << 8 | packet[start + 3]
+            if was_fragment:
+                return Reason.BAD_HEADER
             if fragment & _IPV6_OFFSET:
                 return Reason.FRAGMENT
-            whole = whole and not fragment & _IPV6_MORE
+            whole, was_fragment = not fragment & _IPV6_MORE, True
         start, header = start + _extension_length(header, packet[start + 1]), packet[start]
         if start > end:
             return Reason.TRUNCATED

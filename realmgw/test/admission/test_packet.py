@@ -242,8 +242,13 @@ class ParseIPv6Tests(SynchronousTestCase):
         atomic, first = struct.pack("!BBHI", 17, 0, 0, 7), struct.pack("!BBHI", 6, 0, 1, 7)
         self.assertEqual(parse(ipv6(44, atomic + udp())), (CLIENT_V6, POOL_V6, 17, 1025, 53))
         self.assertIs(parse(ipv6(44, first + tcp()[:8])), Reason.TRUNCATED)
-        again = struct.pack("!BBHI", 44, 0, 0, 7) + struct.pack("!BBHI", 17, 0, 8, 7)
-        self.assertIs(parse(ipv6(44, again + udp())), Reason.FRAGMENT)
+
+    def test_refuses_fragments_of_fragments(self) -> None:
+        """Nobody makes them: the outer one has everything, and says that it is a part."""
+        outer = struct.pack("!BBHI", 44, 0, 0, 7)
+        for inner in (0, 1, 8):
+            again = outer + struct.pack("!BBHI", 17, 0, inner, 7)
+            self.assertIs(parse(ipv6(44, again + udp())), Reason.BAD_HEADER)
 
     def test_refuses_jumbograms(self) -> None:
         """RFC 2675: a length of 0, and the true one in a hop-by-hop option."""
