@@ -17,7 +17,7 @@ from ipaddress import (
     summarize_address_range,
 )
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from realmgw.config import names
 from realmgw.config.values import Address, Endpoint, Network, Resolver
@@ -220,16 +220,33 @@ def network(text: str, otherwise: str = "or an address") -> Network:
 
 def url(text: str) -> str:
     """The address of an interface by HTTP, without its final slashes."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{text!r} is no such URL: write one like https://policy.example.org/realmgw")
+    parts = _by_http(text, "https://policy.example.org/realmgw")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{text!r} has more than a host and a path: write no query or fragment")
+    return text.rstrip("/")
+
+
+def link(text: str) -> str:
+    """The address of a page, for people."""
+    _by_http(text, "https://portal.example.org/register?network=gwa")
+    return text
+
+
+def _by_http(text: str, example: str) -> SplitResult:
+    """A URL; of one that may have a password nothing is quoted."""
+    if "@" in text.partition("?")[0]:
+        raise ValueError("there is a user in this URL, or a password: write none")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = SplitResult("", "", "", "", "")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isprintable() or " " in text:
+        raise ValueError(f"{text!r} is no such URL: write one like {example}")
     try:
         _ = parts.port
     except ValueError:
         raise ValueError(f"{text!r} has no port from 0 to 65535: write another") from None
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError(f"{text!r} has more than a host and a path: write no user, query or fragment")
-    return text.rstrip("/")
+    return parts
 
 
 def overlap(one: Network, other: Network) -> bool:

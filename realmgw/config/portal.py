@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 import attrs
 
-from realmgw.config.addresses import endpoint, host, network, url
+from realmgw.config.addresses import endpoint, host, link, network
 from realmgw.config.labels import Label
 from realmgw.config.validators import (
     Key,
@@ -98,7 +98,7 @@ class Portal:
     """By HTTPS as well; None: not."""
     text: tuple[tuple[str, str], ...] = key(_texts, ())
     """What the operator has to say, by language."""
-    link: str | None = key(parsed(url), None)
+    link: str | None = key(parsed(link), None)
     """Where guests are registered, or find out how; None: there is no such page."""
     reachable: tuple[Network, ...] = key(sequence(parsed(network), at_most=MOST_REACHABLE), ())
     """Where guests get nevertheless, the servers of the link for example; and what of the gateway itself."""

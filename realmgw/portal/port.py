@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection
 from ipaddress import ip_address
 from typing import Any, cast
 
-from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
@@ -88,9 +87,11 @@ class Channel(HTTPChannel):
     def connectionMade(self) -> None:
         """Somebody has connected; with TLS, the handshake is still to come."""
         super().connectionMade()
-        self.client = _client_of(self.getPeer())
-        self._timer = self.factory.reactor.callLater(LIFE, self.factory.is_late, self)
-        self.factory.arrived(self)
+        self.client = plain_address(cast(Any, self.getPeer()).host).packed
+        if self.factory.arrived(self):
+            self._timer = self.factory.reactor.callLater(LIFE, self.factory.is_late, self)
+        else:
+            self.cut()
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:
         """There is one request on each connection."""
@@ -135,16 +136,18 @@ class PortalFactory(ServerFactory):
         self._open: dict[Channel, None] = {}  # in the order in which they came
         self._of: Counter[bytes] = Counter()
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Whoever has enough connections gets no further one."""
-        self.connections += 1
-        if self._of[_client_of(addr)] >= OF_ONE:
-            self.crowded += 1
-            return None
-        return super().buildProtocol(cast(Any, addr))
+    def arrived(self, channel: Channel) -> bool:
+        """Gives a connection a place, for which that of the oldest one may have to go.
 
-    def arrived(self, channel: Channel) -> None:
-        """Gives a connection a place, for which that of the oldest one may have to go."""
+        Whom `buildProtocol` gave none would stay connected by TLS, whose factory wraps whatever that returns.
+
+        Returns:
+            Whether it has one; whoever has enough gets no further one.
+        """
+        self.connections += 1
+        if self._of[channel.client] >= OF_ONE:
+            self.crowded += 1
+            return False
         if len(self._open) >= PORTAL_CONNECTIONS:
             self.displaced += 1
             oldest = next(iter(self._open))
@@ -152,6 +155,7 @@ class PortalFactory(ServerFactory):
             oldest.cut()
         self._open[channel] = None
         self._of[channel.client] += 1
+        return True
 
     def gone(self, channel: Channel) -> None:
         """A connection has ended; nothing happens if it had no place."""
@@ -203,8 +207,3 @@ class PortalFactory(ServerFactory):
         kinds = {kind.value: count for kind, count in self._kinds.items()}
         own = {name: getattr(self, name) for name in ("connections", "crowded", "displaced", "late")}
         return {**own, "open": len(self._open), **kinds}
-
-
-def _client_of(address: Any) -> bytes:
-    """Who is at an address of Twisted's."""
-    return plain_address(address.host).packed

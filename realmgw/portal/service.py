@@ -62,7 +62,8 @@ class PortalService(Service):
         """Listen.
 
         Returns:
-            A Deferred that fires when that is so. It fails with `PlatformError` if it can not be; then nothing listens.
+            A Deferred that fires when that is so, or when it was stopped meanwhile. It fails with `PlatformError` if it
+            can not be; then nothing listens.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         portal = self._settings.portal
@@ -73,7 +74,7 @@ class PortalService(Service):
                 self._listen(self._reactor.listenTCP, endpoint, self._factory)
             if portal.tls is not None:
                 self._certificate = yield self._elsewhere(_reading(portal.tls))
-                for endpoint in portal.tls.listen:
+                for endpoint in portal.tls.listen if self.running else ():
                     self._listen(self._reactor.listenSSL, endpoint, self._factory, self)
         except Exception:
             yield self.stopService()

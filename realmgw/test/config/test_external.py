@@ -39,7 +39,8 @@ class ExternalTests(SynchronousTestCase):
         for wrong, message in (
             ("repository: {url: ftp://policy.example.org}", "is no such URL"),
             ("repository: {url: 'https://policy.example.org:99999'}", "has no port"),
-            ("repository: {url: 'https://a:b@policy.example.org'}", "write no user"),
+            ("repository: {url: 'https://a:b@policy.example.org'}", "write none"),
+            ("repository: {url: 'https://policy.example.org/?a'}", "write no query"),
             ("synproxy: {window_scale: 15}", "from 0 to 14"),
             ("control: {group: 'a b'}", "the name of a group of users"),
             ("logging: {level: loud}", "write debug or info"),

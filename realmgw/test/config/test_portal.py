@@ -66,6 +66,15 @@ class PortalTests(SynchronousTestCase):
         self.assertIsNone(none.portal)
         self.assertEqual(open_files(found) - open_files(none), PORTAL_CONNECTIONS + 3)
 
+    def test_a_link_is_any_page(self) -> None:
+        """With whatever stands behind its path, to the letter."""
+        link = "https://example.org/in/?network=gwa&from=a@b#form"
+        found, problems = read(f"portal: {{listen: [192.168.0.1], link: '{link}'}}\n")
+        self.assertEqual(problems, ())
+        assert found is not None
+        assert found.portal is not None
+        self.assertEqual(found.portal.link, link)
+
     def test_guests_need_a_portal(self) -> None:
         """Else they would see nothing; whoever drops them needs none."""
         line = self.problem("datapath: {unknown_hosts: guest}\n")
@@ -93,6 +102,8 @@ class PortalTests(SynchronousTestCase):
         for text, said in (
             ("text: {xx: Hello}", "'xx' is not known"), (f"text: {{en: {long}}}", "write at most 2000"),
             ("link: 'javascript:alert(1)'", "no such URL"), ("link: ftp://example.org", "no such URL"),
+            ("link: 'https://[::1'", "no such URL"), ('link: "https://example.org/a b"', "no such URL"),
+            ("link: 'https://a:b@example.org/?c'", "write none"), ("link: 'https://example.org:x'", "has no port"),
             ("reachable: [everybody]", "is no prefix"), ("tls: {listen: [192.168.0.1]}", "is missing"),
         ):  # fmt: skip
             lines = read(f"portal: {{listen: [192.168.0.1], {text}}}\n")[1]

@@ -19,6 +19,7 @@ from realmgw.config.addresses import endpoint
 from realmgw.config.settings import Interfaces, Pools, Portal, PortalTls, Settings
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
+from realmgw.portal.port import OF_ONE
 from realmgw.portal.service import PortalService
 from realmgw.test.subscribers.authority import Authority
 
@@ -125,3 +126,40 @@ class ServiceTests(TestCase):
         Path(bad.tls.certificate_file).write_text("nonsense")
         error = yield self.assertFailure(service_of(bad).startService(), PlatformError)
         self.assertIn("can not be used for TLS", str(error))
+
+    @inlineCallbacks
+    def test_who_has_enough_connections_by_tls_gets_no_further_one(self) -> Any:
+        """It ends at once, before the handshake, and leaves neither a socket nor a line in the log."""
+        secure = yield self.free()
+        service = yield self.start(
+            Portal((endpoint(f"127.0.0.1:{yield self.free()}"),), tls=self.tls("one.example.org", secure))
+        )
+
+        def connecting() -> tuple[list[socket.socket], bytes]:
+            sockets = [socket.create_connection(("127.0.0.1", secure), 5) for _ in range(OF_ONE)]
+            with socket.create_connection(("127.0.0.1", secure), 5) as one_more:
+                try:
+                    return sockets, one_more.recv(1)
+                except ConnectionResetError:
+                    return sockets, b""
+
+        sockets, said = yield deferToThread(connecting)
+        counts = service.counts()
+        for each in sockets:
+            each.close()
+        self.assertEqual(said, b"")
+        self.assertEqual((counts["crowded"], counts["open"], counts["connections"]), (1, OF_ONE, OF_ONE + 1))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    @inlineCallbacks
+    def test_a_stop_is_not_overtaken_by_a_start(self) -> Any:
+        """Whose certificate is read meanwhile: nothing listens afterwards."""
+        numbers = (yield self.free()), (yield self.free())
+        portal = Portal((endpoint(f"127.0.0.1:{numbers[0]}"),), tls=self.tls("one.example.org", numbers[1]))
+        read: Deferred[Any] = Deferred()
+        service = PortalService(settings(portal), lambda _: None, reactor, lambda blocking: read)
+        starting = service.startService()
+        yield service.stopService()
+        read.callback(None)
+        yield starting
+        yield self.start(portal)
