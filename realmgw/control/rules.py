@@ -9,7 +9,7 @@ from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.running import Running
 from realmgw.datapath.netlink.counters import Count
 from realmgw.datapath.policy import classes, rules
-from realmgw.datapath.policy.classes import Class, Classes
+from realmgw.datapath.policy.classes import Class
 from realmgw.subscribers.firewall import Firewall
 from realmgw.subscribers.model import Host
 
@@ -55,12 +55,12 @@ class Rules:
             raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {absolute}")
         return directory.hosts[index] if index is not None else service.host  # type: ignore[union-attr]  # see above
 
-    def _told(self, host: Host | None, known: Classes, counts: Mapping[str, Count]) -> Value:
+    def _told(self, host: Host | None, known: Mapping[Firewall, Class], counts: Mapping[str, Count]) -> Value:
         if host is None:
             return {"host": None, "source": None, "classes": [
-                _class(each, said, counts) for said, each in known.by_rules.items()
+                _class(each, said, counts) for said, each in known.items()
             ]}  # fmt: skip
-        each = known.by_rules.get(host.profile.firewall)
+        each = known.get(host.profile.firewall)
         found = [] if each is None else [_class(each, host.profile.firewall, counts)]
         return {"host": host.name, "source": self._running.registry.source_of(host.name), "classes": found}
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import attrs
 
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.datapath.policy.classes import Classes
+from realmgw.datapath.policy.classes import Classes, Led
 from realmgw.subscribers.firewall import Firewall
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.review import addresses_of
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)  # what follows from it is kept
 class HostChange:
     """What becomes of the hosts that flows can be translated to."""
 
@@ -42,6 +43,11 @@ class HostChange:
 
     def __bool__(self) -> bool:
         return bool(self.gone or self.came)
+
+    @cached_property
+    def led(self) -> Led:
+        """What becomes of the classes; raises `ConfigurationError` if there would be too many."""
+        return self.classes.led(self.gone, self.came)
 
     def after(self) -> dict[int, Host]:
         """All that the kernel shall have; O(hosts)."""

@@ -22,7 +22,7 @@ class Lead:
     commands: Callable[[], str]
     """The transaction."""
     classes: Callable[[], Classes]
-    """The classes that there are then."""
+    """The classes that there are then; to be called once, when that is so."""
     octet: int | None
     """What the address of every host begins with then."""
     closed: bool = True
@@ -60,13 +60,16 @@ def leads(
     closed = then != octet or ruleset.is_replaced(rules, other)
 
     def anew() -> Classes:
-        return Classes().led((), hosts.after().values())
+        return Classes.of(hosts.after().values())
 
     def led() -> Classes:
-        return anew() if ruleset.is_replaced(rules, other) else hosts.classes.led(hosts.gone, hosts.came)
+        if ruleset.is_replaced(rules, other):
+            return anew()
+        hosts.classes.take(hosts.led)
+        return hosts.classes
 
     def before_it() -> Classes:
-        return Classes().led((), hosts.before.values())
+        return Classes.of(hosts.before.values())
 
     return Leads(
         part=Lead(wanted, lambda: ruleset.changes(rules, other, hosts), led, then, closed=closed),

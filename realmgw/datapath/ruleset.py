@@ -210,7 +210,7 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
 def _hosts(ruleset: Ruleset, hosts: HostChange) -> Iterator[str]:
     known = ruleset.guests.needs_subscribers
     yield from elements.hosts(ruleset.table, hosts, ruleset.dnat, ruleset.hosts6, known=known)
-    yield from classes.commands(ruleset.table, hosts.classes, hosts.gone, hosts.came)
+    yield from classes.commands(ruleset.table, hosts.led, hosts.gone, hosts.came)
 
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:

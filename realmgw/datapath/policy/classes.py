@@ -2,8 +2,8 @@
 
 A host is led to its class by two maps: its address gives the class's number, and that the chain. A verdict map keyed by
 address would have the kernel go through all hosts at each change; data maps it does not go through. In between the
-number is in the packet's priority, which a class's chain sets to 0 at once; only packets of flows that were not
-answered yet come there.
+number is in the packet's priority, which is 0 again behind the maps, whether they lead to a chain or not; only packets
+of flows that were not answered yet come there.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import attrs
 from realmgw.datapath import batches
 from realmgw.datapath.policy import rules
 from realmgw.datapath.policy.rules import COUNTED, FORBIDDEN, Place
+from realmgw.errors import ConfigurationError
 from realmgw.subscribers.firewall import Direction, Firewall, Rule
 from realmgw.subscribers.model import Host
 
 NUMBERS = 0x7200_0000
 """What the numbers of classes have before them: priorities that nobody else gives to a packet (7200: and following)."""
 MOST_CLASSES = 0x00FF_FFFF
-"""The largest number."""
+"""The largest number, so many there are at most: there are no more hosts."""
+_LEFT_BEHIND = f"meta priority {NUMBERS >> 16:x}:0-{(NUMBERS | MOST_CLASSES) >> 16:x}:ffff meta priority set 0"
+"""What a packet meets whose class has no chain in its direction."""
 OUT, IN = "host_out", "host_in"
 """Chains: what comes from a host, and what goes to one, is asked of its rules there, and comes back if it may pass."""
 ALLOWED = "host_allowed"
@@ -51,6 +54,7 @@ def chains(shut: str = "") -> Chains:
             f"meta priority set ip {end} map @classes4",
             f"meta priority set ip6 {end} map @classes6",
             f"meta priority vmap @{verdicts}",
+            _LEFT_BEHIND,
         ]
         for name, end, verdicts in ((OUT, "saddr", "egress"), (IN, "daddr", "ingress"))
     }
@@ -82,54 +86,100 @@ class Class:
 
 
 @attrs.frozen(eq=False)
-class Classes:
-    """Which classes there are."""
+class Led:
+    """What becomes of the classes of some hosts that go and come."""
 
-    by_rules: Mapping[Firewall, Class] = attrs.Factory(dict)
-    """By what is said of their hosts."""
-    last: int = 0
-    """The number that was given last."""
+    gone: dict[Firewall, Class]
+    """Those that have no host any more."""
+    came: dict[Firewall, Class]
+    """New ones."""
+    kept: dict[Firewall, Class]
+    """Those that stand before and after."""
+
+
+class Classes:
+    """Which classes there are; a change costs what it changes, and not what there is.
+
+    Args:
+        most: So many there may be at once.
+
+    Attributes:
+        by_rules: Them, by what is said of their hosts.
+    """
+
+    def __init__(self, most: int = MOST_CLASSES) -> None:
+        self.by_rules: dict[Firewall, Class] = {}
+        self._most = most
+        self._last = 0
+        self._free: list[int] = []  # numbers up to the last one that no class has
+
+    @classmethod
+    def of(cls, hosts: Iterable[Host]) -> Classes:
+        """Those of these hosts, were there no others."""
+        found = cls()
+        found.take(found.led((), hosts))
+        return found
 
     def __bool__(self) -> bool:
         return bool(self.by_rules)
 
-    def led(self, gone: Iterable[Host], came: Iterable[Host]) -> Classes:
-        """Those that there are when some hosts are gone, and others came."""
+    def led(self, gone: Iterable[Host], came: Iterable[Host]) -> Led:
+        """What becomes of them when some hosts go, and others come; nothing is changed by that.
+
+        A class has its number as long as there is a host in it. A number that becomes free here is not given here.
+
+        Raises:
+            ConfigurationError: There would be too many.
+        """
         counts: dict[Firewall, int] = {}
         for step, hosts in ((-1, gone), (1, came)):
             for host in hosts:
                 said = host.profile.firewall
                 if said:
                     counts[said] = counts.get(said, 0) + step
-        found, last = dict(self.by_rules), self.last
+        led, numbers = Led({}, {}, {}), self._numbers()
         for said, more in counts.items():
-            known = found.pop(said, None)
-            if known is not None and known.hosts + more:
-                found[said] = Class(known.number, known.hosts + more)
-            elif known is None and more:
-                last = last % MOST_CLASSES + 1
-                found[said] = Class(last, more)
-        return Classes(found, last)
+            known = self.by_rules.get(said)
+            if known is None and more:
+                led.came[said] = Class(next(numbers), more)
+            elif known is not None and known.hosts + more:
+                led.kept[said] = Class(known.number, known.hosts + more)
+            elif known is not None:
+                led.gone[said] = known
+        return led
+
+    def _numbers(self) -> Iterator[int]:
+        """Those to be given next."""
+        yield from reversed(self._free)
+        yield from range(self._last + 1, self._most + 1)
+        raise ConfigurationError((f"hosts have more than {self._most} different sets of rules: give some the same",))
+
+    def take(self, led: Led) -> None:
+        """From now on they are what this leads to; it was made of them as they are."""
+        again = max(len(self._free) - len(led.came), 0)
+        self._last += len(led.came) - len(self._free[again:])
+        del self._free[again:]
+        for said, each in led.gone.items():
+            del self.by_rules[said]
+            self._free.append(each.number)
+        self.by_rules.update({**led.kept, **led.came})
 
 
-def commands(table: str, classes: Classes, gone: Iterable[Host], came: Iterable[Host]) -> Iterator[str]:
+def commands(table: str, led: Led, gone: Iterable[Host], came: Iterable[Host]) -> Iterator[str]:
     """The commands that lead the table from some classes to those after a change.
 
     Args:
         table: Its name.
-        classes: What stands.
+        led: What becomes of the classes.
         gone: Hosts that are no more.
         came: Hosts that are new.
     """
-    after = classes.led(gone, came)
     yield from _elements(table, "delete", gone, {})
-    for said, each in classes.by_rules.items():
-        if said not in after.by_rules:
-            yield from _removal(table, each, said)
-    for said, each in after.by_rules.items():
-        if said not in classes.by_rules:
-            yield from _addition(table, each, said)
-    yield from _elements(table, "add", came, after.by_rules)
+    for said, each in led.gone.items():
+        yield from _removal(table, each, said)
+    for said, each in led.came.items():
+        yield from _addition(table, each, said)
+    yield from _elements(table, "add", came, {**led.kept, **led.came})
 
 
 def _elements(table: str, verb: str, hosts: Iterable[Host], classes: Mapping[Firewall, Class]) -> Iterator[str]:

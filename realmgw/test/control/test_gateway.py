@@ -25,7 +25,6 @@ from realmgw.control.health import Severity
 from realmgw.control.leases import Leases
 from realmgw.control.rules import Rules
 from realmgw.datapath import selecting
-from realmgw.datapath.policy.classes import Classes
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
 from realmgw.test.control.registering import Inline, begun
@@ -73,7 +72,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         reputations=made.reputations,
         flows=Flows(made.running, made.allocator, made.reloader.drive, no_flows, no_flows),
         leases=Leases(begun(made, Inline(), made.clock.seconds, []), made.clock.seconds),
-        rules=Rules(made.running, lambda: succeed((Classes(), {}))),
+        rules=Rules(made.running, lambda: succeed(({}, {}))),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],

@@ -33,7 +33,7 @@ class RulesTests(SynchronousTestCase):
         index, first = next(iter(hosts.items()))
         self.ruled = hosts[index] = attrs.evolve(first, profile=attrs.evolve(first.profile, firewall=SAID))
         self.other = next(each for each in hosts.values() if each is not self.ruled)
-        classes, counts = Classes().led((), hosts.values()), {"rule_1_2": Count(5, 400), "presented": Count(9, 9)}
+        classes, counts = Classes.of(hosts.values()).by_rules, {"rule_1_2": Count(5, 400), "presented": Count(9, 9)}
         self.rules = Rules(self.made.running, lambda: succeed((classes, counts)))
 
     def told(self, host: str = "") -> Any:

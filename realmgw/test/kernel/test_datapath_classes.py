@@ -78,11 +78,11 @@ class ChangeTests(RulesTestCase):
     def test_a_change_that_the_kernel_refuses_changes_nothing(self) -> None:
         """And the next one does."""
         self.say(EVERYTHING)
-        standing, classes = self.tables(), self.kernel.classes
+        standing, classes = self.tables(), dict(self.kernel.classes.by_rules)
         self.nft("add", "chain", "inet", "realmgw", "class_2_out")
         self.testbed.call("gwa", self.kernel.look, Noticed(lost=True), lambda: self.hosts)
         self.assertEqual(self.tables(), standing)
-        self.assertEqual(self.kernel.classes.by_rules, classes.by_rules)
+        self.assertEqual(self.kernel.classes.by_rules, classes)
         self.say("{priority: 1, direction: EGRESS, target: DROP}")
         self.assertFalse(self.datagram(inwards=False, family=4, port=99))
 
@@ -191,4 +191,4 @@ class GoldenTests(RulesTestCase):
                 'sctp dport != 9 counter name "rule_1_3" return comment "user, priority 2"',
             ],
         )
-        self.assertEqual(Classes().led((), self.hosts).by_rules, self.kernel.classes.by_rules)
+        self.assertEqual(Classes.of(self.hosts).by_rules, self.kernel.classes.by_rules)

@@ -20,6 +20,45 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
 
 from realmgw.test.kernel.rules_case import EVERYTHING, FAMILIES, RulesTestCase, family_of
 
+AROUND = """
+table inet around {
+    counter number { }
+    counter others { }
+    chain marked { meta priority set 1:7
+    }
+    chain before { type filter hook forward priority filter - 1; udp dport 98 jump marked; }
+    chain behind { type filter hook forward priority filter + 1; jump looked; }
+    chain looked {
+        meta priority 7200:0-72ff:ffff counter name number
+        meta priority 1:7 counter name others
+    }
+}
+"""
+"""Somebody else's rules, which give packets a priority before ours, and look at it behind them."""
+
+
+class PriorityTests(RulesTestCase):
+    """What a packet's priority is behind our chains."""
+
+    def seen(self, counter: str) -> int:
+        """How many packets had it."""
+        return int(self.nft("list", "counter", "inet", "around", counter).split("packets ")[1].split()[0])
+
+    def test_no_number_of_a_class_is_left_in_a_packet(self) -> None:
+        """Whatever direction there are rules for; what others have put there stays with hosts that have none."""
+        self.nft(AROUND)
+        for direction in ("EGRESS", "INGRESS"):
+            self.say(f"{{priority: 1, direction: {direction}, udp: {{dport: 9}}, target: DROP}}")
+            for family in FAMILIES:
+                for inwards in (True, False):
+                    self.assertTrue(self.datagram(inwards=inwards, family=family, port=97))
+        self.assertEqual(self.seen("number"), 0)
+        before = self.seen("others")
+        for family in FAMILIES:
+            for inwards in (True, False):
+                self.assertTrue(self.datagram(inwards=inwards, family=family, port=98, which=1))
+        self.assertEqual(self.seen("others"), before + 4)
+
 
 class MatchTests(RulesTestCase):
     """What rules match."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from realmgw.datapath import ruleset
 from realmgw.datapath.policy import classes
 from realmgw.datapath.policy.classes import Class, Classes
 from realmgw.datapath.ruleset import Ruleset
+from realmgw.errors import ConfigurationError
 from realmgw.subscribers.firewall import NO_RULES, Direction, Firewall, Rule, Target, firewall
 from realmgw.subscribers.model import Host, Identity, Profile
 from realmgw.test.datapath.moves import change
@@ -46,15 +49,59 @@ class ClassesTests(SynchronousTestCase):
         for state in states:
             gone = [each for index, each in hosts.items() if state.get(index) is not each]
             came = [each for index, each in state.items() if hosts.get(index) is not each]
-            after = found.led(gone, came)
+            before = dict(found.by_rules)
+            found.take(found.led(gone, came))
             counts = {said: sum(each.profile.firewall == said for each in state.values()) for said in TARIFFS[1:]}
-            self.assertEqual({said: each.hosts for said, each in after.by_rules.items()},
+            self.assertEqual({said: each.hosts for said, each in found.by_rules.items()},
                              {said: count for said, count in counts.items() if count})  # fmt: skip
-            numbers = [each.number for each in after.by_rules.values()]
+            numbers = [each.number for each in found.by_rules.values()]
             self.assertEqual(len(numbers), len(set(numbers)))
-            for said in found.by_rules.keys() & after.by_rules.keys():
-                self.assertEqual(found.by_rules[said].number, after.by_rules[said].number)
-            found, hosts = after, state
+            for said in before.keys() & found.by_rules.keys():
+                self.assertEqual(before[said].number, found.by_rules[said].number)
+            hosts = state
+
+    def test_a_number_is_given_again_but_not_in_the_change_that_frees_it(self) -> None:
+        """So however often classes come and go, there are no more numbers than there were classes at once, and one."""
+        found = Classes(most=2)
+        for turn in range(100):
+            one, other = host(1, ruled(turn)), host(1, ruled(turn + 1))
+            if not turn:
+                found.take(found.led((), [one]))
+            numbers = {each.number for each in found.by_rules.values()}
+            found.take(found.led([one], [other]))
+            self.assertTrue(numbers.isdisjoint(each.number for each in found.by_rules.values()))
+        self.assertEqual(len(found.by_rules), 1)
+
+    def test_too_many_are_refused_and_nothing_is_changed(self) -> None:
+        """Rather than that two have one number."""
+        found = Classes(most=2)
+        found.take(found.led((), [host(1, ruled(1)), host(2, ruled(2))]))
+        before = dict(found.by_rules)
+        with self.assertRaisesRegex(ConfigurationError, "more than 2 different sets of rules"):
+            found.led((), [host(3, ruled(3))])
+        self.assertEqual(found.by_rules, before)
+        found.take(found.led([host(1, ruled(1))], []))
+        found.take(found.led((), [host(3, ruled(3))]))
+        self.assertEqual({each.number for each in found.by_rules.values()}, {1, 2})
+
+    def test_a_change_looks_at_what_it_changes(self) -> None:
+        """And not at all classes that there are: their rules are long, and hosts come 200 times a second."""
+
+        class Looked(dict[Firewall, Class]):
+            """Can be asked for one, and not gone through."""
+
+            def __iter__(self) -> Any:
+                raise AssertionError("all classes were looked at")
+
+            keys = values = items = __iter__
+
+        one, other = host(1, ruled(1)), host(2, ruled(2))
+        found = Classes.of([one])
+        found.by_rules = Looked(found.by_rules)
+        led = found.led([one], [other])
+        self.assertTrue(list(classes.commands("realmgw", led, [one], [other])))
+        found.take(led)
+        self.assertEqual((ruled(1) in found.by_rules, ruled(2) in found.by_rules), (False, True))
 
     def test_numbers_are_priorities_that_nobody_else_gives(self) -> None:
         """In the form of the kernel's listing."""
@@ -67,7 +114,7 @@ class CommandsTests(SynchronousTestCase):
     def changes(self, old: list[Host], new: list[Host]) -> list[str]:
         """The commands that lead from hosts to others."""
         rules = Ruleset.of(SETTINGS, native_queue=False)
-        led = attrs.evolve(change(old, new), classes=Classes().led((), old))
+        led = attrs.evolve(change(old, new), classes=Classes.of(old))
         return [line for line in ruleset.changes(rules, rules, led).splitlines() if " hosts " not in line]
 
     def test_a_host_of_a_class_that_stands_costs_its_elements(self) -> None:
