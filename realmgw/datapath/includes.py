@@ -25,7 +25,12 @@ MAX_FILES = 100
 MAX_SENTENCE = 200
 """So much is told of what nft says; it may quote a name of any length."""
 
-_WORDS = re.compile(r'"[^"]*"|"|#[^\n]*|[{}]|\binclude\b|\0')
+_WORDS = re.compile(r"""\"[^"]*"|"|#[^\n]*|[{}]|(?<![\w./-])(?:include|flags[ \t]*\w*)(?![\w./-])|\0""")
+_FLAGS = {
+    "dormant": "a table with 'flags dormant' does nothing: remove the line, or the file",
+    "owner": "a table with 'flags owner' ends with the program that made it, the gateway: remove the line",
+}
+"""What is wrong with flags of the table; those of sets and chains stand deeper."""
 _AT = re.compile(r"/dev/stdin:(\d+):(\d+)(?:-\d+)?: (.*)", re.DOTALL)
 
 
@@ -69,6 +74,8 @@ def _wrong(word: str, opened: list[int], at: int) -> str | None:
         return "a '}' that closes nothing: write only what may stand within `table ... { }`"
     elif word == "include":
         return "an include can not include: put the other file into nft.d as well"
+    elif word.startswith("flags") and not opened:
+        return _FLAGS.get(word[5:].strip(), "the table's flags are not yours to set: remove the line")
     elif word == '"':
         return "this '\"' is not closed: is the file written to its end?"
     elif word == "\0":

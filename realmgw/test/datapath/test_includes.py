@@ -38,7 +38,12 @@ class ProblemTests(SynchronousTestCase):
 
     def test_what_can(self) -> None:
         """Braces in strings and comments count for nothing."""
-        for text in ("", "chain c { }", 'chain c { log prefix "}{ #" }', "# } }\nset s { type ipv4_addr; } # {", "'"):
+        for text in (
+            "", "chain c { }", 'chain c { log prefix "}{ #" }', "# } }\nset s { type ipv4_addr; } # {", "'",
+            "set s { type ipv4_addr; flags interval; }", "chain c { tcp flags & (syn|ack) == syn drop; }",
+            "chain no-include { }\nchain my-flags { }\nset flags.owner { type mark; }", "# flags dormant",
+            'a "flags owner"',
+        ):  # fmt: skip
             self.assertIsNone(problem(of(text)), text)
 
     def test_is_told_with_its_place(self) -> None:
@@ -54,6 +59,11 @@ class ProblemTests(SynchronousTestCase):
             ("chain c \0", "1:9", "octet 0"),
             ('# "\n}', "2:1", "closes nothing"),
             ('log "#"\n}', "2:1", "closes nothing"),
+            ("flags dormant\nchain c { }", "1:1", "does nothing"),
+            ("chain c { }\n flags  owner;", "2:2", "ends with the program"),
+            ("set s { flags interval; }; flags persist", "1:28", "are not yours"),
+            ("flags # what\nowner", "1:1", "are not yours"),
+            ("flags{owner}", "1:1", "are not yours"),
         ):
             told = problem(of(text)) or ""
             self.assertTrue(told.startswith(f"nft.d/a.nft:{place}: ") and what in told, (text, told))

@@ -27,6 +27,8 @@ ESCAPES = {
     "half.nft": "chain half {\n type filter hook input priority 0; ",
     "kernel.nft": "chain k {\n  type filter hook input priority 0;\n  jump nowhere\n}\n",
     "owner.nft": 'comment "somebody else"\n',
+    "dormant.nft": "flags dormant\n",
+    "owned.nft": "flags owner;\n",
 }
 """Files none of which may do anything."""
 
