@@ -43,6 +43,7 @@ MOST_OF_ALL = 200
 MOST_FOUND = 1000
 """After so many problems, a file is not read any further."""
 
+_ANY_QUOTED = re.compile(r"""(?<!\w)'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _QUOTED = re.compile(rf"(?<!\w)'([^']{{{MAX_QUOTED}}})[^']*'|\"([^\"]{{{MAX_QUOTED}}})[^\"]*\"")
 
 
@@ -109,6 +110,8 @@ class Problems:
     """What is read still, and has another name by now, in lines as those of problems."""
     are_ended: bool = False
     """It was noted that there are too many."""
+    may_quote: Callable[[str], bool] | None = None
+    """Whether a problem may quote something of the file; None: anything. A secret may stand anywhere."""
 
     def remember(self, label: enum.Enum, value: object, place: Node) -> None:
         """Keeps a value for such comparisons.
@@ -138,7 +141,13 @@ class Problems:
 
     def at(self, line: int, column: int, text: str) -> None:
         """Notes a problem at a place that is no node; lines and columns count from 1."""
-        self.found.append((line, column, shortened(text)))
+        self.found.append((line, column, shortened(self._without_secrets(text))))
+
+    def _without_secrets(self, text: str) -> str:
+        may_quote = self.may_quote
+        if may_quote is None:
+            return text
+        return _ANY_QUOTED.sub(lambda quote: quote[0] if may_quote(quote[1] or quote[2] or "") else "'...'", text)
 
     def are_many(self, line: int, source: str | None = None) -> bool:
         """Whether there are so many that nobody should read on; then that is noted, too, once.
@@ -252,7 +261,7 @@ def parsing(
         _add_at(problems, text[: error.start].decode(), f"byte 0x{text[error.start]:02x} is not UTF-8: save as UTF-8")
         return None
     for events in (yield from parsers.in_turn(decoded, reread)):
-        attempt = Problems(problems.source)
+        attempt = Problems(problems.source, may_quote=problems.may_quote)
         root, readable = yield from _compose(decoded, events, _Composer(attempt, source, unread))
         if readable:
             break
@@ -347,7 +356,7 @@ class _Composer:
         self._place(Scalar(mark.line + 1, mark.column + 1, event.value, not event.style, self._source))
 
     def _alias(self, event: AliasEvent) -> None:
-        self._refuse(event, f"the alias *{event.anchor} is not accepted: write the value out")
+        self._refuse(event, f"the alias {'*' + str(event.anchor)!r} is not accepted: write the value out")
         mark = event.start_mark
         self._place(Scalar(mark.line + 1, mark.column + 1, "", True, self._source))  # keys and values must stay in step
 
@@ -391,7 +400,7 @@ class _Composer:
                 parent.pairs[key.text] = key, node
 
     def _refuse_tag(self, event: ScalarEvent | CollectionStartEvent) -> None:
-        self._refuse(event, f"the tag {event.tag} is not accepted: the key says what type its value has")
+        self._refuse(event, f"the tag {str(event.tag)!r} is not accepted: the key says what type its value has")
 
     def _refuse(self, event: Event, text: str) -> None:
         self.problems.at(event.start_mark.line + 1, event.start_mark.column + 1, text)

@@ -81,7 +81,9 @@ def _cookies(path: PurePath) -> Steps[tuple[bytes, ...]]:
         found = parse_secrets((yield Blocking(str(path), partial(read, path, LONGEST))).decode())
     except OSError as error:
         raise _unreadable("dns.cookies.secret_file", path, error) from None
-    except (UnicodeDecodeError, MalformedError) as error:
+    except UnicodeDecodeError:  # which quotes what it can not read
+        raise ConfigurationError((f"dns.cookies.secret_file: {path}: it is no text",)) from None
+    except MalformedError as error:
         raise ConfigurationError((f"dns.cookies.secret_file: {path}: {error}",)) from None
     if not found:
         raise ConfigurationError((f"dns.cookies.secret_file: {path}: there is no secret in it",))

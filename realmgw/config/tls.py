@@ -24,7 +24,7 @@ def tls_options(certificate: PurePath, key: PurePath) -> CertificateOptions:
     try:
         first, *issuers = [_BEGIN + text for text in read(certificate, MAX_PEM).split(_BEGIN)[1:]]
         options = CertificateOptions(
-            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, read(key, MAX_PEM)),
+            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, read(key, MAX_PEM), _no_passphrase),
             certificate=crypto.load_certificate(crypto.FILETYPE_PEM, first),
             extraCertChain=[crypto.load_certificate(crypto.FILETYPE_PEM, text) for text in issuers],
             raiseMinimumTo=TLSVersion.TLSv1_2,
@@ -34,3 +34,12 @@ def tls_options(certificate: PurePath, key: PurePath) -> CertificateOptions:
         why = getattr(error, "strerror", None) or error
         raise PlatformError(f"{certificate} with {key} can not be used for TLS: {why}") from error
     return options
+
+
+def _no_passphrase(*_: object) -> bytes:
+    """Instead of OpenSSL, which would ask for it at the terminal, and wait.
+
+    Raises:
+        ValueError: In any case.
+    """
+    raise ValueError("the key has a passphrase: write the key without one, openssl pkey -in KEY -out NEW")

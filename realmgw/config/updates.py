@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import enum
-import re
+from ipaddress import ip_network
 
 import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Problems, parsing
 from realmgw.config.steps import Steps
-from realmgw.config.validators import Section, choice, key, name, parsed, reading, sequence, table
+from realmgw.config.validators import Section, choice, key, keys_of, name, parsed, reading, sequence, table
 from realmgw.config.values import Network
 
 LONGEST = 2**18  # octets
 """Of a file of keys."""
 SHORTEST = 16  # octets
 """Of a secret: fewer could be guessed."""
+SHORT = 5  # characters
+"""A shorter word is no secret."""
 
 
 class Algorithm(enum.Enum):
@@ -37,8 +39,6 @@ class Algorithm(enum.Enum):
 
 NOT_RECOMMENDED = frozenset((Algorithm.SHA1, Algorithm.SHA224))
 """Those that nobody should use who has a choice."""
-_LIKE_SECRET = re.compile(r"'[A-Za-z0-9+/=\s]{16,}(\.\.\.)?'")
-"""What a problem may quote that stands in the wrong place."""
 _NEVER = "hmac-sha256: md5 must not be used (RFC 8945 section 6), make a new key"
 
 
@@ -67,7 +67,7 @@ def _secret(text: str) -> bytes:
     return found
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Grant:
     """What a key in the file says, without its name."""
 
@@ -108,17 +108,34 @@ def reading_keys(content: bytes, problems: Problems) -> Steps[tuple[UpdateKey, .
 
     Args:
         content: The file.
-        problems: Gets what is wrong with it; nothing of a secret is quoted.
+        problems: Gets what is wrong with it; of what stands there only addresses are quoted, and words of ours.
     """
+    problems.may_quote = _is_no_secret
     root = yield from parsing(content, problems)
     if root is None:
         if not problems.found:
             problems.add(None, "there is no key in it: write keys: {name: {algorithm: ..., secret: ...}}")
         return ()
     found = yield from reading(Section(_Keys), root, problems)
-    problems.found = [(line, column, _LIKE_SECRET.sub("'...'", text)) for line, column, text in problems.found]
     if found is None:
         return ()
     if not found.keys:
         problems.add(root, "there is no key in it: write one")
     return tuple(UpdateKey(each, grant) for each, grant in found.keys.items())
+
+
+_WORDS = frozenset(
+    (*keys_of(Grant), *keys_of(_Keys), *(each.value for each in Algorithm), *(each.value for each in UpdateType))
+)
+"""That the file consists of, but for what is chosen by the operator."""
+
+
+def _is_no_secret(quoted: str) -> bool:
+    """Whether a word of the file may be told."""
+    if quoted in _WORDS or len(quoted) < SHORT:
+        return True
+    try:
+        ip_network(quoted, strict=False)
+    except ValueError:
+        return False
+    return "." in quoted or ":" in quoted

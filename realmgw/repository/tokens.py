@@ -57,7 +57,7 @@ def read_token(path: Path) -> str:
     try:
         text = read(path, MAX_TOKEN).decode().strip()
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or "it is no text"  # an error of decoding quotes what it can not read
         raise PlatformError(f"{path} can not be read as a token: {why}") from error
     if _TOKEN.fullmatch(text) is None:
         raise PlatformError(

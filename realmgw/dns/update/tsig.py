@@ -57,7 +57,7 @@ class Signer:
     """The key."""
     mac: bytes
     """The whole signature that belongs to the message, of which what came may be the beginning."""
-    _its: Key
+    _its: Key = attrs.field(repr=False)
     _signature: Signature
     fault: Fault | None = None
     """What is wrong with it nevertheless."""

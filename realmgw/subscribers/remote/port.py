@@ -336,8 +336,8 @@ def token(path: PurePath) -> str:
     try:
         return read(path, MAX_TOKEN).decode("ascii").split()[0]
     except (OSError, ValueError, IndexError) as error:
-        why = getattr(error, "strerror", "it has none" if isinstance(error, IndexError) else error)
-        raise UnreachableError(f"{path} has no token: {why}") from error
+        why = getattr(error, "strerror", "it is empty" if isinstance(error, IndexError) else "it is no ASCII text")
+        raise UnreachableError(f"{path} has no token: {why}") from None
 
 
 def trust(path: PurePath | None) -> Any:

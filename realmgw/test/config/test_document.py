@@ -92,7 +92,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_refuses_aliases(self) -> None:
         """They would let a few lines stand for gigabytes."""
-        self.assertIn("file.yaml:2:4: the alias *x is not accepted", self.refusal(b"a: &x [1]\nb: *x\n"))
+        self.assertIn("file.yaml:2:4: the alias '*x' is not accepted", self.refusal(b"a: &x [1]\nb: *x\n"))
 
     def test_stays_in_step_after_an_alias_for_a_key(self) -> None:
         """What follows is still read as key and value."""
@@ -104,7 +104,7 @@ class ParseTests(SynchronousTestCase):
         parse(b"a: !!python/object:os.system x\nb: !mine [1]\n", self.problems)
         first, second = self.problems.lines()
         self.assertIn("file.yaml:1:4: the tag", first)
-        self.assertIn("file.yaml:2:4: the tag !mine is not accepted", second)
+        self.assertIn("file.yaml:2:4: the tag '!mine' is not accepted", second)
 
     def test_refuses_a_second_document_and_keeps_the_first(self) -> None:
         """Only one is read from a file."""

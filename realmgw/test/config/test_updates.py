@@ -71,18 +71,27 @@ class KeysTests(SynchronousTestCase):
             self.assertTrue(problems(text), text)
 
     def test_no_secret_is_quoted(self) -> None:
-        """Wherever it stands by mistake, and however a key is shown."""
-        for text in (
-            f"keys: {{a: {SECRET}}}", f"keys: {SECRET}", f"{SECRET}: 1", f"keys: {{a: {{secert: {SECRET}}}}}",
-            f"keys: {{a: {{algorithm: {SECRET}, secret: x}}}}", f"keys: {{a: {{secret: [{SECRET}]}}}}",
-            f"keys: {{a: {{secret: {SECRET}, names: {SECRET}, types: [{SECRET}], addresses: [{SECRET}]}}}}",
-            f"keys: {{{SECRET}: {{secret: {SECRET}}}}}", f"keys: {{a: {{{SECRET}: secret}}}}",
-        ):  # fmt: skip
-            said = problems(text)
-            self.assertTrue(said)
-            self.assertNotIn(SECRET[:12], "".join(said))
+        """Wherever it stands by mistake, whatever it looks like, and however a key is shown."""
+        wrong = (
+            "keys: {{a: {0}}}", "keys: {0}", "{0}: 1", "keys: {{a: {{secert: {0}}}}}",
+            "keys: {{a: {{algorithm: {0}, secret: x}}}}", "keys: {{a: {{secret: [{0}]}}}}",
+            "keys: {{a: {{secret: x, names: {0}, types: [{0}], addresses: [{0}]}}}}",
+            "keys: {{a: {{secret: x, names: [{0}]}}}}", "keys: {{a: {{{0}: x, {0}: y}}}}",
+            "keys: {{{0}: {{secret: {0}}}}}", "keys: {{a: {{{0}: secret}}}}",
+        )  # fmt: skip
+        wild = "it''s hunter2", 'so \\" is it', "x" * 400, "q'\"q" * 99
+        for secret in (SECRET, "hunter2!", "with-url_safe-b64", *wild):
+            for text in wrong:
+                written = text.format('"' + secret.replace('"', '\\"') + '"' if '"' in secret else f"'{secret}'")
+                said = problems(written)
+                self.assertTrue(said, written)
+                for piece in (secret[:6], secret[-6:], secret[100:106]):
+                    self.assertFalse(piece and piece in "".join(said), (written, said))
+        for text in ("keys: {a: {secret: *hunter2}}", "keys: {a: {secret: !hunter2 x}}", "keys: {a: {secret: 'hunter2"):
+            self.assertNotIn("hunter2", "".join(problems(text)), text)
         (key, _) = finish(reading_keys(WHOLE.encode(), Problems("")))
         self.assertNotIn("secret", repr(key))
+        self.assertNotIn(repr(key.grant.secret), repr(key.grant))
 
     def test_file_that_is_named(self) -> None:
         """Is read with the settings; what can not be read is told by its key and its path."""

@@ -41,3 +41,6 @@ class TokensTests(SynchronousTestCase):
         for text in ("", "short", "two tokens-of-enough-length", "a" * 600):
             path.write_text(text)
             self.assertIn("holds no token", str(self.assertRaises(PlatformError, read_token, path)))
+        path.write_bytes(b"0123456789\xffabcdef")
+        said = str(self.assertRaises(PlatformError, read_token, path))
+        self.assertEqual(said, f"{path} can not be read as a token: it is no text")

@@ -264,7 +264,7 @@ class TokenTests(ClientTestCase):
             (lambda: path.symlink_to("/dev/zero"), "but a device"),
             (written(b"x" * 10_000), "more than"),
             (written(b""), "has no token"),
-            (written("token-of-\N{SNOWMAN}".encode()), "has no token"),
+            (written("token-of-\N{SNOWMAN}".encode()), "has no token: it is no ASCII text"),
         ):
             make()
             yield gateway.snapshot()
