@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import enum
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 import attrs
@@ -26,25 +25,19 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from realmgw.config import parsers
+from realmgw.config.quoting import quoting, shortened
 from realmgw.config.steps import PORTION, Steps, finish
 
 MAX_DEPTH = 16
 """How deep collections may be nested; the schemas need half of it."""
 EVENTS_AT_ONCE = 32
 """So many of the parser's events are looked at between two steps."""
-MAX_QUOTED = 60  # characters
-"""So much of a value is quoted in a problem."""
-MAX_PROBLEM = 300  # characters
-"""The longest text of a problem."""
 MOST_OF_ONE = 20
 """So many problems of one file are told; the others are counted."""
 MOST_OF_ALL = 200
 """So many problems are told at once."""
 MOST_FOUND = 1000
 """After so many problems, a file is not read any further."""
-
-_ANY_QUOTED = re.compile(r"""(?<!\w)'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
-_QUOTED = re.compile(rf"(?<!\w)'([^']{{{MAX_QUOTED}}})[^']*'|\"([^\"]{{{MAX_QUOTED}}})[^\"]*\"")
 
 
 @attrs.define(eq=False)
@@ -141,13 +134,8 @@ class Problems:
 
     def at(self, line: int, column: int, text: str) -> None:
         """Notes a problem at a place that is no node; lines and columns count from 1."""
-        self.found.append((line, column, shortened(self._without_secrets(text))))
-
-    def _without_secrets(self, text: str) -> str:
-        may_quote = self.may_quote
-        if may_quote is None:
-            return text
-        return _ANY_QUOTED.sub(lambda quote: quote[0] if may_quote(quote[1] or quote[2] or "") else "'...'", text)
+        said = text if self.may_quote is None else quoting(text, self.may_quote)
+        self.found.append((line, column, shortened(said)))
 
     def are_many(self, line: int, source: str | None = None) -> bool:
         """Whether there are so many that nobody should read on; then that is noted, too, once.
@@ -183,15 +171,6 @@ class Problems:
 
 
 _NONE = Problems("")
-
-
-def shortened(text: str) -> str:
-    """A text for a message, without the middle of what it quotes, and with a bounded length."""
-    if len(text) <= MAX_QUOTED:
-        return text
-    text = _QUOTED.sub(lambda match: f"'{match[1] or match[2]}...'", text)
-    rest = (MAX_PROBLEM - 5) // 2
-    return text if len(text) <= MAX_PROBLEM else f"{text[:rest]} ... {text[-rest:]}"
 
 
 def bounded(lines: Collection[str], most: int, count: int | None = None, what: str = "problems") -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from realmgw.config.document import shortened
+from realmgw.config.quoting import shortened
 from realmgw.errors import ConfigurationError, MalformedError, RealmGatewayError
 
 CONFIG_FIELD = "Realmgw-Config"

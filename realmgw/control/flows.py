@@ -10,7 +10,7 @@ import attrs
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import protocols
-from realmgw.config.document import shortened
+from realmgw.config.quoting import shortened
 from realmgw.config.settings import Network
 from realmgw.control.commands import MOST, CommandError, ExitStatus, number
 from realmgw.control.running import Running

@@ -7,8 +7,8 @@ from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any
 
-from realmgw.config.document import shortened
 from realmgw.config.names import absolute
+from realmgw.config.quoting import shortened
 from realmgw.control.commands import MOST, CommandError, ExitStatus, number
 from realmgw.subscribers.leases.book import AAAA, TYPES, A, Lease
 from realmgw.subscribers.leases.records import Record, Transaction

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import attrs
 
-from realmgw.config.document import shortened
+from realmgw.config.quoting import shortened
 from realmgw.repository.refusals import RefusedError
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.document import MAX_PROBLEM, MOST_OF_ONE
+from realmgw.config.document import MOST_OF_ONE
+from realmgw.config.quoting import MAX_PROBLEM
 from realmgw.config.steps import finish
 from realmgw.subscribers.files.incremental import MAX_PIECE, SEARCHED, Unit, read
 from realmgw.subscribers.schema import FEW_SERVICES, MOST_SERVICES, MOST_VALUES
