@@ -22,7 +22,7 @@ class Endpoint:
     """1 to 65535."""
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Resolver:
     """A server that is asked about other people's names."""
 

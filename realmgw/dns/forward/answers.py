@@ -56,7 +56,7 @@ _COMPRESSIBLE = frozenset((Type.NS, Type.CNAME, Type.SOA, Type.PTR))
 _LENGTHS = {int(Type.A): 4, int(Type.AAAA): 16}
 _TO_QUESTION = bytes((names.POINTER, HEADER.size))
 """A pointer to the question's name."""
-_ANSWERS = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
+ANSWERS = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
 """Response codes that say what there is, and is not."""
 _PROOFS = frozenset((Type.NSEC, Type.NSEC3, Type.RRSIG))
 _SIGNER = 18  # octets before the signer's name in an RRSIG
@@ -126,7 +126,7 @@ def _read(message: bytes, question: bytes) -> Reply:
     sections = reading.sections(HEADER.size + len(question))
     rcode, errors, cookie = reading.upper | flags & 0xF, tuple(reading.errors), reading.cookie
     is_authentic = bool(flags & AD)
-    if flags & TC or rcode not in _ANSWERS:
+    if flags & TC or rcode not in ANSWERS:
         return Reply(rcode, bool(flags & TC), is_authentic, errors=errors, cookie=cookie)
     kind = int.from_bytes(question[-4:-2], "big")
     answers, chain, is_complete = _chain(asked, kind, sections[0])

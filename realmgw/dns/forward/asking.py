@@ -16,7 +16,7 @@ import attrs
 
 from realmgw.config.settings import Resolver
 from realmgw.dns.codec.wire import AD, CD, COOKIE, DO, HEADER, RD, Rcode, Type
-from realmgw.dns.forward.answers import BadAnswerError, Reply, is_answer, read
+from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply, is_answer, read
 from realmgw.dns.forward.upstreams import Upstream, Upstreams
 
 UDP_SIZE = 1232  # octets
@@ -36,6 +36,8 @@ _OPT = struct.Struct("!BHHIH")  # root, TYPE, size, extended RCODE, version and 
 _OPTION = struct.Struct("!HH")
 
 Cancel = Callable[[], object]
+Heard = Callable[[bytes], bool]
+"""Gets a message; tells whether it is the answer."""
 Later = Callable[[float, Callable[[], object]], Cancel]
 """Calls a function after so many seconds, unless what it returns was called before."""
 
@@ -44,20 +46,17 @@ class Transport(Protocol):
     """How messages get to a resolver, and back.
 
     Each way takes a resolver, a message, a function that gets each message that comes, and one that is told why there
-    will be none, and returns a function after which neither is called. Neither is called before that is returned.
+    will be none, and returns a function after which neither is called. Neither is called before that is returned, nor
+    after the first one has said that this was the answer.
 
     Raises:
         OSError: It can not be sent.
     """
 
-    def by_datagram(
-        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None], /
-    ) -> Cancel:
-        """From a socket of its own, connected to the resolver."""
+    def by_datagram(self, resolver: Resolver, message: bytes, heard: Heard, failed: Callable[[str], None], /) -> Cancel:
+        """From a socket on which nothing else is waited for, connected to the resolver, and a port by chance."""
 
-    def by_stream(
-        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None], /
-    ) -> Cancel:
+    def by_stream(self, resolver: Resolver, message: bytes, heard: Heard, failed: Callable[[str], None], /) -> Cancel:
         """By TLS where the resolver has a name, else by TCP."""
 
 
@@ -104,6 +103,10 @@ class Event(enum.IntEnum):
     """Our own questions that came back to us."""
     MADE = 19
     """Answers with addresses of IPv6 that stand for ones of IPv4."""
+    SOCKETS = 20
+    """Sockets made for queries by UDP, each with a port of its own."""
+    STRAYS = 21
+    """Messages that came to a socket on which nobody waited, which was closed then."""
 
 
 @attrs.frozen(eq=False)
@@ -190,7 +193,7 @@ class Asking:
         self._put_times = 0
         self._by_stream = {each for each in self._order if each.resolver.name is not None}
         self._plain: set[Upstream] = set()
-        self._timer: Cancel = _nothing
+        self._timer: Cancel = nothing
         self._graced = False
         self._over = False
         self._said: Reply | None = None
@@ -222,7 +225,7 @@ class Asking:
             self._put(upstream, by_stream)
 
     def _waited(self) -> None:
-        self._timer = _nothing
+        self._timer = nothing
         last = self._tries[-1]
         if not last.over and not last.by_stream:
             self._means.events[Event.LATE] += 1
@@ -256,7 +259,7 @@ class Asking:
         octets = self._question.octets
         question = octets if by_stream else _mixed(octets, means.chance)  # a connection proves whose the answer is
         message = self._message(question, upstream)
-        one = _Try(upstream, message, question, means.present(), by_stream, _nothing)
+        one = _Try(upstream, message, question, means.present(), by_stream, nothing)
         self._tries.append(one)
         means.events[Event.STREAMED if by_stream else Event.DATAGRAMS] += 1
         send = means.transport.by_stream if by_stream else means.transport.by_datagram
@@ -302,25 +305,33 @@ class Asking:
         elif self._put_times == len(self._schedule) and all(each.over for each in self._tries):
             self._end(self._said)
 
-    def _heard(self, one: _Try, message: bytes) -> None:
+    def _heard(self, one: _Try, message: bytes) -> bool:
+        """Takes what comes; whether it is the answer, after which nothing is waited for there."""
         if self._over or one.over:
-            return
+            return False
         if not is_answer(message, one.message, one.question):
             self._wrong(one)
-            return
+            return False
         try:
             reply = read(message, one.question)
         except BadAnswerError as error:
             self._means.events[Event.MALFORMED] += 1
             self._failed(one, f"a malformed answer: {error}")
-            return
+            return False
         if not one.by_stream and not one.upstream.expects(reply.cookie):
             self._wrong(one)
-            return
+            return False
         one.upstream.learn(reply.cookie)
+        if reply.rcode in ANSWERS and not reply.truncated:
+            one.over = True
+            self._means.upstreams.answered(one.upstream, self._means.present() - one.begun)
+            self._end(reply)
+            return True
         self._weigh(one, reply)
+        return False
 
     def _weigh(self, one: _Try, reply: Reply) -> None:
+        """What else a resolver may say than what is asked for."""
         means, upstream = self._means, one.upstream
         if reply.truncated or reply.rcode == Rcode.BADCOOKIE:
             means.events[Event.TRUNCATED] += 1
@@ -328,9 +339,6 @@ class Asking:
                 self._failed(one, "TC by TCP")
             else:
                 self._again(one, by_stream=True)
-        elif reply.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
-            means.upstreams.answered(upstream, means.present() - one.begun)
-            self._end(reply)
         elif reply.rcode in (Rcode.FORMERR, Rcode.NOTIMP) and upstream not in self._plain:
             self._plain.add(upstream)
             self._again(one, by_stream=one.by_stream)
@@ -375,5 +383,5 @@ def _mixed(question: bytes, chance: Callable[[int], bytes]) -> bytes:
     return mixed.to_bytes(size, "big") + end
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """Ends what has not begun."""

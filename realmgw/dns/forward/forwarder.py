@@ -12,7 +12,7 @@ from realmgw.dns.codec.message import EDE, ExtendedError, InfoCode, Response, li
 from realmgw.dns.codec.options import CLIENT_SUBNET
 from realmgw.dns.codec.wire import CD, RD, Query, Rcode, Type
 from realmgw.dns.counts import Count
-from realmgw.dns.forward.answers import BadAnswerError, Reply
+from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply
 from realmgw.dns.forward.asking import Asking, Event, Means, Question
 from realmgw.dns.forward.cache import Cache, Packed, form, pack
 from realmgw.dns.forward.dns64 import WELL_KNOWN, Dns64
@@ -237,7 +237,7 @@ class Forwarder:
         pending = self._pending[key]
         question = pending.question
         instead = self._dns64.instead(question)
-        if reply is not None and instead is not None and reply.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        if reply is not None and instead is not None and reply.rcode in ANSWERS:
             reply = self._dns64.pointer(question, instead, reply)
         four = self._dns64.lacks(question, reply)
         first = None if reply is None else self._dns64.without(question, reply)
@@ -248,7 +248,7 @@ class Forwarder:
 
     def _make(self, key: bytes, first: Reply | None, second: Reply | None, why: str) -> None:
         """Makes the answer for AAAA of the one for A; a failure there is one of both (RFC 6147 section 5.1.6)."""
-        if second is None or second.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        if second is None or second.rcode not in ANSWERS:
             self._finish(key, second, why)
             return
         name = self._pending[key].question.octets[:-4]
@@ -298,7 +298,7 @@ class Forwarder:
         self, question: Question, reply: Reply | None, why: str, *, made: bool
     ) -> tuple[Packed | None, Response | None]:
         """What is said to those who wait: an answer, or a failure."""
-        if reply is None or reply.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        if reply is None or reply.rcode not in ANSWERS:
             self._events[Event.FAILED] += 1
             return None, _failed(reply, why)
         kept = reply.answers if made else self._special.strip(question.octets[:-4], reply.answers)

@@ -17,10 +17,11 @@ from realmgw.dns.counts import Counts
 from realmgw.dns.forward.asking import Cancel, Event, Means
 from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.forward.policy import HostAt, NamePolicy, NameSet, compiling
-from realmgw.dns.forward.port import Sockets
+from realmgw.dns.forward.port import SocketMeans, Sockets
 from realmgw.dns.forward.repeated import Repeated
 from realmgw.dns.forward.stream import Streams
 from realmgw.dns.forward.upstreams import Upstreams
+from realmgw.dns.forward.waits import Waits
 from realmgw.dns.view import Fast, Part
 from realmgw.dns.zones import ZoneTable
 from realmgw.subscribers.remote.port import trust
@@ -58,8 +59,10 @@ class Forwarding:
         self._reactor = reactor
         self._streams = Streams(reactor)
         self._events = [0] * len(Event)
-        self._upstreams, sockets = Upstreams(os.urandom, _tell), Sockets(reactor, self._streams)
-        means = Means(self._upstreams, sockets, self._later, present, os.urandom, self._events)
+        self._upstreams, self._waits = Upstreams(os.urandom, _tell), Waits(self._timer, present)
+        timed = SocketMeans(self._waits.later, present, os.urandom, self._events)
+        self._sockets = Sockets(reactor, self._streams, timed)
+        means = Means(self._upstreams, self._sockets, self._waits.later, present, os.urandom, self._events)
         self._forwarder = Forwarder(means)
         self._policy = NamePolicy(host_at)
         self.answer = self._policy.before(self._forwarder.forward, self._forwarder.forward)
@@ -83,9 +86,11 @@ class Forwarding:
     def close(self) -> None:
         """Ends all questions and connections."""
         self._forwarder.stop()
+        self._sockets.close()
         self._streams.abort()
+        self._waits.close()
 
-    def _later(self, seconds: float, function: Callable[[], object]) -> Cancel:
+    def _timer(self, seconds: float, function: Callable[[], object]) -> Cancel:
         call = self._reactor.callLater(seconds, function)
         return lambda: call.cancel() if call.active() else None
 

@@ -41,7 +41,7 @@ _EXPIRED, _NOT_YET, _CHAIN = 10, 9, {18, 19}
 _UNKNOWN = {2, 20, 21}
 """Reasons of OpenSSL why a certificate is not good (X509_V_ERR_...)."""
 
-Query = tuple[bytes, Callable[[bytes], None], Callable[[str], None]]
+Query = tuple[bytes, Callable[[bytes], object], Callable[[str], object]]
 """The message, who gets the answer, and who is told that there is none."""
 
 
@@ -69,7 +69,7 @@ class Streams:
         self.close()
 
     def ask(
-        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None]
+        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], object], failed: Callable[[str], None]
     ) -> Cancel:
         """As `realmgw.dns.forward.asking.Transport.by_stream`."""
         stream = self._streams.get(resolver)

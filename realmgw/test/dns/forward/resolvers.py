@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 
 from realmgw.config.addresses import resolver
 from realmgw.config.settings import Resolver
-from realmgw.dns.forward.asking import Cancel, Event, Means
+from realmgw.dns.forward.asking import Cancel, Event, Heard, Means
 from realmgw.dns.forward.upstreams import Upstreams
 
 ONE, TWO = resolver("203.0.113.53"), resolver("198.51.100.53")
@@ -31,12 +31,12 @@ class Sent:
     """What."""
     by_stream: bool
     """How."""
-    heard: Callable[[bytes], None]
+    heard: Heard
     """Takes what comes."""
     failed: Callable[[str], None]
     """Is told that nothing will."""
     cancelled: bool = False
-    """Nobody waits any more."""
+    """Nobody waits any more, or what came is the answer."""
 
     @property
     def query(self) -> dns.message.Message:
@@ -76,21 +76,19 @@ class MemoryTransport:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
-    def by_datagram(
-        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None]
-    ) -> Cancel:
+    def by_datagram(self, resolver: Resolver, message: bytes, heard: Heard, failed: Callable[[str], None]) -> Cancel:
         """As `Transport.by_datagram`."""
         return self._send(Sent(resolver, message, False, heard, failed))
 
-    def by_stream(
-        self, resolver: Resolver, message: bytes, heard: Callable[[bytes], None], failed: Callable[[str], None]
-    ) -> Cancel:
+    def by_stream(self, resolver: Resolver, message: bytes, heard: Heard, failed: Callable[[str], None]) -> Cancel:
         """As `Transport.by_stream`."""
         return self._send(Sent(resolver, message, True, heard, failed))
 
     def _send(self, sent: Sent) -> Cancel:
+        heard, cancel = sent.heard, lambda: setattr(sent, "cancelled", True)
+        sent.heard = lambda message: heard(message) and not cancel()
         self.sent.append(sent)
-        return lambda: setattr(sent, "cancelled", True)
+        return cancel
 
 
 class Elsewhere:
