@@ -62,7 +62,11 @@ class SocketsTestCase(SynchronousTestCase):
 
     def ask(self) -> tuple[Any, Cancel]:
         """Sends a query: from which address it came, and what ends it. `yes` is its answer."""
-        hear: Callable[[bytes], bool] = lambda message: self.heard.append(message) or message == b"yes"  # noqa: E731
+
+        def hear(message: bytes) -> bool:
+            self.heard.append(message)
+            return message == b"yes"
+
         cancel = self.sockets.by_datagram(self.resolver, b"query", hear, self.failed.append)
         return self.server.recvfrom(100)[1], cancel
 

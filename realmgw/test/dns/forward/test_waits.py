@@ -17,7 +17,7 @@ class WaitsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Nobody does."""
         self.clock = Clock()
-        self.over: list[object] = []
+        self.over: list[tuple[float, object]] = []
         self.waits = Waits(self.timer, self.clock.seconds)
 
     def timer(self, seconds: float, function: Callable[[], object]) -> Cancel:
