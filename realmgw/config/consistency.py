@@ -18,6 +18,8 @@ from realmgw.config.document import Node, Problems, place
 from realmgw.config.ipv6 import LONGEST_NPT, Ipv6Mode, Leave6, Outbound6, PrefixMode
 from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, within
+from realmgw.config.pipeline import Check
+from realmgw.config.policy import ALWAYS, BEFORE_ROUTING
 from realmgw.config.settings import (
     Address,
     Allocation,
@@ -242,8 +244,7 @@ def _leaving(leaving: Outbound6) -> Iterator[str]:
 
 
 def _policy(problems: Problems) -> Found[None]:
-    said = "the stage {.value} stands twice: remove one"
-    yield from _twice(problems, Label.STAGE, PolicyStage, said.format)
+    yield from _stages(problems)
     yield from _twice(problems, Label.AUDIT, Audit, lambda rule: f"{rule.value!r} stands twice: remove one")
     resolvers: list[tuple[Network, Node]] = []
     for value, node in problems.remembered.get(Label.RESOLVER, ()):
@@ -254,6 +255,33 @@ def _policy(problems: Problems) -> Found[None]:
         (network, node), (_, other) = resolvers[index], resolvers[first]
         yield node, f"{network} belongs to a group already, at {place(other)}: remove one of them"
     yield from _aliases(problems)
+
+
+def _stages(problems: Problems) -> Found[None]:
+    """What the network policy consists of, in which order, and what it is about."""
+    said = "the stage {.value} stands twice: remove one"
+    yield from _twice(problems, Label.STAGE, PolicyStage, said.format)
+    yield from _twice(problems, Label.CHECK, Check, lambda check: f"{check.value!r} stands twice: remove one")
+    given = list(_all(problems, Label.STAGE, PolicyStage))
+    late: PolicyStage | None = None
+    for stage, node in given:
+        early = stage in BEFORE_ROUTING
+        if early and late is not None:
+            yield node, f"{stage.value} is met before a packet is routed, and {late.value} after: write it before that"
+        late = late if early else stage
+    there = {stage for stage, _ in given}
+    for stage in ALWAYS:
+        if given and stage not in there:
+            yield given[-1][1], f"{stage.value} is missing, and there is no gateway without: write it"
+    yield from _twice(problems, Label.TUNNEL, str, "the interface {} stands twice: remove one".format)
+    sides, known = [name for name, _ in _all(problems, Label.INTERFACE, str)], set[str]()
+    for tunnel, node in _all(problems, Label.TUNNEL, str):
+        known.add(tunnel)
+        yield (node, f"{tunnel} is one of the gateway's sides: remove it") if tunnel in sides else None
+    for name, node in _all(problems, Label.STAGE_INTERFACE, str):
+        if sides and name not in known and name not in sides:
+            yield node, f"{name} is none of {', '.join(sides)}: write one of them, or add it to pipeline.tunnels"
+        yield None
 
 
 def _aliases(problems: Problems) -> Found[None]:

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import attrs
 
-from realmgw.config import consistency, disk, layers, policy_schema
+from realmgw.config import consistency, disk, layers, policy_schema, prefixlists
 from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
+from realmgw.config.pipeline import PrefixList
 from realmgw.config.schema import GATEWAY
-from realmgw.config.settings import Interfaces, NameList, Pools, Settings
+from realmgw.config.settings import Interfaces, NameList, Network, Pools, Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
 from realmgw.config.validators import reading
 from realmgw.errors import ConfigurationError
@@ -84,11 +85,47 @@ def _loading_partly(path: Path) -> Steps[Partly]:
         settings, left_out = yield from _good_of(root)
     yield from discarding(root, problems)
     if settings is not None:
-        settings = located(settings, path.parent)
+        settings = yield from filling(located(settings, path.parent), problems)
         named = settings.subscribers
         folders = yield from _read(path, partial(_subscribers, places, named), problems, named)
         settings = attrs.evolve(settings, subscribers=folders, outdated=tuple(problems.outdated))
     return Partly(settings, problems.lines(), left_out)
+
+
+def filling(settings: Settings, problems: Problems) -> Steps[Settings]:
+    """Reads the lists of prefixes that are in files of their own.
+
+    Args:
+        settings: Their paths are not relative.
+        problems: Gets what is wrong with a file, by its own name.
+
+    Returns:
+        The settings with all lists filled.
+    """
+    pipeline, count = settings.policy.pipeline, 0
+    for where, each in pipeline.lists():
+        listed = yield from prefixlists.ordering([*each.prefixes, *(yield from _prefixes(where, each, problems))])
+        count += listed.count
+        pipeline = pipeline.filled(where, attrs.evolve(each, listed=listed))
+    if count > prefixlists.MOST_PREFIXES:
+        most = prefixlists.MOST_PREFIXES
+        problems.add(None, f"the lists of policy.pipeline have {count} prefixes together: write at most {most}")
+    return attrs.evolve(settings, policy=attrs.evolve(settings.policy, pipeline=pipeline))
+
+
+def _prefixes(where: str, said: PrefixList, problems: Problems) -> Steps[list[Network]]:
+    """What stands in the file of a list, if there is one."""
+    if said.file is None:
+        return []
+    own = Problems(str(said.file))
+    try:
+        content = yield Blocking(str(said.file), partial(disk.read, Path(said.file), prefixlists.LONGEST))
+    except OSError as error:
+        own.add(None, f"policy.pipeline.{where}: can not be read: {error.strerror}")
+        content = None
+    found = [] if content is None else (yield from prefixlists.reading(content, own))
+    problems.include(own)
+    return found
 
 
 def _read(main: Path, call: Callable[[], T], problems: Problems, otherwise: T) -> Steps[T]:

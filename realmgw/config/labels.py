@@ -52,6 +52,12 @@ class Label(enum.Enum):
     """A rule that is only counted (Audit)."""
     STAGE = enum.auto()
     """A stage of the network policy (PolicyStage)."""
+    CHECK = enum.auto()
+    """What is looked at before anything else (Check)."""
+    STAGE_INTERFACE = enum.auto()
+    """The name of an interface that a stage is about (str)."""
+    TUNNEL = enum.auto()
+    """The name of an interface of neither side that stages may be about (str)."""
     URL = enum.auto()
     """`repository.url` (str)."""
     CA_FILE = enum.auto()

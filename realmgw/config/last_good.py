@@ -12,10 +12,10 @@ import attrs
 
 from realmgw.config import disk, layers
 from realmgw.config.document import Node, Problems, parse
-from realmgw.config.files import MAX_MAIN_FILE, load, located, text
+from realmgw.config.files import MAX_MAIN_FILE, filling, load, located, text
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Settings
-from realmgw.config.steps import Blocking, now
+from realmgw.config.steps import Blocking, finish, now
 from realmgw.config.writing import dump
 from realmgw.errors import ConfigurationError, MalformedError
 
@@ -101,6 +101,10 @@ def load_or_last_good(path: Path, state: PurePath | None = None, do: Callable[[B
         settings, problem = _kept(kept, do)
         if settings is None:
             raise ConfigurationError((*error.problems, problem)) from None
+        own = Problems(str(kept))
+        settings = finish(filling(settings, own), do)
+        if own.found:
+            raise ConfigurationError((*error.problems, *own.lines())) from None
         return Loaded(settings, error.problems, from_last_good=True)
 
 

@@ -9,6 +9,7 @@ import attrs
 from realmgw.config.addresses import network
 from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
+from realmgw.config.pipeline import Pipeline
 from realmgw.config.steps import Steps
 from realmgw.config.validators import (
     Section,
@@ -82,6 +83,14 @@ class PolicyStage(enum.Enum):
     """Of it: DNS."""
     GUEST_SERVICES = "GUEST_SERVICES"
     """For hosts that are not registered."""
+
+
+BEFORE_ROUTING = frozenset(
+    (PolicyStage.PACKET_MARKING, PolicyStage.NAT, PolicyStage.MREJECT, PolicyStage.ADMIN_PREEMPTIVE)
+)
+"""Stages that a packet meets before it is routed, whatever their order; the others come after."""
+ALWAYS = (PolicyStage.NAT, PolicyStage.CUSTOMER_POLICY, PolicyStage.GUEST_SERVICES)
+"""Stages that can not be left out: what they do, others say (subscribers, `datapath.unknown_hosts`)."""
 
 
 class Combination(enum.Enum):
@@ -203,3 +212,5 @@ class Policy:
     """What those are told by UDP whom the load policy refuses."""
     audit: tuple[Audit, ...] = key(sequence(remembered(Label.AUDIT, choice(Audit))), ())
     """Rules that are only counted."""
+    pipeline: Pipeline = key(Section(Pipeline), Pipeline())
+    """What the stages of the network policy do."""

@@ -22,12 +22,13 @@ import attrs
 from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Sequence
 from realmgw.config.meaning import meaning
-from realmgw.config.protocols import protocol
+from realmgw.config.protocols import NAMES, protocol
 from realmgw.config.validators import (
     Key,
     Section,
     Validator,
     choice,
+    converted,
     integer,
     is_null,
     parsed,
@@ -221,8 +222,10 @@ RULE = Section(
 def read_rule(node: Node, problems: Problems) -> Rule | None:
     """A rule that means something. Its parts go with its protocol; where it names none, it has that of its parts."""
     rule = RULE(node, problems)
-    if rule is None:
-        return None
+    return None if rule is None else _meaningful(rule, node, problems)
+
+
+def _meaningful(rule: Rule, node: Node, problems: Problems) -> Rule | None:
     for part, _ in rule.parts:
         needed = _OF_PROTOCOL.get(part)
         if needed is not None and rule.protocol is None:
@@ -240,3 +243,65 @@ def read_rule(node: Node, problems: Problems) -> Rule | None:
 
 RULES = sequence(Validator(read_rule, RULE.schema))
 """Rules of a list, in the order of the text."""
+
+
+@attrs.frozen
+class StageRule:
+    """A rule of a stage: of the gateway, and of no host."""
+
+    rule: Rule
+    """It; its direction says nothing."""
+    interface: str = ""
+    """By which a packet comes in; empty: by any."""
+    origin: str = attrs.field(default="", eq=False)
+    """Where it stands: the file and its line."""
+
+
+def _build_stage_rule(
+    priority: int, target: tuple[Target, Options], interface: str = "", **rest: Any
+) -> tuple[Rule, str]:
+    return _build_rule(priority, Direction.INGRESS, target, **rest), interface
+
+
+def stage_rules(interface: Validator[str], at_most: int) -> Validator[tuple[StageRule, ...]]:
+    """Rules of a stage, as many at most, in the order in which they are tried.
+
+    Args:
+        interface: What reads the name of an interface.
+        at_most: So many.
+    """
+    keys = {word: each for word, each in RULE.keys.items() if word != "direction"}
+    section = Section(_build_stage_rule, {"interface": Key(interface), **keys})
+
+    def read(node: Node, problems: Problems) -> StageRule | None:
+        found = section(node, problems)
+        rule = None if found is None else _meaningful(found[0], node, problems)
+        return None if found is None or rule is None else StageRule(rule, found[1], origin(node, problems))
+
+    def in_order(rules: tuple[StageRule, ...]) -> tuple[StageRule, ...]:
+        return tuple(sorted(rules, key=lambda each: each.rule.priority))
+
+    return converted(sequence(Validator(read, section.schema), at_most=at_most), in_order)
+
+
+def origin(node: Node, problems: Problems) -> str:
+    """Where something stands: the file and its line."""
+    return f"{node.source or problems.source}:{node.line}"
+
+
+def plain(rule: Rule) -> dict[str, Any]:
+    """A rule as it is written, but for its direction: mappings, lists and single values."""
+    said: dict[str, Any] = {"priority": rule.priority}
+    if rule.protocol is not None:
+        said["protocol"] = NAMES.get(rule.protocol, rule.protocol)
+    said.update((word, str(value)) for word, value in (("src", rule.src), ("dst", rule.dst)) if value is not None)
+    said.update((part, _extension(options)) for part, options in rule.parts)
+    target = rule.target.value
+    said["target"] = {target: _extension(rule.target_options)} if rule.target_options else target
+    if rule.comment:
+        said["comment"] = {"comment": rule.comment}
+    return said
+
+
+def _extension(options: Options) -> dict[str, Any]:
+    return {word: values[0] if len(values) == 1 else list(values) for word, values in options}

@@ -9,7 +9,6 @@ from realmgw.config.writing import differences
 
 WITHOUT_EFFECT = (
     "datapath.network_api",
-    "datapath.policy_order",
     "synproxy",
 )
 """Of the main file."""

@@ -11,7 +11,9 @@ from typing import Any
 
 import attrs
 
+from realmgw.config import rules
 from realmgw.config.addresses import AddressRange, PortRange
+from realmgw.config.rules import StageRule
 from realmgw.config.settings import Address, Endpoint, PoolPrefix, Resolver, Settings, Zone
 from realmgw.config.steps import Steps, emptying, finish, portions
 
@@ -136,8 +138,8 @@ def value(said: Any) -> Value:
 def _value(value: Any) -> Steps[Value]:
     if isinstance(value, Endpoint | Resolver):
         return _endpoint(value) if isinstance(value, Endpoint) else value.text
-    if isinstance(value, PoolPrefix):
-        return {"addresses": str(value.network), "attachment": value.attachment.value}
+    if isinstance(value, PoolPrefix | StageRule):
+        return _stage_rule(value) if isinstance(value, StageRule) else _piece(value)
     if attrs.has(type(value)):
         return (yield from _fields(value))
     if isinstance(value, AddressRange | PortRange):
@@ -155,6 +157,14 @@ def _value(value: Any) -> Steps[Value]:
     if isinstance(value, PurePath):
         return str(value)
     return str(value)  # an address or a prefix
+
+
+def _piece(piece: PoolPrefix) -> Value:
+    return {"addresses": str(piece.network), "attachment": piece.attachment.value}
+
+
+def _stage_rule(said: StageRule) -> Value:
+    return {**({"interface": said.interface} if said.interface else {}), **rules.plain(said.rule)}
 
 
 def _zone(zone: Zone) -> Steps[Value]:

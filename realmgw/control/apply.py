@@ -22,7 +22,7 @@ from twisted.logger import Logger
 
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
-from realmgw.config.settings import Network, Settings
+from realmgw.config.settings import Network, Policy, Settings
 from realmgw.config.steps import REFUSALS, Blocking, Steps
 from realmgw.control.leaving import ending, forgetting
 from realmgw.control.outcome import Outcome as Outcome
@@ -30,6 +30,7 @@ from realmgw.control.outcome import Status as Status
 from realmgw.control.outcome import both
 from realmgw.control.plan import Plan, beyond, planning, small
 from realmgw.control.running import Running, Written, sparing
+from realmgw.datapath.pipeline.stages import stages
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.files.folders import QUIET
@@ -46,6 +47,7 @@ DRAIN_STEP = 0.05  # seconds
 """How often it is looked whether all of them have come."""
 PATIENCE = 10.0  # seconds
 """For so long after the first reading it is waited until files that take something away say the same twice."""
+_LENDING = tuple(f"policy.{each.name}" for each in attrs.fields(Policy) if each.name != "pipeline")
 MANY = 5000
 """From so many new hosts on, the garbage collector is told not to look at them again and again."""
 
@@ -291,7 +293,9 @@ class Reloader:
             self.running.problems = lines
             return Outcome(Status.REFUSED, planned, lines), ()
         try:
-            yield from self._change_kernel(written, is_different=bool(planned.keys))
+            # No setting may be different, and a list of prefixes, or the line where a rule stands.
+            is_different = bool(planned.keys) or stages(settings) != stages(self.running.settings)
+            yield from self._change_kernel(written, is_different=is_different)
         except RealmGatewayError as error:
             return Outcome(Status.FAILED, planned, (str(error),)), ()
         coming = yield self.drive(beyond(settings.pools.networks, self.running.settings.pools.networks))
@@ -299,9 +303,9 @@ class Reloader:
         yield self.running.settled(changes)
         for snapshot in self.running.in_force():
             self.running.believe(snapshot)
-        ended, problems = yield from self._after(written, is_different=bool(planned.keys))
+        ended, problems = yield from self._after(written, is_different=is_different)
         found: Findings = yield self._parts.datapath.restore()
-        status = Status.APPLIED if planned or found.repaired else Status.UNCHANGED
+        status = Status.APPLIED if planned or is_different or found.repaired else Status.UNCHANGED
         lines = (*planned.problems, *problems, *found.broken, *found.unloaded)
         return Outcome(status, planned, lines, flows_ended=ended, restored=found.repaired), changes.waiting
 
@@ -340,7 +344,7 @@ class Reloader:
         """The swap. With few changes there is no yield in it: a query meets all of the old state or all of the new."""
         parts, now, settings, changes = self._parts, self._monotonic(), written.settings, written.changes
         parts.allocator.configure(settings.allocation, settings.ipv6)
-        if any(change.key.startswith("policy.") for change in planned.keys):  # else its counts would begin anew
+        if any(change.key.startswith(_LENDING) for change in planned.keys):  # else its counts would begin anew
             yield from parts.allocator.configuring_policy(settings.policy, now=now)
         yield from forgetting(parts.allocator, changes, self._monotonic)
         yield from self._extending(coming)

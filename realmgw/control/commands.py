@@ -143,7 +143,7 @@ COMMANDS: Mapping[str, Command] = {
             _WHO, Parameter("reputation", "From 0 to 1; it changes by what comes."),
         ), changes=True),
         Command("reputation/forget", "Make a stranger of somebody.", (_WHO,), changes=True),
-        Command("rules", "Show the rules of hosts, by classes, with what each has counted.", (
+        Command("rules", "Show the rules of stages, and of hosts by classes, with what each has counted.", (
             _option("host", "Only those of this host: its name, or that of one of its services.", "NAME"),
         ), takes_time=True),
         Command("flows/list", "List flows of hosts, into them and out of them.", (*_FLOWS, _LIMIT), takes_time=True),

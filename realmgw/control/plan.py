@@ -45,6 +45,7 @@ CHANGEABLE = (
     "datapath.reject_rate",
     "datapath.forward",
     "datapath.unknown_hosts",
+    "datapath.policy_order",
     *(f"portal.{key}" for key in ("text", "link", "reachable")),
     "reload",
     "subscribers",

@@ -1,13 +1,17 @@
-"""The rules of hosts, as operators see them: classes of hosts, and what each rule has counted."""
+"""Rules as operators see them: of stages, and of hosts by classes, with what each rule has counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import attrs
+
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.running import Running
 from realmgw.datapath.netlink.counters import Count
+from realmgw.datapath.pipeline import parts
+from realmgw.datapath.pipeline.stages import stages
 from realmgw.datapath.policy import classes, rules
 from realmgw.datapath.policy.classes import Class
 from realmgw.subscribers.firewall import Firewall
@@ -33,7 +37,7 @@ class Rules:
         self._read = read
 
     def list(self, host: str) -> Deferred:
-        """Classes with their rules: all of them, or that of a host.
+        """Stages and classes with their rules, or the class of a host.
 
         Args:
             host: Its name, or that of one of its services; empty: all.
@@ -57,12 +61,19 @@ class Rules:
 
     def _told(self, host: Host | None, known: Mapping[Firewall, Class], counts: Mapping[str, Count]) -> Value:
         if host is None:
-            return {"host": None, "source": None, "classes": [
+            return {"host": None, "source": None, "stages": list(self._stages(counts)), "classes": [
                 _class(each, said, counts) for said, each in known.items()
             ]}  # fmt: skip
         each = known.get(host.profile.firewall)
         found = [] if each is None else [_class(each, host.profile.firewall, counts)]
-        return {"host": host.name, "source": self._running.registry.source_of(host.name), "classes": found}
+        source = self._running.registry.source_of(host.name)
+        return {"host": host.name, "source": source, "stages": [], "classes": found}
+
+    def _stages(self, counts: Mapping[str, Count]) -> Iterator[Value]:
+        for each in parts.told(stages(self._running.settings)):
+            count = counts.get(each.counter)
+            figures = {"packets": None, "octets": None} if count is None else attrs.asdict(count)
+            yield {**attrs.asdict(each), **figures}
 
 
 def _class(each: Class, said: Firewall, counts: Mapping[str, Count]) -> Value:

@@ -175,7 +175,7 @@ class Kernel:
         given, former = settings, attrs.evolve(self._ipv6)
         try:
             settings = self._ipv6.follow(given, self._settings, hosts.came)
-            if settings != self._settings or hosts:
+            if settings != self._settings or hosts or self._ruleset(settings) != self._ruleset(self._settings, former):
                 self._change(settings, attrs.evolve(hosts, classes=self.classes), former)
         except RealmGatewayError:
             self._ipv6 = former
@@ -378,7 +378,7 @@ class Kernel:
         """
         rules = self._ruleset(self._settings)
         shut = bool(self.classes) or rules.guests.needs_subscribers  # nobody is taken for a guest meanwhile
-        self._own.run(ruleset.replacement(attrs.evolve(rules, guests=Guests()), (), shut=shut))
+        self._own.run(ruleset.replacement(rules.bare, (), shut=shut))
 
     def place_guard(self) -> None:
         """Place the guard, where the kernel can have one.

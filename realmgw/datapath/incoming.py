@@ -11,8 +11,11 @@ refused does.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import attrs
 
+from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Dnat
 from realmgw.datapath import marks
 from realmgw.datapath.policy.classes import OUT
@@ -27,6 +30,12 @@ STEP = f"meta mark & {marks.STEP_MASK:#x}"
 IS_ADMITTED = f"{STEP} == {marks.ADMITTED:#x}"
 _NO_SENDERS = "{ ::ffff:0:0/96, fe80::/10 }"
 """IPv4 addresses in IPv6's clothes, which are on no wire (RFC 4942, 2.2), and those that no router forwards."""
+_REFUSED = {
+    Refused.TCP: "meta l4proto tcp",
+    Refused.UDP: "meta l4proto udp",
+    Refused.ICMP: "meta l4proto { icmp, ipv6-icmp }",
+    Refused.OTHERS: "meta l4proto != { tcp, udp, icmp, ipv6-icmp }",
+}
 _HASHED = "@nh,288,32"
 """The last four octets of an IPv6 packet's destination."""
 _DISCOVERY = "{ nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect }"
@@ -42,12 +51,13 @@ class Lent:
     """So many values the hash has."""
 
 
-def before_routing(wan: str, lan: str, *, ipv6: bool, lent: Lent | None = None) -> Chains:
+def before_routing(wan: str, lan: str, told: Collection[Refused], *, ipv6: bool, lent: Lent | None = None) -> Chains:
     """Up to the verdict, and what becomes of refused ones.
 
     Args:
         wan: Name of the interface towards the public Internet, quoted.
         lan: Those towards the private hosts, as a set.
+        told: Who is told that he was refused.
         ipv6: Whether IPv6 is in use.
         lent: Which addresses of its pool may have been lent; None: each of them.
     """
@@ -75,8 +85,15 @@ def before_routing(wan: str, lan: str, *, ipv6: bool, lent: Lent | None = None) 
         ],
         **({"for_pinhole": _for_pinhole()} if ipv6 else {}),
         "from_inside": ['counter name "pool_from_inside" goto refuse'],
-        "refuse": ['limit name "refusals_told" goto tell', drop("refused_silently")],
+        "refuse": [*_silent(told), 'limit name "refusals_told" goto tell', drop("refused_silently")],
     }
+
+
+def _silent(told: Collection[Refused]) -> Iterator[str]:
+    """What is refused and not told."""
+    for each, which in _REFUSED.items():
+        if each not in told:
+            yield f"{which} {drop('refused_silently')}"
 
 
 def _arrivals6(wan: str) -> tuple[str, str]:

@@ -2,16 +2,20 @@
 
 ::
 
-     31    28 27        24 23                                   0
-    +--------+------------+--------------------------------------+
-    |  step  |  reserved  |  host index (0 = none)               |
-    +--------+------------+--------------------------------------+
+     31    28 27  26 25  24 23                                   0
+    +--------+-------+-------+-----------------------------------+
+    |  step  |  in   |  out  |  host index (0 = none)            |
+    +--------+-------+-------+-----------------------------------+
 
 The step says where a first packet is on its way; the host index selects the private host, by a map in the kernel. An
 index instead of an address leaves room for the step, and works for hosts with addresses of any family. With
 `datapath.dnat: markdnat` the kernel itself puts the end of the host's address in the index's place, right
-before the translation. The reserved bits are zero now; rules compare with `STEP_MASK` and look hosts up by the whole
-mark, so an operator's own rules should leave the mark alone before priority `filter` (0) in the prerouting hook.
+before the translation. Rules compare with `STEP_MASK` and look hosts up by the whole mark, so an operator's own rules
+should leave the mark alone before priority `filter` (0) in the prerouting hook.
+
+Where `policy.pipeline.marking` is on, every packet says by which side it comes in (from priority -80 of the prerouting
+hook on, behind the translation and before routing) and by which it goes out (from -150 of the postrouting hook on).
+`in` is 0 for what the gateway itself sends, `out` for what it receives.
 """
 
 from __future__ import annotations
@@ -26,6 +30,13 @@ REJECTED = 0x4000_0000
 """Set by user space: refuse, and tell the sender by protocol."""
 HOST_MASK = 0x00FF_FFFF
 """The bits of the mark that hold the host index."""
+
+INGRESS_MASK, INGRESS_SHIFT = 0x0C00_0000, 26
+"""The bits that say by which side a packet comes in."""
+EGRESS_MASK, EGRESS_SHIFT = 0x0300_0000, 24
+"""The bits that say by which side it goes out."""
+WAN, LAN, OTHER = 1, 2, 3
+"""The sides; a tunnel is another one."""
 
 
 def addressed(address: bytes) -> int:

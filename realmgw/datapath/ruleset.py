@@ -17,6 +17,7 @@ import attrs
 
 from realmgw.config import rulenames
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
+from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
 from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, translation
 from realmgw.datapath.elements import STRAYS_KEPT
@@ -27,6 +28,8 @@ from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
 from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
 from realmgw.datapath.outbound6 import Leaving
+from realmgw.datapath.pipeline import parts, stages
+from realmgw.datapath.pipeline.parts import Stages
 from realmgw.datapath.policy import classes
 from realmgw.datapath.watch import ownership
 from realmgw.errors import ConfigurationError
@@ -75,6 +78,10 @@ class Ruleset:
     """What becomes of LAN hosts that are no subscribers."""
     lent: Lent | None = None
     """Which addresses of the pool of IPv6 may have been lent; None: that can not be told, and each of them may."""
+    stages: Stages = attrs.Factory(Stages)
+    """What the operator's stages place."""
+    told: frozenset[Refused] = frozenset(Refused)
+    """Who is told that the pool has refused him."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -129,6 +136,8 @@ class Ruleset:
             leaving6=outbound6.leaving(settings) if ipv6 or settings.ipv6.outbound else None,
             guests=Guests.of(settings),
             lent=lent,
+            stages=stages.stages(settings),
+            told=stages.told(settings),
         )
 
     @property
@@ -142,6 +151,11 @@ class Ruleset:
         """The sets with the pools, as they are declared in a table."""
         sets = [("pool", "ipv4_addr", self.pool), *([("pool6", "ipv6_addr", self.pool6)] if self.ipv6 else [])]
         return tuple(elements.interval_set(*each) for each in sets)
+
+    @property
+    def bare(self) -> Ruleset:
+        """The same without guests and stages, whose sets may be large."""
+        return attrs.evolve(self, guests=Guests(), stages=Stages())
 
     @property
     def hosts6(self) -> Ipv6 | None:
@@ -204,6 +218,7 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
         lines += _refilled(after, "outbound")
     if before.forward != after.forward:
         lines += _refilled(after, forwarding.CHAIN)
+    lines += parts.changes(after.table, before.stages, after.stages)
     return "".join(line + "\n" for line in lines)
 
 
@@ -217,7 +232,7 @@ def is_replaced(before: Ruleset, after: Ruleset) -> bool:
     """Whether `changes` replaces the table."""
     outbound, ports = after.outbound, after.outbound_ports
     alike = attrs.evolve(before, pool=after.pool, outbound=outbound, outbound_ports=ports, forward=after.forward)
-    return attrs.evolve(alike, pool6=after.pool6) != after
+    return attrs.evolve(alike, pool6=after.pool6, stages=after.stages) != after
 
 
 def _refilled(ruleset: Ruleset, name: str) -> Iterator[str]:
@@ -264,7 +279,7 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     rate = ruleset.reject_rate
     yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
-    yield from (f"\t{each}" for each in (*ruleset.pool_sets, *ruleset.guests.objects()))
+    yield from (f"\t{each}" for each in (*ruleset.pool_sets, *ruleset.guests.objects(), *ruleset.stages.declared()))
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     kept = (
         f"size {STRAYS_KEPT}; flags dynamic, timeout;"
@@ -287,7 +302,7 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     leaves, guests = ruleset.outbound is not None, ruleset.guests
     way = forwarding.Families(ipv4_leaves=leaves, ipv6_enters=ipv6, leaving6=leaving6, guests=guests)
     chains = {
-        **incoming.before_routing(wan, lan, ipv6=ipv6, lent=ruleset.lent),
+        **incoming.before_routing(wan, lan, ruleset.told, ipv6=ipv6, lent=ruleset.lent),
         "tell": incoming.told(ipv6=ipv6 or guests.needs_subscribers),
         **incoming.translation(wan, ruleset.dnat, ipv6=ipv6),
         **guests.chains(lan),
@@ -305,4 +320,4 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
             "type filter hook prerouting priority mangle; policy accept;",
             f"{incoming.STEP} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}",
         ]
-    return chains
+    return chains | {name: list(lines) for name, lines in ruleset.stages.chains.items()}

@@ -21,7 +21,7 @@ import click
 from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import shown
+from realmgw.control.command import ruled, shown
 from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
@@ -315,7 +315,7 @@ asks("reputation/show", shown.reputation)
 asks("reputation/set", shown.reputation_now)
 asks("reputation/forget", shown.reputation_before)
 asks("flows/list", shown.flows)
-asks("rules", shown.rules)
+asks("rules", ruled.rules)
 
 
 @GROUPS["flows"].command("kill", params=told("flows/kill"), help=COMMANDS["flows/kill"].text)

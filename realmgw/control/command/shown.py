@@ -180,7 +180,7 @@ def pool(answer: Answer) -> Iterator[str]:
     yield f"{_states(answer)}, {answer['leaving']} leaving; load {answer['load']:.2f}"
     yield from (f"IPv6: {line}" for line in _ipv6(answer["ipv6"]))
     rows = [[prefix, *counts.values()] for prefix, counts in answer["prefixes"].items()]
-    yield from _listed(("prefix", "free", "waiting", "lingering"), rows)
+    yield from listed(("prefix", "free", "waiting", "lingering"), rows)
 
 
 def reservations(answer: Answer) -> Iterator[str]:
@@ -188,13 +188,13 @@ def reservations(answer: Answer) -> Iterator[str]:
     yield f"{answer['addresses']} addresses in use"
     columns = ("address", "state", "service", "host")
     rows = [[*(row[each] for each in columns), len(row["claims"]), row["sources"]] for row in answer["reservations"]]
-    yield from _listed((*columns, "claims", "admitted"), rows)
+    yield from listed((*columns, "claims", "admitted"), rows)
 
 
 def subscribers(answer: Answer) -> Iterator[str]:
     """Hosts."""
     rows = [[row["name"], _addresses(row), row["index"]] for row in answer["subscribers"]]
-    return _listed(("name", "address", "index"), rows, answer["total"])
+    return listed(("name", "address", "index"), rows, answer["total"])
 
 
 def _addresses(host: Answer) -> str:
@@ -213,14 +213,14 @@ def subscriber(answer: Answer) -> Iterator[str]:
     if answer["groups"]:
         yield f"groups: {', '.join(answer['groups'])}"
     rows = [[row["name"], row["protocol"] or "any", row["port"] or "any"] for row in answer["services"]]
-    yield from _listed(("service", "protocol", "port"), rows)
+    yield from listed(("service", "protocol", "port"), rows)
 
 
 def reputations(answer: Answer) -> Iterator[str]:
     """Resolver groups or clients, a line for each."""
     columns = ("name", "kind", "reputation", "ok", "nok", "neutral")
     rows = [[*(row[each] for each in columns), _remarks(row)] for row in answer["reputations"]]
-    return _listed((*columns, ""), rows, answer["total"])
+    return listed((*columns, ""), rows, answer["total"])
 
 
 def _remarks(row: Answer) -> str:
@@ -278,21 +278,7 @@ def flows(answer: Answer) -> Iterator[str]:
         for row in answer["flows"]
     ]
     columns = ("", "protocol", "host", "address", "via", "client", "name", "state", "ends in")
-    return _listed(columns, rows, answer["total"])
-
-
-def rules(answer: Answer) -> Iterator[str]:
-    """Classes of hosts, and under each its rules, a line for each."""
-    if answer["host"] is not None:
-        yield f"{answer['host']} ({answer['source']})" + ("" if answer["classes"] else ": no rules")
-    for each in answer["classes"]:
-        yield f"class {each['number']}, {each['hosts']} hosts"
-        rows = [
-            [f"{row['tier']} {row['priority']}", row["direction"].lower(), row["target"], str(row["packets"]),
-             row["nft"][0].partition("counter name")[0].strip() or "everything", row["comment"]]
-            for row in each["rules"]
-        ]  # fmt: skip
-        yield from _listed(("rule", "", "target", "packets", "matches", "comment"), rows, len(rows))
+    return listed(columns, rows, answer["total"])
 
 
 _ENDS = (("address", "port"), ("via", "via_port"), ("client", "client_port"))
@@ -329,7 +315,7 @@ def leases(answer: Answer) -> Iterator[str]:
         for row in answer["leases"]
     ]
     columns = ("name", "address", "records", "key", "registered", "refreshed", "ends in", "without effect")
-    return _listed(columns, rows, answer["total"])
+    return listed(columns, rows, answer["total"])
 
 
 def registered(answer: Answer) -> Iterator[str]:
@@ -389,7 +375,7 @@ def difference(before: str, after: str) -> list[str]:
     return list(difflib.unified_diff(*pair, "running", "written", lineterm="", n=1))
 
 
-def _listed(titles: Sequence[str], rows: Sequence[Sequence[object]], total: int = 0) -> Iterator[str]:
+def listed(titles: Sequence[str], rows: Sequence[Sequence[object]], total: int = 0) -> Iterator[str]:
     """Rows in columns below their titles, and how many more there are."""
     table = [titles, *(list(map(str, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

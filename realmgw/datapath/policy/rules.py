@@ -8,6 +8,7 @@ IPv4 and of IPv6 have no type in common.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import attrs
 
@@ -26,9 +27,33 @@ _WITH_PORTS = {6: "tcp", 17: "udp", 132: "sctp"}
 _KEYS = {"srcip": "{ip} saddr", "dstip": "{ip} daddr", "srcport": "th sport", "dstport": "th dport"}
 
 
+class Standing(Protocol):
+    """Where a rule stands, and what follows from that."""
+
+    counted: str
+    """What everything is counted by that is dropped or refused there, besides the counter of the rule; or nothing."""
+    refused: str
+    """What becomes of what is refused as it fits the protocol."""
+    passes: str
+    """What becomes of what may pass."""
+
+    @property
+    def counter(self) -> str:
+        """The name of the counter of what it matches."""
+
+    def kept(self, what: str, family: int) -> str:
+        """The name of the set that a limit is kept in."""
+
+    def own(self, rule: Rule) -> str:
+        """What of a packet is the address of the host whose rule it is; empty: it is of no host."""
+
+    def said(self, rule: Rule) -> str:
+        """Where it comes from, for its comment."""
+
+
 @attrs.frozen
-class Place:
-    """Where a rule stands."""
+class Place(Standing):
+    """Where a rule of a host stands."""
 
     number: int
     """Of its class."""
@@ -37,14 +62,22 @@ class Place:
     tier: str
     """Whose it is: `admin` or `user`."""
 
+    counted = COUNTED
+    refused = f"goto {FORBIDDEN}"
+    passes = "return"  # what a host's rules let pass is still to pass those of the gateway
+
     @property
     def counter(self) -> str:
-        """The name of the counter of what it matches."""
         return f"{_COUNTER}{self.number}_{self.at}"
 
     def kept(self, what: str, family: int) -> str:
-        """The name of the set that a limit is kept in."""
         return f"{what}{family}_{self.number}_{self.at}"
+
+    def own(self, rule: Rule) -> str:
+        return "srcip" if rule.direction is Direction.EGRESS else "dstip"
+
+    def said(self, rule: Rule) -> str:
+        return origin(rule, self.tier)
 
 
 def is_of_rule(counter: str) -> bool:
@@ -63,12 +96,12 @@ def quoted(text: str) -> str:
     return f'"{plain[:MOST_COMMENT]}"'
 
 
-def sets(rule: Rule, place: Place) -> Iterator[tuple[str, str]]:
+def sets(rule: Rule, place: Standing) -> Iterator[tuple[str, str]]:
     """The sets that its limits are kept in: names, and declarations."""
-    meant, own = meaning(rule), _own(rule)
+    meant, own = meaning(rule), place.own(rule)
     for family in _families(meant):
         address = _FAMILIES[family][2]
-        if meant.limit is not None:
+        if meant.limit is not None and _key(own, meant.limit.key):
             kept, time = meant.limit.remembered, round(meant.limit.time * 1000)
             kinds = _kinds(_key(own, meant.limit.key), address)
             flags = f"flags dynamic, timeout; timeout {time}ms;"
@@ -78,18 +111,13 @@ def sets(rule: Rule, place: Place) -> Iterator[tuple[str, str]]:
             yield place.kept("flows", family), f"{{ type {kinds}; size 65536; flags dynamic; }}"
 
 
-def lines(rule: Rule, place: Place) -> Iterator[str]:
+def lines(rule: Rule, place: Standing) -> Iterator[str]:
     """The rules of nftables that do what it says: one, or one for each family."""
     meant = meaning(rule)
-    end = f'counter name "{place.counter}" {_verdict(rule.target, meant)} comment {quoted(origin(rule, place.tier))}'
+    end = f'counter name "{place.counter}" {_verdict(rule.target, meant, place)} comment {quoted(place.said(rule))}'
     for family in _families(meant) or (meant.family,):
-        matches = (*_matches(meant, family), *_limits(meant, place, family, _own(rule)))
+        matches = (*_matches(meant, family), *_limits(meant, place, family, place.own(rule)))
         yield " ".join((*matches, end))
-
-
-def _own(rule: Rule) -> str:
-    """What of a packet is the host's own address."""
-    return "srcip" if rule.direction is Direction.EGRESS else "dstip"
 
 
 def _families(meant: Meaning) -> tuple[int, ...]:
@@ -130,7 +158,7 @@ def _ports(ports: Ports) -> str:
     return f"{ports.word} {'!= ' if ports.is_not else ''}{some}"
 
 
-def _limits(meant: Meaning, place: Place, family: int | None, own: str) -> Iterator[str]:
+def _limits(meant: Meaning, place: Standing, family: int | None, own: str) -> Iterator[str]:
     if family is None:
         return
     ip = _FAMILIES[family][0]
@@ -142,13 +170,15 @@ def _limits(meant: Meaning, place: Place, family: int | None, own: str) -> Itera
         over = "over " if meant.connections.is_over else ""
         count = f"ct count {over}{meant.connections.count}"
         yield f"add @{place.kept('flows', family)} {{ {key(meant.connections.key)} {count} }}"
-    if meant.limit is not None:
+    if meant.limit is not None and not _key(own, meant.limit.key):
+        yield _rate(meant.limit)
+    elif meant.limit is not None:
         yield f"update @{place.kept('limit', family)} {{ {key(meant.limit.key)} {_rate(meant.limit)} }}"
 
 
 def _key(own: str, words: Iterable[str]) -> tuple[str, ...]:
     """What a limit is kept for: the host's own address in any case, since others of its class have limits of theirs."""
-    return (own, *(each for each in words if each != own))
+    return (*([own] if own else []), *(each for each in words if each != own))
 
 
 def _kinds(key: Iterable[str], address: str) -> str:
@@ -159,10 +189,9 @@ def _rate(limit: Limit) -> str:
     return f"limit rate {'over ' if limit.is_over else ''}{limit.rate}/{limit.unit} burst {limit.burst} packets"
 
 
-def _verdict(target: Target, meant: Meaning) -> str:
+def _verdict(target: Target, meant: Meaning, place: Standing) -> str:
     if target is Target.REJECT and meant.refusal:
-        return f"{COUNTED} reject with {meant.refusal}"
+        return f"{place.counted} reject with {meant.refusal}".lstrip()
     if target is Target.REJECT:
-        return f"goto {FORBIDDEN}"
-    # What a host's rules let pass is still to pass those of the gateway.
-    return f"{COUNTED} drop" if target is Target.DROP else "return"
+        return place.refused
+    return f"{place.counted} drop".lstrip() if target is Target.DROP else place.passes

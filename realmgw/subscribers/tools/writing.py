@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 
+from realmgw.config import rules
 from realmgw.config.protocols import NAMES
 from realmgw.config.writing import Value, one_or_each, text, value
 from realmgw.subscribers.entry import Entry
-from realmgw.subscribers.firewall import Firewall, Options, Rule
+from realmgw.subscribers.firewall import Firewall, Rule
 from realmgw.subscribers.model import Profile, Terms
 
 
@@ -49,24 +50,12 @@ def _options(said: Profile | Terms) -> dict[str, Value]:
 
 def _firewall(firewall: Firewall) -> Value:
     lists = {"admin": firewall.admin, "user": firewall.user}
-    return {word: [_rule(rule) for rule in rules] for word, rules in lists.items() if rules}
+    return {word: [_rule(rule) for rule in said] for word, said in lists.items() if said}
 
 
 def _rule(rule: Rule) -> Value:
-    said: dict[str, Value] = {"priority": rule.priority, "direction": rule.direction.value}
-    if rule.protocol is not None:
-        said["protocol"] = NAMES.get(rule.protocol, rule.protocol)
-    said.update((word, str(value)) for word, value in (("src", rule.src), ("dst", rule.dst)) if value is not None)
-    said.update((part, _extension(options)) for part, options in rule.parts)
-    target = rule.target.value
-    said["target"] = {target: _extension(rule.target_options)} if rule.target_options else target
-    if rule.comment:
-        said["comment"] = {"comment": rule.comment}
-    return said
-
-
-def _extension(options: Options) -> Value:
-    return {word: values[0] if len(values) == 1 else list(values) for word, values in options}
+    said = rules.plain(rule)
+    return {"priority": said.pop("priority"), "direction": rule.direction.value, **said}
 
 
 _WRITTEN: dict[str, Callable[[Any], Value]] = {

@@ -212,8 +212,10 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(line, "'load' stands twice: remove one")
         [line] = self.problems(("pools: {", "pools: {service: [192.0.2.2, 192.0.2.2], "))
         self.assertIn("192.0.2.2 stands twice in the service pool", line)
-        [line] = self.problems(more="datapath: {policy_order: [NAT, NAT]}\n")
-        self.assertIn("the stage NAT stands twice", line)
+        [line] = self.problems(
+            more="datapath: {policy_order: [NAT, CUSTOMER_POLICY, GUEST_SERVICES, GUEST_SERVICES]}\n"
+        )
+        self.assertIn("the stage GUEST_SERVICES stands twice", line)
         groups = "policy: {groups: [{nodes: [203.0.113.0/24]}, {nodes: [203.0.113.7, '2001:db8::1']}]}\n"
         [line] = self.problems(more=groups)
         self.assertEqual(line, "203.0.113.7/32 belongs to a group already, at line 7: remove one of them")

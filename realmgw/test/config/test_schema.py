@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import schema
 from realmgw.config.document import Problems, parse
+from realmgw.config.pipeline import DnsServed, Management, NewRate, Preemptive, PrefixList, Segment, Served, Source
 from realmgw.config.settings import (
     Admission,
     Allocation,
@@ -31,6 +32,8 @@ from realmgw.config.settings import (
 from realmgw.config.validators import Section
 from realmgw.config.writing import dump
 
+STAGED = (DnsServed, Management, NewRate, Preemptive, PrefixList, Segment, Served, Source)
+"""Sections whose values know where they stand."""
 MINIMAL = """
 name: gw.example.org
 zones: {example.org: {name_servers: {ns.example.org: 192.0.2.1}, contact: admin.example.org}}
@@ -74,13 +77,16 @@ class GatewayTests(SynchronousTestCase):
 
     def test_every_field_of_the_settings_has_its_key(self) -> None:
         """A setting that nobody can write would be none; what is not written as it is held, zones, is tested below."""
-        sections: list[Section[Any]] = [schema.GATEWAY, *map(Section, (Challenges, LoadBand, NameList, ResolverGroup))]
+        sections: list[Section[Any]] = [
+            schema.GATEWAY,
+            *map(Section, (Challenges, LoadBand, NameList, ResolverGroup, *STAGED)),
+        ]
         for section in sections:
             made = section.build
             assert isinstance(made, type)
             self.assertEqual(set(section.keys), {field.name for field in attrs.fields(made) if field.eq is not False})
             sections += [key.validator for key in section.keys.values() if isinstance(key.validator, Section)]
-        self.assertEqual(len(sections), 31)
+        self.assertEqual(len(sections), 41)
 
     def test_every_default_is_within_the_range_of_its_key(self) -> None:
         """Writing a default out changes nothing."""

@@ -9,7 +9,7 @@ import attrs
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.command import shown
+from realmgw.control.command import ruled
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.rules import Rules
 from realmgw.datapath.netlink.counters import Count
@@ -56,7 +56,7 @@ class RulesTests(SynchronousTestCase):
             answer = self.told(name)
             self.assertEqual((answer["host"], answer["source"], len(answer["classes"])), (self.ruled.name, source, 1))
         self.assertEqual(
-            [line.rstrip() for line in shown.rules(answer)],
+            [line.rstrip() for line in ruled.rules(answer)],
             [
                 f"{self.ruled.name} ({source})",
                 "class 1, 1 hosts",
@@ -65,7 +65,7 @@ class RulesTests(SynchronousTestCase):
                 "user 30   egress   DROP    5        everything                            nothing out",
             ],
         )
-        [line] = shown.rules(self.told(self.other.name))
+        [line] = ruled.rules(self.told(self.other.name))
         self.assertTrue(line.endswith(": no rules"))
 
     def test_nobody(self) -> None:

@@ -16,7 +16,7 @@ from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.subscribers.model import Identity
 from realmgw.test.datapath.moves import change
-from realmgw.test.datapath.test_ruleset import SETTINGS, host, host6
+from realmgw.test.datapath.test_ruleset import OF_STAGES, SETTINGS, host, host6
 
 ONE, SECOND, SIX = (Endpoint(ip_address(each), 80) for each in ("192.168.0.1", "192.168.1.1", "fd00::1"))
 RESOLVER = Endpoint(ip_address("192.168.0.1"), 5353)
@@ -50,9 +50,7 @@ class RulesTests(SynchronousTestCase):
     def test_where_all_are_let_out_nothing_is_said_of_it(self) -> None:
         """Nor is it remembered who is a subscriber."""
         text = ruleset.replacement(rules(UnknownHosts.ACCEPT, ONE), [host(1, "192.168.0.100")])
-        self.assertEqual(
-            text, ruleset.replacement(Ruleset.of(SETTINGS, native_queue=False), [host(1, "192.168.0.100")])
-        )
+        self.assertEqual(text, ruleset.replacement(rules(UnknownHosts.ACCEPT), [host(1, "192.168.0.100")]))
         self.assertNotIn("guest", text)
         self.assertNotIn("subscribers", text)
 
@@ -72,7 +70,7 @@ class RulesTests(SynchronousTestCase):
     def test_every_end_is_counted_and_every_refusal_is_told(self) -> None:
         """By both families, whether IPv6 is in use otherwise or not."""
         declared = set(re.findall(r"\n\tcounter (\w+) ", self.text))
-        self.assertEqual(declared, {*ruleset.COUNTERS, *guests.COUNTERS[UnknownHosts.GUEST]})
+        self.assertEqual(declared, {*ruleset.COUNTERS, *OF_STAGES, *guests.COUNTERS[UnknownHosts.GUEST]})
         self.assertLessEqual(set(re.findall(r'counter name "(\w+)"', self.text)), declared)
         for line in re.sub(r'comment "[^"]*"', "", self.text).splitlines():
             if re.search(r"\b(drop|reject)\b", line):

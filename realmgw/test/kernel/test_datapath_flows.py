@@ -209,7 +209,7 @@ class RefusedTests(DatapathTestCase):
         sender = self.make("public", socket.SOCK_RAW, protocol=socket.IPPROTO_TCP)
         for flags in (0x10, 0x12, 0x04, 0x03, 0x00):
             sender.sendto(struct.pack("!HHIIBBHHH", 4000 + flags, 80, 1, 1, 0x50, flags, 512, 0, 0), (REFUSED, 0))
-        self.assertTrue(until(lambda: self.packets("not_syn") + self.packets("pool_invalid") == 5))
+        self.assertTrue(until(lambda: sum(map(self.packets, ("stage_flags", "not_syn", "pool_invalid"))) == 5))
         self.assertEqual(self.packets("presented"), 0)
 
 
