@@ -20,9 +20,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from pyroute2.ethtool.ioctl import IoctlEthtool
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.synnode.command import command_line
 from realmgw.synproxy.codec import Key, Operation, Request, ResponseReader, TcpOptions, encode
 from realmgw.test.checkout import CHECKOUT
 from realmgw.test.kernel import requirements
@@ -139,10 +141,8 @@ class SynproxyTestCase(SynchronousTestCase):
 
     def command(self, *arguments: str) -> tuple[int, str]:
         """What `realmgw-synproxy` ends with, and what it says."""
-        program = (sys.executable, "-m", "realmgw.synnode.command")  # as there is none where it is not installed
-        process = self.spawn(*program, "--config", str(self.main), *arguments)
-        told, _ = process.communicate(timeout=PATIENCE)
-        return process.returncode, told
+        done = CliRunner().invoke(command_line, ["--config", str(self.main), *arguments])
+        return done.exit_code, done.output
 
     def is_served(self) -> bool:
         """Whether the control protocol is."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from realmgw.synproxy.codec import Operation, Request, TcpOptions
+from realmgw.test import programs
+from realmgw.test.kernel import requirements
 from realmgw.test.kernel.synproxy_case import (
     SERVER,
     SERVER6,
@@ -17,6 +22,10 @@ from realmgw.test.kernel.synproxy_case import (
     mod,
     tcp_of,
 )  # fmt: skip
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then that test skips, and says so
+    from testbed.load import generator
+    from testbed.programs import synproxied
 
 MSS, WINDOW_SCALE, SACK, TIMESTAMPS = 2, 3, 4, 8
 """Kinds of TCP options."""
@@ -178,3 +187,18 @@ class ManyTests(SynproxyTestCase):
 def _nft(commands: str) -> str:
     done = subprocess.run(["nft", commands], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     return done.stdout
+
+
+class FloodTests(SynchronousTestCase):
+    """The program that measures it, for a moment, with the whole gateway behind the node."""
+
+    skip = requirements.missing_for_gateway() or programs.missing("cc", "make")
+
+    def test_honest_clients_come_through_a_flood(self) -> None:
+        """The node has answered all of it, and the gateway has no entry of it."""
+        generator.build()
+        flood = synproxied.run(synproxied.CASES[-1], 1.0, 3000.0, prefix="synproxied-")
+        self.assertGreater(flood.outcome.started, 50)
+        self.assertEqual(flood.outcome.ok, flood.outcome.started, flood.outcome.lost)
+        self.assertGreater(flood.answered, 6000)
+        self.assertLess(flood.entries, 1000)
