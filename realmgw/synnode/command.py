@@ -22,8 +22,7 @@ from realmgw import __version__
 from realmgw.config.port import attempt, refusal
 from realmgw.config.tls import tls_options
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
-from realmgw.synnode import shown
-from realmgw.synnode.control import group_number
+from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings
@@ -121,8 +120,8 @@ def _load(path: Path) -> NodeSettings:
 
 def _here(settings: NodeSettings) -> Iterable[str]:
     """What a start refuses, besides what the kernel does."""
+    yield from control.problems(settings.control)
     try:
-        group_number(settings.control.group)
         if settings.tls is not None:
             tls_options(settings.tls.certificate_file, settings.tls.key_file)
     except PlatformError as error:

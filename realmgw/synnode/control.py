@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import grp
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ IDLE = 30.0  # seconds
 """How long a connection may be silent."""
 FOLDER_MODE = 0o750
 """Of the socket's folder, when it is made here."""
+
+LONGEST = 107
+"""So many octets the path of a unix socket has at most."""
 
 Questions = Mapping[str, Callable[[], Any]]
 """What can be asked for, by path: gives a value for JSON, or a Deferred of one."""
@@ -142,6 +146,24 @@ class ControlService(Service):
     def stopService(self) -> Deferred[None]:
         super().stopService()
         return self._socket.stop()
+
+
+def problems(settings: Operators) -> Iterator[str]:
+    """Why a start would not have the socket, a line each; nothing is made."""
+    path, name = Path(settings.socket), "control.socket:"
+    try:
+        group_number(settings.group)
+    except PlatformError as error:
+        yield str(error)
+    if len(os.fsencode(path)) > LONGEST:
+        yield f"{name} {path} is too long for a unix socket: write a path of at most {LONGEST} octets"
+    there = next(each for each in (path.parent, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        yield f"{name} {there} is no folder: write another path"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield f"{name} {there} can not be written: be root, or write another path"
+    elif path.exists() and not path.is_socket():
+        yield f"{name} {path} is no socket: remove it, or write another path"
 
 
 def group_number(name: str | None) -> int:

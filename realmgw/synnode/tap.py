@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService, Service
+from twisted.internet.defer import succeed
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.usage import Options as UsageOptions
@@ -20,6 +21,7 @@ from realmgw.datapath.service import KernelThread
 from realmgw.datapath.watch.port import KernelEars
 from realmgw.errors import RealmGatewayError
 from realmgw.log.port import Log
+from realmgw.log.service import LogService
 from realmgw.synnode.control import ControlService, Questions
 from realmgw.synnode.entries import Entries
 from realmgw.synnode.files import load
@@ -82,16 +84,18 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
     node.log = options.log
     parts: tuple[Service, ...] = (
         process,
+        LogService(options.log, lambda: succeed(None), reactor),
         ControlService(settings.control, _questions(insight, kernel, reactor), reactor),
         table,
-        PortsService(settings.listen, partial(_listen, reactor, server, tls), server),
+        PortsService(settings.listen, partial(listen, reactor, server, tls), server),
     )
     for part in parts:
         part.setServiceParent(node)  # type: ignore[no-untyped-call]  # Twisted does not say
     return node
 
 
-def _listen(reactor: Any, server: ControlServer, tls: CertificateOptions | None, endpoint: Endpoint) -> Any:
+def listen(reactor: Any, server: ControlServer, tls: CertificateOptions | None, endpoint: Endpoint) -> Any:
+    """Serve gateways at an endpoint, by TLS or in the clear; returns the port."""
     place = {"interface": str(endpoint.address)}
     if tls is None:
         return reactor.listenTCP(endpoint.port, server, **place)

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from realmgw.errors import PlatformError
-from realmgw.synnode.control import CONNECTIONS, ControlService, group_number
+from realmgw.synnode.control import CONNECTIONS, ControlService, group_number, problems
 from realmgw.synnode.settings import Operators
 
 
@@ -93,6 +93,20 @@ class ControlTests(TestCase):
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o660)
         self.assertEqual((group_number(None), group_number("root")), (-1, 0))
         self.assertRaises(PlatformError, group_number, "no-such-group")
+
+    def test_what_a_start_would_not_have_is_told_before(self) -> None:
+        """A folder that is none, a file in the socket's place, a path that is too long, a group that there is not."""
+        self.assertEqual(list(problems(Operators(PurePath(self.path)))), [])
+        file = self.path.with_name("file")
+        file.touch()
+        for path, told in ((file / "sock", "is no folder"), (file, "is no socket")):
+            [problem] = problems(Operators(PurePath(path)))
+            self.assertIn(told, problem)
+            refused = ControlService(Operators(PurePath(path)), {}, reactor)
+            self.assertRaises(PlatformError, refused.startService)
+        [problem] = problems(Operators(PurePath(file.with_name("x" * 108))))
+        self.assertIn("is too long", problem)
+        self.assertEqual(len(list(problems(Operators(PurePath(self.path), "no-such-group")))), 1)
 
     def test_a_second_node_does_not_take_the_socket(self) -> None:
         """It is told who has it."""

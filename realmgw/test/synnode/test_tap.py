@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import subprocess
 import sys
+from collections.abc import Generator
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 from twisted.application.service import IService, IServiceMaker
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.threads import deferToThread
 from twisted.plugin import getPlugins
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from realmgw.config.tls import tls_options
+from realmgw.config.values import Endpoint
 from realmgw.daemon.ordered import OrderedService
 from realmgw.synnode.command import command_line
-from realmgw.synnode.tap import Options, make_service
+from realmgw.synnode.entries import Entries
+from realmgw.synnode.server import ControlServer
+from realmgw.synnode.tap import Options, listen, make_service
+from realmgw.synproxy.codec import encode
+from realmgw.test.subscribers.authority import Authority
+from realmgw.test.synnode.keys import HOST6, delete, key, mod
 from realmgw.test.synnode.test_files import LEAST
 
 LOADED = "import sys, realmgw.synnode.tap, realmgw.synnode.command; print(*sys.modules)"
@@ -43,7 +59,7 @@ class TapTests(SynchronousTestCase):
         """Nobody says anything before the kernel's table stands; nothing is touched yet."""
         node = self.make()
         assert isinstance(node, OrderedService)
-        self.assertEqual([each.name for each in node.services], ["process", "control", "table", "ports"])
+        self.assertEqual([each.name for each in node.services], ["process", "log", "control", "table", "ports"])
         self.assertFalse(self.path.with_name("sock").exists())
 
     def test_what_can_not_be_used_is_told(self) -> None:
@@ -65,6 +81,40 @@ class TapTests(SynchronousTestCase):
         ).stdout.split()
         self.assertIn("realmgw.synnode.kernel", loaded)
         self.assertEqual([each for each in loaded for room in FOREIGN if f"{each}.".startswith(f"realmgw.{room}.")], [])
+
+
+class TlsTests(TestCase):
+    """The control protocol by TLS."""
+
+    @inlineCallbacks
+    def test_gateways_are_served_by_tls_and_not_in_the_clear(self) -> Generator[Deferred[Any], Any, None]:
+        """With a certificate that they can check."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        authority = Authority(folder)
+        options = tls_options(*authority.issue("localhost"))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            endpoint = Endpoint(ip_address("127.0.0.1"), free.getsockname()[1])
+        server = ControlServer(Entries(10), bool, lambda _: True, 2)
+        port = listen(reactor, server, options, endpoint)
+        self.addCleanup(port.stopListening)
+        context = ssl.create_default_context(cafile=str(authority.path))
+        answer = yield deferToThread(_asked, endpoint.port, context)
+        self.assertEqual(answer, b"1\n0\n")
+        self.assertEqual((yield deferToThread(_asked, endpoint.port, None))[:2] in (b"1\n", b"0\n"), False)
+
+
+def _asked(port: int, context: ssl.SSLContext | None) -> bytes:
+    """What is answered to two requests, until it is enough, or the connection is closed."""
+    answer = b""
+    with contextlib.ExitStack() as stack:
+        connection: Any = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20.0))
+        if context is not None:
+            connection = stack.enter_context(context.wrap_socket(connection, server_hostname="localhost"))
+        connection.sendall(encode(mod(key())) + encode(delete(key(HOST6))))
+        while len(answer) < 4 and (more := connection.recv(100)):
+            answer += more
+    return answer
 
 
 class CommandTests(SynchronousTestCase):
