@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.logger import Logger
 
 from realmgw.config.steps import Steps
 from realmgw.control.apply import Parts, Reloader
@@ -20,6 +21,8 @@ from realmgw.control.running import sparing
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.registry import Changes
+
+_log = Logger()
 
 
 class Amending:
@@ -49,8 +52,9 @@ class Amending:
         """Make changes true.
 
         Returns:
-            Fires when they are, and flows have ended of those who are gone. It fails with `RealmGatewayError` when the
-            kernel or the names refuse; then all is as it was.
+            Fires when they are, and flows have ended of those who are gone; where the kernel refuses that, it is
+            logged. It fails with `RealmGatewayError` when the kernel or the names refuse, and with whatever a fault of
+            ours raises; then the kernel is as it was.
         """
         reloader, parts, settings = self._reloader, self._parts, self._reloader.running.settings
         if reloader.closed:
@@ -59,8 +63,15 @@ class Amending:
         gone = (*changes.removed, *(before for before, _ in changes.changed))
         came = (*changes.added, *(after for _, after in changes.changed))
         yield parts.datapath.change(settings, gone, came)
-        yield reloader.drive(self._commit(changes, names))
-        yield from ending(parts.allocator, parts.datapath, changes, self._monotonic, parts.welcome)
+        try:
+            yield reloader.drive(self._commit(changes, names))
+        except Exception:
+            yield parts.datapath.change(settings, came, gone)
+            raise
+        try:
+            yield from ending(parts.allocator, parts.datapath, changes, self._monotonic, parts.welcome)
+        except RealmGatewayError as error:  # they are in force all the same
+            _log.warn("flows of hosts that are gone could not be ended: {error}", error=error)
 
     def _commit(self, changes: Changes, names: Any) -> Steps[None]:
         yield from forgetting(self._parts.allocator, changes, self._monotonic)

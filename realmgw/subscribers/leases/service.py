@@ -27,6 +27,7 @@ from realmgw.subscribers.leases.book import Book, Lease
 from realmgw.subscribers.leases.expiry import Expiry
 from realmgw.subscribers.leases.hosts import SOURCE, Hosts, nothing
 from realmgw.subscribers.leases.journal import Journal
+from realmgw.subscribers.leases.keeping import Keeping
 from realmgw.subscribers.leases.records import Record, Transaction
 from realmgw.subscribers.leases.waiting import InForce, Running, Waiting, Worker
 from realmgw.subscribers.registry import Changes
@@ -38,7 +39,7 @@ GRACE = 2.0  # seconds
 some milliseconds later (Kea with `ddns-update-on-renew`); no flow is to end by that."""
 AT_ONCE = 1000
 """So many expire at once, at most."""
-COUNTED = "registered", "refreshed", "removed", "expired", "refused", "journal_errors"
+COUNTED = "registered", "refreshed", "removed", "expired", "refused"
 """What is counted."""
 MOST_WAITING = 10_000
 """So many changes wait at most for those before them."""
@@ -84,13 +85,12 @@ class LeaseService(service.Service):
         self._worker = worker
         self._clock = clock
         self._wall = wall
-        self._tell = tell
+        self._keeping = Keeping(journal, worker, lambda: tuple(self.book.leases.values()), tell)
         self._expiry = Expiry()
         self._expire: float | None = None
         self._timer: IDelayedCall | None = None
         self._waiting: list[Waiting] = []
         self._is_due = False
-        self._trouble: tuple[str, ...] = ()
         self._unread = ""
         self._leaving = self.hosts.leaving
         self._seen: object = None  # the directory that what waits was judged by
@@ -109,7 +109,7 @@ class LeaseService(service.Service):
             leases = do(Blocking(str(self._journal.path), self._journal.read))
         except (PlatformError, OSError) as error:
             self._unread = f"what is registered can not be read, and nothing is registered until a restart: {error}"
-            self._trouble, leases = (self._unread,), []
+            leases = []
         self.book.leases.update((lease.name, lease) for lease in leases)
         settings = self._running.settings
         with collector_at_rest():
@@ -119,7 +119,7 @@ class LeaseService(service.Service):
                 found = finish(registry.amending(SOURCE, self.hosts.settle(list(self.book.leases), settings)))
             finish(registry.commit(found))
         self.hosts.expect_nothing()
-        self._say()
+        self._keeping.say("start", self._unread)
 
     def startService(self) -> None:
         super().startService()
@@ -142,7 +142,7 @@ class LeaseService(service.Service):
     def counts(self) -> dict[str, object]:
         """What is registered, and what has happened since the start."""
         return {"names": len(self.book.leases), "idle": len(self.hosts.idle), "waiting": len(self._waiting),
-                **self.counted}  # fmt: skip
+                **self.counted, "journal_errors": self._keeping.errors}  # fmt: skip
 
     def ends_in(self, name: str) -> float | None:
         """In how many seconds a registration ends, unless it is refreshed; None: never."""
@@ -181,12 +181,9 @@ class LeaseService(service.Service):
             Fires when it is on disk and in force. It fails with `RealmGatewayError` when it can not be, which the text
             says; then all is as it was.
         """
-        if not self.running:
-            return fail(RealmGatewayError("the gateway stops: nothing is registered any more"))
-        if self._unread:
-            return fail(RealmGatewayError(self._unread))
-        if len(self._waiting) >= MOST_WAITING:
-            return fail(RealmGatewayError(f"{MOST_WAITING} changes wait already: try again"))
+        closed = self._why_closed()
+        if closed:
+            return fail(RealmGatewayError(closed))
         following = self.book.following(transaction, now=self._wall(), life=life)
         why = self._judged(following)
         if why is not None:
@@ -194,8 +191,19 @@ class LeaseService(service.Service):
             return fail(RealmGatewayError(why))
         return self._take(Waiting(transaction, life, "", following))
 
+    def _why_closed(self) -> str:
+        """Why no change is taken now, whatever it is; empty: some may be."""
+        if not self.running:
+            return "the gateway stops: nothing is registered any more"
+        if self._unread or len(self._waiting) < MOST_WAITING:
+            return self._unread
+        return f"{MOST_WAITING} changes wait already: try again"
+
     def remove(self, name: str) -> Deferred[None]:
         """Remove all that is registered at a name, for the operator; fires, or fails, as `change`."""
+        closed = self._why_closed()
+        if closed:
+            return fail(RealmGatewayError(closed))
         change = Transaction("", self.book.records(name), ())
         return self._take(Waiting(change, 0.0, "removed", self.book.following(change, now=self._wall())))
 
@@ -225,11 +233,12 @@ class LeaseService(service.Service):
         taken, self._waiting = self._waiting, []
         names = {name: self.book.leases.get(name) for each in taken for name in each.following}
         try:
-            if names or self._leaving:
+            if names or self._leaving or self._keeping.astray:
                 yield from self._put(names, taken)
         except Exception as error:  # noqa: BLE001 - whatever it is: those who wait are told
             self._undo(taken, error)
             return
+        self._keeping.say("kernel")
         for each in taken:
             self._count(each)
             each.done.callback(None)
@@ -261,22 +270,22 @@ class LeaseService(service.Service):
         settings, now = self._running.settings, self._clock.seconds()
         different, leaving = self.hosts.different(names, at_once, settings, now=now)
         changes = (yield self.in_force.changes(SOURCE, different)) if different else None
-        if names:
-            yield self._write(names)
+        if names or self._keeping.astray:
+            yield self._keeping.write(names)
         if changes is not None:
             try:
                 yield self.in_force.put(changes)
             except Exception:
-                self._leave_later()
-                before = {name: lease for each in reversed(taken) for name, lease in each.before.items()}
-                yield self._write(before).addErrback(_kept_nevertheless)
+                if names:
+                    before = {name: lease for each in reversed(taken) for name, lease in each.before.items()}
+                    yield self._keeping.take_back(before)
                 raise
         self._seen = self._running.registry.directory
         for name in (*names, *different):
             self._leaving.pop(name, None)
         if leaving:
             self._leaving.update(dict.fromkeys(leaving, self._clock.seconds() + GRACE))
-            self._leave_later()
+            self._turn_after(GRACE)
         for name, lease in names.items():
             self.hosts.idle.pop(name, None)
             self._expiry.put(name, self._end_of(lease, 0.0))
@@ -284,15 +293,23 @@ class LeaseService(service.Service):
         for each in self._waiting:
             self.hosts.expect(self.hosts.wanted(each.following, self._running.settings))
 
-    def _leave_later(self) -> None:
+    def _turn_after(self, seconds: float) -> None:
         if self.running:
-            self._clock.callLater(GRACE, self._begin)
+            self._clock.callLater(seconds, self._begin)
 
     def _undo(self, taken: list[Waiting], error: Exception) -> None:
-        """A change that failed, and all after it, which may rest upon it."""
+        """A change that failed, and all after it, which may rest upon it. Who was to leave stays till the next one."""
         if not isinstance(error, RealmGatewayError):
             _log.failure("fault while registering")
             error = RealmGatewayError(f"a fault of our own, see the log: {error}")
+        late = [name for name, due in self._leaving.items() if due <= self._clock.seconds()]
+        if late:
+            more = f" and {len(late) - 1} more" if len(late) > 1 else ""
+            self._keeping.say("kernel", f"{late[0]}{more} can not be removed, and is tried again: {error}")
+        if self._leaving:
+            self._turn_after(GRACE)
+        elif self._keeping.astray:
+            self._turn_after(AGAIN)
         for each in self._taken_out([*taken, *self._waiting]):
             each.done.errback(Failure(error))
 
@@ -301,28 +318,6 @@ class LeaseService(service.Service):
             is_new = each.before[name] is None
             word = "removed" if lease is None else "registered" if is_new else "refreshed"
             self.counted[each.word or word] += lease is not None or not is_new
-
-    # The disk
-
-    def _write(self, names: Mapping[str, Lease | None]) -> Deferred[None]:
-        leases = [lease for lease in names.values() if lease is not None]
-        gone, there = [name for name, lease in names.items() if lease is None], self.book.leases
-        done: Deferred[None] = self._worker.call(self._journal.write, leases, gone, lambda: tuple(there.values()))
-        return done.addCallbacks(self._written, self._unwritten)
-
-    def _written(self, _: object) -> None:
-        self._trouble = ()
-        self._say()
-
-    def _unwritten(self, failure: Failure) -> Failure:
-        self.counted["journal_errors"] += 1
-        self._trouble = (f"registrations can not be kept, so none is taken: {failure.getErrorMessage()}",)
-        self._say()
-        return failure
-
-    def _say(self) -> None:
-        lost = tuple(f"registrations were damaged, and set aside: {path}" for path in self._journal.set_aside)
-        self._tell((*self._trouble, *lost))
 
     # What ends, and what a reload changes
 
@@ -388,10 +383,6 @@ class LeaseService(service.Service):
         if not self._waiting:
             self.hosts.expect_nothing()
         self._configure()
-
-
-def _kept_nevertheless(failure: Failure) -> None:
-    _log.error("what could not be registered is kept nevertheless: {why}", why=failure.getErrorMessage())
 
 
 def _fault(failure: Failure) -> None:

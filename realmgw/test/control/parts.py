@@ -37,6 +37,8 @@ class RecordingParts:
         calls: What was done, in order.
         refusal: What the kernel says to the next change.
         bad_name: What the DNS server says to the next names.
+        fault: What the DNS server raises when it is to use names.
+        never_ends: What the kernel says when it is to end flows.
         hold: If set, the kernel answers when this fires.
         findings: What a look at the kernel finds.
         welcomed: Addresses that the last reload has brought.
@@ -47,6 +49,8 @@ class RecordingParts:
         self.calls: list[tuple[object, ...]] = []
         self.refusal: Exception | None = None
         self.bad_name: MalformedError | None = None
+        self.fault: Exception | None = None
+        self.never_ends: Exception | None = None
         self.hold: Deferred[None] | None = None
         self.findings = Findings()
         self.welcomed: set[bytes] = set()
@@ -61,7 +65,7 @@ class RecordingParts:
     def end_flows(self, gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]:
         """Each address that is gone had one flow; of those that came, the portal was told before."""
         assert set(came) == self.welcomed
-        return succeed(len(gone))
+        return succeed(len(gone)) if self.never_ends is None else fail(self.never_ends)
 
     def welcome(self, addresses: Collection[bytes]) -> None:
         """Notes it."""
@@ -92,6 +96,8 @@ class RecordingParts:
 
     def commit(self, prepared: Changes) -> Steps[None]:
         """Notes it."""
+        if self.fault is not None:
+            raise self.fault
         self.calls.append(("names", sorted(service.name for service in prepared.services)))
         yield from ()
 
