@@ -66,9 +66,10 @@ from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.incoming import Lent
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
-from realmgw.datapath.service import DatapathService, KernelThread
+from realmgw.datapath.service import DatapathService
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.port import KernelEars
+from realmgw.datapath.worker import KernelThread
 from realmgw.dns.service import DnsService
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log

@@ -69,7 +69,7 @@ class Amending:
             yield parts.datapath.change(settings, came, gone)
             raise
         try:
-            yield from ending(parts.allocator, parts.datapath, changes, self._monotonic, parts.welcome)
+            yield from ending(parts.allocator, parts.datapath, changes, self._monotonic, parts.welcome, soon=True)
         except RealmGatewayError as error:  # they are in force all the same
             _log.warn("flows of hosts that are gone could not be ended: {error}", error=error)
 

@@ -19,7 +19,7 @@ TARGETS_AT_ONCE = 4096
 class Flows(Protocol):
     """See `realmgw.datapath.service.DatapathService`."""
 
-    def end_flows(self, gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]: ...
+    def end_flows(self, gone: Collection[bytes], came: Collection[bytes], *, soon: bool) -> Deferred[int]: ...
 
 
 def forgetting(allocator: Allocator, changes: Changes, monotonic: Callable[[], float]) -> Steps[None]:
@@ -37,13 +37,15 @@ def ending(
     changes: Changes,
     monotonic: Callable[[], float],
     welcome: Callable[[Collection[bytes]], object],
+    *,
+    soon: bool = False,
 ) -> Generator[Deferred[Any], Any, int]:
-    """End their flows, and those that a new host had as nobody; returns how many there were.
+    """End their flows, and those that a new host had as nobody (soon: with those of others); returns how many.
 
     Raises:
         RealmGatewayError: The kernel refused; some may have been ended.
     """
     allocator.ended.bar(changes.addresses_gone, now=monotonic())
     welcome(changes.addresses_came)
-    ended: int = yield flows.end_flows(changes.addresses_gone, changes.addresses_came)
+    ended: int = yield flows.end_flows(changes.addresses_gone, changes.addresses_came, soon=soon)
     return ended

@@ -1,6 +1,6 @@
 """What the pure modules of this room say is done to the kernel here, in the order that keeps it closed.
 
-Everything blocks, and all calls of one `Kernel` come from one thread (`realmgw.datapath.service` has one for it), but
+Everything blocks, and all calls of one `Kernel` come from one thread (`realmgw.datapath.worker` has one), but
 for `figures`, which any thread may call. Edge: a routing socket.
 """
 
@@ -258,7 +258,7 @@ class Kernel:
         Raises:
             RealmGatewayError: The kernel refused; some may have been ended.
         """
-        return ending.end_flows(gone) + ending.end_redirected(came, Guests.of(self._settings).ends)
+        return ending.end_flows(gone, came, Guests.of(self._settings).ends)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Tell the kernel of stray senders (packed addresses); who is known already keeps his time.

@@ -12,44 +12,29 @@ from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, RefusedError
 
 
-def end_flows(addresses: Iterable[bytes]) -> int:
-    """End every flow of these private addresses, in both directions.
+def end_flows(gone: Iterable[bytes], came: Iterable[bytes] = (), ends: Collection[bytes] = ()) -> int:
+    """End every flow of private addresses, in both directions; of others, what was sent elsewhere than meant.
 
     Args:
-        addresses: Packed.
-
-    Returns:
-        How many were ended.
-
-    Raises:
-        RealmGatewayError: The kernel refused; some may have been ended.
-    """
-    wanted = frozenset(addresses)
-    return _end_all(flows.sources(wanted), flows.families(wanted), lambda flow: not wanted.isdisjoint(flow.sources))
-
-
-def end_redirected(addresses: Iterable[bytes], ends: Collection[bytes]) -> int:
-    """End the flows of these hosts that were sent elsewhere than they were meant for.
-
-    Args:
-        addresses: The hosts', packed.
+        gone: The former, packed.
+        came: The others, packed.
         ends: Where such flows were sent to, packed.
 
     Returns:
-        How many were ended.
+        How many were ended; all of conntrack was gone through once.
 
     Raises:
         RealmGatewayError: The kernel refused; some may have been ended.
     """
-    wanted = frozenset(addresses)
-    if not (wanted and ends):
-        return 0
+    over, others = frozenset(gone), frozenset(came if ends else ())
 
     def is_meant(flow: flows.Entry) -> bool:
-        is_theirs = not wanted.isdisjoint(flow.sources) and not flow.sources.isdisjoint(ends)
-        return is_theirs and flow.destination not in flow.sources
+        if not over.isdisjoint(flow.sources):
+            return True
+        is_redirected = not others.isdisjoint(flow.sources) and not flow.sources.isdisjoint(ends)
+        return is_redirected and flow.destination not in flow.sources
 
-    return _end_all(flows.sources(wanted), flows.families(wanted), is_meant)
+    return _end_all(flows.sources(over | others), flows.families(over | others), is_meant)
 
 
 def end_flows_to(networks: Collection[Network]) -> int:

@@ -11,19 +11,17 @@ Edge: a thread, the reactor.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 import attrs
 from twisted.application import service
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 
-from realmgw.config.service import Helper
 from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
+from realmgw.datapath.gathering import Gathering
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.policy.classes import Class, Classes
@@ -31,36 +29,19 @@ from realmgw.datapath.policy.rules import is_of_rule
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
+from realmgw.datapath.worker import Worker
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.firewall import Firewall
 from realmgw.subscribers.model import Host
 
 STRAY_INTERVAL = 0.1  # seconds
 """How long stray senders are collected before the kernel is told of them, all in one transaction."""
+REDIRECTED_INTERVAL = 1.0  # seconds
+"""How long hosts that are no guests any more are collected before what they had redirected is ended, all at once."""
 MOST_LINES = 20
 """So many lines of the log one repair has at most."""
 STRAYS_WAITING = 4096
 """How many stray senders wait for that at most; the rest is counted, and comes again."""
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-class Worker(Protocol):
-    """Where the calls that block are made, one after the other, in one thread."""
-
-    def start(self) -> None:
-        """Begin; calls may have been handed over before."""
-
-    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        """Make a call there.
-
-        Returns:
-            What it returns, or fails with what it raises.
-        """
-
-    def stop(self) -> None:
-        """End, after the calls handed over so far."""
 
 
 class KernelSide(Protocol):
@@ -78,31 +59,6 @@ class KernelSide(Protocol):
     def close(self) -> None: ...
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings: ...
     def figures(self) -> tuple[dict[str, Count], QueueFigures | None]: ...
-
-
-class KernelThread(Worker):
-    """One thread for everything that blocks on the kernel.
-
-    Args:
-        reactor: Where the results are delivered.
-        name: Of the thread.
-    """
-
-    def __init__(self, reactor: IReactorFromThreads, name: str = "realmgw-kernel") -> None:
-        self._reactor = reactor
-        self._pool = ThreadPool(minthreads=1, maxthreads=1, name=name)
-        # The process must come to its end, whatever the kernel does.
-        self._pool.threadFactory = Helper
-
-    def start(self) -> None:
-        self._pool.start()
-
-    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        called: Deferred[_T] = deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
-        return called
-
-    def stop(self) -> None:
-        self._pool.stop()
 
 
 class DatapathService(service.Service):
@@ -141,12 +97,11 @@ class DatapathService(service.Service):
     ) -> None:
         self._kernel = kernel
         self._hosts = {host.index: host for host in hosts}
-        self._clock = clock
         self._worker = worker
         self._includes = includes
         self._purging = purging
-        self._strays: set[bytes] = set()
-        self._timer: IDelayedCall | None = None
+        self._strays = Gathering(self._tell_strays, clock, STRAY_INTERVAL)
+        self._redirected = Gathering(self._end_redirected, clock, REDIRECTED_INTERVAL)
         self._watch = Watch(self._look, self._note, clock, ears)
         self._tell = tell
         self._refused = self._begun = self._purged = self._settled = self._began_bare = False
@@ -197,10 +152,8 @@ class DatapathService(service.Service):
             return
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._watch.stop()
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
-        self._strays.clear()
+        self._strays.stop()
+        self._redirected.stop()
         is_undone = self._began_bare and not self._settled
         if is_undone or (self._purging and self.applied is not None):
             yield from self._purge_and_tell()
@@ -224,16 +177,24 @@ class DatapathService(service.Service):
         yield self._worker.call(self._change, settings, gone, came)
 
     @inlineCallbacks
-    def end_flows(self, gone: Collection[bytes], came: Collection[bytes]) -> Generator[Deferred[Any], Any, int]:
+    def end_flows(
+        self, gone: Collection[bytes], came: Collection[bytes], *, soon: bool = False
+    ) -> Generator[Deferred[Any], Any, int]:
         """End every flow of private addresses (packed) that no host has any more, and what guests had redirected.
+
+        Each time, all of conntrack is gone through.
 
         Args:
             gone: The former.
             came: Addresses of hosts that are no guests any more.
+            soon: What these had redirected may end later, within `REDIRECTED_INTERVAL`, with that of others.
 
         Returns:
             A Deferred that fires with how many there were, and fails with `RealmGatewayError` if the kernel refused.
         """
+        if soon and self.running:
+            self._redirected.add(came)
+            came = ()
         ended: int = (yield self._worker.call(self._kernel.end_flows, gone, came)) if gone or came else 0
         return ended
 
@@ -243,12 +204,10 @@ class DatapathService(service.Service):
         Args:
             source: The sender's address, packed.
         """
-        if not self.running or len(self._strays) >= STRAYS_WAITING:
+        if not self.running or len(self._strays.waiting) >= STRAYS_WAITING:
             self.strays_lost += 1
-            return
-        self._strays.add(source)
-        if self._timer is None:
-            self._timer = self._clock.callLater(STRAY_INTERVAL, self._tell_strays)
+        else:
+            self._strays.add((source,))
 
     @inlineCallbacks
     def purge(self) -> Generator[Deferred[Any], Any, tuple[str, ...]]:
@@ -262,7 +221,7 @@ class DatapathService(service.Service):
         self._purged = True
         self._watch.stop()
         self._note(Findings())
-        self._strays.clear()
+        self._strays.stop()
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
         if self._includes is not None:
             self._includes.forget()
@@ -326,7 +285,7 @@ class DatapathService(service.Service):
         return {
             "strays_told": self.strays_told,
             "strays_lost": self.strays_lost,
-            "strays_waiting": len(self._strays),
+            "strays_waiting": len(self._strays.waiting),
             "repairs": self.repairs,
         }
 
@@ -379,9 +338,7 @@ class DatapathService(service.Service):
         self._tell(findings)
 
     @inlineCallbacks
-    def _tell_strays(self) -> Generator[Deferred[Any], Any, None]:
-        """The timer is set again only when the kernel has answered: a slow kernel makes larger batches, not more."""
-        batch, self._strays = self._strays, set()
+    def _tell_strays(self, batch: set[bytes]) -> Generator[Deferred[Any], Any, None]:
         try:
             yield self._worker.call(self._kernel.add_strays, batch)
             self.strays_told += len(batch)
@@ -394,6 +351,10 @@ class DatapathService(service.Service):
                     error=error,
                 )
             self._refused = True
-        finally:
-            again = self.running and self._strays
-            self._timer = self._clock.callLater(STRAY_INTERVAL, self._tell_strays) if again else None
+
+    @inlineCallbacks
+    def _end_redirected(self, came: set[bytes]) -> Generator[Deferred[Any], Any, None]:
+        try:
+            yield self._worker.call(self._kernel.end_flows, (), came)
+        except RealmGatewayError as error:
+            self._log.warn("datapath: what guests had redirected could not be ended: {error}", error=error)

@@ -20,7 +20,7 @@ from realmgw.datapath.neighbours import announcing, established, messages
 from realmgw.datapath.neighbours.announcing import Announcements
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.port import NeighbourPort
-from realmgw.datapath.service import Worker
+from realmgw.datapath.worker import Worker
 from realmgw.errors import PlatformError, RealmGatewayError
 
 LOOK = 1.0  # seconds

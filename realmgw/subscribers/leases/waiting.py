@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Worker(Protocol):
-    """A thread for the disk, see `realmgw.datapath.service.Worker`."""
+    """A thread for the disk, see `realmgw.datapath.worker.Worker`."""
 
     def start(self) -> None: ...
     def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]: ...

@@ -40,6 +40,7 @@ class RecordingParts:
         fault: What the DNS server raises when it is to use names.
         never_ends: What the kernel says when it is to end flows.
         hold: If set, the kernel answers when this fires.
+        soon: Whether what guests had redirected might end later.
         findings: What a look at the kernel finds.
         welcomed: Addresses that the last reload has brought.
     """
@@ -51,6 +52,7 @@ class RecordingParts:
         self.bad_name: MalformedError | None = None
         self.fault: Exception | None = None
         self.never_ends: Exception | None = None
+        self.soon = False
         self.hold: Deferred[None] | None = None
         self.findings = Findings()
         self.welcomed: set[bytes] = set()
@@ -62,9 +64,10 @@ class RecordingParts:
         self.calls.append(("kernel", [host.name for host in gone], [host.name for host in came]))
         return self.hold or succeed(None)
 
-    def end_flows(self, gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]:
+    def end_flows(self, gone: Collection[bytes], came: Collection[bytes], *, soon: bool) -> Deferred[int]:
         """Each address that is gone had one flow; of those that came, the portal was told before."""
         assert set(came) == self.welcomed
+        self.soon = soon
         return succeed(len(gone)) if self.never_ends is None else fail(self.never_ends)
 
     def welcome(self, addresses: Collection[bytes]) -> None:

@@ -50,8 +50,8 @@ class RegisteredTests(LeaseTestCase):
         index = self.gateway.running.registry.directory.indices.by_name["h.example.org."]
         ended: list[set[bytes]] = []
 
-        def end(gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]:
-            self.assertEqual(set(came), self.gateway.parts.welcomed)
+        def end(gone: Collection[bytes], came: Collection[bytes], *, soon: bool) -> Deferred[int]:
+            self.assertEqual((set(came), soon), (self.gateway.parts.welcomed, True))
             ended.append(set(gone))
             return succeed(1)
 

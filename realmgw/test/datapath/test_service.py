@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator
-from typing import Any, cast
-
 import attrs
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.netlink.counters import Count
-from realmgw.datapath.service import MOST_LINES, STRAY_INTERVAL, STRAYS_WAITING, DatapathService, KernelThread
+from realmgw.datapath.service import MOST_LINES, REDIRECTED_INTERVAL, STRAY_INTERVAL, STRAYS_WAITING, DatapathService
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.datapath.watch.placed import DOWN, UP, Deviation, Kind, Thing
 from realmgw.datapath.watch.port import INTERVAL
@@ -45,21 +38,6 @@ class DatapathServiceTestCase(SynchronousTestCase):
         started = self.service.startService()
         self.worker.work()
         self.successResultOf(started)
-
-
-class KernelThreadTests(TestCase):
-    """`KernelThread`: the worker of a running gateway."""
-
-    @inlineCallbacks
-    def test_calls_are_made_in_one_thread_that_is_not_the_reactors(self) -> Generator[Deferred[Any], Any, None]:
-        """A network namespace, a netlink socket and libnftables belong to a thread."""
-        worker = KernelThread(cast(IReactorFromThreads, reactor))
-        before = worker.call(threading.get_ident)
-        worker.start()
-        threads = [(yield before), (yield worker.call(threading.get_ident)), (yield worker.call(threading.get_ident))]
-        worker.stop()
-        self.assertEqual(len(set(threads)), 1)
-        self.assertNotIn(threading.get_ident(), threads)
 
 
 class StartTests(DatapathServiceTestCase):
@@ -320,6 +298,50 @@ class WatchTests(DatapathServiceTestCase):
         self.kernel.refusal = None
         self.look()
         self.assertEqual((len(self.repaired()), self.service.repairs), (1, 1))
+
+
+class RedirectedTests(DatapathServiceTestCase):
+    """`end_flows`, of hosts that are no guests any more."""
+
+    def ended(self) -> list[object]:
+        """What the kernel was told to end, one listing of all flows each."""
+        return [call[1:] for call in self.kernel.calls if call[0] == "end_flows"]
+
+    def test_many_that_come_one_by_one_are_one_listing(self) -> None:
+        """Nobody waits for it; who is gone is ended at once, and who comes by a reload is, too."""
+        self.start()
+        for number in range(200):
+            done = self.service.end_flows((), {number.to_bytes(4, "big")}, soon=True)
+            self.assertEqual(self.successResultOf(done), 0)
+            self.clock.advance(0.004)
+        self.clock.advance(REDIRECTED_INTERVAL)
+        self.worker.work()
+        self.assertEqual(self.ended(), [((), {number.to_bytes(4, "big") for number in range(200)})])
+        gone = self.service.end_flows({STRAY}, {OTHER}, soon=True)
+        self.worker.work()
+        self.assertEqual((self.successResultOf(gone), self.ended()[1]), (1, ({STRAY}, ())))
+        self.service.end_flows((), {OTHER})
+        self.worker.work()
+        self.assertEqual(self.ended()[2], ((), {OTHER}))
+
+    def test_a_kernel_that_refuses_is_told_of_and_the_next_ones_are_tried(self) -> None:
+        """A line in the log; nothing is left after the stop."""
+        self.start()
+        self.kernel.refusal = RealmGatewayError("no conntrack")
+        self.service.end_flows((), {OTHER}, soon=True)
+        with capturedLogs() as events:
+            self.clock.advance(REDIRECTED_INTERVAL)
+            self.worker.work()
+        self.assertEqual(len(events), 1)
+        self.kernel.refusal = None
+        self.service.end_flows((), {STRAY}, soon=True)
+        self.clock.advance(REDIRECTED_INTERVAL)
+        self.worker.work()
+        self.assertEqual(self.ended(), [((), {STRAY})])
+        self.service.end_flows((), {OTHER}, soon=True)
+        self.service.stopService()
+        self.worker.work()
+        self.assertEqual((self.clock.getDelayedCalls(), len(self.ended())), ([], 1))
 
 
 class StrayTests(DatapathServiceTestCase):

@@ -1,0 +1,58 @@
+"""One thread for what blocks on the kernel, or on a disk. Edge: threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from realmgw.config.service import Helper
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Worker(Protocol):
+    """Where the calls that block are made, one after the other, in one thread."""
+
+    def start(self) -> None:
+        """Begin; calls may have been handed over before."""
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """Make a call there.
+
+        Returns:
+            What it returns, or fails with what it raises.
+        """
+
+    def stop(self) -> None:
+        """End, after the calls handed over so far."""
+
+
+class KernelThread(Worker):
+    """One thread for everything that blocks on the kernel.
+
+    Args:
+        reactor: Where the results are delivered.
+        name: Of the thread.
+    """
+
+    def __init__(self, reactor: IReactorFromThreads, name: str = "realmgw-kernel") -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(minthreads=1, maxthreads=1, name=name)
+        # The process must come to its end, whatever the kernel does.
+        self._pool.threadFactory = Helper
+
+    def start(self) -> None:
+        self._pool.start()
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        called: Deferred[_T] = deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+        return called
+
+    def stop(self) -> None:
+        self._pool.stop()
