@@ -32,7 +32,7 @@ class Event(enum.IntEnum):
     JOINED = 8
     """Updates that came again while they were under way."""
     LIMITED = 9
-    """Messages beyond what one sender or one key may have in a second."""
+    """Messages beyond what one sender or one key may have in a second, or of one update that is under way."""
     FULL = 10
     """Updates refused because too many were under way."""
     LATE = 11

@@ -41,6 +41,8 @@ PATIENCE = 5.0  # seconds
 """Then an update is answered, whatever became of it."""
 OUTSTANDING = 1000
 """So many updates may be under way at once."""
+MOST_ASKERS = 32
+"""So many messages that are one and the same update are answered when it has ended; further ones get no answer."""
 
 _EVENTS = {Fault.BADKEY: Event.BAD_KEY, Fault.BADSIG: Event.BAD_SIGNATURE, Fault.BADTIME: Event.BAD_TIME}
 _USUAL = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN, Rcode.NXRRSET, Rcode.YXRRSET))
@@ -261,6 +263,9 @@ class Updates:
     def _join(self, task: _Task, asked: _Asked) -> bytes | None:
         if task.rcode is not None:
             return self._answer(asked, task.rcode, task.why)
+        if len(task.askers) >= MOST_ASKERS:
+            self.counts.events[Event.LIMITED] += 1
+            return b""
         task.askers.append(asked)
         return None
 
@@ -294,14 +299,15 @@ class Updates:
             self._end(task)
             return
         try:
-            doing = self._change(transaction(task.asking, self._contents))
+            what = transaction(task.asking, self._contents)
+            doing = self._change(what)
         except RefusedError as error:
             self._settle(task, error.rcode, str(error))
             self._end(task)
         except Exception:  # noqa: BLE001 - whatever it is: who waits is told
             self._failed(Failure(), task)
         else:
-            doing.addCallbacks(self._done, self._failed, callbackArgs=(task,), errbackArgs=(task,))
+            doing.addCallbacks(self._done, self._failed, callbackArgs=(task, what), errbackArgs=(task,))
             doing.addErrback(lambda failure: _log.failure("fault after an update", failure))
 
     def _change(self, what: Transaction) -> Deferred[None]:
@@ -312,12 +318,11 @@ class Updates:
         why = self.book.refusal(what)
         if why:
             raise RefusedError(Rcode.REFUSED, why)
-        changed = self.book.change(what)
+        return self.book.change(what)
+
+    def _done(self, _: object, task: _Task, what: Transaction) -> None:
         self.counts.events[Event.RECORDS_ADDED] += len(what.added)
         self.counts.events[Event.RECORDS_REMOVED] += len(what.removed)
-        return changed
-
-    def _done(self, _: object, task: _Task) -> None:
         self._settle(task, Rcode.NOERROR)
         self._end(task)
 

@@ -132,6 +132,29 @@ class SlowTests(FaceTestCase):
         self.assertEqual(self.sent()[1], (second.id, "NOERROR"))
         self.assertEqual((self.events[Event.FAILED], self.events[Event.FAULT]), (1, 0))
 
+    def test_records_are_counted_when_they_are_in_force(self) -> None:
+        """And not if they never are."""
+        self.start(registering())
+        self.assertEqual(self.events[Event.RECORDS_ADDED], 0)
+        self.end(why="the disk is full")
+        self.assertEqual(self.events[Event.RECORDS_ADDED], 0)
+        self.start(registering())
+        self.end()
+        removal = update()
+        removal.delete("new", "A")
+        self.start(removal)
+        self.end()
+        self.assertEqual((self.events[Event.RECORDS_ADDED], self.events[Event.RECORDS_REMOVED]), (1, 1))
+
+    def test_one_that_comes_again_and_again_is_not_kept_each_time(self) -> None:
+        """Whoever has seen it could send it from everywhere; a few are answered."""
+        sent = self.start(registering())
+        for number in range(2 * updater.MOST_ASKERS):
+            self.assertEqual(self.send(sent.octets, (f"192.168.1.{number}", 53)), [])
+        self.end()
+        self.assertEqual(len(self.port.sent), updater.MOST_ASKERS)
+        self.assertEqual(self.events[Event.LIMITED], updater.MOST_ASKERS + 1)
+
     def test_one_that_does_not_end_in_time(self) -> None:
         """Is answered nevertheless, as is what waits for it, which is not done any more."""
         first, second = registering(), registering()
