@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from realmgw.config.quoting import shortened
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.running import Running
 from realmgw.datapath.netlink.counters import Count
@@ -52,12 +53,10 @@ class Rules:
         return self._read().addCallback(lambda read: self._told(found, *read))
 
     def _host(self, name: str) -> Host:
-        directory = self._running.registry.directory
-        absolute = name.lower() if name.endswith(".") else name.lower() + "."
-        index, service = directory.indices.by_name.get(absolute), directory.services.get(absolute)
-        if index is None and service is None:
-            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {absolute}")
-        return directory.hosts[index] if index is not None else service.host  # type: ignore[union-attr]  # see above
+        found = self._running.registry.host_called(name)
+        if found is None:
+            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {shortened(name)}")
+        return found
 
     def _told(self, host: Host | None, known: Mapping[Firewall, Class], counts: Mapping[str, Count]) -> Value:
         if host is None:
