@@ -41,7 +41,10 @@ def without_ipv6(settings: Settings) -> Settings:
     circular = tuple(each for each in settings.pools.circular if each.network.version == 4)
     if not circular:
         raise PlatformError(f"{SWITCHED_OFF.partition(',')[0]}, and pools.circular has nothing else: switch it on")
-    portal = settings.portal and attrs.evolve(settings.portal, listen=_listening(settings.portal.listen))
+    portal = settings.portal
+    if portal is not None:
+        tls = portal.tls and attrs.evolve(portal.tls, listen=_listening(portal.tls.listen))
+        portal = attrs.evolve(portal, listen=_listening(portal.listen), tls=tls)
     dns = settings.dns
     wan, lan, local = (attrs.evolve(each, listen=_listening(each.listen)) for each in (dns.wan, dns.lan, dns.local))
     update = attrs.evolve(dns.update, listen=_listening(dns.update.listen))

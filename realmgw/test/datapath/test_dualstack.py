@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.addresses import endpoint
 from realmgw.config.ipv6 import Ipv6Mode
+from realmgw.config.settings import Portal, PortalTls
 from realmgw.datapath.dualstack import SWITCHED_OFF, DualStack
 from realmgw.subscribers.families import mode_of
 from realmgw.subscribers.model import Host, Profile
@@ -34,3 +39,11 @@ class UsableTests(SynchronousTestCase):
             self.assertIs(mode_of(PINHOLE, usable.ipv6), Ipv6Mode.OFF)
             self.assertFalse(found.needs(usable).forwards)
         self.assertEqual(found.usable(SETTINGS), SETTINGS)
+
+    def test_the_portal_listens_where_it_can(self) -> None:
+        """By HTTP and by HTTPS."""
+        both = endpoint("192.168.0.1:80"), endpoint("[fd00::1]:80")
+        tls = PortalTls(both, "portal.example.org.", PurePath("certificate"), PurePath("key"))
+        portal = DualStack(exists=False).usable(attrs.evolve(DUAL, portal=Portal(both, tls))).portal
+        assert portal is not None
+        self.assertEqual(portal.endpoints, (both[0], both[0]))
