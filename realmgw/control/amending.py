@@ -9,7 +9,7 @@ Edge: Deferreds.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
@@ -23,6 +23,8 @@ from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.registry import Changes
 
 _log = Logger()
+
+T = TypeVar("T")
 
 
 class Amending:
@@ -42,6 +44,10 @@ class Amending:
     def exclusively(self, doing: Callable[[], Deferred[None]]) -> Deferred[None]:
         """See `Reloader.exclusively`."""
         return self._reloader.exclusively(doing)
+
+    def drive(self, steps: Steps[T]) -> Deferred[T]:
+        """See `Reloader.drive`."""
+        return self._reloader.drive(steps)
 
     def changes(self, source: str, now: Mapping[str, Entry | None]) -> Deferred[Changes]:
         """See `Registry.amending`; fails as that raises. To be called exclusively, as what follows."""

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 import attrs
 
 from realmgw.config.settings import Settings
-from realmgw.config.steps import finish
+from realmgw.config.steps import Steps, finish
 from realmgw.config.terms import DefaultHost, DefaultService, Terms
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.entry import Entry, Offer
@@ -183,7 +183,7 @@ class Hosts:
     def unhindered(self, settings: Settings) -> dict[str, Entry | None]:
         """All hosts that are registered, if nothing is written of any of them.
 
-        Whether others have what they want is not looked for. For a start with very many: `settle` does it for each.
+        Whether others have what they want is not looked for. For a start with very many: `settling` does it for each.
 
         Raises:
             RealmGatewayError: There is something.
@@ -194,15 +194,19 @@ class Hosts:
                 raise RealmGatewayError(f"{lease.name} can be no host")
         return {name: entry for name, entry in self.wanted(leases, settings).items() if entry is not None}
 
-    def settle(self, names: Iterable[str], settings: Settings) -> dict[str, Entry | None]:
+    def settling(self, names: Iterable[str], settings: Settings) -> Steps[dict[str, Entry | None]]:
         """What becomes of names when others may have changed; whoever can not be is idle from now on.
 
         Returns:
-            The hosts that are different; those are expected.
+            The hosts that are different; those are expected. A step for each name; one that is expected to become
+            something already, since a change of it waits, is left to that.
         """
         changed: dict[str, Entry | None] = {}
         tokens = self._registry.units[SOURCE].tokens
         for name in names:
+            yield None
+            if name in self._ahead:
+                continue
             lease = self._book.leases.get(name)
             why = None if lease is None else self._why_idle(lease, settings)
             entry = None if why is not None else self._wanted(name, lease, settings)

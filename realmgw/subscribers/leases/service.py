@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.config.steps import Blocking, finish, now
+from realmgw.config.steps import Blocking, Steps, finish, now
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.subscribers.leases.book import Book, Lease
@@ -116,7 +116,7 @@ class LeaseService(service.Service):
             try:
                 found = finish(registry.amending(SOURCE, self.hosts.unhindered(settings)))
             except RealmGatewayError:  # somebody is in the way of some
-                found = finish(registry.amending(SOURCE, self.hosts.settle(list(self.book.leases), settings)))
+                found = finish(registry.amending(SOURCE, finish(self.hosts.settling(list(self.book.leases), settings))))
             finish(registry.commit(found))
         self.hosts.expect_nothing()
         self._keeping.say("start", self._unread)
@@ -124,7 +124,7 @@ class LeaseService(service.Service):
     def startService(self) -> None:
         super().startService()
         self._worker.start()
-        self._configure()
+        finish(self._configuring())
 
     def stopService(self) -> Deferred[None]:
         """Take nothing more; fires when what was taken is in force, or has failed."""
@@ -330,13 +330,17 @@ class LeaseService(service.Service):
         life = 0.0 if lease is None else lease.life or self._running.settings.dns.update.expire
         return self._clock.seconds() + max(life - max(age, 0.0), life / 2) if life else None
 
-    def _configure(self) -> None:
-        rules = self._running.settings.dns.update
+    def _configuring(self) -> Steps[None]:
+        """From now on the rules hold that are in force; a step for each registration."""
+        rules, leases = self._running.settings.dns.update, self.book.leases
         self.book.most = rules.most
         if rules.expire != self._expire:
             self._expire, wall = rules.expire, self._wall()
-            for name, lease in self.book.leases.items():
-                self._expiry.put(name, self._end_of(lease, wall - lease.refreshed))
+            for name in tuple(leases):
+                yield None
+                lease = leases.get(name)  # changes go on to be taken
+                if lease is not None:
+                    self._expiry.put(name, self._end_of(lease, wall - lease.refreshed))
         self._arm()
 
     def _arm(self) -> None:
@@ -374,7 +378,7 @@ class LeaseService(service.Service):
             if registry.source_of(name) != SOURCE:
                 tokens.pop(name, None)
                 self._leaving.pop(name, None)
-        different = self.hosts.settle(names, self._running.settings)
+        different = yield self.in_force.drive(self.hosts.settling(names, self._running.settings))
         try:
             if different:
                 yield self.in_force.put((yield self.in_force.changes(SOURCE, different)))
@@ -382,7 +386,7 @@ class LeaseService(service.Service):
             self.hosts.idle.update(dict.fromkeys(different, str(error)))
         if not self._waiting:
             self.hosts.expect_nothing()
-        self._configure()
+        yield self.in_force.drive(self._configuring())
 
 
 def _fault(failure: Failure) -> None:

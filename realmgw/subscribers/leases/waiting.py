@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Steps
 from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.leases.book import Lease
 from realmgw.subscribers.leases.records import Transaction
@@ -38,6 +39,7 @@ class InForce(Protocol):
     def exclusively(self, doing: Callable[[], Deferred[None]]) -> Deferred[None]: ...
     def changes(self, source: str, now: Mapping[str, Entry | None]) -> Deferred[Changes]: ...
     def put(self, changes: Changes) -> Deferred[None]: ...
+    def drive(self, steps: Steps[T]) -> Deferred[T]: ...
 
 
 @attrs.define(eq=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
+from realmgw.config.settings import UpdateView
 from realmgw.control.apply import Status
 from realmgw.errors import PlatformError
 from realmgw.subscribers.leases.journal import Journal
@@ -81,6 +84,23 @@ class ExpiryTests(LeaseTestCase):
         self.gateway.pass_time(90.0)
         self.assertIn("h.example.org.", self.gateway.names)
         self.gateway.pass_time(10.0)
+        self.assertEqual(self.gateway.names, NAMES)
+
+    def test_another_time_is_reckoned_in_steps_beside_which_changes_are_taken(self) -> None:
+        """There may be 100 000 registrations, and those who ask for names do not wait for all of them."""
+        self.change(*(adding(address(f"h{n}", f"192.168.1.{n + 1}")) for n in range(100)))
+        self.gateway.running.settings = attrs.evolve(
+            self.gateway.running.settings,
+            dns=attrs.evolve(self.gateway.running.settings.dns, update=UpdateView(expire=100.0)),
+        )
+        steps = self.leases._configuring()
+        for _ in range(50):
+            next(steps)
+        self.assertEqual(self.change(adding(removed=(address("h99", "192.168.1.100"),))), [""])
+        self.assertEqual(sum(1 for _ in steps), 50)
+        self.gateway.pass_time(99.0)
+        self.assertEqual(len(self.gateway.names), len(NAMES) + 99)
+        self.gateway.pass_time(1.0)
         self.assertEqual(self.gateway.names, NAMES)
 
     def test_half_of_its_time_is_left_after_a_start(self) -> None:
