@@ -13,9 +13,9 @@ from twisted.logger import Logger
 
 from realmgw.config.port import refusal
 from realmgw.config.settings import Endpoint
-from realmgw.datapath.service import Worker
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
+from realmgw.datapath.worker import Worker
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.synnode.entries import Entries, Target
 from realmgw.synnode.kernel import Placed

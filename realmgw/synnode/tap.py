@@ -17,8 +17,8 @@ from realmgw.config.settings import Endpoint
 from realmgw.config.tls import tls_options
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
-from realmgw.datapath.service import KernelThread
 from realmgw.datapath.watch.port import KernelEars
+from realmgw.datapath.worker import KernelThread
 from realmgw.errors import RealmGatewayError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
