@@ -105,6 +105,18 @@ OF_LEAVING: Mapping[Leave6, Feature] = {
     ),
 }
 """What it needs for ways by which a LAN leaves."""
+
+
+def of_stages(body: str) -> Feature:
+    """What the stages of the network policy need.
+
+    Args:
+        body: All of them.
+    """
+    remedy = "see what `nft` says of `realmgw rules` there, and write less in policy.pipeline"
+    return Feature("what policy.pipeline says", body, remedy)
+
+
 TRANSLATED_PREFIXES = Feature(
     "the target SNPT of ip6tables, for nptv6",
     "",

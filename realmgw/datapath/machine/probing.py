@@ -15,6 +15,7 @@ from realmgw.datapath.links import RouteType
 from realmgw.datapath.machine import capabilities, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities, Feature
 from realmgw.datapath.nft import Nft
+from realmgw.datapath.pipeline.stages import stages
 from realmgw.errors import RealmGatewayError
 
 _TRIAL = IPv4Network("192.0.2.0/24")
@@ -51,7 +52,8 @@ class Prober:
         native = self._accepts(capabilities.NATIVE_QUEUE)
         ways = {each.leave for each in self._settings.ipv6.outbound if self._ipv6}
         of_leaving = (feature for way, feature in capabilities.OF_LEAVING.items() if way in ways)
-        wanted = (*capabilities.FEATURES, *(capabilities.FEATURES6 if self._ipv6 else ()), *of_leaving)
+        of_stages = capabilities.of_stages(stages(self._settings).trial())
+        wanted = (*capabilities.FEATURES, *(capabilities.FEATURES6 if self._ipv6 else ()), *of_leaving, of_stages)
         queue = xtables.queue_chain(self._trial_table, self._settings.admission.queue)
         return attrs.evolve(
             found,

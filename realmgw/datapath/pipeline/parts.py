@@ -27,6 +27,7 @@ SENDERS_KEPT = 65_536
 """So many senders a rate is kept for at once; further ones are not kept to it."""
 SENDERS_TIME = 10  # seconds
 """For so long each is remembered."""
+_ELEMENTS = re.compile(r" elements = \{[^}]*\};")
 _RULE = re.compile(
     r'(?P<matches>(?!type ).*?) ?(?:counter name "(?P<counter>[^"]*)" )?'
     r"(?P<verdict>accept|drop|goto \w+|reject( with [\w -]+)?|meta mark set .*|tcp option maxseg size set [\w ]+?)"
@@ -79,6 +80,13 @@ class Stages:
     def declared(self) -> Iterator[str]:
         """Counters and sets, as they are declared in the table."""
         yield from (f"{name} {said}" for name, said in self.objects.items())
+
+    def trial(self) -> str:
+        """What a table is tried with by which a kernel shows that it takes all of this; without elements."""
+        found = [_ELEMENTS.sub("", each) for each in self.declared()]
+        for name, lines in self.chains.items():
+            found += [f"chain {name} {{", *lines, "}"]
+        return "".join(f"{line}\n" for line in ("limit refusals_told { rate 1/second; }", *found))
 
 
 def changes(table: str, before: Stages, after: Stages) -> Iterator[str]:

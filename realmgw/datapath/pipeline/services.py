@@ -112,10 +112,7 @@ def _dns(said: DnsServed, around: Around, made: _Making) -> list[str]:
     lines = []
     if not said.unsolicited:
         end = drop("stage_dns_unsolicited", said.origin)
-        lines += [
-            f"iifname {wan} udp dport {ports} {_RESPONSE} {end}",
-            f"iifname {wan} udp sport 53 {_RESPONSE} ct state new {end}",
-        ]
+        lines += [f"iifname {wan} ct state new udp {port} {_RESPONSE} {end}" for port in (f"dport {ports}", "sport 53")]
     buckets = list(_buckets(said, made))
     if buckets:
         made.chains[_DNS_WAN] = (*buckets, "accept")
