@@ -58,6 +58,8 @@ class Reason(enum.IntEnum):
     """As many claims are pending, for all hosts together, as the policy allows."""
     DEGRADED = 9
     """Something that flows need is broken, so an address would be a dead one."""
+    GONE = 10
+    """Who asked by TCP has closed his connection while the query waited for an address."""
 
     NOT_OURS = 32
     """The packet's destination is no address of the pool."""

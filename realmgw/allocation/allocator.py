@@ -243,6 +243,15 @@ class Allocator:
             self.wake(now if next_end is None else next_end)
         return None
 
+    def hang_up(self, service: Service, question: Hashable, deliver: Deliver) -> None:
+        """Who let this wait (with the same) is gone: if it still does, it waits no more, and is told `Reason.GONE`.
+
+        Else an address would be kept for a client who does not come, while others wait for one.
+        """
+        waiter = self._queue.hang_up(service.target, question, deliver)
+        if waiter is not None:
+            waiter.deliver(self._refuse(Reason.GONE))
+
     def dismiss(self, reason: Reason = Reason.STOPPING) -> None:
         """Tell every waiting query that there will be no address, and why."""
         for waiter in self._queue.dismiss():

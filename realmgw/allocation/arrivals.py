@@ -284,7 +284,7 @@ class Arrivals:
             spare.user = now, flow
         else:
             self._join_the_crowd(reservation, flow, now)
-        if spare.group.habits.is_plain and not falls_back and not reservation.pay(now):
+        if not spare.group.habits.serves_others and not falls_back and not reservation.pay(now):
             self._candidates.stray(now)
         self._counters.by_spare += 1
         if reservation.trial is not None:
@@ -341,22 +341,24 @@ class Arrivals:
         """Whether a sender without a claim of his own comes too late, for the host that had the address before.
 
         So it is as long as clients may come for what those were told who asked for that one; and if he was let in
-        there, unless many come here for what was told once, or a client of this host's is still to come.
+        there. But not if a client of this host's is still to come, and of the others it is only assumed that they may,
+        or if many come here for what was told once.
 
         Args:
             spare: What would let him in.
             src: Packed address of the sender.
             now: The present.
         """
-        address = spare.reservation.address
-        if address.formers(spare.reservation.service.host.index, now):
-            return True
+        reservation, candidates = spare.reservation, self._candidates
+        address = reservation.address
+        if formers := address.formers(reservation.service.host.index, now):
+            return any(each.habits.is_known for each in formers) or not candidates.is_owed(reservation, now)
         former = address.gone
-        if former is None or address.gone_until <= now or not address.may_be_meant(spare.reservation.service):
+        if former is None or address.gone_until <= now or not address.may_be_meant(reservation.service):
             return False
         if spare.is_hold or spare.group.habits.keeps_answers:
             return False  # others are expected here
-        return src in former.sources and not self._candidates.is_owed(spare.reservation, now)
+        return src in former.sources and not candidates.is_owed(reservation, now)
 
     def _join_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """One more is let in on a used claim; either he or who used it was not meant."""

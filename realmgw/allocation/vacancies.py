@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import holds
-from realmgw.allocation.claims.candidates import PROBES
+from realmgw.allocation.claims.candidates import POLL, PROBES
 from realmgw.allocation.pool.circular import may_stand
 from realmgw.allocation.state import KEY, Address, Place, Reservation, State
 
@@ -122,7 +122,7 @@ def _tried(ledger: Ledger, found: Address | None, now: float, trace: Trace) -> A
     trace.say(linger if pool.available else "every address is waited at")
     trace.how = "to which nobody comes any more"
     dead = ledger.dead.in_order(pool.in_state(State.WAITING), now=now)
-    return next((address for address in dead if not address.is_kept(now)), None)
+    return next((address for address in dead if not _keeps_until(ledger, address, now)), None)
 
 
 def _reclaim(ledger: Ledger, now: float) -> Address | None:
@@ -131,8 +131,8 @@ def _reclaim(ledger: Ledger, now: float) -> Address | None:
     if not dead.watching:
         dead.watch(ledger.pool.in_state(State.WAITING))
     address = dead.take(now=now)
-    while address is not None and address.is_kept(now):
-        ledger.hold_longer(address, now + AGAIN)
+    while address is not None and (until := _keeps_until(ledger, address, now)):
+        ledger.hold_longer(address, until)
         address = dead.take(now=now)
     if address is not None:
         ledger.counters.reclaimed += 1
@@ -140,3 +140,14 @@ def _reclaim(ledger: Ledger, now: float) -> Address | None:
             for claim in list(reservation.claims.values()):
                 ledger.lapse(claim, now)
     return address
+
+
+def _keeps_until(ledger: Ledger, address: Address, now: float) -> float:
+    """Until when an address is left alone whose claims are dead by experience, in monotonic seconds; 0.0: it is not.
+
+    Clients may come of those who keep answers; or the one of a claim that a stranger may have used, which holds nothing
+    any more. What still stands there may be no more than what keeps the address for company, for a moment.
+    """
+    if address.is_kept(now):
+        return now + AGAIN
+    return min(address.doubt, now + POLL) if address.doubt and ledger.candidates.is_doubted(address, now) else 0.0

@@ -215,6 +215,18 @@ class WaitingQueue:
             self._forget(waiter)
         return waiters
 
+    def hang_up(self, target: int, question: Hashable, deliver: Deliver) -> Waiter | None:
+        """Who asked is gone, and waits no more; O(1).
+
+        Returns:
+            What has waited; None if it does not any more, or somebody else has asked the same since, and waits for it.
+        """
+        waiter = self._targets.get(target, {}).get(question)
+        if waiter is None or waiter.deliver != deliver:
+            return None
+        self._forget(waiter)
+        return waiter
+
     def configure(self, limit: int) -> None:
         """From now on so many queries may wait; those that wait already go on waiting."""
         self._limit = limit

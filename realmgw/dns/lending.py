@@ -44,6 +44,7 @@ _NO_ADDRESS = {
     Reason.CLAIM_LIMIT: "too many clients are still expected",
     Reason.STOPPING: "the gateway is stopping",
     Reason.DEGRADED: "the gateway can not carry flows at present",
+    Reason.GONE: "the connection was closed before a public address came free",
 }
 
 
@@ -152,6 +153,8 @@ class Lending:
         why = self._allocator.wait(*question, come, tcp=asked.asker.tcp, now=asked.now, client=asked.client)
         if why is None:
             self._events[Count.WAITED] += 1
+            service, _, key = question
+            asked.asker.gone(functools.partial(self._allocator.hang_up, service, key, come))
         return why
 
     def _come(self, asked: Asked, outcome: bytes | Reason) -> None:

@@ -166,6 +166,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         self.port = 0
         self.outstanding = 0
         """How many queries wait for an address."""
+        self._waiting: dict[int, Callable[[], object]] = {}
         self._holds: set[str] = set()
         self._left = TCP_TURN
         self._queries = 0
@@ -186,6 +187,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         self._open = False
         self.setTimeout(None)
         super().connectionLost(reason)
+        self._hang_up()
 
     def dataReceived(self, data: bytes) -> None:
         """Takes octets, and answers the queries that they complete."""
@@ -208,15 +210,19 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
     def _answer(self, data: bytes) -> None:
         self._queries += 1
         address = (self.host, self.port, self._queries)
-        asker = Asker(address, self._deliver, tcp=True, fail=self._fail)
         try:
             answer = self.controller.view.fast(data, address, self.client, now=self.controller.monotonic(), tcp=True)
             if isinstance(answer, bytes):
                 self.send(answer)
             else:
-                self.controller.receive(data, self, asker, answer)
+                self.controller.receive(data, self, self._asker(address), answer)
         except Exception:  # noqa: BLE001 - it is counted, logged and answered there
-            self.controller.fault(data, self, asker)
+            self.controller.fault(data, self, self._asker(address))
+
+    def _asker(self, address: Address) -> Asker:
+        number = address[2]
+        deliver, fail = functools.partial(self._deliver, number), functools.partial(self._fail, number)
+        return Asker(address, deliver, tcp=True, fail=fail, gone=functools.partial(self._waits, number))
 
     def send(self, answer: bytes, address: Address | None = None) -> None:
         """Sends an answer, if there is one and the connection is still there, to the only address that there is."""
@@ -232,12 +238,24 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         if self.outstanding == MAX_OUTSTANDING:
             self._hold("outstanding")
 
-    def _fail(self) -> None:
-        self.controller.report_fault()
-        self._deliver(b"")
+    def _waits(self, number: int, hang_up: Callable[[], object]) -> None:
+        """A query waits for an address, for as long as the client is there."""
+        self._waiting[number] = hang_up
+        if self._ended:
+            self.callLater(0, self._hang_up)
 
-    def _deliver(self, answer: bytes) -> None:
+    def _hang_up(self) -> None:
+        """The client is gone: what it asked waits no more."""
+        for hang_up in list(self._waiting.values()):
+            hang_up()
+
+    def _fail(self, number: int) -> None:
+        self.controller.report_fault()
+        self._deliver(number, b"")
+
+    def _deliver(self, number: int, answer: bytes) -> None:
         """A query's waiting is over. Asks nothing, since it may be the allocator that calls it."""
+        self._waiting.pop(number, None)
         self.outstanding -= 1
         self.send(answer)
         self.resetTimeout()
@@ -287,8 +305,14 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
             self.transport.abortConnection()
 
     def readConnectionLost(self) -> None:
-        """The client has sent all it wants to; what it asked is still answered."""
+        """The client has sent all it wants to, or is gone, which looks the same: nothing waits for it any more.
+
+        What it asked is still answered, though by nothing but SERVFAIL where there is no address yet. A resolver that
+        has waited long enough closes its connection and asks again, and an address for each of these queries would be
+        kept for nobody.
+        """
         self._ended = True
+        self._hang_up()
         self._close_if_done()
 
     def writeConnectionLost(self) -> None:

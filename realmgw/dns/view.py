@@ -30,6 +30,11 @@ _BAD_TYPES = frozenset((Type.OPT, Type.TSIG, Type.NXNAME))  # nobody may ask for
 _TRANSFERS = frozenset((Type.AXFR, Type.IXFR))
 
 
+def _stays(hang_up: Callable[[], object]) -> None:
+    """By UDP nobody hears of who is gone."""
+    del hang_up
+
+
 def _pass_on() -> NoReturn:
     raise  # noqa: PLE0704 - what is handled at present
 
@@ -46,6 +51,8 @@ class Asker:
     """The query came by TCP."""
     fail: Callable[[], None] = _pass_on
     """In place of `deliver`, while an exception is handled that is our fault: there is no answer. Raises nothing."""
+    gone: Callable[[Callable[[], object]], None] = _stays
+    """Gets what is to be called, later, if he hangs up before he has an answer."""
 
 
 @attrs.frozen

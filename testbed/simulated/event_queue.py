@@ -9,6 +9,9 @@ from collections.abc import Callable
 from itertools import count
 from typing import Protocol
 
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.service import SOON, TICK
+
 LAN_DELAY, WAN_MEDIAN = 0.0005, 0.040  # seconds
 """From an answer to the client's first packet: next to it, and for one of two clients on the Internet."""
 WAN_SIGMA = math.log(0.260 / WAN_MEDIAN) / 3.0902
@@ -21,6 +24,31 @@ class Expiring(Protocol):
     def expire(self, *, now: float) -> float | None:
         """End what is over; returns when it wants to be called again."""
         ...
+
+
+class Ticking:
+    """Calls an allocator's `expire` when the service does (`AllocationService`), and no sooner.
+
+    Args:
+        allocator: What has a timer.
+    """
+
+    def __init__(self, allocator: Allocator) -> None:
+        self._allocator = allocator
+        self._due = 0.0
+        allocator.wake = self._wake
+
+    def expire(self, *, now: float) -> float:
+        """End what is over, if it is time to; returns when it is next."""
+        if now >= self._due:
+            self._due = now + TICK
+            wanted = self._allocator.expire(now=now)
+            if wanted is not None and self._allocator.waiting:
+                self._due = min(self._due, max(wanted, now + SOON))
+        return self._due
+
+    def _wake(self, due: float) -> None:
+        self._due = min(self._due, due)
 
 
 class EventQueue:

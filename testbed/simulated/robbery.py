@@ -3,7 +3,8 @@
 A table of `testbed/simulate`. Honest clients ask one after the other, by one resolver, and come some time after the
 answer; a while later their flows are answered. Meanwhile somebody sends SYNs with ever other sources to all addresses
 of the pool, or asks for a name as fast as he can. The real `Allocator` decides, with this simulation's clock as its
-only one; beside it the strict rule: a first packet is believed whoever sent it, and two may come on one claim.
+only one, and its timer comes as seldom as the service's does; beside it the strict rule: a first packet is believed
+whoever sent it, and two may come on one claim.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Profile, Service
-from testbed.simulated.event_queue import EventQueue
+from testbed.simulated.event_queue import EventQueue, Ticking
 
 RESOLVER, ASKER = "203.0.113.53", "203.0.113.66"
 TCP, PORT = 6, 80
@@ -47,12 +48,19 @@ class Attack:
     """Forged SYNs a second."""
     queries: float = 0.0
     """Queries a second for one name, by one asker whose clients never come."""
+    warm: int = WARM
+    """So many clients pass before the attack begins; of a few, little is known of their resolver by then."""
+    rate: float = CLIENT_RATE
+    """Clients a second."""
+    hangs_up: bool = False
+    """The resolver asks by TCP, and closes its connection when it has waited for `RETRY`, to ask again."""
 
     @property
     def title(self) -> str:
         """For the table."""
         what = f"{self.strays:g} forged SYNs/s" if self.strays else f"{self.queries:g} queries/s of one asker"
-        return f"{self.addresses}, {self.delay * 1000:g} ms, {what}"
+        who = f"; {self.rate:g} clients/s by TCP, {self.warm} of them before" if self.hangs_up else ""
+        return f"{self.addresses}, {self.delay * 1000:g} ms, {what}{who}"
 
 
 ATTACKS = (
@@ -62,6 +70,7 @@ ATTACKS = (
         for delay in (0.04, 0.1)
         for strays in (100.0, 1000.0, 5000.0)
     ),
+    *(Attack(3, 0.1, strays=strays, warm=60, rate=20.0, hangs_up=True) for strays in (1000.0, 5000.0)),
     *(Attack(19, 0.04, queries=queries) for queries in (60.0, 1000.0)),
 )
 LOST_AT_MOST = {100.0: 0.0, 1000.0: 0.0, 5000.0: 0.02}
@@ -117,14 +126,14 @@ class Site:
     def run(self) -> Outcome:
         """Let the clients pass, the first ones undisturbed."""
         start = 0.0
-        for number in range(WARM + CLIENTS):
-            start += self._line.chance.expovariate(CLIENT_RATE)
-            if number == WARM:
+        for number in range(self._attack.warm + CLIENTS):
+            start += self._line.chance.expovariate(self._attack.rate)
+            if number == self._attack.warm:
                 self._begin_attack(start)
             host = 0 if self._attack.queries else self._line.chance.randrange(HOSTS)
             self._line.at(start, partial(self._ask, number, self._services[host], RETRIES))
         self._end = start + END
-        self._line.run(self._allocator)
+        self._line.run(Ticking(self._allocator))
         return self.outcome
 
     def _begin_attack(self, start: float) -> None:
@@ -145,20 +154,30 @@ class Site:
         self._line.again(self._attack.queries, self._end, self._idle)
 
     def _ask(self, number: int, service: Service, retries: int) -> None:
-        question = (number, retries)
+        question, begin, told = (number, retries), self._line.now, False
 
         def deliver(outcome: bytes | Reason) -> None:
+            nonlocal told
+            told = True
             if isinstance(outcome, bytes):
                 self._line.at(self._line.now + self._attack.delay, lambda: self._come(number, service, outcome))
             elif retries:
-                self._line.at(self._line.now + RETRY, lambda: self._ask(number, service, retries - 1))
+                again = begin if self._attack.hangs_up else self._line.now
+                self._line.at(again + RETRY, lambda: self._ask(number, service, retries - 1))
             else:
                 self._count(number, service, 0)
 
-        outcome = self._allocator.ask(service, RESOLVER, question, now=self._line.now)
+        def hang_up() -> None:
+            if not told:
+                self._allocator.hang_up(service, question, deliver)
+
+        outcome = self._allocator.ask(service, RESOLVER, question, now=begin)
         refused: Reason | None = None
         if outcome is Reason.EXHAUSTED:
-            refused = self._allocator.wait(service, RESOLVER, question, deliver, tcp=False, now=self._line.now)
+            tcp = self._attack.hangs_up
+            refused = self._allocator.wait(service, RESOLVER, question, deliver, tcp=tcp, now=begin)
+            if tcp:
+                self._line.at(begin + RETRY, hang_up)
         if outcome is not Reason.EXHAUSTED or refused is not None:
             deliver(outcome if refused is None else refused)
 
@@ -170,7 +189,7 @@ class Site:
         self._count(number, service, host)
 
     def _count(self, number: int, service: Service, host: int) -> None:
-        if number < WARM:
+        if number < self._attack.warm:
             return
         outcome = self.outcome
         outcome.served += host == service.host.index

@@ -50,7 +50,7 @@ PROBES = 16
 """So many lingering addresses are looked at for one that can be handed on."""
 FORGED = 0.1
 """When so large a share of those who come for a claim, 0 to 1, are not answered though a later one is, packets are
-forged."""
+forged: that alarms the gateway as well, where so many come for each answer that nobody is unexpected."""
 MEMORY = 64
 """That share is the mean of so many of them."""
 
@@ -199,18 +199,21 @@ class Candidates:
             elif self._settles(reservation, candidate):
                 continue
             elif is_last:  # what he came for has ended
-                self._regard_forged(not candidate.beyond and candidate.came < crowd.answered_at, 1.0)
+                self._regard_forged(not candidate.beyond and candidate.came < crowd.answered_at, now)
             else:
                 candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
-            self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), 1.0)
+            self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), now)
             since = crowd.answered_at if reservation.hold is not None else math.inf
             crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
 
-    def _regard_forged(self, count: int, forged: float) -> None:
+    def _regard_forged(self, count: int, now: float) -> None:
+        """So many came for claims and were not answered, though a later one was."""
         for _ in range(min(count, MEMORY)):
-            self._forged += (forged - self._forged) / MEMORY
+            self._forged += (1.0 - self._forged) / MEMORY
+        if count and self._forged > FORGED:
+            self.alarmed_until = now + ALARM
 
     def _settles(self, reservation: Reservation, candidate: Candidate) -> bool:
         """Ask for one; returns whether he was answered."""
@@ -220,7 +223,7 @@ class Candidates:
         if answered is False:
             return False
         if answered:
-            self._regard_forged(1, 0.0)
+            self._forged -= self._forged / MEMORY
         hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
         if hoping and answered and candidate.flow[0] not in self._strangers:
             hoping[0][1].came = candidate.came

@@ -56,7 +56,7 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
     if claim.unproven and group.word.doubted_until > now:
         return
     claim.asked_before, span = before.created, gap + before.created - before.asked_before
-    if habits.asked_again(gap, group.delay_p999, now, span) and habits.is_known:
+    if habits.asked_again(gap, group.delay_p999, now, span, claim.waited) and habits.is_known:
         _expect_less(ledger, group, now)
 
 

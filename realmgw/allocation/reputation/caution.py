@@ -5,7 +5,8 @@ then, they reach the wrong one. So who asks for several names, for clients of se
 he is told for some seconds, and to ask again each time all the same. Two things show that he does not:
 
 - he asks for one name three times within a second. Resolvers count in seconds, some of them in those of a clock, so one
-  that keeps answers asks twice at most;
+  that keeps answers asks twice at most. Or he asks again soon, for one name or for several, and there is no moment of
+  the second at which his clock can have ticked each time in between: where queries wait, nobody asks thrice so soon;
 - he waits for his answer. That is tried: for a name that he was told a moment ago, and all of whose clients have come,
   he is told nothing for a while. Whoever comes meanwhile knows it from before.
 
@@ -42,6 +43,8 @@ TRUST = 600.0  # seconds
 """Then nothing is assumed for so long."""
 QUICKLY = 0.9  # seconds
 """One who counts in seconds takes longer than this to ask for one name three times, be his clock somewhat unsteady."""
+SHORT, UNSTEADY = 0.4, 0.02  # seconds
+"""Who asks again so soon, tells something of when his clock ticks, give or take that it is somewhat unsteady."""
 TIMES = 2
 """That has to happen so often before it is believed: packets get lost, and are sent again."""
 WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
@@ -103,6 +106,7 @@ class Caution:
     _names: int = 0  # asked for, that it had not asked for a moment before, since then
     _names_since: float = -math.inf
     _quick: int = 0
+    _ticks: tuple[float, float] | None = None  # its clock ticks within so long after that, or whole seconds later
     _strays: int = 0
     _waited: int = 0
     _came: tuple[Flow, ...] = ()
@@ -149,11 +153,30 @@ class Caution:
             self._not_before, self._until = now + TRUST, now
         return self.is_tried or (self._names >= NAMES and self.serves_several and now >= self._not_before)
 
-    def asked_thrice(self, span: float) -> None:
-        """Learn how long it took, in seconds, to ask for one name three times, and to be told each time."""
-        if self.is_on and span < QUICKLY:
+    def asked_again(self, told: float, gap: float, span: float) -> None:
+        """Learn that it asked for a name again.
+
+        Args:
+            told: When it was told the same before, in monotonic seconds.
+            gap: So many seconds later it asked.
+            span: So many seconds it took to ask for the third time, and to be told each time.
+        """
+        if self.is_on and (span < QUICKLY or (gap < SHORT and not self._may_have_ticked(told, gap))):
             self._quick += 1
             self.asks_each_time |= self._quick >= TIMES
+
+    def _may_have_ticked(self, told: float, gap: float) -> bool:
+        """Whether there is a moment of the second at which its clock may have ticked then, as before; it is noted."""
+        begin, length = told - UNSTEADY, gap + 2 * UNSTEADY
+        before, lasts = self._ticks or (begin, length)
+        after = (begin - before) % 1.0
+        if after < lasts:
+            self._ticks = begin, min(length, lasts - after)
+        elif after + length > 1.0:
+            self._ticks = before, min(lasts, after + length - 1.0)
+        else:
+            self._ticks = None
+        return self._ticks is not None
 
     def look(self, now: float) -> None:
         """See whether it is time to assume something, or to stop that."""
@@ -162,7 +185,7 @@ class Caution:
                 self.is_on = self.is_tried = True
                 self.asks_each_time = self.waits = False
                 self._until, self._not_before = now + CAUTIOUS, now + TRUST
-                self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
+                self._quick, self._ticks, self._strays, self._waited, self._came = 0, None, 0, 0, ()
             return
         if self._trial is not None and now >= self._trial_ends:
             if self._trial.stands:

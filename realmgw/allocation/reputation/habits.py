@@ -149,6 +149,11 @@ class Habits:
         """Whether further clients are known to come for its answers."""
         return self.keeps > 0.0 or self.predicts_until > -math.inf
 
+    @property
+    def serves_others(self) -> bool:
+        """Whether further clients are known, or taken, to come for its answers."""
+        return not self.is_plain and (self.caution.is_on or self.is_known)
+
     def remember(self, keeps: float, renews: float, *, until: float) -> None:
         """Learn what was learned in an earlier run, and believe it until then, in monotonic seconds."""
         self.keeps, self.renews = keeps, renews
@@ -200,7 +205,9 @@ class Habits:
         if self.caution.asked(now):
             self.look(now)
 
-    def asked_again(self, gap: float, delay_p999: float, now: float, span: float = math.inf) -> bool:
+    def asked_again(
+        self, gap: float, delay_p999: float, now: float, span: float = math.inf, waited: float = 0.0
+    ) -> bool:
         """Learn that it asked again `gap` seconds after it was told the same; returns whether that shortens `renews`.
 
         Args:
@@ -208,10 +215,11 @@ class Habits:
             delay_p999: Within so many seconds after they were told, its clients come.
             now: The present, in monotonic seconds.
             span: So many seconds it took to ask for the third time.
+            waited: So many seconds ago it asked.
         """
         if not self.is_plain or now >= self._look_at:
             self._look_at = now + SECOND
-            self.caution.asked_thrice(span)
+            self.caution.asked_again(now - waited - gap, gap, span)
             self.look(now)
         self.learns_at = now + LESSON
         if self.renews_until <= now:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from ipaddress import ip_network
 
 import attrs
@@ -19,6 +19,7 @@ from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.allocation.state import Claim
 from realmgw.config.policy import Audit, Policy
 from realmgw.config.settings import Allocation
+from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Profile, Service, Terms
 from realmgw.test.allocation.scene import Network
 
@@ -126,6 +127,8 @@ class Queued:
     network: Network | None
     group: Group
     since: float
+    deliver: Callable[[bytes | Reason], None] = print
+    """By whom it was told last that it waits."""
 
 
 def meets(service: Service, protocol: int, port: int) -> bool:

@@ -144,6 +144,18 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             long = tcp and group.standing >= PATIENT * self.allocator.askers.best
             patience = self.settings.wait_tcp if long else self.settings.wait_udp
             self.queue[place] = Queued(asked, resolver, asking, self.now + patience, network, group, self.now)
+        if refused is None:
+            self.queue[place].deliver = deliver
+
+    @rule(data=st.data())
+    def hang_up(self, data: st.DataObject) -> None:
+        """Who waits goes away."""
+        if self.queue:
+            place = data.draw(st.sampled_from(list(self.queue)))
+            queued = self.queue[place]
+            self.hanging_up = place
+            self.allocator.hang_up(queued.service, queued.question, queued.deliver)
+            assert place not in self.queue, "he is gone, and waits"
 
     @rule(
         number=st.integers(0, 3),

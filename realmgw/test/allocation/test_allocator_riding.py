@@ -69,6 +69,29 @@ class WaitTests(SynchronousTestCase):
             scene.allocator.expire(now=100.0 + patience)
             self.assertEqual(len(scene.told), 1)
 
+    def test_who_is_gone_waits_no_more(self) -> None:
+        """He is told so, once; the address goes to the next one, and no client is expected for him."""
+        heard: list[bytes | Reason] = []
+        self.scene.allocator.ask(TWO, RESOLVER, "gone", now=0.1)
+        self.scene.allocator.wait(TWO, RESOLVER, "gone", heard.append, tcp=True, now=0.1)
+        self.scene.wait(THREE, question="q", now=0.2)
+        for _ in range(2):
+            self.scene.allocator.hang_up(TWO, "gone", heard.append)
+        self.assertEqual((heard, self.scene.allocator.waiting), ([Reason.GONE], 1))
+        self.scene.come(self.address, now=0.3)
+        self.assertEqual(self.scene.told, [("q", self.address)])
+        self.assertEqual(self.scene.allocator.counters.refused[Reason.GONE], 1)
+        self.assertEqual(self.scene.allocator.counters.pending, 1)
+
+    def test_who_has_asked_the_same_since_goes_on_waiting(self) -> None:
+        """When the one is gone whose place he has taken; another one who hangs up is none of those who wait."""
+        heard: list[bytes | Reason] = []
+        self.scene.allocator.wait(TWO, RESOLVER, "q", heard.append, tcp=True, now=0.1)
+        self.scene.allocator.wait(TWO, RESOLVER, "q", print, tcp=True, now=0.2)
+        self.scene.allocator.hang_up(TWO, "q", heard.append)
+        self.scene.allocator.hang_up(THREE, "q", print)
+        self.assertEqual((heard, self.scene.allocator.waiting), ([], 1))
+
     def test_a_retransmission_joins_its_waiting_twin(self) -> None:
         """The same question again waits with the first one, and one answer is given, to the later one."""
         self.scene.wait(TWO, question="q", now=0.1)

@@ -26,6 +26,7 @@ class Verdicts(Knowledge):
     queue: dict[tuple[int, Hashable], Queued]
     admitting: bool
     waited_when_he_came: bool
+    hanging_up: tuple[int, Hashable] | None = None
     ending: int
     displaced: int
     probes: int
@@ -106,6 +107,8 @@ class Verdicts(Knowledge):
             assert len(self.places_of(service.host)) <= service.host.profile.max_claims
         elif outcome is Reason.WAITED:
             assert queued.deadline <= self.now, "told too early that it waited"
+        elif outcome is Reason.GONE:
+            assert place == self.hanging_up, "told that he is gone who is there"
         elif outcome is Reason.QUEUE_FULL:  # another group's query took its place
             assert len(self.queue) + 1 == self.settings.max_waiting, "sent away though there was room"
         elif outcome is Reason.WITHDRAWN:

@@ -75,6 +75,12 @@ class MemoryAllocator(Allocator):
             self.held[question] = deliver
         return self.wait_refusal
 
+    def hang_up(self, service: Service, question: Hashable, deliver: Callable[[bytes | Reason], None]) -> None:
+        """Ends the waiting of a question whose asker is gone."""
+        del service
+        if self.held.get(question) is deliver:
+            self.held.pop(question)(Reason.GONE)
+
     def finish(self, outcome: bytes | Reason) -> None:
         """Ends the waiting of the question that began to wait first."""
         self.held.pop(next(iter(self.held)))(outcome)

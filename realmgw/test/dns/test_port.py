@@ -231,14 +231,26 @@ class StreamTests(ServerTestCase):
         self.assertEqual((stream.outstanding, self.server.events[Count.FAULT]), (0, 1))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_drops_what_comes_for_a_closed_connection(self) -> None:
-        """It is counted, and nothing else happens."""
+    def test_has_nothing_wait_for_a_closed_connection(self) -> None:
+        """The query waits no more, and its answer is dropped, which is counted; nothing else happens."""
         self.allocator.refusal = Reason.EXHAUSTED
         self.stream.dataReceived(framed(query()))
         end(self.stream)
-        self.allocator.finish(realm.POOL_ADDRESS.packed)
+        self.assertEqual(self.allocator.held, {})
         self.assertEqual((self.connection.value(), self.events[Count.UNSENT]), (b"", 1))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_has_no_answered_query_hang_up(self) -> None:
+        """What is told its answer is forgotten; another connection's queries go on waiting."""
+        self.allocator.refusal = Reason.EXHAUSTED
+        other, _ = self.connect("198.51.100.1")
+        for stream in (self.stream, other):
+            stream.dataReceived(framed(query(id=1), query(id=2)))
+        self.allocator.finish(realm.POOL_ADDRESS.packed)
+        end(self.stream)
+        self.assertEqual(self.server.view.counts.refused[Reason.GONE], 1)
+        self.assertEqual(len(self.allocator.held), 2)
+        end(other)
 
 
 class StreamLimitTests(ServerTestCase):
@@ -343,14 +355,24 @@ class StreamLimitTests(ServerTestCase):
         self.stream.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_answers_a_client_that_has_sent_all(self) -> None:
-        """It shut down its side: what it asked is answered, then we close."""
+    def test_has_nothing_wait_for_a_client_that_has_sent_all(self) -> None:
+        """Nobody can tell him from one who is gone: he is told that there is no address, then we close."""
         self.allocator.refusal = Reason.EXHAUSTED
-        self.stream.dataReceived(framed(query()))
+        self.stream.dataReceived(framed(query(id=1), query(id=2)))
+        self.stream.readConnectionLost()
+        self.assertEqual((self.allocator.held, self.server.view.counts.refused[Reason.GONE]), ({}, 2))
+        self.assertEqual([answer.rcode() for answer in self.connection.answers()], [dns.rcode.SERVFAIL] * 2)
+        self.assertTrue(self.connection.disconnecting)
+
+    def test_answers_a_client_that_has_sent_all(self) -> None:
+        """What was read of him later as well: an address if there is one, else that there is none."""
+        self.stream.dataReceived(framed(*[query(id=number) for number in range(port.TCP_TURN + 2)]))
         self.stream.readConnectionLost()
         self.assertFalse(self.connection.disconnecting)
-        self.allocator.finish(realm.POOL_ADDRESS.packed)
-        self.assertEqual(len(self.connection.answers()), 1)
+        self.allocator.refusal = Reason.EXHAUSTED
+        self.clock.pump([0.0, 0.0])
+        codes = [answer.rcode() for answer in self.connection.answers()]
+        self.assertEqual(codes, [dns.rcode.NOERROR] * port.TCP_TURN + [dns.rcode.SERVFAIL] * 2)
         self.assertTrue(self.connection.disconnecting)
 
     def test_closes_for_a_client_that_has_sent_all_and_has_all(self) -> None:

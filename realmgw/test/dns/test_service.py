@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from os import environ
 from typing import Any
 
@@ -176,15 +177,14 @@ class ServiceTests(ServiceTestCase):
         self.assertEqual([dns.message.from_wire(answer).id for answer in answers], [1, 2])
 
     async def test_answers_by_tcp_out_of_order(self) -> None:
-        """A waiting query holds up none behind it; the client may have shut down its side already."""
+        """A waiting query holds up none behind it."""
         service = self.start()
         self.allocator.refusal = Reason.EXHAUSTED
 
         def client() -> list[int]:
             with Client(self.wan_port) as connection:
                 connection.send(framed(query(id=1)) + framed(query("www.two.example.org.", id=2)))
-                connection.socket.shutdown(socket.SHUT_WR)
-                return [answer.id for answer in connection.answers()]
+                return [answer.id for answer in islice(connection.answers(), 2)]
 
         ids = threads.deferToThread(client)
         while not service.wan.events[Count.ADDRESSES]:

@@ -154,6 +154,17 @@ class ClientTests(RobberyTestCase):
         scene.visit(THREE, OTHER, STRAY, now=1.7, after=0.05)
         self.assertEqual(scene.come(address, CLIENT, now=1.8), 3)
 
+    def test_is_let_in_where_others_clients_are_only_assumed_to_come(self) -> None:
+        """For the host before, while packets are forged; of those who are known to keep answers he is late."""
+        scene = self.scene(1)
+        address = self.forged(scene)
+        scene.visit(THREE, OTHER, STRAY, now=1.7, after=0.05)
+        habits = scene.allocator.groups.of(RESOLVER).habits
+        habits.caution.is_on, habits.is_plain, habits.caution.is_tried, habits.caution._until = True, False, True, 99.0
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=1.8), 3)
+        habits.remember(5.0, 5.0, until=99.0)
+        self.assertEqual(scene.come(address, CLIENT, now=1.81), -Reason.LATE)
+
     def test_is_late_where_he_was_for_another_host_when_the_claim_is_dead(self) -> None:
         """Whoever was to come would have come by then."""
         scene = self.scene(1)

@@ -16,6 +16,7 @@ from realmgw.allocation.reputation.caution import (
     NAMES,
     QUICKLY,
     SECOND,
+    SHORT,
     STRAYS,
     TIMES,
     TRUST,
@@ -102,10 +103,28 @@ class WhoTests(SynchronousTestCase):
         caution = new()
         for _ in range(TIMES):
             self.assertFalse(caution.asks_each_time)
-            caution.asked_thrice(QUICKLY * 1.1)
-            caution.asked_thrice(QUICKLY / 2)
+            caution.asked_again(0.0, SECOND, QUICKLY * 1.1)
+            caution.asked_again(0.0, SECOND, QUICKLY / 2)
         self.assertTrue(caution.asks_each_time)
         self.assertEqual(caution.assumed, ASSUMED)
+
+    def test_whose_clock_would_have_to_tick_at_different_times(self) -> None:
+        """Who asks again soon, for whatever he was told, and no moment of the second lies in all of these times."""
+        caution = new()
+        for told in (10.1, 14.1 + SHORT, 17.8, 21.3):
+            self.assertFalse(caution.asks_each_time)
+            caution.asked_again(told, SHORT / 2, 3 * SECOND)
+        self.assertTrue(caution.asks_each_time)
+
+    def test_not_whose_clock_may_have_ticked_each_time(self) -> None:
+        """However often it is, and where the second begins; who asks later than soon says nothing."""
+        for tick in (0.0, 0.1, 0.5, 0.95):
+            caution = new()
+            for number in range(1, 40):
+                before, gap = number % 7 * 0.05, SHORT * 0.99 - number % 3 * 0.02
+                caution.asked_again(5 * number + tick - min(before, gap), gap, 3 * SECOND)
+                caution.asked_again(5 * number + tick + 0.1, 2 * SHORT, 3 * SECOND)
+            self.assertFalse(caution.asks_each_time, tick)
 
 
 class TrialTests(SynchronousTestCase):

@@ -1,0 +1,50 @@
+"""Tests for `realmgw.allocation.claims.candidates`: forged packets where several clients come for one answer."""
+
+from __future__ import annotations
+
+from realmgw.allocation.explain import explain_ask
+from realmgw.allocation.reputation.habits import COALESCES, COMPANIONS
+from realmgw.errors import Reason
+from realmgw.test.allocation.claims.test_candidates import Conntrack, RobberyTestCase
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, Scene, service
+
+ONE, TWO, THREE = (service(index) for index in range(1, 4))
+
+
+class CompanyTests(RobberyTestCase):
+    """Addresses that are kept for further clients."""
+
+    def test_finds_his_address_where_it_was_kept_for_company(self) -> None:
+        """For a moment after a stranger came for his claim: that it is over is no reason to hand the address on."""
+        scene = self.scene(1)
+        self.conntrack.said[NEIGHBOUR] = True
+        address = scene.get(ONE, now=0.1)
+        self.assertIsNone(scene.wait(TWO, question="two", now=0.12))
+        self.assertIsNone(scene.wait(THREE, OTHER, now=0.13))
+        for _ in range(COMPANIONS):
+            scene.allocator.groups.of(RESOLVER).habits.came_together(0.0)
+        scene.come(address, NEIGHBOUR, now=0.15)
+        scene.allocator.expire(now=0.16)
+        self.assertEqual(scene.told, [("two", address)])
+        self.strangers(scene, address, 1, now=0.17)
+        self.assertLess(scene.allocator.pool.addresses[address].held_until, 0.2)
+        self.assertIsNone(scene.wait(ONE, now=0.25))  # which looks for what is dead, before the timer does
+        self.assertIs(explain_ask(scene.allocator, ONE, RESOLVER, now=0.25).reason, Reason.EXHAUSTED)
+        self.assertEqual(len(scene.told), 1)
+        self.assertEqual(scene.come(address, CLIENT, now=0.26), 2)
+
+    def test_peace_ends_where_many_come_for_each_answer(self) -> None:
+        """When many of them are not answered, though a later one is; not while companions come."""
+        for forged in (False, True):
+            self.conntrack = Conntrack()
+            scene = Scene(2, answered=self.conntrack.answered)
+            scene.allocator.groups.of(RESOLVER).habits.remember(COALESCES, 1.0, until=100.0)
+            for number in range(10):
+                now = 0.2 * number
+                address = scene.get(ONE, now=now)
+                for last in range(1, 4):
+                    source = bytes((198, 51, 100 + number, last))
+                    self.conntrack.said[source] = not forged or last == 3
+                    scene.come(address, source, now=now + 0.01 * last)
+                scene.allocator.expire(now=now + 0.1)
+            self.assertEqual(scene.allocator.ledger.candidates.alarmed_until > now, forged)
