@@ -4,21 +4,27 @@
 
 All of them forward to one resolver (unbound, with names of its own) on the loopback interface, each is asked for the
 same names by dnsperf, and each is one process with one thread. `kept`: all names were asked for before; `new`: each
-name is asked for once, so that the resolver is asked as well. Last, the gateway has two resolvers, and one of them is
-stopped under load, so that it does not answer: told is what became of the queries.
+name is asked for once, so that the resolver is asked as well. Then the gateway has two resolvers, and one of them is
+stopped under load, so that it does not answer: told is what became of the queries. Last, all of them forward to a
+resolver as far away as most are, and to one that answers so many queries a second only: `WINDOW` names are asked for
+at a time, so that the former can give no more than `WINDOW` in the time that it takes.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import multiprocessing
 import re
+import select
 import signal
+import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 
@@ -31,14 +37,29 @@ from realmgw.config import settings
 from realmgw.config.values import Resolver
 from realmgw.dns.service import DnsService
 from realmgw.subscribers.model import Directory
+from realmgw.tap import GC_THRESHOLDS
 
 HOST = "127.0.0.1"
-RESOLVER, OURS, DNSMASQ, UNBOUND, SECOND = 5390, 5391, 5392, 5393, 5394
+RESOLVER, OURS, DNSMASQ, UNBOUND, SECOND, SLOW = 5390, 5391, 5392, 5393, 5394, 5395
 """Ports."""
 KEPT = 1000
 """So many names are asked for again and again."""
 NEW = 100_000
 """So many are asked for once."""
+FORWARDERS = {"realmgw": OURS, "dnsmasq": DNSMASQ, "unbound": UNBOUND}
+"""Who is asked, and at which port."""
+ZONES = ('local-zone: "example.com." redirect', 'local-data: "example.com. 3600 IN A 198.51.100.7"')
+"""What the resolver knows."""
+RECORD = b"\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4\xc6\x33\x64\7"
+"""The same, as a record of an answer."""
+WINDOW = 100
+"""So many names are asked for at a time of a slow resolver."""
+FEW = 8000
+"""So many of them in all."""
+SLOWNESS = {"a resolver 20 ms away": (0.02, 100_000), "a resolver that gives 2000 answers a second": (0.0, 2000)}
+"""What they take for each answer, in seconds, and how many they give in a second."""
+MOST_WAITING = 5000
+"""So many queries wait for a slow resolver; more are lost."""
 UNBOUND_CONF = """server:
   interface: 127.0.0.1@{port}
   port: {port}
@@ -78,7 +99,61 @@ def gateway(*resolvers: int) -> None:
     )
     pool = Allocator(made.allocation, [ip_network("192.0.2.0/24")], now=time.monotonic())
     DnsService(made, Directory({}, {}), pool, reactor, time.monotonic).startService()
+    gc.freeze()  # as the whole gateway has it
+    gc.set_threshold(*GC_THRESHOLDS)
     reactor.run()
+
+
+def slow(port: int, seconds: float, rate: int) -> None:
+    """A resolver that gives an address for every name, after so long a time, and so many in a second."""
+    handle = socket.socket(type=socket.SOCK_DGRAM)
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    handle.bind((HOST, port))
+    waiting, last = deque[tuple[float, bytes, tuple[str, int]]](), 0.0
+    while True:
+        now = time.monotonic()
+        while waiting and waiting[0][0] <= now:
+            _, answer, source = waiting.popleft()
+            handle.sendto(answer, source)
+        rest = max(waiting[0][0] - now, 0.0) if waiting else None
+        if select.select([handle], [], [], rest)[0]:
+            message, source = handle.recvfrom(4096)
+            last = max(time.monotonic() + seconds, last + 1 / rate)
+            if len(waiting) < MOST_WAITING:
+                waiting.append((last, answer_to(message), source))
+
+
+def answer_to(message: bytes) -> bytes:
+    """An address for the name that is asked for."""
+    end = message.index(b"\0", 12) + 5
+    return message[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + message[12:end] + RECORD
+
+
+@contextlib.contextmanager
+def working(target: Callable[..., object], *args: object, port: int) -> Iterator[None]:
+    """A function in a process of its own that answers at a port, until the end of the block."""
+    process = multiprocessing.get_context("spawn").Process(target=target, args=args, daemon=True)
+    process.start()
+    try:
+        answers(port)
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+@contextlib.contextmanager
+def forwarders(folder: Path, resolver: int) -> Iterator[None]:
+    """All three, before a resolver at that port."""
+    folder.mkdir()
+    forward = f'forward-zone:\n  name: "."\n  forward-addr: {HOST}@{resolver}'
+    dnsmasq = ["dnsmasq", "-k", "-C", "/dev/null", "-R", "-S", f"{HOST}#{resolver}", "-p", str(DNSMASQ), "-a", HOST]
+    with (
+        running(unbound(folder / "unbound", UNBOUND, forward), UNBOUND),
+        running([*dnsmasq, "--pid-file=", "-z", "-c", "10000", "-0", "5000"], DNSMASQ),
+        working(gateway, resolver, port=OURS),
+    ):
+        yield
 
 
 @contextlib.contextmanager
@@ -121,26 +196,16 @@ def dnsperf(program: str, port: int, names: Path, *options: str) -> str:
     return f"{rate} q/s, {float(latency) * 1000:.2f} ms, {lost} lost"
 
 
-def serve(*resolvers: int) -> multiprocessing.process.BaseProcess:
-    """A gateway that answers."""
-    process = multiprocessing.get_context("spawn").Process(target=gateway, args=resolvers, daemon=True)
-    process.start()
-    answers(OURS)
-    return process
-
-
 def fail_over(program: str, folder: Path, command: list[str]) -> str:
     """What becomes of queries for new names while one of two resolvers does not answer any more."""
     names = folder / "over"
     names.write_text("".join(f"f{number}.example.com A\n" for number in range(NEW)))
-    with running(command, SECOND) as second:
-        process = serve(RESOLVER, SECOND)
+    with running(command, SECOND) as second, working(gateway, RESOLVER, SECOND, port=OURS):
         options = ["-s", HOST, "-p", str(OURS), "-d", str(names), "-Q", "1000", "-l", "8", "-q", "1000"]
         with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as load:
             time.sleep(3)
             second.send_signal(signal.SIGSTOP)
             text = load.communicate()[0]
-        process.terminate()
     found = [
         line.strip() for line in text.splitlines() if re.search(r"Queries (sent|lost)|codes|Latency \(s\)|max", line)
     ]
@@ -153,28 +218,31 @@ def main() -> None:
     parser.add_argument("--dnsperf", default="dnsperf", help="the program")
     parser.add_argument("--seconds", type=int, default=10, help="how long each is asked for what it keeps")
     arguments = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        zone = '  local-zone: "example.com." redirect\n  local-data: "example.com. 3600 IN A 198.51.100.7"'
-        stack.enter_context(running(unbound(folder / "resolver", RESOLVER, zone), RESOLVER))
-        forward = f'forward-zone:\n  name: "."\n  forward-addr: {HOST}@{RESOLVER}'
-        stack.enter_context(running(unbound(folder / "unbound", UNBOUND, forward), UNBOUND))
-        dnsmasq = ["dnsmasq", "-k", "-C", "/dev/null", "-R", "-S", f"{HOST}#{RESOLVER}", "-p", str(DNSMASQ), "-a", HOST]
-        stack.enter_context(running([*dnsmasq, "--pid-file=", "-z", "-c", "10000", "-0", "5000"], DNSMASQ))
-        process = serve(RESOLVER)
-        stack.callback(process.terminate)
-        kept = folder / "kept"
-        kept.write_text("".join(f"k{number}.example.com A\n" for number in range(KEPT)))
-        for name, port in (("realmgw", OURS), ("dnsmasq", DNSMASQ), ("unbound", UNBOUND)):
-            new = folder / name.upper()
-            new.write_text("".join(f"n{number}.example.com A\n" for number in range(NEW)))
-            dnsperf(arguments.dnsperf, port, kept, "-n", "1", "-q", "20")
-            print(f"{name:8} kept: {dnsperf(arguments.dnsperf, port, kept, '-l', str(arguments.seconds), '-c', '10')}")
-            print(f"{name:8} new:  {dnsperf(arguments.dnsperf, port, new, '-n', '1', '-q', '50')}", flush=True)
-        process.terminate()
-        process.join()
-        second = unbound(folder / "second", SECOND, zone)
-        print("one resolver of two does not answer:", fail_over(arguments.dnsperf, folder, second))
+    program, zone = arguments.dnsperf, "".join(f"  {line}\n" for line in ZONES)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        kept = written(folder / "kept", "k", KEPT)
+        with running(unbound(folder / "resolver", RESOLVER, zone), RESOLVER):
+            with forwarders(folder / "near", RESOLVER):
+                for name, port in FORWARDERS.items():
+                    new = written(folder / name, "n", NEW)
+                    dnsperf(program, port, kept, "-n", "1", "-q", "20")
+                    print(f"{name:8} kept: {dnsperf(program, port, kept, '-l', str(arguments.seconds), '-c', '10')}")
+                    print(f"{name:8} new:  {dnsperf(program, port, new, '-n', '1', '-q', '50')}", flush=True)
+            second = unbound(folder / "second", SECOND, zone)
+            print("one resolver of two does not answer:", fail_over(program, folder, second), flush=True)
+        few = written(folder / "few", "n", FEW)
+        for title, (seconds, rate) in SLOWNESS.items():
+            with working(slow, SLOW, seconds, rate, port=SLOW), forwarders(folder / title, SLOW):
+                for name, port in FORWARDERS.items():
+                    said = dnsperf(program, port, few, "-n", "1", "-q", str(WINDOW))
+                    print(f"{title}: {name:8} new: {said}", flush=True)
+
+
+def written(path: Path, letter: str, count: int) -> Path:
+    """A file of names for dnsperf."""
+    path.write_text("".join(f"{letter}{number}.example.com A\n" for number in range(count)))
+    return path
 
 
 if __name__ == "__main__":

@@ -169,6 +169,11 @@ class _Try:
     over: bool = False
     """Nobody waits for it any more."""
 
+    def end(self) -> None:
+        """Waits for it no more, and leaves nothing behind for the garbage collector: `cancel` knows this."""
+        cancel, self.over, self.cancel = self.cancel, True, nothing
+        cancel()
+
 
 class Asking:
     """A question under way.
@@ -209,7 +214,7 @@ class Asking:
         self._timer()
         for each in self._tries:
             if not each.over:
-                each.cancel()
+                each.end()
 
     def _next(self) -> None:
         if self._put_times == len(self._schedule):
@@ -297,8 +302,7 @@ class Asking:
 
     def _leave(self, one: _Try) -> None:
         """Asks the next one, unless another one is being waited for already."""
-        one.over = True
-        one.cancel()
+        one.end()
         if one is self._tries[-1] and not self._graced:
             self._timer()
             self._next()
@@ -323,7 +327,7 @@ class Asking:
             return False
         one.upstream.learn(reply.cookie)
         if reply.rcode in ANSWERS and not reply.truncated:
-            one.over = True
+            one.over, one.cancel = True, nothing
             self._means.upstreams.answered(one.upstream, self._means.present() - one.begun)
             self._end(reply)
             return True
@@ -349,8 +353,7 @@ class Asking:
 
     def _again(self, one: _Try, *, by_stream: bool) -> None:
         """Asks the same one at once; it has the time that is left, and by TCP some more."""
-        one.over = True
-        one.cancel()
+        one.end()
         if by_stream:
             self._by_stream.add(one.upstream)
         self._put(one.upstream, by_stream)

@@ -43,6 +43,10 @@ class Sent:
         """It, decoded."""
         return dns.message.from_wire(self.message)
 
+    def forget(self) -> None:
+        """Holds nobody any more, as a socket does that has another query, or is closed."""
+        self.heard, self.failed = bool, print
+
     def say(self, *records: str, authority: str = "", rcode: str = "NOERROR", flags: int = 0) -> None:
         """Answers with records (TTL, class, type, data) of the name asked for, or of one that stands before the TTL."""
         self.heard(self.answer(*records, authority=authority, rcode=rcode, flags=flags))

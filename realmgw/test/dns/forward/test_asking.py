@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import dns.edns
 import dns.flags
 import dns.message
@@ -210,6 +213,35 @@ class AnswerTests(AskingTestCase):
         assert reply is not None
         self.assertEqual(reply.rcode, 2)
         self.assertEqual(self.elsewhere.clock.getDelayedCalls(), [])
+
+
+class MemoryTests(AskingTestCase):
+    """What a question leaves behind."""
+
+    def begun(self, *resolvers: Resolver) -> weakref.ref[Asking]:
+        """A question that nobody holds but who waits for its end."""
+        self.elsewhere = Elsewhere(*resolvers)
+        asking = Asking(QUESTION, SCHEDULE, self.elsewhere.means, lambda _reply, _why: None)
+        asking.begin()
+        return weakref.ref(asking)
+
+    def test_nothing_is_left_to_the_garbage_collector(self) -> None:
+        """Which nearly never runs: it goes with its answer, also a late one, and when there was none."""
+        self.addCleanup(gc.enable)
+        gc.disable()
+        for late in (False, True):
+            asking = self.begun(ONE, TWO)
+            self.wait(0.25 * late)
+            first = self.sent[0]
+            first.say(*RECORD)
+            first.forget()
+            self.sent[-1].forget()
+            self.assertIsNone(asking())
+        asking = self.begun(ONE)
+        self.wait(*SCHEDULE)
+        for each in self.sent:
+            each.forget()
+        self.assertIsNone(asking())
 
 
 class TimeTests(AskingTestCase):
