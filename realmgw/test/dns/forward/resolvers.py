@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import attrs
@@ -42,6 +43,12 @@ class Sent:
     def query(self) -> dns.message.Message:
         """It, decoded."""
         return dns.message.from_wire(self.message)
+
+    def end(self, heard: Heard) -> bool:
+        """Nobody waits any more, which is so; knows who did, as a socket does."""
+        del heard
+        self.cancelled = True
+        return self.cancelled
 
     def forget(self) -> None:
         """Holds nobody any more, as a socket does that has another query, or is closed."""
@@ -89,10 +96,10 @@ class MemoryTransport:
         return self._send(Sent(resolver, message, True, heard, failed))
 
     def _send(self, sent: Sent) -> Cancel:
-        heard, cancel = sent.heard, lambda: setattr(sent, "cancelled", True)
-        sent.heard = lambda message: heard(message) and not cancel()
+        heard = sent.heard
+        sent.heard = lambda message: heard(message) and sent.end(heard)
         self.sent.append(sent)
-        return cancel
+        return partial(sent.end, heard)
 
 
 class Elsewhere:
