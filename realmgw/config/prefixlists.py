@@ -13,7 +13,7 @@ import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Problems
-from realmgw.config.steps import PORTION, Steps, portions
+from realmgw.config.steps import Steps
 from realmgw.config.values import Network
 
 LONGEST = 2**22  # octets
@@ -21,9 +21,10 @@ LONGEST = 2**22  # octets
 MOST_PREFIXES = 65_536
 """In all lists of a gateway together: the kernel takes them at once, in a second or two, and again at each repair."""
 AT_ONCE = 64
-"""So many lines are read between two steps."""
+"""So many lines, or prefixes, are looked at between two steps."""
 
-_KINDS = {4: IPv4Network, 6: IPv6Network}
+_Span = tuple[int, int, int]
+"""First address, length, last address."""
 
 
 @attrs.frozen
@@ -69,26 +70,45 @@ def reading(content: bytes, problems: Problems) -> Steps[list[Network]]:
     return found
 
 
-def ordering(networks: Iterable[Network]) -> Steps[Prefixes]:
-    """Brings prefixes into order, and leaves out those that are within others; some at a time."""
-    spans: dict[int, list[list[tuple[int, int, int]]]] = {4: [], 6: []}
-    for portion in portions(networks):
+def ordering(networks: list[Network]) -> Steps[Prefixes]:
+    """Brings prefixes into order, and leaves out those that are within others; some at a time.
+
+    Nothing is left in the list: to free all of it at once would take long, too.
+    """
+    spans: dict[int, list[Iterator[_Span]]] = {4: [], 6: []}
+    while networks:
+        portion = networks[-AT_ONCE:]
+        del networks[-AT_ONCE:]
         for version, of_it in spans.items():
-            of_it.append(sorted(_span(each) for each in portion if each.version == version))
+            of_it.append(_taken(sorted((_span(each) for each in portion if each.version == version), reverse=True)))
         yield None
-    texts = {4: list[str](), 6: list[str]()}
-    for version, found in texts.items():
-        last = -1
-        for count, (first, length, end) in enumerate(merge(*spans[version]), 1):
-            if end > last:
-                found.append(str(_KINDS[version]((first, length))))
-                last = end
-            if not count % PORTION:
-                yield None
-    return Prefixes(", ".join(texts[4]), ", ".join(texts[6]), len(texts[4]) + len(texts[6]))
+    ipv4, first = yield from _written(IPv4Network, merge(*spans[4]))
+    ipv6, second = yield from _written(IPv6Network, merge(*spans[6]))
+    return Prefixes(ipv4, ipv6, first + second)
 
 
-def _span(each: Network) -> tuple[int, int, int]:
+def _written(kind: type[IPv4Network | IPv6Network], spans: Iterable[_Span]) -> Steps[tuple[str, int]]:
+    """Prefixes of a family as nft writes them, without those that are within others, and how many there are."""
+    pieces, found = list[str](), list[str]()
+    last, count = -1, 0
+    for seen, (first, length, end) in enumerate(spans, 1):
+        if end > last:
+            found.append(str(kind((first, length))))
+            last, count = end, count + 1
+        if not seen % AT_ONCE and found:
+            pieces.append(", ".join(found))
+            found.clear()
+            yield None
+    return ", ".join((*pieces, *found)), count
+
+
+def _taken(spans: list[_Span]) -> Iterator[_Span]:
+    """What is in a list, from its end; it is not in it any more then."""
+    while spans:
+        yield spans.pop()
+
+
+def _span(each: Network) -> _Span:
     """First address, length, last address: of those that begin alike, the largest comes first."""
     return int(each.network_address), each.prefixlen, int(each.broadcast_address)
 

@@ -30,7 +30,7 @@ def read(text: str) -> tuple[list[str], tuple[str, ...]]:
 
 def ordered(networks: Iterable[Network]) -> Prefixes:
     """Prefixes in order."""
-    return finish(ordering(networks))
+    return finish(ordering(list(networks)))
 
 
 class ReadingTests(SynchronousTestCase):
