@@ -83,15 +83,14 @@ class LeaseService(service.Service):
         self._running = running
         self._journal = journal
         self._worker = worker
-        self._clock = clock
-        self._wall = wall
+        self._clock, self._wall = clock, wall
         self._keeping = Keeping(journal, worker, lambda: tuple(self.book.leases.values()), tell)
         self._expiry = Expiry()
         self._expire: float | None = None
         self._timer: IDelayedCall | None = None
+        self._again: IDelayedCall | None = None
         self._waiting: list[Waiting] = []
-        self._is_due = False
-        self._unread = ""
+        self._is_due, self._unread = False, ""
         self._leaving = self.hosts.leaving
         self._seen: object = None  # the directory that what waits was judged by
 
@@ -129,8 +128,9 @@ class LeaseService(service.Service):
     def stopService(self) -> Deferred[None]:
         """Take nothing more; fires when what was taken is in force, or has failed."""
         super().stopService()
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        for timer in (self._timer, self._again):
+            if timer is not None and timer.active():
+                timer.cancel()
         done: Deferred[None] = self.in_force.exclusively(self._turn)  # what leaves is not on disk any more
         return done.addErrback(_fault).addCallback(lambda _: self._close())
 
@@ -283,9 +283,11 @@ class LeaseService(service.Service):
         self._seen = self._running.registry.directory
         for name in (*names, *different):
             self._leaving.pop(name, None)
-        if leaving:
-            self._leaving.update(dict.fromkeys(leaving, self._clock.seconds() + GRACE))
-            self._turn_after(GRACE)
+        for name in leaving:  # in the order in which they leave
+            self._leaving.pop(name, None)
+            self._leaving[name] = self._clock.seconds() + GRACE
+        if self._leaving:
+            self._turn_after(max(0.0, next(iter(self._leaving.values())) - self._clock.seconds()))
         for name, lease in names.items():
             self.hosts.idle.pop(name, None)
             self._expiry.put(name, self._end_of(lease, 0.0))
@@ -294,8 +296,13 @@ class LeaseService(service.Service):
             self.hosts.expect(self.hosts.wanted(each.following, self._running.settings))
 
     def _turn_after(self, seconds: float) -> None:
-        if self.running:
-            self._clock.callLater(seconds, self._begin)
+        """There is a turn then, or sooner: one timer for whatever is to be done without a change."""
+        if not self.running:
+            return
+        if self._again is None or not self._again.active():
+            self._again = self._clock.callLater(seconds, self._begin)
+        elif self._again.getTime() > self._clock.seconds() + seconds:
+            self._again.reset(seconds)
 
     def _undo(self, taken: list[Waiting], error: Exception) -> None:
         """A change that failed, and all after it, which may rest upon it. Who was to leave stays till the next one."""

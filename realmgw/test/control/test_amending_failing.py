@@ -78,6 +78,23 @@ class EachStepTests(LeaseTestCase):
             self.gateway.pass_time(GRACE)
             self.assertEqual((self.gateway.names, self.told[-1]), (NAMES, ()), step)
 
+    def test_however_many_fail_there_is_one_timer_for_what_is_tried_again(self) -> None:
+        """And each that is to leave does so in its time."""
+        self.assertEqual(self.change(adding(address("i", "192.168.0.11"))), [""])
+        self.change(adding(removed=(OLD,)))
+        self.gateway.pass_time(GRACE / 2)
+        self.change(adding(removed=(address("i", "192.168.0.11"),)))
+        before = len(self.clock.getDelayedCalls())
+        self.refuse("kernel")
+        for number in range(50):
+            self.assertEqual(self.change(adding(address("j", f"192.168.1.{number + 1}"))), ["refused"])
+        self.assertEqual(len(self.clock.getDelayedCalls()), before)
+        self.allow()
+        self.gateway.pass_time(GRACE / 2)
+        self.assertEqual((self.host("h"), self.host("i")), ((), (address("i", "192.168.0.11").data,)))
+        self.gateway.pass_time(GRACE / 2)
+        self.assertEqual(self.host("i"), ())
+
     def test_a_disk_that_does_not_take_it_back_has_it_back_later(self) -> None:
         """Else a name whose registration was refused would be registered after the next start."""
         held: Deferred[None] = Deferred()
