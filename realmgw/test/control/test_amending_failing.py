@@ -61,6 +61,8 @@ class EachStepTests(LeaseTestCase):
                 self.calls = self.gateway.parts.calls
         self.assertEqual(self.change(adding(NEW, removed=(OLD,))), [""])
         self.assertEqual(self.stands(), ((NEW,), (NEW,), (NEW.data,), 1))
+        self.assertEqual(self.change(adding(removed=(NEW,))), [""])
+        self.assertEqual(self.stands()[:2], ((), ()))
 
     def test_what_was_to_leave_leaves_as_soon_as_it_can(self) -> None:
         """Whichever step has failed when its time was over; until then that is told."""

@@ -118,6 +118,16 @@ class StrayTests(DatapathServiceTestCase):
                 self.worker.work()
         self.assertEqual(len(events), 2)
 
+    def test_nothing_is_told_after_a_stop_while_the_kernel_works(self) -> None:
+        """What came meanwhile is forgotten, and no timer is set for it."""
+        self.start()
+        self.service.push_stray(STRAY)
+        self.clock.advance(STRAY_INTERVAL)
+        self.service.push_stray(OTHER)
+        self.service.stopService()
+        self.worker.work()
+        self.assertEqual((self.told(), self.clock.getDelayedCalls()), ([{STRAY}], []))
+
     def test_nothing_is_told_after_the_stop(self) -> None:
         """What waited is forgotten, what comes is counted as lost, and no timer is left."""
         self.start()
