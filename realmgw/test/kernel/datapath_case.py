@@ -170,6 +170,19 @@ class DatapathTestCase(SynchronousTestCase):
         made.listen()
         return made
 
+    def connected(self, to: str, host: str) -> tuple[socket.socket, socket.socket]:
+        """A connection from the Internet to port 80: the client's end of it, and the host's.
+
+        Args:
+            to: What the client connects to.
+            host: Where that leads.
+        """
+        server, client = self.server("test_gwa", host, 80), self.make("public", socket.SOCK_STREAM)
+        client.connect((to, 80))
+        connection, _ = server.accept()
+        self.addCleanup(connection.close)
+        return client, connection
+
     def udp(self, namespace: str = "public", address: str = "", port: int = 0) -> socket.socket:
         """A UDP socket."""
         return self.make(namespace, socket.SOCK_DGRAM, address, port)

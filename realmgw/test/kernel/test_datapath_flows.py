@@ -40,13 +40,9 @@ class AdmittedTests(DatapathTestCase):
     def test_tcp_reaches_the_host_that_the_mark_selects(self) -> None:
         """A connection to a pool address ends at the host whose index its first packet was marked with."""
         for pool, host in zip((TO_FIRST, TO_SECOND), self.testbed.hosts, strict=True):
-            server = self.server("test_gwa", host, 80)
-            client = self.make("public", socket.SOCK_STREAM)
-            client.connect((pool, 80))
-            connection, peer = server.accept()
-            self.addCleanup(connection.close)
+            client, connection = self.connected(pool, host)
             connection.sendall(host.encode())
-            self.assertEqual((client.recv(99), peer[0]), (host.encode(), CLIENT))
+            self.assertEqual((client.recv(99), connection.getpeername()[0]), (host.encode(), CLIENT))
 
     def test_udp_reaches_the_host_and_the_answer_comes_from_the_pool(self) -> None:
         """The host sees the client's own address, the client sees the pool's."""
@@ -90,11 +86,7 @@ class AdmittedTests(DatapathTestCase):
 
     def test_established_flow_survives_a_new_ruleset_and_nobody_at_the_queue(self) -> None:
         """Replacing the table, and the end of the deciding program, leave a connection alone."""
-        server = self.server("test_gwa", self.testbed.hosts[0], 80)
-        client = self.make("public", socket.SOCK_STREAM)
-        client.connect((TO_FIRST, 80))
-        connection, _ = server.accept()
-        self.addCleanup(connection.close)
+        client, connection = self.connected(TO_FIRST, self.testbed.hosts[0])
         self.queue.kill()
         self.queue.wait()
         self.testbed.call("gwa", self.kernel.apply, self.hosts)
@@ -105,11 +97,7 @@ class AdmittedTests(DatapathTestCase):
 
     def test_purge_ends_flows(self) -> None:
         """Nobody translates them any more: what the client sends does not arrive."""
-        server = self.server("test_gwa", self.testbed.hosts[0], 80)
-        client = self.make("public", socket.SOCK_STREAM)
-        client.connect((TO_FIRST, 80))
-        connection, _ = server.accept()
-        self.addCleanup(connection.close)
+        client, connection = self.connected(TO_FIRST, self.testbed.hosts[0])
         self.testbed.call("gwa", self.kernel.purge)
         client.sendall(b"anybody there?")
         connection.settimeout(0.5)

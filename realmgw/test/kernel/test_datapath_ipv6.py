@@ -51,13 +51,9 @@ class AdmittedTests(DualStackTestCase):
     def test_tcp_reaches_the_host_that_the_mark_selects(self) -> None:
         """From a pool address to the host's own."""
         for pool, host in zip((TO_FIRST6, TO_SECOND6), self.testbed.hosts6, strict=True):
-            server = self.server("test_gwa", host, 80)
-            client = self.make("public", socket.SOCK_STREAM)
-            client.connect((pool, 80))
-            connection, peer = server.accept()
-            self.addCleanup(connection.close)
+            client, connection = self.connected(pool, host)
             connection.sendall(host.encode())
-            self.assertEqual((client.recv(99), peer[0]), (host.encode(), CLIENT))
+            self.assertEqual((client.recv(99), connection.getpeername()[0]), (host.encode(), CLIENT))
         self.assertEqual((self.packets("presented6"), self.packets("admitted6")), (2, 2))
         self.assertEqual((self.packets("presented"), self.packets("admitted")), (2, 2))
 
@@ -106,11 +102,7 @@ class AdmittedTests(DualStackTestCase):
 
     def test_packet_that_is_too_big_is_told_both_ways(self) -> None:
         """A link of less than 1500 octets before the translation: both ends hear of it and go on."""
-        server = self.server("test_gwa", self.testbed.hosts6[0], 80)
-        client = self.make("public", socket.SOCK_STREAM)
-        client.connect((TO_FIRST6, 80))
-        connection, _ = server.accept()
-        self.addCleanup(connection.close)
+        client, connection = self.connected(TO_FIRST6, self.testbed.hosts6[0])
         connection.settimeout(5.0)
         for namespace, interface in (("gwa", "wan0"), ("router", "gwa")):
             must(self.testbed, namespace, ["ip", "link", "set", interface, "mtu", "1300"])
@@ -125,11 +117,7 @@ class AdmittedTests(DualStackTestCase):
         """By the pool, and at a host's own address."""
         pairs = []
         for to, host in ((TO_FIRST6, self.testbed.hosts6[0]), (OWN, OWN)):
-            server = self.server("test_gwa", host, 80)
-            client = self.make("public", socket.SOCK_STREAM)
-            client.connect((to, 80))
-            connection, _ = server.accept()
-            self.addCleanup(connection.close)
+            client, connection = self.connected(to, host)
             pairs.append((client, connection))
         self.queue.kill()
         self.queue.wait()

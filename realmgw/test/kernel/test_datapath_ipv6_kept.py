@@ -107,11 +107,7 @@ class PutBackTests(KeptTestCase):
         """Nothing new gets in, to the pool, to a host at its own address or to one that routes lead to."""
         self.decide()
         must(self.testbed, "router", ["ip", "-6", "route", "add", ipv6.LAN, "via", ipv6.GATEWAY])
-        server = self.server("test_gwa", OWN, 80)
-        client = self.make("public", socket.SOCK_STREAM)
-        client.connect((OWN, 80))
-        connection, _ = server.accept()
-        self.addCleanup(connection.close)
+        client, connection = self.connected(OWN, OWN)
         self.nft("flush", "ruleset")
         private = self.testbed.hosts6[0]
         self.assertFalse(self.reaches() or self.reaches(OWN, OWN) or self.reaches(private, private))
