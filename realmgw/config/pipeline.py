@@ -296,10 +296,6 @@ class Pipeline:
         made: Pipeline = _with(self, where.split("."), said)
         return made
 
-    def listed(self) -> tuple[Prefixes, ...]:
-        """What is in all lists: files may say something else while no setting is different."""
-        return tuple(each.listed for _, each in self.lists())
-
     def lists(self) -> Iterator[tuple[str, PrefixList]]:
         """All lists of prefixes, with the keys that lead to each."""
         first, dns = self.preemptive, self.services.dns

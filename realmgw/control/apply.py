@@ -293,8 +293,7 @@ class Reloader:
             self.running.problems = lines
             return Outcome(Status.REFUSED, planned, lines), ()
         try:
-            # No setting may be different, and a list of prefixes, or the line where a rule stands.
-            is_listed = settings.policy.pipeline.listed() != self.running.settings.policy.pipeline.listed()
+            # No setting may be different, and the line where a rule stands.
             is_different = bool(planned.keys) or stages(settings) != stages(self.running.settings)
             yield from self._change_kernel(written, is_different=is_different)
         except RealmGatewayError as error:
@@ -306,7 +305,7 @@ class Reloader:
             self.running.believe(snapshot)
         ended, problems = yield from self._after(written, is_different=is_different)
         found: Findings = yield self._parts.datapath.restore()
-        status = Status.APPLIED if planned or is_listed or found.repaired else Status.UNCHANGED
+        status = Status.APPLIED if planned or found.repaired else Status.UNCHANGED
         lines = (*planned.problems, *problems, *found.broken, *found.unloaded)
         return Outcome(status, planned, lines, flows_ended=ended, restored=found.repaired), changes.waiting
 

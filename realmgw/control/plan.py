@@ -168,7 +168,7 @@ def planning(
     added = yield from gathered(network for network in new if network not in old)
     removed = yield from gathered(network for network in old if network not in new)
     return Plan(
-        keys=(yield from comparing(before, after)),
+        keys=(*(yield from comparing(before, after)), *_lists(before, after)),
         prefixes_added=tuple(added),
         prefixes_removed=tuple(removed),
         hosts_added=tuple((yield from gathered(host.name for host in changes.added))),
@@ -184,6 +184,14 @@ def planning(
         services_removed=tuple((yield from gathered(changes.names_gone))),
         problems=changes.problems,
     )
+
+
+def _lists(before: Settings, after: Settings) -> Iterator[Change]:
+    """Lists of prefixes whose files say something else, though no setting is different."""
+    for (where, old), (_, new) in zip(before.policy.pipeline.lists(), after.policy.pipeline.lists(), strict=True):
+        if old == new and old.listed != new.listed:
+            counts = (f"{each.listed.count} prefixes" for each in (old, new))
+            yield Change(f"policy.pipeline.{where}.file", *counts)
 
 
 def _distinct(networks: Iterable[Network]) -> Steps[dict[Network, None]]:

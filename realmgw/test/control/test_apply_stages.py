@@ -28,12 +28,16 @@ class StagesTests(SynchronousTestCase):
         self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
         self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
         for path, content, status in (
-            ("black.txt", "192.0.2.0/25\n", Status.APPLIED),
+            ("black.txt", "192.0.2.0/25\n198.51.100.7\n", Status.APPLIED),
             ("policies.d/50.yaml", f"# a remark\n{policy}", Status.UNCHANGED),
         ):
             self.calls.clear()
             (folder / path).write_text(content)
-            self.assertEqual(only(self.gateway.reload()).status, status)
+            outcome = only(self.gateway.reload())
+            self.assertEqual(outcome.status, status)
+            if status is Status.APPLIED:
+                [line] = outcome.plan.lines()
+                self.assertEqual(line, "~ policy.pipeline.preemptive.black_list.file: 1 prefixes -> 2 prefixes")
             self.assertIn(("kernel", [], []), self.calls)
         self.calls.clear()
         (folder / "black.txt").write_text("192.0.2.0/24\n198.51.")

@@ -7,9 +7,12 @@ import socket
 from functools import partial
 
 from realmgw.config.settings import PolicyStage
+from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import read_counters
+from realmgw.datapath.nft import Libnftables
 from realmgw.datapath.watch.keeper import Noticed
-from realmgw.test.datapath.pipeline.test_stages import ALL
+from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.test.datapath.pipeline.test_stages import ALL, staged
 from realmgw.test.kernel.datapath_case import REFUSED, TO_FIRST, until
 from realmgw.test.kernel.dualstack_case import REFUSED6, TO_FIRST6
 from realmgw.test.kernel.pipeline_case import FAMILIES, PipelineTestCase, kind
@@ -132,6 +135,33 @@ class BesideTests(PipelineTestCase):
         self.stage("{}")
         left = sorted(line for table in self.tables() for line in table.splitlines())
         self.assertEqual(left, sorted(line for table in bare for line in table.splitlines()))
+
+
+class Without(Libnftables):
+    """A kernel that has no `tcp option`."""
+
+    def run(self, commands: str, *, dry: bool = False) -> str:
+        """Refuse what needs it."""
+        if "tcp option maxseg size set 1360" in commands:
+            raise RealmGatewayError("No such file or directory")
+        return super().run(commands, dry=dry)
+
+
+class MissingTests(PipelineTestCase):
+    """What a kernel lacks is told at check, and at start."""
+
+    def test_is_told_by_what_needs_it(self) -> None:
+        """And nothing is touched."""
+        for text, is_missing in (("{segments: [{interface: lan0, size: 1360}]}", True), (ALL, True), ("{}", False)):
+            kernel = Kernel(staged(text, self.settings), open_nft=Without)
+            self.addCleanup(kernel.close)
+            missing = [each.name for each in self.testbed.call("gwa", kernel.probe).missing]
+            self.assertEqual(missing, ["what policy.pipeline says"] if is_missing else [])
+        before = self.tables()
+        kernel = Kernel(staged(ALL, self.settings), open_nft=Without)
+        self.addCleanup(kernel.close)
+        self.assertRaises(PlatformError, self.testbed.call, "gwa", kernel.apply, self.hosts)
+        self.assertEqual(self.tables(), before)
 
 
 class BeforeHostsTests(PipelineTestCase):
