@@ -82,6 +82,7 @@ from realmgw.subscribers.leases.service import LeaseService
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.subscribers.remote.client import rest_repository
 from realmgw.subscribers.service import KEEP_TIME, LastGoodService
+from realmgw.synproxy.service import SynproxyService
 
 GC_THRESHOLDS = 500_000, 20, 100
 """Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
@@ -190,21 +191,20 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     elsewhere, told = partial(Readers().call, reactor=reactor), partial(tell_written, health)
     neighbours, keep = _neighbours(running, allocator, health, thread, reactor), partial(_keep, running, thread)
     portal = PortalService(settings, running.registry.host_at, reactor, elsewhere)
-    configure = partial(_configure, unsolicited, gate, keeping, neighbours, portal, options.log)
+    synproxy = SynproxyService(settings, allocator, reactor, elsewhere, partial(health.tell, "synproxy"))
+    configure = partial(_configure, unsolicited, gate, keeping, (neighbours, portal, synproxy), options.log)
     parts = Parts(datapath, allocator, dns, configure, keep, loading, told, elsewhere, doubts, portal.dismiss)
     reloader = Reloader(running, parts, reactor, monotonic)
-    leases.in_force, running.settled = Amending(reloader, parts, monotonic), leases.settled
-    dns.updates.book = leases
+    leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
     purging = _purging(running, datapath, allocator, gate, reloader, health)
     reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
     flows = Flows(running, allocator, reloader.drive, selecting.listed, selecting.ended)
     insight = Insight(
         running, health, allocator, reputations, flows, Leases(leases, time.time), Rules(running, datapath.rules),
-        dns.explain, counting, datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
+        dns.explain, counting, synproxy.show, datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
-    says = Says(insight, datapath, options.begun)
-    gateway = _gateway(says, process, thread, options.log)
+    gateway = _gateway(says := Says(insight, datapath, options.begun), process, thread, options.log)
     _give(gateway, counting, (
         process,
         LogService(options.log, says.summary, reactor),
@@ -212,6 +212,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         ControlService(settings.control, Gateway(insight), reactor, running.path),
         datapath,
         AdmissionService(settings.admission, gate, reactor, monotonic, hearing=hearing, behind=allocator.behind),
+        synproxy,
         keeping,
         AllocationService(allocator, reactor, monotonic),
         neighbours,
@@ -341,15 +342,14 @@ def _configure(
     unsolicited: Unsolicited,
     gate: Gate,
     keeping: ReputationService,
-    neighbours: NeighboursService,
-    portal: PortalService,
+    services: Iterable[NeighboursService | PortalService | SynproxyService],
     log: Log,
     new: Settings,
 ) -> None:
     """What a reload means for parts that have no other business with it."""
     log.configure(new.logging)
-    neighbours.configure(new)
-    portal.configure(new)
+    for each in services:
+        each.configure(new)
     unsolicited.configure(new.admission)
     gate.configure(new.datapath.reject_rate)
     keeping.configure(ROWS * new.allocation.max_groups)

@@ -1,10 +1,17 @@
-"""A flow, as its first packet shows it."""
+"""A flow, as its first packet shows it, and what is asked and told of flows and of those who are expected."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from realmgw.subscribers.model import Terms
 
 Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port."""
 Answered = Callable[[Flow], "bool | None"]
 """Whether a flow that was admitted is answered; None: that can not be told, it may have been."""
+Noted = Callable[[bytes, int, "Terms | None"], object]
+"""Told, of a reservation that begins, its packed address, its service key (protocol << 16 | port, 0 = any of either)
+and its service's options; None in place of these: it has ended."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from realmgw.config import names
-from realmgw.config.values import Address, Endpoint, Network, Resolver
+from realmgw.config.values import Address, Endpoint, Network, Peer, Resolver
 
 DNS_PORT, TLS_PORT = 53, 853
 USER_PORTS, LAST_PORT = 1024, 65535
@@ -193,10 +193,19 @@ def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:
 
 def resolver(text: str) -> Resolver:
     """A resolver: an endpoint, and behind a `#` the name in its certificate, if it is to be asked by TLS."""
+    return Resolver(*_peer(text, DNS_PORT, TLS_PORT))
+
+
+def peer(text: str, default: int) -> Peer:
+    """A server with this port, unless it has another one: written as a resolver is."""
+    return Peer(*_peer(text, default, default))
+
+
+def _peer(text: str, plain: int, tls: int) -> tuple[Endpoint, str | None]:
     where, mark, name = text.partition("#")
     if not mark:
-        return Resolver(endpoint(where))
-    return Resolver(endpoint(where, TLS_PORT), names.absolute(name).removesuffix("."))
+        return endpoint(where, plain), None
+    return endpoint(where, tls), names.absolute(name).removesuffix(".")
 
 
 def network(text: str, otherwise: str = "or an address") -> Network:

@@ -9,13 +9,12 @@ from pathlib import PurePath
 import attrs
 
 from realmgw.config.addresses import endpoint, network, prefix6, resolver
-from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
+from realmgw.config.peers import remembered_peer
 from realmgw.config.terms import DefaultHost
 from realmgw.config.validators import (
     Key,
     Section,
-    Validator,
     boolean,
     choice,
     integer,
@@ -144,13 +143,6 @@ class Dns64:
     """Addresses of IPv6 in these count for none; of those of IPv4 in these, none are made."""
 
 
-def _resolver(node: Node, problems: Problems) -> Resolver | None:
-    value = parsed(resolver)(node, problems)
-    if value is not None:
-        problems.remember(Label.PEER, value.endpoint, node)
-    return value
-
-
 _NAMES = sequence(name)
 
 
@@ -198,7 +190,7 @@ class NameList:
 class Forwarding:
     """Where the LAN's questions about other people's names go."""
 
-    resolvers: tuple[Resolver, ...] = key(sequence(Validator(_resolver, {"type": "string"})), ())
+    resolvers: tuple[Resolver, ...] = key(sequence(remembered_peer(resolver)), ())
     """Asked by how fast they are; none: such questions are refused."""
     timeouts: Timeouts = key(Section(Timeouts, any_case=True), Timeouts())
     """How long they have."""

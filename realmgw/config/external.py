@@ -9,8 +9,9 @@ from pathlib import PurePath
 
 import attrs
 
-from realmgw.config.addresses import endpoint, url
+from realmgw.config.addresses import peer, url
 from realmgw.config.labels import Label
+from realmgw.config.peers import remembered_peer
 from realmgw.config.validators import (
     boolean,
     choice,
@@ -21,10 +22,11 @@ from realmgw.config.validators import (
     number,
     parsed,
     remembered,
+    sequence,
     suggestion,
     table,
 )
-from realmgw.config.values import Endpoint
+from realmgw.config.values import Peer
 
 SYNPROXY_PORT = 12345
 """Where SYN proxies take orders."""
@@ -70,18 +72,22 @@ class Repository:
 
 @attrs.frozen
 class Synproxy:
-    """A SYN proxy upstream that is told which TCP options to answer with."""
+    """The SYN proxies upstream, which are told which TCP options to answer with."""
 
-    server: Endpoint | None = key(remembered(Label.PEER, parsed(partial(endpoint, default=SYNPROXY_PORT))), None)
-    """Its control port; None: there is none."""
+    proxies: tuple[Peer, ...] = key(sequence(remembered_peer(partial(peer, default=SYNPROXY_PORT)), at_most=64), ())
+    """Their control ports, one for each uplink; there may be none."""
+    ca_file: PurePath | None = key(parsed(PurePath), None)
+    """Certificates (PEM) that those of proxies by TLS must be signed by; None: those of the system."""
     reconnect: float = key(number(0.1, 3600.0), 1.0)  # seconds
-    """How long until it is tried again."""
+    """How long until one is tried again."""
+    ipv6: bool | None = key(boolean, None)
+    """They are told of IPv6; None: if there is any in a pool, or hosts of a whole prefix have pinholes."""
     mss: int = key(integer(88, 65_495), 1460)  # octets
-    """For addresses of the pool."""
+    """For addresses of the pools, and services that say nothing else."""
     sack: bool = key(boolean, True)
-    """For addresses of the pool: selective acknowledgements are permitted."""
+    """The same: selective acknowledgements are permitted."""
     window_scale: int = key(integer(0, 14), 7)
-    """For addresses of the pool: the shift count, 0 to 14."""
+    """The same: the shift count, 0 to 14."""
 
 
 @attrs.frozen
@@ -120,7 +126,7 @@ class LogFormat(enum.Enum):
 
 LOG_PARTS = (
     "admission", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "portal", "repository",
-    "subscribers", "synnode", "tap", "twisted",
+    "subscribers", "synnode", "synproxy", "tap", "twisted",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""
 _SPELLING = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)*")

@@ -74,6 +74,7 @@ from realmgw.config.values import MAX_DURATION
 from realmgw.config.values import Address as Address
 from realmgw.config.values import Endpoint as Endpoint
 from realmgw.config.values import Network as Network
+from realmgw.config.values import Peer as Peer
 from realmgw.config.values import Resolver as Resolver
 
 FOLDERS = sequence(parsed(PurePath), at_most=MOST_FOLDERS)
@@ -359,7 +360,7 @@ class Settings:
     portal: Portal | None = key(PORTAL, None)
     """The page for LAN hosts that are no subscribers; None: there is none."""
     synproxy: Synproxy = key(Section(Synproxy), Synproxy())
-    """A SYN proxy upstream."""
+    """The SYN proxies upstream."""
     control: Control = key(Section(Control), Control())
     """How operators reach it."""
     logging: Logging = key(Section(Logging), Logging())

@@ -45,6 +45,12 @@ class Terms:
     """After the first packet, what `loose_packet` lets in is bound to that sender."""
     timeout: float = key(number(0.1, 3600.0), CLAIM_LIFETIME)
     """How long, in seconds, a claim waits for its client."""
+    tcp_mss: int | None = key(integer(88, 65_495), None)
+    """What SYN proxies answer in the host's name, in octets; None, here and below: as the configuration says."""
+    tcp_sack: bool | None = key(boolean, None)
+    """The same: selective acknowledgements are permitted."""
+    tcp_window_scale: int | None = key(integer(0, 14), None)
+    """The same: the shift count."""
 
 
 @attrs.frozen

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from realmgw.config.settings import Settings
 from realmgw.config.writing import differences
 
-WITHOUT_EFFECT = (
-    "datapath.network_api",
-    "synproxy",
-)
+WITHOUT_EFFECT = ("datapath.network_api",)
 """Of the main file."""
 
 

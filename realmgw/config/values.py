@@ -22,14 +22,14 @@ class Endpoint:
     """1 to 65535."""
 
 
-@attrs.frozen(cache_hash=True)
-class Resolver:
-    """A server that is asked about other people's names."""
+@attrs.frozen
+class Peer:
+    """A server that we speak to, by TLS or without."""
 
     endpoint: Endpoint
     """Where it is."""
     name: str | None = None
-    """The name that its certificate must be for: it is asked by TLS (RFC 7858); None: by UDP and TCP."""
+    """The name that its certificate must be for: it is spoken to by TLS; None: without."""
 
     @property
     def text(self) -> str:
@@ -37,3 +37,8 @@ class Resolver:
         address = self.endpoint.address
         host = str(address) if address.version == 4 else f"[{address}]"
         return f"{host}:{self.endpoint.port}{'' if self.name is None else f'#{self.name}'}"
+
+
+@attrs.frozen(cache_hash=True)
+class Resolver(Peer):
+    """A server that is asked about other people's names: by TLS (RFC 7858), or by UDP and TCP."""

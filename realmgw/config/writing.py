@@ -14,7 +14,7 @@ import attrs
 from realmgw.config import rules
 from realmgw.config.addresses import AddressRange, PortRange
 from realmgw.config.rules import StageRule
-from realmgw.config.settings import Address, Endpoint, PoolPrefix, Resolver, Settings, Zone
+from realmgw.config.settings import Address, Endpoint, Peer, PoolPrefix, Settings, Zone
 from realmgw.config.steps import Steps, emptying, finish, portions
 
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
@@ -136,7 +136,7 @@ def value(said: Any) -> Value:
 
 
 def _value(value: Any) -> Steps[Value]:
-    if isinstance(value, Endpoint | Resolver):
+    if isinstance(value, Endpoint | Peer):
         return _endpoint(value) if isinstance(value, Endpoint) else value.text
     if isinstance(value, PoolPrefix | StageRule):
         return _stage_rule(value) if isinstance(value, StageRule) else _piece(value)

@@ -159,6 +159,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("leases/remove", "Remove all that is registered at a name; its flows end.", (
             Parameter("name", "The name."),
         ), changes=True, takes_time=True),
+        Command("synproxy/show", "Show the SYN proxies, and whether they are in step."),
         Command("explain/name", "Tell what a question would be answered.", (
             Parameter("name", "The name that is asked for."),
             _option("resolver", "The address that asks.", "ADDRESS", None),

@@ -183,6 +183,10 @@ def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Exa
     signers = settings.dns.forward.ca_file
     if signers is not None:
         _try(found.refused, lambda: _answered(do, signers, partial(trust, signers)), "dns.forward.ca_file: ")
+    how = settings.synproxy
+    if any(proxy.name is not None for proxy in how.proxies):
+        reading = partial(_answered, do, how.ca_file or "certificates", partial(trust, how.ca_file))
+        _try(found.refused, reading, "synproxy.ca_file: ")
     if bearer is not None:
         _try(found.wrong, lambda: _answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
     key_file = None if tls is None else tls.key_file

@@ -76,6 +76,8 @@ class Insight:
     a `cookie`. Raises `MalformedError` if the name is none."""
     counting: Counting
     """What was counted."""
+    proxies: Callable[[], list[dict[str, Value]]]
+    """How each SYN proxy is."""
     placed: Callable[[], Iterable[Mapping[str, Value]]]
     """Everything that is to be outside of the process, and what it is."""
     plan: Callable[[], Any]
@@ -118,6 +120,7 @@ class Gateway:
             "leases/add": insight.leases.add,
             "leases/remove": insight.leases.remove,
             "rules": insight.rules.list,
+            "synproxy/show": lambda: {"proxies": insight.proxies()},
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
             "config": self.config,

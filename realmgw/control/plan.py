@@ -47,6 +47,7 @@ CHANGEABLE = (
     "datapath.unknown_hosts",
     "datapath.policy_order",
     *(f"portal.{key}" for key in ("text", "link", "reachable")),
+    "synproxy",
     "reload",
     "subscribers",
     "drop_ins",

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test.checkout import CHECKOUT, PACKAGE
 
 NO_WORLD = {
-    "__future__", "_ruamel_yaml", "abc", "attrs", "base64", "bisect", "codecs", "collections", "contextlib",
+    "__future__", "_ruamel_yaml", "abc", "attrs", "automat", "base64", "bisect", "codecs", "collections", "contextlib",
     "difflib", "dns.name", "dns.rdataclass", "dns.rdatatype", "dns.rdtypes", "dns.tsig", "enum", "errno", "functools",
     "hashlib", "heapq", "hmac", "html", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END", "ipaddress", "itertools",
     "json", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex", "siphashc", "stat",

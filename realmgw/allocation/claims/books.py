@@ -19,7 +19,7 @@ from realmgw.allocation.claims.ended import EndedFlows, HostAt
 from realmgw.allocation.claims.keepers import Keepers, Modest
 from realmgw.allocation.claims.siblings import Siblings
 from realmgw.allocation.counters import Counters
-from realmgw.allocation.flow import Answered
+from realmgw.allocation.flow import Answered, Noted
 from realmgw.allocation.pool.circular import Pool, stands
 from realmgw.allocation.pool.places import Places, Shared
 from realmgw.allocation.pool.reclaim import ReclaimHeap
@@ -90,6 +90,8 @@ class Books:
         self.modest = Modest()
         self.short_until = -math.inf
         """Until then it is followed which address dies next, since one was looked for in vain; monotonic seconds."""
+        self.noted: Noted | None = None
+        """Is told of every reservation that begins or ends, see `realmgw.allocation.standing`."""
         self.lingers: OrderedDict[Reservation, float] = OrderedDict()
         """The reservations without pending claims, oldest first, with when they lost the last (monotonic seconds)."""
 
@@ -128,6 +130,8 @@ class Books:
         self.last[service.target] = self.home[service.host.index] = address
         if address.flows:
             self.datagrams.passed(address)
+        if self.noted is not None:
+            self.noted(address.packed, service.target & KEY, service.terms)
         return reservation
 
     def remove(self, reservation: Reservation, now: float) -> None:
@@ -135,6 +139,8 @@ class Books:
         address, service = reservation.address, reservation.service
         target, index = service.target, service.host.index
         self.pool.remove(reservation, target & KEY)
+        if self.noted is not None:
+            self.noted(address.packed, target & KEY, None)
         del self.lingers[reservation]
         if reservation.crowd is not None:
             self.candidates.ask(reservation, now, at_once=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.claims.deadlines import Deadlines
 from realmgw.allocation.ipv6.state import FreshClaim, Others
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
+from realmgw.allocation.state import KEY
 
 if TYPE_CHECKING:
-    from realmgw.allocation.flow import Flow
+    from realmgw.allocation.flow import Flow, Noted
     from realmgw.allocation.reputation.group import Group
     from realmgw.subscribers.model import Host
 
@@ -43,6 +44,7 @@ class Stock:
         deadlines: When the pending ones end.
         departed: Addresses that stood a while ago, and the flow that was let in last, if one was.
         leaving: Those pending at addresses that nobody else is told.
+        noted: Is told of every address that begins or ends to stand, see `realmgw.allocation.standing`.
     """
 
     def __init__(self, keep: float, is_open: Callable[[FreshClaim, float], bool]) -> None:
@@ -53,6 +55,7 @@ class Stock:
         self.deadlines: Deadlines[FreshClaim] = Deadlines()
         self.departed: TwoGenerationLRU[bytes, Flow | tuple[()]] = TwoGenerationLRU(DEPARTED)
         self.leaving: set[FreshClaim] = set()
+        self.noted: Noted | None = None
         self._asked: dict[tuple[int, Group, Hashable], FreshClaim] = {}
         self._of_host: dict[int, dict[FreshClaim, None]] = {}
         self._kept_of_host: defaultdict[int, set[FreshClaim]] = defaultdict(set)
@@ -88,6 +91,8 @@ class Stock:
             timeout: For how many seconds claims of its service stand as a rule.
         """
         self.pending[claim.packed] = claim
+        if self.noted is not None:
+            self.noted(claim.packed, claim.target & KEY, claim.service.terms)
         self._asked[claim.target, claim.group, claim.question] = claim
         self._of_host.setdefault(claim.service.host.index, {})[claim] = None
         if claim.deadline == claim.created + timeout:
@@ -97,6 +102,12 @@ class Stock:
 
     def end(self, claim: FreshClaim) -> None:
         """A pending claim is expected no more, and nothing stands at its address."""
+        self._end(claim)
+        if self.noted is not None:
+            self.noted(claim.packed, claim.target & KEY, None)
+
+    def _end(self, claim: FreshClaim) -> None:
+        """A pending claim is expected no more."""
         del self.pending[claim.packed]
         del self._asked[claim.target, claim.group, claim.question]
         index = claim.service.host.index
@@ -110,7 +121,7 @@ class Stock:
 
     def keep_for(self, claim: FreshClaim, now: float) -> None:
         """A pending claim is expected no more, and its address stays with its host."""
-        self.end(claim)
+        self._end(claim)
         claim.kept_since = now
         self.kept[claim.packed] = claim
         self._kept_of_host[claim.service.host.index].add(claim)
@@ -129,6 +140,8 @@ class Stock:
     def leave(self, claim: FreshClaim) -> None:
         """A kept address is nobody's any more."""
         del self.kept[claim.packed]
+        if self.noted is not None:
+            self.noted(claim.packed, claim.target & KEY, None)
         index = claim.service.host.index
         of_host = self._kept_of_host[index]
         of_host.discard(claim)

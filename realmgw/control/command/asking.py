@@ -36,6 +36,7 @@ GROUPS = {
     "reputation": Group("reputation", help="Show and change what is held of those who ask."),
     "flows": Group("flows", help="Show and end the flows of hosts."),
     "leases": Group("leases", help="Show and change what is registered by dynamic update."),
+    "synproxy": Group("synproxy", help="Show the SYN proxies."),
     "explain": Group("explain", help="Tell what would be decided, and why."),
 }
 """Commands by the word that they begin with."""

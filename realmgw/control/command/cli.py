@@ -36,6 +36,7 @@ from realmgw.control.command.asking import (
 )  # fmt: skip
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.output import complain, guarded
+from realmgw.control.command.proxies import proxies
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import RealmGatewayError
 
@@ -331,6 +332,7 @@ def _kill(usual: Usual, /, yes: bool, **said: str | None) -> None:
     show(usual, ask(usual, "flows/kill", **wanted), shown.killed)
 
 
+asks("synproxy/show", proxies)
 asks("leases/list", shown.leases)
 asks("leases/add", shown.registered)
 

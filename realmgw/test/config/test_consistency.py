@@ -236,7 +236,7 @@ class CheckTests(SynchronousTestCase):
         """Questions would go round in circles."""
         [line] = self.problems(("dns: {", "dns: {forward: {resolvers: [192.0.2.1]}, "))
         self.assertEqual(line, "192.0.2.1 port 53 is the gateway itself: write another server's")
-        [line] = self.problems(more="synproxy: {server: 198.51.100.7}\n")
+        [line] = self.problems(more="synproxy: {proxies: [198.51.100.7]}\n")
         self.assertEqual(line, "198.51.100.7 is an address of the circular pool: write another server's")
 
     def test_finds_lists_of_names_that_are_called_the_same(self) -> None:

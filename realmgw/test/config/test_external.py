@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Control, Endpoint, LogFormat, Logging, LogLevel, Repository, Synproxy, Watch
+from realmgw.config.settings import Control, Endpoint, LogFormat, Logging, LogLevel, Peer, Repository, Synproxy, Watch
 from realmgw.test.config.test_schema import MINIMAL, refusals
 from realmgw.test.config.test_schema import settings as read
 
@@ -20,14 +20,16 @@ class ExternalTests(SynchronousTestCase):
         found = read(
             MINIMAL
             + "repository: {url: 'https://policy.example.org/', token_file: t, watch: interval, interval: 5}\n"
-            + "synproxy: {server: 203.0.113.9, sack: false}\n"
+            + "synproxy: {proxies: [203.0.113.9, '[2001:db8::9]:99#proxy.example.org'], sack: false}\n"
             + "control: {socket: s, group: adm}\n"
             + "logging: {level: warn, levels: {dns: debug, dns.server: error}, format: json, files: 0}\n"
         )
         self.assertEqual(
             found.repository, Repository("https://policy.example.org", Path("t"), watch=Watch.INTERVAL, interval=5.0)
         )
-        self.assertEqual(found.synproxy, Synproxy(Endpoint(IPv4Address("203.0.113.9"), 12345), sack=False))
+        plain = Peer(Endpoint(IPv4Address("203.0.113.9"), 12345))
+        by_tls = Peer(Endpoint(IPv6Address("2001:db8::9"), 99), "proxy.example.org")
+        self.assertEqual(found.synproxy, Synproxy((plain, by_tls), sack=False))
         self.assertEqual(found.control, Control(Path("s"), "adm"))
         self.assertEqual(
             found.logging,

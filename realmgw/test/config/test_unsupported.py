@@ -22,10 +22,10 @@ class NoteTests(SynchronousTestCase):
     def test_names_what_is_written_in_one_line(self) -> None:
         """What has an effect is not among it."""
         text = MINIMAL.replace("dns: {", "dns: {update: {listen: [127.0.0.2], unsigned: true}, ")
-        text = text.replace("contact:", "aliases: true, contact:") + "synproxy: {server: 203.0.113.9}\n"
+        text = text.replace("contact:", "aliases: true, contact:") + "datapath: {network_api: 'http://203.0.113.9/'}\n"
         self.assertEqual(
             unsupported_keys(read(text)),
-            "Read and checked, but without effect in this version: synproxy.",
+            "Read and checked, but without effect in this version: datapath.network_api.",
         )
 
     def test_names_what_subscribers_have_in_one_line(self) -> None:

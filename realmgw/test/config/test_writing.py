@@ -40,6 +40,7 @@ from realmgw.config.settings import (
     LogLevel,
     NameServer,
     Outbound6,
+    Peer,
     Policy,
     PolicyStage,
     PoolPrefix,
@@ -186,7 +187,13 @@ _gateways = st.builds(
     repository=st.builds(
         Repository, st.none() | _urls, st.none() | _paths, st.none() | _paths, st.sampled_from(Watch), cache=_booleans
     ),
-    synproxy=st.builds(Synproxy, st.none() | _endpoints, sack=_booleans, window_scale=st.integers(0, 14)),
+    synproxy=st.builds(
+        Synproxy,
+        _tuples(st.builds(Peer, _endpoints, st.none() | _names.map(lambda name: name.removesuffix(".")))),
+        ipv6=st.none() | _booleans,
+        sack=_booleans,
+        window_scale=st.integers(0, 14),
+    ),
     control=st.builds(Control, _paths, st.none() | st.just("operators")),
     logging=st.builds(
         Logging,
@@ -252,11 +259,11 @@ class DifferencesTests(SynchronousTestCase):
     def test_tells_keys_that_come_and_go(self) -> None:
         """None stands for the side where the key is not."""
         old = read(MINIMAL.replace("contact: admin.example.org", "contact: admin.example.org, address: 192.0.2.1"))
-        new = read(MINIMAL + "synproxy: {server: 192.0.2.9}\n")
+        new = read(MINIMAL + "synproxy: {ca_file: /a}\n")
         self.assertEqual(
             differences(old, new),
             (
-                Change("synproxy.server", None, '"192.0.2.9:12345"'),
+                Change("synproxy.ca_file", None, "/a"),
                 Change("zones.example.org.address", "192.0.2.1", None),
             ),
         )

@@ -44,6 +44,10 @@ class Found:
     """Of the addresses that are asked for."""
 
 
+PROXY = {
+    "proxy": "203.0.113.9:12345", "state": "in step", "since": 61.0, "entries": 2, "waiting": 0, "outstanding": 0,
+    "ipv6": False, "error": "", "counts": {"sent": 9, "refused": 0},
+}  # fmt: skip
 COUNTS = {
     "dns": {"wan": {"queries": 120, "reserved": 60, "nodata": 0}, "lan": {"queries": 0}},
     "admission": {"admitted": 30, "untold": 0, "refused": {"late": 1, "no_reservation": 0}},
@@ -75,6 +79,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         rules=Rules(made.running, lambda: succeed(({}, {}))),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
+        proxies=lambda: [PROXY],
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
         plan=made.reloader.plan,
         reload=made.reloader.reload,

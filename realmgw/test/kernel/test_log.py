@@ -137,11 +137,13 @@ class LogFileTests(RealmTestCase):
     def test_a_moved_file_is_begun_anew(self) -> None:
         """With the next line, and the moved one stays as it is; what has no effect is told at the start."""
         self.gateway.stop()
-        filed = FiledGateway(self.testbed, self.subscribers(), settings={"synproxy": {"server": "203.0.113.9"}})
+        filed = FiledGateway(
+            self.testbed, self.subscribers(), settings={"datapath": {"network_api": "http://203.0.113.9/"}}
+        )
         filed.start()
         try:
             begun = filed.file.read_text()
-            self.assertIn("without effect in this version: synproxy.", begun)
+            self.assertIn("without effect in this version: datapath.network_api.", begun)
             aside = filed.file.with_name("aside.log")
             filed.file.rename(aside)
             os.kill(filed.pid, signal.SIGHUP)

@@ -71,10 +71,10 @@ class CheckTests(CliTestCase):
         (self.folder / "subscribers.d" / "a.yaml").write_text(
             f"a.example.org: {{address: 192.168.0.1, firewall: {{user: [{rule}]}}}}\n"
         )
-        self.path.write_text(self.path.read_text() + "synproxy: {server: 203.0.113.9}\n")
+        self.path.write_text(self.path.read_text() + "datapath: {network_api: 'http://203.0.113.9/'}\n")
         status, lines = self.run_command("check", "--config", str(self.path))
         self.assertEqual((status, lines[-1]), (0, "No problems."))
-        self.assertIn("Read and checked, but without effect in this version: synproxy.", lines)
+        self.assertIn("Read and checked, but without effect in this version: datapath.network_api.", lines)
         self.assertNotIn("FIREWALL", "".join(lines))
         (self.folder / "subscribers.d" / "b.yaml").write_text(
             "b.example.org: {address: 192.168.0.2, services: {b.example.org: , x.example.org: {carriergrade: true}}}\n"

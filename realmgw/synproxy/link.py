@@ -1,0 +1,378 @@
+"""What one SYN proxy was told, what it has answered, and what it is told next: a decision, without a socket.
+
+Theory of operation. The link is in one of four states::
+
+    DOWN ----- connected --> SYNCING    (flush, defaults, every lasting entry, every reservation)
+    SYNCING -- all is told and answered --> IN STEP
+    IN STEP -- too much at once, or a refusal --> BEHIND    (SYNCING likewise)
+    BEHIND --- a while later --> SYNCING
+    any ------ the connection is gone --> DOWN
+
+In step, what changes is kept as a set of places, `_changed`: what is sent is what is wanted when it is sent, and
+nothing if the proxy has that already. Both this set and the requests that are not answered yet have a bound. When the
+set becomes too large, the proxy is told everything anew from the table.
+
+Requests are answered in their order. A refusal means that the proxy's table is not what we take it for: it is told
+everything anew. Only the default of IPv6 may be refused: then the proxy takes none, and is told of none.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import attrs
+from automat import TypeMachineBuilder
+
+from realmgw.synproxy.codec import (
+    ANY_ADDRESS,
+    ANY_ADDRESS6,
+    Key,
+    Operation,
+    ProtocolError,
+    Request,
+    ResponseReader,
+    TcpOptions,
+    encode,
+)
+from realmgw.synproxy.table import DEFAULT, Place, Table, is6, key_of
+
+MOST_OUTSTANDING = 4096
+"""So many requests may be unanswered."""
+MOST_CHANGED = 65536
+"""So many places may wait to be told, beside all that have an entry."""
+PORTION = 256
+"""So many requests are sent in one go."""
+PATIENCE = 5.0  # seconds
+"""For so long nothing may be answered while something is asked."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds
+"""For how long one that is behind is left alone: at first, and at most, twice as long each time."""
+STEADY = 60.0  # seconds
+"""Who was in step for so long begins with the first pause again."""
+AGAIN = 1.0  # seconds
+"""So long after it is in step, one that left requests unread on the connection before is told everything once more."""
+
+
+class State(enum.Enum):
+    """Where a link stands."""
+
+    DOWN = "down"
+    """There is no connection."""
+    SYNCING = "synchronising"
+    """It is told everything."""
+    IN_STEP = "in step"
+    """It has been told everything, and has said that it was done."""
+    BEHIND = "behind"
+    """It is not told anything until it is told everything."""
+
+
+@attrs.define
+class LinkCounts:
+    """Totals since the start, of one SYN proxy."""
+
+    connected: int = 0
+    """Connections that were made."""
+    sent: int = 0
+    """Requests."""
+    done: int = 0
+    """Answers that it was done."""
+    refused: int = 0
+    """Answers that it was not done."""
+    resynchronised: int = 0
+    """How often it was told everything."""
+    overflowed: int = 0
+    """How often more changed than may wait to be told."""
+    unanswered: int = 0
+    """Connections that were ended since nothing was answered."""
+    malformed: int = 0
+    """Connections that were ended since what came was no answer, or an answer to nothing."""
+
+
+class _Inputs(Protocol):
+    def connected(self) -> None: ...
+    def lost(self) -> None: ...
+    def told(self) -> None: ...
+    def fall_behind(self) -> None: ...
+    def begin(self) -> None: ...
+
+
+class Link:
+    """One SYN proxy.
+
+    Args:
+        table: What shall be there.
+        name: What the proxy is called.
+
+    Attributes:
+        name: Likewise.
+        state: Where it stands.
+        since: Since when, in monotonic seconds.
+        error: What went wrong last; empty: nothing did since it was in step.
+        takes6: It is told of IPv6.
+        counts: Of this proxy.
+        paused: The connection has as much to send as it wants.
+    """
+
+    def __init__(self, table: Table, name: str, *, now: float) -> None:
+        self._table, self.name = table, name
+        self.state, self.since, self.error = State.DOWN, now, ""
+        self.counts = LinkCounts()
+        self.takes6 = self.paused = False
+        self._now = now
+        self._send: Callable[[bytes], object] = _nowhere
+        self._answers = ResponseReader()
+        self._outstanding: deque[Request] = deque()
+        self._told: dict[Place, TcpOptions] = {}
+        self._changed: dict[Place, None] = {}
+        self._coming: Iterator[Request] | None = None
+        self._heard_at = self._due_at = now
+        self._pause = FIRST_PAUSE
+        self._once_more = False
+        self._machine = _machine(self)
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests are not answered yet."""
+        return len(self._outstanding)
+
+    @property
+    def waiting(self) -> int:
+        """How many places wait to be told."""
+        return len(self._changed)
+
+    @property
+    def entries(self) -> int:
+        """How many entries it has beside those that last."""
+        return len(self._told)
+
+    # What happens
+
+    def connected(self, send: Callable[[bytes], object], *, now: float) -> None:
+        """There is a connection.
+
+        Args:
+            send: Takes octets for it.
+            now: The present.
+        """
+        self._send, self._now = send, now
+        self._answers, self.paused = ResponseReader(), False
+        self.counts.connected += 1
+        self._heard_at = now
+        self._machine.connected()
+
+    def lost(self, why: str, *, now: float) -> None:
+        """The connection is gone, or could not be made."""
+        self._now = now
+        self.error = why
+        self._once_more = self._once_more or bool(self._outstanding)
+        self._machine.lost()
+
+    def change(self, places: Iterable[Place], *, now: float) -> None:
+        """Something is different at these places."""
+        self._now = now
+        if self.state is State.IN_STEP or (self.state is State.SYNCING and self._coming is None):
+            self._changed.update(dict.fromkeys(places))
+            if len(self._changed) > MOST_CHANGED + len(self._table):
+                self.counts.overflowed += 1
+                self._fall_behind(f"{len(self._changed)} entries waited to be told")
+
+    def renew(self, *, now: float) -> None:
+        """What lasts is different: everything is told anew."""
+        self._now = now
+        self._machine.begin()
+
+    def received(self, octets: bytes, *, now: float) -> str:
+        """Answers came.
+
+        Returns:
+            Why the connection is of no use any more; empty: it is.
+        """
+        self._now = now
+        try:
+            answers = self._answers.receive(octets)
+        except ProtocolError as error:
+            return self._garbled(str(error))
+        if len(answers) > len(self._outstanding):
+            return self._garbled("an answer that nobody asked for")
+        if answers:
+            self._heard_at = now
+        for is_done in answers:
+            request = self._outstanding.popleft()
+            if is_done:
+                self.counts.done += 1
+            else:
+                self._refused(request)
+        self._look()
+        return ""
+
+    def tick(self, *, now: float) -> str:
+        """Some time has passed; returns what `received` does."""
+        self._now = now
+        if self.state is State.DOWN:
+            return ""
+        if self._outstanding and now - self._heard_at >= PATIENCE:
+            self.counts.unanswered += 1
+            return f"it answers nothing: {self.outstanding} requests for {now - self._heard_at:.0f} s"
+        if self.state is State.BEHIND and now >= self._due_at:
+            self._machine.begin()
+        elif self.state is State.IN_STEP:
+            self._settle(now)
+        return ""
+
+    def work(self, *, now: float) -> bool:
+        """Tell as much as may be told in one go; whether there is more that could be told at once."""
+        self._now = now
+        room = min(PORTION, MOST_OUTSTANDING - len(self._outstanding))
+        if self.paused or self.state in (State.DOWN, State.BEHIND) or room <= 0:
+            return False
+        if not self._outstanding:
+            self._heard_at = now
+        octets = list[bytes]()
+        for request in self._next(room):
+            octets.append(encode(request))
+            self._outstanding.append(request)
+        if octets:
+            self.counts.sent += len(octets)
+            self._send(b"".join(octets))
+        self._look()
+        return len(octets) == room and len(self._outstanding) < MOST_OUTSTANDING
+
+    # What is told
+
+    def _next(self, room: int) -> Iterator[Request]:
+        """So many requests."""
+        while self._coming is not None:
+            request = next(self._coming, None)
+            if request is None:
+                self._coming = None
+                self._changed = dict.fromkeys(self._table.reserved())
+                break
+            yield request
+            room -= 1
+            if not room:
+                return
+        changed = self._changed
+        while changed and room:
+            place = next(iter(changed))
+            del changed[place]
+            request = self._request(place)
+            if request is not None:
+                yield request
+                room -= 1
+
+    def _request(self, place: Place) -> Request | None:
+        """What is to be said of a place; None: the proxy has it as it shall be."""
+        if not self.takes6 and is6(place[0]):
+            return None
+        table, told = self._table, self._told
+        lasting = table.lasting(place)
+        wanted = table.wanted(place) or lasting
+        if wanted == told.get(place, lasting):
+            return None
+        if wanted is None:
+            del told[place]
+            return Request(Operation.DEL, key_of(place))
+        if wanted == lasting:
+            del told[place]
+        else:
+            told[place] = wanted
+        return Request(Operation.MOD, key_of(place), wanted)
+
+    def _everything(self) -> Iterator[Request]:
+        """What comes before reservations."""
+        yield Request(Operation.FLUSH, Key(ANY_ADDRESS))
+        yield Request(Operation.MOD, Key(ANY_ADDRESS), DEFAULT)
+        if self.takes6:
+            yield Request(Operation.MOD, Key(ANY_ADDRESS6), DEFAULT)
+        for place in self._table.bases():
+            lasting = self._table.lasting(place)
+            if lasting is not None and (self.takes6 or not is6(place[0])):
+                yield Request(Operation.MOD, key_of(place), lasting)
+
+    # What becomes of it
+
+    def _look(self) -> None:
+        if self.state is State.SYNCING and self._coming is None and not self._changed and not self._outstanding:
+            self._machine.told()
+
+    def _refused(self, request: Request) -> None:
+        self.counts.refused += 1
+        if request.key == Key(ANY_ADDRESS6) and request.operation is Operation.MOD:
+            self.takes6 = False
+            self._told = {place: options for place, options in self._told.items() if not is6(place[0])}
+        if self.takes6 or not is6(request.key.address):  # else it was sent before that was known
+            self._fall_behind(f"it refused {request.operation.name.lower()} {request.key}")
+
+    def _garbled(self, why: str) -> str:
+        self.counts.malformed += 1
+        return why
+
+    def _fall_behind(self, why: str) -> None:
+        if self.state is not State.BEHIND:
+            self.error = why
+            self._machine.fall_behind()
+
+    def _settle(self, now: float) -> None:
+        if self._once_more and now - self.since >= AGAIN:
+            self._once_more = False
+            self._machine.begin()
+        elif now - self.since >= STEADY:
+            self._pause = FIRST_PAUSE
+
+    def enter(self, state: State) -> None:
+        """It is in another state; what belongs to that is done here. Only the machine calls it."""
+        self.state, self.since = state, self._now
+        self._changed.clear()
+        if state is State.SYNCING:
+            self.counts.resynchronised += 1
+            self.takes6 = self._table.takes6
+            self._told.clear()
+            self._coming = self._everything()
+        elif state is State.BEHIND:
+            self._due_at = self._now + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        elif state is State.IN_STEP:
+            self.error = ""
+        else:
+            self._send = _nowhere
+            self._outstanding.clear()
+            self._told.clear()
+
+
+def _nowhere(octets: bytes) -> None:
+    """There is no connection."""
+
+
+def _enter(state: State) -> Callable[[_Inputs, Link], None]:
+    def entering(inputs: _Inputs, link: Link) -> None:
+        del inputs
+        link.enter(state)
+
+    return entering
+
+
+def _make() -> Callable[[Link], _Inputs]:
+    builder = TypeMachineBuilder(_Inputs, Link)
+    down, syncing, in_step, behind = [builder.state(each.value) for each in State]
+    states = {State.DOWN: down, State.SYNCING: syncing, State.IN_STEP: in_step, State.BEHIND: behind}
+    for before, happens, after in (
+        (down, _Inputs.connected, State.SYNCING),
+        (syncing, _Inputs.told, State.IN_STEP),
+        (syncing, _Inputs.fall_behind, State.BEHIND),
+        (in_step, _Inputs.fall_behind, State.BEHIND),
+        (behind, _Inputs.begin, State.SYNCING),
+        (in_step, _Inputs.begin, State.SYNCING),
+        (syncing, _Inputs.begin, State.SYNCING),
+        (syncing, _Inputs.lost, State.DOWN),
+        (in_step, _Inputs.lost, State.DOWN),
+        (behind, _Inputs.lost, State.DOWN),
+    ):
+        before.upon(happens).to(states[after])(_enter(after))
+    for happens in (_Inputs.begin, _Inputs.lost):
+        down.upon(happens).loop().returns(None)
+    return builder.build()
+
+
+_machine = _make()
