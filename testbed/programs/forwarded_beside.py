@@ -2,15 +2,14 @@
 
     python -m testbed.programs.forwarded_beside --dnsperf /usr/bin/dnsperf
 
-The whole gateway in its testbed: clients in the Internet ask for names of hosts and come, `RATE` a second; a host of
-the LAN has dnsperf ask for names of other people, `LOAD` a second, which the gateway keeps, or of which `NEW` are new,
-so that a resolver in the Internet (unbound) is asked as well. In turn: no such load; one that another program answers
-in the host's place, since dnsperf takes time of the machine from those who measure; one, and the other.
+In the frame of `testbed.programs.beside`, a host of the LAN has dnsperf ask for names of other people, `LOAD` a second,
+which the gateway keeps, or of which `NEW` are new, so that a resolver in the Internet (unbound) is asked as well. In
+turn: no such load; one that another program answers in the host's place, since dnsperf takes time of the machine from
+those who measure; one, and the other.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import re
 import statistics
@@ -21,16 +20,14 @@ from functools import partial
 import attrs
 
 from testbed.load import generator
-from testbed.load.generator import RAW_SOURCES, Load, Outcome
+from testbed.load.generator import Load
 from testbed.measuring import cpu_noise
-from testbed.programs.answers import HOSTS, MOST, POOL
+from testbed.programs import beside
+from testbed.programs.beside import Round
 from testbed.programs.forwarded import HOST, unbound
-from testbed.realm.gateway import ZONE, Gateway, Subscriber
 from testbed.realm.resolvers import RESOLVERS, Resolver
-from testbed.realm.topology import GATEWAY, GATEWAY_LAN, Testbed
+from testbed.realm.topology import GATEWAY_LAN, Testbed
 
-RATE = 500
-"""Clients a second that come from the Internet."""
 LOAD = 10_000
 """Queries a second of the LAN."""
 NEW = 500
@@ -49,21 +46,12 @@ KINDS = {"the LAN is silent": 0, APART: LOAD, "all of them kept": LOAD, f"{NEW} 
 """How many queries a second for names that are kept."""
 
 
-@attrs.frozen
-class Round:
-    """What came of one round."""
+@attrs.frozen(kw_only=True)
+class Asked(Round):
+    """What came of one round, and what dnsperf says of it."""
 
-    outcome: Outcome
-    """Of those who come from the Internet."""
     rates: tuple[str, ...]
-    """What dnsperf says of its queries a second, and how many were lost."""
-    share: float
-    """Of a core, that the gateway used."""
-
-    @property
-    def others(self) -> float:
-        """What others used of the machine, in cores."""
-        return self.outcome.others
+    """Of each load: queries a second, and how many were lost."""
 
 
 class Lan:
@@ -115,7 +103,7 @@ class Lan:
             yield f"{rate[1] if rate else '?'} q/s, {lost[1] if lost else '?'} lost"
 
 
-def measure(testbed: Testbed, lan: Lan, load: Load, process: int, title: str) -> Round:
+def measure(testbed: Testbed, lan: Lan, process: int, load: Load, title: str) -> Asked:
     """One round."""
     with cpu_noise.Watch((process,)) as watch:
         before = cpu_noise.time_of(process)
@@ -123,50 +111,33 @@ def measure(testbed: Testbed, lan: Lan, load: Load, process: int, title: str) ->
             outcome = generator.run_flows(testbed, load)
             rates = tuple(lan.said(running))
         used = cpu_noise.time_of(process) - before
-    return Round(attrs.evolve(outcome, others=watch.others), rates, used / (load.seconds + 1.0))
+    share = used / (load.seconds + 1.0)
+    return Asked(outcome=attrs.evolve(outcome, others=watch.others), rates=rates, share=share)
 
 
-def row(title: str, rounds: Sequence[Round]) -> str:
+def row(title: str, rounds: Sequence[Asked]) -> str:
     """A line of the table: medians of the rounds."""
-    times = [each.outcome.resolve for each in rounds]
-    figures = [statistics.median(getattr(each, name) for each in times) for name in ("p50", "p99", "p999")]
-    lost = sum(each.outcome.started - each.outcome.ok for each in rounds)
     core = statistics.median(each.share for each in rounds)
-    told = " | ".join(f"{figure:.0f}" for figure in figures)
-    return f"| {title} | {told} | {lost} | {core:.2f} | {'; '.join(', '.join(each.rates) for each in rounds)} |"
+    told = " | ".join(beside.waits(rounds))
+    return f"| {title} | {told} | {core:.2f} | {'; '.join(', '.join(each.rates) for each in rounds)} |"
 
 
 def main() -> None:
     """Runs it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = beside.options(__doc__, 6.0)
     parser.add_argument("--dnsperf", default="dnsperf", help="the program")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of one round")
-    parser.add_argument("--rounds", type=int, default=3, help="of each kind")
     arguments = parser.parse_args()
-    generator.build()
-    with Testbed("beside-", hosts=HOSTS, clients=2, routed=[POOL["addresses"]], sources=[RAW_SOURCES]) as testbed:
-        hosts = {f"h{number}.{ZONE}": address for number, address in enumerate(testbed.hosts)}
-        subscribers = [Subscriber(name, address, limit=MOST) for name, address in hosts.items()]
-        settings = {
-            "policy": {"system_load": list[str](), "challenges": dict[str, bool]()},
-            "dns": {"wan": {"listen": [GATEWAY]}, "lan": {"listen": [GATEWAY_LAN]}, "forward": FORWARD},
-        }
-        kind = next(kind for kind in RESOLVERS if kind.program == "unbound")
-        generator.start_hosts(testbed)
-        with (
-            Gateway(testbed, subscribers, circular=[POOL], settings=settings) as gateway,
-            Resolver(testbed, kind, RESOLVER, lines=ZONES),
-        ):
-            cpu_noise.set_apart(True, gateway.pid)
-            lan, names = Lan(testbed, arguments.dnsperf), generator.write_names(testbed.folder / "names", hosts)
-            load = Load(names=names, rate=RATE, seconds=arguments.seconds, warm_seconds=0.5, ports=8, retries=1)
-            results = {title: list[Round]() for title in KINDS}
-            for _ in range(arguments.rounds):
-                for title in KINDS:
-                    one = partial(measure, testbed, lan, load, gateway.pid, title)
-                    results[title].append(cpu_noise.quietest(one))
-        for title, rounds in results.items():
-            print(row(title, rounds), flush=True)
+    kind = next(kind for kind in RESOLVERS if kind.program == "unbound")
+    with (
+        beside.realm("beside-") as (testbed, hosts),
+        beside.gateway(testbed, hosts, forward=FORWARD) as gateway,
+        Resolver(testbed, kind, RESOLVER, lines=ZONES),
+    ):
+        cpu_noise.set_apart(True, gateway.pid)
+        one = partial(measure, testbed, Lan(testbed, arguments.dnsperf), gateway.pid)
+        results = beside.in_turn(KINDS, arguments, testbed, hosts, one)
+    for title, rounds in results.items():
+        print(row(title, rounds), flush=True)
 
 
 if __name__ == "__main__":

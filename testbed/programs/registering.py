@@ -2,14 +2,13 @@
 
     python -m testbed.programs.registering
 
-The whole gateway in its testbed: clients in the Internet ask for names of hosts and come, `RATE` a second; on the LAN
-there is somebody who registers hosts that nobody knew, by signed updates over UDP, as a DHCP server does. Each is on
-disk and in the kernel when it is answered. In turn: nobody registers anything; some do, and as many as are answered.
+In the frame of `testbed.programs.beside`, on the LAN there is somebody who registers hosts that nobody knew, by signed
+updates over UDP, as a DHCP server does. Each is on disk and in the kernel when it is answered. In turn: nobody
+registers anything; some do, and as many as are answered.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import select
@@ -28,14 +27,13 @@ import dns.tsig
 import dns.update
 
 from testbed.load import generator
-from testbed.load.generator import RAW_SOURCES, Load, Outcome
+from testbed.load.generator import Load
 from testbed.measuring import cpu_noise
-from testbed.programs.answers import HOSTS, MOST, POOL
-from testbed.realm.gateway import ZONE, Gateway, Subscriber
-from testbed.realm.topology import GATEWAY, GATEWAY_LAN, Testbed
+from testbed.programs import beside
+from testbed.programs.beside import Round
+from testbed.realm.gateway import ZONE
+from testbed.realm.topology import GATEWAY_LAN, Testbed
 
-RATE = 500
-"""Clients a second that come from the Internet."""
 PORT = 5335
 """Where updates come in."""
 NETWORK = ip_network("10.0.0.0/8")
@@ -52,23 +50,14 @@ READY = 2500
 """So many updates a second are signed before a round begins."""
 
 
-@attrs.frozen
-class Round:
-    """What came of one round."""
+@attrs.frozen(kw_only=True)
+class Registered(Round):
+    """What came of one round, and of the updates in it."""
 
-    outcome: Outcome
-    """Of those who come from the Internet."""
-    registered: float
+    rate: float
     """How many updates were answered in a second."""
     refused: int
     """How many got something else than NOERROR, or nothing."""
-    share: float
-    """Of a core, that the gateway used."""
-
-    @property
-    def others(self) -> float:
-        """What others used of the machine, in cores."""
-        return self.outcome.others
 
 
 class Registrar:
@@ -120,7 +109,7 @@ class Registrar:
         return list(self._signed(how_many))
 
 
-def measure(testbed: Testbed, registrar: Registrar, load: Load, process: int, title: str) -> Round:
+def measure(testbed: Testbed, registrar: Registrar, process: int, load: Load, title: str) -> Registered:
     """One round."""
     wanted, seconds = KINDS[title], load.seconds + 0.5
     rate, window = (wanted, READY) if title == PACED else (0, wanted)
@@ -131,47 +120,30 @@ def measure(testbed: Testbed, registrar: Registrar, load: Load, process: int, ti
         outcome = generator.run_flows(testbed, load)
         done, refused = registering.result()
         used = cpu_noise.time_of(process) - before
-    return Round(attrs.evolve(outcome, others=watch.others), done / seconds, refused, used / seconds)
+    outcome = attrs.evolve(outcome, others=watch.others)
+    return Registered(outcome=outcome, rate=done / seconds, refused=refused, share=used / seconds)
 
 
-def row(title: str, rounds: Sequence[Round]) -> str:
+def row(title: str, rounds: Sequence[Registered]) -> str:
     """A line of the table: medians of the rounds."""
-    times = [each.outcome.resolve for each in rounds]
-    figures = [f"{statistics.median(getattr(each, name) for each in times):.0f}" for name in ("p50", "p99", "p999")]
-    lost = sum(each.outcome.started - each.outcome.ok for each in rounds)
-    rate, core = (statistics.median(getattr(each, name) for each in rounds) for name in ("registered", "share"))
+    rate, core = (statistics.median(getattr(each, name) for each in rounds) for name in ("rate", "share"))
     refused = sum(each.refused for each in rounds)
-    return " | ".join(("", title, f"{rate:.0f}", str(refused), *figures, str(lost), f"{core:.2f}", "")).strip()
+    figures = beside.waits(rounds)
+    return " | ".join(("", title, f"{rate:.0f}", str(refused), *figures, f"{core:.2f}", "")).strip()
 
 
 def main() -> None:
     """Runs it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seconds", type=float, default=4.0, help="of one round")
-    parser.add_argument("--rounds", type=int, default=3, help="of each kind")
-    arguments = parser.parse_args()
-    generator.build()
-    with Testbed("registering-", hosts=HOSTS, clients=2, routed=[POOL["addresses"]], sources=[RAW_SOURCES]) as testbed:
-        hosts = {f"h{number}.{ZONE}": address for number, address in enumerate(testbed.hosts)}
-        subscribers = [Subscriber(name, address, limit=MOST) for name, address in hosts.items()]
-        settings = {
-            "policy": {"system_load": list[str](), "challenges": dict[str, bool]()},
-            "dns": {"wan": {"listen": [GATEWAY]}, "lan": {"listen": [GATEWAY_LAN]}, "update": UPDATE},
-        }
+    arguments = beside.options(__doc__, 4.0).parse_args()
+    with beside.realm("registering-") as (testbed, hosts):
         keys = testbed.folder / "update.keys"
         keys.write_text(json.dumps({"keys": {"dhcp": {"secret": base64.b64encode(SECRET).decode()}}}))
         keys.chmod(0o600)
         testbed.run("gwa", ["ip", "route", "replace", str(NETWORK), "dev", "lan0"])
-        generator.start_hosts(testbed)
-        with Gateway(testbed, subscribers, circular=[POOL], settings=settings) as gateway:
+        with beside.gateway(testbed, hosts, update=UPDATE) as gateway:
             cpu_noise.set_apart(True, gateway.pid)
-            registrar, names = Registrar(), generator.write_names(testbed.folder / "names", hosts)
-            load = Load(names=names, rate=RATE, seconds=arguments.seconds, warm_seconds=0.5, ports=8, retries=1)
-            results = {title: list[Round]() for title in KINDS}
-            for _ in range(arguments.rounds):
-                for title in KINDS:
-                    one = partial(measure, testbed, registrar, load, gateway.pid, title)
-                    results[title].append(cpu_noise.quietest(one))
+            one = partial(measure, testbed, Registrar(), gateway.pid)
+            results = beside.in_turn(KINDS, arguments, testbed, hosts, one)
         print("| | updates/s | not done | p50 us | p99 us | p99.9 us | flows lost | cores |")
         for title, rounds in results.items():
             print(row(title, rounds), flush=True)
