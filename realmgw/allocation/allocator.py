@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.arrivals import Arrivals
-from realmgw.allocation.claims import changes
+from realmgw.allocation.claims import changes, lessons
 from realmgw.allocation.claims.candidates import POLL
 from realmgw.allocation.claims.datagrams import Entries
 from realmgw.allocation.claims.ended import HostAt
@@ -236,6 +236,7 @@ class Allocator:
             return self._refuse(Reason.QUEUE_FULL)
         if displaced is not None:
             displaced.deliver(self._refuse(Reason.QUEUE_FULL))
+        lessons.asked(group, service.name, now, unproven=waiter.unproven)
         self.counters.waited += 1
         self.ledger.costs.scarce_at = now
         if self.wake is not None:

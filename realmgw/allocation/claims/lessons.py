@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.keepers import LONG
@@ -58,6 +59,20 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
     claim.asked_before, span = before.created, gap + before.created - before.asked_before
     if habits.asked_again(gap, group.delay_p999, now, span, claim.waited) and habits.is_known:
         _expect_less(ledger, group, now)
+
+
+def asked(group: Group, name: str, now: float, *, unproven: bool) -> None:
+    """A group asks for what it can be told later only, if it still waits then: that it asks says something now.
+
+    Args:
+        group: Who asks.
+        name: For what.
+        now: The present, in monotonic seconds.
+        unproven: As `Claim.unproven`.
+    """
+    before = None if group.habits.is_plain else group.told.last(name)
+    if before is not None and not (unproven and group.word.doubted_until > now):
+        group.habits.caution.asked_again(before.created, now - before.created, math.inf)
 
 
 def _expect_less(ledger: Books, group: Group, now: float) -> None:

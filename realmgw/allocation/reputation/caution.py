@@ -43,8 +43,9 @@ TRUST = 600.0  # seconds
 """Then nothing is assumed for so long."""
 QUICKLY = 0.9  # seconds
 """One who counts in seconds takes longer than this to ask for one name three times, be his clock somewhat unsteady."""
-SHORT, UNSTEADY = 0.4, 0.02  # seconds
-"""Who asks again so soon, tells something of when his clock ticks, give or take that it is somewhat unsteady."""
+SHORTEST, SHORT, UNSTEADY = 0.05, 0.4, 0.02  # seconds
+"""Who asks again so soon, tells something of when his clock ticks, give or take that it is somewhat unsteady; if it is
+sooner than the shortest, he may not have had the answer."""
 TIMES = 2
 """That has to happen so often before it is believed: packets get lost, and are sent again."""
 WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
@@ -161,7 +162,7 @@ class Caution:
             gap: So many seconds later it asked.
             span: So many seconds it took to ask for the third time, and to be told each time.
         """
-        if self.is_on and (span < QUICKLY or (gap < SHORT and not self._may_have_ticked(told, gap))):
+        if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not self._may_have_ticked(told, gap))):
             self._quick += 1
             self.asks_each_time |= self._quick >= TIMES
 

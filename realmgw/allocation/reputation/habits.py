@@ -215,11 +215,11 @@ class Habits:
             delay_p999: Within so many seconds after they were told, its clients come.
             now: The present, in monotonic seconds.
             span: So many seconds it took to ask for the third time.
-            waited: So many seconds ago it asked.
+            waited: So many seconds ago it asked; what that says was learned then.
         """
         if not self.is_plain or now >= self._look_at:
             self._look_at = now + SECOND
-            self.caution.asked_again(now - waited - gap, gap, span)
+            self.caution.asked_again(now - gap, math.inf if waited else gap, span)
             self.look(now)
         self.learns_at = now + LESSON
         if self.renews_until <= now:

@@ -17,6 +17,7 @@ from realmgw.allocation.reputation.caution import (
     QUICKLY,
     SECOND,
     SHORT,
+    SHORTEST,
     STRAYS,
     TIMES,
     TRUST,
@@ -140,6 +141,16 @@ class TrialTests(SynchronousTestCase):
         scene.get(FOUR, now=0.2)
         self.assertTrue(self.caution(scene).is_on)
         return scene
+
+    def test_who_has_to_wait_shows_at_once_that_he_asks(self) -> None:
+        """Whatever he is told, and when: no moment of the second lies between what he was told and both questions."""
+        scene = self.scene()
+        scene.allocator.ask(THREE, question="three", resolver=RESOLVER, now=0.2)
+        for _ in range(TIMES):
+            self.assertFalse(self.caution(scene).asks_each_time)
+            for asked, now in ((ONE, SHORTEST + 0.001), (TWO, SHORT)):
+                scene.allocator.wait(asked, RESOLVER, ("again", now), print, tcp=True, now=now)
+        self.assertTrue(self.caution(scene).asks_each_time)
 
     def caution(self, scene: Scene) -> Caution:
         """What is thought of it."""
