@@ -31,6 +31,8 @@ IN_TABLE, TABLE_HANDLE, TABLE_DATA, SET_FLAGS, OBJECT_TYPE, OBJECT_DATA, GENERAT
 """Attributes; the first one names the table, of all of them."""
 COUNTER, _MAP = 1, 8
 """A type of objects, and a flag of sets."""
+_OBJECTS = {COUNTER: "counter", 10: "SYN proxy"}
+"""What objects are called, by their types."""
 NAME = {TABLE: 1, CHAIN: 3, RULE: 2, SET: 2, OBJECT: 2}
 """The attribute that names it, or its chain."""
 _CHANGING = {TABLE: {3}, CHAIN: {6, 8}, RULE: set[int](), SET: {20}, OBJECT: {5}}
@@ -155,7 +157,7 @@ def _words(kind: int, found: Mapping[int, bytes]) -> str:
     if kind == SET:
         what = "map" if codec.number(found.get(SET_FLAGS, b"")) & _MAP else "set"
     elif kind == OBJECT:
-        what = "counter" if codec.number(found[OBJECT_TYPE]) == COUNTER else "limit"
+        what = _OBJECTS.get(codec.number(found[OBJECT_TYPE]), "limit")
     return f"{what} {codec.text(found[NAME[kind]])}"
 
 

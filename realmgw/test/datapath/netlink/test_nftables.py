@@ -70,8 +70,10 @@ class ParseTests(SynchronousTestCase):
         flags = {0: b"set", 8: b"map"}
         sets = [message(NEWSET, {1: b"t\0", 2: word + b"\0", 3: number(flag)}) for flag, word in flags.items()]
         table = message(NEWTABLE, {1: b"t\0", 2: number(0)})
-        found = read(table, chain(b"c\0"), *sets, counter(1), counter(1, b"l\0", kind=4))
-        self.assertEqual(set(found), {"table", "chain c", "set set", "map map", "counter c", "limit l"})
+        objects = [counter(1), counter(1, b"l\0", kind=4), counter(1, b"s\0", kind=10)]
+        found = read(table, chain(b"c\0"), *sets, *objects)
+        named = {"table", "chain c", "set set", "map map", "counter c", "limit l", "SYN proxy s"}
+        self.assertEqual(set(found), named)
 
     def test_what_was_counted_makes_no_difference(self) -> None:
         """Of counters and chains; policies, rules and limits do."""
