@@ -3,7 +3,8 @@
     python -m testbed.programs.synproxied --write docs/synproxy.md
 
 The whole gateway in its testbed: clients ask for names and connect by TCP, `HONEST_RATE` a second, while attackers send
-SYNs to every address of the pool; the node runs on the router. In turn: neither, the node alone, the flood alone, both.
+SYNs to every address of the pool; the node runs on the router, and the gateway tells it what hosts answer with. In
+turn: neither, the node alone, the flood alone, both.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from testbed.load.generator import Load, Outcome, Strays
 from testbed.measuring import cpu_noise, figures
 from testbed.realm.gateway import ZONE, Gateway, Subscriber
 from testbed.realm.synproxy import SynproxyNode
-from testbed.realm.topology import ATTACKER, MAX_CLIENTS, SOURCES, Testbed
+from testbed.realm.topology import ATTACKER, MAX_CLIENTS, ROUTER_WAN, SOURCES, Testbed
 
 RATE = 50_000
 """Forged SYNs per second."""
@@ -41,8 +42,10 @@ SETTLING = 2.0  # seconds
 """Of the flood, before the measurement."""
 LOOK = 0.1  # seconds
 """How often conntrack is looked at."""
-ANSWER = {"mss": 1460, "sack": True, "window_scale": 7}
-"""What the node answers with; it suits the hosts."""
+PROXIES = {"synproxy": {"proxies": [ROUTER_WAN]}}
+"""Of the gateway's configuration, where there is a node."""
+NOTHING = {"kernel": {"syn_received": 0}, "requests": {"mod": 0}}
+"""What is counted where there is no node."""
 COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 
@@ -80,6 +83,8 @@ class Flood:
     """The same of the router's."""
     answered: int
     """SYNs that the node answered."""
+    told: int
+    """Entries that the gateway told it."""
 
     @property
     def others(self) -> float:
@@ -124,7 +129,7 @@ def proxied(testbed: Testbed, is_wanted: bool) -> Iterator[SynproxyNode | None]:
     if not is_wanted:
         yield None
         return
-    with SynproxyNode(testbed, ["public", ATTACKER], [POOL], {"default": ANSWER}) as node:
+    with SynproxyNode(testbed, ["public", ATTACKER], [POOL]) as node:
         yield node
 
 
@@ -150,16 +155,17 @@ def run(case: Case, seconds: float, rate: float = RATE, prefix: str = "syn-") ->
         forged = Strays(targets=TARGETS, sources=FORGED, rate=rate, seconds=SETTLING + seconds)
         with (
             proxied(testbed, case.proxied) as node,
-            Gateway(testbed, subscribers, circular=pool) as gateway,
+            Gateway(testbed, subscribers, circular=pool, settings=PROXIES if case.proxied else None) as gateway,
             Entries(testbed) as entries,
             cpu_noise.Watch((gateway.pid, answering.pid)) as watch,
         ):
             flooding = generator.start_strays(testbed, forged, ATTACKER) if case.flooded else None
             outcome = generator.run_flows(testbed, load, [gateway.pid])
             sent = 0 if flooding is None else generator.end_of_strays(flooding)
-            answered = 0 if node is None else int(node.counters()["kernel"]["syn_received"])
+            counts = NOTHING if node is None else node.counters()
     outcome = attrs.evolve(outcome, others=watch.others)
-    return Flood(outcome, sent / forged.seconds, entries.most["gwa"], entries.most["router"], answered)
+    answered, told = counts["kernel"]["syn_received"], counts["requests"]["mod"]
+    return Flood(outcome, sent / forged.seconds, entries.most["gwa"], entries.most["router"], answered, told)
 
 
 HEAD = ["", "forged/s", "success", "p50 / p99", "gateway's core", "conntrack: gateway / router", "others"]
