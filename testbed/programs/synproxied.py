@@ -185,7 +185,7 @@ def row(case: Case, rounds: Sequence[Flood]) -> list[str]:
         case.title,
         f"{statistics.median(each.rate for each in rounds):.0f}",
         figures.percent(ok / started if started else 0.0),
-        f"{figures.milliseconds(p50)} / {figures.milliseconds(p99)}",
+        f"{figures.milliseconds(p50)} / {figures.milliseconds(p99)}" if ok else "none came",
         f"{statistics.median(each.outcome.share for each in rounds) * 100:.0f} %",
         f"{max(each.entries for each in rounds)} / {max(each.of_router for each in rounds)}",
         f"{max(each.others for each in rounds):.2f}",
