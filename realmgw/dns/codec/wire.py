@@ -32,6 +32,7 @@ COOKIE = 10
 
 _RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
 _QUESTION = struct.Struct("!HH")  # QTYPE, QCLASS
+_ONE_QUESTION = [1, 0, 0, 0]
 _OPTION = struct.Struct("!HH")  # OPTION-CODE, OPTION-LENGTH
 _TIMES = struct.Struct("!6sHH")  # of a TSIG record: time signed, fudge, MAC size
 _TSIG_END = struct.Struct("!2sHH")  # original ID, error, length of other data
@@ -181,12 +182,25 @@ def decode(message: bytes) -> Query:
     _, flags, *counts = HEADER.unpack_from(message)
     if flags & QR:
         raise BadQueryError("a response")
+    if counts == _ONE_QUESTION and (question := _only_question(message)) is not None:  # as most are
+        return Query(message[:2], flags, *question, length=len(message))
     reading = _Reading(message, counts)
     problem = reading.problem()
     query = Query(message[:2], flags, *reading.question, reading.edns, reading.tsig, len(message))
     if problem and query.opcode == Opcode.QUERY:
         raise BadQueryError(problem, query)
     return query
+
+
+def _only_question(message: bytes) -> tuple[bytes, bytes, int, int] | None:
+    """What `Query` has of a question that is all that follows the header; None if it is not, or can not be read."""
+    try:
+        name, after = names.read(message, HEADER.size)
+    except MalformedError:
+        return None
+    if after + _QUESTION.size != len(message):
+        return None
+    return message[HEADER.size :], name.lower(), *_QUESTION.unpack_from(message, after)
 
 
 class _Reading:

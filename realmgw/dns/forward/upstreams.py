@@ -87,6 +87,8 @@ class Upstreams:
 
     def order(self, now: float) -> list[Upstream]:
         """Whom to ask first, next, and so on."""
+        if len(self.all) == 1:
+            return [*self.all]
         found = sorted(self.all, key=lambda each: (each.rests_until > now, each.latency))
         for each in found[1:]:
             each.latency *= FADING
