@@ -56,6 +56,7 @@ from realmgw.control.service import (
     trouble_began,
     trouble_ended,
 )
+from realmgw.control.tracing import Tracing
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath import selecting
@@ -63,10 +64,12 @@ from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.dualstack import served
 from realmgw.datapath.elements import STRAYS
+from realmgw.datapath.hearing import FlowEvents
 from realmgw.datapath.incoming import Lent
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
 from realmgw.datapath.service import DatapathService
+from realmgw.datapath.tracing.port import Tracer
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.port import KernelEars
 from realmgw.datapath.worker import KernelThread
@@ -181,11 +184,11 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     allocator = _allocator(running, conntrack := Conntrack(monotonic), lendable := Lendable(os.urandom))
     thread, process = KernelThread(reactor), ProcessService("realmgw", options, reactor)
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
-    leases = _leases(running, health, reactor)
-    datapath = _datapath(running, lendable, allocator, health, thread, reactor, bool(options["purge"]))
-    unsolicited = Unsolicited(settings.admission, datapath.push_stray)
+    leases, dns = _leases(running, health, reactor), _dns(running, allocator, thread, reactor, secrets)
+    kernel, looked = Kernel(settings, lent=Lent(lendable.seed, SHARE)), partial(looked_at, health, allocator, monotonic)
+    datapath = _datapath(kernel, running, looked, thread, reactor, bool(options["purge"]))
+    unsolicited, follow = Unsolicited(settings.admission, datapath.push_stray), Tracer(kernel, thread, reactor).follow
     gate = Gate(allocator, unsolicited, Faults(log_fault), settings.datapath.reject_rate)
-    dns = _dns(running, allocator, thread, reactor, secrets)
     hearing, book = Hearing(conntrack, allocator, health.tell, reactor, monotonic), Book(allocator.askers)
     keeping, doubts = _keeping(running, book, reactor), partial(tell_kept, health)
     elsewhere, told = partial(Readers().call, reactor=reactor), partial(tell_written, health)
@@ -197,12 +200,12 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     reloader = Reloader(running, parts, reactor, monotonic)
     leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
     counting = Counting(monotonic, partial(beside, datapath.figures, health, reactor))
-    purging = _purging(running, datapath, allocator, gate, reloader, health)
-    reputations = Reputations(allocator.groups, allocator.requestors, book, reloader.drive, monotonic)
-    flows = Flows(running, allocator, reloader.drive, selecting.listed, selecting.ended)
+    purging, drive = _purging(running, datapath, allocator, gate, reloader, health), reloader.drive
     insight = Insight(
-        running, health, allocator, reputations, flows, Leases(leases, time.time), Rules(running, datapath.rules),
-        dns.explain, counting, synproxy.show, datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
+        running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
+        Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear),
+        Leases(leases, time.time), Rules(running, datapath.rules), Tracing(running, follow), dns.explain, counting,
+        synproxy.show, datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
     gateway = _gateway(says := Says(insight, datapath, options.begun), process, thread, options.log)
     _give(gateway, counting, (
@@ -317,13 +320,10 @@ def _leases(running: Running, health: Health, reactor: Any) -> LeaseService:
 
 
 def _datapath(
-    running: Running, lendable: Lendable, allocator: Allocator, health: Health, thread: KernelThread, reactor: Any,
-    purging: bool,
-) -> DatapathService:  # fmt: skip
+    kernel: Kernel, running: Running, tell: Callable[..., object], thread: KernelThread, reactor: Any, purging: bool
+) -> DatapathService:
     """The kernel's side; what is wrong with it is told."""
-    tell, ears = partial(looked_at, health, allocator, monotonic), KernelEars(reactor, STRAYS)
-    kernel = Kernel(running.settings, lent=Lent(lendable.seed, SHARE))
-    hosts = running.registry.directory.hosts.values()
+    hosts, ears = running.registry.directory.hosts.values(), KernelEars(reactor, STRAYS)
     return DatapathService(
         kernel, hosts, clock=reactor, worker=thread, purging=purging, ears=ears, tell=tell,
         includes=Includes(running.settings),

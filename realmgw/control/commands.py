@@ -148,6 +148,13 @@ COMMANDS: Mapping[str, Command] = {
         ), takes_time=True),
         Command("flows/list", "List flows of hosts, into them and out of them.", (*_FLOWS, _LIMIT), takes_time=True),
         Command("flows/kill", "End flows of hosts.", _FLOWS, changes=True, takes_time=True),
+        Command("flows/watch", "Tell of flows of hosts as they begin and end.", _FLOWS, takes_time=True),
+        Command("trace", "Follow packets through all rules for a while: what each has met, and what came of it.", (
+            _option("src", "Where they come from: an address, a prefix, or the name of a host.", "ADDRESS", None),
+            _option("dst", "Where they go when they arrive, likewise.", "ADDRESS"),
+            _option("for", "For how long: 30s, or 2m; at most 10m.", "TIME", "10s"),
+            _option("packets", "At most so many.", "N", "100"),
+        ), changes=True, takes_time=True),
         Command("leases/list", "List what is registered by dynamic update.", (
             _option("match", "Only names that contain this.", "TEXT"),
             _option("key", "Only what was registered with a key whose name contains this.", "TEXT"), _LIMIT,

@@ -14,13 +14,15 @@ from realmgw.config.quoting import shortened
 from realmgw.config.settings import Network
 from realmgw.control.commands import MOST, CommandError, ExitStatus, number
 from realmgw.control.running import Running
+from realmgw.control.streaming import Stream
+from realmgw.datapath.hearing import Tell
 from realmgw.datapath.netlink.tracked import Glance, Tracked
 from realmgw.datapath.selecting import Found
 from realmgw.subscribers.entry import shown
 from realmgw.subscribers.review import addresses_of
 
 AT_ONCE = 4
-"""So many listings are under way at most, whoever has asked and gone."""
+"""So many listings are under way at most, whoever has asked and gone; and so many watch at most."""
 
 Value = Any
 """What JSON has."""
@@ -30,6 +32,8 @@ List = Callable[[Callable[[Glance], object], int], Generator[Any, Any, Found[Tra
 """See `realmgw.datapath.selecting.listed`."""
 End = Callable[[Callable[[Glance], object]], Generator[Any, Any, Found[bool]]]
 """See `realmgw.datapath.selecting.ended`."""
+Hear = Callable[[Callable[[Glance], object], Tell, Callable[[], object]], Callable[[], None]]
+"""See `realmgw.datapath.hearing.FlowEvents.hear`."""
 
 
 @attrs.frozen
@@ -70,17 +74,25 @@ class Flows:
         drive: Goes through steps a few at a time; a Deferred of what they return.
         listed: Lists flows.
         ended: Ends flows.
+        hear: Hears of flows that begin and end.
     """
 
     def __init__(
-        self, running: Running, allocator: Allocator, drive: Callable[..., Deferred], listed: List, ended: End
+        self,
+        running: Running,
+        allocator: Allocator,
+        drive: Callable[..., Deferred],
+        listed: List,
+        ended: End,
+        hear: Hear,
     ) -> None:
         self._running = running
         self._allocator = allocator
         self._drive = drive
         self._listed = listed
         self._ended = ended
-        self._under_way = 0
+        self._hear = hear
+        self._under_way = self._watching = 0
 
     def list(self, host: str, client: str, protocol: str, limit: str) -> Deferred:
         """Those that there are; a Deferred."""
@@ -92,6 +104,30 @@ class Flows:
         if not (host or client or protocol):
             raise CommandError(ExitStatus.USAGE, "flows/kill: write which: --host, --client or --protocol")
         return self._do(self._kill(self._wanted(host, client, protocol)))
+
+    def watch(self, host: str, client: str, protocol: str) -> Stream:
+        """Those that begin and end from now on.
+
+        Raises:
+            CommandError: Too many watch already, or what is written is nothing that there is.
+            RealmGatewayError: The kernel does not tell.
+        """
+        if self._watching >= AT_ONCE:
+            raise CommandError(ExitStatus.FAILED, f"{AT_ONCE} watch already: ask again when one has gone")
+        wanted, stream = self._wanted(host, client, protocol), Stream()
+
+        def tell(begins: bool, flow: Tracked) -> None:
+            stream.tell({"event": "begins" if begins else "ends", **self._row(flow, wanted)})
+
+        end = self._hear(wanted, tell, lambda: stream.tell({"event": "lost"}))
+        self._watching += 1
+
+        def stop() -> None:
+            self._watching -= 1
+            end()
+
+        stream.stop = stop
+        return stream
 
     def _do(self, steps: Generator[Any, Any, Value]) -> Deferred:
         if self._under_way >= AT_ONCE:

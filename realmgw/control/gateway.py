@@ -30,6 +30,7 @@ from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
 from realmgw.control.rules import Rules
 from realmgw.control.running import Running
+from realmgw.control.tracing import Tracing
 from realmgw.errors import Reason
 from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
@@ -71,6 +72,8 @@ class Insight:
     """What is registered."""
     rules: Rules
     """What hosts may send and receive."""
+    tracing: Tracing
+    """What becomes of single packets."""
     explain_name: Callable[..., NameFound]
     """What the DNS server makes of a question: told the name, who asks, the type (`kind`), and whether by `tcp` or with
     a `cookie`. Raises `MalformedError` if the name is none."""
@@ -116,11 +119,13 @@ class Gateway:
             "reputation/forget": insight.reputations.forget,
             "flows/list": insight.flows.list,
             "flows/kill": insight.flows.kill,
+            "flows/watch": insight.flows.watch,
             "leases/list": insight.leases.list,
             "leases/add": insight.leases.add,
             "leases/remove": insight.leases.remove,
             "rules": insight.rules.list,
             "synproxy/show": lambda: {"proxies": insight.proxies()},
+            "trace": insight.tracing.trace,
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
             "config": self.config,
@@ -135,7 +140,7 @@ class Gateway:
             given: Its parameters.
 
         Returns:
-            A value for JSON, or a Deferred of one.
+            A value for JSON, or a `Stream` of values; or a Deferred of either.
 
         Raises:
             CommandError: It can not be done.

@@ -30,6 +30,8 @@ from realmgw.config.settings import Control
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus, ForbiddenError
 from realmgw.control.gateway import Gateway
 from realmgw.control.permissions import group_number
+from realmgw.control.streaming import Stream
+from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError
 
 PREFIX = "/v1/"
@@ -53,6 +55,7 @@ class Commands(Resource):
 
     Args:
         gateway: Does them.
+        telling: Has what is told over a while.
         main: Its main file; None: it has none.
 
     Attributes:
@@ -62,9 +65,10 @@ class Commands(Resource):
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
-    def __init__(self, gateway: Gateway, main: Path | None = None) -> None:
+    def __init__(self, gateway: Gateway, telling: Telling, main: Path | None = None) -> None:
         super().__init__()
         self._gateway = gateway
+        self.telling = telling
         self._main = None if main is None else main.resolve()
         self._log = Logger()
         self.requests = 0
@@ -78,8 +82,15 @@ class Commands(Resource):
         done = maybeDeferred(self._do, request)
         done.addCallback(lambda value: (HTTPStatus.OK, value, "application/json"))
         done.addErrback(self._refuse)
-        done.addCallback(lambda answer: None if gone else _say(request, *answer))
+        done.addCallback(lambda answer: self._answer(request, answer, is_gone=bool(gone)))
         return NOT_DONE_YET
+
+    def _answer(self, request: Request, answer: tuple[HTTPStatus, Any, str], *, is_gone: bool) -> None:
+        _, value, _ = answer
+        if isinstance(value, Stream):
+            self.telling.begin(request, value, is_gone=is_gone)
+        elif not is_gone:
+            _say(request, *answer)
 
     def _do(self, request: Request) -> Any:
         self._refuse_others(request)
@@ -258,7 +269,8 @@ class ControlService(Service):
 
     def __init__(self, settings: Control, gateway: Gateway, reactor: Any, main: Path | None = None) -> None:
         self._settings = settings
-        self._commands = Commands(gateway, main)
+        self._telling = Telling(reactor)
+        self._commands = Commands(gateway, self._telling, main)
         self._site = _Limited(_Site(self._commands))
         self._reactor = reactor
         self._socket = HeldSocket(Path(settings.socket), "control.socket:")
@@ -266,7 +278,8 @@ class ControlService(Service):
     def counts(self) -> dict[str, object]:
         """What was counted since the start."""
         commands = self._commands
-        return {"requests": commands.requests, "refused": commands.refused, "connections_closed": self._site.closed}
+        return {"requests": commands.requests, "refused": commands.refused, "connections_closed": self._site.closed,
+                "told_over_a_while": self._telling.told, "not_told": self._telling.lost}  # fmt: skip
 
     def startService(self) -> None:
         """Listen.
@@ -281,4 +294,5 @@ class ControlService(Service):
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
+        self._telling.stop()
         return self._socket.stop()

@@ -31,7 +31,7 @@ from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.netlink.nftables import IPV4, IPV6
 from realmgw.datapath.nft import Libnftables, Nft
 from realmgw.datapath.policy.classes import Classes
-from realmgw.datapath.ruleset import Lent, Ruleset
+from realmgw.datapath.ruleset import Lent, Ruleset, Texts
 from realmgw.datapath.watch.generations import Generations, OwnNft
 from realmgw.datapath.watch.guard import Guard
 from realmgw.datapath.watch.keeper import Findings, Keeper, Noticed
@@ -81,20 +81,17 @@ class Kernel:
         self._given = self._settings = settings
         self._ipv6, self._bypass = DualStack(), Bypass()
         self._table, self._lent = settings.datapath.table, lent
-        self._open_nft = open_nft
-        self._reader = RulesetReader()
+        self._open_nft, self._reader = open_nft, RulesetReader()
         self._generations = Generations(self._reader.generation)
         self._own = Own(self._table, settings.state, lambda: self.nft, run_program, self._generations.ours)
-        self._chains = self._own.chains, self._own.chains6
+        self._chains = own, own6 = self._own.chains, self._own.chains6
         self.was_installed: bool | None = None
         self.classes = Classes()
         self._guard, self._keeper = Guard(open_owner), Keeper(self, self._reader, self._generations)
         self._nft: Nft | None = None
-        # What the last `apply` chose.
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
-        self.last_step = LastStep(self._table, self._own.chains)
-        self.prefix_step = PrefixStep(self._table, self._own.chains6)
-        self._way_out = self._hashes = False
+        self.last_step, self.prefix_step = LastStep(self._table, own), PrefixStep(self._table, own6)
+        self._way_out = self._hashes = False  # all of these: as the last `apply` has chosen
 
     def probe(self) -> Capabilities:
         """Find out what the machine can do; nothing is left behind.
@@ -110,12 +107,10 @@ class Kernel:
     def own_ports(self) -> frozenset[int]:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
         hello = f"table inet {self._table}_probe\ndelete table inet {self._table}_probe\n"
-        if not isinstance(self.nft, Libnftables):
-            return frozenset()
-        try:
-            return self._reader.ports_of(lambda: self.nft.run(hello))
-        except RealmGatewayError:
-            return frozenset()  # what stands against it is told by `apply`
+        with suppress(RealmGatewayError):  # what stands against it is told by `apply`
+            if isinstance(self.nft, Libnftables):
+                return self._reader.ports_of(lambda: self.nft.run(hello))
+        return frozenset()
 
     def refuse_foreign(self) -> None:
         """Look whether all that has our names is ours; nothing is touched.
@@ -303,6 +298,11 @@ class Kernel:
     def settings(self) -> Settings:
         """In force."""
         return self._settings
+
+    @property
+    def texts(self) -> Texts:
+        """The rules of each chain of the table, as they were written."""
+        return ruleset.texts(self._ruleset(self._settings), self.classes)
 
     @property
     def optional(self) -> frozenset[Kind]:

@@ -11,7 +11,7 @@ The chains up to a flow's host are in `realmgw.datapath.incoming`, what is forwa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -31,9 +31,13 @@ from realmgw.datapath.outbound6 import Leaving
 from realmgw.datapath.pipeline import parts, stages
 from realmgw.datapath.pipeline.parts import Stages
 from realmgw.datapath.policy import classes
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.watch import ownership
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
+
+Texts = Mapping[str, Sequence[str]]
+"""The rules of each chain of the table, as they were written."""
 
 
 @attrs.frozen
@@ -258,9 +262,27 @@ def _table(ruleset: Ruleset, *, shut: bool) -> Iterator[str]:
     yield f"table inet {ruleset.table} {{"
     yield _comment(ruleset)
     yield from _objects(ruleset)
-    for name, lines in (classes.chains(incoming.drop("forward_refused") if shut else "") | _chains(ruleset)).items():
+    for name, lines in _all_chains(ruleset, shut=shut).items():
         yield from (f"\tchain {name} {{", *(f"\t\t{line}" for line in lines), "\t}")
     yield "}"
+
+
+def _all_chains(ruleset: Ruleset, *, shut: bool = False) -> incoming.Chains:
+    """Those that there are whatever hosts there are."""
+    return classes.chains(incoming.drop("forward_refused") if shut else "") | _chains(ruleset)
+
+
+def texts(ruleset: Ruleset, known: Classes) -> Texts:
+    """The rules of each chain of the table, as they were written, in their order.
+
+    Args:
+        ruleset: What stands.
+        known: The classes that there are.
+    """
+    standing = {
+        name: [each for each in lines if not each.startswith("type ")] for name, lines in _all_chains(ruleset).items()
+    }
+    return {**standing, **classes.texts(known)}
 
 
 def _no_mark_table(table: str) -> tuple[str, str]:

@@ -48,7 +48,7 @@ MAY_IMPORT = {
 INSIDE = {
     "allocation": ("reputation", "pool", "claims", "ipv6"),
     "control": ("command",),
-    "datapath": ("netlink", "iptables", "policy", "pipeline", "machine", "watch", "neighbours"),
+    "datapath": ("netlink", "iptables", "policy", "pipeline", "machine", "watch", "neighbours", "tracing"),
     "dns": ("codec", "mitigation", "fastpath", "forward", "update"),
     "subscribers": ("fastpath", "files", "remote", "leases", "tools"),
     "testbed": ("realm", "load", "player", "measuring", "simulated", "programs"),

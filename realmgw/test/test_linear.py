@@ -175,7 +175,7 @@ class RequestTests(LinearTestCase):
 
     def test_heads(self) -> None:
         """Of the repository and of the control socket: lines, fields, continued fields, query and path."""
-        commands = Commands(cast(Any, None))
+        commands = Commands(cast(Any, None), cast(Any, None))
         for site in (self.site(), Site(commands)):
             parse = self.feed(site)
             for begin, piece in (

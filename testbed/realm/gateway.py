@@ -78,6 +78,8 @@ class Subscriber:
     """Its address of IPv6; empty, as that of IPv4 may be: it has none."""
     ipv6: str = ""
     """`pool`, `pinhole` or `off`; empty: as the configuration says."""
+    more: Mapping[str, Any] = attrs.Factory(dict)
+    """What else its entry says."""
 
     def text(self) -> str:
         """Its entry in a subscriber file."""
@@ -88,6 +90,7 @@ class Subscriber:
             **({"ipv6": self.ipv6} if self.ipv6 else {}),
             "CIRCULARPOOL": [{"max": self.limit}],
             "SFQDN": [attrs.asdict(service) for service in services],
+            **self.more,
         }
         return f"{self.name}:\n" + "".join(f"  {key}: {json.dumps(value)}\n" for key, value in entry.items())
 

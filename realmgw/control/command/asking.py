@@ -44,10 +44,14 @@ GROUPS = {
 
 def ask(usual: Usual, command: str, **parameters: str) -> Answer:
     """What the gateway says that the command line means; raises `CommandError` as `client.ask` does."""
+    path, main = _meant(usual)
+    return client.ask(path, command, parameters, main=main, waiting=_waiting)
+
+
+def _meant(usual: Usual) -> tuple[Path, Path | None]:
+    """The control socket, and the main file of the gateway that must listen there."""
     refuse_unreadable(usual)
-    if usual.socket is not None:
-        return client.ask(usual.socket, command, parameters, waiting=_waiting)
-    return client.ask(_socket(usual.main_file), command, parameters, main=usual.main_file, waiting=_waiting)
+    return (_socket(usual.main_file), usual.main_file) if usual.socket is None else (usual.socket, None)
 
 
 def _waiting(seconds: float) -> None:
@@ -106,5 +110,29 @@ def asks(
         show(usual, answer, lines)
         return ends(answer)
 
+    _add(path, run)
+
+
+def follows(path: str, lines: Callable[[Answer], Iterable[str]]) -> None:
+    """A command that goes on printing what the gateway tells over a while; as JSON, each value is a line.
+
+    Args:
+        path: For what.
+        lines: Makes lines of a value.
+    """
+
+    @click.pass_obj
+    def run(usual: Usual, /, **said: str | bool | None) -> ExitStatus:
+        socket, main = _meant(usual)
+        parameters = {key: str(value) for key, value in said.items() if value}
+        for value in client.follow(socket, path, parameters, main=main):
+            print_lines([json.dumps(value)] if usual.json else lines(value))
+            sys.stdout.flush()
+        return ExitStatus.OK
+
+    _add(path, run)
+
+
+def _add(path: str, run: Callable[..., ExitStatus]) -> None:
     group, _, name = path.rpartition("/")
     GROUPS[group].add_command(Command(name, callback=run, help=COMMANDS[path].text, params=told(path)))

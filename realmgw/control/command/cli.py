@@ -21,7 +21,7 @@ import click
 from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import ruled, shown
+from realmgw.control.command import passing, ruled, shown
 from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
@@ -30,6 +30,7 @@ from realmgw.control.command.asking import (
     ask,
     asks,
     command_line,
+    follows,
     print_lines,
     refuse_unreadable,
     show,
@@ -317,6 +318,8 @@ asks("reputation/set", shown.reputation_now)
 asks("reputation/forget", shown.reputation_before)
 asks("flows/list", shown.flows)
 asks("rules", ruled.rules)
+follows("flows/watch", passing.watch)
+follows("trace", passing.trace)
 
 
 @GROUPS["flows"].command("kill", params=told("flows/kill"), help=COMMANDS["flows/kill"].text)

@@ -8,7 +8,8 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -89,15 +90,49 @@ def ask(
     Raises:
         CommandError: Nobody answers there, or the gateway can not do it.
     """
+    with _asking(path, timeout) as connection:
+        return json.loads(_answer(connection, path, command, parameters, main, timeout, waiting).read())
+
+
+def follow(
+    path: Path,
+    command: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    main: Path | None = None,
+    timeout: float = TIMEOUT,
+) -> Generator[Any, None, None]:
+    """Ask a running gateway for what it tells over a while; see `ask`.
+
+    Returns:
+        Each value as it comes; the gateway has begun.
+
+    Raises:
+        CommandError: Nobody answers there, or the gateway can not do it; or, later, it says nothing any more.
+    """
+    values = _values(path, command, parameters, main, timeout)
+    next(values)
+    return values
+
+
+def _values(
+    path: Path, command: str, parameters: Mapping[str, str] | None, main: Path | None, timeout: float
+) -> Generator[Any, None, None]:
+    """That it has begun, and then each value."""
+    with _asking(path, timeout) as connection:
+        response = _answer(connection, path, command, parameters, main, timeout, _nothing)
+        yield None
+        while line := response.readline():
+            if line.strip():  # else the gateway only shows that it is there
+                yield json.loads(line)
+
+
+@contextmanager
+def _asking(path: Path, timeout: float) -> Iterator[_UnixConnection]:
+    """A connection; what goes wrong with it is said as a `CommandError`."""
     connection = _UnixConnection(path, timeout)
-    query = f"?{urlencode(parameters, errors='surrogateescape')}" if parameters else ""
     try:
-        method = "POST" if COMMANDS[command].changes else "GET"
-        fields = {} if main is None else {CONFIG_FIELD: quote(str(main.resolve()))}
-        connection.request(method, f"/v1/{command}{query}", headers=fields)
-        _wait(connection, path, command, timeout, waiting)
-        response = connection.getresponse()
-        value = json.loads(response.read())
+        yield connection
     except (FileNotFoundError, ConnectionRefusedError):
         raise CommandError(
             ExitStatus.NO_GATEWAY, f"no gateway runs: nobody answers at {path} (start it: twistd realmgw)"
@@ -110,9 +145,32 @@ def ask(
         raise CommandError(ExitStatus.NO_GATEWAY, f"{path}: the gateway does not answer: {error!r}") from None
     finally:
         connection.close()
+
+
+def _answer(
+    connection: _UnixConnection,
+    path: Path,
+    command: str,
+    parameters: Mapping[str, str] | None,
+    main: Path | None,
+    timeout: float,
+    waiting: Callable[[float], object],
+) -> http.client.HTTPResponse:
+    """The answer, whose body is to be read.
+
+    Raises:
+        CommandError: The gateway can not do it.
+    """
+    query = f"?{urlencode(parameters, errors='surrogateescape')}" if parameters else ""
+    method = "POST" if COMMANDS[command].changes else "GET"
+    fields = {} if main is None else {CONFIG_FIELD: quote(str(main.resolve()))}
+    connection.request(method, f"/v1/{command}{query}", headers=fields)
+    _wait(connection, path, command, timeout, waiting)
+    response = connection.getresponse()
     if response.status != http.client.OK:
+        value = json.loads(response.read())
         raise CommandError(ExitStatus(value["exit_status"]), value["detail"])
-    return value
+    return response
 
 
 def _wait(

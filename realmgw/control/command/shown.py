@@ -270,7 +270,7 @@ def flows(answer: Answer) -> Iterator[str]:
             row["direction"],
             row["protocol"],
             row["host"] or "-",
-            *(_end(row[end], row[port]) for end, port in _ENDS),
+            *(end_of(row[end], row[port]) for end, port in ENDS),
             row["service"] or "-",
             row["state"] or ("answered" if row["answered"] else "unanswered"),
             duration(row["remaining"]),
@@ -281,10 +281,11 @@ def flows(answer: Answer) -> Iterator[str]:
     return listed(columns, rows, answer["total"])
 
 
-_ENDS = (("address", "port"), ("via", "via_port"), ("client", "client_port"))
+ENDS = (("address", "port"), ("via", "via_port"), ("client", "client_port"))
+"""What a flow has ends by: addresses, and ports."""
 
 
-def _end(address: str | None, port: int | None) -> str:
+def end_of(address: str | None, port: int | None) -> str:
     """An end of a flow."""
     if address is None:
         return "-"

@@ -39,7 +39,7 @@ _CHANGING = {TABLE: {3}, CHAIN: {6, 8}, RULE: set[int](), SET: {20}, OBJECT: {5}
 """Attributes that say how often it is used, and what it has counted."""
 _HANDLE = {TABLE: TABLE_HANDLE, CHAIN: 2, RULE: 3, SET: 16, OBJECT: 6}
 """The attribute that is its number."""
-_COMMENT = 0  # libnftnl: NFTNL_UDATA_TABLE_COMMENT
+_COMMENT = 0  # libnftnl: NFTNL_UDATA_TABLE_COMMENT, NFTNL_UDATA_RULE_COMMENT
 _EPERM = 1
 
 
@@ -78,11 +78,11 @@ def standing(channel: Channel, table: Table, sequence: int) -> Standing | None:
     found = codec.fields(said)
     if said.kind != SUBSYSTEM | TABLE or len(found.get(TABLE_HANDLE, b"")) != 8:
         raise RealmGatewayError("netlink: the kernel's answer is not about a table")
-    return Standing(codec.number(found[TABLE_HANDLE]), _comment(found.get(TABLE_DATA, b"")))
+    return Standing(codec.number(found[TABLE_HANDLE]), comment(found.get(TABLE_DATA, b"")))
 
 
-def _comment(data: bytes) -> str:
-    """User data is a row of type, length and value."""
+def comment(data: bytes) -> str:
+    """What whoever made a table or a rule says of it, by its user data: a row of type, length and value."""
     at = 0
     while at + 2 <= len(data):
         kind, length = data[at], data[at + 1]

@@ -8,6 +8,7 @@ of flows that were not answered yet come there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
@@ -31,8 +32,10 @@ OUT, IN = "host_out", "host_in"
 ALLOWED = "host_allowed"
 """The chain by which something passes that only the rules of its host may forbid."""
 _TOLD = "forbidden_told"
+_BEGIN = "meta priority set 0"
 _PER_DIRECTION = {Direction.EGRESS: ("out", "egress"), Direction.INGRESS: ("in", "ingress")}
 """What chains of a direction end with, and the map that leads to them."""
+_CHAIN = re.compile(r"class_[0-9]+_(out|in)")
 OBJECTS = (
     "map classes4 { type ipv4_addr : classid; }",
     "map classes6 { type ipv6_addr : classid; }",
@@ -207,6 +210,25 @@ def placed(number: int, said: Firewall) -> Iterator[tuple[Rule, Place]]:
     yield from ((rule, Place(number, at, tier)) for at, (tier, rule) in enumerate(every, 1))
 
 
+def direction_of(chain: str) -> Direction | None:
+    """The direction of the packets that a chain of a class is for; None: it is of none."""
+    found = _CHAIN.fullmatch(chain)
+    return found and next(each for each, (end, _) in _PER_DIRECTION.items() if end == found[1])
+
+
+def texts(known: Classes) -> dict[str, list[str]]:
+    """The rules of the chains of classes, as they were written, in their order.
+
+    Args:
+        known: The classes that there are.
+    """
+    return {
+        chain: [_BEGIN, *(line for rule, place in of_it for line in rules.lines(rule, place))]
+        for said, each in known.by_rules.items()
+        for chain, _, of_it in _directed(each, said)
+    }
+
+
 def _directed(each: Class, said: Firewall) -> Iterator[tuple[str, str, list[tuple[Rule, Place]]]]:
     """For each direction that there are rules for: chain, map, and these."""
     for direction, (end, verdicts) in _PER_DIRECTION.items():
@@ -218,7 +240,7 @@ def _directed(each: Class, said: Firewall) -> Iterator[tuple[str, str, list[tupl
 def _addition(table: str, each: Class, said: Firewall) -> Iterator[str]:
     for chain, verdicts, of_it in _directed(each, said):
         yield f"add chain inet {table} {chain}"
-        yield f"add rule inet {table} {chain} meta priority set 0"
+        yield f"add rule inet {table} {chain} {_BEGIN}"
         for rule, place in of_it:
             yield f"add counter inet {table} {place.counter}"
             for name, declared in rules.sets(rule, place):

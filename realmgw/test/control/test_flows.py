@@ -12,9 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import Steps, finish
 from realmgw.control import flows as room
-from realmgw.control.command import shown
+from realmgw.control.command import passing, shown
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.control.flows import Flows, Wanted
+from realmgw.control.flows import AT_ONCE, Flows, Wanted
 from realmgw.datapath.netlink.tracked import Direction, Glance, Tracked
 from realmgw.datapath.selecting import Found
 from realmgw.subscribers.reach import Around
@@ -49,8 +49,21 @@ class FlowsTestCase(SynchronousTestCase):
         self.made = TestGateway(Path(self.mktemp()))
         around = Around(frozenset((IPv4Address(OWN),)), links=(IPv4Network("192.168.0.0/24"),))
         self.made.running.around = attrs.evolve(around, reached=(IPv6Network("2001:db8:1::/48"),))
-        self.flows = Flows(self.made.running, self.made.allocator, self.made.reloader.drive, self.listed, self.ended)
+        self.flows = Flows(
+            self.made.running, self.made.allocator, self.made.reloader.drive, self.listed, self.ended, self.hear
+        )
         self.there = list(EVERY)
+        self.heard: list[tuple[Any, ...]] = []
+        self.gone = 0
+
+    def hear(self, *asked: Any) -> Callable[[], None]:
+        """What `FlowEvents.hear` does."""
+        self.heard.append(asked)
+        return self.hear_no_more
+
+    def hear_no_more(self) -> None:
+        """One has gone."""
+        self.gone += 1
 
     def _wanted(self, wanted: Callable[[Glance], object]) -> list[Tracked]:
         return [
@@ -155,7 +168,7 @@ class ListTests(FlowsTestCase):
     def test_only_so_many_are_under_way(self) -> None:
         """Whoever has asked and gone; and when they are done others may ask."""
         begun: list[Any] = []
-        flows = Flows(self.made.running, self.made.allocator, begun.append, self.listed, self.ended)
+        flows = Flows(self.made.running, self.made.allocator, begun.append, self.listed, self.ended, self.hear)
         for _ in range(room.AT_ONCE):
             flows.list("", "", "", "1")
         error = self.assertRaises(CommandError, flows.kill, HOST, "", "")
@@ -171,7 +184,7 @@ class ListTests(FlowsTestCase):
             yield None
             raise CommandError(ExitStatus.FAILED, "no")
 
-        flows = Flows(self.made.running, self.made.allocator, self.made.reloader.drive, fails, self.ended)
+        flows = Flows(self.made.running, self.made.allocator, self.made.reloader.drive, fails, self.ended, self.hear)
         for _ in range(room.AT_ONCE + 1):
             failing = flows.list("", "", "", "1")
             self.made.pass_time()
@@ -210,3 +223,41 @@ class WantedTests(SynchronousTestCase):
         for mine, client in ((one, GUEST), (other, HOST)):
             wanted = Wanted(mine.__eq__, IPv4Network(client))
             self.assertTrue(wanted((6, one, other, other)), client)
+
+
+class WatchTests(FlowsTestCase):
+    """Flows as they begin and end."""
+
+    def test_each_is_told_as_it_is_listed(self) -> None:
+        """Of those that are meant; and that something was lost."""
+        told: list[Any] = []
+        self.flows.watch("a.example.org", "", "").follow(told.append, print)
+        [(wanted, tell, lost)] = self.heard
+        self.there = [each for each in EVERY if each in self._wanted(wanted)]
+        self.assertEqual(self.there, [INTO, OUT])
+        tell(True, INTO)
+        tell(False, OUT)
+        lost()
+        rows = self.show()["flows"]
+        self.assertEqual(told, [{"event": "begins", **rows[0]}, {"event": "ends", **rows[1]}, {"event": "lost"}])
+        lines = [line for value in (*told, {"left_out": 3}) for line in passing.watch(value)]
+        self.assertEqual(
+            lines,
+            [
+                f"begins in  tcp a.example.org. {HOST}:80 via {POOL}:80 client {CLIENT}:4000",
+                f"ends   out udp a.example.org. {HOST}:5000 via {POOL}:40000 client {CLIENT}:53",
+                "some are lost: more came than could be heard",
+                "3 are left out: what reads this is too slow",
+            ],
+        )
+        named = next(passing.watch({**told[0], "service": "www.example.org."}))
+        self.assertTrue(named.endswith(" name www.example.org."))
+
+    def test_so_many_watch_at_most(self) -> None:
+        """Whoever has gone makes room; what is wrong takes none."""
+        streams = [self.flows.watch("", "", "") for _ in range(AT_ONCE)]
+        self.assertRaises(CommandError, self.flows.watch, "", "", "")
+        streams[0].stop()
+        self.assertEqual(self.gone, 1)
+        self.assertRaises(CommandError, self.flows.watch, "nobody.example.org", "", "")
+        self.flows.watch("", "", "")

@@ -24,6 +24,8 @@ from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Severity
 from realmgw.control.leases import Leases
 from realmgw.control.rules import Rules
+from realmgw.control.streaming import Stream
+from realmgw.control.tracing import Tracing
 from realmgw.datapath import selecting
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
@@ -74,9 +76,10 @@ def gateway_of(made: TestGateway) -> Gateway:
         health=made.health,
         allocator=made.allocator,
         reputations=made.reputations,
-        flows=Flows(made.running, made.allocator, made.reloader.drive, no_flows, no_flows),
+        flows=Flows(made.running, made.allocator, made.reloader.drive, no_flows, no_flows, lambda *_: lambda: None),
         leases=Leases(begun(made, Inline(), made.clock.seconds, []), made.clock.seconds),
         rules=Rules(made.running, lambda: succeed(({}, {}))),
+        tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
         proxies=lambda: [PROXY],
@@ -104,6 +107,8 @@ class GatewayTestCase(SynchronousTestCase):
         if hasattr(value, "addCallback"):
             self.made.pass_time()
             value = self.successResultOf(value)
+        if isinstance(value, Stream):
+            value = None
         return json.loads(json.dumps(value))
 
     def refusal(self, path: str, **given: str) -> ExitStatus:
@@ -120,7 +125,7 @@ class CommandTests(GatewayTestCase):
         """With the parameters that the table names."""
         given = {"name": "a.example.org.", "resolver": "192.0.2.53", "source": "192.0.2.9",
                  "destination": "198.51.100.1", "protocol": "tcp", "who": "192.0.2.53",
-                 "reputation": "0.5", "address": "192.168.0.1"}  # fmt: skip
+                 "reputation": "0.5", "address": "192.168.0.1", "src": "192.0.2.9"}  # fmt: skip
         self.made.allocator.groups.of("192.0.2.53")
         for path, command in COMMANDS.items():
             names = [parameter.name for parameter in command.parameters if parameter.default is None]

@@ -233,7 +233,8 @@ class ConversationTests(TestCase):
         """And those that were refused."""
         await self.ask("status")
         await self.request("GET", "/v1/reload")
-        self.assertEqual(self.service.counts(), {"requests": 2, "refused": 1, "connections_closed": 0})
+        expected = {"requests": 2, "refused": 1, "connections_closed": 0, "told_over_a_while": 0, "not_told": 0}
+        self.assertEqual(self.service.counts(), expected)
 
     async def test_whoever_is_at_a_longer_piece_of_work_is_waited_for(self) -> None:
         """As long as the gateway still answers other questions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from ipaddress import ip_address
 from typing import Any
 
 from realmgw.config.steps import finish
-from realmgw.control.command.client import ask
+from realmgw.control.command.client import ask, follow
 from realmgw.datapath import selecting
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.client import open_socket
+from realmgw.test.kernel.datapath_case import until
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -124,6 +126,34 @@ class FlowsTests(RealmTestCase):
         self.assertEqual((found.original.sport, found.original.dport, found.reply.source[-1]), (9, 53, 1))
         done = self.run_command("flows", "kill", "--client", "203.0.113.7", "--yes", "--json")
         self.assertEqual(json.loads(done.stdout), {"total": MANY, "ended": MANY, "left": 0})
+
+    def was_told(self, output: Any) -> bool:
+        """Whether a further flow of the second host is seen by a program that may have begun to watch."""
+        self.peer("test_gwa", SECOND, (CLIENT, 4243))
+        return bool(select.select([output], [], [], 0.2)[0])
+
+    def test_what_begins_and_ends_is_told(self) -> None:
+        """Of the host that is meant, with the name that opened it; the command goes on until it is ended."""
+        argv = [sys.executable, "-m", "realmgw.control.command.cli", "flows", "watch", "--host", SECOND, "--json"]
+        watch = subprocess.Popen(
+            [*argv, "--socket", str(self.gateway.control)], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+        )
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        assert watch.stdout is not None
+        self.addCleanup(watch.stdout.close)
+        watched = follow(self.gateway.control, "flows/watch", {"client": CLIENT})
+        self.addCleanup(watched.close)
+        address = self.ask("two.gwa.demo")
+        begun = self.peer("public", CLIENT, (address, 4242))
+        told = next(each for each in watched if each["host"] == "two.gwa.demo.")
+        expected = {"event": "begins", "direction": "in", "service": "two.gwa.demo.", "via": address, "port": 4242}
+        self.assertEqual({key: told[key] for key in expected}, expected)
+        self.run_command("flows", "kill", "--host", SECOND, "--yes")
+        ended = next(each for each in watched if each["event"] == "ends")
+        self.assertEqual((ended["host"], ended["client_port"]), ("two.gwa.demo.", begun.getsockname()[1]))
+        self.assertTrue(until(lambda: self.was_told(watch.stdout)))
+        self.assertEqual(json.loads(watch.stdout.readline())["host"], "two.gwa.demo.")
 
     def test_nothing_ends_where_nobody_was_asked(self) -> None:
         """Neither a terminal nor a word for it, or no filter."""

@@ -1,0 +1,153 @@
+"""What is told over a while, as the control interface sends it: a line of JSON for each value (application/x-ndjson).
+
+Nothing waits for a slow reader: what he does not take is left out, and counted. Between the values there are empty
+lines, so that a reader can tell a gateway that has nothing to say from one that says nothing any more.
+
+Edge: HTTP, the reactor's timers.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's web server has no types.)
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import LoopingCall
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from realmgw.control.streaming import Stream
+
+PULSE = 1.0  # seconds
+"""How often there is an empty line."""
+
+
+class Telling:
+    """All that is told over a while at present.
+
+    Args:
+        reactor: Its clock.
+
+    Attributes:
+        told: How many values were told.
+        lost: How many were not, since whoever asked did not read.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._readers: set[_Reader] = set()
+        self.told = 0
+        self.lost = 0
+
+    def begin(self, request: Request, stream: Stream, *, is_gone: bool) -> None:
+        """Tell all that a source has.
+
+        Args:
+            request: Who wants to know.
+            stream: The source.
+            is_gone: Whether he has gone meanwhile.
+        """
+        if is_gone:
+            stream.stop()
+            return
+        reader = _Reader(request, stream, self)
+        self._readers.add(reader)
+        reader.begin(self._reactor)
+
+    def stop(self) -> None:
+        """Tell nobody any more."""
+        for each in tuple(self._readers):
+            each.leave()
+            each.finish()
+
+    def forget(self, reader: _Reader) -> None:
+        """He has heard all, or has gone."""
+        self._readers.discard(reader)
+
+
+@implementer(IPushProducer)
+class _Reader:
+    """Somebody who is told."""
+
+    def __init__(self, request: Request, stream: Stream, telling: Telling) -> None:
+        self._request = request
+        self._stream = stream
+        self._telling = telling
+        self._is_slow = self._is_over = self._is_gone = False
+        self._left_out = 0
+        self._pulse = LoopingCall(self._beat)
+
+    def begin(self, reactor: Any) -> None:
+        """With the head of the answer: whoever reads it knows that it has begun."""
+        request = self._request
+        request.notifyFinish().addErrback(lambda _: self._went())
+        request.setHeader(b"content-type", b"application/x-ndjson")
+        request.registerProducer(self, True)
+        request.write(b"\n")
+        self._pulse.clock = reactor
+        self._pulse.start(PULSE, now=False)
+        self._stream.follow(self._tell, self._ended)
+
+    def pauseProducing(self) -> None:
+        """He does not read."""
+        self._is_slow = True
+
+    def resumeProducing(self) -> None:
+        """He reads again, and is told how much he has missed."""
+        self._is_slow = False
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            self._write({"left_out": left_out})
+        if self._is_over:
+            self.finish()
+
+    def stopProducing(self) -> None:
+        """His connection is gone."""
+        self._went()
+
+    def leave(self) -> None:
+        """He has gone, or is told nothing any more."""
+        if self._pulse.running:
+            self._pulse.stop()
+        self._telling.forget(self)
+        if not self._is_over:
+            self._is_over = True
+            self._stream.stop()
+
+    def finish(self) -> None:
+        """Nothing more comes: the answer is complete."""
+        if not self._is_gone:
+            self._is_gone = True
+            self._request.unregisterProducer()
+            self._request.finish()
+
+    def _went(self) -> None:
+        self._is_gone = True
+        self.leave()
+
+    def _tell(self, value: Any) -> None:
+        if self._is_over:
+            return
+        if self._is_slow:
+            self._left_out += 1
+            self._telling.lost += 1
+            return
+        self._telling.told += 1
+        self._write(value)
+
+    def _write(self, value: Any) -> None:
+        self._request.write(json.dumps(value).encode() + b"\n")
+
+    def _beat(self) -> None:
+        if not self._is_slow:
+            self._request.write(b"\n")
+
+    def _ended(self) -> None:
+        """The source has no more."""
+        self._is_over = True
+        self.leave()
+        if not self._is_slow:
+            self.finish()
