@@ -45,16 +45,28 @@ def in_turn(text: str, reread: int | None = None) -> Steps[tuple[Callable[[str],
 
 
 def _longest_stretch(text: str) -> Steps[int]:
-    """How long a text goes on without anything that may be of YAML's structure, about; comments are nothing."""
-    if len(text) <= MAX_STRETCH:
-        return len(text)
+    """How long a text goes on without anything that may be of YAML's structure, about; comments are nothing.
+
+    It is enough to know that some stretch is too long: nothing is looked for any further.
+    """
     longest = last = 0
-    for marks in portions(_STRUCTURE.finditer(text)):
+    for marks in portions(_marks(text)):
         for mark in marks:
             if mark.end() - mark.start() == 1:
                 longest, last = max(longest, mark.start() - last), mark.start()
         yield None
     return max(longest, len(text) - last)
+
+
+def _marks(text: str) -> Iterator[re.Match[str]]:
+    """What may be of YAML's structure, and comments, until there is a stretch that is too long."""
+    at = 0
+    while mark := _STRUCTURE.search(text, at, at + MAX_STRETCH + 1):
+        yield mark
+        # A comment may be longer than what was looked at.
+        at = mark.end() if mark.end() - mark.start() == 1 else text.find("\n", mark.start())
+        if at < 0:
+            break
 
 
 def _events(text: str) -> Iterator[Event]:

