@@ -6,7 +6,9 @@ import contextlib
 import errno
 import socket
 import struct
+from unittest import skipIf
 
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 from realmgw.test.kernel.pipeline_case import FAMILIES, QUERY, RESPONSE, PipelineTestCase, kind
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -217,3 +219,25 @@ class ServicesTests(PipelineTestCase):
             self.assertTrue(self.arrives(family, "stage_dns_unsolicited", port=53, said=QUERY))
         self.stage("{services: {dns: {unsolicited: true}}}")
         self.assertTrue(self.arrives(4, "presented", port=53, said=RESPONSE))
+
+
+class ShippedTests(PipelineTestCase):
+    """`conf/policies.d/network.yaml`, as it is."""
+
+    @skipIf(NO_CHECKOUT is not None, "the package is installed: its checkout is not there")
+    def test_does_what_it_says(self) -> None:
+        """Who is forged, or asks for what is not served to the Internet, gets nowhere; who is at home, does."""
+        text = (CHECKOUT / "conf" / "policies.d" / "network.yaml").read_text()
+        self.stage("\n" + text.partition("\npipeline:\n")[2])
+        self.raw("public", "10.9.0.1", self.gateway[4], 17, struct.pack("!HHHH", 9, 22, 8, 0))
+        self.raw("public", "fd00:9::1", self.gateway[6], 17, struct.pack("!HHHH", 9, 22, 8, 0))
+        self.counted("stage_spoofed", 2)
+        for family in FAMILIES:
+            self.assertFalse(self.arrives(family, "stage_dhcp", port={4: 67, 6: 547}[family]))
+            self.assertFalse(self.arrives(family, "stage_others"))
+            self.assertTrue(self.arrives(family, "stage_others", lan=True))
+            ways = [(port, lan) for port in (22, 80, 9999) for lan in (False, True)]
+            closed = [way for way in ways if self.connects(family, way[0], lan=way[1])]
+            self.assertEqual(closed, [(80, False), (9999, False)])
+            self.assertTrue(-1 <= 40 - self.burst(family, 40, "stage_dns_grey") - 25 <= 6)
+        self.assert_stands()
