@@ -19,7 +19,7 @@ from realmgw.subscribers.files.folders import QUIET
 from realmgw.subscribers.remote.snapshot import Snapshot
 from realmgw.test.control.parts import TestGateway
 
-HOSTS, GONE = 150, 20
+HOSTS, GONE = 50, 7
 
 
 class Turns(Clock):
