@@ -258,11 +258,12 @@ class Site:
     Args:
         case: What happens.
         kinds: The resolvers; the first one is looked at.
+        seed: Of chance.
     """
 
-    def __init__(self, case: Case, kinds: tuple[Resolver, ...]) -> None:
+    def __init__(self, case: Case, kinds: tuple[Resolver, ...], seed: int = 1) -> None:
         self.case = case
-        self.line = EventQueue(random.Random(1))
+        self.line = EventQueue(random.Random(seed))
         self.answered: dict[Flow, float] = {}
         networks = [ip_network((0xC6336400 + last, 32)) for last in range(case.addresses)]
         self.allocator = Allocator(Allocation(), networks, now=0.0, policy=Policy(), answered=self._is_answered)
