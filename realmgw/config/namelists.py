@@ -72,7 +72,7 @@ def reading(rules: NameList, content: bytes, problems: Problems) -> Steps[Listed
     read = _Hosts() if rules.form is ListForm.HOSTS else _Zone()
     found: list[tuple[str, Verdict]] = []
     number = 0
-    for number, line in enumerate(_lines(content), 1):
+    for number, line in enumerate(lines(content), 1):
         try:
             found += read.line(line)
         except _BadLineError as error:
@@ -98,7 +98,8 @@ def _check_whole(content: bytes, last: int, problems: Problems, *, has_names: bo
         problems.at(last, 1, "the file ends within a line: was it written whole? End it with a new line")
 
 
-def _lines(content: bytes) -> Iterator[str]:
+def lines(content: bytes) -> Iterator[str]:
+    """The lines of a file, one after the other; what is no UTF-8 is replaced, so that a problem can be told there."""
     at = 0
     while at < len(content):
         end = content.find(b"\n", at)

@@ -13,6 +13,7 @@ import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Problems
+from realmgw.config.namelists import lines
 from realmgw.config.steps import Steps
 from realmgw.config.values import Network
 
@@ -50,7 +51,7 @@ def reading(content: bytes, problems: Problems) -> Steps[list[Network]]:
     """
     found: list[Network] = []
     number = 0
-    for number, line in enumerate(_lines(content), 1):
+    for number, line in enumerate(lines(content), 1):
         text = line.partition("#")[0].partition(";")[0].strip()
         try:
             found += [network(text)] if text else []
@@ -111,12 +112,3 @@ def _taken(spans: list[_Span]) -> Iterator[_Span]:
 def _span(each: Network) -> _Span:
     """First address, length, last address: of those that begin alike, the largest comes first."""
     return int(each.network_address), each.prefixlen, int(each.broadcast_address)
-
-
-def _lines(content: bytes) -> Iterator[str]:
-    at = 0
-    while at < len(content):
-        end = content.find(b"\n", at)
-        end = len(content) if end < 0 else end
-        yield content[at:end].decode("utf-8", "replace")
-        at = end + 1
