@@ -203,7 +203,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     purging, drive = _purging(running, datapath, allocator, gate, reloader, health), reloader.drive
     insight = Insight(
         running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
-        Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear),
+        Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
         Leases(leases, time.time), Rules(running, datapath.rules), Tracing(running, follow), dns.explain, counting,
         synproxy.show, datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip

@@ -75,6 +75,7 @@ class Flows:
         listed: Lists flows.
         ended: Ends flows.
         hear: Hears of flows that begin and end.
+        time: The present, in seconds since 1970.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Flows:
         listed: List,
         ended: End,
         hear: Hear,
+        time: Callable[[], float],
     ) -> None:
         self._running = running
         self._allocator = allocator
@@ -92,6 +94,7 @@ class Flows:
         self._listed = listed
         self._ended = ended
         self._hear = hear
+        self._time = time
         self._under_way = self._watching = 0
 
     def list(self, host: str, client: str, protocol: str, limit: str) -> Deferred:
@@ -117,9 +120,9 @@ class Flows:
         wanted, stream = self._wanted(host, client, protocol), Stream()
 
         def tell(begins: bool, flow: Tracked) -> None:
-            stream.tell({"event": "begins" if begins else "ends", **self._row(flow, wanted)})
+            stream.tell({"event": "begins" if begins else "ends", "at": self._time(), **self._row(flow, wanted)})
 
-        end = self._hear(wanted, tell, lambda: stream.tell({"event": "lost"}))
+        end = self._hear(wanted, tell, lambda: stream.tell({"event": "lost", "at": self._time()}))
         self._watching += 1
 
         def stop() -> None:

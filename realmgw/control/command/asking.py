@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,14 +123,34 @@ def follows(path: str, lines: Callable[[Answer], Iterable[str]]) -> None:
 
     @click.pass_obj
     def run(usual: Usual, /, **said: str | bool | None) -> ExitStatus:
-        socket, main = _meant(usual)
-        parameters = {key: str(value) for key, value in said.items() if value}
-        for value in client.follow(socket, path, parameters, main=main):
-            print_lines([json.dumps(value)] if usual.json else lines(value))
-            sys.stdout.flush()
+        tell(usual, path, said, lines)
         return ExitStatus.OK
 
     _add(path, run)
+
+
+def tell(
+    usual: Usual,
+    path: str,
+    said: Mapping[str, object],
+    lines: Callable[[Answer], Iterable[str]],
+    *,
+    always: bool = False,
+) -> None:
+    """Print what the gateway tells over a while.
+
+    Args:
+        usual: What all commands have.
+        path: What it is asked for.
+        said: Parameters.
+        lines: Makes lines of a value.
+        always: They are what is printed with `--json`, too.
+    """
+    socket, main = _meant(usual)
+    parameters = {key: str(value) for key, value in said.items() if value}
+    for value in client.follow(socket, path, parameters, main=main):
+        print_lines([json.dumps(value)] if usual.json and not always else lines(value))
+        sys.stdout.flush()
 
 
 def _add(path: str, run: Callable[..., ExitStatus]) -> None:

@@ -21,7 +21,7 @@ import click
 from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import passing, ruled, shown
+from realmgw.control.command import eve, passing, ruled, shown
 from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
@@ -34,6 +34,7 @@ from realmgw.control.command.asking import (
     print_lines,
     refuse_unreadable,
     show,
+    tell,
 )  # fmt: skip
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.output import complain, guarded
@@ -318,8 +319,14 @@ asks("reputation/set", shown.reputation_now)
 asks("reputation/forget", shown.reputation_before)
 asks("flows/list", shown.flows)
 asks("rules", ruled.rules)
-follows("flows/watch", passing.watch)
 follows("trace", passing.trace)
+
+
+@GROUPS["flows"].command("watch", params=told("flows/watch"), help=COMMANDS["flows/watch"].text)
+@click.option("--eve", "is_eve", is_flag=True, help="Print records of Suricata's EVE, for programs that join them.")
+@click.pass_obj
+def _watch(usual: Usual, /, is_eve: bool, **said: str | None) -> None:
+    tell(usual, "flows/watch", said, eve.lines if is_eve else passing.watch, always=is_eve)
 
 
 @GROUPS["flows"].command("kill", params=told("flows/kill"), help=COMMANDS["flows/kill"].text)

@@ -20,6 +20,7 @@ from realmgw.datapath.selecting import Found
 from realmgw.subscribers.reach import Around
 from realmgw.test.control.parts import TestGateway
 
+NOW = 1_700_000_000.25
 CLIENT, POOL, HOST, GUEST, OWN = "203.0.113.5", "198.51.100.1", "192.168.0.1", "192.168.0.77", "192.168.0.254"
 
 
@@ -50,8 +51,9 @@ class FlowsTestCase(SynchronousTestCase):
         around = Around(frozenset((IPv4Address(OWN),)), links=(IPv4Network("192.168.0.0/24"),))
         self.made.running.around = attrs.evolve(around, reached=(IPv6Network("2001:db8:1::/48"),))
         self.flows = Flows(
-            self.made.running, self.made.allocator, self.made.reloader.drive, self.listed, self.ended, self.hear
-        )
+            self.made.running, self.made.allocator, self.made.reloader.drive, self.listed, self.ended, self.hear,
+            lambda: NOW,
+        )  # fmt: skip
         self.there = list(EVERY)
         self.heard: list[tuple[Any, ...]] = []
         self.gone = 0
@@ -168,7 +170,7 @@ class ListTests(FlowsTestCase):
     def test_only_so_many_are_under_way(self) -> None:
         """Whoever has asked and gone; and when they are done others may ask."""
         begun: list[Any] = []
-        flows = Flows(self.made.running, self.made.allocator, begun.append, self.listed, self.ended, self.hear)
+        flows = Flows(self.made.running, self.made.allocator, begun.append, self.listed, self.ended, self.hear, float)
         for _ in range(room.AT_ONCE):
             flows.list("", "", "", "1")
         error = self.assertRaises(CommandError, flows.kill, HOST, "", "")
@@ -184,7 +186,9 @@ class ListTests(FlowsTestCase):
             yield None
             raise CommandError(ExitStatus.FAILED, "no")
 
-        flows = Flows(self.made.running, self.made.allocator, self.made.reloader.drive, fails, self.ended, self.hear)
+        flows = Flows(
+            self.made.running, self.made.allocator, self.made.reloader.drive, fails, self.ended, self.hear, float
+        )
         for _ in range(room.AT_ONCE + 1):
             failing = flows.list("", "", "", "1")
             self.made.pass_time()
@@ -239,7 +243,17 @@ class WatchTests(FlowsTestCase):
         tell(False, OUT)
         lost()
         rows = self.show()["flows"]
-        self.assertEqual(told, [{"event": "begins", **rows[0]}, {"event": "ends", **rows[1]}, {"event": "lost"}])
+        self.assertEqual(
+            told,
+            [
+                {**told, "at": NOW}
+                for told in (
+                    {"event": "begins", **rows[0]},
+                    {"event": "ends", **rows[1]},
+                    {"event": "lost"},
+                )
+            ],
+        )
         lines = [line for value in (*told, {"left_out": 3}) for line in passing.watch(value)]
         self.assertEqual(
             lines,

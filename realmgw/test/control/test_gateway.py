@@ -76,7 +76,9 @@ def gateway_of(made: TestGateway) -> Gateway:
         health=made.health,
         allocator=made.allocator,
         reputations=made.reputations,
-        flows=Flows(made.running, made.allocator, made.reloader.drive, no_flows, no_flows, lambda *_: lambda: None),
+        flows=Flows(
+            made.running, made.allocator, made.reloader.drive, no_flows, no_flows, lambda *_: lambda: None, float
+        ),
         leases=Leases(begun(made, Inline(), made.clock.seconds, []), made.clock.seconds),
         rules=Rules(made.running, lambda: succeed(({}, {}))),
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),

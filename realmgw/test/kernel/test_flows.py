@@ -134,7 +134,7 @@ class FlowsTests(RealmTestCase):
 
     def test_what_begins_and_ends_is_told(self) -> None:
         """Of the host that is meant, with the name that opened it; the command goes on until it is ended."""
-        argv = [sys.executable, "-m", "realmgw.control.command.cli", "flows", "watch", "--host", SECOND, "--json"]
+        argv = [sys.executable, "-m", "realmgw.control.command.cli", "flows", "watch", "--host", SECOND, "--eve"]
         watch = subprocess.Popen(
             [*argv, "--socket", str(self.gateway.control)], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
         )
@@ -153,7 +153,8 @@ class FlowsTests(RealmTestCase):
         ended = next(each for each in watched if each["event"] == "ends")
         self.assertEqual((ended["host"], ended["client_port"]), ("two.gwa.demo.", begun.getsockname()[1]))
         self.assertTrue(until(lambda: self.was_told(watch.stdout)))
-        self.assertEqual(json.loads(watch.stdout.readline())["host"], "two.gwa.demo.")
+        written = json.loads(watch.stdout.readline())
+        self.assertEqual((written["event_type"], written["realmgw"]["host"]), ("flow", "two.gwa.demo."))
 
     def test_nothing_ends_where_nobody_was_asked(self) -> None:
         """Neither a terminal nor a word for it, or no filter."""
