@@ -17,15 +17,22 @@ from realmgw.dns.forward.stream import Streams
 
 
 class Readers(Clock):
-    """A reactor, as far as it has to know who reads."""
+    """A reactor, as far as it has to know who reads.
+
+    Attributes:
+        readers: Who does.
+        added: Who did ever.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.readers: list[Any] = []
+        self.added: list[Any] = []
 
     def addReader(self, reader: Any) -> None:
         """One more."""
         self.readers.append(reader)
+        self.added.append(reader)
 
     def removeReader(self, reader: Any) -> None:
         """One less."""
@@ -118,12 +125,11 @@ class UseTests(SocketsTestCase):
 
     def test_each_has_a_few_queries_only(self) -> None:
         """Then it is closed."""
-        seen = dict[Any, int]()
         for _ in range(1000):
-            for source in self.answered(1):
-                seen[source] = seen.get(source, 0) + 1
-        self.assertEqual(max(seen.values()), USES)
-        self.assertEqual(len(seen), self.events[Event.SOCKETS])
+            self.answered(1)
+        # Not by port: one that was let go may come again.
+        uses = [each.uses for each in self.reactor.added]
+        self.assertEqual((max(uses), sum(uses), len(uses)), (USES, 1000, self.events[Event.SOCKETS]))
 
     def test_only_so_many_are_kept(self) -> None:
         """The others are closed."""
