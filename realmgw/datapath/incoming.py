@@ -36,14 +36,14 @@ _REFUSED = {
     Refused.ICMP: "meta l4proto { icmp, ipv6-icmp }",
     Refused.OTHERS: "meta l4proto != { tcp, udp, icmp, ipv6-icmp }",
 }
-_HASHED = "@nh,288,32"
-"""The last four octets of an IPv6 packet's destination."""
+_HASHED = "@nh,304,16"
+"""The last two octets of an IPv6 packet's destination."""
 _DISCOVERY = "{ nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect }"
 
 
 @attrs.frozen
 class Lent:
-    """By what an address of the IPv6 pool that may have been lent is known: a hash of its last four octets is 0."""
+    """By what an address of the IPv6 pool that may have been lent is known: a hash of its last two octets is 0."""
 
     seed: int
     """Of the kernel's `jhash`, 32 bits, not 0."""

@@ -1,7 +1,4 @@
-"""Draws addresses by chance from prefixes, none of them twice within a long while.
-
-Family: IPv6.
-"""
+"""Draws addresses by chance from prefixes, none of them twice within a long while."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ Chance = Callable[[int], bytes]
 DRAWN = 16
 """So many of them make an address."""
 BLOCK = 32
-"""Those of so many addresses are asked for at once."""
+"""So many addresses are drawn at a time, of which each query is given one: it finds all that it needs in the caches."""
 GENERATION = 1 << 20
 """At least so many addresses have to be drawn before one can be drawn again."""
 BITS = 24
@@ -36,22 +33,24 @@ class Drawn:
         self._young, self._old = (bytearray(1 << BITS >> 3) for _ in range(2))
         self._count = 0
 
-    def add(self, address: bytes) -> bool:
-        """An address is drawn; returns False if it may have been before, and then it is not noted."""
-        number = hash(address)  # of the kind that nobody outside can foresee, and it is needed anyway
-        one, other = number & (1 << BITS) - 1, number >> BITS & (1 << BITS) - 1
-        first, second = 1 << (one & 7), 1 << (other & 7)
-        one >>= 3
-        other >>= 3
-        young, old = self._young, self._old
-        if (young[one] & first and young[other] & second) or (old[one] & first and old[other] & second):
-            return False
-        young[one] |= first
-        young[other] |= second
-        self._count += 1
+    def fresh(self, addresses: Iterable[bytes]) -> list[bytes]:
+        """Those of some addresses that were not drawn before, as far as is known. From now on, they were."""
+        found, young, old, mask = [], self._young, self._old, (1 << BITS) - 1
+        for address in addresses:
+            number = hash(address)  # of the kind that nobody outside can foresee, and it is needed anyway
+            one, other = number & mask, number >> BITS & mask
+            first, second = 1 << (one & 7), 1 << (other & 7)
+            one >>= 3
+            other >>= 3
+            if (young[one] & first and young[other] & second) or (old[one] & first and old[other] & second):
+                continue
+            young[one] |= first
+            young[other] |= second
+            found.append(address)
+        self._count += len(found)
         if self._count >= GENERATION:
             self._old, self._young, self._count = young, bytearray(1 << BITS >> 3), 0
-        return True
+        return found
 
 
 class Drawing:
@@ -66,7 +65,7 @@ class Drawing:
     def __init__(self, networks: Iterable[Network], chance: Chance) -> None:
         self._chance = chance
         self._drawn = Drawn()
-        self._block: Iterator[int] = iter(())
+        self._block: list[bytes] = []
         self.networks: tuple[Network, ...] = ()
         """From where addresses are drawn; read only."""
         self.extend(networks)
@@ -88,6 +87,7 @@ class Drawing:
         return at >= 0 and number <= self._last[at]
 
     def _draw_from(self, networks: Iterable[Network]) -> None:
+        self._block = []
         self.networks = tuple(networks)
         self._first = [int(network.network_address) for network in self.networks]
         sizes = [network.num_addresses for network in self.networks]
@@ -103,23 +103,22 @@ class Drawing:
         Args:
             standing: Tells whether an address is still in use, however long ago it was drawn.
         """
-        ends = self._ends
         while True:
-            number = next(self._block, None)
-            if number is None:
-                self._block = self._numbers()
-                continue
-            number %= ends[-1]
-            at = bisect_right(ends, number) if len(ends) > 1 else 0
-            offset = number - self._begins[at]
-            address = (self._first[at] + offset).to_bytes(16, "big")
-            if offset and not standing(address) and self._drawn.add(address):
+            while not self._block:
+                self._block = self._drawn.fresh(self._some())
+                self._block.reverse()
+            address = self._block.pop()
+            if not standing(address):
                 return address
 
-    def _numbers(self) -> Iterator[int]:
-        """Random numbers of 128 bits; no prefix is so large that those below its size were drawn more often."""
-        octets = self._chance(DRAWN * BLOCK)
-        return (int.from_bytes(octets[at : at + DRAWN], "big") for at in range(0, len(octets), DRAWN))
+    def _some(self) -> Iterator[bytes]:
+        """Addresses by chance, each from 128 bits; no prefix is so large that some were drawn more often."""
+        octets, ends = self._chance(DRAWN * BLOCK), self._ends
+        for begin in range(0, len(octets), DRAWN):
+            number = int.from_bytes(octets[begin : begin + DRAWN], "big") % ends[-1]
+            at = bisect_right(ends, number) if len(ends) > 1 else 0
+            if offset := number - self._begins[at]:
+                yield (self._first[at] + offset).to_bytes(DRAWN, "big")
 
 
 def _beyond(network: Network, gone: Network) -> Iterable[Network]:

@@ -133,7 +133,7 @@ NATIVE_QUEUE = Feature(
 
 HASH = Feature(
     "hashes of addresses",
-    f"chain c {{\n{_PREROUTING}\nmeta nfproto ipv6 jhash @nh,288,32 mod 16 seed 0x1 != 0 drop\n}}\n",
+    f"chain c {{\n{_PREROUTING}\nmeta nfproto ipv6 jhash @nh,304,16 mod 16 seed 0x1 != 0 drop\n}}\n",
     "use a kernel with CONFIG_NFT_HASH (modprobe nft_hash)",
 )
 """What it can do without: then guesses at the pool of IPv6 come to user space."""

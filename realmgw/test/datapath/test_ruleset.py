@@ -259,7 +259,7 @@ class DualStackTests(SynchronousTestCase):
         lent = Ruleset.of(DUAL, native_queue=True, lent=Lent(0xC0FFEE, 16))
         first = ruleset.replacement(lent, ()).partition("chain first_packet {")[2].partition("\n\t}")[0].splitlines()
         told = next(at for at, line in enumerate(first) if "jhash" in line)
-        rule = 'ip6 daddr @pool6 jhash @nh,288,32 mod 16 seed 0xc0ffee != 0 counter name "guessed" goto refuse'
+        rule = 'ip6 daddr @pool6 jhash @nh,304,16 mod 16 seed 0xc0ffee != 0 counter name "guessed" goto refuse'
         self.assertEqual(first[told].strip(), rule)
         self.assertTrue(all("drop" not in line for line in first[told:]))
         self.assertNotIn("jhash", self.text)

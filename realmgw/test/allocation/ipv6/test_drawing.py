@@ -74,10 +74,10 @@ class DrawingTests(SynchronousTestCase):
         """The last ones are known when it is full; those before the one before are forgotten."""
         self.patch(drawing, "GENERATION", 1000)
         drawn, every = Drawn(), [number.to_bytes(16, "big") for number in range(3000)]
-        taken = [address for address in every if drawn.add(address)]
+        taken = [address for each in every for address in drawn.fresh([each])]
         self.assertGreater(len(taken), 2990, "few are mistaken for one that was drawn")
-        self.assertFalse(any(drawn.add(address) for address in taken[-1000:]))
-        self.assertTrue(all(drawn.add(address) for address in taken[:10]))
+        self.assertEqual(drawn.fresh(taken[-1000:]), [])
+        self.assertEqual(drawn.fresh(taken[:10]), taken[:10])
 
     def test_several_prefixes_have_addresses_drawn_by_size(self) -> None:
         """Two of a size half of them each; of a small one beside them hardly any."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from ipaddress import IPv6Address, IPv6Network
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.ipv6.drawing import DRAWN, Drawing
-from realmgw.allocation.ipv6.lendable import SHARE, Lendable, hashes
+from realmgw.allocation.ipv6.lendable import HASHED, SHARE, Lendable, hashes, lendable
 
 WORD = 0xFFFF_FFFF
 NETWORKS = [IPv6Network(text) for text in ("2001:db8:1::/64", "2001:db8:3::/96")]
 
 
 def jhash(octets: bytes, seed: int) -> int:
-    """The hash of four octets, one step at a time, as linux/jhash.h has it."""
+    """The hash of up to four octets, one step at a time, as linux/jhash.h has it."""
 
     def turned(value: int, bits: int) -> int:
         return (value << bits | value >> 32 - bits) & WORD
@@ -33,7 +34,7 @@ def jhash(octets: bytes, seed: int) -> int:
 
 def may_be_lent(address: bytes, seed: int) -> bool:
     """As the kernel decides: the hash, scaled to so many values, is 0."""
-    return jhash(address[-4:], seed) * SHARE >> 32 == 0
+    return jhash(address[-HASHED:], seed) * SHARE >> 32 == 0
 
 
 class LendableTests(SynchronousTestCase):
@@ -72,11 +73,26 @@ class LendableTests(SynchronousTestCase):
         self.assertNotEqual(self.lendable.seed, Lendable(random.Random(4).randbytes).seed)
         self.assertEqual(Lendable(bytes).seed, 1)
 
+    def test_no_ending_is_likelier_than_another(self) -> None:
+        """Chi-squared of a million picks: nine times the spread above its mean, or below, is no chance."""
+        endings = lendable(self.lendable.seed)
+        octets = self.lendable(DRAWN << 20)
+        given = Counter(zip(octets[DRAWN - HASHED :: DRAWN], octets[DRAWN - 1 :: DRAWN], strict=True))
+        self.assertEqual(set(given), {tuple(each) for each in endings})
+        each = (1 << 20) / len(endings)
+        spread = sum((count - each) ** 2 / each for count in given.values())
+        self.assertTrue(abs(spread - len(endings)) < 9 * (2 * len(endings)) ** 0.5, spread)
+
+    def test_all_values_are_hashed(self) -> None:
+        """What may be lent is what each of them is by itself, for any seed."""
+        for seed in (1, 0x80000000, WORD, self.lendable.seed):
+            every = (value.to_bytes(HASHED, "little") for value in range(1 << 16))
+            self.assertEqual(lendable(seed), [each for each in every if may_be_lent(each, seed)])
+
     def test_many_are_hashed_at_a_time(self) -> None:
         """To what each of them is by itself, the largest and the smallest among them."""
-        for seed in (1, 0x80000000, WORD, self.lendable.seed):
-            drawn = random.Random(seed).randbytes(8 * 512 - 16) + bytes(8) + b"\xff" * 8
-            hashed = hashes(drawn, seed)
-            for at in range(0, len(drawn), 8):
-                expected = jhash(drawn[at : at + 4], seed).to_bytes(8, "little")
-                self.assertEqual(hashed[at : at + 8], expected)
+        chance = random.Random(5)
+        values = [*(chance.randbytes(HASHED) for _ in range(4094)), bytes(HASHED), b"\xff" * HASHED]
+        hashed = hashes(b"".join(each.ljust(8, b"\0") for each in values), WORD)
+        expected = b"".join(jhash(each, WORD).to_bytes(8, "little") for each in values)
+        self.assertEqual(hashed, expected)
