@@ -114,7 +114,7 @@ class Claim:
     it."""
     waited: float = 0.0
     """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
-    the answer. 0.0: not at all."""
+    the answer. 0.0: not at all. If it `is_hold`: whether it may be for such, or for who had a claim that they used."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
     spare: int = 0

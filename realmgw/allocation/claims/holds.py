@@ -52,10 +52,11 @@ def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: boo
 
 
 def _may_be_of(hold: Claim | None, claim: Claim) -> bool:
-    """Whether somebody who used a claim may be one of those for whom the address is kept, as he had to wait."""
-    if hold is None or claim.waited or claim.is_hold:
-        return False
-    return isinstance(hold.question, Claim) and hold.question.waited > 0
+    """Whether somebody who used a claim may be one of those for whom the address is kept, as he had to wait.
+
+    Or the client of a claim that such a one has used, and so on.
+    """
+    return hold is not None and hold.waited > 0 and not claim.waited and not claim.is_hold
 
 
 def _nearly_all(group: Group) -> float:
@@ -76,15 +77,18 @@ def keep(ledger: Books, used: Claim, until: float) -> None:
     if reservation.address.packed not in pool.addresses or reservation.address in pool.leaving:
         return
     if hold is None or (hold.group is not used.group and hold.deadline < until):
+        waited = used.waited or (0.0 if hold is None else hold.waited)
         times = used.created, until, until
-        hold = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, is_hold=True)
+        hold = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, is_hold=True, waited=waited)
         used.spare = 0
         ledger.stand(hold)
         ledger.deadlines.add_rider(hold)
         reservation.hold = hold
         if reservation.crowd is not None:
             reservation.crowd.company = 0
-    elif hold.deadline < until:
+    else:
+        hold.waited = hold.waited or used.waited
+    if hold.deadline < until:
         hold.created, hold.deadline, hold.dead = used.created, until, until
         ledger.hold_longer(reservation.address, until)
     if not hold.is_long and used.group.habits.keeps_answers and hold.deadline - hold.created > LONG:

@@ -136,6 +136,28 @@ class CompanyTests(SynchronousTestCase):
         scene.allocator.expire(now=0.9)
         self.assertEqual(scene.told, [(2, address), (3, address)])
 
+    def test_nor_of_any_query_after_that(self) -> None:
+        """Who lost his claim to a companion uses that of a later query, whoever asked: all are waited for."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        self.assertIsNone(scene.wait(TWO, OTHER, 2, now=0.01))
+        scene.come(address, now=0.1)
+        for resolver in (OTHER, RESOLVER):
+            group = scene.allocator.groups.of(resolver)
+            for _ in range(OBSERVATIONS):
+                group.arrived(0.3)
+                group.habits.came_together(0.16)
+        scene.come(address, CLIENT, now=0.11)
+        for now in (0.15, 0.25):
+            self.assertEqual(scene.get(TWO, RESOLVER, now=now), address)
+        self.assertIsNone(scene.wait(THREE, OTHER, 3, now=0.26))
+        for number in range(2):
+            self.assertEqual(scene.come(address, bytes((203, 0, 113, number)), now=0.27), TWO.host.index)
+        scene.allocator.expire(now=0.53)
+        self.assertEqual(scene.come(address, STRAY, now=0.55), TWO.host.index)
+        scene.allocator.expire(now=0.9)
+        self.assertEqual(scene.told, [(2, address), (3, address)])
+
     def test_who_is_refused_is_not_taken_for_nobody(self) -> None:
         """Where clients of the host before may come, further ones are refused: that does not say that none came."""
         for kept, expected in ((0.0, False), (5.0, True)):

@@ -72,10 +72,10 @@ class SimulationTests(SynchronousTestCase):
     def test_who_had_to_queue_reaches_his_host(self) -> None:
         """Behind two resolvers that keep nothing, however far apart those come who were told together.
 
-        How many depends on chance: 85 to 100 %, so it is the mean of some runs that counts.
+        How many others are refused depends on chance: 0 to 15 %, so it is the mean of some runs that counts.
         """
         runs = [caches.Site(caches.QUEUED, (caches.PLAIN, caches.PLAIN), seed).run() for seed in range(1, 7)]
-        self.assertEqual([outcome.astray for outcome in runs[0]], [0, 0])
+        self.assertEqual([outcome.astray for outcomes in runs for outcome in outcomes], [0] * 12)
         self.assertGreater(mean(outcome.share for outcomes in runs for outcome in outcomes), 0.95)
 
 
