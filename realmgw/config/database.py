@@ -1,6 +1,7 @@
 """An SQLite database of ours: as before a write or as after it, whenever the process ends.
 
 A file that is damaged, or that another version has made, is set aside, and a new one is begun: nothing is deleted.
+What a full disk has is read all the same.
 
 Edge: an SQLite file.
 """
@@ -50,6 +51,7 @@ class Database:
         self._version = version
         self._synchronous = synchronous
         self._database: sqlite3.Connection | None = None
+        self._is_alone = False
 
     def run(self, do: Callable[[sqlite3.Connection], T]) -> T:
         """Do something with it; if the file turns out to be damaged, once more with a new one.
@@ -57,7 +59,7 @@ class Database:
         Raises:
             PlatformError: The file can not be had or written: it is as it was, and the next call tries again.
         """
-        with self.refusals():
+        with self.refusals(), self._for_once():
             try:
                 return do(self.open())
             except sqlite3.DatabaseError as error:
@@ -94,15 +96,35 @@ class Database:
                 f"{self.path} can not be used: {error}: let {self.path.parent} be ours to write, and have room"
             ) from error
 
-    def _connect(self) -> sqlite3.Connection:
+    @contextlib.contextmanager
+    def _for_once(self) -> Iterator[None]:
+        """What nobody else could open meanwhile is not kept open."""
+        try:
+            yield
+        finally:
+            if self._is_alone:
+                self.close()
+
+    def _connect(self, *, alone: bool = False) -> sqlite3.Connection:
+        """Opens the file.
+
+        Args:
+            alone: Nobody else may, until it is closed; then it needs no second file (`-shm`), for which a full disk has
+                no room though it would be read only.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         database = sqlite3.connect(self.path, check_same_thread=False)
         try:
+            if alone:
+                database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._prepare(database)
-        except BaseException:
+        except BaseException as error:
             database.close()
-            raise
+            if alone or not isinstance(error, sqlite3.OperationalError) or "locked" in str(error):
+                raise
+            return self._connect(alone=True)
+        self._is_alone = alone
         return database
 
     def _prepare(self, database: sqlite3.Connection) -> None:

@@ -26,6 +26,17 @@ for number in range(100_000):
     print(number, flush=True)
 """
 """Each write registers two hosts, and removes one of those before."""
+READER = """
+import resource, sys
+from pathlib import Path
+from realmgw.subscribers.leases.journal import Journal
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+journal = Journal(Path(sys.argv[1]), lambda: 0.0)
+print(*[each.name for each in journal.read()], flush=True)
+sys.stdin.read()
+"""
+"""Reads where no file may become as long as what SQLite has beside its database, and goes on running."""
 
 
 def lease(number: int) -> Lease:
@@ -65,6 +76,18 @@ class JournalTests(SynchronousTestCase):
         self.assertIn("database or disk is full", str(error))
         self.assertEqual(self.kept(), [lease(1)])
         self.journal.write([lease(2)], [])
+        self.assertEqual(self.kept(), [lease(1), lease(2)])
+
+    def test_a_disk_without_room_for_another_file_is_read(self) -> None:
+        """As SQLite wants to have one even to read; nobody else is kept away for longer than the reading takes."""
+        self.journal.write([lease(1)], [])
+        self.journal.close()
+        argv = [sys.executable, "-c", READER, str(self.path)]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.readline(), "h1.example.org.\n")
+            self.journal.write([lease(2)], [])
+            process.communicate()
         self.assertEqual(self.kept(), [lease(1), lease(2)])
 
     def test_a_file_that_another_process_holds_is_told(self) -> None:
