@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import multiprocessing
 import random
 import socket
 import threading
@@ -19,10 +20,14 @@ from collections.abc import Iterator
 
 from testbed.programs.forwarded import HOST, OURS, RECORD, RESOLVER, gateway, working
 
+HERE = "localhost."
+"""A name that the gateway answers itself: by its answer it is known that it runs."""
+
 ROUNDS, QUESTIONS, FORGED = 40, 256, 100
 TRUE, FALSE = RECORD, RECORD[:-1] + b"\x42"
 """The record that is right, and the one that the forger wants to be believed."""
-PATIENCE = 5.0  # seconds
+PATIENCE = 30.0  # seconds
+"""For so long anything is waited for."""
 HEAD, ANSWER = b"\1\0\0\1\0\0\0\0\0\0", b"\x81\x80\0\1\0\1\0\0\0\0"
 """Flags and counts of a query and of an answer."""
 
@@ -45,7 +50,7 @@ def forged(query: bytes) -> Iterator[bytes]:
 
 
 def tell(server: socket.socket) -> None:
-    """Gives true answers by TCP."""
+    """Gives true answers by TCP, in a process of its own: the forger is never idle."""
     while True:
         connection, _ = server.accept()
         threading.Thread(target=_tell, args=(connection,), daemon=True).start()
@@ -62,18 +67,21 @@ def _tell(connection: socket.socket) -> None:
 
 def one_round(number: int, resolver: socket.socket, client: socket.socket) -> tuple[int, list[bytes]]:
     """Asks, forges, and collects: how many were forged, and what those who asked were told."""
+    asked = set[bytes]()
     for place in range(QUESTIONS):
         label = f"f{number}-{place}".encode()
-        name = bytes((len(label),)) + label + b"\7example\3com\0"
-        client.sendto(place.to_bytes(2, "big") + HEAD + name + b"\0\1\0\1", (HOST, OURS))
+        question = bytes((len(label),)) + label + b"\7example\3com\0\0\1\0\1"
+        client.sendto(place.to_bytes(2, "big") + HEAD + question, (HOST, OURS))
+        asked.add(question)
     count = 0
-    for _ in range(QUESTIONS):
+    while asked:  # what comes a second time, since nothing has come in time, is forged an answer to as well
         query, source = resolver.recvfrom(4096)
+        asked.discard(question_of(query).lower())
         for answer in forged(query):
             resolver.sendto(answer, source)
             count += 1
     told = [client.recv(4096) for _ in range(QUESTIONS)]
-    resolver.setblocking(False)  # what was asked again meanwhile
+    resolver.setblocking(False)  # what came again after that: it is of no round that follows
     with contextlib.suppress(BlockingIOError):
         while True:
             resolver.recv(4096)
@@ -93,9 +101,12 @@ def main() -> None:
         for each in (resolver, client):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             each.settimeout(PATIENCE)
-        threading.Thread(target=tell, args=(server,), daemon=True).start()
-        with working(gateway, RESOLVER, port=OURS):
+        telling = multiprocessing.get_context("spawn").Process(target=tell, args=(server,), daemon=True)
+        telling.start()
+        with working(gateway, RESOLVER, port=OURS, name=HERE):
             rounds = [one_round(number, resolver, client) for number in range(ROUNDS)]
+        telling.terminate()
+        telling.join()
     told = [each for _, answers in rounds for each in answers]
     true, false = (sum(each.endswith(record) for each in told) for record in (TRUE, FALSE))
     print(f"{sum(count for count, _ in rounds)} forged answers to {len(told)} questions")

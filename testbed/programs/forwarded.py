@@ -40,6 +40,8 @@ from realmgw.subscribers.model import Directory
 from realmgw.tap import GC_THRESHOLDS
 
 HOST = "127.0.0.1"
+PATIENCE = 60.0  # seconds
+"""How long a server may take to start, on a machine that has other work, too."""
 RESOLVER, OURS, DNSMASQ, UNBOUND, SECOND, SLOW = 5390, 5391, 5392, 5393, 5394, 5395
 """Ports."""
 KEPT = 1000
@@ -130,12 +132,12 @@ def answer_to(message: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def working(target: Callable[..., object], *args: object, port: int) -> Iterator[None]:
-    """A function in a process of its own that answers at a port, until the end of the block."""
+def working(target: Callable[..., object], *args: object, port: int, name: str = "k0.example.com.") -> Iterator[None]:
+    """A function in a process of its own that answers a question for a name at a port, until the end of the block."""
     process = multiprocessing.get_context("spawn").Process(target=target, args=args, daemon=True)
     process.start()
     try:
-        answers(port)
+        answers(port, name)
         yield
     finally:
         process.terminate()
@@ -167,11 +169,12 @@ def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()  # it may be stopped
 
 
-def answers(port: int) -> None:
-    """Waits until something answers at a port."""
-    for _ in range(100):
+def answers(port: int, name: str = "k0.example.com.") -> None:
+    """Waits until something answers a question for a name at a port."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         with contextlib.suppress(dns.exception.Timeout, OSError):
-            dns.query.udp(dns.message.make_query("k0.example.com.", "A"), HOST, 0.1, port)
+            dns.query.udp(dns.message.make_query(name, "A"), HOST, 1.0, port)
             return
         time.sleep(0.05)
     raise SystemExit(f"nothing answers at port {port}")
