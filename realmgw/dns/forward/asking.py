@@ -217,11 +217,12 @@ class Asking:
                 each.end()
 
     def _next(self) -> None:
-        if self._put_times == len(self._schedule):
+        """Asks the next one: for each step of the schedule one, and whoever was not asked yet."""
+        if self._put_times >= max(len(self._schedule), len(self._order)):
             self._exhausted(any(not each.over for each in self._tries))
             return
         upstream = self._order[self._put_times % len(self._order)]
-        self._timer = self._means.later(self._schedule[self._put_times], self._waited)
+        self._timer = self._means.later(self._schedule[min(self._put_times, len(self._schedule) - 1)], self._waited)
         self._put_times += 1
         by_stream = upstream in self._by_stream
         if not (
@@ -235,7 +236,7 @@ class Asking:
         if not last.over and not last.by_stream:
             self._means.events[Event.LATE] += 1
             self._blame(last, "no answer in time")
-        if self._put_times == len(self._schedule):
+        if self._put_times >= len(self._schedule):
             self._exhausted(any(each.by_stream and not each.over for each in self._tries))
         else:
             self._next()
@@ -306,7 +307,7 @@ class Asking:
         if one is self._tries[-1] and not self._graced:
             self._timer()
             self._next()
-        elif self._put_times == len(self._schedule) and all(each.over for each in self._tries):
+        elif self._put_times >= len(self._schedule) and all(each.over for each in self._tries):
             self._end(self._said)
 
     def _heard(self, one: _Try, message: bytes) -> bool:

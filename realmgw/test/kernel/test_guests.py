@@ -23,16 +23,17 @@ from realmgw.portal.port import LIFE
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import DatapathTestCase, must, until
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
+from realmgw.test.kernel.test_forwarder import SERVER
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     import dns.message
     import dns.query
 
     from testbed.realm import ipv6
-    from testbed.realm.gateway import ON_LINK_POOL, ROUTED_POOL, ROUTED_POOL6, Subscriber
+    from testbed.realm.gateway import ON_LINK_POOL, ROUTED_POOL, ROUTED_POOL6, Subscriber, configuration
     from testbed.realm.topology import GATEWAY_LAN
 
-THIRD = "192.168.0.102"
+THIRD, RESOLVER = "192.168.0.102", "100.64.3.10"
 SERVE = """
 import socket, sys, threading
 server = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -74,7 +75,10 @@ class GuestTestCase(RealmTestCase):
         """Whatever is not said otherwise is as ever."""
         cls = type(self)
         cls.circular = (ON_LINK_POOL, ROUTED_POOL, ROUTED_POOL6)
+        own = configuration(cls.circular)
         cls.settings = {
+            "zones": {**own["zones"], "0.168.192.in-addr.arpa": None},
+            "dns": {**own["dns"], "forward": {"resolvers": [RESOLVER]}},
             "datapath": {"unknown_hosts": "guest"},
             "portal": {"listen": [GATEWAY_LAN, ipv6.GATEWAY_LAN], "reachable": ["100.64.3.12", "2001:db8:3:12::1"]},
         }
@@ -171,6 +175,23 @@ class GuestTests(GuestTestCase):
         self.assertRaises(
             OSError, self.testbed.call, "test_gwa", dns.query.tcp, query, self.far, timeout=3, source=FIRST
         )
+
+    def test_guests_have_other_peoples_names_and_those_of_addresses(self) -> None:
+        """As everybody on the LAN has them; his own address has no name, and nobody else is asked for one."""
+        resolver = self.testbed.spawn("public", [sys.executable, "-c", SERVER, RESOLVER], stdout=subprocess.PIPE)
+        self.addCleanup(resolver.communicate)
+        self.addCleanup(resolver.kill)
+        assert resolver.stdout is not None
+        self.assertEqual(resolver.stdout.readline(), b"ready\n")
+        for source, server in ((SECOND, GATEWAY_LAN), (SECOND, self.far), (self.own6[1], ipv6.GATEWAY_LAN)):
+            for name, kind, said in (
+                ("www.example.net.", "A", ["198.51.100.7"]),
+                ("100.0.168.192.in-addr.arpa.", "PTR", ["one.gwa.demo."]),
+                ("101.0.168.192.in-addr.arpa.", "PTR", []),
+            ):
+                query = dns.message.make_query(name, kind)
+                answer = self.testbed.call("test_gwa", dns.query.udp, query, server, timeout=3, source=source)
+                self.assertEqual([str(each[0]) for each in answer.answer], said)
 
     def test_what_everybody_reaches_is_reached(self) -> None:
         """The servers of the operator's link: by HTTP as well, without the portal."""

@@ -264,6 +264,20 @@ class TimeTests(AskingTestCase):
         self.assert_failed("connection refused")
         self.assertEqual((len(self.sent), self.elsewhere.clock.seconds()), (3, 0.0))
 
+    def test_of_more_resolvers_than_steps_each_that_may_know_is_asked(self) -> None:
+        """Those before it say at once that they do not; after who is silent, only as long as there are steps."""
+        others = [resolver(f"203.0.113.{number}") for number in range(1, 5)]
+        self.begin(*others, ONE)
+        for sent in range(4):
+            self.sent[sent].failed("connection refused")
+        self.assertEqual([each.resolver for each in self.sent], [*others, ONE])
+        self.sent[4].say(*RECORD)
+        self.assert_answered()
+        self.begin(*others, ONE)
+        self.wait(*SCHEDULE)
+        self.assert_failed("no answer in time")
+        self.assertEqual(len(self.sent), len(SCHEDULE))
+
     def test_connections_have_some_time_more(self) -> None:
         """But not for ever; one that was made is not asked a second time."""
         self.begin(TLS)

@@ -25,6 +25,9 @@ from realmgw.subscribers.registry import Changes
 from realmgw.test.dns import realm
 from realmgw.test.dns.test_service import LOOPBACK, OTHER, PATIENCE, ServiceTestCase, free_ports, make_settings
 
+LONGEST, TEXT = 65_535, 268  # octets
+"""Of a message, and of a record with a text of 255."""
+
 
 class Upstream(threading.Thread):
     """A resolver, by UDP and TCP, in a thread of its own.
@@ -33,10 +36,12 @@ class Upstream(threading.Thread):
         asked: How often it was asked, by UDP and by TCP.
     """
 
-    def __init__(self, port: int, datagrams: Callable[[bytes], list[bytes]]) -> None:
-        """Listens at a port; `datagrams` says what comes back to a query by UDP."""
+    def __init__(
+        self, port: int, datagrams: Callable[[bytes], list[bytes]], streamed: Callable[[bytes], bytes]
+    ) -> None:
+        """Listens at a port; `datagrams` says what comes back to a query by UDP, `streamed` to one by TCP."""
         super().__init__(daemon=True)
-        self._datagrams = datagrams
+        self._datagrams, self._streamed = datagrams, streamed
         self.asked = [0, 0]
         self.udp = socket.socket(type=socket.SOCK_DGRAM)
         self.udp.bind((str(LOOPBACK), port))
@@ -65,7 +70,7 @@ class Upstream(threading.Thread):
             with connection, connection.makefile("rwb") as stream:
                 while length := stream.read(2):
                     self.asked[1] += 1
-                    answer = said(stream.read(int.from_bytes(length, "big")), 2000)
+                    answer = self._streamed(stream.read(int.from_bytes(length, "big")))
                     stream.write(len(answer).to_bytes(2, "big") + answer)
                     stream.flush()
 
@@ -86,6 +91,22 @@ def said(message: bytes, count: int = 1) -> bytes:
     return bytes(answer.to_wire(max_size=65535))
 
 
+def many(message: bytes) -> bytes:
+    """One of 32 kB."""
+    return said(message, 2000)
+
+
+def longest(message: bytes) -> bytes:
+    """An answer as long as any message can be: 65 535 octets, all of them texts."""
+    query = dns.message.from_wire(message)
+    answer = dns.message.make_response(query, recursion_available=True)
+    length = LONGEST - len(answer.to_wire())
+    texts = [f'"{number:0>255}"' for number in range(length // TEXT)]
+    texts.append(f'"{"x" * (length % TEXT - (TEXT - 255))}"')
+    answer.answer = [dns.rrset.from_text_list(query.question[0].name, 300, "IN", "TXT", texts)]
+    return bytes(answer.to_wire(max_size=LONGEST))
+
+
 def truncated(message: bytes) -> bytes:
     """Come by TCP."""
     answer = dns.message.make_response(dns.message.from_wire(message), recursion_available=True)
@@ -96,10 +117,12 @@ def truncated(message: bytes) -> bytes:
 class ForwardingTests(ServiceTestCase):
     """What those on a LAN are told."""
 
-    def resolver(self, datagrams: Callable[[bytes], list[bytes]]) -> Upstream:
+    def resolver(
+        self, datagrams: Callable[[bytes], list[bytes]], streamed: Callable[[bytes], bytes] = many
+    ) -> Upstream:
         """A resolver, which the service asks."""
         [self.port] = free_ports(1)
-        upstream = Upstream(self.port, datagrams)
+        upstream = Upstream(self.port, datagrams, streamed)
         upstream.start()
         self.addCleanup(upstream.close)
         return upstream
@@ -115,9 +138,11 @@ class ForwardingTests(ServiceTestCase):
         """A service with resolvers."""
         return DnsService(self.settings(**limits), realm.directory(), self.allocator, reactor, time.monotonic)
 
-    async def tell(self, *, tcp: bool = False, port: int = 0, where: str = str(LOOPBACK)) -> dns.message.Message:
-        """The answer to a question for an address."""
-        query = dns.message.make_query("www.example.net.", "A", use_edns=0)
+    async def tell(
+        self, *, tcp: bool = False, port: int = 0, where: str = str(LOOPBACK), kind: str = "A"
+    ) -> dns.message.Message:
+        """The answer to a question for an address, or something else."""
+        query = dns.message.make_query("www.example.net.", kind, use_edns=0)
         how = dns.query.tcp if tcp else dns.query.udp
         return await threads.deferToThread(how, query, where, PATIENCE, port or self.lan_port)
 
@@ -139,6 +164,20 @@ class ForwardingTests(ServiceTestCase):
         self.assertEqual(len((await self.tell(tcp=True)).answer[0]), 2000)
         self.assertTrue((await self.tell()).flags & dns.flags.TC)
         self.assertEqual(upstream.asked, [1, 1])
+
+    async def test_answers_as_long_as_any_message(self) -> None:
+        """Whole by TCP, to the last octet; by UDP who asks is sent there. Each is kept, and asked for once."""
+        upstream = self.resolver(lambda message: [truncated(message)], longest)
+        service = self.start()
+        for _ in range(2):
+            self.assertTrue((await self.tell(kind="TXT")).flags & dns.flags.TC)
+            answer = await self.tell(tcp=True, kind="TXT")
+            self.assertEqual(len(answer.to_wire(max_size=LONGEST)), LONGEST)
+            [texts] = answer.answer
+            self.assertEqual(sum(len(each.strings[0]) + 13 for each in texts), LONGEST - 44)
+        self.assertEqual(upstream.asked, [1, 1])
+        counts: Any = service.counts()
+        self.assertEqual((counts["forward"]["malformed"], counts["forward"]["kept"]), (0, 1))
 
     async def test_forged_answers_are_not_believed(self) -> None:
         """However many; the true one by TCP is."""

@@ -34,7 +34,7 @@ class ListsTests(ServiceTestCase):
         """Both lists are written."""
         super().setUp()
         [self.port] = free_ports(1)
-        self.upstream = Upstream(self.port, lambda message: [said(message)])
+        self.upstream = Upstream(self.port, lambda message: [said(message)], said)
         self.upstream.start()
         self.addCleanup(self.upstream.close)
         folder = Path(self.mktemp())
