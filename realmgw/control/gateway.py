@@ -79,8 +79,8 @@ class Insight:
     a `cookie`. Raises `MalformedError` if the name is none."""
     counting: Counting
     """What was counted."""
-    proxies: Callable[[], list[dict[str, Value]]]
-    """How each SYN proxy is."""
+    companions: Mapping[str, Callable[..., Any]]
+    """What the services beside the gateway's own do, by the commands' names."""
     placed: Callable[[], Iterable[Mapping[str, Value]]]
     """Everything that is to be outside of the process, and what it is."""
     plan: Callable[[], Any]
@@ -124,12 +124,12 @@ class Gateway:
             "leases/add": insight.leases.add,
             "leases/remove": insight.leases.remove,
             "rules": insight.rules.list,
-            "synproxy/show": lambda: {"proxies": insight.proxies()},
             "trace": insight.tracing.trace,
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
             "config": self.config,
             "purge": self.purge,
+            **insight.companions,
         }
 
     def do(self, path: str, given: Mapping[str, str]) -> Any:

@@ -83,7 +83,7 @@ class ImportTests(SourceTestCase):
         )
 
     def test_rooms_import_only_what_lies_below_them(self) -> None:
-        """Rooms on one level meet in tap.py."""
+        """Rooms on one level meet in tap/."""
         for module in PRODUCT:
             allowed = {module.room, "__version__", *MAY_IMPORT.get(module.room, MAY_IMPORT)}
             self.assert_none(

@@ -37,7 +37,7 @@ from realmgw.config import settings
 from realmgw.config.values import Resolver
 from realmgw.dns.service import DnsService
 from realmgw.subscribers.model import Directory
-from realmgw.tap import GC_THRESHOLDS
+from realmgw.tap.composition import GC_THRESHOLDS
 
 HOST = "127.0.0.1"
 PATIENCE = 60.0  # seconds

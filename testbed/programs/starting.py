@@ -89,15 +89,16 @@ def measure(main: Path) -> None:
     begin = time.perf_counter()
     from realmgw import config, tap  # noqa: PLC0415 - the time that this takes counts
     from realmgw.subscribers.service import in_force  # noqa: PLC0415 - likewise
+    from realmgw.tap import composition, kept, plugin  # noqa: PLC0415 - likewise
 
     before = resident()
     settings = config.load(main)
-    running = tap.read(main, settings)
-    tap.compose(running, tap.Options())
+    running = plugin.read(main, settings)
+    composition.compose(running, tap.Options())
     seconds = time.perf_counter() - begin
     gc.collect()
     print(seconds, resident() - before, len(running.registry.directory.hosts))
-    tap.last_good_of(main, settings).keep(in_force(running.registry.units))
+    kept.last_good_of(main, settings).keep(in_force(running.registry.units))
 
 
 def figures(main: Path) -> tuple[float, float]:

@@ -84,7 +84,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
-        proxies=lambda: [PROXY],
+        companions={"synproxy/show": lambda: {"proxies": [PROXY]}},
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
         plan=made.reloader.plan,
         reload=made.reloader.reload,

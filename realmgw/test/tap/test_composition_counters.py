@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config, tap
 from realmgw.errors import Reason
+from realmgw.tap.composition import compose
+from realmgw.tap.plugin import read
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.source import PRODUCT, Module
 
@@ -95,7 +97,7 @@ class CounterTests(SynchronousTestCase):
         folder.mkdir()
         main = folder / "realmgw.yaml"
         main.write_text(MINIMAL + f"state: {folder}\nrepository: {{url: 'http://192.0.2.9', cache: false}}\n{PORTAL}")
-        self.gateway = tap.compose(tap.read(main, config.load(main)), tap.Options())
+        self.gateway = compose(read(main, config.load(main)), tap.Options())
 
     def counts(self) -> dict[str, Any]:
         """What `realmgw status --json` has of the parts: the kernel is not asked."""

@@ -13,8 +13,10 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config, tap
+from realmgw.tap.composition import compose
+from realmgw.tap.plugin import read
 
-CONF = Path(__file__).parents[2] / "conf" / "realmgw.yaml"
+CONF = Path(__file__).parents[3] / "conf" / "realmgw.yaml"
 
 
 class MakeServiceTests(SynchronousTestCase):
@@ -35,7 +37,7 @@ class MakeServiceTests(SynchronousTestCase):
         """Nothing is touched while another gateway may run, and nobody is told an address that leads nowhere."""
         if not CONF.exists():
             self.skipTest("no checkout: conf/ is not installed")
-        gateway = tap.compose(tap.read(CONF, config.load(CONF)), self.options())
+        gateway = compose(read(CONF, config.load(CONF)), self.options())
         names = [part.name for part in gateway]
         told = (CONF.parents[1] / "docs" / "architecture.md").read_text()
         self.assertEqual(names, [name.lower() for name in re.findall(r"^\d+\. \*\*([\w ]+)\*\*", told, re.MULTILINE)])

@@ -1,0 +1,65 @@
+"""The services beside allocation, admission and DNS. A new one is made here, in its place among those that start.
+
+Each hears of new settings (`configure`), may say what is wrong with it (`Ground.telling`), may count (`counts`, found
+by `Counting.take`), and may have commands: these are named in `Companions.commands`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.config.settings import Settings
+from realmgw.control.degrading import looked_at_neighbours
+from realmgw.datapath.neighbours.answering import Answers
+from realmgw.datapath.neighbours.service import NeighboursService
+from realmgw.portal.service import PortalService
+from realmgw.synproxy.service import SynproxyService
+from realmgw.tap.ground import Ground
+
+
+class Companions:
+    """All of them.
+
+    Args:
+        ground: What they stand on.
+        allocator: The pool.
+
+    Attributes:
+        portal: Has to be told of addresses that are guests' no more.
+        before_dns: Those that start before names are answered: what is told there has to hold by then.
+        after_dns: Those that start after it, since nobody waits for them.
+    """
+
+    def __init__(self, ground: Ground, allocator: Allocator) -> None:
+        self.portal = _portal(ground)
+        synproxy = _synproxy(ground, allocator)
+        self.before_dns = (synproxy, _neighbours(ground, allocator))
+        self.after_dns = (self.portal,)
+        self.commands: Mapping[str, Callable[..., Any]] = {
+            "synproxy/show": lambda: {"proxies": synproxy.show()},
+        }
+
+    def configure(self, settings: Settings) -> None:
+        """From now on, these settings."""
+        for each in (*self.before_dns, *self.after_dns):
+            each.configure(settings)
+
+
+def _synproxy(ground: Ground, allocator: Allocator) -> SynproxyService:
+    """Keeps SYN proxies in step."""
+    return SynproxyService(ground.settings, allocator, ground.reactor, ground.elsewhere, ground.telling("synproxy"))
+
+
+def _neighbours(ground: Ground, allocator: Allocator) -> NeighboursService:
+    """Tells neighbours where pool addresses are."""
+    answers = Answers(lambda address: allocator.fresh.is_live(address, now=ground.present()))
+    looked = partial(looked_at_neighbours, ground.health)
+    return NeighboursService(ground.settings, answers, ground.kernel_thread, looked, ground.reactor)
+
+
+def _portal(ground: Ground) -> PortalService:
+    """Shows guests why they get no further."""
+    return PortalService(ground.settings, ground.running.registry.host_at, ground.reactor, ground.elsewhere)

@@ -1,0 +1,137 @@
+"""The gateway: its parts, their order, and what each is handed of the others. Edge: the reactor, the clock, chance."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Iterable
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from twisted.application.service import Service
+
+from realmgw import config
+from realmgw.admission.conntrack import Conntrack
+from realmgw.allocation.ipv6.lendable import Lendable
+from realmgw.allocation.reputation.records import Book
+from realmgw.allocation.service import AllocationService, ReputationService
+from realmgw.config.settings import Settings
+from realmgw.control.amending import Amending
+from realmgw.control.apply import Parts, Reloader
+from realmgw.control.counting import Counting
+from realmgw.control.examination import loading
+from realmgw.control.flows import Flows
+from realmgw.control.gateway import Gateway, Insight
+from realmgw.control.health import Health
+from realmgw.control.instance import InstanceLock
+from realmgw.control.leases import Leases
+from realmgw.control.reputation import Reputations
+from realmgw.control.rules import Rules
+from realmgw.control.running import Running
+from realmgw.control.saying import Says
+from realmgw.control.server import ControlService
+from realmgw.control.service import ReloadService, beside, trouble_began, trouble_ended
+from realmgw.control.tracing import Tracing
+from realmgw.daemon.ordered import OrderedService
+from realmgw.daemon.service import ProcessService, the_reactor
+from realmgw.datapath import selecting
+from realmgw.datapath.hearing import FlowEvents
+from realmgw.datapath.worker import KernelThread
+from realmgw.log.port import Log
+from realmgw.log.service import LogService
+from realmgw.tap import kept
+from realmgw.tap.companions import Companions
+from realmgw.tap.ground import Ground
+from realmgw.tap.options import Options
+from realmgw.tap.parts import Packets, allocator_of, dns_of
+
+GC_THRESHOLDS = 500_000, 20, 100
+"""Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
+among them, and only makes everybody wait (10 ms for each 50 000 objects). What it is for, connections and failures that
+refer to each other, is rare enough to come to half a million objects once in a long while."""
+
+
+def compose(running: Running, options: Options, secrets: config.Secrets = config.NO_SECRETS) -> OrderedService:
+    """Put the gateway together: who starts later tells nobody what those before could not honour."""
+    reactor, log = the_reactor(), options.log
+    allocator = allocator_of(running, conntrack := Conntrack(monotonic), lendable := Lendable(os.urandom))
+    health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
+    ground = Ground(running, health, reactor, KernelThread(reactor))
+    packets = Packets(ground, allocator, conntrack, lendable, purging=bool(options["purge"]))
+    leases, dns, book = kept.leases(ground), dns_of(ground, allocator, secrets), Book(allocator.askers)
+    reputations, companions = kept.reputations(ground, book), Companions(ground, allocator)
+    parts = Parts(
+        packets.datapath, allocator, dns, partial(_configure, log, packets, reputations, companions),
+        partial(kept.keep, ground), loading, ground.tell_written, ground.elsewhere, ground.tell_kept,
+        companions.portal.dismiss,
+    )  # fmt: skip
+    reloader = Reloader(running, parts, reactor, monotonic)
+    leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
+    purging, drive = packets.purging(reloader), reloader.drive
+    insight = Insight(
+        running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
+        Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
+        Leases(leases, time.time), Rules(running, packets.datapath.rules), Tracing(running, packets.follow),
+        dns.explain, Counting(monotonic, partial(beside, packets.datapath.figures, health, reactor)),
+        companions.commands, packets.datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
+    )  # fmt: skip
+    says, process = Says(insight, packets.datapath, options.begun), ProcessService("realmgw", options, reactor)
+    gateway = OrderedService(partial(_report, ground, says, process), process.fail, says.stopped)
+    gateway.log = log
+    _give(gateway, insight.counting, (
+        process,
+        LogService(log, says.summary, reactor),
+        InstanceLock(running.settings.datapath.table, kept.held(running)),
+        ControlService(running.settings.control, Gateway(insight), reactor, running.path),
+        packets.datapath,
+        packets.admission(),
+        reputations,
+        AllocationService(allocator, reactor, monotonic),
+        *companions.before_dns,
+        leases,
+        dns,
+        *companions.after_dns,
+        ReloadService(purging.reload, reactor.callFromThread, lambda: options.signals.reload),
+        kept.subscribers(ground),
+        *kept.repositories(ground, reloader),
+    ))  # fmt: skip
+    _count(insight.counting, health=health, subscribers=running.folders, reloads=reloader)
+    return gateway
+
+
+def _give(gateway: OrderedService, counting: Counting, parts: Iterable[Service]) -> None:
+    """The gateway has these parts, in this order."""
+    for part in parts:
+        part.setServiceParent(gateway)  # type: ignore[no-untyped-call]  # Twisted does not say
+        counting.take(part)
+
+
+def _count(counting: Counting, **others: Any) -> None:
+    """Others than services count, too."""
+    for name, each in others.items():
+        counting.add(name, each.counts)
+
+
+def _configure(
+    log: Log, packets: Packets, reputations: ReputationService, companions: Companions, new: Settings
+) -> None:
+    """What a reload means for parts that have no other business with it."""
+    log.configure(new.logging)
+    packets.configure(new)
+    kept.resize(reputations, new)
+    companions.configure(new)
+
+
+def _report(ground: Ground, says: Says, process: ProcessService) -> None:
+    """All services run."""
+    # What was loaded stays for good: the collector need not walk through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    says.started()
+    says.datapath.settle()
+    kept.keep_first(ground)
+    ground.tell_written(ground.running.problems)
+    process.serves()

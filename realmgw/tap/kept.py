@@ -1,0 +1,113 @@
+"""What is kept on disk, and who listens to what others keep for it. Edge: files, threads, the clock, chance."""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from realmgw import config
+from realmgw.allocation.reputation.disk import ReputationFile
+from realmgw.allocation.reputation.records import Book
+from realmgw.allocation.service import ReputationService
+from realmgw.config.disk import Hold
+from realmgw.config.service import Readers
+from realmgw.config.settings import Settings
+from realmgw.config.steps import Blocking
+from realmgw.control.apply import Reloader
+from realmgw.control.running import Running
+from realmgw.control.service import RepositoryService
+from realmgw.datapath.worker import KernelThread
+from realmgw.subscribers.files.disk import LastGood
+from realmgw.subscribers.leases.journal import Journal
+from realmgw.subscribers.leases.service import LeaseService
+from realmgw.subscribers.remote.client import rest_repository
+from realmgw.subscribers.service import KEEP_TIME, LastGoodService
+from realmgw.tap.ground import Ground
+
+ROWS = 2
+"""So many times `allocation.max_groups` reputations are kept: groups, and the clients that they named."""
+
+_log = Logger()
+
+
+def last_good_of(path: Path, settings: Settings) -> LastGood:
+    """Where it is kept what subscriber files said when they were good last."""
+    return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
+
+
+def subscribers(ground: Ground) -> LastGoodService:
+    """Keeps what is in force of subscriber files for the next start."""
+    running, reader = ground.running, Readers(KEEP_TIME)
+    last_good = last_good_of(running.path, running.settings)
+    return LastGoodService(
+        lambda: running.registry.units,
+        lambda force: reader.call(
+            Blocking(str(running.settings.state), partial(last_good.keep, force)), ground.reactor
+        ),
+        ground.telling("last good subscribers"),
+        ground.reactor,
+    )
+
+
+def held(running: Running) -> Hold:
+    """What says that this gateway has what is kept of it, whatever namespace it is in."""
+    path = config.state_file(running.path, running.settings.state, "held")
+    return Hold(path, f"what is kept of {running.path} in {running.settings.state}")
+
+
+def reputations(ground: Ground, book: Book) -> ReputationService:
+    """Keeps what the book has; the disk has a thread of its own, so that the kernel need not wait for it."""
+    settings, reactor = ground.settings, ground.reactor
+    path = config.state_file(ground.running.path, settings.state, "reputation").with_suffix(".sqlite")
+    file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
+    return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
+
+
+def resize(service: ReputationService, settings: Settings) -> None:
+    """From now on, as many are kept as these settings say."""
+    service.configure(ROWS * settings.allocation.max_groups)
+
+
+def leases(ground: Ground) -> LeaseService:
+    """What is registered by dynamic update; in force, as far as it is known, before anything starts."""
+    running, reactor = ground.running, ground.reactor
+    path = config.state_file(running.path, running.settings.state, "leases").with_suffix(".sqlite")
+    thread = KernelThread(reactor, "leases")
+    service = LeaseService(running, Journal(path, time.time), thread, reactor, time.time, ground.telling("leases"))
+    service.restore(Readers(KEEP_TIME).wait)
+    return service
+
+
+def repositories(ground: Ground, reloader: Reloader) -> list[RepositoryService]:
+    """What listens to the policy database, if there is one."""
+    settings = ground.settings
+    url = settings.repository.url
+    if url is None:
+        return []
+    repository = rest_repository(
+        settings.repository, Path(settings.state), ground.reactor, random.random, ground.telling("repository")
+    )
+    ground.running.believe = repository.accept
+    return [RepositoryService(repository, partial(reloader.tell, url))]
+
+
+def keep(ground: Ground, settings: Settings) -> Deferred[None]:
+    """Keep settings as the last good ones; the disk may take its time."""
+    return ground.kernel_thread.call(config.keep, ground.running.path, settings)
+
+
+def keep_first(ground: Ground) -> None:
+    """Keep the settings that came to run, if they are the written ones: the next start may want them."""
+    if not ground.running.problems:
+        keep(ground, ground.settings).addErrback(_not_kept)
+
+
+def _not_kept(failure: Failure) -> None:
+    _log.warn("not kept for the next start: {why}", why=failure.getErrorMessage())

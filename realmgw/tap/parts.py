@@ -1,0 +1,104 @@
+"""The parts that every query and packet meets, each made of what it has to know. Edge: the clock, services."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+
+from realmgw import config
+from realmgw.admission.conntrack import Conntrack
+from realmgw.admission.faults import Faults
+from realmgw.admission.gate import Gate
+from realmgw.admission.service import AdmissionService, Hearing, log_fault
+from realmgw.admission.unsolicited import Unsolicited
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.ipv6.lendable import SHARE, Lendable
+from realmgw.config.settings import Settings
+from realmgw.control.apply import Reloader
+from realmgw.control.degrading import looked_at
+from realmgw.control.health import Severity
+from realmgw.control.purging import Purging
+from realmgw.control.running import Running
+from realmgw.datapath.apply import Kernel
+from realmgw.datapath.client import networks_of
+from realmgw.datapath.elements import STRAYS
+from realmgw.datapath.incoming import Lent
+from realmgw.datapath.service import DatapathService
+from realmgw.datapath.tracing.port import Tracer
+from realmgw.datapath.watch.including import Includes
+from realmgw.datapath.watch.port import KernelEars
+from realmgw.dns.service import DnsService
+from realmgw.tap.ground import Ground
+
+
+def allocator_of(running: Running, its: Conntrack, lendable: Lendable) -> Allocator:
+    """The pool, with conntrack to ask."""
+    settings, at, now = running.settings, running.registry.host_at, monotonic()
+    how, policy, answered = settings.allocation, settings.policy, its.answered
+    networks = [piece.network for piece in settings.pools.circular]
+    return Allocator(
+        how, networks, now=now, policy=policy, answered=answered, entries=its, host_at=at, ipv6=settings.ipv6,
+        chance=lendable,
+    )  # fmt: skip
+
+
+def dns_of(ground: Ground, allocator: Allocator, secrets: config.Secrets) -> DnsService:
+    """The DNS server, with the kernel and the subscribers to ask who is on a LAN."""
+    registry, thread = ground.running.registry, ground.kernel_thread
+    return DnsService(
+        ground.settings, registry.directory, allocator, ground.reactor, monotonic, secrets,
+        lambda n: thread.call(networks_of, n), registry.host_at,
+    )  # fmt: skip
+
+
+class Packets:
+    """What first packets meet: the kernel's rules, and the gate that they are led to.
+
+    Args:
+        ground: What it stands on.
+        allocator: Says who waits.
+        conntrack: Which flows there are.
+        lendable: Which addresses of IPv6 prefixes may be lent.
+        purging: Whether everything goes from the kernel on stop.
+
+    Attributes:
+        kernel: What is to stand there.
+        datapath: How it gets there, and stays.
+        gate: Decides.
+        hearing: What conntrack tells.
+        follow: Follows single packets through all rules.
+    """
+
+    def __init__(
+        self, ground: Ground, allocator: Allocator, conntrack: Conntrack, lendable: Lendable, *, purging: bool
+    ) -> None:
+        settings, reactor = ground.settings, ground.reactor
+        hosts, looked = ground.running.registry.directory.hosts, partial(looked_at, ground.health, allocator, monotonic)
+        self.kernel = Kernel(settings, lent=Lent(lendable.seed, SHARE))
+        self.datapath = DatapathService(
+            self.kernel, hosts.values(), clock=reactor, worker=ground.kernel_thread, purging=purging,
+            ears=KernelEars(reactor, STRAYS), tell=looked, includes=Includes(settings),
+        )  # fmt: skip
+        self._unsolicited = Unsolicited(settings.admission, self.datapath.push_stray)
+        self.gate = Gate(allocator, self._unsolicited, Faults(log_fault), settings.datapath.reject_rate)
+        self.hearing = Hearing(conntrack, allocator, ground.health.tell, reactor, monotonic)
+        self.follow = Tracer(self.kernel, ground.kernel_thread, reactor).follow
+        self._ground, self._allocator = ground, allocator
+
+    def admission(self) -> AdmissionService:
+        """The queue."""
+        how, clock, behind = self._ground.settings.admission, self._ground.reactor, self._allocator.behind
+        return AdmissionService(how, self.gate, clock, monotonic, hearing=self.hearing, behind=behind)
+
+    def configure(self, settings: Settings) -> None:
+        """From now on, these settings; the kernel is told of them by who reloads."""
+        self._unsolicited.configure(settings.admission)
+        self.gate.configure(settings.datapath.reject_rate)
+
+    def purging(self, reloader: Reloader) -> Purging:
+        """What ends lending and admission without a stop."""
+        ground = self._ground
+        tell = partial(ground.health.tell, "purge", severity=Severity.DEGRADED)
+        return Purging(
+            self.datapath, self._allocator, self.gate, reloader, lambda: ground.settings.pools.networks, tell, monotonic
+        )
