@@ -98,7 +98,7 @@ _ANYTHING = re.compile(r"[^\0\n]+")
 _PORT_OPTIONS = dict.fromkeys(
     ("sport", "dport", "source-port", "destination-port", "sports", "dports", "ports"), _PORTS
 )
-_KNOWN: dict[str, AbstractMapping[str, re.Pattern[str]]] = {
+KNOWN: dict[str, AbstractMapping[str, re.Pattern[str]]] = {
     "tcp": {**_PORT_OPTIONS, "tcp-flags": _ANYTHING, "syn": _ANYTHING},
     "udp": _PORT_OPTIONS,
     "sctp": _PORT_OPTIONS,
@@ -213,7 +213,7 @@ RULE = Section(
         "protocol": Key(protocol),
         "src": Key(parsed(network)),
         "dst": Key(parsed(network)),
-        **{part: Key(_options(options)) for part, options in _KNOWN.items()},
+        **{part: Key(_options(options)) for part, options in KNOWN.items()},
         **{part: Key(_never(part, instead)) for part, instead in NEVER.items()},
     },
 )

@@ -108,8 +108,8 @@ class Kernel:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
         hello = f"table inet {self._table}_probe\ndelete table inet {self._table}_probe\n"
         with suppress(RealmGatewayError):  # what stands against it is told by `apply`
-            if isinstance(self.nft, Libnftables):
-                return self._reader.ports_of(lambda: self.nft.run(hello))
+            ours, is_library = frozenset((self._own.filling.port,)), isinstance(self.nft, Libnftables)
+            return ours | self._reader.ports_of(lambda: self.nft.run(hello)) if is_library else ours
         return frozenset()
 
     def refuse_foreign(self) -> None:
@@ -131,8 +131,7 @@ class Kernel:
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: nft or the kernel refused the ruleset; the old one is still there.
         """
-        hosts = tuple(hosts)
-        self.was_installed = None
+        hosts, self.was_installed = tuple(hosts), None
         self._ipv6.look(self._given)
         settings = self._settings = self._ipv6.usable(self._given)
         self._ipv6.take(hosts)
@@ -231,13 +230,13 @@ class Kernel:
         """
         step = self.last_step
         if step.dnat is Dnat.MAP or not there.closed:
-            self._own.run(there.commands())
+            self._own.lead(there)
             self._settings, self.classes = there.settings, there.classes()
         else:
             left = step.first_octet
             step.change(self._settings, None)
             try:
-                self._own.run(there.commands())
+                self._own.lead(there)
                 self._settings, self.classes, left = there.settings, there.classes(), there.octet
             finally:
                 step.change(self._settings, left)
@@ -261,7 +260,7 @@ class Kernel:
         Raises:
             RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
         """
-        client.add_strays(self.nft, elements.strays(self._table, sources, ipv6=self._ruleset(self._settings).ipv6))
+        client.add_strays(self._own.filling, elements.strays(sources, ipv6=self._ruleset(self._settings).ipv6))
 
     def purge(self) -> tuple[str, ...]:
         """Remove everything of ours, and put kernel settings back; see `own`.
@@ -281,6 +280,7 @@ class Kernel:
         """Give back what is held; the kernel keeps what it has."""
         self._guard.remove()
         self._reader.close()
+        self._own.filling.close()
         if self._nft is not None:
             self._nft.close()
             self._nft = None

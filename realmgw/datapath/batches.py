@@ -1,11 +1,48 @@
-"""Commands that add or delete elements of sets and maps, many by each: pure, text."""
+"""Elements of sets and maps that are added or deleted, many at once, and the commands of nft for it: pure, text."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
+
+import attrs
 
 ELEMENTS_PER_COMMAND = 1024
 """How many elements one command of a transaction adds or deletes; longer lines are no faster, and take more memory."""
+_NUMBER = struct.Struct("=I")
+
+
+@attrs.frozen
+class Word:
+    """A key, or what stands for it in a map."""
+
+    text: str
+    """As nft has it."""
+    packed: bytes
+    """As the kernel has it: addresses in network order, marks and class numbers in that of the machine."""
+
+
+@attrs.frozen
+class Elements:
+    """Elements of one set or map."""
+
+    verb: str
+    """`add` or `delete`."""
+    name: str
+    """The set or map."""
+    elements: tuple[tuple[Word, Word | None], ...]
+    """Keys, and what stands for each in a map; to delete one the key is enough."""
+
+    def commands(self, table: str) -> Iterator[str]:
+        """The same as commands of nft, to be run with others in one transaction."""
+        is_added = self.verb == "add"
+        written = (f"{key.text} : {value.text}" if value and is_added else key.text for key, value in self.elements)
+        yield from commands(self.verb, table, self.name, written)
+
+
+def number(value: int, text: str = "") -> Word:
+    """A mark or the number of a class; without other words for it, nft reads it as a number."""
+    return Word(text or f"{value:#x}", _NUMBER.pack(value))
 
 
 def commands(verb: str, table: str, name: str, elements: Iterable[str]) -> Iterator[str]:

@@ -22,7 +22,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from realmgw.config.settings import Network
 from realmgw.datapath import links
+from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import STRAYS_KEPT
+from realmgw.datapath.filling import Filling, FullError
 from realmgw.datapath.links import Route, RouteType
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
@@ -51,7 +53,6 @@ _SIOCGIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x1, 0x40
 _NFQUEUE_CONFIG = 3 << 8 | 2
 _NFQUEUE_PF_UNBIND = 4
 _SO_NETNS_COOKIE = 71
-_SET_FULL = "Too many open files in system"  # what ENFILE is called
 
 Run = Callable[[Sequence[str], str], str]
 """Runs a program with that input, returns its output, raises `RealmGatewayError` with its message when it fails."""
@@ -367,20 +368,17 @@ def queue_socket_works() -> bool:
     return True
 
 
-def add_strays(nft: Nft, commands: str) -> None:
+def add_strays(filling: Filling, strays: tuple[Elements, ...]) -> None:
     """Tell the kernel of stray senders.
 
     Args:
-        nft: Access to nftables.
-        commands: The transaction; may be empty.
+        filling: Access to the elements of the table.
+        strays: They; may be nothing.
 
     Raises:
         RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
     """
     try:
-        if commands:
-            nft.run(commands)
-    except RealmGatewayError as error:
-        if _SET_FULL not in str(error):
-            raise
+        filling.run(strays)
+    except FullError as error:
         raise RealmGatewayError(f"the kernel's set of stray senders is full ({STRAYS_KEPT})") from error

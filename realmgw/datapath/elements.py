@@ -7,13 +7,14 @@ Family: each has sets and maps of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from ipaddress import IPv6Address, ip_address
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.settings import Dnat, Network
 from realmgw.datapath import marks
 from realmgw.datapath.batches import ELEMENTS_PER_COMMAND as ELEMENTS_PER_COMMAND
+from realmgw.datapath.batches import Elements, Word, number
 from realmgw.datapath.batches import commands as commands
 from realmgw.datapath.hosts import HostChange
 from realmgw.errors import ConfigurationError
@@ -30,7 +31,7 @@ STRAYS_KEPT = 65536
 OF_SENDER = 64
 """So long a prefix of an IPv6 address is one sender: whoever has one can send from any address of it."""
 
-_Key = Callable[[Host], str]
+_Pairs = list[tuple[Word, Word | None]]
 
 
 def is_pinhole(host: Host, modes: Ipv6) -> bool:
@@ -38,11 +39,10 @@ def is_pinhole(host: Host, modes: Ipv6) -> bool:
     return bool(host.address6) and mode_of(host, modes) is Ipv6Mode.PINHOLE
 
 
-def hosts(table: str, change: HostChange, dnat: Dnat, modes: Ipv6 | None, *, known: bool) -> Iterator[str]:
-    """The commands that lead the table from some hosts to others.
+def hosts(change: HostChange, dnat: Dnat, modes: Ipv6 | None, *, known: bool) -> Iterator[Elements]:
+    """What leads the table from some hosts to others.
 
     Args:
-        table: Its name.
         change: What becomes of the hosts; without any before, all of them come.
         dnat: How a flow is sent to its host.
         modes: How hosts are reached by IPv6; None: not at all.
@@ -52,33 +52,37 @@ def hosts(table: str, change: HostChange, dnat: Dnat, modes: Ipv6 | None, *, kno
         ConfigurationError: An address is not what it is said to be.
     """
     for verb, some in (("delete", change.gone), ("add", change.came)):
-        for name, elements in {**_by_name(some, dnat, modes), **(_known(some) if known else {})}.items():
-            written = (f"{key} : {value}" if value and verb == "add" else key for key, value in elements)
-            yield from commands(verb, table, name, written)
+        for name, pairs in {**_by_name(some, dnat, modes), **(_known(some) if known else {})}.items():
+            yield Elements(verb, name, tuple(pairs))
 
 
-def _by_name(some: Iterable[Host], dnat: Dnat, modes: Ipv6 | None) -> Mapping[str, list[tuple[str, str]]]:
+def address(packed: bytes) -> Word:
+    """An address."""
+    return Word(dotted(packed) if len(packed) == 4 else str(IPv6Address(packed)), packed)
+
+
+def _by_name(some: Iterable[Host], dnat: Dnat, modes: Ipv6 | None) -> Mapping[str, _Pairs]:
     """The elements that hosts have in each map or set: the whole mark, and what it stands for, or the address."""
-    found: dict[str, list[tuple[str, str]]] = {"hosts": [], "hosts6": [], "pinholes": []}
+    found: dict[str, _Pairs] = {"hosts": [], "hosts6": [], "pinholes": []}
     for host in some:
-        mark = f"{marks.admitted(host.index):#x}"
+        mark = number(marks.admitted(host.index))
         if len(host.address) not in (0, 4) or len(host.address6) not in (0, 16):
             raise ConfigurationError((f"{host.name}: an address of its has the length of another family",))
         if host.address:
-            value = dotted(host.address) if dnat is Dnat.MAP else f"{marks.addressed(host.address):#x}"
+            value = address(host.address) if dnat is Dnat.MAP else number(marks.addressed(host.address))
             found["hosts"].append((mark, value))
         if host.address6 and modes is not None:
-            address = str(IPv6Address(host.address6))
-            found["hosts6"].append((mark, address))
+            own = address(host.address6)
+            found["hosts6"].append((mark, own))
             if is_pinhole(host, modes):
-                found["pinholes"].append((address, ""))
+                found["pinholes"].append((own, None))
     return found
 
 
-def _known(some: Iterable[Host]) -> Mapping[str, list[tuple[str, str]]]:
+def _known(some: Iterable[Host]) -> Mapping[str, _Pairs]:
     """The elements that hosts have in the sets of who is a subscriber."""
     every = [ip_address(address) for host in some for address in addresses_of(host)]
-    return {name: [(str(each), "") for each in every if each.version == version]
+    return {name: [(Word(str(each), each.packed), None) for each in every if each.version == version]
             for name, version in zip(SUBSCRIBERS, (4, 6), strict=True)}  # fmt: skip
 
 
@@ -90,26 +94,33 @@ def interval_set(name: str, kind: str, networks: Iterable[Network]) -> str:
         kind: The type of its elements, in nft's words.
         networks: They may overlap.
     """
-    every = ", ".join(map(str, networks))
+    every = ", ".join(map(str, apart(networks)))
     filled = f" elements = {{ {every} }};" if every else ""
-    return f"set {name} {{ type {kind}; flags interval; auto-merge;{filled} }}"
+    return f"set {name} {{ type {kind}; flags interval;{filled} }}"
 
 
-def strays(table: str, sources: Iterable[bytes], *, ipv6: bool) -> str:
-    """The transaction that tells the kernel of stray senders.
+def apart(networks: Iterable[Network]) -> Iterator[Network]:
+    """Networks that cover the same, by family, none within another: the kernel takes nothing that overlaps.
+
+    nft's `auto-merge` would do the same, after it has listed each element of each set of prefixes that there is.
+    """
+    every = list(networks)
+    yield from collapse_addresses([each for each in every if isinstance(each, IPv4Network)])
+    yield from collapse_addresses([each for each in every if isinstance(each, IPv6Network)])
+
+
+def strays(sources: Iterable[bytes], *, ipv6: bool) -> tuple[Elements, ...]:
+    """What tells the kernel of stray senders.
 
     Args:
-        table: Name of the table.
         sources: Their addresses, packed; those of IPv6 stand for their /64.
         ipv6: Whether there is a set for those of IPv6; they are left out otherwise.
     """
     every = tuple(sources)
     senders = {source[:8] for source in every if len(source) == 16} if ipv6 else set[bytes]()
-    lines = (
-        *commands("add", table, "strays", (dotted(source) for source in every if len(source) == 4)),
-        *commands("add", table, "strays6", (str(IPv6Address(each + bytes(8))) for each in sorted(senders))),
-    )
-    return "".join(line + "\n" for line in lines)
+    by_set = ("strays", (each for each in every if len(each) == 4)), ("strays6", (each + bytes(8) for each in senders))
+    found = (Elements("add", name, tuple((address(each), None) for each in sorted(some))) for name, some in by_set)
+    return tuple(each for each in found if each.elements)
 
 
 def dotted(address: bytes) -> str:

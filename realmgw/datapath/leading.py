@@ -10,7 +10,7 @@ from realmgw.config.settings import Dnat, Settings
 from realmgw.datapath import ruleset, translation
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.policy.classes import Classes
-from realmgw.datapath.ruleset import Ruleset
+from realmgw.datapath.ruleset import InSteps, Ruleset
 
 
 @attrs.frozen
@@ -25,6 +25,8 @@ class Lead:
     """The classes that there are then; to be called once, when that is so."""
     octet: int | None
     """What the address of every host begins with then."""
+    steps: Callable[[], InSteps | None] = lambda: None
+    """The same in three transactions, which take no longer the more there is; None: it is more than hosts."""
     closed: bool = True
     """Whether there is to be no last step of the translation meanwhile."""
 
@@ -71,8 +73,11 @@ def leads(
     def before_it() -> Classes:
         return Classes.of(hosts.before.values())
 
+    def in_steps() -> InSteps | None:
+        return ruleset.in_steps(rules, other, hosts)
+
     return Leads(
-        part=Lead(wanted, lambda: ruleset.changes(rules, other, hosts), led, then, closed=closed),
+        part=Lead(wanted, lambda: ruleset.changes(rules, other, hosts), led, then, in_steps, closed=closed),
         whole=Lead(wanted, lambda: ruleset.replacement(other, hosts.after().values()), anew, then),
         back=Lead(settings, lambda: ruleset.replacement(rules, hosts.before.values()), before_it, octet),
     )

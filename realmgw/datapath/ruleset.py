@@ -20,6 +20,7 @@ from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
 from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, translation
+from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.guests import Guests
 from realmgw.datapath.hosts import HostChange
@@ -217,7 +218,7 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     for name, was, now in (("pool", before.pool, after.pool), ("pool6", before.pool6, after.pool6)):
         if was != now:
             lines.append(f"flush set inet {after.table} {name}")
-            lines += elements.commands("add", after.table, name, map(str, now))
+            lines += elements.commands("add", after.table, name, map(str, elements.apart(now)))
     if (before.outbound, before.outbound_ports) != (after.outbound, after.outbound_ports):
         lines += _refilled(after, "outbound")
     if before.forward != after.forward:
@@ -226,10 +227,41 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
     return "".join(line + "\n" for line in lines)
 
 
+@attrs.frozen
+class InSteps:
+    """A change of hosts in three transactions; what becomes of flows is the business of the second one alone."""
+
+    before: str
+    """Commands that make what is new; may be nothing."""
+    elements: tuple[Elements, ...]
+    """What leads there."""
+    after: str
+    """Commands that remove what nothing leads to any more; may be nothing."""
+
+
+def in_steps(before: Ruleset, after: Ruleset, hosts: HostChange) -> InSteps | None:
+    """What `changes` comes to where hosts and their classes change only; None: there is more to it.
+
+    Raises:
+        ConfigurationError: As `changes`.
+    """
+    if before != after:
+        return None
+    led, table = hosts.led, after.table
+    every = (*_reached(after, hosts), *classes.elements(led, hosts.gone, hosts.came))
+    first, last = classes.additions(table, led), classes.removals(table, led)
+    changed = tuple(each for each in every if each.elements)
+    return InSteps("".join(f"{line}\n" for line in first), changed, "".join(f"{line}\n" for line in last))
+
+
 def _hosts(ruleset: Ruleset, hosts: HostChange) -> Iterator[str]:
-    known = ruleset.guests.needs_subscribers
-    yield from elements.hosts(ruleset.table, hosts, ruleset.dnat, ruleset.hosts6, known=known)
+    for each in _reached(ruleset, hosts):
+        yield from each.commands(ruleset.table)
     yield from classes.commands(ruleset.table, hosts.led, hosts.gone, hosts.came)
+
+
+def _reached(ruleset: Ruleset, hosts: HostChange) -> Iterator[Elements]:
+    return elements.hosts(hosts, ruleset.dnat, ruleset.hosts6, known=ruleset.guests.needs_subscribers)
 
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:

@@ -15,6 +15,7 @@ import attrs
 from realmgw.config.prefixlists import Prefixes
 from realmgw.config.rules import Rule, StageRule
 from realmgw.config.values import Network
+from realmgw.datapath.elements import apart
 from realmgw.datapath.policy import rules
 
 PREFIX = "stage_"
@@ -187,16 +188,7 @@ def written(networks: Iterable[Network]) -> Iterator[tuple[str, str]]:
     for (family, _), version in zip(FAMILIES, (4, 6), strict=True):
         of_it = [each for each in every if each.version == version]
         if of_it:
-            yield family, f"{{ {', '.join(map(str, _apart(of_it)))} }}"
-
-
-def _apart(networks: list[Network]) -> Iterator[Network]:
-    """Those that are not within others: nftables refuses what overlaps."""
-    last: Network | None = None
-    for each in sorted(networks, key=lambda network: (int(network.network_address), network.prefixlen)):
-        if last is None or int(each.broadcast_address) > int(last.broadcast_address):
-            last = each
-            yield each
+            yield family, f"{{ {', '.join(map(str, apart(of_it)))} }}"
 
 
 def rate_sets(name: str) -> dict[str, str]:

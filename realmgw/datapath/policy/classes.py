@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 import attrs
 
-from realmgw.datapath import batches
+from realmgw.datapath.batches import Elements, Word, number
 from realmgw.datapath.policy import rules
 from realmgw.datapath.policy.rules import COUNTED, FORBIDDEN, Place
 from realmgw.errors import ConfigurationError
@@ -82,10 +82,10 @@ class Class:
     """How many there are."""
 
     @property
-    def key(self) -> str:
-        """Its number, as the kernel writes it."""
-        number = NUMBERS | self.number
-        return f"{number >> 16:x}:{number & 0xFFFF:x}"
+    def key(self) -> Word:
+        """Its number, as a priority."""
+        said = NUMBERS | self.number
+        return number(said, f"{said >> 16:x}:{said & 0xFFFF:x}")
 
 
 @attrs.frozen(eq=False)
@@ -177,26 +177,55 @@ def commands(table: str, led: Led, gone: Iterable[Host], came: Iterable[Host]) -
         gone: Hosts that are no more.
         came: Hosts that are new.
     """
-    yield from _elements(table, "delete", gone, {})
-    for said, each in led.gone.items():
-        yield from _removal(table, each, said)
+    for some in _deleted(led, gone):
+        yield from some.commands(table)
+    yield from removals(table, led)
+    yield from additions(table, led)
+    for some in _added(led, came):
+        yield from some.commands(table)
+
+
+def elements(led: Led, gone: Iterable[Host], came: Iterable[Host]) -> Iterator[Elements]:
+    """The elements that lead hosts to their classes, as they change between `additions` and `removals`."""
+    yield from _deleted(led, gone)
+    yield from _added(led, came)
+
+
+def additions(table: str, led: Led) -> Iterator[str]:
+    """The commands that make what belongs to new classes; no host is led there yet."""
     for said, each in led.came.items():
         yield from _addition(table, each, said)
-    yield from _elements(table, "add", came, {**led.kept, **led.came})
 
 
-def _elements(table: str, verb: str, hosts: Iterable[Host], classes: Mapping[Firewall, Class]) -> Iterator[str]:
-    found: dict[str, list[str]] = {"classes4": [], "classes6": []}
+def removals(table: str, led: Led) -> Iterator[str]:
+    """The commands that remove what belongs to classes that have no host any more; nothing leads there any more."""
+    for said, each in led.gone.items():
+        yield from _removal(table, each, said)
+
+
+def _deleted(led: Led, gone: Iterable[Host]) -> Iterator[Elements]:
+    """What leads from hosts that are no more to their classes, and from classes that are no more to their chains."""
+    yield from _elements("delete", gone, {})
+    every = [(verdicts, each.key) for said, each in led.gone.items() for _, verdicts, _ in _directed(each, said)]
+    for name in ("egress", "ingress"):
+        yield Elements("delete", name, tuple((key, None) for verdicts, key in every if verdicts == name))
+
+
+def _added(led: Led, came: Iterable[Host]) -> Iterator[Elements]:
+    yield from _elements("add", came, {**led.kept, **led.came})
+
+
+def _elements(verb: str, hosts: Iterable[Host], classes: Mapping[Firewall, Class]) -> Iterator[Elements]:
+    found: dict[str, list[tuple[Word, Word | None]]] = {"classes4": [], "classes6": []}
     for host in hosts:
         said = host.profile.firewall
         if not said:
             continue
-        value = f" : {classes[said].key}" if classes else ""
+        value = classes[said].key if classes else None
         for packed in {*host.own, *host.identity.addresses}:
-            address = ip_address(packed)
-            found[f"classes{address.version}"].append(f"{address}{value}")
-    for name, elements in found.items():
-        yield from batches.commands(verb, table, name, elements)
+            each = ip_address(packed)
+            found[f"classes{each.version}"].append((Word(str(each), packed), value))
+    yield from (Elements(verb, name, tuple(pairs)) for name, pairs in found.items())
 
 
 def placed(number: int, said: Firewall) -> Iterator[tuple[Rule, Place]]:
@@ -247,12 +276,13 @@ def _addition(table: str, each: Class, said: Firewall) -> Iterator[str]:
                 yield f"add set inet {table} {name} {declared}"
             for line in rules.lines(rule, place):
                 yield f"add rule inet {table} {chain} {line}"
-        yield f"add element inet {table} {verdicts} {{ {each.key} : goto {chain} }}"
+        # As an element of its own it would have libnftables list all sets of prefixes; within a declaration it has not.
+        yield f"table inet {table} {{\nmap {verdicts} {{\ntype classid : verdict"
+        yield f"elements = {{ {each.key.text} : goto {chain} }}\n}}\n}}"
 
 
 def _removal(table: str, each: Class, said: Firewall) -> Iterator[str]:
-    for chain, verdicts, of_it in _directed(each, said):
-        yield f"delete element inet {table} {verdicts} {{ {each.key} }}"
+    for chain, _, of_it in _directed(each, said):
         yield f"flush chain inet {table} {chain}"
         yield f"delete chain inet {table} {chain}"
         for rule, place in of_it:

@@ -20,8 +20,10 @@ from realmgw.config.settings import Interfaces
 from realmgw.datapath import client, includes, ruleset
 from realmgw.datapath.client import Run
 from realmgw.datapath.ending import end_flows_to
+from realmgw.datapath.filling import Filling
 from realmgw.datapath.iptables import prefixes, xtables
 from realmgw.datapath.iptables.chains import Chains
+from realmgw.datapath.leading import Lead
 from realmgw.datapath.links import Route
 from realmgw.datapath.machine import former, sysctls
 from realmgw.datapath.machine.disk import FormerValues
@@ -64,6 +66,7 @@ class Own:
     Attributes:
         chains: Ours in the tables of iptables.
         chains6: The same of ip6tables.
+        filling: Access to the table's elements.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class Own:
     ) -> None:
         self._table = table
         self._nft = nft
-        self._former = FormerValues(state, table)
+        self._former, self.filling = FormerValues(state, table), Filling(table)
         self.chains, self.chains6 = Chains(run, nft, ours), Chains(run, nft, ours, ipv6=True)
 
     def is_installed(self) -> bool:
@@ -99,6 +102,22 @@ class Own:
         """
         if commands:
             self._nft().run(self._tables().precondition() + commands if ruleset.replaces(commands) else commands)
+
+    def lead(self, there: Lead) -> None:
+        """Lead the table to another state.
+
+        Raises:
+            PlatformError: As `run`; nothing was changed.
+            RealmGatewayError: It was refused. No flow meets anything else than before; in steps, there may be more in
+                the table, or there may be less than before that nothing leads to.
+        """
+        steps = there.steps()
+        if steps is None:
+            self.run(there.commands())
+            return
+        self.run(steps.before)
+        self.filling.run(steps.elements)
+        self.run(steps.after)
 
     def remember(self, interfaces: Interfaces, needs6: Needs, *, standing: bool) -> tuple[str, ...]:
         """Remember what kernel settings are, before they are changed.

@@ -355,18 +355,18 @@ class StraysTests(SynchronousTestCase):
     """`elements.strays`: senders for the kernel's sets."""
 
     def test_sources_are_written_out(self) -> None:
-        """All in one command."""
-        text = elements.strays("t", [bytes([192, 0, 2, 1]), bytes([192, 0, 2, 255])], ipv6=False)
-        self.assertEqual(text, "add element inet t strays { 192.0.2.1, 192.0.2.255 }\n")
+        """All in one order."""
+        [some] = elements.strays([bytes([192, 0, 2, 1]), bytes([192, 0, 2, 255])], ipv6=False)
+        self.assertEqual(list(some.commands("t")), ["add element inet t strays { 192.0.2.1, 192.0.2.255 }"])
 
     def test_sender_of_ipv6_is_his_prefix(self) -> None:
         """Two addresses of one are one element."""
         sources = [ip_address(text).packed for text in ("2001:db8:1::1", "192.0.2.1", "2001:db8:1::2", "2001:db8:2::1")]
         self.assertEqual(
-            elements.strays("t", sources, ipv6=True),
-            "add element inet t strays { 192.0.2.1 }\nadd element inet t strays6 { 2001:db8:1::, 2001:db8:2:: }\n",
+            [line for some in elements.strays(sources, ipv6=True) for line in some.commands("t")],
+            ["add element inet t strays { 192.0.2.1 }", "add element inet t strays6 { 2001:db8:1::, 2001:db8:2:: }"],
         )
 
     def test_source_of_a_family_that_is_not_in_use_is_left_out(self) -> None:
         """No rule matches it, and it would have the whole batch refused."""
-        self.assertEqual(elements.strays("t", [bytes(16)], ipv6=False), "")
+        self.assertEqual(elements.strays([bytes(16)], ipv6=False), ())

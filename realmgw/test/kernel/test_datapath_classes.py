@@ -8,7 +8,10 @@ import socket
 import termios
 import threading
 from functools import partial
+from typing import ClassVar
 
+from realmgw.datapath.apply import Kernel
+from realmgw.datapath.nft import Libnftables
 from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.watch.keeper import Noticed
 from realmgw.test.kernel.datapath_case import TO_SECOND, until
@@ -158,6 +161,42 @@ class ChangeTests(RulesTestCase):
         made.bind((address, port))
         made.settimeout(1.0)
         return made
+
+
+class Noting(Libnftables):
+    """libnftables that notes what it is told.
+
+    Attributes:
+        told: That.
+    """
+
+    told: ClassVar[list[str]] = []
+
+    def run(self, commands: str, *, dry: bool = False) -> str:
+        """Note it, and run it."""
+        self.told.append(commands)
+        return super().run(commands, dry=dry)
+
+
+class ElementsTests(RulesTestCase):
+    """Who comes and goes costs no more where others have long lists."""
+
+    def test_libnftables_is_told_of_no_elements_when_hosts_and_strays_come_and_go(self) -> None:
+        """It would list every set of prefixes of every table before; what stands is what a start has led to."""
+        self.kernel.close()
+        self.kernel = Kernel(self.settings, open_nft=Noting)
+        self.addCleanup(self.kernel.close)
+        self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        Noting.told.clear()
+        one, other = (f"{{priority: {at}, direction: EGRESS, target: DROP}}" for at in (1, 2))
+        for said, hosts in ((one, (0,)), (one, (0, 1)), (other, (0, 1)), (one, (1,))):
+            self.say(said, hosts)
+            self.assert_stands()
+        self.testbed.call("gwa", self.kernel.add_strays, [bytes((203, 0, 113, 9))])
+        self.assertIn("203.0.113.9", self.nft("list", "set", "inet", "realmgw", "strays"))
+        self.assertEqual([text for text in Noting.told if " element " in text], [])
+        self.assertTrue(Noting.told)  # of chains
+        self.assertFalse(self.datagram(inwards=False, family=4, port=99, which=1))
 
 
 class GoldenTests(RulesTestCase):

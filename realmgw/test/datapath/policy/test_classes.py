@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import attrs
@@ -105,7 +106,8 @@ class ClassesTests(SynchronousTestCase):
 
     def test_numbers_are_priorities_that_nobody_else_gives(self) -> None:
         """In the form of the kernel's listing."""
-        self.assertEqual((Class(1, 1).key, Class(0x12_0034, 1).key), ("7200:1", "7212:34"))
+        self.assertEqual((Class(1, 1).key.text, Class(0x12_0034, 1).key.text), ("7200:1", "7212:34"))
+        self.assertEqual(int.from_bytes(Class(1, 1).key.packed, sys.byteorder), 0x7200_0001)
 
 
 class CommandsTests(SynchronousTestCase):
@@ -154,7 +156,12 @@ class CommandsTests(SynchronousTestCase):
                 "add rule class_2_in",
                 "add counter rule_2_1",
                 "add rule class_2_in",
-                "add element ingress",
+                "table",
+                "map ingress",
+                "type classid : verdict",
+                "elements = { 7200:2 :",
+                "}",
+                "}",
                 "add element classes4",
                 "add element classes6",
             ],
