@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Collection, Generator
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,7 +22,8 @@ from twisted.logger import Logger
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Network, Policy, Settings
-from realmgw.config.steps import REFUSALS, Blocking, Steps
+from realmgw.config.steps import Blocking, Steps
+from realmgw.control.driving import Driver
 from realmgw.control.leaving import ending, forgetting
 from realmgw.control.outcome import Outcome as Outcome
 from realmgw.control.outcome import Status as Status
@@ -39,8 +39,6 @@ from realmgw.subscribers.model import Directory, Host
 from realmgw.subscribers.registry import Changes
 from realmgw.subscribers.remote.snapshot import Snapshot
 
-SLICE = 0.002  # seconds
-"""For so long a reload works before the reactor may do something else."""
 DRAIN = 2.5  # seconds
 """For so long those who were told an address that leaves the pool may still come."""
 DRAIN_STEP = 0.05  # seconds
@@ -123,7 +121,6 @@ class Reloader:
         closed: Why nothing is reloaded at present, in a line; empty: it is.
         count: How many there were.
         refused: How many of them were refused, or failed.
-        longest: For how long, in seconds, any part of a reload kept the reactor.
     """
 
     def __init__(self, running: Running, parts: Parts, clock: IReactorTime, monotonic: Callable[[], float]) -> None:
@@ -131,6 +128,7 @@ class Reloader:
         self._parts = parts
         self._clock = clock
         self._monotonic = monotonic
+        self._driver = Driver(clock, monotonic, parts.elsewhere)
         self._log = Logger()
         self._lock = DeferredLock()
         self._is_due = False
@@ -139,7 +137,6 @@ class Reloader:
         self.closed = ""
         self.count = 0
         self.refused = 0
-        self.longest = 0.0
         parts.doubts(self.troubles)
 
     def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred[Outcome]:
@@ -169,7 +166,7 @@ class Reloader:
             "refused": self.refused,
             "last": None if self.last is None else self.last.status.value,
             "problems": [] if self.last is None else list(self.last.problems),
-            "longest_pause": round(self.longest, 6),
+            "longest_pause": round(self._driver.longest, 6),
         }
 
     def tell(self, repository: str, snapshot: Snapshot) -> Deferred[Outcome]:
@@ -368,29 +365,6 @@ class Reloader:
             problems.append(str(error))
         return ended, problems
 
-    @inlineCallbacks
-    def drive(self, steps: Steps[T]) -> Generator[Deferred[Any], Any, T]:
-        """Go through steps, `SLICE` at a time; fires with what they return."""
-        advance: Callable[[], Blocking | None] = partial(next, steps)
-        while True:
-            begin, step = self._monotonic(), None
-            try:
-                while step is None:
-                    step = advance()
-                    advance = partial(next, steps)
-                    if self._monotonic() - begin >= SLICE:
-                        break
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            finally:
-                self.longest = max(self.longest, self._monotonic() - begin)
-            if step is None:
-                yield deferLater(self._clock, 0)
-                continue
-            try:
-                answer = yield self._parts.elsewhere(step)
-            except REFUSALS as error:
-                advance = partial(steps.throw, error)
-            else:
-                advance = partial(steps.send, answer)
+    def drive(self, steps: Steps[T]) -> Deferred[T]:
+        """See `Driver.drive`."""
+        return self._driver.drive(steps)

@@ -86,13 +86,13 @@ class PolicyTests(ReloadTestCase):
 
     def longest_of_many_groups(self) -> float:
         """They come, go, and stay."""
-        self.gateway.reloader.longest = 0.0
+        self.gateway.reloader._driver.longest = 0.0
         for first, last in ((0, 8000), (0, 8000), (1, 8001), (0, 0)):
             groups = (f"{{nodes: [10.{number >> 8}.{number & 255}.0/24]}}" for number in range(first, last))
             self.path.write_text(f"groups: [{', '.join(groups)}]")
             self.assertEqual(only(self.gateway.reload()).problems, ())
             self.assertEqual(len(self.allocator.groups), last - first)
-        return self.gateway.reloader.longest
+        return self.gateway.reloader._driver.longest
 
     def test_counts_of_a_policy_that_stays_go_on(self) -> None:
         """A reload for another reason does not touch it."""

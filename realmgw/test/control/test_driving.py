@@ -1,0 +1,64 @@
+"""Tests for `realmgw.control.driving`."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.steps import Blocking, Steps
+from realmgw.control.driving import SLICE, Driver
+
+
+def counted(many: int) -> Steps[int]:
+    """As many steps."""
+    for _ in range(many):
+        yield None
+    return many
+
+
+def asking() -> Steps[str]:
+    """A step that has to be made elsewhere, and one whose failure is met."""
+    first = yield Blocking("a file", lambda: "read")
+    try:
+        yield Blocking("another one", lambda: "")
+    except OSError as error:
+        return f"{first}, {error}"
+    return "no failure"
+
+
+class DriverTests(SynchronousTestCase):
+    """A clock on which each look takes a quarter of a slice."""
+
+    def setUp(self) -> None:
+        """Nothing was driven."""
+        self.clock, ticks = Clock(), count()
+        self.results: list[Deferred[str]] = []
+        self.driver = Driver(self.clock, lambda: next(ticks) * SLICE / 4, lambda _blocking: self.results.pop())
+
+    def test_others_have_their_turn(self) -> None:
+        """After each slice; the longest is told."""
+        turns: list[int] = []
+        for _ in range(40):
+            self.clock.callLater(0, turns.append, len(turns))
+        done = self.driver.drive(counted(100))
+        self.assertEqual((done.called, turns), (False, []))
+        self.clock.advance(0)
+        self.assertEqual((self.successResultOf(done), len(turns)), (100, 40))
+        self.assertGreaterEqual(self.driver.longest, SLICE)
+
+    def test_what_blocks_is_done_elsewhere(self) -> None:
+        """The steps are handed what came of it, be it a failure."""
+        self.results = [fail(OSError("gone")), succeed("read")]
+        self.assertEqual(self.successResultOf(self.driver.drive(asking())), "read, gone")
+
+    def test_a_fault_ends_it(self) -> None:
+        """Whoever asked is told."""
+
+        def faulty() -> Steps[None]:
+            yield None
+            raise ValueError("ours")
+
+        self.failureResultOf(self.driver.drive(faulty()), ValueError)
