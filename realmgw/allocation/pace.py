@@ -1,4 +1,4 @@
-"""How many may come within a moment, where so many may within a second: a token bucket without a timer."""
+"""How many may come within a moment, where so many may within a second: token buckets without a timer."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ class Pace:
         """One of them comes."""
         self.tokens, self.at = self.room(rate, now) - 1, now
 
-    def leave(self) -> None:
-        """One of them does not count any more."""
-        self.tokens += 1
+
+@attrs.define(eq=False)
+class Lost:
+    """The claims of a group that nobody has used, or not yet: each is taken out of a bucket. Compared by identity."""
+
+    tokens: float = math.inf
+    """So many may be made, and be lost."""
+    at: float = 0.0
+    """When that was so, in monotonic seconds."""
+    most: float = math.inf
+    """So many might be under way then."""

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 TOGETHER = 1.0  # seconds
 """What is asked for within this time of each other is one client's."""
+RECENT = 2 * TOGETHER
+"""For so long a claim may be found by another one's."""
+LONG = 4 * TOGETHER
+"""After this time those that may not are let go of, where others for the same are made all the time."""
 AGAIN = 4.0  # seconds
 """Who got no address of IPv4 asks again within this time."""
 AT_ONCE = 0.01  # seconds
@@ -45,6 +49,8 @@ STEP = 1 / 16
 """How much each claim counts in that, at least: the first ones count more."""
 PRIOR = 4
 """So many claims, half of them asked for in one go, stand for a group of which nothing is known."""
+FIRST = 1 / STEP - PRIOR
+"""So many count more."""
 JUDGED = 0.1  # seconds
 """After this time it is known of a claim of IPv6 whether its client has asked for IPv4 at once."""
 MOST_UNANSWERED = 4096
@@ -62,7 +68,7 @@ Each = TypeVar("Each", bound=Sibling)
 
 
 class Siblings:
-    """The claims of IPv6 of the last seconds.
+    """The claims of IPv6 of the last seconds. None of them has waited: what was asked for was made at once.
 
     Attributes:
         recent: They, by target and group, as they were asked for; empty where nobody asks for IPv6. Read only.
@@ -103,17 +109,21 @@ class Siblings:
         Returns:
             That, unless its client has asked for IPv4 in vain.
         """
-        now, key = claim.asked, (target, claim.group)
-        claims = self.recent.setdefault(key, [])
-        if claims and claims[0].asked + 4 * TOGETHER <= now:
-            del claims[: bisect(claims, now - 2 * TOGETHER, key=_asked)]
-        claims.append(claim)
+        now, key = claim.created, (target, claim.group)
+        claims = self.recent.get(key)
+        if claims is None:
+            self.recent[key] = [claim]
+        else:
+            if claims[0].created + LONG <= now:
+                del claims[: bisect(claims, now - RECENT, key=_asked)]
+            claims.append(claim)
         self._latest[target] = claim
-        self._in_order.append((key, claim))
-        self._unjudged.append((key, claim))
+        noted = key, claim
+        self._in_order.append(noted)
+        self._unjudged.append(noted)
         if other is not None and now - other.asked <= AT_ONCE:
             return other
-        if now - self._in_vain.pop(key, -math.inf) > AT_ONCE:
+        if not self._in_vain or now - self._in_vain.pop(key, -math.inf) > AT_ONCE:
             return other
         self._mark(key, claim)
         return None
@@ -199,16 +209,17 @@ class Siblings:
             Claims of IPv4 that have become surely the same clients' as those of IPv6 that were used.
         """
         known: set[Group] = set()
-        while self._unjudged and self._unjudged[0][1].asked + JUDGED <= now:
-            key, claim = self._unjudged.popleft()
+        unjudged, in_order, recent, latest = self._unjudged, self._in_order, self.recent, self._latest
+        while unjudged and unjudged[0][1].created + JUDGED <= now:
+            key, claim = unjudged.popleft()
             if self._judge(key, claim):
                 known.add(key[1])
-        while self._in_order and self._in_order[0][1].asked + 2 * TOGETHER <= now:
-            key, claim = self._in_order.popleft()
-            if self.recent[key][-1] is claim:
-                del self.recent[key]
-            if self._latest.get(key[0]) is claim:
-                del self._latest[key[0]]
+        while in_order and in_order[0][1].created + RECENT <= now:
+            key, claim = in_order.popleft()
+            if recent[key][-1] is claim:
+                del recent[key]
+            if latest.get(key[0]) is claim:
+                del latest[key[0]]
         while self._marked and self._marked[0][1].asked + AGAIN <= now:
             self._answer(*self._marked.popleft())
         while self._doubted and self._doubted[0].asked + AGAIN <= now:
@@ -222,12 +233,13 @@ class Siblings:
 
     def _judge(self, key: Key, claim: Sibling) -> bool:
         """Learn of a group whether its clients ask for both at once; returns whether that is known by this claim."""
-        group, is_pair = claim.group, _is_at_once(claim) and is_of_one_group(claim)
-        is_pair = is_pair or claim in self._unanswered.get(key, ())
-        group.asked6 += 1
+        group, unanswered = claim.group, self._unanswered
+        is_pair = claim.sibling is not None and _is_at_once(claim) and is_of_one_group(claim)
+        is_pair = is_pair or (bool(unanswered) and claim in unanswered.get(key, ()))
+        group.asked6 = asked = group.asked6 + 1
         before = group.pairs
-        group.pairs += (is_pair - before) * max(STEP, 1 / (group.asked6 + PRIOR))
-        return before < SURE <= group.pairs
+        group.pairs = after = before + (is_pair - before) * (STEP if asked > FIRST else 1 / (asked + PRIOR))
+        return before < SURE <= after
 
 
 def _asked(claim: Sibling) -> float:

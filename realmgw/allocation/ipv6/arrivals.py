@@ -56,7 +56,8 @@ class FreshArrivals:
         claim = self._stock.find(dst)
         if claim is None:
             return self._elsewhere((src, dst, protocol, sport, dport), now, trace)
-        if not overlap(claim.target & KEY, protocol << 16 | dport):
+        key = claim.service.target & KEY
+        if key and not overlap(key, protocol << 16 | dport):
             return -Reason.NO_RESERVATION
         flow = src, dst, protocol, sport, dport
         reason = self._come(claim, flow, now, trace) if claim.pending else self._return(claim, flow, now, trace)

@@ -82,7 +82,7 @@ class FreshAllocator:
         self.drawing = Drawing(networks, chance)
         self.stock = stock = Stock(settings.keep, is_open)
         self.counters = counters = FreshCounters()
-        self.allowances = may = Allowances(askers, settings)
+        self.allowances = may = Allowances(askers, settings, ledger.dead.unseen)
         books = PinholeLedger(ledger.settings, ledger.outage, answered, may, settings)
         self.pinholes = Pinholes(books, now=now)
         self.siblings = ledger.siblings
@@ -129,31 +129,41 @@ class FreshAllocator:
         if is_pinhole and self.pinholes.asked(service, group, question) is not None:
             self.counters.retransmitted += 1
             return service.host.address6
-        no = self._limits(service, group, now, trace, is_pinhole=is_pinhole)
+        left = self.allowances.left(group, now, dry=trace is not None)
+        no = self._limits(service, group, left, now, trace, is_pinhole=is_pinhole)
         if no is not None:
             return self._refuse(no, trace)
         if trace is not None:
             trace.how = "the host's own, open for the next flow" if is_pinhole else "fresh, drawn by chance"
             return service.host.address6 if is_pinhole else b""
         self.is_used = True
-        cost = self.allowances.take(group, now)
+        cost = self.allowances.take(group, left)
         made = self._pinhole if is_pinhole else self._fresh
         return made(service, group, question, client, cost, now)
 
     def _limits(
-        self, service: Service, group: Group, now: float, trace: Trace | None, *, is_pinhole: bool
+        self, service: Service, group: Group, left: float, now: float, trace: Trace | None, *, is_pinhole: bool
     ) -> Reason | None:
-        """Why no claim can be made, if none can; room is made for it where that is possible."""
+        """Why no claim can be made, if none can; room is made for it where that is possible.
+
+        Args:
+            service: What is asked for.
+            group: Who asks.
+            left: How many claims it may make now.
+            now: The present, in monotonic seconds.
+            trace: As for `ask`.
+            is_pinhole: Whether the host is reached at its own address.
+        """
         stock, settings, host = self.stock, self.settings, service.host
         if self.pending >= settings.pending:
             return Reason.CLAIM_LIMIT
-        if self.allowances.left(group, now, dry=trace is not None) < 1 and self._askers.limits(trace):
+        if left < 1 and self._askers.limits(trace):
             return Reason.POLICY
         if is_pinhole:
             return None if host.profile.max_claims else Reason.HOST_LIMIT
         if stock.count(host) >= host.profile.max_claims and not self._displace(service, group, now, trace):
             return Reason.HOST_LIMIT
-        if len(stock) >= settings.addresses and trace is None:
+        if len(stock.pending) + len(stock.kept) >= settings.addresses and trace is None:
             if not stock.evict():
                 return Reason.CLAIM_LIMIT
             self.counters.evicted += 1
@@ -222,6 +232,7 @@ class FreshAllocator:
 
     def expire(self, *, now: float) -> None:
         """End what is over."""
+        self.allowances.follow(self.counters.claimed + self.pinholes.ledger.counters.claimed, now)
         for claim in self.siblings.forget(now=now):
             self.endings.end_elder(claim, now)
         for claim in self.stock.deadlines.over(now - self._ledger.dead.unseen(now=now)):

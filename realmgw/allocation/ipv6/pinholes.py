@@ -124,7 +124,7 @@ class PinholeLedger(Ledger):
         is_lost = claim.pending and nobody and claim.created >= self.outage.excused_until
         super().lapse(claim, now)
         if is_lost:
-            self._allowances.take(claim.group, now)
+            self._allowances.take(claim.group, self._allowances.left(claim.group, now))
 
     def end(self, claim: Claim, now: float) -> None:
         """Take a claim away; it counts for nobody any more, unless it is taken once more since it has lapsed."""

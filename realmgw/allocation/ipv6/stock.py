@@ -90,11 +90,17 @@ class Stock:
             claim: It.
             timeout: For how many seconds claims of its service stand as a rule.
         """
+        service = claim.service
         self.pending[claim.packed] = claim
         if self.noted is not None:
-            self.noted(claim.packed, claim.target & KEY, claim.service.terms)
-        self._asked[claim.target, claim.group, claim.question] = claim
-        self._of_host.setdefault(claim.service.host.index, {})[claim] = None
+            self.noted(claim.packed, service.target & KEY, service.terms)
+        self._asked[service.target, claim.group, claim.question] = claim
+        index = service.host.index
+        of_host = self._of_host.get(index)
+        if of_host is None:
+            self._of_host[index] = {claim: None}
+        else:
+            of_host[claim] = None
         if claim.deadline == claim.created + timeout:
             self.deadlines.add(claim, timeout)
         else:
@@ -109,8 +115,9 @@ class Stock:
     def _end(self, claim: FreshClaim) -> None:
         """A pending claim is expected no more."""
         del self.pending[claim.packed]
-        del self._asked[claim.target, claim.group, claim.question]
-        index = claim.service.host.index
+        service = claim.service
+        del self._asked[service.target, claim.group, claim.question]
+        index = service.host.index
         of_host = self._of_host[index]
         del of_host[claim]
         if not of_host:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from realmgw.allocation.pace import Pace
+from realmgw.allocation.pace import Lost
 from realmgw.allocation.reputation.delays import Delays
 from realmgw.allocation.reputation.habits import Habits
 from realmgw.allocation.reputation.score import Rated
@@ -91,7 +91,7 @@ class Group(Rated):
     """How much of what it asks for by IPv6 it asks for by IPv4 at once, of late, 0 to 1."""
     asked6: int = 0
     """How many claims of IPv6 that is known of."""
-    lost: Pace | None = None
+    lost: Lost | None = None
     """Its claims of IPv6 that nobody has used, or not yet; made with the first one."""
     trusted: int = 0
     """Queries that showed where they came from, where such are counted."""

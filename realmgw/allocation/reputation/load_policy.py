@@ -260,7 +260,8 @@ class LoadPolicy:
             return _shares(mine, None, self._best.after({group: mine}, now))[0]
         if now >= group.fresh_until:
             self._look(group, now)
-        return _shares(group.standing, None, self._best.value)[0]
+        best = self._best.value
+        return group.standing / best if best > 0.0 else 1.0
 
     def restrains(self, group: Group) -> bool:
         """Whether a group is next to nothing, so that its claims may keep no address from others."""

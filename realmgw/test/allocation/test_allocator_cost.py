@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.ipv6 import Ipv6
 from realmgw.config.policy import Policy
+from realmgw.test.allocation.ipv6.scene import Scene6
+from realmgw.test.allocation.ipv6.scene import host as host6
+from realmgw.test.allocation.ipv6.scene import service as service6
 from realmgw.test.allocation.scene import TCP, UDP, Scene, service
 
 HOSTS = 100
@@ -16,6 +22,7 @@ EVERY = 0.0001  # seconds
 TICK = 200
 """After so many flows, what is over is ended."""
 ASKED = [service(index) for index in range(1, HOSTS + 1)]
+ASKED6 = [service6(host6(index)) for index in range(1, HOSTS + 1)]
 
 
 class CostTests(SynchronousTestCase):
@@ -34,6 +41,10 @@ class CostTests(SynchronousTestCase):
         """Of functions in the package, for each flow, when everybody is known already."""
         by_address = {each.host.address: each.host for each in ASKED}
         scene = Scene(addresses, policy=Policy(), answered=lambda _: True, host_at=by_address.get)
+        return self.count(partial(self.play, scene, protocol))
+
+    def count(self, play: Callable[[int], object]) -> float:
+        """Calls for each flow, when it is played for the second time."""
         counted = 0
 
         def count(frame: FrameType, event: str, _: object) -> None:
@@ -41,14 +52,23 @@ class CostTests(SynchronousTestCase):
             of = frame.f_globals["__name__"]
             counted += event == "call" and of.startswith("realmgw.allocation")
 
-        self.play(scene, protocol, 0)
+        play(0)
         before = sys.getprofile()
         sys.setprofile(count)
         try:
-            self.play(scene, protocol, FLOWS)
+            play(FLOWS)
         finally:
             sys.setprofile(before)
         return counted / FLOWS
+
+    def play6(self, scene: Scene6, begin: int) -> None:
+        """The same by IPv6, of which each has an address of its own."""
+        for number in range(begin, begin + FLOWS):
+            address = scene.get(ASKED6[number % HOSTS])
+            scene.now += EVERY
+            self.assertGreater(scene.come(address, number.to_bytes(16, "big")), 0)
+            if number % TICK == 0:
+                scene.after(0.0)
 
     def test_where_the_host_has_its_address_still(self) -> None:
         """As in a pool with more addresses than names that are in use."""
@@ -59,3 +79,8 @@ class CostTests(SynchronousTestCase):
         """As in one with fewer: somebody else's services leave, and what was told of them is remembered."""
         self.assertLess(self.calls(70), 58)
         self.assertLess(self.calls(70, UDP), 69)
+
+    def test_by_ipv6(self) -> None:
+        """Each is drawn, and may have a sibling."""
+        scene = Scene6(policy=Policy(), answered=lambda _: True, ipv6=Ipv6())
+        self.assertLess(self.count(partial(self.play6, scene)), 37)

@@ -180,6 +180,36 @@ class RateTests(SynchronousTestCase):
             group = scene.allocator.groups.of(resolver)
             self.assertAlmostEqual(scene.fresh.allowances.left(group, 0.0), most)
 
+    def late(self, scene: Scene6) -> list[bytes]:
+        """Forty a second come for a while; then packets wait for two seconds, and as many as may be are told."""
+        for _ in range(40):
+            scene.come(scene.get(ONE))
+            scene.after(0.025)
+        scene.allocator.behind(2.0)
+        answers = self.lose(scene, 200)
+        told = [answer for answer in answers if isinstance(answer, bytes)]
+        self.assertEqual(answers[len(told) :], [Reason.POLICY] * (200 - len(told)))
+        return told
+
+    def test_nobody_is_refused_for_packets_that_wait(self) -> None:
+        """As many more are under way as are made in that time; all of them come, and it is as before."""
+        scene = self.scene()
+        told = self.late(scene)
+        self.assertTrue(90 <= len(told) <= 100, len(told))
+        self.assertTrue(all(scene.come(address) > 0 for address in told))
+        scene.allocator.behind(0.0)
+        group = scene.allocator.groups.of(RESOLVER)
+        self.assertEqual(scene.fresh.allowances.left(group, scene.now), 20)
+
+    def test_nothing_is_owed_for_packets_that_have_waited(self) -> None:
+        """If nobody comes after all, who asks is no worse off than without the delay."""
+        scene = self.scene()
+        self.late(scene)
+        scene.allocator.behind(0.0)
+        self.assertIs(scene.ask(ONE), Reason.POLICY)
+        scene.after(0.11)
+        self.assertIsInstance(scene.ask(ONE), bytes)
+
     def test_audit_counts_only(self) -> None:
         """As for IPv4."""
         scene = self.scene(Audit.LOAD)
