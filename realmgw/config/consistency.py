@@ -7,7 +7,7 @@ what is wrong, or nothing: so all of it is done in steps, and in a time that gro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import chain
 from pathlib import PurePath
@@ -32,12 +32,15 @@ from realmgw.config.settings import (
     UnknownHosts,
 )
 from realmgw.config.steps import Steps, finish, portions
-from realmgw.config.terms import DefaultService
+from realmgw.config.terms import USUAL_GROUPS, DefaultService
+from realmgw.config.validators import suggestion
 
 T = TypeVar("T")
 Found = Generator[tuple[Node, str] | None, Any, T]
 """Says of one value after the other what is wrong, and at which place; None: nothing, and there is time for others."""
 
+NAMED = 20
+"""So many groups are named where there is none of a name."""
 MAX_POOL = 2**20
 """How many IPv4 addresses the circular pool may have: a state is kept for each."""
 
@@ -245,6 +248,7 @@ def _leaving(leaving: Outbound6) -> Iterator[str]:
 
 def _policy(problems: Problems) -> Found[None]:
     yield from _stages(problems)
+    yield from _groups(problems)
     yield from _twice(problems, Label.AUDIT, Audit, lambda rule: f"{rule.value!r} stands twice: remove one")
     resolvers: list[tuple[Network, Node]] = []
     for value, node in problems.remembered.get(Label.RESOLVER, ()):
@@ -269,7 +273,12 @@ def _stages(problems: Problems) -> Found[None]:
         if early and late is not None:
             yield node, f"{stage.value} is met before a packet is routed, and {late.value} after: write it before that"
         late = late if early else stage
-    there = {stage for stage, _ in given}
+    order = [stage for stage, _ in given]
+    for stage, node in given:
+        own = PolicyStage.CUSTOMER_POLICY
+        if stage is PolicyStage.GROUP_POLICY and own in order and order.index(own) < order.index(stage):
+            yield node, f"rules of groups are tried before those of hosts: write {stage.value} before {own.value}"
+    there = set(order)
     for stage in ALWAYS:
         if given and stage not in there:
             yield given[-1][1], f"{stage.value} is missing, and there is no gateway without: write it"
@@ -282,6 +291,30 @@ def _stages(problems: Problems) -> Found[None]:
         if sides and name not in known and name not in sides:
             yield node, f"{name} is none of {', '.join(sides)}: write one of them, or add it to pipeline.tunnels"
         yield None
+
+
+def _groups(problems: Problems) -> Found[None]:
+    """Where groups of subscribers are told of, nothing is about others."""
+    known = set[str]()
+    for name, _ in _all(problems, Label.GROUP, str):
+        known.add(name)
+        yield None
+    for name, node in _all(problems, Label.GROUPED, str) if known else ():
+        yield (node, unknown_group(name, known)) if name not in known else None
+    listening = [node for listen, node in _all(problems, Label.UPDATE, tuple) if listen]
+    for name in USUAL_GROUPS if known and not problems.remembered.get(Label.DEFAULT_GROUPS) else ():
+        for node in listening if name not in known else ():
+            yield node, f"who registers here is of the group {name!r}: {unknown_group(name, known)}, in defaults.groups"
+
+
+def unknown_group(name: str, known: Collection[str]) -> str:
+    """What is wrong with a name of a group of subscribers, and what to write instead.
+
+    Args:
+        name: It.
+        known: Those that `policy.pipeline.groups` tells of.
+    """
+    return f"there is no group {name!r} in policy.pipeline.groups: {suggestion(name, sorted(known)[:NAMED])}"
 
 
 def _aliases(problems: Problems) -> Found[None]:

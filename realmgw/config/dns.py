@@ -182,7 +182,7 @@ class NameList:
     """Why they are listed."""
     subscribers: tuple[str, ...] = key(_NAMES, ())
     """Whom it holds for, by their IDs."""
-    groups: tuple[str, ...] = key(sequence(plain_text), ())
+    groups: tuple[str, ...] = key(sequence(remembered(Label.GROUPED, plain_text)), ())
     """Members of these groups of subscribers, too; neither: it holds for everybody."""
 
 

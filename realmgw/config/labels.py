@@ -58,6 +58,12 @@ class Label(enum.Enum):
     """The name of an interface that a stage is about (str)."""
     TUNNEL = enum.auto()
     """The name of an interface of neither side that stages may be about (str)."""
+    GROUP = enum.auto()
+    """The name of a group of subscribers that is told of in `policy.pipeline.groups` (str)."""
+    GROUPED = enum.auto()
+    """The name of a group of subscribers that something else in the file is about (str)."""
+    DEFAULT_GROUPS = enum.auto()
+    """`dns.update.defaults.groups` (tuple[str, ...])."""
     URL = enum.auto()
     """`repository.url` (str)."""
     CA_FILE = enum.auto()

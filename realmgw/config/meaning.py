@@ -319,7 +319,7 @@ def _hashlimit(found: Meaning, options: Mapping[str, Values]) -> Meaning:
         raise ValueError("hashlimit: write either hashlimit-above or hashlimit-upto")
     if "srcmask" in said or "dstmask" in said:
         raise ValueError("hashlimit: keys are whole addresses: leave hashlimit-srcmask and -dstmask out")
-    rate, unit = _rate(said.get("above") or said["upto"], "hashlimit")
+    rate, unit = _rate(said["above" if "above" in said else "upto"], "hashlimit")
     modes = {each for text in said.get("mode", ()) for each in text.split(",")}
     most = _number(said["htable-max"], "hashlimit-htable-max", 2**31) if "htable-max" in said else MOST_REMEMBERED
     time = _number(said["htable-expire"], "hashlimit-htable-expire", 10**9) / 1000 if "htable-expire" in said else 0
@@ -345,7 +345,7 @@ def _connlimit(found: Meaning, options: Mapping[str, Values]) -> Meaning:
         raise ValueError("connlimit: write either connlimit-above or connlimit-upto")
     if "mask" in said:
         raise ValueError("connlimit: keys are whole addresses: leave connlimit-mask out")
-    count = _number(said.get("above") or said["upto"], "connlimit", MOST_CONNECTIONS)
+    count = _number(said["above" if "above" in said else "upto"], "connlimit", MOST_CONNECTIONS)
     key = ("dstip",) if "daddr" in said else ("srcip",)
     return attrs.evolve(found, connections=Connections(count, "above" in said, key))
 

@@ -19,7 +19,7 @@ from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
 from realmgw.config.meaning import MOST_BURST, MOST_RATE
 from realmgw.config.prefixlists import Prefixes
-from realmgw.config.rules import StageRule, origin, stage_rules
+from realmgw.config.rules import StageRule, group_rules, origin, stage_rules
 from realmgw.config.steps import Steps
 from realmgw.config.validators import (
     Section,
@@ -29,10 +29,13 @@ from realmgw.config.validators import (
     choice,
     integer,
     key,
+    keys_of,
+    matching,
     parsed,
     reading,
     remembered,
     sequence,
+    table,
 )
 from realmgw.config.values import Network
 
@@ -40,6 +43,8 @@ T = TypeVar("T")
 
 MOST_RULES = 1000
 """So many rules of the operator's own a stage has."""
+MOST_GROUPS, MOST_GROUP_RULES = 250, 5000
+"""So many groups of subscribers there are, and so many rules they have together."""
 MOST_WRITTEN = 4096
 """So many prefixes of a list stand in a file of settings; there may be more in a file of their own."""
 LEAST_SEGMENT, LARGEST_SEGMENT = 536, 65_495
@@ -258,6 +263,42 @@ class Services:
 
 
 @attrs.frozen
+class Group:
+    """A group of subscribers, a tariff for example."""
+
+    name: str
+    """As subscribers have it in their `groups`."""
+    rules: tuple[StageRule, ...] = key(group_rules(MOST_RULES), ())
+    """What holds for each of its hosts, before the host's own rules; by priority."""
+    origin: str = _origin()
+    """Where it stands."""
+
+
+_group_name = matching(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,30}", "up to 31 letters, digits, '_', '-' and '.', a letter or a digit first"
+)
+
+
+def _build_group(rules: tuple[StageRule, ...] = ()) -> Group:
+    return Group("", rules)
+
+
+_groups = table(remembered(Label.GROUP, _group_name), placed(Section(_build_group, keys_of(Group))))
+
+
+def _read_groups(node: Node, problems: Problems) -> Steps[tuple[Group, ...] | None]:
+    said: dict[str, Group] | None = yield from reading(_groups, node, problems)
+    if said is None:
+        return None
+    rules = sum(len(each.rules) for each in said.values())
+    if len(said) > MOST_GROUPS or rules > MOST_GROUP_RULES:
+        most = f"at most {MOST_GROUPS} and {MOST_GROUP_RULES}"
+        problems.add(node, f"there are {len(said)} groups with {rules} rules in all: write {most}")
+        return None
+    return tuple(attrs.evolve(each, name=name) for name, each in said.items())
+
+
+@attrs.frozen
 class Segment:
     """How large segments of TCP by an interface may be."""
 
@@ -283,6 +324,8 @@ class Pipeline:
     """Before anything else."""
     services: Services = key(Section(Services), Services())
     """What the gateway itself serves."""
+    groups: tuple[Group, ...] = key(Stepwise(_read_groups, _groups.schema), ())
+    """Groups of subscribers; where there is one, no subscriber has a group that is none of them."""
     segments: tuple[Segment, ...] = key(sequence(placed(Section(Segment))), ())
     """Besides what is so in any case: between WAN and LANs, what the way takes."""
 

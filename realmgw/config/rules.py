@@ -247,10 +247,10 @@ RULES = sequence(Validator(read_rule, RULE.schema))
 
 @attrs.frozen
 class StageRule:
-    """A rule of a stage: of the gateway, and of no host."""
+    """A rule of a stage: of the gateway, or of all hosts of a group, and of no single one."""
 
     rule: Rule
-    """It; its direction says nothing."""
+    """It; its direction says nothing, but for that of a group."""
     interface: str = ""
     """By which a packet comes in; empty: by any."""
     origin: str = attrs.field(default="", eq=False)
@@ -278,10 +278,25 @@ def stage_rules(interface: Validator[str], at_most: int) -> Validator[tuple[Stag
         rule = None if found is None else _meaningful(found[0], node, problems)
         return None if found is None or rule is None else StageRule(rule, found[1], origin(node, problems))
 
-    def in_order(rules: tuple[StageRule, ...]) -> tuple[StageRule, ...]:
-        return tuple(sorted(rules, key=lambda each: each.rule.priority))
+    return converted(sequence(Validator(read, section.schema), at_most=at_most), _in_order)
 
-    return converted(sequence(Validator(read, section.schema), at_most=at_most), in_order)
+
+def group_rules(at_most: int) -> Validator[tuple[StageRule, ...]]:
+    """Rules of a group of subscribers, written as those of one are; in the order in which they are tried.
+
+    Args:
+        at_most: So many.
+    """
+
+    def read(node: Node, problems: Problems) -> StageRule | None:
+        rule = read_rule(node, problems)
+        return None if rule is None else StageRule(rule, origin=origin(node, problems))
+
+    return converted(sequence(Validator(read, RULE.schema), at_most=at_most), _in_order)
+
+
+def _in_order(rules: tuple[StageRule, ...]) -> tuple[StageRule, ...]:
+    return tuple(sorted(rules, key=lambda each: each.rule.priority))
 
 
 def origin(node: Node, problems: Problems) -> str:

@@ -23,6 +23,8 @@ ANY = 0
 """As a protocol or a port: every one."""
 CLAIM_LIFETIME = 2.0  # seconds
 """How long an unused reservation of a service lives, unless the service says otherwise."""
+USUAL_GROUPS = ("prepaid-1",)
+"""The groups of hosts that are registered, unless something else is said."""
 MOST_CLAIMS = 1_000_000
 """The most claims that may be pending on a host."""
 
@@ -72,5 +74,7 @@ class DefaultHost:
     by its proxy."""
     max_claims: int = key(integer(0, MOST_CLAIMS), 2)
     """At how many addresses its clients may be expected at once."""
-    groups: tuple[str, ...] = key(sequence(plain_text), ("prepaid-1",))
+    groups: tuple[str, ...] = key(
+        remembered(Label.DEFAULT_GROUPS, sequence(remembered(Label.GROUPED, plain_text))), USUAL_GROUPS
+    )
     """Names of the subscriber groups that it belongs to."""

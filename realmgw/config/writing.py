@@ -13,6 +13,7 @@ import attrs
 
 from realmgw.config import rules
 from realmgw.config.addresses import AddressRange, PortRange
+from realmgw.config.pipeline import Group, Pipeline
 from realmgw.config.rules import StageRule
 from realmgw.config.settings import Address, Endpoint, Peer, PoolPrefix, Settings, Zone
 from realmgw.config.steps import Steps, emptying, finish, portions
@@ -120,6 +121,8 @@ def _fields(value: attrs.AttrsInstance) -> Steps[dict[str, Value]]:
         member = getattr(value, field.name)
         if member is not None and field.eq is not False:
             found[field.name] = yield from _plain(field.name, member)
+    if isinstance(value, Pipeline):
+        found["groups"] = yield from _groups(value.groups)
     return found
 
 
@@ -165,6 +168,15 @@ def _piece(piece: PoolPrefix) -> Value:
 
 def _stage_rule(said: StageRule) -> Value:
     return {**({"interface": said.interface} if said.interface else {}), **rules.plain(said.rule)}
+
+
+def _groups(groups: Sequence[Group]) -> Steps[Value]:
+    found: dict[str, Value] = {}
+    for each in groups:
+        found[each.name] = {"rules": [{"direction": said.rule.direction.value, **rules.plain(said.rule)}
+                                      for said in each.rules]}  # fmt: skip
+        yield None
+    return found
 
 
 def _zone(zone: Zone) -> Steps[Value]:

@@ -28,7 +28,7 @@ from realmgw.control.health import Health
 from realmgw.control.leases import Leases
 from realmgw.control.plan import Plan
 from realmgw.control.reputation import Reputations
-from realmgw.control.rules import Rules
+from realmgw.control.rules import Rules, origins
 from realmgw.control.running import Running
 from realmgw.control.tracing import Tracing
 from realmgw.errors import Reason
@@ -230,6 +230,7 @@ class Gateway:
         held = len(self._insight.allocator.ledger.places.of(host))
         return {**_brief(host), "source": registry.source_of(host.name), "max_claims": host.profile.max_claims,
                 "groups": list(host.profile.groups), "places_held": held, "services": services,
+                "group_origins": origins(self._insight.running.settings, host),
                 "registered": self._insight.leases.of(host.name)}  # fmt: skip
 
     def pool(self) -> Value:

@@ -13,6 +13,7 @@ from realmgw.config.settings import Network, Settings
 from realmgw.config.steps import Steps, gathered, portions
 from realmgw.config.unsupported import WITHOUT_EFFECT
 from realmgw.config.writing import Change, comparing
+from realmgw.datapath.pipeline import parts
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
@@ -89,6 +90,8 @@ class Plan:
     """What is different about the first `NAMED` of `hosts_changed`, by name, in words."""
     services_differ: Mapping[str, str] = attrs.Factory(dict)
     """What is different about the first `NAMED` of `services_changed`, by name; those that are new are not in it."""
+    written: Mapping[str, str] = attrs.Factory(dict)
+    """Where those of `keys` are written that are about a group of subscribers, by key: the file and its line."""
     problems: tuple[str, ...] = ()
     """What is not as it is written, and why: the rest would be changed nevertheless."""
 
@@ -115,6 +118,7 @@ class Plan:
         """For humans: `+` for what would come, `-` for what would go, `~` for what would be different."""
         for change in self.keys:
             hint = " (needs a restart)" if needs_restart(change.key) else ""
+            hint += f" ({self.written[change.key]})" if change.key in self.written else ""
             yield f"~ {change.key}: {change.old or 'not there'} -> {change.new or 'not there'}{hint}"
         for sign, what, values in (
             ("+", "pool prefix", tuple(map(str, self.prefixes_added))),
@@ -168,8 +172,11 @@ def planning(
     new = yield from _distinct(each.network for each in after.pools.circular)
     added = yield from gathered(network for network in new if network not in old)
     removed = yield from gathered(network for network in old if network not in new)
+    keys = (*(yield from comparing(before, after)), *_lists(before, after))
+    groups = {f"policy.pipeline.groups.{each.name}.rules": each.origin for each in after.policy.pipeline.groups}
     return Plan(
-        keys=(*(yield from comparing(before, after)), *_lists(before, after)),
+        keys=keys,
+        written={each.key: parts.where(groups[each.key]) for each in keys if each.key in groups},
         prefixes_added=tuple(added),
         prefixes_removed=tuple(removed),
         hosts_added=tuple((yield from gathered(host.name for host in changes.added))),
@@ -230,7 +237,8 @@ def _differs(before: Host | Service, after: Host | Service) -> str:
     found = []
     for (word, old), new in zip(_said(before).items(), _said(after).values(), strict=True):
         if old != new:
-            found.append(f"{word} {old} -> {new}" if isinstance(old, str | int | float) else word)
+            was, now = [" and ".join(each) or "none" for each in (old, new)] if word == "groups" else (old, new)
+            found.append(f"{word} {was} -> {now}" if isinstance(was, str | int | float) else word)
     return ", ".join(found)
 
 

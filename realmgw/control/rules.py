@@ -8,14 +8,18 @@ from typing import Any
 import attrs
 
 from realmgw.config.quoting import shortened
+from realmgw.config.settings import Settings
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.running import Running
 from realmgw.datapath.netlink.counters import Count
-from realmgw.datapath.pipeline import parts
+from realmgw.datapath.pipeline import groups, parts
+from realmgw.datapath.pipeline.groups import GroupPlace
+from realmgw.datapath.pipeline.parts import where
 from realmgw.datapath.pipeline.stages import stages
 from realmgw.datapath.policy import classes, rules
-from realmgw.datapath.policy.classes import Class
-from realmgw.subscribers.firewall import Firewall
+from realmgw.datapath.policy.classes import Class, Classes, Said
+from realmgw.datapath.policy.rules import Place
+from realmgw.subscribers.firewall import Rule
 from realmgw.subscribers.model import Host
 
 Value = Any
@@ -58,15 +62,23 @@ class Rules:
             raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {shortened(name)}")
         return found
 
-    def _told(self, host: Host | None, known: Mapping[Firewall, Class], counts: Mapping[str, Count]) -> Value:
+    def _told(self, host: Host | None, known: Classes, counts: Mapping[str, Count]) -> Value:
         if host is None:
             return {"host": None, "source": None, "stages": list(self._stages(counts)), "classes": [
-                _class(each, said, counts) for said, each in known.items()
+                _class(each, said, counts) for said, each in known.by_rules.items()
             ]}  # fmt: skip
-        each = known.get(host.profile.firewall)
-        found = [] if each is None else [_class(each, host.profile.firewall, counts)]
+        said, each = known.class_of(host)
+        found = [] if each is None else [_class(each, said, counts)]
+        for told in found:
+            told["rules"] = [*self._group_rules(said, counts), *told["rules"]]
         source = self._running.registry.source_of(host.name)
         return {"host": host.name, "source": source, "stages": [], "classes": found}
+
+    def _group_rules(self, said: Said, counts: Mapping[str, Count]) -> Iterator[Value]:
+        """The rules of the groups of a class: in the order in which they are tried, before its own."""
+        for group in groups.told(self._running.settings):
+            for rule, place in groups.placed(group) if group.name in said.groups else ():
+                yield _rule(rule, place, f"group {group.name}", counts)
 
     def _stages(self, counts: Mapping[str, Count]) -> Iterator[Value]:
         for each in parts.told(stages(self._running.settings)):
@@ -75,21 +87,28 @@ class Rules:
             yield {**attrs.asdict(each), **figures}
 
 
-def _class(each: Class, said: Firewall, counts: Mapping[str, Count]) -> Value:
-    return {"number": each.number, "hosts": each.hosts, "rules": list(_rules(each, said, counts))}
+def origins(settings: Settings, host: Host) -> dict[str, str]:
+    """Where the groups of a host are told of, by name; those that are not told of are not in it."""
+    told = {group.name: where(group.origin) for group in groups.told(settings)}
+    return {name: told[name] for name in host.profile.groups if name in told}
 
 
-def _rules(each: Class, said: Firewall, counts: Mapping[str, Count]) -> Iterator[Value]:
-    for rule, place in classes.placed(each.number, said):
-        count = counts.get(place.counter, _NOTHING)
-        yield {
-            "tier": place.tier,
-            "priority": rule.priority,
-            "direction": rule.direction.value,
-            "target": rule.target.value,
-            "comment": rule.comment,
-            "counter": place.counter,
-            "packets": count.packets,
-            "octets": count.octets,
-            "nft": list(rules.lines(rule, place)),
-        }
+def _class(each: Class, said: Said, counts: Mapping[str, Count]) -> dict[str, Value]:
+    own = [_rule(rule, place, place.tier, counts) for rule, place in classes.placed(each.number, said.own)]
+    return {"number": each.number, "hosts": each.hosts, "groups": list(said.groups), "rules": own}
+
+
+def _rule(rule: Rule, place: Place | GroupPlace, tier: str, counts: Mapping[str, Count]) -> Value:
+    count = counts.get(place.counter, _NOTHING)
+    return {
+        "tier": tier,
+        "priority": rule.priority,
+        "direction": rule.direction.value,
+        "target": rule.target.value,
+        "comment": rule.comment,
+        "origin": where(place.origin) if isinstance(place, GroupPlace) else "",
+        "counter": place.counter,
+        "packets": count.packets,
+        "octets": count.octets,
+        "nft": list(rules.lines(rule, place)),
+    }

@@ -363,7 +363,7 @@ class Kernel:
         step.first_octet = first_octet
         step.clear(self._settings)
         self._own.run(commands)
-        self.classes = Classes.of(hosts)
+        self.classes = Classes.of(hosts, self._ruleset(self._settings).groups)
         self.queue_step.ipv6 = self._ruleset(self._settings).ipv6
         self.queue_step.place()
         step.place(self._settings)

@@ -56,5 +56,5 @@ class HostChange:
         return {**every, **{host.index: host for host in self.came}}
 
 
-def _reached(host: Host) -> tuple[tuple[bytes, ...], Ipv6Mode | None, Firewall]:
-    return addresses_of(host), host.profile.ipv6, host.profile.firewall
+def _reached(host: Host) -> tuple[tuple[bytes, ...], Ipv6Mode | None, Firewall, tuple[str, ...]]:
+    return addresses_of(host), host.profile.ipv6, host.profile.firewall, host.profile.groups

@@ -29,7 +29,7 @@ from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
 from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
 from realmgw.datapath.outbound6 import Leaving
-from realmgw.datapath.pipeline import parts, stages
+from realmgw.datapath.pipeline import groups, parts, stages
 from realmgw.datapath.pipeline.parts import Stages
 from realmgw.datapath.policy import classes
 from realmgw.datapath.policy.classes import Classes
@@ -85,6 +85,8 @@ class Ruleset:
     """Which addresses of the pool of IPv6 may have been lent; None: that can not be told, and each of them may."""
     stages: Stages = attrs.Factory(Stages)
     """What the operator's stages place."""
+    groups: tuple[str, ...] = ()
+    """Groups of subscribers, of whose rules there are chains among them."""
     told: frozenset[Refused] = frozenset(Refused)
     """Who is told that the pool has refused him."""
 
@@ -142,6 +144,7 @@ class Ruleset:
             guests=Guests.of(settings),
             lent=lent,
             stages=stages.stages(settings),
+            groups=tuple(each.name for each in groups.told(settings)),
             told=stages.told(settings),
         )
 
@@ -160,7 +163,7 @@ class Ruleset:
     @property
     def bare(self) -> Ruleset:
         """The same without guests and stages, whose sets may be large."""
-        return attrs.evolve(self, guests=Guests(), stages=Stages())
+        return attrs.evolve(self, guests=Guests(), stages=Stages(), groups=())
 
     @property
     def hosts6(self) -> Ipv6 | None:
@@ -190,7 +193,7 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host], *, shut: bool = False) 
     """
     # Declaring the table first makes the deletion succeed when there was none.
     lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset, shut=shut)]
-    lines += _hosts(ruleset, HostChange({}, came=tuple(hosts)))
+    lines += _hosts(ruleset, HostChange({}, came=tuple(hosts), classes=Classes(ruleset.groups)))
     lines += _no_mark_table(ruleset.table)
     return "\n".join(lines) + "\n"
 

@@ -24,14 +24,13 @@ from realmgw.datapath.apply import Applied
 from realmgw.datapath.gathering import Gathering
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
-from realmgw.datapath.policy.classes import Class, Classes
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.policy.rules import is_of_rule
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
 from realmgw.datapath.worker import Worker
 from realmgw.errors import RealmGatewayError
-from realmgw.subscribers.firewall import Firewall
 from realmgw.subscribers.model import Host
 
 STRAY_INTERVAL = 0.1  # seconds
@@ -276,9 +275,9 @@ class DatapathService(service.Service):
             "queue": {} if queue is None else attrs.asdict(queue, filter=lambda field, _: field.name != "owner"),
         }
 
-    def rules(self) -> Deferred[tuple[Mapping[Firewall, Class], Mapping[str, Count]]]:
+    def rules(self) -> Deferred[tuple[Classes, Mapping[str, Count]]]:
         """The classes of hosts by their rules, as they are now, and what the kernel has counted, by name."""
-        return self._worker.call(lambda: (dict(self._kernel.classes.by_rules), self._kernel.figures()[0]))
+        return self._worker.call(lambda: (self._kernel.classes.copy(), self._kernel.figures()[0]))
 
     def counts(self) -> dict[str, object]:
         """What was counted here since the start; `figures` has what the kernel counts."""

@@ -36,6 +36,8 @@ class Entry:
     """What else it is known by."""
     address6: IPv6Address | None = None
     """Its IPv6 address; None: it has none."""
+    groups_at: tuple[int, int] | None = None
+    """Where in its text its groups stand: line and column, counted from 1; None: that is not known."""
 
     @property
     def own(self) -> tuple[Address, ...]:

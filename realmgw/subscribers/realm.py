@@ -8,12 +8,13 @@ from itertools import islice
 import attrs
 
 from realmgw.config.addresses import UNIQUE_LOCAL
+from realmgw.config.consistency import unknown_group
 from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.config.names import is_reverse, within
 from realmgw.config.settings import Address, Network, Settings, Zone
 from realmgw.config.steps import Steps, finish, portions
 from realmgw.subscribers.entry import Entry, Offer
-from realmgw.subscribers.model import Directory, Host, Service
+from realmgw.subscribers.model import Directory, Host, Profile, Service
 from realmgw.subscribers.reach import NOWHERE, Around, Ranges
 
 NAMED = 5
@@ -50,14 +51,23 @@ class Realm:
         zones: Every zone; services lie within the forward ones.
         has_service_pool: Names with `proxy_required` can be answered.
         around: What is around the gateway.
+        groups: Which groups there are; none: hosts may be of any.
     """
 
-    def __init__(self, zones: Iterable[Zone] = (), *, has_service_pool: bool = True, around: Around = NOWHERE) -> None:
+    def __init__(
+        self,
+        zones: Iterable[Zone] = (),
+        *,
+        has_service_pool: bool = True,
+        around: Around = NOWHERE,
+        groups: Iterable[str] = (),
+    ) -> None:
         self._forward: dict[str, None] = {}
         self._aliases: set[str] = set()
         self._taken: set[str] = set()
         self._families = {version: _Family() for version in (4, 6)}
         self._has_service_pool = has_service_pool
+        self._groups = frozenset(groups)
         finish(self._gather(zones, around))
 
     def __eq__(self, other: object) -> bool:
@@ -68,7 +78,7 @@ class Realm:
 
     def _said(self) -> tuple[object, ...]:
         return (
-            self._forward, self._aliases, self._taken, self._has_service_pool, self._around,
+            self._forward, self._aliases, self._taken, self._has_service_pool, self._around, self._groups,
             [(each.own, each.pool) for each in self._families.values()],
         )  # fmt: skip
 
@@ -76,7 +86,8 @@ class Realm:
     def of(cls, settings: Settings, around: Around = NOWHERE) -> Steps[Realm]:
         """The realm of a gateway, in steps: it may have tens of thousands of zones and prefixes."""
         dns, pools = settings.dns, settings.pools
-        realm = cls(has_service_pool=bool(pools.service))
+        groups = (each.name for each in settings.policy.pipeline.groups)
+        realm = cls(has_service_pool=bool(pools.service), groups=groups)
         for each in (*settings.listened, *dns.update.listen):
             realm._have(each.address)
         for address in pools.service:
@@ -143,6 +154,11 @@ class Realm:
             if offer.terms.proxy_required and not self._has_service_pool:
                 need = "needs the service pool, and there is none: write pools.service, or no proxy_required"
                 yield f"{offer.name} {need}"
+
+    def unknown_groups(self, profile: Profile) -> Iterator[str]:
+        """The groups of a subscriber that there are not: what is wrong, and what to write instead."""
+        if self._groups and not self._groups.issuperset(profile.groups):
+            yield from (unknown_group(each, self._groups) for each in profile.groups if each not in self._groups)
 
     def _refusals_of_name(self, name: str) -> Iterator[str]:
         if _is_within(name, self._aliases):

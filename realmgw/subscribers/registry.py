@@ -24,6 +24,9 @@ from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.realm import Realm, host_of, service_of
 from realmgw.subscribers.review import AT_ONCE, BELIEVING, Caution, Review, addresses_of
 
+GROUPLESS = "policy.pipeline.groups leaves out groups that hosts are of, whose rules would no longer hold"
+"""Why changes are refused that hosts have no part in."""
+
 
 @attrs.frozen(eq=False)
 class Changes:
@@ -172,7 +175,8 @@ class Registry:
             The changes; nothing is done yet.
 
         Raises:
-            RealmGatewayError: There are more hosts than indices.
+            RealmGatewayError: There are more hosts than indices, or the realm has no more the group of a host that
+                nobody has written differently.
         """
         said = {unit.source: unit for unit in units}
         yield None
@@ -218,15 +222,20 @@ class Registry:
         left = review.gone.keys() | review.came.keys()
         if self._realm is None or realm == self._realm:
             return {name: lines for name, lines in self._beyond.items() if name not in left}
-        found: dict[str, tuple[str, ...]] = {}
+        found, groupless = dict[str, tuple[str, ...]](), list[str]()
         turns = Turns(4 * AT_ONCE)
         for host in tuple(self.directory.hosts.values()):
             if host.name not in left:
                 lines = tuple(realm.contradictions(_entry_of(host, self._by_host[host.name])))
+                place = f"{self._owners[host.name]}: {host.name}"
                 if lines:
-                    found[host.name] = tuple(f"{self._owners[host.name]}: {host.name}: {line}" for line in lines)
+                    found[host.name] = tuple(f"{place}: {line}" for line in lines)
+                if len(groupless) <= MOST_OF_ONE:
+                    groupless += (f"{place}: {line}" for line in realm.unknown_groups(host.profile))
             if turns.is_over(4 + len(self._by_host[host.name])):
                 yield None
+        if groupless:
+            raise RealmGatewayError("\n".join((GROUPLESS, *bounded(groupless, MOST_OF_ONE))))
         return found
 
     def _build(self, review: Review, said: Mapping[str, Unit]) -> Steps[Changes]:

@@ -182,6 +182,8 @@ class Review:
         if not self._is_alone(entry, taken):
             yield from self._collisions(entry, unit, taken)
         yield from (f"{unit.place(entry.name)}: {refusal}" for refusal in self._realm.contradictions(entry))
+        at = entry.groups_at
+        yield from (f"{unit.place(entry.name, at)}: {refusal}" for refusal in self._realm.unknown_groups(entry.profile))
 
     def _is_alone(self, entry: Entry, taken: Claims) -> bool:
         """Whether nobody claims anything of what an entry does, as nearly always; then that is taken."""

@@ -100,7 +100,15 @@ def _entry(key: Node, value: Node, problems: Problems) -> Steps[Entry | None]:
     if entry is None or key_name is None:
         return None
     host = entry.name or key_name
-    return attrs.evolve(entry, name=host, services=(Offer(host),) if entry.services is None else entry.services)
+    offers = (Offer(host),) if entry.services is None else entry.services
+    return attrs.evolve(entry, name=host, services=offers, groups_at=_groups_at(value, entry))
+
+
+def _groups_at(value: Node, entry: Entry) -> tuple[int, int] | None:
+    """Where a host's groups are written, if it has any."""
+    pairs = value.pairs if isinstance(value, Mapping) and entry.profile.groups else {}
+    found = (node for word, (_, node) in pairs.items() if word.lower() in ("groups", "group"))
+    return next(((node.line, node.column) for node in found), None)
 
 
 def _many_services(value: Node, word: str) -> Node | None:

@@ -20,10 +20,12 @@ def rules(answer: Answer) -> Iterator[str]:
     if rows:
         yield from listed(("stage", "verdict", "packets", "matches", "counter", "origin"), rows, len(rows))
     for each in answer["classes"]:
-        yield f"class {each['number']}, {each['hosts']} hosts"
+        of = f" of {', '.join(each['groups'])}" if each["groups"] else ""
+        yield f"class {each['number']}, {each['hosts']} hosts{of}"
         rows = [
             [f"{row['tier']} {row['priority']}", row["direction"].lower(), row["target"], str(row["packets"]),
-             row["nft"][0].partition("counter name")[0].strip() or "everything", row["comment"]]
+             row["nft"][0].partition("counter name")[0].strip() or "everything",
+             ": ".join(filter(None, (row["origin"], row["comment"])))]
             for row in each["rules"]
         ]  # fmt: skip
         yield from listed(("rule", "", "target", "packets", "matches", "comment"), rows, len(rows))

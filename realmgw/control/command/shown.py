@@ -211,7 +211,8 @@ def subscriber(answer: Answer) -> Iterator[str]:
         yield f"registered {ago[0]} ago {key}, refreshed {ago[1]} ago{ends}"
     yield f"clients are expected at {answer['places_held']} places, of at most {answer['max_claims']}"
     if answer["groups"]:
-        yield f"groups: {', '.join(answer['groups'])}"
+        told = answer["group_origins"]
+        yield f"groups: {', '.join(f'{each} ({told[each]})' if each in told else each for each in answer['groups'])}"
     rows = [[row["name"], row["protocol"] or "any", row["port"] or "any"] for row in answer["services"]]
     yield from listed(("service", "protocol", "port"), rows)
 

@@ -30,8 +30,9 @@ SENDERS_TIME = 10  # seconds
 """For so long each is remembered."""
 _ELEMENTS = re.compile(r" elements = \{[^}]*\};")
 _RULE = re.compile(
-    r'(?P<matches>(?!type ).*?) ?(?:counter name "(?P<counter>[^"]*)" )?'
-    r"(?P<verdict>accept|drop|goto \w+|reject( with [\w -]+)?|meta mark set .*|tcp option maxseg size set [\w ]+?)"
+    r'(?P<matches>(?!type ).*?) ?(?:counter name "(?P<counter>[^"]*)" )?(?:counter name "[^"]*" )?'
+    r"(?P<verdict>accept|drop|return|goto \w+|reject( with [\w -]+)?|meta mark set .*|"
+    r"tcp option maxseg size set [\w ]+?)"
     r'(?: comment "(?P<origin>[^"]*)")?'
 )
 FAMILIES = (("ip", "ipv4_addr"), ("ip6", "ipv6_addr"))
@@ -54,6 +55,7 @@ COUNTERS: Mapping[str, str] = {
     "stage_dns_grey": "dropped: queries of other resolvers beyond their rate",
     "stage_dns_lan": "dropped: queries of LAN hosts beyond their rate",
     "stage_dns_unsolicited": "dropped: DNS responses that nobody has asked for",
+    "stage_groups": "dropped or refused: by the rules of groups of subscribers",
     "stage_dhcp": "dropped or refused: DHCP",
     "stage_http": "dropped or refused: HTTP for the gateway itself",
     "stage_others": "dropped or refused: for the gateway itself, and no rule was about it",
@@ -135,9 +137,14 @@ def interfaces(names: Iterable[str]) -> str:
     return every[0] if len(every) == 1 else f"{{ {', '.join(every)} }}"
 
 
+def where(origin: str) -> str:
+    """Where something is written, in short: the file, its folder and the line; empty: nowhere."""
+    return "/".join(PurePath(origin).parts[-2:])
+
+
 def comment(origin: str) -> str:
-    """What a rule says of where it is written: the file, its folder and the line."""
-    return f"comment {rules.quoted('/'.join(PurePath(origin).parts[-2:]) or BUILT_IN)}"
+    """What a rule says of where it is written."""
+    return f"comment {rules.quoted(where(origin) or BUILT_IN)}"
 
 
 def drop(counter: str, origin: str) -> str:
@@ -235,8 +242,8 @@ class StagePlace(rules.Standing):
         return ""  # of a host, and this is of none
 
     def said(self, rule: Rule) -> str:
-        where = "/".join(PurePath(self.origin).parts[-2:])
-        return f"{where}: {rule.comment}" if rule.comment else where
+        written = where(self.origin)
+        return f"{written}: {rule.comment}" if rule.comment else written
 
 
 def own_rules(stage: str, said: Iterable[StageRule]) -> tuple[dict[str, str], list[str]]:

@@ -8,7 +8,7 @@ from realmgw.config.pipeline import Refused, Segment
 from realmgw.config.policy import PolicyStage
 from realmgw.config.settings import Settings
 from realmgw.datapath import marks
-from realmgw.datapath.pipeline import parts, preemptive, services
+from realmgw.datapath.pipeline import groups, parts, preemptive, services
 from realmgw.datapath.pipeline.parts import PREFIX, Stages, comment
 from realmgw.datapath.pipeline.services import Around
 
@@ -28,6 +28,7 @@ def stages(settings: Settings) -> Stages:
     if PolicyStage.ADMIN_PREEMPTIVE in order:
         made = made.joined(preemptive.stages(said.preemptive, (wan, *lan, *said.tunnels)))
     made = made.joined(services.stages(said.services, _around(settings), order), _segments(said.segments))
+    made = made.joined(groups.stages(groups.told(settings)))
     if any(parts.REFUSE in line for lines in made.chains.values() for line in lines):
         made = Stages({}, parts.refusal()).joined(made)
     return made

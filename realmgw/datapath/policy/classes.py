@@ -1,15 +1,17 @@
-"""Classes of hosts by their firewall rules: which there are, what stands in the kernel for them, and how it is changed.
+"""Classes of hosts by their rules and groups: which there are, what stands in the kernel for them, how it is changed.
 
 A host is led to its class by two maps: its address gives the class's number, and that the chain. A verdict map keyed by
 address would have the kernel go through all hosts at each change; data maps it does not go through. In between the
 number is in the packet's priority, which is 0 again behind the maps, whether they lead to a chain or not; only packets
 of flows that were not answered yet come there.
+
+Rules of a group stand in chains of its own, which the classes of its hosts jump to before anything else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 import attrs
@@ -35,7 +37,7 @@ _TOLD = "forbidden_told"
 _BEGIN = "meta priority set 0"
 _PER_DIRECTION = {Direction.EGRESS: ("out", "egress"), Direction.INGRESS: ("in", "ingress")}
 """What chains of a direction end with, and the map that leads to them."""
-_CHAIN = re.compile(r"class_[0-9]+_(out|in)")
+_CHAIN = re.compile(r"(?:class_[0-9]+|stage_group_.+)_(out|in)")
 OBJECTS = (
     "map classes4 { type ipv4_addr : classid; }",
     "map classes6 { type ipv6_addr : classid; }",
@@ -72,9 +74,27 @@ def chains(shut: str = "") -> Chains:
     }
 
 
+def group_chain(name: str, direction: Direction) -> str:
+    """The chain with the rules of a group for a direction; it is there as long as the group is told of."""
+    return f"stage_group_{name}_{_PER_DIRECTION[direction][0]}"
+
+
+@attrs.frozen(cache_hash=True)
+class Said:
+    """What is said of the hosts of a class."""
+
+    own: Firewall
+    """Their own rules."""
+    groups: tuple[str, ...] = ()
+    """Their groups, as far as these are told of, in the order in which they are asked."""
+
+    def __bool__(self) -> bool:
+        return bool(self.own or self.groups)
+
+
 @attrs.frozen
 class Class:
-    """Hosts of which the same rules are said."""
+    """Hosts of which the same is said."""
 
     number: int
     """It has no other one as long as there is a host in it."""
@@ -92,11 +112,13 @@ class Class:
 class Led:
     """What becomes of the classes of some hosts that go and come."""
 
-    gone: dict[Firewall, Class]
+    said_of: Callable[[Host], Said]
+    """What is said of a host."""
+    gone: dict[Said, Class]
     """Those that have no host any more."""
-    came: dict[Firewall, Class]
+    came: dict[Said, Class]
     """New ones."""
-    kept: dict[Firewall, Class]
+    kept: dict[Said, Class]
     """Those that stand before and after."""
 
 
@@ -104,27 +126,47 @@ class Classes:
     """Which classes there are; a change costs what it changes, and not what there is.
 
     Args:
+        groups: The names of groups that are told of: chains of theirs stand.
         most: So many there may be at once.
 
     Attributes:
         by_rules: Them, by what is said of their hosts.
+        groups: As given.
     """
 
-    def __init__(self, most: int = MOST_CLASSES) -> None:
-        self.by_rules: dict[Firewall, Class] = {}
+    def __init__(self, groups: Iterable[str] = (), *, most: int = MOST_CLASSES) -> None:
+        self.by_rules: dict[Said, Class] = {}
+        self.groups = frozenset(groups)
         self._most = most
         self._last = 0
         self._free: list[int] = []  # numbers up to the last one that no class has
 
     @classmethod
-    def of(cls, hosts: Iterable[Host]) -> Classes:
+    def of(cls, hosts: Iterable[Host], groups: Iterable[str] = ()) -> Classes:
         """Those of these hosts, were there no others."""
-        found = cls()
+        found = cls(groups)
         found.take(found.led((), hosts))
         return found
 
     def __bool__(self) -> bool:
         return bool(self.by_rules)
+
+    def copy(self) -> Classes:
+        """The same, to be looked at: it stays as it is."""
+        found = Classes(self.groups)
+        found.by_rules = dict(self.by_rules)
+        return found
+
+    def said_of(self, host: Host) -> Said:
+        """What is said of a host."""
+        profile = host.profile
+        known = self.groups.intersection(profile.groups) if self.groups and profile.groups else ()
+        return Said(profile.firewall, tuple(sorted(known)))
+
+    def class_of(self, host: Host) -> tuple[Said, Class | None]:
+        """What is said of a host, and its class; None: it has none."""
+        said = self.said_of(host)
+        return said, self.by_rules.get(said)
 
     def led(self, gone: Iterable[Host], came: Iterable[Host]) -> Led:
         """What becomes of them when some hosts go, and others come; nothing is changed by that.
@@ -134,13 +176,13 @@ class Classes:
         Raises:
             ConfigurationError: There would be too many.
         """
-        counts: dict[Firewall, int] = {}
+        counts: dict[Said, int] = {}
         for step, hosts in ((-1, gone), (1, came)):
             for host in hosts:
-                said = host.profile.firewall
+                said = self.said_of(host)
                 if said:
                     counts[said] = counts.get(said, 0) + step
-        led, numbers = Led({}, {}, {}), self._numbers()
+        led, numbers = Led(self.said_of, {}, {}, {}), self._numbers()
         for said, more in counts.items():
             known = self.by_rules.get(said)
             if known is None and more:
@@ -205,20 +247,22 @@ def removals(table: str, led: Led) -> Iterator[str]:
 
 def _deleted(led: Led, gone: Iterable[Host]) -> Iterator[Elements]:
     """What leads from hosts that are no more to their classes, and from classes that are no more to their chains."""
-    yield from _elements("delete", gone, {})
-    every = [(verdicts, each.key) for said, each in led.gone.items() for _, verdicts, _ in _directed(each, said)]
+    yield from _elements("delete", gone, led.said_of, {})
+    every = [(verdicts, each.key) for said, each in led.gone.items() for _, verdicts, _, _ in _directed(each, said)]
     for name in ("egress", "ingress"):
         yield Elements("delete", name, tuple((key, None) for verdicts, key in every if verdicts == name))
 
 
 def _added(led: Led, came: Iterable[Host]) -> Iterator[Elements]:
-    yield from _elements("add", came, {**led.kept, **led.came})
+    yield from _elements("add", came, led.said_of, {**led.kept, **led.came})
 
 
-def _elements(verb: str, hosts: Iterable[Host], classes: Mapping[Firewall, Class]) -> Iterator[Elements]:
+def _elements(
+    verb: str, hosts: Iterable[Host], said_of: Callable[[Host], Said], classes: Mapping[Said, Class]
+) -> Iterator[Elements]:
     found: dict[str, list[tuple[Word, Word | None]]] = {"classes4": [], "classes6": []}
     for host in hosts:
-        said = host.profile.firewall
+        said = said_of(host)
         if not said:
             continue
         value = classes[said].key if classes else None
@@ -229,11 +273,11 @@ def _elements(verb: str, hosts: Iterable[Host], classes: Mapping[Firewall, Class
 
 
 def placed(number: int, said: Firewall) -> Iterator[tuple[Rule, Place]]:
-    """The rules of a class in the order in which they are tried, each with its place.
+    """The own rules of a class in the order in which they are tried, each with its place.
 
     Args:
         number: Its number.
-        said: What is said of its hosts.
+        said: Them.
     """
     every = [("admin", rule) for rule in said.admin] + [("user", rule) for rule in said.user]
     yield from ((rule, Place(number, at, tier)) for at, (tier, rule) in enumerate(every, 1))
@@ -252,24 +296,25 @@ def texts(known: Classes) -> dict[str, list[str]]:
         known: The classes that there are.
     """
     return {
-        chain: [_BEGIN, *(line for rule, place in of_it for line in rules.lines(rule, place))]
+        chain: [*begin, *(line for rule, place in of_it for line in rules.lines(rule, place))]
         for said, each in known.by_rules.items()
-        for chain, _, of_it in _directed(each, said)
+        for chain, _, begin, of_it in _directed(each, said)
     }
 
 
-def _directed(each: Class, said: Firewall) -> Iterator[tuple[str, str, list[tuple[Rule, Place]]]]:
-    """For each direction that there are rules for: chain, map, and these."""
+def _directed(each: Class, said: Said) -> Iterator[tuple[str, str, list[str], list[tuple[Rule, Place]]]]:
+    """For each direction that there may be rules for: chain, map, what the chain begins with, and these."""
     for direction, (end, verdicts) in _PER_DIRECTION.items():
-        of_it = [pair for pair in placed(each.number, said) if pair[0].direction is direction]
-        if of_it:
-            yield f"class_{each.number}_{end}", verdicts, of_it
+        of_it = [pair for pair in placed(each.number, said.own) if pair[0].direction is direction]
+        if of_it or said.groups:
+            jumps = [f"jump {group_chain(name, direction)}" for name in said.groups]
+            yield f"class_{each.number}_{end}", verdicts, [_BEGIN, *jumps], of_it
 
 
-def _addition(table: str, each: Class, said: Firewall) -> Iterator[str]:
-    for chain, verdicts, of_it in _directed(each, said):
+def _addition(table: str, each: Class, said: Said) -> Iterator[str]:
+    for chain, verdicts, begin, of_it in _directed(each, said):
         yield f"add chain inet {table} {chain}"
-        yield f"add rule inet {table} {chain} {_BEGIN}"
+        yield from (f"add rule inet {table} {chain} {line}" for line in begin)
         for rule, place in of_it:
             yield f"add counter inet {table} {place.counter}"
             for name, declared in rules.sets(rule, place):
@@ -281,8 +326,8 @@ def _addition(table: str, each: Class, said: Firewall) -> Iterator[str]:
         yield f"elements = {{ {each.key.text} : goto {chain} }}\n}}\n}}"
 
 
-def _removal(table: str, each: Class, said: Firewall) -> Iterator[str]:
-    for chain, _, of_it in _directed(each, said):
+def _removal(table: str, each: Class, said: Said) -> Iterator[str]:
+    for chain, _, _, of_it in _directed(each, said):
         yield f"flush chain inet {table} {chain}"
         yield f"delete chain inet {table} {chain}"
         for rule, place in of_it:

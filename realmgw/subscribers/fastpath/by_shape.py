@@ -111,6 +111,7 @@ class ByShapeReader:
             return
         between, fields = _split(text)
         shape = self._shapes.get(between)
+        entry = _placed(text, entry)
         if shape is not None:
             shape.add(fields, entry, lambda other: read(_joined(between, other)))
         elif between in self._seen and between not in self._shapes:
@@ -206,7 +207,7 @@ class _Shape:
             full = tuple([sign + phone for (_, sign), phone in zip(where.phones, phones, strict=True)])
             identity = Identity(tuple(name for name in names if name is not None), packed, full)
         profile = model.profile if limit == usual else _with_limit(model.profile, limit)
-        return Entry(host, address, offers, profile, identity, address6)
+        return Entry(host, address, offers, profile, identity, address6, model.groups_at)
 
     def add(self, fields: Sequence[str], entry: Entry, read: Callable[[Sequence[str]], Entry | None]) -> None:
         """Remembers a piece of this shape that could not be read."""
@@ -285,7 +286,18 @@ def _getter(indices: list[int]) -> Callable[[Sequence[str]], object]:
 
 
 def _same(one: Entry, other: Entry) -> bool:
-    return attrs.astuple(one, recurse=False) == attrs.astuple(other, recurse=False)
+    """Whether two say the same, wherever they do."""
+    there = attrs.evolve(other, groups_at=one.groups_at)
+    return attrs.astuple(one, recurse=False) == attrs.astuple(there, recurse=False)
+
+
+def _placed(text: str, entry: Entry) -> Entry:
+    """The same, without the column of its groups where that depends on fields before them."""
+    if entry.groups_at is None:
+        return entry
+    line, column = entry.groups_at
+    before = "".join(text.split("\n")[line - 1 : line])[: column - 1]
+    return attrs.evolve(entry, groups_at=(line, 1)) if FIELD.search(before) else entry
 
 
 # The kinds of `schema`, for fields. None: it is for the full reading to say what is wrong.

@@ -83,10 +83,15 @@ class Unit:
     yields: bool = False
     """Nobody has written it: names and addresses that it has belong to those sources that were, when they want them."""
 
-    def place(self, name: str) -> str:
-        """Where a host stands, for messages; of a file that was not read now, the name has to do."""
-        line = self.lines.get(name)
-        return f"{self.source}: {name}" if line is None else f"{self.source}:{line}:1: {name}"
+    def place(self, name: str, at: tuple[int, int] | None = None) -> str:
+        """Where a host stands, for messages; of a file that was not read now, the name has to do.
+
+        Args:
+            name: The host's.
+            at: Where in its text the thing stands that is meant, if that is known.
+        """
+        line, (more, column) = self.lines.get(name), at or (1, 1)
+        return f"{self.source}: {name}" if line is None else f"{self.source}:{line + more - 1}:{column}: {name}"
 
 
 def read(source: str, text: bytes, former: Unit | None = None, by_shape: ByShapeReader | None = None) -> Steps[Unit]:

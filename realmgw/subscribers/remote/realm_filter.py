@@ -66,4 +66,5 @@ def _lines(repository: str, entry: Entry, realm: Realm, former: Filtered | None)
         if not known or former.realm == realm:
             return known
     place = place_of(repository, Kind.SUBSCRIBER, entry.name)
-    return tuple(f"{place}: /: {refusal}" for refusal in realm.contradictions(entry))
+    wrong = (f"{place}: /: {refusal}" for refusal in realm.contradictions(entry))
+    return (*wrong, *(f"{place}: /groups: {refusal}" for refusal in realm.unknown_groups(entry.profile)))

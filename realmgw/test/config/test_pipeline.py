@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config
 from realmgw.config.pipeline import USUAL_CHECKS, Check, Pipeline, Policing, Refused
-from realmgw.config.rules import Target
+from realmgw.config.rules import Direction, Target
 from realmgw.config.settings import Settings
 from realmgw.errors import ConfigurationError
 from realmgw.test.config.test_schema import MINIMAL
@@ -36,6 +36,16 @@ FULL = """pipeline:
     dns: {rate: 25}
     others: {wan: reject}
   segments: [{interface: wg0, size: 1360}]
+"""
+
+
+GROUPS = """# tariffs
+pipeline:
+  groups:
+    basic: {rules: [
+      {priority: 9, direction: EGRESS, tcp: {dport: 25}, target: REJECT},
+      {priority: 1, direction: INGRESS, protocol: udp, target: DROP}]}
+    free: {rules: [{priority: 1, direction: EGRESS, target: ACCEPT}]}
 """
 
 
@@ -105,6 +115,18 @@ class ReadingTests(PipelineTestCase):
         (self.folder / "black.txt").unlink()
         self.assertRaises(ConfigurationError, config.load_or_last_good, main, settings.state)
 
+    def test_groups_have_rules_by_priority(self) -> None:
+        """Each rule knows where it stands; files are laid over each other group by group."""
+        (self.folder / "policies.d" / "60.yaml").write_text(GROUPS)
+        (self.folder / "policies.d" / "70.yaml").write_text("pipeline: {groups: {free: {rules: []}, Late.1: }}\n")
+        said = self.load(FULL).policy.pipeline.groups
+        self.assertEqual([each.name for each in said], ["basic", "free", "Late.1"])
+        file = f"{self.folder}/policies.d/60.yaml"
+        self.assertEqual([each.origin for each in said[0].rules], [f"{file}:6", f"{file}:5"])
+        self.assertEqual([each.rule.priority for each in said[0].rules], [1, 9])
+        self.assertEqual([each.rule.direction for each in said[0].rules], [Direction.INGRESS, Direction.EGRESS])
+        self.assertEqual((said[0].origin, said[1].rules, said[2].rules), (f"{file}:4", (), ()))
+
     def test_files_are_laid_over_each_other(self) -> None:
         """Key by key, as all of `policies.d`."""
         (self.folder / "policies.d" / "60.yaml").write_text("pipeline: {preemptive: {checks: [ports]}}\n")
@@ -163,6 +185,47 @@ class RefusingTests(PipelineTestCase):
             [line] = self.wrong(rule % said)
             self.assertIn(why, line)
             self.assertTrue(line.startswith("50.yaml:1:"), line)
+
+    def test_groups_that_can_not_be(self) -> None:
+        """Names that nft would read otherwise, rules as of hosts, more than anybody has."""
+        rule = "{priority: 1, direction: EGRESS, target: DROP}"
+        for said, why in (
+            ("'a b': ", "50.yaml:1:21: 'a b' does not do"),
+            ('"a\\n}": ', "50.yaml:1:21: "),
+            (f"{'x' * 32}: ", "50.yaml:1:21: "),
+            ("a: {rules: [{priority: 1, target: DROP}]}", "50.yaml:1:33: the key 'direction' is missing"),
+            (
+                "a: {rules: [{priority: 1, direction: EGRESS, target: DROP, interface: lan0}]}",
+                "'interface' is not known",
+            ),
+            (", ".join(f"g{at}: " for at in range(251)), "50.yaml:1:20: there are 251 groups"),
+            (", ".join(f"g{at}: {{rules: [{', '.join([rule] * 1000)}]}}" for at in range(6)), "6000 rules in all"),
+        ):
+            [line] = self.wrong(f"pipeline: {{groups: {{{said}}}}}\n")
+            self.assertIn(why, line)
+
+    def test_groups_that_there_are_not(self) -> None:
+        """Where there are any, a list of names is for these only, and who registers is of these."""
+        lists = "dns: {wan: {listen: [192.0.2.1]}, forward: {lists: [{name: a, file: a, groups: [basic, basis]}]}}\n"
+        update = "dns: {wan: {listen: [192.0.2.1]}, update: {listen: [127.0.0.2], unsigned: true%s}}\n"
+        main = MINIMAL.replace("dns: {wan: {listen: [192.0.2.1]}}\n", "")
+        for more, why in (
+            (lists, "7:88: there is no group 'basis' in policy.pipeline.groups: did you mean 'basic'?"),
+            (update % "", "7:52: who registers here is of the group 'prepaid-1'"),
+            (update % ", defaults: {groups: [none]}", "7:101: there is no group 'none'"),
+        ):
+            (self.folder / "policies.d" / "50.yaml").write_text(GROUPS)
+            (self.folder / "a").write_text("0.0.0.0 x.example\n")
+            (self.folder / "realmgw.yaml").write_text(f"{main}state: {self.folder / 'state'}\n{more}")
+            with self.assertRaises(ConfigurationError) as raised:
+                config.load(self.folder / "realmgw.yaml")
+            [line] = raised.exception.problems
+            self.assertIn(f"realmgw.yaml:{why}", line)
+            (self.folder / "policies.d" / "50.yaml").write_text("")
+            config.load(self.folder / "realmgw.yaml")
+        order = "datapath: {policy_order: [NAT, CUSTOMER_POLICY, GROUP_POLICY, GUEST_SERVICES]}\n"
+        [line] = self.wrong(GROUPS, more=order)
+        self.assertIn("write GROUP_POLICY before CUSTOMER_POLICY", line)
 
     def test_orders_that_contradict_themselves(self) -> None:
         """What stands twice, what can not be left out, and what is met before it is due."""

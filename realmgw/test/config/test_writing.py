@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config import schema
 from realmgw.config.addresses import AddressRange
 from realmgw.config.document import Problems, parse
+from realmgw.config.pipeline import Group, Pipeline
+from realmgw.config.rules import Direction, Rule, StageRule, Target
 from realmgw.config.settings import (
     Address,
     Admission,
@@ -136,6 +138,14 @@ _bands = st.floats(0.0, 50.0).flatmap(
         LoadBand, st.just(low), st.floats(low, 100.0), _shares, _shares, _shares, st.sampled_from(Combination)
     )
 )
+_rules = st.builds(
+    Rule, st.just(7), st.sampled_from(Direction), st.sampled_from(Target), st.none() | st.sampled_from([6, 47]),
+    src=st.none() | _networks, comment=st.text("a \"}'", max_size=3).map(str.strip),
+)  # fmt: skip
+_pipelines = st.lists(
+    st.builds(Group, st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,5}", fullmatch=True), _tuples(_rules.map(StageRule))),
+    max_size=3, unique_by=lambda group: group.name,
+).map(lambda groups: Pipeline(groups=tuple(groups)))  # fmt: skip
 _policies = st.builds(
     Policy,
     st.none() | st.integers(1, 2**31 - 1),
@@ -144,6 +154,7 @@ _policies = st.builds(
     _tuples(st.builds(ResolverGroup, _tuples(_networks, min_size=1), _shares, _booleans, _booleans)),
     st.sampled_from(Refusal),
     st.lists(st.sampled_from(Audit), unique=True).map(tuple),
+    _pipelines,
 )
 _urls = st.sampled_from(["https://policy.example.org/a", "http://192.0.2.1:8082", "https://[2001:db8::1]:1/x%20y"])
 _gateways = st.builds(

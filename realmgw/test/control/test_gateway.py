@@ -27,6 +27,7 @@ from realmgw.control.rules import Rules
 from realmgw.control.streaming import Stream
 from realmgw.control.tracing import Tracing
 from realmgw.datapath import selecting
+from realmgw.datapath.policy.classes import Classes
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
 from realmgw.test.control.registering import Inline, begun
@@ -80,7 +81,7 @@ def gateway_of(made: TestGateway) -> Gateway:
             made.running, made.allocator, made.reloader.drive, no_flows, no_flows, lambda *_: lambda: None, float
         ),
         leases=Leases(begun(made, Inline(), made.clock.seconds, []), made.clock.seconds),
-        rules=Rules(made.running, lambda: succeed(({}, {}))),
+        rules=Rules(made.running, lambda: succeed((Classes(), {}))),
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,

@@ -24,6 +24,7 @@ from realmgw.config.steps import Steps, finish
 from realmgw.control.plan import CHANGEABLE, FEW, NAMED, Plan, beyond, needs_restart, planning, small
 from realmgw.subscribers.model import Host, Profile, Service, Terms
 from realmgw.subscribers.registry import Changes
+from realmgw.test.datapath.pipeline.test_stages import staged
 
 ZONE = Zone("example.org.", (NameServer("ns.example.org.", (IPv4Address("192.0.2.1"),)),), "admin.example.org.")
 SETTINGS = Settings(
@@ -58,6 +59,17 @@ class SettingsTests(SynchronousTestCase):
             self.assertEqual(tuple(change.key for change in found.keys), keys, title)
             self.assertEqual(found.restart, keys if restart else (), title)
             self.assertEqual(bool(found), bool(keys), title)
+
+    def test_tells_where_groups_are_written(self) -> None:
+        """The file and its line, in short; what is said no more has none."""
+        rule = "{priority: 1, direction: EGRESS, target: DROP}"
+        texts = ("{groups: {a: {rules: []}, b.c: }}", f"{{groups: {{b.c: {{rules: [{rule}]}}}}}}")
+        before, after = (staged(text, SETTINGS) for text in texts)
+        rule = "[{direction: EGRESS, priority: 1, target: DROP}]"
+        self.assertEqual(list(finish(planning(before, after, Changes())).lines()), [
+            f"~ policy.pipeline.groups.b.c.rules: [] -> {rule} (policies.d/50.yaml:1)",
+            "~ policy.pipeline.groups.a.rules: [] -> not there",
+        ])  # fmt: skip
 
     def test_everything_that_is_not_known_wants_a_restart(self) -> None:
         """And no key is taken for another that it begins like."""
@@ -118,7 +130,9 @@ class SubscriberTests(SynchronousTestCase):
         before = Host(1, "x.example.org.", b"\xc0\xa8\0\3", Profile(1, groups=("a",)))
         after = Host(1, "x.example.org.", b"\xc0\xa8\0\4", Profile(1, groups=("b",)))
         [line] = finish(planning(SETTINGS, SETTINGS, Changes(changed=[(before, after)]))).lines()
-        self.assertEqual(line, "~ host x.example.org.: address 192.168.0.3 -> 192.168.0.4 (its flows end), groups")
+        self.assertEqual(
+            line, "~ host x.example.org.: address 192.168.0.3 -> 192.168.0.4 (its flows end), groups a -> b"
+        )
 
     def test_tells_of_both_families(self) -> None:
         """An address that comes ends no flows, one that goes does."""

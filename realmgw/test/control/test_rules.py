@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.command import ruled
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.control.rules import Rules
+from realmgw.control.rules import Rules, origins
 from realmgw.datapath.netlink.counters import Count
 from realmgw.datapath.policy.classes import Classes
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
 from realmgw.test.control.parts import TestGateway
+from realmgw.test.datapath.pipeline.test_stages import staged
 
 SAID = firewall(
     (Rule(10, Direction.INGRESS, Target.ACCEPT, protocol=6, parts=(("multiport", (("dports", ("80,443",)),)),)),),
@@ -33,7 +34,7 @@ class RulesTests(SynchronousTestCase):
         index, first = next(iter(hosts.items()))
         self.ruled = hosts[index] = attrs.evolve(first, profile=attrs.evolve(first.profile, firewall=SAID))
         self.other = next(each for each in hosts.values() if each is not self.ruled)
-        classes, counts = Classes.of(hosts.values()).by_rules, {"rule_1_2": Count(5, 400), "presented": Count(9, 9)}
+        classes, counts = Classes.of(hosts.values()), {"rule_1_2": Count(5, 400), "presented": Count(9, 9)}
         self.rules = Rules(self.made.running, lambda: succeed((classes, counts)))
 
     def told(self, host: str = "") -> Any:
@@ -67,6 +68,31 @@ class RulesTests(SynchronousTestCase):
         )
         [line] = ruled.rules(self.told(self.other.name))
         self.assertTrue(line.endswith(": no rules"))
+
+    def test_rules_of_groups_come_first_and_say_where_they_are_written(self) -> None:
+        """With what all hosts of the group have had counted; they stand among the stages once, and in no class."""
+        hosts, running = self.made.running.registry.directory.hosts, self.made.running
+        rule = "{priority: 7, direction: EGRESS, tcp: {dport: 25}, target: REJECT, comment: {comment: no mail}}"
+        running.settings = staged(f"{{groups: {{z: , basic: {{rules: [{rule}]}}}}}}", running.settings)
+        profile = attrs.evolve(self.ruled.profile, groups=("z", "basic", "unknown"))
+        self.ruled = hosts[self.ruled.index] = attrs.evolve(self.ruled, profile=profile)
+        classes, counts = Classes.of(hosts.values(), ["basic", "z"]), {"rule_group_basic_1": Count(3, 180)}
+        self.rules = Rules(running, lambda: succeed((classes, counts)))
+        origin = "policies.d/50.yaml:1"
+        self.assertEqual(
+            [line.rstrip() for line in ruled.rules(self.told(self.ruled.name))][1:4],
+            [
+                "class 1, 1 hosts of basic, z",
+                "rule                    target  packets  matches                               comment",
+                f"group basic 7  egress   REJECT  3        meta l4proto 6 tcp dport 25           {origin}: no mail",
+            ],
+        )
+        found = self.told()
+        self.assertEqual([len(each["rules"]) for each in found["classes"]], [2])
+        [row] = [each for each in found["stages"] if each["counter"] == "rule_group_basic_1"]
+        self.assertEqual((row["chain"], row["packets"]), ("stage_group_basic_out", 3))
+        self.assertEqual((row["verdict"], row["origin"]), ("goto stage_refuse", f"{origin}: no mail"))
+        self.assertEqual(origins(running.settings, self.ruled), {"z": origin, "basic": origin})
 
     def test_nobody(self) -> None:
         """There is no such host."""

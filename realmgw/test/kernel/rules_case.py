@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterable
+from typing import ClassVar
 
 import attrs
 
@@ -41,6 +42,9 @@ def family_of(address: str) -> socket.AddressFamily:
 
 class RulesTestCase(DualStackTestCase):
     """Two hosts of both families and one at its own address, with rules."""
+
+    forbidding: ClassVar[str] = "forbidden"
+    """What counts everything that is not allowed."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -93,7 +97,7 @@ class RulesTestCase(DualStackTestCase):
         with self.testbed.inside(there[0]), socket.socket(family_of(to), socket.SOCK_DGRAM) as server:
             server.bind((there[1], port))
             server.settimeout(0)
-            before, came = self.packets("forbidden"), list[bytes]()
+            before, came = self.packets(self.forbidding), list[bytes]()
             with self.testbed.inside(here[0]), socket.socket(family_of(to), socket.SOCK_DGRAM) as client:
                 client.bind((here[1], source))
                 client.sendto(b"x", (to, port))
@@ -101,7 +105,7 @@ class RulesTestCase(DualStackTestCase):
                 def decided() -> bool:
                     with contextlib.suppress(BlockingIOError):
                         came.append(server.recv(9))
-                    return bool(came) or self.packets("forbidden") > before
+                    return bool(came) or self.packets(self.forbidding) > before
 
                 self.assertTrue(until(decided), (inwards, family, port))
         return bool(came)

@@ -137,5 +137,6 @@ class RealmTests(SynchronousTestCase):
             MINIMAL.replace("198.51.100.0/24", "198.51.100.0/25"),
             MINIMAL.replace("pools: {", "pools: {service: [192.0.2.1], "),
             MINIMAL.replace("example.org", "example.net"),
+            MINIMAL + "policy: {pipeline: {groups: {a: }}}\n",
         ):
             self.assertNotEqual(finish(Realm.of(settings)), finish(Realm.of(read(other))))

@@ -9,6 +9,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.steps import finish
+from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.files.incremental import Unit, read
 from realmgw.subscribers.reach import Around
 from realmgw.subscribers.realm import Realm
@@ -174,6 +175,37 @@ class RefusalTests(RegisterTestCase):
         self.said["b"] = finish(read("b", b"b.example.net: {address: 192.168.0.2}\n", self.said["b"]))
         self.assertEqual([line.partition(": ")[0] for line in self.look("example.net.").problems], ["a"])
         self.assertEqual(self.look("example.net.", "example.org.").problems, ())
+
+    def test_a_group_that_there_is_not_is_told_where_it_is_written(self) -> None:
+        """By file, line and column, in either style and however it was read; where there are no groups, any will do."""
+        realm = Realm(ZONES, groups=["basic", "free"])
+        plain = "# who\n{0}.example.org:\n  address: 192.168.0.{1}\n  groups: [basic, basis]\n"
+        old = "{0}.example.org:\n  ID: {{IPV4: [192.168.0.{1}]}}\n  SFQDN: []\n  GROUP:\n    - basis\n"
+        flow = "{0}.example.org: {{address: 192.168.0.{1}, groups: [basis]}}\n"
+        for text, line, column in ((plain, 4, 11), (old, 5, 5), (flow, 1, 48)):
+            every = "".join(text.format(f"h{at}", at) for at in range(1, 10))
+            unit = finish(read("a", every.encode()))
+            lines, size = finish(Registry().changes([unit], realm)).problems, text.count("\n")
+            self.assertEqual(len(lines), 9)
+            places = [each.split(": ")[0] for each in lines]
+            self.assertEqual(places[:2], [f"a:{line}:{column}", f"a:{line + size}:{column}"])
+            self.assertIn(places[8], [f"a:{line + 8 * size}:{each}" for each in (column, 1)])
+            self.assertIn("h1.example.org.: there is no group 'basis'", lines[0])
+            self.assertIn("did you mean 'basic'?", lines[0])
+            self.assertEqual(finish(Registry().changes([unit], Realm(ZONES))).problems, ())
+
+    def test_groups_of_hosts_can_not_be_left_out(self) -> None:
+        """Their rules would hold no more: all is refused, and said; hosts that are told otherwise at once may move."""
+        said = "a.example.org: {address: 192.168.0.1, groups: [basic]}\n"
+        unit = finish(read("a", said.encode()))
+        finish(self.registry.commit(finish(self.registry.changes([unit], Realm(ZONES, groups=["basic", "free"])))))
+        for groups in ((), ("basic",), ("basic", "late")):
+            finish(self.registry.changes([unit], Realm(ZONES, groups=groups)))
+        with self.assertRaisesRegex(RealmGatewayError, "(?s)leaves out.*a: a.example.org.: there is no group 'basic'"):
+            finish(self.registry.changes([unit], Realm(ZONES, groups=["free"])))
+        moved = finish(read("a", said.replace("basic", "free").encode(), unit))
+        changes = finish(self.registry.changes([moved], Realm(ZONES, groups=["free"])))
+        self.assertEqual((len(changes.changed), changes.problems), (1, ()))
 
     def test_a_refused_source_takes_nothing_away(self) -> None:
         """What it would have given up is not given to others."""

@@ -35,6 +35,10 @@ ALL = """{
     rules: [{priority: 1, protocol: tcp, connlimit: {connlimit-above: 5}, target: DROP}],
     others: {wan: drop, lan: reject, rate: 5}
   },
+  groups: {prepaid-1: {rules: [
+    {priority: 1, direction: EGRESS, hashlimit: {hashlimit-above: 5/sec}, target: REJECT},
+    {priority: 2, direction: INGRESS, protocol: udp, target: DROP},
+    {priority: 3, direction: INGRESS, target: ACCEPT}]}, late: },
   segments: [{interface: wg0, size: 1360}, {interface: lan0}]
 }"""
 """Every stage, with all that can be said."""
@@ -64,7 +68,7 @@ class StagesTests(SynchronousTestCase):
         made = stages(staged(ALL))
         hook, first, *_ = made.chains["stage_preemptive"]
         self.assertEqual((first, "prerouting" in hook), (PASSES, True))
-        forwarded = [name for name, lines in made.chains.items() if "hook forward" in lines[0]]
+        forwarded = [name for name, lines in made.chains.items() if "hook forward" in "".join(lines[:1])]
         self.assertEqual(forwarded, ["stage_segments"])
         self.assertEqual(made.chains["stage_segments"][1], "tcp flags & syn != syn accept")
 
@@ -86,7 +90,7 @@ class StagesTests(SynchronousTestCase):
             every = "\n".join(line for lines in made.chains.values() for line in lines)
             self.assertEqual(set(re.findall(r"goto (\w+)", every)) - set(made.chains), set())
             sets = {name.partition(" ")[2] for name in made.objects if name.startswith("set ")}
-            self.assertEqual(set(re.findall(r"@(?!th)(\w+)", every)), sets)
+            self.assertEqual(set(re.findall(r"@(?!th)([\w-]+)", every)), sets)
 
     def test_a_stage_that_is_not_listed_is_off(self) -> None:
         """One by one."""
@@ -94,6 +98,7 @@ class StagesTests(SynchronousTestCase):
         of_stage = {
             PolicyStage.PACKET_MARKING: "stage_marks_in",
             PolicyStage.ADMIN_PREEMPTIVE: "stage_preemptive",
+            PolicyStage.GROUP_POLICY: "stage_group_prepaid-1_out",
             PolicyStage.ADMIN_POLICY: "stage_for_others",
             PolicyStage.ADMIN_POLICY_DHCP: "stage_for_dhcp",
             PolicyStage.ADMIN_POLICY_HTTP: "stage_for_http",

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath import ruleset
 from realmgw.datapath.policy import classes
-from realmgw.datapath.policy.classes import Class, Classes
+from realmgw.datapath.policy.classes import Class, Classes, Said
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.firewall import NO_RULES, Direction, Firewall, Rule, Target, firewall
@@ -52,7 +52,7 @@ class ClassesTests(SynchronousTestCase):
             came = [each for index, each in state.items() if hosts.get(index) is not each]
             before = dict(found.by_rules)
             found.take(found.led(gone, came))
-            counts = {said: sum(each.profile.firewall == said for each in state.values()) for said in TARIFFS[1:]}
+            counts = {Said(said): sum(each.profile.firewall == said for each in state.values()) for said in TARIFFS[1:]}
             self.assertEqual({said: each.hosts for said, each in found.by_rules.items()},
                              {said: count for said, count in counts.items() if count})  # fmt: skip
             numbers = [each.number for each in found.by_rules.values()]
@@ -88,7 +88,7 @@ class ClassesTests(SynchronousTestCase):
     def test_a_change_looks_at_what_it_changes(self) -> None:
         """And not at all classes that there are: their rules are long, and hosts come 200 times a second."""
 
-        class Looked(dict[Firewall, Class]):
+        class Looked(dict[Said, Class]):
             """Can be asked for one, and not gone through."""
 
             def __iter__(self) -> Any:
@@ -102,7 +102,7 @@ class ClassesTests(SynchronousTestCase):
         led = found.led([one], [other])
         self.assertTrue(list(classes.commands("realmgw", led, [one], [other])))
         found.take(led)
-        self.assertEqual((ruled(1) in found.by_rules, ruled(2) in found.by_rules), (False, True))
+        self.assertEqual((Said(ruled(1)) in found.by_rules, Said(ruled(2)) in found.by_rules), (False, True))
 
     def test_numbers_are_priorities_that_nobody_else_gives(self) -> None:
         """In the form of the kernel's listing."""
