@@ -102,6 +102,8 @@ class UpdateView(DnsView):
     """How many names may be registered."""
     defaults: DefaultHost = key(Section(DefaultHost), DefaultHost())
     """What holds for hosts that no file and no repository knows."""
+    guests: tuple[str, ...] = key(sequence(name), ())
+    """Keys in the file that is named: who is registered with one stays a guest, and has a name on LANs only."""
 
 
 @attrs.frozen

@@ -70,10 +70,17 @@ def reading_secrets(settings: Settings) -> Steps[Secrets]:
     Raises:
         ConfigurationError: One of them can not be used.
     """
-    cookies, keys = settings.dns.cookies.secret_file, settings.dns.update.key_file
-    return Secrets(
-        () if cookies is None else (yield from _cookies(cookies)), () if keys is None else (yield from _keys(keys))
+    cookies, update = settings.dns.cookies.secret_file, settings.dns.update
+    found = Secrets(
+        () if cookies is None else (yield from _cookies(cookies)),
+        () if update.key_file is None else (yield from _keys(update.key_file)),
     )
+    known = {each.name for each in found.keys}
+    unknown = [each for each in update.guests if each not in known]
+    if unknown:
+        where = "dns.update.key_file, which is not written" if update.key_file is None else update.key_file
+        raise ConfigurationError((f"dns.update.guests: there is no key {unknown[0]} in {where}: write one that is",))
+    return found
 
 
 def _cookies(path: PurePath) -> Steps[tuple[bytes, ...]]:

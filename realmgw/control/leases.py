@@ -77,5 +77,6 @@ class Leases:
             "since": round(max(0.0, now - lease.since), 3),
             "refreshed": round(max(0.0, now - lease.refreshed), 3),
             "ends_in": None if ends is None else round(ends, 3),
+            "guest": bool(self._service.hosts.guests.addresses(lease.name)),
             "idle": self._service.hosts.idle.get(lease.name, ""),
         }

@@ -188,7 +188,7 @@ class Decisions:
             found = tuple([record for record in told if record.type == kind])
             return Response(authoritative=True, answers=found) if found else no_data(zone)
         if kind == _ANY:
-            return Response(authoritative=True, answers=(Record(name, Type.HINFO, zone.ttl, _MINIMAL_ANY),))
+            return something(name, zone)
         return self._own_records(name, kind, zone)
 
     def _own_records(self, name: bytes, kind: int, zone: Authority) -> Response:
@@ -212,6 +212,11 @@ def _lends_none(host: Host) -> bool:
     """Of no host."""
     del host
     return False
+
+
+def something(name: bytes, zone: Authority) -> Response:
+    """There is such a name, and whoever asks for everything is told no more than that (RFC 8482)."""
+    return Response(authoritative=True, answers=(Record(name, Type.HINFO, zone.ttl, _MINIMAL_ANY),))
 
 
 def no_data(zone: Authority) -> Response:

@@ -1,13 +1,12 @@
-"""What the LAN's view says: private addresses, and their names. Nothing is reserved."""
+"""What the LAN's view says: private addresses, and their names, those of guests among them. Nothing is reserved."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from realmgw.config import settings
 from realmgw.dns.counts import Counts
 from realmgw.dns.decision import ADDRESS_TYPES, AddressPolicy, Decisions, Outcome
-from realmgw.dns.view import Fast, Part, View, nothing_usual
+from realmgw.dns.guests import GuestNames, Guests
+from realmgw.dns.view import Configured, Fast, Part, View, nothing_usual
 from realmgw.dns.zones import ZoneTable
 
 
@@ -17,6 +16,7 @@ def lan_view(
     counts: Counts | None = None,
     forward: Part | None = None,
     fast: Fast = nothing_usual,
+    guests: Guests | None = None,
 ) -> View:
     """The LAN's view.
 
@@ -26,10 +26,16 @@ def lan_view(
         counts: Another view's, which it counts for.
         forward: Answers questions that lie in no zone of ours; None: they are refused.
         fast: Its fast path.
+        guests: Who has a name and is no subscriber; None: nobody.
     """
     decisions = Decisions(_addresses)
-    parts: Mapping[Outcome, Part] = {} if forward is None else {Outcome.ELSEWHERE: forward}
-    view = View(decisions, parts=parts, counts=counts or Counts(), fast=fast, configured=(decisions,))
+    parts: dict[Outcome, Part] = {} if forward is None else {Outcome.ELSEWHERE: forward}
+    configured: tuple[Configured, ...] = (decisions,)
+    if guests is not None:
+        others = GuestNames(guests, decisions)
+        parts[Outcome.NXDOMAIN] = parts[Outcome.NODATA] = others.answer
+        configured = (decisions, others)
+    view = View(decisions, parts=parts, counts=counts or Counts(), fast=fast, configured=configured)
     view.configure(settings, table)
     return view
 

@@ -33,6 +33,7 @@ from realmgw.dns.counts import Counts
 from realmgw.dns.explain import NameExplanation, Question, explain_name
 from realmgw.dns.forward.policy import HostAt
 from realmgw.dns.forward.service import NO_FILES, Files, Forwarding, reading
+from realmgw.dns.guests import Guests
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
 from realmgw.dns.port import UDP_TURN, UDP_TURN_BESIDE, DnsDatagrams
@@ -97,6 +98,7 @@ class DnsService(service.Service):
         secrets: Secrets = NO_SECRETS,
         lan_networks: Callable[[Collection[str]], defer.Deferred[tuple[Network, ...]]] | None = None,
         host_at: HostAt = _nobody,
+        guests: Guests | None = None,
     ) -> None:
         """Compiles the zones; nothing is bound yet.
 
@@ -110,25 +112,24 @@ class DnsService(service.Service):
             lan_networks: Tells which networks interfaces are in. Who asks the WAN's view from there is answered as on
                 the LAN; without this, nobody is.
             host_at: The subscriber that has an address.
+            guests: Who has a name on LANs and is no subscriber; None: nobody.
 
         Raises:
             names.BadNameError: A zone, name server or service has no valid name.
         """
-        self._settings = settings
-        self._clock = clock
+        self._settings, self._clock, self._monotonic = settings, clock, monotonic
         table = compile_table(settings.zones, directory)
-        self._monotonic = monotonic
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets.cookies, now=monotonic())
         self._forwarding = Forwarding(clock, monotonic, host_at)
         self._forwarding.configure(settings, table, finish(reading(settings)))
         forward, counts = self._forwarding.answer, Counts()
         repeated, fast = self._forwarding.repeated(counts)
-        wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic, forward)
-        lan = lan_view(settings, table, counts, repeated, fast)
+        wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic, forward, guests)
+        lan = lan_view(settings, table, counts, repeated, fast, guests)
         self.wan = self._server(wan, settings.dns.wan)
         self.lan = self._server(lan, settings.dns.lan)
-        self.local = self._server(lan_view(settings, table), settings.dns.local)
+        self.local = self._server(lan_view(settings, table, guests=guests), settings.dns.local)
         self.updates = Updates(clock, monotonic)
         self.updates.configure(settings, table, secrets.keys)
         self.update = UpdateServer(self.updates, lan_view(settings, table), settings.dns.update, clock, monotonic)

@@ -11,6 +11,7 @@ from realmgw.dns.counts import Counts
 from realmgw.dns.decision import AddressPolicy, Decisions, Outcome
 from realmgw.dns.families import Families
 from realmgw.dns.fastpath.fast import FastPath
+from realmgw.dns.guests import Guests
 from realmgw.dns.inside import Inside
 from realmgw.dns.lan import lan_view
 from realmgw.dns.lending import Later, Lending
@@ -29,6 +30,7 @@ def wan_view(
     later: Later,
     present: Callable[[], float],
     forward: Part | None = None,
+    guests: Guests | None = None,
 ) -> View:
     """The WAN's view.
 
@@ -40,6 +42,7 @@ def wan_view(
         later: The clock.
         present: What it says, in monotonic seconds.
         forward: Answers those on a LAN who ask for what lies in no zone of ours; None: they are refused.
+        guests: Of whom those on a LAN are told, who are no subscribers; None: of nobody.
     """
     counts, inside = Counts(), Inside()
     challenger = Challenger(allocator, defences.aliases, counts.events)
@@ -47,7 +50,7 @@ def wan_view(
     lending = Lending(allocator, challenger, defences.aliases, counts, later, present)
     senders = Strangers(defences, allocator.groups, counts.events)
     fast = FastPath(decisions, inside, allocator, challenger, defences, counts)
-    near = lan_view(settings, table, counts, forward)
+    near = lan_view(settings, table, counts, forward, guests=guests)
     view = View(
         decisions,
         senders,

@@ -60,7 +60,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
     ground = Ground(running, health, reactor, KernelThread(reactor))
     packets = Packets(ground, allocator, conntrack, lendable, purging=bool(options["purge"]))
-    leases, dns, book = kept.leases(ground), dns_of(ground, allocator, secrets), Book(allocator.askers)
+    leases, book = kept.leases(ground), Book(allocator.askers)
+    dns = dns_of(ground, allocator, secrets, leases.hosts.guests)
     reputations, companions = kept.reputations(ground, book), Companions(ground, allocator)
     parts = Parts(
         packets.datapath, allocator, dns, partial(_configure, log, packets, reputations, companions),

@@ -27,6 +27,7 @@ from realmgw.datapath.service import DatapathService
 from realmgw.datapath.tracing.port import Tracer
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.port import KernelEars
+from realmgw.dns.guests import Guests
 from realmgw.dns.service import DnsService
 from realmgw.tap.ground import Ground
 
@@ -42,12 +43,12 @@ def allocator_of(running: Running, its: Conntrack, lendable: Lendable) -> Alloca
     )  # fmt: skip
 
 
-def dns_of(ground: Ground, allocator: Allocator, secrets: config.Secrets) -> DnsService:
-    """The DNS server, with the kernel and the subscribers to ask who is on a LAN."""
+def dns_of(ground: Ground, allocator: Allocator, secrets: config.Secrets, guests: Guests) -> DnsService:
+    """The DNS server, with the kernel, the subscribers and the book of registrations to ask who is on a LAN."""
     registry, thread = ground.running.registry, ground.kernel_thread
     return DnsService(
         ground.settings, registry.directory, allocator, ground.reactor, monotonic, secrets,
-        lambda n: thread.call(networks_of, n), registry.host_at,
+        lambda n: thread.call(networks_of, n), registry.host_at, guests,
     )  # fmt: skip
 
 

@@ -309,7 +309,7 @@ def leases(answer: Answer) -> Iterator[str]:
             row["name"],
             " ".join(row["addresses"]) or "-",
             " ".join(row["types"]),
-            row["key"] or "-",
+            f"{row['key'] or '-'}{' (guest)' if row['guest'] else ''}",
             *(duration(row[word]) for word in ("since", "refreshed")),
             "-" if row["ends_in"] is None else duration(row["ends_in"]),
             row["idle"],

@@ -15,6 +15,7 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.files.incremental import Unit
 from realmgw.subscribers.leases.book import Book, Lease
+from realmgw.subscribers.leases.guests import Guests
 from realmgw.subscribers.model import Directory, Profile, Service
 from realmgw.subscribers.registry import Registry
 from realmgw.subscribers.review import BELIEVING, Review
@@ -36,6 +37,11 @@ def nothing() -> Unit:
     """The source, before anything is registered. An entry is its own token."""
     entries: dict[str, Entry] = {}
     return Unit(SOURCE, entries, entries, yields=True)
+
+
+def is_guest(lease: Lease, settings: Settings) -> bool:
+    """Whether who is registered stays a guest."""
+    return lease.key in settings.dns.update.guests
 
 
 def restated(unit: Unit, before: Settings, after: Settings) -> Unit:
@@ -78,6 +84,7 @@ class Hosts:
     Attributes:
         idle: Why a registered name with an address is no host, by name.
         leaving: When hosts lose what is registered no more, by name: it is there for whoever wants it.
+        guests: Who is registered with a key of `dns.update.guests`, and so is no host, but has a name.
     """
 
     def __init__(self, registry: Registry, book: Book) -> None:
@@ -87,22 +94,25 @@ class Hosts:
         self._claims: dict[bytes | str, str] = {}
         self.idle: dict[str, str] = {}
         self.leaving: dict[str, float] = {}
+        self.guests = Guests()
 
     def refusal(self, following: Mapping[str, Lease | None], settings: Settings) -> str | None:
         """Why names can not become that; None if they can. Of addresses that are in force, nothing is said."""
-        new = [lease for name, lease in following.items() if lease is not None and not self._is_in_force(name, lease)]
+        new = [lease for lease in following.values() if lease is not None and not self._is_in_force(lease, settings)]
         return self._refusal(new, following, settings)
 
-    def _is_in_force(self, name: str, lease: Lease) -> bool:
-        former = self._book.leases.get(name)
-        return former is not None and former.addresses == lease.addresses and name not in self.idle
+    def _is_in_force(self, lease: Lease, settings: Settings) -> bool:
+        former = self._book.leases.get(lease.name)
+        if former is None or lease.name in self.idle or is_guest(former, settings) != is_guest(lease, settings):
+            return False
+        return former.addresses == lease.addresses
 
     def _refusal(self, new: Iterable[Lease], following: Mapping[str, Lease | None], settings: Settings) -> str | None:
         for lease in new:
             why = self._beside(lease)
             if why is not None:
                 return f"{lease.name}: {why}"
-        return self._contradiction(self.wanted(following, settings))
+        return self._contradiction({name: self._entry_of(lease, settings) for name, lease in following.items()})
 
     def _beside(self, lease: Lease) -> str | None:
         """What speaks against its addresses: where they are, and what is written of the host."""
@@ -118,14 +128,32 @@ class Hosts:
 
     def wanted(self, following: Mapping[str, Lease | None], settings: Settings) -> dict[str, Entry | None]:
         """The hosts that names become; None: none. What says the same is the same object."""
-        return {name: self._wanted(name, lease, settings) for name, lease in following.items()}
+        return {name: self._wanted(lease, settings) for name, lease in following.items()}
 
-    def _wanted(self, name: str, lease: Lease | None, settings: Settings) -> Entry | None:
-        addresses = () if lease is None else lease.addresses
-        if not addresses or self._registry.source_of(name) not in (None, SOURCE):
+    def _wanted(self, lease: Lease | None, settings: Settings) -> Entry | None:
+        return None if lease is not None and is_guest(lease, settings) else self._entry_of(lease, settings)
+
+    def _entry_of(self, lease: Lease | None, settings: Settings) -> Entry | None:
+        """The host that a lease would be, if it were one, which a guest's is not; None: of nobody's addresses."""
+        if lease is None or not lease.addresses or self._registry.source_of(lease.name) not in (None, SOURCE):
             return None
-        present = self._entry(name)
+        name, addresses, present = lease.name, lease.addresses, self._entry(lease.name)
         return present if present is not None and {*present.own} == {*addresses} else _entry(name, addresses, settings)
+
+    def begin(self, settings: Settings) -> None:
+        """All is as the registry says, and who is registered and no host is a guest."""
+        self.expect_nothing()
+        for lease in self._book.leases.values():
+            self.guests.put(lease.name, lease if is_guest(lease, settings) else None)
+
+    def counts(self) -> dict[str, object]:
+        """What there is that is no host."""
+        return {"guests": len(self.guests), "idle": len(self.idle)}
+
+    def put(self, name: str, lease: Lease | None, settings: Settings) -> None:
+        """What is registered at a name is in force."""
+        self.idle.pop(name, None)
+        self.guests.put(name, lease if lease is not None and is_guest(lease, settings) else None)
 
     def _contradiction(self, now: Mapping[str, Entry | None]) -> str | None:
         """The first thing that is wrong with them, beside all others."""
@@ -209,7 +237,7 @@ class Hosts:
                 continue
             lease = self._book.leases.get(name)
             why = None if lease is None else self._why_idle(lease, settings)
-            entry = None if why is not None else self._wanted(name, lease, settings)
+            entry = None if why is not None else self._wanted(lease, settings)
             self.idle.pop(name, None)
             if why is not None:
                 self.idle[name] = why

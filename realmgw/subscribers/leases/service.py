@@ -117,7 +117,7 @@ class LeaseService(service.Service):
             except RealmGatewayError:  # somebody is in the way of some
                 found = finish(registry.amending(SOURCE, finish(self.hosts.settling(list(self.book.leases), settings))))
             finish(registry.commit(found))
-        self.hosts.expect_nothing()
+        self.hosts.begin(settings)
         self._keeping.say("start", self._unread)
 
     def startService(self) -> None:
@@ -141,8 +141,8 @@ class LeaseService(service.Service):
 
     def counts(self) -> dict[str, object]:
         """What is registered, and what has happened since the start."""
-        return {"names": len(self.book.leases), "idle": len(self.hosts.idle), "waiting": len(self._waiting),
-                **self.counted, "journal_errors": self._keeping.errors}  # fmt: skip
+        return {"names": len(self.book.leases), **self.hosts.counts(), "waiting": len(self._waiting), **self.counted,
+                "journal_errors": self._keeping.errors}  # fmt: skip
 
     def ends_in(self, name: str) -> float | None:
         """In how many seconds a registration ends, unless it is refreshed; None: never."""
@@ -289,7 +289,7 @@ class LeaseService(service.Service):
         if self._leaving:
             self._turn_after(max(0.0, next(iter(self._leaving.values())) - self._clock.seconds()))
         for name, lease in names.items():
-            self.hosts.idle.pop(name, None)
+            self.hosts.put(name, lease, settings)
             self._expiry.put(name, self._end_of(lease, 0.0))
         self.hosts.expect_nothing()
         for each in self._waiting:

@@ -104,3 +104,18 @@ class KeysTests(SynchronousTestCase):
         self.assertEqual([each.name for each in secrets(made).keys], ["dhcp.example.org.", "other."])
         path.write_text("keys: {}\n")
         self.assertRaises(ConfigurationError, secrets, made)
+
+    def test_guests_have_a_key_that_there_is(self) -> None:
+        """Another name would have no effect."""
+        path = Path(self.mktemp())
+        path.write_text(WHOLE)
+        for names, file, said in (
+            (("other.",), path, ""),
+            (("other.", "third."), path, f"dns.update.guests: there is no key third. in {path}: write one that is"),
+            (("other.",), None, "dns.update.guests: there is no key other. in dns.update.key_file, which is not"),
+        ):
+            made = realm.make_settings(update=UpdateView(key_file=file, guests=names), lan=DnsView())
+            if said:
+                self.assertIn(said, str(self.assertRaises(ConfigurationError, secrets, made)))
+            else:
+                self.assertEqual(len(secrets(made).keys), 2)

@@ -65,6 +65,7 @@ class GuestTestCase(RealmTestCase):
 
     hosts = 3
     settings: ClassVar[Mapping[str, Any]] = {}
+    dns: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def subscribers(cls) -> list[Subscriber]:
@@ -78,7 +79,7 @@ class GuestTestCase(RealmTestCase):
         own = configuration(cls.circular)
         cls.settings = {
             "zones": {**own["zones"], "0.168.192.in-addr.arpa": None},
-            "dns": {**own["dns"], "forward": {"resolvers": [RESOLVER]}},
+            "dns": {**own["dns"], "forward": {"resolvers": [RESOLVER]}, **cls.dns},
             "datapath": {"unknown_hosts": "guest"},
             "portal": {"listen": [GATEWAY_LAN, ipv6.GATEWAY_LAN], "reachable": ["100.64.3.12", "2001:db8:3:12::1"]},
         }

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import socket
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import dns.query
+import dns.tsig
+import dns.update
 
 from realmgw.control.command.client import ask
-from realmgw.test.kernel.realm_case import SECOND
+from realmgw.test.kernel.datapath_case import until
+from realmgw.test.kernel.realm_case import FIRST, SECOND
 from realmgw.test.kernel.test_guests import GuestTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -15,10 +24,58 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.realm.topology import GATEWAY_LAN
 
 NAME = "h.gwa.demo"
+SECRET, PORT = bytes(range(1, 33)), 5335
+"""Of both keys, and where updates come in."""
 
 
 class RegisteredGuestTests(GuestTestCase):
     """A guest that a DHCP server, or somebody else, registers."""
+
+    def build(self) -> Any:
+        """With a key for hosts, and one for guests."""
+        cls, keys = type(self), Path(self.mktemp()).absolute()
+        secret = base64.b64encode(SECRET).decode()
+        keys.write_text(json.dumps({"keys": {"hosts": {"secret": secret}, "guests": {"secret": secret}}}))
+        keys.chmod(0o600)
+        update = {"listen": [f"{GATEWAY_LAN}:{PORT}"], "key_file": str(keys), "guests": ["guests"]}
+        cls.dns = {"update": update}
+        return super().build()
+
+    def update(self, key: str, address: str = "") -> None:
+        """Registers the second host, or removes it, as a DHCP server does."""
+        update = dns.update.UpdateMessage("gwa.demo.", keyring=dns.tsig.Key(key, SECRET, "hmac-sha256"))
+        update.delete("h")
+        if address:
+            update.add("h", 300, "A", address)
+        answer = self.testbed.call("gwa", dns.query.udp, update, GATEWAY_LAN, timeout=5, port=PORT)
+        self.assertEqual(answer.rcode(), 0)
+
+    def told(self, name: str, kind: str = "A", source: str = FIRST) -> list[str]:
+        """What a host is told."""
+        query = dns.message.make_query(name, kind)
+        answer = self.testbed.call("test_gwa", dns.query.udp, query, GATEWAY_LAN, timeout=5, source=source)
+        return [str(each) for found in answer.answer for each in found]
+
+    def test_a_guest_with_a_name_stays_a_guest(self) -> None:
+        """Those on the LAN reach it by its name; the Internet does not, and it gets no further than the portal."""
+        before = self.kernel()
+        self.update("guests", SECOND)
+        for source in (FIRST, SECOND):
+            self.assertEqual(self.told(f"{NAME}.", source=source), [SECOND])
+            self.assertEqual(self.told("101.0.168.192.in-addr.arpa.", "PTR", source), [f"{NAME}."])
+        self.assertRaises(LookupError, self.ask, NAME)
+        self.assertEqual((self.get(SECOND, self.far)[0].status, self.is_captive()), (302, True))
+        self.assertEqual(self.kernel().count(SECOND), before.count(SECOND))
+        self.gateway.kill()
+        self.gateway.start()
+        self.assertEqual(self.told(f"{NAME}."), [SECOND])
+        self.update("hosts", SECOND)
+        self.assertEqual(self.public(client.fetch(self.ask(NAME))), SECOND)
+        self.update("guests", SECOND)
+        self.assertEqual(self.told(f"{NAME}."), [SECOND])
+        self.update("guests")
+        self.assertTrue(until(lambda: not self.told(f"{NAME}.")))  # it is a host for two seconds more
+        self.assertEqual(self.told("101.0.168.192.in-addr.arpa.", "PTR"), [])
 
     def lease(self, command: str, **given: str) -> None:
         """Registers, or removes."""
@@ -40,7 +97,7 @@ class RegisteredGuestTests(GuestTestCase):
 
     def test_all_of_it_comes_and_goes_with_the_registration(self) -> None:
         """The name, the portal, the elements in the kernel, the flows both ways; others keep theirs."""
-        other, idle = self.connect("192.168.0.100", self.far), self.connect(SECOND, self.far)
+        other, idle = self.connect(FIRST, self.far), self.connect(SECOND, self.far)
         before = self.kernel().count(SECOND)
         self.assertEqual((self.get(SECOND, self.far)[0].status, self.is_captive()), (302, True))
         self.assertRaises(ConnectionRefusedError, self.connect, SECOND, self.far, 443)

@@ -326,6 +326,21 @@ class RepeatedTests(ForwarderTestCase):
         self.assertEqual(dns.message.from_wire(later).answer[0].ttl, 299)
         self.assertEqual(self.event(Event.REPEATED), 1)
 
+    def test_made_anew_in_each_second_until_its_end(self) -> None:
+        """Of what is kept, without the way that a query takes otherwise; it counts as that, and is forgotten then."""
+        self.know()
+        query = dns.message.make_query("www.example.net.", "A").to_wire()
+        self.octets(query)
+        for age in range(1, 300):
+            self.elsewhere.clock.advance(1.0)
+            said = self.repeated.answer(query, HOST, now=self.elsewhere.clock.seconds())
+            assert said is not None
+            self.assertEqual(dns.message.from_wire(said).answer[0].ttl, 300 - age)
+        self.assertEqual((self.event(Event.HITS), self.event(Event.REPEATED)), (300, 0))
+        self.elsewhere.clock.advance(1.0)
+        self.assertIsNone(self.repeated.answer(query, HOST, now=self.elsewhere.clock.seconds()))
+        self.assertEqual(self.repeated._said, {})
+
     def test_not_after_a_reload(self) -> None:
         """The name may be ours now."""
         self.know()
