@@ -59,8 +59,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     allocator = allocator_of(running, conntrack := Conntrack(monotonic), lendable := Lendable(os.urandom))
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
     ground = Ground(running, health, reactor, KernelThread(reactor))
+    leases, book = kept.leases(ground), Book(allocator.askers)  # first: hosts that are kept come to the kernel at once
     packets = Packets(ground, allocator, conntrack, lendable, purging=bool(options["purge"]))
-    leases, book = kept.leases(ground), Book(allocator.askers)
     dns = dns_of(ground, allocator, secrets, leases.hosts.guests)
     reputations, companions = kept.reputations(ground, book), Companions(ground, allocator)
     parts = Parts(
