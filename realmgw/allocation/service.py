@@ -58,7 +58,8 @@ class AllocationService(Service):
     def counts(self) -> dict[str, object]:
         """What the allocator has counted since the start, and how many of those who ask are known."""
         allocator = self._allocator
-        known: dict[str, object] = {"groups": len(allocator.groups), "clients": len(allocator.requestors)}
+        groups, clients = allocator.groups, len(allocator.requestors)
+        known: dict[str, object] = {"resolvers": groups.remembered, "proven": groups.proven_ones, "clients": clients}
         known |= {"ended_flows": len(allocator.ended), "ipv6": allocator.fresh.counts()}
         load = allocator.askers.load
         return {**allocator.counters.counts(), **known, "policy": {} if load is None else load.counts()}

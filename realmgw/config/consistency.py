@@ -109,6 +109,21 @@ def _listen(problems: Problems) -> Found[None]:
     yield from _twice(problems, Label.LIST, str, "there are two lists {!r}: give each a name of its own".format)
 
 
+def _metrics(problems: Problems) -> Found[None]:
+    """Nobody else has a place where metrics are told."""
+    taken = dict[object, str]()
+    for label, who in ((Label.LISTEN, "the DNS server"), (Label.PORTAL, "the portal")):
+        for listen, _ in _all(problems, label, Endpoint):
+            yield taken.update({listen: who})
+    for update, _ in _all(problems, Label.UPDATE, tuple):
+        yield taken.update(dict.fromkeys(update, "dns.update"))
+    for value, node in problems.remembered.get(Label.METRICS, ()):
+        where = f"{value.address} port {value.port}" if isinstance(value, Endpoint) else str(value)
+        if value in taken:
+            yield node, f"{where} is where {taken[value]} listens: write another port, or another path"
+        yield taken.update({value: "metrics.listen"})
+
+
 def _updates(problems: Problems) -> Found[None]:
     has_keys = Label.KEY_FILE in problems.remembered
     unsigned = any(value for value, _ in problems.remembered.get(Label.UNSIGNED, ()))
@@ -356,4 +371,7 @@ def _repository(problems: Problems) -> Found[None]:
             yield node, "'ca_file' is of no use with http: write https in 'url', or remove it"
 
 
-_PARTS = (_zones, _interfaces, _listen, _updates, _pool, _registered, _ipv6, _allocation, _policy, _peers, _repository)
+_PARTS = (
+    _zones, _interfaces, _listen, _metrics, _updates, _pool, _registered, _ipv6, _allocation, _policy, _peers,
+    _repository,
+)  # fmt: skip

@@ -34,6 +34,8 @@ class Label(enum.Enum):
     """Where the DNS server listens, on either side (Endpoint)."""
     PORTAL = enum.auto()
     """Where the portal listens (Endpoint)."""
+    METRICS = enum.auto()
+    """Where metrics are told (Endpoint | PurePath)."""
     UNKNOWN_HOSTS = enum.auto()
     """`datapath.unknown_hosts` (UnknownHosts)."""
     UPDATE = enum.auto()

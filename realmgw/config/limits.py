@@ -13,6 +13,8 @@ CONTROL_CONNECTIONS = 64
 """Of operators and their programs, at once."""
 PORTAL_CONNECTIONS = 256
 """Of guests, at once; each is over after one answer, or after a few seconds."""
+METRICS_CONNECTIONS = 32
+"""Of monitoring systems, at once; each is over after one answer, or after a few seconds."""
 OTHERS = 192
 """Files that every gateway has open: programs and libraries, the kernel's queue and netlink, databases, a reload's."""
 
@@ -24,7 +26,10 @@ def open_files(settings: Settings) -> int:
     forward = settings.dns.forward
     asking = forward.outstanding * _most_tries(forward) + len(forward.resolvers) if forward.resolvers else 0
     portal = PORTAL_CONNECTIONS + len(settings.portal.endpoints) if settings.portal else 0
-    return OTHERS + CONTROL_CONNECTIONS + sockets + portal + asking + sum(view.tcp_connections for view in views)
+    metrics = METRICS_CONNECTIONS + len(settings.metrics.listen) if settings.metrics.listen else 0
+    return (
+        OTHERS + CONTROL_CONNECTIONS + sockets + portal + metrics + asking + sum(view.tcp_connections for view in views)
+    )
 
 
 def _most_tries(forward: Forwarding) -> int:

@@ -1,8 +1,12 @@
-"""Whether an address can be listened at; unix sockets that one process has at a time. Edge: sockets, the reactor."""
+"""Whether an address can be listened at; unix sockets that one process has at a time.
+
+Edge: sockets, the reactor, groups of users.
+"""
 
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import socket
 from contextlib import ExitStack
@@ -63,6 +67,22 @@ def attempt(transport: str, endpoint: Endpoint) -> int:
         except OSError as error:
             return error.errno or errno.EINVAL
     return 0
+
+
+def group_number(name: str | None, key: str = "control.group") -> int:
+    """The number of a group of users, for whom a unix socket is; -1: the process's own.
+
+    Args:
+        name: Its name; None: nobody was named.
+        key: Where in the configuration that is written.
+
+    Raises:
+        PlatformError: There is none of that name; the text says what to do.
+    """
+    try:
+        return -1 if name is None else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise PlatformError(f"{key}: there is no group {name}: make it, or name another") from None
 
 
 class HeldSocket:

@@ -41,6 +41,7 @@ from realmgw.config.ipv6 import Outbound6 as Outbound6
 from realmgw.config.ipv6 import PrefixMode as PrefixMode
 from realmgw.config.labels import Label
 from realmgw.config.layers import MOST_FOLDERS
+from realmgw.config.metrics import Metrics as Metrics
 from realmgw.config.policy import REFERENCE_BANDS as REFERENCE_BANDS
 from realmgw.config.policy import Audit as Audit
 from realmgw.config.policy import Challenges as Challenges
@@ -363,6 +364,8 @@ class Settings:
     """The SYN proxies upstream."""
     control: Control = key(Section(Control), Control())
     """How operators reach it."""
+    metrics: Metrics = key(Section(Metrics), Metrics())
+    """What monitoring systems are told."""
     logging: Logging = key(Section(Logging), Logging())
     """What is logged."""
     outdated: tuple[str, ...] = attrs.field(default=(), eq=False)
@@ -370,6 +373,6 @@ class Settings:
 
     @property
     def listened(self) -> tuple[Endpoint, ...]:
-        """Where queries and guests are answered."""
+        """Where queries and guests are answered, and metrics told."""
         portal = () if self.portal is None else self.portal.endpoints
-        return (*(each for view in self.dns.views for each in view.listen), *portal)
+        return (*(each for view in self.dns.views for each in view.listen), *self.metrics.endpoints, *portal)

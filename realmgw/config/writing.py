@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import chain
 from pathlib import PurePath
 from typing import Any
@@ -68,6 +69,18 @@ def comparing(old: Settings, new: Settings) -> Steps[tuple[Change, ...]]:
     changes = tuple(Change(key, before.get(key), after.get(key)) for key in changed)
     yield from emptying(before, after)
     return changes
+
+
+def digesting(settings: Settings) -> Steps[str]:
+    """A number, in hexadecimal, that is another one for other settings (SHA-256); step by step."""
+    lines, digest = dict[str, str](), sha256()
+    yield from _flatten((yield from _plain_settings(settings)), "", lines)
+    for portion in portions(lines.items()):
+        for key, line in portion:
+            digest.update(f"{key}: {line}\n".encode())
+        yield None
+    yield from emptying(lines)
+    return digest.hexdigest()
 
 
 def _flatten(value: Value, key: str, into: dict[str, str]) -> Steps[None]:

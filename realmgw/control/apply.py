@@ -21,9 +21,9 @@ from twisted.logger import Logger
 
 from realmgw import config
 from realmgw.allocation.allocator import Allocator
+from realmgw.config.driving import Driver
 from realmgw.config.settings import Network, Policy, Settings
 from realmgw.config.steps import Blocking, Steps
-from realmgw.control.driving import Driver
 from realmgw.control.leaving import ending, forgetting
 from realmgw.control.outcome import Outcome as Outcome
 from realmgw.control.outcome import Status as Status

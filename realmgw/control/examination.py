@@ -27,7 +27,7 @@ from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.config.tls import tls_options
 from realmgw.config.updates import NOT_RECOMMENDED, UpdateKey
 from realmgw.control.instance import Place
-from realmgw.control.permissions import group_number, is_root, unwritable
+from realmgw.control.permissions import is_root, unwritable
 from realmgw.datapath import client, links
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.dualstack import SWITCHED_OFF, served
@@ -231,25 +231,27 @@ def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None
 
 def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: Examined, *, starting: bool) -> None:
     """Where the gateway makes files, and who may use its socket."""
-    path, state, group = Path(settings.control.socket), settings.state, settings.control.group
-    if group is not None:
-        _try(found.refused, lambda: group_number(group))
-    look = partial(_look_at_folder, _numbers_of(group), found, starting=starting)
+    control, metrics, state = settings.control, settings.metrics, settings.state
+    sockets = [("control", "socket", control.socket, control.group)]
+    sockets += [("metrics", "listen", path, metrics.group) for path in metrics.sockets]
+    for section, group in {(section, group) for section, _, _, group in sockets}:
+        _try(found.refused, partial(port.group_number, group, f"{section}.group"))
+    for section, key, path, group in sockets:
+        look = partial(_look_at_socket, f"{section}.{key}", Path(path), group, found, starting=starting)
+        _try(found.refused, partial(_answered, do, path.parent, look), f"{section}.{key}: ")
+    if control.socket in metrics.sockets:
+        found.refused.append(f"metrics.listen: {control.socket} is the control interface's: write another path")
+    look = partial(_look_at_folder, _numbers_of(control.group), found, "state", state, found.wrong, starting=starting)
+    _try(found.refused, partial(_answered, do, state, look), "state: ")
 
-    def of_socket() -> None:
-        _look_at_socket(path, found)
-        look("control.socket", path.parent, found.refused)
 
-    _try(found.refused, lambda: _answered(do, path.parent, of_socket), "control.socket: ")
-    _try(found.refused, lambda: _answered(do, state, lambda: look("state", state, found.wrong)), "state: ")
-
-
-def _look_at_socket(path: Path, found: Examined) -> None:
+def _look_at_socket(key: str, path: Path, group: str | None, found: Examined, *, starting: bool) -> None:
     length = len(bytes(path))
     if length > LONGEST_SOCKET:
-        found.refused.append(f"control.socket: {path} has {length} octets: write one of at most {LONGEST_SOCKET}")
+        found.refused.append(f"{key}: {path} has {length} octets: write one of at most {LONGEST_SOCKET}")
     elif path.exists() and not path.is_socket():
-        found.refused.append(f"control.socket: {path} is no socket: remove it, or write another path")
+        found.refused.append(f"{key}: {path} is no socket: remove it, or write another path")
+    _look_at_folder(_numbers_of(group), found, key, path.parent, found.refused, starting=starting)
 
 
 def _look_at_folder(
@@ -271,7 +273,7 @@ def _look_at_folder(
 def _numbers_of(group: str | None) -> tuple[int, ...]:
     """The number of a group, if there is one of that name."""
     try:
-        return () if group is None else (group_number(group),)
+        return () if group is None else (port.group_number(group),)
     except RealmGatewayError:
         return ()
 
@@ -318,10 +320,11 @@ def _neighbours(settings: Settings) -> list[str]:
 def _taken(settings: Settings) -> Iterator[tuple[int, str, Endpoint, str]]:
     """What can not be listened at: the operating system's error, and what it is about."""
     portal = settings.portal.endpoints if settings.portal else ()
-    dns = settings.listened[: -len(portal) or None]
+    dns = [each for view in settings.dns.views for each in view.listen]
     tried = [
         *((each, "DNS", way) for each in dns for way in ("UDP", "TCP")),
         *((each, "the portal", "TCP") for each in portal),
+        *((each, "the metrics", "TCP") for each in settings.metrics.endpoints),
     ]
     for endpoint, who, transport in tried:
         number = port.attempt(transport, endpoint)

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import tempfile
 from pathlib import Path, PurePath
-
-from realmgw.errors import PlatformError
 
 
 def is_root() -> bool:
     """Whether this process may do everything that a user's permissions are asked for."""
     return os.geteuid() == 0
-
-
-def group_number(name: str) -> int:
-    """The number of a group of users.
-
-    Raises:
-        PlatformError: There is none of that name; the text says what to do.
-    """
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None
 
 
 def unwritable(folder: PurePath) -> str:

@@ -48,6 +48,7 @@ CHANGEABLE = (
     "datapath.unknown_hosts",
     "datapath.policy_order",
     *(f"portal.{key}" for key in ("text", "link", "reachable")),
+    "metrics.clients",
     "synproxy",
     "reload",
     "subscribers",

@@ -25,11 +25,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from realmgw.config.limits import CONTROL_CONNECTIONS
-from realmgw.config.port import HeldSocket
+from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus, ForbiddenError
 from realmgw.control.gateway import Gateway
-from realmgw.control.permissions import group_number
 from realmgw.control.streaming import Stream
 from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError
@@ -287,9 +286,7 @@ class ControlService(Service):
         Raises:
             PlatformError: The socket can not be made; one line says what to do.
         """
-        name = self._settings.group
-        group = -1 if name is None else group_number(name)
-        self._socket.listen(self._reactor, self._site, group)
+        self._socket.listen(self._reactor, self._site, group_number(self._settings.group))
         super().startService()
 
     def stopService(self) -> Deferred[None]:

@@ -1,6 +1,6 @@
 """How operators look into a running node: HTTP and JSON on a unix socket, whose permissions say who may.
 
-Edge: sockets, the reactor, users and groups.
+Edge: sockets, the reactor, files.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -8,7 +8,6 @@ Edge: sockets, the reactor, users and groups.
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from realmgw.config.port import HeldSocket
+from realmgw.config.port import HeldSocket, group_number
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
 
@@ -164,15 +163,3 @@ def problems(settings: Operators) -> Iterator[str]:
         yield f"{name} {there} can not be written: be root, or write another path"
     elif path.exists() and not path.is_socket():
         yield f"{name} {path} is no socket: remove it, or write another path"
-
-
-def group_number(name: str | None) -> int:
-    """The number of a group of users; -1: the process's own.
-
-    Raises:
-        PlatformError: There is none of that name; the text says what to do.
-    """
-    try:
-        return -1 if name is None else grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise PlatformError(f"control.group: there is no group {name}: make it, or name another") from None

@@ -13,8 +13,11 @@ from typing import Any
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
 from realmgw.control.degrading import looked_at_neighbours
+from realmgw.control.present import Present
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
+from realmgw.metrics.gateway import GATEWAY
+from realmgw.metrics.service import MetricsService
 from realmgw.portal.service import PortalService
 from realmgw.synproxy.service import SynproxyService
 from realmgw.tap.ground import Ground
@@ -29,6 +32,7 @@ class Companions:
 
     Attributes:
         portal: Has to be told of addresses that are guests' no more.
+        present: Has to be told what to look into; metrics say what it tells.
         before_dns: Those that start before names are answered: what is told there has to hold by then.
         after_dns: Those that start after it, since nobody waits for them.
     """
@@ -36,14 +40,17 @@ class Companions:
     def __init__(self, ground: Ground, allocator: Allocator) -> None:
         self.portal = _portal(ground)
         synproxy = _synproxy(ground, allocator)
+        self.present = Present(synproxy.show, ground.wall, ground.build)
+        metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
         self.before_dns = (synproxy, _neighbours(ground, allocator))
-        self.after_dns = (self.portal,)
+        self.after_dns = (self.portal, metrics)
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
         }
 
     def configure(self, settings: Settings) -> None:
         """From now on, these settings."""
+        self.present.configure()
         for each in (*self.before_dns, *self.after_dns):
             each.configure(settings)
 

@@ -75,9 +75,10 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
         Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
         Leases(leases, time.time), Rules(running, packets.datapath.rules), Tracing(running, packets.follow),
-        dns.explain, Counting(monotonic, partial(beside, packets.datapath.figures, health, reactor)),
+        dns.explain, Counting(monotonic, partial(beside, packets.figures, health, reactor)),
         companions.commands, packets.datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
+    companions.present.look_into(insight, lambda: packets.datapath.findings, drive)
     says, process = Says(insight, packets.datapath, options.begun), ProcessService("realmgw", options, reactor)
     gateway = OrderedService(partial(_report, ground, says, process), process.fail, says.stopped)
     gateway.log = log

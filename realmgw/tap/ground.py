@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from time import monotonic
+from platform import python_version
+from time import monotonic, time
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
 
+from realmgw import __version__
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.health import Health, tell_kept, tell_written
 from realmgw.control.running import Running
 from realmgw.datapath.worker import KernelThread
+from twisted import __version__ as twisted
+
+BUILD = {"version": __version__, "python": python_version(), "twisted": twisted}
+"""The versions of this program and of what it runs on."""
 
 
 @attrs.frozen(eq=False)
@@ -34,6 +40,9 @@ class Ground:
     readers: Readers = attrs.field(factory=Readers)
     """Who makes calls that may block."""
 
+    build: Mapping[str, str] = BUILD
+    """What this is."""
+
     @property
     def settings(self) -> Settings:
         """Those in force now."""
@@ -42,6 +51,10 @@ class Ground:
     def present(self) -> float:
         """Monotonic seconds."""
         return monotonic()
+
+    def wall(self) -> float:
+        """The time of day, in seconds since 1970."""
+        return time()
 
     def elsewhere(self, blocking: Blocking) -> Deferred[Any]:
         """Make a call that may block, where it holds up nobody."""

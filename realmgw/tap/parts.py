@@ -23,6 +23,7 @@ from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.incoming import Lent
+from realmgw.datapath.machine.seeing import conntrack_use
 from realmgw.datapath.service import DatapathService
 from realmgw.datapath.tracing.port import Tracer
 from realmgw.datapath.watch.including import Includes
@@ -90,6 +91,10 @@ class Packets:
         """The queue."""
         how, clock, behind = self._ground.settings.admission, self._ground.reactor, self._allocator.behind
         return AdmissionService(how, self.gate, clock, monotonic, hearing=self.hearing, behind=behind)
+
+    def figures(self) -> dict[str, object]:
+        """What the kernel has counted, by name, and how full conntrack is. It blocks, in any thread."""
+        return {**self.datapath.figures(), "conntrack": conntrack_use()}
 
     def configure(self, settings: Settings) -> None:
         """From now on, these settings; the kernel is told of them by who reloads."""

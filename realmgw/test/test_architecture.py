@@ -29,8 +29,8 @@ from realmgw.test.source import (
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
     "control": {"allocation", "datapath", "log", *BASE},
-    "repository": {"daemon", "log", *BASE},
-    "synnode": {"synproxy", "datapath", "daemon", "log", *BASE},
+    "repository": {"daemon", "metrics", "log", *BASE},
+    "synnode": {"synproxy", "datapath", "daemon", "metrics", "log", *BASE},
     "webproxy": {"allocation", "datapath", *BASE},
     "synproxy": {"allocation", "datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "datapath": BASE,
     "subscribers": {"config", "errors"},
     "daemon": {"config", "errors"},
+    "metrics": {"config", "errors"},
     "log": {"config", "errors"},
     "config": {"errors"},
     "errors": set[str](),

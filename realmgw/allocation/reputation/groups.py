@@ -102,6 +102,16 @@ class Groups:
                     told.add(group)
                     yield group
 
+    @property
+    def remembered(self) -> int:
+        """How many addresses of resolvers that asked lately are remembered; O(1), `len` goes through all groups."""
+        return len(self._seen)
+
+    @property
+    def proven_ones(self) -> int:
+        """How many addresses of resolvers that have shown where they are; O(1)."""
+        return len(self._proven)
+
     def configure(self, limit: int) -> None:
         """From now on, remember so many."""
         self._seen.configure(limit)

@@ -22,7 +22,7 @@ from realmgw.control.findings import Finding, State, told
 from realmgw.control.permissions import is_root
 from realmgw.datapath import client
 from realmgw.datapath.includes import local_table
-from realmgw.datapath.machine import interfaces, seeing, sysctls, tuning
+from realmgw.datapath.machine import interfaces, seeing, tuning
 from realmgw.datapath.machine.others import others
 from realmgw.datapath.machine.probing import review
 from realmgw.datapath.translation import mark_table
@@ -33,7 +33,6 @@ PATIENCE = 2.0  # seconds
 """So long a resolver has to answer."""
 _ROOT_SERVERS = b"\x52\x47\x01\0\0\x01" + bytes(6) + b"\0\0\x02\0\x01"
 """A question that every resolver can answer: the servers of the root."""
-_COUNT = "net/netfilter/nf_conntrack_count"
 
 
 def diagnose(path: Path) -> list[Finding]:
@@ -133,8 +132,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _conntrack(settings: Settings) -> Iterator[Finding]:
     del settings
-    count, most = (seeing.numbers(key) for key in (_COUNT, sysctls.MAXIMUM))
-    yield findings.conntrack(count[0] if count else None, most[0] if most else None)
+    use = seeing.conntrack_use()
+    yield findings.conntrack(use.get("entries"), use.get("most"))
 
 
 def _interfaces(settings: Settings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 
 from realmgw.datapath.client import run_program
+from realmgw.datapath.machine import sysctls
 from realmgw.errors import RealmGatewayError
 
 _PROC_SYS = Path("/proc/sys")
@@ -24,6 +25,12 @@ def numbers(key: str) -> tuple[int, ...] | None:
         return tuple(int(word) for word in (_PROC_SYS / key).read_text().split())
     except (OSError, ValueError):
         return None
+
+
+def conntrack_use() -> dict[str, int]:
+    """How many flows conntrack has (`entries`), and how many it may have (`most`); empty where it is not there."""
+    count, most = numbers(sysctls.COUNT), numbers(sysctls.MAXIMUM)
+    return {"entries": count[0], "most": most[0]} if count and most else {}
 
 
 def mtu(name: str) -> int | None:

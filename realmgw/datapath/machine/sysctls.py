@@ -24,6 +24,7 @@ FORWARDING6 = "net/ipv6/conf/all/forwarding"
 DISABLED6 = "net/ipv6/conf/all/disable_ipv6"
 LOOSE = "net/netfilter/nf_conntrack_tcp_loose"
 MAXIMUM = "net/netfilter/nf_conntrack_max"
+COUNT = "net/netfilter/nf_conntrack_count"
 BUCKETS = "net/netfilter/nf_conntrack_buckets"
 
 REQUIRED: Mapping[str, int] = {

@@ -7,7 +7,6 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -55,8 +54,7 @@ class NoMemoryTests(SynchronousTestCase):
                 return maybeDeferred(blocking.call)
             return fail(OSError(errno.EAGAIN, f"{blocking.where} can not be waited for: {NO_THREAD}"))
 
-        reloader = self.gateway.reloader
-        reloader._parts = attrs.evolve(reloader._parts, elsewhere=refused)
+        self.gateway.reloader._driver._elsewhere = refused
         self.gateway.write("c.yaml", c="192.168.0.3")
         for number in range(1, CALLS + 1):
             asked.clear()
@@ -74,8 +72,7 @@ class NoMemoryTests(SynchronousTestCase):
             wanted.append(blocking.where)
             return fail(MemoryError()) if len(wanted) == number else maybeDeferred(blocking.call)
 
-        reloader = self.gateway.reloader
-        reloader._parts = attrs.evolve(reloader._parts, elsewhere=starving)
+        self.gateway.reloader._driver._elsewhere = starving
         self.gateway.write("c.yaml", c="192.168.0.3")
         for number in range(1, CALLS + 1):
             self.assert_refused()

@@ -148,6 +148,22 @@ class AgreementTests(StartingTestCase):
         self.assert_refused("is no folder", settings={"control": {"socket": "realmgw.yaml/control.sock"}})
         self.assert_refused("no files can be made in /proc", settings={"control": {"socket": "/proc/nope/c.sock"}})
 
+    def test_places_for_metrics_that_can_not_be_had(self) -> None:
+        """A port or a socket that somebody else has, an address that is not here, a group that there is not."""
+        taken = socket.create_server((LAN, 9100))
+        self.addCleanup(taken.close)
+        for listen, said in (
+            (f"{LAN}:9100", f"the metrics can not listen on TCP {LAN} port 9100: another program has it"),
+            ("192.0.2.200", "the metrics can not listen on TCP 192.0.2.200 port 12346: no interface"),
+            (f"{self.folder}/realmgw.yaml", "metrics.listen: "),
+            (f"{self.folder}/{'x' * 108}", "metrics.listen: "),
+            (f"{self.folder}/control.sock", "is the control interface's: write another path"),
+        ):
+            settings = {"control": {"socket": "control.sock"}, "metrics": {"listen": [listen]}}
+            self.assert_refused(said, settings=settings)
+        metrics = {"listen": [f"{self.folder}/m.sock"], "group": "nobody-has-this"}
+        self.assert_refused("metrics.group: there is no group nobody-has-this", settings={"metrics": metrics})
+
     def test_socket_in_a_folder_of_strangers(self) -> None:
         """They could lock it before us, or answer in our place; above it, the sticky bit keeps them away."""
         open_, own = self.folder / "open", {"control": {"socket": "open/control.sock"}}

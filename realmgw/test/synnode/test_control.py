@@ -15,8 +15,9 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from realmgw.config.port import group_number
 from realmgw.errors import PlatformError
-from realmgw.synnode.control import CONNECTIONS, ControlService, group_number, problems
+from realmgw.synnode.control import CONNECTIONS, ControlService, problems
 from realmgw.synnode.settings import Operators
 
 

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.control.driving`."""
+"""Tests for `realmgw.config.driving`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.driving import SLICE, Driver
 from realmgw.config.steps import Blocking, Steps
-from realmgw.control.driving import SLICE, Driver
 
 
 def counted(many: int) -> Steps[int]:

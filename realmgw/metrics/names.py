@@ -1,0 +1,140 @@
+"""Metrics of DNS: what is asked and answered, the forwarder, updates, and what they register."""
+
+from __future__ import annotations
+
+from realmgw.errors import Reason
+from realmgw.metrics.declared import Source, at, by, counter, gauge
+
+FACE = "dns.{face:wan|lan|local|update}"
+"""Where in the tree what each face of the DNS server has counted is."""
+OF_QUERIES = "|".join(reason.name.lower() for reason in Reason if reason < 32)
+"""Why queries are refused; all other reasons are those of packets."""
+OUTCOMES = {
+    "reserved": "noerror",
+    "addresses": "noerror",
+    "records": "noerror",
+    "nodata": "noerror",
+    "nxdomain": "nxdomain",
+    "refused": "refused",
+    "formerr": "formerr",
+    "notimp": "notimp",
+    "badvers": "badvers",
+    "notauth": "notauth",
+    "servfail": "servfail",
+    "servfail_udp": "servfail",
+    "silent": "none",
+    "challenged_cookie": "badcookie",
+    "challenged_tc": "noerror",
+    "challenged_cname": "noerror",
+    "aliases_full": "noerror",
+    "rate_dropped": "none",
+    "rate_slipped": "noerror",
+    "tc_to_wait": "noerror",
+    "cookies": "noerror",
+    "forwarded": "forwarded",
+}
+"""What became of a query, and the RCODE that it was told; `none`: it got no answer; `forwarded`: a resolver's."""
+
+
+def _face(name: str) -> Source:
+    return at(f"{FACE}.{name}")
+
+
+NAMES = (
+    counter("dns_queries", "DNS queries that came, by the face of the server that they came to.", _face("queries")),
+    counter(
+        "dns_answers",
+        "What became of DNS queries; each has one outcome.",
+        *(at(f"{FACE}.{outcome}", outcome=outcome, rcode=rcode) for outcome, rcode in OUTCOMES.items()),
+    ),
+    counter(
+        "dns_refusals",
+        "Queries for an address of the pool that got none, by reason.",
+        at(f"{FACE}.refused_by.{{reason:{OF_QUERIES}}}"),
+    ),
+    counter("dns_waits", "Queries that were made to wait for an address.", _face("waited")),
+    counter(
+        "dns_retries",
+        "Queries by TCP that the policy refused, and for which an address was asked for once more.",
+        _face("tried_again"),
+    ),
+    counter("dns_inside", "Queries from a LAN at the WAN's face, which were answered as on the LAN.", _face("inside")),
+    counter(
+        "dns_messages_dropped", "Messages that are responses themselves, or too short to be queries.", _face("response")
+    ),
+    counter(
+        "dns_answers_unsent", "Answers that the kernel did not take, or whose connection was gone.", _face("unsent")
+    ),
+    counter("dns_faults", "Faults of our own while a query was answered.", _face("fault")),
+    counter(
+        "dns_audited",
+        "Answers that would have been others, were the challenge or the rate limit not in audit mode.",
+        *by("what", FACE, challenge="challenge_audited", rate="rate_audited"),
+    ),
+    counter(
+        "dns_lookups",
+        "Queries for pool addresses, by whether they showed where they came from (`log_untrusted`).",
+        *by("source", FACE, shown="trusted", unknown="untrusted"),
+    ),
+    counter("dns_groups_merged", "Resolver groups that became one because of a one-time alias.", _face("merged")),
+    counter(
+        "dns_tcp_connections",
+        "TCP connections of DNS clients, by what became of them besides being accepted.",
+        *by(
+            "event",
+            FACE,
+            accepted="tcp_connections",
+            refused="tcp_refused",
+            evicted="tcp_evicted",
+            idle="tcp_idle",
+            bad_length="tcp_bad_length",
+        ),
+    ),
+    gauge("dns_tcp_open", "TCP connections of DNS clients that are open now.", _face("tcp_open")),
+    counter(
+        "forwarder_events",
+        "What the forwarder did, by event: hits of its cache, questions to resolvers, and so on.",
+        at("dns.forward.{event:!outstanding|kept|octets}"),
+    ),
+    gauge("forwarder_outstanding", "Questions that resolvers are asked now.", at("dns.forward.outstanding")),
+    gauge("forwarder_cache_entries", "Answers that the forwarder keeps now.", at("dns.forward.kept")),
+    gauge("forwarder_cache_octets", "How much room they take.", at("dns.forward.octets")),
+    counter(
+        "forwarder_resolver_answers",
+        "Answers of all resolvers together, and times that one failed.",
+        *by("result", "dns.resolver *", answered="answers", failed="failures"),
+    ),
+    gauge(
+        "forwarder_resolvers_resting",
+        "Resolvers that are not asked now, since they failed.",
+        at("dns.resolver *.resting"),
+    ),
+    gauge("forwarder_listed_names", "Names on lists of names that are not to be had.", at("dns.list *.names")),
+    counter("forwarder_listed", "Queries that such lists decided.", at("dns.list *.decided")),
+    counter(
+        "update_events",
+        "What became of messages at the update face, by event.",
+        at("dns.updates.{event:!answers|under_way|remembered}"),
+    ),
+    counter("update_answers", "Answers to updates, by RCODE.", at("dns.updates.answers.{rcode}")),
+    gauge("updates_under_way", "Updates that are under way now.", at("dns.updates.under_way")),
+    gauge(
+        "updates_remembered", "Updates that are remembered, so that none is done twice.", at("dns.updates.remembered")
+    ),
+    gauge(
+        "leases",
+        "Names that are registered by dynamic update, those of them that are idle, and changes that wait.",
+        *by("state", "leases", registered="names", idle="idle", waiting="waiting"),
+    ),
+    counter(
+        "lease_changes",
+        "Registrations, by what became of them.",
+        *by("event", "leases", "registered", "refreshed", "removed", "expired", "refused"),
+    ),
+    counter(
+        "lease_journal_errors",
+        "Times that the journal of registrations could not be written.",
+        at("leases.journal_errors"),
+    ),
+)
+"""All of them."""

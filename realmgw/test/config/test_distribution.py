@@ -1,0 +1,25 @@
+"""Tests for `realmgw.config.distribution`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.distribution import Distribution
+
+
+class DistributionTests(SynchronousTestCase):
+    """How many values lie up to each bound."""
+
+    def test_a_value_at_a_bound_counts_there(self) -> None:
+        """As Prometheus has it: `le` is "less or equal"; what is above the last bound counts besides."""
+        found = Distribution((0.1, 0.5))
+        for value in (0.0, 0.1, 0.10001, 0.5, 0.6, 9.0):
+            found.add(value)
+        self.assertEqual(found.counts(), {"bounds": [0.1, 0.5], "counts": [2, 2, 2], "sum": 10.30001})
+
+    def test_what_is_told_stays_as_it_was(self) -> None:
+        """Later values do not change it."""
+        found = Distribution((1.0,))
+        told = found.counts()
+        found.add(0.5)
+        self.assertEqual(told["counts"], [0, 0])

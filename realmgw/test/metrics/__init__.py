@@ -1,0 +1,1 @@
+"""Tests of what monitoring systems are told."""
