@@ -14,6 +14,7 @@ from realmgw import __version__, config
 from realmgw.config.settings import Control
 from realmgw.control.command import client
 from realmgw.control.command.arguments import Command, Group, Usual, told
+from realmgw.control.command.live import FASTEST, SLOWEST, repeat
 from realmgw.control.commands import COMMANDS, ExitStatus
 from realmgw.errors import ConfigurationError
 
@@ -40,6 +41,13 @@ GROUPS = {
     "explain": Group("explain", help="Tell what would be decided, and why."),
 }
 """Commands by the word that they begin with."""
+
+_WATCH: dict[str, Any] = {
+    "type": click.FloatRange(FASTEST, SLOWEST), "is_flag": False, "flag_value": 2.0, "metavar": "[SECONDS]",
+    "help": "Ask again every so many seconds [2], until Ctrl-C.",
+}  # fmt: skip
+watched = click.option("--watch", **_WATCH)
+"""The option to have an answer again and again; its value is None where it was not said."""
 
 
 def ask(usual: Usual, command: str, **parameters: str) -> Answer:
@@ -95,7 +103,7 @@ def print_lines(lines: Iterable[str]) -> None:
 def asks(
     path: str, lines: Callable[[Answer], Iterable[str]], ends: Callable[[Answer], ExitStatus] = lambda _: ExitStatus.OK
 ) -> None:
-    """A command that asks the gateway.
+    """A command that asks the gateway; with `--watch` again and again, unless it changes something.
 
     Args:
         path: For what.
@@ -104,13 +112,15 @@ def asks(
     """
 
     @click.pass_obj
-    def run(usual: Usual, /, **said: str | bool | None) -> ExitStatus:
+    def run(usual: Usual, /, watch: float | None = None, **said: str | bool | None) -> ExitStatus:
         parameters = {key: str(value) for key, value in said.items() if value}
+        if watch is not None:
+            repeat(lambda: ask(usual, path, **parameters), lines, watch, as_json=usual.json)
         answer = ask(usual, path, **parameters)
         show(usual, answer, lines)
         return ends(answer)
 
-    _add(path, run)
+    _add(path, run, () if COMMANDS[path].changes else (click.Option(["--watch"], **_WATCH),))
 
 
 def follows(path: str, lines: Callable[[Answer], Iterable[str]]) -> None:
@@ -153,6 +163,6 @@ def tell(
         sys.stdout.flush()
 
 
-def _add(path: str, run: Callable[..., ExitStatus]) -> None:
+def _add(path: str, run: Callable[..., ExitStatus], more: Iterable[click.Parameter] = ()) -> None:
     group, _, name = path.rpartition("/")
-    GROUPS[group].add_command(Command(name, callback=run, help=COMMANDS[path].text, params=told(path)))
+    GROUPS[group].add_command(Command(name, callback=run, help=COMMANDS[path].text, params=[*told(path), *more]))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,13 @@ from realmgw.control.command.asking import (
     refuse_unreadable,
     show,
     tell,
+    watched,
 )  # fmt: skip
 from realmgw.control.command.confirming import confirm, refuse_unseen
+from realmgw.control.command.live import repeat
 from realmgw.control.command.output import complain, guarded
 from realmgw.control.command.proxies import proxies
+from realmgw.control.command.top import top
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import RealmGatewayError
 
@@ -168,13 +171,20 @@ def _confirm_purge(name: str, confirmed: bool) -> None:
 
 @command_line.command("status", help=COMMANDS["status"].text)
 @click.option("--all", "every", is_flag=True, help="Counters that are 0, too, and all problems.")
+@watched
 @click.pass_obj
-def _status(usual: Usual, every: bool) -> ExitStatus:
-    answer, width = ask(usual, "status"), shutil.get_terminal_size((100, 24)).columns
-    show(usual, answer, lambda answer: shown.status(answer, width=width, every=every))
+def _status(usual: Usual, every: bool, watch: float | None) -> ExitStatus:
+    def lines(answer: Answer) -> Iterable[str]:
+        return shown.status(answer, width=shutil.get_terminal_size((100, 24)).columns, every=every)
+
+    if watch is not None:
+        repeat(lambda: ask(usual, "status"), lines, watch, as_json=usual.json)
+    answer = ask(usual, "status")
+    show(usual, answer, lines)
     return _healthy(answer)
 
 
+command_line.add_command(top)
 asks("health", shown.health, _healthy)
 asks("pool", shown.pool)
 asks("reservations", shown.reservations)

@@ -39,8 +39,8 @@ def status(answer: Answer, *, width: int = 100, every: bool = False) -> Iterator
         *(("also", text) for text in [*(also if every else also[:MOST]), *beyond]),
         ("gateway", _gateway(answer)),
         ("subscribers", f"{answer['hosts']} hosts, {answer['services']} services"),
-        ("pool", _picture(answer["pool"])),
-        *(("pool IPv6", line) for line in _ipv6(answer["pool"]["ipv6"])),
+        ("pool", picture(answer["pool"])),
+        *(("pool IPv6", line) for line in ipv6(answer["pool"]["ipv6"])),
         *_keepers(answer["pool"]),
         ("placed", _placed(answer["placed"])),
         ("rates", _rates(answer["rates"])),
@@ -85,7 +85,7 @@ def _labelled(label: str, text: str, width: int) -> Iterable[str]:
     return (line.replace(TOGETHER, " ") for line in lines)
 
 
-def _picture(counts: Answer, length: int = 20) -> str:
+def picture(counts: Answer, length: int = 20) -> str:
     """The pool: what is waited at, what lingers, and what is free."""
     size = max(1, counts["size"])
     waiting = -(-length * counts["waiting"] // size)
@@ -168,7 +168,7 @@ def _states(counts: Mapping[str, Any]) -> str:
     )
 
 
-def _ipv6(counts: Answer) -> Iterator[str]:
+def ipv6(counts: Answer) -> Iterator[str]:
     """The pool of IPv6, if there is one."""
     if counts["prefixes"]:
         prefixes = _together(", ".join(counts["prefixes"]))
@@ -178,7 +178,7 @@ def _ipv6(counts: Answer) -> Iterator[str]:
 def pool(answer: Answer) -> Iterator[str]:
     """The pool by prefix."""
     yield f"{_states(answer)}, {answer['leaving']} leaving; load {answer['load']:.2f}"
-    yield from (f"IPv6: {line}" for line in _ipv6(answer["ipv6"]))
+    yield from (f"IPv6: {line}" for line in ipv6(answer["ipv6"]))
     rows = [[prefix, *counts.values()] for prefix, counts in answer["prefixes"].items()]
     yield from listed(("prefix", "free", "waiting", "lingering"), rows)
 

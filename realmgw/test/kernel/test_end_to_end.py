@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import io
+import json
 import os
 import signal
 import socket
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 import dns.message
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.control.command.cli import main
 from realmgw.control.command.client import ask
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import FIRST, PREFIX, SECOND, RealmTestCase
@@ -101,6 +104,20 @@ class FlowTests(RealmTestCase):
         before, now = (each["counts"] for each in (status, after))
         self.assertEqual(now["allocation"]["claimed"], before["allocation"]["claimed"])
         self.assertEqual(now["dns"]["wan"]["inside"], before["dns"]["wan"]["inside"] + 2)
+
+    def test_is_looked_on(self) -> None:
+        """`realmgw top` has the name that was asked for, and who asked, as people read it and for programs."""
+        self.assertEqual(SECOND, self.public(client.fetch(self.ask("two.gwa.demo"))))
+        seen = {}
+        for more in ((), ("--json",)):
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                status = main(["top", "--once", "--socket", str(self.gateway.control), "--match", "two", *more])
+            seen[more] = (status, output.getvalue())
+        self.assertIn("two.gwa.demo.", seen[()][1])
+        status, text = seen["--json",]
+        answer = json.loads(text)
+        self.assertEqual((status, [row["name"] for row in answer["names"]]), (0, ["two.gwa.demo."]))
+        self.assertGreaterEqual(answer["hosts"][0]["admitted"], 1)
 
     def test_answers_nobody_on_the_wan_who_says_that_he_is_on_the_lan(self) -> None:
         """A query with a private host's address as its sender's, sent to the WAN, brings him nothing."""
