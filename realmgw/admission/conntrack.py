@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+from realmgw.admission.answers import Answers
 from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Message, RefusedError
@@ -46,6 +47,7 @@ class Conntrack:
 
     Attributes:
         unasked: Questions that could not be put, or were not answered; such flows are believed.
+        answers: Hears which connections are established.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Conntrack:
         self._timeouts = 0, 0
         self._timeouts_until = -math.inf
         self.unasked = 0
+        self.answers = Answers(monotonic, self.tells_of_ends, open_channel)
 
     def answered(self, flow: Flow) -> bool | None:
         """Whether a flow was answered: see `flows.is_answered`. Never raises, and never waits.
@@ -99,7 +102,11 @@ class Conntrack:
         return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, found))
 
     def close(self) -> None:
-        """Let go of the socket; the next question opens another."""
+        """Let go of all sockets; the next question opens others."""
+        self.answers.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._netlink is not None:
             self._netlink.close()
             self._netlink = None
@@ -131,7 +138,7 @@ class Conntrack:
 
     def _give_up(self) -> None:
         self.unasked += 1
-        self.close()  # what may still come is not read as the answer to the next question
+        self._let_go()  # what may still come is not read as the answer to the next question
 
     def _timeout(self, *, assured: bool) -> int:
         """After how many seconds conntrack forgets a flow of UDP; the operator may change it at any time."""

@@ -90,7 +90,8 @@ class QueuePort:
         queue: The kernel's queue.
         reactor: Where to be read: an `IReactorFDSet` and `IReactorTime`.
         monotonic: The clock, in seconds; read once per turn.
-        behind: Told for how many seconds packets wait in the queue, when that is another time than before.
+        behind: Told for how many seconds packets wait in the queue, and when some were lost there last, when either is
+            another time than before.
 
     Attributes:
         hangups: How often the reactor took the descriptor for lost and was told better.
@@ -102,7 +103,7 @@ class QueuePort:
         queue: PacketQueue,
         reactor: Any,
         monotonic: Callable[[], float],
-        behind: Callable[[float], object] = bool,
+        behind: Callable[[float, float], object] = max,
     ) -> None:
         self._gate = gate
         self._decide = gate.decide
@@ -112,7 +113,7 @@ class QueuePort:
         self._faults = gate.faults
         self._flood = Flood()
         self._behind = behind
-        self._backlog = Backlog(self._waiting)
+        self._backlog = Backlog(self._look_at_queue)
         self._look: IDelayedCall | None = None
         self._now = 0.0
         self._per_turn = 0
@@ -195,15 +196,15 @@ class QueuePort:
             taken = self._queue.run(limit)
             self._flood.note(taken, self._gate.admitted, self._now)
             if self._backlog.note(taken, self._now, more=taken >= limit):
-                self._behind(self._backlog.seconds)
+                self._behind(self._backlog.seconds, self._backlog.lost_at)
         except Exception as fault:  # noqa: BLE001 - see above: nothing may leave
             self._faults.record(fault, now=self._now)
             return 0
         return taken
 
-    def _waiting(self) -> int:
+    def _look_at_queue(self) -> tuple[int, int]:
         figures = self._queue.figures()
-        return 0 if figures is None else figures.waiting
+        return (0, 0) if figures is None else (figures.waiting, figures.full + figures.unsent)
 
     def _judge(self, payload: bytes) -> int:
         """A packet's one verdict; a fault of ours is a drop."""

@@ -67,6 +67,7 @@ class Hearing:
         self._conntrack = conntrack
         self._ended = EndedFlows(reactor, UNNOTED) if ends is None else ends
         allocator.datagrams.listen = self._ended.listen
+        allocator.ledger.candidates.answers = conntrack.answers
         self._hear = allocator.datagrams.hear
         self._memory = allocator.ended
         self._tell = tell
@@ -76,7 +77,9 @@ class Hearing:
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start."""
-        return {"unasked": self._conntrack.unasked, "ends_heard": self._ended.heard, "ends_lost": self._ended.lost}
+        ended, answers = self._ended, self._conntrack.answers
+        told = {"answers_heard": answers.heard, "answers_lost": answers.lost, "answers_misheard": answers.misheard}
+        return {"unasked": self._conntrack.unasked, "ends_heard": ended.heard, "ends_lost": ended.lost, **told}
 
     def start(self) -> None:
         """Begin to listen."""
@@ -94,6 +97,7 @@ class Hearing:
 
     def _look(self) -> None:
         """Listen if anything is to be remembered; that, and conntrack's settings, may change at any time."""
+        self._conntrack.answers.rest()
         wrong = ""
         if not self._memory.is_on:
             self._ended.close()
@@ -125,7 +129,7 @@ class AdmissionService(Service):
         monotonic: The clock, in seconds.
         queue: The queue; by default the kernel's.
         hearing: What conntrack says of flows; none: it is neither asked nor listened to.
-        behind: Told for how many seconds packets wait in the queue.
+        behind: Told for how many seconds packets wait in the queue, and when some were lost there last.
     """
 
     name = "admission"
@@ -138,7 +142,7 @@ class AdmissionService(Service):
         monotonic: Callable[[], float],
         queue: PacketQueue | None = None,
         hearing: Hearing | None = None,
-        behind: Callable[[float], object] = bool,
+        behind: Callable[[float, float], object] = max,
     ) -> None:
         self._admission = admission
         self._gate = gate

@@ -290,10 +290,10 @@ class Allocator:
         for ledger in self._ledgers:
             ledger.dead.heard(late=late, due=due, now=now)
 
-    def behind(self, seconds: float) -> None:
-        """So long ago those packets came that are looked at now; whoever is not older than that is not dead."""
+    def behind(self, seconds: float, lost_at: float = -NEVER) -> None:
+        """So long ago that came which is looked at now, and then some packets were lost last: nobody is dead for it."""
         for ledger in self._ledgers:
-            ledger.dead.queued = ledger.candidates.queued = seconds
+            ledger.dead.queued, ledger.dead.lost_at = seconds, lost_at
 
     def _next(self, now: float) -> float | None:
         ends = [self.ledger.next_end(now=now)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from realmgw.subscribers.model import Terms
@@ -12,6 +12,18 @@ Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port."""
 Answered = Callable[[Flow], "bool | None"]
 """Whether a flow that was admitted is answered; None: that can not be told, it may have been."""
+
+
+class Answers(Protocol):
+    """Flows that were answered, as they are told of; see `realmgw.admission.answers.Answers`."""
+
+    def has(self, flow: Flow, came: float) -> bool | None:
+        """Whether one was that came then (monotonic seconds); None: it is to be asked for."""
+
+    def mistrust(self, flow: Flow) -> None:
+        """One was, and was not told of."""
+
+
 Noted = Callable[[bytes, int, "Terms | None"], object]
 """Told, of a reservation that begins, its packed address, its service key (protocol << 16 | port, 0 = any of either)
 and its service's options; None in place of these: it has ended."""

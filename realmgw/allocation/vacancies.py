@@ -150,4 +150,4 @@ def _keeps_until(ledger: Ledger, address: Address, now: float) -> float:
     """
     if address.is_kept(now):
         return now + AGAIN
-    return min(address.doubt, now + POLL) if address.doubt and ledger.candidates.is_doubted(address, now) else 0.0
+    return now + POLL if address.doubt and ledger.candidates.is_doubted(address, now) else 0.0

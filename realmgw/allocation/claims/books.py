@@ -66,7 +66,7 @@ class Books:
         self.pool = Pool(networks)
         self.counters = Counters()
         self.dead = ReclaimHeap()
-        self.candidates = Candidates(answered, self.counters)
+        self.candidates = Candidates(answered, self.counters, self.dead.unseen)
         self.ended = EndedFlows(settings, host_at)
         self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
         self.credit_most = credit_most(self.pool.size)

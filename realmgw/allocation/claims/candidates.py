@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from realmgw.allocation.strangers import Strangers
 
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
-    from realmgw.allocation.flow import Answered, Flow
+    from realmgw.allocation.flow import Answered, Answers, Flow
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.state import Address, Claim, Reservation
 
@@ -61,19 +61,22 @@ class Candidates:
     Args:
         answered: Asks conntrack; None: nobody can be asked, and every first packet is believed.
         counters: Where the questions are counted.
+        unseen: For how many seconds up to now packets have not been looked at; see `ReclaimHeap.unseen`.
 
     Attributes:
         alarmed_until: Until when first packets are doubted, in monotonic seconds.
+        answers: Tells of flows that were answered, so that there is no need to ask for them; None: each is asked for.
     """
 
-    def __init__(self, answered: Answered | None, counters: Counters) -> None:
+    answers: Answers | None = None
+
+    def __init__(self, answered: Answered | None, counters: Counters, unseen: Callable[..., float]) -> None:
         self._answered = answered
         self._counters = counters
         self._strangers = Strangers()
         self._forged = 0.0
         self.alarmed_until = -math.inf
-        self.queued = 0.0
-        """For so many seconds packets lie in the queue before they are looked at."""
+        self._unseen = unseen
         self._strays = 0
         self._second_ends = -math.inf
 
@@ -106,13 +109,14 @@ class Candidates:
         """It is not known who used a claim."""
         claim.doubt = doubt
         address = claim.reservation.address
-        if claim.dead > now - self.queued and claim.dead > address.doubt:
+        if claim.dead > address.doubt and claim.dead > self._seen(now):
             address.doubt = claim.dead
 
     def suspect(self, reservation: Reservation, now: float) -> None:
         """Somebody else comes for claims that were used: whoever used them need not have been their client."""
+        seen = self._seen(now)
         for claim in reservation.used or ():
-            if claim.doubt is None and claim.user is not None and claim.dead > now - self.queued:
+            if claim.doubt is None and claim.user is not None and claim.dead > seen:
                 self.doubt(claim, Doubt(alone=False, merit=0.0, fault=0.0, counted=True), now)
                 came, flow = claim.user
                 self.note(reservation, flow, came)
@@ -121,7 +125,7 @@ class Candidates:
         """Whether a claim that was used here was most likely used by a stranger, and its client is still to come."""
         self.ask(reservation, now)
         forged = self._forged > FORGED
-        seen = now - self.queued
+        seen = self._seen(now)
         return any(claim.dead > seen and (forged or doubt.taken) for claim, doubt in _unanswered((reservation,)))
 
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
@@ -161,7 +165,7 @@ class Candidates:
         over in which others come who were told the same. Of a group that keeps answers, any number may be such.
         """
         doubt = claim.doubt
-        if doubt is None or claim.dead > now - self.queued or claim.group.habits.keeps_until > now:
+        if doubt is None or claim.dead > self._seen(now) or claim.group.habits.keeps_until > now:
             return claim.open_until > now
         if doubt.came is None:
             self.ask(claim.reservation, now)
@@ -169,7 +173,7 @@ class Candidates:
 
     def is_doubted(self, address: Address, now: float) -> bool:
         """Whether a client of a claim that was used at an address may still come."""
-        seen = now - self.queued
+        seen = self._seen(now)
         if address.doubt <= seen:
             return False
         for reservation in address.reservations.values():
@@ -177,13 +181,14 @@ class Candidates:
         address.doubt = max((claim.dead for claim, _ in _unanswered(address.reservations.values())), default=0.0)
         return address.doubt > seen
 
-    def ask(self, reservation: Reservation, now: float, *, at_once: bool = False) -> None:
+    def ask(self, reservation: Reservation, now: float, *, at_once: bool = False, surely: bool = False) -> None:
         """Find out who of the candidates was answered meanwhile.
 
         Args:
             reservation: Where they came.
             now: The present.
             at_once: Ask for all of them, whether their next question is due or not.
+            surely: What was not heard may still have been answered, or refused: ask.
         """
         crowd = reservation.crowd
         if crowd is None or not crowd.candidates or (now < crowd.due and not at_once):
@@ -196,7 +201,7 @@ class Candidates:
             is_last = now - candidate.came > PATIENCE if candidate.beyond else candidate.came < least
             if now < candidate.due and not at_once and not is_last:
                 candidates.append(candidate)
-            elif self._settles(reservation, candidate):
+            elif self._settles(reservation, candidate, surely=surely):
                 continue
             elif is_last:  # what he came for has ended
                 self._regard_forged(not candidate.beyond and candidate.came < crowd.answered_at, now)
@@ -208,6 +213,10 @@ class Candidates:
             since = crowd.answered_at if reservation.hold is not None else math.inf
             crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
 
+    def _seen(self, now: float) -> float:
+        """All who came by then have been looked at, in monotonic seconds."""
+        return now - self._unseen(now=now)
+
     def _regard_forged(self, count: int, now: float) -> None:
         """So many came for claims and were not answered, though a later one was."""
         for _ in range(min(count, MEMORY)):
@@ -215,11 +224,21 @@ class Candidates:
         if count and self._forged > FORGED:
             self.alarmed_until = now + ALARM
 
-    def _settles(self, reservation: Reservation, candidate: Candidate) -> bool:
-        """Ask for one; returns whether he was answered."""
+    def _says(self, candidate: Candidate, *, surely: bool) -> bool | None:
+        """Whether one was answered, as far as is known or can be asked."""
         assert self._answered is not None, "nobody is noted without"
+        heard = None if self.answers is None else self.answers.has(candidate.flow, candidate.came)
+        if heard or (heard is False and not surely):
+            return heard
         self._counters.questions += 1
         answered = self._answered(candidate.flow)
+        if answered and heard is False and self.answers is not None:
+            self.answers.mistrust(candidate.flow)
+        return answered
+
+    def _settles(self, reservation: Reservation, candidate: Candidate, *, surely: bool = False) -> bool:
+        """See whether one was answered, and what that says."""
+        answered = self._says(candidate, surely=surely)
         if answered is False:
             return False
         if answered:

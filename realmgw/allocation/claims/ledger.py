@@ -165,7 +165,7 @@ class Ledger(Books):
         if claim.pending:
             self.lapse(claim, now)
         elif claim.doubt is not None and not claim.doubt.counted:
-            self.candidates.ask(claim.reservation, now, at_once=True)
+            self.candidates.ask(claim.reservation, now, at_once=True, surely=True)
             claim.doubt.unclear |= claim.created < self.outage.excused_until
             outcomes.judge(claim, claim.doubt, self.credit_most, float(self.costs.was_scarce(claim)), now)
             claim.doubt = None

@@ -6,7 +6,8 @@ address is claimed again or goes on: they are stale then, and passed over when t
 are more of them than addresses.
 
 Nobody is dead whose packet may lie in the queue unread. When this process was held up (another one had the processor,
-or a turn took long), the time in which it saw no packets does not count; see `ReclaimHeap.stalled`.
+or a turn took long), the time in which it saw no packets does not count; see `ReclaimHeap.stalled`. And when packets
+were lost on their way, a client's may have been among them: he sends it again a second later.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ from realmgw.allocation.state import Address, State
 
 TOLERANCE = 0.01  # seconds
 """A timer that is no later than this was not held up."""
+RESENT = 1.0  # seconds
+"""Whose first packet was lost, sends it again after so long (RFC 6298 section 2)."""
+LOSSES = 1.25 * RESENT
+"""For so long after packets were lost, somebody may come again who has come before."""
+STALLED = 2.0  # seconds
+"""Several stalls one after the other count for no more than this together: whoever came in the first is looked at."""
 SLACK = 64
 """So many stale entries are always tolerated."""
 
@@ -41,6 +48,8 @@ class ReclaimHeap:
         self._forgiven_until = -math.inf
         self.queued = 0.0
         """For so many seconds packets lie in the queue before they are looked at."""
+        self.lost_at = -math.inf
+        """When packets were lost last on their way there, in monotonic seconds."""
         self.awake_until = math.inf
         """When the timer is to be heard of next; a later present means that we are held up right now."""
 
@@ -77,8 +86,8 @@ class ReclaimHeap:
         long when there is much to work off.
         """
         left = max(self._forgiven_until - now, 0.0)
-        self._forgiven = length + (self._forgiven if left else 0.0)
-        self._forgiven_until = now + left + length
+        self._forgiven = max(length, min(STALLED, length + (self._forgiven if left else 0.0)))
+        self._forgiven_until = now + max(length, min(STALLED, left + length))
 
     def unseen(self, *, now: float) -> float:
         """For how many seconds up to now packets have not been looked at, as far as can be told; O(1).
@@ -86,7 +95,8 @@ class ReclaimHeap:
         Whatever ends because nobody came, ends only when it was over by the time before that.
         """
         overdue = now - self.awake_until if now > self.awake_until else 0.0
-        return self.queued + overdue + (self._forgiven if now - overdue < self._forgiven_until else 0.0)
+        unseen = self.queued + overdue + (self._forgiven if now - overdue < self._forgiven_until else 0.0)
+        return unseen + RESENT if now - unseen < self.lost_at + LOSSES else unseen
 
     def due(self, *, now: float) -> bool:
         """Whether `take` may find one; O(1)."""

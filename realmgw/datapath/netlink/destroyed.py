@@ -25,9 +25,22 @@ _STATUS_FOLLOWS = struct.pack("=HH", 8, _STATUS)
 # linux/netfilter/nf_conntrack_common.h
 _WANTED = 1 << 2 | 1 << 5
 """IPS_ASSURED and IPS_DST_NAT."""
-_IPV4 = 2
-_FAMILY, _FIRST_ATTRIBUTE, _PROTOCOL = 16, 20, 52
+IPV4 = 2
+FAMILY, _FIRST_ATTRIBUTE, PROTOCOL = 16, 20, 52
 """Where these are in a message: behind the headers comes the tuple of the first packet, addresses first."""
+BY_STATUS = (
+    (bpf.INDEX_NUMBER, 0, 0, _STATUS),
+    (bpf.LOAD_NUMBER, 0, 0, _FIRST_ATTRIBUTE),
+    (bpf.LOAD_WORD, 0, 0, bpf.FIND_ATTRIBUTE),
+    (bpf.IF_EQUAL, 4, 0, 0),
+    (bpf.INDEX_LOADED, 0, 0, 0),
+    (bpf.LOAD_WORD_BEYOND, 0, 0, 4),
+    (bpf.AND, 0, 0, _WANTED),
+    (bpf.IF_EQUAL, 1, 0, _WANTED),
+    bpf.NOTHING,
+    bpf.WHOLE,
+)
+"""The end of a filter: whole if the flow is assured and translated to another destination, else nothing."""
 _WITH_PORTS = struct.Struct("!16xB15x4s4x4s8xB7xH6xH14x4s48xI")
 _WITHOUT_PORTS = struct.Struct("!16xB15x4s4x4s8xB15x4s32xI")
 _PORTS = frozenset((6, 17, 33, 132, 136))
@@ -46,20 +59,11 @@ def program(unwanted: Collection[int]) -> bytes:
     """
     compared = [(bpf.IF_EQUAL, len(unwanted) - number + 7, 0, each) for number, each in enumerate(unwanted)]
     return bpf.program(
-        (bpf.LOAD_OCTET, 0, 0, _FAMILY),
-        (bpf.IF_EQUAL, 0, len(unwanted) + 9, _IPV4),
-        (bpf.LOAD_OCTET, 0, 0, _PROTOCOL),
+        (bpf.LOAD_OCTET, 0, 0, FAMILY),
+        (bpf.IF_EQUAL, 0, len(unwanted) + 9, IPV4),
+        (bpf.LOAD_OCTET, 0, 0, PROTOCOL),
         *compared,
-        (bpf.INDEX_NUMBER, 0, 0, _STATUS),
-        (bpf.LOAD_NUMBER, 0, 0, _FIRST_ATTRIBUTE),
-        (bpf.LOAD_WORD, 0, 0, bpf.FIND_ATTRIBUTE),
-        (bpf.IF_EQUAL, 4, 0, 0),
-        (bpf.INDEX_LOADED, 0, 0, 0),
-        (bpf.LOAD_WORD_BEYOND, 0, 0, 4),
-        (bpf.AND, 0, 0, _WANTED),
-        (bpf.IF_EQUAL, 1, 0, _WANTED),
-        bpf.NOTHING,
-        bpf.WHOLE,
+        *BY_STATUS,
     )
 
 
@@ -77,7 +81,7 @@ def parse(received: bytes) -> tuple[Flow, bytes] | None:
         return None
     family, source, destination, protocol, *ports, host, status = layout.unpack_from(received)
     at = layout.size
-    if family != _IPV4 or received[at - 8 : at - 4] != _STATUS_FOLLOWS or status & _WANTED != _WANTED:
+    if family != IPV4 or received[at - 8 : at - 4] != _STATUS_FOLLOWS or status & _WANTED != _WANTED:
         return None
     sport, dport = ports if protocol in _PORTS and ports else (0, 0)
     return (source, destination, protocol, sport, dport), host

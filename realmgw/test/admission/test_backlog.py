@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.admission.backlog import AFTER, EVERY, Backlog
@@ -11,15 +13,15 @@ class BacklogTests(SynchronousTestCase):
     """A queue that is followed; it is empty at 1.0."""
 
     def setUp(self) -> None:
-        """`self.waiting` packets are in it, and it is counted how often that was asked for."""
-        self.waiting, self.asked = 0, 0
+        """`self.waiting` packets are in it, `self.lost` had no room; it is counted how often that was asked for."""
+        self.waiting, self.lost, self.asked = 0, 0, 0
         self.backlog = Backlog(self.count)
         self.assertFalse(self.backlog.note(3, 1.0, more=False))
 
-    def count(self) -> int:
+    def count(self) -> tuple[int, int]:
         """As the kernel tells."""
         self.asked += 1
-        return self.waiting
+        return self.waiting, self.lost
 
     def busy(self, begin: float, seconds: float) -> list[bool]:
         """Turns of 32 packets each, one each 4 ms: 8000 in a second."""
@@ -46,3 +48,16 @@ class BacklogTests(SynchronousTestCase):
         self.busy(1.0 + AFTER, 1.0)
         self.assertLessEqual(self.asked, 1.0 / EVERY)
         self.assertGreater(self.asked, 10)
+
+    def test_it_is_seen_that_there_was_no_room_for_some(self) -> None:
+        """While there are more and more, and when the queue is empty again; each loss once."""
+        self.busy(1.0, 0.1)
+        self.assertEqual(self.backlog.lost_at, -inf)
+        self.lost = 3
+        self.assertIn(True, self.busy(1.1, 0.1))
+        self.assertTrue(1.1 <= self.backlog.lost_at <= 1.1 + 2 * EVERY)
+        self.backlog.note(5, 1.3, more=False)
+        self.assertFalse(self.backlog.note(32, 1.31, more=True))
+        self.lost = 4
+        self.assertTrue(self.backlog.note(5, 1.325, more=False))
+        self.assertEqual(self.backlog.lost_at, 1.325)

@@ -197,6 +197,18 @@ class HearingTests(ConntrackTestCase):
         self.allocator.datagrams.listen()
         self.assertEqual(self.ends.waiting, [])
 
+    def test_hears_of_answers_while_somebody_asks(self) -> None:
+        """The allocator's questions; it is looked now and then whether there are still any."""
+        asked = self.allocator.ledger.candidates.answers
+        assert asked is not None
+        self.start()
+        self.clock.advance(1.0)
+        self.assertIs(asked.has((SOURCE, POOL, 6, 5000, 2000), 1.0), False)
+        self.assertEqual(self.hearing.counts()["answers_heard"], 0)
+        self.clock.advance(20.0)
+        self.reactor.advance(10)
+        self.assertIsNone(asked.has((SOURCE, POOL, 6, 5000, 2000), 1.0))
+
     def test_tells_when_the_operator_has_switched_it_off(self) -> None:
         """And when it is on again."""
         self.start()

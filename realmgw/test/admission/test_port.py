@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,8 +76,12 @@ class QueuePortTestCase(SynchronousTestCase):
         self.faults = Faults(lambda _fault, _count: None)
         self.marks = list[int | Exception]()
         self.decided = list[tuple[bytes, float]]()
-        self.behind = list[float]()
-        self.port = QueuePort(self, self.queue, self.reactor, self.clock.seconds, self.behind.append)
+        self.behind = list[tuple[float, float]]()
+        self.port = QueuePort(self, self.queue, self.reactor, self.clock.seconds, self.note)
+
+    def note(self, seconds: float, lost_at: float) -> None:
+        """For how long packets wait, and when some were lost."""
+        self.behind.append((seconds, lost_at))
 
     def decide(self, payload: bytes, *, now: float) -> int:
         """The next decision; accept with mark 1 when none was laid ready."""
@@ -143,8 +148,8 @@ class QueuePortTests(QueuePortTestCase):
             self.clock.advance(0.02)
             self.port.doRead()
         self.assertEqual(len(self.decided), 41)
-        self.assertAlmostEqual(max(self.behind), 0.02 * 37 / 4)
-        self.assertEqual(self.behind[-1], 0.0)
+        self.assertAlmostEqual(max(self.behind)[0], 0.02 * 37 / 4)
+        self.assertEqual(self.behind[-1], (0.0, -inf))
 
     def test_accepts_with_the_mark_and_drops_without(self) -> None:
         """A mark of 0 is a drop."""

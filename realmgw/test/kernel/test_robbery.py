@@ -143,6 +143,20 @@ class ConntrackTests(RobberyTestCase):
         flow = self.connected(socket.SOCK_STREAM, address, 80)
         self.assertIs(self.said(address, TCP, flow.getsockname()[1], 80), True)
 
+    def test_an_established_connection_is_told_of(self) -> None:
+        """Once its handshake is complete; one that never is, and a datagram, are not."""
+        answers, begin = self.conntrack.answers, time.monotonic()
+        nobody = (b"\x01\x02\x03\x04", b"\x01\x02\x03\x04", TCP, 1, 1)
+        self.assertIs(self.testbed.call("gwa", answers.has, nobody, time.monotonic() + 1), False)
+        self.forge(address := self.ask("one.gwa.demo"), 5)
+        flow = self.connected(socket.SOCK_STREAM, address, 80)
+        source, target = (IPv4Address(each).packed for each in (CLIENT, address))
+        its = (source, target, TCP, flow.getsockname()[1], 80)
+        while not answers.has(its, time.monotonic()) and time.monotonic() < begin + 5:
+            time.sleep(0.01)
+        self.assertIs(answers.has(its, time.monotonic()), True)
+        self.assertEqual((answers.heard, answers.lost, answers.misheard), (1, 0, 0))
+
     def test_a_flow_that_is_not_there_is_not(self) -> None:
         """Of UDP that says nothing."""
         self.assertIs(self.said(ONE_ADDRESS, TCP, 9, 9), False)

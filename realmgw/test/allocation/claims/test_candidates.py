@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims.candidates import ALARM, KEPT, STRAYS
@@ -110,10 +112,10 @@ class ClientTests(RobberyTestCase):
             address = scene.get(ONE, now=0.1)
             self.strangers(scene, address, strangers, now=0.15)
             self.assertIsNone(scene.wait(TWO, OTHER, now=0.2))
-            scene.allocator.behind(0.3)
+            scene.allocator.behind(0.3, -inf)
             scene.allocator.expire(now=0.85)
             self.assertEqual(scene.told, [])
-            scene.allocator.behind(0.0)
+            scene.allocator.behind(0.0, -inf)
             scene.allocator.expire(now=0.86)
             self.assertEqual([outcome for _, outcome in scene.told], [address])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.pool.reclaim import SLACK, ReclaimHeap
+from realmgw.allocation.pool.reclaim import RESENT, SLACK, STALLED, ReclaimHeap
 from realmgw.allocation.state import Address, State
 
 
@@ -114,6 +114,21 @@ class ReclaimHeapTests(SynchronousTestCase):
             self.assertIs(self.dead.take(now=float(number)), bad)
         self.assertLessEqual(len(self.dead._dead), 2 * 2 + SLACK)
         self.assertIs(self.dead.take(now=1000.0), good)
+
+    def test_nobody_is_dead_whose_packet_was_lost(self) -> None:
+        """It is sent again, and may wait in the queue then; after that, nobody is waited for any more."""
+        self.dead.lost_at = 1.0
+        self.assertEqual([self.dead.unseen(now=now) for now in (1.0, 2.2, 2.3)], [RESENT, RESENT, 0.0])
+        self.dead.queued = 0.5
+        self.assertEqual([self.dead.unseen(now=now) for now in (2.7, 2.8)], [0.5 + RESENT, 0.5])
+
+    def test_many_stalls_are_not_added_without_end(self) -> None:
+        """A process that can not keep up is late at each turn; that is not one stall that grows and grows."""
+        for number in range(100):
+            self.dead.stalled(0.05, now=number * 0.06)
+        self.assertLessEqual(self.dead.unseen(now=6.0), STALLED)
+        self.dead.stalled(5.0, now=11.0)
+        self.assertEqual(self.dead.unseen(now=15.9), 5.0)
 
     def test_nobody_is_dead_whose_packet_may_lie_unread(self) -> None:
         """A stall does not count: who was alive when it began has as much time after it as he would have had."""

@@ -1,0 +1,68 @@
+"""Forged packets where conntrack tells who was answered, and where first packets are lost."""
+
+from __future__ import annotations
+
+from realmgw.allocation.flow import Flow
+from realmgw.test.allocation.claims.test_candidates import RobberyTestCase
+from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, service
+
+ONE, TWO = service(1), service(2)
+
+
+class Told:
+    """What is told of flows that are answered; it is told of those that came from 0.0 on."""
+
+    def __init__(self) -> None:
+        self.flows, self.mistrusted = set[bytes](), list[Flow]()
+
+    def has(self, flow: Flow, came: float) -> bool | None:
+        """By its source."""
+        return flow[0] in self.flows if came >= 0.0 else None
+
+    def mistrust(self, flow: Flow) -> None:
+        """It was answered all the same."""
+        self.mistrusted.append(flow)
+
+
+class ClientTests(RobberyTestCase):
+    """The client of a claim."""
+
+    def test_is_known_without_a_question_where_answers_are_told(self) -> None:
+        """Who waits is served when his handshake was told of; for strangers nobody is asked meanwhile."""
+        scene, told = self.scene(1), Told()
+        scene.allocator.ledger.candidates.answers = told
+        address = scene.get(ONE, now=0.1)
+        self.assertIsNone(scene.wait(TWO, OTHER, now=0.12))
+        self.strangers(scene, address, 100, now=0.15)
+        scene.come(address, CLIENT, now=0.2)
+        scene.allocator.expire(now=0.23)
+        self.assertEqual(scene.told, [])
+        told.flows.add(CLIENT)
+        scene.allocator.expire(now=0.26)
+        self.assertEqual([outcome for _, outcome in scene.told], [address])
+        self.assertEqual(self.conntrack.asked, [])
+
+    def test_is_asked_for_in_the_end_where_nothing_was_told(self) -> None:
+        """What became of the claim is as if nobody told anything; and that is seen."""
+        for answered, ok in ((True, 1), (False, 0)):
+            scene, told = self.scene(), Told()
+            scene.allocator.ledger.candidates.answers = told
+            scene.come(scene.get(ONE, now=0.1), CLIENT, now=0.2)
+            self.conntrack.said[CLIENT] = answered
+            self.end(scene)
+            self.assertEqual(scene.allocator.groups.of(RESOLVER).reputation.ok, ok)
+            self.assertEqual(len(told.mistrusted), ok)
+
+    def test_is_not_dead_while_he_may_have_to_come_again(self) -> None:
+        """Packets were lost for want of room, his own maybe: it is sent again after a second."""
+        for strangers in (0, 3):
+            scene = self.scene(1)
+            address = scene.get(ONE, now=0.1)
+            self.strangers(scene, address, strangers, now=0.15)
+            self.assertIsNone(scene.wait(TWO, OTHER, now=0.4, tcp=True))
+            scene.allocator.behind(0.0, 0.2)
+            scene.allocator.expire(now=1.19)
+            self.assertEqual(scene.told, [])
+            self.assertEqual(scene.come(address, CLIENT, now=1.2), ONE.host.index)
+            scene.allocator.expire(now=1.5)
+            self.assertEqual([outcome for _, outcome in scene.told], [address])
