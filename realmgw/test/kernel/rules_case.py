@@ -124,6 +124,7 @@ class RulesTestCase(DualStackTestCase):
         try:
             client.connect((to, port))
         except OSError as error:
+            server.close()
             return type(error).__name__
         server.settimeout(1.0)
         self.addCleanup(server.accept()[0].close)

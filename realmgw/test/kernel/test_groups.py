@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import ClassVar
+from unittest import skipIf
 
 import attrs
 
 from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.watch.keeper import Noticed
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 from realmgw.test.datapath.moves import change
 from realmgw.test.datapath.pipeline.test_stages import staged
 from realmgw.test.kernel.rules_case import FAMILIES, RulesTestCase, firewall
@@ -18,14 +20,18 @@ NO_UDP_OUT = "{priority: 2, direction: EGRESS, protocol: udp, target: DROP}"
 NO_UDP_IN = "{priority: 3, direction: INGRESS, protocol: udp, target: DROP}"
 
 
-class GroupsTests(RulesTestCase):
-    """Two groups, and hosts that belong to one, to both or to none."""
+class GroupsTestCase(RulesTestCase):
+    """Groups, and hosts that belong to one, to several or to none."""
 
     forbidding: ClassVar[str] = "stage_groups"
 
     def tell(self, *groups: str) -> None:
         """Which groups there are from now on, as a reload does."""
-        after = staged(f"{{groups: {{{', '.join(groups)}}}}}", self.settings)
+        self.stage(f"{{groups: {{{', '.join(groups)}}}}}")
+
+    def stage(self, text: str) -> None:
+        """What the stages are from now on."""
+        after = staged(text, self.settings)
         self.testbed.call("gwa", self.kernel.change, after, change(self.hosts, self.hosts))
         self.settings = after
 
@@ -45,6 +51,10 @@ class GroupsTests(RulesTestCase):
     def of_group(self, group: str, at: int) -> int:
         """What a rule of a group has counted."""
         return self.packets(f"rule_group_{group}_{at}")
+
+
+class GroupsTests(GroupsTestCase):
+    """Two groups at most."""
 
     def test_what_a_group_forbids_its_hosts_can_not_do(self) -> None:
         """Either way, of both families, and counted under the group; hosts of no group are not touched."""
@@ -137,3 +147,34 @@ class GroupsTests(RulesTestCase):
         self.assertTrue(found.repaired)
         self.assertFalse(self.datagram(inwards=False, family=4, port=99))
         self.assertEqual(set(self.kernel.classes.by_rules), set(Classes.of(self.hosts, ["basic"]).by_rules))
+
+
+class ShippedTests(GroupsTestCase):
+    """`conf/policies.d/tariffs.yaml`, as it is."""
+
+    @skipIf(NO_CHECKOUT is not None, "the package is installed: its checkout is not there")
+    def test_does_what_it_says(self) -> None:
+        """What nobody needs goes neither way, whatever is paid; who has used up a rate waits, and others do not."""
+        text = (CHECKOUT / "conf" / "policies.d" / "tariffs.yaml").read_text()
+        self.stage("\n" + text.partition("\npipeline:\n")[2])
+        self.join("tidy", "prepaid-1")
+        self.join("tidy", "postpaid", hosts=(1,))
+        for family in FAMILIES:
+            for which in (0, 1):
+                for port in (25, 445):
+                    said = self.connect(inwards=False, family=family, port=port, which=which)
+                    self.assertEqual(said, "ConnectionRefusedError", (family, which, port))
+                self.assertFalse(self.datagram(inwards=False, family=family, port=137, which=which))
+                for port in (1900, 5351, 161):
+                    self.assertFalse(self.datagram(inwards=True, family=family, port=port, which=which))
+                self.assertTrue(self.datagram(inwards=True, family=family, port=443, which=which))
+            self.assertEqual(self.connect(inwards=True, family=family, port=7547), "TimeoutError")
+            asked = [sum(self.datagram(inwards=False, family=family, port=53, which=which) for _ in range(32))
+                     for which in (0, 1)]  # fmt: skip
+            self.assertTrue(25 <= asked[0] < 32, asked)
+            self.assertEqual(asked[1], 32)
+        counts = [self.of_group("tidy", at) for at in range(1, 6)]
+        self.assertEqual([counts[0], counts[1], counts[2], counts[4]], [4, 4, 4, 12])
+        self.assertGreaterEqual(counts[3], 2)
+        self.assertGreater(self.of_group("prepaid-1", 1), 0)
+        self.assert_stands()
