@@ -90,7 +90,8 @@ class Arrivals:
         address, may_go_on = self._addresses.get(dst), protocol not in UNNOTED
         if address is None:
             return self._elsewhere(flow, now, trace)
-        if may_go_on and (verdict := self._goes_on(address, flow, now, trace)):
+        ended = self._datagrams.find(address, flow, now=now) if may_go_on else None
+        if ended is not None and (verdict := self._goes_on(ended, address, flow, now, trace)):
             return verdict
         known = self._young.get(flow) or self._old.get(flow)
         if known is not None:
@@ -126,11 +127,8 @@ class Arrivals:
             address.moved.group.habits.strayed()
             address.moved = None  # once is enough
 
-    def _goes_on(self, address: Address, flow: Flow, now: float, trace: Trace | None) -> int:
+    def _goes_on(self, ended: Ended, address: Address, flow: Flow, now: float, trace: Trace | None) -> int:
         """Decide on a flow that had ended; 0 if this is a new one."""
-        ended = self._datagrams.find(address, flow, now=now)
-        if ended is None:
-            return 0
         host = self._ledger.ended.host_of(ended, now=now)
         if host is None:
             return 0

@@ -133,7 +133,8 @@ class Datagrams:
             flows = address.flows = dict(islice(flows.items(), len(flows) // 2, None))
             address.unwatched = {each: None for each in address.unwatched or () if each in flows}
         flows[flow] = Ended(host.address, now, 0.0, True)
-        _look_later(address, flow)
+        if address.unwatched is not None and flow[2] in ASKED:  # as `_look_later`; a call costs more
+            address.unwatched[flow] = None
 
     def hear(self, flow: Flow, private: bytes, *, now: float) -> None:
         """Conntrack has forgotten a flow that was more than one exchange of packets, or somebody has ended it.
