@@ -123,8 +123,8 @@ NAMES = (
     ),
     gauge(
         "leases",
-        "Names that are registered by dynamic update, those of them that are idle, and changes that wait.",
-        *by("state", "leases", registered="names", idle="idle", waiting="waiting"),
+        "Names registered by dynamic update, those of them that are idle, those of guests, and changes that wait.",
+        *by("state", "leases", registered="names", idle="idle", guests="guests", waiting="waiting"),
     ),
     counter(
         "lease_changes",
